@@ -1,0 +1,48 @@
+import '@testing-library/jest-dom/vitest';
+
+import { cleanup } from '@testing-library/react';
+import { afterEach } from 'vitest';
+import { WebSocket as NodeWebSocket } from 'ws';
+
+afterEach(() => {
+  cleanup();
+  localStorage.clear();
+  delete document.documentElement.dataset.theme;
+});
+
+// jsdom lays nothing out and has no system theme. These stand in for the browser, not for us.
+const LAID_OUT_HEIGHT_PX = { viewport: 600, row: 40 };
+
+Object.defineProperties(HTMLElement.prototype, {
+  clientHeight: { get: () => LAID_OUT_HEIGHT_PX.viewport },
+  offsetHeight: { get: () => LAID_OUT_HEIGHT_PX.row },
+});
+
+Element.prototype.scrollTo = function scrollTo(this: Element, options?: unknown) {
+  if (typeof options === 'object' && options !== null && 'top' in options) {
+    this.scrollTop = Number(options.top);
+  }
+};
+
+window.matchMedia = (query) =>
+  Object.assign(new EventTarget(), {
+    matches: false,
+    media: query,
+    onchange: null,
+    addListener: () => undefined,
+    removeListener: () => undefined,
+  });
+
+/**
+ * A real socket with the browser's interface: jsdom's own cannot deliver events under vitest,
+ * which mixes the event classes of jsdom and Node.
+ */
+class BrowserLikeWebSocket extends NodeWebSocket {
+  constructor(url: string) {
+    super(url);
+    // In Node an error without a listener ends the process; in a browser it does nothing.
+    this.on('error', () => undefined);
+  }
+}
+
+Object.assign(globalThis, { WebSocket: BrowserLikeWebSocket });
