@@ -1,0 +1,26 @@
+import { render, screen } from '@testing-library/react';
+import { describe, expect, it, vi } from 'vitest';
+
+import { ErrorBoundary } from './error-boundary';
+
+function Faulty(): never {
+  throw new Error('the roof fell in');
+}
+
+describe('ErrorBoundary', () => {
+  it('says that the page failed, and why', () => {
+    // React reports the error on the console as well.
+    vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    render(
+      <ErrorBoundary>
+        <Faulty />
+      </ErrorBoundary>,
+    );
+    expect(screen.getByRole('alert')).toHaveTextContent('the roof fell in');
+  });
+
+  it('is not seen while all is well', () => {
+    render(<ErrorBoundary>fine</ErrorBoundary>);
+    expect(screen.getByText('fine')).toBeVisible();
+  });
+});

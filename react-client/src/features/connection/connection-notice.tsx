@@ -1,0 +1,70 @@
+import { formatMilliseconds, formatPlural, formatTimeOfDay } from '../../lib/figures';
+import { explainCloseCode } from './close-codes';
+import { type CloseReport, explainClose } from './close-report';
+import styles from './connection-notice.module.css';
+import type { ConnectionNotice as Notice } from './connection-state';
+import { commandsThatStartServer } from './server-commands';
+import { StartServerHelp } from './start-server-help';
+
+/** What happened to the connection, told in the conversation where it happened. */
+export function ConnectionNotice({ notice, atMs }: { notice: Notice; atMs: number }) {
+  const time = formatTimeOfDay(atMs, 'milliseconds');
+  if (notice.kind === 'opened') {
+    return (
+      <p className={styles.opened}>
+        <span>
+          Connected to <code>{notice.url}</code> in {formatMilliseconds(notice.handshakeMs)}
+        </span>
+        <time className={styles.time}>{time}</time>
+      </p>
+    );
+  }
+  return <CloseNotice report={notice.report} lostCount={notice.lostCount} time={time} />;
+}
+
+function CloseNotice(props: { report: CloseReport; lostCount: number; time: string }) {
+  const { report, lostCount, time } = props;
+  const { headline, meaning, advice } = explainClose(report);
+  const isCalm = report.closedBy === 'page';
+  const commands =
+    !report.hadOpened && report.closedBy !== 'page' ? commandsThatStartServer(report.url) : [];
+
+  return (
+    <section className={styles.closed} data-calm={isCalm} aria-label={headline}>
+      <header className={styles.heading}>
+        <h3>{headline}</h3>
+        <time className={styles.time}>{time}</time>
+      </header>
+      {report.hadOpened ? (
+        <p className={styles.code}>
+          <code className={styles.chip}>{report.code}</code> {explainCloseCode(report.code).name}
+          {report.reason !== '' && (
+            <>
+              {' · reason '}
+              <q>{report.reason}</q>
+            </>
+          )}
+        </p>
+      ) : (
+        <p className={styles.code}>
+          <code>{report.url}</code>
+        </p>
+      )}
+      <p>{meaning}</p>
+      {advice !== undefined && <p>{advice}</p>}
+      {lostCount > 0 && <p className={styles.lost}>{describeLoss(lostCount, isCalm)}</p>}
+      {commands.length > 0 && (
+        // Last, because the end of a conversation is what a small window shows.
+        <StartServerHelp lead="If no server runs there yet, start one:" commands={commands} />
+      )}
+    </section>
+  );
+}
+
+function describeLoss(lostCount: number, closedByPage: boolean): string {
+  const messages = formatPlural(lostCount, 'message was', 'messages were');
+  const cause = closedByPage
+    ? ' Browsers discard replies that arrive after a page has asked to close.'
+    : '';
+  return `${messages} still unanswered, and ${lostCount === 1 ? 'counts' : 'count'} as lost.${cause}`;
+}

@@ -1,0 +1,25 @@
+import { EchoMark } from '../../components/echo-mark';
+import { commandsThatStartServer } from './server-commands';
+import { StartServerHelp } from './start-server-help';
+import { DEFAULT_SOCKET_URL } from './socket-url';
+import styles from './welcome.module.css';
+
+/** What stands where the conversation will be, until there is one. */
+export function Welcome() {
+  return (
+    <div className={styles.welcome}>
+      <EchoMark size={56} />
+      <h2 className={styles.heading}>Talk to a WebSocket</h2>
+      <p className={styles.lead}>
+        Connect, say something, and see what comes back: how long it took, and whether it was the
+        right reply.
+      </p>
+      <div className={styles.help}>
+        <StartServerHelp
+          lead="No server yet? This starts one on this machine:"
+          commands={commandsThatStartServer(DEFAULT_SOCKET_URL)}
+        />
+      </div>
+    </div>
+  );
+}
