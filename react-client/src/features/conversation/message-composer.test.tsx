@@ -1,0 +1,67 @@
+import { render, screen } from '@testing-library/react';
+import userEvent from '@testing-library/user-event';
+import { describe, expect, it } from 'vitest';
+
+import { MessageComposer } from './message-composer';
+
+function show(whyNot: string | null) {
+  const sent: string[] = [];
+  const composer = (isConnected: boolean) => (
+    <MessageComposer
+      isConnected={isConnected}
+      onSend={(text) => {
+        if (whyNot === null) sent.push(text);
+        return whyNot;
+      }}
+    />
+  );
+  const { rerender } = render(composer(whyNot === null));
+  return {
+    sent,
+    field: screen.getByRole('textbox', { name: 'Message' }),
+    connects: () => {
+      rerender(composer(true));
+    },
+  };
+}
+
+describe('MessageComposer', () => {
+  it('sends with Enter and is ready for the next message', async () => {
+    const { field, sent } = show(null);
+    await userEvent.type(field, 'hello{Enter}there{Enter}');
+    expect(sent).toEqual(['hello', 'there']);
+    expect(field).toHaveValue('');
+    expect(field).toHaveFocus();
+  });
+
+  it('starts a new line with Shift and Enter', async () => {
+    const { field, sent } = show(null);
+    await userEvent.type(field, 'a{Shift>}{Enter}{/Shift}b{Enter}');
+    expect(sent).toEqual(['a\nb']);
+  });
+
+  it('sends with the button', async () => {
+    const { field, sent } = show(null);
+    await userEvent.type(field, 'hello');
+    await userEvent.click(screen.getByRole('button', { name: 'Send' }));
+    expect(sent).toEqual(['hello']);
+  });
+
+  it('counts in bytes, as the server’s limit does', async () => {
+    const { field } = show(null);
+    await userEvent.type(field, 'ça');
+    expect(screen.getByText('3 bytes')).toBeVisible();
+  });
+
+  it('keeps the draft and says why when nothing was sent', async () => {
+    const { field, connects } = show('Not connected.');
+    await userEvent.type(field, 'precious{Enter}');
+    expect(field).toHaveValue('precious');
+    expect(field).toBeInvalid();
+    expect(screen.getByRole('alert')).toHaveTextContent('Not connected.');
+
+    connects();
+    expect(screen.queryByRole('alert')).not.toBeInTheDocument();
+    expect(field).toHaveValue('precious');
+  });
+});

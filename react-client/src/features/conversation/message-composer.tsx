@@ -1,0 +1,84 @@
+import { type SubmitEvent, type KeyboardEvent, useId, useState } from 'react';
+
+import { formatBytes } from '../../lib/figures';
+import styles from './message-composer.module.css';
+
+interface MessageComposerProps {
+  isConnected: boolean;
+  /** Returns why the message was not sent, in one line, or `null` when it was. */
+  onSend: (text: string) => string | null;
+}
+
+interface Refusal {
+  readonly whyNot: string;
+  readonly whileConnected: boolean;
+}
+
+/** Writes a message; what could not be sent stays in it. */
+export function MessageComposer({ isConnected, onSend }: MessageComposerProps) {
+  const [draft, setDraft] = useState('');
+  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const fieldId = useId();
+  const hintId = useId();
+
+  const send = () => {
+    const whyNot = onSend(draft);
+    if (whyNot === null) setDraft('');
+    setRefusal(whyNot === null ? null : { whyNot, whileConnected: isConnected });
+  };
+
+  // Once the connection has come or gone, why the last attempt failed is no longer true.
+  const problem = refusal?.whileConnected === isConnected ? refusal.whyNot : null;
+
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    send();
+  };
+
+  const sendOnEnter = (event: KeyboardEvent) => {
+    // Enter also confirms a word in an input method, and must not send it half-written.
+    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    send();
+  };
+
+  return (
+    <form className={styles.composer} onSubmit={submit} aria-label="New message">
+      <div className={styles.box}>
+        <label htmlFor={fieldId} className={styles.label}>
+          Message
+        </label>
+        <textarea
+          id={fieldId}
+          className={styles.field}
+          rows={1}
+          placeholder={isConnected ? 'Say something' : 'Connect to send a message'}
+          value={draft}
+          spellCheck={false}
+          aria-describedby={hintId}
+          aria-invalid={problem !== null}
+          onKeyDown={sendOnEnter}
+          onChange={(event) => {
+            setDraft(event.target.value);
+            setRefusal(null);
+          }}
+        />
+        <button type="submit" className={styles.send} aria-disabled={!isConnected}>
+          Send
+        </button>
+      </div>
+      <p id={hintId} className={styles.hint} role={problem === null ? undefined : 'alert'}>
+        {problem === null ? (
+          <>
+            <span className={styles.keys}>
+              <kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> starts a line
+            </span>
+            {draft !== '' && <span>{formatBytes(new TextEncoder().encode(draft).length)}</span>}
+          </>
+        ) : (
+          <span className={styles.problem}>{problem}</span>
+        )}
+      </p>
+    </form>
+  );
+}

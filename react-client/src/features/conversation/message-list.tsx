@@ -1,0 +1,103 @@
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { type ReactNode, useRef, useState } from 'react';
+
+import { formatCount } from '../../lib/figures';
+import type { Entry, NoticeEntry } from './conversation';
+import styles from './message-list.module.css';
+import { MessageRow } from './message-row';
+
+interface MessageListProps<Notice> {
+  entries: readonly Entry<Notice>[];
+  dropped: number;
+  renderNotice: (entry: NoticeEntry<Notice>) => ReactNode;
+}
+
+/** Closer to the end than this counts as being there, so that a stray pixel does not let go. */
+const TAIL_TOLERANCE_PX = 32;
+const TYPICAL_ROW_HEIGHT_PX = 46;
+
+/**
+ * The conversation, of which only the rows in view exist in the document. It follows the newest
+ * message until one scrolls up, and again once one is back at the end.
+ */
+export function MessageList<Notice>(props: MessageListProps<Notice>) {
+  const { entries, dropped, renderNotice } = props;
+  const scroller = useRef<HTMLDivElement>(null);
+  // The newest entry at the moment of scrolling up; `null` while following.
+  const [leftAtId, setLeftAtId] = useState<number | null>(null);
+  const newestId = entries.at(-1)?.id ?? -1;
+  const isFollowing = leftAtId === null;
+
+  const rows = useVirtualizer({
+    count: entries.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => TYPICAL_ROW_HEIGHT_PX,
+    getItemKey: (index) => entries[index]?.id ?? index,
+    overscan: 8,
+    paddingStart: 12,
+    paddingEnd: 12,
+    anchorTo: 'end',
+    followOnAppend: true,
+    scrollEndThreshold: TAIL_TOLERANCE_PX,
+  });
+
+  const noteWhetherFollowing = () => {
+    const element = scroller.current;
+    if (element === null) return;
+    const distancePx = element.scrollHeight - element.scrollTop - element.clientHeight;
+    setLeftAtId((left) => (distancePx <= TAIL_TOLERANCE_PX ? null : (left ?? newestId)));
+  };
+
+  const jumpToNewest = () => {
+    rows.scrollToEnd();
+    // The button is about to go; the keyboard should not be left nowhere.
+    scroller.current?.focus();
+  };
+
+  return (
+    <div className={styles.frame}>
+      {dropped > 0 && (
+        <p className={styles.dropped}>
+          Showing the last {formatCount(entries.length)}; {formatCount(dropped)} dropped.
+        </p>
+      )}
+      <div
+        ref={scroller}
+        className={styles.scroller}
+        role="log"
+        aria-label="Conversation"
+        // While reading back, rows come and go by scrolling: that is nothing to announce.
+        aria-live={isFollowing ? 'polite' : 'off'}
+        tabIndex={0}
+        onScroll={noteWhetherFollowing}
+      >
+        <ol className={styles.rows} style={{ height: rows.getTotalSize() }}>
+          {rows.getVirtualItems().map(({ index, key, start }) => {
+            const entry = entries[index];
+            return (
+              entry && (
+                <li
+                  key={key}
+                  ref={rows.measureElement}
+                  data-index={index}
+                  className={styles.row}
+                  style={{ transform: `translateY(${String(start)}px)` }}
+                  aria-setsize={entries.length}
+                  aria-posinset={index + 1}
+                >
+                  {entry.kind === 'notice' ? renderNotice(entry) : <MessageRow entry={entry} />}
+                </li>
+              )
+            );
+          })}
+        </ol>
+      </div>
+      {!isFollowing && (
+        <button type="button" className={styles.jump} onClick={jumpToNewest}>
+          {newestId > leftAtId ? `${formatCount(newestId - leftAtId)} new · ` : ''}Jump to the
+          newest
+        </button>
+      )}
+    </div>
+  );
+}

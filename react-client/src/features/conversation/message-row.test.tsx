@@ -1,0 +1,87 @@
+import { render, screen } from '@testing-library/react';
+import { describe, expect, it } from 'vitest';
+
+import type { ReceivedEntry, SentEntry } from './conversation';
+import { MessageRow } from './message-row';
+
+function showSent(details: Partial<SentEntry>) {
+  const entry: SentEntry = {
+    kind: 'sent',
+    id: 0,
+    atMs: 0,
+    characters: 5,
+    number: 12,
+    text: 'hello',
+    fate: 'answered',
+    ...details,
+  };
+  return render(<MessageRow entry={entry} />).container;
+}
+
+function showReceived(details: Partial<ReceivedEntry>) {
+  const entry: ReceivedEntry = {
+    kind: 'received',
+    id: 0,
+    atMs: 0,
+    characters: 12,
+    payload: { type: 'text', text: 'hello 483920' },
+    verdict: 'echoed',
+    answers: { number: 12, suffix: '483920' },
+    roundTripMs: 1.25,
+    ...details,
+  };
+  return render(<MessageRow entry={entry} />).container;
+}
+
+describe('a sent message', () => {
+  it.each([
+    ['waiting', 'waiting'],
+    ['lost', 'lost'],
+  ] as const)('says that it is %s', (fate, word) => {
+    expect(showSent({ fate })).toHaveTextContent(`Sent: hello${word}#12`);
+  });
+
+  it('says nothing more of an answered one', () => {
+    expect(showSent({})).toHaveTextContent(/^Sent: hello#12\d\d:\d\d:\d\d\.\d\d\d$/);
+  });
+
+  it('shows the start of a very long message and how long it is', () => {
+    const container = showSent({ text: 'x'.repeat(1_000_000) });
+    expect(container).toHaveTextContent('the first 4,000 of 1,000,000 characters');
+    expect(container.textContent.length).toBeLessThan(4_200);
+  });
+
+  it('says of an empty message that it is one', () => {
+    expect(showSent({ text: '' })).toHaveTextContent('empty message');
+  });
+});
+
+describe('a reply', () => {
+  it('has its suffix apart, its round-trip time and the message it answers', () => {
+    const container = showReceived({});
+    expect(screen.getByText('483920')).toHaveTextContent('suffix 483920');
+    expect(container).toHaveTextContent('Received: hello suffix 483920');
+    expect(container).toHaveTextContent('Round trip 1.3 ms');
+    expect(container).toHaveTextContent('answers ↩ #12');
+  });
+
+  it('of an exact echo has no suffix, though it ends in a number', () => {
+    const container = showReceived({
+      payload: { type: 'text', text: '1 2' },
+      answers: { number: 1, suffix: null },
+    });
+    expect(container).toHaveTextContent('Received: 1 2');
+    expect(container).not.toHaveTextContent('suffix');
+  });
+
+  it.each(['reordered', 'duplicate', 'unexpected'] as const)('says that it is %s', (verdict) => {
+    expect(showReceived({ verdict })).toHaveTextContent(verdict);
+  });
+
+  it('that is binary shows its size and first bytes', () => {
+    const head = new Uint8Array([0, 0xab, 0xff]);
+    expect(showReceived({ payload: { type: 'binary', sizeBytes: 300, head } })).toHaveTextContent(
+      'binary, 300 bytes: 00 ab ff …',
+    );
+  });
+});

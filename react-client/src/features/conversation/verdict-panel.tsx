@@ -1,0 +1,75 @@
+import { useId } from 'react';
+
+import { formatCount, formatMilliseconds } from '../../lib/figures';
+import type { EchoCounts } from './conversation';
+import type { RoundTripSummary } from './round-trips';
+import styles from './verdict-panel.module.css';
+import { verdictSentence } from './verdict-sentence';
+
+interface VerdictPanelProps {
+  counts: EchoCounts;
+  roundTrips: RoundTripSummary | null;
+}
+
+/** What all messages so far add up to, always in sight. */
+export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
+  const verdictId = useId();
+  const roundTripId = useId();
+  const { text, tone } = verdictSentence(counts);
+  return (
+    <aside className={styles.panel} aria-label="Figures">
+      <section aria-labelledby={verdictId}>
+        <h2 id={verdictId} className={styles.heading}>
+          Echo verdict
+        </h2>
+        <p className={styles.sentence} data-tone={tone}>
+          {text}
+        </p>
+        <dl className={styles.figures}>
+          <Count name="Sent" count={counts.sent} />
+          <Count name="Echoed" count={counts.echoed} />
+          <Count name="Waiting" count={counts.waiting} />
+          <Count name="Lost on close" count={counts.lost} isFault />
+          <Count name="Unexpected" count={counts.unexpected} isFault />
+          <Count name="Duplicate" count={counts.duplicate} isFault />
+          <Count name="Reordered" count={counts.reordered} isFault />
+        </dl>
+      </section>
+
+      <section aria-labelledby={roundTripId} className={styles.roundTrip}>
+        <h2 id={roundTripId} className={styles.heading}>
+          Round trip
+        </h2>
+        <dl className={styles.figures}>
+          <Figure name="Last" value={millisecondsOrNone(roundTrips?.lastMs)} />
+          <Figure name="Median" value={millisecondsOrNone(roundTrips?.medianMs)} />
+          <Figure name="Slowest" value={millisecondsOrNone(roundTrips?.slowestMs)} />
+        </dl>
+        <p className={styles.footnote}>
+          {roundTrips === null
+            ? 'From handing a message to the browser until its reply reaches this page.'
+            : `Over the last ${formatCount(roundTrips.sampleCount)}, as this page sees them: the browser’s own work is included.`}
+        </p>
+      </section>
+    </aside>
+  );
+}
+
+function Count(props: { name: string; count: number; isFault?: boolean }) {
+  const { name, count, isFault = false } = props;
+  const tone = count === 0 ? 'none' : isFault ? 'bad' : 'plain';
+  return <Figure name={name} value={formatCount(count)} tone={tone} />;
+}
+
+function Figure(props: { name: string; value: string; tone?: 'none' | 'plain' | 'bad' }) {
+  return (
+    <div className={styles.figure} data-tone={props.tone ?? 'plain'}>
+      <dt>{props.name}</dt>
+      <dd>{props.value}</dd>
+    </div>
+  );
+}
+
+function millisecondsOrNone(durationMs: number | undefined): string {
+  return durationMs === undefined ? '–' : formatMilliseconds(durationMs);
+}
