@@ -1,0 +1,60 @@
+import { render, screen, waitFor } from '@testing-library/react';
+import userEvent from '@testing-library/user-event';
+import { describe, expect, it } from 'vitest';
+
+import { onText, startServer } from '../testing/web-socket-server';
+import { App } from './app';
+import { ChatSession } from './chat-session';
+
+describe('App', () => {
+  it('shows how to start a server before anything else has happened', () => {
+    render(<App session={new ChatSession()} />);
+    expect(screen.getByRole('heading', { name: 'Talk to a WebSocket' })).toBeVisible();
+    expect(screen.getByText('python -m echo_trio')).toBeVisible();
+  });
+
+  it('chats with a server', async () => {
+    const server = await startServer((client) => {
+      onText(client, (text) => {
+        client.send(`${text} 42`);
+      });
+    });
+    render(<App session={new ChatSession()} />);
+    const address = screen.getByRole('textbox', { name: 'Address' });
+    await userEvent.clear(address);
+    await userEvent.type(address, `${server.url}{Enter}`);
+    await waitFor(() => {
+      expect(screen.getByText(/Connected since/)).toBeVisible();
+    });
+
+    await userEvent.type(screen.getByRole('textbox', { name: 'Message' }), 'hello{Enter}');
+    expect(await screen.findByText('42')).toBeVisible();
+    expect(screen.getByText('Every message came back right.')).toBeVisible();
+    await server.stop();
+  });
+
+  it('says beside the address that http:// is meant to be ws://', async () => {
+    render(<App session={new ChatSession()} />);
+    const address = screen.getByRole('textbox', { name: 'Address' });
+    await userEvent.clear(address);
+    await userEvent.type(address, 'http://127.0.0.1:8765/{Enter}');
+    expect(screen.getByRole('alert')).toHaveTextContent('did you mean ws://127.0.0.1:8765/?');
+  });
+
+  it('keeps a message that could not be sent', async () => {
+    render(<App session={new ChatSession()} />);
+    const message = screen.getByRole('textbox', { name: 'Message' });
+    await userEvent.type(message, 'precious{Enter}');
+    expect(screen.getByRole('alert')).toHaveTextContent('nothing was sent');
+    expect(message).toHaveValue('precious');
+  });
+
+  it('switches the theme and remembers it', async () => {
+    const { unmount } = render(<App session={new ChatSession()} />);
+    await userEvent.click(screen.getByRole('button', { name: 'Switch to the dark theme' }));
+    expect(document.documentElement).toHaveAttribute('data-theme', 'dark');
+    unmount();
+    render(<App session={new ChatSession()} />);
+    expect(screen.getByRole('button', { name: 'Switch to the light theme' })).toBeVisible();
+  });
+});

@@ -1,0 +1,187 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { WebSocket as Peer } from 'ws';
+
+import { until } from '../testing/until';
+import { onText, startServer } from '../testing/web-socket-server';
+import { ChatSession, type ChatSnapshot } from './chat-session';
+
+const stops: (() => Promise<void>)[] = [];
+
+async function serverThat(serve: (client: Peer) => void): Promise<string> {
+  const server = await startServer(serve);
+  stops.push(server.stop);
+  return server.url;
+}
+
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+/** A session that publishes at once: there are no frames to wait for here. */
+function newSession(): ChatSession {
+  return new ChatSession((publish) => {
+    queueMicrotask(publish);
+  });
+}
+
+async function openSession(url: string): Promise<ChatSession> {
+  const session = newSession();
+  expect(session.connect(url)).toEqual({ ok: true });
+  await until(session.store, isIn('open'));
+  return session;
+}
+
+function isIn(phase: ChatSnapshot['connection']['phase']) {
+  return ({ connection }: ChatSnapshot) => connection.phase === phase;
+}
+
+function closeReportOf({ connection }: ChatSnapshot) {
+  return connection.phase === 'closed' ? connection.report : undefined;
+}
+
+const addSuffix = (client: Peer) => {
+  onText(client, (text) => {
+    client.send(`${text} 7`);
+  });
+};
+
+describe('ChatSession', () => {
+  it('chats: each message comes back with its suffix and a round-trip time', async () => {
+    const session = await openSession(await serverThat(addSuffix));
+    session.send('hello');
+    session.send('hello 7');
+    const { counts, entries } = await until(session.store, (now) => now.counts.received === 2);
+    expect(counts).toMatchObject({ sent: 2, echoed: 2, waiting: 0, unexpected: 0 });
+    expect(entries).toMatchObject([
+      { kind: 'notice', notice: { kind: 'opened' } },
+      { kind: 'sent', text: 'hello' },
+      { kind: 'sent', text: 'hello 7' },
+      { kind: 'received', answers: { number: 1, suffix: '7' } },
+      { kind: 'received', answers: { number: 2, suffix: '7' } },
+    ]);
+    for (const entry of entries) {
+      if (entry.kind === 'received') expect(entry.roundTripMs).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  it('takes an exact echo for what it is', async () => {
+    const url = await serverThat((client) => {
+      onText(client, (text) => {
+        client.send(text);
+      });
+    });
+    const session = await openSession(url);
+    session.send('1 2');
+    const { entries } = await until(session.store, (now) => now.counts.echoed === 1);
+    expect(entries.at(-1)).toMatchObject({ answers: { number: 1, suffix: null } });
+  });
+
+  it('finds the echo of a lone surrogate, which the wire cannot carry', async () => {
+    const session = await openSession(await serverThat(addSuffix));
+    session.send('half a \ud83d');
+    const { counts } = await until(session.store, (now) => now.counts.received === 1);
+    expect(counts).toMatchObject({ echoed: 1, unexpected: 0 });
+  });
+
+  it('says who closed, with which code and reason, and counts what was lost', async () => {
+    const url = await serverThat((client) => {
+      onText(client, () => {
+        client.close(1001, 'shutting down');
+      });
+    });
+    const session = await openSession(url);
+    session.send('anybody?');
+    const closed = await until(session.store, isIn('closed'));
+    expect(closeReportOf(closed)).toEqual({
+      url,
+      code: 1001,
+      reason: 'shutting down',
+      closedBy: 'server',
+      hadOpened: true,
+    });
+    expect(closed.counts).toMatchObject({ lost: 1, waiting: 0 });
+    expect(closed.entries.at(-1)).toMatchObject({ notice: { kind: 'closed', lostCount: 1 } });
+  });
+
+  it('closes when asked to, and can connect again', async () => {
+    const url = await serverThat(addSuffix);
+    const session = await openSession(url);
+    session.disconnect();
+    expect((await until(session.store, isIn('closing'))).connection.phase).toBe('closing');
+    const closed = await until(session.store, isIn('closed'));
+    expect(closeReportOf(closed)).toMatchObject({ code: 1000, closedBy: 'page' });
+
+    session.connect(url);
+    await until(session.store, isIn('open'));
+    session.send('again');
+    const { counts } = await until(session.store, (now) => now.counts.received === 1);
+    expect(counts).toMatchObject({ echoed: 1, lost: 0 });
+  });
+
+  it('reports a broken connection as one whose end nobody announced', async () => {
+    const url = await serverThat((client) => {
+      onText(client, () => {
+        client.terminate();
+      });
+    });
+    const session = await openSession(url);
+    session.send('drop me');
+    const closed = await until(session.store, isIn('closed'));
+    expect(closeReportOf(closed)).toMatchObject({ code: 1006, closedBy: 'unknown' });
+  });
+
+  it('reports a connection that never opened as such', async () => {
+    const server = await startServer(() => undefined);
+    await server.stop();
+    const session = newSession();
+    session.connect(server.url);
+    const closed = await until(session.store, isIn('closed'));
+    expect(closeReportOf(closed)).toMatchObject({ code: 1006, hadOpened: false });
+  });
+
+  it('can be told to give up connecting', async () => {
+    const session = newSession();
+    session.connect(await serverThat(() => undefined));
+    session.disconnect();
+    const closed = await until(session.store, isIn('closed'));
+    expect(closeReportOf(closed)).toMatchObject({ closedBy: 'page', hadOpened: false });
+  });
+
+  it('sends nothing, and keeps nothing for later, while it is not connected', async () => {
+    const session = newSession();
+    expect(session.send('too early')).toMatchObject({ ok: false });
+    session.connect(await serverThat(addSuffix));
+    expect(session.send('still too early')).toMatchObject({ ok: false });
+    await until(session.store, isIn('open'));
+    session.send('now');
+    const { counts } = await until(session.store, (now) => now.counts.received === 1);
+    expect(counts).toMatchObject({ sent: 1, echoed: 1, unexpected: 0 });
+    session.disconnect();
+    expect(session.send('too late')).toMatchObject({ ok: false });
+  });
+
+  it('refuses an empty message and a faulty address in one line', () => {
+    const session = newSession();
+    expect(session.send('')).toEqual({ ok: false, problem: 'Type a message first.' });
+    expect(session.connect('http://127.0.0.1/')).toMatchObject({ ok: false });
+    expect(session.store.getSnapshot().connection.phase).toBe('idle');
+  });
+
+  it('holds one connection at a time', async () => {
+    const url = await serverThat(addSuffix);
+    const session = await openSession(url);
+    expect(session.connect(url)).toMatchObject({ ok: false });
+  });
+
+  it('shows the head of a binary message', async () => {
+    const url = await serverThat((client) => {
+      client.send(Buffer.alloc(20, 0xab));
+    });
+    const session = newSession();
+    session.connect(url);
+    const { entries } = await until(session.store, (now) => now.counts.unexpected === 1);
+    expect(entries.at(-1)).toMatchObject({
+      payload: { type: 'binary', sizeBytes: 20, head: new Uint8Array(16).fill(0xab) },
+    });
+  });
+});

@@ -1,0 +1,25 @@
+import '@fontsource-variable/geist';
+import '@fontsource-variable/geist-mono';
+import './app/tokens.css';
+import './app/page.css';
+
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+
+import { App } from './app/app';
+import { ChatSession } from './app/chat-session';
+import { applyRememberedTheme } from './app/theme';
+import { ErrorBoundary } from './components/error-boundary';
+
+applyRememberedTheme();
+
+const root = document.getElementById('root');
+if (root === null) throw new Error('index.html has no element with the id "root"');
+
+createRoot(root).render(
+  <StrictMode>
+    <ErrorBoundary>
+      <App session={new ChatSession()} />
+    </ErrorBoundary>
+  </StrictMode>,
+);
