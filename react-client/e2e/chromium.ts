@@ -1,0 +1,31 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
+
+/** The browser the tests drive: `CHROMIUM_PATH`, or the first Chromium on the `PATH`. */
+export function findChromium(environment: NodeJS.ProcessEnv): string {
+  const named = environment.CHROMIUM_PATH;
+  if (named !== undefined && named !== '') {
+    if (isExecutable(named)) return named;
+    throw new Error(`CHROMIUM_PATH names ${named}, which cannot be run.`);
+  }
+  const folders = (environment.PATH ?? '').split(delimiter);
+  const found = NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find(
+    isExecutable,
+  );
+  if (found !== undefined) return found;
+  throw new Error(
+    'No Chromium found for the browser tests. Install the Debian package "chromium" ' +
+      '(apt-get install chromium), or name one in CHROMIUM_PATH.',
+  );
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

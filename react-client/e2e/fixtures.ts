@@ -1,0 +1,83 @@
+import { expect, type Locator, type Page, test as playwright } from '@playwright/test';
+import { preview } from 'vite';
+
+import { type EchoServer, startEchoServer } from './echo-server';
+
+interface TestFixtures {
+  /** A server for this test alone; stopping it within the test is allowed. */
+  server: EchoServer;
+  chat: ChatPage;
+}
+
+interface WorkerFixtures {
+  /** Where the built page is served. */
+  pageUrl: string;
+}
+
+export const test = playwright.extend<TestFixtures, WorkerFixtures>({
+  pageUrl: [
+    // Playwright reads from this pattern that the fixture needs no other.
+    // eslint-disable-next-line no-empty-pattern
+    async ({}, use) => {
+      const served = await preview({ preview: { port: 0 }, logLevel: 'error' });
+      const url = served.resolvedUrls?.local[0];
+      if (url === undefined) throw new Error('vite preview names no address');
+      await use(url);
+      await served.close();
+    },
+    { scope: 'worker' },
+  ],
+  // eslint-disable-next-line no-empty-pattern
+  server: async ({}, use) => {
+    const server = await startEchoServer();
+    await use(server);
+    await server.stop();
+  },
+  chat: async ({ page, pageUrl }, use) => {
+    const failures: Error[] = [];
+    page.on('pageerror', (error) => failures.push(error));
+    await page.goto(pageUrl);
+    await use(new ChatPage(page));
+    expect(failures).toEqual([]);
+  },
+});
+
+export { expect };
+
+/** The page as its reader knows it: by role and name. */
+export class ChatPage {
+  readonly page: Page;
+  readonly address: Locator;
+  readonly message: Locator;
+  readonly log: Locator;
+  readonly status: Locator;
+
+  constructor(page: Page) {
+    this.page = page;
+    this.address = page.getByRole('textbox', { name: 'Address' });
+    this.message = page.getByRole('textbox', { name: 'Message' });
+    this.log = page.getByRole('log', { name: 'Conversation' });
+    this.status = page.getByRole('form', { name: 'Connection' }).getByRole('status');
+  }
+
+  async connect(url: string): Promise<void> {
+    await this.address.fill(url);
+    await this.page.getByRole('button', { name: 'Connect', exact: true }).click();
+  }
+
+  async connectAndOpen(url: string): Promise<void> {
+    await this.connect(url);
+    await expect(this.status).toContainText('Connected since');
+  }
+
+  async say(text: string): Promise<void> {
+    await this.message.fill(text);
+    await this.message.press('Enter');
+  }
+
+  /** The figure under its name, such as "Sent" or "Echoed". */
+  figure(name: string): Locator {
+    const named = this.page.getByRole('term').getByText(name, { exact: true });
+    return this.page.getByRole('definition').and(named.locator('xpath=following-sibling::dd'));
+  }
+}

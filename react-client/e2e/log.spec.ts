@@ -1,0 +1,87 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+
+import { WebSocketServer } from 'ws';
+
+import { type ChatPage, expect, test } from './fixtures';
+
+/** Sends so many numbered messages to whoever connects, and as many more when told. */
+async function startFlood(count: number) {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  let sent = 0;
+  const flood = (messages: number) => {
+    for (const client of server.clients) {
+      for (let i = 0; i < messages; i++) client.send(`flood ${String((sent += 1))}`);
+    }
+  };
+  server.on('connection', () => {
+    flood(count);
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `ws://127.0.0.1:${String(port)}/`,
+    sendMore: flood,
+    stop: () => {
+      for (const client of server.clients) client.terminate();
+      server.close();
+    },
+  };
+}
+
+const distanceFromEndPx = (chat: ChatPage) =>
+  chat.log.evaluate((log) => Math.round(log.scrollHeight - log.scrollTop - log.clientHeight));
+
+test('follows the newest message, lets go when one scrolls up, and takes it up again', async ({
+  chat,
+  server,
+}) => {
+  await chat.connectAndOpen(server.url);
+  for (let i = 1; i <= 20; i++) await chat.say(`message ${String(i)}`);
+  await expect(chat.figure('Echoed')).toHaveText('20');
+  await expect.poll(() => distanceFromEndPx(chat)).toBe(0);
+  await expect(chat.log).toHaveAttribute('aria-live', 'polite');
+
+  await chat.log.hover();
+  await chat.page.mouse.wheel(0, -700);
+  const jump = chat.page.getByRole('button', { name: 'Jump to the newest' });
+  await expect(jump).toBeVisible();
+  await expect(chat.log).toHaveAttribute('aria-live', 'off');
+  const readingAt = await chat.log.evaluate((log) => log.scrollTop);
+
+  await chat.say('while reading back');
+  await expect(jump).toHaveText('2 new · Jump to the newest');
+  expect(await chat.log.evaluate((log) => log.scrollTop)).toBe(readingAt);
+
+  await jump.click();
+  await expect(chat.log.getByText('while reading back').first()).toBeInViewport();
+  await expect(jump).toBeHidden();
+  await chat.say('following again');
+  await expect(chat.figure('Echoed')).toHaveText('22');
+  await expect.poll(() => distanceFromEndPx(chat)).toBe(0);
+});
+
+test('keeps the last of a flood, says how much it dropped, and holds the reader’s place', async ({
+  chat,
+}) => {
+  const flood = await startFlood(12_000);
+  await chat.connectAndOpen(flood.url);
+  await expect(chat.figure('Unexpected')).toHaveText('12,000');
+  // One entry is the notice of the connection.
+  await expect(chat.page.getByText('Showing the last 10,000; 2,001 dropped.')).toBeVisible();
+  await expect(chat.log.getByText('flood 12000')).toBeInViewport();
+  expect(await chat.log.getByRole('listitem').count()).toBeLessThan(100);
+
+  await chat.log.hover();
+  await chat.page.mouse.wheel(0, -2_000);
+  await expect(chat.page.getByRole('button', { name: 'Jump to the newest' })).toBeVisible();
+  const read = chat.log.getByRole('listitem').filter({ hasText: 'flood 11960' });
+  await read.scrollIntoViewIfNeeded();
+  const placeBefore = await read.boundingBox();
+
+  flood.sendMore(500);
+  await expect(chat.page.getByText('2,501 dropped')).toBeVisible();
+  await expect(read).toBeInViewport();
+  expect((await read.boundingBox())?.y).toBeCloseTo(placeBefore?.y ?? NaN, 0);
+  flood.stop();
+});

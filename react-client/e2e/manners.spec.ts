@@ -1,0 +1,75 @@
+import AxeBuilder from '@axe-core/playwright';
+
+import { type ChatPage, expect, test } from './fixtures';
+
+async function expectNoViolation(chat: ChatPage) {
+  const { violations } = await new AxeBuilder({ page: chat.page }).analyze();
+  expect(violations).toEqual([]);
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  for (const [width, height] of [
+    [1280, 800],
+    [360, 740],
+  ] as const) {
+    test.describe(`${colorScheme}, ${String(width)} px wide`, () => {
+      test.use({ colorScheme, viewport: { width, height } });
+
+      test('axe finds nothing wrong, from the first view to the close', async ({
+        chat,
+        server,
+      }) => {
+        await expectNoViolation(chat);
+        await chat.connectAndOpen(server.url);
+        await chat.say('hello');
+        await expect(chat.figure('Echoed')).toHaveText('1');
+        await expectNoViolation(chat);
+        await server.stop();
+        await expect(chat.log).toContainText('The server closed the connection');
+        await chat.say('too late');
+        await chat.connect('http://');
+        await expect(chat.page.getByRole('alert')).toHaveCount(2);
+        await expectNoViolation(chat);
+        await chat.connect(server.url);
+        await expect(chat.log).toContainText('No connection');
+        await expectNoViolation(chat);
+      });
+    });
+  }
+}
+
+test.describe('on a phone', () => {
+  test.use({ viewport: { width: 360, height: 740 } });
+
+  test('nothing needs scrolling sideways', async ({ chat, server }) => {
+    const sidewaysPx = () =>
+      chat.page.evaluate(() => {
+        const { scrollWidth, clientWidth } = document.documentElement;
+        return scrollWidth - clientWidth;
+      });
+    expect(await sidewaysPx()).toBe(0);
+    await chat.connectAndOpen(server.url);
+    await chat.say('unbroken'.repeat(40));
+    await expect(chat.figure('Echoed')).toHaveText('1');
+    await server.stop();
+    await expect(chat.log).toContainText('The server closed the connection');
+    expect(await sidewaysPx()).toBe(0);
+    expect(await chat.log.evaluate((log) => log.scrollWidth - log.clientWidth)).toBe(0);
+  });
+});
+
+test('follows the system’s theme until one chooses, and remembers the choice', async ({ chat }) => {
+  const { page } = chat;
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.emulateMedia({ colorScheme: 'light' });
+  const light = await ground();
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const dark = await ground();
+  expect(dark).not.toBe(light);
+
+  await page.getByRole('button', { name: 'Switch to the light theme' }).click();
+  expect(await ground()).toBe(light);
+  await page.reload();
+  await expect(page.getByRole('button', { name: 'Switch to the dark theme' })).toBeVisible();
+  expect(await ground()).toBe(light);
+});

@@ -1,0 +1,34 @@
+import { defineConfig } from '@playwright/test';
+
+import { findChromium } from './e2e/chromium';
+
+export default defineConfig({
+  testDir: 'e2e',
+  // Each worker has a browser, a page server and Python servers of its own: two fill two cores.
+  workers: 2,
+  fullyParallel: true,
+  forbidOnly: Boolean(process.env.CI),
+  reporter: [['list'], ['html', { open: 'never' }]],
+  use: {
+    browserName: 'chromium',
+    viewport: { width: 1280, height: 800 },
+    trace: 'retain-on-failure',
+    launchOptions: {
+      executablePath: findChromium(process.env),
+      // Not the browser under test, but its calls home, which a closed network answers slowly.
+      args: [
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-gpu',
+        '--disable-quic',
+        '--disable-sync',
+        '--no-first-run',
+      ],
+    },
+  },
+  projects: [
+    { name: 'behaviour', testMatch: '**/*.spec.ts' },
+    // Not tests: they make the pictures of the README (`npm run screenshots`).
+    { name: 'screenshots', testMatch: '**/*.pictures.ts' },
+  ],
+});
