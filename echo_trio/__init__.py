@@ -1,0 +1,1 @@
+"""A WebSocket echo server on Trio: each message comes back with a random number appended."""

@@ -1,0 +1,168 @@
+"""How both command lines read what users type: durations, sizes, counts, rates; one-line errors.
+
+Flags, environment variables and TOML keys all come from the fields of a frozen dataclass, which
+cyclopts reads; this module gives it the units of the contract.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
+
+from cyclopts import App, CycloptsError, Parameter, Token
+
+#: What ends a program that was called the wrong way.
+EXIT_USAGE: Final = 2
+
+_NUMBER: Final = r"(\d+(?:\.\d+)?)"
+_DURATION: Final = re.compile(_NUMBER + r"(ms|s|m|h)")
+_DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE: Final = re.compile(_NUMBER + r"(B|KiB|MiB|GiB)?")
+_SIZE_UNITS: Final = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_COUNT: Final = re.compile(_NUMBER + r"([km])?")
+_COUNT_UNITS: Final = {None: 1, "k": 1_000, "m": 1_000_000}
+_RATE: Final = re.compile(_NUMBER + r"([km])?/(s|m|h)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``250ms``, ``10s``, ``1.5m``, ``1h`` or ``0``.
+
+    :raises ValueError: if it is none of these.
+    """
+    if text == "0":
+        return 0.0
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration: write it like 250ms, 10s, 2m or 1h")
+    return float(match[1]) * _DURATION_UNITS[match[2]]
+
+
+def parse_size(text: str) -> int:
+    """Bytes in ``512``, ``64KiB`` or ``1MiB``.
+
+    :raises ValueError: if it is none of these, or not a whole number of bytes.
+    """
+    match = _SIZE.fullmatch(text)
+    size = float(match[1]) * _SIZE_UNITS[match[2]] if match else 0.5
+    if size != int(size):
+        raise ValueError(f"{text!r} is not a size: write it like 512, 64KiB or 1MiB")
+    return int(size)
+
+
+def parse_count(text: str) -> int:
+    """The number in ``10000``, ``10k`` or ``1m``.
+
+    :raises ValueError: if it is none of these, or not whole.
+    """
+    match = _COUNT.fullmatch(text)
+    count = float(match[1]) * _COUNT_UNITS[match[2]] if match else 0.5
+    if count != int(count):
+        raise ValueError(f"{text!r} is not a count: write it like 10000, 10k or 1m")
+    return int(count)
+
+
+def parse_rate(text: str) -> float:
+    """What ``100/s``, ``5k/s`` or ``30/m`` is a second.
+
+    :raises ValueError: if it is none of these.
+    """
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a rate: write it like 100/s, 0.5/s or 30/m")
+    return float(match[1]) * _COUNT_UNITS[match[2]] / _DURATION_UNITS[match[3]]
+
+
+def show_duration(seconds: float) -> str:
+    """A duration as users write it."""
+    for unit, length in reversed(_DURATION_UNITS.items()):
+        if seconds >= length and (seconds / length).is_integer():
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def show_size(size_bytes: int) -> str:
+    """A size as users write it."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size_bytes and size_bytes % _SIZE_UNITS[unit] == 0:
+            return f"{size_bytes // _SIZE_UNITS[unit]}{unit}"
+    return str(size_bytes)
+
+
+def _reader(parse: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], Any]:
+    def convert(_: type, tokens: Sequence[Token]) -> Any:
+        return parse(tokens[0].value)
+
+    return convert
+
+
+def _within(low: float, high: float) -> Callable[[type, Any], None]:
+    def check(_: type, value: Any) -> None:
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"it has to be from {low:g} to {high:g}")
+
+    return check
+
+
+Port = Annotated[int, Parameter(validator=_within(0, 65535))]
+
+
+def duration(name: str) -> Parameter:
+    """A flag that takes a duration; its field is in seconds."""
+    return _flag(name, parse_duration, show_duration)
+
+
+def size(name: str) -> Parameter:
+    """A flag that takes a size; its field is in bytes."""
+    return _flag(name, parse_size, show_size)
+
+
+def count(name: str, *, at_least: int = 0) -> Parameter:
+    """A flag or argument that takes a count."""
+    return _flag(name, parse_count, str, validator=_within(at_least, 10**12))
+
+
+def rate(name: str) -> Parameter:
+    """A flag that takes a rate; its field is per second."""
+    return _flag(name, parse_rate, lambda per_s: f"{per_s:g}/s")
+
+
+def _flag(
+    name: str, parse: Callable[[str], Any], show: Callable[[Any], str], **more: Any
+) -> Parameter:
+    return Parameter(
+        name=name,
+        converter=_reader(parse),
+        n_tokens=1,
+        show_default=lambda value: None if value is None else show(value),
+        **more,
+    )
+
+
+def run_app(app: App, entry: App, arguments: Sequence[str] | None) -> int:
+    """Parse the arguments, run the command, return its exit code.
+
+    What is wrong with them goes to stderr in one line.
+
+    :param entry: where parsing starts: the app itself, or its meta app.
+    """
+    try:
+        result = entry(arguments, **IN_ONE_LINE)
+    except CycloptsError as exc:
+        return complain(app, " ".join(str(exc).split()).rstrip("."))
+    return result if isinstance(result, int) else 0
+
+
+#: How to call an app so that its errors come as exceptions.
+IN_ONE_LINE: Final[dict[str, Any]] = {
+    "exit_on_error": False,
+    "print_error": False,
+    "result_action": "return_value",
+}
+
+
+def complain(app: App, message: str) -> int:
+    """Say in one line what is wrong, and where help is; returns the exit code for that."""
+    print(f"{app.name[0]}: {message} (see {app.name[0]} --help)", file=sys.stderr)
+    return EXIT_USAGE

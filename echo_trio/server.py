@@ -1,0 +1,125 @@
+"""The echo server: accepting, serving, draining, each in the nursery that waits for it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Self
+
+import structlog
+import trio
+
+from echo_trio.metrics import Snapshot
+from echo_trio.session import Presence, serve_session
+from echo_trio.settings import Settings
+from echo_trio.wire import poller, sockets
+from echo_trio.wire.connection import GOING_AWAY
+
+
+class EchoServer:
+    """Echoes on every connection that its listeners get. Made by `listen`, lives in `run`."""
+
+    def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
+        self._listeners = listeners
+        self._drain_timeout_s = settings.drain_timeout_s
+        self._drain = trio.Event()
+        self._all_gone = trio.Event()
+        self._log = log
+        self._poller = poller.Poller() if poller.AVAILABLE else None
+        self._presence = Presence(settings, self._poller, log)
+
+    @classmethod
+    def listen(cls, settings: Settings, log: Any = None) -> Self:
+        """Listen as the settings say, without accepting yet.
+
+        :raises OSError: if the address can't be had.
+        """
+        listeners = sockets.listen(settings.host, settings.port)
+        return cls(settings, listeners, log or structlog.get_logger())
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        host, port, *_ = self._listeners[0].getsockname()
+        return f"ws://{sockets.authority(host, port)}/"
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return self._presence.counters.open
+
+    @property
+    def ended(self) -> int:
+        """How many connections have ended."""
+        return self._presence.counters.ended
+
+    def snapshot(self) -> Snapshot:
+        """The counters, up to this moment."""
+        return self._presence.counters.snapshot(live=self._presence.connections)
+
+    def drain(self) -> None:
+        """Begin to stop: `run` says goodbye to everybody and returns. Idempotent."""
+        self._drain.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `drain` is called, and then until everybody is gone.
+
+        Draining: no more are accepted, handshakes under way get 503, open connections close
+        code 1001; whoever has not answered within the drain timeout is dropped. Cancelled:
+        everybody is dropped at once.
+        """
+        try:
+            async with trio.open_nursery() as handling:
+                if self._poller is not None:
+                    handling.start_soon(self._poller.run)
+                async with trio.open_nursery() as accepting:
+                    for listener in self._listeners:
+                        accepting.start_soon(
+                            sockets.accept_forever,
+                            listener,
+                            lambda sock: self._start_session(handling, sock),
+                            self._count_accept_fault,
+                        )
+                    task_status.started()
+                    await self._drain.wait()
+                    accepting.cancel_scope.cancel()
+                self._close_listeners()
+                with trio.move_on_after(self._drain_timeout_s):
+                    await self._say_goodbye(handling)
+                handling.cancel_scope.cancel()
+        finally:
+            self._close_listeners()
+
+    def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
+        self._presence.counters.accepted += 1
+        handling.start_soon(self._serve_session, sock)
+
+    async def _serve_session(self, sock: socket.socket) -> None:
+        counters = self._presence.counters
+        try:
+            await serve_session(sock, self._presence)
+        finally:
+            if counters.draining and counters.ended == counters.accepted:
+                self._all_gone.set()
+
+    async def _say_goodbye(self, handling: trio.Nursery) -> None:
+        presence, counters = self._presence, self._presence.counters
+        counters.draining = True
+        if counters.ended == counters.accepted:
+            return
+        for opening in presence.handshakes:
+            opening.cancel()
+        for connection in list(presence.connections):
+            if not connection.close_nowait(GOING_AWAY, "the server is stopping"):
+                handling.start_soon(connection.flush)
+        await self._all_gone.wait()
+
+    def _count_accept_fault(self, fault: OSError) -> None:
+        counters = self._presence.counters
+        counters.accept_faults += 1
+        if counters.accept_faults == 1:
+            self._log.warning("can't accept for now", reason=fault.strerror)
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            trio.lowlevel.notify_closing(listener)
+            listener.close()

@@ -1,0 +1,164 @@
+"""One connection's life: handshake, echo, close. And the boundary that keeps its errors its own."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import trio
+
+from echo_trio import admission
+from echo_trio.behaviours import Behaviour
+from echo_trio.metrics import Counters, Outcome
+from echo_trio.settings import Settings
+from echo_trio.transform import suffixes
+from echo_trio.wire import handshake
+from echo_trio.wire.connection import Connection
+from echo_trio.wire.poller import Poller
+
+#: How long a refused client may take to read our answer before the connection is cut.
+REFUSAL_LINGER_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Presence:
+    """Who is connected, and what the sessions share. Drained by `server`.
+
+    :ivar handshakes: what to cancel to interrupt each handshake under way.
+    """
+
+    settings: Settings
+    poller: Poller | None
+    log: Any
+    counters: Counters = field(default_factory=Counters)
+    handshakes: set[trio.CancelScope] = field(default_factory=set)
+    connections: set[Connection] = field(default_factory=set)
+
+
+async def serve_session(sock: socket.socket, presence: Presence) -> None:
+    """Serve one accepted connection until it is over, and count how it ended.
+
+    Raises nothing but `trio.Cancelled`: what goes wrong here is nobody else's business.
+    """
+    counters = presence.counters
+    outcome = Outcome.FAILED
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+    try:
+        outcome = await _handshake_and_serve(sock, stream, presence)
+    except trio.Cancelled:
+        outcome = Outcome.DROPPED
+        raise
+    except Exception:  # the boundary: a bug ends one session, not the server
+        presence.log.exception("session failed")
+    finally:
+        stream.socket.close()
+        counters.outcomes[outcome] += 1
+
+
+async def _handshake_and_serve(
+    sock: socket.socket, stream: trio.SocketStream, presence: Presence
+) -> Outcome:
+    counters = presence.counters
+    counters.handshaking += 1
+    try:
+        try:
+            request, behaviour, surplus = await _receive_request(sock, presence)
+            _send(sock, handshake.accept_response(request))
+        finally:
+            counters.handshaking -= 1
+    except handshake.Refused as refused:
+        counters.refused[refused.status] += 1
+        await _refuse(sock, refused)
+        return Outcome.REFUSED
+    except (handshake.ConnectionCut, OSError):
+        return Outcome.CUT_IN_HANDSHAKE
+    connection = Connection.opened(
+        stream,
+        client=False,
+        limits=presence.settings.limits,
+        poller=presence.poller,
+        path=request.target,
+        surplus=surplus,
+    )
+    return await _serve(connection, behaviour, presence)
+
+
+async def _serve(connection: Connection, behaviour: Behaviour, presence: Presence) -> Outcome:
+    counters = presence.counters
+    presence.connections.add(connection)
+    counters.open += 1
+    counters.peak_open = max(counters.peak_open, counters.open)
+    try:
+        await connection.run(behaviour(suffixes(presence.settings.seed)))
+    finally:
+        presence.connections.discard(connection)
+        counters.open -= 1
+        counters.add_traffic(connection)
+    outcome, reason = _outcome(connection), connection.closed
+    assert reason is not None
+    counters.close_codes[reason.code] += 1
+    presence.log.debug(
+        "connection ended",
+        outcome=outcome.value,
+        code=reason.code,
+        closed_first=connection.closed_first,
+        messages=connection.messages_received,
+    )
+    return outcome
+
+
+def _outcome(connection: Connection) -> Outcome:
+    if connection.timed_out == "write":
+        return Outcome.WRITE_TIMEOUT
+    if connection.failure is not None:
+        return Outcome.VIOLATION
+    if connection.timed_out == "close":
+        return Outcome.CLOSE_TIMEOUT
+    return Outcome.CLEAN if connection.clean else Outcome.ABNORMAL
+
+
+async def _receive_request(
+    sock: socket.socket, presence: Presence
+) -> tuple[handshake.UpgradeRequest, Behaviour, bytes]:
+    """Read the handshake and decide on it, within the open timeout."""
+
+    async def receive() -> bytes:
+        await trio.lowlevel.wait_readable(sock)
+        return sock.recv(handshake.MAX_HEAD_BYTES)
+
+    with trio.move_on_after(presence.settings.open_timeout_s) as opening:
+        presence.handshakes.add(opening)
+        if presence.counters.draining:
+            opening.cancel()
+        try:
+            head, surplus = await handshake.receive_head(receive)
+        finally:
+            presence.handshakes.discard(opening)
+        request = handshake.parse_request(head)
+        return request, admission.admit(request), surplus
+    raise admission.draining() if presence.counters.draining else admission.too_slow()
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    # A fresh socket's buffer takes a head whole; one that doesn't is no connection to keep.
+    if sock.send(data) != len(data):
+        raise OSError(errno.ENOBUFS, "the kernel did not take the handshake's answer")
+
+
+async def _refuse(sock: socket.socket, refused: handshake.Refused) -> None:
+    """Answer, then wait a moment for the client to be gone.
+
+    Closing with bytes unread would send a reset, which may overtake the answer.
+    """
+    try:
+        _send(sock, handshake.refusal_response(refused))
+        sock.shutdown(socket.SHUT_WR)
+        with trio.move_on_after(REFUSAL_LINGER_S):
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                if not sock.recv(handshake.MAX_HEAD_BYTES):
+                    return
+    except OSError:
+        pass  # It is gone already.

@@ -1,0 +1,1 @@
+"""The WebSocket over Trio that server and load generator share; knows nothing of either."""

@@ -1,0 +1,321 @@
+"""The opening handshake (RFC 6455, section 4), both ends: strict, bounded, sans-I/O.
+
+The server's end reads the upgrade request before anything of trio-websocket or h11 sees a byte:
+what it lets through is a request that RFC 6455 allows, and nothing that it refuses can raise
+anything but `Refused`. The client's end builds the request and judges the answer. Frames that
+arrive behind either head are handed on as surplus.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+MAX_HEAD_BYTES: Final = 16 * 1024
+MAX_HEADERS: Final = 128
+VERSION: Final = "13"
+
+_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#: RFC 9110, section 5.6.2: what methods, header names and subprotocols consist of.
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TARGET: Final = re.compile(r"/[!-~]*")
+_STATUS_LINE: Final = re.compile(r"HTTP/1\.1 ([1-5][0-9]{2})(?: .*)?")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+Receive = Callable[[], Awaitable[bytes]]
+
+
+class Refused(Exception):
+    """The server will not upgrade: the status to answer with, and why.
+
+    :ivar status: the HTTP status.
+    :ivar why: one line for the body of the answer.
+    :ivar headers: further headers of the answer.
+    """
+
+    def __init__(self, status: int, why: str, **headers: str) -> None:
+        super().__init__(status, why)
+        self.status = status
+        self.why = why
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class HandshakeFailed(Exception):
+    """The server's answer is not one that RFC 6455 allows, or it gave none."""
+
+
+class Rejected(HandshakeFailed):
+    """The server answered with an HTTP status other than 101.
+
+    :ivar status: that status.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the server answered with HTTP status {status}")
+        self.status = status
+
+
+class ConnectionCut(Exception):
+    """The stream ended before the handshake did.
+
+    :ivar received: how many bytes of it had arrived.
+    """
+
+    def __init__(self, received: int) -> None:
+        super().__init__(f"the connection ended after {received} bytes of the handshake")
+        self.received = received
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """A request that may be upgraded.
+
+    :ivar target: path and query, as sent.
+    :ivar headers: in order, names in lower case.
+    """
+
+    target: str
+    headers: list[tuple[str, str]]
+    key: str
+    subprotocols: list[str]
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+
+async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
+    """Receive up to the empty line that ends an HTTP head.
+
+    :param receive: returns the next bytes, none at the end of the stream.
+    :returns: the head, and what arrived behind it.
+    :raises ConnectionCut: if the stream ends first.
+    :raises Refused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`.
+    """
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        if len(data) > MAX_HEAD_BYTES:
+            break
+        chunk = await receive()
+        if not chunk:
+            raise ConnectionCut(len(data))
+        data += chunk
+    if end < 0 or end > MAX_HEAD_BYTES:
+        raise Refused(431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.")
+    return data[:end], data[end + 4 :]
+
+
+# -- The server's end -------------------------------------------------------------------------
+
+
+def parse_request(head: bytes) -> UpgradeRequest:
+    """Read an upgrade request.
+
+    :param head: up to the empty line, without it.
+    :raises Refused: if it is anything else, with the status that says what.
+    """
+    try:
+        lines = head.decode("ascii").split("\r\n")
+    except UnicodeDecodeError:
+        raise Refused(400, "A header has a byte that is not ASCII.") from None
+    method, target = _parse_request_line(lines[0])
+    headers = _parse_headers(lines[1:])
+    if method != "GET":
+        raise Refused(405, "A WebSocket begins with GET.", Allow="GET")
+    if not _TARGET.fullmatch(target):
+        raise Refused(400, "The request's target is not a path.")
+    if len(_values(headers, "host")) != 1:
+        raise Refused(400, "There has to be one Host header.")
+    if _values(headers, "transfer-encoding") or any(
+        value != "0" for value in _values(headers, "content-length")
+    ):
+        raise Refused(400, "An upgrade request has no body.")
+    if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
+        headers, "connection"
+    ):
+        raise Refused(426, "This is a WebSocket server.", Upgrade="websocket", Connection="Upgrade")
+    versions = _values(headers, "sec-websocket-version")
+    if versions != [VERSION]:
+        raise Refused(426, f"The WebSocket version has to be {VERSION}.", **_VERSION_HEADER)
+    return UpgradeRequest(target, headers, _parse_key(headers), _parse_subprotocols(headers))
+
+
+_VERSION_HEADER: Final = {"Sec_WebSocket_Version": VERSION}
+
+
+def accept_response(request: UpgradeRequest, subprotocol: str | None = None) -> bytes:
+    """The answer that turns the connection into a WebSocket."""
+    accept = _accept_value(request.key)
+    protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\n"
+        "Upgrade: websocket\r\n"
+        "Connection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n"
+        f"{protocol}\r\n"
+    ).encode("ascii")
+
+
+def refusal_response(refused: Refused) -> bytes:
+    """The answer that says why not; the connection is closed after it."""
+    body = (refused.why + "\n").encode()
+    headers = {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **refused.headers,
+    }
+    try:
+        phrase = HTTPStatus(refused.status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [f"HTTP/1.1 {refused.status} {phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _parse_request_line(line: str) -> tuple[str, str]:
+    parts = line.split(" ")
+    if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):
+        raise Refused(400, "This is not an HTTP request.")
+    method, target, version = parts
+    if version != "HTTP/1.1":
+        if re.fullmatch(r"HTTP/[0-9](\.[0-9])?", version):
+            raise Refused(505, "A WebSocket begins with HTTP/1.1.")
+        raise Refused(400, "This is not an HTTP request.")
+    return method, target
+
+
+def _parse_key(headers: list[tuple[str, str]]) -> str:
+    keys = _values(headers, "sec-websocket-key")
+    try:
+        (key,) = keys
+        if len(base64.b64decode(key, validate=True)) == 16:
+            return key
+    except (ValueError, binascii.Error):
+        pass
+    raise Refused(400, "There has to be one Sec-WebSocket-Key, 16 bytes in base64.")
+
+
+def _parse_subprotocols(headers: list[tuple[str, str]]) -> list[str]:
+    offered = _list(headers, "sec-websocket-protocol")
+    if not all(_TOKEN.fullmatch(name) for name in offered) or len(set(offered)) != len(offered):
+        raise Refused(400, "Sec-WebSocket-Protocol is not a list of different names.")
+    return offered
+
+
+# -- The client's end -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeResponse:
+    """The server's consent.
+
+    :ivar headers: in order, names in lower case.
+    """
+
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    subprotocol: str | None = None
+
+
+def make_key() -> str:
+    """A new Sec-WebSocket-Key: 16 random bytes in base64."""
+    return base64.b64encode(os.urandom(16)).decode("ascii")
+
+
+def request_bytes(
+    target: str,
+    host: str,
+    key: str,
+    headers: Iterable[tuple[str, str]] = (),
+    subprotocols: Iterable[str] = (),
+) -> bytes:
+    """The request that asks for an upgrade.
+
+    :param host: as the Host header has it: with the port, unless that is the scheme's own.
+    """
+    lines = [
+        f"GET {target} HTTP/1.1",
+        f"Host: {host}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        f"Sec-WebSocket-Version: {VERSION}",
+    ]
+    if offered := ", ".join(subprotocols):
+        lines.append(f"Sec-WebSocket-Protocol: {offered}")
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def parse_response(head: bytes, key: str, subprotocols: Iterable[str] = ()) -> UpgradeResponse:
+    """Judge the server's answer (RFC 6455, section 4.1).
+
+    :raises Rejected: if it is an HTTP status other than 101.
+    :raises HandshakeFailed: if it is no answer to our request.
+    """
+    lines = head.decode("latin-1").split("\r\n")
+    try:
+        headers = _parse_headers(lines[1:])
+    except Refused as exc:
+        raise HandshakeFailed(f"the server's answer is malformed: {exc.why}") from None
+    status = _STATUS_LINE.fullmatch(lines[0])
+    if status is None:
+        raise HandshakeFailed("the server's answer is not HTTP/1.1")
+    if status[1] != "101":
+        raise Rejected(int(status[1]))
+    if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
+        headers, "connection"
+    ):
+        raise HandshakeFailed("the server said 101, but not to websocket")
+    if _values(headers, "sec-websocket-accept") != [_accept_value(key)]:
+        raise HandshakeFailed("the server's Sec-WebSocket-Accept does not answer our key")
+    if _values(headers, "sec-websocket-extensions"):
+        raise HandshakeFailed("the server chose an extension that was not offered")
+    chosen = _values(headers, "sec-websocket-protocol")
+    if len(chosen) > 1 or any(name not in tuple(subprotocols) for name in chosen):
+        raise HandshakeFailed("the server chose a subprotocol that was not offered")
+    return UpgradeResponse(headers, chosen[0] if chosen else None)
+
+
+# -- Both ends --------------------------------------------------------------------------------
+
+
+def _accept_value(key: str) -> str:
+    digest = hashlib.sha1(key.encode("ascii") + _ACCEPT_GUID, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode("ascii")
+
+
+def _parse_headers(lines: list[str]) -> list[tuple[str, str]]:
+    if len(lines) > MAX_HEADERS:
+        raise Refused(431, f"There are more than {MAX_HEADERS} headers.")
+    headers = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        # A name with a space before its colon, or a folded line, could smuggle another header.
+        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+            raise Refused(400, "A header is malformed.")
+        headers.append((name.lower(), value.strip(" \t")))
+    return headers
+
+
+def _values(headers: list[tuple[str, str]], name: str) -> list[str]:
+    return [value for key, value in headers if key == name]
+
+
+def _list(headers: list[tuple[str, str]], name: str) -> list[str]:
+    """The elements of a header that may be given as a list, or several times."""
+    parts = (part.strip(" \t") for value in _values(headers, name) for part in value.split(","))
+    return [part for part in parts if part]
+
+
+def _tokens(headers: list[tuple[str, str]], name: str) -> set[str]:
+    return {part.lower() for part in _list(headers, name)}

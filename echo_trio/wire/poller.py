@@ -1,0 +1,64 @@
+"""One epoll for all connections of a process, so that a message costs no task switch.
+
+`trio.lowlevel.wait_readable` arms the kernel anew for each wait and wakes a task for each
+message: on ten thousand sockets that is half of what an echo costs (figures in
+docs/decisions/0001-one-poller-per-process.md). Here each socket is registered once, level
+triggered; one task waits for them all – on the epoll's own descriptor, through Trio – and calls
+the ready ones back in turn. What a callback cannot finish at once (a send that would block, a
+closing handshake) it hands to its connection's task, which is parked until then.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import trio
+
+if TYPE_CHECKING:
+    import socket
+
+#: Sockets served between two looks at Trio's other tasks: about 3 ms of work.
+BATCH: Final = 256
+
+AVAILABLE: Final = hasattr(select, "epoll")
+
+
+class Poller:
+    """Calls back when sockets become readable, while `run` runs.
+
+    Needs epoll (see `AVAILABLE`); connections without a poller wait through Trio instead, which
+    is slower and no different otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+
+    def register(self, sock: socket.socket, on_readable: Callable[[], None]) -> None:
+        """Call `on_readable` whenever there is something to read, until `unregister`.
+
+        It is called in the poller's task, so it must not block, and it must not raise: an
+        exception of one connection has no business with the others.
+        """
+        fd = sock.fileno()
+        self._epoll.register(fd, select.EPOLLIN)
+        self._callbacks[fd] = on_readable
+
+    def unregister(self, sock: socket.socket) -> None:
+        """Stop calling back. To be done before the socket is closed; idempotent."""
+        fd = sock.fileno()
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    async def run(self) -> NoReturn:
+        """Serve the registered sockets until cancelled; then the poller is used up."""
+        poll, callbacks = self._epoll.poll, self._callbacks
+        with self._epoll:
+            while True:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                for fd, _ in poll(0, BATCH):
+                    # An earlier callback of this batch may have unregistered this one.
+                    if on_readable := callbacks.get(fd):
+                        on_readable()

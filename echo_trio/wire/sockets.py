@@ -1,0 +1,133 @@
+"""TCP as both ends need it: listening and accepting in bulk, connecting from a resolved address."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NoReturn
+
+import trio
+
+#: As long as the system allows (net.core.somaxconn): a crowd arrives at once.
+BACKLOG: Final = 65_535
+#: Connections accepted between two looks at Trio's other tasks.
+ACCEPT_BATCH: Final = 64
+#: How long to leave the listener alone when the machine is out of something.
+OUT_OF_RESOURCES_PAUSE_S: Final = 0.1
+_OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Listen on every address that `host` stands for, all on one port.
+
+    :param port: 0 takes a free one.
+    :raises OSError: if an address can't be had; the message names it.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        for family, address in _resolve(host, port, socket.AI_PASSIVE):
+            # The first address has chosen the port for all.
+            port = listeners[0].getsockname()[1] if listeners else port
+            listeners.append(_listen_on(family, (address[0], port, *address[2:])))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _listen_on(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as exc:
+        listener.close()
+        name = authority(str(address[0]), int(address[1]))
+        raise OSError(exc.errno, f"can't listen on {name}: {exc.strerror or exc}") from None
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+async def accept_forever(
+    listener: socket.socket,
+    on_accept: Callable[[socket.socket], None],
+    on_fault: Callable[[OSError], None],
+) -> NoReturn:
+    """Accept connections, many at a time, until cancelled.
+
+    :param on_accept: takes each new socket, non-blocking and without Nagle's delay.
+    :param on_fault: is told when the machine has run out of descriptors or memory; accepting goes
+        on after a pause. A connection that was gone before it was accepted is no fault.
+    """
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        try:
+            for _ in range(ACCEPT_BATCH):
+                sock, _ = listener.accept()
+                prepare(sock)
+                on_accept(sock)
+        except BlockingIOError:
+            pass
+        except OSError as exc:
+            if exc.errno in _OUT_OF_RESOURCES:
+                on_fault(exc)
+                await trio.sleep(OUT_OF_RESOURCES_PAUSE_S)
+
+
+def prepare(sock: socket.socket) -> None:
+    """Make a socket non-blocking, and its small messages go out at once."""
+    sock.setblocking(False)
+    with suppress(OSError):  # Its peer is gone already, which reading will tell.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """Every address of a host, in the system's order of preference.
+
+    :raises OSError: (`socket.gaierror`) if there is none.
+    """
+    return await trio.to_thread.run_sync(_resolve, host, port)
+
+
+async def connect(address: Address) -> socket.socket:
+    """Open a TCP connection to one address.
+
+    :raises OSError: if that fails; out of local ports or descriptors too.
+    """
+    family, target = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        prepare(sock)
+        error = sock.connect_ex(target)
+        if error == errno.EINPROGRESS:
+            await trio.lowlevel.wait_writable(sock)
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def authority(host: str, port: int) -> str:
+    """Host and port as a URL has them: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _resolve(host: str, port: int, flags: int = 0) -> list[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    addresses = [(family, address) for family, _, _, _, address in found]
+    return list(dict.fromkeys(addresses))  # type: ignore[arg-type]

@@ -1,0 +1,101 @@
+"""One process of the server: its signals, the echo, the console."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+from typing import Any
+
+import trio
+
+from echo_trio.server import EchoServer
+from echo_trio.settings import Settings
+from echo_trio.wire import process, sockets
+
+
+class CannotStart(Exception):
+    """The settings can't be met on this machine; the message is one line for the user."""
+
+
+async def run_worker(settings: Settings, log: Any) -> None:
+    """Serve until SIGINT or SIGTERM, then drain and return.
+
+    The first signal drains; the second one ends the process at once with status 1. Prints the
+    ready line on stdout once everything listens.
+
+    :raises CannotStart: if an address can't be had.
+    """
+    file_limit = process.raise_file_limit()
+    server, console_listeners = _listen(settings, log)
+    console_url = _url_of(console_listeners)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signals, signals, server, log)
+            if console_listeners:
+                await nursery.start(_serve_console, console_listeners, server)
+            nursery.start_soon(
+                process.collect_after_crowds, lambda: server.open, lambda: server.ended
+            )
+            process.spare_long_lived_objects()
+            async with trio.open_nursery() as serving:
+                await serving.start(server.run)
+                print(f"ready ws={server.url} console={console_url}", flush=True)  # noqa: T201
+                log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
+            nursery.cancel_scope.cancel()
+    _log_summary(server, log)
+
+
+def _listen(settings: Settings, log: Any) -> tuple[EchoServer, list[socket.socket]]:
+    try:
+        server = EchoServer.listen(settings, log)
+        if not settings.console:
+            return server, []
+        listeners = sockets.listen(settings.console_host, settings.console_port)
+    except OSError as exc:
+        raise CannotStart(exc.strerror or str(exc)) from None
+    for listener in listeners:
+        if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+            raise CannotStart("the console listens on loopback only: --console-host 127.0.0.1")
+    return server, listeners
+
+
+async def _serve_console(
+    listeners: list[socket.socket], server: EchoServer, *, task_status: trio.TaskStatus[None]
+) -> None:
+    # Imported here: a server without a console needs no web framework in its memory.
+    from echo_trio.console.app import make_app  # noqa: PLC0415
+    from echo_trio.console.serve import serve_console  # noqa: PLC0415
+
+    await serve_console(make_app(server.snapshot), listeners, task_status=task_status)
+
+
+def _url_of(listeners: list[socket.socket]) -> str:
+    if not listeners:
+        return "-"
+    host, port, *_ = listeners[0].getsockname()
+    return f"http://{sockets.authority(host, port)}/"
+
+
+async def _stop_on_signals(signals: Any, server: EchoServer, log: Any) -> None:
+    async for number in signals:
+        log.info("draining", signal=signal.Signals(number).name, open=server.open)
+        server.drain()
+        break
+    async for _ in signals:
+        # Ten thousand tasks take a while to unwind; whoever asks twice will not wait for that.
+        os._exit(1)
+
+
+def _log_summary(server: EchoServer, log: Any) -> None:
+    counts = server.snapshot()
+    log.info(
+        "stopped",
+        accepted=counts.accepted,
+        peak_open=counts.peak_open,
+        outcomes={outcome.value: n for outcome, n in counts.outcomes.items()},
+        close_codes=counts.close_codes,
+        messages_received=counts.messages_received,
+        messages_sent=counts.messages_sent,
+    )
