@@ -213,6 +213,14 @@ describe('a reply that fits two waiting messages', () => {
   });
 });
 
+describe('a reply that fits two answered messages', () => {
+  it('is a duplicate of the one that fits the form of this connection', () => {
+    const texts = ['a', 'a 5'];
+    expect(judgeAll(texts, ['a', 'a 5', 'a 5']).at(-1)).toBe('duplicate #2 exact');
+    expect(judgeAll(texts, ['a 1', 'a 5 1', 'a 5']).at(-1)).toBe('duplicate #1 5');
+  });
+});
+
 describe('what is kept of answered messages', () => {
   it('forgets the oldest, whose further copies are then unexpected', () => {
     const matcher = new EchoMatcher();

@@ -68,6 +68,7 @@ describe('MessageList', () => {
     expect(screen.getByRole('button')).toHaveAccessibleName('Jump to the newest');
 
     rerender(list(messages(0, 53)));
+    scrollAway(log, 500);
     await userEvent.click(screen.getByRole('button', { name: '3 new · Jump to the newest' }));
     expect(log).toHaveFocus();
 
