@@ -1,0 +1,303 @@
+"""The client of the server benchmark: picows on uvloop, in a process of its own.
+
+    driver.py exchange URL SERVER_PID '{"sockets": …, "cells": […], …}'
+    driver.py drain URL SERVER_PID '{"sockets": …}'
+
+Prints one JSON object per line. `exchange` opens all sockets, then keeps a fixed number of
+messages in flight on each (a closed loop) for every cell in turn, and reads the server's CPU
+clock around each window itself, so that no other process has to agree with it on the time.
+`drain` sends the server SIGTERM and times the goodbye.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from process_cost import family_cpu_seconds, family_resident_bytes
+
+# Handshakes in flight: enough to keep a server busy, within every backlog.
+CONNECT_CONCURRENCY = 128
+HANDSHAKE_TIMEOUT_S = 60.0
+SETTLE_S = 1.0
+ANSWER_TIMEOUT_S = 30.0
+DRAIN_TIMEOUT_S = 60.0
+
+
+class MeasurementFailed(Exception):
+    """The server broke off or answered wrongly; the message is one line for people."""
+
+
+@dataclass
+class Tally:
+    """What all sockets together have seen in the running cell."""
+
+    kind: WSMsgType = WSMsgType.TEXT
+    sending: bool = False
+    in_flight: int = 0
+    echoed: int = 0
+    wrong: int = 0
+    disconnected: int = 0
+    latencies_s: list[float] = field(default_factory=list)
+
+
+class EchoClient(WSListener):
+    """One socket: answers every reply with the next message, while there is to be sent."""
+
+    def __init__(self, index: int, tally: Tally) -> None:
+        self.index = index
+        self.tally = tally
+        self.message = b""
+        self.sent_at_s: deque[float] = deque()
+        self.fragments: list[bytes] = []
+        self.transport: WSTransport
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code())
+            return
+        payload = frame.get_payload_as_bytes()
+        kind = frame.msg_type
+        if not frame.fin or kind == WSMsgType.CONTINUATION:
+            self.fragments.append(payload)
+            if not frame.fin:
+                return
+            payload, kind = b"".join(self.fragments), self.tally.kind
+            self.fragments.clear()
+        self.on_reply(payload, kind)
+
+    def on_reply(self, payload: bytes, kind: WSMsgType) -> None:
+        tally, message, now_s = self.tally, self.message, time.perf_counter()
+        tally.echoed += 1
+        tally.in_flight -= 1
+        tally.latencies_s.append(now_s - self.sent_at_s.popleft())
+        # The message, a space, one to six digits.
+        if (
+            kind != tally.kind
+            or not payload.startswith(message)
+            or not 2 <= len(payload) - len(message) <= 7
+        ):
+            tally.wrong += 1
+        if tally.sending:
+            self.send(now_s)
+
+    def send(self, now_s: float) -> None:
+        self.sent_at_s.append(now_s)
+        self.tally.in_flight += 1
+        self.transport.send(self.tally.kind, self.message)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.tally.disconnected += 1
+
+
+def message_for(index: int, size_bytes: int, kind: str) -> bytes:
+    """A message of exactly that size that begins with the socket's number.
+
+    The number tells a reply meant for another socket. `utf8` is text in characters of one to
+    four bytes: plain ASCII lets decoders take a short cut that real text does not.
+    """
+    head = f"{index:08d}".encode()[:size_bytes]
+    pattern = "aß水🌊".encode() if kind == "utf8" else b"0123456789abcdef"
+    room = size_bytes - len(head)
+    body = pattern * (room // len(pattern))
+    return head + body + b"." * (room - len(body))
+
+
+async def open_sockets(url: str, count: int, tally: Tally) -> list[EchoClient]:
+    clients: list[EchoClient] = []
+    limiter = asyncio.Semaphore(CONNECT_CONCURRENCY)
+
+    async def open_one(index: int) -> None:
+        async with limiter:
+            _transport, client = await ws_connect(
+                lambda: EchoClient(index, tally),
+                url,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            )
+            clients.append(client)
+
+    try:
+        await asyncio.gather(*(open_one(index) for index in range(count)))
+    except Exception as error:  # whatever the handshake met, the measurement is over
+        raise MeasurementFailed(f"opening {count} sockets: {error!r}") from error
+    return clients
+
+
+async def prime(url: str) -> None:
+    """Make the server load and allocate what it does only for its first connections."""
+    tally = Tally(sending=False)
+    clients = await open_sockets(url, 10, tally)
+    for client in clients:
+        client.message = message_for(client.index, 16, "text")
+        client.send(time.perf_counter())
+    await all_answered(tally)
+    for client in clients:
+        client.transport.send_close(1000)
+        client.transport.disconnect()
+    await asyncio.sleep(0.5)
+
+
+async def all_answered(tally: Tally) -> None:
+    deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
+    while tally.in_flight and time.monotonic() < deadline_s:
+        await asyncio.sleep(0.01)
+    if tally.in_flight:
+        raise MeasurementFailed(f"{tally.in_flight} messages without a reply")
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+async def exchange(url: str, server_pid: int, plan: dict) -> None:
+    sockets: int = plan["sockets"]
+    await prime(url)
+
+    tally = Tally()
+    resident_before = family_resident_bytes(server_pid)
+    cpu_before, opened_from = family_cpu_seconds(server_pid), time.perf_counter()
+    clients = await open_sockets(url, sockets, tally)
+    open_s = time.perf_counter() - opened_from
+    handshake_cpu_s = family_cpu_seconds(server_pid) - cpu_before
+    await asyncio.sleep(SETTLE_S)
+    idle_bytes = family_resident_bytes(server_pid) - resident_before
+    report(
+        step="opened",
+        cpu_us_per_handshake=handshake_cpu_s / sockets * 1e6,
+        all_open_after_s=open_s,
+        idle_kb_per_connection=idle_bytes / sockets / 1024,
+    )
+
+    gc.freeze()  # ten thousand listeners are not worth the collector's walks
+    for cell in plan["cells"]:
+        report(step="cell", **cell, **await one_cell(clients, tally, server_pid, cell, plan))
+
+    used_bytes = family_resident_bytes(server_pid) - resident_before
+    report(step="used", used_kb_per_connection=used_bytes / sockets / 1024)
+
+
+async def one_cell(
+    clients: list[EchoClient], tally: Tally, server_pid: int, cell: dict, plan: dict
+) -> dict[str, float]:
+    size_bytes, kind = cell["size_bytes"], cell["kind"]
+    tally.kind = WSMsgType.BINARY if kind == "binary" else WSMsgType.TEXT
+    tally.sending, tally.wrong = True, 0
+    for client in clients:
+        client.message = message_for(client.index, size_bytes, kind)
+        for _ in range(plan["in_flight"]):
+            client.send(time.perf_counter())
+    await asyncio.sleep(plan["warm_up_s"])
+
+    tally.echoed = 0
+    tally.latencies_s.clear()
+    from_s, driver_from_s = time.perf_counter(), time.process_time()
+    server_from_s = family_cpu_seconds(server_pid)
+    await asyncio.sleep(plan["window_s"])
+    echoed, latencies_s = tally.echoed, sorted(tally.latencies_s)
+    server_cpu_s = family_cpu_seconds(server_pid) - server_from_s
+    driver_cpu_s = time.process_time() - driver_from_s
+    window_s = time.perf_counter() - from_s
+
+    tally.sending = False
+    if not tally.disconnected:
+        await all_answered(tally)
+    if tally.disconnected:
+        raise MeasurementFailed(f"the server dropped {tally.disconnected} sockets")
+    if tally.wrong:
+        raise MeasurementFailed(f"{tally.wrong} wrong replies")
+    if not echoed:
+        raise MeasurementFailed(f"no reply within {window_s:.1f} s")
+    return {
+        "messages": echoed,
+        "messages_per_s": echoed / window_s,
+        "cpu_us_per_message": server_cpu_s / echoed * 1e6,
+        "cpu_ns_per_byte": server_cpu_s / echoed / size_bytes * 1e9,
+        "server_cpu_share": server_cpu_s / window_s,
+        "driver_cpu_share": driver_cpu_s / window_s,
+        "p50_ms": percentile(latencies_s, 0.50) * 1e3,
+        "p99_ms": percentile(latencies_s, 0.99) * 1e3,
+    }
+
+
+class LeavingClient(EchoClient):
+    """Notes the Close it gets, answers it at once, and waits for the server to cut."""
+
+    close_codes: Counter[int] = Counter()
+    last_close_s = 0.0
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            LeavingClient.close_codes[int(frame.get_close_code())] += 1
+            LeavingClient.last_close_s = time.perf_counter()
+            transport.send_close(frame.get_close_code())
+
+
+async def drain(url: str, server_pid: int, plan: dict) -> None:
+    sockets: int = plan["sockets"]
+    tally = Tally()
+    limiter = asyncio.Semaphore(CONNECT_CONCURRENCY)
+
+    async def open_one(index: int) -> LeavingClient:
+        async with limiter:
+            _transport, client = await ws_connect(
+                lambda: LeavingClient(index, tally),
+                url,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            )
+            return client
+
+    clients = await asyncio.gather(*(open_one(index) for index in range(sockets)))
+    gc.freeze()
+    await asyncio.sleep(SETTLE_S)
+
+    gone = asyncio.Event()
+    # A pidfd turns readable the moment the process ends, whoever its parent is.
+    pidfd = os.pidfd_open(server_pid)
+    asyncio.get_running_loop().add_reader(pidfd, gone.set)
+    from_s = time.perf_counter()
+    os.kill(server_pid, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(gone.wait(), DRAIN_TIMEOUT_S)
+    except TimeoutError:
+        raise MeasurementFailed(f"still there {DRAIN_TIMEOUT_S:.0f} s after SIGTERM") from None
+    gone_s = time.perf_counter() - from_s
+    asyncio.get_running_loop().remove_reader(pidfd)
+    await asyncio.sleep(SETTLE_S)  # frames that the kernel still holds for us
+    report(
+        step="drained",
+        sockets=len(clients),
+        close_codes={str(code): count for code, count in LeavingClient.close_codes.items()},
+        without_close=sockets - LeavingClient.close_codes.total(),
+        last_close_s=LeavingClient.last_close_s - from_s,
+        process_gone_s=gone_s,
+    )
+
+
+def report(**fields: object) -> None:
+    print(json.dumps(fields), flush=True)
+
+
+def main() -> None:
+    mode, url, server_pid, plan = sys.argv[1:]
+    measure = {"exchange": exchange, "drain": drain}[mode]
+    try:
+        uvloop.run(measure(url, int(server_pid), json.loads(plan)))
+    except MeasurementFailed as failure:
+        report(step="failed", reason=str(failure))
+    sys.stdout.flush()
+    # Closing ten thousand sockets one by one would only delay the next measurement.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Child processes on a core of their own, ended by the pid they were started with."""
+
+import os
+import re
+import select
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+READY_LINE = re.compile(rb"^ready ws=(ws://\S+)")
+
+
+class ProcessFailed(Exception):
+    """A child did not do what it was started for; the message is one line for people."""
+
+
+@dataclass(frozen=True)
+class Child:
+    process: subprocess.Popen[bytes]
+    stderr: IO[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def last_words(self) -> str:
+        """The last line it wrote to stderr: most often the reason."""
+        self.stderr.seek(0)
+        lines = self.stderr.read().decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else f"exit code {self.process.poll()}, no message"
+
+
+@contextmanager
+def pinned(
+    command: Sequence[str],
+    core: int,
+    *,
+    stdin: int = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Iterator[Child]:
+    """Run a command on one core; whatever happens inside, it is gone afterwards."""
+    with tempfile.TemporaryFile() as stderr:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, **(environment or {})},
+                cwd=directory,
+                # In the child before exec, so that no thread of it ever runs elsewhere.
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            )
+        except OSError as error:
+            raise ProcessFailed(f"{command[0]}: {error.strerror}") from error
+        with process:
+            try:
+                yield Child(process, stderr)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+
+def wait_ready(child: Child, timeout_s: float = 30.0) -> str:
+    """Return the address of the ready line."""
+    assert child.process.stdout is not None
+    descriptor = child.process.stdout.fileno()
+    deadline = time.monotonic() + timeout_s
+    seen = b""
+    while (remaining_s := deadline - time.monotonic()) > 0:
+        if select.select([descriptor], [], [], remaining_s)[0]:
+            chunk = os.read(descriptor, 4096)
+            if not chunk:
+                child.process.wait()
+                raise ProcessFailed(child.last_words())
+            seen += chunk
+            if b"\n" in seen and (match := READY_LINE.match(seen)):
+                return match[1].decode()
+    raise ProcessFailed(f"printed no ready line within {timeout_s:.0f} s")
+
+
+def finished_output(child: Child, timeout_s: float) -> bytes:
+    """Wait for its end and return its stdout."""
+    try:
+        output, _ = child.process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise ProcessFailed(f"not finished after {timeout_s:.0f} s") from None
+    if child.process.returncode != 0:
+        raise ProcessFailed(child.last_words())
+    return output

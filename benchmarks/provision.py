@@ -1,0 +1,158 @@
+"""Installs what the benchmarks need beside the product: by package name, into ignored folders.
+
+Nothing here is needed to use the product. `Missing` is raised where a registry, a runtime or
+a build is not to be had; its message ends up in the results beside the peer's name.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV_PYTHON = HERE / ".venv" / "bin" / "python"
+NODE_PEERS = HERE / "peers" / "node"
+TOOLS = HERE / ".tools"
+
+# The newest that runs on Node 20 and needs no browser.
+ARTILLERY = "artillery@2.0.21"
+K6 = "go.k6.io/k6@v1.8.1"
+MASSCONNECT = "autobahntestsuite==25.10.1"
+
+
+class Missing(Exception):
+    """A peer is not to be had here; the message says why, in one line."""
+
+
+def python_peers() -> Path:
+    """The interpreter of `benchmarks/.venv`, made from the locked requirements."""
+    requirements = HERE / "requirements.txt"
+
+    def install() -> None:
+        _run([sys.executable, "-m", "venv", "--clear", str(HERE / ".venv")])
+        _run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes"]
+             + ["--requirement", str(requirements)])  # fmt: skip
+
+    fingerprint = f"{sys.version}\n{requirements.read_text()}"
+    _once(HERE / ".venv" / "installed", fingerprint, "Python peers and driver", install)
+    return VENV_PYTHON
+
+
+def node_peers() -> str:
+    """The `node` to run `peers/node` with."""
+    node = _executable("node", "Node is not installed")
+    _executable("npm", "npm is not installed")
+    lock = NODE_PEERS / "package-lock.json"
+    _once(
+        NODE_PEERS / "node_modules" / ".installed",
+        lock.read_text(),
+        "Node peers",
+        lambda: _run(["npm", "ci", "--silent"], directory=NODE_PEERS),
+    )
+    return node
+
+
+def artillery() -> Path:
+    _executable("npm", "npm is not installed")
+    folder = TOOLS / "artillery"
+    _once(
+        folder / "installed",
+        ARTILLERY,
+        "Artillery",
+        # Its install scripts only fetch a browser that a WebSocket load does not need.
+        lambda: _run(
+            ["npm", "install", "--silent", "--ignore-scripts", "--prefix", str(folder), ARTILLERY]
+        ),
+    )
+    return folder / "node_modules" / ".bin" / "artillery"
+
+
+def k6() -> Path:
+    go = _executable("go", "Go is not installed, and k6 is built from its module")
+    folder = TOOLS / "k6"
+    _once(
+        folder / "installed",
+        K6,
+        "k6 (a build of minutes)",
+        lambda: _run([go, "install", K6], environment={"GOBIN": str(folder), "GOFLAGS": ""}),
+    )
+    return folder / "k6"
+
+
+def massconnect() -> tuple[str, dict[str, str]]:
+    """A Python 2.7 and the environment in which it finds Autobahn's test suite."""
+    python2 = _python2()
+    environment = {"PYTHONUSERBASE": str(TOOLS / "massconnect")}
+    _once(
+        TOOLS / "massconnect" / "installed",
+        f"{python2} {MASSCONNECT}",
+        "Autobahn's massconnect",
+        lambda: _run(
+            [python2, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--user", MASSCONNECT],
+            environment=environment,
+        ),
+    )
+    return python2, environment
+
+
+def tsung() -> str:
+    return _executable("tsung", "not installed (Debian package: tsung)")
+
+
+def _python2() -> str:
+    """A Python 2.7 with pip: the test suite was never ported to 3."""
+    for candidate in ("python2.7", "python2", *map(str, _pyenv_pythons("2.7"))):
+        path = shutil.which(candidate)
+        # pyenv's shims exist for versions that are not selected, and then fail.
+        if path and subprocess.run([path, "-m", "pip", "-V"], capture_output=True).returncode == 0:
+            return path
+    raise Missing("needs Python 2.7 with pip, and none is installed")
+
+
+def _pyenv_pythons(version: str) -> list[Path]:
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return sorted(root.glob(f"versions/{version}*/bin/python"))
+
+
+def _executable(name: str, reason: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise Missing(reason)
+    return path
+
+
+def _once(stamp: Path, fingerprint: str, what: str, install: Callable[[], None]) -> None:
+    """Install unless the stamp says that exactly this is already there."""
+    digest = hashlib.sha256(fingerprint.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    print(f"installing {what} …", file=sys.stderr, flush=True)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    install()
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(digest)
+
+
+def _run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> None:
+    try:
+        finished = subprocess.run(
+            command,
+            env={**os.environ, **(environment or {})},
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+    except subprocess.TimeoutExpired:
+        raise Missing(f"not installed within 15 minutes: {' '.join(command[:4])}") from None
+    if finished.returncode != 0:
+        lines = (finished.stderr or finished.stdout).strip().splitlines() or ["no message"]
+        raise Missing(f"{Path(command[0]).name} failed: {lines[-1].strip()}")

@@ -1,0 +1,124 @@
+"""The result files: what was measured, on what, when; medians and the raw repeats."""
+
+import json
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import machine
+from contestants import our_python
+from provision import HERE, VENV_PYTHON
+
+RESULTS = HERE / "results"
+
+_VERSIONS = """
+import importlib.metadata, json, platform
+names = {d.name.lower(): d.version for d in importlib.metadata.distributions()}
+print(json.dumps({"python": platform.python_version(), **names}))
+"""
+
+
+class NoResults(Exception):
+    """There is nothing to report on yet; the message says what to run."""
+
+
+@dataclass
+class Recording:
+    """One run's results. Saved after every step, so that a broken-off run keeps what it has."""
+
+    kind: str
+    mode: str
+    settings: Mapping[str, object]
+    folder: Path
+    missing: dict[str, str] = field(default_factory=dict)
+    failed: list[dict[str, object]] = field(default_factory=list)
+    repeats: list[dict[str, object]] = field(default_factory=list)
+    complete: bool = False
+
+    def __post_init__(self) -> None:
+        self.started_at = datetime.now(UTC)
+        self.head = {
+            "schema": 1,
+            "kind": self.kind,
+            "mode": self.mode,
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "git": machine.git_state(),
+            "machine": machine.describe(),
+            "versions": versions(),
+            "settings": dict(self.settings),
+        }
+
+    @property
+    def path(self) -> Path:
+        stamp = self.started_at.strftime("%Y%m%dT%H%M%SZ")
+        return self.folder / f"{self.kind}-{self.mode}-{stamp}.json"
+
+    def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        document = {
+            **self.head,
+            "complete": self.complete,
+            "missing": self.missing,
+            "failed": self.failed,
+            "medians": medians(self.repeats),
+            "repeats": self.repeats,
+        }
+        self.path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+# What tells one measurement from another; everything else in a row is a figure.
+IDENTITY = ("figure", "peer", "sockets", "size_bytes", "kind", "load")
+
+
+def medians(repeats: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """One row per measurement: the median of each figure over its repeats."""
+    grouped: dict[tuple, list[Mapping[str, object]]] = {}
+    for row in repeats:
+        grouped.setdefault(tuple(row.get(key) for key in IDENTITY), []).append(row)
+    rows = []
+    for identity, group in grouped.items():
+        row = {
+            key: value for key, value in zip(IDENTITY, identity, strict=True) if value is not None
+        }
+        for key in group[0]:
+            values = [other[key] for other in group if _is_number(other.get(key))]
+            if key not in IDENTITY and key != "repeat" and values:
+                row[key] = statistics.median(values)
+        rows.append({**row, "repeats": len(group)})
+    return rows
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def versions() -> dict[str, object]:
+    """Of every interpreter and package that takes part; those absent are left out."""
+    found: dict[str, object] = {}
+    for title, python in (("ours", our_python()), ("peers", str(VENV_PYTHON))):
+        if (output := _output(python, "-c", _VERSIONS)) is not None:
+            found[title] = json.loads(output)
+    if (output := _output("node", "--version")) is not None:
+        found["node"] = output
+    lock = json.loads((HERE / "peers" / "node" / "package-lock.json").read_text())
+    found["node_ws"] = lock["packages"]["node_modules/ws"]["version"]
+    return found
+
+
+def _output(*command: str) -> str | None:
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return None
+    return finished.stdout.strip() if finished.returncode == 0 else None
+
+
+def newest(kind: str, folder: Path = RESULTS) -> dict:
+    """The newest full run's document, else the newest quick one's."""
+    for mode in ("full", "custom", "quick"):
+        if paths := sorted(folder.glob(f"{kind}-{mode}-*.json")):
+            return json.loads(paths[-1].read_text())
+    raise NoResults(f"no {kind} results in {folder}: run benchmarks/{kind}.py first")
