@@ -101,7 +101,7 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
         if header is None or isinstance(header, int):
             return None
         _, size, start, mask = header
-    elif masked != second >= MASKED:
+    elif masked != (second >= MASKED):
         return None
     elif masked:
         mask = data[start : start + 4]

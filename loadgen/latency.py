@@ -1,0 +1,146 @@
+"""Latency histograms: three significant digits, bounded memory, mergeable.
+
+The buckets are those of HdrHistogram (Tene) with 2,048 sub-buckets, so what is recorded here in
+a quarter of a microsecond can be handed to any HDR library at the end; `hdrhistogram`'s own
+`record_value` takes ten times as long, on a path that runs three times for each message.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+import msgspec
+from hdrh.histogram import HdrHistogram
+
+#: Values below this many microseconds are exact; above, to one part in a thousand.
+_SUB_BUCKETS: Final = 2048
+_SUB_BUCKET_BITS: Final = 11
+_HALF_BITS: Final = 10
+#: An hour: what an encoded histogram can hold.
+HIGHEST_US: Final = 3_600_000_000
+SIGNIFICANT_DIGITS: Final = 3
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A distribution of times, in milliseconds; all zero when nothing was recorded."""
+
+    count: int
+    min: float
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    p999: float
+    max: float
+
+
+class Histogram:
+    """Times in microseconds, from 0 on."""
+
+    __slots__ = ("_counts", "_sum", "count", "max", "min")
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[int, int] = defaultdict(int)
+        self._sum = 0
+        self.count = 0
+        self.min = HIGHEST_US
+        self.max = 0
+
+    def record(self, value_us: int) -> None:
+        """Add one value; a negative one, from clocks that disagree, counts as 0."""
+        value_us = max(value_us, 0)
+        bucket = value_us.bit_length() - _SUB_BUCKET_BITS
+        if bucket < 0:
+            self._counts[value_us] += 1
+        else:
+            self._counts[(bucket << _HALF_BITS) + (value_us >> bucket)] += 1
+        self._sum += value_us
+        self.count += 1
+        self.max = max(self.max, value_us)
+        self.min = min(self.min, value_us)
+
+    def merge(self, other: Histogram) -> None:
+        """Add all values of another histogram."""
+        for index, count in other._counts.items():
+            self._counts[index] += count
+        self._sum += other._sum
+        self.count += other.count
+        self.min = min(self.min, other.min)
+        self.max = max(self.max, other.max)
+
+    def percentile_us(self, percent: float) -> int:
+        """The least recorded value that so many percent do not exceed; 0 if there is none."""
+        return self.percentiles_us([percent])[0]
+
+    def percentiles_us(self, percents: list[float]) -> list[int]:
+        """The same for several percentages, which have to ascend."""
+        found: list[int] = []
+        if not self.count:
+            return [0] * len(percents)
+        ranks = [max(1, -int(-self.count * percent // 100)) for percent in percents]
+        seen = 0
+        for index in sorted(self._counts):
+            seen += self._counts[index]
+            while len(found) < len(ranks) and seen >= ranks[len(found)]:
+                found.append(min(_highest_of(index), self.max))
+        return found
+
+    def summary(self) -> Summary:
+        """What a report says of it."""
+        if not self.count:
+            return Summary(count=0, min=0, mean=0, p50=0, p90=0, p95=0, p99=0, p999=0, max=0)
+        p50, p90, p95, p99, p999 = (
+            value / 1000 for value in self.percentiles_us([50, 90, 95, 99, 99.9])
+        )
+        return Summary(
+            count=self.count,
+            min=self.min / 1000,
+            mean=round(self._sum / self.count / 1000, 4),
+            p50=p50,
+            p90=p90,
+            p95=p95,
+            p99=p99,
+            p999=p999,
+            max=self.max / 1000,
+        )
+
+    def encode(self) -> str:
+        """HdrHistogram V2, compressed, in base64; in microseconds, up to an hour."""
+        hdr = HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS)
+        for index, count in self._counts.items():
+            hdr.record_value(min(_highest_of(index), HIGHEST_US), count)
+        encoded: bytes = hdr.encode()
+        return encoded.decode("ascii")
+
+
+class Recorder:
+    """A histogram that also knows the second it is in."""
+
+    __slots__ = ("_second", "record", "total")
+
+    def __init__(self) -> None:
+        self.total = Histogram()
+        self._begin_second()
+
+    def _begin_second(self) -> None:
+        self._second = Histogram()
+        #: Adds one value.
+        self.record = self._second.record
+
+    def end_second(self) -> Histogram:
+        """What was recorded since the last call; it is in `total` from now on."""
+        second = self._second
+        self.total.merge(second)
+        self._begin_second()
+        return second
+
+
+def _highest_of(index: int) -> int:
+    """The highest value that falls into a bucket."""
+    if index < _SUB_BUCKETS:
+        return index
+    bucket = (index >> _HALF_BITS) - 1
+    lowest = (index - (bucket << _HALF_BITS)) << bucket
+    return lowest + (1 << bucket) - 1

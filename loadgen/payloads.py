@@ -1,0 +1,108 @@
+"""Templates become messages that can be told apart: each says whose it is and which."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+DEFAULT_TEMPLATE: Final = "{conn}-{seq}"
+#: What the default message is padded to.
+DEFAULT_SIZE_BYTES: Final = 32
+#: Neither a digit nor a space, so that padding can't be taken for a number or a suffix.
+PADDING: Final = "."
+
+#: Braces around a lower-case word; JSON's have quotes or spaces in them, and are left alone.
+_PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
+_KNOWN: Final = ("conn", "seq", "now", "random")
+#: Odd constants that spread (seed, socket, sequence number) over 32 bits.
+_MIX: Final = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+
+
+class Payloads:
+    """The messages of a run: message `seq` of socket `conn`, both from 0.
+
+    :param template: text with the placeholders ``{conn}``, ``{seq}``, ``{now}`` (Unix time in
+        milliseconds) and ``{random}`` (fixed by seed, socket and number).
+    :param size_bytes: pad shorter messages to this; longer ones stay as they are.
+    :raises ValueError: for an unknown placeholder.
+    """
+
+    def __init__(self, template: str, *, size_bytes: int = 0, seed: int = 0) -> None:
+        names = _PLACEHOLDER.findall(template)
+        for name in names:
+            if name not in _KNOWN:
+                known = ", ".join(f"{{{known}}}" for known in _KNOWN)
+                raise ValueError(f"unknown placeholder {{{name}}}; there are {known}")
+        self._size_bytes = size_bytes
+        self._seed = seed
+        self._changes_with_time = "now" in names
+        self._has_sequence = "seq" in names
+        self._format = self._compile(template)
+        self._pattern = self._compile_pattern(template)
+
+    def render(self, conn: int, seq: int) -> str:
+        """The message to send now."""
+        message = self._format(conn, seq)
+        missing = self._size_bytes - len(message)
+        if missing > 0:
+            if not message.isascii():
+                missing = self._size_bytes - len(message.encode())
+            message += PADDING * missing
+        return message
+
+    def find_sequence(self, text: str, conn: int, sent: int) -> int | None:
+        """Which of the first `sent` messages of this socket a text is, if it is one.
+
+        Of messages that are alike, the last one.
+        """
+        found = self._pattern.fullmatch(text)
+        if found is None or sent == 0:
+            return None
+        groups = found.groupdict()
+        seq = int(groups["seq"]) if self._has_sequence else sent - 1
+        if seq >= sent or int(groups.get("conn", conn)) != conn:
+            return None
+        return seq if self._changes_with_time or self.render(conn, seq) == text else None
+
+    def is_anybodys(self, text: str) -> bool:
+        """Could some socket of this run have sent this?"""
+        return self._pattern.fullmatch(text) is not None
+
+    def _random(self, conn: int, seq: int) -> int:
+        mixed = (self._seed * _MIX[0] + conn * _MIX[1] + seq * _MIX[2]) & 0xFFFFFFFF
+        return (mixed ^ (mixed >> 15)) * _MIX[0] & 0xFFFFFFFF
+
+    def _compile(self, template: str) -> Callable[[int, int], str]:
+        if template == DEFAULT_TEMPLATE:
+            return lambda conn, seq: f"{conn}-{seq}"
+        if not _PLACEHOLDER.search(template):
+            return lambda _conn, _seq: template
+        # Even parts are text, odd ones are placeholders.
+        parts = _PLACEHOLDER.split(template)
+        fill: dict[str, Callable[[int, int], object]] = {
+            "conn": lambda conn, _: conn,
+            "seq": lambda _, seq: seq,
+            "now": lambda _conn, _seq: time.time_ns() // 1_000_000,
+            "random": self._random,
+        }
+        texts, fills = parts[0::2], [fill[name] for name in parts[1::2]]
+
+        def format_(conn: int, seq: int) -> str:
+            pieces = [texts[0]]
+            for filled, text in zip(fills, texts[1:], strict=True):
+                pieces += (str(filled(conn, seq)), text)
+            return "".join(pieces)
+
+        return format_
+
+    def _compile_pattern(self, template: str) -> re.Pattern[str]:
+        parts = _PLACEHOLDER.split(template)
+        pattern, seen = re.escape(parts[0]), set()
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            pattern += rf"(?P={name})" if name in seen else rf"(?P<{name}>0|[1-9][0-9]*)"
+            pattern += re.escape(text)
+            seen.add(name)
+        padding = re.escape(PADDING) + "*" if self._size_bytes else ""
+        return re.compile(pattern + padding)

@@ -1,0 +1,113 @@
+"""The run while it runs: a live display on a terminal, a line now and then elsewhere.
+
+Reads the engine's ledger and series; never touches a session.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import trio
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.engine import Engine, Phase
+
+#: How often the display changes; each time costs the run about a millisecond.
+REDRAW_INTERVAL_S: Final = 0.25
+#: How often a line is printed where nothing can be redrawn.
+LINE_INTERVAL_S: Final = 5.0
+_SPARKS: Final = "▁▂▃▄▅▆▇█"
+_SPARK_SECONDS: Final = 30
+_PHASES: Final = {
+    Phase.OPEN: "opening",
+    Phase.LOAD: "load",
+    Phase.CLOSE: "closing",
+    Phase.DONE: "done",
+}
+
+
+async def watch(engine: Engine, *, color: bool = True) -> None:
+    """Show the run on stderr until it is done, or until cancelled."""
+    if sys.stderr.isatty():
+        await _watch_live(engine, Console(stderr=True, no_color=not color, highlight=False))
+    else:
+        await _watch_lines(engine)
+
+
+async def _watch_live(engine: Engine, console: Console) -> None:
+    # No thread of rich's own: it would draw in the middle of what it reads.
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while engine.phase is not Phase.DONE:
+            live.update(_display(engine), refresh=True)
+            await trio.sleep(REDRAW_INTERVAL_S)
+
+
+async def _watch_lines(engine: Engine) -> None:
+    shown, printed_at = None, 0.0
+    while engine.phase is not Phase.DONE:
+        if engine.phase is not shown or engine.elapsed_s - printed_at >= LINE_INTERVAL_S:
+            shown, printed_at = engine.phase, engine.elapsed_s
+            print(_line(engine), file=sys.stderr, flush=True)  # noqa: T201 - this is the display
+        await trio.sleep(REDRAW_INTERVAL_S)
+
+
+def _line(engine: Engine) -> str:
+    ledger = engine.ledger
+    return (
+        f"{engine.elapsed_s:6.1f} s  {_PHASES[engine.phase]:<8} "
+        f"{ledger.open:,} of {ledger.requested:,} open, {ledger.sent:,} sent, "
+        f"{ledger.received:,} received, {ledger.errors:,} errors"
+    )
+
+
+def _display(engine: Engine) -> Group:
+    ledger, plan = engine.ledger, engine.plan
+    last = engine.series[-1] if engine.series else None
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(
+        Text(f"{_PHASES[engine.phase]:<8}", style="bold"),
+        ProgressBar(total=1.0, completed=_completed(engine), width=40),
+        Text(f"{engine.elapsed_s:.0f} s", style="dim"),
+        Text("stopping …" if engine.interrupted else "Ctrl-C stops in good order", style="dim"),
+    )
+    facts = Table.grid(padding=(0, 2))
+    errors_style = "red" if ledger.errors else "dim"
+    facts.add_row("  sockets", f"{ledger.open:,} of {plan.count:,} open", _spark(engine, "open"))
+    facts.add_row(
+        "  messages",
+        f"{ledger.sent:,} sent, {ledger.received:,} received",
+        _spark(engine, "received"),
+    )
+    if last is not None and last.received:
+        facts.add_row(
+            "  latency",
+            f"p50 {last.p50_ms:.2f} ms, p99 {last.p99_ms:.2f} ms",
+            _spark(engine, "p99_ms"),
+        )
+    facts.add_row("  errors", Text(f"{ledger.errors:,}", style=errors_style), "")
+    return Group(bar, facts)
+
+
+def _completed(engine: Engine) -> float:
+    """How far the phase is, from 0 to 1."""
+    ledger, plan = engine.ledger, engine.plan
+    if engine.phase is Phase.OPEN:
+        return ledger.settled / ledger.requested
+    if engine.phase is Phase.LOAD:
+        if plan.messages is not None:
+            return min(ledger.answered / (plan.messages * max(ledger.opened, 1)), 1.0)
+        return min(engine.phase_elapsed_s / plan.duration_s, 1.0) if plan.duration_s else 1.0
+    return 1 - ledger.open / max(ledger.opened, 1)
+
+
+def _spark(engine: Engine, field: str) -> Text:
+    """The last seconds of one figure."""
+    values = [getattr(second, field) for second in engine.series[-_SPARK_SECONDS:]]
+    highest = max(values, default=0) or 1
+    steps = len(_SPARKS) - 1
+    return Text("".join(_SPARKS[round(value / highest * steps)] for value in values), style="cyan")

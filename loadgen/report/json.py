@@ -1,0 +1,37 @@
+"""The report as JSON, and its schema."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from loadgen.result import Report
+
+SCHEMA_PATH: Final = Path(__file__).parents[1] / "report.schema.json"
+
+
+def encode(report: Report) -> bytes:
+    """The report in JSON, indented, with a newline at its end."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def write(report: Report, destination: str) -> None:
+    """Write the report to a file, or to stdout if that is ``-``."""
+    if destination == "-":
+        sys.stdout.buffer.write(encode(report))
+        sys.stdout.buffer.flush()
+    else:
+        Path(destination).write_bytes(encode(report))
+
+
+def make_schema() -> dict[str, Any]:
+    """The JSON schema of a report, as `report.schema.json` has it."""
+    schema = msgspec.json.schema(Report)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "loadgen report",
+        **schema,
+    }

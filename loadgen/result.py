@@ -1,0 +1,304 @@
+"""What a run found: the result, the verdict on it, and the report of the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from loadgen.latency import Histogram, Summary
+from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.plan import Plan
+from loadgen.verify import Verdict
+
+SCHEMA_VERSION: Final = 1
+
+VALID: Final = "valid"
+FAILED: Final = "failed"
+GENERATOR_LIMITED: Final = "generator-limited"
+
+#: Above this, 1 % of the messages left so late that the target's latency can't be told from ours.
+MAX_SCHEDULING_LAG_P99_MS: Final = 100.0
+#: The same for the loop that takes replies in.
+MAX_LOOP_LAG_P99_MS: Final = 100.0
+
+
+class Second(msgspec.Struct, frozen=True, kw_only=True):
+    """One second of a run, as it ended."""
+
+    t_s: float
+    open: int
+    opening: int
+    sent: int
+    received: int
+    errors: int
+    p50_ms: float
+    p99_ms: float
+    lag_ms: float
+
+
+class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run took of this machine."""
+
+    processes: int
+    cpu_s: float
+    cpu_share: float
+    peak_rss_bytes: int
+    python: str
+    trio: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A run that is over."""
+
+    plan: Plan
+    started_at: datetime
+    ended_at: datetime
+    interrupted: bool
+    ledger: Ledger
+    all_open_after_s: float | None
+    load_s: float
+    connect: Histogram
+    intended: Histogram
+    service: Histogram
+    scheduling_lag: Histogram
+    loop_lag: Histogram
+    generator: GeneratorFacts
+    series: list[Second]
+
+
+# -- The report, key by key as in the contract ------------------------------------------------
+
+
+class FailedSockets(msgspec.Struct, frozen=True, kw_only=True):
+    """Sockets that did not open, by reason."""
+
+    refused: int
+    timeout: int
+    reset: int
+    dns: int
+    tls: int
+    rejected: int
+    protocol: int
+    file_limit: int
+    address_in_use: int
+    other: int
+
+
+class ClosedSockets(msgspec.Struct, frozen=True, kw_only=True):
+    """Sockets that had opened, by how they ended."""
+
+    clean: int
+    by_peer: int
+    abnormal: int
+    timeout: int
+
+
+class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of every socket."""
+
+    requested: int
+    opened: int
+    not_attempted: int
+    peak_open: int
+    all_open_after_s: float | None
+    failed: FailedSockets
+    failed_status: dict[str, int]
+    closed: ClosedSockets
+    close_codes: dict[str, int]
+    connect_ms: Summary
+
+
+class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of every message."""
+
+    sent: int
+    echoed: int
+    reordered: int
+    corrupt: int
+    lost: int
+    in_flight: int
+    received: int
+    duplicate: int
+    unexpected: int
+    sent_bytes: int
+    received_bytes: int
+    sent_per_s: float
+    received_per_s: float
+
+
+class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Three latencies: from when due, from when sent, and what lies between the two."""
+
+    intended: Summary
+    service: Summary
+    scheduling_lag: Summary
+
+
+class EncodedHistograms(msgspec.Struct, frozen=True, kw_only=True):
+    """HdrHistogram V2, base64, in microseconds."""
+
+    intended: str
+    service: str
+
+
+class LoopLag(msgspec.Struct, frozen=True, kw_only=True):
+    """How late the generator's event loop was, in milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
+    """What the run took of this machine, and how well it kept up."""
+
+    loop_lag: LoopLag
+
+
+class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One --fail-if."""
+
+    expr: str
+    value: float
+    breached: bool
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The report of a run; `report.schema.json` is made from this."""
+
+    schema: int
+    verdict: str
+    verdict_reasons: list[str]
+    interrupted: bool
+    thresholds: list[ThresholdReport]
+    plan: dict[str, Any]
+    started_at: datetime
+    ended_at: datetime
+    connections: ConnectionsReport
+    messages: MessagesReport
+    latency: LatencyReport
+    histograms: EncodedHistograms
+    generator: GeneratorReport
+    series: list[Second]
+
+
+def make_report(result: Result) -> Report:
+    """The report of a result."""
+    verdict, reasons = judge_run(result)
+    return Report(
+        schema=SCHEMA_VERSION,
+        verdict=verdict,
+        verdict_reasons=reasons,
+        interrupted=result.interrupted,
+        thresholds=[],
+        plan=dataclasses.asdict(result.plan),
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        connections=_report_connections(result),
+        messages=_report_messages(result),
+        latency=LatencyReport(
+            intended=result.intended.summary(),
+            service=result.service.summary(),
+            scheduling_lag=result.scheduling_lag.summary(),
+        ),
+        histograms=EncodedHistograms(
+            intended=result.intended.encode(), service=result.service.encode()
+        ),
+        generator=_report_generator(result),
+        series=result.series,
+    )
+
+
+def _report_connections(result: Result) -> ConnectionsReport:
+    ledger = result.ledger
+    return ConnectionsReport(
+        requested=ledger.requested,
+        opened=ledger.opened,
+        not_attempted=ledger.not_attempted,
+        peak_open=ledger.peak_open,
+        all_open_after_s=result.all_open_after_s,
+        failed=FailedSockets(**{str(reason): ledger.failed[reason] for reason in Failure}),
+        failed_status={str(status): n for status, n in sorted(ledger.failed_status.items())},
+        closed=ClosedSockets(**{str(ending): ledger.closed[ending] for ending in Ending}),
+        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
+        connect_ms=result.connect.summary(),
+    )
+
+
+def _report_messages(result: Result) -> MessagesReport:
+    ledger, load_s = result.ledger, result.load_s
+    return MessagesReport(
+        sent=ledger.sent,
+        echoed=ledger.verdicts[Verdict.ECHOED],
+        reordered=ledger.verdicts[Verdict.REORDERED],
+        corrupt=ledger.verdicts[Verdict.CORRUPT],
+        lost=ledger.lost,
+        in_flight=ledger.in_flight,
+        received=ledger.received,
+        duplicate=ledger.verdicts[Verdict.DUPLICATE],
+        unexpected=ledger.verdicts[Verdict.UNEXPECTED],
+        sent_bytes=ledger.sent_bytes,
+        received_bytes=ledger.received_bytes,
+        sent_per_s=round(ledger.sent / load_s, 3) if load_s else 0.0,
+        received_per_s=round(ledger.received / load_s, 3) if load_s else 0.0,
+    )
+
+
+def _report_generator(result: Result) -> GeneratorReport:
+    p50, p99 = result.loop_lag.percentiles_us([50, 99])
+    return GeneratorReport(
+        **msgspec.structs.asdict(result.generator),
+        loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
+    )
+
+
+# -- The verdict ------------------------------------------------------------------------------
+
+
+def judge_run(result: Result) -> tuple[str, list[str]]:
+    """The verdict on a run, and the reasons for it in plain words; a valid run needs none."""
+    if reasons := _failures(result):
+        return FAILED, reasons
+    if reasons := _own_limits(result):
+        return GENERATOR_LIMITED, reasons
+    return VALID, []
+
+
+def _failures(result: Result) -> list[str]:
+    ledger = result.ledger
+    reasons = []
+    for reason in Failure:
+        if failed := ledger.failed[reason]:
+            reasons.append(f"{failed:,} of {ledger.requested:,} sockets did not open: {reason}")
+    if ledger.not_attempted and not result.interrupted:
+        reasons.append(
+            f"{ledger.not_attempted:,} sockets were not attempted: none before them opened"
+        )
+    for code, ended in sorted(ledger.early.items()):
+        reasons.append(f"{ended:,} sockets were closed by the server before the end, code {code}")
+    late = ledger.closed[Ending.TIMEOUT]
+    if late:
+        reasons.append(f"{late:,} sockets had to be cut: no answer to our close frame")
+    wrong = {verdict: ledger.verdicts[verdict] for verdict in Verdict if verdict != Verdict.ECHOED}
+    for what, count in {**wrong, "lost": ledger.lost}.items():
+        if count:
+            reasons.append(f"{count:,} messages or replies were {what}")
+    return reasons
+
+
+def _own_limits(result: Result) -> list[str]:
+    reasons = []
+    scheduling_ms = result.scheduling_lag.percentile_us(99) / 1000
+    if scheduling_ms > MAX_SCHEDULING_LAG_P99_MS:
+        reasons.append(f"1 % of the messages were sent more than {scheduling_ms:.0f} ms late")
+    loop_ms = result.loop_lag.percentile_us(99) / 1000
+    if loop_ms > MAX_LOOP_LAG_P99_MS:
+        reasons.append(
+            f"the generator's event loop was more than {loop_ms:.0f} ms late 1 % of the time"
+        )
+    return reasons

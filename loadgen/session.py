@@ -1,0 +1,299 @@
+"""One socket of a run: open it, exchange messages, close it; every step is booked."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from echo_trio.wire import handshake, sockets
+from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.poller import Poller
+from loadgen.latency import Recorder
+from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.payloads import Payloads
+from loadgen.plan import Plan, Target
+from loadgen.verify import ANSWERS, Answers, Sent, Verdict, judge
+
+#: Foreign errors become ours here, and nowhere else.
+_FAILURE_BY_ERRNO: Final = {
+    errno.ECONNREFUSED: Failure.REFUSED,
+    errno.ECONNRESET: Failure.RESET,
+    errno.EPIPE: Failure.RESET,
+    errno.ETIMEDOUT: Failure.TIMEOUT,
+    errno.EMFILE: Failure.FILE_LIMIT,
+    errno.ENFILE: Failure.FILE_LIMIT,
+    errno.EADDRNOTAVAIL: Failure.ADDRESS_IN_USE,
+    errno.EADDRINUSE: Failure.ADDRESS_IN_USE,
+}
+
+
+def now_us() -> int:
+    """Microseconds of a monotonic clock."""
+    return time.perf_counter_ns() // 1000
+
+
+@dataclass(slots=True)
+class Books:
+    """What all sessions of a run write into."""
+
+    ledger: Ledger
+    connect: Recorder = field(default_factory=Recorder)
+    intended: Recorder = field(default_factory=Recorder)
+    service: Recorder = field(default_factory=Recorder)
+    scheduling_lag: Recorder = field(default_factory=Recorder)
+
+
+class Terms:
+    """What all sessions of a run have in common.
+
+    :ivar on_answered: called with a session whose message was answered, when the plan is a
+        closed loop; returns the next message to send at once, or ``None``.
+    :ivar closing: whether the sockets are being closed by us.
+    """
+
+    def __init__(
+        self, plan: Plan, addresses: list[sockets.Address], poller: Poller | None, books: Books
+    ) -> None:
+        self.target: Target = plan.target
+        self.addresses = addresses
+        self.connect_timeout_s = plan.connect_timeout_s
+        self.limits = Limits(max_message_bytes=2**30, close_timeout_s=plan.stop_timeout_s)
+        self.payloads: Payloads = plan.payloads()
+        self.answers: Answers = ANSWERS[plan.verify]
+        self.poller = poller
+        self.books = books
+        self.on_answered: Callable[[Session], str | None] | None = None
+        self.closing = False
+
+
+class Session:
+    """One socket."""
+
+    __slots__ = (
+        "_blocked",
+        "_newest_answered",
+        "_opening",
+        "_pending",
+        "_terms",
+        "conn",
+        "connection",
+        "sent",
+    )
+
+    def __init__(self, conn: int, terms: Terms) -> None:
+        self.conn = conn
+        self.connection: Connection | None = None
+        self.sent = 0
+        self._terms = terms
+        self._opening: trio.CancelScope | None = None
+        self._pending: list[Sent] = []
+        self._newest_answered = -1
+        self._blocked = False
+
+    # -- Opening ---------------------------------------------------------------------------
+
+    async def run(self, limiter: trio.CapacityLimiter, on_settled: Callable[[], None]) -> None:
+        """Open the socket under the limiter, serve it to its end.
+
+        :param on_settled: called once it is open, or will never be.
+        """
+        self.connection = connection = await self._open_within_timeout(limiter)
+        self._opening = None
+        on_settled()
+        if connection is None:
+            return
+        try:
+            await connection.run(self._receive)
+        finally:
+            self._book_ending(connection)
+            self.connection = None
+
+    def give_up_opening(self) -> None:
+        """Stop trying, if it is not open yet: it was then not attempted, as far as can be told."""
+        if self._opening is not None:
+            self._opening.cancel()
+
+    async def _open_within_timeout(self, limiter: trio.CapacityLimiter) -> Connection | None:
+        ledger = self._terms.books.ledger
+        self._opening = opening = trio.CancelScope()
+        with opening:
+            async with limiter:
+                opening.deadline = trio.current_time() + self._terms.connect_timeout_s
+                try:
+                    return await self._open()
+                except handshake.Rejected as exc:
+                    ledger.failed[Failure.REJECTED] += 1
+                    ledger.failed_status[exc.status] += 1
+                except (handshake.HandshakeFailed, handshake.Refused):
+                    ledger.failed[Failure.PROTOCOL] += 1
+                except handshake.ConnectionCut:
+                    ledger.failed[Failure.RESET] += 1
+                except OSError as exc:
+                    ledger.failed[_FAILURE_BY_ERRNO.get(exc.errno or 0, Failure.OTHER)] += 1
+                return None
+        if trio.current_time() >= opening.deadline:
+            ledger.failed[Failure.TIMEOUT] += 1
+        else:
+            ledger.not_attempted += 1
+        return None
+
+    async def _open(self) -> Connection:
+        terms = self._terms
+        began_us = now_us()
+        sock = await self._connect()
+        try:
+            key = handshake.make_key()
+            target = terms.target
+            sock.send(handshake.request_bytes(target.resource, target.authority, key))
+
+            async def receive() -> bytes:
+                await trio.lowlevel.wait_readable(sock)
+                return sock.recv(handshake.MAX_HEAD_BYTES)
+
+            head, surplus = await handshake.receive_head(receive)
+            response = handshake.parse_response(head, key)
+        except BaseException:
+            sock.close()
+            raise
+        terms.books.connect.record(now_us() - began_us)
+        terms.books.ledger.count_opened()
+        return Connection.opened(
+            trio.SocketStream(trio.socket.from_stdlib_socket(sock)),
+            client=True,
+            limits=terms.limits,
+            poller=terms.poller,
+            path=target.resource,
+            subprotocol=response.subprotocol,
+            surplus=surplus,
+        )
+
+    async def _connect(self) -> socket.socket:
+        """Connect to the first address that lets us."""
+        *others, last = self._terms.addresses
+        for address in others:
+            try:
+                return await sockets.connect(address)
+            except OSError as exc:
+                if exc.errno not in {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH}:
+                    raise
+        return await sockets.connect(last)
+
+    # -- Exchanging ------------------------------------------------------------------------
+
+    def send(self, due_us: int, nursery: trio.Nursery) -> None:
+        """Send the next message, which was due then; nothing if the socket has ended.
+
+        :param nursery: where to wait for the kernel, should it not take the message at once.
+        """
+        connection = self.connection
+        if connection is None or connection.closed is not None:
+            return
+        message = self._compose(due_us)
+        if not connection.send_nowait(message) and not self._blocked:
+            self._blocked = True
+            nursery.start_soon(self._flush, connection)
+
+    def _compose(self, due_us: int) -> str:
+        """The next message, booked as sent."""
+        books = self._terms.books
+        seq = self.sent
+        message = self._terms.payloads.render(self.conn, seq)
+        sent_us = now_us()
+        self.sent = seq + 1
+        self._pending.append(Sent(message, seq, due_us, sent_us))
+        ledger = books.ledger
+        ledger.sent += 1
+        ledger.sent_bytes += _payload_bytes(message)
+        books.scheduling_lag.record(sent_us - due_us)
+        return message
+
+    async def _flush(self, connection: Connection) -> None:
+        await connection.flush()
+        self._blocked = False
+
+    def _receive(self, reply: str | bytes) -> str | None:
+        """Book a reply; in a closed loop, return the next message."""
+        received_us = now_us()
+        terms, pending = self._terms, self._pending
+        ledger = terms.books.ledger
+        ledger.received += 1
+        ledger.received_bytes += _payload_bytes(reply)
+        if (
+            pending
+            and terms.answers(reply, pending[0].message)
+            and pending[0].seq > self._newest_answered
+        ):
+            verdict, answered = Verdict.ECHOED, pending.pop(0)
+        else:
+            verdict, index = judge(
+                reply,
+                pending,
+                answers=terms.answers,
+                payloads=terms.payloads,
+                conn=self.conn,
+                sent=self.sent,
+                newest_answered=self._newest_answered,
+            )
+            if index is None:
+                ledger.verdicts[verdict] += 1
+                return None
+            answered = pending.pop(index)
+        ledger.verdicts[verdict] += 1
+        self._newest_answered = max(self._newest_answered, answered.seq)
+        if verdict is not Verdict.CORRUPT:
+            terms.books.intended.record(received_us - answered.due_us)
+            terms.books.service.record(received_us - answered.sent_us)
+        return terms.on_answered(self) if terms.on_answered is not None else None
+
+    def compose_next(self) -> str | None:
+        """In a closed loop: the next message, due now; ``None`` if the socket is closing."""
+        if self._terms.closing:
+            return None
+        return self._compose(now_us())
+
+    # -- Closing ---------------------------------------------------------------------------
+
+    def close(self, nursery: trio.Nursery) -> None:
+        """Begin the closing handshake, if the socket is open."""
+        connection = self.connection
+        if connection is not None and not connection.close_nowait():
+            nursery.start_soon(self._flush, connection)
+
+    def cut(self) -> None:
+        """End the socket at once, because the peer takes too long to."""
+        if self.connection is not None:
+            self.connection.timed_out = "close"
+            self.connection.abort()
+
+    def _book_ending(self, connection: Connection) -> None:
+        terms = self._terms
+        ledger = terms.books.ledger
+        reason = connection.closed
+        assert reason is not None
+        ending = _ending(connection)
+        ledger.closed[ending] += 1
+        ledger.close_codes[reason.code] += 1
+        if not terms.closing:
+            ledger.early[reason.code] += 1
+
+
+def _ending(connection: Connection) -> Ending:
+    if connection.closed_first == "peer":
+        return Ending.BY_PEER
+    if connection.clean:
+        return Ending.CLEAN
+    if connection.timed_out is not None:
+        return Ending.TIMEOUT
+    return Ending.ABNORMAL
+
+
+def _payload_bytes(message: str | bytes) -> int:
+    if isinstance(message, str) and not message.isascii():
+        return len(message.encode())
+    return len(message)
