@@ -17,7 +17,9 @@ import signal
 import sys
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -29,6 +31,8 @@ HANDSHAKE_TIMEOUT_S = 60.0
 SETTLE_S = 1.0
 ANSWER_TIMEOUT_S = 30.0
 DRAIN_TIMEOUT_S = 60.0
+
+ClientT = TypeVar("ClientT", bound=WSListener)
 
 
 class MeasurementFailed(Exception):
@@ -113,30 +117,28 @@ def message_for(index: int, size_bytes: int, kind: str) -> bytes:
     return head + body + b"." * (room - len(body))
 
 
-async def open_sockets(url: str, count: int, tally: Tally) -> list[EchoClient]:
-    clients: list[EchoClient] = []
+async def open_sockets(
+    url: str, count: int, make_client: Callable[[int], ClientT]
+) -> list[ClientT]:
     limiter = asyncio.Semaphore(CONNECT_CONCURRENCY)
 
-    async def open_one(index: int) -> None:
+    async def open_one(index: int) -> ClientT:
         async with limiter:
             _transport, client = await ws_connect(
-                lambda: EchoClient(index, tally),
-                url,
-                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                lambda: make_client(index), url, websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S
             )
-            clients.append(client)
+            return client
 
     try:
-        await asyncio.gather(*(open_one(index) for index in range(count)))
+        return await asyncio.gather(*(open_one(index) for index in range(count)))
     except Exception as error:  # whatever the handshake met, the measurement is over
         raise MeasurementFailed(f"opening {count} sockets: {error!r}") from error
-    return clients
 
 
 async def prime(url: str) -> None:
     """Make the server load and allocate what it does only for its first connections."""
     tally = Tally(sending=False)
-    clients = await open_sockets(url, 10, tally)
+    clients = await open_sockets(url, 10, lambda index: EchoClient(index, tally))
     for client in clients:
         client.message = message_for(client.index, 16, "text")
         client.send(time.perf_counter())
@@ -166,7 +168,7 @@ async def exchange(url: str, server_pid: int, plan: dict) -> None:
     tally = Tally()
     resident_before = family_resident_bytes(server_pid)
     cpu_before, opened_from = family_cpu_seconds(server_pid), time.perf_counter()
-    clients = await open_sockets(url, sockets, tally)
+    clients = await open_sockets(url, sockets, lambda index: EchoClient(index, tally))
     open_s = time.perf_counter() - opened_from
     handshake_cpu_s = family_cpu_seconds(server_pid) - cpu_before
     await asyncio.sleep(SETTLE_S)
@@ -229,34 +231,31 @@ async def one_cell(
     }
 
 
-class LeavingClient(EchoClient):
+@dataclass
+class Farewells:
+    """The Close frames that all sockets together have got."""
+
+    codes: Counter[int] = field(default_factory=Counter)
+    last_s: float = 0.0
+
+
+class LeavingClient(WSListener):
     """Notes the Close it gets, answers it at once, and waits for the server to cut."""
 
-    close_codes: Counter[int] = Counter()
-    last_close_s = 0.0
+    def __init__(self, farewells: Farewells) -> None:
+        self.farewells = farewells
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
-            LeavingClient.close_codes[int(frame.get_close_code())] += 1
-            LeavingClient.last_close_s = time.perf_counter()
+            self.farewells.codes[int(frame.get_close_code())] += 1
+            self.farewells.last_s = time.perf_counter()
             transport.send_close(frame.get_close_code())
 
 
 async def drain(url: str, server_pid: int, plan: dict) -> None:
     sockets: int = plan["sockets"]
-    tally = Tally()
-    limiter = asyncio.Semaphore(CONNECT_CONCURRENCY)
-
-    async def open_one(index: int) -> LeavingClient:
-        async with limiter:
-            _transport, client = await ws_connect(
-                lambda: LeavingClient(index, tally),
-                url,
-                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            )
-            return client
-
-    clients = await asyncio.gather(*(open_one(index) for index in range(sockets)))
+    farewells = Farewells()
+    clients = await open_sockets(url, sockets, lambda _index: LeavingClient(farewells))
     gc.freeze()
     await asyncio.sleep(SETTLE_S)
 
@@ -276,9 +275,9 @@ async def drain(url: str, server_pid: int, plan: dict) -> None:
     report(
         step="drained",
         sockets=len(clients),
-        close_codes={str(code): count for code, count in LeavingClient.close_codes.items()},
-        without_close=sockets - LeavingClient.close_codes.total(),
-        last_close_s=LeavingClient.last_close_s - from_s,
+        close_codes={str(code): count for code, count in farewells.codes.items()},
+        without_close=sockets - farewells.codes.total(),
+        last_close_s=farewells.last_s - from_s,
         process_gone_s=gone_s,
     )
 

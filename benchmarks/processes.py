@@ -3,11 +3,12 @@
 import os
 import re
 import select
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,10 @@ class Child:
     def pid(self) -> int:
         return self.process.pid
 
+    def interrupt(self) -> None:
+        """Ctrl-C, as a terminal sends it: to the whole group."""
+        os.killpg(self.pid, signal.SIGINT)
+
     def last_words(self) -> str:
         """The last line it wrote to stderr: most often the reason."""
         self.stderr.seek(0)
@@ -41,6 +46,7 @@ def pinned(
     core: int,
     *,
     stdin: int = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
 ) -> Iterator[Child]:
@@ -50,12 +56,13 @@ def pinned(
             process = subprocess.Popen(
                 command,
                 stdin=stdin,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=stderr,
                 env={**os.environ, **(environment or {})},
                 cwd=directory,
-                # In the child before exec, so that no thread of it ever runs elsewhere.
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                # A group of its own: Ctrl-C reaches it only from us, and none of it outlives us.
+                start_new_session=True,
+                preexec_fn=lambda: _prepare(core),
             )
         except OSError as error:
             raise ProcessFailed(f"{command[0]}: {error.strerror}") from error
@@ -63,8 +70,16 @@ def pinned(
             try:
                 yield Child(process, stderr)
             finally:
-                if process.poll() is None:
-                    process.kill()
+                # Also when the leader is gone: what it started may not be.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _prepare(core: int) -> None:
+    """In the child before exec, so that no thread of it ever runs on another core."""
+    os.sched_setaffinity(0, {core})
+    # A shell that runs us in the background has SIGINT ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_ready(child: Child, timeout_s: float = 30.0) -> str:

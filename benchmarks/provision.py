@@ -33,8 +33,8 @@ def python_peers() -> Path:
 
     def install() -> None:
         _run([sys.executable, "-m", "venv", "--clear", str(HERE / ".venv")])
-        _run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes"]
-             + ["--requirement", str(requirements)])  # fmt: skip
+        pip = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet"]
+        _run([*pip, "--require-hashes", "--requirement", str(requirements)])
 
     fingerprint = f"{sys.version}\n{requirements.read_text()}"
     _once(HERE / ".venv" / "installed", fingerprint, "Python peers and driver", install)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import machine
-from contestants import our_python
 from provision import HERE, VENV_PYTHON
+from server_catalogue import our_python
 
 RESULTS = HERE / "results"
 

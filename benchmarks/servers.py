@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import machine
-from contestants import CONTESTANTS, OURS, Contestant
 from machine import Cores, UnsuitableMachine
 from processes import ProcessFailed, finished_output, pinned, wait_ready
 from provision import HERE, Missing, python_peers
 from quantities import byte_count, names, numbers, shown_bytes
 from results import RESULTS, Recording
+from server_catalogue import CONTESTANTS, OURS, Contestant
 
 # Above this much in flight at once the sockets' buffers are measured, not the server.
 MAX_BYTES_IN_FLIGHT = 16 * 1024 * 1024
