@@ -7,6 +7,9 @@ export default defineConfig({
   // Each worker has a browser, a page server and Python servers of its own: two fill two cores.
   workers: 2,
   fullyParallel: true,
+  // Room for a machine that does other work too; a passing test waits for none of it.
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
   forbidOnly: Boolean(process.env.CI),
   reporter: [['list'], ['html', { open: 'never' }]],
   use: {

@@ -15,7 +15,8 @@ export interface EchoServer {
 
 /** Starts `python -m echo_trio` on a free port and waits until it says that it listens. */
 export async function startEchoServer(): Promise<EchoServer> {
-  const python = process.env.PYTHON ?? '.venv/bin/python';
+  const { PYTHON } = process.env;
+  const python = PYTHON === undefined || PYTHON === '' ? '.venv/bin/python' : PYTHON;
   const server = spawn(python, ['-m', 'echo_trio', '--port', '0', '--no-console'], {
     cwd: REPOSITORY,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,17 +1,21 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
+import type { Locator } from '@playwright/test';
 import { WebSocketServer } from 'ws';
 
 import { type ChatPage, expect, test } from './fixtures';
 
-/** Sends so many numbered messages to whoever connects, and as many more when told. */
+/** Sends so many numbered messages of all lengths to whoever connects, and more when told. */
 async function startFlood(count: number) {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   let sent = 0;
   const flood = (messages: number) => {
     for (const client of server.clients) {
-      for (let i = 0; i < messages; i++) client.send(`flood ${String((sent += 1))}`);
+      for (let i = 0; i < messages; i++) {
+        sent += 1;
+        client.send(`flood ${String(sent)} ${'x'.repeat((sent * 7919) % 500)}`);
+      }
     }
   };
   server.on('connection', () => {
@@ -32,6 +36,12 @@ async function startFlood(count: number) {
 const distanceFromEndPx = (chat: ChatPage) =>
   chat.log.evaluate((log) => Math.round(log.scrollHeight - log.scrollTop - log.clientHeight));
 
+/** Where a row stands on the screen, once it stands still. */
+async function placeOf(row: Locator): Promise<number> {
+  await row.scrollIntoViewIfNeeded();
+  return (await row.boundingBox())?.y ?? NaN;
+}
+
 test('follows the newest message, lets go when one scrolls up, and takes it up again', async ({
   chat,
   server,
@@ -42,16 +52,20 @@ test('follows the newest message, lets go when one scrolls up, and takes it up a
   await expect.poll(() => distanceFromEndPx(chat)).toBe(0);
   await expect(chat.log).toHaveAttribute('aria-live', 'polite');
 
+  await chat.message.fill('a draft\nof\nmany\nlines');
+  await expect.poll(() => distanceFromEndPx(chat)).toBe(0);
+
   await chat.log.hover();
   await chat.page.mouse.wheel(0, -700);
   const jump = chat.page.getByRole('button', { name: 'Jump to the newest' });
   await expect(jump).toBeVisible();
   await expect(chat.log).toHaveAttribute('aria-live', 'off');
-  const readingAt = await chat.log.evaluate((log) => log.scrollTop);
+  const read = chat.log.getByRole('listitem').filter({ hasText: 'Sent: message 10' });
+  const place = await placeOf(read);
 
   await chat.say('while reading back');
   await expect(jump).toHaveText('2 new Â· Jump to the newest');
-  expect(await chat.log.evaluate((log) => log.scrollTop)).toBe(readingAt);
+  expect(await placeOf(read)).toBeCloseTo(place, 0);
 
   await jump.click();
   await expect(chat.log.getByText('while reading back').first()).toBeInViewport();
@@ -69,19 +83,49 @@ test('keeps the last of a flood, says how much it dropped, and holds the readerâ
   await expect(chat.figure('Unexpected')).toHaveText('12,000');
   // One entry is the notice of the connection.
   await expect(chat.page.getByText('Showing the last 10,000; 2,001 dropped.')).toBeVisible();
-  await expect(chat.log.getByText('flood 12000')).toBeInViewport();
+  await expect(chat.log.getByText('flood 12000 ')).toBeInViewport();
   expect(await chat.log.getByRole('listitem').count()).toBeLessThan(100);
 
   await chat.log.hover();
   await chat.page.mouse.wheel(0, -2_000);
   await expect(chat.page.getByRole('button', { name: 'Jump to the newest' })).toBeVisible();
-  const read = chat.log.getByRole('listitem').filter({ hasText: 'flood 11960' });
-  await read.scrollIntoViewIfNeeded();
-  const placeBefore = await read.boundingBox();
+  const read = chat.log.getByRole('listitem').filter({ hasText: 'flood 11976 ' });
+  const place = await placeOf(read);
 
   flood.sendMore(500);
   await expect(chat.page.getByText('2,501 dropped')).toBeVisible();
   await expect(read).toBeInViewport();
-  expect((await read.boundingBox())?.y).toBeCloseTo(placeBefore?.y ?? NaN, 0);
+  expect(await placeOf(read)).toBeCloseTo(place, 0);
+  flood.stop();
+});
+
+test('follows through a flood, and still lets go when one scrolls up', async ({ chat }) => {
+  const flood = await startFlood(1);
+  await chat.connectAndOpen(flood.url);
+  await expect(chat.log).toBeVisible();
+  await chat.log.evaluate((log) => {
+    const watch = new MutationObserver(() => (document.title += ' let go'));
+    watch.observe(log, { attributes: true, attributeFilter: ['aria-live'] });
+  });
+
+  let sent = 1;
+  const sendAndSee = async () => {
+    flood.sendMore(300);
+    sent += 300;
+    await expect(chat.figure('Unexpected')).toHaveText(sent.toLocaleString('en'));
+  };
+  // Well past the bound of the log, so that entries go at one end as they come at the other.
+  for (let round = 1; round <= 40; round++) await sendAndSee();
+  await expect.poll(() => distanceFromEndPx(chat)).toBe(0);
+  await expect(chat.page).toHaveTitle('echo-trio');
+
+  await chat.log.hover();
+  const flooding = (async () => {
+    for (let round = 1; round <= 10; round++) await sendAndSee();
+  })();
+  await chat.page.mouse.wheel(0, -400);
+  await flooding;
+  await expect(chat.page.getByRole('button', { name: 'Jump to the newest' })).toBeVisible();
+  expect(await distanceFromEndPx(chat)).toBeGreaterThan(1_000);
   flood.stop();
 });

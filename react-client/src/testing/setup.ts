@@ -11,10 +11,11 @@ afterEach(() => {
 });
 
 // jsdom lays nothing out and has no system theme. These stand in for the browser, not for us.
-const LAID_OUT_HEIGHT_PX = { viewport: 600, row: 40 };
+const LAID_OUT_HEIGHT_PX = { content: 2_000, viewport: 600, row: 40 };
 
 Object.defineProperties(HTMLElement.prototype, {
   clientHeight: { get: () => LAID_OUT_HEIGHT_PX.viewport },
+  scrollHeight: { get: () => LAID_OUT_HEIGHT_PX.content },
   offsetHeight: { get: () => LAID_OUT_HEIGHT_PX.row },
 });
 

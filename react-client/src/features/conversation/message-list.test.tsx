@@ -1,6 +1,6 @@
 import { fireEvent, render, screen, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import type { Entry } from './conversation';
 import { MessageList } from './message-list';
@@ -27,11 +27,15 @@ function list(entries: readonly Entry<string>[], dropped = 0) {
   );
 }
 
-/** Scrolls so that the end of the list is so far below the window. */
-function scrollAway(log: HTMLElement, distancePx: number) {
-  Object.defineProperty(log, 'scrollHeight', { value: 2_000, configurable: true });
-  log.scrollTop = 2_000 - log.clientHeight - distancePx;
+/** Puts the end of the list so far below the window, and says so as a browser does. */
+function scrollTo(log: HTMLElement, distanceFromEndPx: number) {
+  log.scrollTop = log.scrollHeight - log.clientHeight - distanceFromEndPx;
   fireEvent.scroll(log);
+}
+
+function expectFollowing(isFollowing: boolean) {
+  expect(screen.getByRole('log')).toHaveAttribute('aria-live', isFollowing ? 'polite' : 'off');
+  expect(screen.queryAllByRole('button')).toHaveLength(isFollowing ? 0 : 1);
 }
 
 describe('MessageList', () => {
@@ -60,20 +64,57 @@ describe('MessageList', () => {
   it('lets go of the tail when one scrolls up, counts what is new, and takes it up again', async () => {
     const { rerender } = render(list(messages(0, 50)));
     const log = screen.getByRole('log');
-    expect(log).toHaveAttribute('aria-live', 'polite');
-    expect(screen.queryByRole('button')).not.toBeInTheDocument();
+    expectFollowing(true);
 
-    scrollAway(log, 400);
-    expect(log).toHaveAttribute('aria-live', 'off');
+    fireEvent.wheel(log, { deltaY: -100 });
+    expectFollowing(false);
     expect(screen.getByRole('button')).toHaveAccessibleName('Jump to the newest');
 
+    scrollTo(log, 400);
     rerender(list(messages(0, 53)));
-    scrollAway(log, 500);
+    scrollTo(log, 500);
     await userEvent.click(screen.getByRole('button', { name: '3 new · Jump to the newest' }));
+    expectFollowing(true);
     expect(log).toHaveFocus();
+  });
 
-    scrollAway(log, 0);
-    expect(log).toHaveAttribute('aria-live', 'polite');
-    expect(screen.queryByRole('button')).not.toBeInTheDocument();
+  it('takes up the tail when one scrolls down to it', () => {
+    render(list(messages(0, 50)));
+    const log = screen.getByRole('log');
+    fireEvent.wheel(log, { deltaY: -100 });
+    scrollTo(log, 400);
+    expectFollowing(false);
+    scrollTo(log, 10);
+    expectFollowing(true);
+  });
+
+  it.each([
+    ['a key', (log: HTMLElement) => fireEvent.keyDown(log, { key: 'PageUp' })],
+    [
+      'a finger',
+      (log: HTMLElement) => {
+        fireEvent.touchStart(log, { touches: [{ clientY: 100 }] });
+        fireEvent.touchMove(log, { touches: [{ clientY: 140 }] });
+      },
+    ],
+  ])('lets go when one scrolls up by %s', (_, scrollUp) => {
+    render(list(messages(0, 50)));
+    scrollUp(screen.getByRole('log'));
+    expectFollowing(false);
+  });
+
+  it('does not let go when the list moves by itself as it grows', () => {
+    render(list(messages(0, 50)));
+    scrollTo(screen.getByRole('log'), 400);
+    expectFollowing(true);
+  });
+
+  it('lets go when anything else scrolls a settled list up, such as a search', () => {
+    const now = vi.spyOn(performance, 'now');
+    now.mockReturnValue(1_000);
+    render(list(messages(0, 50)));
+    now.mockReturnValue(2_000);
+    scrollTo(screen.getByRole('log'), 400);
+    expectFollowing(false);
   });
 });

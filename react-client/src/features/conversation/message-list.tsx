@@ -1,10 +1,11 @@
-import { useVirtualizer } from '@tanstack/react-virtual';
-import { type ReactNode, useRef, useState } from 'react';
+import { observeElementRect, useVirtualizer } from '@tanstack/react-virtual';
+import { type ReactNode, useRef } from 'react';
 
 import { formatCount } from '../../lib/figures';
 import type { Entry, NoticeEntry } from './conversation';
 import styles from './message-list.module.css';
 import { MessageRow } from './message-row';
+import { TAIL_TOLERANCE_PX, useTail } from './use-tail';
 
 interface MessageListProps<Notice> {
   entries: readonly Entry<Notice>[];
@@ -12,8 +13,6 @@ interface MessageListProps<Notice> {
   renderNotice: (entry: NoticeEntry<Notice>) => ReactNode;
 }
 
-/** Closer to the end than this counts as being there, so that a stray pixel does not let go. */
-const TAIL_TOLERANCE_PX = 32;
 const TYPICAL_ROW_HEIGHT_PX = 46;
 
 /**
@@ -23,10 +22,7 @@ const TYPICAL_ROW_HEIGHT_PX = 46;
 export function MessageList<Notice>(props: MessageListProps<Notice>) {
   const { entries, dropped, renderNotice } = props;
   const scroller = useRef<HTMLDivElement>(null);
-  // The newest entry at the moment of scrolling up; `null` while following.
-  const [leftAtId, setLeftAtId] = useState<number | null>(null);
   const newestId = entries.at(-1)?.id ?? -1;
-  const isFollowing = leftAtId === null;
 
   const rows = useVirtualizer({
     count: entries.length,
@@ -36,20 +32,24 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
     overscan: 8,
     paddingStart: 12,
     paddingEnd: 12,
+    // Holds the reader's place while entries are dropped at the start and measured anywhere.
     anchorTo: 'end',
-    followOnAppend: true,
     scrollEndThreshold: TAIL_TOLERANCE_PX,
+    // A growing draft or a phone's keyboard takes room from the end, where the newest is.
+    observeElementRect: (list, report) =>
+      observeElementRect(list, (rect) => {
+        const heightBefore = list.scrollRect?.height ?? 0;
+        const distancePx = list.getTotalSize() - heightBefore - (list.scrollOffset ?? 0);
+        report(rect);
+        if (distancePx <= TAIL_TOLERANCE_PX) list.scrollToEnd();
+      }),
   });
 
-  const noteWhetherFollowing = () => {
-    const element = scroller.current;
-    if (element === null) return;
-    const distancePx = element.scrollHeight - element.scrollTop - element.clientHeight;
-    setLeftAtId((left) => (distancePx <= TAIL_TOLERANCE_PX ? null : (left ?? newestId)));
-  };
+  const { leftAtId, follow } = useTail(scroller, newestId, rows);
+  const isFollowing = leftAtId === null;
 
   const jumpToNewest = () => {
-    rows.scrollToEnd();
+    follow();
     // The button is about to go; the keyboard should not be left nowhere.
     scroller.current?.focus();
   };
@@ -69,7 +69,6 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
         // While reading back, rows come and go by scrolling: that is nothing to announce.
         aria-live={isFollowing ? 'polite' : 'off'}
         tabIndex={0}
-        onScroll={noteWhetherFollowing}
       >
         <ol className={styles.rows} style={{ height: rows.getTotalSize() }}>
           {rows.getVirtualItems().map(({ index, key, start }) => {
