@@ -3,6 +3,7 @@
 import json
 import statistics
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from provision import HERE, VENV_PYTHON
 from server_catalogue import our_python
 
 RESULTS = HERE / "results"
+# Where they are published.
+PAGE = machine.REPOSITORY / "docs" / "benchmarks.md"
 
 _VERSIONS = """
 import importlib.metadata, json, platform
@@ -116,9 +119,24 @@ def _output(*command: str) -> str | None:
     return finished.stdout.strip() if finished.returncode == 0 else None
 
 
-def newest(kind: str, folder: Path = RESULTS) -> dict:
-    """The newest full run's document, else the newest quick one's."""
-    for mode in ("full", "custom", "quick"):
-        if paths := sorted(folder.glob(f"{kind}-{mode}-*.json")):
-            return json.loads(paths[-1].read_text())
-    raise NoResults(f"no {kind} results in {folder}: run benchmarks/{kind}.py first")
+def newest(kind: str, mode: str, folder: Path = RESULTS) -> dict:
+    """The document of the newest run of that kind and mode."""
+    paths = sorted(folder.glob(f"{kind}-{mode}-*.json"))
+    if not paths:
+        raise NoResults(f"no {mode} run of {kind} in {folder}: see benchmarks/run.py --help")
+    return json.loads(paths[-1].read_text())
+
+
+def newest_of_each(folder: Path, mode: str) -> list[dict]:
+    """Of servers and of generators; one of the two may be absent, and is told so."""
+    documents, absent = [], []
+    for kind in ("servers", "generators"):
+        try:
+            documents.append(newest(kind, mode, folder))
+        except NoResults as reason:
+            absent.append(str(reason))
+    if not documents:
+        raise NoResults("; ".join(absent))
+    for reason in absent:
+        print(reason, file=sys.stderr)
+    return documents

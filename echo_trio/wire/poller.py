@@ -59,6 +59,7 @@ class Poller:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
                 for fd, _ in poll(0, BATCH):
-                    # An earlier callback of this batch may have unregistered this one.
-                    if on_readable := callbacks.get(fd):
-                        on_readable()
+                    # An earlier callback of this batch may have unregistered this one. No name
+                    # for it here: it would keep the last connection alive.
+                    if fd in callbacks:
+                        callbacks[fd]()
