@@ -1,0 +1,39 @@
+"""All benchmarks and their report: what `make bench` runs.
+
+    python benchmarks/run.py --quick|--full [--results FOLDER] [--page FILE]
+
+`--quick` is a look, and leaves the page in docs/ alone unless `--page` names one. `--full` is
+the measurement: medians of three repeats, about an hour and a half on a quiet machine.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import generators
+import report
+import servers
+from results import PAGE, RESULTS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--quick", action="store_true", help="minutes, one repeat")
+    length.add_argument("--full", action="store_true", help="medians of three repeats")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
+    parser.add_argument("--page", type=Path, help="the Markdown page to write")
+    given = parser.parse_args(arguments)
+
+    shared = ["--results", str(given.results)] + (["--quick"] if given.quick else [])
+    for benchmark in (servers, generators):
+        if code := benchmark.main(shared):
+            return code
+    page = given.page or (given.results / "quick.md" if given.quick else PAGE)
+    mode = "quick" if given.quick else "full"
+    return report.main(["--results", str(given.results), "--page", str(page), "--mode", mode])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
