@@ -18,6 +18,7 @@ from cyclopts import App, Parameter
 from echo_trio import flags
 from echo_trio.wire import process
 from loadgen.engine import Engine
+from loadgen.ledger import Failure
 from loadgen.plan import DEFAULT_URL, Plan
 from loadgen.progress import watch
 from loadgen.report import json as report_json
@@ -104,11 +105,11 @@ def _find_problem(output: Output) -> str | None:
 def _explain_nothing_opened(result: Result) -> str:
     """One line: what happened, and what to do."""
     ledger, url = result.ledger, result.plan.url
-    (reason, count), *_ = ledger.failed.most_common() or [("not attempted", ledger.not_attempted)]
-    line = f"loadgen: no socket could be opened to {url}: {count:,} × {reason}"
+    reasons = ", ".join(f"{count:,} × {reason}" for reason, count in ledger.failed.most_common())
+    line = f"loadgen: no socket could be opened to {url}: {reasons}"
     if ledger.failed_status:
         line += f" (HTTP {', '.join(map(str, sorted(ledger.failed_status)))})"
-    if url == DEFAULT_URL and reason == "refused":
+    if url == DEFAULT_URL and ledger.failed[Failure.REFUSED]:
         line += ". Start a server: python -m echo_trio"
     return line
 

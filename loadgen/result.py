@@ -271,21 +271,19 @@ def judge_run(result: Result) -> tuple[str, list[str]]:
 
 def _failures(result: Result) -> list[str]:
     ledger = result.ledger
-    reasons = []
-    for reason in Failure:
-        if failed := ledger.failed[reason]:
-            reasons.append(f"{failed:,} of {ledger.requested:,} sockets did not open: {reason}")
+    reasons = [
+        f"{ledger.failed[reason]:,} of {ledger.requested:,} sockets did not open: {reason}"
+        for reason in Failure
+        if ledger.failed[reason]
+    ]
     if ledger.not_attempted and not result.interrupted:
-        reasons.append(
-            f"{ledger.not_attempted:,} sockets were not attempted: none before them opened"
-        )
+        reasons.append(f"{ledger.not_attempted:,} sockets not attempted: none before them opened")
     for code, ended in sorted(ledger.early.items()):
         reasons.append(f"{ended:,} sockets were closed by the server before the end, code {code}")
-    late = ledger.closed[Ending.TIMEOUT]
-    if late:
-        reasons.append(f"{late:,} sockets had to be cut: no answer to our close frame")
-    wrong = {verdict: ledger.verdicts[verdict] for verdict in Verdict if verdict != Verdict.ECHOED}
-    for what, count in {**wrong, "lost": ledger.lost}.items():
+    if cut := ledger.closed[Ending.TIMEOUT]:
+        reasons.append(f"{cut:,} sockets had to be cut: no answer to our close frame")
+    wrong = {str(verdict): n for verdict, n in ledger.verdicts.items() if verdict != Verdict.ECHOED}
+    for what, count in sorted({**wrong, "lost": ledger.lost}.items()):
         if count:
             reasons.append(f"{count:,} messages or replies were {what}")
     return reasons
@@ -298,7 +296,5 @@ def _own_limits(result: Result) -> list[str]:
         reasons.append(f"1 % of the messages were sent more than {scheduling_ms:.0f} ms late")
     loop_ms = result.loop_lag.percentile_us(99) / 1000
     if loop_ms > MAX_LOOP_LAG_P99_MS:
-        reasons.append(
-            f"the generator's event loop was more than {loop_ms:.0f} ms late 1 % of the time"
-        )
+        reasons.append(f"the generator's event loop was {loop_ms:.0f} ms late 1 % of the time")
     return reasons
