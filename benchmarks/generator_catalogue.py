@@ -61,7 +61,7 @@ class Generator:
 
 def _ours(assignment: Assignment) -> Launch:
     command = [our_python(), "-m", "loadgen", str(assignment.sockets), assignment.url]
-    command += ["--json", "-", "--quiet", "--size", "16", "--duration", "10m"]
+    command += ["--json=-", "--quiet", "--size", "16", "--duration", "10m"]
     command += ["--closed-loop"] if assignment.load == CLOSED_LOOP else ["--rate-per-conn", "1/s"]
     return Launch(command)
 

@@ -270,7 +270,7 @@ def measure_against_ours(sockets: int, cores: Cores) -> dict[str, object]:
         # The size of this directory is the number of open files, without listing them.
         open_files = Path(f"/proc/{server.pid}/fd")
         files_before = open_files.stat().st_size
-        generator = [our_python(), "-m", "loadgen", str(sockets), url, "--json", "-", "--quiet"]
+        generator = [our_python(), "-m", "loadgen", str(sockets), url, "--json=-", "--quiet"]
         generator += ["--duration", "2s", "--rate-per-conn", "1/s"]
         output = stack.enter_context(tempfile.TemporaryFile())
         started_at_s = time.monotonic()

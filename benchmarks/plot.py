@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter
 from results import newest
 from server_catalogue import CONTESTANTS
 from server_catalogue import OURS as ECHO_TRIO
@@ -22,6 +23,8 @@ def plot(rows: Sequence[Mapping], path: Path) -> None:
     # Else every run gives other ids, and the file a diff without a change.
     mpl.rcParams["svg.hashsalt"] = "echo-trio"
     drawing, axes = plt.subplots(figsize=(9, 5.5))
+    # Two more than the ten of the default, so that each peer has its own.
+    axes.set_prop_cycle(color=[*mpl.colormaps["tab10"].colors, "navy", "darkolivegreen"])
     ends = []
     for contestant in CONTESTANTS:
         points = [
@@ -37,11 +40,16 @@ def plot(rows: Sequence[Mapping], path: Path) -> None:
         sockets, cpu_us = zip(*sorted(points), strict=True)
         ours = contestant.name == ECHO_TRIO
         style = {"linewidth": 3, "color": "black", "zorder": 3} if ours else {"linewidth": 1.3}
-        axes.plot(sockets, cpu_us, marker="o", markersize=4, **style)
+        axes.plot(sockets, cpu_us, marker="o", markersize=4, clip_on=False, **style)
         ends.append((cpu_us[-1], sockets[-1], contestant.title, ours, axes.lines[-1].get_color()))
     axes.set(xscale="log", yscale="log", xlabel="sockets", ylabel="CPU µs per echoed message")
     axes.set_title("16-byte text messages, one in flight per socket")
     axes.grid(True, which="both", alpha=0.25)
+    # The lines end at the frame, and their names stand outside it.
+    axes.set_xlim(right=max(row["sockets"] for row in rows if row["figure"] == "exchange"))
+    axes.spines[["top", "right"]].set_visible(False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:,.0f}"))
     label_ends(axes, ends)
     drawing.savefig(
         path, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None

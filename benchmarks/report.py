@@ -220,6 +220,20 @@ def absences(documents: Sequence[Mapping]) -> str:
     return "\n".join(lines) or "Every peer was there, and no measurement failed."
 
 
+LARGER_MESSAGES = """\
+Larger messages: CPU per message, or per byte of message (in brackets: ours ÷ it). 64 KiB is
+measured at 100 sockets and 1 MiB at 10, so that no more than 16 MiB are in flight at once."""
+
+
+def how_servers_were_measured(settings: Mapping) -> str:
+    return f"""\
+16-byte text, {settings["in_flight"]} in flight on each socket, server and driver on a core
+each, {settings["warm_up_s"]:g} s of warm-up, windows of {settings["window_s"]:g} s, medians.
+CPU is the server process's user and system time. In a closed loop every socket always has its
+message in the server's queue, so latency is the number of sockets over the throughput: p50 and
+p99 are those at 100 sockets; rates, handshakes and memory those at 10,000."""
+
+
 def section(documents: Sequence[Mapping], figures: Figures) -> str:
     by_kind = {document["kind"]: document for document in documents}
     parts = [BEGIN, provenance(documents), peer_versions(documents)]
@@ -231,17 +245,9 @@ def section(documents: Sequence[Mapping], figures: Figures) -> str:
         parts += [
             "## Servers",
             f"![CPU per echoed message over the number of sockets]({PLOT_NAME})",
-            "16-byte text, "
-            f"{settings['in_flight']} message in flight on each socket, server and "
-            f"driver on a core each, {settings['warm_up_s']:g} s of warm-up, windows of "
-            f"{settings['window_s']:g} s, medians. CPU is the server process's user and system "
-            "time. In a closed loop every socket always has its message in the server's queue, "
-            "so latency is the number of sockets over the throughput; p50 and p99 are those at "
-            "100 sockets, the rates, handshakes and memory those at 10,000.",
+            how_servers_were_measured(settings),
             small_messages(figures, peers),
-            "Larger messages: CPU per message, or per byte of message (in brackets: ours ÷ "
-            "it). 64 KiB is measured at 100 sockets and 1 MiB at 10: more would measure the "
-            "kernel's socket buffers.",
+            LARGER_MESSAGES,
             larger_messages(figures, peers),
             drained(figures),
         ]
