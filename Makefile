@@ -1,0 +1,87 @@
+# echo-trio. On a fresh machine with Python >= 3.11, Node >= 20 and make:
+#   make demo   ten thousand real sockets against the real server, and the report
+#   make test   every check that CI runs
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLIENT := react-client
+PAGE := echo_trio/console/page/index.html
+PAGE_SOURCES := $(shell find $(CLIENT)/src $(CLIENT)/public $(CLIENT)/index.html $(CLIENT)/*.ts $(CLIENT)/*.json -type f 2>/dev/null)
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The lock files name versions and hashes; the project itself is installed as it stands here.
+INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test lint types unit client-check browser page bench lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: echo-trio needs Python 3.11 or later; name one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements/run.txt
+	$(INSTALL_SELF)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json $(CLIENT)/package.json
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' \
+	  || { echo "make: the page needs Node 20 or later" >&2; exit 1; }
+	cd $(CLIENT) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(PAGE): $(CLIENT)/node_modules/.installed $(PAGE_SOURCES)
+	cd $(CLIENT) && npm run --silent build
+	@touch $@
+
+page: $(PAGE) ## build the web page into the Python package
+
+install: $(VENV)/.run page ## .venv with both packages, and the web page
+
+demo: install ## the real thing: the server, ten thousand sockets, the report
+	$(BIN)/python scripts/demo.py
+
+serve: install ## the server with its console
+	$(BIN)/python -m echo_trio
+
+test: lint types client-check browser unit ## every check that CI runs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+client-check: $(CLIENT)/node_modules/.installed
+	cd $(CLIENT) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
+
+browser: install
+	cd $(CLIENT) && npm run --silent test:e2e
+
+unit: $(VENV)/.dev page
+	$(BIN)/python -m pytest
+
+bench: install ## side by side with the peers (long)
+	$(BIN)/python benchmarks/run.py --full
+
+lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" --python-version 3.11 --group build pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" --python-version 3.11 --group dev pyproject.toml -o requirements/dev.txt
+	cd $(CLIENT) && npm install --package-lock-only --no-audit --no-fund
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) $(CLIENT)/node_modules $(dir $(PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
