@@ -34,7 +34,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@touch $@
 
 $(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json $(CLIENT)/package.json
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' \
+	@node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' \
 	  || { echo "make: the page needs Node 20 or later" >&2; exit 1; }
 	cd $(CLIENT) && npm ci --no-audit --no-fund
 	@touch $@

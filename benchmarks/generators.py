@@ -95,6 +95,7 @@ class Running:
     child: Child
     target: Target
     sockets: int
+    hold_s: int
     started_at_s: float
     output: Path
 
@@ -132,7 +133,8 @@ def started(generator: Generator, sockets: int, load: str, cores: Cores) -> Iter
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         target = stack.enter_context(started_target(cores.driving))
-        hold_s = 2 + round(1.5 * sockets / 1000)
+        # Ours opens all before it sends; the others have to be told to wait for themselves.
+        hold_s = 0 if generator.name == OURS else 2 + round(1.5 * sockets / 1000)
         launch = generator.launch(Assignment(target.url, sockets, load, hold_s, scratch))
         if launch.companion:
             stack.enter_context(pinned(launch.companion, cores.driving, stdout=subprocess.DEVNULL))
@@ -148,7 +150,7 @@ def started(generator: Generator, sockets: int, load: str, cores: Cores) -> Iter
                 directory=machine.REPOSITORY,
             )
         )
-        yield Running(child, target, sockets, started_at_s, output)
+        yield Running(child, target, sockets, hold_s, started_at_s, output)
 
 
 def at_baseline(generator: Generator, load: str, cores: Cores) -> tuple[float, int]:
@@ -183,7 +185,9 @@ def measure(
             timeout_s=60 + sockets / 200,
             what="a message from every socket",
         )
-        time.sleep(settings.warm_up_s)
+        # The last one opened begins to send when its hold is over.
+        all_sending_at_s = opened["last_opened_at_s"] + running.hold_s + 1
+        time.sleep(max(0.0, all_sending_at_s - time.monotonic()) + settings.warm_up_s)
         figures |= steady_window(running, settings.window_s)
         loaded_bytes = family_resident_bytes(pid)
         figures["kb_per_socket_loaded"] = (loaded_bytes - baseline_bytes) / extra / 1024
