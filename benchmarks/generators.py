@@ -337,7 +337,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
                         recording.repeats.append(row)
                         print_figures(figures)
                     recording.save()
-        if settings.against_ours and OURS not in missing:
+        if settings.against_ours and any(each.name == OURS for each in present):
             print(f"[{repeat}/{settings.repeats}] ours against ours", flush=True)
             identity = {"peer": OURS, "sockets": settings.against_ours}
             try:
