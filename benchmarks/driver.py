@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
-from process_cost import family_cpu_seconds, family_resident_bytes
+from process_cost import cpu_seconds, family_cpu_seconds, family_resident_bytes
 
 # Handshakes in flight: enough to keep a server busy, within every backlog.
 CONNECT_CONCURRENCY = 128
@@ -287,13 +287,17 @@ async def drain(url: str, server_pid: int, plan: dict) -> None:
     # A pidfd turns readable the moment the process ends, whoever its parent is.
     pidfd = os.pidfd_open(server_pid)
     asyncio.get_running_loop().add_reader(pidfd, gone.set)
-    from_s = time.perf_counter()
+    from_s, driver_from_s = time.perf_counter(), time.process_time()
+    server_from_s = cpu_seconds(server_pid)
     os.kill(server_pid, signal.SIGTERM)
     try:
         await asyncio.wait_for(gone.wait(), DRAIN_TIMEOUT_S)
     except TimeoutError:
         raise MeasurementFailed(f"still there {DRAIN_TIMEOUT_S:.0f} s after SIGTERM") from None
     gone_s = time.perf_counter() - from_s
+    # Its parent has yet to reap it, so its clock can still be read.
+    server_cpu_s = cpu_seconds(server_pid) - server_from_s
+    driver_cpu_s = time.process_time() - driver_from_s
     asyncio.get_running_loop().remove_reader(pidfd)
     await asyncio.sleep(SETTLE_S)  # frames that the kernel still holds for us
     report(
@@ -303,6 +307,8 @@ async def drain(url: str, server_pid: int, plan: dict) -> None:
         without_close=sockets - farewells.codes.total(),
         last_close_s=farewells.last_s - from_s,
         process_gone_s=gone_s,
+        server_cpu_s=server_cpu_s,
+        driver_cpu_s=driver_cpu_s,
     )
 
 

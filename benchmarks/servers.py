@@ -136,7 +136,8 @@ def measure_drain(
             recording.repeats.append(row)
             print(
                 f"  SIGTERM at {settings.drain_sockets:,} idle sockets: last Close after "
-                f"{step['last_close_s']:.2f} s, gone after {step['process_gone_s']:.2f} s, "
+                f"{step['last_close_s']:.2f} s, gone after {step['process_gone_s']:.2f} s "
+                f"(CPU: server {step['server_cpu_s']:.2f} s, driver {step['driver_cpu_s']:.2f} s), "
                 f"close codes {codes}, without a Close {step['without_close']}",
                 flush=True,
             )
