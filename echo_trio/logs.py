@@ -29,4 +29,5 @@ def configure(settings: Settings) -> Any:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    return structlog.get_logger()
+    # Bound here: an unbound logger binds anew at each call, even at one below the level.
+    return structlog.get_logger().bind()

@@ -6,6 +6,8 @@ import ipaddress
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import trio
@@ -48,17 +50,26 @@ async def run_worker(settings: Settings, log: Any) -> None:
 
 
 def _listen(settings: Settings, log: Any) -> tuple[EchoServer, list[socket.socket]]:
-    try:
+    with _explaining(settings.host):
         server = EchoServer.listen(settings, log)
-        if not settings.console:
-            return server, []
+    if not settings.console:
+        return server, []
+    with _explaining(settings.console_host):
         listeners = sockets.listen(settings.console_host, settings.console_port)
-    except OSError as exc:
-        raise CannotStart(exc.strerror or str(exc)) from None
     for listener in listeners:
         if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
             raise CannotStart("the console listens on loopback only: --console-host 127.0.0.1")
     return server, listeners
+
+
+@contextmanager
+def _explaining(host: str) -> Iterator[None]:
+    try:
+        yield
+    except socket.gaierror as exc:
+        raise CannotStart(f"can't find the host {host}: {exc.strerror}") from None
+    except OSError as exc:
+        raise CannotStart(exc.strerror or str(exc)) from None
 
 
 async def _serve_console(
@@ -68,7 +79,7 @@ async def _serve_console(
     from echo_trio.console.app import make_app  # noqa: PLC0415
     from echo_trio.console.serve import serve_console  # noqa: PLC0415
 
-    await serve_console(make_app(server.snapshot), listeners, task_status=task_status)
+    await serve_console(make_app(server.snapshot, server.url), listeners, task_status=task_status)
 
 
 def _url_of(listeners: list[socket.socket]) -> str:

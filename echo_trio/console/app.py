@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +26,10 @@ PAGE_MISSING: Final = (
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
-def make_app(snapshot: Callable[[], Any], page: Path = PAGE) -> Starlette:
+def make_app(snapshot: Callable[[], Any], url: str, page: Path = PAGE) -> Starlette:
     """The console over a function that returns the server's counters as they stand.
 
+    :param url: where the echo server itself listens.
     :param page: the folder of the built web page.
     """
 
@@ -45,7 +47,8 @@ def make_app(snapshot: Callable[[], Any], page: Path = PAGE) -> Starlette:
         return PlainTextResponse("ready\n")
 
     async def server(_: Request) -> Response:
-        return Response(msgspec.json.encode(snapshot()), media_type="application/json")
+        body = {"url": url, **dataclasses.asdict(snapshot())}
+        return Response(msgspec.json.encode(body), media_type="application/json")
 
     return Starlette(
         routes=[

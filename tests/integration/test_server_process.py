@@ -1,0 +1,217 @@
+"""`python -m echo_trio` as a user runs it: its ready line, its signals, its exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from .conftest import ServerProcess
+
+StartServer = Callable[..., ServerProcess]
+
+REASON = b"the server is stopping"
+CLOSE_1001 = bytes([0x88, 2 + len(REASON)]) + (1001).to_bytes(2, "big") + REASON
+
+
+def run_server(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is not going to start."""
+    return subprocess.run(
+        [sys.executable, "-m", "echo_trio", *flags],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def assert_one_line_of_usage_error(finished: subprocess.CompletedProcess[str]) -> None:
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert len(finished.stderr.splitlines()) == 1, finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def open_raw(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return socket.create_connection((parts.hostname, parts.port or 80), timeout=10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_closes_every_client_with_1001_and_exits_0(
+    start_server: StartServer, number: int
+) -> None:
+    server = start_server()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(server.url)) for _ in range(3)]
+        for client in clients:
+            client.send("still there?")
+            assert str(client.recv(timeout=10)).startswith("still there? ")
+        server.process.send_signal(number)
+        for client in clients:
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1001
+    assert server.process.wait(timeout=10) == 0
+    assert server.summary["outcomes"] == {"clean": 3}
+    assert server.summary["close_codes"] == {"1001": 3}
+
+
+def test_a_second_signal_exits_1_at_once(start_server: StartServer) -> None:
+    # A client that never answers our close frame holds the drain up.
+    server = start_server("--drain-timeout", "1h", "--close-timeout", "1h")
+    with _handshake_only(server) as silent:
+        server.process.send_signal(signal.SIGTERM)
+        assert silent.recv(64).startswith(CLOSE_1001)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=10) == 1
+
+
+def test_a_client_that_never_answers_is_dropped_when_the_drain_timeout_is_over(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--drain-timeout", "200ms", "--close-timeout", "1h")
+    with _handshake_only(server) as silent:
+        assert server.stop() == 0
+        assert silent.recv(64).startswith(CLOSE_1001)
+    assert server.summary["outcomes"] == {"dropped": 1}
+
+
+def test_a_half_open_handshake_gets_503_when_the_server_stops(start_server: StartServer) -> None:
+    server = start_server()
+    half = open_raw(server.url)
+    half.sendall(b"GET / HTTP/1.1\r\n")
+    with connect(server.url):  # By now the half handshake was accepted too: they come in order.
+        pass
+    server.process.send_signal(signal.SIGTERM)
+    answer = b"".join(iter(lambda: half.recv(4096), b""))
+    half.close()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: " in answer
+    assert server.process.wait(timeout=10) == 0
+    assert server.summary["outcomes"] == {"clean": 1, "refused": 1}
+
+
+def test_port_0_takes_a_free_port_and_prints_it(start_server: StartServer) -> None:
+    first, second = start_server(), start_server()
+    assert first.url != second.url
+    assert first.console == "-"
+    assert urlsplit(first.url).port
+
+
+def test_a_port_in_use_ends_the_start_in_one_line(start_server: StartServer) -> None:
+    port = urlsplit(start_server().url).port
+    finished = run_server("--port", str(port), "--no-console")
+    assert_one_line_of_usage_error(finished)
+    assert f"127.0.0.1:{port}" in finished.stderr
+
+
+def test_a_console_port_in_use_ends_the_start_in_one_line(start_server: StartServer) -> None:
+    port = urlsplit(start_server(console=True).console).port
+    assert_one_line_of_usage_error(run_server("--port", "0", "--console-port", str(port)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "names"),
+    [
+        (["--port", "70000"], {}, "--port"),
+        (["--port", "http"], {}, "--port"),
+        (["--open-timeout", "10"], {}, "--open-timeout"),
+        (["--max-message-size", "1MB"], {}, "--max-message-size"),
+        (["--log-level", "loud"], {}, "--log-level"),
+        (["--no-such-flag"], {}, "--no-such-flag"),
+        (["stray"], {}, "stray"),
+        (["--host", "no.such.host.invalid"], {}, "no.such.host.invalid"),
+        (["--console-host", "0.0.0.0", "--console-port", "0", "--port", "0"], {}, "console"),
+        ([], {"ECHO_TRIO_PORT": "http"}, "ECHO_TRIO_PORT"),
+        (["--config", "/no/such/file.toml"], {}, "/no/such/file.toml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_setting_is_one_line_and_exit_code_2(
+    flags: list[str], environment: dict[str, str], names: str
+) -> None:
+    finished = run_server(*flags, **environment)
+    assert_one_line_of_usage_error(finished)
+    assert names in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("toml", "names"),
+    [("no-such-key = 1", "no-such-key"), ("port = ", "config.toml"), ("port = 'x'", "port")],
+    ids=["unknown key", "not TOML", "bad value"],
+)
+def test_a_bad_config_file_is_one_line_and_exit_code_2(
+    tmp_path: Path, toml: str, names: str
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(toml)
+    finished = run_server("--config", str(config))
+    assert_one_line_of_usage_error(finished)
+    assert names in finished.stderr
+
+
+def test_settings_come_from_the_flag_else_the_environment_else_the_file(
+    tmp_path: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('max-message-size = "10"\nseed = 1\nlog-level = "debug"\n')
+    monkeypatch.setenv("ECHO_TRIO_MAX_MESSAGE_SIZE", "20")
+    monkeypatch.setenv("ECHO_TRIO_SEED", "2")
+    server = start_server("--config", str(config), "--max-message-size", "30")
+    with connect(server.url) as client:
+        client.send("x" * 30)
+        from_environment = client.recv(timeout=10)
+    monkeypatch.delenv("ECHO_TRIO_MAX_MESSAGE_SIZE")
+    with connect(start_server("--seed", "2").url) as client:
+        client.send("x" * 30)
+        assert client.recv(timeout=10) == from_environment
+    assert server.stop() == 0
+    assert [e["event"] for e in server.events if e["level"] == "debug"] == ["connection ended"]
+
+
+def test_a_seed_fixes_the_suffixes_of_every_connection(start_server: StartServer) -> None:
+    server = start_server("--seed", "7")
+    with connect(server.url) as one, connect(server.url) as other:
+        assert _replies(one) == _replies(other)
+
+
+def test_nothing_that_clients_say_is_logged(start_server: StartServer) -> None:
+    server = start_server("--log-level", "debug")
+    with connect(server.url) as client:
+        client.send("a secret")
+        client.recv(timeout=10)
+    assert server.stop() == 0
+    assert "secret" not in server.log
+
+
+def _replies(client: ClientConnection) -> list[str | bytes]:
+    replies = []
+    for _ in range(5):
+        client.send("m")
+        replies.append(client.recv(timeout=10))
+    return replies
+
+
+def _handshake_only(server: ServerProcess) -> socket.socket:
+    """A client that says nothing after its handshake, not even goodbye."""
+    sock = open_raw(server.url)
+    sock.sendall(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
+    return sock

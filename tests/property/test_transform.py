@@ -1,0 +1,55 @@
+"""The transform: for every message and number, the contract's reply."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echo_trio.transform import SUFFIX_RANGE, SeededSuffixes, append_suffix, suffixes
+
+NUMBERS = st.integers(0, SUFFIX_RANGE - 1)
+SUFFIX = re.compile(r" (0|[1-9][0-9]{0,5})")
+
+
+@given(st.text(), NUMBERS)
+def test_text_gets_a_space_and_the_number(message: str, number: int) -> None:
+    reply = append_suffix(message, number)
+    assert isinstance(reply, str)
+    assert reply[: len(message)] == message
+    assert SUFFIX.fullmatch(reply, len(message))
+    assert int(reply[len(message) :]) == number
+
+
+@given(st.binary(), NUMBERS)
+def test_binary_gets_the_same_in_ascii(message: bytes, number: int) -> None:
+    assert append_suffix(message, number) == message + append_suffix("", number).encode("ascii")  # type: ignore[union-attr]
+
+
+@given(st.one_of(st.none(), st.integers()), st.integers(1, 50))
+def test_every_suffix_is_in_range(seed: int | None, count: int) -> None:
+    next_suffix = suffixes(seed)
+    assert all(0 <= next_suffix() < SUFFIX_RANGE for _ in range(count))
+
+
+@given(st.integers(), st.integers(1, 50))
+def test_a_seed_always_stands_for_the_same_sequence(seed: int, count: int) -> None:
+    one, other = suffixes(seed), suffixes(seed)
+    assert [one() for _ in range(count)] == [other() for _ in range(count)]
+
+
+def test_the_sequence_is_splitmix64s() -> None:
+    # The reference implementation's first outputs for seed 0 (Vigna, splitmix64.c).
+    first = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    sequence = SeededSuffixes(0)
+    assert [sequence() for _ in first] == [(x * SUFFIX_RANGE) >> 64 for x in first]
+
+
+def test_seeded_suffixes_are_spread_evenly() -> None:
+    sequence = SeededSuffixes(1)
+    tenths = [0] * 10
+    for _ in range(10_000):
+        tenths[sequence() * 10 // SUFFIX_RANGE] += 1
+    # 1,000 are expected in each; seven standard deviations of 30 are not a matter of chance.
+    assert all(abs(count - 1000) < 210 for count in tenths)

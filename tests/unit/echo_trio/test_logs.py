@@ -1,0 +1,36 @@
+"""What the server says on stderr."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from echo_trio import logs
+from echo_trio.settings import Settings
+
+
+def test_json_is_one_object_a_line_also_with_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = logs.configure(Settings(log_format="json"))
+    log.info("first", n=1)
+    try:
+        raise ZeroDivisionError("oh")
+    except ZeroDivisionError:
+        log.exception("second")
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["event"], first["level"], first["n"]) == ("first", "info", 1)
+    assert second["exception"][0]["exc_type"] == "ZeroDivisionError"
+
+
+def test_a_line_for_people_has_colour_only_on_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure(Settings()).info("hello")
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_below_the_level_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings(log_level="warning")).info("hello")
+    assert capsys.readouterr().err == ""

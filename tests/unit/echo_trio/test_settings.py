@@ -1,0 +1,45 @@
+"""The settings' defaults are the contract's, and their help says what each is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from echo_trio import cli
+from echo_trio.settings import Settings
+
+CONTRACT_DEFAULTS = {
+    "host": "127.0.0.1",
+    "port": 8765,
+    "console_host": "127.0.0.1",
+    "console_port": 8766,
+    "console": True,
+    "seed": None,
+    "max_message_bytes": 2**20,
+    "open_timeout_s": 10.0,
+    "close_timeout_s": 10.0,
+    "write_timeout_s": 10.0,
+    "drain_timeout_s": 10.0,
+    "log_level": "info",
+    "log_format": "console",
+}
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    assert dataclasses.asdict(Settings()) == CONTRACT_DEFAULTS
+
+
+def test_every_setting_is_a_documented_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    flags = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(Settings)]
+    renamed = {"--max-message-bytes": "--max-message-size"}
+    for flag in flags:
+        assert renamed.get(flag, flag.removesuffix("-s")) in text
+    assert "Bound on the opening handshake" in text
+
+
+def test_the_limits_on_a_connection_come_from_the_settings() -> None:
+    limits = Settings(max_message_bytes=1, write_timeout_s=2, close_timeout_s=3).limits
+    assert dataclasses.astuple(limits) == (1, 2, 3)
