@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint types unit client-check browser page bench lock clean
+.PHONY: help install demo serve test lint types unit client-check browser page bench soak lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ unit: $(VENV)/.dev page
 
 bench: install ## side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
+
+soak: $(VENV)/.dev ## the long run: churn, with memory watched
+	$(BIN)/python -m pytest -m soak -s tests/soak
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	$(PIP) install uv
