@@ -2,13 +2,14 @@ import { render, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 
+import { startSocketChannel } from '../testing/socket-thread';
 import { onText, startServer } from '../testing/web-socket-server';
 import { App } from './app';
 import { ChatSession } from './chat-session';
 
 describe('App', () => {
   it('shows how to start a server before anything else has happened', () => {
-    render(<App session={new ChatSession()} />);
+    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
     expect(screen.getByRole('heading', { name: 'Talk to a WebSocket' })).toBeVisible();
     expect(screen.getByText('python -m echo_trio')).toBeVisible();
   });
@@ -19,7 +20,7 @@ describe('App', () => {
         client.send(`${text} 42`);
       });
     });
-    render(<App session={new ChatSession()} />);
+    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
     const address = screen.getByRole('textbox', { name: 'Address' });
     await userEvent.clear(address);
     await userEvent.type(address, `${server.url}{Enter}`);
@@ -34,27 +35,31 @@ describe('App', () => {
   });
 
   it('says beside the address that http:// is meant to be ws://', async () => {
-    render(<App session={new ChatSession()} />);
+    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
     const address = screen.getByRole('textbox', { name: 'Address' });
     await userEvent.clear(address);
     await userEvent.type(address, 'http://127.0.0.1:8765/{Enter}');
-    expect(screen.getByRole('alert')).toHaveTextContent('did you mean ws://127.0.0.1:8765/?');
+    expect(await screen.findByRole('alert')).toHaveTextContent(
+      'did you mean ws://127.0.0.1:8765/?',
+    );
   });
 
   it('keeps a message that could not be sent', async () => {
-    render(<App session={new ChatSession()} />);
+    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
     const message = screen.getByRole('textbox', { name: 'Message' });
     await userEvent.type(message, 'precious{Enter}');
-    expect(screen.getByRole('alert')).toHaveTextContent('nothing was sent');
+    expect(await screen.findByRole('alert')).toHaveTextContent('nothing was sent');
     expect(message).toHaveValue('precious');
   });
 
   it('switches the theme and remembers it', async () => {
-    const { unmount } = render(<App session={new ChatSession()} />);
+    const { unmount } = render(
+      <App session={new ChatSession({ startThread: startSocketChannel })} />,
+    );
     await userEvent.click(screen.getByRole('button', { name: 'Switch to the dark theme' }));
     expect(document.documentElement).toHaveAttribute('data-theme', 'dark');
     unmount();
-    render(<App session={new ChatSession()} />);
+    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
     expect(screen.getByRole('button', { name: 'Switch to the light theme' })).toBeVisible();
   });
 });

@@ -27,7 +27,7 @@ export function App({ session }: { session: ChatSession }) {
         <div className={styles.connection}>
           <ConnectionBar
             connection={connection}
-            onConnect={(url) => problemOf(session.connect(url))}
+            onConnect={async (url) => problemOf(await session.connect(url))}
             onDisconnect={() => {
               session.disconnect();
             }}
@@ -48,7 +48,7 @@ export function App({ session }: { session: ChatSession }) {
           )}
           <MessageComposer
             isConnected={connection.phase === 'open'}
-            onSend={(text) => problemOf(session.send(text))}
+            onSend={async (text) => problemOf(await session.send(text))}
           />
         </section>
       </main>

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { WebSocket as Peer } from 'ws';
 
+import type { SocketReport } from '../features/connection/socket-thread';
+import { startSocketChannel } from '../testing/socket-thread';
 import { until } from '../testing/until';
 import { onText, startServer } from '../testing/web-socket-server';
 import { ChatSession, type ChatSnapshot } from './chat-session';
@@ -19,14 +21,17 @@ afterEach(async () => {
 
 /** A session that publishes at once: there are no frames to wait for here. */
 function newSession(): ChatSession {
-  return new ChatSession((publish) => {
-    queueMicrotask(publish);
+  return new ChatSession({
+    startThread: startSocketChannel,
+    schedule: (publish) => {
+      queueMicrotask(publish);
+    },
   });
 }
 
 async function openSession(url: string): Promise<ChatSession> {
   const session = newSession();
-  expect(session.connect(url)).toEqual({ ok: true });
+  expect(await session.connect(url)).toEqual({ ok: true });
   await until(session.store, isIn('open'));
   return session;
 }
@@ -48,8 +53,8 @@ const addSuffix = (client: Peer) => {
 describe('ChatSession', () => {
   it('chats: each message comes back with its suffix and a round-trip time', async () => {
     const session = await openSession(await serverThat(addSuffix));
-    session.send('hello');
-    session.send('hello 7');
+    void session.send('hello');
+    void session.send('hello 7');
     const { counts, entries } = await until(session.store, (now) => now.counts.received === 2);
     expect(counts).toMatchObject({ sent: 2, echoed: 2, waiting: 0, unexpected: 0 });
     expect(entries).toMatchObject([
@@ -71,14 +76,14 @@ describe('ChatSession', () => {
       });
     });
     const session = await openSession(url);
-    session.send('1 2');
+    void session.send('1 2');
     const { entries } = await until(session.store, (now) => now.counts.echoed === 1);
     expect(entries.at(-1)).toMatchObject({ answers: { number: 1, suffix: null } });
   });
 
   it('finds the echo of a lone surrogate, which the wire cannot carry', async () => {
     const session = await openSession(await serverThat(addSuffix));
-    session.send('half a \ud83d');
+    void session.send('half a \ud83d');
     const { counts } = await until(session.store, (now) => now.counts.received === 1);
     expect(counts).toMatchObject({ echoed: 1, unexpected: 0 });
   });
@@ -90,7 +95,7 @@ describe('ChatSession', () => {
       });
     });
     const session = await openSession(url);
-    session.send('anybody?');
+    void session.send('anybody?');
     const closed = await until(session.store, isIn('closed'));
     expect(closeReportOf(closed)).toEqual({
       url,
@@ -111,9 +116,8 @@ describe('ChatSession', () => {
     const closed = await until(session.store, isIn('closed'));
     expect(closeReportOf(closed)).toMatchObject({ code: 1000, closedBy: 'page' });
 
-    session.connect(url);
-    await until(session.store, isIn('open'));
-    session.send('again');
+    await session.connect(url);
+    await session.send('again');
     const { counts } = await until(session.store, (now) => now.counts.received === 1);
     expect(counts).toMatchObject({ echoed: 1, lost: 0 });
   });
@@ -125,7 +129,7 @@ describe('ChatSession', () => {
       });
     });
     const session = await openSession(url);
-    session.send('drop me');
+    await session.send('drop me');
     const closed = await until(session.store, isIn('closed'));
     expect(closeReportOf(closed)).toMatchObject({ code: 1006, closedBy: 'unknown' });
   });
@@ -134,43 +138,62 @@ describe('ChatSession', () => {
     const server = await startServer(() => undefined);
     await server.stop();
     const session = newSession();
-    session.connect(server.url);
+    expect(await session.connect(server.url)).toEqual({ ok: true });
     const closed = await until(session.store, isIn('closed'));
     expect(closeReportOf(closed)).toMatchObject({ code: 1006, hadOpened: false });
   });
 
   it('can be told to give up connecting', async () => {
     const session = newSession();
-    session.connect(await serverThat(() => undefined));
+    const connecting = session.connect(await serverThat(() => undefined));
     session.disconnect();
+    await connecting;
     const closed = await until(session.store, isIn('closed'));
     expect(closeReportOf(closed)).toMatchObject({ closedBy: 'page', hadOpened: false });
   });
 
   it('sends nothing, and keeps nothing for later, while it is not connected', async () => {
     const session = newSession();
-    expect(session.send('too early')).toMatchObject({ ok: false });
-    session.connect(await serverThat(addSuffix));
-    expect(session.send('still too early')).toMatchObject({ ok: false });
-    await until(session.store, isIn('open'));
-    session.send('now');
+    expect(await session.send('too early')).toMatchObject({ ok: false });
+    const connecting = session.connect(await serverThat(addSuffix));
+    expect(await session.send('still too early')).toMatchObject({ ok: false });
+    await connecting;
+    await session.send('now');
     const { counts } = await until(session.store, (now) => now.counts.received === 1);
     expect(counts).toMatchObject({ sent: 1, echoed: 1, unexpected: 0 });
     session.disconnect();
-    expect(session.send('too late')).toMatchObject({ ok: false });
+    expect(await session.send('too late')).toMatchObject({ ok: false });
   });
 
-  it('refuses an empty message and a faulty address in one line', () => {
+  it('gives back a message that met the end of its connection', async () => {
+    const session = await openSession(
+      await serverThat((client) => {
+        onText(client, () => {
+          client.terminate();
+        });
+      }),
+    );
+    const outcomes = [session.send('drop me')];
+    await until(session.store, ({ connection, counts }) => {
+      // Until the page hears of the end, it takes the connection for open.
+      if (connection.phase === 'open' && counts.sent === 1) outcomes.push(session.send('late'));
+      return connection.phase === 'closed';
+    });
+    const sent = (await Promise.all(outcomes)).filter(({ ok }) => ok).length;
+    expect(session.store.getSnapshot().counts).toMatchObject({ sent, lost: sent, waiting: 0 });
+  });
+
+  it('refuses an empty message and a faulty address in one line', async () => {
     const session = newSession();
-    expect(session.send('')).toEqual({ ok: false, problem: 'Type a message first.' });
-    expect(session.connect('http://127.0.0.1/')).toMatchObject({ ok: false });
+    expect(await session.send('')).toEqual({ ok: false, problem: 'Type a message first.' });
+    expect(await session.connect('http://127.0.0.1/')).toMatchObject({ ok: false });
     expect(session.store.getSnapshot().connection.phase).toBe('idle');
   });
 
   it('holds one connection at a time', async () => {
     const url = await serverThat(addSuffix);
     const session = await openSession(url);
-    expect(session.connect(url)).toMatchObject({ ok: false });
+    expect(await session.connect(url)).toMatchObject({ ok: false });
   });
 
   it('shows the head of a binary message', async () => {
@@ -178,10 +201,52 @@ describe('ChatSession', () => {
       client.send(Buffer.alloc(20, 0xab));
     });
     const session = newSession();
-    session.connect(url);
+    await session.connect(url);
     const { entries } = await until(session.store, (now) => now.counts.unexpected === 1);
     expect(entries.at(-1)).toMatchObject({
       payload: { type: 'binary', sizeBytes: 20, head: new Uint8Array(16).fill(0xab) },
     });
+  });
+});
+
+describe('a socket’s thread that fails', () => {
+  function sessionWithFailingThread() {
+    let report: (report: SocketReport) => void = () => undefined;
+    const session = new ChatSession({
+      startThread: (onReport) => {
+        report = onReport;
+        return { post: () => undefined, end: () => undefined };
+      },
+    });
+    return {
+      session,
+      report: (said: SocketReport) => {
+        report(said);
+      },
+    };
+  }
+
+  it('before it has opened leaves the page as it was, with the reason', async () => {
+    const { report, session } = sessionWithFailingThread();
+    const connecting = session.connect('ws://127.0.0.1/');
+    report({ type: 'refused', problem: 'No threads today.' });
+    expect(await connecting).toEqual({ ok: false, problem: 'No threads today.' });
+    const { connection } = await until(session.store, isIn('idle'));
+    expect(connection.phase).toBe('idle');
+  });
+
+  it('afterwards has broken the connection, with all that was under way on it', async () => {
+    const { report, session } = sessionWithFailingThread();
+    const connecting = session.connect('ws://127.0.0.1/');
+    report({ type: 'opened', atMs: 1, handshakeMs: 1 });
+    await connecting;
+    const first = session.send('first');
+    report({ type: 'sent', ticket: 1, atMs: 2 });
+    const second = session.send('second');
+    report({ type: 'refused', problem: 'Out of memory.' });
+    expect([(await first).ok, (await second).ok]).toEqual([true, false]);
+    const closed = await until(session.store, isIn('closed'));
+    expect(closed.counts).toMatchObject({ sent: 1, lost: 1 });
+    expect(closeReportOf(closed)).toMatchObject({ code: 1006, closedBy: 'unknown' });
   });
 });

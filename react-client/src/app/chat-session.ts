@@ -1,5 +1,11 @@
+import { type CloseReport, NO_CLOSE_FRAME } from '../features/connection/close-report';
 import type { ConnectionNotice, ConnectionState } from '../features/connection/connection-state';
-import { OneShotSocket } from '../features/connection/one-shot-socket';
+import {
+  type SocketReport,
+  type SocketThread,
+  type StartSocketThread,
+  startSocketWorker,
+} from '../features/connection/socket-thread';
 import { readSocketUrl } from '../features/connection/socket-url';
 import {
   Conversation,
@@ -15,8 +21,21 @@ export interface ChatSnapshot extends ConversationSnapshot<ConnectionNotice> {
 /** A request either did what was asked, or did nothing and says why in one line. */
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly problem: string };
 
+interface SessionOptions {
+  readonly startThread?: StartSocketThread;
+  readonly schedule?: (publish: () => void) => void;
+}
+
+interface UnderWay {
+  readonly text: string;
+  readonly settle: (outcome: Outcome) => void;
+}
+
 /** Enough of a binary message to recognise it by. */
 const BINARY_HEAD_BYTES = 16;
+
+const DONE: Outcome = { ok: true };
+const NOT_SENT = refused('Not connected, so nothing was sent. Your message is kept.');
 
 /**
  * One chat: a socket at a time, and everything said over it and its predecessors. The page's
@@ -26,69 +45,117 @@ export class ChatSession {
   readonly store: Store<ChatSnapshot>;
   readonly #published: FrameStore<ChatSnapshot>;
   readonly #conversation = new Conversation<ConnectionNotice>();
+  readonly #startThread: StartSocketThread;
   #connection: ConnectionState = { phase: 'idle' };
-  #socket: OneShotSocket | undefined;
+  #thread: SocketThread | undefined;
+  #settleConnect: ((outcome: Outcome) => void) | undefined;
+  /** Messages handed to the thread, of which it has not said yet whether they were sent. */
+  readonly #underWay = new Map<number, UnderWay>();
+  #nextTicket = 1;
 
-  constructor(schedule?: (publish: () => void) => void) {
+  constructor({ startThread = startSocketWorker, schedule }: SessionOptions = {}) {
+    this.#startThread = startThread;
     this.#published = new FrameStore(() => this.#snapshot(), schedule);
     this.store = this.#published;
   }
 
-  connect(typedUrl: string): Outcome {
-    if (this.#socket !== undefined) {
-      return { ok: false, problem: 'Disconnect first: this page holds one connection at a time.' };
+  /** Settles once the connection has opened, or has come to nothing. */
+  connect(typedUrl: string): Promise<Outcome> {
+    if (this.#thread !== undefined) {
+      return Promise.resolve(refused('Disconnect first: one connection at a time.'));
     }
     const address = readSocketUrl(typedUrl, location.protocol);
-    if (!address.ok) return address;
+    if (!address.ok) return Promise.resolve(address);
 
     const { url } = address;
-    const startedAtMs = performance.now();
-    try {
-      this.#socket = new OneShotSocket(url, {
-        onOpen: (atMs) => {
-          const handshakeMs = atMs - startedAtMs;
-          this.#conversation.recordNotice({ kind: 'opened', url, handshakeMs }, atMs);
-          this.#enter({ phase: 'open', url, openedAtMs: atMs });
-        },
-        onMessage: (data, atMs) => {
-          this.#conversation.recordReceived(payloadOf(data), atMs);
-          this.#published.markChanged();
-        },
-        onClose: (report, atMs) => {
-          this.#socket = undefined;
-          const lostCount = this.#conversation.endConnection();
-          this.#conversation.recordNotice({ kind: 'closed', report, lostCount }, atMs);
-          this.#enter({ phase: 'closed', report });
-        },
-      });
-    } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
-      return { ok: false, problem: `The browser refuses this address: ${cause}` };
-    }
+    this.#thread = this.#startThread((report) => {
+      this.#handle(report, url);
+    });
+    this.#thread.post({ type: 'open', url, clockOriginMs: performance.timeOrigin });
     this.#enter({ phase: 'connecting', url });
-    return { ok: true };
+    return new Promise((resolve) => (this.#settleConnect = resolve));
   }
 
   /** Closes, or gives up connecting. */
   disconnect(): void {
-    this.#socket?.close();
-    if (this.#connection.phase === 'connecting' || this.#connection.phase === 'open') {
-      this.#enter({ phase: 'closing', url: this.#connection.url });
-    }
+    if (this.#connection.phase !== 'connecting' && this.#connection.phase !== 'open') return;
+    this.#thread?.post({ type: 'close' });
+    this.#enter({ phase: 'closing', url: this.#connection.url });
   }
 
   /** Sends now or not at all: nothing is kept for a later connection. */
-  send(text: string): Outcome {
-    if (text === '') return { ok: false, problem: 'Type a message first.' };
+  send(text: string): Promise<Outcome> {
+    if (text === '') return Promise.resolve(refused('Type a message first.'));
+    const thread = this.#thread;
+    if (thread === undefined || this.#connection.phase !== 'open') return Promise.resolve(NOT_SENT);
+
     // A browser replaces lone surrogates on the wire; the echo is of what was really sent.
     const sentText = text.toWellFormed();
-    const sentAtMs = this.#socket?.send(sentText) ?? null;
-    if (sentAtMs === null) {
-      return { ok: false, problem: 'Not connected, so nothing was sent. Your message is kept.' };
+    const ticket = this.#nextTicket++;
+    return new Promise((settle) => {
+      this.#underWay.set(ticket, { text: sentText, settle });
+      thread.post({ type: 'send', ticket, text: sentText });
+    });
+  }
+
+  #handle(report: SocketReport, url: string): void {
+    switch (report.type) {
+      case 'opened': {
+        const { atMs, handshakeMs } = report;
+        this.#conversation.recordNotice({ kind: 'opened', url, handshakeMs }, atMs);
+        // It may have opened just as the reader gave it up; then the close is on its way.
+        if (this.#connection.phase === 'connecting') {
+          this.#enter({ phase: 'open', url, openedAtMs: atMs });
+        }
+        this.#settleConnect?.(DONE);
+        break;
+      }
+      case 'sent':
+        this.#conversation.recordSent(this.#settleSend(report.ticket, DONE), report.atMs);
+        break;
+      case 'unsent':
+        this.#settleSend(report.ticket, NOT_SENT);
+        break;
+      case 'received':
+        this.#conversation.recordReceived(payloadOf(report.data), report.atMs);
+        break;
+      case 'closed':
+        this.#recordClose(report.report, report.atMs);
+        break;
+      case 'refused':
+        if (this.#connection.phase === 'connecting') {
+          this.#end({ phase: 'idle' }, refused(report.problem));
+        } else {
+          // The thread failed and took an open socket with it: to its server, a broken connection.
+          const end = { code: NO_CLOSE_FRAME, reason: '', closedBy: 'unknown' } as const;
+          this.#recordClose({ url, ...end, hadOpened: true }, performance.now());
+        }
+        break;
     }
-    this.#conversation.recordSent(sentText, sentAtMs);
     this.#published.markChanged();
-    return { ok: true };
+  }
+
+  #recordClose(report: CloseReport, atMs: number): void {
+    const lostCount = this.#conversation.endConnection();
+    this.#conversation.recordNotice({ kind: 'closed', report, lostCount }, atMs);
+    this.#end({ phase: 'closed', report }, DONE);
+  }
+
+  #settleSend(ticket: number, outcome: Outcome): string {
+    const message = this.#underWay.get(ticket);
+    if (message === undefined) throw new Error(`no message with ticket ${String(ticket)}`);
+    this.#underWay.delete(ticket);
+    message.settle(outcome);
+    return message.text;
+  }
+
+  #end(state: ConnectionState, outcome: Outcome): void {
+    this.#thread?.end();
+    this.#thread = undefined;
+    // Handed over when the socket had closed already: the thread will not answer any more.
+    for (const ticket of [...this.#underWay.keys()]) this.#settleSend(ticket, NOT_SENT);
+    this.#enter(state);
+    this.#settleConnect?.(outcome);
   }
 
   #enter(state: ConnectionState): void {
@@ -99,6 +166,10 @@ export class ChatSession {
   #snapshot(): ChatSnapshot {
     return { connection: this.#connection, ...this.#conversation.snapshot() };
   }
+}
+
+function refused(problem: string): Outcome {
+  return { ok: false, problem };
 }
 
 function payloadOf(data: string | ArrayBuffer): Payload {

@@ -19,6 +19,12 @@ Object.defineProperties(HTMLElement.prototype, {
   offsetHeight: { get: () => LAID_OUT_HEIGHT_PX.row },
 });
 
+window.ResizeObserver = class {
+  observe = () => undefined;
+  unobserve = () => undefined;
+  disconnect = () => undefined;
+};
+
 Element.prototype.scrollTo = function scrollTo(this: Element, options?: unknown) {
   if (typeof options === 'object' && options !== null && 'top' in options) {
     this.scrollTop = Number(options.top);

@@ -14,7 +14,7 @@ function show(connection: ConnectionState, whatIsWrong: string | null = null) {
       connection={state}
       onConnect={(url) => {
         asked.push(`connect ${url}`);
-        return whatIsWrong;
+        return Promise.resolve(whatIsWrong);
       }}
       onDisconnect={() => asked.push('disconnect')}
     />
@@ -53,7 +53,7 @@ describe('ConnectionBar', () => {
     show({ phase: 'idle' }, 'An address has no spaces in it.');
     const field = screen.getByRole('textbox', { name: 'Address' });
     await userEvent.click(screen.getByRole('button', { name: 'Connect' }));
-    expect(screen.getByRole('alert')).toHaveTextContent('An address has no spaces in it.');
+    expect(await screen.findByRole('alert')).toHaveTextContent('An address has no spaces in it.');
     expect(field).toBeInvalid();
     expect(field).toHaveAccessibleDescription('An address has no spaces in it.');
     expect(field).toHaveValue(URL_IN_USE);

@@ -7,8 +7,8 @@ import { DEFAULT_SOCKET_URL } from './socket-url';
 
 interface ConnectionBarProps {
   connection: ConnectionState;
-  /** Returns what is wrong with the address, in one line, or `null` when connecting. */
-  onConnect: (url: string) => string | null;
+  /** Settles to what is wrong with the address, in one line, or to `null`. */
+  onConnect: (url: string) => Promise<string | null>;
   onDisconnect: () => void;
 }
 
@@ -24,8 +24,9 @@ export function ConnectionBar({ connection, onConnect, onDisconnect }: Connectio
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (connection.phase === 'closing') return;
+    setProblem(null);
     if (isBusy) onDisconnect();
-    else setProblem(onConnect(url));
+    else void onConnect(url).then(setProblem);
   };
 
   return (

@@ -1,8 +1,8 @@
 import { type CloseReport, NO_CLOSE_FRAME, whoClosed } from './close-report';
 
-/** Moments are on the page's monotonic clock, in milliseconds. */
+/** Moments are in milliseconds on the clock that the socket was given. */
 export interface SocketEvents {
-  readonly onOpen: (atMs: number) => void;
+  readonly onOpen: (atMs: number, handshakeMs: number) => void;
   readonly onMessage: (data: string | ArrayBuffer, atMs: number) => void;
   /** The last event, whether or not the socket ever opened. */
   readonly onClose: (report: CloseReport, atMs: number) => void;
@@ -16,28 +16,32 @@ const NORMAL_CLOSURE = 1000;
  */
 export class OneShotSocket {
   readonly #socket: WebSocket;
+  readonly #now: () => number;
   #sentCode: number | undefined;
 
-  /** Throws what the browser throws for an address it refuses outright, such as a blocked port. */
-  constructor(url: string, events: SocketEvents) {
+  /** Throws what the browser throws for an address that it refuses outright. */
+  constructor(url: string, now: () => number, events: SocketEvents) {
+    const startedAtMs = now();
     const socket = new WebSocket(url);
     socket.binaryType = 'arraybuffer';
     let hadOpened = false;
 
     socket.addEventListener('open', () => {
+      const atMs = now();
       hadOpened = true;
-      events.onOpen(performance.now());
+      events.onOpen(atMs, atMs - startedAtMs);
     });
     socket.addEventListener('message', (event: MessageEvent<string | ArrayBuffer>) => {
       // First thing in the handler, so that our own work is not part of the round trip.
-      const atMs = performance.now();
+      const atMs = now();
       events.onMessage(event.data, atMs);
     });
     socket.addEventListener('close', ({ code, reason }) => {
       const closedBy = whoClosed(code, this.#sentCode);
-      events.onClose({ url, code, reason, closedBy, hadOpened }, performance.now());
+      events.onClose({ url, code, reason, closedBy, hadOpened }, now());
     });
     this.#socket = socket;
+    this.#now = now;
   }
 
   /**
@@ -46,7 +50,7 @@ export class OneShotSocket {
    */
   send(text: string): number | null {
     if (this.#socket.readyState !== WebSocket.OPEN) return null;
-    const atMs = performance.now();
+    const atMs = this.#now();
     this.#socket.send(text);
     return atMs;
   }

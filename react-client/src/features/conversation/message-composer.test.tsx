@@ -11,7 +11,7 @@ function show(whyNot: string | null) {
       isConnected={isConnected}
       onSend={(text) => {
         if (whyNot === null) sent.push(text);
-        return whyNot;
+        return Promise.resolve(whyNot);
       }}
     />
   );
@@ -56,12 +56,24 @@ describe('MessageComposer', () => {
   it('keeps the draft and says why when nothing was sent', async () => {
     const { field, connects } = show('Not connected.');
     await userEvent.type(field, 'precious{Enter}');
+    expect(await screen.findByRole('alert')).toHaveTextContent('Not connected.');
     expect(field).toHaveValue('precious');
     expect(field).toBeInvalid();
-    expect(screen.getByRole('alert')).toHaveTextContent('Not connected.');
 
     connects();
     expect(screen.queryByRole('alert')).not.toBeInTheDocument();
     expect(field).toHaveValue('precious');
+  });
+
+  it('loses neither a message that came back nor one begun meanwhile', async () => {
+    let comeBack: (whyNot: string) => void = () => undefined;
+    const underWay = new Promise<string>((resolve) => (comeBack = resolve));
+    render(<MessageComposer isConnected onSend={() => underWay} />);
+    const field = screen.getByRole('textbox', { name: 'Message' });
+    await userEvent.type(field, 'first{Enter}second');
+    expect(field).toHaveValue('second');
+    comeBack('It closed.');
+    expect(await screen.findByRole('alert')).toHaveTextContent('It closed.');
+    expect(field).toHaveValue('first\nsecond');
   });
 });

@@ -5,8 +5,8 @@ import styles from './message-composer.module.css';
 
 interface MessageComposerProps {
   isConnected: boolean;
-  /** Returns why the message was not sent, in one line, or `null` when it was. */
-  onSend: (text: string) => string | null;
+  /** Settles to why the message was not sent, in one line, or to `null` when it was. */
+  onSend: (text: string) => Promise<string | null>;
 }
 
 interface Refusal {
@@ -21,25 +21,28 @@ export function MessageComposer({ isConnected, onSend }: MessageComposerProps) {
   const fieldId = useId();
   const hintId = useId();
 
-  const send = () => {
-    const whyNot = onSend(draft);
-    if (whyNot === null) setDraft('');
+  const send = async () => {
+    // At once, so that the next message can be begun, or Enter pressed again, without harm.
+    setDraft('');
+    const whyNot = await onSend(draft);
+    if (whyNot !== null) setDraft((begun) => (begun === '' ? draft : `${draft}\n${begun}`));
     setRefusal(whyNot === null ? null : { whyNot, whileConnected: isConnected });
   };
 
-  // Once the connection has come or gone, why the last attempt failed is no longer true.
-  const problem = refusal?.whileConnected === isConnected ? refusal.whyNot : null;
+  // Once there is a connection, that there was none is no longer the problem.
+  const isOutdated = isConnected && refusal?.whileConnected === false;
+  const problem = refusal === null || isOutdated ? null : refusal.whyNot;
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    send();
+    void send();
   };
 
   const sendOnEnter = (event: KeyboardEvent) => {
     // Enter also confirms a word in an input method, and must not send it half-written.
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
     event.preventDefault();
-    send();
+    void send();
   };
 
   return (

@@ -1,11 +1,11 @@
-import { observeElementRect, useVirtualizer } from '@tanstack/react-virtual';
+import { useVirtualizer } from '@tanstack/react-virtual';
 import { type ReactNode, useRef } from 'react';
 
 import { formatCount } from '../../lib/figures';
 import type { Entry, NoticeEntry } from './conversation';
 import styles from './message-list.module.css';
 import { MessageRow } from './message-row';
-import { TAIL_TOLERANCE_PX, useTail } from './use-tail';
+import { useTail } from './use-tail';
 
 interface MessageListProps<Notice> {
   entries: readonly Entry<Notice>[];
@@ -34,18 +34,9 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
     paddingEnd: 12,
     // Holds the reader's place while entries are dropped at the start and measured anywhere.
     anchorTo: 'end',
-    scrollEndThreshold: TAIL_TOLERANCE_PX,
-    // A growing draft or a phone's keyboard takes room from the end, where the newest is.
-    observeElementRect: (list, report) =>
-      observeElementRect(list, (rect) => {
-        const heightBefore = list.scrollRect?.height ?? 0;
-        const distancePx = list.getTotalSize() - heightBefore - (list.scrollOffset ?? 0);
-        report(rect);
-        if (distancePx <= TAIL_TOLERANCE_PX) list.scrollToEnd();
-      }),
   });
 
-  const { leftAtId, follow } = useTail(scroller, newestId, rows);
+  const { leftAtId, follow } = useTail(scroller, newestId);
   const isFollowing = leftAtId === null;
 
   const jumpToNewest = () => {

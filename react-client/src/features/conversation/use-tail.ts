@@ -1,17 +1,12 @@
 import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react';
 
 /** Closer to the end than this counts as being there, so that a stray pixel does not let go. */
-export const TAIL_TOLERANCE_PX = 32;
+const TAIL_TOLERANCE_PX = 32;
 
 /** For so long after it grew, the list may still move by itself, as its new rows are measured. */
 const SETTLING_MS = 150;
 
 const KEYS_THAT_GO_BACK: readonly string[] = ['ArrowUp', 'PageUp', 'Home'];
-
-interface Rows {
-  readonly scrollToEnd: () => void;
-  readonly cancelScroll: () => void;
-}
 
 interface Tail {
   /** The newest entry when the reader let go of the tail; `null` while following it. */
@@ -26,90 +21,130 @@ interface Tail {
  * frame. So going back by wheel, finger, key or scroll bar lets go at once; any other way of
  * scrolling back (a search, the focus, a screen reader) counts while the list is settled.
  */
-export function useTail(
-  scroller: RefObject<HTMLElement | null>,
-  newestId: number,
-  rows: Rows,
-): Tail {
+export function useTail(scroller: RefObject<HTMLElement | null>, newestId: number): Tail {
   const [leftAtId, setLeftAtId] = useState<number | null>(null);
   // What holds from this moment on; the state above is what the next rendering will show of it.
   const isFollowing = useRef(true);
   const newest = useRef({ id: newestId, atMs: 0 });
 
-  // On the first rendering too: a flood may be there before the list is.
   useLayoutEffect(() => {
     newest.current = { id: newestId, atMs: performance.now() };
-    if (isFollowing.current) rows.scrollToEnd();
-  }, [newestId, rows]);
+  }, [newestId]);
 
-  const follow = () => {
-    isFollowing.current = true;
-    setLeftAtId(null);
-    rows.scrollToEnd();
-  };
+  // After every rendering: a flood may be there before the list is, rows turn out to be of another
+  // height than was thought, and the virtualizer corrects its place by a rendering of its own.
+  useLayoutEffect(() => {
+    if (isFollowing.current) goToEnd(scroller.current);
+  });
 
   useEffect(() => {
     const element = scroller.current;
     if (element === null) return;
-    let lastTop = element.scrollTop;
-    let lastTouchY = 0;
 
-    const letGo = () => {
-      if (!isFollowing.current) return;
-      isFollowing.current = false;
-      setLeftAtId(newest.current.id);
-      // A way to the end that is still under way would take the reader along.
-      rows.cancelScroll();
+    const stopListening = onReaderScroll(element, {
+      isFollowing: () => isFollowing.current,
+      isSettled: () => performance.now() - newest.current.atMs > SETTLING_MS,
+      letGo: () => {
+        isFollowing.current = false;
+        setLeftAtId(newest.current.id);
+      },
+      takeUp: () => {
+        isFollowing.current = true;
+        setLeftAtId(null);
+      },
+    });
+    // A growing draft or a phone's keyboard takes room from the end, where the newest is.
+    const observer = new ResizeObserver(() => {
+      if (isFollowing.current) goToEnd(element);
+    });
+    observer.observe(element);
+    return () => {
+      stopListening();
+      observer.disconnect();
     };
-    const takeUp = () => {
+  }, [scroller]);
+
+  return {
+    leftAtId,
+    follow: () => {
       isFollowing.current = true;
       setLeftAtId(null);
-    };
-    const goBack = () => {
-      if (element.scrollTop > 0) letGo();
-    };
-    const listeners: {
-      [Name in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[Name]) => void;
-    } = {
-      scroll: () => {
-        const { clientHeight, scrollHeight, scrollTop } = element;
-        const wentBack = scrollTop < lastTop;
-        lastTop = scrollTop;
-        const isAtEnd = scrollHeight - scrollTop - clientHeight <= TAIL_TOLERANCE_PX;
-        const isSettled = performance.now() - newest.current.atMs > SETTLING_MS;
-        if (isAtEnd && !wentBack) takeUp();
-        else if (!isAtEnd && wentBack && isSettled) letGo();
-      },
-      wheel: ({ deltaY }) => {
-        if (deltaY < 0) goBack();
-      },
-      keydown: ({ key }) => {
-        if (KEYS_THAT_GO_BACK.includes(key)) goBack();
-      },
-      pointerdown: ({ offsetX, target }) => {
-        const isOnScrollBar = target === element && offsetX >= element.clientWidth;
-        if (isOnScrollBar) goBack();
-      },
-      touchstart: ({ touches }) => {
-        lastTouchY = touches[0]?.clientY ?? 0;
-      },
-      touchmove: ({ touches }) => {
-        const touchY = touches[0]?.clientY ?? 0;
-        if (touchY > lastTouchY) goBack();
-        lastTouchY = touchY;
-      },
-    };
-    const listening = new AbortController();
-    for (const [name, listener] of Object.entries(listeners)) {
-      element.addEventListener(name, listener as EventListener, {
-        passive: true,
-        signal: listening.signal,
-      });
-    }
-    return () => {
-      listening.abort();
-    };
-  }, [scroller, rows]);
+      goToEnd(scroller.current);
+    },
+  };
+}
 
-  return { leftAtId, follow };
+function goToEnd(element: HTMLElement | null): void {
+  if (element !== null) element.scrollTop = element.scrollHeight;
+}
+
+interface TailControl {
+  readonly isFollowing: () => boolean;
+  readonly isSettled: () => boolean;
+  readonly letGo: () => void;
+  readonly takeUp: () => void;
+}
+
+/** Lets go and takes up as the reader scrolls; returns how to stop. */
+function onReaderScroll(element: HTMLElement, tail: TailControl): () => void {
+  let lastTop = element.scrollTop;
+  let lastTouchY = 0;
+  // The first pixels of going back are still near the end, and must not count as a return.
+  let hasBeenAway = false;
+
+  const goBack = () => {
+    if (element.scrollTop === 0 || !tail.isFollowing()) return;
+    hasBeenAway = false;
+    tail.letGo();
+  };
+
+  const listeners: {
+    [Name in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[Name]) => void;
+  } = {
+    scroll: () => {
+      const { clientHeight, scrollHeight, scrollTop } = element;
+      const isAtEnd = scrollHeight - scrollTop - clientHeight <= TAIL_TOLERANCE_PX;
+      const wentBack = scrollTop < lastTop;
+      lastTop = scrollTop;
+      if (tail.isFollowing()) {
+        if (isAtEnd) return;
+        if (wentBack && tail.isSettled()) goBack();
+        else goToEnd(element);
+      } else if (isAtEnd && hasBeenAway) {
+        tail.takeUp();
+      }
+      hasBeenAway ||= !isAtEnd;
+    },
+    wheel: ({ deltaY }) => {
+      if (deltaY < 0) goBack();
+    },
+    keydown: ({ key }) => {
+      if (KEYS_THAT_GO_BACK.includes(key)) goBack();
+    },
+    pointerdown: ({ offsetX, target }) => {
+      const isOnScrollBar = target === element && offsetX >= element.clientWidth;
+      if (isOnScrollBar) goBack();
+    },
+    touchstart: ({ touches }) => {
+      lastTouchY = touches[0]?.clientY ?? 0;
+    },
+    touchmove: ({ touches }) => {
+      const touchY = touches[0]?.clientY ?? 0;
+      if (touchY > lastTouchY) goBack();
+      lastTouchY = touchY;
+    },
+  };
+
+  const listening = new AbortController();
+  for (const [name, listener] of Object.entries(listeners)) {
+    element.addEventListener(name, listener as EventListener, {
+      passive: true,
+      // Before the virtualizer hears of it and renders, which would go to the end again.
+      capture: true,
+      signal: listening.signal,
+    });
+  }
+  return () => {
+    listening.abort();
+  };
 }

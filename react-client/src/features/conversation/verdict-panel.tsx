@@ -46,9 +46,9 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
           <Figure name="Slowest" value={millisecondsOrNone(roundTrips?.slowestMs)} />
         </dl>
         <p className={styles.footnote}>
-          {roundTrips === null
-            ? 'From handing a message to the browser until its reply reaches this page.'
-            : `Over the last ${formatCount(roundTrips.sampleCount)}, as this page sees them: the browser’s own work is included.`}
+          {roundTrips !== null && `Over the last ${formatCount(roundTrips.sampleCount)}. `}
+          From handing a message to the browser until it hands over the reply; drawing this page
+          does not count.
         </p>
       </section>
     </aside>
