@@ -12,7 +12,7 @@ from echo_trio.metrics import Snapshot
 from echo_trio.session import Presence, serve_session
 from echo_trio.settings import Settings
 from echo_trio.wire import poller, sockets
-from echo_trio.wire.connection import GOING_AWAY
+from echo_trio.wire.close_codes import GOING_AWAY
 
 
 class EchoServer:

@@ -23,14 +23,14 @@ from __future__ import annotations
 import itertools
 import socket
 import struct
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final
 
-import outcome
 import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 from wsproto import ConnectionType
@@ -38,9 +38,9 @@ from wsproto.connection import Connection as Parser
 from wsproto.connection import ConnectionState
 from wsproto.events import (
     AcceptConnection,
+    BytesMessage,
     CloseConnection,
     Event,
-    Message,
     Ping,
     Pong,
     RejectConnection,
@@ -51,27 +51,31 @@ from wsproto.events import (
 from wsproto.utilities import RemoteProtocolError
 
 from echo_trio.wire import frames
+from echo_trio.wire.close_codes import (
+    ABNORMAL_CLOSURE,
+    INTERNAL_ERROR,
+    INVALID_PAYLOAD,
+    MESSAGE_TOO_BIG,
+    NORMAL_CLOSURE,
+    POLICY_VIOLATION,
+)
 
 if TYPE_CHECKING:
     from wsproto import WSConnection
 
     from echo_trio.wire.poller import Poller
 
+__all__ = ["ABNORMAL_CLOSURE", "Connection", "Limits"]
+
 #: What one read takes. All of it is answered before the next, so this bounds the replies that a
 #: wake-up makes, not the memory of a connection.
 RECEIVE_BYTES: Final = 64 * 1024
 #: The same while a large message arrives.
 BULK_RECEIVE_BYTES: Final = 256 * 1024
-
-# Close codes (RFC 6455, section 7.4.1).
-NORMAL_CLOSURE: Final = 1000
-GOING_AWAY: Final = 1001
-PROTOCOL_ERROR: Final = 1002
-NO_STATUS: Final = 1005  # never on the wire: a close frame without a code
-ABNORMAL_CLOSURE: Final = 1006  # never on the wire: no close frame
-INVALID_PAYLOAD: Final = 1007
-MESSAGE_TOO_BIG: Final = 1009
-INTERNAL_ERROR: Final = 1011
+#: What one write to a stream that is not a socket gives it: the write timeout is for each.
+SEND_BYTES: Final = 256 * 1024
+#: A peer may send this many fragments without a byte in them, in one message.
+MAX_EMPTY_FRAGMENTS: Final = 1024
 
 OnMessage = Callable[[str | bytes], str | bytes | None]
 
@@ -81,8 +85,8 @@ class Limits:
     """What a connection allows its peer; one object for all connections of a process.
 
     :ivar max_message_bytes: payload of one message; above it the connection fails with 1009.
-    :ivar write_timeout_s: how long sent data may wait for the kernel before the connection is
-        aborted.
+    :ivar write_timeout_s: how long the kernel may take nothing of what waits to be sent, before
+        the connection is aborted.
     :ivar close_timeout_s: how long the peer may take to answer our close frame, or to end TCP.
     """
 
@@ -95,11 +99,11 @@ class Connection(WebSocketConnection):
     """One WebSocket, either end.
 
     :ivar close_sent: the code of the close frame that we sent, `NO_STATUS` if it had none;
-        ``None`` if we sent no close frame.
+        ``None`` if we sent no close frame, or the connection broke before it was out.
     :ivar close_received: likewise, of the peer's close frame.
     :ivar closed_first: who sent the first close frame: ``"us"``, ``"peer"``, or ``None``.
-    :ivar failure: the code with which we failed the connection because of what the peer sent
-        (RFC 6455, section 7.1.7), else ``None``.
+    :ivar failure: the code with which we failed the connection (RFC 6455, section 7.1.7): because
+        of what the peer sent, or `INTERNAL_ERROR` because `on_message` raised; else ``None``.
     :ivar timed_out: ``"write"`` or ``"close"`` if that took too long, else ``None``.
     :ivar messages_received: whole messages, handed to `on_message` or `get_message`.
     :ivar messages_sent: whole messages, replies too.
@@ -119,14 +123,17 @@ class Connection(WebSocketConnection):
     _stream_lock: Any = None
     _wsproto: WSConnection | None = None  # type: ignore[assignment]  # until the handshake is done
 
-    _fragments: list[Any] | None = None
-    _fragments_bytes = 0
+    _empty_fragments = 0
+    _fragments: bytearray | None = None
     _head = b""  # the beginning of a frame's header
-    _inbox: list[str | bytes | Event] | None = None
+    _inbox: deque[str | bytes | Event] | None = None
     _on_message: OnMessage
     _parser: Parser | None = None
     _partial: frames.PartialMessage | None = None
     _poller: Poller | None = None
+    _raised: Exception | None = None  # by on_message, for the task that called run
+    _replies: list[bytes] | None = None  # made in this wake-up, not yet written
+    _sock: socket.socket | None
     _task: trio.lowlevel.Task | None = None
     _unsent: bytearray | None = None
     _waiting: trio.CancelScope | None = None
@@ -160,7 +167,7 @@ class Connection(WebSocketConnection):
     @classmethod
     def opened(
         cls,
-        stream: trio.abc.Stream,
+        transport: trio.abc.Stream | socket.socket,
         *,
         client: bool,
         limits: Limits,
@@ -171,13 +178,18 @@ class Connection(WebSocketConnection):
     ) -> Connection:
         """A connection whose handshake is done, to be served with `run`.
 
+        :param transport: what to talk over. A non-blocking TCP socket as it is takes less memory
+            than one in a `trio.SocketStream`, and is no different otherwise.
         :param client: which end we are.
         :param surplus: what was received behind the handshake.
         """
         self = cls.__new__(cls)
         self._id = next(cls._IDS)
-        self._stream = stream
-        self._sock = _raw_socket(stream)
+        if isinstance(transport, socket.socket):
+            self._sock = transport
+        else:
+            self._stream = transport
+            self._sock = _raw_socket(transport)
         self._client = client
         self._limits = limits
         self._path = path
@@ -203,6 +215,12 @@ class Connection(WebSocketConnection):
         """Did both ends send a close frame?"""
         return self.close_sent is not None and self.close_received is not None
 
+    @cached_property
+    def _stream(self) -> trio.abc.Stream:  # type: ignore[override]
+        """What upstream's properties ask; above a socket, made when they first do."""
+        assert self._sock is not None
+        return trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
+
     # -- Serving ---------------------------------------------------------------------------
 
     async def run(self, on_message: OnMessage) -> None:
@@ -222,11 +240,12 @@ class Connection(WebSocketConnection):
                 if self._head:
                     surplus, self._head = self._head, b""
                     self._receive(surplus)
-                while self.close_sent is None and not self._over:
+                while self._close_reason is None:
                     await self._serve_once()
             except Exception:  # ours, not the peer's: it is told so before the caller is
                 self._fail(INTERNAL_ERROR, None)
-                await self._serve_closing()
+                if self._inbox is None:  # else a bug in upstream's way: its users expect it at once
+                    await self._serve_closing()
                 raise
             await self._serve_closing()
         finally:
@@ -244,7 +263,10 @@ class Connection(WebSocketConnection):
     async def _serve_once(self) -> None:
         """Do what needs patience; when nothing does, sleep until something does."""
         self._attention = False
-        if self._unsent and (self._replies_blocked or self._over):
+        if self._unsent and (
+            # Else whoever sent it awaits `flush`, and meanwhile we read on.
+            self._replies_blocked or self._over or self.close_received is not None
+        ):
             await self.flush()
             self._replies_blocked = False
         if self._inbox:
@@ -256,14 +278,19 @@ class Connection(WebSocketConnection):
             self._task = trio.lowlevel.current_task()
             self._poller.register(self._sock, self._on_readable)
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+            if self._raised is not None:
+                raised, self._raised = self._raised, None
+                raise raised
         else:
             await self._wait_without_poller()
 
     async def _wait_without_poller(self) -> None:
+        data = None
         with trio.CancelScope() as waiting:
             self._waiting = waiting
             data = await self._receive_some()
-            self._waiting = None
+        self._waiting = None
+        if data is not None:
             self._receive(data)
 
     def _stop_waiting(self, _: object = None) -> trio.lowlevel.Abort:
@@ -285,16 +312,16 @@ class Connection(WebSocketConnection):
     def _on_readable(self) -> None:
         """The data path. Called by the poller, in the poller's task."""
         try:
-            self._receive(self._sock.recv(self._receive_size()))  # type: ignore[union-attr]
+            data = self._sock.recv(self._receive_size())  # type: ignore[union-attr]
         except BlockingIOError:
             return
         except OSError:
-            self._lose()
+            data = b""
+        try:
+            self._receive(data)
         except Exception as exc:  # noqa: BLE001 - on_message's own: for the task that called run
-            task = self._task
-            self._stop_waiting()
-            trio.lowlevel.reschedule(task, outcome.Error(exc))  # type: ignore[arg-type]
-            return
+            self._raised = exc
+            self._attention = True
         if self._attention:
             self._call_attention()
 
@@ -331,7 +358,7 @@ class Connection(WebSocketConnection):
         if self._head:
             data = self._head + data
             self._head = b""
-        replies: list[bytes] = []
+        self._replies = replies = []
         on_message, client = self._on_message, self._client
         at, end = 0, len(data)
         try:
@@ -345,23 +372,24 @@ class Connection(WebSocketConnection):
                             break
                         self.messages_received += 1
                         reply = on_message(message)
-                        if reply is not None and self.close_sent is None:
-                            self.messages_sent += 1
+                        if reply is not None and self._close_reason is None:
                             replies.append(frames.encode(reply, client))
+                            self.messages_sent += 1
                         continue
-                at = self._receive_rare(data, at, replies)
+                at = self._receive_rare(data, at)
         finally:
+            self._replies = None
             if replies:
-                self._write_reply(b"".join(replies) if len(replies) > 1 else replies[0])
+                self._write_replies(replies)
         if self.close_received is not None and self.close_sent is None:
             self._answer_close()
         if self._inbox:
             self._attention = True
 
-    def _receive_rare(self, data: bytes, at: int, replies: list[bytes]) -> int:
-        """Take what is not a whole plain frame; return where the next frame starts."""
+    def _receive_rare(self, data: bytes, at: int) -> int:
+        """Take some of what is not a whole plain frame; return where to go on."""
         if self._partial is not None:
-            return self._receive_part(self._partial, data, at, replies)
+            return self._receive_part(self._partial, data, at)
         if self._parser is None:
             begun = frames.begin(data, at, not self._client)
             if isinstance(begun, int):
@@ -373,13 +401,9 @@ class Connection(WebSocketConnection):
                     self._refuse_size()
                 return at
             self._parser = Parser(ConnectionType.CLIENT if self._client else ConnectionType.SERVER)
-        self._parser.receive_data(data[at:])
-        self._take_events(self._parser, replies)
-        return len(data)
+        return self._receive_by_wsproto(self._parser, data, at)
 
-    def _receive_part(
-        self, partial: frames.PartialMessage, data: bytes, at: int, replies: list[bytes]
-    ) -> int:
+    def _receive_part(self, partial: frames.PartialMessage, data: bytes, at: int) -> int:
         chunk = data[at : at + partial.missing]
         try:
             partial.feed(chunk)
@@ -388,56 +412,73 @@ class Connection(WebSocketConnection):
             return len(data)
         if not partial.missing:
             self._partial = None
-            self._deliver(partial.message(), replies)
+            self._deliver(partial.message())
         return at + len(chunk)
 
-    def _deliver(self, message: str | bytes, replies: list[bytes]) -> None:
+    def _deliver(self, message: str | bytes) -> None:
         self.messages_received += 1
         reply = self._on_message(message)
-        if reply is not None and self.close_sent is None:
+        if reply is not None and self._close_reason is None:
+            self._reply(frames.encode(reply, self._client))
             self.messages_sent += 1
-            replies.append(frames.encode(reply, self._client))
 
-    def _take_events(self, parser: Parser, replies: list[bytes]) -> None:
-        """Take what wsproto has read."""
+    def _reply(self, frame: bytes) -> None:
+        assert self._replies is not None
+        self._replies.append(frame)
+
+    def _receive_by_wsproto(self, parser: Parser, data: bytes, at: int) -> int:
+        """Have wsproto read, until it is between two messages: what follows may be plain.
+
+        It gets no more than the rest of the frame it is in and one control frame, so that little
+        is copied in vain when it is done early.
+        """
+        fed = data[at : at + _announced_bytes(parser) + frames.MAX_CONTROL_FRAME_BYTES]
+        parser.receive_data(fed)
         for event in parser.events():
-            if isinstance(event, Message):
-                self._take_fragment(event, replies)
-            elif isinstance(event, Pong):
-                self._take_pong(bytes(event.payload))
-            elif isinstance(event, CloseConnection) and parser.state is ConnectionState.OPEN:
-                # There was no close frame: so wsproto says that what came is wrong.
-                self._fail(int(event.code), event.reason)
-            elif self._inbox is not None:
-                self._inbox.append(event)
-                self._discarding = isinstance(event, CloseConnection)
-            elif isinstance(event, Ping):
-                if self.close_sent is not None:
-                    continue
-                payload = bytes(event.payload)
-                replies.append(frames.encode_control(frames.PONG, payload, self._client))
-            elif isinstance(event, CloseConnection):
-                self._take_close(event)
+            self._take_event(parser, event)
             if self._discarding:
-                return
-        if _is_idle(parser):
-            self._parser = None
-        elif self._fragments_bytes + _announced_bytes(parser) > self._limits.max_message_bytes:
+                return len(data)
+            if _is_between_messages(parser):
+                self._parser = None
+                return at + len(fed) - len(_unread_bytes(parser))
+        if len(self._fragments or b"") + _announced_bytes(parser) > self._limits.max_message_bytes:
             self._refuse_size()
+        return at + len(fed)
 
-    def _take_fragment(self, event: Message[Any], replies: list[bytes]) -> None:
-        data = event.data
-        self._fragments_bytes += len(data.encode() if isinstance(data, str) else data)
-        if self._fragments_bytes > self._limits.max_message_bytes:
-            self._refuse_size()
-            return
+    def _take_event(self, parser: Parser, event: Event) -> None:
+        # By type, not isinstance(): events are ABCs, whose caches would come to lie amid a crowd's
+        # objects and keep their memory from going back to the system.
+        kind = type(event)
+        if kind is TextMessage or kind is BytesMessage:
+            self._take_fragment(parser, event)  # type: ignore[arg-type]
+        elif kind is Pong:
+            self._take_pong(bytes(event.payload))  # type: ignore[attr-defined]
+        elif kind is CloseConnection and parser.state is ConnectionState.OPEN:
+            # There was no close frame: so wsproto says that what came is wrong.
+            self._fail(int(event.code), event.reason)  # type: ignore[attr-defined]
+        elif self._inbox is not None:
+            self._inbox.append(event)
+            self._discarding = kind is CloseConnection
+        elif kind is CloseConnection:
+            self._take_close(event)  # type: ignore[arg-type]
+        elif self._close_reason is None:
+            payload = bytes(event.payload)  # type: ignore[attr-defined]
+            self._reply(frames.encode_control(frames.PONG, payload, self._client))
+
+    def _take_fragment(self, parser: Parser, event: TextMessage | BytesMessage) -> None:
+        data = event.data.encode() if isinstance(event.data, str) else event.data
         if self._fragments is None:
-            self._fragments = []
-        self._fragments.append(data)
-        if event.message_finished:
-            fragments, self._fragments, self._fragments_bytes = self._fragments, None, 0
-            empty: Any = "" if isinstance(event, TextMessage) else b""
-            self._deliver(empty.join(fragments), replies)
+            self._fragments = bytearray()
+        self._fragments += data
+        if len(self._fragments) > self._limits.max_message_bytes:
+            self._refuse_size()
+        elif event.message_finished:
+            whole, self._fragments, self._empty_fragments = self._fragments, None, 0
+            self._deliver(whole.decode() if type(event) is TextMessage else bytes(whole))
+        elif event.frame_finished and not _frame_bytes(parser):
+            self._empty_fragments += 1
+            if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
+                self._fail(POLICY_VIOLATION, "too many empty fragments")
 
     def _take_pong(self, payload: bytes) -> None:
         """Wake the ping that this answers, and those sent before it."""
@@ -461,7 +502,7 @@ class Connection(WebSocketConnection):
     def _answer_close(self) -> None:
         reason = self._close_reason
         assert reason is not None
-        self._write_close(None if reason.code == NO_STATUS else reason.code, reason.reason)
+        self._write_close(reason.code, reason.reason)
         self._finish_closing()
 
     def _finish_closing(self) -> None:
@@ -484,16 +525,14 @@ class Connection(WebSocketConnection):
         self.failure = code
         self._discarding = True
         self._partial = self._parser = self._fragments = None
-        if self.close_sent is None:
-            self._close_reason = CloseReason(code, reason)
+        if self._close_reason is None:
             self._write_close(code, reason)
-            self.closed_first = "us"
         self._attention = True
 
     def _lose(self) -> None:
         """The stream has ended."""
-        self._over = self._write_failed = self._attention = True
-        self._unsent = None
+        self._over = self._attention = True
+        self._fail_writing()
         if self._close_reason is None:
             self._close_reason = CloseReason(ABNORMAL_CLOSURE, None)
 
@@ -506,8 +545,9 @@ class Connection(WebSocketConnection):
         :raises ConnectionClosed: if the connection is closed or closing.
         """
         self._check_open()
+        frame = frames.encode(message, self._client)
         self.messages_sent += 1
-        return self._write(frames.encode(message, self._client))
+        return self._write(frame)
 
     async def send_message(self, message: str | bytes) -> None:
         """Send a message, waiting until the kernel has all of it.
@@ -520,14 +560,16 @@ class Connection(WebSocketConnection):
         if not isinstance(message, str | bytes):
             raise ValueError("message must be str or bytes")
         self._check_open()
+        frame = frames.encode(message, self._client)
+        await trio.lowlevel.checkpoint_if_cancelled()
         self.messages_sent += 1
-        await self._send_bytes(frames.encode(message, self._client))
+        await self._finish_sending(taken=self._write(frame))
 
     async def ping(self, payload: bytes | None = None) -> None:
         """Send a ping and wait for its pong, or for one to a later ping.
 
         :param payload: at most 125 bytes; four random ones by default.
-        :raises ConnectionClosed: if the connection is closed or closing.
+        :raises ConnectionClosed: if the connection is closed or closing, or ends before the pong.
         :raises ValueError: if a ping with this payload is under way, or it is too long.
         """
         self._check_open()
@@ -539,25 +581,34 @@ class Connection(WebSocketConnection):
             raise ValueError(f"Payload value {payload!r} is already in flight.")
         frame = frames.encode_control(frames.PING, payload, self._client)
         answered = self._pings[payload] = trio.Event()
-        await self._send_bytes(frame)
-        await answered.wait()
+        try:
+            await self._send_control(frame)
+            await answered.wait()
+        finally:
+            unanswered = self._pings.pop(payload, None)
+        if unanswered is not None:
+            assert self._close_reason is not None
+            raise ConnectionClosed(self._close_reason)
 
     async def pong(self, payload: bytes | None = None) -> None:
         """Send a pong that nobody asked for.
 
         :raises ConnectionClosed: if the connection is closed or closing.
+        :raises ValueError: if the payload is longer than 125 bytes.
         """
-        await self._send_bytes(frames.encode_control(frames.PONG, payload or b"", self._client))
+        self._check_open()
+        await self._send_control(frames.encode_control(frames.PONG, payload or b"", self._client))
 
     def close_nowait(self, code: int = NORMAL_CLOSURE, reason: str | None = None) -> bool:
         """Begin the closing handshake; `run` completes it. Idempotent.
 
+        :param code: `NO_STATUS` sends an empty close frame.
+        :param reason: cut at a character when it is longer than 123 bytes.
         :returns: whether the kernel took the close frame. If not, somebody has to await `flush`.
+        :raises ValueError: if the code may not be sent (see `close_codes`).
         """
         if self._close_reason is not None:
             return True
-        self._close_reason = CloseReason(code, reason)
-        self.closed_first = "us"
         taken = self._write_close(code, reason)
         self._call_attention()
         return taken
@@ -573,15 +624,16 @@ class Connection(WebSocketConnection):
     async def flush(self) -> None:
         """Wait until all that was sent is with the kernel.
 
-        If that takes longer than the write timeout, the connection is aborted. Cancelled: what is
-        left stays in line (on a stream that isn't a socket, nobody knows what is left, so the
-        connection is aborted).
+        If the kernel takes nothing for as long as the write timeout, the connection is aborted.
+        Cancelled: what is left stays in line (on a stream that isn't a socket, nobody knows what
+        is left, so the connection is aborted).
         """
         if self._stream_lock is None:
             self._stream_lock = trio.Lock()
         async with self._stream_lock:
-            with trio.move_on_after(self._limits.write_timeout_s) as writing:
+            with trio.CancelScope() as writing:
                 while self._unsent:
+                    writing.deadline = trio.current_time() + self._limits.write_timeout_s
                     await self._flush_some()
             if writing.cancelled_caught:
                 self.timed_out = "write"
@@ -593,13 +645,15 @@ class Connection(WebSocketConnection):
                 await trio.lowlevel.wait_writable(self._sock)
                 if self._unsent:  # It may have been dropped meanwhile.
                     del self._unsent[: self._sock.send(self._unsent)]
-            else:
-                unsent, self._unsent = self._unsent, None
+            elif self._unsent:
+                some = bytes(self._unsent[:SEND_BYTES])
                 try:
-                    await self._stream.send_all(unsent)  # type: ignore[arg-type]
+                    await self._stream.send_all(some)
                 except trio.Cancelled:
                     self.abort()
                     raise
+                if self._unsent:
+                    del self._unsent[: len(some)]
         except BlockingIOError:
             pass
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -609,6 +663,8 @@ class Connection(WebSocketConnection):
         """Give the kernel what it takes now; keep the rest. True if nothing is left."""
         if self._write_failed:
             return True
+        if self._replies:
+            self._write_replies(self._replies)  # They were made before this, so they go before it.
         self.bytes_sent += len(data)
         if self._unsent:
             self._unsent += data
@@ -631,20 +687,34 @@ class Connection(WebSocketConnection):
         # Not the end yet: the peer's close frame may be there to be read. If there is nothing,
         # reading says so at once.
         self._write_failed = True
-        self._unsent = None
+        if self._unsent:
+            self._unsent = None
+            if self.close_sent is not None:  # It was the last in line, so it did not get out.
+                self.close_sent = None
+                self.closed_first = None if self.close_received is None else "peer"
 
-    def _write_reply(self, data: bytes) -> None:
+    def _write_replies(self, replies: list[bytes]) -> None:
+        data = b"".join(replies) if len(replies) > 1 else replies[0]
+        replies.clear()
         if not self._write(data):
             self._replies_blocked = self._attention = True
 
-    def _write_close(self, code: int | None, reason: str | None) -> bool:
-        self.close_sent = NO_STATUS if code is None else code
-        return self._write(frames.encode_close(code, reason, self._client))
+    def _write_close(self, code: int, reason: str | None) -> bool:
+        """Send our close frame: nothing is sent after it."""
+        frame = frames.encode_close(code, reason, self._client)
+        if self._close_reason is None:
+            self._close_reason = CloseReason(code, reason)
+        taken = self._write(frame)
+        if not self._write_failed:
+            self.close_sent = code
+            if self.close_received is None:
+                self.closed_first = "us"
+        return taken
 
-    async def _send_bytes(self, data: bytes) -> None:
+    async def _send_control(self, frame: bytes) -> None:
+        await trio.lowlevel.checkpoint()  # as upstream's lock is one; its own tests count on it
         self._check_open()
-        await trio.lowlevel.checkpoint_if_cancelled()
-        await self._finish_sending(taken=self._write(data))
+        await self._finish_sending(taken=self._write(frame))
 
     async def _finish_sending(self, taken: bool) -> None:
         if not taken:
@@ -673,10 +743,14 @@ class Connection(WebSocketConnection):
         """Close the stream, without waiting for anything."""
         self._reader_running = False
         self._lose()
+        for unanswered in (self._pings or {}).values():
+            unanswered.set()
         if self._task is not None:
             self._call_attention()
-        if isinstance(self._stream, trio.SocketStream):
-            self._stream.socket.close()
+        if self._sock is not None:
+            if self._sock.fileno() != -1:
+                trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
         else:
             await trio.aclose_forcefully(self._stream)
         if self._close_handshake is not None:
@@ -697,17 +771,21 @@ class Connection(WebSocketConnection):
         if await self._shake_hands():
             await self._read_into_channel()
         else:
-            await self._send_channel.aclose()
+            self._send_channel.close()
 
     async def _read_into_channel(self) -> None:
-        self._inbox = []
-        async with self._send_channel:
+        self._inbox = deque()
+        try:
             await self.run(self._inbox.append)
+        finally:
+            self._send_channel.close()
+            # As upstream's aclose() is one, but a cancellation can't replace what was raised.
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def _deliver_inbox(self) -> None:
         assert self._inbox is not None
         while self._inbox:
-            item = self._inbox.pop(0)
+            item = self._inbox.popleft()
             if isinstance(item, Ping):
                 await self._handle_ping_event(item)
             elif isinstance(item, CloseConnection):
@@ -770,24 +848,21 @@ class Connection(WebSocketConnection):
             with suppress(ConnectionClosed):  # The peer did not wait for our answer.
                 await self._send(event.response())
             self._finish_closing()
-        await self._send_channel.aclose()
+        self._send_channel.close()
         if self.is_server:
             await self._close_stream()
 
     async def _send(self, event: Event) -> None:
         """Upstream's way to send anything."""
         if isinstance(event, CloseConnection):
-            if self._close_reason is None:
-                self._close_reason = CloseReason(int(event.code), event.reason)
-                self.closed_first = "us"
-            code = None if event.code == NO_STATUS else int(event.code)
-            taken = self._write_close(code, event.reason)
+            taken = self._write_close(int(event.code), event.reason)
         elif isinstance(event, Pong):
             # After our close frame there is nothing more to say (upstream's issue 184).
             pong = frames.encode_control(frames.PONG, bytes(event.payload), self._client)
             taken = self.close_sent is not None or self._write(pong)
         else:
             assert self._wsproto is not None
+            await trio.lowlevel.checkpoint()  # see _send_control
             taken = self._write(self._wsproto.send(event))
         await self._finish_sending(taken)
 
@@ -801,7 +876,7 @@ class Connection(WebSocketConnection):
                 await self._send(CloseConnection(code=code, reason=reason))
                 self._call_attention()
                 if self._recv_channel is not None:
-                    await self._recv_channel.aclose()
+                    self._recv_channel.close()
                 await self._close_handshake.wait()
         except ConnectionClosed:
             pass
@@ -817,14 +892,20 @@ def _raw_socket(stream: trio.abc.Stream) -> socket.socket | None:
     return None
 
 
-def _is_idle(parser: Parser) -> bool:
-    """Is wsproto between messages, with nothing left to read?"""
-    decoder = parser._proto._frame_decoder
-    return (
-        decoder.header is None
-        and not len(decoder.buffer)
-        and parser._proto._message_decoder.opcode is None
-    )
+def _is_between_messages(parser: Parser) -> bool:
+    """Has wsproto read the last frame to its end, and is no message open?"""
+    proto = parser._proto
+    return proto._frame_decoder.header is None and proto._message_decoder.opcode is None
+
+
+def _unread_bytes(parser: Parser) -> bytearray:
+    """What wsproto was fed, and has not read yet."""
+    return parser._proto._frame_decoder.buffer.buffer
+
+
+def _frame_bytes(parser: Parser) -> int:
+    """The payload of the data frame that wsproto has just read, as far as it has."""
+    return parser._proto._frame_decoder.payload_consumed
 
 
 def _announced_bytes(parser: Parser) -> int:
@@ -838,4 +919,4 @@ def _announced_bytes(parser: Parser) -> int:
 def _trailing_bytes(wsproto: WSConnection) -> bytes:
     """What wsproto received behind the handshake, and has not read yet."""
     parser = wsproto.connection
-    return bytes(parser._proto._frame_decoder.buffer.buffer) if parser is not None else b""
+    return bytes(_unread_bytes(parser)) if parser is not None else b""

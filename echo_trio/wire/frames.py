@@ -19,6 +19,8 @@ try:
 except ImportError:  # pragma: no cover - a platform without a compiled wheel
     from websockets.utils import apply_mask
 
+from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
+
 TEXT: Final = 0x1
 BINARY: Final = 0x2
 CLOSE: Final = 0x8
@@ -34,10 +36,13 @@ _UINT64: Final = struct.Struct("!Q")
 #: Headers of unmasked text frames of 0 to 125 bytes: all that most replies need.
 _SHORT_TEXT_HEADERS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(126))
 
-#: No header is longer: two bytes, a 64-bit length, a mask.
-MAX_HEADER_BYTES: Final = 14
 #: RFC 6455, section 5.5: the payload of a control frame.
 MAX_CONTROL_BYTES: Final = 125
+#: The whole of it: two bytes of header, a mask, the payload.
+MAX_CONTROL_FRAME_BYTES: Final = 2 + 4 + MAX_CONTROL_BYTES
+#: A partial message that has arrived in this many parts is joined, lest a peer that sends byte
+#: after byte cost us an object for each.
+_MAX_PARTS: Final = 1024
 
 
 class PartialMessage:
@@ -74,9 +79,11 @@ class PartialMessage:
             self._parts.append(payload)
         else:
             self._parts.append(self._decoder.decode(payload, final=not self.missing))
+        if len(self._parts) == _MAX_PARTS:
+            self._parts = [self.message()]
 
     def message(self) -> str | bytes:
-        """The message, once nothing is missing."""
+        """The message, or as much of it as has arrived."""
         if self._decoder is None:
             return b"".join(self._parts)  # type: ignore[arg-type]
         return "".join(self._parts)  # type: ignore[arg-type]
@@ -186,13 +193,19 @@ def encode_control(opcode: int, payload: bytes, masked: bool) -> bytes:
     return _encode_frame(opcode, payload, masked)
 
 
-def encode_close(code: int | None, reason: str | None, masked: bool) -> bytes:
-    """Encode a close frame; without a code an empty one (RFC 6455, section 5.5.1).
+def encode_close(code: int, reason: str | None, masked: bool) -> bytes:
+    """Encode a close frame; `NO_STATUS` makes an empty one (RFC 6455, section 5.5.1).
 
     A reason that is too long is cut at a character, as wsproto does.
+
+    :raises ValueError: if the code may not be sent, or a reason comes without a code.
     """
-    if code is None:
+    if code == NO_STATUS:
+        if reason:
+            raise ValueError("a close frame without a code has no reason")
         return _encode_frame(CLOSE, b"", masked)
+    if not may_be_sent(code):
+        raise ValueError(f"a close frame can't carry the code {code}")
     text = (reason or "").encode()[: MAX_CONTROL_BYTES - 2].decode(errors="ignore")
     return _encode_frame(CLOSE, _UINT16.pack(code) + text.encode(), masked)
 

@@ -55,7 +55,7 @@ class Poller:
     async def run(self) -> NoReturn:
         """Serve the registered sockets until cancelled; then the poller is used up."""
         poll, callbacks = self._epoll.poll, self._callbacks
-        with self._epoll:
+        try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
                 for fd, _ in poll(0, BATCH):
@@ -63,3 +63,6 @@ class Poller:
                     # for it here: it would keep the last connection alive.
                     if fd in callbacks:
                         callbacks[fd]()
+        finally:
+            callbacks.clear()  # so that unregister finds nothing to do
+            self._epoll.close()

@@ -1,0 +1,26 @@
+"""The codes of close frames (RFC 6455, section 7.4.1, and IANA's registry), by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NORMAL_CLOSURE: Final = 1000
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+NO_STATUS: Final = 1005  # never on the wire: a close frame without a code
+ABNORMAL_CLOSURE: Final = 1006  # never on the wire: no close frame
+INVALID_PAYLOAD: Final = 1007
+POLICY_VIOLATION: Final = 1008
+MESSAGE_TOO_BIG: Final = 1009
+INTERNAL_ERROR: Final = 1011
+
+_DEFINED: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1014)})
+
+
+def may_be_sent(code: int) -> bool:
+    """May a close frame carry this code?
+
+    Those that are defined to be sent, and 3000 to 4999, which libraries and applications may
+    define. The same that wsproto accepts from a peer.
+    """
+    return code in _DEFINED or 3000 <= code <= 4999
