@@ -56,7 +56,7 @@ def make_app(snapshot: Callable[[], Any], url: str, page: Path = PAGE) -> Starle
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/api/server", server),
-            Mount("/assets", StaticFiles(directory=page / "assets", check_dir=False)),
+            Mount("/", StaticFiles(directory=page, check_dir=False)),
         ],
         middleware=[Middleware(KnownHosts)],
     )

@@ -3,28 +3,31 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
-const READY = /^ready ws=(ws:\/\/\S+) console=/m;
+const READY = /^ready ws=(?<url>ws:\/\/\S+) console=(?<consoleUrl>\S+)$/m;
 
 /** The real server, as a process of its own. */
 export interface EchoServer {
   /** Ends in a slash. */
   readonly url: string;
+  /** Where its console serves the page; `-` without one. */
+  readonly consoleUrl: string;
   /** Asks it to drain (SIGTERM) and waits until it has exited; returns its exit code. */
   readonly stop: () => Promise<number | null>;
 }
 
 /** Starts `python -m echo_trio` on a free port and waits until it says that it listens. */
-export async function startEchoServer(): Promise<EchoServer> {
+export async function startEchoServer({ console = false } = {}): Promise<EchoServer> {
   const { PYTHON } = process.env;
   const python = PYTHON === undefined || PYTHON === '' ? '.venv/bin/python' : PYTHON;
-  const server = spawn(python, ['-m', 'echo_trio', '--port', '0', '--no-console'], {
+  const consoleFlags = console ? ['--console-port', '0'] : ['--no-console'];
+  const server = spawn(python, ['-m', 'echo_trio', '--port', '0', ...consoleFlags], {
     cwd: REPOSITORY,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(server, 'exit') as Promise<[number | null]>;
-  const url = await waitUntilReady(server);
+  const addresses = await waitUntilReady(server);
   return {
-    url,
+    ...addresses,
     stop: async () => {
       server.kill('SIGTERM');
       const [code] = await exited;
@@ -33,15 +36,15 @@ export async function startEchoServer(): Promise<EchoServer> {
   };
 }
 
-function waitUntilReady(server: ChildProcess): Promise<string> {
+function waitUntilReady(server: ChildProcess): Promise<{ url: string; consoleUrl: string }> {
   return new Promise((resolve, reject) => {
     let stdout = '';
     let stderr = '';
     server.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
     server.stdout?.on('data', (chunk: Buffer) => {
       stdout += chunk.toString();
-      const url = READY.exec(stdout)?.[1];
-      if (url !== undefined) resolve(url);
+      const { url, consoleUrl } = READY.exec(stdout)?.groups ?? {};
+      if (url !== undefined && consoleUrl !== undefined) resolve({ url, consoleUrl });
     });
     server.once('error', reject);
     server.once('exit', (code) => {

@@ -10,16 +10,18 @@ import { App } from './app/app';
 import { ChatSession } from './app/chat-session';
 import { applyRememberedTheme } from './app/theme';
 import { ErrorBoundary } from './components/error-boundary';
+import { findServedSocketUrl } from './features/connection/served-socket-url';
 
 applyRememberedTheme();
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no element with the id "root"');
 
+const initialUrl = await findServedSocketUrl();
 createRoot(root).render(
   <StrictMode>
     <ErrorBoundary>
-      <App session={new ChatSession()} />
+      <App session={new ChatSession()} initialUrl={initialUrl} />
     </ErrorBoundary>
   </StrictMode>,
 );

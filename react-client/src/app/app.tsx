@@ -1,6 +1,7 @@
 import { EchoMark } from '../components/echo-mark';
 import { ConnectionBar } from '../features/connection/connection-bar';
 import { ConnectionNotice } from '../features/connection/connection-notice';
+import { DEFAULT_SOCKET_URL } from '../features/connection/socket-url';
 import { Welcome } from '../features/connection/welcome';
 import { MessageComposer } from '../features/conversation/message-composer';
 import { MessageList } from '../features/conversation/message-list';
@@ -10,8 +11,14 @@ import styles from './app.module.css';
 import type { ChatSession, Outcome } from './chat-session';
 import { ThemeButton } from './theme-button';
 
+interface AppProps {
+  session: ChatSession;
+  /** The address that the field starts with. */
+  initialUrl?: string;
+}
+
 /** The whole page. */
-export function App({ session }: { session: ChatSession }) {
+export function App({ session, initialUrl = DEFAULT_SOCKET_URL }: AppProps) {
   const { connection, counts, dropped, entries, roundTrips } = useStore(session.store);
   return (
     <div className={styles.page}>
@@ -27,6 +34,7 @@ export function App({ session }: { session: ChatSession }) {
         <div className={styles.connection}>
           <ConnectionBar
             connection={connection}
+            initialUrl={initialUrl}
             onConnect={async (url) => problemOf(await session.connect(url))}
             onDisconnect={() => {
               session.disconnect();

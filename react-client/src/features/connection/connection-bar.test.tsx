@@ -12,6 +12,7 @@ function show(connection: ConnectionState, whatIsWrong: string | null = null) {
   const bar = (state: ConnectionState) => (
     <ConnectionBar
       connection={state}
+      initialUrl={URL_IN_USE}
       onConnect={(url) => {
         asked.push(`connect ${url}`);
         return Promise.resolve(whatIsWrong);

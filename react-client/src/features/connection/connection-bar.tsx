@@ -3,18 +3,24 @@ import { type SubmitEvent, useId, useState } from 'react';
 import styles from './connection-bar.module.css';
 import type { ConnectionState } from './connection-state';
 import { ConnectionStatus } from './connection-status';
-import { DEFAULT_SOCKET_URL } from './socket-url';
 
 interface ConnectionBarProps {
   connection: ConnectionState;
+  /** What the field starts with. */
+  initialUrl: string;
   /** Settles to what is wrong with the address, in one line, or to `null`. */
   onConnect: (url: string) => Promise<string | null>;
   onDisconnect: () => void;
 }
 
 /** The address, the one button that connects or disconnects, and how things stand. */
-export function ConnectionBar({ connection, onConnect, onDisconnect }: ConnectionBarProps) {
-  const [url, setUrl] = useState(DEFAULT_SOCKET_URL);
+export function ConnectionBar({
+  connection,
+  initialUrl,
+  onConnect,
+  onDisconnect,
+}: ConnectionBarProps) {
+  const [url, setUrl] = useState(initialUrl);
   const [problem, setProblem] = useState<string | null>(null);
   const fieldId = useId();
   const problemId = useId();
