@@ -22,7 +22,6 @@ class EchoServer:
         self._listeners = listeners
         self._drain_timeout_s = settings.drain_timeout_s
         self._drain = trio.Event()
-        self._all_gone = trio.Event()
         self._log = log
         self._poller = poller.Poller() if poller.AVAILABLE else None
         self._presence = Presence(settings, self._poller, log)
@@ -91,15 +90,7 @@ class EchoServer:
 
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
         self._presence.counters.accepted += 1
-        handling.start_soon(self._serve_session, sock)
-
-    async def _serve_session(self, sock: socket.socket) -> None:
-        counters = self._presence.counters
-        try:
-            await serve_session(sock, self._presence)
-        finally:
-            if counters.draining and counters.ended == counters.accepted:
-                self._all_gone.set()
+        handling.start_soon(serve_session, sock, self._presence)
 
     async def _say_goodbye(self, handling: trio.Nursery) -> None:
         presence, counters = self._presence, self._presence.counters
@@ -111,7 +102,7 @@ class EchoServer:
         for connection in list(presence.connections):
             if not connection.close_nowait(GOING_AWAY, "the server is stopping"):
                 handling.start_soon(connection.flush)
-        await self._all_gone.wait()
+        await presence.all_gone.wait()
 
     def _count_accept_fault(self, fault: OSError) -> None:
         counters = self._presence.counters

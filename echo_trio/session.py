@@ -15,7 +15,7 @@ from echo_trio.metrics import Counters, Outcome
 from echo_trio.settings import Settings
 from echo_trio.transform import suffixes
 from echo_trio.wire import handshake
-from echo_trio.wire.connection import Connection
+from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 
 #: How long a refused client may take to read our answer before the connection is cut.
@@ -26,7 +26,9 @@ REFUSAL_LINGER_S: Final = 1.0
 class Presence:
     """Who is connected, and what the sessions share. Drained by `server`.
 
+    :ivar limits: what a connection allows its client.
     :ivar handshakes: what to cancel to interrupt each handshake under way.
+    :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
     settings: Settings
@@ -35,6 +37,11 @@ class Presence:
     counters: Counters = field(default_factory=Counters)
     handshakes: set[trio.CancelScope] = field(default_factory=set)
     connections: set[Connection] = field(default_factory=set)
+    all_gone: trio.Event = field(default_factory=trio.Event)
+    limits: Limits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limits = self.settings.limits
 
 
 async def serve_session(sock: socket.socket, presence: Presence) -> None:
@@ -44,22 +51,25 @@ async def serve_session(sock: socket.socket, presence: Presence) -> None:
     """
     counters = presence.counters
     outcome = Outcome.FAILED
-    stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
     try:
-        outcome = await _handshake_and_serve(sock, stream, presence)
+        opened = await _shake_hands(sock, presence)
+        outcome = opened if isinstance(opened, Outcome) else await _serve(*opened, presence)
     except trio.Cancelled:
         outcome = Outcome.DROPPED
         raise
     except Exception:  # the boundary: a bug ends one session, not the server
         presence.log.exception("session failed")
     finally:
-        stream.socket.close()
+        sock.close()
         counters.outcomes[outcome] += 1
+        if counters.draining and counters.ended == counters.accepted:
+            presence.all_gone.set()
 
 
-async def _handshake_and_serve(
-    sock: socket.socket, stream: trio.SocketStream, presence: Presence
-) -> Outcome:
+async def _shake_hands(
+    sock: socket.socket, presence: Presence
+) -> tuple[Connection, Behaviour] | Outcome:
+    """The connection and what it asked for; or how it ended. The request itself is let go of."""
     counters = presence.counters
     counters.handshaking += 1
     try:
@@ -75,14 +85,14 @@ async def _handshake_and_serve(
     except (handshake.ConnectionCut, OSError):
         return Outcome.CUT_IN_HANDSHAKE
     connection = Connection.opened(
-        stream,
+        sock,
         client=False,
-        limits=presence.settings.limits,
+        limits=presence.limits,
         poller=presence.poller,
         path=request.target,
         surplus=surplus,
     )
-    return await _serve(connection, behaviour, presence)
+    return connection, behaviour
 
 
 async def _serve(connection: Connection, behaviour: Behaviour, presence: Presence) -> Outcome:
