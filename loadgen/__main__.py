@@ -1,5 +1,15 @@
-"""`python -m loadgen`."""
+"""`python -m loadgen`, and the command `loadgen`."""
 
-from loadgen.cli import main
+from loadgen.interrupts import INTERRUPTS
 
-raise SystemExit(main())
+
+def main() -> int:
+    """Run the command line; Ctrl-C is in good hands before the imports, which take a while."""
+    INTERRUPTS.listen()
+    from loadgen import cli  # noqa: PLC0415
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

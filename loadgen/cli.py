@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import trio
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from echo_trio import flags
 from echo_trio.wire import process
 from loadgen.engine import Engine
+from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.ledger import Failure
-from loadgen.plan import DEFAULT_URL, Plan
+from loadgen.plan import DEFAULT_PORT, Plan
 from loadgen.progress import watch
 from loadgen.report import json as report_json
 from loadgen.report import text as report_text
-from loadgen.result import FAILED, GENERATOR_LIMITED, Report, Result, make_report
+from loadgen.result import (
+    FAILED,
+    GENERATOR_LIMITED,
+    Report,
+    Result,
+    explain_failure,
+    make_report,
+)
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_GENERATOR_LIMITED: Final = 3
 EXIT_NOTHING_OPENED: Final = 69
-EXIT_INTERRUPTED: Final = 130
+
+#: Where our own server listens, unless told otherwise.
+_LOOPBACK: Final = {"127.0.0.1", "localhost"}
 
 app = App(
     name="loadgen",
@@ -43,7 +54,7 @@ app = App(
 class Output:
     """Where the report goes."""
 
-    json: str | None = None
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     """Write the report as JSON to this file; - is stdout, with nothing else on it."""
 
     quiet: Annotated[bool, Parameter(negative="")] = False
@@ -60,22 +71,40 @@ def load(plan: Plan, *, output: Output = Output()) -> int:
         return flags.complain(app, problem)
     result = trio.run(partial(_run, plan, output))
     report = make_report(result)
-    if output.json is not None:
-        report_json.write(report, output.json)
     if not result.ledger.opened and not result.interrupted:
         print(_explain_nothing_opened(result), file=sys.stderr)
-    elif output.json != "-":
-        report_text.write(report, sys.stdout, color=output.color)
-    return exit_code(report)
+    written = output.json is None or _attempt(partial(report_json.write, report, output.json))
+    if output.json != "-" and (report.connections.opened or report.interrupted):
+        written &= _attempt(partial(report_text.write, report, sys.stdout, color=output.color))
+    return exit_code(report) if written else flags.EXIT_USAGE
+
+
+def _attempt(write: Callable[[], None]) -> bool:
+    """Write a report; if that fails, say so in one line."""
+    try:
+        write()
+    except BrokenPipeError:  # Who read it has seen enough: `loadgen … | head`.
+        _discard_stdout()
+    except OSError as exc:
+        _discard_stdout()
+        print(f"loadgen: can't write the report: {exc.strerror}", file=sys.stderr)
+        return False
+    return True
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from failing once more when it flushes stdout at its end."""
+    with suppress(OSError, ValueError):  # tests' stdout, say, has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _run(plan: Plan, output: Output) -> Result:
-    """Run the plan; the first signal ends it in good order, the second one at once."""
+    """Run the plan; a signal ends it in good order."""
     process.raise_file_limit()
-    engine = Engine(plan)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    process.spare_long_lived_objects()
+    engine, token = Engine(plan), trio.lowlevel.current_trio_token()
+    with INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_interrupt_on_signal, signals, engine)
             if not output.quiet:
                 nursery.start_soon(partial(watch, engine, color=output.color))
             result = await engine.run()
@@ -83,20 +112,14 @@ async def _run(plan: Plan, output: Output) -> Result:
     return result
 
 
-async def _interrupt_on_signal(signals: Any, engine: Engine) -> None:
-    async for _ in signals:
-        engine.interrupt()
-        break
-    async for _ in signals:
-        os._exit(EXIT_INTERRUPTED)
-
-
 def _find_problem(output: Output) -> str | None:
     """What would keep the report from being written: better known before the run than after."""
-    if output.json in (None, "-"):
+    if output.json is None or output.json == "-":
         return None
+    if output.json.startswith("-"):
+        return f"--json needs a file, or - for stdout, before {output.json}"
     try:
-        Path(output.json or "").open("a").close()
+        Path(output.json).open("a").close()
     except OSError as exc:
         return f"can't write the report to {output.json}: {exc.strerror}"
     return None
@@ -104,13 +127,20 @@ def _find_problem(output: Output) -> str | None:
 
 def _explain_nothing_opened(result: Result) -> str:
     """One line: what happened, and what to do."""
-    ledger, url = result.ledger, result.plan.url
-    reasons = ", ".join(f"{count:,} × {reason}" for reason, count in ledger.failed.most_common())
-    line = f"loadgen: no socket could be opened to {url}: {reasons}"
-    if ledger.failed_status:
-        line += f" (HTTP {', '.join(map(str, sorted(ledger.failed_status)))})"
-    if url == DEFAULT_URL and ledger.failed[Failure.REFUSED]:
-        line += ". Start a server: python -m echo_trio"
+    ledger, plan = result.ledger, result.plan
+    reasons = ", ".join(
+        f"{count:,} × {explain_failure(ledger, reason)}"
+        for reason, count in ledger.failed.most_common()
+    )
+    line = f"loadgen: no socket could be opened to {plan.url}: {reasons}"
+    if ledger.failed[Failure.REFUSED]:
+        target = plan.target
+        if target.host in _LOOPBACK:
+            port = "" if target.port == DEFAULT_PORT else f" --port {target.port}"
+            return f"{line}. Nothing listens there; start a server: python -m echo_trio{port}"
+        return f"{line}. Nothing listens there: is the server running, and is this its port?"
+    if ledger.failed[Failure.FILE_LIMIT]:
+        return f"{line}. This shell's limit on open files is too low: see ulimit -Hn"
     return line
 
 
@@ -129,4 +159,11 @@ def exit_code(report: Report) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    return flags.run_app(app, app, arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # No terminal is too old for a report.
+    try:
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    except (CycloptsError, ValueError) as exc:  # the latter: what no single flag can know
+        return flags.complain(app, " ".join(str(exc).split()).rstrip("."))
+    return command(*bound.args, **bound.kwargs) or 0

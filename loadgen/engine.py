@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-import platform
-import resource
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,13 +16,14 @@ from typing import Final, NoReturn
 
 import trio
 
-from echo_trio.wire import poller, process, sockets
+from echo_trio.wire import poller, sockets
 from loadgen.latency import Recorder
 from loadgen.ledger import Failure, Ledger
 from loadgen.pacing import OpenLoop
 from loadgen.plan import Plan
-from loadgen.result import GeneratorFacts, Result, Second
+from loadgen.result import Result, Second
 from loadgen.session import Books, Session, Terms, now_us
+from loadgen.usage import Usage
 
 #: The pacer's step: what is due within one goes out together. Trio's clock ticks in milliseconds.
 TICK_S: Final = 0.001
@@ -62,6 +60,8 @@ class Engine:
         self._sessions: list[Session] = []
         self._settled = trio.Event()
         self._interruption = trio.CancelScope()
+        self._loading = trio.CancelScope()
+        self._began = self._phase_began = math.nan
         self._all_open_after_s: float | None = None
         self._load_s = 0.0
         self._sampled = (0, 0, 0)
@@ -90,7 +90,7 @@ class Engine:
         :raises Unbalanced: if the books don't add up.
         """
         self._began = self._phase_began = trio.current_time()
-        started_at, cpu_before = datetime.now(UTC), time.process_time()
+        started_at, usage = datetime.now(UTC), Usage()
         addresses = await self._resolve()
         if addresses:
             async with trio.open_nursery() as nursery:
@@ -98,12 +98,10 @@ class Engine:
                 nursery.start_soon(self._measure_lag)
                 await self._run_phases(addresses, nursery)
                 nursery.cancel_scope.cancel()
-            self._sample()
         self.phase = Phase.DONE
         self.ledger.settle_unanswered(interrupted=self.interrupted)
         self.ledger.check()
-        wall_s = self.elapsed_s
-        cpu_s = time.process_time() - cpu_before
+        self._sample()
         return Result(
             plan=self.plan,
             started_at=started_at,
@@ -117,24 +115,23 @@ class Engine:
             service=self._books.service.total,
             scheduling_lag=self._books.scheduling_lag.total,
             loop_lag=self._loop_lag.total,
-            generator=GeneratorFacts(
-                processes=1,
-                cpu_s=cpu_s,
-                cpu_share=cpu_s / wall_s if wall_s else 0.0,
-                peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-                python=platform.python_version(),
-                trio=trio.__version__,
-            ),
+            generator=usage.facts(self.elapsed_s),
             series=self.series,
         )
 
     async def _resolve(self) -> list[sockets.Address]:
-        target = self.plan.target
-        try:
-            return await sockets.resolve(target.host, target.port)
-        except socket.gaierror:
-            self.ledger.failed[Failure.DNS] = self.plan.count
-            return []
+        """The target's addresses; if there are none to be had, that is booked for every socket."""
+        target, ledger = self.plan.target, self.ledger
+        with self._interruptible(), trio.move_on_after(self.plan.connect_timeout_s):
+            try:
+                return await sockets.resolve(target.host, target.port)
+            except (socket.gaierror, UnicodeError):  # the latter: a label of more than 63 letters
+                pass
+        if self.interrupted:
+            ledger.not_attempted = ledger.requested
+        else:
+            ledger.failed[Failure.DNS] = ledger.requested
+        return []
 
     async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:
         shared_poller = poller.Poller() if poller.AVAILABLE else None
@@ -142,10 +139,11 @@ class Engine:
             nursery.start_soon(shared_poller.run)
         terms = Terms(self.plan, addresses, shared_poller, self._books)
         await self._open(terms, nursery)
-        process.spare_long_lived_objects()
         if self.ledger.open and not self.interrupted:
             self._enter(Phase.LOAD)
-            with self._interruptible():
+            with self._interruptible(), self._loading:
+                # Nothing can be sent or held open when the last socket is gone.
+                terms.on_none_open = self._loading.cancel
                 await self._load(terms, nursery)
             self._load_s = self.phase_elapsed_s
         self._enter(Phase.CLOSE)
@@ -169,14 +167,18 @@ class Engine:
         """Open all sockets; returns when each is open or will never be."""
         limiter = trio.CapacityLimiter(self.plan.connect_concurrency)
         self._sessions = [Session(conn, terms) for conn in range(self.plan.count)]
+        started = 0
         with self._interruptible():
-            for number, session in enumerate(self._sessions, 1):
+            for session in self._sessions:
                 nursery.start_soon(session.run, limiter, self._on_settled)
-                if number % BATCH == 0:
+                started += 1
+                if started % BATCH == 0:
                     await trio.lowlevel.checkpoint()
             await self._settled.wait()
-        for session in self._sessions:
-            session.give_up_opening()
+        self._give_up_opening()
+        if started < len(self._sessions):
+            self.ledger.not_attempted += len(self._sessions) - started
+            self._on_settled()
         # Giving up takes a turn of Trio's loop, and nothing that could block.
         await self._settled.wait()
         self._sessions = [session for session in self._sessions if session.connection is not None]
@@ -187,10 +189,13 @@ class Engine:
             self._all_open_after_s = self.elapsed_s
         elif not ledger.opened and ledger.failed[Failure.TIMEOUT] == self.plan.connect_concurrency:
             # A whole wave waited in vain: the others would only wait as long, wave by wave.
-            for session in self._sessions:
-                session.give_up_opening()
+            self._give_up_opening()
         if ledger.settled == ledger.requested:
             self._settled.set()
+
+    def _give_up_opening(self) -> None:
+        for session in self._sessions:
+            session.give_up_opening()
 
     # -- Load ------------------------------------------------------------------------------
 
@@ -216,6 +221,10 @@ class Engine:
                 await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
         if plan.messages is None:
             await trio.sleep_until(began + plan.duration_s)
+        else:
+            patience = Patience(self.ledger, plan.stop_timeout_s)
+            while self.ledger.awaited and not patience.is_exhausted():
+                await trio.sleep(TICK_S)
 
     async def _load_closed_loop(self, terms: Terms, nursery: trio.Nursery) -> None:
         plan = self.plan
@@ -232,33 +241,29 @@ class Engine:
 
         terms.on_answered = on_answered
         ends = trio.current_time() + plan.duration_s if plan.messages is None else math.inf
-        with trio.move_on_at(ends):
-            for number, session in enumerate(self._sessions, 1):
-                session.send(now_us(), nursery)
-                if number % BATCH == 0:
-                    await trio.sleep(TICK_S)
-            await self._until_all_answered(thinking, nursery)
-        terms.on_answered = None
+        try:
+            with trio.move_on_at(ends):
+                for number, session in enumerate(self._sessions, 1):
+                    session.send(now_us(), nursery)
+                    if number % BATCH == 0:
+                        await trio.sleep(TICK_S)
+                await self._send_after_thinking(thinking, nursery)
+        finally:
+            terms.on_answered = None
 
-    async def _until_all_answered(
+    async def _send_after_thinking(
         self, thinking: list[tuple[float, int, Session]], nursery: trio.Nursery
     ) -> None:
-        """Send after thinking, until nobody has anything to send or to wait for.
-
-        A reply that never comes would hold its socket for ever: when nothing at all has arrived
-        for the stop timeout beyond the time to think, that is the end too.
-        """
-        ledger, patience_s = self.ledger, self.plan.think_s + self.plan.stop_timeout_s
-        progress, progress_at = -1, 0.0
-        while thinking or ledger.unanswered:
+        """Send what is due, until nobody thinks or waits for a reply."""
+        # With --messages no duration bounds this.
+        bounded = self.plan.messages is not None
+        limit_s = self.plan.think_s + self.plan.stop_timeout_s if bounded else math.inf
+        patience = Patience(self.ledger, limit_s)
+        while (thinking or self.ledger.awaited) and not patience.is_exhausted():
             now = trio.current_time()
             while thinking and thinking[0][0] <= now:
                 due, _, session = heapq.heappop(thinking)
                 session.send(now_us() - int((now - due) * 1_000_000), nursery)
-            if ledger.sent + ledger.received > progress:
-                progress, progress_at = ledger.sent + ledger.received, now
-            elif now - progress_at > patience_s:
-                return
             await trio.sleep(TICK_S)
 
     # -- Close -----------------------------------------------------------------------------
@@ -268,7 +273,7 @@ class Engine:
         stop_timeout_s = self.plan.stop_timeout_s
         with trio.move_on_after(stop_timeout_s):
             with trio.move_on_after(stop_timeout_s * AWAIT_SHARE), self._interruptible():
-                while self.ledger.unanswered:
+                while self.ledger.awaited:
                     await trio.sleep(TICK_S)
             terms.closing = True
             for number, session in enumerate(self._sessions, 1):
@@ -294,10 +299,10 @@ class Engine:
             self._loop_lag.record(int((trio.current_time() - due) * 1_000_000))
 
     async def _sample_every_second(self) -> NoReturn:
-        due = self._began
         while True:
-            due += SAMPLE_INTERVAL_S
-            await trio.sleep_until(due)
+            # Counted from the beginning; seconds that the loop was held up for become one.
+            number = math.floor(self.elapsed_s / SAMPLE_INTERVAL_S) + 1
+            await trio.sleep_until(self._began + number * SAMPLE_INTERVAL_S)
             self._sample()
 
     def _sample(self) -> None:
@@ -324,3 +329,23 @@ class Engine:
                 lag_ms=self._loop_lag.end_second().max / 1000,
             )
         )
+
+
+class Patience:
+    """How long to wait for replies that may never come: as long as anything at all happens.
+
+    :param limit_s: and so long beyond.
+    """
+
+    def __init__(self, ledger: Ledger, limit_s: float) -> None:
+        self._ledger = ledger
+        self._limit_s = limit_s
+        self._progress = -1
+        self._progress_at = 0.0
+
+    def is_exhausted(self) -> bool:
+        """Has nothing been sent or received for the whole limit?"""
+        now, progress = trio.current_time(), self._ledger.sent + self._ledger.received
+        if progress != self._progress:
+            self._progress, self._progress_at = progress, now
+        return now - self._progress_at > self._limit_s

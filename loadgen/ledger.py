@@ -10,7 +10,7 @@ from loadgen.verify import Verdict
 
 
 class Failure(StrEnum):
-    """Why a socket did not open. The last three but one are this machine's."""
+    """Why a socket did not open; `FILE_LIMIT` and `ADDRESS_IN_USE` are this machine's faults."""
 
     REFUSED = "refused"
     TIMEOUT = "timeout"
@@ -34,7 +34,7 @@ class Ending(StrEnum):
     ABNORMAL = "abnormal"
     """TCP ended without closing handshake, or the peer broke the protocol."""
     TIMEOUT = "timeout"
-    """The peer did not answer our close frame in time; we cut it."""
+    """The peer did not answer our close frame, or read what we sent, in time; we cut it."""
 
 
 class Unbalanced(Exception):
@@ -45,7 +45,9 @@ class Unbalanced(Exception):
 class Ledger:
     """Counts of one run.
 
-    :ivar early: sockets that ended before we closed them, by close code.
+    :ivar other_errors: what the system said of sockets that failed for an `OTHER` reason.
+    :ivar early: sockets that ended before we closed them: how, and the close code.
+    :ivar abandoned: messages whose socket ended before they were answered.
     """
 
     requested: int
@@ -54,14 +56,16 @@ class Ledger:
     peak_open: int = 0
     failed: Counter[Failure] = field(default_factory=Counter)
     failed_status: Counter[int] = field(default_factory=Counter)
+    other_errors: Counter[str] = field(default_factory=Counter)
     closed: Counter[Ending] = field(default_factory=Counter)
     close_codes: Counter[int] = field(default_factory=Counter)
-    early: Counter[int] = field(default_factory=Counter)
+    early: Counter[tuple[Ending, int]] = field(default_factory=Counter)
     sent: int = 0
     sent_bytes: int = 0
     received: int = 0
     received_bytes: int = 0
     verdicts: Counter[Verdict] = field(default_factory=Counter)
+    abandoned: int = 0
     lost: int = 0
     in_flight: int = 0
 
@@ -89,15 +93,41 @@ class Ledger:
         return self.sent - self.answered
 
     @property
+    def awaited(self) -> int:
+        """Messages whose reply may still come."""
+        return self.unanswered - self.abandoned
+
+    @property
     def errors(self) -> int:
-        """Everything so far that should not have happened."""
+        """Sockets and messages so far with which something was wrong."""
         wrong = self.verdicts.total() - self.verdicts[Verdict.ECHOED]
-        return self.failed.total() + self.early.total() + wrong
+        ended_badly = self.early.total() + self.unanswered_closes + self.unclean_closes
+        return self.failed.total() + ended_badly + wrong + self.lost
+
+    @property
+    def unanswered_closes(self) -> int:
+        """Sockets that we cut because they did not answer our close frame."""
+        return self.closed[Ending.TIMEOUT] - self._early(Ending.TIMEOUT)
+
+    @property
+    def unclean_closes(self) -> int:
+        """Sockets that ended otherwise than by an answer to our close frame."""
+        return self.closed[Ending.ABNORMAL] - self._early(Ending.ABNORMAL)
+
+    def _early(self, ending: Ending) -> int:
+        return sum(count for (how, _), count in self.early.items() if how is ending)
 
     def count_opened(self) -> None:
         """A handshake is done."""
         self.opened += 1
         self.peak_open = max(self.peak_open, self.open)
+
+    def count_ended(self, ending: Ending, code: int, *, early: bool) -> None:
+        """A socket that had opened is closed."""
+        self.closed[ending] += 1
+        self.close_codes[code] += 1
+        if early:
+            self.early[ending, code] += 1
 
     def settle_unanswered(self, *, interrupted: bool) -> None:
         """Put what will never be answered where it belongs, at the end."""

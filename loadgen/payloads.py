@@ -15,6 +15,8 @@ PADDING: Final = "."
 
 #: Braces around a lower-case word; JSON's have quotes or spaces in them, and are left alone.
 _PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
+#: No number in a message is longer; a reply may bring one of a million digits.
+_NUMBER: Final = "0|[1-9][0-9]{0,18}"
 _KNOWN: Final = ("conn", "seq", "now", "random")
 #: Odd constants that spread (seed, socket, sequence number) over 32 bits.
 _MIX: Final = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
@@ -26,10 +28,19 @@ class Payloads:
     :param template: text with the placeholders ``{conn}``, ``{seq}``, ``{now}`` (Unix time in
         milliseconds) and ``{random}`` (fixed by seed, socket and number).
     :param size_bytes: pad shorter messages to this; longer ones stay as they are.
-    :raises ValueError: for an unknown placeholder.
+    :param sockets: how many there are.
+    :ivar has_sequence: whether a message says its number. Without it, messages of a socket that
+        differ by time or chance alone are not known again once they have been answered.
+    :raises ValueError: for an unknown placeholder, or text that can't be sent.
     """
 
-    def __init__(self, template: str, *, size_bytes: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, template: str, *, size_bytes: int = 0, seed: int = 0, sockets: int = 1
+    ) -> None:
+        try:
+            template.encode()
+        except UnicodeEncodeError:
+            raise ValueError("--message is not valid UTF-8, as a text message has to be") from None
         names = _PLACEHOLDER.findall(template)
         for name in names:
             if name not in _KNOWN:
@@ -38,7 +49,8 @@ class Payloads:
         self._size_bytes = size_bytes
         self._seed = seed
         self._changes_with_time = "now" in names
-        self._has_sequence = "seq" in names
+        self._sockets = sockets
+        self.has_sequence = "seq" in names
         self._format = self._compile(template)
         self._pattern = self._compile_pattern(template)
 
@@ -61,14 +73,18 @@ class Payloads:
         if found is None or sent == 0:
             return None
         groups = found.groupdict()
-        seq = int(groups["seq"]) if self._has_sequence else sent - 1
+        seq = int(groups["seq"]) if self.has_sequence else sent - 1
         if seq >= sent or int(groups.get("conn", conn)) != conn:
             return None
         return seq if self._changes_with_time or self.render(conn, seq) == text else None
 
-    def is_anybodys(self, text: str) -> bool:
-        """Could some socket of this run have sent this?"""
-        return self._pattern.fullmatch(text) is not None
+    def is_anothers(self, text: str, conn: int) -> bool:
+        """Could another socket of this run have sent this?"""
+        found = self._pattern.fullmatch(text)
+        if found is None:
+            return False
+        sender = found.groupdict().get("conn")
+        return sender is None or (int(sender) != conn and int(sender) < self._sockets)
 
     def _random(self, conn: int, seq: int) -> int:
         mixed = (self._seed * _MIX[0] + conn * _MIX[1] + seq * _MIX[2]) & 0xFFFFFFFF
@@ -101,7 +117,7 @@ class Payloads:
         parts = _PLACEHOLDER.split(template)
         pattern, seen = re.escape(parts[0]), set()
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
-            pattern += rf"(?P={name})" if name in seen else rf"(?P<{name}>0|[1-9][0-9]*)"
+            pattern += rf"(?P={name})" if name in seen else rf"(?P<{name}>{_NUMBER})"
             pattern += re.escape(text)
             seen.add(name)
         padding = re.escape(PADDING) + "*" if self._size_bytes else ""

@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from echo_trio import flags
 from loadgen.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
 
-DEFAULT_URL: Final = "ws://127.0.0.1:8765/"
+DEFAULT_PORT: Final = 8765
+DEFAULT_URL: Final = f"ws://127.0.0.1:{DEFAULT_PORT}/"
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 
 
@@ -85,7 +86,7 @@ class Plan:
         """What the sockets send."""
         padded = DEFAULT_SIZE_BYTES if self.message == DEFAULT_TEMPLATE else 0
         size = padded if self.size_bytes is None else self.size_bytes
-        return Payloads(self.message, size_bytes=size, seed=self.seed)
+        return Payloads(self.message, size_bytes=size, seed=self.seed, sockets=self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +114,17 @@ class Target:
             port = parts.port
         except ValueError as exc:
             raise ValueError(f"{url!r} is not a URL: {exc}") from None
+        if port == 0:
+            raise ValueError(f"{url!r} has port 0, to which nothing can connect")
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise ValueError(f"{url!r} is not a WebSocket URL: write it like {DEFAULT_URL}")
         if parts.scheme == "wss":
             raise ValueError("wss:// is not supported yet: use ws://")
         if parts.fragment:
             raise ValueError(f"{url!r} has a fragment, which a WebSocket URL has not (RFC 6455, 3)")
-        if not url.isascii() or any(ch <= " " for ch in url):
+        if parts.username is not None or parts.password is not None:
+            raise ValueError(f"{url!r} has a user name, which a WebSocket URL has not")
+        if any(not "!" <= ch <= "~" for ch in url):
             raise ValueError(f"{url!r} has a character that has to be %-encoded")
         resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         default = _DEFAULT_PORTS[parts.scheme]

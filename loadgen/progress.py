@@ -6,7 +6,8 @@ Reads the engine's ledger and series; never touches a session.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from contextlib import suppress
+from typing import Final, TextIO
 
 import trio
 from rich.console import Console, Group
@@ -32,14 +33,19 @@ _PHASES: Final = {
 
 
 async def watch(engine: Engine, *, color: bool = True) -> None:
-    """Show the run on stderr until it is done, or until cancelled."""
-    if sys.stderr.isatty():
-        await _watch_live(engine, Console(stderr=True, no_color=not color, highlight=False))
-    else:
-        await _watch_lines(engine)
+    """Show the run on stderr until it is done, or until cancelled.
+
+    Nobody there to see it, a terminal that was closed, say, is no reason to end the run.
+    """
+    with suppress(OSError):
+        if sys.stderr.isatty():
+            await watch_live(engine, Console(stderr=True, no_color=not color, highlight=False))
+        else:
+            await watch_lines(engine, sys.stderr)
 
 
-async def _watch_live(engine: Engine, console: Console) -> None:
+async def watch_live(engine: Engine, console: Console) -> None:
+    """Show the run in a few lines that change, and are gone when it is done."""
     # No thread of rich's own: it would draw in the middle of what it reads.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while engine.phase is not Phase.DONE:
@@ -47,12 +53,14 @@ async def _watch_live(engine: Engine, console: Console) -> None:
             await trio.sleep(REDRAW_INTERVAL_S)
 
 
-async def _watch_lines(engine: Engine) -> None:
+async def watch_lines(engine: Engine, stream: TextIO) -> None:
+    """Print a line at the beginning of each phase, and now and then in between."""
     shown, printed_at = None, 0.0
     while engine.phase is not Phase.DONE:
         if engine.phase is not shown or engine.elapsed_s - printed_at >= LINE_INTERVAL_S:
             shown, printed_at = engine.phase, engine.elapsed_s
-            print(_line(engine), file=sys.stderr, flush=True)  # noqa: T201 - this is the display
+            stream.write(_line(engine) + "\n")
+            stream.flush()
         await trio.sleep(REDRAW_INTERVAL_S)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from loadgen.latency import Histogram, Summary
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.plan import Plan
@@ -16,6 +17,7 @@ from loadgen.verify import Verdict
 
 SCHEMA_VERSION: Final = 1
 
+RunVerdict = Literal["valid", "generator-limited", "failed"]
 VALID: Final = "valid"
 FAILED: Final = "failed"
 GENERATOR_LIMITED: Final = "generator-limited"
@@ -172,7 +174,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The report of a run; `report.schema.json` is made from this."""
 
     schema: int
-    verdict: str
+    verdict: RunVerdict
     verdict_reasons: list[str]
     interrupted: bool
     thresholds: list[ThresholdReport]
@@ -260,7 +262,7 @@ def _report_generator(result: Result) -> GeneratorReport:
 # -- The verdict ------------------------------------------------------------------------------
 
 
-def judge_run(result: Result) -> tuple[str, list[str]]:
+def judge_run(result: Result) -> tuple[RunVerdict, list[str]]:
     """The verdict on a run, and the reasons for it in plain words; a valid run needs none."""
     if reasons := _failures(result):
         return FAILED, reasons
@@ -272,21 +274,51 @@ def judge_run(result: Result) -> tuple[str, list[str]]:
 def _failures(result: Result) -> list[str]:
     ledger = result.ledger
     reasons = [
-        f"{ledger.failed[reason]:,} of {ledger.requested:,} sockets did not open: {reason}"
+        f"{ledger.failed[reason]:,} of {_sockets(ledger.requested)} did not open: "
+        + explain_failure(ledger, reason)
         for reason in Failure
         if ledger.failed[reason]
     ]
     if ledger.not_attempted and not result.interrupted:
-        reasons.append(f"{ledger.not_attempted:,} sockets not attempted: none before them opened")
-    for code, ended in sorted(ledger.early.items()):
-        reasons.append(f"{ended:,} sockets were closed by the server before the end, code {code}")
-    if cut := ledger.closed[Ending.TIMEOUT]:
-        reasons.append(f"{cut:,} sockets had to be cut: no answer to our close frame")
-    wrong = {str(verdict): n for verdict, n in ledger.verdicts.items() if verdict != Verdict.ECHOED}
-    for what, count in sorted({**wrong, "lost": ledger.lost}.items()):
-        if count:
-            reasons.append(f"{count:,} messages or replies were {what}")
+        skipped = _sockets(ledger.not_attempted)
+        reasons.append(f"{skipped} not attempted: none before had opened")
+    reasons += [
+        _explain_early(ending, code, _sockets(ended))
+        for (ending, code), ended in sorted(ledger.early.items())
+    ]
+    if cut := ledger.unanswered_closes:
+        reasons.append(f"{_sockets(cut)} had to be cut: no answer to our close frame in time")
+    if cut := ledger.unclean_closes:
+        reasons.append(f"{_sockets(cut)} ended without an answer to our close frame")
+    for what in (Verdict.CORRUPT, Verdict.REORDERED, Verdict.DUPLICATE, Verdict.UNEXPECTED):
+        if count := ledger.verdicts[what]:
+            reasons.append(f"{count:,} {'reply' if count == 1 else 'replies'} {what}")
+    if count := ledger.lost:
+        reasons.append(f"{count:,} {'message' if count == 1 else 'messages'} lost")
     return reasons
+
+
+def _sockets(count: int) -> str:
+    return "1 socket" if count == 1 else f"{count:,} sockets"
+
+
+def explain_failure(ledger: Ledger, reason: Failure) -> str:
+    """Why sockets did not open, in a few words."""
+    if reason is Failure.REJECTED:
+        return f"{reason} (HTTP {', '.join(map(str, sorted(ledger.failed_status)))})"
+    if reason is Failure.OTHER:
+        return ", ".join(sorted(ledger.other_errors))
+    return reason.replace("_", " ")
+
+
+def _explain_early(ending: Ending, code: int, sockets: str) -> str:
+    if ending is Ending.TIMEOUT:
+        return f"{sockets} had to be cut: the server did not read what we sent"
+    if ending is Ending.ABNORMAL and code != ABNORMAL_CLOSURE:
+        return f"the server broke the protocol on {sockets}, which we failed with code {code}"
+    if ending is Ending.ABNORMAL:
+        return f"the server cut {sockets} before the end, without a close frame"
+    return f"the server closed {sockets} before the end, code {code}"
 
 
 def _own_limits(result: Result) -> list[str]:

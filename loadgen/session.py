@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import trio
+from trio_websocket import ConnectionClosed
 
 from echo_trio.wire import handshake, sockets
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 from loadgen.latency import Recorder
@@ -40,7 +43,14 @@ def now_us() -> int:
 
 @dataclass(slots=True)
 class Books:
-    """What all sessions of a run write into."""
+    """What all sessions of a run write into; times in microseconds.
+
+    :ivar connect: TCP and WebSocket handshake of each socket that opened, not its turn at the
+        limiter before.
+    :ivar intended: from when a message was due to its reply.
+    :ivar service: from when it was handed to the socket.
+    :ivar scheduling_lag: what lies between the two, of every message sent.
+    """
 
     ledger: Ledger
     connect: Recorder = field(default_factory=Recorder)
@@ -54,6 +64,7 @@ class Terms:
 
     :ivar on_answered: called with a session whose message was answered, when the plan is a
         closed loop; returns the next message to send at once, or ``None``.
+    :ivar on_none_open: called when a socket has ended and no other is open.
     :ivar closing: whether the sockets are being closed by us.
     """
 
@@ -69,6 +80,7 @@ class Terms:
         self.poller = poller
         self.books = books
         self.on_answered: Callable[[Session], str | None] | None = None
+        self.on_none_open: Callable[[], None] | None = None
         self.closing = False
 
 
@@ -80,6 +92,7 @@ class Session:
         "_newest_answered",
         "_opening",
         "_pending",
+        "_strays",
         "_terms",
         "conn",
         "connection",
@@ -91,8 +104,9 @@ class Session:
         self.connection: Connection | None = None
         self.sent = 0
         self._terms = terms
-        self._opening: trio.CancelScope | None = None
+        self._opening: trio.CancelScope | None = trio.CancelScope()
         self._pending: list[Sent] = []
+        self._strays = 0
         self._newest_answered = -1
         self._blocked = False
 
@@ -115,13 +129,13 @@ class Session:
             self.connection = None
 
     def give_up_opening(self) -> None:
-        """Stop trying, if it is not open yet: it was then not attempted, as far as can be told."""
+        """Stop trying, or don't begin to; nothing if it is open. Books it as not attempted."""
         if self._opening is not None:
             self._opening.cancel()
 
     async def _open_within_timeout(self, limiter: trio.CapacityLimiter) -> Connection | None:
-        ledger = self._terms.books.ledger
-        self._opening = opening = trio.CancelScope()
+        ledger, opening = self._terms.books.ledger, self._opening
+        assert opening is not None
         with opening:
             async with limiter:
                 opening.deadline = trio.current_time() + self._terms.connect_timeout_s
@@ -135,7 +149,10 @@ class Session:
                 except handshake.ConnectionCut:
                     ledger.failed[Failure.RESET] += 1
                 except OSError as exc:
-                    ledger.failed[_FAILURE_BY_ERRNO.get(exc.errno or 0, Failure.OTHER)] += 1
+                    failure = _FAILURE_BY_ERRNO.get(exc.errno or 0, Failure.OTHER)
+                    ledger.failed[failure] += 1
+                    if failure is Failure.OTHER:
+                        ledger.other_errors[os.strerror(exc.errno) if exc.errno else str(exc)] += 1
                 return None
         if trio.current_time() >= opening.deadline:
             ledger.failed[Failure.TIMEOUT] += 1
@@ -192,26 +209,27 @@ class Session:
         :param nursery: where to wait for the kernel, should it not take the message at once.
         """
         connection = self.connection
-        if connection is None or connection.closed is not None:
+        if connection is None:
             return
-        message = self._compose(due_us)
-        if not connection.send_nowait(message) and not self._blocked:
+        message = self._terms.payloads.render(self.conn, self.sent)
+        sent_us = now_us()
+        try:
+            taken = connection.send_nowait(message)
+        except ConnectionClosed:
+            return
+        self._book_sent(message, due_us, sent_us)
+        if not taken and not self._blocked:
             self._blocked = True
             nursery.start_soon(self._flush, connection)
 
-    def _compose(self, due_us: int) -> str:
-        """The next message, booked as sent."""
+    def _book_sent(self, message: str, due_us: int, sent_us: int) -> None:
         books = self._terms.books
-        seq = self.sent
-        message = self._terms.payloads.render(self.conn, seq)
-        sent_us = now_us()
-        self.sent = seq + 1
-        self._pending.append(Sent(message, seq, due_us, sent_us))
+        self._pending.append(Sent(message, self.sent, due_us, sent_us))
+        self.sent += 1
         ledger = books.ledger
         ledger.sent += 1
         ledger.sent_bytes += _payload_bytes(message)
         books.scheduling_lag.record(sent_us - due_us)
-        return message
 
     async def _flush(self, connection: Connection) -> None:
         await connection.flush()
@@ -241,6 +259,9 @@ class Session:
                 newest_answered=self._newest_answered,
             )
             if index is None:
+                if verdict is Verdict.CORRUPT:
+                    verdict = Verdict.UNEXPECTED
+                    self._strays += 1
                 ledger.verdicts[verdict] += 1
                 return None
             answered = pending.pop(index)
@@ -255,7 +276,10 @@ class Session:
         """In a closed loop: the next message, due now; ``None`` if the socket is closing."""
         if self._terms.closing:
             return None
-        return self._compose(now_us())
+        due_us = now_us()
+        message = self._terms.payloads.render(self.conn, self.sent)
+        self._book_sent(message, due_us, now_us())
+        return message
 
     # -- Closing ---------------------------------------------------------------------------
 
@@ -274,16 +298,20 @@ class Session:
     def _book_ending(self, connection: Connection) -> None:
         terms = self._terms
         ledger = terms.books.ledger
-        reason = connection.closed
-        assert reason is not None
-        ending = _ending(connection)
-        ledger.closed[ending] += 1
-        ledger.close_codes[reason.code] += 1
-        if not terms.closing:
-            ledger.early[reason.code] += 1
+        # Replies that resembled nothing, and messages that got no other: those were the answers.
+        wrong = min(self._strays, len(self._pending))
+        ledger.verdicts[Verdict.UNEXPECTED] -= wrong
+        ledger.verdicts[Verdict.CORRUPT] += wrong
+        ledger.abandoned += len(self._pending) - wrong
+        self._pending.clear()
+        ledger.count_ended(_ending(connection), _close_code(connection), early=not terms.closing)
+        if not ledger.open and terms.on_none_open is not None:
+            terms.on_none_open()
 
 
 def _ending(connection: Connection) -> Ending:
+    if connection.failure is not None:
+        return Ending.ABNORMAL
     if connection.closed_first == "peer":
         return Ending.BY_PEER
     if connection.clean:
@@ -291,6 +319,13 @@ def _ending(connection: Connection) -> Ending:
     if connection.timed_out is not None:
         return Ending.TIMEOUT
     return Ending.ABNORMAL
+
+
+def _close_code(connection: Connection) -> int:
+    """The peer's code; ours, if the peer broke the protocol; 1006 if there was no close frame."""
+    if connection.failure is not None:
+        return connection.failure
+    return ABNORMAL_CLOSURE if connection.close_received is None else connection.close_received
 
 
 def _payload_bytes(message: str | bytes) -> int:

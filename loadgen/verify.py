@@ -6,9 +6,12 @@ of the ledger add up whatever a server does.
 
 from __future__ import annotations
 
+import operator
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from loadgen.payloads import Payloads
@@ -81,35 +84,54 @@ def judge(
     :param pending: the socket's messages without a reply, oldest first.
     :param sent: how many messages this socket has sent.
     :param newest_answered: the highest number among its answered messages, -1 if there is none.
-    :returns: the verdict, and which of `pending` it settles.
+    :returns: the verdict, and which of `pending` it settles. A corrupt reply that settles none
+        resembles nothing: a wrong answer to a message, or something that answers none. Which of
+        the two shows when the socket ends, with that message answered or not.
     """
+    body = _body(reply, answers)
+    seq = None if body is None else payloads.find_sequence(body, conn, sent)
+    index = _find(reply, pending, seq if payloads.has_sequence else None, answers)
+    if index is not None and answers(reply, pending[index].message):
+        late = pending[index].seq < newest_answered
+        return (Verdict.REORDERED if late else Verdict.ECHOED), index
+    if index is not None:
+        return Verdict.CORRUPT, index  # It says which message it answers, and is wrong otherwise.
+    if seq is not None:
+        return Verdict.DUPLICATE, None
+    if not pending or (body is not None and payloads.is_anothers(body, conn)):
+        return Verdict.UNEXPECTED, None
+    text = reply if isinstance(reply, str) else reply.decode(errors="replace")
+    likeness = [_likeness(text, waiting.message) for waiting in pending]
+    best = max(likeness)
+    return Verdict.CORRUPT, likeness.index(best) if best >= RESEMBLANCE else None
+
+
+def _find(
+    reply: str | bytes, pending: Sequence[Sent], seq: int | None, answers: Answers
+) -> int | None:
+    """Where in `pending` the message is that a reply answers: by its number, if it has one."""
+    if seq is not None:
+        index = bisect_left(pending, seq, key=attrgetter("seq"))
+        return index if index < len(pending) and pending[index].seq == seq else None
     for index, waiting in enumerate(pending):
         if answers(reply, waiting.message):
-            late = waiting.seq < newest_answered
-            return (Verdict.REORDERED if late else Verdict.ECHOED), index
-    text = reply if isinstance(reply, str) else reply.decode(errors="replace")
-    body = _body(text, answers)
-    if isinstance(reply, str) and body is not None:
-        if payloads.find_sequence(body, conn, sent) is not None:
-            return Verdict.DUPLICATE, None
-        if payloads.is_anybodys(body):
-            return Verdict.UNEXPECTED, None
-    likeness = [_likeness(text, waiting.message) for waiting in pending]
-    if likeness and max(likeness) >= RESEMBLANCE:
-        return Verdict.CORRUPT, likeness.index(max(likeness))
-    return Verdict.UNEXPECTED, None
+            return index
+    return None
 
 
-def _body(text: str, answers: Answers) -> str | None:
-    """The message that a well-formed reply would be the answer to."""
+def _body(reply: str | bytes, answers: Answers) -> str | None:
+    """The message that a reply would be the right answer to, if it is one at all."""
+    if not isinstance(reply, str):
+        return None
     if answers is not answers_with_suffix:
-        return text
-    body, _, _ = text.rpartition(" ")
-    return body if _SUFFIX.fullmatch(text, len(body)) else None
+        return reply
+    body, _, _ = reply.rpartition(" ")
+    return body if _SUFFIX.fullmatch(reply, len(body)) else None
 
 
 def _likeness(text: str, message: str) -> float:
     """The share of the message's characters that stand in the reply at the same place."""
     if not message:
         return 0.0
-    return sum(a == b for a, b in zip(text, message, strict=False)) / len(message)
+    alike: int = sum(map(operator.eq, text, message))
+    return alike / len(message)

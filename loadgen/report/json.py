@@ -35,3 +35,8 @@ def make_schema() -> dict[str, Any]:
         "title": "loadgen report",
         **schema,
     }
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(make_schema()), indent=2))
+    sys.stdout.buffer.write(b"\n")

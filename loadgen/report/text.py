@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Final, TextIO
 
 import msgspec
-from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -14,41 +14,48 @@ from rich.text import Text
 from loadgen.latency import Summary
 from loadgen.result import FAILED, VALID, Report
 
-#: Wide enough for every line below; a pipe gets it too, so that files look the same.
-WIDTH: Final = 88
-_BAR_WIDTH: Final = 18
+#: Of a report that does not go to a terminal.
+WIDTH: Final = 80
+MAX_BAR_WIDTH: Final = 24
+_INDENT: Final = 2
+_BAR_LEGEND: Final = "p50 ▪ p99.9 ▫"
 
+_PERCENTILES: Final = {
+    "p50": "p50",
+    "p90": "p90",
+    "p95": "p95",
+    "p99": "p99",
+    "p999": "p99.9",
+    "max": "max",
+}
 _LATENCIES: Final = {
-    "intended": "since it was due",
-    "service": "since it was sent",
+    "intended": "since due",
+    "service": "since sent",
     "scheduling_lag": "sent late by",
 }
 
 
 def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
     """Write the report; with colour only if the stream is a terminal and colour is wanted."""
+    is_terminal = stream.isatty()
+    target = stream if is_terminal else StringIO()
     console = Console(
-        file=stream,
-        width=WIDTH if not stream.isatty() else None,
-        no_color=not color,
-        highlight=False,
-        soft_wrap=False,
+        file=target, width=None if is_terminal else WIDTH, no_color=not color, highlight=False
     )
-    console.print()
-    console.print(_headline(report))
-    for reason in report.verdict_reasons:
-        console.print(Text(f"  • {reason}"))
-    console.print()
-    console.print(Padding(_facts(report), (0, 0, 0, 2)))
-    if report.latency.intended.count:
-        console.print()
-        console.print(Padding(_latencies(report), (0, 0, 0, 2)))
-    console.print()
+    parts: list[RenderableType] = [_headline(report)]
+    parts += [Text(f"• {reason}") for reason in report.verdict_reasons]
+    parts += ["", _facts(report)]
+    if report.latency.scheduling_lag.count:
+        parts += ["", _latencies(report, console.width - _INDENT)]
+    console.print(Padding(Group(*parts), (1, 0, 1, _INDENT)))
+    if isinstance(target, StringIO):
+        stream.writelines(f"{line.rstrip()}\n" for line in target.getvalue().splitlines())
+    stream.flush()
 
 
 def _headline(report: Report) -> Text:
     style = {VALID: "black on green", FAILED: "white on red"}.get(report.verdict, "black on yellow")
-    line = Text.assemble("  ", (f" {report.verdict.upper()} ", f"bold {style}"))
+    line = Text.assemble((f" {report.verdict.upper()} ", f"bold {style}"))
     if report.interrupted:
         line.append("  interrupted", "bold yellow")
     return line.append(f"  {report.connections.requested:,} sockets to {report.plan['url']}")
@@ -97,35 +104,42 @@ def _opening(report: Report) -> str:
     if connections.all_open_after_s is None:
         held = f"{connections.peak_open:,} open at once"
     else:
-        held = f"all open after {connections.all_open_after_s:.1f} s"
+        held = f"all open after {connections.all_open_after_s:.2f} s"
     return f"{held}; connecting took {connect.p50:.1f} ms (p50), {connect.p99:.1f} ms (p99)"
 
 
-def _latencies(report: Report) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("latency in ms", style="bold")
-    for name in ("p50", "p90", "p99", "p99.9", "max"):
-        table.add_column(name, justify="right")
-    table.add_column("p50 ▪ to p99.9 ▫", no_wrap=True)
-    slowest = max(getattr(report.latency, name).p999 for name in _LATENCIES)
-    for name, meaning in _LATENCIES.items():
-        summary: Summary = getattr(report.latency, name)
-        values = (summary.p50, summary.p90, summary.p99, summary.p999, summary.max)
-        table.add_row(
-            Text.assemble(name.replace("_", " "), (f"  {meaning}", "dim not bold")),
-            *(f"{value:,.2f}" for value in values),
-            _bar(summary, slowest),
-        )
-    return table
+def _latencies(report: Report, width: int) -> Text:
+    """A line for each latency, with a bar in what room there is; all bars on one scale."""
+    summaries: dict[str, Summary] = {name: getattr(report.latency, name) for name in _LATENCIES}
+    rows = {
+        name: [f"{getattr(summary, key):,.2f}" for key in _PERCENTILES]
+        for name, summary in summaries.items()
+    }
+    cell = max(len(text) for row in (_PERCENTILES.values(), *rows.values()) for text in row) + 2
+    label = max(map(len, _LATENCIES)) + 1
+    bar = min(width - label - cell * len(_PERCENTILES) - 2, MAX_BAR_WIDTH)
+    slowest = max(summary.p999 for summary in summaries.values())
+    head = "latency in ms".ljust(label) + "".join(f"{key:>{cell}}" for key in _PERCENTILES.values())
+    text = Text(head, "bold")
+    if bar >= len(_BAR_LEGEND):
+        text.append(f"  {_BAR_LEGEND}", "dim not bold")
+    text.append("\n")
+    for name, row in rows.items():
+        text.append(name.replace("_", " ").ljust(label), "bold")
+        text.append("".join(f"{value:>{cell}}" for value in row), "not bold")
+        text.append("  ").append_text(_bar(summaries[name], slowest, bar)).append("\n")
+    meanings = [f"{name.replace('_', ' ')}: {text}" for name, text in _LATENCIES.items()]
+    return text.append(" · ".join(meanings), "dim not bold")
 
 
-def _bar(summary: Summary, slowest: float) -> Text:
-    """How the latencies compare, on one scale."""
-    if not slowest:
+def _bar(summary: Summary, slowest: float, width: int) -> Text:
+    if not slowest or width <= 0:
         return Text("")
-    median = round(summary.p50 / slowest * _BAR_WIDTH)
-    tail = round(summary.p999 / slowest * _BAR_WIDTH)
-    return Text.assemble(("▪" * median, "cyan"), ("▫" * max(tail - median, 0), "dim cyan"))
+    median = round(summary.p50 / slowest * width)
+    tail = round(summary.p999 / slowest * width)
+    return Text.assemble(
+        ("▪" * median, "cyan not bold"), ("▫" * max(tail - median, 0), "dim cyan not bold")
+    )
 
 
 def _sum(name: str, total: int) -> str:

@@ -1,0 +1,53 @@
+"""What a run takes of this machine: CPU time and memory of this process."""
+
+from __future__ import annotations
+
+import platform
+import re
+import resource
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from loadgen.result import GeneratorFacts
+
+_PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+
+class Usage:
+    """CPU time since this was made."""
+
+    def __init__(self) -> None:
+        self._cpu_before_s = time.process_time()
+
+    def facts(self, wall_s: float) -> GeneratorFacts:
+        """What the run has taken so far.
+
+        :param wall_s: how long it has taken: the share of CPU is of that.
+        """
+        cpu_s = time.process_time() - self._cpu_before_s
+        return GeneratorFacts(
+            processes=1,
+            cpu_s=round(cpu_s, 6),
+            cpu_share=round(cpu_s / wall_s, 4) if wall_s else 0.0,
+            peak_rss_bytes=peak_rss_bytes(),
+            python=platform.python_version(),
+            trio=trio.__version__,
+        )
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has had resident.
+
+    Linux's `ru_maxrss` remembers, across `exec`, the size of the process that forked us, so a
+    generator started by a large program would seem large.
+    """
+    with suppress(OSError):
+        if found := _PEAK.search(Path("/proc/self/status").read_text(encoding="ascii")):
+            return int(found[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,110 @@
+import json
+from collections import Counter
+
+import jsonschema
+import msgspec
+import pytest
+from hdrh.histogram import HdrHistogram
+
+from loadgen.ledger import Failure, Ledger
+from loadgen.report import json as report_json
+
+
+def test_the_published_schema_is_the_reports():
+    """Stale? `python -m loadgen.report.json > loadgen/report.schema.json`."""
+    assert json.loads(report_json.SCHEMA_PATH.read_text()) == report_json.make_schema()
+
+
+def test_the_schema_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(report_json.make_schema())
+
+
+def test_a_report_is_what_its_schema_says(report_of):
+    jsonschema.validate(
+        msgspec.json.decode(report_json.encode(report_of())), report_json.make_schema()
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        pytest.param(("verdict",), "fine", id="verdict"),
+        pytest.param(("connections", "failed", "dns"), "none", id="count"),
+        pytest.param(("messages", "sent"), None, id="missing"),
+        pytest.param(("series",), [{}], id="second"),
+    ],
+)
+def test_the_schema_refuses_what_no_report_has(report_of, path, wrong):
+    document = msgspec.json.decode(report_json.encode(report_of()))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = wrong
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, report_json.make_schema())
+
+
+def test_a_report_has_the_contracts_keys(report_of):
+    document = json.loads(report_json.encode(report_of()))
+    assert list(document) == [
+        "schema", "verdict", "verdict_reasons", "interrupted", "thresholds", "plan",
+        "started_at", "ended_at", "connections", "messages", "latency", "histograms",
+        "generator", "series",
+    ]  # fmt: skip
+    assert set(document["connections"]) == {
+        "requested", "opened", "not_attempted", "peak_open", "all_open_after_s", "failed",
+        "failed_status", "closed", "close_codes", "connect_ms",
+    }  # fmt: skip
+    assert set(document["connections"]["failed"]) == {
+        "refused", "timeout", "reset", "dns", "tls", "rejected", "protocol", "file_limit",
+        "address_in_use", "other",
+    }  # fmt: skip
+    assert set(document["connections"]["closed"]) == {"clean", "by_peer", "abnormal", "timeout"}
+    assert set(document["messages"]) == {
+        "sent", "echoed", "reordered", "corrupt", "lost", "in_flight", "received", "duplicate",
+        "unexpected", "sent_bytes", "received_bytes", "sent_per_s", "received_per_s",
+    }  # fmt: skip
+    assert set(document["latency"]) == {"intended", "service", "scheduling_lag"}
+    for summary in [*document["latency"].values(), document["connections"]["connect_ms"]]:
+        assert set(summary) == {
+            "count", "min", "mean", "p50", "p90", "p95", "p99", "p999", "max"
+        }  # fmt: skip
+    assert set(document["generator"]) == {
+        "processes", "cpu_s", "cpu_share", "peak_rss_bytes", "loop_lag", "python", "trio",
+    }  # fmt: skip
+    assert set(document["generator"]["loop_lag"]) == {"p50", "p99", "max"}
+    assert set(document["series"][0]) == {
+        "t_s", "open", "opening", "sent", "received", "errors", "p50_ms", "p99_ms", "lag_ms",
+    }  # fmt: skip
+
+
+def test_times_are_rfc_3339(report_of):
+    document = json.loads(report_json.encode(report_of()))
+    assert document["started_at"] == "2026-01-02T03:04:05Z"
+    assert document["ended_at"] == "2026-01-02T03:04:16Z"
+
+
+def test_codes_and_statuses_are_keys(report_of):
+    ledger = Ledger(
+        3, failed=Counter({Failure.REJECTED: 3}), failed_status=Counter({503: 2, 404: 1})
+    )
+    document = json.loads(report_json.encode(report_of(ledger)))
+    assert document["connections"]["failed_status"] == {"404": 1, "503": 2}
+    assert document["connections"]["close_codes"] == {}
+
+
+def test_the_histograms_can_be_read_and_merged_by_any_hdr_library(report_of):
+    histograms = json.loads(report_json.encode(report_of()))["histograms"]
+    intended = HdrHistogram.decode(histograms["intended"])
+    intended.add(HdrHistogram.decode(histograms["service"]))
+    assert intended.get_total_count() == 6
+
+
+def test_a_report_goes_to_a_file(report_of, tmp_path):
+    report_json.write(report_of(), str(tmp_path / "report.json"))
+    assert json.loads((tmp_path / "report.json").read_text())["schema"] == 1
+
+
+def test_a_dash_is_stdout(report_of, capsysbinary):
+    report_json.write(report_of(), "-")
+    assert json.loads(capsysbinary.readouterr().out)["schema"] == 1

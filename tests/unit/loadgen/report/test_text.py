@@ -1,0 +1,125 @@
+import io
+import re
+from collections import Counter
+
+import pytest
+
+from loadgen.latency import Histogram
+from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.report import text as report_text
+from loadgen.verify import Verdict
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    return Terminal()
+
+
+def written(report, **options):
+    stream = io.StringIO()
+    report_text.write(report, stream, **options)
+    return stream.getvalue()
+
+
+def test_a_report_reads_like_this(report_of):
+    assert written(report_of()) == (
+        """
+   VALID   10 sockets to ws://127.0.0.1:8765/
+
+  sockets    10 requested = 10 opened
+             10 opened = 10 clean  (10 × 1000)
+             all open after 0.25 s; connecting took 0.9 ms (p50), 1.2 ms (p99)
+  messages   20 sent = 20 echoed
+             20 received = 20 echoed
+             2/s sent, 2/s received; 640 B out, 780 B in
+  generator  13% of one core, 48 MiB at most, event loop late by 0.2 ms (p99)
+
+  latency in ms      p50    p90    p95    p99  p99.9    max  p50 ▪ p99.9 ▫
+  intended          2.50   3.50   3.50   3.50   3.50   3.50  ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▫▫▫▫▫
+  service           0.60   0.70   0.70   0.70   0.70   0.70  ▪▪▪▫
+  scheduling lag    1.90   2.80   2.80   2.80   2.80   2.80  ▪▪▪▪▪▪▪▪▪▪▫▫▫▫▫
+  intended: since due · service: since sent · scheduling lag: sent late by
+
+"""
+    )
+
+
+def test_what_goes_to_a_pipe_has_no_colour_no_trailing_space_and_fits_80_columns(report_of):
+    slow = Histogram()
+    slow.record(3_599_999_000)
+    report = report_of(intended=slow, service=slow, scheduling_lag=slow)
+    for line in written(report).splitlines():
+        assert "\x1b" not in line
+        assert line == line.rstrip()
+        assert len(line) <= 80
+
+
+def test_a_terminal_gets_colour(report_of, terminal):
+    report_text.write(report_of(), terminal)
+    assert "\x1b[1;30;42m VALID" in terminal.getvalue()
+
+
+def test_a_terminal_gets_no_colour_where_none_is_wanted(report_of, terminal):
+    report_text.write(report_of(), terminal, color=False)
+    assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|4[0-7])m", terminal.getvalue())
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_no_label_of_the_latencies_is_broken(report_of, terminal, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    report_text.write(report_of(), terminal, color=False)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    assert "scheduling lag " in plain
+    assert max(map(len, plain.splitlines())) <= columns
+
+
+def test_a_run_that_failed_says_what_is_missing(report_of):
+    ledger = Ledger(
+        10,
+        opened=6,
+        not_attempted=1,
+        peak_open=6,
+        failed=Counter({Failure.REJECTED: 2, Failure.REFUSED: 1}),
+        failed_status=Counter({503: 2}),
+        closed=Counter({Ending.CLEAN: 5, Ending.BY_PEER: 1}),
+        close_codes=Counter({1000: 5, 1011: 1}),
+        early=Counter({(Ending.BY_PEER, 1011): 1}),
+        sent=4,
+        received=5,
+        verdicts=Counter({Verdict.ECHOED: 3, Verdict.DUPLICATE: 2}),
+        lost=1,
+    )
+    text = written(report_of(ledger, all_open_after_s=None))
+    assert " FAILED " in text
+    assert "• 2 of 10 sockets did not open: rejected (HTTP 503)" in text
+    assert "• the server closed 1 socket before the end, code 1011" in text
+    assert "10 requested = 6 opened + 1 refused + 2 rejected + 1 not attempted" in text
+    assert "6 opened = 5 clean + 1 by peer  (5 × 1000, 1 × 1011)" in text
+    assert "6 open at once; connecting took" in text
+    assert "4 sent = 3 echoed + 1 lost" in text
+    assert "5 received = 3 echoed + 2 duplicate" in text
+
+
+def test_an_interrupted_run_says_so(report_of):
+    assert "VALID   interrupted  10 sockets" in written(report_of(interrupted=True))
+
+
+def test_a_run_without_messages_shows_no_latencies(report_of):
+    nothing = Histogram()
+    text = written(report_of(intended=nothing, service=nothing, scheduling_lag=nothing))
+    assert "latency" not in text
+
+
+def test_a_run_whose_replies_are_all_lost_still_shows_how_late_messages_were_sent(report_of):
+    nothing = Histogram()
+    text = written(report_of(intended=nothing, service=nothing))
+    assert "intended          0.00" in text
+    assert "scheduling lag    1.90" in text

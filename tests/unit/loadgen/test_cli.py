@@ -1,0 +1,70 @@
+import msgspec
+import pytest
+
+from loadgen import cli
+from loadgen.ledger import Ledger
+from loadgen.result import RunVerdict
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        pytest.param([], "COUNT", id="no-count"),
+        pytest.param(["0"], "COUNT", id="count-zero"),
+        pytest.param(["ten"], "'ten' is not a count: write it like 10000, 10k or 1m", id="word"),
+        pytest.param(["1", "http://x/"], "write it like ws://127.0.0.1:8765/", id="http-url"),
+        pytest.param(["1", "ws://x/", "more"], "more", id="argument-too-many"),
+        pytest.param(["1", "--duration", "10"], "write it like 250ms", id="duration-without-unit"),
+        pytest.param(["1", "--rate-per-conn", "5"], "write it like 100/s", id="rate-without-unit"),
+        pytest.param(["1", "--size", "5kb"], "write it like 512, 64KiB", id="size"),
+        pytest.param(["1", "--messages", "0"], "--messages", id="no-messages"),
+        pytest.param(["1", "--connect-concurrency", "0"], "--connect-concurrency", id="limiter"),
+        pytest.param(["1", "--verify", "maybe"], "--verify", id="verify"),
+        pytest.param(["1", "--think", "1s"], "--think goes with --closed-loop", id="think"),
+        pytest.param(["1", "--message", "{what}"], "unknown placeholder {what}", id="placeholder"),
+        pytest.param(["1", "--nonsense"], "--nonsense", id="unknown-flag"),
+        pytest.param(["1", "--json", "/nowhere/x.json"], "No such file", id="json-nowhere"),
+        pytest.param(["1", "--json", "/"], "Is a directory", id="json-a-folder"),
+        pytest.param(["1", "--json", "--quiet"], "--json needs a file", id="json-swallows-a-flag"),
+        pytest.param(["1", "--json"], "--json", id="json-of-nothing"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(capsys, arguments, complaint):
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert complaint in err
+    assert err.startswith("loadgen: ")
+    assert err.count("\n") == 1
+
+
+def test_help_names_every_flag_with_its_default(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for flag in (
+        "--connect-concurrency", "--connect-timeout", "--duration", "--rate-per-conn",
+        "--closed-loop", "--think", "--messages", "--message", "--size", "--verify",
+        "--stop-timeout", "--json", "--quiet", "--no-color", "--seed",
+    ):  # fmt: skip
+        assert flag in text
+    for default in ("256", "10s", "1/s", "{conn}-{seq}", "suffix", "5s", "ws://127.0.0.1:8765/"):
+        assert default in text
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "opened", "verdict", "code"),
+    [
+        pytest.param(True, 0, "failed", 130, id="interrupted-before-all"),
+        pytest.param(True, 5, "failed", 130, id="interrupted"),
+        pytest.param(False, 0, "failed", 69, id="nothing-opened"),
+        pytest.param(False, 5, "failed", 1, id="failed"),
+        pytest.param(False, 5, "generator-limited", 3, id="generator-limited"),
+        pytest.param(False, 5, "valid", 0, id="valid"),
+    ],
+)
+def test_the_exit_code_is_the_first_of_the_contracts_rows_that_holds(
+    report_of, interrupted: bool, opened: int, verdict: RunVerdict, code: int
+):
+    report = report_of(Ledger(5, opened=opened), interrupted=interrupted)
+    assert cli.exit_code(msgspec.structs.replace(report, verdict=verdict)) == code

@@ -1,0 +1,91 @@
+import re
+import time
+
+import pytest
+
+from loadgen.payloads import Payloads
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        pytest.param("{conn}-{seq}", "3-5", id="default"),
+        pytest.param("hello", "hello", id="constant"),
+        pytest.param('{"id": {seq}, "who": "{conn}"}', '{"id": 5, "who": "3"}', id="json"),
+        pytest.param("{seq}{seq}", "55", id="twice"),
+        pytest.param("{Conn} {} {1}", "{Conn} {} {1}", id="other-braces-are-text"),
+    ],
+)
+def test_a_template_is_filled_in(template, expected):
+    assert Payloads(template).render(3, 5) == expected
+
+
+def test_an_unknown_placeholder_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(ValueError, match=re.escape("{sek}; there are {conn}, {seq}, {now}")):
+        Payloads("{sek}")
+
+
+def test_padding_counts_bytes():
+    message = Payloads("ä{seq}", size_bytes=10).render(0, 1)
+    assert message == "ä1......."
+    assert len(message.encode()) == 10
+
+
+def test_a_longer_message_stays_as_it_is():
+    assert Payloads("0123456789", size_bytes=4).render(0, 0) == "0123456789"
+
+
+def test_random_is_fixed_by_seed_socket_and_number():
+    first, again, other = (Payloads("{random}", seed=seed) for seed in (7, 7, 8))
+    numbers = {first.render(conn, seq) for conn in range(20) for seq in range(20)}
+    assert len(numbers) == 400
+    assert numbers == {again.render(conn, seq) for conn in range(20) for seq in range(20)}
+    assert first.render(0, 0) != other.render(0, 0)
+
+
+def test_now_is_the_unix_time_in_milliseconds():
+    before = time.time_ns() // 1_000_000
+    assert before <= int(Payloads("{now}").render(0, 0)) <= time.time_ns() // 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "seq"),
+    [
+        pytest.param("3-0" + 29 * ".", 0, id="first"),
+        pytest.param("3-9" + 29 * ".", 9, id="last-sent"),
+        pytest.param("3-10" + 28 * ".", None, id="not-sent-yet"),
+        pytest.param("4-0" + 29 * ".", None, id="another-sockets"),
+        pytest.param("3-0" + 28 * ".", None, id="padding-too-short"),
+        pytest.param("3-00" + 28 * ".", None, id="leading-zero"),
+        pytest.param("Welcome", None, id="greeting"),
+        pytest.param("3-" + 5000 * "9", None, id="number-of-5000-digits"),
+    ],
+)
+def test_a_text_is_found_to_be_one_of_the_messages_sent(text, seq):
+    assert Payloads("{conn}-{seq}", size_bytes=32).find_sequence(text, 3, 10) == seq
+
+
+def test_nothing_is_found_where_nothing_was_sent():
+    assert Payloads("same").find_sequence("same", 0, 0) is None
+
+
+def test_of_messages_that_are_alike_the_last_is_found():
+    assert Payloads("same").find_sequence("same", 0, 5) == 4
+
+
+def test_a_message_that_changes_with_time_is_found_by_its_number():
+    assert Payloads("{now}/{seq}").find_sequence("1700000000000/3", 0, 5) == 3
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "expected"),
+    [
+        pytest.param("{conn}-{seq}", "4-0", True, id="another-socket"),
+        pytest.param("{conn}-{seq}", "3-0", False, id="own"),
+        pytest.param("{conn}-{seq}", "9-0", False, id="no-such-socket"),
+        pytest.param("{conn}-{seq}", "hello", False, id="no-message"),
+        pytest.param("{seq}", "7", True, id="no-telling-whose"),
+    ],
+)
+def test_a_text_can_be_another_sockets(template, text, expected):
+    assert Payloads(template, sockets=9).is_anothers(text, 3) is expected

@@ -1,0 +1,132 @@
+import io
+from types import SimpleNamespace
+
+import pytest
+import trio
+from rich.console import Console
+
+from loadgen import progress
+from loadgen.engine import Phase
+from loadgen.ledger import Ledger
+from loadgen.plan import Plan
+from loadgen.result import Second
+from loadgen.verify import Verdict
+
+
+class FakeEngine(SimpleNamespace):
+    """What is shown of an engine: ten of a hundred sockets open, 25 s into the load."""
+
+    def __init__(self, **changes):
+        ledger = Ledger(100, opened=10, sent=30, received=29)
+        ledger.verdicts[Verdict.ECHOED] = 29
+        settings = {
+            "plan": Plan(100, duration_s=50.0),
+            "ledger": ledger,
+            "series": [],
+            "phase": Phase.LOAD,
+            "interrupted": False,
+            "elapsed_s": 27.0,
+            "phase_elapsed_s": 25.0,
+        }
+        super().__init__(**(settings | changes))
+
+
+def second(**changes):
+    return Second(
+        **(
+            {"t_s": 1.0, "open": 10, "opening": 0, "sent": 10, "received": 10, "errors": 0}
+            | {"p50_ms": 1.25, "p99_ms": 9.5, "lag_ms": 0.1}
+            | changes
+        )
+    )
+
+
+def shown(engine, width=80):
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(progress._display(engine))
+    return console.file.getvalue()
+
+
+async def test_a_line_is_printed_for_each_phase_and_now_and_then(autojump_clock):
+    engine = FakeEngine(phase=Phase.OPEN)
+    type(engine).elapsed_s = property(lambda _: trio.current_time() - began)
+    del engine.__dict__["elapsed_s"]
+    began, lines = trio.current_time(), io.StringIO()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(progress.watch_lines, engine, lines)
+            await trio.sleep(1.1)
+            engine.phase = Phase.LOAD
+            await trio.sleep(11)
+            engine.phase = Phase.CLOSE
+            await trio.sleep(1)
+            engine.phase = Phase.DONE
+    finally:
+        del type(engine).elapsed_s
+    assert [line.split()[2] for line in lines.getvalue().splitlines()] == [
+        "opening", "load", "load", "load", "closing",
+    ]  # fmt: skip
+    assert lines.getvalue().splitlines()[0] == (
+        "   0.0 s  opening  10 of 100 open, 30 sent, 29 received, 0 errors"
+    )
+
+
+async def test_the_live_display_is_gone_when_the_run_is_done(autojump_clock):
+    engine = FakeEngine()
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(progress.watch_live, engine, console)
+        await trio.sleep(1)
+        engine.phase = Phase.DONE
+    written = console.file.getvalue()
+    assert "10 of 100 open" in written
+    assert written.index("\x1b[?25l") < written.rindex("\x1b[?25h")
+    assert written.rstrip().endswith("\x1b[2K")
+
+
+async def test_the_live_display_gives_the_terminal_back_when_cancelled(autojump_clock):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with trio.move_on_after(1):
+        await progress.watch_live(FakeEngine(), console)
+    assert console.file.getvalue().rstrip().endswith("\x1b[2K")
+    assert "\x1b[?25h" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_display_shows_phase_sockets_messages_latency_and_errors(width):
+    text = shown(FakeEngine(series=[second(), second(received=5, p99_ms=19.0)]), width)
+    assert text.count("\n") == 5
+    for fact in (
+        "load", "27 s", "Ctrl-C", "10 of 100 open", "30 sent, 29 received",
+        "p50 1.25 ms, p99 19.00 ms", "errors", "█▅", "▅█",
+    ):  # fmt: skip
+        assert fact in text
+
+
+def test_the_display_says_that_the_run_is_being_stopped():
+    assert "stopping" in shown(FakeEngine(interrupted=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "completed"),
+    [
+        pytest.param({"phase": Phase.OPEN}, 0.1, id="opening"),
+        pytest.param({}, 0.5, id="load"),
+        pytest.param({"plan": Plan(100, messages=5)}, 0.58, id="messages"),
+        pytest.param({"plan": Plan(100, duration_s=0.0)}, 1.0, id="no-duration"),
+        pytest.param({"phase_elapsed_s": 70.0}, 1.0, id="overdue"),
+        pytest.param({"phase": Phase.CLOSE}, 0.0, id="closing"),
+        pytest.param({"phase": Phase.CLOSE, "ledger": Ledger(100)}, 1.0, id="none-to-close"),
+    ],
+)
+def test_the_bar_shows_how_far_the_phase_is(changes, completed):
+    assert progress._completed(FakeEngine(**changes)) == completed
+
+
+async def test_a_terminal_that_is_gone_does_not_end_the_run(monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(progress.sys, "stderr", Gone())
+    await progress.watch(FakeEngine())

@@ -1,0 +1,196 @@
+import pytest
+
+from loadgen.payloads import Payloads
+from loadgen.verify import (
+    ANSWERS,
+    Sent,
+    Verdict,
+    answers_anyhow,
+    answers_exactly,
+    answers_with_suffix,
+    judge,
+)
+
+DEFAULT = Payloads("{conn}-{seq}", size_bytes=32, sockets=10)
+
+
+def message(seq, conn=3, payloads=DEFAULT):
+    return payloads.render(conn, seq)
+
+
+def judged(
+    reply, *, pending=(), sent=10, newest=-1, verify="suffix", payloads=DEFAULT, messages=None
+):
+    waiting = [
+        Sent((messages or {}).get(s) or message(s, payloads=payloads), s, 0, 0) for s in pending
+    ]
+    return judge(
+        reply,
+        waiting,
+        answers=ANSWERS[verify],
+        payloads=payloads,
+        conn=3,
+        sent=sent,
+        newest_answered=newest,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        pytest.param("m 0", True, id="least"),
+        pytest.param("m 999999", True, id="greatest"),
+        pytest.param("m 1000000", False, id="too-great"),
+        pytest.param("m 007", False, id="leading-zeros"),
+        pytest.param("m 00", False, id="two-zeros"),
+        pytest.param("m -1", False, id="negative"),
+        pytest.param("m 1.5", False, id="fraction"),
+        pytest.param("m ٣", False, id="digit-of-another-script"),
+        pytest.param("m  1", False, id="two-spaces"),
+        pytest.param("m\t1", False, id="tab"),
+        pytest.param("m 1 ", False, id="space-behind"),
+        pytest.param("m 1\n", False, id="newline-behind"),
+        pytest.param("m ", False, id="no-number"),
+        pytest.param("m", False, id="no-suffix"),
+        pytest.param("x 1", False, id="another-message"),
+        pytest.param(" 1", False, id="no-message"),
+        pytest.param(b"m 1", False, id="binary"),
+    ],
+)
+def test_a_reply_is_the_message_a_space_and_a_number_in_range(reply, expected):
+    assert answers_with_suffix(reply, "m") is expected
+
+
+def test_an_empty_message_is_answered_by_the_suffix_alone():
+    assert answers_with_suffix(" 5", "")
+
+
+def test_exactly_means_the_same_text():
+    assert answers_exactly("m", "m")
+    assert not answers_exactly("m 1", "m")
+    assert not answers_exactly(b"m", "m")
+
+
+def test_unverified_anything_answers():
+    assert answers_anyhow(b"anything", "m")
+
+
+@pytest.mark.parametrize(
+    ("reply", "situation", "verdict"),
+    [
+        pytest.param(f"{message(5)} 1", {"pending": [5]}, (Verdict.ECHOED, 0), id="echo"),
+        pytest.param(
+            f"{message(6)} 1", {"pending": [5, 6]}, (Verdict.ECHOED, 1), id="echo-of-a-later-one"
+        ),
+        pytest.param(
+            f"{message(5)} 1",
+            {"pending": [5], "newest": 6},
+            (Verdict.REORDERED, 0),
+            id="echo-after-a-later-ones",
+        ),
+        pytest.param(
+            f"{message(4)} 1", {"pending": [5]}, (Verdict.DUPLICATE, None), id="answered-before"
+        ),
+        pytest.param(f"{message(9)} 1", {}, (Verdict.DUPLICATE, None), id="nothing-pending"),
+        pytest.param(
+            f"{message(5, conn=4)} 1",
+            {"pending": [5]},
+            (Verdict.UNEXPECTED, None),
+            id="another-sockets",
+        ),
+        pytest.param(f"{message(10)} 1", {"pending": [9]}, (Verdict.CORRUPT, 0), id="not-sent-yet"),
+        pytest.param("Welcome!", {}, (Verdict.UNEXPECTED, None), id="greeting"),
+        pytest.param(
+            "Welcome!", {"pending": [0]}, (Verdict.CORRUPT, None), id="greeting-or-wrong-answer"
+        ),
+        pytest.param("", {"pending": [5]}, (Verdict.CORRUPT, None), id="empty"),
+        pytest.param(message(5), {"pending": [4, 5]}, (Verdict.CORRUPT, 1), id="without-suffix"),
+        pytest.param(
+            f"{message(5)} 1000000",
+            {"pending": [5]},
+            (Verdict.CORRUPT, 0),
+            id="suffix-out-of-range",
+        ),
+        pytest.param(
+            f"{message(5)[:-1]}! 1", {"pending": [5]}, (Verdict.CORRUPT, 0), id="one-letter-wrong"
+        ),
+        pytest.param(
+            f"{message(5)} 1".encode(), {"pending": [5]}, (Verdict.CORRUPT, 0), id="other-opcode"
+        ),
+        pytest.param(b"\xff\xfe", {"pending": [5]}, (Verdict.CORRUPT, None), id="bytes-not-utf-8"),
+        pytest.param(
+            f"{message(5)}", {"pending": [5], "verify": "exact"}, (Verdict.ECHOED, 0), id="exact"
+        ),
+        pytest.param(
+            f"{message(5)} 1",
+            {"pending": [5], "verify": "exact"},
+            (Verdict.CORRUPT, 0),
+            id="exact-but-suffixed",
+        ),
+        pytest.param(
+            f"{message(4)}",
+            {"pending": [5], "verify": "exact"},
+            (Verdict.DUPLICATE, None),
+            id="exact-duplicate",
+        ),
+        pytest.param(
+            "anything", {"pending": [5, 6], "verify": "off"}, (Verdict.ECHOED, 0), id="unverified"
+        ),
+        pytest.param(
+            "anything",
+            {"verify": "off"},
+            (Verdict.UNEXPECTED, None),
+            id="unverified-nothing-pending",
+        ),
+    ],
+)
+def test_a_reply_gets_one_verdict(reply, situation, verdict):
+    assert judged(reply, **situation) == verdict
+
+
+def test_a_wrong_timestamp_in_a_pending_message_is_corruption_and_no_duplicate():
+    payloads = Payloads("{now}/{seq}")
+    assert judged(
+        "1700000000001/5 7",
+        pending=[5],
+        payloads=payloads,
+        messages={5: "1700000000000/5"},
+    ) == (Verdict.CORRUPT, 0)
+
+
+def test_messages_that_are_alike_are_answered_in_turn():
+    assert judged("hi 1", pending=[4, 5], payloads=Payloads("hi")) == (Verdict.ECHOED, 0)
+    assert judged("hi 1", payloads=Payloads("hi")) == (Verdict.DUPLICATE, None)
+
+
+def test_a_message_told_apart_by_chance_alone_is_found_among_the_pending():
+    payloads = Payloads("{random}")
+    assert judged(f"{message(5, payloads=payloads)} 1", pending=[4, 5, 6], payloads=payloads) == (
+        Verdict.ECHOED,
+        1,
+    )
+
+
+def test_finding_a_reply_among_thousands_of_unanswered_messages_reads_a_few_of_them():
+    class Counted(list):
+        reads = 0
+
+        def __getitem__(self, index):
+            self.reads += 1
+            return super().__getitem__(index)
+
+        def __iter__(self):
+            raise AssertionError("walked through all")
+
+    pending = Counted(Sent(message(seq), seq, 0, 0) for seq in range(5000))
+    verdict = judge(
+        f"{message(4321)} 9",
+        pending,
+        answers=answers_with_suffix,
+        payloads=DEFAULT,
+        conn=3,
+        sent=5000,
+        newest_answered=4320,
+    )
+    assert verdict == (Verdict.ECHOED, 4321)
+    assert pending.reads < 30
