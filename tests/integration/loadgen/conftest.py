@@ -1,0 +1,298 @@
+"""Servers that nobody here wrote, or that do one thing wrong; and the generator as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from loadgen.report import json as report_json
+
+SCHEMA = json.loads(report_json.SCHEMA_PATH.read_text())
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+
+
+@dataclass
+class Server:
+    """A server in a thread of its own.
+
+    :ivar counts: what it has counted itself.
+    """
+
+    url: str
+    counts: Counter[str]
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[..., Server]]:
+    """Starts servers: `in_thread(start)`, where `await start(counts)` is an asyncio server."""
+    started: list[tuple[threading.Thread, asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def begin(start: Callable[[Counter[str]], Awaitable[Any]]) -> Server:
+        counts: Counter[str] = Counter()
+        ready, found = threading.Event(), {}
+
+        async def main() -> None:
+            stop = asyncio.Event()
+            server = await start(counts)
+            found.update(
+                port=server.sockets[0].getsockname()[1], loop=asyncio.get_running_loop(), stop=stop
+            )
+            ready.set()
+            await stop.wait()
+            server.close()
+
+        thread = threading.Thread(target=asyncio.run, args=(main(),))
+        thread.start()
+        assert ready.wait(10)
+        started.append((thread, found["loop"], found["stop"]))
+        return Server(f"ws://127.0.0.1:{found['port']}/", counts)
+
+    yield begin
+    for thread, loop, stop in started:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def serve_websockets(in_thread: Callable[..., Server]) -> Callable[..., Server]:
+    """A server of the `websockets` library: `await handle(connection, counts)` for each socket."""
+
+    def begin(
+        handle: Callable[[ServerConnection, Counter[str]], Awaitable[None]], **options: Any
+    ) -> Server:
+        def start(counts: Counter[str]) -> Any:
+            async def handle_counted(connection: ServerConnection) -> None:
+                counts["opened"] += 1
+                try:
+                    await handle(connection, counts)
+                finally:
+                    await connection.wait_closed()
+                    counts[f"closed {connection.close_code}"] += 1
+
+            settings = {"compression": None, "ping_interval": None, "close_timeout": 1} | options
+            return serve(handle_counted, "127.0.0.1", 0, **settings)
+
+        return in_thread(start)
+
+    return begin
+
+
+@pytest.fixture
+def serve_bytes(in_thread: Callable[..., Server]) -> Callable[..., Server]:
+    """A TCP server that gets the handshake's request: `await handle(reader, writer, key, counts)`.
+
+    When that returns, the connection is closed.
+    """
+
+    def begin(handle: Callable[[Reader, Writer, str, Counter[str]], Awaitable[None]]) -> Server:
+        def start(counts: Counter[str]) -> Any:
+            tasks = set()  # asyncio itself would let go of a task that waits for nothing
+
+            async def handle_head(reader: Reader, writer: Writer) -> None:
+                tasks.add(asyncio.current_task())
+                counts["connected"] += 1
+                try:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    (key,) = (
+                        line.split(b": ")[1].decode()
+                        for line in head.split(b"\r\n")
+                        if line.lower().startswith(b"sec-websocket-key")
+                    )
+                    await handle(reader, writer, key, counts)
+                except (ConnectionError, asyncio.IncompleteReadError):
+                    counts["gone"] += 1
+                except asyncio.CancelledError:
+                    pass
+                finally:
+                    writer.close()
+
+            return asyncio.start_server(handle_head, "127.0.0.1", 0)
+
+        return in_thread(start)
+
+    return begin
+
+
+@pytest.fixture
+def accept() -> Callable[[str], bytes]:
+    """The answer to a key that opens a WebSocket (RFC 6455, section 4.2.2)."""
+
+    def answer(key: str) -> bytes:
+        digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        return (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+        )
+
+    return answer
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port on which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+@dataclass
+class Run:
+    """A run of the generator that is over."""
+
+    code: int
+    stdout: str
+    stderr: str
+    report: dict[str, Any]
+
+    @property
+    def connections(self) -> dict[str, Any]:
+        return self.report["connections"]
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """The columns of `failed` that are not empty."""
+        return {reason: n for reason, n in self.connections["failed"].items() if n}
+
+    @property
+    def closed(self) -> dict[str, int]:
+        return {ending: n for ending, n in self.connections["closed"].items() if n}
+
+    @property
+    def messages(self) -> dict[str, int]:
+        """The columns of messages that are not empty; no bytes, no rates."""
+        return {
+            key: n
+            for key, n in self.report["messages"].items()
+            if n and not key.endswith(("_bytes", "_per_s"))
+        }
+
+
+class LoadgenProcess:
+    """`python -m loadgen`, running."""
+
+    def __init__(
+        self, folder: Path, *arguments: str, on_terminal: int | None = None, **options: Any
+    ) -> None:
+        self.report_path = folder / f"report-{len(list(folder.iterdir()))}.json"
+        self.report_path.write_text("")
+        self._errors = self.report_path.with_suffix(".err").open("w+")
+        if "--json" not in arguments:
+            arguments = (*arguments, "--json", str(self.report_path))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "loadgen", *arguments],
+            stdout=subprocess.PIPE if on_terminal is None else on_terminal,
+            stderr=self._errors if on_terminal is None else on_terminal,
+            text=True,
+            **options,
+        )
+
+    def signal(self, number: int = signal.SIGINT) -> None:
+        self.process.send_signal(number)
+
+    def wait_until_listening(self) -> None:
+        """Until it takes SIGTERM, which Python does not of itself."""
+        mask = 1 << (signal.SIGTERM - 1)
+        while self.process.poll() is None:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            (caught,) = (line for line in status.splitlines() if line.startswith("SigCgt"))
+            if int(caught.split()[1], 16) & mask:
+                return
+
+    def wait_for(self, phase: str) -> None:
+        """Until it has said that it is in this phase."""
+        for _ in range(2000):
+            if f" {phase} " in self.errors or self.process.poll() is not None:
+                return
+            os.sched_yield()
+            threading.Event().wait(0.01)
+        raise AssertionError(f"no {phase}: {self.errors}")
+
+    @property
+    def errors(self) -> str:
+        return Path(self._errors.name).read_text()
+
+    def finish(self, timeout_s: float = 30) -> Run:
+        """Wait for its end; check what has to hold of every run."""
+        try:
+            stdout, _ = self.process.communicate(timeout=timeout_s)
+        finally:
+            self.process.kill()
+            self._errors.close()
+        stderr = self.errors
+        assert "Traceback" not in stderr
+        stdout = stdout or ""
+        text = self.report_path.read_text() or (stdout if stdout.startswith("{") else "{}")
+        report = json.loads(text)
+        if report:
+            check(report)
+        return Run(self.process.returncode, stdout, stderr, report)
+
+
+def check(report: dict[str, Any]) -> None:
+    """The schema and the identities of the contract, and that no number contradicts another."""
+    jsonschema.validate(report, SCHEMA)
+    connections, messages = report["connections"], report["messages"]
+    failed = sum(connections["failed"].values())
+    assert connections["requested"] == report["plan"]["count"]
+    assert connections["requested"] == connections["opened"] + failed + connections["not_attempted"]
+    assert connections["opened"] == sum(connections["closed"].values())
+    assert connections["opened"] == sum(connections["close_codes"].values())
+    assert connections["opened"] == connections["connect_ms"]["count"]
+    assert connections["failed"]["rejected"] == sum(connections["failed_status"].values())
+    answered = messages["echoed"] + messages["reordered"] + messages["corrupt"]
+    assert messages["sent"] == answered + messages["lost"] + messages["in_flight"]
+    assert messages["received"] == answered + messages["duplicate"] + messages["unexpected"]
+    right = messages["echoed"] + messages["reordered"]
+    latency = report["latency"]
+    assert latency["intended"]["count"] == latency["service"]["count"] == right
+    assert latency["scheduling_lag"]["count"] == messages["sent"]
+    series = report["series"]
+    assert sum(second["sent"] for second in series) == messages["sent"]
+    assert sum(second["received"] for second in series) == messages["received"]
+    assert [second["t_s"] for second in series] == sorted(second["t_s"] for second in series)
+    assert series[-1]["open"] == 0
+    assert bool(sum(second["errors"] for second in series)) == (report["verdict"] == "failed")
+
+
+@pytest.fixture
+def start_loadgen(tmp_path: Path) -> Iterator[Callable[..., LoadgenProcess]]:
+    started: list[LoadgenProcess] = []
+
+    def start(*arguments: str, **options: Any) -> LoadgenProcess:
+        started.append(LoadgenProcess(tmp_path, *arguments, **options))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.process.kill()
+        running.process.wait()
+        if running.process.stdout is not None:
+            running.process.stdout.close()
+
+
+@pytest.fixture
+def loadgen(start_loadgen: Callable[..., LoadgenProcess]) -> Callable[..., Run]:
+    """Runs the generator to its end."""
+
+    def run(*arguments: str, **options: Any) -> Run:
+        return start_loadgen(*arguments, **options).finish()
+
+    return run

@@ -1,0 +1,248 @@
+"""What each flag does, as `python -m loadgen` against a server of the `websockets` library."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+QUICK = ("--duration", "300ms", "--stop-timeout", "1s")
+
+
+@pytest.fixture
+def heard():
+    """What the server has received, in order."""
+    return []
+
+
+@pytest.fixture
+def echo(serve_websockets, heard):
+    async def handle(connection: ServerConnection, counts):
+        counts["now"] += 1
+        counts["most"] = max(counts["most"], counts["now"])
+        async for message in connection:
+            heard.append(message)
+            await connection.send(f"{message} 1")
+        counts["now"] -= 1
+
+    return serve_websockets(handle)
+
+
+@pytest.fixture
+def plain(serve_websockets):
+    async def handle(connection: ServerConnection, counts):
+        async for message in connection:
+            await connection.send(message)
+
+    return serve_websockets(handle)
+
+
+def test_all_sockets_are_open_together(loadgen, echo):
+    run = loadgen("50", echo.url, *QUICK, "--connect-concurrency", "7")
+    assert echo.counts["most"] == run.connections["peak_open"] == 50
+    assert run.connections["all_open_after_s"] > 0
+
+
+def test_no_more_handshakes_are_in_flight_than_the_limiter_lets(loadgen, serve_websockets):
+    shaking = {"now": 0, "most": 0}
+
+    async def shake_slowly(connection, request):
+        shaking["now"] += 1
+        shaking["most"] = max(shaking["most"], shaking["now"])
+        await asyncio.sleep(0.02)
+        shaking["now"] -= 1
+
+    async def hold(connection, counts):
+        await connection.wait_closed()
+
+    server = serve_websockets(hold, process_request=shake_slowly)
+    run = loadgen("20", server.url, *QUICK, "--rate-per-conn", "0/s", "--connect-concurrency", "4")
+    assert run.connections["opened"] == 20
+    assert shaking["most"] == 4
+
+
+def test_an_idle_crowd_is_held_and_sends_nothing(loadgen, echo, heard):
+    run = loadgen("5", echo.url, *QUICK, "--rate-per-conn", "0/s")
+    assert heard == []
+    assert run.messages == {}
+    assert run.closed == {"clean": 5}
+    assert run.code == 0
+
+
+def test_rate_times_duration_is_the_number_of_messages(loadgen, echo, heard):
+    run = loadgen("4", echo.url, "--rate-per-conn", "10/s", "--duration", "500ms")
+    assert run.messages["sent"] == len(heard) == 20
+    assert run.report["messages"]["sent_per_s"] == pytest.approx(40, rel=0.2)
+
+
+def test_messages_end_the_load_when_all_are_answered(loadgen, serve_websockets):
+    async def answer_late(connection: ServerConnection, counts):
+        async for message in connection:
+            await asyncio.sleep(0.8)
+            await connection.send(f"{message} 1")
+
+    run = loadgen("2", serve_websockets(answer_late).url, "--messages", "2",
+                  "--rate-per-conn", "100/s", "--stop-timeout", "1200ms")  # fmt: skip
+    assert run.messages == {"sent": 4, "echoed": 4, "received": 4}
+    assert run.code == 0
+
+
+@pytest.mark.parametrize("loop", [(), ("--closed-loop",)], ids=["open-loop", "closed-loop"])
+def test_a_swallowed_reply_does_not_hold_the_load_for_ever(loadgen, serve_websockets, loop):
+    async def swallow_the_second(connection: ServerConnection, counts):
+        async for message in connection:
+            counts["received"] += 1
+            if counts["received"] != 2:
+                await connection.send(f"{message} 1")
+
+    run = loadgen("2", serve_websockets(swallow_the_second).url, *loop, "--messages", "2",
+                  "--rate-per-conn", "20/s", "--stop-timeout", "500ms")  # fmt: skip
+    assert run.messages["lost"] == 1
+    assert run.code == 1
+
+
+def test_in_a_closed_loop_no_message_leaves_before_the_reply_to_the_last(loadgen, serve_websockets):
+    async def one_at_a_time(connection: ServerConnection, counts):
+        async for message in connection:
+            await asyncio.sleep(0.005)
+            counts["too early"] += len(connection.recv_messages.frames)
+            await connection.send(f"{message} 1")
+
+    server = serve_websockets(one_at_a_time)
+    run = loadgen("3", server.url, "--closed-loop", "--messages", "5")
+    assert server.counts["too early"] == 0
+    assert run.messages == {"sent": 15, "echoed": 15, "received": 15}
+    assert run.code == 0
+
+
+def test_a_closed_loop_ends_with_its_duration(loadgen, echo, heard):
+    run = loadgen("3", echo.url, "--closed-loop", *QUICK)
+    assert run.messages["sent"] == run.messages["echoed"] == len(heard) > 15
+    assert run.closed == {"clean": 3}
+
+
+def test_thinking_spaces_the_messages_of_a_closed_loop(loadgen, serve_websockets):
+    gaps = []
+
+    async def handle(connection: ServerConnection, counts):
+        answered = None
+        async for message in connection:
+            if answered is not None:
+                gaps.append(time.monotonic() - answered)
+            answered = time.monotonic()
+            await connection.send(f"{message} 1")
+
+    run = loadgen("2", serve_websockets(handle).url, "--closed-loop", "--think", "100ms",
+                  "--messages", "4")  # fmt: skip
+    assert run.messages["echoed"] == 8
+    assert len(gaps) == 6
+    assert min(gaps) >= 0.099
+
+
+def test_the_same_seed_sends_the_same_payloads(loadgen, echo, heard):
+    def sent_with(seed):
+        heard.clear()
+        loadgen("4", echo.url, "--messages", "3", "--rate-per-conn", "50/s", "--message",
+                "{conn}:{seq}:{random}", "--seed", seed)  # fmt: skip
+        return sorted(heard)
+
+    first, again, other = sent_with("1"), sent_with("1"), sent_with("2")
+    assert len(first) == 12
+    assert first == again != other
+
+
+def test_an_exact_echo_is_verified_as_such(loadgen, plain):
+    assert loadgen("3", plain.url, *QUICK, "--rate-per-conn", "10/s", "--verify", "exact").code == 0
+
+
+def test_an_exact_echo_is_corrupt_where_a_suffix_is_due(loadgen, plain):
+    run = loadgen("3", plain.url, *QUICK, "--rate-per-conn", "10/s")
+    assert run.messages == {"sent": 9, "corrupt": 9, "received": 9}
+    assert run.code == 1
+
+
+def test_unverified_any_reply_will_do(loadgen, serve_websockets):
+    async def say_ok(connection: ServerConnection, counts):
+        async for _ in connection:
+            await connection.send(b"ok")
+
+    run = loadgen("3", serve_websockets(say_ok).url, *QUICK, "--rate-per-conn", "10/s",
+                  "--verify", "off")  # fmt: skip
+    assert run.messages == {"sent": 9, "echoed": 9, "received": 9}
+    assert run.code == 0
+
+
+def test_messages_are_padded_to_the_size(loadgen, echo, heard):
+    run = loadgen("2", echo.url, "--messages", "1", "--rate-per-conn", "20/s", "--size", "1KiB")
+    assert [len(message) for message in heard] == [1024, 1024]
+    assert run.report["messages"]["sent_bytes"] == 2048
+    assert run.report["messages"]["received_bytes"] == 2048 + 2 * len(" 1")
+
+
+def test_bytes_are_counted_and_not_letters(loadgen, echo):
+    run = loadgen("1", echo.url, "--messages", "1", "--rate-per-conn", "20/s", "--message", "ä€😀")
+    assert run.report["messages"]["sent_bytes"] == 9
+    assert run.messages["echoed"] == 1
+
+
+def test_with_json_on_stdout_there_is_nothing_else(start_loadgen, echo):
+    run = start_loadgen("2", echo.url, *QUICK, "--json", "-").finish()
+    report = json.loads(run.stdout)
+    assert report["connections"]["opened"] == 2
+    assert "load" in run.stderr
+
+
+def test_quiet_shows_no_progress(loadgen, echo):
+    run = loadgen("2", echo.url, *QUICK, "--quiet")
+    assert run.stderr == ""
+    assert "2 requested = 2 opened" in run.stdout
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(loadgen, echo):
+    run = loadgen("2", echo.url, *QUICK)
+    assert "\x1b" not in run.stderr
+    assert [line.split()[2] for line in run.stderr.splitlines()][:2] == ["opening", "load"]
+
+
+def test_the_report_survives_a_reader_that_has_seen_enough(echo):
+    command = f"{sys.executable} -m loadgen 2 {echo.url} --duration 0s --quiet | true"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line(echo):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "loadgen", "2", echo.url, "--duration", "0s", "--quiet"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "loadgen: can't write the report: No space left on device\n"
+
+
+def test_a_stdout_that_knows_only_ascii_gets_the_report_too(loadgen, echo):
+    run = loadgen("2", echo.url, *QUICK, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert "2 requested = 2 opened" in run.stdout
+
+
+def test_the_series_is_a_second_each(loadgen, echo):
+    run = loadgen("2", echo.url, "--duration", "2500ms", "--rate-per-conn", "10/s")
+    seconds = [second["t_s"] for second in run.report["series"]]
+    assert [round(t_s) for t_s in seconds[:2]] == [1, 2]
+    assert run.report["series"][1]["open"] == 2
+    assert run.report["series"][1]["received"] == pytest.approx(20, abs=3)
+    assert run.report["series"][1]["p50_ms"] > 0
+
+
+def test_our_own_server_is_loaded_without_a_fault(start_server, loadgen):
+    server = start_server()
+    run = loadgen("100", server.url, "--duration", "1s", "--rate-per-conn", "5/s")
+    assert run.messages == {"sent": 500, "echoed": 500, "received": 500}
+    assert run.closed == {"clean": 100}
+    assert run.code in {0, 3}

@@ -1,0 +1,174 @@
+"""Ctrl-C and SIGTERM in every phase: the same clean end, and a full report."""
+
+import asyncio
+import os
+import pty
+import signal
+import time
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+
+async def echo(connection: ServerConnection, counts):
+    async for message in connection:
+        counts["echoed"] += 1
+        await connection.send(f"{message} 1")
+
+
+async def never(*_):
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+def never_closing(serve_bytes, accept):
+    """A server that opens sockets and then says nothing, not even a goodbye."""
+
+    async def accept_and_ignore(reader, writer, key, counts):
+        writer.write(accept(key))
+        while await reader.read(1000):
+            pass
+
+    return serve_bytes(accept_and_ignore)
+
+
+@pytest.fixture
+def shake_hands_with_ten(serve_websockets):
+    """A server that opens ten sockets and leaves the others waiting for their handshake."""
+
+    async def answer_ten(connection, request):
+        if len(connection.server.connections) >= 10:
+            await never()
+
+    return serve_websockets(echo, process_request=answer_ten, open_timeout=5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_opening_the_open_ones_are_closed_and_the_rest_not_attempted(
+    shake_hands_with_ten, start_loadgen, number
+):
+    run = start_loadgen("5000", shake_hands_with_ten.url, "--connect-timeout", "1h")
+    run.wait_for("opening")
+    while shake_hands_with_ten.counts["opened"] < 10:
+        time.sleep(0.01)
+    run.signal(number)
+    done = run.finish()
+    assert done.code == 130
+    assert done.report["interrupted"]
+    assert done.connections["opened"] == 10
+    assert done.connections["not_attempted"] == 4990
+    assert done.closed == {"clean": 10}
+    assert done.messages == {}
+
+
+def test_interrupted_under_load_replies_are_in_flight_and_every_socket_is_closed(
+    serve_websockets, start_loadgen
+):
+    async def echo_every_other(connection: ServerConnection, counts):
+        async for message in connection:
+            counts["received"] += 1
+            if counts["received"] % 2:
+                await connection.send(f"{message} 1")
+
+    server = serve_websockets(echo_every_other)
+    run = start_loadgen("20", server.url, "--rate-per-conn", "10/s", "--duration", "1h")
+    run.wait_for("load")
+    while server.counts["received"] < 40:
+        time.sleep(0.01)
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.report["interrupted"]
+    assert done.messages["sent"] == server.counts["received"]
+    assert done.messages["in_flight"] == server.counts["received"] // 2
+    assert done.messages["echoed"] == -(-server.counts["received"] // 2)
+    assert "lost" not in done.messages
+    assert done.closed == {"clean": 20}
+    assert done.connections["not_attempted"] == 0
+    assert server.counts["closed 1000"] == 20
+    assert "interrupted" in done.stdout
+
+
+def test_interrupted_while_closing_the_report_is_written_all_the_same(never_closing, start_loadgen):
+    run = start_loadgen("3", never_closing.url, "--duration", "0s",
+                        "--stop-timeout", "2s")  # fmt: skip
+    run.wait_for("closing")
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.report["interrupted"]
+    assert done.closed == {"timeout": 3}
+
+
+def test_a_closed_loop_is_interrupted_as_well(serve_websockets, start_loadgen):
+    server = serve_websockets(echo)
+    run = start_loadgen("5", server.url, "--closed-loop", "--duration", "1h")
+    run.wait_for("load")
+    while server.counts["echoed"] < 100:
+        time.sleep(0.01)
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.messages["sent"] == server.counts["echoed"]
+    assert done.messages.get("in_flight", 0) <= 5
+    assert done.closed == {"clean": 5}
+
+
+def test_the_second_signal_ends_it_at_once(never_closing, start_loadgen):
+    run = start_loadgen("3", never_closing.url, "--rate-per-conn", "0/s",
+                        "--duration", "1h", "--stop-timeout", "1h")  # fmt: skip
+    run.wait_for("load")
+    run.signal()
+    run.wait_for("closing")
+    run.signal()
+    done = run.finish(timeout_s=5)
+    assert done.code == 130
+    assert done.report == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_imports_ends_in_order_too(serve_websockets, start_loadgen, number):
+    server = serve_websockets(echo)
+    run = start_loadgen("2", server.url, "--duration", "1h", "--stop-timeout", "1s")
+    run.wait_until_listening()
+    run.signal(number)
+    done = run.finish()
+    assert done.code == 130
+    assert done.report["interrupted"]
+    assert done.connections["not_attempted"] == 2
+    assert server.counts["opened"] == 0
+
+
+def test_a_crowd_interrupted_before_all_of_it_was_started_is_accounted_for(nobody, start_loadgen):
+    run = start_loadgen("200k", f"ws://127.0.0.1:{nobody}/", "--connect-concurrency", "1")
+    run.wait_for("opening")
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.connections["not_attempted"] > 0
+
+
+def test_on_a_terminal_ctrl_c_leaves_the_report_and_the_cursor(serve_websockets, start_loadgen):
+    server = serve_websockets(echo)
+    controller, terminal = pty.openpty()
+    run = start_loadgen(
+        "5", server.url, "--duration", "1h", "--rate-per-conn", "20/s",
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "100"},
+        on_terminal=terminal,
+    )  # fmt: skip
+    os.close(terminal)
+    screen = b""
+    while b"received" not in screen or server.counts["echoed"] < 50:
+        screen += os.read(controller, 65536)
+    run.signal()
+    try:
+        while chunk := os.read(controller, 65536):
+            screen += chunk
+    except OSError:  # The terminal's other end is closed: the process has ended.
+        pass
+    os.close(controller)
+    done = run.finish()
+    assert done.code == 130
+    assert screen.rindex(b"\x1b[?25h") > screen.rindex(b"\x1b[?25l")
+    assert b"VALID" in screen[screen.rindex(b"\x1b[?25h") :]
+    assert b"Traceback" not in screen
