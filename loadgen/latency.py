@@ -1,14 +1,14 @@
 """Latency histograms: three significant digits, bounded memory, mergeable.
 
-The buckets are those of HdrHistogram (Tene) with 2,048 sub-buckets, so what is recorded here in
-a quarter of a microsecond can be handed to any HDR library at the end; `hdrhistogram`'s own
-`record_value` takes ten times as long, on a path that runs three times for each message.
+The buckets are those of HdrHistogram (Tene) with 2,048 sub-buckets, so what is recorded here can
+be handed to any HDR library at the end; `hdrhistogram`'s own `record_value` takes two microseconds
+on a path that runs three times for each message.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Final
 
 import msgspec
@@ -49,22 +49,16 @@ class Histogram:
         self.min = HIGHEST_US
         self.max = 0
 
-    def record(self, value_us: int) -> None:
-        """Add one value; a negative one, from clocks that disagree, counts as 0."""
-        # No min() and max(): their calls would be half of what this costs.
-        if value_us < 0:  # noqa: PLR1730
-            value_us = 0
+    def record(self, value_us: int, times: int = 1) -> None:
+        """Add a value; a negative one, from clocks that disagree, counts as 0."""
+        value_us = max(value_us, 0)
         bucket = value_us.bit_length() - _SUB_BUCKET_BITS
-        if bucket < 0:
-            self._counts[value_us] += 1
-        else:
-            self._counts[(bucket << _HALF_BITS) + (value_us >> bucket)] += 1
-        self._sum += value_us
-        self.count += 1
-        if value_us > self.max:  # noqa: PLR1730
-            self.max = value_us
-        if value_us < self.min:  # noqa: PLR1730
-            self.min = value_us
+        index = value_us if bucket < 0 else (bucket << _HALF_BITS) + (value_us >> bucket)
+        self._counts[index] += times
+        self._sum += value_us * times
+        self.count += times
+        self.max = max(self.max, value_us)
+        self.min = min(self.min, value_us)
 
     def merge(self, other: Histogram) -> None:
         """Add all values of another histogram."""
@@ -122,24 +116,29 @@ class Histogram:
 
 
 class Recorder:
-    """A histogram that also knows the second it is in."""
+    """A histogram that also knows the second it is in.
 
-    __slots__ = ("_second", "record", "total")
+    Values are kept as they come and sorted into buckets once a second, where those that are alike
+    cost as much as one: recording is on the path of every message, three times.
+
+    :ivar record: adds one value, in microseconds.
+    :ivar total: everything up to the last `end_second`.
+    """
+
+    __slots__ = ("_values", "record", "total")
 
     def __init__(self) -> None:
         self.total = Histogram()
-        self._begin_second()
-
-    def _begin_second(self) -> None:
-        self._second = Histogram()
-        #: Adds one value.
-        self.record = self._second.record
+        self._values: list[int] = []
+        self.record = self._values.append
 
     def end_second(self) -> Histogram:
         """What was recorded since the last call; it is in `total` from now on."""
-        second = self._second
+        second = Histogram()
+        for value_us, times in Counter(self._values).items():
+            second.record(value_us, times)
+        self._values.clear()
         self.total.merge(second)
-        self._begin_second()
         return second
 
 

@@ -24,6 +24,8 @@ REDRAW_INTERVAL_S: Final = 0.25
 LINE_INTERVAL_S: Final = 5.0
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _SPARK_SECONDS: Final = 30
+#: So that everything beside it fits 80 columns, even after an hour.
+_BAR_WIDTH: Final = 30
 _PHASES: Final = {
     Phase.OPEN: "opening",
     Phase.LOAD: "load",
@@ -77,13 +79,19 @@ def _display(engine: Engine) -> Group:
     ledger, plan = engine.ledger, engine.plan
     last = engine.series[-1] if engine.series else None
     bar = Table.grid(padding=(0, 1))
+    for _ in range(4):
+        bar.add_column(no_wrap=True)
     bar.add_row(
         Text(f"{_PHASES[engine.phase]:<8}", style="bold"),
-        ProgressBar(total=1.0, completed=_completed(engine), width=40),
+        ProgressBar(
+            total=1.0, completed=_completed(engine), width=_BAR_WIDTH, complete_style="cyan"
+        ),
         Text(f"{engine.elapsed_s:.0f} s", style="dim"),
         Text("stopping …" if engine.interrupted else "Ctrl-C stops in good order", style="dim"),
     )
     facts = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        facts.add_column(no_wrap=True)
     errors_style = "red" if ledger.errors else "dim"
     facts.add_row("  sockets", f"{ledger.open:,} of {plan.count:,} open", _spark(engine, "open"))
     facts.add_row(

@@ -79,6 +79,7 @@ class Terms:
         self.answers: Answers = ANSWERS[plan.verify]
         self.poller = poller
         self.books = books
+        self.ledger = books.ledger
         self.on_answered: Callable[[Session], str | None] | None = None
         self.on_none_open: Callable[[], None] | None = None
         self.closing = False
@@ -134,7 +135,7 @@ class Session:
             self._opening.cancel()
 
     async def _open_within_timeout(self, limiter: trio.CapacityLimiter) -> Connection | None:
-        ledger, opening = self._terms.books.ledger, self._opening
+        ledger, opening = self._terms.ledger, self._opening
         assert opening is not None
         with opening:
             async with limiter:
@@ -179,7 +180,7 @@ class Session:
             sock.close()
             raise
         terms.books.connect.record(now_us() - began_us)
-        terms.books.ledger.count_opened()
+        terms.ledger.count_opened()
         return Connection.opened(
             trio.SocketStream(trio.socket.from_stdlib_socket(sock)),
             client=True,
@@ -223,13 +224,13 @@ class Session:
             nursery.start_soon(self._flush, connection)
 
     def _book_sent(self, message: str, due_us: int, sent_us: int) -> None:
-        books = self._terms.books
+        terms = self._terms
         self._pending.append(Sent(message, self.sent, due_us, sent_us))
         self.sent += 1
-        ledger = books.ledger
+        ledger = terms.ledger
         ledger.sent += 1
         ledger.sent_bytes += _payload_bytes(message)
-        books.scheduling_lag.record(sent_us - due_us)
+        terms.books.scheduling_lag.record(sent_us - due_us)
 
     async def _flush(self, connection: Connection) -> None:
         await connection.flush()
@@ -239,15 +240,17 @@ class Session:
         """Book a reply; in a closed loop, return the next message."""
         received_us = now_us()
         terms, pending = self._terms, self._pending
-        ledger = terms.books.ledger
+        ledger = terms.ledger
         ledger.received += 1
         ledger.received_bytes += _payload_bytes(reply)
+        # Nearly every reply is the right one to the oldest message: no call for what is plain.
         if (
             pending
-            and terms.answers(reply, pending[0].message)
-            and pending[0].seq > self._newest_answered
+            and (answered := pending[0]).seq > self._newest_answered
+            and terms.answers(reply, answered.message)
         ):
-            verdict, answered = Verdict.ECHOED, pending.pop(0)
+            verdict = Verdict.ECHOED
+            del pending[0]
         else:
             verdict, index = judge(
                 reply,
@@ -266,10 +269,12 @@ class Session:
                 return None
             answered = pending.pop(index)
         ledger.verdicts[verdict] += 1
-        self._newest_answered = max(self._newest_answered, answered.seq)
+        if answered.seq > self._newest_answered:  # noqa: PLR1730 - no call for each message
+            self._newest_answered = answered.seq
         if verdict is not Verdict.CORRUPT:
-            terms.books.intended.record(received_us - answered.due_us)
-            terms.books.service.record(received_us - answered.sent_us)
+            books = terms.books
+            books.intended.record(received_us - answered.due_us)
+            books.service.record(received_us - answered.sent_us)
         return terms.on_answered(self) if terms.on_answered is not None else None
 
     def compose_next(self) -> str | None:
@@ -297,7 +302,7 @@ class Session:
 
     def _book_ending(self, connection: Connection) -> None:
         terms = self._terms
-        ledger = terms.books.ledger
+        ledger = terms.ledger
         # Replies that resembled nothing, and messages that got no other: those were the answers.
         wrong = min(self._strays, len(self._pending))
         ledger.verdicts[Verdict.UNEXPECTED] -= wrong
