@@ -576,17 +576,17 @@ class Connection(WebSocketConnection):
         :raises ConnectionClosed: if the connection is closed or closing, or ends before the pong.
         :raises ValueError: if a ping with this payload is under way, or it is too long.
         """
-        self._check_open()
         if payload is None:
             payload = struct.pack("!I", getrandbits(32))
+        frame = frames.encode_control(frames.PING, payload, self._client)
+        await self._take_turn()
         if self._pings is None:
             self._pings = OrderedDict()
         if payload in self._pings:
             raise ValueError(f"Payload value {payload!r} is already in flight.")
-        frame = frames.encode_control(frames.PING, payload, self._client)
         answered = self._pings[payload] = trio.Event()
         try:
-            await self._send_control(frame)
+            await self._finish_sending(taken=self._write(frame))
             await answered.wait()
         finally:
             unanswered = self._pings.pop(payload, None)
@@ -600,8 +600,9 @@ class Connection(WebSocketConnection):
         :raises ConnectionClosed: if the connection is closed or closing.
         :raises ValueError: if the payload is longer than 125 bytes.
         """
-        self._check_open()
-        await self._send_control(frames.encode_control(frames.PONG, payload or b"", self._client))
+        frame = frames.encode_control(frames.PONG, payload or b"", self._client)
+        await self._take_turn()
+        await self._finish_sending(taken=self._write(frame))
 
     def close_nowait(self, code: int = NORMAL_CLOSURE, reason: str | None = None) -> bool:
         """Begin the closing handshake; `run` completes it. Idempotent.
@@ -715,10 +716,11 @@ class Connection(WebSocketConnection):
                 self.closed_first = "us"
         return taken
 
-    async def _send_control(self, frame: bytes) -> None:
-        await trio.lowlevel.checkpoint()  # as upstream's lock is one; its own tests count on it
+    async def _take_turn(self) -> None:
+        """Checkpoint where upstream waits for its lock: its own tests count on the moment."""
         self._check_open()
-        await self._finish_sending(taken=self._write(frame))
+        await trio.lowlevel.checkpoint()
+        self._check_open()
 
     async def _finish_sending(self, taken: bool) -> None:
         if not taken:
@@ -737,11 +739,15 @@ class Connection(WebSocketConnection):
     async def _send_eof(self) -> None:
         """Half-close, so that the peer sees our close frame, then the end, and not a reset."""
         await self.flush()
-        if self._sock is not None and not self._write_failed:
-            try:
+        if self._write_failed:
+            return
+        try:
+            if self._sock is not None:
                 self._sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                self._fail_writing()
+            elif isinstance(self._stream, trio.abc.HalfCloseableStream):
+                await self._stream.send_eof()
+        except (OSError, trio.BrokenResourceError):
+            self._fail_writing()
 
     async def _close_stream(self) -> None:
         """Close the stream, without waiting for anything."""
@@ -866,7 +872,7 @@ class Connection(WebSocketConnection):
             taken = self.close_sent is not None or self._write(pong)
         else:
             assert self._wsproto is not None
-            await trio.lowlevel.checkpoint()  # see _send_control
+            await trio.lowlevel.checkpoint()  # see _take_turn
             taken = self._write(self._wsproto.send(event))
         await self._finish_sending(taken)
 

@@ -1,0 +1,221 @@
+"""A connection on one end, and on the other a peer that says any bytes a test likes.
+
+The peer has its own few lines of framing, so that nothing here is checked by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pytest
+import trio
+import trio.testing
+
+from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.poller import Poller
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+PATIENCE_S = 10
+
+
+class Frame(NamedTuple):
+    opcode: int
+    payload: bytes
+    fin: bool = True
+
+
+def xor(data: bytes, mask: bytes) -> bytes:
+    repeated = (mask * (len(data) // 4 + 1))[: len(data)]
+    return (int.from_bytes(data) ^ int.from_bytes(repeated)).to_bytes(len(data))
+
+
+def frame_bytes(opcode: int, payload: bytes, *, fin: bool, rsv: int, masked: bool) -> bytes:
+    size = len(payload)
+    if size < 126:
+        length, extension = size, b""
+    elif size < 65536:
+        length, extension = 126, struct.pack("!H", size)
+    else:
+        length, extension = 127, struct.pack("!Q", size)
+    head = bytes((fin << 7 | rsv << 4 | opcode, masked << 7 | length)) + extension
+    if not masked:
+        return head + payload
+    mask = os.urandom(4)
+    return head + mask + xor(payload, mask)
+
+
+class Peer:
+    """The other end of a connection: sends bytes, receives frames."""
+
+    def __init__(self, stream: trio.abc.Stream, masks: bool) -> None:
+        self.stream = stream
+        self.masks = masks
+        self._unread = b""
+
+    def frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> bytes:
+        return frame_bytes(opcode, payload, fin=fin, rsv=rsv, masked=self.masks)
+
+    def text(self, message: str) -> bytes:
+        return self.frame(TEXT, message.encode())
+
+    def close(self, code: int, reason: bytes = b"") -> bytes:
+        return self.frame(CLOSE, struct.pack("!H", code) + reason)
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def receive(self) -> Frame:
+        """The next frame."""
+        with trio.fail_after(PATIENCE_S):
+            while (parsed := self._parse()) is None:
+                data = bytes(await self.stream.receive_some(65536))
+                assert data, f"the stream ended, after {self._unread!r}"
+                self._unread += data
+        frame, size = parsed
+        self._unread = self._unread[size:]
+        return frame
+
+    async def receive_many(self, count: int) -> list[Frame]:
+        return [await self.receive() for _ in range(count)]
+
+    async def receive_rest(self) -> list[Frame]:
+        """Every frame up to the end of the stream, which must not come amid one."""
+        received = [self._unread]
+        with trio.fail_after(PATIENCE_S):
+            while data := bytes(await self.stream.receive_some(65536)):
+                received.append(data)
+        self._unread = b"".join(received)
+        frames = []
+        while self._unread:
+            parsed = self._parse()
+            assert parsed, f"half a frame: {self._unread[:40]!r}"
+            frame, size = parsed
+            self._unread = self._unread[size:]
+            frames.append(frame)
+        return frames
+
+    def _parse(self) -> tuple[Frame, int] | None:
+        data = self._unread
+        if len(data) < 2:
+            return None
+        assert (data[1] >= 128) is not self.masks, "only the client's end masks"
+        size, start = data[1] & 0x7F, 2
+        if size == 126:
+            size, start = int.from_bytes(data[2:4]), 4
+        elif size == 127:
+            size, start = int.from_bytes(data[2:10]), 10
+        mask = b"\0\0\0\0"
+        if not self.masks:
+            mask = data[start : start + 4]
+            start += 4
+        if len(data) < start + size:
+            return None
+        payload = xor(data[start : start + size], mask)
+        return Frame(data[0] & 0x0F, payload, bool(data[0] & 0x80)), start + size
+
+
+@dataclass
+class Wire:
+    """A connection under test, and its peer."""
+
+    connection: Connection
+    peer: Peer
+    nursery: trio.Nursery
+    raised: BaseException | None = None
+    ended: trio.Event = field(default_factory=trio.Event)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    def start(self, on_message=lambda message: message) -> None:
+        self.nursery.start_soon(self._run, on_message)
+
+    async def _run(self, on_message) -> None:
+        try:
+            with self.scope:
+                await self.connection.run(on_message)
+        except Exception as exc:
+            self.raised = exc
+        finally:
+            self.ended.set()
+
+    async def end(self) -> None:
+        with trio.fail_after(PATIENCE_S):
+            await self.ended.wait()
+        assert self.raised is None
+
+    async def say_and_hear_all(self, data: bytes) -> list[Frame]:
+        """Send this, then the end of the stream when a close frame came; return all that came."""
+        await self.peer.send(data)
+        frames = [await self.peer.receive()]
+        while frames[-1].opcode != CLOSE:
+            frames.append(await self.peer.receive())
+        with suppress(trio.BrokenResourceError):  # a server may have closed already
+            await self.peer.stream.send_eof()
+        assert await self.peer.receive_rest() == []
+        return frames
+
+
+@pytest.fixture(params=["server", "client"])
+def role(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=["poller", "no-poller", "stream"])
+def transport(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+async def poller(nursery):
+    poller = Poller()
+    nursery.start_soon(poller.run)
+    return poller
+
+
+@pytest.fixture
+def make_wire(role, transport, poller, nursery):
+    """Makes a connection and its peer over a pair of sockets, or over memory ("stream")."""
+
+    made = []
+
+    def make(limits=None, surplus=b"", *, sockets=None) -> Wire:
+        if transport == "stream" and sockets is None:
+            ours, theirs = trio.testing.memory_stream_pair()
+        else:
+            ours, other = sockets or socket.socketpair()
+            ours.setblocking(False)
+            theirs = trio.SocketStream(trio.socket.from_stdlib_socket(other))
+        connection = Connection.opened(
+            ours,
+            client=role == "client",
+            limits=limits or Limits(),
+            poller=poller if transport == "poller" else None,
+            surplus=surplus,
+        )
+        made.extend((ours, theirs))
+        return Wire(connection, Peer(theirs, masks=role == "server"), nursery)
+
+    yield make
+    for end in made:
+        if isinstance(end, trio.SocketStream):
+            end.socket.close()
+        elif isinstance(end, socket.socket):
+            end.close()
+
+
+@pytest.fixture
+def wire(make_wire) -> Wire:
+    return make_wire()
+
+
+@pytest.fixture
+def tcp_pair():
+    """A pair of TCP sockets on loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    return server, client

@@ -1,0 +1,994 @@
+"""One connection against a peer that says whatever a test likes: both roles, every transport."""
+
+from __future__ import annotations
+
+import _abc
+import random
+import ssl
+import struct
+
+import pytest
+import trio
+import trio.testing
+import trustme
+import wsproto.events
+from trio_websocket import ConnectionClosed
+
+from echo_trio.wire import connection as connection_module
+from echo_trio.wire.connection import MAX_EMPTY_FRAGMENTS, Connection, Limits
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+
+def close_payload(code: int, reason: bytes = b"") -> bytes:
+    return struct.pack("!H", code) + reason
+
+
+def opcodes(frames) -> list[int]:
+    return [frame.opcode for frame in frames]
+
+
+def payloads(frames) -> list[bytes]:
+    return [frame.payload for frame in frames]
+
+
+def code_of(frame) -> int:
+    assert frame.opcode == CLOSE
+    return int.from_bytes(frame.payload[:2])
+
+
+# -- Messages ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("opcode", "payload"),
+    [
+        pytest.param(TEXT, b"", id="empty text"),
+        pytest.param(BINARY, b"", id="empty binary"),
+        pytest.param(TEXT, "Grüße, 世界 🌍".encode(), id="text"),
+        pytest.param(BINARY, bytes(range(256)), id="every byte"),
+        pytest.param(BINARY, b"x" * 125, id="125"),
+        pytest.param(BINARY, b"x" * 126, id="126"),
+        pytest.param(TEXT, b"x" * 65_535, id="65535"),
+        pytest.param(TEXT, b"x" * 65_536, id="65536"),
+        pytest.param(BINARY, random.Random(1).randbytes(2**20), id="the largest allowed"),
+        pytest.param(TEXT, ("€" * 300_000).encode(), id="large text cut within characters"),
+    ],
+)
+async def test_a_message_of_any_size_is_answered(wire, nursery, opcode, payload):
+    wire.start()
+    nursery.start_soon(wire.peer.send, wire.peer.frame(opcode, payload))
+    assert await wire.peer.receive() == (opcode, payload, True)
+
+
+async def test_a_thousand_frames_in_one_segment_are_answered_in_order(wire, nursery):
+    wire.start()
+    messages = [f"message {n}" for n in range(1000)]
+    segment = b"".join(wire.peer.text(message) for message in messages)
+    nursery.start_soon(wire.peer.send, segment)
+    frames = await wire.peer.receive_many(1000)
+    assert payloads(frames) == [message.encode() for message in messages]
+
+
+async def test_one_byte_per_segment_makes_no_difference(wire):
+    wire.start()
+    peer = wire.peer
+    stream = (
+        peer.text("one")
+        + peer.frame(PING, b"two")
+        + peer.frame(BINARY, b"3" * 130)
+        + peer.frame(TEXT, "vïe".encode()[:2], fin=False)
+        + peer.frame(CONTINUATION, "vïe".encode()[2:])
+        + peer.text("five")
+    )
+    for at in range(len(stream)):
+        await peer.send(stream[at : at + 1])
+        await trio.lowlevel.checkpoint()
+    assert await peer.receive_many(5) == [
+        (TEXT, b"one", True),
+        (PONG, b"two", True),
+        (BINARY, b"3" * 130, True),
+        (TEXT, "vïe".encode(), True),
+        (TEXT, b"five", True),
+    ]
+
+
+async def test_no_reply_is_sent_for_none(wire):
+    seen = []
+    wire.start(lambda message: seen.append(message))
+    frames = await wire.say_and_hear_all(wire.peer.text("quiet") + wire.peer.close(1000))
+    assert (opcodes(frames), seen) == ([CLOSE], ["quiet"])
+
+
+async def test_what_arrived_behind_the_handshake_comes_first(make_wire, role):
+    probe = make_wire()
+    surplus = probe.peer.text("early") + probe.peer.text("split")
+    wire = make_wire(surplus=surplus[:-3])
+    wire.start()
+    assert (await wire.peer.receive()).payload == b"early"
+    await wire.peer.send(surplus[-3:] + wire.peer.text("late"))
+    assert payloads(await wire.peer.receive_many(2)) == [b"split", b"late"]
+
+
+async def test_fragments_make_one_message(wire):
+    wire.start()
+    peer = wire.peer
+    await peer.send(
+        peer.frame(BINARY, b"a", fin=False)
+        + peer.frame(CONTINUATION, b"", fin=False)
+        + peer.frame(CONTINUATION, b"b" * 70_000, fin=False)
+        + peer.frame(CONTINUATION, b"c")
+        + peer.text("next")
+    )
+    assert payloads(await peer.receive_many(2)) == [b"a" + b"b" * 70_000 + b"c", b"next"]
+
+
+async def test_a_ping_amid_a_fragmented_message_is_answered_at_once(wire):
+    wire.start()
+    peer = wire.peer
+    await peer.send(peer.frame(TEXT, b"be", fin=False) + peer.frame(PING, b"now"))
+    assert await peer.receive() == (PONG, b"now", True)
+    await peer.send(peer.frame(CONTINUATION, b"gun"))
+    assert await peer.receive() == (TEXT, b"begun", True)
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", b"x" * 125], ids=["empty", "short", "longest"])
+async def test_a_ping_gets_its_payload_back(wire, payload):
+    wire.start()
+    await wire.peer.send(wire.peer.frame(PING, payload))
+    assert await wire.peer.receive() == (PONG, payload, True)
+
+
+async def test_pongs_and_pings_keep_their_place_among_the_messages(wire):
+    wire.start()
+    peer = wire.peer
+    await peer.send(peer.text("1") + peer.frame(PING, b"2") + peer.text("3") + peer.frame(PONG))
+    await peer.send(peer.text("4"))
+    assert payloads(await peer.receive_many(4)) == [b"1", b"2", b"3", b"4"]
+
+
+async def test_a_ping_does_not_send_the_frames_behind_it_to_wsproto(wire, monkeypatch):
+    read = []
+
+    class Watched(connection_module.Parser):
+        def events(self):
+            for event in super().events():
+                read.append(type(event))
+                yield event
+
+    monkeypatch.setattr(connection_module, "Parser", Watched)
+    wire.start()
+    peer = wire.peer
+    await peer.send((peer.frame(PING) + peer.text("plain") * 50) * 3 + peer.text("cut")[:-1])
+    await peer.receive_many(153)
+    assert read == [wsproto.events.Ping] * 3
+
+
+async def test_reading_events_leaves_no_abc_caches_behind(wire):
+    classes = [wsproto.events.Event, wsproto.events.Message, *wsproto.events.Event.__subclasses__()]
+    for cls in classes:
+        _abc._reset_caches(cls)
+    wire.start()
+    peer = wire.peer
+    await wire.say_and_hear_all(
+        peer.frame(PING)
+        + peer.frame(PONG)
+        + peer.frame(TEXT, b"a", fin=False)
+        + peer.frame(CONTINUATION, b"b")
+        + peer.close(1000)
+    )
+    await wire.end()
+    dumps = [_abc._get_dump(cls) for cls in classes]
+    assert all(not positive and not negative for _, positive, negative, _ in dumps)
+
+
+# -- Violations -------------------------------------------------------------------------------
+
+
+def violations():
+    def case(name, make, code):
+        return pytest.param(make, code, id=name)
+
+    def flipped(peer, data):
+        """With the mask bit the wrong way round."""
+        return bytes((data[0], data[1] ^ 0x80)) + data[2:]
+
+    def header(peer, *head):
+        first, second, *rest = head
+        return bytes((first, second | peer.masks << 7, *rest)) + bytes(4 * peer.masks)
+
+    yield case("wrongly masked text", lambda p: flipped(p, p.text("hello")), 1002)
+    yield case("wrongly masked ping", lambda p: flipped(p, p.frame(PING, b"hello")), 1002)
+    for rsv in (1, 2, 4):
+        yield case(f"RSV {rsv} on text", lambda p, rsv=rsv: p.frame(TEXT, b"x", rsv=rsv), 1002)
+        yield case(f"RSV {rsv} on ping", lambda p, rsv=rsv: p.frame(PING, b"x", rsv=rsv), 1002)
+    for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
+        yield case(f"opcode {opcode}", lambda p, o=opcode: p.frame(o, b"x"), 1002)
+    for opcode in (CLOSE, PING, PONG):
+        yield case(f"fragmented {opcode}", lambda p, o=opcode: p.frame(o, b"", fin=False), 1002)
+        yield case(f"over-long {opcode}", lambda p, o=opcode: p.frame(o, b"x" * 126), 1002)
+    yield case("stray continuation", lambda p: p.frame(CONTINUATION, b"x"), 1002)
+    yield case(
+        "message inside a message", lambda p: p.frame(TEXT, b"x", fin=False) + p.text("y"), 1002
+    )
+    yield case("16 bits for a short length", lambda p: header(p, 0x81, 126, 0, 125), 1002)
+    yield case(
+        "64 bits for a short length",
+        lambda p: header(p, 0x82, 127, 0, 0, 0, 0, 0, 0, 255, 255),
+        1002,
+    )
+    yield case("64th bit of the length", lambda p: header(p, 0x82, 127, 128, *[0] * 7), 1002)
+    yield case("text not UTF-8", lambda p: p.frame(TEXT, b"ok\xff"), 1007)
+    yield case("text ending within a character", lambda p: p.frame(TEXT, "ü".encode()[:1]), 1007)
+    yield case("text with a surrogate", lambda p: p.frame(TEXT, b"\xed\xa0\x80"), 1007)
+    yield case("large text not UTF-8", lambda p: p.frame(TEXT, b"x" * 70_000 + b"\xff"), 1007)
+    yield case(
+        "fragments not UTF-8",
+        lambda p: p.frame(TEXT, b"\xc3", fin=False) + p.frame(CONTINUATION, b"("),
+        1007,
+    )
+    for code in (0, 999, 1004, 1005, 1006, 1014, 1015, 1016, 1100, 2999, 5000, 65535):
+        yield case(f"close code {code}", lambda p, code=code: p.close(code), 1002)
+    yield case("close with one byte", lambda p: p.frame(CLOSE, b"x"), 1002)
+    yield case("close reason not UTF-8", lambda p: p.close(1000, b"\xff"), 1007)
+
+
+@pytest.mark.parametrize(("make", "code"), list(violations()))
+async def test_a_violation_is_answered_with_its_code(wire, make, code):
+    wire.start()
+    (close,) = await wire.say_and_hear_all(make(wire.peer))
+    await wire.end()
+    connection = wire.connection
+    assert code_of(close) == code
+    assert (connection.failure, connection.close_sent, connection.closed.code) == (code,) * 3
+    assert (connection.closed_first, connection.close_received) == ("us", None)
+
+
+async def test_a_violation_ends_the_replies_and_nothing_follows_its_close_frame(wire):
+    wire.start()
+    peer = wire.peer
+    segment = (
+        peer.text("one") + peer.frame(PING, b"two") + peer.text("three") + peer.frame(3, b"bad")
+    )
+    frames = await wire.say_and_hear_all(segment + peer.text("never") * 5 + peer.frame(PING))
+    assert opcodes(frames) == [TEXT, PONG, TEXT, CLOSE]
+    assert wire.connection.messages_received == wire.connection.messages_sent == 2
+
+
+async def test_wrong_text_is_refused_before_the_whole_frame_has_arrived(wire):
+    wire.start()
+    frame = wire.peer.frame(TEXT, b"\xff" + b"x" * 100_000)
+    (close,) = await wire.say_and_hear_all(frame[:50])
+    assert code_of(close) == 1007
+
+
+def sizes():
+    yield pytest.param(lambda p: p.frame(BINARY, bytes(1001)), id="whole")
+    yield pytest.param(lambda p: p.frame(BINARY, bytes(1001))[: 4 + 4 * p.masks], id="header alone")
+    yield pytest.param(
+        lambda p: p.frame(BINARY, bytes(2**17))[: 10 + 4 * p.masks], id="large header alone"
+    )
+    yield pytest.param(
+        lambda p: p.frame(TEXT, bytes(1001), fin=False)[: 4 + 4 * p.masks],
+        id="header of a first fragment alone",
+    )
+    yield pytest.param(
+        lambda p: (
+            p.frame(BINARY, bytes(600), fin=False)
+            + p.frame(CONTINUATION, bytes(401))[: 4 + 4 * p.masks]
+        ),
+        id="header of a continuation alone",
+    )
+    yield pytest.param(
+        lambda p: (
+            p.frame(BINARY, bytes(10), fin=False)
+            + p.frame(CONTINUATION, bytes(10), fin=False) * 100
+        ),
+        id="many fragments",
+    )
+    yield pytest.param(lambda p: p.text("€" * 334), id="bytes, not characters")
+    yield pytest.param(
+        lambda p: p.frame(TEXT, ("€" * 334).encode(), fin=False), id="bytes in a fragment"
+    )
+
+
+@pytest.mark.parametrize("make", list(sizes()))
+async def test_more_than_the_limit_is_refused_as_soon_as_it_is_announced(make_wire, make):
+    wire = make_wire(Limits(max_message_bytes=1000))
+    wire.start()
+    (close,) = await wire.say_and_hear_all(make(wire.peer))
+    await wire.end()
+    assert code_of(close) == wire.connection.failure == 1009
+    assert wire.connection.messages_received == 0
+
+
+async def test_as_much_as_the_limit_is_allowed(make_wire):
+    wire = make_wire(Limits(max_message_bytes=1000))
+    wire.start()
+    peer = wire.peer
+    await peer.send(peer.frame(BINARY, bytes(1000)))
+    await peer.send(peer.frame(BINARY, bytes(999), fin=False) + peer.frame(CONTINUATION, b"\0"))
+    assert payloads(await peer.receive_many(2)) == [bytes(1000)] * 2
+
+
+async def test_empty_fragments_are_counted(wire, nursery):
+    wire.start()
+    peer = wire.peer
+    empty = peer.frame(CONTINUATION, fin=False)
+    first, last = peer.frame(TEXT, b"a", fin=False), peer.frame(CONTINUATION, b"z")
+    for _ in range(2):
+        await peer.send(first + empty * MAX_EMPTY_FRAGMENTS + last)
+        assert (await peer.receive()).payload == b"az"
+    (close,) = await wire.say_and_hear_all(first + empty * (MAX_EMPTY_FRAGMENTS + 1))
+    assert code_of(close) == wire.connection.failure == 1008
+
+
+async def test_fragments_of_part_of_a_character_are_not_empty(wire):
+    wire.start()
+    peer = wire.peer
+    text = "世" * MAX_EMPTY_FRAGMENTS
+    await peer.send(peer.frame(TEXT, fin=False))
+    for byte in text.encode():
+        await peer.send(peer.frame(CONTINUATION, bytes((byte,)), fin=False))
+    await peer.send(peer.frame(CONTINUATION))
+    assert (await peer.receive()).payload == text.encode()
+
+
+# -- Closing ----------------------------------------------------------------------------------
+
+CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999]
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_the_peers_close_code_is_echoed(wire, code):
+    wire.start()
+    reason = "für heute".encode()
+    (close,) = await wire.say_and_hear_all(wire.peer.close(code, reason))
+    await wire.end()
+    connection = wire.connection
+    assert close.payload == close_payload(code, reason)
+    assert (connection.close_received, connection.close_sent) == (code, code)
+    assert (connection.closed.code, connection.closed.reason) == (code, "für heute")
+    assert (connection.closed_first, connection.clean) == ("peer", True)
+    assert (connection.failure, connection.timed_out) == (None, None)
+
+
+async def test_an_empty_close_frame_is_answered_by_an_empty_one(wire):
+    wire.start()
+    assert await wire.say_and_hear_all(wire.peer.frame(CLOSE)) == [(CLOSE, b"", True)]
+    await wire.end()
+    assert (wire.connection.close_received, wire.connection.close_sent) == (1005, 1005)
+    assert wire.connection.clean
+
+
+async def test_nothing_is_read_behind_a_close_frame(wire):
+    wire.start()
+    peer = wire.peer
+    segment = peer.text("last") + peer.close(1000) + peer.text("lost") + peer.frame(PING)
+    frames = await wire.say_and_hear_all(segment + peer.close(1001))
+    await wire.end()
+    assert opcodes(frames) == [TEXT, CLOSE]
+    assert (wire.connection.messages_received, wire.connection.close_received) == (1, 1000)
+
+
+async def test_we_close_first(wire):
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.connection.close_nowait(1001, "gone") is (wire.connection._sock is not None)
+    await wire.connection.flush()
+    assert await wire.peer.receive() == (CLOSE, close_payload(1001, b"gone"), True)
+    await wire.peer.send(wire.peer.close(1001, b"gone"))
+    await wire.peer.stream.aclose()
+    await wire.end()
+    connection = wire.connection
+    assert (connection.closed_first, connection.clean) == ("us", True)
+    assert (connection.close_sent, connection.close_received) == (1001, 1001)
+    assert connection.close_nowait(4000)  # idempotent
+    assert connection.close_sent == 1001
+
+
+async def test_both_close_at_once(wire):
+    wire.start()
+    await wire.peer.send(wire.peer.close(4001))
+    wire.connection.close_nowait(4000)
+    await wire.connection.flush()
+    assert code_of(await wire.peer.receive()) == 4000
+    await wire.peer.stream.aclose()
+    await wire.end()
+    connection = wire.connection
+    assert (connection.close_sent, connection.close_received) == (4000, 4001)
+    assert (connection.closed_first, connection.clean) == ("us", True)
+
+
+async def test_messages_and_pings_between_our_close_frame_and_the_peers_do_no_harm(wire):
+    seen = []
+    wire.start(lambda message: seen.append(message) or "reply")
+    wire.connection.close_nowait()
+    await wire.connection.flush()
+    peer = wire.peer
+    await peer.send(peer.text("late") + peer.frame(PING) + peer.frame(PONG))
+    frames = await wire.say_and_hear_all(peer.close(1000)) if wire.connection.is_server else None
+    if frames is None:  # the client waits for the server to end TCP
+        await peer.send(peer.close(1000))
+        await peer.stream.aclose()
+    await wire.end()
+    assert seen == ["late"]
+    assert frames is None or opcodes(frames) == [CLOSE]
+    assert wire.connection.clean
+
+
+@pytest.mark.parametrize("role", ["server"])
+async def test_the_server_ends_tcp(wire, role):
+    wire.start()
+    await wire.peer.send(wire.peer.close(1000))
+    assert opcodes(await wire.peer.receive_rest()) == [CLOSE]
+    await wire.end()
+
+
+@pytest.mark.parametrize("role", ["client"])
+@pytest.mark.parametrize("first", ["us", "peer"])
+async def test_the_client_waits_for_the_server_to_end_tcp(wire, role, first, autojump_clock):
+    wire.start()
+    if first == "us":
+        wire.connection.close_nowait()
+        await wire.connection.flush()
+    await wire.peer.send(wire.peer.close(1000))
+    assert opcodes([await wire.peer.receive()]) == [CLOSE]
+    await trio.testing.wait_all_tasks_blocked()
+    assert not wire.ended.is_set()
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert (wire.connection.clean, wire.connection.timed_out) == (True, None)
+
+
+@pytest.mark.parametrize("amid", [b"", b"\x81"], ids=["between frames", "amid a frame"])
+async def test_the_end_of_the_stream_without_a_close_frame_is_abnormal(wire, amid):
+    wire.start()
+    await wire.peer.send(wire.peer.text("x") + amid)
+    await wire.peer.receive()
+    await wire.peer.stream.aclose()
+    await wire.end()
+    connection = wire.connection
+    assert connection.closed.code == 1006
+    assert (connection.close_sent, connection.close_received, connection.closed_first) == (
+        None,
+        None,
+        None,
+    )
+    assert (connection.clean, connection.failure, connection.timed_out) == (False, None, None)
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_a_reset_is_abnormal(make_wire, tcp_pair, transport):
+    wire = make_wire(sockets=tcp_pair)
+    wire.start()
+    await wire.peer.send(wire.peer.text("x"))
+    await wire.peer.receive()
+    wire.peer.stream.setsockopt(
+        trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert wire.connection.closed.code == 1006
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("during", ["run", "on_message"])
+async def test_abort_resets(make_wire, tcp_pair, transport, during):
+    wire = make_wire(sockets=tcp_pair)
+    wire.start(lambda _: wire.connection.abort() if during == "on_message" else "reply")
+    await wire.peer.send(wire.peer.text("x"))
+    if during == "run":
+        await wire.peer.receive()
+        wire.connection.abort()
+    with pytest.raises(trio.BrokenResourceError):
+        await wire.peer.receive_rest()
+    await wire.end()
+    assert (wire.connection.closed.code, wire.connection.close_sent) == (1006, None)
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1014, 1015, 2000, 5000, 70_000, -1])
+async def test_a_code_that_may_not_be_sent_is_refused_and_the_connection_stays_open(wire, code):
+    wire.start()
+    with pytest.raises(ValueError, match="close frame"):
+        wire.connection.close_nowait(code)
+    assert wire.connection.closed is None
+    (reply, close) = await wire.say_and_hear_all(wire.peer.text("hi") + wire.peer.close(1000))
+    assert (reply.payload, code_of(close)) == (b"hi", 1000)
+
+
+async def test_a_close_frame_can_be_empty_and_its_reason_is_cut_at_a_character(make_wire):
+    empty, long = make_wire(), make_wire()
+    empty.connection.close_nowait(1005)
+    long.connection.close_nowait(4000, "€" * 60)
+    for wire in (empty, long):
+        wire.start()
+        await wire.connection.flush()
+    assert await empty.peer.receive() == (CLOSE, b"", True)
+    assert await long.peer.receive() == (CLOSE, close_payload(4000, ("€" * 41).encode()), True)
+    assert empty.connection.close_sent == 1005
+
+
+async def test_a_peer_that_never_answers_our_close_frame_is_cut(make_wire, autojump_clock):
+    wire = make_wire(Limits(close_timeout_s=5))
+    wire.start()
+    wire.connection.close_nowait(1001)
+    await wire.connection.flush()
+    await wire.end()
+    assert wire.connection.timed_out == "close"
+    assert trio.current_time() == pytest.approx(5)
+    assert (wire.connection.close_sent, wire.connection.close_received) == (1001, None)
+
+
+async def test_a_peer_that_goes_silent_after_a_violation_is_cut(make_wire, autojump_clock):
+    wire = make_wire(Limits(max_message_bytes=10, close_timeout_s=5))
+    wire.start()
+    await wire.peer.send(wire.peer.text("longer than ten"))
+    assert code_of(await wire.peer.receive()) == 1009
+    await wire.end()
+    assert (wire.connection.failure, wire.connection.timed_out) == (1009, "close")
+    assert trio.current_time() == pytest.approx(5)
+
+
+async def test_a_peer_that_keeps_sending_after_our_close_frame_is_cut(make_wire, autojump_clock):
+    wire = make_wire(Limits(close_timeout_s=5))
+    seen = []
+    wire.start(seen.append)
+    wire.connection.close_nowait()
+    await wire.connection.flush()
+    with pytest.raises(trio.BrokenResourceError):
+        while not wire.ended.is_set() or not await trio.sleep(0.1):
+            await wire.peer.send(wire.peer.text("more"))
+            await trio.sleep(0.5)
+    await wire.end()
+    assert wire.connection.timed_out == "close"
+    assert len(seen) > 5
+
+
+# -- on_message ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, BlockingIOError, ConnectionResetError])
+async def test_what_on_message_raises_comes_out_of_run_after_the_peer_was_told(wire, error):
+    mistake = error("mine")
+
+    def on_message(message):
+        if message == "bad":
+            raise mistake
+        return message
+
+    wire.start(on_message)
+    peer = wire.peer
+    frames = await wire.say_and_hear_all(peer.text("good") + peer.text("bad") + peer.text("good"))
+    await wire.ended.wait()
+    assert wire.raised is mistake
+    assert [frame.payload[:4] for frame in frames] == [b"good", close_payload(1011)]
+    assert (wire.connection.close_sent, wire.connection.failure) == (1011, 1011)
+
+
+async def test_on_message_may_close_and_what_it_answered_before_goes_out_first(wire):
+    def on_message(message):
+        if message == "close":
+            wire.connection.close_nowait(4000)
+        return message
+
+    wire.start(on_message)
+    peer = wire.peer
+    frames = await wire.say_and_hear_all(
+        peer.text("one")
+        + peer.frame(PING)
+        + peer.text("close")
+        + peer.text("two")
+        + peer.close(4000)
+    )
+    await wire.end()
+    assert opcodes(frames) == [TEXT, PONG, CLOSE]
+    assert (code_of(frames[-1]), wire.connection.clean) == (4000, True)
+    assert wire.connection.messages_received == 3  # it hears what the peer sent before its Close
+    assert wire.connection.messages_sent == 1
+
+
+async def test_on_message_may_close_and_then_raise(wire):
+    def on_message(message):
+        wire.connection.close_nowait(4000)
+        raise ValueError(message)
+
+    wire.start(on_message)
+    (close,) = await wire.say_and_hear_all(wire.peer.text("both"))
+    await wire.ended.wait()
+    assert code_of(close) == wire.connection.close_sent == 4000
+    assert str(wire.raised) == "both"
+
+
+async def test_one_connections_mistake_is_not_its_neighbours(make_wire):
+    broken, neighbour = make_wire(), make_wire()
+    broken.start(lambda message: 1 / 0)
+    neighbour.start()
+    await broken.peer.send(broken.peer.text("x"))
+    assert code_of(await broken.peer.receive()) == 1011
+    await neighbour.peer.send(neighbour.peer.text("still here"))
+    assert (await neighbour.peer.receive()).payload == b"still here"
+
+
+async def test_what_on_message_sends_keeps_its_place_among_the_replies(wire):
+    def on_message(message):
+        if message == "2":
+            wire.connection.send_nowait("extra")
+        return message
+
+    wire.start(on_message)
+    await wire.peer.send(b"".join(wire.peer.text(str(n)) for n in range(4)))
+    frames = await wire.peer.receive_many(5)
+    assert payloads(frames) == [b"0", b"1", b"extra", b"2", b"3"]
+
+
+async def test_text_that_is_not_unicode_is_our_mistake_and_counts_as_nothing(wire):
+    wire.start()
+    for send in (wire.connection.send_nowait, wire.connection.send_message):
+        with pytest.raises(UnicodeEncodeError):
+            if (sending := send("\ud800")) is not None:
+                await sending
+    assert (wire.connection.messages_sent, wire.connection.bytes_sent) == (0, 0)
+
+
+# -- Sending ----------------------------------------------------------------------------------
+
+
+async def test_messages_can_be_sent_at_any_time(wire, nursery):
+    wire.start()
+    await wire.connection.send_message("text")
+    await wire.connection.send_message(b"binary")
+    nursery.start_soon(wire.connection.send_message, b"x" * 1_000_000)
+    frames = await wire.peer.receive_many(3)
+    assert opcodes(frames) == [TEXT, BINARY, BINARY]
+    assert payloads(frames) == [b"text", b"binary", b"x" * 1_000_000]
+    with pytest.raises(ValueError, match="str or bytes"):
+        await wire.connection.send_message(3)
+
+
+async def test_sends_at_the_same_time_do_not_mix(wire, nursery):
+    wire.start()
+    sizes = [300_000, 10, 200_000, 400_000]
+    for size in sizes:
+        nursery.start_soon(wire.connection.send_message, bytes((size % 251,)) * size)
+    frames = await wire.peer.receive_many(4)
+    assert sorted(len(frame.payload) for frame in frames) == sorted(sizes)
+    assert all(len(set(frame.payload)) == 1 for frame in frames)
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_a_cancelled_send_never_leaves_half_a_frame(wire, nursery, transport, autojump_clock):
+    wire.start()
+    with trio.move_on_after(1) as sending:
+        await wire.connection.send_message(b"x" * 1_000_000)
+    assert sending.cancelled_caught
+    nursery.start_soon(wire.connection.send_message, "next")
+    frames = await wire.peer.receive_many(2)
+    assert payloads(frames) == [b"x" * 1_000_000, b"next"]
+
+
+async def test_a_send_that_is_cancelled_before_it_began_sends_and_counts_nothing(wire):
+    wire.start()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await wire.connection.send_message("never")
+    assert (wire.connection.messages_sent, wire.connection.bytes_sent) == (0, 0)
+
+
+async def test_a_cancelled_send_on_a_stream_ends_the_connection(nursery, autojump_clock):
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    connection = Connection.opened(ours, client=False, limits=Limits())
+    nursery.start_soon(connection.run, lambda message: message)
+    with trio.move_on_after(1):
+        await connection.send_message("nobody reads this")
+    with pytest.raises(ConnectionClosed):
+        await connection.send_message("next")
+    assert connection.closed.code == 1006
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_nothing_is_read_while_replies_are_blocked(wire, nursery, transport, autojump_clock):
+    wire.start()
+    count, message = 200, b"x" * 50_000
+    nursery.start_soon(wire.peer.send, wire.peer.frame(BINARY, message) * count)
+    await trio.sleep(1)
+    heard = wire.connection.messages_received
+    assert 0 < heard < count // 4
+    await trio.sleep(1)
+    assert wire.connection.messages_received == heard
+    frames = await wire.peer.receive_many(count)
+    assert payloads(frames) == [message] * count
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_a_peer_that_never_reads_is_cut(make_wire, nursery, transport, autojump_clock):
+    wire = make_wire(Limits(write_timeout_s=7))
+    wire.start()
+
+    async def send() -> None:
+        with pytest.raises(trio.BrokenResourceError):
+            await wire.peer.send(wire.peer.frame(BINARY, b"x" * 50_000) * 200)
+
+    nursery.start_soon(send)
+    await wire.end()
+    connection = wire.connection
+    assert trio.current_time() == pytest.approx(7)
+    assert (connection.timed_out, connection.closed.code) == ("write", 1006)
+    assert connection.close_sent is None
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_a_peer_that_reads_slowly_is_not(make_wire, transport, autojump_clock):
+    wire = make_wire(Limits(write_timeout_s=10, max_message_bytes=2**22))
+    wire.start()
+    size = 1_000_000
+    wire.connection.send_nowait(b"x" * size)
+    received = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.connection.flush)
+        while received < size:
+            await trio.sleep(1)
+            some = await wire.peer.stream.receive_some(50_000)
+            assert some
+            received += len(some)
+    assert trio.current_time() > 1.5 * 10
+    assert wire.connection.timed_out is None
+
+
+@pytest.mark.parametrize("transport", ["stream"])
+async def test_a_stream_that_takes_nothing_is_cut(role, transport, nursery, autojump_clock):
+    ours, _theirs = trio.testing.lockstep_stream_pair()
+    limits = Limits(write_timeout_s=7)
+    connection = Connection.opened(ours, client=role == "client", limits=limits)
+    nursery.start_soon(connection.run, lambda message: message)
+    connection.send_nowait("nobody reads this")
+    await connection.flush()
+    assert (connection.timed_out, trio.current_time()) == ("write", pytest.approx(7))
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_a_close_frame_that_did_not_get_out_is_not_recorded(wire, transport):
+    wire.connection.send_nowait(b"x" * 1_000_000)
+    assert wire.connection.close_nowait(1001) is False
+    assert wire.connection.close_sent == 1001
+    wire.connection.abort()
+    assert (wire.connection.close_sent, wire.connection.closed_first) == (None, None)
+    wire.start()
+    await wire.end()
+    assert not wire.connection.clean
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_the_answer_to_a_close_frame_waits_its_turn(wire, transport, autojump_clock):
+    wire.start()
+    wire.connection.send_nowait(b"x" * 1_000_000)
+    await wire.peer.send(wire.peer.close(4000))
+    await trio.sleep(1)
+    frames = await wire.peer.receive_many(2)
+    assert opcodes(frames) == [BINARY, CLOSE]
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert wire.connection.clean
+
+
+# -- Cancellation -----------------------------------------------------------------------------
+
+
+async def test_cancelled_run_closes_the_stream_at_once_and_says_nothing(wire):
+    wire.start()
+    await wire.peer.send(wire.peer.text("x"))
+    await wire.peer.receive()
+    wire.scope.cancel()
+    assert await wire.peer.receive_rest() == []
+    await wire.end()
+    assert (wire.connection.closed.code, wire.connection.close_sent) == (1006, None)
+
+
+async def test_closing_is_cancelled_as_well(wire):
+    wire.start()
+    wire.connection.close_nowait(1001)
+    await wire.connection.flush()
+    await wire.peer.receive()
+    wire.scope.cancel()
+    assert await wire.peer.receive_rest() == []
+    await wire.end()
+    assert (wire.connection.close_sent, wire.connection.clean) == (1001, False)
+    assert wire.connection.timed_out is None
+
+
+# -- Upstream's way ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def reading(wire, nursery):
+    wire.connection.start_reading(nursery)
+    await trio.testing.wait_all_tasks_blocked()
+    return wire
+
+
+async def test_messages_are_got_one_by_one(reading):
+    peer, connection = reading.peer, reading.connection
+    await peer.send(peer.text("one") + peer.frame(BINARY, b"two") + peer.close(4000))
+    assert [await connection.get_message() for _ in range(2)] == ["one", b"two"]
+    with pytest.raises(ConnectionClosed) as caught:
+        await connection.get_message()
+    assert caught.value.reason.code == 4000
+    with pytest.raises(ConnectionClosed):
+        await connection.send_message("too late")
+    assert code_of(await peer.receive()) == 4000
+
+
+async def test_a_peer_waits_when_nobody_gets_its_messages(reading, nursery, autojump_clock):
+    count, message = 200, b"x" * 50_000
+    nursery.start_soon(reading.peer.send, reading.peer.frame(BINARY, message) * count)
+    await trio.sleep(1)
+    assert reading.connection.messages_received < count // 4 or reading.connection._sock is None
+    for _ in range(count):
+        assert await reading.connection.get_message() == message
+
+
+async def test_a_thousand_messages_in_one_segment_can_be_got(reading, nursery):
+    nursery.start_soon(reading.peer.send, reading.peer.text("x") * 1000)
+    assert [await reading.connection.get_message() for _ in range(1000)] == ["x"] * 1000
+
+
+async def test_a_ping_is_answered_by_its_pong_or_a_later_one(reading, nursery):
+    answered = []
+
+    async def ping(payload: bytes) -> None:
+        await reading.connection.ping(payload)
+        answered.append(payload)
+
+    for payload in (b"1", b"2", b"3"):
+        nursery.start_soon(ping, payload)
+    pings = await reading.peer.receive_many(3)
+    assert opcodes(pings) == [PING] * 3
+    pong = [reading.peer.frame(PONG, ping.payload) for ping in pings]
+    await reading.peer.send(reading.peer.frame(PONG, b"nobody's") + pong[1])
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert set(answered) == set(payloads(pings)[:2])
+    await reading.peer.send(pong[2])
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert set(answered) == set(payloads(pings))
+
+
+async def test_a_ping_without_a_payload_makes_one(reading, nursery):
+    nursery.start_soon(reading.connection.ping)
+    ping = await reading.peer.receive()
+    assert (ping.opcode, len(ping.payload)) == (PING, 4)
+    await reading.peer.send(reading.peer.frame(PONG, ping.payload))
+
+
+@pytest.mark.parametrize("how", ["close", "end"])
+async def test_a_ping_ends_with_its_connection(wire, nursery, how):
+    wire.start()
+    raised = []
+
+    async def ping() -> None:
+        with pytest.raises(ConnectionClosed) as caught:
+            await wire.connection.ping(b"x")
+        raised.append(caught.value.reason.code)
+
+    nursery.start_soon(ping)
+    assert (await wire.peer.receive()).opcode == PING
+    if how == "close":
+        await wire.peer.send(wire.peer.close(4000))
+    await wire.peer.stream.aclose()
+    await wire.end()
+    await trio.testing.wait_all_tasks_blocked()
+    assert raised == [4000 if how == "close" else 1006]
+
+
+async def test_two_pings_under_way_differ_and_a_cancelled_one_can_be_repeated(reading, nursery):
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as pinging:
+            pinging.start_soon(reading.connection.ping, b"same")
+            await reading.peer.receive()
+            with pytest.raises(ValueError, match="already in flight"):
+                await reading.connection.ping(b"same")
+            scope.cancel()
+    nursery.start_soon(reading.connection.ping, b"same")
+    assert await reading.peer.receive() == (PING, b"same", True)
+    await reading.peer.send(reading.peer.frame(PONG, b"same"))
+
+
+async def test_control_frames_are_short(reading):
+    for send in (reading.connection.ping, reading.connection.pong):
+        with pytest.raises(ValueError, match="125"):
+            await send(b"x" * 126)
+    assert not reading.connection._pings
+
+
+async def test_a_pong_can_be_sent_unasked(reading):
+    await reading.connection.pong(b"here")
+    await reading.connection.pong()
+    assert await reading.peer.receive_many(2) == [(PONG, b"here", True), (PONG, b"", True)]
+
+
+async def test_the_peers_pings_are_answered_while_messages_are_got(reading):
+    peer = reading.peer
+    await peer.send(peer.frame(PING, b"1") + peer.text("2"))
+    assert await reading.connection.get_message() == "2"
+    assert await peer.receive() == (PONG, b"1", True)
+
+
+async def test_aclose_makes_the_closing_handshake_and_is_idempotent(reading, nursery):
+    async def answer() -> None:
+        close = await reading.peer.receive()
+        await reading.peer.send(reading.peer.frame(CLOSE, close.payload))
+        assert await reading.peer.receive_rest() == []
+
+    nursery.start_soon(answer)
+    await reading.connection.aclose(4000, "done")
+    await reading.connection.aclose()
+    connection = reading.connection
+    assert (connection.close_sent, connection.close_received) == (4000, 4000)
+    assert connection.closed_first == "us"
+    for operation in (connection.get_message, connection.ping, connection.pong):
+        with pytest.raises(ConnectionClosed):
+            await operation()
+
+
+async def test_aclose_gives_up_on_a_silent_peer(make_wire, nursery, autojump_clock):
+    wire = make_wire(Limits(close_timeout_s=5))
+    wire.connection.start_reading(nursery)
+    await wire.connection.aclose()
+    assert trio.current_time() == pytest.approx(5)
+    assert wire.connection.timed_out == "close"
+
+
+async def test_endpoints_are_told(make_wire, tcp_pair, transport):
+    ours, theirs = tcp_pair
+    (address, port), other = ours.getsockname(), theirs.getsockname()
+    connection = make_wire(sockets=tcp_pair).connection
+    assert (str(connection.local.address), connection.local.port) == (address, port)
+    assert connection.remote.port == other[1]
+    ours.close()
+
+
+# -- Counting ---------------------------------------------------------------------------------
+
+
+async def test_messages_and_bytes_are_counted(wire):
+    wire.start(lambda message: message if message != "quiet" else None)
+    peer = wire.peer
+    said = [
+        peer.text("quiet"),
+        peer.text("loud"),
+        peer.frame(PING),
+        peer.frame(TEXT, b"in ", fin=False),
+        peer.frame(CONTINUATION, b"two"),
+        peer.close(1000),
+    ]
+    frames = await wire.say_and_hear_all(b"".join(said))
+    await wire.end()
+    connection = wire.connection
+    overhead = 2 if connection.is_server else 6
+    assert connection.bytes_received == sum(map(len, said))
+    assert connection.bytes_sent == sum(overhead + len(frame.payload) for frame in frames)
+    assert (connection.messages_received, connection.messages_sent) == (3, 2)
+
+
+# -- TLS --------------------------------------------------------------------------------------
+
+
+async def test_it_works_above_tls(role, nursery):
+    authority = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    client_context = ssl.create_default_context()
+    authority.issue_cert("here").configure_cert(server_context)
+    authority.configure_trust(client_context)
+    a, b = trio.testing.memory_stream_pair()
+    server_end = trio.SSLStream(a, server_context, server_side=True)
+    client_end = trio.SSLStream(b, client_context, server_hostname="here")
+    server = Connection.opened(server_end, client=False, limits=Limits())
+    client = Connection.opened(client_end, client=True, limits=Limits())
+    async with trio.open_nursery() as serving:
+        serving.start_soon(server.run, lambda message: message)
+        client.start_reading(serving)
+        for message in ("hello", b"x" * 500_000):
+            await client.send_message(message)
+            assert await client.get_message() == message
+        await client.aclose(1000)
+    assert server.clean
+    assert client.close_sent == client.close_received == 1000
