@@ -90,6 +90,7 @@ class Session:
 
     __slots__ = (
         "_blocked",
+        "_end_expected",
         "_newest_answered",
         "_opening",
         "_pending",
@@ -110,6 +111,7 @@ class Session:
         self._strays = 0
         self._newest_answered = -1
         self._blocked = False
+        self._end_expected = False
 
     # -- Opening ---------------------------------------------------------------------------
 
@@ -288,6 +290,11 @@ class Session:
 
     # -- Closing ---------------------------------------------------------------------------
 
+    def expect_end(self) -> None:
+        """From now on the socket's end is not early, unless it has begun already."""
+        if self.connection is not None and self.connection.closed is None:
+            self._end_expected = True
+
     def close(self, nursery: trio.Nursery) -> None:
         """Begin the closing handshake, if the socket is open."""
         connection = self.connection
@@ -309,7 +316,9 @@ class Session:
         ledger.verdicts[Verdict.CORRUPT] += wrong
         ledger.abandoned += len(self._pending) - wrong
         self._pending.clear()
-        ledger.count_ended(_ending(connection), _close_code(connection), early=not terms.closing)
+        ledger.count_ended(
+            _ending(connection), _close_code(connection), early=not self._end_expected
+        )
         if not ledger.open and terms.on_none_open is not None:
             terms.on_none_open()
 
