@@ -57,7 +57,7 @@ class Engine:
         self.series: list[Second] = []
         self._books = Books(self.ledger)
         self._loop_lag = Recorder()
-        # The report's: opening ten thousand sockets holds the loop up, and no message is late for it.
+        # The report has this one: opening sockets holds the loop up, and makes no message late.
         self._load_lag = Recorder()
         self._sessions: list[Session] = []
         self._settled = trio.Event()

@@ -21,6 +21,7 @@ SOCKETS = 3
 class FakeConnection:
     """Takes what is sent, and has ended by closing handshake."""
 
+    closed = None
     closed_first, clean, timed_out, failure, close_received = "us", True, None, None, 1000
 
     def __init__(self):
@@ -53,8 +54,8 @@ class Crowd:
         assert self.sessions[conn]._receive(reply) is None
 
     def end(self, *, interrupted=False):
-        self.terms.closing = True
         for session in self.sessions:
+            session.expect_end()
             session._book_ending(session.connection)
         self.ledger.settle_unanswered(interrupted=interrupted)
         self.ledger.check()

@@ -204,10 +204,11 @@ def test_sockets_closed_early_are_counted_by_their_code(serve_websockets, loadge
 
 
 def test_a_load_ends_with_its_last_socket(serve_websockets, loadgen):
-    async def close_at_once(connection: ServerConnection, counts):
+    async def close_soon(connection: ServerConnection, counts):
+        await asyncio.sleep(0.3)
         await connection.close(1001)
 
-    run = loadgen("3", serve_websockets(close_at_once).url, "--rate-per-conn", "0/s",
+    run = loadgen("3", serve_websockets(close_soon).url, "--rate-per-conn", "0/s",
                   "--duration", "1h")  # fmt: skip
     assert run.closed == {"by_peer": 3}
     assert run.code == 1
@@ -253,13 +254,26 @@ def test_a_flood_into_sockets_being_reset_breaks_nothing(serve_bytes, loadgen, a
 def test_a_server_that_breaks_the_protocol_is_failed_with_1002(serve_bytes, loadgen, accept):
     async def send_a_masked_frame(reader, writer, key, counts):
         writer.write(accept(key) + b"\x81\x82\x00\x00\x00\x00hi")
-        await reader.read(100)
+        await never()  # nor end TCP, as it should
 
     run = hold(loadgen, serve_bytes(send_a_masked_frame))
     assert run.closed == {"abnormal": 3}
     assert run.connections["close_codes"] == {"1002": 3}
     assert run.report["verdict_reasons"] == [
         "the server broke the protocol on 3 sockets, which we failed with code 1002"
+    ]
+    assert run.code == 1
+
+
+def test_a_socket_closed_early_whose_end_comes_late_was_closed_early(serve_bytes, loadgen, accept):
+    async def close_and_stay(reader, writer, key, counts):
+        writer.write(accept(key) + b"\x88\x02\x03\xe9")  # Close 1001
+        await never()
+
+    run = hold(loadgen, serve_bytes(close_and_stay))
+    assert run.closed == {"by_peer": 3}
+    assert run.report["verdict_reasons"] == [
+        "the server closed 3 sockets before the end, code 1001"
     ]
     assert run.code == 1
 
