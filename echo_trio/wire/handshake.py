@@ -241,7 +241,18 @@ def request_bytes(
     """The request that asks for an upgrade.
 
     :param host: as the Host header has it: with the port, unless that is the scheme's own.
+    :raises ValueError: if something of it is not what HTTP allows in its place: a line break, say,
+        would smuggle in another header.
     """
+    headers, subprotocols = list(headers), list(subprotocols)
+    if not _TARGET.fullmatch(target):
+        raise ValueError(f"{target!r} is not a path")
+    for name, value in [("Host", host), *headers]:
+        if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+            raise ValueError(f"{name!r}: {value!r} is not a header")
+    for name in subprotocols:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} is not a subprotocol")
     lines = [
         f"GET {target} HTTP/1.1",
         f"Host: {host}",

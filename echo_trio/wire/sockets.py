@@ -30,7 +30,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     """
     listeners: list[socket.socket] = []
     try:
-        for family, address in _resolve(host, port, socket.AI_PASSIVE):
+        for family, address in _resolve_own(host, port):
             # The first address has chosen the port for all.
             port = listeners[0].getsockname()[1] if listeners else port
             listeners.append(_listen_on(family, (address[0], port, *address[2:])))
@@ -39,6 +39,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
             listener.close()
         raise
     return listeners
+
+
+def _resolve_own(host: str, port: int) -> list[Address]:
+    try:
+        return _resolve(host, port, socket.AI_PASSIVE)
+    except socket.gaierror as exc:
+        raise OSError(exc.errno, f"can't listen on {host}: {exc.strerror}") from None
 
 
 def _listen_on(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:

@@ -137,7 +137,7 @@ class Wire:
         try:
             with self.scope:
                 await self.connection.run(on_message)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - for the test to look at
             self.raised = exc
         finally:
             self.ended.set()

@@ -1,0 +1,85 @@
+"""The file limit and the collector's policy."""
+
+from __future__ import annotations
+
+import gc
+import resource
+
+import pytest
+import trio
+
+from echo_trio.wire import process
+
+
+@pytest.fixture
+def file_limit():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield before
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.fixture
+def collector():
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+def test_the_file_limit_is_raised_to_the_hard_one(file_limit):
+    _, hard = file_limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    assert process.raise_file_limit() == hard
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_a_system_that_does_not_raise_it_is_no_error(file_limit, monkeypatch):
+    def refuse(*_):
+        raise ValueError("no")
+
+    monkeypatch.setattr(process.resource, "setrlimit", refuse)
+    assert process.raise_file_limit() == file_limit[0]
+
+
+def test_the_collector_spares_what_lives_long(collector):
+    process.spare_long_lived_objects()
+    assert gc.get_freeze_count() > 0
+    young, middle, old = gc.get_threshold()
+    assert (young, middle) == (process.YOUNG_THRESHOLD, process.MIDDLE_THRESHOLD)
+    assert old == process.NEVER
+
+
+class Crowd:
+    def __init__(self) -> None:
+        self.open = self.gone = 0
+
+
+@pytest.mark.parametrize(
+    ("open_", "steps", "collections"),
+    [
+        pytest.param(0, [0, 0, 0], 0, id="nothing happens"),
+        pytest.param(0, [process.MIN_ENDED - 1], 0, id="a few end"),
+        pytest.param(0, [process.MIN_ENDED], 1, id="many end"),
+        pytest.param(0, [process.MIN_ENDED, process.MIN_ENDED], 2, id="many end, twice"),
+        pytest.param(10_000, [2_000], 0, id="many end, of ten thousand"),
+        pytest.param(10_000, [2_000, 500], 1, id="a quarter of ten thousand ends"),
+    ],
+)
+async def test_the_old_are_collected_after_crowds(
+    nursery, autojump_clock, monkeypatch, open_, steps, collections
+):
+    collected, crowd = [], Crowd()
+    crowd.open = open_
+    monkeypatch.setattr(process.gc, "collect", lambda: collected.append(trio.current_time()))
+    nursery.start_soon(process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone)
+    await trio.sleep(process.LOOK_INTERVAL_S / 2)  # so that we act between its looks
+    for step in steps:
+        crowd.gone += step
+        await trio.sleep(process.LOOK_INTERVAL_S)
+    await trio.sleep(process.LOOK_INTERVAL_S)
+    assert len(collected) == collections
+
+
+async def test_a_library_without_malloc_trim_is_no_error(monkeypatch):
+    monkeypatch.setattr(process.ctypes, "CDLL", lambda _: object())
+    process._return_free_memory()

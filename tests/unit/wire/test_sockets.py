@@ -1,0 +1,159 @@
+"""Listening, accepting, connecting, on loopback."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+import trio
+
+from echo_trio.wire import sockets
+
+PATIENCE_S = 10
+
+
+@pytest.fixture
+def listener():
+    (listener,) = sockets.listen("127.0.0.1", 0)
+    yield listener
+    listener.close()
+
+
+class Listener:
+    """Fakes what `accept_forever` needs of a listener that is out of luck at first."""
+
+    def __init__(self, listener: socket.socket, faults: list[OSError]) -> None:
+        self._listener = listener
+        self._faults = faults
+
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def accept(self):
+        if self._faults:
+            raise self._faults.pop(0)
+        return self._listener.accept()
+
+
+def test_port_0_takes_a_free_one_and_every_address_of_a_host_shares_it():
+    listeners = sockets.listen("localhost", 0)
+    ports = {listener.getsockname()[1] for listener in listeners}
+    for listener in listeners:
+        listener.close()
+    assert len(ports) == 1
+    assert ports != {0}
+
+
+def test_a_port_in_use_is_named(listener):
+    port = listener.getsockname()[1]
+    with pytest.raises(OSError, match=rf"can't listen on 127\.0\.0\.1:{port}: ") as caught:
+        sockets.listen("127.0.0.1", port)
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_a_host_that_does_not_exist_is_named():
+    with pytest.raises(OSError, match=r"can't listen on no\.such\.host\.invalid: "):
+        sockets.listen("no.such.host.invalid", 0)
+
+
+async def accept(listener, nursery):
+    accepted, faults = trio.open_memory_channel(100), []
+    nursery.start_soon(sockets.accept_forever, listener, accepted[0].send_nowait, faults.append)
+    return accepted[1], faults
+
+
+async def receive_one(channel) -> socket.socket:
+    with trio.fail_after(PATIENCE_S):
+        return await channel.receive()
+
+
+async def test_an_accepted_socket_does_not_block_nor_delay(listener, nursery):
+    accepted, faults = await accept(listener, nursery)
+    with (
+        socket.create_connection(listener.getsockname()) as client,
+        await receive_one(accepted) as sock,
+    ):
+        assert sock.getpeername() == client.getsockname()
+        assert not sock.getblocking()
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert faults == []
+
+
+async def test_many_connections_at_once_are_all_accepted(listener, nursery):
+    count = sockets.ACCEPT_BATCH + 20
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(count)]
+    accepted, _ = await accept(listener, nursery)
+    served = [await receive_one(accepted) for _ in range(count)]
+    assert {sock.getpeername() for sock in served} == {sock.getsockname() for sock in clients}
+    for sock in served + clients:
+        sock.close()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_out_of_resources_is_told_and_waited_out(listener, nursery, autojump_clock, number):
+    faults_to_come = [OSError(number, "none left") for _ in range(3)]
+    accepted, faults = await accept(Listener(listener, faults_to_come), nursery)
+    with socket.create_connection(listener.getsockname()):
+        (await receive_one(accepted)).close()
+    assert [fault.errno for fault in faults] == [number] * 3
+    assert trio.current_time() == pytest.approx(3 * sockets.OUT_OF_RESOURCES_PAUSE_S)
+
+
+async def test_a_connection_that_was_gone_before_it_was_accepted_is_no_fault(listener, nursery):
+    aborted = [OSError(errno.ECONNABORTED, "gone"), OSError(errno.EPERM, "firewall")]
+    accepted, faults = await accept(Listener(listener, aborted), nursery)
+    with socket.create_connection(listener.getsockname()):
+        (await receive_one(accepted)).close()
+    assert faults == []
+
+
+async def test_connecting_gives_a_socket_that_does_not_block(listener):
+    ((family, address),) = await sockets.resolve("127.0.0.1", listener.getsockname()[1])
+    with await sockets.connect((family, address)) as sock:
+        assert sock.getpeername() == listener.getsockname()
+        assert not sock.getblocking()
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_a_refused_connection_raises():
+    with socket.socket() as placeholder:
+        placeholder.bind(("127.0.0.1", 0))  # bound, and not listening
+        with pytest.raises(ConnectionRefusedError):
+            await sockets.connect((socket.AF_INET, placeholder.getsockname()))
+
+
+async def test_a_cancelled_connect_leaves_no_socket_open(listener, monkeypatch):
+    made = []
+
+    class Watched(socket.socket):
+        def __init__(self, *args) -> None:
+            super().__init__(*args)
+            made.append(self)
+
+        def connect_ex(self, _):
+            return errno.EINPROGRESS
+
+    monkeypatch.setattr(sockets.socket, "socket", Watched)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await sockets.connect((socket.AF_INET, listener.getsockname()))
+    assert [sock.fileno() for sock in made] == [-1]
+
+
+async def test_a_host_that_does_not_exist_is_not_resolved():
+    with pytest.raises(socket.gaierror):
+        await sockets.resolve("no.such.host.invalid", 80)
+
+
+async def test_each_address_of_a_host_is_resolved_once():
+    found = await sockets.resolve("localhost", 80)
+    assert len(found) == len(set(found)) > 0
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80"), ("example.org", "example.org:80")],
+)
+def test_an_authority_is_written_as_in_a_url(host, expected):
+    assert sockets.authority(host, 80) == expected
