@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter, Token
 #: What ends a program that was called the wrong way.
 EXIT_USAGE: Final = 2
 
-_NUMBER: Final = r"(\d+(?:\.\d+)?)"
+_NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)"
 _DURATION: Final = re.compile(_NUMBER + r"(ms|s|m|h)")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE: Final = re.compile(_NUMBER + r"(B|KiB|MiB|GiB)?")
