@@ -1,0 +1,344 @@
+"""The opening handshake: what is let through, and each refusal with its status."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from echo_trio.wire import handshake
+from echo_trio.wire.handshake import ConnectionCut, HandshakeFailed, Refused, Rejected
+
+# RFC 6455, section 1.3.
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+HEADERS = {
+    "Host": "example.org",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": KEY,
+    "Sec-WebSocket-Version": "13",
+}
+
+
+def head(line="GET /chat?x=1 HTTP/1.1", *more: str, **changes: str | None) -> bytes:
+    """An upgrade request, with other lines, headers changed or (None) left out."""
+    headers = HEADERS | {name.replace("_", "-"): value for name, value in changes.items()}
+    lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+    return "\r\n".join([line, *lines, *more]).encode("latin-1")
+
+
+def chunks(*parts: bytes):
+    """What `receive_head` receives."""
+    waiting = list(parts)
+
+    async def receive() -> bytes:
+        return waiting.pop(0) if waiting else b""
+
+    return receive
+
+
+# -- Receiving a head -------------------------------------------------------------------------
+
+REQUEST = head() + b"\r\n\r\n"
+SURPLUS = b"\x81\x00\r\n\r\n"
+
+
+async def test_a_head_can_be_split_at_every_byte():
+    for at in range(1, len(REQUEST + SURPLUS)):
+        data = REQUEST + SURPLUS
+        got, surplus = await handshake.receive_head(chunks(data[:at], data[at:]))
+        assert got == head()
+        assert surplus == SURPLUS[: max(0, at - len(REQUEST))] if at >= len(REQUEST) else SURPLUS
+
+
+async def test_a_head_can_come_byte_by_byte():
+    parts = [REQUEST[at : at + 1] for at in range(len(REQUEST))]
+    assert await handshake.receive_head(chunks(*parts)) == (head(), b"")
+
+
+@pytest.mark.parametrize("received", [b"", b"GET", REQUEST[:-1]], ids=["nothing", "some", "most"])
+async def test_a_stream_that_ends_first_is_told_apart(received):
+    with pytest.raises(ConnectionCut) as caught:
+        await handshake.receive_head(chunks(received))
+    assert caught.value.received == len(received)
+
+
+async def test_a_head_of_16_kib_is_allowed_and_a_byte_more_is_not():
+    longest = b"x" * handshake.MAX_HEAD_BYTES
+    assert await handshake.receive_head(chunks(longest + b"\r\n\r\n")) == (longest, b"")
+    with pytest.raises(Refused) as caught:
+        await handshake.receive_head(chunks(longest + b"x\r\n\r\n"))
+    assert caught.value.status == 431
+
+
+async def test_a_head_without_an_end_is_refused_and_not_kept():
+    received = []
+
+    async def receive() -> bytes:
+        received.append(1000)
+        return b"x" * 1000
+
+    with pytest.raises(Refused) as caught:
+        await handshake.receive_head(receive)
+    assert caught.value.status == 431
+    assert sum(received) <= handshake.MAX_HEAD_BYTES + 1000
+
+
+# -- Requests ---------------------------------------------------------------------------------
+
+
+def test_a_request_is_read():
+    request = handshake.parse_request(head(Sec_WebSocket_Protocol="a, b", X_Other="  spaced \t"))
+    assert (request.target, request.path, request.key) == ("/chat?x=1", "/chat", KEY)
+    assert request.subprotocols == ["a", "b"]
+    assert ("x-other", "spaced") in request.headers
+    assert [name for name, _ in request.headers][:2] == ["host", "upgrade"]
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        pytest.param(head(Connection="keep-alive, Upgrade"), id="Connection is a list"),
+        pytest.param(head(Connection="UPGRADE", Upgrade="WebSocket"), id="case does not matter"),
+        pytest.param(
+            head("GET / HTTP/1.1", "Connection: Upgrade", Connection="keep-alive"),
+            id="Connection over two lines",
+        ),
+        pytest.param(
+            head("GET / HTTP/1.1", "Connection: keep-alive", Connection="Upgrade"),
+            id="Connection over two lines, the other way round",
+        ),
+        pytest.param(head(Upgrade="h2c, websocket"), id="Upgrade is a list"),
+        pytest.param(head(Content_Length="0"), id="an empty body"),
+        pytest.param(head(Host=""), id="an empty Host"),
+        pytest.param(head("GET / HTTP/1.1", *["X: y"] * 123), id="128 headers"),
+        pytest.param(
+            head("GET / HTTP/1.1", "Sec-WebSocket-Protocol: b", Sec_WebSocket_Protocol="a"),
+            id="subprotocols over two lines",
+        ),
+        pytest.param(head(Sec_WebSocket_Extensions="permessage-deflate"), id="an extension"),
+    ],
+)
+def test_what_rfc_6455_allows_is_let_through(request_head):
+    assert handshake.parse_request(request_head).key == KEY
+
+
+REFUSALS = [
+    pytest.param(b"", 400, id="nothing"),
+    pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, id="TLS"),
+    pytest.param(b"SSH-2.0-OpenSSH_9.6", 400, id="SSH"),
+    pytest.param(head("GET /"), 400, id="no version"),
+    pytest.param(head("GET  / HTTP/1.1"), 400, id="two spaces"),
+    pytest.param(head("GET / HTTP/1.1 "), 400, id="a space behind"),
+    pytest.param(head("GET / http/1.1"), 400, id="version in lower case"),
+    pytest.param(head("G(T / HTTP/1.1"), 400, id="no method"),
+    pytest.param(head("GET / HTTP/1.0"), 505, id="HTTP/1.0"),
+    pytest.param(head("GET / HTTP/2"), 505, id="HTTP/2"),
+    pytest.param(head("PRI * HTTP/2.0"), 505, id="HTTP/2's preface"),
+    *(
+        pytest.param(head(f"{method} / HTTP/1.1"), 405, id=method)
+        for method in ("POST", "HEAD", "PUT", "CONNECT", "OPTIONS", "get")
+    ),
+    pytest.param(head("GET example.org/ HTTP/1.1"), 400, id="no path"),
+    pytest.param(head("GET http://example.org/ HTTP/1.1"), 400, id="an absolute target"),
+    pytest.param(head("GET /\x01 HTTP/1.1"), 400, id="a control character in the target"),
+    pytest.param(head("GET /ü HTTP/1.1"), 400, id="not ASCII in the target"),
+    pytest.param(head(Host=None), 400, id="no Host"),
+    pytest.param(head("GET / HTTP/1.1", "Host: other"), 400, id="two Hosts"),
+    pytest.param(head(Host="exämple.org"), 400, id="not ASCII in Host"),
+    pytest.param(head(Connection="Upgräde"), 400, id="not ASCII in Connection"),
+    pytest.param(head(Sec_WebSocket_Protocol="\xff"), 400, id="not ASCII in a subprotocol"),
+    pytest.param(head(X_Other="a\x00b"), 400, id="NUL in a header"),
+    pytest.param(head(X_Other="a\nX-Smuggled: b"), 400, id="a lone line feed"),
+    pytest.param(head(X_Other="a\rb"), 400, id="a lone carriage return"),
+    pytest.param(head("GET / HTTP/1.1", "X-Other : a"), 400, id="a space before the colon"),
+    pytest.param(head("GET / HTTP/1.1", " folded"), 400, id="a folded line"),
+    pytest.param(head("GET / HTTP/1.1", "no colon"), 400, id="no colon"),
+    pytest.param(head("GET / HTTP/1.1", ": no name"), 400, id="no name"),
+    pytest.param(head("GET / HTTP/1.1", *["X: y"] * 124), 431, id="129 headers"),
+    pytest.param(head(Content_Length="1"), 400, id="a body"),
+    pytest.param(head(Transfer_Encoding="chunked"), 400, id="a chunked body"),
+    pytest.param(head(Upgrade=None), 426, id="no Upgrade"),
+    pytest.param(head(Upgrade="h2c"), 426, id="another upgrade"),
+    pytest.param(head(Connection=None), 426, id="no Connection"),
+    pytest.param(head(Connection="keep-alive"), 426, id="Connection without Upgrade"),
+    pytest.param(head(Sec_WebSocket_Version=None), 426, id="no version of WebSocket"),
+    pytest.param(head(Sec_WebSocket_Version="8"), 426, id="an old version of WebSocket"),
+    pytest.param(
+        head("GET / HTTP/1.1", "Sec-WebSocket-Version: 13"), 426, id="two versions of WebSocket"
+    ),
+    pytest.param(head(Sec_WebSocket_Key=None), 400, id="no key"),
+    pytest.param(head(Sec_WebSocket_Key=""), 400, id="an empty key"),
+    pytest.param(head("GET / HTTP/1.1", f"Sec-WebSocket-Key: {KEY}"), 400, id="two keys"),
+    pytest.param(head(Sec_WebSocket_Key="not base64!" + KEY[11:]), 400, id="a key not in base64"),
+    pytest.param(
+        head(Sec_WebSocket_Key=base64.b64encode(bytes(15)).decode()), 400, id="a key of 15 bytes"
+    ),
+    pytest.param(
+        head(Sec_WebSocket_Key=base64.b64encode(bytes(17)).decode()), 400, id="a key of 17 bytes"
+    ),
+    pytest.param(head(Sec_WebSocket_Protocol="a, a"), 400, id="a subprotocol twice"),
+    pytest.param(head(Sec_WebSocket_Protocol="a b"), 400, id="a subprotocol with a space"),
+]
+
+
+@pytest.mark.parametrize(("request_head", "status"), REFUSALS)
+def test_whatever_else_is_refused_with_its_status(request_head, status):
+    with pytest.raises(Refused) as caught:
+        handshake.parse_request(request_head)
+    assert caught.value.status == status
+    response = handshake.refusal_response(caught.value)
+    assert response.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_refused_version_is_told_which_would_do():
+    with pytest.raises(Refused) as caught:
+        handshake.parse_request(head(Sec_WebSocket_Version="8"))
+    assert caught.value.headers == {"Sec-WebSocket-Version": "13"}
+
+
+def test_a_refused_method_is_told_which_would_do():
+    with pytest.raises(Refused) as caught:
+        handshake.parse_request(head("POST / HTTP/1.1"))
+    assert caught.value.headers == {"Allow": "GET"}
+
+
+# -- Responses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subprotocol", [None, "chat"])
+def test_the_accepting_response_answers_the_key(subprotocol):
+    request = handshake.parse_request(head(Sec_WebSocket_Protocol="chat"))
+    lines = handshake.accept_response(request, subprotocol).decode().split("\r\n")
+    assert lines[0] == "HTTP/1.1 101 Switching Protocols"
+    assert f"Sec-WebSocket-Accept: {ACCEPT}" in lines
+    assert ("Sec-WebSocket-Protocol: chat" in lines) is (subprotocol is not None)
+    assert lines[-2:] == ["", ""]
+
+
+def test_a_refusing_response_says_why():
+    refused = Refused(503, "The server is füll.", Retry_After="5")
+    top, _, body = handshake.refusal_response(refused).partition(b"\r\n\r\n")
+    lines = top.decode().split("\r\n")
+    assert lines[0] == "HTTP/1.1 503 Service Unavailable"
+    assert {"Retry-After: 5", "Connection: close", f"Content-Length: {len(body)}"} <= set(lines)
+    assert body.decode() == "The server is füll.\n"
+
+
+def test_a_refusing_response_may_have_a_status_without_a_name():
+    assert handshake.refusal_response(Refused(499, "no")).startswith(b"HTTP/1.1 499 \r\n")
+
+
+# -- The client's end -------------------------------------------------------------------------
+
+
+def test_our_request_is_one_that_we_would_accept():
+    key = handshake.make_key()
+    data = handshake.request_bytes(
+        "/path?q", "example.org:81", key, [("X-Other", "value")], ["chat", "superchat"]
+    )
+    assert data.endswith(b"\r\n\r\n")
+    request = handshake.parse_request(data[:-4])
+    assert (request.target, request.key) == ("/path?q", key)
+    assert request.subprotocols == ["chat", "superchat"]
+    assert {("host", "example.org:81"), ("x-other", "value")} <= set(request.headers)
+
+
+def test_keys_differ():
+    assert len({handshake.make_key() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"target": "no-slash"}, id="target without a slash"),
+        pytest.param({"target": "/a b"}, id="space in the target"),
+        pytest.param({"target": "/ HTTP/1.1\r\nX: y"}, id="line break in the target"),
+        pytest.param({"host": "a\r\nX: y"}, id="line break in the host"),
+        pytest.param({"headers": [("X", "a\r\nY: b")]}, id="line break in a header"),
+        pytest.param({"headers": [("X: a\r\nY", "b")]}, id="line break in a name"),
+        pytest.param({"headers": [("X", "€")]}, id="a header that latin-1 lacks"),
+        pytest.param({"subprotocols": ["a, b"]}, id="two subprotocols in one"),
+    ],
+)
+def test_a_request_that_http_does_not_allow_is_not_built(arguments):
+    with pytest.raises(ValueError):  # noqa: PT011 - also UnicodeEncodeError
+        handshake.request_bytes(**{"target": "/", "host": "here", "key": KEY} | arguments)
+
+
+def answer(line="HTTP/1.1 101 Switching Protocols", *more: str, **changes: str | None) -> bytes:
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": ACCEPT}
+    headers |= {name.replace("_", "-"): value for name, value in changes.items()}
+    lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+    return "\r\n".join([line, *lines, *more]).encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param(answer(), id="plain"),
+        pytest.param(answer("HTTP/1.1 101"), id="without a phrase"),
+        pytest.param(answer("HTTP/1.1 101 "), id="with an empty phrase"),
+        pytest.param(answer("HTTP/1.1 101 Ümschalten"), id="with a phrase in another language"),
+        pytest.param(answer(Upgrade="WebSocket", Connection="upgrade"), id="case"),
+        pytest.param(answer(Server="größer"), id="a header that is not ASCII"),
+    ],
+)
+def test_a_right_answer_is_accepted(response):
+    assert handshake.parse_response(response, KEY).subprotocol is None
+
+
+def test_the_chosen_subprotocol_and_the_headers_are_told():
+    response = answer(Sec_WebSocket_Protocol="chat", Server="s")
+    accepted = handshake.parse_response(response, KEY, ["other", "chat"])
+    assert accepted.subprotocol == "chat"
+    assert ("server", "s") in accepted.headers
+
+
+@pytest.mark.parametrize("status", [100, 200, 301, 400, 401, 403, 404, 426, 500, 503])
+def test_another_status_is_told_apart(status):
+    with pytest.raises(Rejected) as caught:
+        handshake.parse_response(f"HTTP/1.1 {status} No\r\nServer: s".encode(), KEY)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"garbage \xff\x00\r\n\xfe", id="garbage"),
+        pytest.param(b"\x15\x03\x03\x00\x02\x02\x16", id="a TLS alert"),
+        pytest.param(answer("HTTP/1.0 101 Switching Protocols"), id="HTTP/1.0"),
+        pytest.param(answer("HTTP/1.1 1011 Switching Protocols"), id="a status of four digits"),
+        pytest.param(answer("HTTP/1.1 999 No"), id="a status that there is not"),
+        pytest.param(answer(Upgrade=None), id="no Upgrade"),
+        pytest.param(answer(Upgrade="h2c"), id="another upgrade"),
+        pytest.param(answer(Connection=None), id="no Connection"),
+        pytest.param(answer(Connection="close"), id="another Connection"),
+        pytest.param(answer(Sec_WebSocket_Accept=None), id="no accept"),
+        pytest.param(answer(Sec_WebSocket_Accept=KEY), id="a wrong accept"),
+        pytest.param(answer(Sec_WebSocket_Accept=ACCEPT.lower()), id="accept in the wrong case"),
+        pytest.param(
+            answer("HTTP/1.1 101 OK", f"Sec-WebSocket-Accept: {ACCEPT}"), id="accept twice"
+        ),
+        pytest.param(answer(Sec_WebSocket_Extensions="permessage-deflate"), id="an extension"),
+        pytest.param(answer(Sec_WebSocket_Protocol="chat"), id="a subprotocol"),
+        pytest.param(answer(Sec_WebSocket_Protocol="offered, chat"), id="two subprotocols"),
+        pytest.param(
+            answer(
+                "HTTP/1.1 101 OK",
+                "Sec-WebSocket-Protocol: offered",
+                Sec_WebSocket_Protocol="offered",
+            ),
+            id="a subprotocol twice",
+        ),
+        pytest.param(answer("HTTP/1.1 101 OK", "no colon"), id="a malformed header"),
+        pytest.param(answer("HTTP/1.1 101 OK", "X : y"), id="a space before the colon"),
+        pytest.param(answer("HTTP/1.1 101 OK", *["X: y"] * 126), id="129 headers"),
+    ],
+)
+def test_a_wrong_answer_fails_the_handshake(response):
+    with pytest.raises(HandshakeFailed) as caught:
+        handshake.parse_response(response, KEY, ["offered"])
+    assert type(caught.value) is HandshakeFailed
