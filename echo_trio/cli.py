@@ -56,8 +56,7 @@ def _read_config(
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
             return flags.complain(app, f"can't read {config}: {exc}")
         app.config = [*app.config, Toml(config)]
-    result = app(arguments, **flags.IN_ONE_LINE)
-    return result if isinstance(result, int) else 0
+    return flags.run_app(app, app, arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -143,23 +143,16 @@ def _flag(
 def run_app(app: App, entry: App, arguments: Sequence[str] | None) -> int:
     """Parse the arguments, run the command, return its exit code.
 
-    What is wrong with them goes to stderr in one line.
+    What is wrong with them goes to stderr in one line: what cyclopts finds, and the `ValueError`
+    of a settings class, about what no single flag can know.
 
     :param entry: where parsing starts: the app itself, or its meta app.
     """
     try:
-        result = entry(arguments, **IN_ONE_LINE)
-    except CycloptsError as exc:
+        command, bound, _ = entry.parse_args(arguments, exit_on_error=False, print_error=False)
+    except (CycloptsError, ValueError) as exc:
         return complain(app, " ".join(str(exc).split()).rstrip("."))
-    return result if isinstance(result, int) else 0
-
-
-#: How to call an app so that its errors come as exceptions.
-IN_ONE_LINE: Final[dict[str, Any]] = {
-    "exit_on_error": False,
-    "print_error": False,
-    "result_action": "return_value",
-}
+    return command(*bound.args, **bound.kwargs) or 0
 
 
 def complain(app: App, message: str) -> int:

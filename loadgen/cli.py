@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import trio
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
 from echo_trio import flags
 from echo_trio.wire import process
@@ -162,8 +162,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # No terminal is too old for a report.
-    try:
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
-    except (CycloptsError, ValueError) as exc:  # the latter: what no single flag can know
-        return flags.complain(app, " ".join(str(exc).split()).rstrip("."))
-    return command(*bound.args, **bound.kwargs) or 0
+    return flags.run_app(app, app, arguments)

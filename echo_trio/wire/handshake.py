@@ -26,7 +26,7 @@ _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: RFC 9110, section 5.6.2: what methods, header names and subprotocols consist of.
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET: Final = re.compile(r"/[!-~]*")
-_STATUS_LINE: Final = re.compile(r"HTTP/1\.1 ([1-5][0-9]{2})(?: .*)?")
+_STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Receive = Callable[[], Awaitable[bytes]]
@@ -281,8 +281,11 @@ def parse_response(head: bytes, key: str, subprotocols: Iterable[str] = ()) -> U
     status = _STATUS_LINE.fullmatch(lines[0])
     if status is None:
         raise HandshakeFailed("the server's answer is not HTTP/1.1")
-    if status[1] != "101":
-        raise Rejected(int(status[1]))
+    minor, code = status.groups()
+    if code != "101":
+        raise Rejected(int(code))  # by HTTP/1.0 too: proxies do
+    if minor != "1":
+        raise HandshakeFailed("the server's answer is not HTTP/1.1")
     if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
         headers, "connection"
     ):

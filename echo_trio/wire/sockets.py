@@ -103,9 +103,11 @@ def prepare(sock: socket.socket) -> None:
 async def resolve(host: str, port: int) -> list[Address]:
     """Every address of a host, in the system's order of preference.
 
+    Cancelled: returns at once, and leaves the system's look-up to its thread.
+
     :raises OSError: (`socket.gaierror`) if there is none.
     """
-    return await trio.to_thread.run_sync(_resolve, host, port)
+    return await trio.to_thread.run_sync(_resolve, host, port, abandon_on_cancel=True)
 
 
 async def connect(address: Address) -> socket.socket:
