@@ -20,7 +20,7 @@ StartServer = Callable[..., ServerProcess]
 
 @pytest.fixture
 def server(start_server: StartServer) -> ServerProcess:
-    # The budget is generous: how long a drain takes is for the benchmark to say, on its own machine.
+    # A generous budget: how long a drain takes is for the benchmark to say.
     return start_server("--drain-timeout", "60s")
 
 
