@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import trio
-from trio_websocket import ConnectionClosed
 
 from echo_trio.wire import handshake, sockets
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
-from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
 from echo_trio.wire.poller import Poller
 from loadgen.latency import Recorder
 from loadgen.ledger import Ending, Failure, Ledger
