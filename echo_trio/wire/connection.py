@@ -256,6 +256,8 @@ class Connection(WebSocketConnection):
             await self._close_stream()
 
     async def _serve_closing(self) -> None:
+        if self._over and not self._unsent and self.failure is None:
+            return  # The usual end of a server's: the client closed, and has our answer.
         with trio.move_on_after(self._limits.close_timeout_s) as closing:
             if self.failure is not None:
                 await self._send_eof()

@@ -167,6 +167,7 @@ async def test_a_ping_does_not_send_the_frames_behind_it_to_wsproto(wire, monkey
 
 async def test_reading_events_leaves_no_abc_caches_behind(wire):
     classes = [wsproto.events.Event, wsproto.events.Message, *wsproto.events.Event.__subclasses__()]
+    classes += wsproto.events.Message.__subclasses__()
     for cls in classes:
         _abc._reset_caches(cls)
     wire.start()
@@ -254,6 +255,18 @@ async def test_a_violation_ends_the_replies_and_nothing_follows_its_close_frame(
     frames = await wire.say_and_hear_all(segment + peer.text("never") * 5 + peer.frame(PING))
     assert opcodes(frames) == [TEXT, PONG, TEXT, CLOSE]
     assert wire.connection.messages_received == wire.connection.messages_sent == 2
+
+
+async def test_after_a_violation_the_stream_ends_though_the_peer_says_nothing_more(wire):
+    """Half-closed, not closed: a reset could overtake the close frame."""
+    wire.start()
+    await wire.peer.send(wire.peer.frame(3))
+    assert opcodes(await wire.peer.receive_rest()) == [CLOSE]
+    assert not wire.ended.is_set()
+    await wire.peer.send(wire.peer.text("is not looked at"))
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert wire.connection.messages_received == 0
 
 
 async def test_wrong_text_is_refused_before_the_whole_frame_has_arrived(wire):
@@ -408,14 +421,12 @@ async def test_messages_and_pings_between_our_close_frame_and_the_peers_do_no_ha
     await wire.connection.flush()
     peer = wire.peer
     await peer.send(peer.text("late") + peer.frame(PING) + peer.frame(PONG))
-    frames = await wire.say_and_hear_all(peer.close(1000)) if wire.connection.is_server else None
-    if frames is None:  # the client waits for the server to end TCP
-        await peer.send(peer.close(1000))
-        await peer.stream.aclose()
+    fragments = peer.frame(TEXT, b"la", fin=False) + peer.frame(CONTINUATION, b"ter")
+    frames = await wire.say_and_hear_all(fragments + peer.close(1000))
     await wire.end()
-    assert seen == ["late"]
-    assert frames is None or opcodes(frames) == [CLOSE]
+    assert (opcodes(frames), seen) == ([CLOSE], ["late", "later"])
     assert wire.connection.clean
+    assert wire.connection.messages_sent == 0
 
 
 @pytest.mark.parametrize("role", ["server"])
@@ -928,6 +939,16 @@ async def test_aclose_makes_the_closing_handshake_and_is_idempotent(reading, nur
     for operation in (connection.get_message, connection.ping, connection.pong):
         with pytest.raises(ConnectionClosed):
             await operation()
+
+
+async def test_a_ping_that_arrives_while_aclose_waits_is_not_answered(reading, nursery):
+    nursery.start_soon(reading.connection.aclose, 4000)
+    peer = reading.peer
+    assert code_of(await peer.receive()) == 4000
+    await peer.send(peer.frame(PING) + peer.close(4000))
+    await peer.stream.send_eof()
+    assert await peer.receive_rest() == []
+    assert reading.connection.clean
 
 
 async def test_aclose_gives_up_on_a_silent_peer(make_wire, nursery, autojump_clock):
