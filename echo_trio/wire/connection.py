@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
     from echo_trio.wire.poller import Poller
 
-__all__ = ["ABNORMAL_CLOSURE", "Connection", "ConnectionClosed", "Limits"]
+__all__ = ["Connection", "ConnectionClosed", "Limits"]
 
 #: What one read takes. All of it is answered before the next, so this bounds the replies that a
 #: wake-up makes, not the memory of a connection.
