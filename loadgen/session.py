@@ -183,7 +183,7 @@ class Session:
         terms.books.connect.record(now_us() - began_us)
         terms.ledger.count_opened()
         return Connection.opened(
-            trio.SocketStream(trio.socket.from_stdlib_socket(sock)),
+            sock,
             client=True,
             limits=terms.limits,
             poller=terms.poller,
