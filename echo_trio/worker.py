@@ -30,6 +30,7 @@ async def run_worker(settings: Settings, log: Any) -> None:
     :raises CannotStart: if an address can't be had.
     """
     file_limit = process.raise_file_limit()
+    process.keep_large_buffers()
     server, console_listeners = _listen(settings, log)
     console_url = _url_of(console_listeners)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -101,6 +101,7 @@ def _discard_stdout() -> None:
 async def _run(plan: Plan, output: Output) -> Result:
     """Run the plan; a signal ends it in good order."""
     process.raise_file_limit()
+    process.keep_large_buffers()
     process.spare_long_lived_objects()
     engine, token = Engine(plan), trio.lowlevel.current_trio_token()
     with INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)):

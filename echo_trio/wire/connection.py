@@ -687,7 +687,7 @@ class Connection(WebSocketConnection):
                 return True
             if sent == len(data):
                 return True
-        self._unsent = bytearray(data[sent:] if sent else data)
+        self._unsent = bytearray(memoryview(data)[sent:])
         return False
 
     def _fail_writing(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import resource
+import subprocess
+import sys
 
 import pytest
 import trio
@@ -39,6 +41,34 @@ def test_a_system_that_does_not_raise_it_is_no_error(file_limit, monkeypatch):
 
     monkeypatch.setattr(process.resource, "setrlimit", refuse)
     assert process.raise_file_limit() == file_limit[0]
+
+
+@pytest.mark.parametrize(
+    ("setting_up", "least_faults", "most_faults"),
+    [
+        pytest.param("pass", 20_000, 10**9, id="by default: a page fault for every 4 KiB"),
+        pytest.param("process.keep_large_buffers()", 0, 2_000, id="kept: none after the first"),
+    ],
+)
+def test_large_buffers_come_from_memory_that_is_kept(setting_up, least_faults, most_faults):
+    # Two at a time, as a message and its reply are: glibc by itself gets used to a single one.
+    program = f"""
+import resource
+from echo_trio.wire import process
+{setting_up}
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    message = bytearray(2**20 + 1)
+    reply = bytes(message)
+    del message, reply
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = int(
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout
+    )
+    assert least_faults <= faults <= most_faults
 
 
 def test_the_collector_spares_what_lives_long(collector):
