@@ -1,7 +1,7 @@
 """Latency histograms: three significant digits, bounded memory, mergeable.
 
 The buckets are those of HdrHistogram (Tene) with 2,048 sub-buckets, so what is recorded here can
-be handed to any HDR library at the end; `hdrhistogram`'s own `record_value` takes two microseconds
+be handed to any HDR library at the end; `hdrhistogram`'s own `record_value` takes a microsecond
 on a path that runs three times for each message.
 """
 

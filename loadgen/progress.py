@@ -18,7 +18,7 @@ from rich.text import Text
 
 from loadgen.engine import Engine, Phase
 
-#: How often the display changes; each time costs the run about a millisecond.
+#: How often the display changes.
 REDRAW_INTERVAL_S: Final = 0.25
 #: How often a line is printed where nothing can be redrawn.
 LINE_INTERVAL_S: Final = 5.0

@@ -1,6 +1,6 @@
 """What ten thousand sockets need of a process: files, memory, and a collector that lets them be.
 
-Each connection is some sixty objects that live as long as it does. Left to itself, CPython's
+Each connection is some twenty objects that live as long as it does. Left to itself, CPython's
 cyclic collector walks all of them again and again while more are made: at 10,000 sockets that is
 most of what an idle echo costs (DESIGN.md: 345 µs a message with it, 97 µs without). Reference
 counting frees a connection when it ends; the collector is needed only for what cycles
@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 
 import trio
 
-#: Net new objects before the young are collected: some 500 connections' worth.
+#: Net new objects before the young are collected: some 2,500 connections' worth.
 YOUNG_THRESHOLD: Final = 50_000
 #: Young collections before the middle generation is; the old one never is of itself.
 MIDDLE_THRESHOLD: Final = 20
@@ -28,7 +28,7 @@ NEVER: Final = 2**31 - 1
 #: How often to look whether the old generation should be collected.
 LOOK_INTERVAL_S: Final = 1.0
 #: It is when this many connections have ended since, and a quarter of those open: a collection
-#: takes some 10 ms for each thousand sockets open, so this is at most 40 µs for each ended one.
+#: takes some 3 ms for each thousand sockets open, so this is about 12 µs for each ended one.
 MIN_ENDED: Final = 500
 
 
