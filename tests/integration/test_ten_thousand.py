@@ -123,9 +123,9 @@ def test_sigterm_under_load_gives_everybody_1001_within_the_drain_budget(
     assert server.stop() == 0, "somebody was still there when the budget ran out"
     assert server.summary["outcomes"] == {"clean": COUNT}
     assert server.summary["close_codes"] == {"1001": COUNT}
-    load.process.send_signal(signal.SIGINT)
+    # With its last socket the run is over, long before its hour is.
     code, report = load.finish()
-    assert code == 130
+    assert code == 1
     assert_adds_up(report)
     assert report["connections"]["closed"]["by_peer"] == COUNT
     assert report["connections"]["close_codes"] == {"1001": COUNT}
