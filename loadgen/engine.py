@@ -21,7 +21,7 @@ from loadgen.latency import Recorder
 from loadgen.ledger import Failure, Ledger
 from loadgen.pacing import OpenLoop
 from loadgen.plan import Plan
-from loadgen.result import Result, Second
+from loadgen.result import Result, Second, Strain
 from loadgen.session import Books, Session, Terms, now_us
 from loadgen.usage import Usage
 
@@ -31,6 +31,7 @@ TICK_S: Final = 0.001
 BATCH: Final = 256
 #: How often the event loop's lag is measured.
 LAG_INTERVAL_S: Final = 0.02
+LAG_INTERVAL_US: Final = 20_000
 #: Of the stop timeout, what replies in flight may use; the rest is for closing.
 AWAIT_SHARE: Final = 0.5
 SAMPLE_INTERVAL_S: Final = 1.0
@@ -67,6 +68,10 @@ class Engine:
         self._all_open_after_s: float | None = None
         self._load_s = 0.0
         self._sampled = (0, 0, 0)
+        self._second_booked = trio.lowlevel.ParkingLot()
+        self._started_at = datetime.now(UTC)
+        self._usage = self._load_usage = Usage()
+        self._load_strain = Strain()
 
     def interrupt(self) -> None:
         """Stop: no more sends, close every open socket, and have `run` return the result."""
@@ -83,6 +88,37 @@ class Engine:
         """Seconds since its present phase began."""
         return trio.current_time() - self._phase_began
 
+    async def wait_for_second(self) -> None:
+        """Wait until the next second of the run is booked: `series` then has one more."""
+        await self._second_booked.park()
+
+    def result_so_far(self) -> Result:
+        """The run up to the last second booked; the messages and sockets in it may be unsettled.
+
+        Shares what goes on changing: to be read before the next checkpoint.
+        """
+        load_s, strain = self._load_s, self._load_strain
+        if self.phase is Phase.LOAD:
+            load_s = self.phase_elapsed_s
+            strain = self._load_usage.strain(load_s)
+        return Result(
+            plan=self.plan,
+            started_at=self._started_at,
+            ended_at=datetime.now(UTC),
+            interrupted=self.interrupted,
+            ledger=self.ledger,
+            all_open_after_s=self._all_open_after_s,
+            load_s=load_s,
+            connect=self._books.connect.total,
+            intended=self._books.intended.total,
+            service=self._books.service.total,
+            scheduling_lag=self._books.scheduling_lag.total,
+            loop_lag=self._load_lag.total,
+            generator=self._usage.facts(self.elapsed_s),
+            load_strain=strain,
+            series=self.series,
+        )
+
     async def run(self) -> Result:
         """Run the plan to its end, or until `interrupt`.
 
@@ -92,7 +128,7 @@ class Engine:
         :raises Unbalanced: if the books don't add up.
         """
         self._began = self._phase_began = trio.current_time()
-        started_at, usage = datetime.now(UTC), Usage()
+        self._started_at, self._usage = datetime.now(UTC), Usage()
         addresses = await self._resolve()
         if addresses:
             async with trio.open_nursery() as nursery:
@@ -104,22 +140,7 @@ class Engine:
         self.ledger.settle_unanswered(interrupted=self.interrupted)
         self.ledger.check()
         self._sample()
-        return Result(
-            plan=self.plan,
-            started_at=started_at,
-            ended_at=datetime.now(UTC),
-            interrupted=self.interrupted,
-            ledger=self.ledger,
-            all_open_after_s=self._all_open_after_s,
-            load_s=self._load_s,
-            connect=self._books.connect.total,
-            intended=self._books.intended.total,
-            service=self._books.service.total,
-            scheduling_lag=self._books.scheduling_lag.total,
-            loop_lag=self._load_lag.total,
-            generator=usage.facts(self.elapsed_s),
-            series=self.series,
-        )
+        return self.result_so_far()
 
     async def _resolve(self) -> list[sockets.Address]:
         """The target's addresses; if there are none to be had, that is booked for every socket."""
@@ -143,11 +164,13 @@ class Engine:
         await self._open(terms, nursery)
         if self.ledger.open and not self.interrupted:
             self._enter(Phase.LOAD)
+            self._load_usage = Usage()
             with self._interruptible(), self._loading:
                 # Nothing can be sent or held open when the last socket is gone.
                 terms.on_none_open = self._loading.cancel
                 await self._load(terms, nursery)
             self._load_s = self.phase_elapsed_s
+            self._load_strain = self._load_usage.strain(self._load_s)
         self._enter(Phase.CLOSE)
         await self._close(terms, nursery)
 
@@ -304,9 +327,12 @@ class Engine:
             due = trio.current_time() + LAG_INTERVAL_S
             await trio.sleep_until(due)
             lag_us = int((trio.current_time() - due) * 1_000_000)
-            self._loop_lag.record(lag_us)
-            if self.phase is Phase.LOAD:
-                self._load_lag.record(lag_us)
+            # Looks that fell due while the loop stood still would have found it late as well:
+            # without them a stop of two seconds would be one look in a thousand.
+            for late_us in range(max(lag_us, 0), -1, -LAG_INTERVAL_US):
+                self._loop_lag.record(late_us)
+                if self.phase is Phase.LOAD:
+                    self._load_lag.record(late_us)
 
     async def _sample_every_second(self) -> NoReturn:
         while True:
@@ -339,6 +365,7 @@ class Engine:
                 lag_ms=self._loop_lag.end_second().max / 1000,
             )
         )
+        self._second_booked.unpark_all()
 
 
 class Patience:

@@ -53,6 +53,18 @@ class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):
     trio: str
 
 
+class Strain(msgspec.Struct, frozen=True, kw_only=True):
+    """How hard the load phase was for the generator.
+
+    :ivar cpu_share: CPU time of the process, as a share of one core.
+    :ivar waiting_share: of the phase, how long its thread was ready to run and had no core.
+    """
+
+    wall_s: float = 0.0
+    cpu_share: float = 0.0
+    waiting_share: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A run that is over."""
@@ -70,6 +82,7 @@ class Result:
     scheduling_lag: Histogram
     loop_lag: Histogram
     generator: GeneratorFacts
+    load_strain: Strain
     series: list[Second]
 
 

@@ -13,8 +13,10 @@ from typing import Final
 
 import trio
 
-from loadgen.result import GeneratorFacts
+from loadgen.result import GeneratorFacts, Strain
 
+#: Linux: time on a core, time ready and waiting for one (ns), turns.
+_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 _PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
@@ -23,6 +25,7 @@ class Usage:
 
     def __init__(self) -> None:
         self._cpu_before_s = time.process_time()
+        self._waited_before_s = _waited_for_core_s()
 
     def facts(self, wall_s: float) -> GeneratorFacts:
         """What the run has taken so far.
@@ -38,6 +41,26 @@ class Usage:
             python=platform.python_version(),
             trio=trio.__version__,
         )
+
+    def strain(self, wall_s: float) -> Strain:
+        """How hard it was for the run to get that CPU time.
+
+        :param wall_s: how long it has taken.
+        """
+        waited_s = _waited_for_core_s() - self._waited_before_s
+        cpu_s = time.process_time() - self._cpu_before_s
+        return Strain(
+            wall_s=wall_s,
+            cpu_share=round(cpu_s / wall_s, 4) if wall_s else 0.0,
+            waiting_share=round(waited_s / wall_s, 4) if wall_s else 0.0,
+        )
+
+
+def _waited_for_core_s() -> float:
+    """How long this thread has been ready to run, and was not let; 0 where nobody counts it."""
+    with suppress(OSError, IndexError, ValueError):
+        return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
 
 
 def peak_rss_bytes() -> int:

@@ -15,7 +15,7 @@ from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Ledger
 from loadgen.plan import Plan
 from loadgen.report import json as report_json
-from loadgen.result import GeneratorFacts, Report, Result, Second, make_report
+from loadgen.result import GeneratorFacts, Report, Result, Second, Strain, make_report
 from loadgen.verify import Verdict
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -69,6 +69,7 @@ def result_of() -> Callable[..., Result]:
                 python="3.11.7",
                 trio="0.35.0",
             ),
+            "load_strain": Strain(wall_s=10.0, cpu_share=0.2, waiting_share=0.01),
             "series": [
                 Second(
                     t_s=1.0,
