@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any, Self
 
 import structlog
 import trio
 
-from echo_trio.metrics import Snapshot
+from echo_trio.metrics import Counters, Snapshot
 from echo_trio.session import Presence, serve_session
 from echo_trio.settings import Settings
+from echo_trio.vitals import Vitals
 from echo_trio.wire import poller, sockets
 from echo_trio.wire.close_codes import GOING_AWAY
 
 
 class EchoServer:
-    """Echoes on every connection that its listeners get. Made by `listen`, lives in `run`."""
+    """Echoes on every connection that its listeners get. Made by `listen`, lives in `run`.
+
+    :ivar url: where clients connect.
+    """
 
     def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
         self._listeners = listeners
         self._drain_timeout_s = settings.drain_timeout_s
         self._drain = trio.Event()
         self._log = log
-        self._poller = poller.Poller() if poller.AVAILABLE else None
-        self._presence = Presence(settings, self._poller, log)
+        counters = Counters()
+        self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
+        self._presence = Presence(settings, self._poller, log, counters)
+        self._vitals = Vitals()
+        self._started_s = time.monotonic()
+        host, port, *_ = listeners[0].getsockname()
+        self.url = f"ws://{sockets.authority(host, port)}/"
 
     @classmethod
     def listen(cls, settings: Settings, log: Any = None) -> Self:
@@ -34,12 +44,6 @@ class EchoServer:
         """
         listeners = sockets.listen(settings.host, settings.port)
         return cls(settings, listeners, log or structlog.get_logger())
-
-    @property
-    def url(self) -> str:
-        """Where clients connect."""
-        host, port, *_ = self._listeners[0].getsockname()
-        return f"ws://{sockets.authority(host, port)}/"
 
     @property
     def open(self) -> int:
@@ -52,11 +56,18 @@ class EchoServer:
         return self._presence.counters.ended
 
     def snapshot(self) -> Snapshot:
-        """The counters, up to this moment."""
-        return self._presence.counters.snapshot(live=self._presence.connections)
+        """The server as it is now. To be called in a Trio task."""
+        return self._presence.counters.snapshot(
+            live=self._presence.connections,
+            url=self.url,
+            uptime_s=time.monotonic() - self._started_s,
+            holdings=self._vitals.holdings(),
+            loop_lag=self._vitals.loop_lag,
+        )
 
     def drain(self) -> None:
         """Begin to stop: `run` says goodbye to everybody and returns. Idempotent."""
+        self._presence.counters.draining = True
         self._drain.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -70,6 +81,7 @@ class EchoServer:
             async with trio.open_nursery() as handling:
                 if self._poller is not None:
                     handling.start_soon(self._poller.run)
+                handling.start_soon(self._watch)
                 async with trio.open_nursery() as accepting:
                     for listener in self._listeners:
                         accepting.start_soon(
@@ -88,13 +100,18 @@ class EchoServer:
         finally:
             self._close_listeners()
 
+    async def _watch(self) -> None:
+        await self._vitals.run(
+            rolling=[self._presence.counters.echo],
+            on_try=self._poller.time_next if self._poller is not None else lambda: None,
+        )
+
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
         self._presence.counters.accepted += 1
         handling.start_soon(serve_session, sock, self._presence)
 
     async def _say_goodbye(self, handling: trio.Nursery) -> None:
         presence, counters = self._presence, self._presence.counters
-        counters.draining = True
         if counters.ended == counters.accepted:
             return
         for opening in presence.handshakes:

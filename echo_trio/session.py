@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ class Presence:
     settings: Settings
     poller: Poller | None
     log: Any
-    counters: Counters = field(default_factory=Counters)
+    counters: Counters
     handshakes: set[trio.CancelScope] = field(default_factory=set)
     connections: set[Connection] = field(default_factory=set)
     all_gone: trio.Event = field(default_factory=trio.Event)
@@ -72,10 +73,12 @@ async def _shake_hands(
     """The connection and what it asked for; or how it ended. The request itself is let go of."""
     counters = presence.counters
     counters.handshaking += 1
+    accepted_s = time.perf_counter()
     try:
         try:
             request, behaviour, surplus = await _receive_request(sock, presence)
             _send(sock, handshake.accept_response(request))
+            counters.handshake.observe(time.perf_counter() - accepted_s)
         finally:
             counters.handshaking -= 1
     except handshake.Refused as refused:

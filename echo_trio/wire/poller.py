@@ -11,6 +11,7 @@ closing handshake) it hands to its connection's task, which is parked until then
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 #: Sockets served between two looks at Trio's other tasks: about 3 ms of work.
 BATCH: Final = 256
 
+#: One batch in so many is timed, and any that `time_next` asks for. That a batch is timed adds some
+#: 0.2 µs to each of its sockets (an echo is 14 µs or more); that it isn't, 0.03 µs to it all.
+TIMED_EVERY: Final = 8
+
 AVAILABLE: Final = hasattr(select, "epoll")
 
 
@@ -30,10 +35,15 @@ class Poller:
 
     Needs epoll (see `AVAILABLE`); connections without a poller wait through Trio instead, which
     is slower and no different otherwise.
+
+    :param observe: is given samples of how long a socket took, in seconds: from waking up to the
+        end of its callback, those before it in the batch included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, observe: Callable[[float], None] | None = None) -> None:
         self._epoll = select.epoll()
+        self._observe = observe
+        self._until_timed = 0
         self._callbacks: dict[int, Callable[[], None]] = {}
 
     def register(self, sock: socket.socket, on_readable: Callable[[], None]) -> None:
@@ -58,6 +68,11 @@ class Poller:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
+                if self._until_timed <= 0 and self._observe is not None:
+                    self._until_timed = TIMED_EVERY - 1
+                    self._serve_timed(self._observe)
+                    continue
+                self._until_timed -= 1
                 for fd, _ in poll(0, BATCH):
                     # An earlier callback of this batch may have unregistered this one. No name
                     # for it here: it would keep the last connection alive.
@@ -66,3 +81,15 @@ class Poller:
         finally:
             callbacks.clear()  # so that unregister finds nothing to do
             self._epoll.close()
+
+    def time_next(self) -> None:
+        """Time the next batch, whatever its turn."""
+        self._until_timed = 0
+
+    def _serve_timed(self, observe: Callable[[float], None]) -> None:
+        woken_s = time.perf_counter()
+        callbacks = self._callbacks
+        for fd, _ in self._epoll.poll(0, BATCH):
+            if fd in callbacks:
+                callbacks[fd]()
+                observe(time.perf_counter() - woken_s)

@@ -35,6 +35,9 @@ def test_the_snapshot_counts_what_the_server_did(start_server: StartServer) -> N
         snapshot = httpx.get(server.console + "api/server").json()
         assert snapshot["open"] == snapshot["messages_received"] == snapshot["messages_sent"] == 1
         assert snapshot["url"] == server.url
+        assert snapshot["echo_ms"].keys() == {"count", "p50", "p99", "max"}
+        assert snapshot["descriptors"] < snapshot["file_limit"]
+        assert snapshot["histograms"]["handshake_s"]["sum_s"] > 0
     assert httpx.get(server.console + "api/server").json()["accepted"] == 1
 
 

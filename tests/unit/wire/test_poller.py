@@ -129,3 +129,48 @@ async def test_a_cancelled_poller_can_still_be_unregistered_from(pairs):
         await settle()
         nursery.cancel_scope.cancel()
     poller.unregister(ours)
+
+
+async def test_a_sample_of_the_batches_is_timed(pairs):
+    timed, served = [], []
+    poller = Poller(timed.append)
+    (ours, theirs), batches = pairs[0], 3 * poller_module.TIMED_EVERY
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        poller.register(ours, lambda: served.append(ours.recv(10)))
+        for _ in range(batches):
+            theirs.send(b"x")
+            await settle()
+        assert len(served) == batches
+        assert len(timed) == 3
+        assert all(seconds > 0 for seconds in timed)
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_next_batch_is_timed_when_that_is_asked_for(pairs):
+    timed = []
+    poller = Poller(timed.append)
+    (ours, theirs), batches = pairs[0], 5
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        poller.register(ours, lambda: ours.recv(10))
+        for _ in range(batches):
+            poller.time_next()
+            theirs.send(b"x")
+            await settle()
+        assert len(timed) == batches
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_waits_behind_others_in_a_batch_is_seen_to_take_longer(pairs):
+    timed = []
+    poller = Poller(timed.append)
+    for ours, theirs in pairs[:10]:
+        poller.register(ours, lambda ours=ours: ours.recv(10))
+        theirs.send(b"x")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        await settle()
+        nursery.cancel_scope.cancel()
+    assert timed == sorted(timed)
+    assert len(timed) == 10

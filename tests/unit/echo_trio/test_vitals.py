@@ -1,0 +1,73 @@
+"""What a process notices of itself."""
+
+from __future__ import annotations
+
+import gc
+import os
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from echo_trio.durations import Durations
+from echo_trio.vitals import TRIES_A_SECOND, TRY_INTERVAL_S, Vitals
+
+
+@asynccontextmanager
+async def running(vitals: Vitals, *rolling: Durations, on_try=lambda: None):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(vitals.run, rolling, on_try)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_loop_that_is_held_up_is_seen_to_be_late(autojump_clock) -> None:
+    vitals = Vitals()
+    async with running(vitals):
+        await trio.sleep(0.5)
+        assert vitals.loop_lag.recent().max == pytest.approx(0.0, abs=0.001)
+        autojump_clock.jump(1.0)  # as a task that computes for a second
+        await trio.sleep(TRY_INTERVAL_S)
+        assert vitals.loop_lag.recent().max >= 1000 * (1.0 - TRY_INTERVAL_S)
+
+
+async def test_what_rolls_does_once_a_second_and_each_try_is_told_of(autojump_clock) -> None:
+    durations, tries = Durations(), []
+    durations.observe(1.0)
+    async with running(Vitals(), durations, on_try=lambda: tries.append(1)):
+        await trio.sleep(1.5)
+        assert durations.recent().count == 1
+        assert len(tries) == pytest.approx(1.5 * TRIES_A_SECOND, abs=2)
+        await trio.sleep(1)
+        assert durations.recent().count == 0
+
+
+async def test_the_time_that_collections_take_is_counted_while_it_runs(autojump_clock) -> None:
+    vitals, callbacks = Vitals(), len(gc.callbacks)
+    gc.collect()
+    before = vitals.holdings().gc
+    assert before.pause_ms_total == 0
+    async with running(vitals):
+        await trio.sleep(TRY_INTERVAL_S)
+        gc.collect()
+        after = vitals.holdings().gc
+    assert after.pause_ms_total > 0
+    assert after.collections[2] == before.collections[2] + 1
+    assert len(gc.callbacks) == callbacks
+
+
+async def test_holdings_count_what_is_open(autojump_clock) -> None:
+    vitals = Vitals()
+    before = vitals.holdings()
+    ends = os.pipe()
+    async with running(vitals):
+        await trio.sleep(TRY_INTERVAL_S)
+        after = vitals.holdings()
+    assert after.descriptors == before.descriptors + len(ends)
+    assert after.tasks == before.tasks + 1
+    assert 0 < after.descriptors < after.file_limit
+    assert after.rss_bytes > 2**20
+    assert after.cpu_s > 0
+    for end in ends:
+        os.close(end)
