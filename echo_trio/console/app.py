@@ -17,6 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from echo_trio import prometheus
+
 #: Where `npm run build` puts the page.
 PAGE: Final = Path(__file__).parent / "page"
 PAGE_MISSING: Final = (
@@ -50,11 +52,15 @@ def make_app(snapshot: Callable[[], Any], url: str, page: Path = PAGE) -> Starle
         body = {"url": url, **dataclasses.asdict(snapshot())}
         return Response(msgspec.json.encode(body), media_type="application/json")
 
+    async def metrics(_: Request) -> Response:
+        return Response(prometheus.exposition(snapshot()), media_type=prometheus.CONTENT_TYPE)
+
     return Starlette(
         routes=[
             Route("/", index),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            Route("/metrics", metrics),
             Route("/api/server", server),
             Mount("/", StaticFiles(directory=page, check_dir=False)),
         ],

@@ -1,0 +1,122 @@
+"""What Prometheus reads is all that the server counts, and the docs and the dashboard know it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from echo_trio.durations import Durations
+from echo_trio.metrics import Counters, Outcome, Snapshot
+from echo_trio.prometheus import exposition
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def families(snapshot: Snapshot) -> dict[str, Metric]:
+    text = exposition(snapshot).decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def value(snapshot: Snapshot, name: str, **labels: str) -> float:
+    (sample,) = (
+        sample
+        for family in families(snapshot).values()
+        for sample in family.samples
+        if sample.name == f"echo_trio_{name}" and sample.labels == labels
+    )
+    return sample.value
+
+
+def test_every_outcome_and_close_code_is_there_before_it_happens() -> None:
+    nothing = Counters().snapshot()
+    for outcome in Outcome:
+        assert value(nothing, "connections_ended_total", outcome=outcome.value) == 0
+    for code in ("1000", "1001", "1005", "1006", "1009", "1011", "3xxx", "4xxx"):
+        assert value(nothing, "connections_closed_total", code=code) == 0
+
+
+def test_codes_that_clients_choose_share_a_label() -> None:
+    counters = Counters()
+    counters.close_codes.update({1000: 5, 3000: 1, 3999: 2, 4000: 10})
+    now = counters.snapshot()
+    assert value(now, "connections_closed_total", code="1000") == 5
+    assert value(now, "connections_closed_total", code="3xxx") == 3
+    assert value(now, "connections_closed_total", code="4xxx") == 10
+    labels = len(families(now)["echo_trio_connections_closed"].samples)
+    assert labels == len(families(Counters().snapshot())["echo_trio_connections_closed"].samples)
+
+
+def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
+    counters = Counters()
+    for seconds in (0.0001, 0.001, 0.004, 500.0):
+        counters.handshake.observe(seconds)
+    now = counters.snapshot()
+    name = "handshake_duration_seconds"
+    for bound, count in {"0.0001": 1, "0.0005": 1, "0.001": 2, "0.002": 2, "0.005": 3}.items():
+        assert value(now, f"{name}_bucket", le=bound) == count
+    assert value(now, f"{name}_bucket", le="100.0") == 3
+    assert value(now, f"{name}_bucket", le="+Inf") == value(now, f"{name}_count") == 4
+    assert value(now, f"{name}_sum") == pytest.approx(500.0051)
+
+
+def test_each_number_of_the_snapshot_is_told() -> None:
+    counters = Counters(
+        accepted=11, handshaking=12, open=13, peak_open=14, accept_faults=15,
+        messages_received=16, messages_sent=17, bytes_received=18, bytes_sent=19,
+    )  # fmt: skip
+    counters.outcomes[Outcome.CLEAN] = 20
+    counters.refused_reasons["path"] = 21
+    now = counters.snapshot(uptime_s=22.0, loop_lag=Durations())
+    assert value(now, "connections_accepted_total") == 11
+    assert value(now, "connections_handshaking") == 12
+    assert value(now, "connections_open") == 13
+    assert value(now, "connections_peak_open") == 14
+    assert value(now, "accept_faults_total") == 15
+    assert value(now, "messages_total", direction="received") == 16
+    assert value(now, "messages_total", direction="sent") == 17
+    assert value(now, "bytes_total", direction="received") == 18
+    assert value(now, "bytes_total", direction="sent") == 19
+    assert value(now, "connections_ended_total", outcome="clean") == 20
+    assert value(now, "handshakes_refused_total", reason="path") == 21
+    assert value(now, "uptime_seconds") == 22
+
+
+def test_the_reference_has_each_metric_with_its_type_and_labels() -> None:
+    described = {
+        (name, kind, frozenset(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in re.findall(
+            r"^\| `(\w+)` \| (\w+) \|([^|]*)\|",
+            (DOCS / "reference/metrics.md").read_text(),
+            re.MULTILINE,
+        )
+    }
+    counters = Counters()
+    counters.refused_reasons["path"] = 1
+    exposed = {
+        (
+            family.name + ("_total" if family.type == "counter" else ""),
+            family.type,
+            frozenset(family.samples[0].labels) - {"le"},
+        )
+        for family in families(counters.snapshot()).values()
+    }
+    assert described == exposed
+
+
+def test_the_dashboard_asks_for_nothing_that_is_not_there() -> None:
+    counters = Counters()
+    counters.refused_reasons["path"] = 1
+    exposed = {
+        sample.name
+        for family in families(counters.snapshot()).values()
+        for sample in family.samples
+    }
+    dashboard = json.loads((DOCS / "how-to/metrics/grafana.json").read_text())
+    asked = re.findall(r"echo_trio_\w+", json.dumps(dashboard))
+    assert len(asked) > 20
+    assert set(asked) <= exposed
