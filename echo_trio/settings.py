@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
 from echo_trio import flags
+from echo_trio.authority import parse_target
 from echo_trio.wire.connection import Limits
+
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 
 @Parameter(name="*")
@@ -30,6 +34,17 @@ class Settings:
 
     console: bool = True
     """Whether to have a console."""
+
+    console_token: Annotated[str | None, Parameter(show_default=False)] = field(
+        default=None, repr=False
+    )
+    """Bearer token that the console asks for; needed when it listens beyond loopback."""
+
+    console_allow_host: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A further name under which the console may be asked for, a proxy's, say; repeatable."""
+
+    run_target: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A server beside this one that the console's load runs may go to, as host:port; repeatable."""
 
     seed: int | None = None
     """Makes the suffixes a fixed sequence, the same on every connection."""
@@ -54,6 +69,13 @@ class Settings:
 
     log_format: Literal["console", "json"] = "console"
     """Lines for people, or one JSON object a line."""
+
+    def __post_init__(self) -> None:
+        """Check what a type can't say."""
+        if self.console_token is not None and not _TOKEN.fullmatch(self.console_token):
+            raise ValueError("--console-token has to be printable ASCII without spaces")
+        for target in self.run_target:
+            parse_target(target)
 
     @property
     def limits(self) -> Limits:

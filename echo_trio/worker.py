@@ -8,13 +8,16 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
+
+if TYPE_CHECKING:
+    from echo_trio.console.serve import Console
 
 
 class CannotStart(Exception):
@@ -35,9 +38,11 @@ async def run_worker(settings: Settings, log: Any) -> None:
     console_url = _url_of(console_listeners)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signals, signals, server, log)
+            console = None
             if console_listeners:
-                await nursery.start(_serve_console, console_listeners, server)
+                console = _make_console(settings, console_listeners, server, log)
+                await nursery.start(console.run)
+            nursery.start_soon(_stop_on_signals, signals, server, console, log)
             nursery.start_soon(
                 process.collect_after_crowds, lambda: server.open, lambda: server.ended
             )
@@ -57,9 +62,9 @@ def _listen(settings: Settings, log: Any) -> tuple[EchoServer, list[socket.socke
         return server, []
     with _explaining(settings.console_host):
         listeners = sockets.listen(settings.console_host, settings.console_port)
-    for listener in listeners:
-        if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
-            raise CannotStart("the console listens on loopback only: --console-host 127.0.0.1")
+    addresses = [ipaddress.ip_address(listener.getsockname()[0]) for listener in listeners]
+    if settings.console_token is None and not all(address.is_loopback for address in addresses):
+        raise CannotStart("a console that others can reach needs a token: --console-token")
     return server, listeners
 
 
@@ -73,14 +78,13 @@ def _explaining(host: str) -> Iterator[None]:
         raise CannotStart(exc.strerror or str(exc)) from None
 
 
-async def _serve_console(
-    listeners: list[socket.socket], server: EchoServer, *, task_status: trio.TaskStatus[None]
-) -> None:
+def _make_console(
+    settings: Settings, listeners: list[socket.socket], server: EchoServer, log: Any
+) -> Console:
     # Imported here: a server without a console needs no web framework in its memory.
-    from echo_trio.console.app import make_app  # noqa: PLC0415
-    from echo_trio.console.serve import serve_console  # noqa: PLC0415
+    from echo_trio.console.serve import Console  # noqa: PLC0415
 
-    await serve_console(make_app(server.snapshot, server.url), listeners, task_status=task_status)
+    return Console(settings, listeners, snapshot=server.snapshot, url=server.url, log=log)
 
 
 def _url_of(listeners: list[socket.socket]) -> str:
@@ -90,10 +94,14 @@ def _url_of(listeners: list[socket.socket]) -> str:
     return f"http://{sockets.authority(host, port)}/"
 
 
-async def _stop_on_signals(signals: Any, server: EchoServer, log: Any) -> None:
+async def _stop_on_signals(
+    signals: Any, server: EchoServer, console: Console | None, log: Any
+) -> None:
     async for number in signals:
         log.info("draining", signal=signal.Signals(number).name, open=server.open)
         server.drain()
+        if console is not None:
+            console.drain()
         break
     async for _ in signals:
         # Ten thousand tasks take a while to unwind; whoever asks twice will not wait for that.

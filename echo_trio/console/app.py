@@ -1,88 +1,240 @@
-"""The console's endpoints, over a snapshot function; it never sees the server itself."""
+"""The console's endpoints, over functions that say what there is to show."""
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
-from starlette.middleware import Middleware
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from echo_trio import prometheus
+from echo_trio.console.event_stream import EventStream
+from echo_trio.console.guard import REPORT_POLICY, error, why_no_change
+from echo_trio.console.live import Live
+from echo_trio.console.run_order import BadOrder, Targets, read_order
+from echo_trio.console.runs import Busy, Run, Runs, can_make_pages
 
 #: Where `npm run build` puts the page.
 PAGE: Final = Path(__file__).parent / "page"
 PAGE_MISSING: Final = (
     "The page isn't built. In a checkout: make install (or: cd react-client && npm run build).\n"
 )
-#: The names under which a browser on this machine may ask; any other is DNS rebinding.
-LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
+#: Streams at once: each is a connection, and costs a write a second.
+MAX_READERS: Final = 32
+
+#: What a file of the page may be called. No name begins with a dot, so no path leads anywhere else.
+_PAGE_FILE: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+#: Vite puts a hash of the content into these names.
+_HASHED: Final = "assets/"
+_FOREVER: Final = "public, max-age=31536000, immutable"
+_FAILURES: Final = (
+    b"# HELP echo_trio_console_failures_total Requests and parts of the console that failed.\n"
+    b"# TYPE echo_trio_console_failures_total counter\n"
+    b"echo_trio_console_failures_total %d\n"
+)
 
 
-def make_app(snapshot: Callable[[], Any], url: str, page: Path = PAGE) -> Starlette:
-    """The console over a function that returns the server's counters as they stand.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What the console shows. Each function may be async: a supervisor asks its workers.
 
-    :param url: where the echo server itself listens.
-    :param page: the folder of the built web page.
+    :ivar snapshot: the server, as it stands.
+    :ivar tasks: its nursery tree.
+    :ivar failures: how often something in the console failed that should not.
+    :ivar max_run: sockets that this machine's limit on open files allows one run.
     """
 
-    async def index(_: Request) -> Response:
-        if not (page / "index.html").is_file():
-            return PlainTextResponse(PAGE_MISSING, 503)
-        return FileResponse(page / "index.html", headers={"Cache-Control": "no-cache"})
+    snapshot: Callable[[], Any]
+    tasks: Callable[[], Any]
+    targets: Targets
+    failures: Callable[[], int]
+    max_run: Callable[[], int]
 
-    async def healthz(_: Request) -> Response:
+    async def ask(self, what: Callable[[], Any]) -> Any:
+        """What a function returns, now or later."""
+        answer = what()
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def shown_snapshot(self) -> dict[str, Any]:
+        """The snapshot as JSON has it. Its histograms are for Prometheus."""
+        shown: dict[str, Any] = msgspec.to_builtins(await self.ask(self.snapshot), str_keys=True)
+        shown.pop("histograms", None)
+        return shown
+
+
+def make_app(sources: Sources, live: Live, runs: Runs, page: Path = PAGE) -> ASGIApp:
+    """The console's endpoints.
+
+    :param page: the folder of the built web page.
+    """
+    endpoints = _Endpoints(sources, live, runs, page)
+    app = Starlette(
+        routes=[
+            Route("/", endpoints.index),
+            Route("/healthz", endpoints.healthz),
+            Route("/readyz", endpoints.readyz),
+            Route("/metrics", endpoints.metrics),
+            Route("/api/server", endpoints.server),
+            Route("/api/tasks", endpoints.tasks),
+            Route("/api/live", endpoints.live),
+            Route("/api/runs", endpoints.list_runs, methods=["GET"]),
+            Route("/api/runs", endpoints.start_run, methods=["POST"]),
+            Route("/api/runs/{id}", endpoints.show_run, methods=["GET"]),
+            Route("/api/runs/{id}", endpoints.cancel_run, methods=["DELETE"]),
+            Route("/api/runs/{id}/live", endpoints.watch_run),
+            Route("/api/runs/{id}/report.html", endpoints.show_report),
+            Route("/{path:path}", endpoints.page_file),
+        ],
+        exception_handlers={HTTPException: _explain, Exception: _admit},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _explain(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    response = error(exc.status_code, exc.detail)
+    response.headers.update(exc.headers or {})
+    return response
+
+
+def _admit(*_: Any) -> Response:
+    return error(500, "the console failed at this; the server's log says how")
+
+
+class _Endpoints:
+    def __init__(self, sources: Sources, live: Live, runs: Runs, page: Path) -> None:
+        self._sources = sources
+        self._live = live
+        self._runs = runs
+        self._page = page
+        self._readers = 0
+
+    # The page
+
+    async def index(self, _: Request) -> Response:
+        index = self._page / "index.html"
+        if not index.is_file():
+            return PlainTextResponse(PAGE_MISSING, 503)
+        return FileResponse(index, headers={"cache-control": "no-cache"})
+
+    async def page_file(self, request: Request) -> Response:
+        name = request.path_params["path"]
+        file = self._page / name
+        if not _PAGE_FILE.fullmatch(name) or not file.is_file():
+            raise HTTPException(404, "there is nothing of that name")
+        lasting = _FOREVER if name.startswith(_HASHED) else "no-cache"
+        return FileResponse(file, headers={"cache-control": lasting})
+
+    # What an orchestrator asks
+
+    async def healthz(self, _: Request) -> Response:
         return PlainTextResponse("alive\n")
 
-    async def readyz(_: Request) -> Response:
-        if snapshot().draining:
+    async def readyz(self, _: Request) -> Response:
+        if (await self._sources.ask(self._sources.snapshot)).draining:
             return PlainTextResponse("draining\n", 503)
         return PlainTextResponse("ready\n")
 
-    async def server(_: Request) -> Response:
-        body = {"url": url, **dataclasses.asdict(snapshot())}
-        return Response(msgspec.json.encode(body), media_type="application/json")
+    async def metrics(self, _: Request) -> Response:
+        snapshot = await self._sources.ask(self._sources.snapshot)
+        text = prometheus.exposition(snapshot) + _FAILURES % self._sources.failures()
+        return Response(text, media_type=prometheus.CONTENT_TYPE)
 
-    async def metrics(_: Request) -> Response:
-        return Response(prometheus.exposition(snapshot()), media_type=prometheus.CONTENT_TYPE)
+    # The server, live
 
-    return Starlette(
-        routes=[
-            Route("/", index),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-            Route("/api/server", server),
-            Mount("/", StaticFiles(directory=page, check_dir=False)),
-        ],
-        middleware=[Middleware(KnownHosts)],
-    )
+    async def server(self, _: Request) -> Response:
+        return _json(await self._sources.shown_snapshot())
+
+    async def tasks(self, _: Request) -> Response:
+        return _json(await self._sources.ask(self._sources.tasks))
+
+    async def live(self, request: Request) -> Any:
+        last = request.headers.get("last-event-id", "")
+        after_ms = int(last) if re.fullmatch(r"[0-9]{1,15}", last) else None
+        return self._stream(lambda emit: self._live.follow(emit, after_ms=after_ms))
+
+    def _stream(self, produce: Any) -> EventStream:
+        if self._live.over:
+            raise HTTPException(503, "the server is stopping")
+        if self._readers >= MAX_READERS:
+            raise HTTPException(
+                503, f"{MAX_READERS} streams are open already", {"retry-after": "5"}
+            )
+        self._readers += 1
+        return EventStream(produce, self._count_out)
+
+    def _count_out(self) -> None:
+        self._readers -= 1
+
+    # Load runs
+
+    async def list_runs(self, _: Request) -> Response:
+        return _json({"runs": [run.summary() for run in self._runs]})
+
+    async def start_run(self, request: Request) -> Response:
+        _require_change(request)
+        try:
+            order = read_order(
+                await request.body(), self._sources.targets, max_count=self._sources.max_run()
+            )
+            run = await self._runs.start(order)
+        except BadOrder as exc:
+            return error(exc.status, str(exc), **({"field": exc.field} if exc.field else {}))
+        except Busy as exc:
+            raise HTTPException(409, str(exc)) from None
+        except OSError as exc:
+            raise HTTPException(503, f"can't start a process: {exc.strerror}") from None
+        return _json({"id": run.id}, 202, {"location": f"/api/runs/{run.id}"})
+
+    async def show_run(self, request: Request) -> Response:
+        run = self._find(request)
+        if run.report is not None and run.over:
+            return Response(run.report, media_type="application/json")
+        return _json(run.summary() if run.over else run.progress())
+
+    async def watch_run(self, request: Request) -> Any:
+        return self._stream(self._find(request).follow)
+
+    async def show_report(self, request: Request) -> Response:
+        run = self._find(request)
+        if not run.over:
+            raise HTTPException(409, "the run goes on: its report is there when it has ended")
+        if not run.html.is_file():
+            if not can_make_pages():
+                raise HTTPException(503, "the report's page isn't built: make page")
+            raise HTTPException(404, run.error or "the run has left no page")
+        return FileResponse(run.html, headers={"content-security-policy": REPORT_POLICY})
+
+    async def cancel_run(self, request: Request) -> Response:
+        _require_change(request)
+        run = self._find(request)
+        if run.over:
+            raise HTTPException(409, "the run has ended already")
+        run.cancel()
+        return _json(run.summary(), 202)
+
+    def _find(self, request: Request) -> Run:
+        run = self._runs.get(request.path_params["id"])
+        if run is None:
+            raise HTTPException(404, "there is no such run, or it was long ago")
+        return run
 
 
-class KnownHosts:
-    """Turns away requests for a host that isn't ours (403): DNS rebinding."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http":
-            host = Headers(scope=scope).get("host", "")
-            if _without_port(host).lower() not in LOOPBACK_HOSTS:
-                await PlainTextResponse("This host isn't served here.\n", 403)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+def _require_change(request: Request) -> None:
+    if reason := why_no_change(request.headers):
+        raise HTTPException(403, reason)
 
 
-def _without_port(host: str) -> str:
-    return host if host.endswith("]") else host.rsplit(":", 1)[0]
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")

@@ -1,32 +1,185 @@
-"""The console's listener, and Hypercorn's Trio worker behind it."""
+"""The console as one task: listeners, sampler, runs. Whatever fails in it stays in it."""
 
 from __future__ import annotations
 
+import resource
 import socket
+from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio import serve
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
 
-#: What is left of a request when the server stops is not worth waiting for.
-GRACEFUL_TIMEOUT_S: Final = 1.0
+from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES
+from echo_trio.console.app import PAGE, Sources, make_app
+from echo_trio.console.guard import Access, Guard
+from echo_trio.console.live import Live
+from echo_trio.console.run_order import Targets
+from echo_trio.console.runs import Runs
+from echo_trio.console.tasks import current_tasks
+from echo_trio.settings import Settings
+
+#: Connections at once: each takes a descriptor that a WebSocket could have.
+MAX_CONNECTIONS: Final = 128
+#: For a browser to take what we send; after that it is not reading.
+WRITE_TIMEOUT_S: Final = 10.0
+#: After what failed has failed: so long until it is tried again, and twice as long each time.
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+#: How long to leave the listener alone when the machine is out of descriptors.
+ACCEPT_PAUSE_S: Final = 0.1
+
+_CONFIG: Final = Config()
+_CONFIG.accesslog = _CONFIG.errorlog = None
+_CONFIG.include_server_header = False
 
 
-async def serve_console(
-    app: Any,
-    listeners: list[socket.socket],
-    *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Serve an ASGI app on these listeners until cancelled."""
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}" for listener in listeners]
-    config.accesslog = None
-    config.errorlog = None
-    config.graceful_timeout = GRACEFUL_TIMEOUT_S
-    config.include_server_header = False
-    async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve, app, config))
-        task_status.started()
+class Console:
+    """Page, health, figures and runs on these listeners. Lives in `run`; never raises from it.
+
+    :ivar failures: how often something in it failed that should not.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: list[socket.socket],
+        *,
+        url: str,
+        snapshot: Callable[[], Any],
+        tasks: Callable[[], Any] = current_tasks,
+        log: Any,
+        page: Path = PAGE,
+    ) -> None:
+        """Make the console that the settings want.
+
+        :param url: where the echo listens.
+        :param snapshot: the server as it stands. May be async, as `tasks` may: a supervisor asks
+            its workers.
+        :param page: the folder of the built web page.
+        """
+        self.failures = 0
+        self._listeners = listeners
+        self._log = log
+        sources = Sources(
+            snapshot=snapshot,
+            tasks=tasks,
+            targets=Targets.of(url, settings.host, settings.run_target),
+            failures=lambda: self.failures,
+            max_run=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        )
+        self._live = Live(sources.shown_snapshot)
+        self._runs = Runs(log)
+        app = make_app(sources, self._live, self._runs, page)
+        guarded = Guard(app, _access(settings, listeners), self._on_failure)
+        self._app = ASGIWrapper(guarded)  # type: ignore[arg-type]  # the same, said more exactly
+        self._context = WorkerContext(None)
+
+    def drain(self) -> None:
+        """The server stops: streams end, a run is ended in good order; all else goes on."""
+        self._live.end()
+        self._runs.drain()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        listeners = [trio.socket.from_stdlib_socket(listener) for listener in self._listeners]
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._runs.serve)
+                nursery.start_soon(self._keep_going, "sampler", self._live.sample_forever)
+                for listener in listeners:
+                    accept = partial(self._accept, listener)
+                    nursery.start_soon(self._keep_going, "listener", accept)
+                task_status.started()
+        finally:
+            for listener in listeners:
+                listener.close()
+
+    async def _keep_going(self, part: str, serve: Callable[[], Awaitable[None]]) -> None:
+        """Start it again whenever it fails: after a pause, which grows."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await serve()
+            except* Exception as exc:  # noqa: BLE001 - none is the echo's business
+                self._on_failure(part, exc)
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _on_failure(self, part: str, exc: Exception) -> None:
+        self.failures += 1
+        self._log.error("the console failed, the echo goes on", part=part, exc_info=exc)
+
+    async def _accept(self, listener: trio.socket.SocketType) -> None:
+        # At the limit nothing is accepted: who waits in the backlog is next when somebody leaves.
+        slots = trio.Semaphore(MAX_CONNECTIONS)
+        async with trio.open_nursery() as connections:
+            while True:
+                await slots.acquire()
+                try:
+                    sock, _ = await listener.accept()
+                except OSError:  # No descriptor left, or a client that was gone before we looked.
+                    slots.release()
+                    await trio.sleep(ACCEPT_PAUSE_S)
+                else:
+                    connections.start_soon(self._serve, sock, slots.release)
+
+    async def _serve(self, sock: trio.socket.SocketType, on_end: Callable[[], None]) -> None:
+        """Serve one connection with Hypercorn; what fails in it ends it alone."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_close_when_cancelled, sock)
+                state = ConnectionState({"abort": nursery.cancel_scope.cancel})
+                stream: Any = _Stream(sock)
+                await TCPServer(self._app, _CONFIG, self._context, state, stream)
+                nursery.cancel_scope.cancel()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # The client has gone; hypercorn notices that in most places only.
+        except* Exception as exc:  # noqa: BLE001 - nor another client's
+            self._on_failure("connection", exc)
+        finally:
+            sock.close()
+            on_end()
+
+
+def _access(settings: Settings, listeners: list[socket.socket]) -> Access:
+    """Who may ask, given where we listen: names of this machine, and those of the settings."""
+    addresses = {listener.getsockname()[0] for listener in listeners}
+    hosts = {*addresses, settings.console_host, *settings.console_allow_host, *LOOPBACK_NAMES}
+    public = bool(addresses & ANY_ADDRESS)
+    if public:
+        hosts.add(socket.gethostname())
+    hosts = {host.lower() for host in hosts} - ANY_ADDRESS
+    return Access(hosts=frozenset(hosts), any_address=public, token=settings.console_token)
+
+
+async def _close_when_cancelled(sock: trio.socket.SocketType) -> None:
+    """Hypercorn shields its writes from cancellation: what ends one at once is a closed socket."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        sock.close()
+
+
+class _Stream:
+    """What hypercorn needs of a stream, with a bound on how long a write may take."""
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self.socket = sock
+        self._stream = trio.SocketStream(sock)
+        self.receive_some = self._stream.receive_some
+        self.send_eof = self._stream.send_eof
+        self.aclose = self._stream.aclose
+
+    async def send_all(self, data: bytes) -> None:
+        with trio.move_on_after(WRITE_TIMEOUT_S) as writing:
+            await self._stream.send_all(data)
+        if writing.cancelled_caught:
+            self.socket.close()
+            raise trio.BrokenResourceError("the client doesn't read")

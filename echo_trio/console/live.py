@@ -1,0 +1,94 @@
+"""The server's figures as they go: one sampler, one ring of ten minutes, any number of readers.
+
+A reader has no queue of its own. It remembers where in the ring it is and takes what is newer, so
+that one that reads slowly costs no memory: it misses what has left the ring meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from echo_trio.console.event_stream import Emit, event
+
+PERIOD_S: Final = 1.0
+#: Ten minutes: a chart survives a reload.
+HISTORY: Final = 600
+#: How long the browser waits before it connects anew, in ms.
+RETRY: Final = b"retry: 1000\n\n"
+
+AskSnapshot = Callable[[], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    number: int
+    t_ms: int
+    event: bytes
+
+
+class Live:
+    """The last ten minutes, and whoever watches them go on.
+
+    :ivar over: has the last snapshot been taken?
+    """
+
+    def __init__(self, ask: AskSnapshot) -> None:
+        self._ask = ask
+        self._samples: deque[_Sample] = deque(maxlen=HISTORY)
+        self._taken = 0
+        self._news = trio.Event()
+        self.over = False
+
+    async def sample_forever(self) -> None:
+        """Take a snapshot a second. One that takes longer makes the next ones late, not many."""
+        due = trio.current_time()
+        while True:
+            self.add(await self._ask())
+            due = max(due + PERIOD_S, trio.current_time())
+            await trio.sleep_until(due)
+
+    def add(self, snapshot: dict[str, Any]) -> None:
+        """Take this snapshot into the ring, and wake the readers."""
+        self._taken += 1
+        t_ms: int = snapshot["t_ms"]
+        encoded = event("snapshot", msgspec.json.encode(snapshot), event_id=t_ms)
+        self._samples.append(_Sample(self._taken, t_ms, encoded))
+        self._wake()
+
+    def end(self) -> None:
+        """Let every reader have what there is, and then its end."""
+        self.over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    async def follow(self, emit: Emit, *, after_ms: int | None) -> None:
+        """Emit what the ring has, then each new snapshot, until `end`.
+
+        :param after_ms: only those that are newer than this, which the reader has already.
+        """
+        await emit(RETRY)
+        seen = self._number_at(after_ms)
+        while True:
+            news, over = self._news, self.over
+            if fresh := [sample for sample in self._samples if sample.number > seen]:
+                seen = fresh[-1].number
+                await emit(b"".join(sample.event for sample in fresh))
+            elif over:
+                return
+            else:
+                await news.wait()
+
+    def _number_at(self, t_ms: int | None) -> int:
+        """The last sample that is not newer: by its place, for wall clocks are set back."""
+        if t_ms is None:
+            return 0
+        return max((sample.number for sample in self._samples if sample.t_ms <= t_ms), default=0)

@@ -1,0 +1,76 @@
+"""The nursery tree: which tasks live in which, with equal ones folded into one line and a count.
+
+What a task looks like is read from Trio itself, at the moment somebody asks: nothing is kept, so
+that it costs nothing meanwhile. Ten thousand connections are ten thousand equal leaves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol, Self
+
+import msgspec
+import trio
+
+
+class Nursery(Protocol):
+    """What the walk needs of a `trio.Nursery`."""
+
+    @property
+    def child_tasks(self) -> Iterable[Task]:
+        """The tasks in it."""
+
+
+class Task(Protocol):
+    """What the walk needs of a `trio.lowlevel.Task`."""
+
+    @property
+    def name(self) -> str:
+        """What Trio calls it: the function it runs."""
+
+    @property
+    def child_nurseries(self) -> Iterable[Nursery]:
+        """The nurseries it has open, the outermost first."""
+
+
+class TaskNode(msgspec.Struct, frozen=True):
+    """So many tasks of one name, whose children look alike too."""
+
+    name: str
+    count: int
+    children: tuple[TaskNode, ...] = ()
+
+    def times(self, count: int) -> Self:
+        """The same, so many times."""
+        return self if count == self.count else msgspec.structs.replace(self, count=count)
+
+
+def current_tasks() -> TaskNode | None:
+    """The tree of this process's tasks; None outside of Trio.
+
+    Read in one go, without a checkpoint: a tree of tasks that come and go meanwhile would be a
+    tree that never was. Ten thousand connections take about 4 ms.
+    """
+    root = trio.lowlevel.current_root_task()
+    return None if root is None else fold(root)
+
+
+def fold(task: Task) -> TaskNode:
+    """A task and all below it. Siblings of equal name and equal children are one node."""
+    leaves: Counter[str] = Counter()
+    branches: Counter[TaskNode] = Counter()
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            if child.child_nurseries:
+                branches[fold(child)] += 1
+            else:
+                leaves[child.name] += 1
+    nodes = [node.times(count) for node, count in branches.items()]
+    nodes += [TaskNode(name, count) for name, count in leaves.items()]
+    return TaskNode(task.name, 1, tuple(sorted(nodes, key=_order)))
+
+
+def _order(node: TaskNode) -> tuple[str, int, int]:
+    """A set has no order of its own; equal trees shall read alike."""
+    return node.name, -len(node.children), -node.count
