@@ -66,9 +66,8 @@ class Sources:
         return await answer if inspect.isawaitable(answer) else answer
 
     async def shown_snapshot(self) -> dict[str, Any]:
-        """The snapshot as JSON has it. Its histograms are for Prometheus."""
+        """The snapshot as JSON has it."""
         shown: dict[str, Any] = msgspec.to_builtins(await self.ask(self.snapshot), str_keys=True)
-        shown.pop("histograms", None)
         return shown
 
 

@@ -113,9 +113,10 @@ def read_order(body: bytes, targets: Targets, *, max_count: int) -> RunOrder:
         raise BadOrder(
             f"count: this machine's limit on open files allows {max_count} sockets", field="count"
         )
-    if (plan.target.host.lower(), plan.target.port) not in targets:
+    target = plan.target.host.lower(), plan.target.port
+    if target not in targets:
         raise BadOrder(
-            f"{url} is not this server: allow it with --run-target {plan.target.authority}",
+            f"{url} is not this server: allow it with --run-target {target[0]}:{target[1]}",
             status=400,
             field="url",
         )

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 import trio
 from websockets.sync.client import connect
 
-from echo_trio.console.app import make_app
-from echo_trio.console.serve import serve_console
+from echo_trio.console.serve import Console
 from echo_trio.metrics import Counters
+from echo_trio.settings import Settings
 from echo_trio.wire import sockets
 
 from .conftest import ServerProcess
@@ -81,13 +82,36 @@ async def test_while_the_server_drains_it_is_not_ready_and_a_missing_page_is_exp
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     counters = Counters(draining=True)
-    app = make_app(counters.snapshot, "ws://127.0.0.1:1/", page=tmp_path)
     listeners = sockets.listen("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
-    await nursery.start(serve_console, app, listeners)
+    console = Console(
+        Settings(),
+        listeners,
+        url="ws://127.0.0.1:1/",
+        snapshot=counters.snapshot,
+        log=structlog.get_logger(),
+        page=tmp_path,
+    )
+    await nursery.start(console.run)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/healthz")).status_code == 200
         missing = await client.get("/")
         assert missing.status_code == 503
         assert "npm run build" in missing.text
+
+
+def test_a_run_is_started_watched_and_reported(start_server: StartServer) -> None:
+    server = start_server(console=True)
+    with httpx.Client(base_url=server.console, timeout=60) as client:
+        started = client.post("api/runs", json={"count": 200, "duration": "2s"})
+        assert started.status_code == 202
+        run = f"api/runs/{started.json()['id']}"
+        assert client.post("api/runs", json={"count": 1}).status_code == 409
+        with client.stream("GET", f"{run}/live") as live:
+            events = [line for line in live.iter_lines() if line.startswith("event: ")]
+        assert events[-1] == "event: report"
+        report = client.get(run).json()
+        assert (report["verdict"], report["connections"]["opened"]) == ("valid", 200)
+        (listed,) = client.get("api/runs").json()["runs"]
+        assert (listed["state"], listed["verdict"], listed["exit_code"]) == ("done", "valid", 0)
