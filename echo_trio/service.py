@@ -1,4 +1,4 @@
-"""One process of the server: its signals, the echo, the console."""
+"""The server as one runs it: its signals, the echo, the console, the ready line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CannotStart(Exception):
     """The settings can't be met on this machine; the message is one line for the user."""
 
 
-async def run_worker(settings: Settings, log: Any) -> None:
+async def run_service(settings: Settings, log: Any) -> None:
     """Serve until SIGINT or SIGTERM, then drain and return.
 
     The first signal drains; the second one ends the process at once with status 1. Prints the
