@@ -15,7 +15,7 @@ from echo_trio.behaviours import Behaviour
 from echo_trio.metrics import Counters, Outcome
 from echo_trio.settings import Settings
 from echo_trio.transform import suffixes
-from echo_trio.wire import handshake
+from echo_trio.wire import deflate, handshake
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 
@@ -77,7 +77,9 @@ async def _shake_hands(
     try:
         try:
             request, behaviour, surplus = await _receive_request(sock, presence)
-            _send(sock, handshake.accept_response(request))
+            offered = request.extensions if presence.settings.compression else ()
+            compression = deflate.accept(offered)
+            _send(sock, handshake.accept_response(request, compression=compression))
             counters.handshake.observe(time.perf_counter() - accepted_s)
         finally:
             counters.handshaking -= 1
@@ -94,6 +96,7 @@ async def _shake_hands(
         poller=presence.poller,
         path=request.target,
         surplus=surplus,
+        compression=compression,
     )
     return connection, behaviour
 

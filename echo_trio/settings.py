@@ -61,6 +61,9 @@ class Settings:
     write_timeout_s: Annotated[float, flags.duration("--write-timeout")] = 10.0
     """Bound on one blocked write; then the connection is aborted."""
 
+    compression: bool = False
+    """Whether to offer permessage-deflate: compressed messages, for clients that ask for them."""
+
     drain_timeout_s: Annotated[float, flags.duration("--drain-timeout")] = 10.0
     """Budget of a graceful stop."""
 

@@ -50,7 +50,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-from echo_trio.wire import frames
+from echo_trio.wire import deflate, frames
 from echo_trio.wire.close_codes import (
     ABNORMAL_CLOSURE,
     INTERNAL_ERROR,
@@ -123,9 +123,12 @@ class Connection(WebSocketConnection):
     _stream_lock: Any = None
     _wsproto: WSConnection | None = None  # type: ignore[assignment]  # until the handshake is done
 
+    _compression: deflate.Parameters | None = None
     _empty_fragments = 0
+    _encode: deflate.Encode = staticmethod(frames.encode)
     _fragments: bytearray | None = None
     _head = b""  # the beginning of a frame's header
+    _inflater: deflate.Inflater | None = None
     _inbox: deque[str | bytes | Event] | None = None
     _on_message: OnMessage
     _parser: Parser | None = None
@@ -175,6 +178,7 @@ class Connection(WebSocketConnection):
         path: str = "/",
         subprotocol: str | None = None,
         surplus: bytes = b"",
+        compression: deflate.Parameters | None = None,
     ) -> Connection:
         """A connection whose handshake is done, to be served with `run`.
 
@@ -182,6 +186,7 @@ class Connection(WebSocketConnection):
             than one in a `trio.SocketStream`, and is no different otherwise.
         :param client: which end we are.
         :param surplus: what was received behind the handshake.
+        :param compression: what the handshake agreed on, if it did.
         """
         self = cls.__new__(cls)
         self._id = next(cls._IDS)
@@ -202,6 +207,9 @@ class Connection(WebSocketConnection):
         self._partial = self._replies = self._task = None
         self.bytes_received = self.bytes_sent = 0
         self.messages_received = self.messages_sent = 0
+        if compression is not None:
+            self._compression = compression
+            self._encode = deflate.encoder(compression, client=client)
         return self
 
     @property
@@ -365,7 +373,7 @@ class Connection(WebSocketConnection):
             data = self._head + data
             self._head = b""
         self._replies = replies = []
-        on_message, client = self._on_message, self._client
+        on_message, client, encode = self._on_message, self._client, self._encode
         at, end = 0, len(data)
         try:
             while at < end and not self._discarding:
@@ -379,7 +387,7 @@ class Connection(WebSocketConnection):
                         self.messages_received += 1
                         reply = on_message(message)
                         if reply is not None and self._close_reason is None:
-                            replies.append(frames.encode(reply, client))
+                            replies.append(encode(reply, client))
                             self.messages_sent += 1
                         continue
                 at = self._receive_rare(data, at)
@@ -406,8 +414,20 @@ class Connection(WebSocketConnection):
                 if self._partial.size > self._limits.max_message_bytes:
                     self._refuse_size()
                 return at
-            self._parser = Parser(ConnectionType.CLIENT if self._client else ConnectionType.SERVER)
+            self._parser = self._make_parser()
         return self._receive_by_wsproto(self._parser, data, at)
+
+    def _make_parser(self) -> Parser:
+        kind = ConnectionType.CLIENT if self._client else ConnectionType.SERVER
+        if self._compression is None:
+            return Parser(kind)
+        if self._inflater is None:
+            self._inflater = deflate.Inflater(
+                self._compression,
+                client=self._client,
+                max_message_bytes=self._limits.max_message_bytes,
+            )
+        return Parser(kind, [self._inflater])
 
     def _receive_part(self, partial: frames.PartialMessage, data: bytes, at: int) -> int:
         chunk = data[at : at + partial.missing]
@@ -425,7 +445,7 @@ class Connection(WebSocketConnection):
         self.messages_received += 1
         reply = self._on_message(message)
         if reply is not None and self._close_reason is None:
-            self._reply(frames.encode(reply, self._client))
+            self._reply(self._encode(reply, self._client))
             self.messages_sent += 1
 
     def _reply(self, frame: bytes) -> None:
@@ -447,6 +467,8 @@ class Connection(WebSocketConnection):
             if _is_between_messages(parser):
                 self._parser = None
                 return at + len(fed) - len(_unread_bytes(parser))
+        if self._inflater is not None and self._inflater.inflating:
+            return at + len(fed)  # What was announced is not what it inflates to; that is counted.
         if len(self._fragments or b"") + _announced_bytes(parser) > self._limits.max_message_bytes:
             self._refuse_size()
         return at + len(fed)
@@ -461,6 +483,9 @@ class Connection(WebSocketConnection):
             self._take_pong(bytes(event.payload))  # type: ignore[attr-defined]
         elif kind is CloseConnection and parser.state is ConnectionState.OPEN:
             # There was no close frame: so wsproto says that what came is wrong.
+            if event.code == MESSAGE_TOO_BIG:  # type: ignore[attr-defined]
+                self._refuse_size()
+                return
             self._fail(int(event.code), event.reason)  # type: ignore[attr-defined]
         elif self._inbox is not None:
             self._inbox.append(event)
@@ -530,7 +555,7 @@ class Connection(WebSocketConnection):
         """Fail the connection (RFC 6455, section 7.1.7): say why, and look at nothing more."""
         self.failure = code
         self._discarding = True
-        self._partial = self._parser = self._fragments = None
+        self._partial = self._parser = self._fragments = self._inflater = None
         if self._close_reason is None:
             self._write_close(code, reason)
         self._attention = True
@@ -551,7 +576,7 @@ class Connection(WebSocketConnection):
         :raises ConnectionClosed: if the connection is closed or closing.
         """
         self._check_open()
-        frame = frames.encode(message, self._client)
+        frame = self._encode(message, self._client)
         self.messages_sent += 1
         return self._write(frame)
 
@@ -566,7 +591,7 @@ class Connection(WebSocketConnection):
         if not isinstance(message, str | bytes):
             raise ValueError("message must be str or bytes")
         self._check_open()
-        frame = frames.encode(message, self._client)
+        frame = self._encode(message, self._client)
         await trio.lowlevel.checkpoint_if_cancelled()
         self.messages_sent += 1
         await self._finish_sending(taken=self._write(frame))

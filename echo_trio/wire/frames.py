@@ -28,6 +28,7 @@ PING: Final = 0x9
 PONG: Final = 0xA
 
 FIN: Final = 0x80
+RSV1: Final = 0x40  # compressed
 MASKED: Final = 0x80
 _WHOLE_TEXT: Final = FIN | TEXT
 _WHOLE_BINARY: Final = FIN | BINARY
@@ -180,7 +181,7 @@ def encode(message: str | bytes, masked: bool) -> bytes:
             return _SHORT_TEXT_HEADERS[len(payload)] + payload
     else:
         payload, opcode = message, BINARY
-    return _encode_frame(opcode, payload, masked)
+    return encode_frame(opcode, payload, masked)
 
 
 def encode_control(opcode: int, payload: bytes, masked: bool) -> bytes:
@@ -190,7 +191,7 @@ def encode_control(opcode: int, payload: bytes, masked: bool) -> bytes:
     """
     if len(payload) > MAX_CONTROL_BYTES:
         raise ValueError(f"a control frame holds {MAX_CONTROL_BYTES} bytes, not {len(payload)}")
-    return _encode_frame(opcode, payload, masked)
+    return encode_frame(opcode, payload, masked)
 
 
 def encode_close(code: int, reason: str | None, masked: bool) -> bytes:
@@ -203,14 +204,15 @@ def encode_close(code: int, reason: str | None, masked: bool) -> bytes:
     if code == NO_STATUS:
         if reason:
             raise ValueError("a close frame without a code has no reason")
-        return _encode_frame(CLOSE, b"", masked)
+        return encode_frame(CLOSE, b"", masked)
     if not may_be_sent(code):
         raise ValueError(f"a close frame can't carry the code {code}")
     text = (reason or "").encode()[: MAX_CONTROL_BYTES - 2].decode(errors="ignore")
-    return _encode_frame(CLOSE, _UINT16.pack(code) + text.encode(), masked)
+    return encode_frame(CLOSE, _UINT16.pack(code) + text.encode(), masked)
 
 
-def _encode_frame(opcode: int, payload: bytes, masked: bool) -> bytes:
+def encode_frame(opcode: int, payload: bytes, masked: bool) -> bytes:
+    """Encode a frame that is whole; RSV1 may come with the opcode."""
     size = len(payload)
     mask_bit = MASKED if masked else 0
     if size < 126:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
+from echo_trio.wire import deflate
+
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 128
 VERSION: Final = "13"
@@ -27,6 +29,14 @@ _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET: Final = re.compile(r"/[!-~]*")
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?")
+#: RFC 6455, section 9.1. A quoted value has to be a token once its quotes are gone.
+_EXTENSION: Final = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
+_EXTENSION_PARAMETER: Final = re.compile(
+    r"[ \t]*;[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)"
+    r"(?:[ \t]*=[ \t]*(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)|"
+    r"\"((?:\\?[!#$%&'*+\-.^_`|~0-9A-Za-z])+)\"))?"
+)
+_BETWEEN_EXTENSIONS: Final = re.compile(r"[ \t]*(?:,|\Z)")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Receive = Callable[[], Awaitable[bytes]]
@@ -85,6 +95,7 @@ class UpgradeRequest:
     headers: list[tuple[str, str]]
     key: str
     subprotocols: list[str]
+    extensions: list[deflate.Extension] = field(default_factory=list)
 
     @property
     def path(self) -> str:
@@ -145,22 +156,36 @@ def parse_request(head: bytes) -> UpgradeRequest:
     versions = _values(headers, "sec-websocket-version")
     if versions != [VERSION]:
         raise Refused(426, f"The WebSocket version has to be {VERSION}.", **_VERSION_HEADER)
-    return UpgradeRequest(target, headers, _parse_key(headers), _parse_subprotocols(headers))
+    return UpgradeRequest(
+        target,
+        headers,
+        _parse_key(headers),
+        _parse_subprotocols(headers),
+        _parse_offered_extensions(headers),
+    )
 
 
 _VERSION_HEADER: Final = {"Sec_WebSocket_Version": VERSION}
 
 
-def accept_response(request: UpgradeRequest, subprotocol: str | None = None) -> bytes:
-    """The answer that turns the connection into a WebSocket."""
+def accept_response(
+    request: UpgradeRequest,
+    subprotocol: str | None = None,
+    compression: deflate.Parameters | None = None,
+) -> bytes:
+    """The answer that turns the connection into a WebSocket.
+
+    :param compression: what `deflate.accept` made of `request.extensions`.
+    """
     accept = _accept_value(request.key)
+    extension = f"Sec-WebSocket-Extensions: {compression}\r\n" if compression else ""
     protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
     return (
         "HTTP/1.1 101 Switching Protocols\r\n"
         "Upgrade: websocket\r\n"
         "Connection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept}\r\n"
-        f"{protocol}\r\n"
+        f"{protocol}{extension}\r\n"
     ).encode("ascii")
 
 
@@ -212,6 +237,13 @@ def _parse_subprotocols(headers: list[tuple[str, str]]) -> list[str]:
     return offered
 
 
+def _parse_offered_extensions(headers: list[tuple[str, str]]) -> list[deflate.Extension]:
+    try:
+        return _parse_extensions(_values(headers, "sec-websocket-extensions"))
+    except ValueError as exc:
+        raise Refused(400, f"{exc}.") from None
+
+
 # -- The client's end -------------------------------------------------------------------------
 
 
@@ -220,10 +252,12 @@ class UpgradeResponse:
     """The server's consent.
 
     :ivar headers: in order, names in lower case.
+    :ivar compression: what `Connection.opened` is to be given.
     """
 
     headers: list[tuple[str, str]] = field(default_factory=list)
     subprotocol: str | None = None
+    compression: deflate.Parameters | None = None
 
 
 def make_key() -> str:
@@ -237,10 +271,12 @@ def request_bytes(
     key: str,
     headers: Iterable[tuple[str, str]] = (),
     subprotocols: Iterable[str] = (),
+    extensions: Iterable[str] = (),
 ) -> bytes:
     """The request that asks for an upgrade.
 
     :param host: as the Host header has it: with the port, unless that is the scheme's own.
+    :param extensions: `deflate.OFFER`, or nothing.
     :raises ValueError: if something of it is not what HTTP allows in its place: a line break, say,
         would smuggle in another header.
     """
@@ -253,6 +289,8 @@ def request_bytes(
     for name in subprotocols:
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name!r} is not a subprotocol")
+    offers = ", ".join(extensions)
+    _parse_extensions([offers] if offers else [])
     lines = [
         f"GET {target} HTTP/1.1",
         f"Host: {host}",
@@ -263,13 +301,19 @@ def request_bytes(
     ]
     if offered := ", ".join(subprotocols):
         lines.append(f"Sec-WebSocket-Protocol: {offered}")
+    if offers:
+        lines.append(f"Sec-WebSocket-Extensions: {offers}")
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def parse_response(head: bytes, key: str, subprotocols: Iterable[str] = ()) -> UpgradeResponse:
+def parse_response(
+    head: bytes, key: str, subprotocols: Iterable[str] = (), extensions: Iterable[str] = ()
+) -> UpgradeResponse:
     """Judge the server's answer (RFC 6455, section 4.1).
 
+    :param subprotocols: what was offered.
+    :param extensions: likewise.
     :raises Rejected: if it is an HTTP status other than 101.
     :raises HandshakeFailed: if it is no answer to our request.
     """
@@ -292,12 +336,23 @@ def parse_response(head: bytes, key: str, subprotocols: Iterable[str] = ()) -> U
         raise HandshakeFailed("the server said 101, but not to websocket")
     if _values(headers, "sec-websocket-accept") != [_accept_value(key)]:
         raise HandshakeFailed("the server's Sec-WebSocket-Accept does not answer our key")
-    if _values(headers, "sec-websocket-extensions"):
-        raise HandshakeFailed("the server chose an extension that was not offered")
+    compression = _parse_chosen_extensions(headers, extensions)
     chosen = _values(headers, "sec-websocket-protocol")
     if len(chosen) > 1 or any(name not in tuple(subprotocols) for name in chosen):
         raise HandshakeFailed("the server chose a subprotocol that was not offered")
-    return UpgradeResponse(headers, chosen[0] if chosen else None)
+    return UpgradeResponse(headers, chosen[0] if chosen else None, compression)
+
+
+def _parse_chosen_extensions(
+    headers: list[tuple[str, str]], offered: Iterable[str]
+) -> deflate.Parameters | None:
+    chosen = _values(headers, "sec-websocket-extensions")
+    if not chosen:
+        return None
+    try:
+        return deflate.agree(_parse_extensions(list(offered)), _parse_extensions(chosen))
+    except ValueError as exc:
+        raise HandshakeFailed(str(exc)) from None
 
 
 # -- Both ends --------------------------------------------------------------------------------
@@ -319,6 +374,32 @@ def _parse_headers(lines: list[str]) -> list[tuple[str, str]]:
             raise Refused(400, "A header is malformed.")
         headers.append((name.lower(), value.strip(" \t")))
     return headers
+
+
+def _parse_extensions(values: list[str]) -> list[deflate.Extension]:
+    """What Sec-WebSocket-Extensions lists, in one header or several.
+
+    :raises ValueError: if it is not the list that RFC 6455, section 9.1, describes.
+    """
+    found: list[deflate.Extension] = []
+    for value in values:
+        at = 0
+        while at < len(value):
+            if name := _EXTENSION.match(value, at):
+                at = name.end()
+                parameters: list[tuple[str, str | None]] = []
+                while parameter := _EXTENSION_PARAMETER.match(value, at):
+                    at = parameter.end()
+                    key, plain, quoted = parameter.groups()
+                    parameters.append((key, quoted.replace("\\", "") if quoted else plain))
+                found.append((name[1], parameters))
+            between = _BETWEEN_EXTENSIONS.match(value, at)
+            if between is None:
+                raise ValueError("Sec-WebSocket-Extensions is malformed")
+            at = between.end()
+    if values and not found:
+        raise ValueError("Sec-WebSocket-Extensions is malformed")
+    return found
 
 
 def _values(headers: list[tuple[str, str]], name: str) -> list[str]:

@@ -182,7 +182,7 @@ def make_wire(role, transport, poller, nursery):
 
     made = []
 
-    def make(limits=None, surplus=b"", *, sockets=None) -> Wire:
+    def make(limits=None, surplus=b"", *, sockets=None, compression=None) -> Wire:
         if transport == "stream" and sockets is None:
             ours, theirs = trio.testing.memory_stream_pair()
         else:
@@ -195,6 +195,7 @@ def make_wire(role, transport, poller, nursery):
             limits=limits or Limits(),
             poller=poller if transport == "poller" else None,
             surplus=surplus,
+            compression=compression,
         )
         made.extend((ours, theirs))
         return Wire(connection, Peer(theirs, masks=role == "server"), nursery)

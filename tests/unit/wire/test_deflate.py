@@ -1,0 +1,513 @@
+"""permessage-deflate: what is agreed on, what is sent, what is inflated and where that stops."""
+
+from __future__ import annotations
+
+import random
+import struct
+import tracemalloc
+import zlib
+
+import pytest
+from wsproto.connection import Connection as Parser
+
+from echo_trio.wire import connection as connection_module
+from echo_trio.wire import deflate, frames, handshake
+from echo_trio.wire.connection import Limits
+from echo_trio.wire.deflate import Parameters
+from echo_trio.wire.handshake import HandshakeFailed, Refused
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+RSV1 = 4
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+FRESH = Parameters(server_no_context_takeover=True, client_no_context_takeover=True)
+KEEPING = Parameters()
+
+
+def deflated(payload: bytes, *, bits: int = 15) -> bytes:
+    compressor = zlib.compressobj(wbits=-bits)
+    return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def code_of(frame) -> int:
+    assert frame.opcode == CLOSE
+    return int.from_bytes(frame.payload[:2])
+
+
+# -- Negotiation ------------------------------------------------------------------------------
+
+
+def request(*extensions: str) -> handshake.UpgradeRequest:
+    headers = [("Sec-WebSocket-Extensions", value) for value in extensions]
+    return handshake.parse_request(handshake.request_bytes("/", "here", KEY, headers)[:-4])
+
+
+BOTH = "server_no_context_takeover; client_no_context_takeover"
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer"),
+    [
+        pytest.param("permessage-deflate", BOTH, id="nothing asked"),
+        pytest.param("permessage-deflate; client_max_window_bits", BOTH, id="as browsers ask"),
+        pytest.param("permessage-deflate; client_max_window_bits=9", BOTH, id="a client's hint"),
+        pytest.param("permessage-deflate;server_no_context_takeover", BOTH, id="no space"),
+        pytest.param("permessage-deflate; client_no_context_takeover", BOTH, id="the other"),
+        pytest.param(
+            "permessage-deflate; server_max_window_bits=10",
+            f"{BOTH}; server_max_window_bits=10",
+            id="a window",
+        ),
+        pytest.param(
+            'permessage-deflate; server_max_window_bits = "15"',
+            f"{BOTH}; server_max_window_bits=15",
+            id="a quoted value",
+        ),
+        pytest.param(
+            "permessage-deflate; server_max_window_bits=8",
+            f"{BOTH}; server_max_window_bits=8",
+            id="the smallest window",
+        ),
+        pytest.param(
+            "permessage-bzip2, permessage-deflate; x, permessage-deflate", BOTH, id="the third"
+        ),
+        pytest.param(
+            "permessage-deflate; server_max_window_bits=7, , permessage-deflate",
+            BOTH,
+            id="the second, after an empty element",
+        ),
+    ],
+)
+def test_an_offer_is_accepted_without_context_takeover(offer, answer):
+    accepted = deflate.accept(request(offer).extensions)
+    response = handshake.accept_response(request(offer), compression=accepted)
+    assert f"\r\nSec-WebSocket-Extensions: permessage-deflate; {answer}\r\n".encode() in response
+
+
+MALFORMED = [
+    pytest.param("server_no_context_takeover=1", id="a value where none is"),
+    pytest.param("client_no_context_takeover=true", id="another"),
+    pytest.param("server_no_context_takeover; server_no_context_takeover", id="twice"),
+    pytest.param("client_max_window_bits; client_max_window_bits=9", id="twice, differently"),
+    pytest.param("server_max_window_bits", id="no value where one has to be"),
+    pytest.param("server_max_window_bits=7", id="too small"),
+    pytest.param("server_max_window_bits=16", id="too large"),
+    pytest.param("server_max_window_bits=09", id="a leading zero"),
+    pytest.param("server_max_window_bits=1e1", id="no integer"),
+    pytest.param("client_max_window_bits=x", id="no number"),
+    pytest.param("unknown", id="unknown"),
+    pytest.param("Server_no_context_takeover", id="case"),
+]
+
+
+@pytest.mark.parametrize("parameters", MALFORMED)
+def test_an_offer_that_rfc_7692_does_not_know_is_declined(parameters):
+    assert deflate.accept(request(f"permessage-deflate; {parameters}").extensions) is None
+
+
+def test_an_offer_split_over_two_headers_is_one_list():
+    asked = request("x-webkit-deflate-frame", "permessage-deflate; client_max_window_bits")
+    assert deflate.accept(asked.extensions) == FRESH
+    assert deflate.accept(request().extensions) is None
+
+
+@pytest.mark.parametrize(
+    "header", ["", ",", ";", "a;", "a b", "a; b=", 'a; b="', 'a; b=""', 'a; b="c d"', "a; b=c=d"]
+)
+def test_a_list_that_rfc_6455_does_not_know_is_refused(header):
+    with pytest.raises(Refused) as caught:
+        request(header)
+    assert caught.value.status == 400
+
+
+def answered(*headers: str, offers=(deflate.OFFER,)) -> Parameters | None:
+    accepting = handshake.accept_response(request())[:-4]
+    lines = [accepting, *(f"Sec-WebSocket-Extensions: {value}".encode() for value in headers)]
+    return handshake.parse_response(b"\r\n".join(lines), KEY, extensions=offers).compression
+
+
+@pytest.mark.parametrize(
+    ("answer", "agreed"),
+    [
+        pytest.param("", Parameters(), id="nothing more"),
+        pytest.param(f"; {BOTH}", FRESH, id="no context takeover"),
+        pytest.param("; server_max_window_bits=9", Parameters(server_max_window_bits=9), id="its"),
+        pytest.param("; client_max_window_bits=9", Parameters(client_max_window_bits=9), id="ours"),
+    ],
+)
+def test_what_the_server_chooses_is_agreed_on(answer, agreed):
+    assert answered(f"permessage-deflate{answer}") == agreed
+
+
+def test_a_server_may_choose_nothing():
+    assert answered() is None
+
+
+@pytest.mark.parametrize("parameters", [*MALFORMED, pytest.param("client_max_window_bits", id="*")])
+def test_a_client_fails_on_parameters_that_rfc_7692_does_not_know(parameters):
+    with pytest.raises(HandshakeFailed):
+        answered(f"permessage-deflate; {parameters}")
+
+
+@pytest.mark.parametrize(
+    ("offers", "headers"),
+    [
+        pytest.param([], ["permessage-deflate"], id="nothing was offered"),
+        pytest.param([deflate.OFFER], ["permessage-bzip2"], id="another extension"),
+        pytest.param([deflate.OFFER], ["permessage-deflate, permessage-deflate"], id="twice"),
+        pytest.param([deflate.OFFER], ["permessage-deflate"] * 2, id="in two headers"),
+        pytest.param([deflate.OFFER], ["permessage-deflate;"], id="malformed"),
+        pytest.param([deflate.OFFER], [""], id="empty"),
+        pytest.param(
+            ["permessage-deflate"],
+            ["permessage-deflate; client_max_window_bits=10"],
+            id="a window that was not offered",
+        ),
+        pytest.param(
+            ["permessage-deflate; server_no_context_takeover"],
+            ["permessage-deflate"],
+            id="context takeover, which was asked not to be",
+        ),
+        pytest.param(
+            ["permessage-deflate; server_max_window_bits=10"],
+            ["permessage-deflate; server_max_window_bits=11"],
+            id="a larger window",
+        ),
+        pytest.param(
+            ["permessage-deflate; server_max_window_bits=10"],
+            ["permessage-deflate"],
+            id="the largest window",
+        ),
+    ],
+)
+def test_a_client_fails_on_what_it_did_not_offer(offers, headers):
+    with pytest.raises(HandshakeFailed):
+        answered(*headers, offers=offers)
+
+
+def test_one_of_several_offers_is_enough():
+    offers = ["permessage-deflate; server_no_context_takeover", deflate.OFFER]
+    assert answered("permessage-deflate; client_max_window_bits=12", offers=offers) == Parameters(
+        client_max_window_bits=12
+    )
+
+
+def test_our_offer_is_in_our_request_and_our_server_accepts_it():
+    data = handshake.request_bytes("/", "here", KEY, extensions=[deflate.OFFER])
+    assert deflate.accept(handshake.parse_request(data[:-4]).extensions) == FRESH
+    with pytest.raises(ValueError, match="Extensions"):
+        handshake.request_bytes("/", "here", KEY, extensions=["a\r\nX: y"])
+
+
+# -- Sending ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", [False, True], ids=["server", "client"])
+def test_each_message_is_compressed_by_itself(client):
+    encode = deflate.encoder(KEEPING, client=client)
+    message = "so it goes " * 100
+    first, second = encode(message, False), encode(message, False)
+    assert first == second
+    assert first[0] == 0xC1
+    assert len(first) < 50
+    inflated = zlib.decompressobj(wbits=-15).decompress(first[2:])
+    assert inflated.decode() == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("x" * 63, id="short"),
+        pytest.param(random.Random(1).randbytes(5000), id="random"),
+    ],
+)
+def test_what_would_not_get_shorter_is_sent_as_it_is(message):
+    assert deflate.encoder(KEEPING, client=False)(message, False) == frames.encode(message, False)
+
+
+@pytest.mark.parametrize("client", [False, True], ids=["server", "client"])
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_we_keep_within_the_window_that_was_agreed_on(client, bits):
+    name = "client" if client else "server"
+    parameters = Parameters(**{f"{name}_max_window_bits": bits})
+    # The same again, as far behind as the window just reaches not.
+    block = random.Random(2).randbytes(2**bits)
+    frame = deflate.encoder(parameters, client=client)(block + block + bytes(3 * 2**bits), False)
+    assert frame[0] == 0xC2
+    payload = frame[10:] if frame[1] == 127 else frame[4:]
+    inflater = zlib.decompressobj(wbits=-bits)
+    assert inflater.decompress(payload + b"\x00\x00\xff\xff")[: 2 * 2**bits] == block + block
+
+
+def test_with_a_window_that_zlib_cannot_write_nothing_is_compressed():
+    parameters = Parameters(server_max_window_bits=8)
+    assert deflate.encoder(parameters, client=False)("x" * 500, False)[0] == 0x81
+
+
+# -- Receiving --------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[FRESH, KEEPING], ids=["no takeover", "takeover"])
+def agreed(request) -> Parameters:
+    return request.param
+
+
+@pytest.fixture
+def wire(make_wire, agreed):
+    return make_wire(compression=agreed)
+
+
+async def test_a_compressed_message_is_answered_by_one(wire):
+    wire.start()
+    message = "so it goes " * 100
+    for _ in range(2):
+        await wire.peer.send(wire.peer.frame(TEXT, deflated(message.encode()), rsv=RSV1))
+        answer = await wire.peer.receive()
+        stream = zlib.decompressobj(wbits=-15)
+        assert stream.decompress(answer.payload + b"\x00\x00\xff\xff").decode() == message
+
+
+async def test_fragments_pings_and_plain_messages_come_between(wire):
+    seen = []
+    wire.start(seen.append)
+    peer, data = wire.peer, deflated("grüße".encode() * 50)
+    await peer.send(
+        peer.text("plain")
+        + peer.frame(TEXT, data[:1], rsv=RSV1, fin=False)
+        + peer.frame(PING, b"1")
+        + peer.frame(CONTINUATION, b"", fin=False)
+        + peer.frame(CONTINUATION, data[1:5], fin=False)
+        + peer.frame(PONG)
+        + peer.frame(CONTINUATION, data[5:])
+        + peer.frame(TEXT, b"not ", fin=False)
+        + peer.frame(CONTINUATION, b"compressed")
+        + peer.frame(BINARY, deflated(b"\xff" * 500), rsv=RSV1)
+        + peer.frame(PING, b"2")
+    )
+    assert [frame.payload for frame in await peer.receive_many(2)] == [b"1", b"2"]
+    assert seen == ["plain", "grüße" * 50, "not compressed", b"\xff" * 500]
+
+
+async def test_one_byte_per_segment_makes_no_difference(wire):
+    wire.start()
+    peer = wire.peer
+    stream = peer.frame(TEXT, deflated(b"x" * 300), rsv=RSV1) + peer.text("plain")
+    for at in range(len(stream)):
+        await peer.send(stream[at : at + 1])
+    first, second = await peer.receive_many(2)
+    assert zlib.decompressobj(wbits=-15).decompress(first.payload) == b"x" * 300
+    assert second.payload == b"plain"
+
+
+async def test_a_peer_may_refer_to_its_earlier_messages_if_that_was_agreed_on(make_wire):
+    seen = []
+    wire = make_wire(compression=KEEPING)
+    wire.start(seen.append)
+    compressor = zlib.compressobj(wbits=-15)
+    message = random.Random(3).randbytes(500)
+    for _ in range(3):
+        data = (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        await wire.peer.send(wire.peer.frame(BINARY, data, rsv=RSV1) + wire.peer.text("between"))
+    assert len(data) < 50
+    await wire.peer.send(wire.peer.frame(PING))
+    await wire.peer.receive()
+    assert seen == [message, "between"] * 3
+
+
+async def test_a_peer_that_refers_to_earlier_messages_though_it_agreed_not_to_is_told(make_wire):
+    wire = make_wire(compression=FRESH)
+    wire.start(lambda message: None)
+    compressor = zlib.compressobj(wbits=-15)
+    message = random.Random(3).randbytes(500)
+    stream = b""
+    for _ in range(2):
+        data = (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        stream += wire.peer.frame(BINARY, data, rsv=RSV1)
+    (close,) = await wire.say_and_hear_all(stream)
+    assert code_of(close) == 1007
+
+
+async def test_between_messages_nothing_of_zlib_is_kept(make_wire):
+    wire = make_wire(compression=FRESH)
+    wire.start()
+    data = deflated(b"x" * 1000)
+    await wire.peer.send(wire.peer.frame(BINARY, data, rsv=RSV1))
+    await wire.peer.receive()
+    connection = wire.connection
+    assert (connection._parser, connection._inflater._stream) == (None, None)
+
+
+async def test_a_stream_that_ends_is_followed_by_another(wire):
+    """RFC 7692, section 7.2.3.4: a final block, then a byte that begins what is left off."""
+    seen = []
+    wire.start(seen.append)
+    final = zlib.compressobj(wbits=-15)
+    ended = final.compress(b"Hello") + final.flush(zlib.Z_FINISH)
+    peer = wire.peer
+    await peer.send(peer.frame(TEXT, ended + b"\x00", rsv=RSV1))
+    await peer.send(peer.frame(TEXT, ended, rsv=RSV1))  # sloppy, but nobody is hurt
+    await peer.send(peer.frame(TEXT, deflated(b"Hello"), rsv=RSV1) + peer.frame(PING))
+    await peer.receive()
+    assert seen == ["Hello"] * 3
+
+
+async def test_compressed_messages_may_be_empty(wire):
+    seen = []
+    wire.start(seen.append)
+    peer = wire.peer
+    await peer.send(
+        peer.frame(TEXT, b"\x00", rsv=RSV1) + peer.frame(BINARY, b"", rsv=RSV1) + peer.frame(PING)
+    )
+    await peer.receive()
+    assert seen == ["", b""]
+
+
+async def test_plain_frames_go_the_fast_way_all_the_same(wire, monkeypatch):
+    fed = []
+
+    class Watched(Parser):
+        def receive_data(self, data) -> None:
+            fed.append(bytes(data))
+            super().receive_data(data)
+
+    monkeypatch.setattr(connection_module, "Parser", Watched)
+    wire.start()
+    await wire.peer.send(wire.peer.text("plain") * 100)
+    await wire.peer.receive_many(100)
+    assert fed == []
+
+
+# -- Violations -------------------------------------------------------------------------------
+
+
+def violations():
+    def case(name, make, code):
+        return pytest.param(make, code, id=name)
+
+    good = deflated(b"so it goes " * 20)
+    yield case("RSV1 on ping", lambda p: p.frame(PING, b"x", rsv=RSV1), 1002)
+    yield case("RSV1 on close", lambda p: p.frame(CLOSE, b"\x03\xe8", rsv=RSV1), 1002)
+    yield case(
+        "RSV1 on a continuation",
+        lambda p: (
+            p.frame(TEXT, good[:5], fin=False, rsv=RSV1) + p.frame(CONTINUATION, good[5:], rsv=RSV1)
+        ),
+        1002,
+    )
+    yield case("RSV1 on a stray continuation", lambda p: p.frame(CONTINUATION, b"", rsv=4), 1002)
+    yield case("a stray continuation", lambda p: p.frame(CONTINUATION, b"x"), 1002)
+    for rsv in (1, 2, 5, 6, 7):
+        yield case(f"RSV {rsv}", lambda p, rsv=rsv: p.frame(BINARY, good, rsv=rsv), 1002)
+    for rsv in (0, RSV1):
+        yield case(
+            f"a message in a message, RSV {rsv}",
+            lambda p, rsv=rsv: (
+                p.frame(TEXT, good[:5], fin=False, rsv=RSV1) + p.frame(TEXT, good, rsv=rsv)
+            ),
+            1002,
+        )
+    yield case("not DEFLATE", lambda p: p.frame(BINARY, b"\xff" * 20, rsv=RSV1), 1007)
+    yield case("text not UTF-8", lambda p: p.frame(TEXT, deflated(b"ok\xff"), rsv=RSV1), 1007)
+    yield case(
+        "text ending within a character",
+        lambda p: p.frame(TEXT, deflated("ü".encode()[:1]), rsv=RSV1),
+        1007,
+    )
+    yield case(
+        "fragmented text not UTF-8",
+        lambda p: (
+            p.frame(TEXT, deflated(b"\xc3(" * 9)[:2], fin=False, rsv=RSV1)
+            + p.frame(CONTINUATION, deflated(b"\xc3(" * 9)[2:])
+        ),
+        1007,
+    )
+    yield case("endless streams", lambda p: p.frame(BINARY, b"\x03\x00" * 1000, rsv=RSV1), 1008)
+    yield case(
+        "endless empty fragments",
+        lambda p: p.frame(TEXT, b"", fin=False, rsv=RSV1) + p.frame(0, b"", fin=False) * 1024,
+        1008,
+    )
+
+
+@pytest.mark.parametrize(("make", "code"), list(violations()))
+async def test_a_violation_is_answered_with_its_code(wire, make, code):
+    wire.start()
+    (close,) = await wire.say_and_hear_all(make(wire.peer))
+    await wire.end()
+    assert code_of(close) == wire.connection.failure == wire.connection.close_sent == code
+    assert wire.connection.messages_received == 0
+
+
+# -- Bombs ------------------------------------------------------------------------------------
+
+
+def bombs():
+    def case(name, make):
+        return pytest.param(make, id=name)
+
+    yield case("a byte too many", lambda p: p.frame(BINARY, deflated(bytes(1001)), rsv=RSV1))
+    yield case("text", lambda p: p.frame(TEXT, deflated(("€" * 334).encode()), rsv=RSV1))
+    yield case("a thousandfold", lambda p: p.frame(TEXT, deflated(bytes(10**6)), rsv=RSV1))
+    yield case(
+        "before it has all arrived",
+        lambda p: p.frame(BINARY, deflated(bytes(10**6)), rsv=RSV1)[:100],
+    )
+    yield case(
+        "in fragments",
+        lambda p: (
+            p.frame(BINARY, deflated(bytes(10**6))[:9], fin=False, rsv=RSV1)
+            + p.frame(CONTINUATION, deflated(bytes(10**6))[9:])
+        ),
+    )
+    yield case("announced", lambda p: p.frame(BINARY, bytes(10**6), rsv=RSV1)[: 10 + 4 * p.masks])
+    yield case(
+        "in streams that end",
+        lambda p: p.frame(BINARY, zlib.compress(bytes(600), wbits=-15) * 2, rsv=RSV1),
+    )
+    yield case(
+        "that never becomes anything",
+        lambda p: (
+            p.frame(BINARY, b"", fin=False, rsv=RSV1)
+            + p.frame(CONTINUATION, b"\x00\x00\x00\xff\xff" * 100, fin=False) * 7
+        ),
+    )
+
+
+@pytest.mark.parametrize("make", list(bombs()))
+async def test_a_bomb_is_stopped_while_it_inflates(make_wire, agreed, make):
+    wire = make_wire(Limits(max_message_bytes=1000), compression=agreed)
+    wire.start()
+    (close,) = await wire.say_and_hear_all(make(wire.peer))
+    await wire.end()
+    assert code_of(close) == wire.connection.failure == 1009
+    assert close.payload[2:] == b"Exceeded maximum message size: 1000 bytes"
+    assert wire.connection.messages_received == 0
+
+
+async def test_as_much_as_the_limit_is_allowed_though_it_grew_on_the_wire(make_wire, agreed):
+    seen = []
+    wire = make_wire(Limits(max_message_bytes=1000), compression=agreed)
+    wire.start(seen.append)
+    peer = wire.peer
+    stored = struct.pack("<BHH", 0, 1000, 1000 ^ 0xFFFF) + bytes(1000) + b"\x00"
+    await peer.send(peer.frame(BINARY, stored, rsv=RSV1))
+    await peer.send(peer.frame(BINARY, deflated(bytes(1000)), rsv=RSV1) + peer.frame(PING))
+    await peer.receive()
+    assert seen == [bytes(1000)] * 2
+
+
+async def test_fifty_megabytes_of_nothing_take_no_more_memory_than_one_message(make_wire):
+    """Many times over what one message may take: only an inflater without a bound does that."""
+    wire = make_wire(Limits(max_message_bytes=2**20), compression=FRESH)
+    compressor = zlib.compressobj(9, wbits=-15)
+    bomb = b"".join(compressor.compress(bytes(2**20)) for _ in range(50))
+    frame = wire.peer.frame(BINARY, bomb + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4], rsv=RSV1)
+    tracemalloc.start()
+    try:
+        wire.start()
+        (close,) = await wire.say_and_hear_all(frame)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert code_of(close) == 1009
+    assert peak < 16 * 2**20
