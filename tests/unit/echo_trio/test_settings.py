@@ -20,6 +20,7 @@ CONTRACT_DEFAULTS = {
     "open_timeout_s": 10.0,
     "close_timeout_s": 10.0,
     "write_timeout_s": 10.0,
+    "compression": False,
     "drain_timeout_s": 10.0,
     "log_level": "info",
     "log_format": "console",
