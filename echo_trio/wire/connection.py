@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import ssl
 import struct
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from random import getrandbits
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
+from trio_websocket import CloseReason, ConnectionClosed, Endpoint, WebSocketConnection
 from wsproto import ConnectionType
 from wsproto.connection import Connection as Parser
 from wsproto.connection import ConnectionState
@@ -183,7 +184,8 @@ class Connection(WebSocketConnection):
         """A connection whose handshake is done, to be served with `run`.
 
         :param transport: what to talk over. A non-blocking TCP socket as it is takes less memory
-            than one in a `trio.SocketStream`, and is no different otherwise.
+            than one in a `trio.SocketStream`, and is no different otherwise; nor is a `TlsSocket`
+            (see `tls.py`).
         :param client: which end we are.
         :param surplus: what was received behind the handshake.
         :param compression: what the handshake agreed on, if it did.
@@ -232,6 +234,22 @@ class Connection(WebSocketConnection):
         """What upstream's properties ask; above a socket, made when they first do."""
         assert self._sock is not None
         return trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
+
+    @property
+    def local(self) -> Endpoint | str:
+        """Our address."""
+        if isinstance(self._sock, ssl.SSLSocket):  # Nothing of Trio's goes over one.
+            address, port, *_ = self._sock.getsockname()
+            return Endpoint(address, port, is_ssl=True)
+        return super().local
+
+    @property
+    def remote(self) -> Endpoint | str:
+        """The peer's address."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            address, port, *_ = self._sock.getpeername()
+            return Endpoint(address, port, is_ssl=True)
+        return super().remote
 
     # -- Serving ---------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import struct
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +17,9 @@ from typing import NamedTuple
 import pytest
 import trio
 import trio.testing
+import trustme
 
+from echo_trio.wire import tls
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 
@@ -119,6 +123,59 @@ class Peer:
         return Frame(data[0] & 0x0F, payload, bool(data[0] & 0x80)), start + size
 
 
+class TlsStream(trio.abc.HalfCloseableStream):
+    """The peer's end of TLS: Python's own socket, nothing of ours."""
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self.socket = sock
+        self.setsockopt = sock.setsockopt
+        sock.setblocking(False)
+
+    async def send_all(self, data) -> None:
+        while data:
+            try:
+                data = data[self.socket.send(data) :]
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(self.socket)
+            except OSError as exc:
+                raise trio.BrokenResourceError from exc
+        await trio.lowlevel.checkpoint()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.wait_writable(self.socket)
+
+    async def receive_some(self, max_bytes=None) -> bytes:
+        data, max_bytes = b"", max_bytes or 65536
+        while len(data) < max_bytes:  # a record at a time
+            try:
+                some = self.socket.recv(max_bytes - len(data))
+            except ssl.SSLWantReadError:
+                if data:
+                    break
+                await trio.lowlevel.wait_readable(self.socket)
+            except ssl.SSLZeroReturnError:
+                break
+            except OSError as exc:
+                raise trio.BrokenResourceError from exc
+            else:
+                if not some:
+                    break
+                data += some
+        return data
+
+    async def send_eof(self) -> None:
+        # SSLSocket.shutdown() would end TLS in both directions.
+        with suppress(OSError):
+            self.socket.unwrap()
+        with suppress(OSError):
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        trio.lowlevel.notify_closing(self.socket)
+        self.socket.close()
+        await trio.lowlevel.checkpoint()
+
+
 @dataclass
 class Wire:
     """A connection under test, and its peer."""
@@ -164,9 +221,49 @@ def role(request) -> str:
     return request.param
 
 
-@pytest.fixture(params=["poller", "no-poller", "stream"])
+@pytest.fixture(params=["poller", "no-poller", "stream", "tls"])
 def transport(request) -> str:
     return request.param
+
+
+@pytest.fixture(scope="session")
+def tls_contexts(tmp_path_factory):
+    """Ours and the peer's, by our role."""
+    authority = trustme.CA()
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, ca = folder / "server.pem", folder / "ca.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(ca)
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    server.load_cert_chain(certificate)
+    client.load_verify_locations(ca)
+    return {
+        "server": (tls.server_context(certificate, None), client),
+        "client": (tls.client_context(ca), server),
+    }
+
+
+def over_tls(ours, theirs, role, contexts):
+    """Both ends of a pair of sockets with TLS over them, the handshake done."""
+    ours.setblocking(True)
+
+    def wrap(sock, context, server) -> ssl.SSLSocket:
+        return context.wrap_socket(
+            sock,
+            server_side=server,
+            server_hostname=None if server else "localhost",
+            suppress_ragged_eofs=False,  # A reset would look like an end.
+        )
+
+    wrapped = []
+    ours_context, peers_context = contexts[role]
+    thread = threading.Thread(
+        target=lambda: wrapped.append(wrap(theirs, peers_context, role == "client"))
+    )
+    thread.start()
+    ours = wrap(ours, ours_context, role == "server")
+    thread.join(PATIENCE_S)
+    return ours, TlsStream(wrapped[0])
 
 
 @pytest.fixture
@@ -177,7 +274,7 @@ async def poller(nursery):
 
 
 @pytest.fixture
-def make_wire(role, transport, poller, nursery):
+def make_wire(role, transport, poller, nursery, tls_contexts):
     """Makes a connection and its peer over a pair of sockets, or over memory ("stream")."""
 
     made = []
@@ -187,13 +284,16 @@ def make_wire(role, transport, poller, nursery):
             ours, theirs = trio.testing.memory_stream_pair()
         else:
             ours, other = sockets or socket.socketpair()
+            if transport == "tls":
+                ours, theirs = over_tls(ours, other, role, tls_contexts)
+            else:
+                theirs = trio.SocketStream(trio.socket.from_stdlib_socket(other))
             ours.setblocking(False)
-            theirs = trio.SocketStream(trio.socket.from_stdlib_socket(other))
         connection = Connection.opened(
             ours,
             client=role == "client",
             limits=limits or Limits(),
-            poller=poller if transport == "poller" else None,
+            poller=poller if transport in {"poller", "tls"} else None,
             surplus=surplus,
             compression=compression,
         )
@@ -202,7 +302,7 @@ def make_wire(role, transport, poller, nursery):
 
     yield make
     for end in made:
-        if isinstance(end, trio.SocketStream):
+        if isinstance(end, trio.SocketStream | TlsStream):
             end.socket.close()
         elif isinstance(end, socket.socket):
             end.close()

@@ -470,7 +470,7 @@ async def test_the_end_of_the_stream_without_a_close_frame_is_abnormal(wire, ami
     assert (connection.clean, connection.failure, connection.timed_out) == (False, None, None)
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_a_reset_is_abnormal(make_wire, tcp_pair, transport):
     wire = make_wire(sockets=tcp_pair)
     wire.start()
@@ -484,7 +484,7 @@ async def test_a_reset_is_abnormal(make_wire, tcp_pair, transport):
     assert wire.connection.closed.code == 1006
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 @pytest.mark.parametrize("during", ["run", "on_message"])
 async def test_abort_resets(make_wire, tcp_pair, transport, during):
     wire = make_wire(sockets=tcp_pair)
@@ -668,7 +668,7 @@ async def test_sends_at_the_same_time_do_not_mix(wire, nursery):
     assert all(len(set(frame.payload)) == 1 for frame in frames)
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_a_cancelled_send_never_leaves_half_a_frame(wire, nursery, transport, autojump_clock):
     wire.start()
     with trio.move_on_after(1) as sending:
@@ -698,7 +698,7 @@ async def test_a_cancelled_send_on_a_stream_ends_the_connection(nursery, autojum
     assert connection.closed.code == 1006
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_nothing_is_read_while_replies_are_blocked(wire, nursery, transport, autojump_clock):
     wire.start()
     count, message = 200, b"x" * 50_000
@@ -712,7 +712,7 @@ async def test_nothing_is_read_while_replies_are_blocked(wire, nursery, transpor
     assert payloads(frames) == [message] * count
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_a_peer_that_never_reads_is_cut(make_wire, nursery, transport, autojump_clock):
     wire = make_wire(Limits(write_timeout_s=7))
     wire.start()
@@ -729,7 +729,7 @@ async def test_a_peer_that_never_reads_is_cut(make_wire, nursery, transport, aut
     assert connection.close_sent is None
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_a_peer_that_reads_slowly_is_not(make_wire, transport, autojump_clock):
     wire = make_wire(Limits(write_timeout_s=10, max_message_bytes=2**22))
     wire.start()
@@ -758,7 +758,7 @@ async def test_a_stream_that_takes_nothing_is_cut(role, transport, nursery, auto
     assert (connection.timed_out, trio.current_time()) == ("write", pytest.approx(7))
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_a_close_frame_that_did_not_get_out_is_not_recorded(wire, transport):
     wire.connection.send_nowait(b"x" * 1_000_000)
     assert wire.connection.close_nowait(1001) is False
@@ -770,7 +770,7 @@ async def test_a_close_frame_that_did_not_get_out_is_not_recorded(wire, transpor
     assert not wire.connection.clean
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_the_answer_to_a_close_frame_waits_its_turn(wire, transport, autojump_clock):
     wire.start()
     wire.connection.send_nowait(b"x" * 1_000_000)

@@ -1,0 +1,215 @@
+"""TLS for both ends: contexts, the handshake, and a socket that speaks it as if it were plain.
+
+A `TlsSocket` is non-blocking and raises what a plain socket would, so the data path above it – the
+poller's callback, `Connection` – is the same. OpenSSL is given the descriptor itself: it reads one
+record at a time and nothing ahead, so whatever it has not read yet still makes the descriptor
+readable, which is what the level-triggered poller needs to know.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+#: RFC 8446, section 5.1: the most that one record carries. OpenSSL writes one record at a time.
+RECORD_BYTES: Final = 16 * 1024
+
+_PROTOCOLS: Final = ["http/1.1"]  # RFC 7301; a WebSocket begins with no other
+
+
+class TlsFailed(Exception):
+    """The TLS handshake failed; the message says what OpenSSL said."""
+
+
+class CertificateUnusable(OSError):
+    """A certificate or key can't be read, or doesn't fit; `strerror` is one line for the user."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.EINVAL, message)
+
+
+class TlsSocket(ssl.SSLSocket):
+    """A non-blocking TLS socket, after its handshake, that behaves like a plain one."""
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Return what has arrived, nothing at the end.
+
+        :raises BlockingIOError: if nothing has, or nothing that is for us: a session ticket, say.
+        :raises OSError: if it was not TLS, or the peer has us rekey and does not read that.
+        """
+        try:
+            data = super().recv(buflen, flags)
+            while 0 < len(data) < buflen and self.pending():
+                data += super().recv(buflen - len(data))
+        except ssl.SSLWantReadError:
+            raise BlockingIOError from None
+        return data
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        """Send as much as the kernel takes.
+
+        What it did not take has to come again, at the beginning of the next `send`: part of it may
+        be encrypted already.
+
+        :raises BlockingIOError: if it takes nothing.
+        """
+        sent = 0
+        with memoryview(data) as view:
+            try:
+                while sent < len(view):
+                    sent += super().send(view[sent:] if sent else data, flags)
+            except ssl.SSLWantWriteError:
+                if not sent:
+                    raise BlockingIOError from None
+        return sent
+
+    def shutdown(self, how: int) -> None:
+        """End what we send, in TLS and in TCP. What still arrives can't be decrypted any more."""
+        self._say_goodbye()
+        super().shutdown(how)
+
+    def close(self) -> None:
+        """Tell the peer that this is the end and not an attack (close_notify), and close.
+
+        A socket that lingers for no time is to be reset, which is no end to be told of.
+        """
+        if self.fileno() != -1 and not self.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+            self._say_goodbye()
+        super().close()
+
+    def _say_goodbye(self) -> None:
+        # The peer's goodbye is not waited for: a WebSocket has said its own.
+        with suppress(OSError, ValueError):
+            self.unwrap()
+
+
+def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """What a server needs for TLS.
+
+    :param certificate: PEM, with the chain behind it.
+    :param key: PEM; ``None`` if it is in the certificate's file.
+    :raises CertificateUnusable: if they can't be read, or don't belong together.
+    """
+    for path in filter(None, (certificate, key)):
+        _check_readable(path)
+    context = _make_context(ssl.PROTOCOL_TLS_SERVER)
+    # Or a client could have us do its handshakes again and again (CVE-2011-1473).
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        # An encrypted key would make OpenSSL ask at the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as exc:
+        if exc.reason == "KEY_VALUES_MISMATCH":
+            raise CertificateUnusable(
+                f"the key in {key or certificate} is not the one of {certificate}"
+            ) from None
+        files = f"{certificate} and {key}" if key else str(certificate)
+        raise CertificateUnusable(
+            f"can't use {files}: no PEM certificate with its unencrypted key ({_said(exc)})"
+        ) from None
+    return context
+
+
+def client_context(ca_file: Path | None = None, *, verify: bool = True) -> ssl.SSLContext:
+    """What a client needs for TLS.
+
+    :param ca_file: PEM: whose signature to trust, instead of those that the system trusts.
+    :param verify: whether the server has to prove who it is.
+    :raises CertificateUnusable: if the file can't be read.
+    """
+    context = _make_context(ssl.PROTOCOL_TLS_CLIENT)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca_file is None:
+        context.load_default_certs()
+    else:
+        _check_readable(ca_file)
+        try:
+            context.load_verify_locations(ca_file)
+        except ssl.SSLError as exc:
+            raise CertificateUnusable(
+                f"{ca_file} has no certificates in PEM ({_said(exc)})"
+            ) from None
+    return context
+
+
+async def shake_hands(
+    sock: socket.socket, context: ssl.SSLContext, *, server_name: str | None = None
+) -> TlsSocket:
+    """Do the TLS handshake on a connected, non-blocking TCP socket, as the end `context` is for.
+
+    The socket is used up, whatever happens: the one returned has its descriptor, and if this
+    raises, or is cancelled, it is closed.
+
+    :param server_name: a client's: the host that the certificate has to be for, name or address.
+    :raises TlsFailed: if the handshake fails.
+    :raises OSError: if the connection does: `ConnectionResetError` also when it just ended.
+    """
+    try:
+        tls = context.wrap_socket(
+            sock,
+            server_side=context.protocol == ssl.PROTOCOL_TLS_SERVER,
+            server_hostname=server_name,
+            do_handshake_on_connect=False,
+        )
+    except BaseException:
+        sock.close()
+        raise
+    assert isinstance(tls, TlsSocket)
+    try:
+        while not await _step(tls):
+            pass
+    except BaseException:
+        tls.close()
+        raise
+    return tls
+
+
+async def _step(tls: TlsSocket) -> bool:
+    """Go on with the handshake as far as it goes, then wait; true once it is done."""
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        await trio.lowlevel.wait_readable(tls)
+    except ssl.SSLWantWriteError:
+        await trio.lowlevel.wait_writable(tls)
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        reset = "the connection ended in the TLS handshake"
+        raise ConnectionResetError(errno.ECONNRESET, reset) from None
+    except ssl.SSLCertVerificationError as exc:
+        raise TlsFailed(f"the certificate was not accepted: {exc.verify_message}") from None
+    except ssl.SSLError as exc:
+        raise TlsFailed(_said(exc)) from None
+    else:
+        return True
+    return False
+
+
+def _make_context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TlsSocket
+    context.set_alpn_protocols(_PROTOCOLS)
+    return context
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        path.read_bytes()
+    except OSError as exc:
+        raise CertificateUnusable(f"can't read {path}: {exc.strerror}") from None
+
+
+def _said(exc: ssl.SSLError) -> str:
+    """OpenSSL's words, without the place in its source."""
+    return (exc.reason or str(exc)).lower().replace("_", " ")

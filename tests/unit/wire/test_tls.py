@@ -1,0 +1,180 @@
+"""Certificates, and the TLS handshake of both ends against Python's own."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import threading
+from contextlib import suppress
+
+import pytest
+import trio
+import trustme
+
+from echo_trio.wire import tls
+
+PATIENCE_S = 10
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory):
+    """Files in PEM, by name."""
+    folder = tmp_path_factory.mktemp("pem")
+    authority, stranger = trustme.CA(), trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    pems = {
+        "ca": authority.cert_pem,
+        "stranger": stranger.cert_pem,
+        "certificate": certificate.cert_chain_pems[0],
+        "key": certificate.private_key_pem,
+        "both": certificate.private_key_and_cert_chain_pem,
+        "other_key": authority.issue_cert("localhost").private_key_pem,
+    }
+    for name, blob in pems.items():
+        blob.write_to_path(folder / name)
+    (folder / "garbage").write_text("not a certificate")
+    (folder / "encrypted").write_text(
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+    )
+    return folder
+
+
+def test_a_certificate_and_its_key_serve_from_two_files_or_from_one(pem):
+    tls.server_context(pem / "certificate", pem / "key")
+    tls.server_context(pem / "both", None)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "says"),
+    [
+        ("missing", "key", r"can't read .*/missing: No such file or directory"),
+        ("certificate", "missing", r"can't read .*/missing: No such file or directory"),
+        ("certificate", ".", r"can't read .*: Is a directory"),
+        ("certificate", "other_key", r"the key in .*/other_key is not the one of .*/certificate"),
+        ("garbage", "key", r"can't use .*/garbage and .*/key: no PEM certificate"),
+        ("certificate", "encrypted", r"can't use .*/encrypted: no PEM certificate"),
+        ("certificate", None, r"can't use .*/certificate: no PEM certificate"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_one_line(pem, certificate, key, says):
+    with pytest.raises(tls.CertificateUnusable, match=says) as caught:
+        tls.server_context(pem / certificate, pem / key if key else None)
+    assert "\n" not in caught.value.strerror
+
+
+@pytest.mark.parametrize(
+    ("ca", "says"),
+    [("missing", "can't read .*/missing: No such"), ("garbage", "garbage has no certificates")],
+)
+def test_what_is_wrong_with_a_ca_file_is_one_line(pem, ca, says):
+    with pytest.raises(tls.CertificateUnusable, match=says):
+        tls.client_context(pem / ca)
+
+
+@pytest.fixture
+def pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def serve(pem, pair):
+    """Python's own TLS server at the peer's end, in a thread; echoes one message."""
+    threads, (_, theirs) = [], pair
+
+    def run() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem / "both")
+        theirs.settimeout(PATIENCE_S)
+        with (
+            suppress(OSError),
+            context.wrap_socket(theirs, server_side=True) as wrapped,
+        ):
+            wrapped.sendall(wrapped.recv(100))
+
+    def start() -> None:
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join(PATIENCE_S)
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+async def test_a_client_speaks_tls_with_a_server_that_the_ca_vouches_for(pem, pair, serve, name):
+    serve()
+    ours, _ = pair
+    with trio.fail_after(PATIENCE_S):
+        sock = await tls.shake_hands(ours, tls.client_context(pem / "ca"), server_name=name)
+        with sock:
+            assert sock.send(b"hello") == 5
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                try:  # Session tickets come first, and are nothing to read.
+                    assert sock.recv(100) == b"hello"
+                    break
+                except BlockingIOError:
+                    continue
+    assert ours.fileno() == -1
+
+
+@pytest.mark.parametrize(
+    ("ca", "name", "says"),
+    [
+        ("stranger", "localhost", "self.signed certificate|unable to get local issuer"),
+        ("ca", "elsewhere.example", "Hostname mismatch, certificate is not valid for 'elsewhere"),
+        ("ca", "127.0.0.2", "IP address mismatch"),
+    ],
+)
+async def test_a_client_says_why_it_does_not_accept_a_certificate(pem, pair, serve, ca, name, says):
+    serve()
+    with trio.fail_after(PATIENCE_S):
+        with pytest.raises(tls.TlsFailed, match=rf"the certificate was not accepted: .*({says})"):
+            await tls.shake_hands(pair[0], tls.client_context(pem / ca), server_name=name)
+    assert pair[0].fileno() == -1
+
+
+async def test_a_client_that_does_not_verify_accepts_any_certificate(pair, serve):
+    serve()
+    with trio.fail_after(PATIENCE_S):
+        context = tls.client_context(verify=False)
+        (await tls.shake_hands(pair[0], context, server_name="elsewhere.example")).close()
+
+
+@pytest.mark.parametrize("end", ["client", "server"])
+async def test_bytes_that_are_not_tls_fail_the_handshake(pem, pair, end):
+    contexts = {
+        "client": tls.client_context(pem / "ca"),
+        "server": tls.server_context(pem / "both", None),
+    }
+    pair[1].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with trio.fail_after(PATIENCE_S), pytest.raises(tls.TlsFailed):
+        await tls.shake_hands(
+            pair[0], contexts[end], server_name="localhost" if end == "client" else None
+        )
+    pair[1].settimeout(PATIENCE_S)
+    with suppress(ConnectionResetError):
+        while pair[1].recv(4096):
+            pass  # an alert, then the end
+
+
+async def test_a_connection_that_ends_in_the_handshake_is_a_reset(pem, pair):
+    pair[1].close()
+    with trio.fail_after(PATIENCE_S), pytest.raises(OSError) as caught:  # noqa: PT011
+        await tls.shake_hands(pair[0], tls.client_context(pem / "ca"), server_name="localhost")
+    assert caught.value.errno == errno.ECONNRESET
+
+
+async def test_a_cancelled_handshake_closes_the_connection(pem, pair, autojump_clock):
+    with trio.move_on_after(1) as scope:
+        await tls.shake_hands(pair[0], tls.client_context(pem / "ca"), server_name="localhost")
+    assert scope.cancelled_caught
+    pair[1].settimeout(PATIENCE_S)
+    while pair[1].recv(4096):
+        pass
