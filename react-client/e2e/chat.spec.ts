@@ -49,6 +49,11 @@ test('takes an exact echo for one: /plain adds no suffix', async ({ chat, server
 test('can be done by keyboard alone', async ({ chat, server }) => {
   const { keyboard } = chat.page;
   await keyboard.press('Tab');
+  await expect(chat.page.getByRole('tab', { name: 'Chat' })).toBeFocused();
+  for (const name of ['Copy a link to this', 'Keyboard shortcuts', /Switch to the/]) {
+    await keyboard.press('Tab');
+    await expect(chat.page.getByRole('button', { name })).toBeFocused();
+  }
   await keyboard.press('Tab');
   await expect(chat.address).toBeFocused();
   await keyboard.press('ControlOrMeta+a');

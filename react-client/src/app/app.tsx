@@ -1,69 +1,168 @@
+import { Activity, lazy, Suspense, useMemo, useState } from 'react';
+import { Tab, TabList, TabPanel, Tabs } from 'react-aria-components';
+
 import { EchoMark } from '../components/echo-mark';
-import { ConnectionBar } from '../features/connection/connection-bar';
-import { ConnectionNotice } from '../features/connection/connection-notice';
+import { ErrorBoundary } from '../components/error-boundary';
+import { explainCloseCode } from '../features/connection/close-codes';
+import { commandsThatStartServer } from '../features/connection/server-commands';
 import { DEFAULT_SOCKET_URL } from '../features/connection/socket-url';
-import { Welcome } from '../features/connection/welcome';
-import { MessageComposer } from '../features/conversation/message-composer';
-import { MessageList } from '../features/conversation/message-list';
-import { VerdictPanel } from '../features/conversation/verdict-panel';
-import { useStore } from '../lib/frame-store';
+import { StartServerHelp } from '../features/connection/start-server-help';
+import { LiveFeed } from '../features/server/live-feed';
+import { readPlace, type View, VIEWS } from '../lib/place';
 import styles from './app.module.css';
-import type { ChatSession, Outcome } from './chat-session';
+import type { ChatSession } from './chat-session';
+import { ChatView } from './chat-view';
+import { IconButton } from './icon-button';
+import { ShareButton } from './share-button';
+import { focusField, type Shortcut, useShortcuts, viewOfDigit } from './shortcuts';
+import { chooseTheme, currentTheme } from './theme';
 import { ThemeButton } from './theme-button';
+import { goTo, linkTo, usePlace } from './use-place';
+
+// What most visits do not need comes when it is asked for.
+const ServerView = lazy(() => import('../features/server/server-view'));
+const ShortcutsDialog = lazy(() => import('./shortcuts-dialog'));
 
 interface AppProps {
   session: ChatSession;
   /** The address that the field starts with. */
   initialUrl?: string;
+  feed?: LiveFeed;
 }
 
-/** The whole page. */
-export function App({ session, initialUrl = DEFAULT_SOCKET_URL }: AppProps) {
-  const { connection, counts, dropped, entries, roundTrips } = useStore(session.store);
+const CAPTIONS: Readonly<Record<View, string>> = { chat: 'Chat', server: 'Server', load: 'Load' };
+
+/** The whole page: three views, of which the chat goes on while one looks at another. */
+export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }: AppProps) {
+  const { view } = usePlace();
+  const [feed] = useState(() => givenFeed ?? new LiveFeed());
+  const [address, setAddress] = useState(() => sharedAddress() ?? initialUrl);
+  const [isHelpOpen, setIsHelpOpen] = useState(false);
+
+  const share = async () => {
+    const settings = new URLSearchParams();
+    const { connection } = session.store.getSnapshot();
+    if (view === 'chat') settings.set('url', 'url' in connection ? connection.url : address);
+    try {
+      await navigator.clipboard.writeText(linkTo({ view, settings }));
+      return true;
+    } catch {
+      // Pages served over plain http from another machine have no clipboard: show it instead.
+      goTo(view, settings);
+      return false;
+    }
+  };
+
+  const tryPath = (path: string) => {
+    const server = feed.store.getSnapshot().snapshots.at(-1)?.url ?? initialUrl;
+    const url = new URL(path, server).href;
+    setAddress(url);
+    goTo('chat');
+    void session.reconnect(url);
+  };
+
+  const shortcuts = useMemo<readonly Shortcut[]>(
+    () => [
+      ...VIEWS.map((_, index) => {
+        const target = viewOfDigit(index + 1);
+        const run = () => {
+          goTo(target);
+        };
+        return { key: String(index + 1), does: `Go to ${CAPTIONS[target]}`, run };
+      }),
+      { key: 'i', does: 'Type into the view’s first field', run: () => focusField(view) },
+      {
+        key: 't',
+        does: 'Switch between light and dark',
+        run: () => chooseTheme(currentTheme() === 'dark' ? 'light' : 'dark'),
+      },
+      { key: '?', does: 'Show these shortcuts', run: () => setIsHelpOpen(true) },
+    ],
+    [view],
+  );
+  useShortcuts(shortcuts);
+
   return (
-    <div className={styles.page}>
+    <Tabs
+      className={styles.page ?? ''}
+      selectedKey={view}
+      onSelectionChange={(key) => goTo(VIEWS.find((one) => one === key) ?? 'chat')}
+    >
       <header className={styles.header}>
         <h1 className={styles.name}>
           <EchoMark size={22} />
-          echo-trio
+          <span className={styles.wordmark}>echo-trio</span>
         </h1>
-        <ThemeButton />
+        <TabList className={styles.tabs ?? ''} aria-label="Views">
+          {VIEWS.map((one) => (
+            <Tab key={one} id={one} className={styles.tab ?? ''}>
+              {CAPTIONS[one]}
+            </Tab>
+          ))}
+        </TabList>
+        <div className={styles.tools}>
+          <ShareButton onShare={share} />
+          <IconButton label="Keyboard shortcuts" onPress={() => setIsHelpOpen(true)}>
+            <rect x="2.5" y="6" width="19" height="12" rx="2" />
+            <path d="M6.5 10h.01M10.2 10h.01M13.8 10h.01M17.5 10h.01M8 14h8" />
+          </IconButton>
+          <ThemeButton />
+        </div>
       </header>
 
       <main className={styles.main}>
-        <div className={styles.connection}>
-          <ConnectionBar
-            connection={connection}
-            initialUrl={initialUrl}
-            onConnect={async (url) => problemOf(await session.connect(url))}
-            onDisconnect={() => {
-              session.disconnect();
-            }}
-          />
-        </div>
-        <div className={styles.figures}>
-          <VerdictPanel counts={counts} roundTrips={roundTrips} />
-        </div>
-        <section className={styles.chat} aria-label="Chat">
-          {entries.length === 0 ? (
-            <Welcome />
-          ) : (
-            <MessageList
-              entries={entries}
-              dropped={dropped}
-              renderNotice={({ notice, atMs }) => <ConnectionNotice notice={notice} atMs={atMs} />}
-            />
-          )}
-          <MessageComposer
-            isConnected={connection.phase === 'open'}
-            onSend={async (text) => problemOf(await session.send(text))}
-          />
-        </section>
+        <TabPanel id="chat" shouldForceMount className={styles.panel ?? ''}>
+          <Activity mode={view === 'chat' ? 'visible' : 'hidden'}>
+            <ErrorBoundary part="The chat">
+              <ChatView session={session} address={address} />
+            </ErrorBoundary>
+          </Activity>
+        </TabPanel>
+        <TabPanel id="server" className={styles.panel ?? ''}>
+          <ErrorBoundary part="The server view">
+            <Suspense fallback={<Loading />}>
+              <ServerView
+                feed={feed}
+                onTry={tryPath}
+                nameCloseCode={(code) => explainCloseCode(code).name}
+                help={<ServerHelp />}
+              />
+            </Suspense>
+          </ErrorBoundary>
+        </TabPanel>
+        <TabPanel id="load" className={styles.panel ?? ''}>
+          <p>Soon.</p>
+        </TabPanel>
       </main>
-    </div>
+
+      {isHelpOpen && (
+        <Suspense>
+          <ShortcutsDialog shortcuts={shortcuts} onClose={() => setIsHelpOpen(false)} />
+        </Suspense>
+      )}
+    </Tabs>
   );
 }
 
-function problemOf(outcome: Outcome): string | null {
-  return outcome.ok ? null : outcome.problem;
+function Loading() {
+  return (
+    <p className={styles.loading} role="status">
+      Loading…
+    </p>
+  );
+}
+
+function ServerHelp() {
+  return (
+    <StartServerHelp
+      lead="Start a server with its console on this machine:"
+      commands={commandsThatStartServer(DEFAULT_SOCKET_URL)}
+    />
+  );
+}
+
+/** The chat's address that a link brought along. */
+function sharedAddress(): string | null {
+  const { view, settings } = readPlace(location.hash);
+  return view === 'chat' ? settings.get('url') : null;
 }

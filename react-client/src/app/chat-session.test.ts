@@ -122,6 +122,28 @@ describe('ChatSession', () => {
     expect(counts).toMatchObject({ echoed: 1, lost: 0 });
   });
 
+  it('leaves one server for another, and counts what the first still owed', async () => {
+    const silent = await serverThat(() => undefined);
+    const session = await openSession(silent);
+    await session.send('anybody?');
+    const echoing = await serverThat(addSuffix);
+    expect(await session.reconnect(echoing)).toEqual({ ok: true });
+    await session.send('hello');
+    const { counts, connection } = await until(session.store, (now) => now.counts.echoed === 1);
+    expect(counts).toMatchObject({ sent: 2, lost: 1 });
+    expect(connection).toMatchObject({ phase: 'open', url: echoing });
+  });
+
+  it('keeps the slowest round trip of each second, on this machine’s clock', async () => {
+    const startedS = Math.floor(Date.now() / 1000);
+    const session = await openSession(await serverThat(addSuffix));
+    await session.send('hello');
+    const { times, columns } = await until(session.latency, (now) => now.times.length > 0);
+    expect(times[0]).toBeGreaterThanOrEqual(startedS);
+    expect(times[0]).toBeLessThanOrEqual(Math.floor(Date.now() / 1000));
+    expect(columns[0]?.[0]).toBeGreaterThan(0);
+  });
+
   it('reports a broken connection as one whose end nobody announced', async () => {
     const url = await serverThat((client) => {
       onText(client, () => {

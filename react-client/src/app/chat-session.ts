@@ -13,6 +13,8 @@ import {
   type Payload,
 } from '../features/conversation/conversation';
 import { FrameStore, type Store } from '../lib/frame-store';
+import { LatencyTrack } from '../lib/latency-track';
+import type { TimeSeries } from '../lib/time-series';
 
 export interface ChatSnapshot extends ConversationSnapshot<ConnectionNotice> {
   readonly connection: ConnectionState;
@@ -43,12 +45,17 @@ const NOT_SENT = refused('Not connected, so nothing was sent. Your message is ke
  */
 export class ChatSession {
   readonly store: Store<ChatSnapshot>;
+  /** The slowest round trip of each second, on this machine's clock. */
+  readonly latency: Store<TimeSeries>;
   readonly #published: FrameStore<ChatSnapshot>;
+  readonly #publishedLatency: FrameStore<TimeSeries>;
+  readonly #latencyTrack = new LatencyTrack();
   readonly #conversation = new Conversation<ConnectionNotice>();
   readonly #startThread: StartSocketThread;
   #connection: ConnectionState = { phase: 'idle' };
   #thread: SocketThread | undefined;
   #settleConnect: ((outcome: Outcome) => void) | undefined;
+  #announceEnd: (() => void) | undefined;
   /** Messages handed to the thread, of which it has not said yet whether they were sent. */
   readonly #underWay = new Map<number, UnderWay>();
   #nextTicket = 1;
@@ -57,6 +64,8 @@ export class ChatSession {
     this.#startThread = startThread;
     this.#published = new FrameStore(() => this.#snapshot(), schedule);
     this.store = this.#published;
+    this.#publishedLatency = new FrameStore(() => this.#latencyTrack.series(), schedule);
+    this.latency = this.#publishedLatency;
   }
 
   /** Settles once the connection has opened, or has come to nothing. */
@@ -81,6 +90,16 @@ export class ChatSession {
     if (this.#connection.phase !== 'connecting' && this.#connection.phase !== 'open') return;
     this.#thread?.post({ type: 'close' });
     this.#enter({ phase: 'closing', url: this.#connection.url });
+  }
+
+  /** Closes what there is, and connects to another address once that is over. */
+  async reconnect(typedUrl: string): Promise<Outcome> {
+    if (this.#thread !== undefined) {
+      const closed = new Promise<void>((resolve) => (this.#announceEnd = resolve));
+      this.disconnect();
+      await closed;
+    }
+    return this.connect(typedUrl);
   }
 
   /** Sends now or not at all: nothing is kept for a later connection. */
@@ -116,9 +135,14 @@ export class ChatSession {
       case 'unsent':
         this.#settleSend(report.ticket, NOT_SENT);
         break;
-      case 'received':
-        this.#conversation.recordReceived(payloadOf(report.data), report.atMs);
+      case 'received': {
+        const { data, atMs } = report;
+        const roundTripMs = this.#conversation.recordReceived(payloadOf(data), atMs);
+        if (roundTripMs === null) break;
+        this.#latencyTrack.add(performance.timeOrigin + atMs, roundTripMs);
+        this.#publishedLatency.markChanged();
         break;
+      }
       case 'closed':
         this.#recordClose(report.report, report.atMs);
         break;
@@ -156,6 +180,7 @@ export class ChatSession {
     for (const ticket of [...this.#underWay.keys()]) this.#settleSend(ticket, NOT_SENT);
     this.#enter(state);
     this.#settleConnect?.(outcome);
+    this.#announceEnd?.();
   }
 
   #enter(state: ConnectionState): void {

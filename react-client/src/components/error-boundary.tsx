@@ -2,12 +2,18 @@ import { Component, type ReactNode } from 'react';
 
 import styles from './error-boundary.module.css';
 
+interface Props {
+  children: ReactNode;
+  /** Which part it is that failed, such as "The chat"; by default the page. */
+  part?: string;
+}
+
 interface State {
   failure: string | null;
 }
 
-/** Says that the page failed, and why, where React would leave a blank one. */
-export class ErrorBoundary extends Component<{ children: ReactNode }, State> {
+/** Says that this part of the page failed, and why, where React would leave a blank one. */
+export class ErrorBoundary extends Component<Props, State> {
   override state: State = { failure: null };
 
   static getDerivedStateFromError(error: unknown): State {
@@ -15,16 +21,20 @@ export class ErrorBoundary extends Component<{ children: ReactNode }, State> {
   }
 
   override render() {
-    if (this.state.failure === null) return this.props.children;
+    const { children, part = 'The page' } = this.props;
+    const { failure } = this.state;
+    if (failure === null) return children;
+    const isMissing = /dynamically imported module|module script|preload/i.test(failure);
     return (
-      <main className={styles.failure} role="alert">
-        <h1>The page has failed</h1>
+      <section className={styles.failure} role="alert">
+        <h2>{isMissing ? `${part} could not be loaded` : `${part} has failed`}</h2>
         <p>
-          This is a fault in the page, not in your server. Reloading starts it afresh; the details
-          are in the browser’s developer console.
+          {isMissing
+            ? 'It comes from the server whose page this is, which does not answer. Reload once it is back.'
+            : 'This is a fault in the page, not in your server. Reloading starts it afresh; the details are in the browser’s developer console.'}
         </p>
-        <pre>{this.state.failure}</pre>
-      </main>
+        <pre>{failure}</pre>
+      </section>
     );
   }
 }

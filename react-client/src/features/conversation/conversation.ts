@@ -102,7 +102,8 @@ export class Conversation<Notice> {
     });
   }
 
-  recordReceived(payload: Payload, atMs: number): void {
+  /** Returns the round trip, if the reply ends one. */
+  recordReceived(payload: Payload, atMs: number): number | null {
     this.#tally.received += 1;
     // Only text is sent, so a binary reply cannot be right whatever its bytes.
     const judged =
@@ -121,19 +122,20 @@ export class Conversation<Notice> {
     } as const;
     if (judged.kind === 'unexpected') {
       this.#log.append(entry);
-      return;
+      return null;
     }
 
     const answers = { number: judged.message.number, suffix: judged.suffix };
     if (judged.kind === 'duplicate') {
       this.#log.append({ ...entry, answers });
-      return;
+      return null;
     }
 
     const roundTripMs = atMs - judged.message.sentAtMs;
     this.#roundTrips.add(roundTripMs);
     this.#setFate(judged.message, 'answered');
     this.#log.append({ ...entry, answers, roundTripMs });
+    return roundTripMs;
   }
 
   recordNotice(notice: Notice, atMs: number): void {

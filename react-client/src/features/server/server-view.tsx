@@ -1,0 +1,187 @@
+import { type ReactNode, useEffect, useState } from 'react';
+
+import { type Stat, StatTiles } from '../../components/stat-tiles';
+import { Tally, type TallyRow } from '../../components/tally';
+import {
+  formatCount,
+  formatMilliseconds,
+  formatRate,
+  formatShare,
+  formatSize,
+} from '../../lib/figures';
+import { useStore } from '../../lib/frame-store';
+import { remember, remembered } from '../../lib/remembered';
+import { Behaviours } from './behaviours';
+import { FeedStatus, TokenForm } from './feed-status';
+import type { LiveFeed } from './live-feed';
+import { NurseryView } from './nursery-view';
+import { ServerCharts } from './server-charts';
+import { rates } from './server-series';
+import type { ServerSnapshot } from './server-snapshot';
+import styles from './server-view.module.css';
+
+interface ServerViewProps {
+  feed: LiveFeed;
+  /** Connects the chat to a path of this server. */
+  onTry: (path: string) => void;
+  /** What a close code is called. */
+  nameCloseCode: (code: number) => string;
+  /** How to start a server, for when none answers. */
+  help: ReactNode;
+}
+
+const WINDOWS = [
+  { seconds: 120, caption: '2 min' },
+  { seconds: 600, caption: '10 min' },
+  { seconds: 3_600, caption: '1 h' },
+] as const;
+const WINDOW_KEY = 'echo-trio.server-window';
+
+/** The running server, second by second. */
+export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerViewProps) {
+  const { state, snapshots } = useStore(feed.store);
+  const [windowS, setWindowS] = useState(() => Number(remembered(WINDOW_KEY) ?? 600));
+  useEffect(() => {
+    feed.start();
+  }, [feed]);
+
+  const latest = snapshots.at(-1);
+  const retry = () => {
+    feed.retryNow();
+  };
+  return (
+    <div className={styles.view}>
+      <header className={styles.header}>
+        <FeedStatus state={state} latest={latest} onRetry={retry} />
+        {latest !== undefined && (
+          <fieldset className={styles.windows}>
+            <legend className={styles.windowsName}>Shown</legend>
+            {WINDOWS.map(({ seconds, caption }) => (
+              <label key={seconds} className={styles.window}>
+                <input
+                  type="radio"
+                  name="server-window"
+                  checked={windowS === seconds}
+                  onChange={() => {
+                    setWindowS(seconds);
+                    remember(WINDOW_KEY, String(seconds));
+                  }}
+                />
+                {caption}
+              </label>
+            ))}
+          </fieldset>
+        )}
+      </header>
+      {state.phase === 'locked' && <TokenForm onToken={retry} />}
+      {latest === undefined ? (
+        state.phase === 'waiting' && <FirstRun help={help} />
+      ) : (
+        <>
+          <StatTiles label="Now" stats={statsOf(snapshots, latest, state.phase === 'live')} />
+          <ServerCharts snapshots={snapshots} windowS={windowS} />
+          <div className={styles.tallies}>
+            <Tally title="Ended by outcome" rows={rowsOf(latest.outcomes, nameOutcome)} />
+            <Tally
+              title="Close codes"
+              rows={rowsOf(latest.closeCodes, (code) => nameCloseCode(Number(code)))}
+            />
+            <Tally title="Refused" rows={refusals(latest)} />
+          </div>
+          <div className={styles.workbench}>
+            <NurseryView />
+            <Behaviours onTry={onTry} />
+          </div>
+        </>
+      )}
+    </div>
+  );
+}
+
+function FirstRun({ help }: { help: ReactNode }) {
+  return (
+    <section className={styles.firstRun} aria-labelledby="no-console">
+      <h2 id="no-console">No server to watch yet</h2>
+      <p>
+        This view shows the figures of the server whose console serves this page: connections,
+        messages, latency, memory, and the tree of its tasks.
+      </p>
+      {help}
+    </section>
+  );
+}
+
+function statsOf(
+  snapshots: readonly ServerSnapshot[],
+  latest: ServerSnapshot,
+  isLive: boolean,
+): Stat[] {
+  // Of a server that has gone, nothing is known now.
+  const now = <T,>(value: T | null | undefined): T | null => (isLive ? (value ?? null) : null);
+  const show = (value: number | null, format: (value: number) => string) =>
+    value === null ? null : format(value);
+  const lately = rates(
+    snapshots.slice(-2),
+    ({ messagesReceived }) => messagesReceived,
+    ({ cpuS }) => cpuS,
+  ).columns.map((column) => now(column.at(-1)));
+  const [messages = null, cpu = null] = lately;
+  const { peakOpen, descriptors, fileLimit } = latest;
+  return [
+    {
+      name: 'Open connections',
+      value: show(now(latest.open), formatCount),
+      ...(peakOpen !== null && { detail: `peak ${formatCount(peakOpen)}` }),
+    },
+    { name: 'Messages in', value: show(messages, formatRate) },
+    { name: 'Echo, p99', value: show(now(latest.echoMs?.p99), formatMilliseconds) },
+    { name: 'Loop lag, p99', value: show(now(latest.loopLagMs?.p99), formatMilliseconds) },
+    { name: 'CPU', value: show(cpu, formatShare), detail: 'of a core' },
+    {
+      name: 'Memory',
+      value: show(now(latest.rssBytes), formatSize),
+    },
+    {
+      name: 'Descriptors',
+      value: show(now(descriptors), formatCount),
+      ...(fileLimit !== null && { detail: `of ${formatCount(fileLimit)}` }),
+    },
+  ];
+}
+
+function rowsOf(
+  tally: Readonly<Record<string, number>>,
+  nameOf: (key: string) => string,
+): TallyRow[] {
+  return Object.entries(tally)
+    .sort(([, a], [, b]) => b - a)
+    .map(([key, count]) => ({ name: key, count, meaning: nameOf(key) }));
+}
+
+function refusals({ refused, refusedReasons }: ServerSnapshot): TallyRow[] {
+  const reasons = Object.entries(refusedReasons).map(([name, count]) => ({ name, count }));
+  const statuses = Object.entries(refused).map(([status, count]) => ({
+    name: status,
+    count,
+    meaning: 'HTTP status',
+  }));
+  return [...statuses, ...reasons].map((row) => ({ ...row, tone: 'bad' as const }));
+}
+
+function nameOutcome(outcome: string): string {
+  return OUTCOMES[outcome] ?? '';
+}
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  clean: 'both ends sent a close frame',
+  refused: 'handshake answered with an HTTP error',
+  cut_in_handshake: 'left before the handshake was done',
+  abnormal: 'TCP ended without closing handshake',
+  violation: 'broke the protocol or a limit',
+  close_timeout: 'did not answer our close frame',
+  write_timeout: 'did not read its replies',
+  ping_timeout: 'answered no ping',
+  idle_timeout: 'said nothing for too long',
+  failed: 'a fault of the server',
+  dropped: 'still there when the drain ran out',
+};
