@@ -108,9 +108,12 @@ def _within(low: float, high: float) -> Callable[[type, Any], None]:
 Port = Annotated[int, Parameter(validator=_within(0, 65535))]
 
 
-def duration(name: str) -> Parameter:
-    """A flag that takes a duration; its field is in seconds."""
-    return _flag(name, parse_duration, show_duration)
+def duration(name: str, *, default_s: float | None = None) -> Parameter:
+    """A flag that takes a duration; its field is in seconds.
+
+    :param default_s: what holds where the field is ``None``, for the help.
+    """
+    return _flag(name, parse_duration, show_duration, default=default_s)
 
 
 def size(name: str) -> Parameter:
@@ -123,20 +126,36 @@ def count(name: str, *, at_least: int = 0) -> Parameter:
     return _flag(name, parse_count, str, validator=_within(at_least, 10**12))
 
 
-def rate(name: str) -> Parameter:
-    """A flag that takes a rate; its field is per second."""
-    return _flag(name, parse_rate, lambda per_s: f"{per_s:g}/s")
+def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
+    """A flag that takes a rate; its field is per second.
+
+    :param default_per_s: what holds where the field is ``None``, for the help.
+    """
+    return _flag(name, parse_rate, lambda per_s: f"{per_s:g}/s", default=default_per_s)
+
+
+def several(name: str, parse: Callable[[str], Any]) -> Parameter:
+    """A flag that may be given several times; its field is a tuple of what `parse` makes."""
+
+    def convert(_: type, tokens: Sequence[Token]) -> Any:
+        return tuple(parse(token.value) for token in tokens)
+
+    return Parameter(name=name, converter=convert, n_tokens=1, negative="", show_default=False)
 
 
 def _flag(
-    name: str, parse: Callable[[str], Any], show: Callable[[Any], str], **more: Any
+    name: str,
+    parse: Callable[[str], Any],
+    show: Callable[[Any], str],
+    default: Any = None,
+    **more: Any,
 ) -> Parameter:
+    def show_default(value: Any) -> str | None:
+        value = default if value is None else value
+        return None if value is None else show(value)
+
     return Parameter(
-        name=name,
-        converter=_reader(parse),
-        n_tokens=1,
-        show_default=lambda value: None if value is None else show(value),
-        **more,
+        name=name, converter=_reader(parse), n_tokens=1, show_default=show_default, **more
     )
 
 

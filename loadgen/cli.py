@@ -21,7 +21,7 @@ from echo_trio.wire import process
 from loadgen.engine import Engine
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.ledger import Failure
-from loadgen.plan import DEFAULT_PORT, Plan
+from loadgen.plan import Plan
 from loadgen.progress import watch
 from loadgen.report import json as report_json
 from loadgen.report import text as report_text
@@ -33,6 +33,7 @@ from loadgen.result import (
     explain_failure,
     make_report,
 )
+from loadgen.target import DEFAULT_PORT
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1

@@ -1,48 +1,157 @@
-"""When is the next message due? Pure functions of the time since the load phase began."""
+"""When is the next message due? Pure functions of the time since the load phase began.
+
+A schedule is a rate r(t) in messages a second. Its integral M(t) is how many messages the ideal
+has sent by t; message k, counted from 0 over all sockets, is due when M(t) = k + ½. So over any
+window the number due differs from the ideal, the integral of r, by less than one.
+
+    steady    r(t) = R                          M⁻¹(x) = x / R
+    stages    r(t) = r₀ + a·t within a stage    M⁻¹(x) = 2y / (r₀ + √(r₀² + 2·a·y)), y = x - M₀
+
+The sockets take turns, so their messages spread evenly over each period.
+"""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Pace(Protocol):
+    """A schedule: how many messages there are, and when each is due."""
+
+    @property
+    def total(self) -> int:
+        """How many messages there are."""
+
+    def due_by(self, elapsed_s: float) -> int:
+        """How many messages are due by then."""
+
+    def due_at(self, k: int) -> float:
+        """When message k is due, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenLoop:
-    """Messages due at an even rate, on each socket in turn.
+class Steady:
+    """Messages due at an even rate.
 
-    Message k of all is due at (k + ½) / rate: so over any window the number due differs from
-    rate × window by less than one, and each socket's turn comes evenly within the period.
-
-    :ivar sockets: how many take turns.
     :ivar rate_per_s: messages a second, over all sockets.
     :ivar total: how many messages there are.
     """
 
-    sockets: int
     rate_per_s: float
     total: int
 
     @classmethod
-    def of(
-        cls, sockets: int, rate_per_conn: float, duration_s: float, messages: int | None
-    ) -> OpenLoop:
-        """The schedule of a plan; so many `messages` a socket, or as many as the duration holds."""
-        rate_per_s = sockets * rate_per_conn
-        if messages is not None:
-            return cls(sockets, rate_per_s, sockets * messages if rate_per_s else 0)
-        return cls(sockets, rate_per_s, _round_half_up(rate_per_s * duration_s))
+    def lasting(cls, rate_per_s: float, duration_s: float, at_most: float = math.inf) -> Steady:
+        """As many as the duration holds, and no more than `at_most`."""
+        held = rate_per_s * duration_s if rate_per_s else 0.0
+        return cls(rate_per_s, int(min(_round_half_up(held), at_most)))
 
     def due_by(self, elapsed_s: float) -> int:
         """How many messages are due by then."""
-        return min(self.total, _round_half_up(elapsed_s * self.rate_per_s))
+        return int(min(self.total, _round_half_up(elapsed_s * self.rate_per_s)))
 
     def due_at(self, k: int) -> float:
         """When message k is due, in seconds."""
         return (k + 0.5) / self.rate_per_s
 
-    def socket_of(self, k: int) -> int:
-        """Whose turn message k is."""
-        return k % self.sockets
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the load phase in which the rate goes linearly to this one.
+
+    :ivar duration_s: 0 is a step.
+    :ivar rate_per_s: of all sockets together, at the end of the stage.
+    """
+
+    duration_s: float
+    rate_per_s: float
+
+
+class Ramps:
+    """Messages due at a rate that goes linearly from stage to stage; the first begins at 0.
+
+    :ivar total: how many messages there are.
+    """
+
+    __slots__ = ("_due_before", "_stages", "_starts_s", "total")
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        # Of each stage: the rate it begins with, when it begins, how many are due before it.
+        self._stages = [
+            (before.rate_per_s, stage)
+            for before, stage in zip([Stage(0, 0), *stages], stages, strict=False)
+        ]
+        self._starts_s, self._due_before = [0.0], [0.0]
+        for rate_per_s, stage in self._stages:
+            area = stage.duration_s * (rate_per_s + stage.rate_per_s) / 2
+            self._starts_s.append(self._starts_s[-1] + stage.duration_s)
+            self._due_before.append(self._due_before[-1] + area)
+        self.total = _round_half_up(self._due_before[-1])
+
+    def due_by(self, elapsed_s: float) -> int:
+        """How many messages are due by then."""
+        return min(self.total, _round_half_up(self.ideal_by(elapsed_s)))
+
+    def due_at(self, k: int) -> float:
+        """When message k is due, in seconds."""
+        ideal = min(k + 0.5, self._due_before[-1])
+        # The first stage by whose end so many are due; one without messages never is.
+        index = bisect_left(self._due_before, ideal, lo=1) - 1
+        rate_per_s, stage = self._stages[index]
+        missing = ideal - self._due_before[index]
+        slope = (stage.rate_per_s - rate_per_s) / stage.duration_s
+        # Where the rate falls to 0, rounding may ask for a little more than there is.
+        root = math.sqrt(max(rate_per_s**2 + 2 * slope * missing, 0.0))
+        within_s = 2 * missing / (rate_per_s + root)
+        return self._starts_s[index] + min(within_s, stage.duration_s)
+
+    def ideal_by(self, elapsed_s: float) -> float:
+        """How many messages the ideal has sent by then: the integral of the rate."""
+        for index, (rate_per_s, stage) in enumerate(self._stages):
+            within_s = elapsed_s - self._starts_s[index]
+            if within_s < stage.duration_s:
+                slope = (stage.rate_per_s - rate_per_s) / stage.duration_s
+                return self._due_before[index] + within_s * (rate_per_s + slope * within_s / 2)
+        return self._due_before[-1]
+
+
+class Share:
+    """One shard's messages of a schedule: every message of it is in exactly one share.
+
+    Message k of all is the turn of socket k modulo `sockets`, and shard i of n has the sockets
+    i, i + n, i + 2n, … So the shards together send what one process would have sent, when it
+    would have.
+
+    :ivar total: how many messages of the schedule are this shard's.
+    """
+
+    __slots__ = ("_index", "_of", "_own", "_shards", "_sockets", "total")
+
+    def __init__(self, of: Pace, *, index: int, shards: int, sockets: int) -> None:
+        self._of = of
+        self._index = index
+        self._shards = shards
+        self._sockets = sockets
+        self._own = len(range(index, sockets, shards))
+        self.total = self._own_of(of.total)
+
+    def due_by(self, elapsed_s: float) -> int:
+        """How many messages are due by then."""
+        return self._own_of(self._of.due_by(elapsed_s))
+
+    def due_at(self, k: int) -> float:
+        """When message k of this shard is due, in seconds."""
+        rounds, position = divmod(k, self._own)
+        return self._of.due_at(rounds * self._sockets + self._index + self._shards * position)
+
+    def _own_of(self, count: int) -> int:
+        """How many of the first so many messages are this shard's."""
+        rounds, rest = divmod(count, self._sockets)
+        return rounds * self._own + len(range(self._index, rest, self._shards))
 
 
 def _round_half_up(value: float) -> int:

@@ -13,11 +13,12 @@ DEFAULT_SIZE_BYTES: Final = 32
 #: Neither a digit nor a space, so that padding can't be taken for a number or a suffix.
 PADDING: Final = "."
 
+_KNOWN: Final = ("conn", "seq", "now", "random")
+_PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(_KNOWN)})\}}")
 #: Braces around a lower-case word; JSON's have quotes or spaces in them, and are left alone.
-_PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
+_LIKE_A_PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
 #: No number in a message is longer; a reply may bring one of a million digits.
 _NUMBER: Final = "0|[1-9][0-9]{0,18}"
-_KNOWN: Final = ("conn", "seq", "now", "random")
 #: Odd constants that spread (seed, socket, sequence number) over 32 bits.
 _MIX: Final = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 
@@ -25,44 +26,51 @@ _MIX: Final = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 class Payloads:
     """The messages of a run: message `seq` of socket `conn`, both from 0.
 
-    :param template: text with the placeholders ``{conn}``, ``{seq}``, ``{now}`` (Unix time in
-        milliseconds) and ``{random}`` (fixed by seed, socket and number).
+    Binary messages are bytes outside and text of as many letters (Latin-1) inside, so that
+    templates and verification are the same for both.
+
+    :param template: what a message is made from, with the placeholders ``{conn}``, ``{seq}``,
+        ``{now}`` (Unix time in milliseconds) and ``{random}`` (fixed by seed, socket and number).
+        In text, any other lower-case word in braces is a mistake; in bytes, which are a file's,
+        it is part of the message.
     :param size_bytes: pad shorter messages to this; longer ones stay as they are.
-    :param sockets: how many there are.
+    :param sockets: how many there are; ``None`` if that is not known.
+    :param binary: send binary messages.
     :ivar has_sequence: whether a message says its number. Without it, messages of a socket that
         differ by time or chance alone are not known again once they have been answered.
     :raises ValueError: for an unknown placeholder, or text that can't be sent.
     """
 
     def __init__(
-        self, template: str, *, size_bytes: int = 0, seed: int = 0, sockets: int = 1
+        self,
+        template: str | bytes,
+        *,
+        size_bytes: int = 0,
+        seed: int = 0,
+        sockets: int | None = 1,
+        binary: bool = False,
     ) -> None:
-        try:
-            template.encode()
-        except UnicodeEncodeError:
-            raise ValueError("--message is not valid UTF-8, as a text message has to be") from None
-        names = _PLACEHOLDER.findall(template)
-        for name in names:
-            if name not in _KNOWN:
-                known = ", ".join(f"{{{known}}}" for known in _KNOWN)
-                raise ValueError(f"unknown placeholder {{{name}}}; there are {known}")
+        text = _decode(template, binary=binary)
+        names = _PLACEHOLDER.findall(text)
+        self.is_binary = binary
         self._size_bytes = size_bytes
         self._seed = seed
         self._changes_with_time = "now" in names
         self._sockets = sockets
         self.has_sequence = "seq" in names
-        self._format = self._compile(template)
-        self._pattern = self._compile_pattern(template)
+        self._format = self._compile(text)
+        self._pattern = self._compile_pattern(text)
 
-    def render(self, conn: int, seq: int) -> str:
+    def render(self, conn: int, seq: int) -> str | bytes:
         """The message to send now."""
-        message = self._format(conn, seq)
-        missing = self._size_bytes - len(message)
-        if missing > 0:
-            if not message.isascii():
-                missing = self._size_bytes - len(message.encode())
-            message += PADDING * missing
-        return message
+        text = self._render_text(conn, seq)
+        return text.encode("latin-1") if self.is_binary else text
+
+    def text_of(self, message: str | bytes) -> str | None:
+        """A message or reply as the text that templates know; ``None`` if the opcode is wrong."""
+        if isinstance(message, str):
+            return None if self.is_binary else message
+        return message.decode("latin-1") if self.is_binary else None
 
     def find_sequence(self, text: str, conn: int, sent: int) -> int | None:
         """Which of the first `sent` messages of this socket a text is, if it is one.
@@ -76,15 +84,25 @@ class Payloads:
         seq = int(groups["seq"]) if self.has_sequence else sent - 1
         if seq >= sent or int(groups.get("conn", conn)) != conn:
             return None
-        return seq if self._changes_with_time or self.render(conn, seq) == text else None
+        return seq if self._changes_with_time or self._render_text(conn, seq) == text else None
 
     def is_anothers(self, text: str, conn: int) -> bool:
         """Could another socket of this run have sent this?"""
         found = self._pattern.fullmatch(text)
         if found is None:
             return False
-        sender = found.groupdict().get("conn")
-        return sender is None or (int(sender) != conn and int(sender) < self._sockets)
+        if (sender := found.groupdict().get("conn")) is None:
+            return True
+        return int(sender) != conn and (self._sockets is None or int(sender) < self._sockets)
+
+    def _render_text(self, conn: int, seq: int) -> str:
+        text = self._format(conn, seq)
+        missing = self._size_bytes - len(text)
+        if missing > 0:
+            if not self.is_binary and not text.isascii():
+                missing = self._size_bytes - len(text.encode())
+            text += PADDING * missing
+        return text
 
     def _random(self, conn: int, seq: int) -> int:
         mixed = (self._seed * _MIX[0] + conn * _MIX[1] + seq * _MIX[2]) & 0xFFFFFFFF
@@ -122,3 +140,23 @@ class Payloads:
             seen.add(name)
         padding = re.escape(PADDING) + "*" if self._size_bytes else ""
         return re.compile(pattern + padding)
+
+
+def _decode(template: str | bytes, *, binary: bool) -> str:
+    """The template as text; of binary messages, a letter for each byte."""
+    if isinstance(template, bytes):
+        try:
+            return template.decode("latin-1" if binary else "utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(
+                "--message-file is not valid UTF-8, as a text message has to be: add --binary"
+            ) from None
+    try:
+        encoded = template.encode()
+    except UnicodeEncodeError:
+        raise ValueError("--message is not valid UTF-8, as a text message has to be") from None
+    for name in _LIKE_A_PLACEHOLDER.findall(template):
+        if name not in _KNOWN:
+            known = ", ".join(f"{{{known}}}" for known in _KNOWN)
+            raise ValueError(f"unknown placeholder {{{name}}}; there are {known}")
+    return encoded.decode("latin-1") if binary else template

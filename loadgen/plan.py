@@ -2,18 +2,72 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
 from echo_trio import flags
+from echo_trio.wire import handshake
+from loadgen.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
+from loadgen.sources import Sources
+from loadgen.target import DEFAULT_URL, Target
 
-DEFAULT_PORT: Final = 8765
-DEFAULT_URL: Final = f"ws://127.0.0.1:{DEFAULT_PORT}/"
-_DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
+DEFAULT_DURATION_S: Final = 10.0
+DEFAULT_RATE_PER_CONN: Final = 1.0
+
+#: Headers that make the handshake one, and what to use instead where there is something.
+_OWN_HEADERS: Final = {
+    "connection": "",
+    "upgrade": "",
+    "sec-websocket-accept": "",
+    "sec-websocket-extensions": ": use --compression",
+    "sec-websocket-key": "",
+    "sec-websocket-protocol": ": use --subprotocol",
+    "sec-websocket-version": "",
+    "content-length": "",
+    "transfer-encoding": "",
+}
+
+
+def parse_stage(text: str) -> Stage:
+    """Read a stage like ``30s:5000/s``.
+
+    :raises ValueError: if it is none.
+    """
+    duration, colon, rate = text.partition(":")
+    if not colon:
+        raise ValueError(f"{text!r} is not a stage: write it like 30s:5000/s")
+    return Stage(flags.parse_duration(duration), flags.parse_rate(rate))
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """Read a header like ``Authorization: Bearer x``.
+
+    :raises ValueError: if it is none, or one that the handshake itself has to set.
+    """
+    name, colon, value = text.partition(":")
+    name, value = name.strip(), value.strip()
+    if not colon or not name:
+        raise ValueError(f"{text!r} is not a header: write it like 'Name: value'")
+    return name, value
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOf:
+    """Which part of a larger plan a plan is: shard `index`, from 0, of `shards`.
+
+    :ivar sockets: of the whole plan.
+    """
+
+    index: int
+    shards: int
+    sockets: int
 
 
 @Parameter(name="*")
@@ -35,14 +89,28 @@ class Plan:
     connect_concurrency: Annotated[int, flags.count("--connect-concurrency", at_least=1)] = 256
     """Handshakes in flight at once."""
 
+    connect_rate: Annotated[float | None, flags.rate("--connect-rate")] = None
+    """Handshakes begun a second, at most; unlimited by default."""
+
     connect_timeout_s: Annotated[float, flags.duration("--connect-timeout")] = 10.0
     """Bound on each socket's TCP connect and handshake together."""
 
-    duration_s: Annotated[float, flags.duration("--duration")] = 10.0
+    duration_s: Annotated[
+        float | None, flags.duration("--duration", default_s=DEFAULT_DURATION_S)
+    ] = None
     """Length of the load phase."""
 
-    rate_per_conn: Annotated[float, flags.rate("--rate-per-conn")] = 1.0
+    rate_per_conn: Annotated[
+        float | None, flags.rate("--rate-per-conn", default_per_s=DEFAULT_RATE_PER_CONN)
+    ] = None
     """Open loop: messages due on each socket, whether or not replies are in; 0/s holds idle."""
+
+    rate: Annotated[float | None, flags.rate("--rate")] = None
+    """Open loop: messages due on all sockets together."""
+
+    stages: Annotated[tuple[Stage, ...], flags.several("--stage", parse_stage)] = ()
+    """Open loop: repeatable, 30s:5000/s; the total rate goes there in a straight line, from 0 at
+    first. The stages together are the load phase."""
 
     closed_loop: Annotated[bool, Parameter(negative="")] = False
     """Send a socket's next message when its reply is in, rather than when it is due."""
@@ -53,8 +121,17 @@ class Plan:
     messages: Annotated[int | None, flags.count("--messages", at_least=1)] = None
     """Messages for each socket; the load phase then ends when all are answered."""
 
+    lifetime_s: Annotated[float | None, flags.duration("--lifetime")] = None
+    """Churn: close a socket that is this old, and open a new one."""
+
     message: str = DEFAULT_TEMPLATE
     """Template of the messages; knows {conn}, {seq}, {now} (Unix ms) and {random}."""
+
+    message_file: Annotated[str | None, Parameter(name="--message-file")] = None
+    """A file whose whole content is the template, as it is."""
+
+    binary: Annotated[bool, Parameter(negative="")] = False
+    """Send binary messages."""
 
     size_bytes: Annotated[int | None, flags.size("--size")] = None
     """Pad messages to this size; the default message to 32 bytes."""
@@ -62,72 +139,233 @@ class Plan:
     verify: Literal["suffix", "exact", "off"] = "suffix"
     """What a reply has to be: message, space and number; the message; or anything."""
 
+    headers: Annotated[
+        tuple[tuple[str, str], ...], flags.several("--header", parse_header)
+    ] = ()
+    """Repeatable, 'Name: value': goes with each handshake."""
+
+    origin: Annotated[str | None, Parameter(name="--origin")] = None
+    """The Origin header, which a browser would send."""
+
+    subprotocols: Annotated[tuple[str, ...], flags.several("--subprotocol", str)] = ()
+    """Repeatable: offered in this order."""
+
+    cacert: Annotated[str | None, Parameter(name="--cacert")] = None
+    """wss: a PEM file with the certificates to trust, instead of the system's."""
+
+    insecure: Annotated[bool, Parameter(negative="")] = False
+    """wss: take any certificate."""
+
+    compression: Annotated[bool, Parameter(negative="")] = False
+    """Offer permessage-deflate."""
+
+    source_ips: Annotated[tuple[str, ...], flags.several("--source-ip", str)] = ()
+    """Repeatable: local address, range 127.0.0.2-127.0.0.9 or CIDR block, used in turn."""
+
     stop_timeout_s: Annotated[float, flags.duration("--stop-timeout")] = 5.0
     """Bound on awaiting replies in flight and closing all sockets."""
 
     seed: int = 0
     """Makes payloads and schedule repeat exactly."""
 
+    message_content: Annotated[bytes | None, Parameter(parse=False)] = None
+    """What `message_file` holds, when that is known already: a shard on another machine."""
+
+    shard_of: Annotated[ShardOf | None, Parameter(parse=False)] = None
+    """Which part of a larger plan this is."""
+
     def __post_init__(self) -> None:
         """Check what no single field can."""
-        Target.parse(self.url)
+        target = Target.parse(self.url)
+        self._check_load()
+        self._check_handshake(target)
+        if self.message_file is not None and self.message != DEFAULT_TEMPLATE:
+            raise ValueError("--message and --message-file both say what to send: give one")
         self.payloads()
+        Sources(self.source_ips)
+
+    def _check_load(self) -> None:
+        """Is there one answer to when messages are sent, and when the load ends?"""
+        rates = {
+            "--rate-per-conn": self.rate_per_conn is not None,
+            "--rate": self.rate is not None,
+            "--stage": bool(self.stages),
+            "--closed-loop": self.closed_loop,
+        }
+        if len(given := [flag for flag, is_given in rates.items() if is_given]) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} both say when to send: give one")
+        if self.stages:
+            for flag, setting in (("--duration", self.duration_s), ("--messages", self.messages)):
+                if setting is not None:
+                    raise ValueError(f"--stage and {flag} both say when the load ends: give one")
+            if not self.load_s:
+                raise ValueError("--stage: all stages together take no time")
+        if self.messages and self.lifetime_s is not None:
+            raise ValueError("--messages counts for each socket, and --lifetime opens more: give one")
         if self.think_s and not self.closed_loop:
             raise ValueError("--think goes with --closed-loop")
-        if self.messages and not self.closed_loop and not self.rate_per_conn:
-            raise ValueError("--messages needs a rate: --rate-per-conn is 0/s")
+        if self.messages and not self.closed_loop and not self.total_rate(self.count):
+            flag = "--rate-per-conn" if self.rate is None else "--rate"
+            raise ValueError(f"--messages needs a rate: {flag} is 0/s")
+        for flag, value in (("--connect-rate", self.connect_rate), ("--lifetime", self.lifetime_s)):
+            if value is not None and not value:
+                raise ValueError(f"{flag} has to be more than 0")
+
+    def _check_handshake(self, target: Target) -> None:
+        for name, _ in self.headers:
+            if (instead := _OWN_HEADERS.get(name.lower())) is not None:
+                raise ValueError(f"--header can't set {name}, which the handshake does{instead}")
+            if name.lower() == "origin" and self.origin is not None:
+                raise ValueError("--origin and --header both set Origin: give one")
+        for flag, given in (("--cacert", self.cacert is not None), ("--insecure", self.insecure)):
+            if given and not target.tls:
+                raise ValueError(f"{flag} goes with wss://, and {self.url} is not")
+        if self.cacert is not None and self.insecure:
+            raise ValueError("--cacert says whom to trust, --insecure to trust anyone: give one")
+        self.request(target)("")
 
     @property
     def target(self) -> Target:
         """Where to connect, taken apart."""
         return Target.parse(self.url)
 
-    def payloads(self) -> Payloads:
-        """What the sockets send."""
-        padded = DEFAULT_SIZE_BYTES if self.message == DEFAULT_TEMPLATE else 0
-        size = padded if self.size_bytes is None else self.size_bytes
-        return Payloads(self.message, size_bytes=size, seed=self.seed, sockets=self.count)
+    @property
+    def load_s(self) -> float:
+        """How long the load phase is to take; `math.inf` if messages alone bound it."""
+        if self.stages:
+            return math.fsum(stage.duration_s for stage in self.stages)
+        if self.duration_s is None and self.messages is not None:
+            return math.inf
+        return DEFAULT_DURATION_S if self.duration_s is None else self.duration_s
 
+    def total_rate(self, sockets: int) -> float:
+        """Messages a second in the open loop without stages, with so many sockets open."""
+        if self.rate is not None:
+            return self.rate
+        per_conn = DEFAULT_RATE_PER_CONN if self.rate_per_conn is None else self.rate_per_conn
+        return sockets * per_conn
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A WebSocket URL, taken apart.
+    @property
+    def is_rate_each_sockets_own(self) -> bool:
+        """Does each socket have a rate, rather than all together?"""
+        return self.rate is None and not self.stages
 
-    :ivar authority: the Host header: with the port, unless it is the scheme's own.
-    :ivar resource: path and query.
-    """
+    def pace(self, sockets: int) -> Pace:
+        """When messages are due in the open loop, with so many sockets open.
 
-    host: str
-    port: int
-    authority: str
-    resource: str
-    tls: bool
-
-    @classmethod
-    def parse(cls, url: str) -> Target:
-        """Take a URL apart.
-
-        :raises ValueError: if it is not a ws:// or wss:// URL; says what to write.
+        Of a shard: its share of what is due on all shards. Where sockets are missing and each has
+        its own rate, what would have been due on those is not due at all.
         """
+        shard = self.shard_of
+        if shard is None or (self.is_rate_each_sockets_own and sockets != self.count):
+            return self._pace(sockets)
+        whole = self._pace(shard.sockets)
+        return Share(whole, index=shard.index, shards=shard.shards, sockets=shard.sockets)
+
+    def _pace(self, sockets: int) -> Pace:
+        if self.stages:
+            return Ramps(self.stages)
+        at_most = math.inf if self.messages is None else sockets * self.messages
+        return Steady.lasting(self.total_rate(sockets), self.load_s, at_most)
+
+    def payloads(self) -> Payloads:
+        """What the sockets send.
+
+        :raises ValueError: if that can't be sent, or there is no such file.
+        """
+        template = self.message if self.message_file is None else self._message_content()
+        padded = DEFAULT_SIZE_BYTES if template == DEFAULT_TEMPLATE else 0
+        size = padded if self.size_bytes is None else self.size_bytes
+        sockets = self.count if self.shard_of is None else self.shard_of.sockets
+        return Payloads(
+            template,
+            size_bytes=size,
+            seed=self.seed,
+            # With churn more come to be, nobody knows how many.
+            sockets=None if self.lifetime_s is not None else sockets,
+            binary=self.binary,
+        )
+
+    def _message_content(self) -> bytes:
+        if self.message_content is not None:
+            return self.message_content
+        assert self.message_file is not None
         try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as exc:
-            raise ValueError(f"{url!r} is not a URL: {exc}") from None
-        if port == 0:
-            raise ValueError(f"{url!r} has port 0, to which nothing can connect")
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-            raise ValueError(f"{url!r} is not a WebSocket URL: write it like {DEFAULT_URL}")
-        if parts.scheme == "wss":
-            raise ValueError("wss:// is not supported yet: use ws://")
-        if parts.fragment:
-            raise ValueError(f"{url!r} has a fragment, which a WebSocket URL has not (RFC 6455, 3)")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError(f"{url!r} has a user name, which a WebSocket URL has not")
-        if any(not "!" <= ch <= "~" for ch in url):
-            raise ValueError(f"{url!r} has a character that has to be %-encoded")
-        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        default = _DEFAULT_PORTS[parts.scheme]
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        authority = host if port in (None, default) else f"{host}:{port}"
-        return cls(parts.hostname, port or default, authority, resource, parts.scheme == "wss")
+            return Path(self.message_file).read_bytes()
+        except OSError as exc:
+            raise ValueError(f"can't read --message-file {self.message_file}: {exc.strerror}") from None
+
+    def request(self, target: Target) -> partial[bytes]:
+        """What makes the handshake's request from a key.
+
+        :raises ValueError: if a header or subprotocol is not what HTTP allows.
+        """
+        authority, headers = target.authority, []
+        for name, value in self.headers:
+            if name.lower() == "host":
+                authority = value
+            else:
+                headers.append((name, value))
+        if self.origin is not None:
+            headers.append(("Origin", self.origin))
+        return partial(
+            _request_bytes, target.resource, authority, tuple(headers), self.subprotocols
+        )
+
+    def conn(self, number: int) -> int:
+        """The number in the whole plan of socket `number` of this one."""
+        shard = self.shard_of
+        return number if shard is None else shard.index + shard.shards * number
+
+    def sources(self) -> Sources:
+        """The local addresses to connect from; empty if the system is to choose."""
+        sources, shard = Sources(self.source_ips), self.shard_of
+        if shard is None or len(sources) < shard.shards:
+            return sources
+        return Sources(self.source_ips, start=shard.index, step=shard.shards)
+
+    def shard(self, index: int, shards: int) -> Plan:
+        """Part `index`, from 0, of this plan cut into `shards`.
+
+        Sockets are dealt out one by one, and keep their numbers; so do local addresses, where
+        there are enough of them. Run at the same time, the shards together send what this plan
+        would: the same messages, at the same moments.
+
+        :raises ValueError: if there are more shards than sockets, or this is a shard already.
+        """
+        if self.shard_of is not None:
+            raise ValueError("a shard can't be cut into shards")
+        if not 0 <= index < shards <= self.count:
+            raise ValueError(f"{self.count} sockets can't be cut into {shards} shards")
+        own = len(range(index, self.count, shards))
+        return dataclasses.replace(
+            self,
+            count=own,
+            connect_concurrency=max(1, len(range(index, self.connect_concurrency, shards))),
+            connect_rate=self.connect_rate and self.connect_rate * own / self.count,
+            message_content=None if self.message_file is None else self._message_content(),
+            shard_of=ShardOf(index, shards, self.count),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting as run, for the report: with what holds where nothing was said."""
+        settings = {
+            key: value
+            for key, value in dataclasses.asdict(self).items()
+            if key not in {"message_content", "shard_of"}
+        }
+        if self.is_rate_each_sockets_own and not self.closed_loop and self.rate_per_conn is None:
+            settings["rate_per_conn"] = DEFAULT_RATE_PER_CONN
+        if self.duration_s is None and math.isfinite(self.load_s):
+            settings["duration_s"] = self.load_s
+        return settings
+
+
+def _request_bytes(
+    resource: str,
+    authority: str,
+    headers: tuple[tuple[str, str], ...],
+    subprotocols: tuple[str, ...],
+    key: str,
+) -> bytes:
+    return handshake.request_bytes(resource, authority, key, headers, subprotocols)

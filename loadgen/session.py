@@ -19,7 +19,8 @@ from echo_trio.wire.poller import Poller
 from loadgen.latency import Recorder
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.payloads import Payloads
-from loadgen.plan import Plan, Target
+from loadgen.plan import Plan
+from loadgen.target import Target
 from loadgen.verify import ANSWERS, Answers, Sent, Verdict, judge
 
 #: Foreign errors become ours here, and nowhere else.

@@ -18,10 +18,11 @@ from loadgen.payloads import Payloads
 
 #: One space and a decimal integer from 0 to 999999, without leading zeros.
 _SUFFIX: Final = re.compile(r" (?:0|[1-9][0-9]{0,5})")
+_SUFFIX_BYTES: Final = re.compile(_SUFFIX.pattern.encode())
 #: The share of a message that a wrong reply has in common with it, if it is a reply to it at all.
 RESEMBLANCE: Final = 0.5
 
-Answers = Callable[[str | bytes, str], bool]
+Answers = Callable[[str | bytes, str | bytes], bool]
 
 
 class Verdict(StrEnum):
@@ -37,27 +38,36 @@ class Verdict(StrEnum):
 class Sent(NamedTuple):
     """A message without a reply yet. Times are in microseconds of the run's clock."""
 
-    message: str
+    message: str | bytes
     seq: int
     due_us: int
     sent_us: int
 
 
-def answers_with_suffix(reply: str | bytes, message: str) -> bool:
-    """Is the reply this message, one space and a number in range?"""
+def answers_with_suffix(reply: str | bytes, message: str | bytes) -> bool:
+    """Is the reply this text message, one space and a number in range?"""
     return (
         isinstance(reply, str)
-        and reply.startswith(message)
+        and reply.startswith(message)  # type: ignore[arg-type]  # text, as all of this run's
         and _SUFFIX.fullmatch(reply, len(message)) is not None
     )
 
 
-def answers_exactly(reply: str | bytes, message: str) -> bool:
-    """Is the reply this message?"""
+def answers_with_suffix_in_bytes(reply: str | bytes, message: str | bytes) -> bool:
+    """Is the reply this binary message, one space and a number in range, in ASCII?"""
+    return (
+        isinstance(reply, bytes)
+        and reply.startswith(message)  # type: ignore[arg-type]  # bytes, as all of this run's
+        and _SUFFIX_BYTES.fullmatch(reply, len(message)) is not None
+    )
+
+
+def answers_exactly(reply: str | bytes, message: str | bytes) -> bool:
+    """Is the reply this message, by the same opcode?"""
     return reply == message
 
 
-def answers_anyhow(_reply: str | bytes, _message: str) -> bool:
+def answers_anyhow(_reply: str | bytes, _message: str | bytes) -> bool:
     """With verification off, each reply answers the oldest message."""
     return True
 
@@ -67,6 +77,8 @@ ANSWERS: Final[dict[str, Answers]] = {
     "exact": answers_exactly,
     "off": answers_anyhow,
 }
+BINARY_ANSWERS: Final[dict[str, Answers]] = ANSWERS | {"suffix": answers_with_suffix_in_bytes}
+_SUFFIXED: Final = (answers_with_suffix, answers_with_suffix_in_bytes)
 
 
 def judge(
@@ -88,7 +100,7 @@ def judge(
         resembles nothing: a wrong answer to a message, or something that answers none. Which of
         the two shows when the socket ends, with that message answered or not.
     """
-    body = _body(reply, answers)
+    body = _body(payloads.text_of(reply), answers)
     seq = None if body is None else payloads.find_sequence(body, conn, sent)
     index = _find(reply, pending, seq if payloads.has_sequence else None, answers)
     if index is not None and answers(reply, pending[index].message):
@@ -100,8 +112,8 @@ def judge(
         return Verdict.DUPLICATE, None
     if not pending or (body is not None and payloads.is_anothers(body, conn)):
         return Verdict.UNEXPECTED, None
-    text = reply if isinstance(reply, str) else reply.decode(errors="replace")
-    likeness = [_likeness(text, waiting.message) for waiting in pending]
+    text = _letters(reply)
+    likeness = [_likeness(text, _letters(waiting.message)) for waiting in pending]
     best = max(likeness)
     return Verdict.CORRUPT, likeness.index(best) if best >= RESEMBLANCE else None
 
@@ -119,14 +131,17 @@ def _find(
     return None
 
 
-def _body(reply: str | bytes, answers: Answers) -> str | None:
+def _body(reply: str | None, answers: Answers) -> str | None:
     """The message that a reply would be the right answer to, if it is one at all."""
-    if not isinstance(reply, str):
-        return None
-    if answers is not answers_with_suffix:
+    if reply is None or answers not in _SUFFIXED:
         return reply
     body, _, _ = reply.rpartition(" ")
     return body if _SUFFIX.fullmatch(reply, len(body)) else None
+
+
+def _letters(message: str | bytes) -> str:
+    """Something to compare by, whatever the opcode."""
+    return message if isinstance(message, str) else message.decode(errors="replace")
 
 
 def _likeness(text: str, message: str) -> float:

@@ -1,0 +1,87 @@
+"""The local addresses that sockets connect from, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import overload
+
+_HINT = "write it like 127.0.0.2, 127.0.0.2-127.0.0.9 or 127.0.1.0/24"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Addresses that follow each other.
+
+    :ivar version: 4 or 6.
+    """
+
+    first: int
+    count: int
+    version: int
+
+    @classmethod
+    def parse(cls, text: str) -> Range:
+        """Read an address, a range or a CIDR block (without its network and broadcast addresses).
+
+        :raises ValueError: if it is none of these.
+        """
+        try:
+            if "/" in text:
+                # As written, 10.0.0.5/24 is an address in that block: no reason to refuse it.
+                block = ip_network(text, strict=False)
+                spared = block.version == 4 and block.num_addresses > 2
+                first, last = block[1 if spared else 0], block[-2 if spared else -1]
+            else:
+                low, dash, high = text.partition("-")
+                first = ip_address(low.strip())
+                last = ip_address(high.strip()) if dash else first
+        except ValueError:
+            raise ValueError(f"{text!r} is no local address: {_HINT}") from None
+        if first.version != last.version or int(first) > int(last):
+            raise ValueError(f"{text!r} is not a range of addresses: {_HINT}")
+        return cls(int(first), int(last) - int(first) + 1, first.version)
+
+
+class Sources(Sequence[str]):
+    """All addresses of several ranges, or every n-th of them. A block of millions costs nothing.
+
+    :param texts: as `Range.parse` reads them.
+    :param start: the first one's place among all.
+    :param step: how far apart they are.
+    :raises ValueError: if one of `texts` is no address, range or block.
+    """
+
+    def __init__(self, texts: Sequence[str], *, start: int = 0, step: int = 1) -> None:
+        self._ranges = [Range.parse(text) for text in texts]
+        self._indices = range(sum(each.count for each in self._ranges))[start::step]
+
+    def of_version(self, version: int) -> Sources:
+        """Those of one family: 4 or 6."""
+        sources = Sources(())
+        sources._ranges = [each for each in self._ranges if each.version == version]  # noqa: SLF001
+        count = sum(each.count for each in sources._ranges)  # noqa: SLF001
+        sources._indices = range(count)[self._indices.start :: self._indices.step]  # noqa: SLF001
+        return sources
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self))[index]]
+        place = self._indices[index]
+        for each in self._ranges:
+            if place < each.count:
+                make = IPv4Address if each.version == 4 else IPv6Address
+                return str(make(each.first + place))
+            place -= each.count
+        raise IndexError(index)
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(len(self)))
