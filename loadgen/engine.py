@@ -5,11 +5,8 @@ Knows nothing of terminals, files or clusters; whoever watches it reads `ledger`
 
 from __future__ import annotations
 
-import heapq
 import math
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NoReturn
@@ -17,23 +14,19 @@ from typing import Final, NoReturn
 import trio
 
 from echo_trio.wire import poller, sockets
+from loadgen import load
+from loadgen.crowd import Crowd
+from loadgen.dialler import Dialler
 from loadgen.latency import Recorder
 from loadgen.ledger import Failure, Ledger
-from loadgen.pacing import OpenLoop
 from loadgen.plan import Plan
 from loadgen.result import Result, Second, Strain
-from loadgen.session import Books, Session, Terms, now_us
+from loadgen.session import Books, Terms
 from loadgen.usage import Usage
 
-#: The pacer's step: what is due within one goes out together. Trio's clock ticks in milliseconds.
-TICK_S: Final = 0.001
-#: Messages sent, or sockets closed, between two looks at Trio's other tasks: about 3 ms of work.
-BATCH: Final = 256
 #: How often the event loop's lag is measured.
 LAG_INTERVAL_S: Final = 0.02
 LAG_INTERVAL_US: Final = 20_000
-#: Of the stop timeout, what replies in flight may use; the rest is for closing.
-AWAIT_SHARE: Final = 0.5
 SAMPLE_INTERVAL_S: Final = 1.0
 
 
@@ -60,10 +53,7 @@ class Engine:
         self._loop_lag = Recorder()
         # The report has this one: opening sockets holds the loop up, and makes no message late.
         self._load_lag = Recorder()
-        self._sessions: list[Session] = []
-        self._settled = trio.Event()
         self._interruption = trio.CancelScope()
-        self._loading = trio.CancelScope()
         self._began = self._phase_began = math.nan
         self._all_open_after_s: float | None = None
         self._load_s = 0.0
@@ -145,7 +135,7 @@ class Engine:
     async def _resolve(self) -> list[sockets.Address]:
         """The target's addresses; if there are none to be had, that is booked for every socket."""
         target, ledger = self.plan.target, self.ledger
-        with self._interruptible(), trio.move_on_after(self.plan.connect_timeout_s):
+        with self._new_interruption(), trio.move_on_after(self.plan.connect_timeout_s):
             try:
                 return await sockets.resolve(target.host, target.port)
             except (socket.gaierror, UnicodeError):  # the latter: a label of more than 63 letters
@@ -160,164 +150,40 @@ class Engine:
         shared_poller = poller.Poller() if poller.AVAILABLE else None
         if shared_poller is not None:
             nursery.start_soon(shared_poller.run)
-        terms = Terms(self.plan, addresses, shared_poller, self._books)
-        await self._open(terms, nursery)
+        plan = self.plan
+        dialler = Dialler(addresses, plan.sources())
+        terms = Terms(plan, dialler, shared_poller, self._books)
+        crowd = Crowd(plan, terms, nursery)
+        await crowd.open(self._new_interruption(), self._on_all_open)
         if self.ledger.open and not self.interrupted:
             self._enter(Phase.LOAD)
             self._load_usage = Usage()
-            with self._interruptible(), self._loading:
-                # Nothing can be sent or held open when the last socket is gone.
-                terms.on_none_open = self._loading.cancel
-                await self._load(terms, nursery)
+            with self._new_interruption():
+                async with trio.open_nursery() as loading:
+                    # Nothing can be sent or held open when the last socket is gone.
+                    terms.on_none_open = loading.cancel_scope.cancel
+                    if plan.lifetime_s is not None:
+                        loading.start_soon(crowd.replace_those_of_age)
+                    await load.run(plan, crowd, terms, nursery)
+                    loading.cancel_scope.cancel()
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)
         self._enter(Phase.CLOSE)
-        await self._close(terms, nursery)
+        await crowd.close(self._new_interruption())
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
         self._phase_began = trio.current_time()
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """A block that `interrupt` leaves at once."""
-        with trio.CancelScope() as self._interruption:
-            if self.interrupted:
-                self._interruption.cancel()
-            yield
+    def _new_interruption(self) -> trio.CancelScope:
+        """A scope that `interrupt` cancels, at once if it was called already."""
+        self._interruption = trio.CancelScope()
+        if self.interrupted:
+            self._interruption.cancel()
+        return self._interruption
 
-    # -- Open ------------------------------------------------------------------------------
-
-    async def _open(self, terms: Terms, nursery: trio.Nursery) -> None:
-        """Open all sockets; returns when each is open or will never be."""
-        limiter = trio.CapacityLimiter(self.plan.connect_concurrency)
-        self._sessions = [Session(conn, terms) for conn in range(self.plan.count)]
-        started = 0
-        with self._interruptible():
-            for session in self._sessions:
-                nursery.start_soon(session.run, limiter, self._on_settled)
-                started += 1
-                if started % BATCH == 0:
-                    await trio.lowlevel.checkpoint()
-            await self._settled.wait()
-        self._give_up_opening()
-        if started < len(self._sessions):
-            self.ledger.not_attempted += len(self._sessions) - started
-            self._on_settled()
-        # Giving up takes a turn of Trio's loop, and nothing that could block.
-        await self._settled.wait()
-        self._sessions = [session for session in self._sessions if session.connection is not None]
-
-    def _on_settled(self) -> None:
-        ledger = self.ledger
-        if ledger.open == ledger.requested:
-            self._all_open_after_s = self.elapsed_s
-        elif not ledger.opened and ledger.failed[Failure.TIMEOUT] == self.plan.connect_concurrency:
-            # A whole wave waited in vain: the others would only wait as long, wave by wave.
-            self._give_up_opening()
-        if ledger.settled == ledger.requested:
-            self._settled.set()
-
-    def _give_up_opening(self) -> None:
-        for session in self._sessions:
-            session.give_up_opening()
-
-    # -- Load ------------------------------------------------------------------------------
-
-    async def _load(self, terms: Terms, nursery: trio.Nursery) -> None:
-        if self.plan.closed_loop:
-            await self._load_closed_loop(terms, nursery)
-        else:
-            await self._load_open_loop(nursery)
-
-    async def _load_open_loop(self, nursery: trio.Nursery) -> None:
-        plan, live = self.plan, self._sessions
-        pace = OpenLoop.of(len(live), plan.rate_per_conn, plan.duration_s, plan.messages)
-        began, began_us = trio.current_time(), now_us()
-        sent = 0
-        while sent < pace.total:
-            due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
-            for k in range(sent, due):
-                due_us = began_us + int(pace.due_at(k) * 1_000_000)
-                live[pace.socket_of(k)].send(due_us, nursery)
-            sent = due
-            if sent < pace.total:
-                next_due = began + pace.due_at(sent)
-                await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
-        if plan.messages is None:
-            await trio.sleep_until(began + plan.duration_s)
-        else:
-            patience = Patience(self.ledger, plan.stop_timeout_s)
-            while self.ledger.awaited and not patience.is_exhausted():
-                await trio.sleep(TICK_S)
-
-    async def _load_closed_loop(self, terms: Terms, nursery: trio.Nursery) -> None:
-        plan = self.plan
-        thinking: list[tuple[float, int, Session]] = []
-
-        def on_answered(session: Session) -> str | None:
-            if session.sent == plan.messages:
-                return None
-            if not plan.think_s:
-                return session.compose_next()
-            due = trio.current_time() + plan.think_s
-            heapq.heappush(thinking, (due, session.conn, session))
-            return None
-
-        terms.on_answered = on_answered
-        ends = trio.current_time() + plan.duration_s if plan.messages is None else math.inf
-        try:
-            with trio.move_on_at(ends):
-                for number, session in enumerate(self._sessions, 1):
-                    session.send(now_us(), nursery)
-                    if number % BATCH == 0:
-                        await trio.sleep(TICK_S)
-                await self._send_after_thinking(thinking, nursery)
-        finally:
-            terms.on_answered = None
-
-    async def _send_after_thinking(
-        self, thinking: list[tuple[float, int, Session]], nursery: trio.Nursery
-    ) -> None:
-        """Send what is due, until nobody thinks or waits for a reply."""
-        # With --messages no duration bounds this.
-        bounded = self.plan.messages is not None
-        limit_s = self.plan.think_s + self.plan.stop_timeout_s if bounded else math.inf
-        patience = Patience(self.ledger, limit_s)
-        while (thinking or self.ledger.awaited) and not patience.is_exhausted():
-            now = trio.current_time()
-            while thinking and thinking[0][0] <= now:
-                due, _, session = heapq.heappop(thinking)
-                session.send(now_us() - int((now - due) * 1_000_000), nursery)
-            await trio.sleep(TICK_S)
-
-    # -- Close -----------------------------------------------------------------------------
-
-    async def _close(self, terms: Terms, nursery: trio.Nursery) -> None:
-        """Await replies in flight, then close every socket, within the stop timeout."""
-        stop_timeout_s = self.plan.stop_timeout_s
-        with trio.move_on_after(stop_timeout_s):
-            with trio.move_on_after(stop_timeout_s * AWAIT_SHARE), self._interruptible():
-                while self.ledger.awaited:
-                    await trio.sleep(TICK_S)
-            self._expect_ends(terms)
-            for number, session in enumerate(self._sessions, 1):
-                session.close(nursery)
-                if number % BATCH == 0:
-                    await trio.lowlevel.checkpoint()
-            while self.ledger.open:
-                await trio.sleep(TICK_S)
-        self._expect_ends(terms)
-        for session in self._sessions:
-            session.cut()
-        # Cut sockets end in the next turn of Trio's loop.
-        while self.ledger.open:
-            await trio.sleep(TICK_S)
-
-    def _expect_ends(self, terms: Terms) -> None:
-        terms.closing = True
-        for session in self._sessions:
-            session.expect_end()
+    def _on_all_open(self) -> None:
+        self._all_open_after_s = self.elapsed_s
 
     # -- Watching --------------------------------------------------------------------------
 
@@ -366,23 +232,3 @@ class Engine:
             )
         )
         self._second_booked.unpark_all()
-
-
-class Patience:
-    """How long to wait for replies that may never come: as long as anything at all happens.
-
-    :param limit_s: and so long beyond.
-    """
-
-    def __init__(self, ledger: Ledger, limit_s: float) -> None:
-        self._ledger = ledger
-        self._limit_s = limit_s
-        self._progress = -1
-        self._progress_at = 0.0
-
-    def is_exhausted(self) -> bool:
-        """Has nothing been sent or received for the whole limit?"""
-        now, progress = trio.current_time(), self._ledger.sent + self._ledger.received
-        if progress != self._progress:
-            self._progress, self._progress_at = progress, now
-        return now - self._progress_at > self._limit_s

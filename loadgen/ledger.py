@@ -48,6 +48,9 @@ class Ledger:
     :ivar other_errors: what the system said of sockets that failed for an `OTHER` reason.
     :ivar early: sockets that ended before we closed them: how, and the close code.
     :ivar abandoned: messages whose socket ended before they were answered.
+    :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
+        which has no schedule.
+    :ivar missed: of these, what could not be sent because there was no socket for it.
     """
 
     requested: int
@@ -68,6 +71,8 @@ class Ledger:
     abandoned: int = 0
     lost: int = 0
     in_flight: int = 0
+    due: int | None = None
+    missed: int = 0
 
     @property
     def open(self) -> int:
@@ -153,6 +158,8 @@ class Ledger:
                 self.verdicts.total(),
             ),
         }
+        if self.due is not None:
+            identities["due = sent + missed"] = (self.due, self.sent + self.missed)
         for identity, (left, right) in identities.items():
             if left != right:
                 raise Unbalanced(f"{identity} doesn't hold: {left} and {right}")

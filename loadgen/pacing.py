@@ -46,13 +46,13 @@ class Steady:
 
     @classmethod
     def lasting(cls, rate_per_s: float, duration_s: float, at_most: float = math.inf) -> Steady:
-        """As many as the duration holds, and no more than `at_most`."""
+        """As many as the duration holds, and no more than `at_most`; one of them is finite."""
         held = rate_per_s * duration_s if rate_per_s else 0.0
-        return cls(rate_per_s, int(min(_round_half_up(held), at_most)))
+        return cls(rate_per_s, _round_half_up(min(held, at_most)))
 
     def due_by(self, elapsed_s: float) -> int:
         """How many messages are due by then."""
-        return int(min(self.total, _round_half_up(elapsed_s * self.rate_per_s)))
+        return min(self.total, _round_half_up(elapsed_s * self.rate_per_s))
 
     def due_at(self, k: int) -> float:
         """When message k is due, in seconds."""

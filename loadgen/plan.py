@@ -139,9 +139,7 @@ class Plan:
     verify: Literal["suffix", "exact", "off"] = "suffix"
     """What a reply has to be: message, space and number; the message; or anything."""
 
-    headers: Annotated[
-        tuple[tuple[str, str], ...], flags.several("--header", parse_header)
-    ] = ()
+    headers: Annotated[tuple[tuple[str, str], ...], flags.several("--header", parse_header)] = ()
     """Repeatable, 'Name: value': goes with each handshake."""
 
     origin: Annotated[str | None, Parameter(name="--origin")] = None
@@ -201,7 +199,9 @@ class Plan:
             if not self.load_s:
                 raise ValueError("--stage: all stages together take no time")
         if self.messages and self.lifetime_s is not None:
-            raise ValueError("--messages counts for each socket, and --lifetime opens more: give one")
+            raise ValueError(
+                "--messages counts for each socket, and --lifetime opens more: give one"
+            )
         if self.think_s and not self.closed_loop:
             raise ValueError("--think goes with --closed-loop")
         if self.messages and not self.closed_loop and not self.total_rate(self.count):
@@ -212,6 +212,10 @@ class Plan:
                 raise ValueError(f"{flag} has to be more than 0")
 
     def _check_handshake(self, target: Target) -> None:
+        if target.tls:
+            raise ValueError("wss:// is not supported yet: use ws://")
+        if self.compression:
+            raise ValueError("--compression is not supported yet")
         for name, _ in self.headers:
             if (instead := _OWN_HEADERS.get(name.lower())) is not None:
                 raise ValueError(f"--header can't set {name}, which the handshake does{instead}")
@@ -293,7 +297,8 @@ class Plan:
         try:
             return Path(self.message_file).read_bytes()
         except OSError as exc:
-            raise ValueError(f"can't read --message-file {self.message_file}: {exc.strerror}") from None
+            what = f"can't read --message-file {self.message_file}"
+            raise ValueError(f"{what}: {exc.strerror}") from None
 
     def request(self, target: Target) -> partial[bytes]:
         """What makes the handshake's request from a key.

@@ -117,7 +117,7 @@ def _completed(engine: Engine) -> float:
     if engine.phase is Phase.LOAD:
         if plan.messages is not None:
             return min(ledger.answered / (plan.messages * max(ledger.opened, 1)), 1.0)
-        return min(engine.phase_elapsed_s / plan.duration_s, 1.0) if plan.duration_s else 1.0
+        return min(engine.phase_elapsed_s / plan.load_s, 1.0) if plan.load_s else 1.0
     return 1 - ledger.open / max(ledger.opened, 1)
 
 

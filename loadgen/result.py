@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -140,6 +139,7 @@ class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
     received: int
     duplicate: int
     unexpected: int
+    missed: int
     sent_bytes: int
     received_bytes: int
     sent_per_s: float
@@ -211,7 +211,7 @@ def make_report(result: Result) -> Report:
         verdict_reasons=reasons,
         interrupted=result.interrupted,
         thresholds=[],
-        plan=dataclasses.asdict(result.plan),
+        plan=result.plan.settings(),
         started_at=result.started_at,
         ended_at=result.ended_at,
         connections=_report_connections(result),
@@ -257,6 +257,7 @@ def _report_messages(result: Result) -> MessagesReport:
         received=ledger.received,
         duplicate=ledger.verdicts[Verdict.DUPLICATE],
         unexpected=ledger.verdicts[Verdict.UNEXPECTED],
+        missed=ledger.missed,
         sent_bytes=ledger.sent_bytes,
         received_bytes=ledger.received_bytes,
         sent_per_s=round(ledger.sent / load_s, 3) if load_s else 0.0,
@@ -307,8 +308,18 @@ def _failures(result: Result) -> list[str]:
         if count := ledger.verdicts[what]:
             reasons.append(f"{count:,} {'reply' if count == 1 else 'replies'} {what}")
     if count := ledger.lost:
-        reasons.append(f"{count:,} {'message' if count == 1 else 'messages'} lost")
+        reasons.append(f"{_messages(count)} lost")
+    if reasons and ledger.missed:
+        reasons.append(_explain_missed(ledger))
     return reasons
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count:,} messages"
+
+
+def _explain_missed(ledger: Ledger) -> str:
+    return f"{_messages(ledger.missed)} fell due on sockets that were gone, and were not sent"
 
 
 def _sockets(count: int) -> str:
@@ -336,6 +347,8 @@ def _explain_early(ending: Ending, code: int, sockets: str) -> str:
 
 def _own_limits(result: Result) -> list[str]:
     reasons = []
+    if result.ledger.missed and not result.interrupted:
+        reasons.append(_explain_missed(result.ledger))
     scheduling_ms = result.scheduling_lag.percentile_us(99) / 1000
     if scheduling_ms > MAX_SCHEDULING_LAG_P99_MS:
         reasons.append(f"1 % of the messages were sent more than {scheduling_ms:.0f} ms late")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,16 +11,16 @@ from typing import Final
 
 import trio
 
-from echo_trio.wire import handshake, sockets
+from echo_trio.wire import handshake
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
 from echo_trio.wire.poller import Poller
+from loadgen.dialler import Dialler
 from loadgen.latency import Recorder
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.payloads import Payloads
 from loadgen.plan import Plan
-from loadgen.target import Target
-from loadgen.verify import ANSWERS, Answers, Sent, Verdict, judge
+from loadgen.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge
 
 #: Foreign errors become ours here, and nowhere else.
 _FAILURE_BY_ERRNO: Final = {
@@ -34,6 +33,10 @@ _FAILURE_BY_ERRNO: Final = {
     errno.EADDRNOTAVAIL: Failure.ADDRESS_IN_USE,
     errno.EADDRINUSE: Failure.ADDRESS_IN_USE,
 }
+
+
+#: Shared by all sessions that have none: nearly all.
+_NO_BACKLOG: Final[list[int]] = []
 
 
 def now_us() -> int:
@@ -62,33 +65,48 @@ class Books:
 class Terms:
     """What all sessions of a run have in common.
 
+    :ivar on_opened: called with a session whose socket has opened.
     :ivar on_answered: called with a session whose message was answered, when the plan is a
         closed loop; returns the next message to send at once, or ``None``.
-    :ivar on_none_open: called when a socket has ended and no other is open.
+    :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
+    :ivar reopening: sockets that are to follow those that were closed of age.
     :ivar closing: whether the sockets are being closed by us.
     """
 
-    def __init__(
-        self, plan: Plan, addresses: list[sockets.Address], poller: Poller | None, books: Books
-    ) -> None:
-        self.target: Target = plan.target
-        self.addresses = addresses
+    def __init__(self, plan: Plan, dialler: Dialler, poller: Poller | None, books: Books) -> None:
+        self.dialler = dialler
+        self.resource = plan.target.resource
+        self.request = plan.request(plan.target)
+        self.subprotocols = plan.subprotocols
         self.connect_timeout_s = plan.connect_timeout_s
         self.limits = Limits(max_message_bytes=2**30, close_timeout_s=plan.stop_timeout_s)
         self.payloads: Payloads = plan.payloads()
-        self.answers: Answers = ANSWERS[plan.verify]
+        answers = BINARY_ANSWERS if plan.binary else ANSWERS
+        self.answers: Answers = answers[plan.verify]
         self.poller = poller
         self.books = books
         self.ledger = books.ledger
-        self.on_answered: Callable[[Session], str | None] | None = None
+        self.on_opened: Callable[[Session], None] | None = None
+        self.on_answered: Callable[[Session], str | bytes | None] | None = None
         self.on_none_open: Callable[[], None] | None = None
+        self.reopening = 0
         self.closing = False
+
+    def look_whether_any_is_open(self) -> None:
+        """To be called when a socket has ended, or will not open."""
+        if not self.ledger.open and not self.reopening and self.on_none_open is not None:
+            self.on_none_open()
 
 
 class Session:
-    """One socket."""
+    """One socket.
+
+    :ivar successor: what follows it, once it has reached its age: it sends nothing more, and is
+        closed when its replies are in.
+    """
 
     __slots__ = (
+        "_backlog",
         "_blocked",
         "_end_expected",
         "_newest_answered",
@@ -99,13 +117,16 @@ class Session:
         "conn",
         "connection",
         "sent",
+        "successor",
     )
 
     def __init__(self, conn: int, terms: Terms) -> None:
         self.conn = conn
         self.connection: Connection | None = None
         self.sent = 0
+        self.successor: Session | None = None
         self._terms = terms
+        self._backlog: list[int] = _NO_BACKLOG
         self._opening: trio.CancelScope | None = trio.CancelScope()
         self._pending: list[Sent] = []
         self._strays = 0
@@ -124,7 +145,10 @@ class Session:
         self._opening = None
         on_settled()
         if connection is None:
+            self.miss_backlog()
             return
+        if (on_opened := self._terms.on_opened) is not None:
+            on_opened(self)
         try:
             await connection.run(self._receive)
         finally:
@@ -166,18 +190,17 @@ class Session:
     async def _open(self) -> Connection:
         terms = self._terms
         began_us = now_us()
-        sock = await self._connect()
+        sock = await terms.dialler.dial()
         try:
             key = handshake.make_key()
-            target = terms.target
-            sock.send(handshake.request_bytes(target.resource, target.authority, key))
+            sock.send(terms.request(key))
 
             async def receive() -> bytes:
                 await trio.lowlevel.wait_readable(sock)
                 return sock.recv(handshake.MAX_HEAD_BYTES)
 
             head, surplus = await handshake.receive_head(receive)
-            response = handshake.parse_response(head, key)
+            response = handshake.parse_response(head, key, terms.subprotocols)
         except BaseException:
             sock.close()
             raise
@@ -188,44 +211,65 @@ class Session:
             client=True,
             limits=terms.limits,
             poller=terms.poller,
-            path=target.resource,
+            path=terms.resource,
             subprotocol=response.subprotocol,
             surplus=surplus,
         )
 
-    async def _connect(self) -> socket.socket:
-        """Connect to the first address that lets us."""
-        *others, last = self._terms.addresses
-        for address in others:
-            try:
-                return await sockets.connect(address)
-            except OSError as exc:
-                if exc.errno not in {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH}:
-                    raise
-        return await sockets.connect(last)
+    @property
+    def is_to_open(self) -> bool:
+        """Is it not open yet, and may yet be?"""
+        return self._opening is not None
 
     # -- Exchanging ------------------------------------------------------------------------
 
     def send(self, due_us: int, nursery: trio.Nursery) -> None:
-        """Send the next message, which was due then; nothing if the socket has ended.
+        """Send the next message, which was due then.
+
+        While the socket is still to open, the message waits for that. Has it ended, the message
+        is booked as missed.
 
         :param nursery: where to wait for the kernel, should it not take the message at once.
         """
         connection = self.connection
         if connection is None:
+            self._defer(due_us)
             return
         message = self._terms.payloads.render(self.conn, self.sent)
         sent_us = now_us()
         try:
             taken = connection.send_nowait(message)
         except ConnectionClosed:
+            self._terms.ledger.missed += 1
             return
         self._book_sent(message, due_us, sent_us)
         if not taken and not self._blocked:
             self._blocked = True
             nursery.start_soon(self._flush, connection)
 
-    def _book_sent(self, message: str, due_us: int, sent_us: int) -> None:
+    def _defer(self, due_us: int) -> None:
+        if self._opening is None:
+            self._terms.ledger.missed += 1
+        else:
+            self._backlog = [*self._backlog, due_us]
+
+    @property
+    def has_backlog(self) -> bool:
+        """Do messages wait for the socket to open?"""
+        return bool(self._backlog)
+
+    def send_backlog(self, nursery: trio.Nursery) -> None:
+        """Send what fell due before the socket was open."""
+        backlog, self._backlog = self._backlog, _NO_BACKLOG
+        for due_us in backlog:
+            self.send(due_us, nursery)
+
+    def miss_backlog(self) -> None:
+        """Book what waits for the socket to open as missed: it will not."""
+        self._terms.ledger.missed += len(self._backlog)
+        self._backlog = _NO_BACKLOG
+
+    def _book_sent(self, message: str | bytes, due_us: int, sent_us: int) -> None:
         terms = self._terms
         self._pending.append(Sent(message, self.sent, due_us, sent_us))
         self.sent += 1
@@ -238,7 +282,7 @@ class Session:
         await connection.flush()
         self._blocked = False
 
-    def _receive(self, reply: str | bytes) -> str | None:
+    def _receive(self, reply: str | bytes) -> str | bytes | None:
         """Book a reply; in a closed loop, return the next message."""
         received_us = now_us()
         terms, pending = self._terms, self._pending
@@ -279,9 +323,9 @@ class Session:
             books.service.record(received_us - answered.sent_us)
         return terms.on_answered(self) if terms.on_answered is not None else None
 
-    def compose_next(self) -> str | None:
+    def compose_next(self) -> str | bytes | None:
         """In a closed loop: the next message, due now; ``None`` if the socket is closing."""
-        if self._terms.closing:
+        if self._terms.closing or self.successor is not None:
             return None
         due_us = now_us()
         message = self._terms.payloads.render(self.conn, self.sent)
@@ -289,6 +333,11 @@ class Session:
         return message
 
     # -- Closing ---------------------------------------------------------------------------
+
+    @property
+    def awaits_reply(self) -> bool:
+        """Has a message not been answered yet?"""
+        return bool(self._pending)
 
     def expect_end(self) -> None:
         """From now on the socket's end is not early, unless it has begun already."""
@@ -319,8 +368,7 @@ class Session:
         ledger.count_ended(
             _ending(connection), _close_code(connection), early=not self._end_expected
         )
-        if not ledger.open and terms.on_none_open is not None:
-            terms.on_none_open()
+        terms.look_whether_any_is_open()
 
 
 def _ending(connection: Connection) -> Ending:

@@ -54,16 +54,14 @@ class Sources(Sequence[str]):
     """
 
     def __init__(self, texts: Sequence[str], *, start: int = 0, step: int = 1) -> None:
+        self._texts = texts
         self._ranges = [Range.parse(text) for text in texts]
         self._indices = range(sum(each.count for each in self._ranges))[start::step]
 
     def of_version(self, version: int) -> Sources:
         """Those of one family: 4 or 6."""
-        sources = Sources(())
-        sources._ranges = [each for each in self._ranges if each.version == version]  # noqa: SLF001
-        count = sum(each.count for each in sources._ranges)  # noqa: SLF001
-        sources._indices = range(count)[self._indices.start :: self._indices.step]  # noqa: SLF001
-        return sources
+        texts = [text for text in self._texts if Range.parse(text).version == version]
+        return Sources(texts, start=self._indices.start, step=self._indices.step)
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -19,6 +19,9 @@ ACCEPT_BATCH: Final = 64
 OUT_OF_RESOURCES_PAUSE_S: Final = 0.1
 _OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
+#: Linux's <linux/in.h>; Python 3.11 has no name for it. It works on IPv6 sockets too.
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+
 Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
 
@@ -110,15 +113,18 @@ async def resolve(host: str, port: int) -> list[Address]:
     return await trio.to_thread.run_sync(_resolve, host, port, abandon_on_cancel=True)
 
 
-async def connect(address: Address) -> socket.socket:
+async def connect(address: Address, source: str | None = None) -> socket.socket:
     """Open a TCP connection to one address.
 
+    :param source: the local address to connect from; the system chooses otherwise.
     :raises OSError: if that fails; out of local ports or descriptors too.
     """
     family, target = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         prepare(sock)
+        if source is not None:
+            _bind_address(sock, source)
         error = sock.connect_ex(target)
         if error == errno.EINPROGRESS:
             await trio.lowlevel.wait_writable(sock)
@@ -129,6 +135,17 @@ async def connect(address: Address) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _bind_address(sock: socket.socket, source: str) -> None:
+    """Choose the local address, and leave the port to `connect`.
+
+    A port chosen here would be taken from every destination, not from this one alone: all sources
+    together would have no more ports than one.
+    """
+    with suppress(OSError):  # not Linux
+        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
 
 
 def authority(host: str, port: int) -> str:

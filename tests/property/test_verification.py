@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from loadgen.dialler import Dialler
 from loadgen.ledger import Ending, Ledger
 from loadgen.plan import Plan
 from loadgen.session import Books, Session, Terms
+from loadgen.sources import Sources
 from loadgen.verify import Verdict
 
 SOCKETS = 3
@@ -39,7 +41,7 @@ class Crowd:
         plan = Plan(SOCKETS, **settings)
         self.ledger = Ledger(SOCKETS)
         self.books = Books(self.ledger)
-        self.terms = Terms(plan, [], None, self.books)
+        self.terms = Terms(plan, Dialler([], Sources(())), None, self.books)
         self.sessions = [Session(conn, self.terms) for conn in range(SOCKETS)]
         for session in self.sessions:
             session.connection = FakeConnection()

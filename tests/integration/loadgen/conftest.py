@@ -20,9 +20,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+import trio
 from websockets.asyncio.server import ServerConnection, serve
 
+from loadgen import cli
+from loadgen.engine import Engine
 from loadgen.report import json as report_json
+from loadgen.result import make_report
 
 SCHEMA = json.loads(report_json.SCHEMA_PATH.read_text())
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -251,7 +255,8 @@ def check(report: dict[str, Any]) -> None:
     jsonschema.validate(report, SCHEMA)
     connections, messages = report["connections"], report["messages"]
     failed = sum(connections["failed"].values())
-    assert connections["requested"] == report["plan"]["count"]
+    if report["plan"]["lifetime_s"] is None:
+        assert connections["requested"] == report["plan"]["count"]
     assert connections["requested"] == connections["opened"] + failed + connections["not_attempted"]
     assert connections["opened"] == sum(connections["closed"].values())
     assert connections["opened"] == sum(connections["close_codes"].values())
@@ -294,5 +299,19 @@ def loadgen(start_loadgen: Callable[..., LoadgenProcess]) -> Callable[..., Run]:
 
     def run(*arguments: str, **options: Any) -> Run:
         return start_loadgen(*arguments, **options).finish()
+
+    return run
+
+
+@pytest.fixture
+def loadgen_here() -> Callable[..., Run]:
+    """Runs the generator in this process, which takes a second less; nothing is printed."""
+
+    def run(*arguments: str) -> Run:
+        _, bound, _ = cli.app.parse_args(arguments, exit_on_error=False, print_error=False)
+        report = make_report(trio.run(Engine(bound.arguments["plan"]).run))
+        as_json = json.loads(report_json.encode(report))
+        check(as_json)
+        return Run(cli.exit_code(report), "", "", as_json)
 
     return run

@@ -91,7 +91,9 @@ def test_messages_end_the_load_when_all_are_answered(loadgen, serve_websockets):
     assert run.code == 0
 
 
-@pytest.mark.parametrize("loop", [(), ("--closed-loop",)], ids=["open-loop", "closed-loop"])
+@pytest.mark.parametrize(
+    "loop", [("--rate-per-conn", "20/s"), ("--closed-loop",)], ids=["open-loop", "closed-loop"]
+)
 def test_a_swallowed_reply_does_not_hold_the_load_for_ever(loadgen, serve_websockets, loop):
     async def swallow_the_second(connection: ServerConnection, counts):
         async for message in connection:
@@ -100,7 +102,7 @@ def test_a_swallowed_reply_does_not_hold_the_load_for_ever(loadgen, serve_websoc
                 await connection.send(f"{message} 1")
 
     run = loadgen("2", serve_websockets(swallow_the_second).url, *loop, "--messages", "2",
-                  "--rate-per-conn", "20/s", "--stop-timeout", "500ms")  # fmt: skip
+                  "--stop-timeout", "500ms")  # fmt: skip
     assert run.messages["lost"] == 1
     assert run.code == 1
 

@@ -22,6 +22,11 @@ from loadgen.result import RunVerdict
         pytest.param(["1", "--verify", "maybe"], "--verify", id="verify"),
         pytest.param(["1", "--think", "1s"], "--think goes with --closed-loop", id="think"),
         pytest.param(["1", "--message", "{what}"], "unknown placeholder {what}", id="placeholder"),
+        pytest.param(["1", "--stage", "5/s"], "write it like 30s:5000/s", id="stage"),
+        pytest.param(["1", "--stage", "5s:5/s", "--rate", "1/s"], "give one", id="stage-and-rate"),
+        pytest.param(["1", "--header", "X"], "write it like 'Name: value'", id="header"),
+        pytest.param(["1", "--source-ip", "x"], "write it like 127.0.0.2", id="source-ip"),
+        pytest.param(["1", "--message-file", "/nowhere"], "No such file", id="no-message-file"),
         pytest.param(["1", "--nonsense"], "--nonsense", id="unknown-flag"),
         pytest.param(["1", "--json", "/nowhere/x.json"], "No such file", id="json-nowhere"),
         pytest.param(["1", "--json", "/"], "Is a directory", id="json-a-folder"),
@@ -45,7 +50,9 @@ def test_help_names_every_flag_with_its_default(capsys, monkeypatch):
     for flag in (
         "--connect-concurrency", "--connect-timeout", "--duration", "--rate-per-conn",
         "--closed-loop", "--think", "--messages", "--message", "--size", "--verify",
-        "--stop-timeout", "--json", "--quiet", "--no-color", "--seed",
+        "--stop-timeout", "--json", "--quiet", "--no-color", "--seed", "--rate", "--stage",
+        "--lifetime", "--connect-rate", "--message-file", "--binary", "--header", "--origin",
+        "--subprotocol", "--cacert", "--insecure", "--compression", "--source-ip",
     ):  # fmt: skip
         assert flag in text
     for default in ("256", "10s", "1/s", "{conn}-{seq}", "suffix", "5s", "ws://127.0.0.1:8765/"):

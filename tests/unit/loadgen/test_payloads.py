@@ -89,3 +89,19 @@ def test_a_message_that_changes_with_time_is_found_by_its_number():
 )
 def test_a_text_can_be_another_sockets(template, text, expected):
     assert Payloads(template, sockets=9).is_anothers(text, 3) is expected
+
+
+def test_binary_messages_are_the_bytes_of_the_text():
+    payloads = Payloads("ä{seq}", size_bytes=5, binary=True)
+    assert payloads.render(0, 7) == "ä7..".encode()
+    assert payloads.find_sequence(payloads.text_of("ä7..".encode()), 0, 8) == 7
+
+
+def test_the_text_of_the_other_opcode_is_none():
+    assert Payloads("m").text_of(b"m") is None
+    assert Payloads("m", binary=True).text_of("m") is None
+    assert Payloads("m", binary=True).text_of(b"\xff") == "\xff"
+
+
+def test_with_churn_any_number_can_be_another_sockets():
+    assert Payloads("{conn}-{seq}", sockets=None).is_anothers("123456-0", 3)

@@ -2,9 +2,11 @@ import pytest
 import trio
 from trio_websocket import CloseReason, ConnectionClosed
 
+from loadgen.dialler import Dialler
 from loadgen.ledger import Ending, Ledger
 from loadgen.plan import Plan
 from loadgen.session import Books, Session, Terms
+from loadgen.sources import Sources
 
 
 class FakeConnection:
@@ -33,18 +35,43 @@ def ledger():
 
 @pytest.fixture
 def session(ledger):
-    return Session(0, Terms(Plan(1), [], None, Books(ledger)))
+    return Session(0, Terms(Plan(1), Dialler([], Sources(())), None, Books(ledger)))
 
 
-def test_a_message_into_a_socket_that_has_just_broken_is_not_booked_as_sent(session, ledger):
+def test_a_message_into_a_socket_that_has_just_broken_is_missed_and_not_sent(session, ledger):
     session.connection = FakeConnection(broken=True)
     session.send(0, None)
-    assert (ledger.sent, session.sent) == (0, 0)
+    assert (ledger.sent, session.sent, ledger.missed) == (0, 0, 1)
 
 
-def test_nothing_is_sent_to_a_socket_that_has_ended(session, ledger):
+def test_a_message_for_a_socket_that_has_ended_is_missed(session, ledger):
+    session._opening = None
     session.send(0, None)
-    assert ledger.sent == 0
+    assert (ledger.sent, ledger.missed) == (0, 1)
+
+
+def test_a_message_for_a_socket_that_is_yet_to_open_waits_for_it(session, ledger):
+    session.send(7, None)
+    session.send(8, None)
+    assert (ledger.sent, ledger.missed, session.has_backlog) == (0, 0, True)
+    session.connection = FakeConnection()
+    session.send_backlog(None)
+    assert (ledger.sent, session.has_backlog) == (2, False)
+    assert [waiting.due_us for waiting in session._pending] == [7, 8]
+
+
+def test_what_waits_for_a_socket_that_does_not_open_is_missed(session, ledger):
+    session.send(7, None)
+    session.miss_backlog()
+    assert (ledger.missed, session.has_backlog) == (1, False)
+
+
+def test_a_socket_of_age_sends_nothing_more_in_a_closed_loop(session):
+    session._terms.on_answered = Session.compose_next
+    session.connection = FakeConnection()
+    session.send(0, None)
+    session.successor = session
+    assert session._receive(f"{session.connection.sent[0]} 1") is None
 
 
 async def test_one_task_waits_for_the_kernel_however_many_messages_do(session):

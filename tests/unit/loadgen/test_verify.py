@@ -3,11 +3,13 @@ import pytest
 from loadgen.payloads import Payloads
 from loadgen.verify import (
     ANSWERS,
+    BINARY_ANSWERS,
     Sent,
     Verdict,
     answers_anyhow,
     answers_exactly,
     answers_with_suffix,
+    answers_with_suffix_in_bytes,
     judge,
 )
 
@@ -194,3 +196,44 @@ def test_finding_a_reply_among_thousands_of_unanswered_messages_reads_a_few_of_t
     )
     assert verdict == (Verdict.ECHOED, 4321)
     assert pending.reads < 30
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        pytest.param(b"m 0", True, id="least"),
+        pytest.param(b"m 999999", True, id="greatest"),
+        pytest.param(b"m 1000000", False, id="too-great"),
+        pytest.param(b"m 007", False, id="leading-zeros"),
+        pytest.param(b"m", False, id="no-suffix"),
+        pytest.param("m 1", False, id="text"),
+    ],
+)
+def test_a_binary_reply_is_the_bytes_a_space_and_a_number_in_range(reply, expected):
+    assert answers_with_suffix_in_bytes(reply, b"m") is expected
+
+
+@pytest.mark.parametrize(
+    ("reply", "pending", "verdict"),
+    [
+        pytest.param(b"\xff\x003-5 7", [5], (Verdict.ECHOED, 0), id="echo"),
+        pytest.param(b"\xff\x003-4 7", [5], (Verdict.DUPLICATE, None), id="duplicate"),
+        pytest.param(b"\xff\x004-5 7", [5], (Verdict.UNEXPECTED, None), id="another-sockets"),
+        pytest.param(b"\xff\x003-5", [5], (Verdict.CORRUPT, 0), id="without-suffix"),
+        pytest.param("3-5 7", [5], (Verdict.CORRUPT, None), id="other-opcode"),
+        pytest.param(b"\xff\x003-5 77777777", [4, 5], (Verdict.CORRUPT, 1), id="out-of-range"),
+    ],
+)
+def test_a_binary_reply_gets_one_verdict(reply, pending, verdict):
+    payloads = Payloads(b"\xff\x00{conn}-{seq}", sockets=10, binary=True)
+    waiting = [Sent(payloads.render(3, seq), seq, 0, 0) for seq in pending]
+    judged = judge(
+        reply,
+        waiting,
+        answers=BINARY_ANSWERS["suffix"],
+        payloads=payloads,
+        conn=3,
+        sent=9,
+        newest_answered=-1,
+    )
+    assert judged == verdict

@@ -1,0 +1,233 @@
+"""All sockets of a run: opened under the limiter, replaced when they are of age, closed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import trio
+
+from loadgen.ledger import Failure
+from loadgen.plan import Plan
+from loadgen.session import Session, Terms
+
+#: Sockets begun or closed between two looks at Trio's other tasks: about 3 ms of work.
+BATCH: Final = 256
+#: The step of whatever waits for many sockets at once. Trio's clock ticks in milliseconds.
+TICK_S: Final = 0.001
+#: How often those that are of age are looked at, and those that still await replies.
+AGE_TICK_S: Final = 0.005
+#: Of the stop timeout, what replies in flight may use; the rest is for closing.
+AWAIT_SHARE: Final = 0.5
+#: A generator that was held up may begin the handshakes of so long at once, and no more.
+CONNECT_CATCH_UP_S: Final = 0.1
+
+
+class ConnectPace:
+    """Whose turn it is to connect.
+
+    :param rate_per_s: handshakes begun a second; ``None`` is no limit.
+    """
+
+    def __init__(self, rate_per_s: float | None) -> None:
+        self._interval_s = 1 / rate_per_s if rate_per_s else 0.0
+        self._next = 0.0
+
+    async def wait_for_turn(self) -> None:
+        """Wait until the next handshake may begin; a checkpoint only if there is a limit."""
+        if not self._interval_s:
+            return
+        now = trio.current_time()
+        turn = max(self._next, now - CONNECT_CATCH_UP_S) if self._next else now
+        self._next = turn + self._interval_s
+        await trio.sleep_until(turn)
+
+
+class Crowd:
+    """The sockets of a run, each in its place.
+
+    :ivar slots: the session in each place. Once all have opened, places whose socket did not open
+        are taken out.
+    :ivar on_reopened: called with the session of a socket that has followed another.
+    """
+
+    def __init__(self, plan: Plan, terms: Terms, nursery: trio.Nursery) -> None:
+        self.slots: list[Session] = [
+            Session(plan.conn(number), terms) for number in range(plan.count)
+        ]
+        self.on_reopened: Callable[[Session], None] | None = None
+        self._plan = plan
+        self._terms = terms
+        self._ledger = terms.ledger
+        self._nursery = nursery
+        self._limiter = trio.CapacityLimiter(plan.connect_concurrency)
+        self._connect_pace = ConnectPace(plan.connect_rate)
+        self._settled = trio.Event()
+        # Of a crowd that changes only.
+        self._created = plan.count
+        self._slot_of: dict[int, int] = {}
+        self._ages: deque[tuple[float, Session]] = deque()
+        self._retired: set[Session] = set()
+        self._settling = False
+
+    # -- Opening ---------------------------------------------------------------------------
+
+    async def open(self, interruption: trio.CancelScope, on_all_open: Callable[[], None]) -> None:
+        """Open all sockets; returns when each is open or will never be.
+
+        :param interruption: when it is cancelled, what is not open is given up.
+        :param on_all_open: called at the moment when all are.
+        """
+        changes, limiter, nursery = self._changes, self._limiter, self._nursery
+        if changes:
+            self._terms.on_opened = self._on_opened
+
+        def on_settled() -> None:
+            self._look_whether_settled(on_all_open)
+
+        started = 0
+        with interruption:
+            for session in self.slots:
+                await self._connect_pace.wait_for_turn()
+                run = self._run_generations if changes else Session.run
+                nursery.start_soon(run, session, limiter, on_settled)
+                started += 1
+                if started % BATCH == 0:
+                    await trio.lowlevel.checkpoint()
+            await self._settled.wait()
+        self._give_up_opening()
+        if started < len(self.slots):
+            self._ledger.not_attempted += len(self.slots) - started
+            on_settled()
+        # Giving up takes a turn of Trio's loop, and nothing that could block.
+        await self._settled.wait()
+        self.slots = [session for session in self.slots if session.connection is not None]
+        self._slot_of = {session.conn: slot for slot, session in enumerate(self.slots)}
+
+    def _look_whether_settled(self, on_all_open: Callable[[], None]) -> None:
+        ledger = self._ledger
+        if ledger.open == ledger.requested:
+            on_all_open()
+        elif not ledger.opened and ledger.failed[Failure.TIMEOUT] == self._plan.connect_concurrency:
+            # A whole wave waited in vain: the others would only wait as long, wave by wave.
+            self._give_up_opening()
+        if ledger.settled == ledger.requested:
+            self._settled.set()
+
+    def _give_up_opening(self) -> None:
+        for session in self.slots:
+            session.give_up_opening()
+
+    # -- Replacing -------------------------------------------------------------------------
+
+    @property
+    def _changes(self) -> bool:
+        """Are sockets replaced during the run?"""
+        return self._plan.lifetime_s is not None
+
+    async def replace_those_of_age(self) -> NoReturn:
+        """Close each socket that is as old as the plan lets it get, and open another.
+
+        Cancelled: those on their way are left there; see `close`.
+        """
+        lifetime_s = self._plan.lifetime_s
+        assert lifetime_s is not None
+        while True:
+            now = trio.current_time()
+            while self._ages and self._ages[0][0] + lifetime_s <= now:
+                self.retire(self._ages.popleft()[1])
+            await trio.sleep(AGE_TICK_S)
+
+    def retire(self, session: Session) -> None:
+        """Have another socket take this one's place; nothing if it has ended.
+
+        Messages that fall due meanwhile wait for the new one.
+        """
+        if session.connection is None or session.successor is not None:
+            return
+        following = Session(self._plan.conn(self._created), self._terms)
+        self._created += 1
+        slot = self._slot_of.pop(session.conn)
+        self._slot_of[following.conn] = slot
+        self.slots[slot] = session.successor = following
+        self._terms.reopening += 1
+        self._retired.add(session)
+        self._nursery.start_soon(self._close_retired, session)
+
+    async def _close_retired(self, session: Session) -> None:
+        with trio.move_on_after(self._plan.stop_timeout_s * AWAIT_SHARE):
+            while session.awaits_reply and session.connection is not None:
+                await trio.sleep(AGE_TICK_S)
+        session.expect_end()
+        session.close(self._nursery)
+
+    async def _run_generations(
+        self, session: Session, limiter: trio.CapacityLimiter, on_settled: Callable[[], None]
+    ) -> None:
+        """Run a socket, and those that take its place."""
+        await session.run(limiter, on_settled)
+        while (following := session.successor) is not None:
+            self._retired.discard(session)
+            await self._connect_pace.wait_for_turn()
+            if self._terms.closing or (self._settling and not following.has_backlog):
+                self._terms.reopening -= 1
+                return
+            self._ledger.requested += 1
+            session = following
+            await session.run(limiter, self._on_reopening_settled)
+
+    def _on_reopening_settled(self) -> None:
+        self._terms.reopening -= 1
+        self._terms.look_whether_any_is_open()
+
+    def _on_opened(self, session: Session) -> None:
+        self._ages.append((trio.current_time(), session))
+        session.send_backlog(self._nursery)
+        if self.on_reopened is not None:
+            self.on_reopened(session)
+
+    # -- Closing ---------------------------------------------------------------------------
+
+    async def close(self, interruption: trio.CancelScope) -> None:
+        """Await replies in flight, then close every socket, within the stop timeout.
+
+        :param interruption: when it is cancelled, no reply is awaited any more.
+        """
+        terms, ledger, stop_timeout_s = self._terms, self._ledger, self._plan.stop_timeout_s
+        self._settling = True
+        with trio.move_on_after(stop_timeout_s):
+            with trio.move_on_after(stop_timeout_s * AWAIT_SHARE), interruption:
+                while ledger.awaited or terms.reopening:
+                    await trio.sleep(TICK_S)
+            await self._settle()
+            self._expect_ends()
+            for number, session in enumerate(self._all(), 1):
+                session.close(self._nursery)
+                if number % BATCH == 0:
+                    await trio.lowlevel.checkpoint()
+            while ledger.open:
+                await trio.sleep(TICK_S)
+        await self._settle()
+        self._expect_ends()
+        for session in self._all():
+            session.cut()
+        # Cut sockets end in the next turn of Trio's loop.
+        while ledger.open:
+            await trio.sleep(TICK_S)
+
+    async def _settle(self) -> None:
+        """Give up what is still opening: from here on the crowd only shrinks."""
+        self._terms.closing = True
+        for session in self.slots:
+            session.give_up_opening()
+            session.miss_backlog()
+        while self._ledger.settled != self._ledger.requested:  # a turn of Trio's loop
+            await trio.sleep(TICK_S)
+
+    def _expect_ends(self) -> None:
+        for session in self._all():
+            session.expect_end()
+
+    def _all(self) -> list[Session]:
+        return [*self.slots, *self._retired] if self._retired else self.slots

@@ -1,0 +1,146 @@
+"""The load phase: messages go out when they are due, or when the reply to the last one is in."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Final
+
+import trio
+
+from loadgen.crowd import BATCH, TICK_S, Crowd
+from loadgen.ledger import Ledger
+from loadgen.plan import Plan
+from loadgen.session import Session, Terms, now_us
+
+
+async def run(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio.Nursery) -> None:
+    """Run the load phase to its end."""
+    if plan.closed_loop:
+        await _run_closed_loop(plan, crowd, terms, nursery)
+    else:
+        await _run_open_loop(plan, crowd, terms, nursery)
+
+
+async def _run_open_loop(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio.Nursery) -> None:
+    ledger, slots = terms.ledger, crowd.slots
+    pace = plan.pace(len(slots))
+    turns = None if plan.is_rate_each_sockets_own else Turns(crowd)
+    ledger.due = sent = 0
+    began, began_us = trio.current_time(), now_us()
+    ends = began + plan.load_s
+    while sent < pace.total:
+        due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
+        ledger.due = due
+        for k in range(sent, due):
+            due_us = began_us + int(pace.due_at(k) * 1_000_000)
+            session = slots[k % len(slots)] if turns is None else turns.take()
+            session.send(due_us, nursery)
+        sent = due
+        if sent < pace.total:
+            next_due = began + pace.due_at(sent)
+            await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
+    if plan.messages is None:
+        await trio.sleep_until(ends)
+    else:
+        patience = Patience(ledger, plan.stop_timeout_s)
+        with trio.move_on_at(ends):
+            while ledger.awaited and not patience.is_exhausted():
+                await trio.sleep(TICK_S)
+
+
+class Turns:
+    """Whose turn the next message is, when all sockets together have a rate.
+
+    A socket that has ended is left out, so the others send what would have been its messages. One
+    that is to be replaced is passed by until the new one is open.
+    """
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._slots = crowd.slots
+        self._order = list(range(len(crowd.slots)))
+        self._turn = 0
+
+    def take(self) -> Session:
+        """The next open socket; one that is to open, or has ended, if there is none."""
+        order, session = self._order, self._slots[self._order[0]]
+        passed = 0
+        while passed < len(order):
+            place = self._turn % len(order)
+            session = self._slots[order[place]]
+            if session.connection is None and not session.is_to_open and len(order) > 1:
+                order[place] = order[-1]
+                order.pop()
+                continue
+            self._turn += 1
+            if session.connection is not None:
+                break
+            passed += 1
+        return session
+
+
+async def _run_closed_loop(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio.Nursery) -> None:
+    thinking: list[tuple[float, int, Session]] = []
+
+    def on_answered(session: Session) -> str | bytes | None:
+        if session.sent == plan.messages:
+            return None
+        if not plan.think_s:
+            return session.compose_next()
+        due = trio.current_time() + plan.think_s
+        heapq.heappush(thinking, (due, session.conn, session))
+        return None
+
+    terms.on_answered = on_answered
+    crowd.on_reopened = lambda session: session.send(now_us(), nursery)
+    try:
+        with trio.move_on_after(plan.load_s):
+            for number, session in enumerate(list(crowd.slots), 1):
+                _send_if_open(session, now_us(), nursery)
+                if number % BATCH == 0:
+                    await trio.sleep(TICK_S)
+            await _send_after_thinking(plan, terms, thinking, nursery)
+    finally:
+        terms.on_answered = None
+
+
+def _send_if_open(session: Session, due_us: int, nursery: trio.Nursery) -> None:
+    if session.connection is not None and session.successor is None:
+        session.send(due_us, nursery)
+
+
+async def _send_after_thinking(
+    plan: Plan, terms: Terms, thinking: list[tuple[float, int, Session]], nursery: trio.Nursery
+) -> None:
+    """Send what is due, until nobody thinks or waits for a reply."""
+    # With --messages no duration bounds this.
+    patience_s = plan.think_s + plan.stop_timeout_s if plan.messages is not None else _FOREVER
+    patience = Patience(terms.ledger, patience_s)
+    while (thinking or terms.ledger.awaited or terms.reopening) and not patience.is_exhausted():
+        now = trio.current_time()
+        while thinking and thinking[0][0] <= now:
+            due, _, session = heapq.heappop(thinking)
+            _send_if_open(session, now_us() - int((now - due) * 1_000_000), nursery)
+        await trio.sleep(TICK_S)
+
+
+_FOREVER: Final = float("inf")
+
+
+class Patience:
+    """How long to wait for replies that may never come: as long as anything at all happens.
+
+    :param limit_s: and so long beyond.
+    """
+
+    def __init__(self, ledger: Ledger, limit_s: float) -> None:
+        self._ledger = ledger
+        self._limit_s = limit_s
+        self._progress = -1
+        self._progress_at = 0.0
+
+    def is_exhausted(self) -> bool:
+        """Has nothing been sent or received for the whole limit?"""
+        now, progress = trio.current_time(), self._ledger.sent + self._ledger.received
+        if progress != self._progress:
+            self._progress, self._progress_at = progress, now
+        return now - self._progress_at > self._limit_s

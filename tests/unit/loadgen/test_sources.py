@@ -1,0 +1,47 @@
+import pytest
+
+from loadgen.sources import Sources
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        pytest.param(["127.0.0.2"], ["127.0.0.2"], id="one"),
+        pytest.param(["127.0.0.254-127.0.1.1"],
+                     ["127.0.0.254", "127.0.0.255", "127.0.1.0", "127.0.1.1"], id="range"),
+        pytest.param(["10.0.0.0/30"], ["10.0.0.1", "10.0.0.2"], id="cidr-without-its-ends"),
+        pytest.param(["10.0.0.5/30"], ["10.0.0.5", "10.0.0.6"], id="cidr-by-an-address-in-it"),
+        pytest.param(["10.0.0.0/31"], ["10.0.0.0", "10.0.0.1"], id="cidr-of-two"),
+        pytest.param(["10.0.0.7/32"], ["10.0.0.7"], id="cidr-of-one"),
+        pytest.param(["fe80::1/127"], ["fe80::", "fe80::1"], id="ipv6"),
+        pytest.param(["::1", "127.0.0.2"], ["::1", "127.0.0.2"], id="several"),
+    ],
+)  # fmt: skip
+def test_addresses_ranges_and_blocks_are_read(texts, expected):
+    assert list(Sources(texts)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "1.2.3", "127.0.0.9-127.0.0.2", "127.0.0.1-::1", "10.0.0.0/33", "-"]
+)
+def test_anything_else_is_refused_in_one_line(text):
+    with pytest.raises(ValueError, match=r"write it like 127\.0\.0\.2") as caught:
+        Sources([text])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_block_of_millions_costs_nothing():
+    sources = Sources(["10.0.0.0/8", "fd00::/64"])
+    assert sources[16_777_213] == "10.255.255.254"
+    assert sources[16_777_214] == "fd00::"
+
+
+def test_every_nth_address_is_a_shards():
+    assert list(Sources(["127.0.0.2-127.0.0.8"], start=1, step=3)) == ["127.0.0.3", "127.0.0.6"]
+
+
+def test_each_family_has_its_own():
+    sources = Sources(["127.0.0.2", "::1", "127.0.0.4-127.0.0.5"])
+    assert list(sources.of_version(4)) == ["127.0.0.2", "127.0.0.4", "127.0.0.5"]
+    assert list(sources.of_version(6)) == ["::1"]
+    assert not Sources(["::1"]).of_version(4)
