@@ -62,7 +62,7 @@ def test_a_report_has_the_contracts_keys(report_of):
     assert set(document["connections"]["closed"]) == {"clean", "by_peer", "abnormal", "timeout"}
     assert set(document["messages"]) == {
         "sent", "echoed", "reordered", "corrupt", "lost", "in_flight", "received", "duplicate",
-        "unexpected", "sent_bytes", "received_bytes", "sent_per_s", "received_per_s",
+        "unexpected", "missed", "sent_bytes", "received_bytes", "sent_per_s", "received_per_s",
     }  # fmt: skip
     assert set(document["latency"]) == {"intended", "service", "scheduling_lag"}
     for summary in [*document["latency"].values(), document["connections"]["connect_ms"]]:
