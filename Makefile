@@ -14,10 +14,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint types unit client-check browser page bench soak lock clean
+.PHONY: help install demo serve test lint types unit client-check browser page bench conformance soak lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -75,6 +75,9 @@ unit: $(VENV)/.dev page
 bench: install ## side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
 
+conformance: $(VENV)/.run ## Autobahn|Testsuite against both ends, all 517 cases (long; needs a Python 2.7)
+	$(BIN)/python scripts/conformance.py
+
 soak: $(VENV)/.dev ## the long run: churn, with memory watched
 	$(BIN)/python -m pytest -m soak -s tests/soak
 
@@ -87,4 +90,4 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	cd $(CLIENT) && npm install --package-lock-only --no-audit --no-fund
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) $(CLIENT)/node_modules $(dir $(PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(dir $(PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -206,6 +206,7 @@ class Connection(WebSocketConnection):
         # What every connection comes to set, though it has defaults: CPython sizes the table that
         # instances share by the first few, and what comes later costs each a dictionary (0.7 KB).
         self._attention = False
+        self._encode = frames.encode
         self._partial = self._replies = self._task = None
         self.bytes_received = self.bytes_sent = 0
         self.messages_received = self.messages_sent = 0

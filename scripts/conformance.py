@@ -1,0 +1,401 @@
+"""`make conformance`: Autobahn|Testsuite against both of our ends, compared with what is recorded.
+
+As server, `python -m echo_trio` answers on `/plain`; as client, the wire's own connection echoes.
+All 517 cases have to be as good as docs/conformance.json says, which says OK, or INFORMATIONAL
+where a case only informs. `--record` writes that file; it takes no worse result than those either.
+
+The suite runs on Python 2.7 only: $PYTHON27, else python2.7 from PATH or pyenv. It is installed
+into .venv-autobahn, in the versions that requirements/conformance.txt names.
+
+Exit codes: 0 as recorded; 1 worse, or cases missing; 77 the suite can't run here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from echo_trio.wire import deflate, handshake, sockets
+from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.poller import Poller
+
+ROOT = Path(__file__).parent.parent
+INDEX = ROOT / "docs" / "conformance.json"
+REQUIREMENTS = ROOT / "requirements" / "conformance.txt"
+ENVIRONMENT = ROOT / ".venv-autobahn"
+#: The last that makes environments for Python 2.7; it brings a pip for it along.
+VIRTUALENV = "virtualenv==20.21.1"
+
+CASES = 517
+#: What `make test` runs: all but the heavy sections (limits, compression).
+QUICK_SECTIONS = ("1", "2", "3", "4", "5", "6", "7", "10")
+INFORMATIVE = frozenset({"7.1.6", "7.13.1", "7.13.2"})
+#: Best first; whatever else the suite says is worse.
+GRADES = ("OK", "INFORMATIONAL")
+
+AGENT = "echo-trio"
+MAX_MESSAGE_BYTES = 2**24  # section 9 sends that much
+#: Some cases wait for a second; as many at once keep the suite's one thread busy.
+CONCURRENT_CASES = 4
+#: A machine that was busy for a second may have made a case late: it gets another chance, alone.
+RETRIES = 2
+
+CAN_NOT_RUN = 77
+Results = dict[str, tuple[str, str]]  # case -> behaviour, behaviour at the close
+Recorded = dict[str, Results]  # by role
+
+
+class CanNotRun(Exception):
+    """Something of the machine is missing."""
+
+
+# -- The suite --------------------------------------------------------------------------------
+
+
+def find_python27() -> str:
+    """The interpreter to run the suite with."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    named = os.environ.get("PYTHON27")
+    candidates = [named] if named else ["python2.7"]
+    if not named:
+        candidates += map(str, sorted(pyenv.glob("versions/2.7*/bin/python2.7"), reverse=True))
+    for candidate in candidates:
+        # pyenv's shim is on PATH and fails, unless its version 2.7 is chosen.
+        with contextlib.suppress(OSError):
+            command = [candidate, "-c", "import sys; print(sys.version_info[:2] == (2, 7))"]
+            if subprocess.run(command, capture_output=True, check=False).stdout == b"True\n":
+                return candidate
+    raise CanNotRun(
+        f"PYTHON27={named} is no Python 2.7" if named else "there is no Python 2.7 (set PYTHON27)"
+    )
+
+
+def install() -> Path:
+    """The suite's interpreter, in an environment of its own that is made if need be."""
+    python = ENVIRONMENT / "bin" / "python"
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    mark = ENVIRONMENT / ".installed"
+    with (ROOT / ".venv-autobahn.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if mark.exists() and mark.read_text() == wanted:
+            return python
+        python27 = find_python27()
+        print(f"conformance: installing the suite into {ENVIRONMENT.name}", file=sys.stderr)
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        tool = ENVIRONMENT / "virtualenv"
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(tool)]
+        run_installer([*pip, VIRTUALENV])
+        make = [sys.executable, "-m", "virtualenv", "--quiet", "--python", python27]
+        run_installer([*make, str(ENVIRONMENT)], PYTHONPATH=str(tool))
+        run_installer([str(python), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)])
+        mark.write_text(wanted)
+    return python
+
+
+def run_installer(command: list[str], **environment: str) -> None:
+    """Run it; what it says is told only if it fails."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-15:])
+        raise CanNotRun(f"the suite can't be installed: {' '.join(command)} failed\n{last}")
+
+
+def all_cases(python: Path) -> list[str]:
+    """Every case that the suite has, in its order."""
+    program = (
+        "import json; from autobahntestsuite.case import Cases; "
+        "print(json.dumps([c.__name__[4:].replace('_', '.') for c in Cases]))"
+    )
+    done = subprocess.run([python, "-c", program], capture_output=True, check=True)
+    cases: list[str] = json.loads(done.stdout)
+    return cases
+
+
+class Suite:
+    """wstest, in a directory for its reports."""
+
+    def __init__(self, python: Path, directory: Path) -> None:
+        self._command = [str(python), "-u", str(python.with_name("wstest")), "--webport", "0"]
+        self._directory = directory
+        self._runs = 0
+
+    def command(self, mode: str, cases: list[str], **spec: object) -> tuple[list[str], Path]:
+        """A command line, and where the run's reports will be."""
+        self._runs += 1
+        reports = self._directory / f"{mode}-{self._runs}"
+        reports.mkdir()
+        path = reports / "spec.json"
+        path.write_text(json.dumps({"outdir": str(reports), "cases": cases, **spec}))
+        return [*self._command, "--mode", mode, "--spec", str(path)], reports
+
+
+def read_results(reports: Path) -> Results:
+    """What the suite says of each case that it finished."""
+    index = reports / "index.json"
+    agents = json.loads(index.read_text()) if index.exists() else {}
+    return {
+        case: (result["behavior"], result["behaviorClose"])
+        for case, result in agents.get(AGENT, {}).items()
+    }
+
+
+# -- Our ends ---------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def echo_server() -> AsyncIterator[str]:
+    """`python -m echo_trio`, with all that the suite asks for; the URL of its exact echo."""
+    command = [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console", "--compression"]
+    command += ["--max-message-size", str(MAX_MESSAGE_BYTES), "--log-level", "warning"]
+    async with trio.open_nursery() as nursery:
+        process = await nursery.start(
+            partial(trio.run_process, command, stdout=subprocess.PIPE, check=False)
+        )
+        line = bytes(await process.stdout.receive_some()).decode()
+        ready = re.match(r"ready ws=(\S+)", line)
+        if ready is None:
+            raise RuntimeError(f"the server did not start: {line!r}")
+        yield ready[1] + "plain"
+        nursery.cancel_scope.cancel()
+
+
+async def test_server(suite: Suite, cases: list[str]) -> Results:
+    """Have the suite, as client, try our server."""
+    async with echo_server() as url:
+        servers = [{"agent": AGENT, "url": url}]
+        command, reports = suite.command("fuzzingclient", cases, servers=servers)
+        with (reports / "log").open("w") as log:
+            await trio.run_process(command, stdout=log, stderr=log, check=False)
+    return read_results(reports)
+
+
+async def test_client(suite: Suite, cases: list[str]) -> Results:
+    """Have the suite, as server, try our client."""
+    port = free_port()
+    command, reports = suite.command("fuzzingserver", cases, url=f"ws://127.0.0.1:{port}")
+    with (reports / "log").open("w") as log:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(
+                partial(trio.run_process, command, stdout=log, stderr=log, check=False)
+            )
+            await listening(port)
+            poller = Poller()
+            nursery.start_soon(poller.run)
+            limiter = trio.CapacityLimiter(CONCURRENT_CASES)
+            async with trio.open_nursery() as running:
+                for case in cases:
+                    await limiter.acquire_on_behalf_of(case)
+                    running.start_soon(run_case, port, case, poller, limiter)
+            await echo_on(port, f"/updateReports?agent={AGENT}", poller)
+            nursery.cancel_scope.cancel()
+    return read_results(reports)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago: wstest can't be asked which one it took."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def listening(port: int) -> None:
+    """Wait until somebody listens there."""
+    with trio.fail_after(60):
+        while True:
+            try:
+                (await trio.open_tcp_stream("127.0.0.1", port)).socket.close()
+            except OSError:
+                await trio.sleep(0.05)
+            else:
+                return
+
+
+async def run_case(port: int, case: str, poller: Poller, limiter: trio.CapacityLimiter) -> None:
+    """Echo through one case; the limiter is held for it already."""
+    try:
+        await echo_on(port, f"/runCase?agent={AGENT}&casetuple={case}", poller)
+    finally:
+        limiter.release_on_behalf_of(case)
+
+
+async def echo_on(port: int, target: str, poller: Poller) -> None:
+    """Open a connection as the load generator does, and echo until the server has had enough."""
+    (address,) = await sockets.resolve("127.0.0.1", port)
+    sock = await sockets.connect(address)
+    key, offers = handshake.make_key(), [deflate.OFFER]
+    sock.send(handshake.request_bytes(target, f"127.0.0.1:{port}", key, extensions=offers))
+
+    async def receive() -> bytes:
+        await trio.lowlevel.wait_readable(sock)
+        return sock.recv(handshake.MAX_HEAD_BYTES)
+
+    head, surplus = await handshake.receive_head(receive)
+    response = handshake.parse_response(head, key, extensions=offers)
+    connection = Connection.opened(
+        sock,
+        client=True,
+        limits=Limits(max_message_bytes=MAX_MESSAGE_BYTES, write_timeout_s=60),
+        poller=poller,
+        surplus=surplus,
+        compression=response.compression,
+    )
+    await connection.run(lambda message: message)
+
+
+ROLES = {"server": test_server, "client": test_client}
+
+# -- Comparing --------------------------------------------------------------------------------
+
+
+def grade(behaviour: str) -> int:
+    """0 is best."""
+    return GRADES.index(behaviour) if behaviour in GRADES else len(GRADES)
+
+
+def allowed(case: str) -> tuple[str, str]:
+    """The worst that anybody may record."""
+    return ("INFORMATIONAL",) * 2 if case in INFORMATIVE else ("OK",) * 2
+
+
+def worse(cases: Iterable[str], results: Results, expected: Results) -> dict[str, str]:
+    """Which cases did worse than expected, and how."""
+    faults = {}
+    for case in cases:
+        got, want = results.get(case), expected.get(case, allowed(case))
+        if got is None:
+            faults[case] = "no result"
+        elif any(grade(ours) > grade(theirs) for ours, theirs in zip(got, want, strict=True)):
+            faults[case] = f"{' / '.join(got)}, not {' / '.join(want)}"
+    return faults
+
+
+def in_order(cases: Iterable[str]) -> list[str]:
+    """7.9.2 before 7.10.1."""
+    return sorted(cases, key=lambda case: [int(part) for part in case.split(".")])
+
+
+def load() -> Recorded:
+    """What is recorded; nothing if there is nothing."""
+    return json.loads(INDEX.read_text())["results"] if INDEX.exists() else {}
+
+
+def record(results: Recorded) -> None:
+    """Write the index, a case a line, so that a change shows which."""
+    roles = []
+    for role, of_role in sorted(results.items()):
+        lines = [
+            f"   {json.dumps(case)}: {json.dumps(of_role[case])}" for case in in_order(of_role)
+        ]
+        roles.append(f"  {json.dumps(role)}: {{\n" + ",\n".join(lines) + "\n  }")
+    suite = re.search(r"autobahntestsuite==(\S+)", REQUIREMENTS.read_text())
+    assert suite is not None
+    INDEX.write_text(
+        f'{{\n "autobahntestsuite": "{suite[1]}",\n "results": {{\n'
+        + ",\n".join(roles)
+        + "\n }\n}\n"
+    )
+
+
+async def run_role(role: str, suite: Suite, cases: list[str], expected: Results) -> Results:
+    """All cases in one role; those that did worse are tried again."""
+    began = time.monotonic()
+    results = await ROLES[role](suite, cases)
+    for _ in range(RETRIES):
+        again = list(worse(cases, results, expected))
+        if not again or len(again) > len(cases) // 10 + 1:
+            break
+        print(f"{role}: once more: {' '.join(again)}", flush=True)
+        results |= await ROLES[role](suite, again)
+    counts = Counter(" / ".join(result) for result in results.values())
+    told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    print(
+        f"{role}: {len(results)} of {len(cases)} cases in {time.monotonic() - began:.0f} s: {told}"
+    )
+    return results
+
+
+async def run_roles(
+    suite: Suite, roles: list[str], cases: list[str], expected: Recorded
+) -> Recorded:
+    """The roles beside each other."""
+    results: Recorded = {}
+
+    async def run(role: str) -> None:
+        results[role] = await run_role(role, suite, cases, expected.get(role, {}))
+
+    async with trio.open_nursery() as nursery:
+        for role in roles:
+            nursery.start_soon(run, role)
+    return results
+
+
+def main() -> int:
+    """Run what was asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("cases", nargs="*", help="cases or sections, as 7.1.1 or 12; all if none")
+    parser.add_argument("--quick", action="store_true", help="the sections that make test runs")
+    parser.add_argument("--role", choices=sorted(ROLES), action="append")
+    parser.add_argument("--record", action="store_true", help=f"write {INDEX.relative_to(ROOT)}")
+    parser.add_argument("--reports", type=Path, help="keep the suite's own reports here")
+    arguments = parser.parse_args()
+    sections = arguments.cases or (QUICK_SECTIONS if arguments.quick else ())
+    roles = arguments.role or sorted(ROLES)
+    try:
+        python = install()
+    except CanNotRun as exc:
+        print(f"conformance: can't run: {exc}", file=sys.stderr)
+        return CAN_NOT_RUN
+    known = all_cases(python)
+    cases = [
+        case
+        for case in known
+        if not sections or any(f"{case}.".startswith(f"{section}.") for section in sections)
+    ]
+    if not cases:
+        parser.error(f"the suite has no case {' '.join(sections)}")
+    expected = {} if arguments.record else load()
+    with tempfile.TemporaryDirectory(prefix="conformance-") as temporary:
+        directory = arguments.reports or Path(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        results = trio.run(run_roles, Suite(python, directory), roles, cases, expected)
+    faults = {role: worse(cases, results[role], expected.get(role, {})) for role in roles}
+    for role in roles:
+        for case, fault in faults[role].items():
+            print(f"{role}: {case}: {fault}", file=sys.stderr)
+    if len(known) != CASES:
+        print(f"the suite has {len(known)} cases, not {CASES}", file=sys.stderr)
+        return 1
+    if any(faults.values()):
+        return 1
+    if arguments.record:
+        before = load()
+        record({role: before.get(role, {}) | results.get(role, {}) for role in sorted(ROLES)})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
