@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import trio
 from cyclopts import App, Parameter
+from rich.cells import cell_len
 
 from echo_trio import flags
 from echo_trio.wire import process
+from loadgen import thresholds
 from loadgen.engine import Engine
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.ledger import Failure
 from loadgen.plan import Plan
 from loadgen.progress import watch
-from loadgen.report import json as report_json
-from loadgen.report import text as report_text
+from loadgen.report.destinations import Output, write_stdout
+from loadgen.report.stream import stream
 from loadgen.result import (
     FAILED,
     GENERATOR_LIMITED,
@@ -34,11 +33,13 @@ from loadgen.result import (
     make_report,
 )
 from loadgen.target import DEFAULT_PORT
+from loadgen.thresholds import BadThreshold
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_GENERATOR_LIMITED: Final = 3
 EXIT_NOTHING_OPENED: Final = 69
+EXIT_THRESHOLD: Final = 99
 
 #: Where our own server listens, unless told otherwise.
 _LOOPBACK: Final = {"127.0.0.1", "localhost"}
@@ -50,53 +51,44 @@ app = App(
 )
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
-    """Where the report goes."""
-
-    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
-    """Write the report as JSON to this file; - is stdout, with nothing else on it."""
-
-    quiet: Annotated[bool, Parameter(negative="")] = False
-    """Show no progress."""
-
-    color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True
-    """Use colour on a terminal."""
+_DEFAULT_OUTPUT: Final = Output()
 
 
 @app.default
-def load(plan: Plan, *, output: Output = Output()) -> int:
-    """Run a load; the exit code tells how it went."""
-    if problem := _find_problem(output):
+def load(
+    plan: Plan,
+    *,
+    fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    output: Output = _DEFAULT_OUTPUT,
+) -> int:
+    """Run a load; the exit code tells how it went.
+
+    Parameters
+    ----------
+    fail_if
+        Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
+        connections.failed>=1% …; repeatable.
+    """
+    try:
+        limits = [thresholds.parse(expr) for expr in fail_if]
+    except BadThreshold as exc:
+        return _complain_of_threshold(exc)
+    if problem := output.find_problem():
         return flags.complain(app, problem)
     result = trio.run(partial(_run, plan, output))
     report = make_report(result)
+    report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
     if not result.ledger.opened and not result.interrupted:
         print(_explain_nothing_opened(result), file=sys.stderr)
-    written = output.json is None or _attempt(partial(report_json.write, report, output.json))
-    if output.json != "-" and (report.connections.opened or report.interrupted):
-        written &= _attempt(partial(report_text.write, report, sys.stdout, color=output.color))
-    return exit_code(report) if written else flags.EXIT_USAGE
+    return exit_code(report) if output.write(report) else flags.EXIT_USAGE
 
 
-def _attempt(write: Callable[[], None]) -> bool:
-    """Write a report; if that fails, say so in one line."""
-    try:
-        write()
-    except BrokenPipeError:  # Who read it has seen enough: `loadgen … | head`.
-        _discard_stdout()
-    except OSError as exc:
-        _discard_stdout()
-        print(f"loadgen: can't write the report: {exc.strerror}", file=sys.stderr)
-        return False
-    return True
-
-
-def _discard_stdout() -> None:
-    """Keep the interpreter from failing once more when it flushes stdout at its end."""
-    with suppress(OSError, ValueError):  # tests' stdout, say, has no descriptor
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _complain_of_threshold(exc: BadThreshold) -> int:
+    """Say what is wrong with an expression, and point at the place."""
+    code = flags.complain(app, f"--fail-if: {exc.problem}")
+    shown = "".join(ch if ch.isprintable() else "\N{REPLACEMENT CHARACTER}" for ch in exc.expr)
+    print(f"  {shown}\n  {' ' * cell_len(shown[: exc.at])}^", file=sys.stderr)
+    return code
 
 
 async def _run(plan: Plan, output: Output) -> Result:
@@ -109,22 +101,11 @@ async def _run(plan: Plan, output: Output) -> Result:
         async with trio.open_nursery() as nursery:
             if not output.quiet:
                 nursery.start_soon(partial(watch, engine, color=output.color))
+            if output.stream:
+                nursery.start_soon(stream, engine, write_stdout)
             result = await engine.run()
             nursery.cancel_scope.cancel()
     return result
-
-
-def _find_problem(output: Output) -> str | None:
-    """What would keep the report from being written: better known before the run than after."""
-    if output.json is None or output.json == "-":
-        return None
-    if output.json.startswith("-"):
-        return f"--json needs a file, or - for stdout, before {output.json}"
-    try:
-        Path(output.json).open("a").close()
-    except OSError as exc:
-        return f"can't write the report to {output.json}: {exc.strerror}"
-    return None
 
 
 def _explain_nothing_opened(result: Result) -> str:
@@ -156,12 +137,14 @@ def exit_code(report: Report) -> int:
         return EXIT_FAILED
     if report.verdict == GENERATOR_LIMITED:
         return EXIT_GENERATOR_LIMITED
+    if any(threshold.breached for threshold in report.thresholds):
+        return EXIT_THRESHOLD
     return EXIT_OK
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # No terminal is too old for a report.
+    for ours in (sys.stdout, sys.stderr):
+        if isinstance(ours, TextIOWrapper):
+            ours.reconfigure(errors="replace")  # No terminal is too old for a report.
     return flags.run_app(app, app, arguments)

@@ -176,10 +176,13 @@ class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
 
 
 class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One --fail-if."""
+    """One --fail-if.
+
+    :ivar value: in the unit of the report, or in percent; ``None`` is what never happened.
+    """
 
     expr: str
-    value: float
+    value: float | None
     breached: bool
 
 
@@ -216,11 +219,7 @@ def make_report(result: Result) -> Report:
         ended_at=result.ended_at,
         connections=_report_connections(result),
         messages=_report_messages(result),
-        latency=LatencyReport(
-            intended=result.intended.summary(),
-            service=result.service.summary(),
-            scheduling_lag=result.scheduling_lag.summary(),
-        ),
+        latency=summarize_latency(result),
         histograms=EncodedHistograms(
             intended=result.intended.encode(), service=result.service.encode()
         ),
@@ -237,11 +236,30 @@ def _report_connections(result: Result) -> ConnectionsReport:
         not_attempted=ledger.not_attempted,
         peak_open=ledger.peak_open,
         all_open_after_s=result.all_open_after_s,
-        failed=FailedSockets(**{str(reason): ledger.failed[reason] for reason in Failure}),
+        failed=count_failed(ledger),
         failed_status={str(status): n for status, n in sorted(ledger.failed_status.items())},
-        closed=ClosedSockets(**{str(ending): ledger.closed[ending] for ending in Ending}),
+        closed=count_closed(ledger),
         close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
         connect_ms=result.connect.summary(),
+    )
+
+
+def count_failed(ledger: Ledger) -> FailedSockets:
+    """The sockets that did not open."""
+    return FailedSockets(**{str(reason): ledger.failed[reason] for reason in Failure})
+
+
+def count_closed(ledger: Ledger) -> ClosedSockets:
+    """The sockets that are closed."""
+    return ClosedSockets(**{str(ending): ledger.closed[ending] for ending in Ending})
+
+
+def summarize_latency(result: Result) -> LatencyReport:
+    """The three latencies."""
+    return LatencyReport(
+        intended=result.intended.summary(),
+        service=result.service.summary(),
+        scheduling_lag=result.scheduling_lag.summary(),
     )
 
 

@@ -18,15 +18,6 @@ def encode(report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 
 
-def write(report: Report, destination: str) -> None:
-    """Write the report to a file, or to stdout if that is ``-``."""
-    if destination == "-":
-        sys.stdout.buffer.write(encode(report))
-        sys.stdout.buffer.flush()
-    else:
-        Path(destination).write_bytes(encode(report))
-
-
 def make_schema() -> dict[str, Any]:
     """The JSON schema of a report, as `report.schema.json` has it."""
     schema = msgspec.json.schema(Report)

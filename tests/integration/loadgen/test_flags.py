@@ -248,3 +248,33 @@ def test_our_own_server_is_loaded_without_a_fault(start_server, loadgen):
     assert run.messages == {"sent": 500, "echoed": 500, "received": 500}
     assert run.closed == {"clean": 100}
     assert run.code in {0, 3}
+
+
+def test_the_stream_is_a_line_a_second_and_the_report_last(start_loadgen, echo):
+    run = start_loadgen("2", echo.url, "--duration", "2500ms", "--stream", "--rate-per-conn",
+                        "10/s").finish()  # fmt: skip
+    *snapshots, report = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(snapshots) >= 2
+    assert {snapshot["type"] for snapshot in snapshots} == {"snapshot"}
+    assert [snapshot["second"] for snapshot in snapshots] == report["series"][: len(snapshots)]
+    assert snapshots[1]["messages"]["sent"] == sum(
+        second["sent"] for second in report["series"][:2]
+    )
+    assert report == run.report
+
+
+def test_a_run_whose_stream_nobody_reads_any_more_ends_in_good_order(echo):
+    command = f"{sys.executable} -m loadgen 2 {echo.url} --duration 1h --quiet --stream | head -1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+    assert json.loads(done.stdout)["type"] == "snapshot"
+    assert echo.counts["closed 1000"] == 2
+
+
+def test_a_threshold_that_holds_is_exit_code_99_and_in_the_report(loadgen, echo):
+    run = loadgen("2", echo.url, *QUICK, "--fail-if", "messages.sent<1k", "--fail-if",
+                  "messages.lost>0")  # fmt: skip
+    assert run.code in {3, 99}
+    assert [one["breached"] for one in run.report["thresholds"]] == [True, False]

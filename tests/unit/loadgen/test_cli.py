@@ -3,7 +3,8 @@ import pytest
 
 from loadgen import cli
 from loadgen.ledger import Ledger
-from loadgen.result import RunVerdict
+from loadgen.report import html
+from loadgen.result import RunVerdict, ThresholdReport
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,17 @@ from loadgen.result import RunVerdict
         pytest.param(["1", "--json", "/"], "Is a directory", id="json-a-folder"),
         pytest.param(["1", "--json", "--quiet"], "--json needs a file", id="json-swallows-a-flag"),
         pytest.param(["1", "--json"], "--json", id="json-of-nothing"),
+        pytest.param(["1", "--csv", "/nowhere/x.csv"], "No such file", id="csv-nowhere"),
+        pytest.param(
+            ["1", "--json", "-", "--stream"],
+            "--json - and --stream can't both have stdout",
+            id="two-for-stdout",
+        ),
+        pytest.param(
+            ["1", "--json", "-", "--csv", "-"],
+            "--json - and --csv - can't both have stdout",
+            id="two-files-for-stdout",
+        ),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(capsys, arguments, complaint):
@@ -53,6 +65,7 @@ def test_help_names_every_flag_with_its_default(capsys, monkeypatch):
         "--stop-timeout", "--json", "--quiet", "--no-color", "--seed", "--rate", "--stage",
         "--lifetime", "--connect-rate", "--message-file", "--binary", "--header", "--origin",
         "--subprotocol", "--cacert", "--insecure", "--compression", "--source-ip",
+        "--csv", "--html", "--stream", "--fail-if",
     ):  # fmt: skip
         assert flag in text
     for default in ("256", "10s", "1/s", "{conn}-{seq}", "suffix", "5s", "ws://127.0.0.1:8765/"):
@@ -74,4 +87,26 @@ def test_the_exit_code_is_the_first_of_the_contracts_rows_that_holds(
     report_of, interrupted: bool, opened: int, verdict: RunVerdict, code: int
 ):
     report = report_of(Ledger(5, opened=opened), interrupted=interrupted)
-    assert cli.exit_code(msgspec.structs.replace(report, verdict=verdict)) == code
+    report = msgspec.structs.replace(report, verdict=verdict)
+    assert cli.exit_code(report) == code
+    breached = ThresholdReport(expr="messages.sent>0", value=1, breached=True)
+    report = msgspec.structs.replace(report, thresholds=[breached])
+    assert cli.exit_code(report) == (code or 99)
+
+
+def test_a_threshold_that_is_none_is_pointed_at(capsys):
+    assert cli.main(["1", "--fail-if", "latency.p9>50ms"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "loadgen: --fail-if: no metric latency.p9: did you mean latency.p99? (see loadgen --help)",
+        "  latency.p9>50ms",
+        "          ^",
+    ]
+
+
+def test_the_html_report_needs_its_page_and_says_so_before_the_run(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(html.find_problem, "__defaults__", (tmp_path / "none.html",))
+    assert cli.main(["1", "--html", str(tmp_path / "report.html")]) == 2
+    assert "not built: run `make page`" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()

@@ -98,13 +98,3 @@ def test_the_histograms_can_be_read_and_merged_by_any_hdr_library(report_of):
     intended = HdrHistogram.decode(histograms["intended"])
     intended.add(HdrHistogram.decode(histograms["service"]))
     assert intended.get_total_count() == 6
-
-
-def test_a_report_goes_to_a_file(report_of, tmp_path):
-    report_json.write(report_of(), str(tmp_path / "report.json"))
-    assert json.loads((tmp_path / "report.json").read_text())["schema"] == 1
-
-
-def test_a_dash_is_stdout(report_of, capsysbinary):
-    report_json.write(report_of(), "-")
-    assert json.loads(capsysbinary.readouterr().out)["schema"] == 1

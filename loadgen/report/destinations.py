@@ -1,0 +1,129 @@
+"""Where a report goes: files, and stdout, to which only one thing can go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from loadgen.report import csv, html, json, stream, text
+from loadgen.result import Report
+
+STDOUT: Final = "-"
+
+_File = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """Where the report goes."""
+
+    json: _File = None
+    """Write the report as JSON to this file; - is stdout, with nothing else on it."""
+
+    csv: _File = None
+    """Write the seconds of the run as CSV to this file, or to stdout."""
+
+    html: _File = None
+    """Write the report as one HTML file with charts, which needs nothing else."""
+
+    stream: Annotated[bool, Parameter(negative="")] = False
+    """Write a line of JSON a second to stdout, and the report as the last."""
+
+    quiet: Annotated[bool, Parameter(negative="")] = False
+    """Show no progress."""
+
+    color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True
+    """Use colour on a terminal."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Flag by flag, what is to be written to a file or to stdout."""
+        given = {"--json": self.json, "--csv": self.csv, "--html": self.html}
+        return {flag: path for flag, path in given.items() if path is not None}
+
+    @property
+    def takes_stdout(self) -> list[str]:
+        """The flags that want stdout for themselves."""
+        taking = [f"{flag} -" for flag, path in self.files.items() if path == STDOUT]
+        return [*taking, "--stream"] if self.stream else taking
+
+    def find_problem(self) -> str | None:
+        """What would keep a report from being written: better known before the run than after."""
+        if len(self.takes_stdout) > 1:
+            return f"{' and '.join(self.takes_stdout)} can't both have stdout"
+        for flag, path in self.files.items():
+            if path.startswith("-") and path != STDOUT:
+                return f"{flag} needs a file, or - for stdout, before {path}"
+        paths = [path for path in self.files.values() if path != STDOUT]
+        if twice := next((path for path in paths if paths.count(path) > 1), None):
+            return f"two reports can't go to one file, {twice}"
+        if self.html is not None and (problem := html.find_problem()):
+            return problem
+        for path in paths:
+            try:
+                Path(path).open("a").close()
+            except OSError as exc:
+                return f"can't write the report to {path}: {exc.strerror}"
+        return None
+
+    def write(self, report: Report) -> bool:
+        """Write the report everywhere it is to go; says in one line what could not be written."""
+        # All are tried: that one disk is full is no reason to withhold the rest.
+        written = [_attempt(write, path) for path, write in self._writes(report)]
+        return all(written)
+
+    def _writes(self, report: Report) -> Iterator[tuple[str, Callable[[], object]]]:
+        renders: dict[str, Callable[[Report], bytes]] = {
+            "--json": json.encode,
+            "--csv": csv.render,
+            "--html": html.render,
+        }
+        for flag, path in self.files.items():
+            yield path, partial(_write_rendered, renders[flag], report, path)
+        if self.stream:
+            yield STDOUT, partial(_write_rendered, stream.encode, report, STDOUT)
+        if not self.takes_stdout and (report.connections.opened or report.interrupted):
+            yield STDOUT, partial(text.write, report, sys.stdout, color=self.color)
+
+
+def write_stdout(data: bytes) -> None:
+    """Write to stdout, at once."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _write_rendered(render: Callable[[Report], bytes], report: Report, path: str) -> None:
+    if path == STDOUT:
+        write_stdout(render(report))
+    else:
+        Path(path).write_bytes(render(report))
+
+
+def _attempt(write: Callable[[], object], path: str) -> bool:
+    """Write something; if that fails, say so in one line."""
+    try:
+        write()
+    except OSError as exc:
+        if path == STDOUT:
+            _discard_stdout()
+            if isinstance(exc, BrokenPipeError):
+                return True  # Who read it has seen enough: `loadgen … | head`.
+        where = "" if path == STDOUT else f" to {path}"
+        print(f"loadgen: can't write the report{where}: {exc.strerror}", file=sys.stderr)  # noqa: T201
+        return False
+    return True
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from failing once more when it flushes stdout at its end."""
+    with suppress(OSError, ValueError):  # tests' stdout, say, has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,120 @@
+"""The run as it happens, for programs: a snapshot a second as newline-delimited JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NoReturn
+
+import msgspec
+import trio
+
+from loadgen.engine import Engine
+from loadgen.ledger import Ledger
+from loadgen.result import (
+    ClosedSockets,
+    FailedSockets,
+    LatencyReport,
+    Report,
+    Result,
+    Second,
+    count_closed,
+    count_failed,
+    summarize_latency,
+)
+from loadgen.verify import Verdict
+
+
+class SocketsNow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the sockets are."""
+
+    requested: int
+    opened: int
+    open: int
+    opening: int
+    not_attempted: int
+    failed: FailedSockets
+    closed: ClosedSockets
+
+
+class MessagesNow(msgspec.Struct, frozen=True, kw_only=True):
+    """What has become of the messages so far; `awaited` are those whose reply may still come."""
+
+    sent: int
+    received: int
+    echoed: int
+    reordered: int
+    corrupt: int
+    duplicate: int
+    unexpected: int
+    lost: int
+    in_flight: int
+    awaited: int
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The run up to the second that has just ended."""
+
+    type: Literal["snapshot"] = "snapshot"
+    phase: str
+    t_s: float
+    connections: SocketsNow
+    messages: MessagesNow
+    latency: LatencyReport
+    second: Second
+
+
+def take_snapshot(phase: str, result: Result) -> Snapshot:
+    """What a run that has booked at least one second is to say of itself."""
+    ledger, second = result.ledger, result.series[-1]
+    return Snapshot(
+        phase=phase,
+        t_s=second.t_s,
+        connections=SocketsNow(
+            requested=ledger.requested,
+            opened=ledger.opened,
+            open=ledger.open,
+            opening=second.opening,
+            not_attempted=ledger.not_attempted,
+            failed=count_failed(ledger),
+            closed=count_closed(ledger),
+        ),
+        messages=_count_messages(ledger),
+        latency=summarize_latency(result),
+        second=second,
+    )
+
+
+def _count_messages(ledger: Ledger) -> MessagesNow:
+    verdicts = {str(verdict): ledger.verdicts[verdict] for verdict in Verdict}
+    return MessagesNow(
+        sent=ledger.sent,
+        received=ledger.received,
+        lost=ledger.lost,
+        in_flight=ledger.in_flight,
+        awaited=ledger.awaited,
+        **verdicts,
+    )
+
+
+def encode(line: Snapshot | Report) -> bytes:
+    """One line of the stream."""
+    return msgspec.json.encode(line) + b"\n"
+
+
+async def stream(engine: Engine, write: Callable[[bytes], object]) -> NoReturn:
+    """Write a line for each second of the run, until cancelled.
+
+    A reader that has gone away ends the run in good order: a load that nobody watches any more
+    is not to go on against somebody's server.
+
+    :param write: may block; is called in a thread, one call at a time. A reader that is slow
+        misses snapshots, and holds up neither the run nor its own latest ones.
+    """
+    while True:
+        await engine.wait_for_second()
+        line = encode(take_snapshot(str(engine.phase), engine.result_so_far()))
+        try:
+            await trio.to_thread.run_sync(write, line)
+        except OSError:
+            engine.interrupt()
+            await trio.sleep_forever()

@@ -1,0 +1,362 @@
+"""`--fail-if latency.p99>50ms`: an expression becomes a threshold; a report, what it breaches.
+
+    threshold = metric op value
+    metric    = the path of a number in the report; latency.p99 is latency.intended.p99
+    op        = > >= < <= == !=
+    value     = number [unit]
+    unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
+
+The metrics are the fields of the report's own classes, so none can be forgotten here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, Final
+
+import msgspec
+
+from loadgen.result import Report, ThresholdReport
+
+#: The parts of a report that have numbers to hold against a limit.
+_PARTS: Final = ("connections", "messages", "latency", "generator")
+#: `latency` alone is what users wait for.
+_ALIASES: Final = {"latency.": "latency.intended."}
+
+_OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_SPACE: Final = re.compile(r"[ \t]*")
+_METRIC: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
+_OPERATOR: Final = re.compile(r"[<>]=?|[=!]=")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+#: More digits than this are no figure of a load test, and would soon be more than a float holds.
+_MAX_DIGITS: Final = 20
+
+
+class Kind(StrEnum):
+    """What a metric is counted in, and so which units its limit may have."""
+
+    COUNT = "a count"
+    TIME = "a time"
+    SIZE = "a size"
+    RATE = "a rate"
+    SHARE = "a share"
+
+
+#: What a limit may be written with, and how much that is: in milliseconds, bytes, per second.
+#: Exact, so that 700us are 0.7 ms.
+_UNITS: Final[dict[Kind, dict[str, Fraction]]] = {
+    Kind.COUNT: {"": Fraction(1), "k": Fraction(1_000), "m": Fraction(1_000_000)},
+    Kind.TIME: {
+        "us": Fraction(1, 1_000),
+        "µs": Fraction(1, 1_000),
+        "ms": Fraction(1),
+        "s": Fraction(1_000),
+        "m": Fraction(60_000),
+        "h": Fraction(3_600_000),
+    },
+    Kind.SIZE: {
+        "": Fraction(1),
+        "B": Fraction(1),
+        "KiB": Fraction(2**10),
+        "MiB": Fraction(2**20),
+        "GiB": Fraction(2**30),
+    },
+    Kind.RATE: {"": Fraction(1)}
+    | {
+        f"{many}/{unit}": Fraction(factor, seconds)
+        for many, factor in {"": 1, "k": 1_000, "m": 1_000_000}.items()
+        for unit, seconds in {"s": 1, "m": 60, "h": 3_600}.items()
+    },
+    Kind.SHARE: {"": Fraction(1), "%": Fraction(1, 100)},
+}
+_EXAMPLES: Final = {
+    Kind.COUNT: "10, 5k or 1%",
+    Kind.TIME: "500us, 50ms, 2s or 1m",
+    Kind.SIZE: "512, 64KiB or 1GiB",
+    Kind.RATE: "900/s, 5k/s or 30/m",
+    Kind.SHARE: "80% or 0.8",
+}
+
+
+class BadThreshold(ValueError):
+    """An expression that is none.
+
+    :ivar at: where in it, counted in characters from 0.
+    """
+
+    def __init__(self, expr: str, at: int, problem: str) -> None:
+        super().__init__(problem)
+        self.expr = expr
+        self.at = at
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that every report has, or may have.
+
+    :ivar path: the keys that lead to it.
+    :ivar scale: from milliseconds to the report's unit.
+    :ivar whole: the path of the number of which `%` is a share; ``None`` if it has no such.
+    """
+
+    path: tuple[str, ...]
+    kind: Kind
+    scale: Fraction = Fraction(1)
+    whole: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """As users write it."""
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A condition under which a run is to count as failed.
+
+    :ivar limit: in the unit of the report, or in percent.
+    """
+
+    expr: str
+    metric: Metric
+    op: str
+    limit: float
+    percent: bool
+
+    def judge(self, report: Report) -> ThresholdReport:
+        """Does the condition hold of this report?
+
+        What never happened, `all_open_after_s` of sockets that were never all open, is ``null``
+        in the report and above every limit here.
+        """
+        value = _look_up(report, self.metric.path)
+        if self.percent and value is not None:
+            whole = 1.0 if self.metric.whole is None else _look_up(report, self.metric.whole)
+            # Multiplied first: 7 of 700 are 1 % exactly.
+            value = round(value * 100 / whole, 9) if whole else 0.0
+        compared = float("inf") if value is None else value
+        return ThresholdReport(
+            expr=self.expr,
+            value=value,
+            breached=_OPERATORS[self.op](compared, self.limit),
+        )
+
+
+def parse(expr: str) -> Threshold:
+    """The threshold that an expression says.
+
+    :raises BadThreshold: if it says none; knows where, and what was probably meant.
+    """
+    at = _skip_space(expr, 0)
+    metric, at = _parse_metric(expr, at)
+    at = _skip_space(expr, at)
+    if (found := _OPERATOR.match(expr, at)) is None:
+        hint = "; equality is ==" if expr[at : at + 1] == "=" else ""
+        raise BadThreshold(expr, at, f"one of {' '.join(_OPERATORS)} is due here{hint}")
+    op, at = found[0], _skip_space(expr, found.end())
+    limit, percent = _parse_limit(expr, at, metric)
+    return Threshold(expr, metric, op, limit, percent)
+
+
+def judge(report: Report, thresholds: Iterable[Threshold]) -> list[ThresholdReport]:
+    """What the report says of each threshold."""
+    return [threshold.judge(report) for threshold in thresholds]
+
+
+def explain(judged: ThresholdReport) -> str:
+    """One line on a threshold that is judged."""
+    value = "never" if judged.value is None else f"{judged.value:,.6g}"
+    unit = _unit_shown(judged.expr)
+    return f"{judged.expr}: {value}{unit if judged.value is not None else ''}"
+
+
+def _unit_shown(expr: str) -> str:
+    threshold = parse(expr)
+    if threshold.percent:
+        return " %"
+    if threshold.metric.kind is Kind.TIME:
+        return " ms" if threshold.metric.scale == 1 else " s"
+    return "/s" if threshold.metric.kind is Kind.RATE else ""
+
+
+# -- Parsing --------------------------------------------------------------------------------
+
+
+def _skip_space(expr: str, at: int) -> int:
+    found = _SPACE.match(expr, at)
+    assert found is not None
+    return found.end()
+
+
+def _parse_metric(expr: str, at: int) -> tuple[Metric, int]:
+    found = _METRIC.match(expr, at)
+    if found is None:
+        raise BadThreshold(expr, at, "a metric is due here, such as latency.p99 or messages.lost")
+    name = full_name = found[0]
+    for short, full in _ALIASES.items():
+        if name.startswith(short) and name not in METRICS:
+            full_name = full + name.removeprefix(short)
+    if metric := METRICS.get(full_name) or _find_coded(full_name):
+        return metric, found.end()
+    wrong = at + _known_length(name)
+    close = difflib.get_close_matches(name, _names(), n=1, cutoff=0.5)
+    hint = f": did you mean {close[0]}?" if close else f"; there is, say, {_like(name)}"
+    raise BadThreshold(expr, wrong, f"no metric {name}{hint}")
+
+
+def _known_length(name: str) -> int:
+    """How much of a wrong name is right: whole components only."""
+    known, names = 0, _names()
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        start = ".".join(parts[:depth])
+        if not any(other == start or other.startswith(f"{start}.") for other in names):
+            break
+        known = len(start) + 1
+    return min(known, len(name))
+
+
+def _like(name: str) -> str:
+    """Metrics of the part that a wrong name begins with; any others, if there is no such."""
+    part = name.split(".", maxsplit=1)[0]
+    some = [other for other in _names() if other.startswith(f"{part}.")]
+    return ", ".join(some[:3] or ("latency.p99", "messages.lost", "connections.failed"))
+
+
+def _find_coded(name: str) -> Metric | None:
+    """`connections.close_codes.1011`: a count per code, of which a report has those it saw."""
+    start, _, code = name.rpartition(".")
+    metric = METRICS.get(start)
+    if metric is None or start not in _CODED or not (code.isascii() and code.isdecimal()):
+        return None
+    return Metric((*metric.path, code), Kind.COUNT, whole=metric.whole)
+
+
+def _parse_limit(expr: str, at: int, metric: Metric) -> tuple[float, bool]:
+    number = _NUMBER.match(expr, at)
+    if number is None:
+        raise BadThreshold(expr, at, f"a number is due here: {_write_like(metric)}")
+    if len(number[0]) > _MAX_DIGITS:
+        raise BadThreshold(expr, at, "that is more digits than any figure of a run has")
+    at = _skip_space(expr, number.end())
+    end = len(expr.rstrip(" \t"))
+    unit = expr[at:end] if at < end else ""
+    value, units = Fraction(number[0]), _UNITS[metric.kind]
+    if unit == "%" and (metric.whole is not None or metric.kind is Kind.SHARE):
+        return float(value), True
+    if unit in units:
+        return float(value * units[unit] * metric.scale), False
+    if not unit:
+        problem = f"{metric.name} is {metric.kind}, and needs its unit"
+    elif unit == "%":
+        problem = f"{metric.name} has no whole to be a share of"
+    else:
+        problem = f"{unit!r} is no unit of {metric.name}, which is {metric.kind}"
+    raise BadThreshold(expr, at, f"{problem}: {_write_like(metric)}")
+
+
+def _write_like(metric: Metric) -> str:
+    example = _EXAMPLES[metric.kind]
+    if metric.kind is Kind.COUNT and metric.whole is None:
+        example = example.replace(" or 1%", " or 1m")
+    return f"write it like {example}"
+
+
+# -- The metrics ----------------------------------------------------------------------------
+
+
+def _find_metrics() -> Iterator[Metric]:
+    for field in msgspec.structs.fields(Report):
+        if field.name in _PARTS:
+            yield from _walk((field.name,), field.type)
+
+
+def _walk(path: tuple[str, ...], kind: Any) -> Iterator[Metric]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = msgspec.structs.fields(kind)
+        if len(path) > 1 and all(field.type is int for field in fields):
+            # All its columns together: connections.failed.
+            yield Metric(path, Kind.COUNT, whole=_whole_of(path))
+        for field in fields:
+            yield from _walk((*path, field.name), field.type)
+    elif typing.get_origin(kind) is dict:
+        yield Metric(path, Kind.COUNT, whole=_whole_of(path))
+    elif {int, float} & set(_options(kind)):
+        yield _make_metric(path)
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def _make_metric(path: tuple[str, ...]) -> Metric:
+    leaf = path[-1]
+    if leaf.endswith("_per_s"):
+        return Metric(path, Kind.RATE)
+    if leaf.endswith("_bytes"):
+        return Metric(path, Kind.SIZE)
+    if leaf.endswith("_share"):
+        return Metric(path, Kind.SHARE)
+    if leaf.endswith("_s"):
+        return Metric(path, Kind.TIME, scale=Fraction(1, 1_000))
+    in_ms = path[0] == "latency" or any(key.endswith(("_ms", "_lag")) for key in path)
+    if in_ms and leaf != "count":
+        return Metric(path, Kind.TIME)
+    return Metric(path, Kind.COUNT, whole=_whole_of(path))
+
+
+def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Of which number a count is a share: of all sockets, of those opened, of messages."""
+    match path:
+        case ("connections", "closed" | "close_codes", *_):
+            return ("connections", "opened")
+        case ("connections", _) | ("connections", "failed" | "failed_status", _):
+            return ("connections", "requested")
+        case ("messages", "received" | "duplicate" | "unexpected"):
+            return ("messages", "received")
+        case ("messages", _):
+            return ("messages", "sent")
+    return None
+
+
+def _look_up(report: Report, path: Sequence[str]) -> float | None:
+    value: Any = report
+    for key in path:
+        value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return float(sum(value.values()))
+    return None if value is None else float(value)
+
+
+#: Counts per code or status.
+_CODED: Final = {"connections.failed_status", "connections.close_codes"}
+METRICS: Final = {metric.name: metric for metric in _find_metrics()}
+
+
+def _names() -> list[str]:
+    """Every name that users may write."""
+    aliases = [
+        short + name.removeprefix(full)
+        for short, full in _ALIASES.items()
+        for name in METRICS
+        if name.startswith(full)
+    ]
+    return [*aliases, *METRICS]

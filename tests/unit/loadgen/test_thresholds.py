@@ -1,0 +1,129 @@
+import json
+from collections import Counter
+
+import pytest
+
+from loadgen import thresholds
+from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.report import json as report_json
+from loadgen.thresholds import METRICS, BadThreshold, Kind, explain, parse
+from loadgen.verify import Verdict
+
+
+@pytest.fixture
+def report(report_of):
+    """700 sockets asked for, 693 opened; 1,000 messages, 3 of them lost."""
+    ledger = Ledger(
+        700,
+        opened=693,
+        failed=Counter({Failure.REFUSED: 3, Failure.REJECTED: 4}),
+        failed_status=Counter({503: 4}),
+        closed=Counter({Ending.CLEAN: 690, Ending.BY_PEER: 3}),
+        close_codes=Counter({1000: 690, 1011: 3}),
+        sent=1000,
+        received=1001,
+        verdicts=Counter({Verdict.ECHOED: 997, Verdict.DUPLICATE: 4}),
+        lost=3,
+    )
+    return report_of(ledger, all_open_after_s=None)
+
+
+@pytest.mark.parametrize(
+    ("expr", "value", "breached"),
+    [
+        pytest.param("latency.p99>3.4ms", 3.5, True, id="latency-is-intended"),
+        pytest.param("latency.intended.p99>3.5ms", 3.5, False, id="intended"),
+        pytest.param("latency.service.p99 >= 700us", 0.7, True, id="service-in-us"),
+        pytest.param("latency.scheduling_lag.max<1s", 2.8, True, id="in-seconds"),
+        pytest.param("connections.connect_ms.p50>0.01m", 0.9, False, id="in-minutes"),
+        pytest.param("generator.loop_lag.max>=200us", 0.2, True, id="lag"),
+        pytest.param("messages.lost>0", 3, True, id="count"),
+        pytest.param("messages.sent>1k", 1000, False, id="count-in-thousands"),
+        pytest.param("messages.lost>=0.3%", 0.3, True, id="share-of-sent"),
+        pytest.param("messages.duplicate > 0.4 %", 400 / 1001, False, id="share-of-received"),
+        pytest.param("connections.failed>=1%", 1.0, True, id="share-of-requested"),
+        pytest.param("connections.failed>1%", 1.0, False, id="no-more-than-that"),
+        pytest.param("connections.failed.refused==3", 3, True, id="one-reason"),
+        pytest.param("connections.failed_status.503!=0", 4, True, id="status"),
+        pytest.param("connections.failed_status.404>0", 0, False, id="status-never-seen"),
+        pytest.param("connections.close_codes.1011>0", 3, True, id="close-code"),
+        pytest.param("connections.closed.by_peer>0.4%", 300 / 693, True, id="share-of-opened"),
+        pytest.param("connections.all_open_after_s>5s", None, True, id="never-is-above"),
+        pytest.param("connections.all_open_after_s<5s", None, False, id="never-is-not-below"),
+        pytest.param("messages.sent_per_s<6k/m", 100.0, False, id="rate-in-thousands-a-minute"),
+        pytest.param("messages.sent_per_s<101/s", 100.0, True, id="rate"),
+        pytest.param("messages.sent_per_s<6000/m", 100.0, False, id="rate-a-minute"),
+        pytest.param("messages.sent_per_s<101", 100.0, True, id="rate-by-its-name"),
+        pytest.param("messages.sent_bytes<1KiB", 0, True, id="size"),
+        pytest.param("generator.cpu_share>12%", 13.0, True, id="cpu"),
+        pytest.param("generator.cpu_share>0.5", 0.13, False, id="cpu-as-a-fraction"),
+        pytest.param("generator.cpu_s>1s", 1.5, True, id="cpu-time"),
+    ],
+)  # fmt: skip
+def test_a_threshold_is_held_against_the_report(report, expr, value, breached):
+    judged = parse(expr).judge(report)
+    assert judged.expr == expr
+    assert judged.value == (None if value is None else pytest.approx(value))
+    assert judged.breached is breached
+
+
+@pytest.mark.parametrize(
+    ("expr", "at", "problem"),
+    [
+        pytest.param("", 0, "a metric is due here", id="nothing"),
+        pytest.param("  >5", 2, "a metric is due here", id="no-metric"),
+        pytest.param("latency.p9>5ms", 8, "did you mean latency.p99?", id="leaf"),
+        pytest.param("latency.servise.p99>5ms", 8, "latency.service.p99?", id="middle"),
+        pytest.param("mesages.lost>5", 0, "did you mean messages.lost?", id="part"),
+        pytest.param("latency>5ms", 7, "no metric latency", id="a-part-is-no-metric"),
+        pytest.param("zzz>1", 0, "there is, say, latency.p99", id="nothing-like-it"),
+        pytest.param("connections.close_codes.late>1", 24, "no metric", id="no-code"),
+        pytest.param("latency.p99", 11, "one of >= <= == != > < is due here", id="no-operator"),
+        pytest.param("messages.lost=0", 13, "equality is ==", id="one-equals-sign"),
+        pytest.param("messages.lost => 0", 14, "equality is ==", id="arrow"),
+        pytest.param("messages.lost > ", 16, "a number is due here", id="no-number"),
+        pytest.param("messages.lost > -1", 16, "a number is due here", id="negative"),
+        pytest.param("latency.p99>50", 14, "needs its unit: write it like", id="time-without-unit"),
+        pytest.param("latency.p99>50 %", 15, "no whole to be a share of", id="no-share"),
+        pytest.param("latency.p99>50sec", 14, "'sec' is no unit of latency", id="unknown-unit"),
+        pytest.param("messages.lost>5ms", 15, "'ms' is no unit of messages.lost", id="wrong-unit"),
+        pytest.param("messages.lost>0 or x", 16, "'or x' is no unit", id="more"),
+        pytest.param("messages.lost>" + "9" * 400, 14, "more digits", id="astronomical"),
+    ],
+)
+def test_what_is_no_threshold_is_pointed_at(expr, at, problem):
+    with pytest.raises(BadThreshold) as caught:
+        parse(expr)
+    assert caught.value.at == at
+    assert problem in caught.value.problem
+
+
+def test_every_number_of_the_report_is_a_metric(report):
+    document = json.loads(report_json.encode(report))
+
+    def numbers(place, path=()):
+        for key, value in place.items():
+            if isinstance(value, dict):
+                yield from numbers(value, (*path, key))
+            elif not isinstance(value, str):
+                yield ".".join((*path, key))
+
+    for part in ("connections", "messages", "latency", "generator"):
+        for name in numbers(document[part], (part,)):
+            unit = "ms" if name in METRICS and METRICS[name].kind is Kind.TIME else ""
+            assert parse(f"{name}>0{unit}").judge(report).expr
+
+
+def test_thresholds_are_explained_with_their_unit(report):
+    judged = thresholds.judge(
+        report,
+        [parse("latency.p99>1ms"), parse("messages.lost>0.1%"), parse("generator.cpu_s>1s"),
+         parse("connections.all_open_after_s>5s"), parse("messages.sent_per_s<1m/s")],
+    )  # fmt: skip
+    assert [explain(one) for one in judged] == [
+        "latency.p99>1ms: 3.5 ms",
+        "messages.lost>0.1%: 0.3 %",
+        "generator.cpu_s>1s: 1.5 s",
+        "connections.all_open_after_s>5s: never",
+        "messages.sent_per_s<1m/s: 100/s",
+    ]
