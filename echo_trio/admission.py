@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from echo_trio import behaviours
+from echo_trio.scripts import Behaviour
 from echo_trio.wire.handshake import Refused, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
 RETRY_AFTER_S = 5
 
 
-def admit(request: UpgradeRequest) -> behaviours.Behaviour:
+def admit(request: UpgradeRequest) -> Behaviour:
     """The behaviour that the client asked for.
 
     :raises Refused: if it may not have one, with the status that says why.
     """
-    behaviour = behaviours.find(request.path)
-    if behaviour is None:
+    try:
+        found = behaviours.find(request.path)
+    except behaviours.BadParameter as exc:
+        raise Refused(400, str(exc)) from None
+    if found is None:
         raise Refused(404, behaviours.listing())
-    return behaviour
+    if isinstance(found, behaviours.Refusal):
+        raise Refused(found.status, "As you asked.", **found.headers)
+    return found
 
 
 def too_slow() -> Refused:

@@ -94,6 +94,8 @@ class Snapshot(Holdings):
     :ivar refused_reasons: the same by reason.
     :ivar close_codes: ended connections by the code of the first close frame that was on the
         wire, whoever sent it.
+    :ivar messages_unanswered: those to which a behaviour (`/delay/…` and the like) still owed a
+        reply, or part of it, when their connection ended.
     :ivar bytes_received: of the streams behind the handshakes, headers of frames included.
     :ivar echo_ms: how long echoes took inside the server, over the last second or so.
     :ivar loop_lag_ms: how late the event loop was, likewise.
@@ -116,6 +118,7 @@ class Snapshot(Holdings):
     close_codes: dict[int, int]
     messages_received: int
     messages_sent: int
+    messages_unanswered: int = 0
     bytes_received: int
     bytes_sent: int
     echo_ms: Spread
@@ -141,6 +144,7 @@ class Counters:
     close_codes: Counter[int] = field(default_factory=Counter)
     messages_received: int = 0
     messages_sent: int = 0
+    messages_unanswered: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
     echo: Durations = field(default_factory=Durations)
@@ -190,6 +194,7 @@ class Counters:
             # By map and attrgetter: a third of the time of a loop, and there may be thousands.
             messages_received=self.messages_received + _sum("messages_received", live),
             messages_sent=self.messages_sent + _sum("messages_sent", live),
+            messages_unanswered=self.messages_unanswered,
             bytes_received=self.bytes_received + _sum("bytes_received", live),
             bytes_sent=self.bytes_sent + _sum("bytes_sent", live),
             echo_ms=self.echo.recent(),

@@ -11,11 +11,12 @@ from typing import Any, Final
 import trio
 
 from echo_trio import admission
-from echo_trio.behaviours import Behaviour
 from echo_trio.metrics import Counters, Outcome
+from echo_trio.performance import Performance
+from echo_trio.scripts import About, Behaviour, OnMessage, Script
 from echo_trio.settings import Settings
 from echo_trio.transform import suffixes
-from echo_trio.wire import deflate, handshake
+from echo_trio.wire import deflate, handshake, sockets
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 
@@ -69,7 +70,7 @@ async def serve_session(sock: socket.socket, presence: Presence) -> None:
 
 async def _shake_hands(
     sock: socket.socket, presence: Presence
-) -> tuple[Connection, Behaviour] | Outcome:
+) -> tuple[Connection, OnMessage | Performance] | Outcome:
     """The connection and what it asked for; or how it ended. The request itself is let go of."""
     counters = presence.counters
     counters.handshaking += 1
@@ -77,9 +78,11 @@ async def _shake_hands(
     try:
         try:
             request, behaviour, surplus = await _receive_request(sock, presence)
+            # The first that it prefers: a browser fails a connection for which none is chosen.
+            subprotocol = next(iter(request.subprotocols), None)
             offered = request.extensions if presence.settings.compression else ()
             compression = deflate.accept(offered)
-            _send(sock, handshake.accept_response(request, compression=compression))
+            _send(sock, handshake.accept_response(request, subprotocol, compression=compression))
             counters.handshake.observe(time.perf_counter() - accepted_s)
         finally:
             counters.handshaking -= 1
@@ -95,20 +98,53 @@ async def _shake_hands(
         limits=presence.limits,
         poller=presence.poller,
         path=request.target,
+        subprotocol=subprotocol,
         surplus=surplus,
         compression=compression,
     )
-    return connection, behaviour
+    acting = behaviour(suffixes(presence.settings.seed))
+    if not isinstance(acting, Script):
+        return connection, acting
+    opening = acting.opened(_about(request, subprotocol, compression, sock))
+    return connection, Performance(connection, acting, opening)
 
 
-async def _serve(connection: Connection, behaviour: Behaviour, presence: Presence) -> Outcome:
+def _about(
+    request: handshake.UpgradeRequest,
+    subprotocol: str | None,
+    compression: deflate.Parameters | None,
+    sock: socket.socket,
+) -> About:
+    try:
+        host, port, *_ = sock.getpeername()
+        peer = sockets.authority(host, port)
+    except OSError:  # It is gone already: so nobody will read this.
+        peer = ""
+    return About(
+        path=request.path,
+        query=request.target.partition("?")[2],
+        headers=request.headers,
+        subprotocol=subprotocol,
+        extensions=[str(compression)] if compression else [],
+        peer=peer,
+    )
+
+
+async def _serve(
+    connection: Connection, acting: OnMessage | Performance, presence: Presence
+) -> Outcome:
     counters = presence.counters
     presence.connections.add(connection)
     counters.open += 1
     counters.peak_open = max(counters.peak_open, counters.open)
     try:
-        await connection.run(behaviour(suffixes(presence.settings.seed)))
+        if isinstance(acting, Performance):
+            await acting.run()
+        else:
+            await connection.run(acting)
     finally:
+        if isinstance(acting, Performance):
+            counters.messages_unanswered += acting.unanswered
         presence.connections.discard(connection)
         counters.open -= 1
         counters.add_traffic(connection)

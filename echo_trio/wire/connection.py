@@ -25,7 +25,7 @@ import socket
 import ssl
 import struct
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,6 +99,8 @@ class Limits:
 class Connection(WebSocketConnection):
     """One WebSocket, either end.
 
+    :ivar before_closing: called when a closing handshake begins, the peer's or ours, while messages
+        can still be sent; it must not block. For whoever holds back what is to come before.
     :ivar close_sent: the code of the close frame that we sent, `NO_STATUS` if it had none;
         ``None`` if we sent no close frame, or the connection broke before it was out.
     :ivar close_received: likewise, of the peer's close frame.
@@ -143,11 +145,15 @@ class Connection(WebSocketConnection):
     _waiting: trio.CancelScope | None = None
 
     _attention = False  # the task has more to do than wait
+    _cut = False  # by us, without a close frame
     _discarding = False  # what still arrives is not looked at
     _over = False
+    _paused = False  # what still arrives is not looked at for now; then _discarding is set, too
     _replies_blocked = False  # until they are gone, nothing is read
+    _resumed = False  # and what was kept meanwhile is not looked at yet
     _write_failed = False
 
+    before_closing: Callable[[], None] | None = None
     close_received: int | None = None
     close_sent: int | None = None
     closed_first: str | None = None
@@ -286,7 +292,7 @@ class Connection(WebSocketConnection):
         if self._over and not self._unsent and self.failure is None:
             return  # The usual end of a server's: the client closed, and has our answer.
         with trio.move_on_after(self._limits.close_timeout_s) as closing:
-            if self.failure is not None:
+            if self.failure is not None or self._cut:
                 await self._send_eof()
             while self._unsent or not self._over:
                 await self._serve_once()
@@ -304,12 +310,16 @@ class Connection(WebSocketConnection):
             self._replies_blocked = False
         if self._inbox:
             await self._deliver_inbox()
+        if self._resumed:
+            self._resumed = False
+            self._receive_kept()
         if self._attention or self._over:
             return
         if self._poller is not None:
             assert self._sock is not None
             self._task = trio.lowlevel.current_task()
-            self._poller.register(self._sock, self._on_readable)
+            if not self._paused:
+                self._poller.register(self._sock, self._on_readable)
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
             if self._raised is not None:
                 raised, self._raised = self._raised, None
@@ -321,6 +331,8 @@ class Connection(WebSocketConnection):
         data = None
         with trio.CancelScope() as waiting:
             self._waiting = waiting
+            if self._paused:
+                await trio.sleep_forever()
             data = await self._receive_some()
         self._waiting = None
         if data is not None:
@@ -380,12 +392,15 @@ class Connection(WebSocketConnection):
 
     # -- Receiving -------------------------------------------------------------------------
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:  # noqa: PLR0912 - a call would cost each message
         """Take what has arrived and answer what can be answered; no data means the end."""
         if not data:
             self._lose()
             return
         if self._discarding:
+            if self._paused:  # It was under way already.
+                self._head += data
+                self.bytes_received += len(data)
             return
         self.bytes_received += len(data)
         if self._head:
@@ -414,10 +429,19 @@ class Connection(WebSocketConnection):
             self._replies = None
             if replies:
                 self._write_replies(replies)
+        if at < end and self._paused:
+            self._head = data[at:]
         if self.close_received is not None and self.close_sent is None:
             self._answer_close()
         if self._inbox:
             self._attention = True
+
+    def _receive_kept(self) -> None:
+        """Go on where `pause_reading` had us stop."""
+        kept, self._head = self._head, b""
+        if kept:
+            self.bytes_received -= len(kept)  # counted when it came
+            self._receive(kept)
 
     def _receive_rare(self, data: bytes, at: int) -> int:
         """Take some of what is not a whole plain frame; return where to go on."""
@@ -481,11 +505,11 @@ class Connection(WebSocketConnection):
         parser.receive_data(fed)
         for event in parser.events():
             self._take_event(parser, event)
-            if self._discarding:
-                return len(data)
             if _is_between_messages(parser):
                 self._parser = None
                 return at + len(fed) - len(_unread_bytes(parser))
+            if self._discarding:
+                return len(data)
         if self._inflater is not None and self._inflater.inflating:
             return at + len(fed)  # What was announced is not what it inflates to; that is counted.
         if len(self._fragments or b"") + _announced_bytes(parser) > self._limits.max_message_bytes:
@@ -541,6 +565,8 @@ class Connection(WebSocketConnection):
                 return
 
     def _take_close(self, event: CloseConnection) -> None:
+        if self.close_sent is None and self.before_closing is not None:
+            self.before_closing()
         self.close_received = int(event.code)
         self._discarding = True
         self._close_reason = CloseReason(int(event.code), event.reason or None)
@@ -574,6 +600,7 @@ class Connection(WebSocketConnection):
         """Fail the connection (RFC 6455, section 7.1.7): say why, and look at nothing more."""
         self.failure = code
         self._discarding = True
+        self._paused = False
         self._partial = self._parser = self._fragments = self._inflater = None
         if self._close_reason is None:
             self._write_close(code, reason)
@@ -598,6 +625,19 @@ class Connection(WebSocketConnection):
         frame = self._encode(message, self._client)
         self.messages_sent += 1
         return self._write(frame)
+
+    def send_fragments(self, message: str | bytes, size_bytes: int) -> Iterator[bool]:
+        """Send a message in frames of so many bytes of payload, as this is iterated.
+
+        Until it is at its end, no other message may be sent.
+
+        :returns: for each of its steps, whether the kernel took it all, as `send_nowait` does.
+        :raises ConnectionClosed: if the connection is closed or closing.
+        """
+        for frames_ in frames.encode_fragments(message, size_bytes, self._client):
+            self._check_open()
+            yield self._write(frames_)
+        self.messages_sent += 1
 
     async def send_message(self, message: str | bytes) -> None:
         """Send a message, waiting until the kernel has all of it.
@@ -660,9 +700,37 @@ class Connection(WebSocketConnection):
         """
         if self._close_reason is not None:
             return True
+        if self.before_closing is not None:
+            self.before_closing()
+        self.resume_reading()
         taken = self._write_close(code, reason)
         self._call_attention()
         return taken
+
+    def cut(self) -> None:
+        """End our half of TCP without a close frame; `run` waits for the peer's end. Idempotent."""
+        if self._close_reason is None:
+            self._close_reason = CloseReason(ABNORMAL_CLOSURE, None)
+            self._paused = False
+            self._cut = self._discarding = True
+            self._call_attention()
+
+    def pause_reading(self) -> None:
+        """Look at nothing that comes behind the message being handled, until `resume_reading`.
+
+        Nothing of it is lost; the peer finds that it can't send on. A closing handshake of ours
+        resumes. Idempotent.
+        """
+        if self._close_reason is None and not self._paused:
+            self._paused = self._discarding = True
+            self._call_attention()
+
+    def resume_reading(self) -> None:
+        """End `pause_reading`. Idempotent."""
+        if self._paused:
+            self._paused = self._discarding = False
+            self._resumed = True
+            self._call_attention()
 
     def abort(self) -> None:
         """End the connection at once with a TCP reset, dropping what was not sent."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import os
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 try:
@@ -21,6 +22,7 @@ except ImportError:  # pragma: no cover - a platform without a compiled wheel
 
 from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
 
+CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
 BINARY: Final = 0x2
 CLOSE: Final = 0x8
@@ -44,6 +46,8 @@ MAX_CONTROL_FRAME_BYTES: Final = 2 + 4 + MAX_CONTROL_BYTES
 #: A partial message that has arrived in this many parts is joined, lest a peer that sends byte
 #: after byte cost us an object for each.
 _MAX_PARTS: Final = 1024
+#: Fragments are encoded in blocks of about this size: about a millisecond of work at the most.
+_FRAGMENT_BLOCK_BYTES: Final = 16 * 1024
 
 
 class PartialMessage:
@@ -184,6 +188,27 @@ def encode(message: str | bytes, masked: bool) -> bytes:
     return encode_frame(opcode, payload, masked)
 
 
+def encode_fragments(message: str | bytes, size_bytes: int, masked: bool) -> Iterator[bytes]:
+    """Encode one message as frames of so many bytes of payload, the last with what is left.
+
+    Text is split between bytes, so also amid a character (RFC 6455, section 5.6, allows it). An
+    empty message is one frame.
+
+    :returns: the frames, joined to blocks of a size that is good to send.
+    """
+    opcode = TEXT if isinstance(message, str) else BINARY
+    payload = message.encode() if isinstance(message, str) else message
+    block = bytearray()
+    last = max(len(payload) - 1, 0) // size_bytes * size_bytes
+    for at in range(0, last + 1, size_bytes):
+        fin = FIN if at == last else 0
+        block += encode_frame(opcode, payload[at : at + size_bytes], masked, fin)
+        opcode = CONTINUATION
+        if len(block) >= _FRAGMENT_BLOCK_BYTES or fin:
+            yield bytes(block)
+            block.clear()
+
+
 def encode_control(opcode: int, payload: bytes, masked: bool) -> bytes:
     """Encode a ping, pong or close frame.
 
@@ -211,16 +236,16 @@ def encode_close(code: int, reason: str | None, masked: bool) -> bytes:
     return encode_frame(CLOSE, _UINT16.pack(code) + text.encode(), masked)
 
 
-def encode_frame(opcode: int, payload: bytes, masked: bool) -> bytes:
+def encode_frame(opcode: int, payload: bytes, masked: bool, fin: int = FIN) -> bytes:
     """Encode a frame that is whole; RSV1 may come with the opcode."""
     size = len(payload)
     mask_bit = MASKED if masked else 0
     if size < 126:
-        header = bytes((FIN | opcode, mask_bit | size))
+        header = bytes((fin | opcode, mask_bit | size))
     elif size < 65536:
-        header = bytes((FIN | opcode, mask_bit | 126)) + _UINT16.pack(size)
+        header = bytes((fin | opcode, mask_bit | 126)) + _UINT16.pack(size)
     else:
-        header = bytes((FIN | opcode, mask_bit | 127)) + _UINT64.pack(size)
+        header = bytes((fin | opcode, mask_bit | 127)) + _UINT64.pack(size)
     if not masked:
         return header + payload
     mask = _fresh_mask()

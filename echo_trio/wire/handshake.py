@@ -165,6 +165,12 @@ def parse_request(head: bytes) -> UpgradeRequest:
     )
 
 
+#: RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
+_WITHOUT_BODY: Final = {
+    HTTPStatus.NO_CONTENT,
+    HTTPStatus.RESET_CONTENT,
+    HTTPStatus.NOT_MODIFIED,
+}
 _VERSION_HEADER: Final = {"Sec_WebSocket_Version": VERSION}
 
 
@@ -191,13 +197,12 @@ def accept_response(
 
 def refusal_response(refused: Refused) -> bytes:
     """The answer that says why not; the connection is closed after it."""
-    body = (refused.why + "\n").encode()
-    headers = {
-        "Content-Type": "text/plain; charset=utf-8",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **refused.headers,
-    }
+    body = b"" if refused.status in _WITHOUT_BODY else (refused.why + "\n").encode()
+    headers = {"Connection": "close", **refused.headers}
+    if body:
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+    if body or refused.status == HTTPStatus.RESET_CONTENT:
+        headers["Content-Length"] = str(len(body))
     try:
         phrase = HTTPStatus(refused.status).phrase
     except ValueError:

@@ -17,6 +17,7 @@ from websockets.trio.client import ClientConnection, connect
 
 from echo_trio import behaviours
 from echo_trio.metrics import Outcome
+from echo_trio.scripts import OnMessage
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
@@ -111,13 +112,13 @@ async def test_a_message_above_the_limit_closes_with_1009_and_one_at_the_limit_d
 async def test_one_sessions_bug_ends_that_session_with_1011_and_is_logged_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(_: object) -> behaviours.Reply:
+    def broken(_: object) -> OnMessage:
         def reply(message: str | bytes) -> str | bytes:
             raise ZeroDivisionError(message)
 
         return reply
 
-    monkeypatch.setitem(behaviours.BEHAVIOURS, "/broken", (broken, "fails"))
+    monkeypatch.setitem(behaviours.BEHAVIOURS, "/broken", behaviours.Path(lambda: broken, "fails"))
     with capture_logs() as logs:
         async with running() as server, connect(server.url) as neighbour:
             async with connect(server.url + "broken") as client:

@@ -1,0 +1,196 @@
+"""Carries out a connection's script: whatever takes time, or more than one reply to a message.
+
+    on_message ─► script ─► actions ─► pending ─► in line, each when it is due ─► connection
+
+What can be done at once is done where the message arrives. What has to wait – for its time, for
+the end of a freeze, for the kernel to take more – waits at the head of the line, and a task of the
+connection's own waits with it. Ordinary echoes have none of this: `session` runs them as they are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import trio
+
+from echo_trio.scripts import Action, Close, Freeze, Reply, Reset, Script
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
+from echo_trio.wire.connection import Connection, ConnectionClosed
+
+#: So many messages, or bytes of them, may wait for their replies to be due. Then the client is not
+#: read from until one is: it finds that it can't send on.
+MAX_PENDING_MESSAGES: Final = 10_000
+MAX_PENDING_BYTES: Final = 2**20
+#: Actions done in line before the other connections get a turn: about a millisecond of sends.
+BATCH: Final = 100
+
+
+class _Wait(NamedTuple):
+    """What the head of the line waits for: a time; ``None``: that the kernel takes more.
+
+    :ivar reading: whether the client is read from meanwhile.
+    """
+
+    until_s: float | None
+    reading: bool
+
+
+_IDLE: Final = _Wait(float("inf"), reading=True)
+_OVER: Final = _Wait(float("inf"), reading=True)
+_FLUSH: Final = _Wait(None, reading=False)
+
+
+class _Pending(NamedTuple):
+    """What a message leads to; `actions` is taken from as they are done."""
+
+    arrived_s: float
+    size: int
+    actions: Iterator[Action]
+
+
+class Performance:
+    """One connection's script, being carried out.
+
+    :ivar unanswered: once `run` is over, the messages whose replies were still to come (all of
+        them, or some) when the connection ended.
+    """
+
+    def __init__(
+        self, connection: Connection, script: Script, opening: Iterable[Action] = ()
+    ) -> None:
+        """:param opening: what the script has done before any message (`Script.opened`)."""
+        self.unanswered = 0
+        self._connection = connection
+        self._script = script
+        self._opening = opening
+        self._line: deque[_Pending] = deque()
+        self._line_bytes = 0
+        self._steps = self._carry_out()
+        self._wait = _IDLE
+        self._stirred = trio.Event()
+        self._done = False  # the script has ended the connection
+        self._raised: Exception | None = None
+
+    async def run(self) -> None:
+        """Serve the connection until it is over, as `Connection.run` does.
+
+        Replies that are not due yet when the connection ends are not sent. Those that the script
+        holds back behind others, which are out, go before our close frame.
+        """
+        self._connection.before_closing = self._send_held_back
+        self._stand_in_line(0, self._opening)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._wait_in_line)
+                await self._connection.run(self._on_message)
+                nursery.cancel_scope.cancel()
+            if self._raised is not None:
+                raise self._raised
+        finally:
+            self._steps.close()
+            del self._connection  # It refers to us, too: no work for the garbage collector.
+            self.unanswered = len(self._line)
+            if self._raised is None and not self._done:
+                self.unanswered += sum(1 for _ in self._script.ended())
+
+    def _on_message(self, message: str | bytes) -> None:
+        if not self._done:
+            self._stand_in_line(len(message), self._script.received(message))
+
+    def _send_held_back(self) -> None:
+        if self._wait is _IDLE and not self._done:
+            self._stand_in_line(0, self._script.ended())
+
+    def _stand_in_line(self, size: int, actions: Iterable[Action]) -> None:
+        self._line.append(_Pending(trio.current_time(), size, iter(actions)))
+        self._line_bytes += size
+        if self._wait is _IDLE:
+            self._advance()
+        else:
+            self._regulate_reading()
+
+    async def _wait_in_line(self) -> None:
+        try:
+            while True:
+                if self._wait is _IDLE or self._wait is _OVER:
+                    self._stirred = trio.Event()
+                    await self._stirred.wait()
+                elif self._wait.until_s is None:
+                    await self._connection.flush()
+                    self._advance()
+                else:
+                    await trio.sleep_until(self._wait.until_s)
+                    self._advance()
+        except Exception as exc:  # noqa: BLE001 - a script's own: for who called run, once the
+            self._raised = exc  # client was told
+            if not self._connection.close_nowait(INTERNAL_ERROR):
+                await self._connection.flush()
+
+    def _advance(self) -> None:
+        """Do what is due."""
+        self._wait = next(
+            wait
+            for wait in self._steps
+            if wait.until_s is None or wait.until_s > trio.current_time()
+        )
+        self._stirred.set()
+        self._regulate_reading()
+
+    def _regulate_reading(self) -> None:
+        full = len(self._line) > MAX_PENDING_MESSAGES or self._line_bytes > MAX_PENDING_BYTES
+        if full or not self._wait.reading:
+            self._connection.pause_reading()
+        else:
+            self._connection.resume_reading()
+
+    def _carry_out(self) -> Generator[_Wait]:
+        """Do one thing after the other; yield where that may have to wait."""
+        count = 0
+        with suppress(ConnectionClosed):
+            while not self._done:
+                if not self._line:
+                    yield _IDLE
+                    continue
+                arrived_s, size, actions = self._line[0]
+                for action in actions:
+                    yield from self._do(action, arrived_s)
+                    count += 1
+                    if count % BATCH == 0:
+                        yield _FLUSH
+                self._line.popleft()
+                self._line_bytes -= size
+        while True:
+            yield _OVER
+
+    def _do(self, action: Action, arrived_s: float) -> Iterator[_Wait]:
+        match action:
+            case Reply():
+                if action.late_s:
+                    yield _Wait(arrived_s + action.late_s, reading=True)
+                yield from self._send(action)
+            case Freeze(duration_s):
+                yield _Wait(trio.current_time() + duration_s, reading=False)
+            case Close(code, reason):
+                self._done = True
+                if code == ABNORMAL_CLOSURE:
+                    self._connection.cut()
+                elif not self._connection.close_nowait(code, reason or None):
+                    yield _FLUSH
+            case Reset():
+                self._done = True
+                self._connection.abort()
+
+    def _send(self, reply: Reply) -> Iterator[_Wait]:
+        if reply.fragment_bytes is None:
+            if not self._connection.send_nowait(reply.message):
+                yield _FLUSH
+        else:
+            for number, taken in enumerate(
+                self._connection.send_fragments(reply.message, reply.fragment_bytes)
+            ):
+                # Between two blocks of fragments, the others get a turn as well.
+                if not taken or number:
+                    yield _FLUSH

@@ -1,0 +1,386 @@
+"""What a connection does with its messages, as something to build from. Pure: no I/O, no clock.
+
+A behaviour makes one connection's `OnMessage` (a function: each message has one reply at once, or
+none) or its `Script` (whatever else). A script turns messages into actions, which `performance`
+carries out. Behaviours are built from one another, so that
+
+    delay(0.2, of=duplicate(3, of=echo_exactly))
+
+echoes exactly, every third reply twice, and all of it 200 ms late. Whatever counts "every that
+many" counts on its own, from 1, on each connection. `behaviours` gives them paths.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from echo_trio.transform import NextSuffix, append_suffix
+
+OnMessage = Callable[[str | bytes], str | bytes | None]
+
+
+# -- What a script can have done --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send a message.
+
+    :ivar late_s: not before so long after the message arrived that it answers.
+    :ivar fragment_bytes: payload of each of its frames; ``None`` sends it in one.
+    """
+
+    message: str | bytes
+    late_s: float = 0.0
+    fragment_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Neither read nor send for so long."""
+
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close with this code; 1005 is an empty close frame, 1006 the end of TCP without one."""
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """End TCP with a reset, without a close frame."""
+
+
+Action = Reply | Freeze | Close | Reset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What is known of a connection when its handshake is done.
+
+    :ivar query: without its question mark.
+    :ivar headers: of the request, in order, names in lower case.
+    :ivar extensions: as in the answer's Sec-WebSocket-Extensions, one entry each.
+    :ivar peer: host and port.
+    """
+
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
+    subprotocol: str | None
+    extensions: list[str]
+    peer: str
+
+    def to_json(self) -> str:
+        """As one object; the values of a header that came more than once are joined."""
+        headers: dict[str, str] = {}
+        for name, value in self.headers:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return json.dumps(
+            {
+                "path": self.path,
+                "query": self.query,
+                "headers": headers,
+                "subprotocol": self.subprotocol,
+                "extensions": self.extensions,
+                "peer": self.peer,
+            }
+        )
+
+
+class Script:
+    """What one connection does, as actions; it holds that connection's counts.
+
+    The actions of each call have to be taken to their end before the next call's are.
+    """
+
+    def opened(self, about: About) -> Iterable[Action]:
+        """What comes before any message has."""
+        return ()
+
+    def received(self, message: str | bytes) -> Iterable[Action]:
+        """What the next message leads to."""
+        raise NotImplementedError
+
+    def ended(self) -> Iterable[Action]:
+        """What was held back, when a closing handshake begins."""
+        return ()
+
+
+Behaviour = Callable[[NextSuffix], OnMessage | Script]
+
+
+# -- One reply at once, or none ---------------------------------------------------------------
+
+
+def echo_with_suffix(next_suffix: NextSuffix) -> OnMessage:
+    """Each message comes back with a random number appended."""
+    return lambda message: append_suffix(message, next_suffix())
+
+
+def echo_exactly(_: NextSuffix) -> OnMessage:
+    """Each message comes back as it was."""
+    return lambda message: message
+
+
+def silent(_: NextSuffix) -> OnMessage:
+    """Nothing comes back."""
+    return lambda _message: None
+
+
+# -- Whatever else ----------------------------------------------------------------------------
+
+
+def close(code: int, reason: str = "") -> Behaviour:
+    """The first message is answered with this close code, as the client is to see it."""
+    return lambda _: _Close(code, reason)
+
+
+def info(of: Behaviour = echo_with_suffix) -> Behaviour:
+    """The first message out describes the connection, in JSON (see `About`)."""
+    return _around(_Info, of)
+
+
+def stall(every: int, duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Every that many messages, the connection freezes so long, and replies then."""
+    return _around(lambda inner: _Stall(inner, every, duration_s), of)
+
+
+def drop(n: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """After n messages and the replies to them, TCP is reset; after 0 messages, at once."""
+    return _around(lambda inner: _Drop(inner, n), of)
+
+
+def burst(n: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Each message is answered as if it had come n times."""
+    return _around(lambda inner: _Burst(inner, n), of)
+
+
+def delay(duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Each reply is sent so long after its message arrived."""
+    return _around(lambda inner: _Delay(inner, duration_s), of)
+
+
+def duplicate(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Every that many replies, one is sent twice, the same bytes one after the other."""
+    return _around(lambda inner: _Duplicate(inner, every), of)
+
+
+def corrupt(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Every that many replies, one is altered (see `altered`)."""
+    return _around(lambda inner: _Corrupt(inner, every), of)
+
+
+def reorder(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Every that many replies, one is held back until the next is out.
+
+    That next one is not held back itself: 1 swaps them in pairs. One that is still held back when
+    a closing handshake begins is sent before our close frame.
+    """
+    return _around(lambda inner: _Reorder(inner, every), of)
+
+
+def swallow(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Every that many replies, one is never sent."""
+    return _around(lambda inner: _Swallow(inner, every), of)
+
+
+def fragment(size_bytes: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Each reply is sent in frames of so many bytes of payload."""
+    return _around(lambda inner: _Fragment(inner, size_bytes), of)
+
+
+def altered(message: str | bytes) -> str | bytes:
+    """A different message: bit 6 of its first character or byte is flipped.
+
+    Text stays text, and as many bytes of UTF-8: neither the surrogates nor the code points of one
+    length begin or end within 128. An empty message becomes one NUL.
+    """
+    if isinstance(message, str):
+        return chr(ord(message[0]) ^ 0x40) + message[1:] if message else "\0"
+    return bytes((message[0] ^ 0x40,)) + message[1:] if message else b"\0"
+
+
+# -- Their scripts ----------------------------------------------------------------------------
+
+
+def _around(make: Callable[[Script], Script], of: Behaviour) -> Behaviour:
+    def behaviour(next_suffix: NextSuffix) -> Script:
+        inner = of(next_suffix)
+        return make(inner if isinstance(inner, Script) else _Answering(inner))
+
+    return behaviour
+
+
+@dataclass(slots=True)
+class _Answering(Script):
+    """A function of messages."""
+
+    on_message: OnMessage
+
+    def received(self, message: str | bytes) -> Iterator[Action]:
+        reply = self.on_message(message)
+        if reply is not None:
+            yield Reply(reply)
+
+
+@dataclass(slots=True)
+class _Close(Script):
+    code: int
+    reason: str
+
+    def received(self, message: str | bytes) -> Iterator[Action]:
+        yield Close(self.code, self.reason)
+
+
+@dataclass(slots=True)
+class _Around(Script):
+    """What another script does, changed: by default not at all.
+
+    :ivar messages: how many have come, this one included.
+    :ivar replies: how many the other script has given, this one included.
+    """
+
+    of: Script
+    messages: int = field(default=0, init=False)
+    replies: int = field(default=0, init=False)
+
+    def opened(self, about: About) -> Iterator[Action]:
+        yield from self.change(self.of.opened(about))
+
+    def received(self, message: str | bytes) -> Iterator[Action]:
+        self.messages += 1
+        yield from self.change(self.of.received(message))
+
+    def ended(self) -> Iterator[Action]:
+        yield from self.change(self.of.ended())
+
+    def change(self, actions: Iterable[Action]) -> Iterator[Action]:
+        """What is done instead of these."""
+        for action in actions:
+            if isinstance(action, Reply):
+                self.replies += 1
+                yield from self.instead_of(action)
+            else:
+                yield action
+
+    def instead_of(self, reply: Reply) -> Iterator[Reply]:
+        """What is sent instead of this one."""
+        yield reply
+
+
+@dataclass(slots=True)
+class _Info(_Around):
+    def opened(self, about: About) -> Iterator[Action]:
+        yield Reply(about.to_json())
+        yield from self.change(self.of.opened(about))
+
+
+@dataclass(slots=True)
+class _Stall(_Around):
+    every: int
+    duration_s: float
+
+    def received(self, message: str | bytes) -> Iterator[Action]:
+        self.messages += 1
+        if self.messages % self.every == 0:
+            yield Freeze(self.duration_s)
+        yield from self.change(self.of.received(message))
+
+
+@dataclass(slots=True)
+class _Drop(_Around):
+    after: int
+
+    def opened(self, about: About) -> Iterator[Action]:
+        yield from self.change(self.of.opened(about))
+        if self.after == 0:
+            yield Reset()
+
+    def received(self, message: str | bytes) -> Iterator[Action]:
+        self.messages += 1
+        yield from self.change(self.of.received(message))
+        if self.messages == self.after:
+            yield Reset()
+
+
+@dataclass(slots=True)
+class _Burst(_Around):
+    times: int
+
+    def received(self, message: str | bytes) -> Iterator[Action]:
+        self.messages += 1
+        for _ in range(self.times):
+            yield from self.change(self.of.received(message))
+
+
+@dataclass(slots=True)
+class _Delay(_Around):
+    duration_s: float
+
+    def instead_of(self, reply: Reply) -> Iterator[Reply]:
+        yield replace(reply, late_s=reply.late_s + self.duration_s)
+
+
+@dataclass(slots=True)
+class _Duplicate(_Around):
+    every: int
+
+    def instead_of(self, reply: Reply) -> Iterator[Reply]:
+        yield reply
+        if self.replies % self.every == 0:
+            yield reply
+
+
+@dataclass(slots=True)
+class _Corrupt(_Around):
+    every: int
+
+    def instead_of(self, reply: Reply) -> Iterator[Reply]:
+        if self.replies % self.every == 0:
+            reply = replace(reply, message=altered(reply.message))
+        yield reply
+
+
+@dataclass(slots=True)
+class _Reorder(_Around):
+    every: int
+    held: Reply | None = field(default=None, init=False)
+
+    def instead_of(self, reply: Reply) -> Iterator[Reply]:
+        held, self.held = self.held, None
+        if held is None and self.replies % self.every == 0:
+            self.held = reply
+            return
+        yield reply
+        if held is not None:
+            yield held
+
+    def ended(self) -> Iterator[Action]:
+        yield from self.change(self.of.ended())
+        if self.held is not None:
+            held, self.held = self.held, None
+            yield held
+
+
+@dataclass(slots=True)
+class _Swallow(_Around):
+    every: int
+
+    def instead_of(self, reply: Reply) -> Iterator[Reply]:
+        if self.replies % self.every != 0:
+            yield reply
+
+
+@dataclass(slots=True)
+class _Fragment(_Around):
+    size_bytes: int
+
+    def instead_of(self, reply: Reply) -> Iterator[Reply]:
+        yield replace(reply, fragment_bytes=self.size_bytes)

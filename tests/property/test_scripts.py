@@ -1,0 +1,173 @@
+"""Which replies a behaviour gives, and in which order, for any messages."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echo_trio import scripts
+from echo_trio.scripts import About, Behaviour, Close, Freeze, Reply, Reset, Script
+
+ABOUT = About(path="/", query="", headers=[], subprotocol=None, extensions=[], peer="x:1")
+messages = st.lists(st.text(max_size=3) | st.binary(max_size=3), max_size=40)
+every = st.integers(1, 50)
+behaviours_of_replies = st.sampled_from(
+    [scripts.duplicate, scripts.corrupt, scripts.reorder, scripts.swallow, scripts.burst]
+)
+
+
+def script_of(behaviour: Behaviour) -> Script:
+    made = behaviour(count().__next__)
+    assert isinstance(made, Script)
+    return made
+
+
+def actions_of(behaviour: Behaviour, sent: list[str | bytes]) -> list[scripts.Action]:
+    """All that a connection does which gets these messages and is closed then."""
+    script = script_of(behaviour)
+    actions = list(script.opened(ABOUT))
+    for message in sent:
+        actions += script.received(message)
+    return [*actions, *script.ended()]
+
+
+def replies_of(behaviour: Behaviour, sent: list[str | bytes]) -> list[str | bytes]:
+    actions = actions_of(behaviour, sent)
+    assert all(isinstance(action, Reply) for action in actions)
+    return [action.message for action in actions if isinstance(action, Reply)]
+
+
+@given(messages, every)
+def test_every_nth_reply_comes_twice_in_a_row(sent, n):
+    expected = []
+    for number, message in enumerate(sent, 1):
+        expected += [message] * (1 if number % n else 2)
+    assert replies_of(scripts.duplicate(n, of=scripts.echo_exactly), sent) == expected
+
+
+@given(messages, every)
+def test_every_nth_reply_is_never_sent_and_the_others_are(sent, n):
+    expected = [message for number, message in enumerate(sent, 1) if number % n]
+    assert replies_of(scripts.swallow(n, of=scripts.echo_exactly), sent) == expected
+
+
+@given(messages, every)
+def test_every_nth_reply_is_another_and_the_others_are_right(sent, n):
+    replies = replies_of(scripts.corrupt(n, of=scripts.echo_exactly), sent)
+    assert len(replies) == len(sent)
+    for number, (reply, message) in enumerate(zip(replies, sent, strict=True), 1):
+        assert (reply == message) == bool(number % n)
+
+
+@given(st.text() | st.binary())
+def test_what_is_altered_differs_and_has_the_same_kind_and_size(message):
+    altered = scripts.altered(message)
+    assert type(altered) is type(message)
+    assert altered != message
+    as_bytes = [m.encode() if isinstance(m, str) else m for m in (message, altered)]
+    assert len(as_bytes[1]) == max(len(as_bytes[0]), 1)
+    assert as_bytes[0][1:] == as_bytes[1][1:] or isinstance(message, str)
+    assert altered[1:] == message[1:]
+
+
+@given(st.integers(0, 60), every)
+def test_every_nth_reply_is_swapped_with_the_next_and_none_is_lost(length, n):
+    expected = list(range(1, length + 1))
+    # The swaps, written as such: from each nth place that no swap has touched yet.
+    place = n
+    while place < length:
+        expected[place - 1], expected[place] = expected[place], expected[place - 1]
+        place += 2 if n == 1 else n
+    sent = [str(number) for number in range(1, length + 1)]
+    replies = replies_of(scripts.reorder(n, of=scripts.echo_exactly), sent)
+    assert replies == [str(number) for number in expected]
+
+
+@given(messages, every)
+def test_a_held_back_reply_is_the_last_and_comes_only_at_the_end(sent, n):
+    script = script_of(scripts.reorder(n, of=scripts.echo_exactly))
+    before = [action for message in sent for action in script.received(message)]
+    held = list(script.ended())
+    assert len(before) + len(held) == len(sent)
+    assert held in ([], [Reply(sent[-1])] if sent else [])
+    assert list(script.ended()) == []
+
+
+@given(messages, st.integers(1, 20))
+def test_each_message_is_answered_n_times_each_with_its_own_number(sent, n):
+    numbers = count()
+    expected = [
+        f"{message} {next(numbers)}"
+        if isinstance(message, str)
+        else b"%b %d" % (message, next(numbers))
+        for message in sent
+        for _ in range(n)
+    ]
+    assert replies_of(scripts.burst(n), sent) == expected
+
+
+@given(messages, every, st.floats(0, 10))
+def test_a_freeze_comes_before_the_reply_to_every_nth_message(sent, n, duration_s):
+    expected = []
+    for number, message in enumerate(sent, 1):
+        if number % n == 0:
+            expected.append(Freeze(duration_s))
+        expected.append(Reply(message))
+    assert actions_of(scripts.stall(n, duration_s, of=scripts.echo_exactly), sent) == expected
+
+
+@given(messages, st.integers(0, 50))
+def test_the_reset_comes_once_and_behind_the_nth_reply(sent, n):
+    actions = actions_of(scripts.drop(n, of=scripts.echo_exactly), sent)
+    assert actions.count(Reset()) == (1 if len(sent) >= n else 0)
+    if Reset() in actions:
+        assert actions.index(Reset()) == n
+    assert [a.message for a in actions if isinstance(a, Reply)] == sent
+
+
+@given(messages, st.floats(0, 10), st.integers(1, 100))
+def test_lateness_and_fragments_change_no_reply_but_how_it_is_sent(sent, late_s, size):
+    behaviour = scripts.delay(late_s, of=scripts.fragment(size, of=scripts.echo_exactly))
+    assert actions_of(behaviour, sent) == [Reply(message, late_s, size) for message in sent]
+
+
+@given(messages)
+def test_a_close_is_all_that_a_message_is_answered_with(sent):
+    actions = actions_of(scripts.close(4000, "bye"), sent)
+    assert actions == [Close(4000, "bye")] * len(sent)
+
+
+@given(messages)
+def test_the_description_comes_first_and_once(sent):
+    actions = actions_of(scripts.info(of=scripts.echo_exactly), sent)
+    assert actions == [Reply(ABOUT.to_json()), *map(Reply, sent)]
+
+
+@given(messages, behaviours_of_replies, every, behaviours_of_replies, every)
+def test_a_composition_is_one_behaviour_after_the_other(sent, outer, n, inner, m):
+    replies = replies_of(inner(m, of=scripts.echo_exactly), sent)
+    both = replies_of(outer(n, of=inner(m, of=scripts.echo_exactly)), sent)
+    if outer is scripts.burst:
+        sent = [message for message in sent for _ in range(n)]
+        assert both == replies_of(inner(m, of=scripts.echo_exactly), sent)
+    else:
+        assert both == replies_of(outer(n, of=scripts.echo_exactly), replies)
+
+
+def test_the_example_of_the_documentation_holds():
+    behaviour = scripts.delay(0.2, of=scripts.duplicate(3, of=scripts.echo_exactly))
+    assert actions_of(behaviour, ["a", "b", "c", "d"]) == [
+        Reply("a", late_s=0.2),
+        Reply("b", late_s=0.2),
+        Reply("c", late_s=0.2),
+        Reply("c", late_s=0.2),
+        Reply("d", late_s=0.2),
+    ]
+
+
+def test_two_connections_of_one_behaviour_count_apart():
+    behaviour = scripts.swallow(2, of=scripts.echo_exactly)
+    assert replies_of(behaviour, ["a"]) == ["a"]
+    assert replies_of(behaviour, ["b"]) == ["b"]

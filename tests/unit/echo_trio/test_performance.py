@@ -1,0 +1,299 @@
+"""Scripts being carried out: what takes time, on a virtual clock and a peer that says any bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from echo_trio import performance, scripts
+from echo_trio.performance import Performance
+from echo_trio.scripts import Action, Behaviour, Close, Freeze, Reply, Reset, Script
+from echo_trio.wire.connection import Connection, Limits
+
+TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+
+
+def frame(opcode: int, payload: bytes = b"") -> bytes:
+    """As a client sends it, with a mask that changes nothing."""
+    assert len(payload) < 126
+    return bytes((0x80 | opcode, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+
+
+def close(code: int) -> bytes:
+    return frame(CLOSE, struct.pack("!H", code))
+
+
+class Client:
+    """The raw other end of a connection that acts as a behaviour says."""
+
+    def __init__(self, behaviour: Behaviour, limits: Limits | None = None) -> None:
+        ours, self.stream = trio.testing.memory_stream_pair()
+        self.connection = Connection.opened(ours, client=False, limits=limits or Limits())
+        script = behaviour(lambda: 7)
+        assert isinstance(script, Script)
+        self.performance = Performance(self.connection, script)
+        self.raised: Exception | None = None
+        self.heard: list[tuple[float, int, bytes]] = []
+        self._unread = b""
+
+    async def run(self) -> None:
+        try:
+            await self.performance.run()
+        except Exception as exc:  # noqa: BLE001 - for the test to look at
+            self.raised = exc
+
+    async def say_goodbye(self) -> None:
+        """As a server that stops does."""
+        if not self.connection.close_nowait(1001):
+            await self.connection.flush()
+
+    async def listen(self) -> None:
+        """Note each frame and when it came, until the end."""
+        while data := bytes(await self.stream.receive_some()):
+            self._unread += data
+            while len(self._unread) >= 2 and len(self._unread) >= 2 + self._unread[1]:
+                size = 2 + self._unread[1]
+                whole, self._unread = self._unread[:size], self._unread[size:]
+                self.heard.append((trio.current_time(), whole[0] & 0x0F, whole[2:]))
+
+    @property
+    def texts(self) -> list[tuple[float, str]]:
+        return [(at_s, body.decode()) for at_s, opcode, body in self.heard if opcode == TEXT]
+
+    @property
+    def opcodes(self) -> list[int]:
+        return [opcode for _, opcode, _ in self.heard]
+
+
+@pytest.fixture
+async def start(nursery):
+    def start(behaviour: Behaviour, **limits: float) -> Client:
+        client = Client(behaviour, Limits(**limits))  # type: ignore[arg-type]
+        nursery.start_soon(client.run)
+        nursery.start_soon(client.listen)
+        return client
+
+    return start
+
+
+async def test_each_reply_is_late_by_exactly_the_delay_whatever_comes_meanwhile(
+    start, autojump_clock
+):
+    client = start(scripts.delay(10, of=scripts.echo_exactly))
+    for at_s in (0, 1, 1, 4):
+        await trio.sleep_until(at_s)
+        await client.stream.send_all(frame(TEXT, b"%d" % at_s))
+    await trio.sleep_until(20)
+    assert client.texts == [(10, "0"), (11, "1"), (11, "1"), (14, "4")]
+
+
+async def test_a_ping_is_answered_while_replies_are_late(start, autojump_clock):
+    client = start(scripts.delay(10))
+    await client.stream.send_all(frame(TEXT, b"m") + frame(PING))
+    await trio.sleep(1)
+    assert client.opcodes == [PONG]
+
+
+async def test_a_close_while_replies_are_late_is_answered_at_once_and_they_are_counted(
+    start, autojump_clock
+):
+    client = start(scripts.delay(3600))
+    await client.stream.send_all(frame(TEXT, b"1") + frame(TEXT, b"2") + close(1000))
+    await trio.sleep(1)
+    assert client.opcodes == [CLOSE]
+    assert client.performance.unanswered == 2
+    assert client.connection.clean
+
+
+async def test_a_goodbye_of_ours_does_not_wait_for_late_replies(start, autojump_clock):
+    client = start(scripts.delay(3600))
+    await client.stream.send_all(frame(TEXT, b"1"))
+    await trio.sleep(1)
+    await client.say_goodbye()
+    await trio.sleep(1)
+    assert client.opcodes == [CLOSE]
+    await client.stream.send_all(close(1001))
+    await trio.sleep(1)
+    assert client.performance.unanswered == 1
+    assert client.connection.clean
+
+
+async def test_a_frozen_connection_neither_reads_nor_replies_and_goes_on_then(
+    start, autojump_clock
+):
+    client = start(scripts.stall(2, 10, of=scripts.echo_exactly))
+    await client.stream.send_all(
+        frame(TEXT, b"1") + frame(TEXT, b"2") + frame(PING) + frame(TEXT, b"3") + frame(TEXT, b"4")
+    )
+    await trio.sleep(5)
+    assert client.heard == [(0, TEXT, b"1")]
+    await client.stream.send_all(frame(TEXT, b"5"))
+    await trio.sleep(100)
+    assert client.texts == [(0, "1"), (10, "2"), (10, "3"), (20, "4"), (20, "5")]
+    assert client.opcodes.index(PONG) == 2
+
+
+async def test_a_goodbye_of_ours_ends_a_freeze(start, autojump_clock):
+    client = start(scripts.stall(1, 3600))
+    await client.stream.send_all(frame(TEXT, b"1") + frame(TEXT, b"2"))
+    await trio.sleep(1)
+    await client.say_goodbye()
+    await client.stream.send_all(close(1001))
+    await trio.sleep(1)
+    assert client.opcodes == [CLOSE]
+    assert client.connection.clean
+
+
+async def test_a_reply_held_back_is_sent_before_the_answer_to_a_close(start, autojump_clock):
+    client = start(scripts.reorder(2, of=scripts.echo_exactly))
+    await client.stream.send_all(frame(TEXT, b"1") + frame(TEXT, b"2") + close(1000))
+    await trio.sleep(1)
+    assert client.opcodes == [TEXT, TEXT, CLOSE]
+    assert [text for _, text in client.texts] == ["1", "2"]
+    assert client.performance.unanswered == 0
+
+
+async def test_a_reply_held_back_is_sent_before_a_goodbye_of_ours(start, autojump_clock):
+    client = start(scripts.reorder(1, of=scripts.echo_exactly))
+    await client.stream.send_all(frame(TEXT, b"1"))
+    await trio.sleep(1)
+    await client.say_goodbye()
+    await trio.sleep(1)
+    assert client.opcodes == [TEXT, CLOSE]
+
+
+async def test_a_reply_held_back_when_the_client_is_gone_is_counted(start, autojump_clock):
+    client = start(scripts.reorder(1))
+    await client.stream.send_all(frame(TEXT, b"1"))
+    await trio.sleep(1)
+    await client.stream.send_eof()
+    await trio.sleep(1)
+    assert client.performance.unanswered == 1
+
+
+async def test_nothing_is_said_after_the_close(start, autojump_clock):
+    client = start(scripts.close(4000, "bye"))
+    await client.stream.send_all(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(TEXT, b"3"))
+    await client.stream.send_all(close(4000))
+    await trio.sleep(1)
+    assert client.heard == [(0, CLOSE, struct.pack("!H", 4000) + b"bye")]
+    assert client.connection.clean
+    assert client.performance.unanswered == 0
+
+
+async def test_an_end_without_close_frame_waits_for_the_clients_own(start, autojump_clock):
+    client = start(scripts.close(1006))
+    await client.stream.send_all(frame(TEXT, b"1") + frame(TEXT, b"2"))
+    await trio.sleep(1)
+    assert client.heard == []
+    await client.stream.send_all(frame(TEXT, b"3"))
+    await client.stream.send_eof()
+    await trio.sleep(1)
+    assert (client.connection.close_sent, client.connection.timed_out) == (None, None)
+    assert client.connection.closed.code == 1006
+
+
+async def test_more_late_replies_than_may_wait_make_the_client_wait(
+    start, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(performance, "MAX_PENDING_MESSAGES", 3)
+    client = start(scripts.delay(10, of=scripts.echo_exactly))
+    await client.stream.send_all(b"".join(frame(TEXT, b"%d" % n) for n in range(6)))
+    await trio.sleep(1)
+    assert client.connection.messages_received == 4
+    await trio.sleep(100)
+    assert client.texts == [(10, "0"), (10, "1"), (10, "2"), (10, "3"), (20, "4"), (20, "5")]
+
+
+async def test_bytes_that_wait_are_bounded_as_well(start, autojump_clock, monkeypatch):
+    monkeypatch.setattr(performance, "MAX_PENDING_BYTES", 100)
+    client = start(scripts.delay(10))
+    await client.stream.send_all(frame(TEXT, b"x" * 60) * 4)
+    await trio.sleep(1)
+    assert client.connection.messages_received == 2
+
+
+async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nursery):
+    client = Client(scripts.burst(1000, of=scripts.echo_exactly))
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    client.connection = Connection.opened(ours, client=False, limits=Limits())
+    client.performance = Performance(client.connection, client.performance._script)
+    client.stream = theirs
+    nursery.start_soon(client.run)
+    await theirs.send_all(frame(TEXT, b"1") + frame(TEXT, b"2"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert client.connection.messages_received == 1
+    assert client.connection.messages_sent <= performance.BATCH
+    nursery.start_soon(client.listen)
+    await trio.testing.wait_all_tasks_blocked()
+    assert [text for _, text in client.texts] == ["1"] * 1000 + ["2"] * 1000
+    nursery.cancel_scope.cancel()
+
+
+class Acting(Script):
+    """Does the same at each message."""
+
+    def __init__(self, *actions: Action) -> None:
+        self.actions = actions
+
+    def received(self, message: str | bytes) -> Iterator[Action]:
+        yield from self.actions
+
+
+async def test_actions_are_done_in_order_each_when_the_one_before_is(start, autojump_clock):
+    acting = Acting(Reply("a", late_s=5), Freeze(2), Reply("b"), Reply("c", late_s=1), Close(1000))
+    client = start(lambda _: acting)
+    await client.stream.send_all(frame(TEXT, b"m"))
+    await trio.sleep(10)
+    assert client.texts == [(5, "a"), (7, "b"), (7, "c")]
+    assert client.opcodes == [TEXT, TEXT, TEXT, CLOSE]
+
+
+@pytest.mark.parametrize("late_s", [0.0, 5.0])
+async def test_what_a_script_raises_reaches_the_caller_and_the_client_gets_1011(
+    start, autojump_clock, late_s
+):
+    class Broken(Script):
+        def received(self, message: str | bytes) -> Iterator[Action]:
+            yield Reply("first", late_s)
+            raise ZeroDivisionError
+
+    client = start(lambda _: Broken())
+    await client.stream.send_all(frame(TEXT, b"m"))
+    await trio.sleep(6)
+    assert client.heard[-1] == (late_s, CLOSE, struct.pack("!H", 1011))
+    await client.stream.send_all(close(1011))
+    await client.stream.send_eof()
+    await trio.sleep(20)
+    found = client.raised
+    while isinstance(found, ExceptionGroup):
+        (found,) = found.exceptions
+    assert isinstance(found, ZeroDivisionError)
+
+
+async def test_a_cancelled_performance_raises_nothing_else(autojump_clock):
+    client = Client(scripts.delay(3600))
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.stream.send_all, frame(TEXT, b"m"))
+            nursery.start_soon(_cancel_soon, scope)
+            await client.performance.run()
+    assert scope.cancelled_caught
+    assert client.performance.unanswered == 1
+
+
+async def _cancel_soon(scope: trio.CancelScope) -> None:
+    await trio.sleep(1)
+    scope.cancel()
+
+
+async def test_a_reset_comes_behind_the_replies_before_it(start, autojump_clock):
+    client = start(lambda _: Acting(Reply("a"), Reply("b"), Reset()))
+    await client.stream.send_all(frame(TEXT, b"m"))
+    await trio.sleep(1)
+    assert [text for _, text in client.texts] == ["a", "b"]
+    assert client.connection.closed.code == 1006
