@@ -148,13 +148,12 @@ async def _serve(
         presence.connections.discard(connection)
         counters.open -= 1
         counters.add_traffic(connection)
-    outcome, reason = _outcome(connection), connection.closed
-    assert reason is not None
-    counters.close_codes[reason.code] += 1
+    outcome = _outcome(connection)
+    counters.close_codes[connection.close_code] += 1
     presence.log.debug(
         "connection ended",
         outcome=outcome.value,
-        code=reason.code,
+        code=connection.close_code,
         closed_first=connection.closed_first,
         messages=connection.messages_received,
     )

@@ -386,7 +386,7 @@ def _ending(connection: Connection) -> Ending:
 def _close_code(connection: Connection) -> int:
     """The peer's code; ours, if the peer broke the protocol; 1006 if there was no close frame."""
     if connection.failure is not None:
-        return connection.failure
+        return connection.close_code
     return ABNORMAL_CLOSURE if connection.close_received is None else connection.close_received
 
 

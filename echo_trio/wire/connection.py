@@ -236,6 +236,12 @@ class Connection(WebSocketConnection):
         """Did both ends send a close frame?"""
         return self.close_sent is not None and self.close_received is not None
 
+    @property
+    def close_code(self) -> int:
+        """The code of the first close frame on the wire; `ABNORMAL_CLOSURE` if there was none."""
+        code = self.close_received if self.closed_first == "peer" else self.close_sent
+        return ABNORMAL_CLOSURE if code is None else code
+
     @cached_property
     def _stream(self) -> trio.abc.Stream:  # type: ignore[override]
         """What upstream's properties ask; above a socket, made when they first do."""

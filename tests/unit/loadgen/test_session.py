@@ -109,7 +109,7 @@ def test_in_a_closed_loop_the_reply_is_followed_by_the_next_message(session, led
                      id="no-answer"),
         pytest.param({"timed_out": "write"}, Ending.TIMEOUT, 1006, id="not-read"),
         pytest.param({}, Ending.ABNORMAL, 1006, id="cut"),
-        pytest.param({"failure": 1002, "closed_first": "us", "timed_out": "close"},
+        pytest.param({"failure": 1002, "close_code": 1002, "timed_out": "close"},
                      Ending.ABNORMAL, 1002, id="protocol-broken"),
     ],
 )  # fmt: skip

@@ -244,6 +244,7 @@ async def test_a_violation_is_answered_with_its_code(wire, make, code):
     assert code_of(close) == code
     assert (connection.failure, connection.close_sent, connection.closed.code) == (code,) * 3
     assert (connection.closed_first, connection.close_received) == ("us", None)
+    assert connection.close_code == code
 
 
 async def test_a_violation_ends_the_replies_and_nothing_follows_its_close_frame(wire):
@@ -427,6 +428,34 @@ async def test_messages_and_pings_between_our_close_frame_and_the_peers_do_no_ha
     assert (opcodes(frames), seen) == ([CLOSE], ["late", "later"])
     assert wire.connection.clean
     assert wire.connection.messages_sent == 0
+
+
+async def test_a_violation_between_our_close_frame_and_the_peers_ends_it_without_another(wire):
+    wire.start()
+    wire.connection.close_nowait(4000)
+    await wire.connection.flush()
+    (close,) = await wire.say_and_hear_all(wire.peer.frame(3) + wire.peer.close(1000))
+    await wire.end()
+    connection = wire.connection
+    assert code_of(close) == connection.close_sent == connection.close_code == 4000
+    assert (connection.failure, connection.close_received) == (1002, None)
+    assert not connection.clean
+
+
+@pytest.mark.parametrize(
+    ("data", "code"), [(b"\x83\x00", 1002), (b"\x88\x02\x03\xe8", None)], ids=["ours", "answer"]
+)
+def test_a_close_frame_that_nobody_takes_is_not_recorded(data, code):
+    class Deaf:
+        def send(self, _data: bytes) -> int:
+            raise ConnectionResetError
+
+    connection = Connection.__new__(Connection)
+    connection._sock, connection._client, connection._limits = Deaf(), True, Limits()
+    connection._on_message = lambda message: message
+    connection._receive(data)
+    assert (connection.failure, connection.close_sent) == (code, None)
+    assert connection.close_code == (1006 if code else 1000)
 
 
 @pytest.mark.parametrize("role", ["server"])
