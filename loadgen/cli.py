@@ -24,16 +24,10 @@ from loadgen.plan import Plan
 from loadgen.progress import watch
 from loadgen.report.destinations import Output, write_stdout
 from loadgen.report.stream import stream
-from loadgen.result import (
-    FAILED,
-    GENERATOR_LIMITED,
-    Report,
-    Result,
-    explain_failure,
-    make_report,
-)
+from loadgen.result import Report, Result, make_report
 from loadgen.target import DEFAULT_PORT
 from loadgen.thresholds import BadThreshold
+from loadgen.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1

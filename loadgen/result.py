@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from loadgen.latency import Histogram, Summary
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.plan import Plan
+from loadgen.verdict import RunVerdict, judge_run
 from loadgen.verify import Verdict
 
 SCHEMA_VERSION: Final = 1
-
-RunVerdict = Literal["valid", "generator-limited", "failed"]
-VALID: Final = "valid"
-FAILED: Final = "failed"
-GENERATOR_LIMITED: Final = "generator-limited"
-
-#: Above this, 1 % of the messages left so late that the target's latency can't be told from ours.
-MAX_SCHEDULING_LAG_P99_MS: Final = 100.0
-#: The same for the loop that takes replies in.
-MAX_LOOP_LAG_P99_MS: Final = 100.0
 
 
 class Second(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,8 +160,14 @@ class LoopLag(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
-    """What the run took of this machine, and how well it kept up."""
+    """What the run took of this machine, and how well it kept up.
 
+    :ivar load_cpu_share: in the load phase alone, as a share of one core, of each process.
+    :ivar load_waiting_share: in the load phase, how long it was ready to run and had no core.
+    """
+
+    load_cpu_share: float
+    load_waiting_share: float
     loop_lag: LoopLag
 
 
@@ -287,90 +283,7 @@ def _report_generator(result: Result) -> GeneratorReport:
     p50, p99 = result.loop_lag.percentiles_us([50, 99])
     return GeneratorReport(
         **msgspec.structs.asdict(result.generator),
+        load_cpu_share=result.load_strain.cpu_share,
+        load_waiting_share=result.load_strain.waiting_share,
         loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
     )
-
-
-# -- The verdict ------------------------------------------------------------------------------
-
-
-def judge_run(result: Result) -> tuple[RunVerdict, list[str]]:
-    """The verdict on a run, and the reasons for it in plain words; a valid run needs none."""
-    if reasons := _failures(result):
-        return FAILED, reasons
-    if reasons := _own_limits(result):
-        return GENERATOR_LIMITED, reasons
-    return VALID, []
-
-
-def _failures(result: Result) -> list[str]:
-    ledger = result.ledger
-    reasons = [
-        f"{ledger.failed[reason]:,} of {_sockets(ledger.requested)} did not open: "
-        + explain_failure(ledger, reason)
-        for reason in Failure
-        if ledger.failed[reason]
-    ]
-    if ledger.not_attempted and not result.interrupted:
-        skipped = _sockets(ledger.not_attempted)
-        reasons.append(f"{skipped} not attempted: none before had opened")
-    reasons += [
-        _explain_early(ending, code, _sockets(ended))
-        for (ending, code), ended in sorted(ledger.early.items())
-    ]
-    if cut := ledger.unanswered_closes:
-        reasons.append(f"{_sockets(cut)} had to be cut: no answer to our close frame in time")
-    if cut := ledger.unclean_closes:
-        reasons.append(f"{_sockets(cut)} ended without an answer to our close frame")
-    for what in (Verdict.CORRUPT, Verdict.REORDERED, Verdict.DUPLICATE, Verdict.UNEXPECTED):
-        if count := ledger.verdicts[what]:
-            reasons.append(f"{count:,} {'reply' if count == 1 else 'replies'} {what}")
-    if count := ledger.lost:
-        reasons.append(f"{_messages(count)} lost")
-    if reasons and ledger.missed:
-        reasons.append(_explain_missed(ledger))
-    return reasons
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count:,} messages"
-
-
-def _explain_missed(ledger: Ledger) -> str:
-    return f"{_messages(ledger.missed)} fell due on sockets that were gone, and were not sent"
-
-
-def _sockets(count: int) -> str:
-    return "1 socket" if count == 1 else f"{count:,} sockets"
-
-
-def explain_failure(ledger: Ledger, reason: Failure) -> str:
-    """Why sockets did not open, in a few words."""
-    if reason is Failure.REJECTED:
-        return f"{reason} (HTTP {', '.join(map(str, sorted(ledger.failed_status)))})"
-    if reason is Failure.OTHER:
-        return ", ".join(sorted(ledger.other_errors))
-    return reason.replace("_", " ")
-
-
-def _explain_early(ending: Ending, code: int, sockets: str) -> str:
-    if ending is Ending.TIMEOUT:
-        return f"{sockets} had to be cut: the server did not read what we sent"
-    if ending is Ending.ABNORMAL and code != ABNORMAL_CLOSURE:
-        return f"the server broke the protocol on {sockets}, which we failed with code {code}"
-    if ending is Ending.ABNORMAL:
-        return f"the server cut {sockets} before the end, without a close frame"
-    return f"the server closed {sockets} before the end, code {code}"
-
-
-def _own_limits(result: Result) -> list[str]:
-    reasons = []
-    if result.ledger.missed and not result.interrupted:
-        reasons.append(_explain_missed(result.ledger))
-    scheduling_ms = result.scheduling_lag.percentile_us(99) / 1000
-    if scheduling_ms > MAX_SCHEDULING_LAG_P99_MS:
-        reasons.append(f"1 % of the messages were sent more than {scheduling_ms:.0f} ms late")
-    loop_ms = result.loop_lag.percentile_us(99) / 1000
-    if loop_ms > MAX_LOOP_LAG_P99_MS:
-        reasons.append(f"the generator's event loop was {loop_ms:.0f} ms late 1 % of the time")
-    return reasons

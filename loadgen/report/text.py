@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.latency import Summary
-from loadgen.result import FAILED, VALID, Report
+from loadgen.result import Report
+from loadgen.verdict import FAILED, VALID
 
 #: Of a report that does not go to a terminal.
 WIDTH: Final = 80

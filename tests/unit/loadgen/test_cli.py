@@ -4,7 +4,8 @@ import pytest
 from loadgen import cli
 from loadgen.ledger import Ledger
 from loadgen.report import html
-from loadgen.result import RunVerdict, ThresholdReport
+from loadgen.result import ThresholdReport
+from loadgen.verdict import RunVerdict
 
 
 @pytest.mark.parametrize(

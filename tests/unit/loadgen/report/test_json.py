@@ -71,6 +71,7 @@ def test_a_report_has_the_contracts_keys(report_of):
         }  # fmt: skip
     assert set(document["generator"]) == {
         "processes", "cpu_s", "cpu_share", "peak_rss_bytes", "loop_lag", "python", "trio",
+        "load_cpu_share", "load_waiting_share",
     }  # fmt: skip
     assert set(document["generator"]["loop_lag"]) == {"p50", "p99", "max"}
     assert set(document["series"][0]) == {

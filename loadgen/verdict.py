@@ -1,0 +1,132 @@
+"""The verdict on a run: was it the target that set the numbers, and did it do right by all of them?
+
+`docs/explanation/verdict.md` says what each limit means and how it was found;
+`benchmarks/verdict_calibration.py` holds them against runs that are starved on purpose.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
+from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.verify import Verdict
+
+if TYPE_CHECKING:
+    from loadgen.result import Result
+
+RunVerdict = Literal["valid", "generator-limited", "failed"]
+VALID: Final = "valid"
+FAILED: Final = "failed"
+GENERATOR_LIMITED: Final = "generator-limited"
+
+#: Above this, 1 % of the messages left so late that the target's latency can't be told from ours.
+MAX_SCHEDULING_LAG_P99_MS: Final = 100.0
+#: The same for the loop that takes replies in.
+MAX_LOOP_LAG_P99_MS: Final = 100.0
+#: A single stop of this length is in the highest percentiles however long the run is.
+MAX_STALL_MS: Final = 500.0
+#: Of one core. Beyond it replies queue up in front of the generator, not of the target.
+MAX_CPU_SHARE: Final = 0.95
+#: With other work on its cores the generator is late by this much, and waits so large a part of
+#: the time: each alone is met by honest runs on a busy machine.
+STARVED_LAG_P99_MS: Final = 25.0
+STARVED_WAITING_SHARE: Final = 0.25
+#: A shorter load phase is mostly start and end: no shares are judged.
+MIN_JUDGED_S: Final = 1.0
+
+
+def judge_run(result: Result) -> tuple[RunVerdict, list[str]]:
+    """The verdict on a run, and the reasons for it in plain words; a valid run needs none."""
+    if reasons := _failures(result):
+        # A generator that stood still may be why.
+        return FAILED, reasons + _own_limits(result)
+    if reasons := _own_limits(result):
+        return GENERATOR_LIMITED, reasons
+    return VALID, []
+
+
+def _failures(result: Result) -> list[str]:
+    ledger = result.ledger
+    reasons = [
+        f"{ledger.failed[reason]:,} of {_sockets(ledger.requested)} did not open: "
+        + explain_failure(ledger, reason)
+        for reason in Failure
+        if ledger.failed[reason]
+    ]
+    if ledger.not_attempted and not result.interrupted:
+        skipped = _sockets(ledger.not_attempted)
+        reasons.append(f"{skipped} not attempted: none before had opened")
+    reasons += [
+        _explain_early(ending, code, _sockets(ended))
+        for (ending, code), ended in sorted(ledger.early.items())
+    ]
+    if cut := ledger.unanswered_closes:
+        reasons.append(f"{_sockets(cut)} had to be cut: no answer to our close frame in time")
+    if cut := ledger.unclean_closes:
+        reasons.append(f"{_sockets(cut)} ended without an answer to our close frame")
+    for what in (Verdict.CORRUPT, Verdict.REORDERED, Verdict.DUPLICATE, Verdict.UNEXPECTED):
+        if count := ledger.verdicts[what]:
+            reasons.append(f"{count:,} {'reply' if count == 1 else 'replies'} {what}")
+    if count := ledger.lost:
+        reasons.append(f"{_messages(count)} lost")
+    return reasons
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count:,} messages"
+
+
+def _explain_missed(ledger: Ledger) -> str:
+    return f"{_messages(ledger.missed)} fell due on sockets that were gone, and were not sent"
+
+
+def _sockets(count: int) -> str:
+    return "1 socket" if count == 1 else f"{count:,} sockets"
+
+
+def explain_failure(ledger: Ledger, reason: Failure) -> str:
+    """Why sockets did not open, in a few words."""
+    if reason is Failure.REJECTED:
+        return f"{reason} (HTTP {', '.join(map(str, sorted(ledger.failed_status)))})"
+    if reason is Failure.OTHER:
+        return ", ".join(sorted(ledger.other_errors))
+    return reason.replace("_", " ")
+
+
+def _explain_early(ending: Ending, code: int, sockets: str) -> str:
+    if ending is Ending.TIMEOUT:
+        return f"{sockets} had to be cut: the server did not read what we sent"
+    if ending is Ending.ABNORMAL and code != ABNORMAL_CLOSURE:
+        return f"the server broke the protocol on {sockets}, which we failed with code {code}"
+    if ending is Ending.ABNORMAL:
+        return f"the server cut {sockets} before the end, without a close frame"
+    return f"the server closed {sockets} before the end, code {code}"
+
+
+def _own_limits(result: Result) -> list[str]:
+    reasons = []
+    if result.ledger.missed and not result.interrupted:
+        reasons.append(_explain_missed(result.ledger))
+    lag_ms = result.scheduling_lag.percentile_us(99) / 1000
+    if lag_ms > MAX_SCHEDULING_LAG_P99_MS:
+        reasons.append(f"1 % of the messages were sent more than {lag_ms:,.0f} ms late")
+    loop_ms = result.loop_lag.percentile_us(99) / 1000
+    if loop_ms > MAX_LOOP_LAG_P99_MS:
+        reasons.append(f"the generator's event loop was {loop_ms:,.0f} ms late 1 % of the time")
+    if (stall_ms := result.loop_lag.max / 1000) > MAX_STALL_MS:
+        reasons.append(f"the generator stood still for {stall_ms / 1000:,.1f} s")
+    strain = result.load_strain
+    if strain.wall_s < MIN_JUDGED_S:
+        return reasons
+    if strain.cpu_share > MAX_CPU_SHARE:
+        reasons.append(
+            f"the generator used {strain.cpu_share:.0%} of a core: "
+            "the rate is what it can do, not what the target can"
+        )
+    if strain.waiting_share > STARVED_WAITING_SHARE and (max(lag_ms, loop_ms) > STARVED_LAG_P99_MS):
+        reasons.append(
+            f"other work kept the generator from its core for {strain.waiting_share:.0%} "
+            "of the time"
+        )
+    return reasons

@@ -1,0 +1,120 @@
+from collections import Counter
+
+import pytest
+
+from loadgen.latency import Histogram
+from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.result import Strain
+from loadgen.verdict import judge_run
+from loadgen.verify import Verdict
+
+
+def late(value_us, once_us=None):
+    """Of 200 looks all late by so much, or all but one."""
+    histogram = Histogram()
+    histogram.record(value_us, 199)
+    histogram.record(once_us or value_us)
+    return histogram
+
+
+def test_a_run_with_nothing_wrong_is_valid_and_needs_no_reasons(result_of):
+    assert judge_run(result_of()) == ("valid", [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        pytest.param({"failed": Counter({Failure.REFUSED: 1000})},
+                     "1,000 of 10 sockets did not open: refused", id="refused"),
+        pytest.param({"failed": Counter({Failure.FILE_LIMIT: 2})},
+                     "2 of 10 sockets did not open: file limit", id="file-limit"),
+        pytest.param({"failed": Counter({Failure.REJECTED: 3}),
+                      "failed_status": Counter({503: 2, 404: 1})},
+                     "3 of 10 sockets did not open: rejected (HTTP 404, 503)", id="rejected"),
+        pytest.param({"failed": Counter({Failure.OTHER: 1}),
+                      "other_errors": Counter({"No route to host": 1})},
+                     "1 of 10 sockets did not open: No route to host", id="other"),
+        pytest.param({"not_attempted": 3},
+                     "3 sockets not attempted: none before had opened", id="not-attempted"),
+        pytest.param({"early": Counter({(Ending.BY_PEER, 1011): 2})},
+                     "the server closed 2 sockets before the end, code 1011", id="closed-early"),
+        pytest.param({"closed": Counter({Ending.ABNORMAL: 1}),
+                      "early": Counter({(Ending.ABNORMAL, 1006): 1})},
+                     "the server cut 1 socket before the end, without a close frame", id="cut"),
+        pytest.param({"closed": Counter({Ending.ABNORMAL: 1}),
+                      "early": Counter({(Ending.ABNORMAL, 1002): 1})},
+                     "the server broke the protocol on 1 socket, which we failed with code 1002",
+                     id="protocol"),
+        pytest.param({"closed": Counter({Ending.CLEAN: 9, Ending.TIMEOUT: 1}),
+                      "early": Counter({(Ending.TIMEOUT, 1006): 1})},
+                     "1 socket had to be cut: the server did not read what we sent",
+                     id="not-read"),
+        pytest.param({"closed": Counter({Ending.CLEAN: 9, Ending.TIMEOUT: 1})},
+                     "1 socket had to be cut: no answer to our close frame in time",
+                     id="close-unanswered"),
+        pytest.param({"closed": Counter({Ending.CLEAN: 9, Ending.ABNORMAL: 1})},
+                     "1 socket ended without an answer to our close frame", id="close-unclean"),
+        pytest.param({"verdicts": Counter({Verdict.CORRUPT: 1})}, "1 reply corrupt", id="corrupt"),
+        pytest.param({"verdicts": Counter({Verdict.REORDERED: 2})}, "2 replies reordered",
+                     id="reordered"),
+        pytest.param({"verdicts": Counter({Verdict.DUPLICATE: 2})}, "2 replies duplicate",
+                     id="duplicate"),
+        pytest.param({"verdicts": Counter({Verdict.UNEXPECTED: 2})}, "2 replies unexpected",
+                     id="unexpected"),
+        pytest.param({"lost": 1}, "1 message lost", id="lost"),
+    ],
+)  # fmt: skip
+def test_whatever_the_target_did_wrong_makes_a_run_failed(result_of, wrong, reason):
+    ledger = Ledger(**({"requested": 10, "opened": 10} | wrong))
+    assert judge_run(result_of(ledger)) == ("failed", [reason])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"scheduling_lag": late(150_000)},
+                     "1 % of the messages were sent more than 150 ms late", id="sent-late"),
+        pytest.param({"loop_lag": late(150_000)},
+                     "the generator's event loop was 150 ms late 1 % of the time", id="loop-late"),
+        pytest.param({"loop_lag": late(100, once_us=2_000_000)},
+                     "the generator stood still for 2.0 s", id="stopped-once"),
+        pytest.param({"load_strain": Strain(wall_s=5, cpu_share=0.97)},
+                     "the generator used 97% of a core: the rate is what it can do, not what the "
+                     "target can", id="core-full"),
+        pytest.param({"loop_lag": late(30_000),
+                      "load_strain": Strain(wall_s=5, cpu_share=0.5, waiting_share=0.4)},
+                     "other work kept the generator from its core for 40% of the time",
+                     id="core-taken"),
+    ],
+)  # fmt: skip
+def test_a_generator_that_set_the_numbers_says_so(result_of, changes, reason):
+    assert judge_run(result_of(**changes)) == ("generator-limited", [reason])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"scheduling_lag": late(90_000)}, id="sent-a-little-late"),
+        pytest.param({"loop_lag": late(90_000)}, id="loop-a-little-late"),
+        pytest.param({"loop_lag": late(100, once_us=400_000)}, id="a-short-stop"),
+        pytest.param({"load_strain": Strain(wall_s=5, cpu_share=0.9)}, id="core-nearly-full"),
+        pytest.param({"load_strain": Strain(wall_s=0.5, cpu_share=1)}, id="too-short-to-tell"),
+        pytest.param({"load_strain": Strain(wall_s=5, waiting_share=0.9)}, id="waits-unharmed"),
+        pytest.param({"loop_lag": late(30_000)}, id="late-of-itself"),
+    ],
+)
+def test_an_honest_run_is_valid(result_of, changes):
+    assert judge_run(result_of(**changes)) == ("valid", [])
+
+
+def test_a_failure_outweighs_a_slow_generator(result_of):
+    verdict, reasons = judge_run(result_of(Ledger(10, opened=10, lost=1), loop_lag=late(400_000)))
+    assert verdict == "failed"
+    assert reasons == [
+        "1 message lost", "the generator's event loop was 400 ms late 1 % of the time"
+    ]  # fmt: skip
+
+
+def test_what_an_interruption_cut_short_is_no_fault_of_the_target(result_of):
+    ledger = Ledger(10, opened=4, not_attempted=6, sent=4, in_flight=4)
+    assert judge_run(result_of(ledger, interrupted=True)) == ("valid", [])
