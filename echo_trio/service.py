@@ -105,6 +105,8 @@ async def _stop_on_signals(
         break
     async for _ in signals:
         # Ten thousand tasks take a while to unwind; whoever asks twice will not wait for that.
+        if console is not None:
+            console.abandon()
         os._exit(1)
 
 

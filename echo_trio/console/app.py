@@ -22,7 +22,7 @@ from echo_trio.console.event_stream import EventStream
 from echo_trio.console.guard import REPORT_POLICY, error, why_no_change
 from echo_trio.console.live import Live
 from echo_trio.console.run_order import BadOrder, Targets, read_order
-from echo_trio.console.runs import Busy, Run, Runs, can_make_pages
+from echo_trio.console.runs import CannotRun, Run, Runs, can_make_pages
 
 #: Where `npm run build` puts the page.
 PAGE: Final = Path(__file__).parent / "page"
@@ -58,7 +58,7 @@ class Sources:
     tasks: Callable[[], Any]
     targets: Targets
     failures: Callable[[], int]
-    max_run: Callable[[], int]
+    max_run: int
 
     async def ask(self, what: Callable[[], Any]) -> Any:
         """What a function returns, now or later."""
@@ -185,15 +185,13 @@ class _Endpoints:
         _require_change(request)
         try:
             order = read_order(
-                await request.body(), self._sources.targets, max_count=self._sources.max_run()
+                await request.body(), self._sources.targets, max_count=self._sources.max_run
             )
             run = await self._runs.start(order)
         except BadOrder as exc:
             return error(exc.status, str(exc), **({"field": exc.field} if exc.field else {}))
-        except Busy as exc:
-            raise HTTPException(409, str(exc)) from None
-        except OSError as exc:
-            raise HTTPException(503, f"can't start a process: {exc.strerror}") from None
+        except CannotRun as exc:
+            raise HTTPException(exc.status, str(exc)) from None
         return _json({"id": run.id}, 202, {"location": f"/api/runs/{run.id}"})
 
     async def show_run(self, request: Request) -> Response:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,16 +48,24 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class Busy(Exception):
-    """There is a run already."""
+class CannotRun(Exception):
+    """Why no run can be started now.
+
+    :ivar status: what HTTP calls it.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(slots=True)
 class Run:
     """One run, from its start for as long as it is remembered.
 
-    :ivar snapshots: its lines, the last hour of them, and the number of those before.
     :ivar error: why there is no report.
+    :ivar snapshots: its lines, the last hour of them; `series` is what each said of its second.
+    :ivar snapshots_seen: how many there were in all.
     """
 
     order: RunOrder
@@ -71,6 +79,7 @@ class Run:
     error: str | None = None
     report: bytes | None = None
     snapshots: deque[bytes] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
+    series: deque[msgspec.Raw] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     snapshots_seen: int = 0
     stop: trio.Event = field(default_factory=trio.Event)
     news: trio.Event = field(default_factory=trio.Event)
@@ -100,12 +109,8 @@ class Run:
 
     def progress(self) -> dict[str, Any]:
         """The same, with what it has said so far."""
-        lines = [msgspec.json.decode(line) for line in self.snapshots]
-        return {
-            **self.summary(),
-            "snapshot": lines[-1] if lines else None,
-            "series": [line["second"] for line in lines if line.get("second")],
-        }
+        snapshot = msgspec.Raw(self.snapshots[-1]) if self.snapshots else None
+        return {**self.summary(), "snapshot": snapshot, "series": list(self.series)}
 
     def cancel(self) -> None:
         """Ask it to end in good order. Idempotent."""
@@ -119,10 +124,21 @@ class Run:
             head = msgspec.json.decode(line, type=_Head)
             if head.type == "snapshot":
                 self.snapshots.append(line)
+                self.series.append(head.second.copy())
                 self.snapshots_seen += 1
                 self.wake()
             elif head.schema is not None:
                 self.report, self.verdict = line, head.verdict
+
+    def close(self) -> None:
+        """It has ended: with a report, or without."""
+        self.ended_at = _now()
+        self.state = "failed" if self.report is None else "done"
+        if self.report is not None:
+            self.error = None
+        elif not self.error:
+            self.error = f"loadgen left no report, and ended with {self.exit_code}"
+        self.wake()
 
     def wake(self) -> None:
         """Tell those who watch that there is something new."""
@@ -152,16 +168,22 @@ class _Head(msgspec.Struct):
     """What tells a snapshot from the report."""
 
     type: str | None = None
+    second: msgspec.Raw = msgspec.Raw(b"null")
     schema: int | None = None
     verdict: str | None = None
 
 
 class Runs:
-    """The runs of one console: at most one of them goes on."""
+    """The runs of one console: at most one of them goes on.
 
-    def __init__(self, log: Any) -> None:
+    :param on_failure: is told what fails in the task of a run, which ends that run alone.
+    """
+
+    def __init__(self, log: Any, on_failure: Callable[[str, Exception], None]) -> None:
         self._log = log
+        self._on_failure = on_failure
         self._runs: deque[Run] = deque()
+        self._process: trio.Process | None = None
         self._folder: Path | None = None
         self._nursery: trio.Nursery | None = None
         self._draining = False
@@ -175,11 +197,10 @@ class Runs:
                 await trio.sleep_forever()
         finally:
             self._nursery = None
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            self.abandon()
 
-    def __iter__(self) -> Any:
-        """The newest first."""
+    def __iter__(self) -> Iterator[Run]:
+        """Those that are remembered, the newest first."""
         return iter(self._runs)
 
     def get(self, run_id: str) -> Run | None:
@@ -189,32 +210,52 @@ class Runs:
     async def start(self, order: RunOrder) -> Run:
         """Start a run; returns once its process is there.
 
-        :raises Busy: if one goes on.
-        :raises OSError: if this machine can't start a process.
+        :raises CannotRun: if one goes on, or this machine can't start a process.
         """
         if self._draining or self._nursery is None:
-            raise Busy("the server is stopping")
+            raise CannotRun("the server is stopping", 503)
         if any(not run.over for run in self._runs):
-            raise Busy("a run goes on: cancel it, or wait for its end")
+            raise CannotRun("a run goes on: cancel it, or wait for its end", 409)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="echo-trio-runs-"))
         run = Run(order, self._folder)
         # Remembered before anything is awaited: a second request finds it.
         self._runs.appendleft(run)
         try:
-            await self._nursery.start(_conduct, run, self._log)
-        except OSError:
+            self._process = await _open(run)
+        except OSError as exc:
             self._runs.remove(run)
-            raise
+            raise CannotRun(f"can't start a process: {exc.strerror}", 503) from None
+        self._log.info("a run has started", run=run.id, arguments=order.arguments)
+        self._nursery.start_soon(self._conduct, run, self._process)
         while len(self._runs) > HISTORY:
             self._runs.pop().html.unlink(missing_ok=True)
         return run
+
+    async def _conduct(self, run: Run, process: trio.Process) -> None:
+        try:
+            await _conduct(run, process)
+        except* Exception as exc:  # noqa: BLE001 - a bug in this is no reason to end the echo
+            self._on_failure("run", exc)
+        finally:
+            self._process = None
+            run.close()
+            ended = run.summary()
+            del ended["plan"]
+            self._log.info("a run has ended", **ended)
 
     def drain(self) -> None:
         """Let what goes on end in good order, and start nothing more."""
         self._draining = True
         for run in self._runs:
             run.cancel()
+
+    def abandon(self) -> None:
+        """Leave nothing behind, at once: neither a process nor a file."""
+        if self._process is not None:
+            _kill(self._process)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def can_make_pages() -> bool:
@@ -225,14 +266,11 @@ def can_make_pages() -> bool:
 _LOADGEN: Final = Path(loadgen.__file__).parent
 
 
-async def _conduct(
-    run: Run, log: Any, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Run the process to its end, whichever that is."""
+async def _open(run: Run) -> trio.Process:
     arguments = [*run.order.arguments, f"--json={run.folder / run.id}.json", "--quiet"]
     if can_make_pages():
         arguments.append(f"--html={run.html}")
-    process = await trio.lowlevel.open_process(
+    return await trio.lowlevel.open_process(
         # -P: a module named loadgen in the current folder is not meant.
         [sys.executable, "-P", "-m", "loadgen", *arguments],
         stdin=subprocess.DEVNULL,
@@ -242,8 +280,10 @@ async def _conduct(
         process_group=0,
         env=_environment(),
     )
-    task_status.started()
-    log.info("a run has started", run=run.id, arguments=run.order.arguments)
+
+
+async def _conduct(run: Run, process: trio.Process) -> None:
+    """See the process to its end, whichever that is. Cancelled: that is soon."""
     complaint = bytearray()
     try:
         async with trio.open_nursery() as nursery:
@@ -259,12 +299,7 @@ async def _conduct(
         with suppress(OSError):
             run.take_line((run.folder / f"{run.id}.json").read_bytes())
         run.exit_code = process.returncode
-        run.ended_at = _now()
-        if run.report is None:
-            run.error = _last_line(complaint) or f"loadgen ended with {run.exit_code}"
-        run.state = "failed" if run.report is None else "done"
-        run.wake()
-        log.info("a run has ended", run=run.id, exit_code=run.exit_code, verdict=run.verdict)
+        run.error = _last_line(complaint)
 
 
 def _environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ WRITE_TIMEOUT_S: Final = 10.0
 #: After what failed has failed: so long until it is tried again, and twice as long each time.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
+#: A kind of failure is logged once in so long: whoever caused it may cause it again and again.
+SAME_FAILURE_S: Final = 60.0
 #: How long to leave the listener alone when the machine is out of descriptors.
 ACCEPT_PAUSE_S: Final = 0.1
 
@@ -65,6 +68,7 @@ class Console:
         :param page: the folder of the built web page.
         """
         self.failures = 0
+        self._quiet_until: dict[type[Exception], float] = {}
         self._listeners = listeners
         self._log = log
         sources = Sources(
@@ -72,10 +76,10 @@ class Console:
             tasks=tasks,
             targets=Targets.of(url, settings.host, settings.run_target),
             failures=lambda: self.failures,
-            max_run=lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+            max_run=_file_limit(),
         )
         self._live = Live(sources.shown_snapshot)
-        self._runs = Runs(log)
+        self._runs = Runs(log, self._on_failure)
         app = make_app(sources, self._live, self._runs, page)
         guarded = Guard(app, _access(settings, listeners), self._on_failure)
         self._app = ASGIWrapper(guarded)  # type: ignore[arg-type]  # the same, said more exactly
@@ -85,6 +89,10 @@ class Console:
         """The server stops: streams end, a run is ended in good order; all else goes on."""
         self._live.end()
         self._runs.drain()
+
+    def abandon(self) -> None:
+        """The process ends at once: leave no run and no file behind."""
+        self._runs.abandon()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
@@ -105,16 +113,28 @@ class Console:
         """Start it again whenever it fails: after a pause, which grows."""
         pause_s = FIRST_PAUSE_S
         while True:
+            began = trio.current_time()
             try:
                 await serve()
             except* Exception as exc:  # noqa: BLE001 - none is the echo's business
                 self._on_failure(part, exc)
+            if trio.current_time() - began > LONGEST_PAUSE_S:
+                pause_s = FIRST_PAUSE_S
             await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _on_failure(self, part: str, exc: Exception) -> None:
+        """Count it; log it, unless the same kind of failure was logged a moment ago."""
         self.failures += 1
-        self._log.error("the console failed, the echo goes on", part=part, exc_info=exc)
+        now = trio.current_time()
+        if now >= self._quiet_until.get(type(exc), 0.0):
+            self._quiet_until[type(exc)] = now + SAME_FAILURE_S
+            self._log.error(
+                "the console failed, the echo goes on",
+                part=part,
+                failures=self.failures,
+                exc_info=exc,
+            )
 
     async def _accept(self, listener: trio.socket.SocketType) -> None:
         # At the limit nothing is accepted: who waits in the backlog is next when somebody leaves.
@@ -146,6 +166,11 @@ class Console:
         finally:
             sock.close()
             on_end()
+
+
+def _file_limit() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def _access(settings: Settings, listeners: list[socket.socket]) -> Access:
