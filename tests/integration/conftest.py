@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,19 @@ class ServerProcess:
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Start servers on free ports; whatever still runs at the end is killed."""
+    with _servers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server with a console for all tests of a module that leave it as it was."""
+    with _servers(tmp_path_factory.mktemp("console")) as start:
+        yield start(console=True)
+
+
+@contextmanager
+def _servers(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     processes: list[subprocess.Popen[str]] = []
 
     def start(*flags: str, console: bool = False) -> ServerProcess:
@@ -78,8 +92,10 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
         assert ready, f"no ready line but {line!r}; log: {log.read_text()}"
         return ServerProcess(process, ready[1], ready[2], log)
 
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    try:
+        yield start
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
