@@ -35,24 +35,31 @@ async def run_service(settings: Settings, log: Any) -> None:
     file_limit = process.raise_file_limit()
     process.keep_large_buffers()
     server, console_listeners = _listen(settings, log)
-    console_url = _url_of(console_listeners)
+    console = None
+    if console_listeners:
+        console = _make_console(settings, console_listeners, server, log)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            console = None
-            if console_listeners:
-                console = _make_console(settings, console_listeners, server, log)
-                await nursery.start(console.run)
-            nursery.start_soon(_stop_on_signals, signals, server, console, log)
-            nursery.start_soon(
-                process.collect_after_crowds, lambda: server.open, lambda: server.ended
-            )
-            process.spare_long_lived_objects()
-            async with trio.open_nursery() as serving:
-                await serving.start(server.run)
-                print(f"ready ws={server.url} console={console_url}", flush=True)  # noqa: T201
-                log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
-            nursery.cancel_scope.cancel()
+        # Signals outside of all else: a second one is heard to the very end.
+        async with trio.open_nursery() as watching:
+            watching.start_soon(_stop_on_signals, signals, server, console, log)
+            await _serve(server, console, _url_of(console_listeners), file_limit, log)
+            watching.cancel_scope.cancel()
     _log_summary(server, log)
+
+
+async def _serve(
+    server: EchoServer, console: Console | None, console_url: str, file_limit: int, log: Any
+) -> None:
+    async with trio.open_nursery() as nursery:
+        if console is not None:
+            await nursery.start(console.run)
+        nursery.start_soon(process.collect_after_crowds, lambda: server.open, lambda: server.ended)
+        process.spare_long_lived_objects()
+        async with trio.open_nursery() as serving:
+            await serving.start(server.run)
+            print(f"ready ws={server.url} console={console_url}", flush=True)  # noqa: T201
+            log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
+        nursery.cancel_scope.cancel()
 
 
 def _listen(settings: Settings, log: Any) -> tuple[EchoServer, list[socket.socket]]:

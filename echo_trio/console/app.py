@@ -189,7 +189,9 @@ class _Endpoints:
             )
             run = await self._runs.start(order)
         except BadOrder as exc:
-            return error(exc.status, str(exc), **({"field": exc.field} if exc.field else {}))
+            return error(
+                exc.status, str(exc), **({} if exc.field is None else {"field": exc.field})
+            )
         except CannotRun as exc:
             raise HTTPException(exc.status, str(exc)) from None
         return _json({"id": run.id}, 202, {"location": f"/api/runs/{run.id}"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NoReturn, get_origin
@@ -18,7 +19,7 @@ import msgspec
 from cyclopts import App, Argument, CycloptsError
 
 from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
-from loadgen.plan import Plan
+from loadgen.plan import DEFAULT_URL, Plan
 
 #: These have a place of their own on the command line.
 _POSITIONAL: Final = ("count", "url")
@@ -103,12 +104,14 @@ def read_order(body: bytes, targets: Targets, *, max_count: int) -> RunOrder:
     fields = _parse_json(body)
     names = _without_synonyms(fields)
     values = {name: _arguments_of(name, names[name], fields[names[name]]) for name in names}
-    options = [text for name, texts in values.items() if name not in _POSITIONAL for text in texts]
-    url = (values.get("url") or [targets.own_url])[0]
-    if not values.get("count"):
+    values = {"url": [targets.own_url], **{name: texts for name, texts in values.items() if texts}}
+    if "count" not in values:
         raise BadOrder("count: how many sockets?", field="count")
-    arguments = (values["count"][0], url, *options)
-    plan = _parse_plan(arguments, names)
+    try:
+        plan = _parse(values)
+    except ValueError as exc:
+        at_fault = _find_fault(values, str(exc))
+        raise BadOrder(str(exc), field=names.get(at_fault or "", at_fault)) from None
     if plan.count > max_count:
         raise BadOrder(
             f"count: this machine's limit on open files allows {max_count} sockets", field="count"
@@ -116,11 +119,44 @@ def read_order(body: bytes, targets: Targets, *, max_count: int) -> RunOrder:
     target = plan.target.host.lower(), plan.target.port
     if target not in targets:
         raise BadOrder(
-            f"{url} is not this server: allow it with --run-target {target[0]}:{target[1]}",
+            f"{plan.url} is not this server: allow it with --run-target {target[0]}:{target[1]}",
             status=400,
             field="url",
         )
-    return RunOrder(plan, arguments)
+    return RunOrder(plan, tuple(_command_line(values)))
+
+
+def _command_line(values: dict[str, list[str]]) -> list[str]:
+    options = [text for name, texts in values.items() if name not in _POSITIONAL for text in texts]
+    return [*values["count"], *values["url"], *options]
+
+
+def _parse(values: dict[str, list[str]]) -> Plan:
+    """Read the settings as loadgen does.
+
+    :raises ValueError: in one line, if it wouldn't have them.
+    """
+    try:
+        command, bound, _ = _app().parse_args(
+            _command_line(values), exit_on_error=False, print_error=False
+        )
+        plan: Plan = command(*bound.args, **bound.kwargs)
+    except (CycloptsError, ValueError) as exc:
+        raise ValueError(" ".join(str(exc).split()).rstrip(".")) from None
+    return plan
+
+
+def _find_fault(values: dict[str, list[str]], complaint: str) -> str | None:
+    """The setting without which all would be well; of several, one that the complaint names."""
+    candidates = []
+    needed = {"count": ["1"], "url": [DEFAULT_URL]}
+    for name in values:
+        others = {other: texts for other, texts in values.items() if other != name}
+        with suppress(ValueError):
+            _parse(needed | others)
+            candidates.append(name)
+    named = (name for name in candidates if f"--{name}" in complaint)
+    return next(named, candidates[0] if candidates else None)
 
 
 def _parse_json(body: bytes) -> dict[str, Any]:
@@ -211,29 +247,6 @@ def _text_of(name: str, value: Any) -> str:
     if "\0" in value or any("\ud800" <= ch <= "\udfff" for ch in value):
         refuse("it has a character that no argument can have")
     return value
-
-
-def _parse_plan(arguments: tuple[str, ...], names: dict[str, str]) -> Plan:
-    try:
-        command, bound, _ = _app().parse_args(arguments, exit_on_error=False, print_error=False)
-        plan: Plan = command(*bound.args, **bound.kwargs)
-    except CycloptsError as exc:
-        at_fault = _normal(exc.argument.name) if exc.argument else None
-        raise BadOrder(_one_line(exc), field=names.get(at_fault or "", at_fault)) from None
-    except ValueError as exc:
-        # A rule about several: the first it names is at fault.
-        line = _one_line(exc)
-        at_fault = next((name for name in names if f"--{name} " in f"{line} "), None)
-        raise BadOrder(line, field=names.get(at_fault or "", _guess_field(line))) from None
-    return plan
-
-
-def _guess_field(line: str) -> str | None:
-    return "url" if "URL" in line else None
-
-
-def _one_line(exc: Exception) -> str:
-    return " ".join(str(exc).split()).rstrip(".")
 
 
 def _normal(name: str) -> str:

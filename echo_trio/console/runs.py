@@ -136,6 +136,8 @@ class Run:
         self.state = "failed" if self.report is None else "done"
         if self.report is not None:
             self.error = None
+        elif self.stop.is_set():
+            self.error = "cancelled before it could report anything"
         elif not self.error:
             self.error = f"loadgen left no report, and ended with {self.exit_code}"
         self.wake()
@@ -297,7 +299,9 @@ async def _conduct(run: Run, process: trio.Process) -> None:
     finally:
         await _see_off(process)
         with suppress(OSError):
-            run.take_line((run.folder / f"{run.id}.json").read_bytes())
+            run.take_line(
+                msgspec.json.format((run.folder / f"{run.id}.json").read_bytes(), indent=-1)
+            )
         run.exit_code = process.returncode
         run.error = _last_line(complaint)
 

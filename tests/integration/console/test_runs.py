@@ -1,0 +1,223 @@
+"""Load runs that the console starts, as the page and scripts see them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import psutil
+import pytest
+
+from loadgen.report import json as report_json
+
+LONG = {"count": 20, "duration": "10m", "rate_per_conn": "1/s"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the server keeps temporary files."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def server(folder: Path, start_server: Callable[..., Any]) -> Any:
+    return start_server(console=True)
+
+
+@pytest.fixture
+def client(server: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(
+        base_url=server.console, headers={"Content-Type": "application/json"}, timeout=60
+    ) as client:
+        yield client
+
+
+def start(client: httpx.Client, **order: Any) -> str:
+    answer = client.post("api/runs", json=order)
+    assert answer.status_code == 202, answer.text
+    run = f"api/runs/{answer.json()['id']}"
+    assert answer.headers["location"] == f"/{run}"
+    return run
+
+
+def watch(client: httpx.Client, run: str) -> list[tuple[str, Any]]:
+    """The run's events, to their end."""
+    events = []
+    with client.stream("GET", f"{run}/live") as live:
+        assert live.headers["content-type"] == "text/event-stream"
+        name = ""
+        for line in live.iter_lines():
+            key, _, value = line.partition(": ")
+            if key == "event":
+                name = value
+            elif key == "data":
+                events.append((name, json.loads(value)))
+    return events
+
+
+def wait_until_it_loads(client: httpx.Client) -> None:
+    while not client.get("api/server").json()["open"]:
+        pass
+
+
+def generator(server: Any) -> psutil.Process:
+    (child,) = psutil.Process(server.process.pid).children()
+    return child
+
+
+def test_a_run_is_started_watched_and_reported(client: httpx.Client) -> None:
+    run = start(client, count=200, duration="2s")
+    assert client.post("api/runs", json={"count": 1}).status_code == 409
+    going = client.get(run).json()
+    assert (going["state"], going["plan"]["count"]) == ("running", 200)
+    assert client.get(f"{run}/report.html").status_code == 409
+
+    *snapshots, (last, report) = watch(client, run)
+    assert {name for name, _ in snapshots} <= {"snapshot"}
+    assert [snapshot["t_s"] for _, snapshot in snapshots] == sorted(
+        snapshot["t_s"] for _, snapshot in snapshots
+    )
+    assert last == "report"
+    jsonschema.validate(report, json.loads(report_json.SCHEMA_PATH.read_text()))
+    assert (report["verdict"], report["connections"]["opened"]) == ("valid", 200)
+    assert client.get(run).json() == report
+    assert watch(client, run)[-1] == ("report", report)
+
+    (listed,) = client.get("api/runs").json()["runs"]
+    assert (listed["state"], listed["verdict"], listed["exit_code"]) == ("done", "valid", 0)
+    assert listed["plan"] == report["plan"]
+    assert listed["started_at"] < listed["ended_at"]
+    assert client.delete(run).status_code == 409
+
+
+def test_a_run_is_cancelled_in_good_order_and_the_next_can_start(
+    server: Any, client: httpx.Client
+) -> None:
+    run = start(client, **LONG)
+    wait_until_it_loads(client)
+    assert client.delete(run).status_code == 202
+    assert client.delete(run).status_code == 202
+    (_, report) = watch(client, run)[-1]
+    assert report["interrupted"] is True
+    (listed,) = client.get("api/runs").json()["runs"]
+    assert (listed["state"], listed["exit_code"]) == ("done", 130)
+    second = start(client, count=1, duration="0.1s")
+    assert watch(client, second)[-1][0] == "report"
+    listed = client.get("api/runs").json()["runs"]
+    assert [f"api/runs/{entry['id']}" for entry in listed] == [second, run]
+
+
+def test_a_generator_that_dies_leaves_a_failed_run_that_says_so(
+    server: Any, client: httpx.Client
+) -> None:
+    run = start(client, **LONG)
+    generator(server).kill()
+    assert watch(client, run)[-1] == ("failed", {"error": client.get(run).json()["error"]})
+    failed = client.get(run).json()
+    assert (failed["state"], failed["exit_code"], failed["verdict"]) == ("failed", -9, None)
+    assert client.get(f"{run}/report.html").status_code in (404, 503)
+    assert client.get("healthz").status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stuck", [False, True], ids=["well", "stuck"])
+def test_the_server_takes_its_run_with_it(
+    server: Any, client: httpx.Client, folder: Path, number: int, stuck: bool
+) -> None:
+    start(client, **LONG)
+    child = generator(server)
+    assert list(folder.glob("echo-trio-runs-*"))
+    if stuck:
+        child.send_signal(signal.SIGSTOP)
+    assert server.stop(number) == 0
+    assert not child.is_running()
+    assert not list(folder.glob("echo-trio-runs-*"))
+
+
+def test_a_server_that_ends_at_once_leaves_no_run_behind(
+    server: Any, client: httpx.Client, folder: Path
+) -> None:
+    start(client, **LONG)
+    child = generator(server)
+    child.send_signal(signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    while "draining" not in server.log:
+        assert server.process.poll() is None
+        os.sched_yield()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(60) == 1
+    psutil.wait_procs([child], timeout=60)
+    assert not child.is_running()
+    assert not list(folder.glob("echo-trio-runs-*"))
+
+
+@pytest.mark.parametrize(
+    ("order", "field"),
+    [
+        ('{"count": NaN}', "count"),
+        ('{"count": Infinity}', "count"),
+        ('{"count": 1e999}', "count"),
+        ('{"count": 99999999999999999999999}', "count"),
+        ('{"count": 100000000}', "count"),
+        ('{"count": 0}', "count"),
+        ('{"count": -1}', "count"),
+        ('{"count": 1.5}', "count"),
+        ('{"count": true}', "count"),
+        ('{"count": null}', "count"),
+        ('{"count": [1]}', "count"),
+        ('{"count": {"a": 1}}', "count"),
+        ('{"count": "--help"}', "count"),
+        ('{"duration": "1s"}', "count"),
+        ('{"count": 1, "count": 2}', "count"),
+        ('{"count": 1, "rate_per_conn": "1/s", "rate-per-conn": "2/s"}', "rate-per-conn"),
+        ('{"count": 1, "duration": 5}', "duration"),
+        ('{"count": 1, "duration": "soon"}', "duration"),
+        ('{"count": 1, "connect_timeout": "1"}', "connect_timeout"),
+        ('{"count": 1, "rate-per-conn": "fast"}', "rate-per-conn"),
+        ('{"count": 1, "closed_loop": "yes"}', "closed_loop"),
+        ('{"count": 1, "verify": "sometimes"}', "verify"),
+        ('{"count": 1, "think": "1s"}', "think"),
+        ('{"count": 1, "message": "a\\u0000b"}', "message"),
+        ('{"count": 1, "message": "\\ud800"}', "message"),
+        ('{"count": 1, "message": "{nonsense}"}', "message"),
+        ('{"count": 1, "url": "http://127.0.0.1/"}', "url"),
+        ('{"count": 1, "url": "--json=/tmp/x"}', "url"),
+        ('{"count": 1, "json": "/tmp/x"}', "json"),
+        ('{"count": 1, "help": true}', "help"),
+        ('{"count": 1, "": 1}', ""),
+    ],
+)
+def test_a_bad_value_is_422_and_names_its_field(
+    ask: Any, console: Any, order: str, field: str
+) -> None:
+    answer = ask(console.console, "POST /api/runs", order.encode(), content_type="application/json")
+    assert (answer.status, answer.json.get("field")) == (422, field), answer.json
+    assert "\n" not in answer.json["error"]
+
+
+@pytest.mark.parametrize("body", ["", "{", "[" * 60_000, "nonsense", "\x80", '{"count": 1}x'])
+def test_a_body_that_is_no_json_is_400(ask: Any, console: Any, body: str) -> None:
+    answer = ask(
+        console.console,
+        "POST /api/runs",
+        body.encode("latin-1"),
+        content_type="application/json",
+    )
+    assert (answer.status, list(answer.json)) == (400, ["error"])
+
+
+def test_a_run_may_go_where_the_settings_allow(start_server: Callable[..., Any]) -> None:
+    target = start_server()
+    server = start_server(f"--run-target={target.url}", console=True)
+    with httpx.Client(base_url=server.console, timeout=60) as client:
+        run = start(client, count=3, duration="0.1s", url=f"{target.url}plain?a=b")
+        report = watch(client, run)[-1][1]
+        assert report["plan"]["url"] == f"{target.url}plain?a=b"
+        assert client.get("api/server").json()["accepted"] == 0
