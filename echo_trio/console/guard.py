@@ -9,7 +9,7 @@ import hmac
 import ipaddress
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import trio
@@ -64,7 +64,7 @@ class Access:
 
     hosts: frozenset[str]
     any_address: bool = False
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     def knows_host(self, authority: str) -> bool:
         """Is this Host header one of ours? Its port doesn't matter."""
@@ -153,10 +153,11 @@ class Guard:
         try:
             await (response or self._app)(scope, body.replay, request.send)
         except Exception as exc:  # noqa: BLE001 - a bug in one request is that request's alone
-            # Starlette has answered 500, unless this answer had begun: then it is cut short.
+            # Starlette has answered 500; an answer that had begun is cut short instead.
             self._on_failure(scope["path"], exc)
-            scope["state"]["abort"]()
-            return
+            if not request.complete:
+                scope["state"]["abort"]()
+                return
         if whole is not True:
             await body.discard()
         await request.end()
@@ -189,9 +190,13 @@ def _refuse_body(whole: bool | None) -> Response | None:
 
 
 class _Answer:
-    """The answer on its way: with our headers, and its end held back until `end`."""
+    """The answer on its way: with our headers, and its end held back until `end`.
+
+    :ivar complete: is there nothing more to send but that end?
+    """
 
     def __init__(self, send: Send) -> None:
+        self.complete = False
         self._send = send
 
     async def send(self, message: Message) -> None:
@@ -200,6 +205,7 @@ class _Answer:
             for name, value in _SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         elif message["type"] == "http.response.body":
+            self.complete = not message.get("more_body", False)
             message = {**message, "more_body": True}
         await self._send(message)
 

@@ -126,6 +126,8 @@ class Console:
     def _on_failure(self, part: str, exc: Exception) -> None:
         """Count it; log it, unless the same kind of failure was logged a moment ago."""
         self.failures += 1
+        while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
+            exc = exc.exceptions[0]
         now = trio.current_time()
         if now >= self._quiet_until.get(type(exc), 0.0):
             self._quiet_until[type(exc)] = now + SAME_FAILURE_S
@@ -157,7 +159,7 @@ class Console:
                 nursery.start_soon(_close_when_cancelled, sock)
                 state = ConnectionState({"abort": nursery.cancel_scope.cancel})
                 stream: Any = _Stream(sock)
-                await TCPServer(self._app, _CONFIG, self._context, state, stream)
+                await _Connection(self._app, _CONFIG, self._context, state, stream)
                 nursery.cancel_scope.cancel()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # The client has gone; hypercorn notices that in most places only.
@@ -190,6 +192,14 @@ async def _close_when_cancelled(sock: trio.socket.SocketType) -> None:
         await trio.sleep_forever()
     finally:
         sock.close()
+
+
+class _Connection(TCPServer):
+    """Hypercorn's connection, which ends when its client has gone, not a keep-alive time later."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
 
 
 class _Stream:

@@ -1,31 +1,37 @@
-"""The console over real HTTP, beside a real server."""
+"""What the console shows, over real HTTP beside a real server."""
 
 from __future__ import annotations
 
+import json
 import signal
-from collections.abc import Callable
-from pathlib import Path
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-import structlog
-import trio
 from websockets.sync.client import connect
 
-from echo_trio.console.serve import Console
-from echo_trio.metrics import Counters
-from echo_trio.settings import Settings
-from echo_trio.wire import sockets
-
-from .conftest import ServerProcess
-
-StartServer = Callable[..., ServerProcess]
+StartServer = Callable[..., Any]
+Ask = Callable[..., Any]
 
 
-def test_it_says_alive_and_ready_while_the_server_serves(start_server: StartServer) -> None:
-    server = start_server(console=True)
+def snapshots(live: httpx.Response) -> Iterator[tuple[int, Any]]:
+    """The ids and snapshots of a stream."""
+    event_id = 0
+    for line in live.iter_lines():
+        key, _, value = line.partition(": ")
+        if key == "id":
+            event_id = int(value)
+        elif key == "data":
+            yield event_id, json.loads(value)
+
+
+def test_it_says_alive_and_ready_while_the_server_serves(console: Any, ask: Ask) -> None:
     for path in ("healthz", "readyz"):
-        assert httpx.get(server.console + path).status_code == 200
+        assert ask(console.console, f"GET /{path}").status == 200
 
 
 def test_the_snapshot_counts_what_the_server_did(start_server: StartServer) -> None:
@@ -42,76 +48,111 @@ def test_the_snapshot_counts_what_the_server_did(start_server: StartServer) -> N
     assert httpx.get(server.console + "api/server").json()["accepted"] == 1
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::2]:80"])
-def test_a_foreign_host_is_403(start_server: StartServer, host: str) -> None:
-    server = start_server(console=True)
-    assert httpx.get(server.console + "healthz", headers={"Host": host}).status_code == 403
+def test_prometheus_gets_its_text(console: Any, ask: Ask) -> None:
+    answer = ask(console.console, "GET /metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b"# TYPE echo_trio_console_failures_total counter\n" in answer.body
+    assert answer.body.count(b"# TYPE echo_trio_") > 10
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8766", "[::1]", "[::1]:1"])
-def test_this_machines_own_names_are_served(start_server: StartServer, host: str) -> None:
-    server = start_server(console=True)
-    assert httpx.get(server.console + "healthz", headers={"Host": host}).status_code == 200
+def test_the_nursery_tree_has_the_connections_folded(console: Any, ask: Ask) -> None:
+    def find(node: Any, name: str) -> Iterator[Any]:
+        if node["name"].endswith(name):
+            yield node
+        for child in node["children"]:
+            yield from find(child, name)
+
+    with ExitStack() as clients:
+        for _ in range(20):
+            clients.enter_context(connect(console.url))
+        tree = ask(console.console, "GET /api/tasks").json
+        assert tree["name"] == "<init>"
+        (sessions,) = find(tree, "serve_session")
+        assert sessions["count"] == 20
+        assert list(find(tree, "Console.run"))
 
 
-@pytest.mark.parametrize("path", ["assets/../app.py", "assets/%2e%2e/app.py", "..%2fapp.py"])
-def test_no_path_leads_out_of_the_page(start_server: StartServer, path: str) -> None:
-    server = start_server(console=True)
-    assert httpx.get(server.console + path).status_code == 404
+def test_the_live_stream_begins_with_its_history(console: Any) -> None:
+    url = f"{console.console}api/live"
+    with httpx.stream("GET", url, timeout=60) as live:
+        assert live.headers["content-type"] == "text/event-stream"
+        assert live.headers["cache-control"] == "no-store"
+        feed = snapshots(live)
+        first, second, third = next(feed), next(feed), next(feed)
+        assert [event_id for event_id, _ in (first, second, third)] == [
+            snapshot["t_ms"] for _, snapshot in (first, second, third)
+        ]
+        assert first[0] < second[0] < third[0]
+    with httpx.stream("GET", url, timeout=60) as live:
+        assert next(snapshots(live)) == first
+    with httpx.stream("GET", url, timeout=60, headers={"Last-Event-ID": str(first[0])}) as live:
+        assert next(snapshots(live)) == second
+    for nonsense in ("-1", "abc", "9" * 400, ""):
+        with httpx.stream("GET", url, timeout=60, headers={"Last-Event-ID": nonsense}) as live:
+            assert next(snapshots(live)) == first
 
 
-def test_the_built_page_is_served_with_its_assets(start_server: StartServer) -> None:
-    server = start_server(console=True)
-    page = httpx.get(server.console)
-    assert page.status_code == 200
-    assert page.headers["content-type"].startswith("text/html")
-    script = next(part for part in page.text.split('"') if part.endswith(".js"))
-    answer = httpx.get(httpx.URL(server.console).join(script))
-    assert answer.status_code == 200
-    assert "javascript" in answer.headers["content-type"]
+def test_streams_are_bounded_and_their_places_are_free_again(console: Any, ask: Ask) -> None:
+    parts = urlsplit(console.console)
+    request = f"GET /api/live HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+    with ExitStack() as clients:
+        for _ in range(32):
+            sock = socket.create_connection((parts.hostname, parts.port), timeout=60)
+            clients.enter_context(sock)
+            sock.sendall(request)
+            assert sock.recv(12) == b"HTTP/1.1 200"
+        refused = ask(console.console, "GET /api/live")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+        assert ask(console.console, "GET /healthz").status == 200
+    for _ in range(32):
+        while True:
+            with socket.create_connection((parts.hostname, parts.port), timeout=60) as sock:
+                sock.sendall(request)
+                if sock.recv(12) == b"HTTP/1.1 200":
+                    break
 
 
-def test_it_ends_with_the_server(start_server: StartServer) -> None:
-    server = start_server(console=True)
-    assert server.stop(signal.SIGINT) == 0
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(server.console + "healthz")
-
-
-async def test_while_the_server_drains_it_is_not_ready_and_a_missing_page_is_explained(
-    tmp_path: Path, nursery: trio.Nursery
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_streams_end_and_nothing_answers_once_the_server_has_stopped(
+    start_server: StartServer, number: int
 ) -> None:
-    counters = Counters(draining=True)
-    listeners = sockets.listen("127.0.0.1", 0)
-    port = listeners[0].getsockname()[1]
-    console = Console(
-        Settings(),
-        listeners,
-        url="ws://127.0.0.1:1/",
-        snapshot=counters.snapshot,
-        log=structlog.get_logger(),
-        page=tmp_path,
-    )
-    await nursery.start(console.run)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-        assert (await client.get("/readyz")).status_code == 503
-        assert (await client.get("/healthz")).status_code == 200
-        missing = await client.get("/")
-        assert missing.status_code == 503
-        assert "npm run build" in missing.text
-
-
-def test_a_run_is_started_watched_and_reported(start_server: StartServer) -> None:
     server = start_server(console=True)
-    with httpx.Client(base_url=server.console, timeout=60) as client:
-        started = client.post("api/runs", json={"count": 200, "duration": "2s"})
-        assert started.status_code == 202
-        run = f"api/runs/{started.json()['id']}"
-        assert client.post("api/runs", json={"count": 1}).status_code == 409
-        with client.stream("GET", f"{run}/live") as live:
-            events = [line for line in live.iter_lines() if line.startswith("event: ")]
-        assert events[-1] == "event: report"
-        report = client.get(run).json()
-        assert (report["verdict"], report["connections"]["opened"]) == ("valid", 200)
-        (listed,) = client.get("api/runs").json()["runs"]
-        assert (listed["state"], listed["verdict"], listed["exit_code"]) == ("done", "valid", 0)
+    with httpx.stream("GET", f"{server.console}api/live", timeout=60) as live:
+        feed = snapshots(live)
+        next(feed)
+        server.process.send_signal(number)
+        for _ in feed:
+            pass
+    assert server.process.wait(60) == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.console}healthz")
+
+
+def test_a_client_that_never_reads_holds_nothing_up(start_server: StartServer) -> None:
+    server = start_server("--drain-timeout=30s", console=True)
+    parts = urlsplit(server.console)
+    request = f"GET /metrics HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((parts.hostname, parts.port))
+        sock.settimeout(1)
+        with pytest.raises(TimeoutError):  # noqa: PT012 - when it is stuck at last
+            while True:
+                sock.sendall(request * 100)
+        assert httpx.get(f"{server.console}healthz").status_code == 200
+        with connect(server.url) as client:
+            client.send("m")
+            assert client.recv(timeout=10)
+        assert server.stop() == 0
+
+
+def test_the_built_page_is_served_with_its_assets(console: Any, ask: Ask) -> None:
+    page = ask(console.console, "GET /")
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["cache-control"] == "no-cache"
+    script = next(part for part in page.body.decode().split('"') if part.endswith(".js"))
+    answer = ask(console.console, f"GET {urljoin('/', script)}")
+    assert answer.status == 200
+    assert "javascript" in answer.headers["content-type"]
+    assert "immutable" in answer.headers["cache-control"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import pytest
 
@@ -22,6 +23,21 @@ def test_json_is_one_object_a_line_also_with_a_traceback(
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (first["event"], first["level"], first["n"]) == ("first", "info", 1)
     assert second["exception"][0]["exc_type"] == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_has_no_local_variables(
+    capsys: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
+) -> None:
+    log = logs.configure(Settings(log_format=log_format))
+    secret = "".join(["pass", "word"])
+    try:
+        raise ZeroDivisionError(len(secret))
+    except ZeroDivisionError:
+        log.exception("second")
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError" in said
+    assert secret not in said
 
 
 def test_a_line_for_people_has_colour_only_on_a_terminal(
