@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NoReturn, get_origin
+from typing import Annotated, Any, Final, NoReturn, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
-from cyclopts import App, Argument, CycloptsError
+from cyclopts import App, Argument, CycloptsError, Parameter
 
 from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
-from loadgen.plan import DEFAULT_URL, Plan
+from loadgen import thresholds
+from loadgen.plan import Plan
+from loadgen.target import DEFAULT_URL
 
 #: These have a place of their own on the command line.
 _POSITIONAL: Final = ("count", "url")
@@ -54,7 +56,7 @@ class RunOrder:
     @property
     def shown_plan(self) -> dict[str, Any]:
         """The plan as a report has it."""
-        shown: dict[str, Any] = msgspec.to_builtins(self.plan)
+        shown: dict[str, Any] = msgspec.to_builtins(self.plan.settings())
         return shown
 
 
@@ -258,7 +260,11 @@ def _app() -> App:
     app = App(name="loadgen")
 
     @app.default
-    def read(plan: Plan) -> Plan:
+    def read(
+        plan: Plan, *, fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    ) -> Plan:
+        for expression in fail_if:
+            thresholds.parse(expression)
         return plan
 
     return app
@@ -268,4 +274,4 @@ def _app() -> App:
 def _settings() -> dict[str, Argument]:
     """What a run can be told, by name."""
     arguments = _app().assemble_argument_collection()
-    return {_normal(argument.name): argument for argument in arguments if argument.keys}
+    return {_normal(one.name): one for one in arguments if one.keys and one.parse}

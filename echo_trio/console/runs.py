@@ -26,6 +26,7 @@ import trio
 import loadgen
 from echo_trio.console.event_stream import Emit, event
 from echo_trio.console.run_order import RunOrder
+from loadgen.report.html import TEMPLATE_PATH
 
 #: Runs that are remembered.
 HISTORY: Final = 20
@@ -228,7 +229,10 @@ class Runs:
         except OSError as exc:
             self._runs.remove(run)
             raise CannotRun(f"can't start a process: {exc.strerror}", 503) from None
-        self._log.info("a run has started", run=run.id, arguments=order.arguments)
+        plan = order.plan
+        self._log.info(
+            "a run has started", run=run.id, sockets=plan.count, target=plan.target.authority
+        )
         self._nursery.start_soon(self._conduct, run, self._process)
         while len(self._runs) > HISTORY:
             self._runs.pop().html.unlink(missing_ok=True)
@@ -262,14 +266,11 @@ class Runs:
 
 def can_make_pages() -> bool:
     """Is there what `--html` needs: the report's page, built?"""
-    return (_LOADGEN / "report" / "page" / "report.html").is_file()
-
-
-_LOADGEN: Final = Path(loadgen.__file__).parent
+    return TEMPLATE_PATH.is_file()
 
 
 async def _open(run: Run) -> trio.Process:
-    arguments = [*run.order.arguments, f"--json={run.folder / run.id}.json", "--quiet"]
+    arguments = [*run.order.arguments, "--stream", "--quiet"]
     if can_make_pages():
         arguments.append(f"--html={run.html}")
     return await trio.lowlevel.open_process(
@@ -298,10 +299,6 @@ async def _conduct(run: Run, process: trio.Process) -> None:
             nursery.cancel_scope.cancel()
     finally:
         await _see_off(process)
-        with suppress(OSError):
-            run.take_line(
-                msgspec.json.format((run.folder / f"{run.id}.json").read_bytes(), indent=-1)
-            )
         run.exit_code = process.returncode
         run.error = _last_line(complaint)
 
@@ -309,7 +306,7 @@ async def _conduct(run: Run, process: trio.Process) -> None:
 def _environment() -> dict[str, str]:
     """Ours, without our settings, and with the same loadgen that we are installed with."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ECHO_TRIO_")}
-    path = [str(_LOADGEN.parent), *filter(None, [inherited.get("PYTHONPATH")])]
+    path = [str(Path(loadgen.__file__).parents[1]), *filter(None, [inherited.get("PYTHONPATH")])]
     return {**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONUTF8": "1"}
 
 

@@ -80,7 +80,7 @@ def test_a_run_is_started_watched_and_reported(client: httpx.Client) -> None:
     assert client.get(f"{run}/report.html").status_code == 409
 
     *snapshots, (last, report) = watch(client, run)
-    assert {name for name, _ in snapshots} <= {"snapshot"}
+    assert {name for name, _ in snapshots} == {"snapshot"}
     assert [snapshot["t_s"] for _, snapshot in snapshots] == sorted(
         snapshot["t_s"] for _, snapshot in snapshots
     )
@@ -189,6 +189,14 @@ def test_a_server_that_ends_at_once_leaves_no_run_behind(
         ('{"count": 1, "message": "{nonsense}"}', "message"),
         ('{"count": 1, "url": "http://127.0.0.1/"}', "url"),
         ('{"count": 1, "url": "--json=/tmp/x"}', "url"),
+        ('{"count": 1, "url": "ws://localhost/", "cacert": "/etc/passwd"}', "cacert"),
+        ('{"count": 1, "message_file": "/etc/passwd"}', "message_file"),
+        ('{"count": 1, "rate": "5/s", "stage": ["1s:5/s"]}', "rate"),
+        ('{"count": 1, "stage": ["1s:5/s", 3]}', "stage"),
+        ('{"count": 1, "stage": [["1s:5/s"]]}', "stage"),
+        ('{"count": 1, "header": "X: a\\r\\nY: b"}', "header"),
+        ('{"count": 1, "fail_if": ["latency.p99>50ms", "nonsense>1"]}', "fail_if"),
+        ('{"count": 1, "shard_of": "1"}', "shard_of"),
         ('{"count": 1, "json": "/tmp/x"}', "json"),
         ('{"count": 1, "help": true}', "help"),
         ('{"count": 1, "": 1}', ""),
