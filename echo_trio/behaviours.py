@@ -110,7 +110,7 @@ _EVERY_MESSAGES: Final = _count(1, 1_000_000, "a number of messages")
 _EVERY_REPLIES: Final = _count(1, 1_000_000, "a number of replies")
 _CLOSE_CODE: Final = Parameter(
     _read_close_code,
-    "1000 to 1003, 1007 to 1013, 3000 to 4999, 1005 (an empty close frame) "
+    "1000 to 1003, 1007 to 1014, 3000 to 4999, 1005 (an empty close frame) "
     "or 1006 (the end of TCP without one)",
 )
 

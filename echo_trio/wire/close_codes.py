@@ -13,14 +13,15 @@ INVALID_PAYLOAD: Final = 1007
 POLICY_VIOLATION: Final = 1008
 MESSAGE_TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
+BAD_GATEWAY: Final = 1014
 
-_DEFINED: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1014)})
+_DEFINED: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
 
 def may_be_sent(code: int) -> bool:
     """May a close frame carry this code?
 
     Those that are defined to be sent, and 3000 to 4999, which libraries and applications may
-    define. The same that wsproto accepts from a peer.
+    define. The same that a peer may send us.
     """
     return code in _DEFINED or 3000 <= code <= 4999

@@ -49,11 +49,13 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
+from wsproto.frame_protocol import Frame, FrameProtocol
 from wsproto.utilities import RemoteProtocolError
 
 from echo_trio.wire import deflate, frames
 from echo_trio.wire.close_codes import (
     ABNORMAL_CLOSURE,
+    BAD_GATEWAY,
     INTERNAL_ERROR,
     INVALID_PAYLOAD,
     MESSAGE_TOO_BIG,
@@ -77,6 +79,8 @@ BULK_RECEIVE_BYTES: Final = 256 * 1024
 SEND_BYTES: Final = 256 * 1024
 #: A peer may send this many fragments without a byte in them, in one message.
 MAX_EMPTY_FRAGMENTS: Final = 1024
+
+_BAD_GATEWAY_BYTES: Final = BAD_GATEWAY.to_bytes(2)
 
 OnMessage = Callable[[str | bytes], str | bytes | None]
 
@@ -468,15 +472,15 @@ class Connection(WebSocketConnection):
 
     def _make_parser(self) -> Parser:
         kind = ConnectionType.CLIENT if self._client else ConnectionType.SERVER
-        if self._compression is None:
-            return Parser(kind)
-        if self._inflater is None:
+        if self._compression is not None and self._inflater is None:
             self._inflater = deflate.Inflater(
                 self._compression,
                 client=self._client,
                 max_message_bytes=self._limits.max_message_bytes,
             )
-        return Parser(kind, [self._inflater])
+        parser = Parser(kind, [self._inflater] if self._inflater is not None else [])
+        parser._proto._process_close = _process_close  # type: ignore[method-assign]
+        return parser
 
     def _receive_part(self, partial: frames.PartialMessage, data: bytes, at: int) -> int:
         chunk = data[at : at + partial.missing]
@@ -1020,6 +1024,16 @@ def _raw_socket(stream: trio.abc.Stream) -> socket.socket | None:
         raw: socket.socket = stream.socket._sock  # type: ignore[attr-defined]
         return raw
     return None
+
+
+def _process_close(frame: Frame) -> Frame:
+    """What wsproto reads in a close frame. It does not know a code that IANA knows: 1014."""
+    payload = bytes(frame.payload)  # type: ignore[arg-type]
+    if payload[:2] != _BAD_GATEWAY_BYTES:
+        return FrameProtocol._process_close(None, frame)  # type: ignore[arg-type]
+    as_normal = frame._replace(payload=NORMAL_CLOSURE.to_bytes(2) + payload[2:])
+    read = FrameProtocol._process_close(None, as_normal).payload  # type: ignore[arg-type]
+    return frame._replace(payload=(BAD_GATEWAY, str(read[1])))
 
 
 def _is_between_messages(parser: Parser) -> bool:

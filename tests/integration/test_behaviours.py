@@ -238,7 +238,7 @@ async def test_an_independent_client_sees_what_the_path_promises(template: str) 
     await SEEN[template]()
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1003, 1005, 1006, 1007, 1011, 1013, 3000, 4999])
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1005, 1006, 1007, 1011, 1013, 1014, 3000, 4999])
 async def test_the_code_that_was_asked_for_is_the_code_that_a_client_reports(code: int) -> None:
     await _closes_with(f"/close/{code}", code, "")
 

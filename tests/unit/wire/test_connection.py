@@ -229,7 +229,7 @@ def violations():
         lambda p: p.frame(TEXT, b"\xc3", fin=False) + p.frame(CONTINUATION, b"("),
         1007,
     )
-    for code in (0, 999, 1004, 1005, 1006, 1014, 1015, 1016, 1100, 2999, 5000, 65535):
+    for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2999, 5000, 65535):
         yield case(f"close code {code}", lambda p, code=code: p.close(code), 1002)
     yield case("close with one byte", lambda p: p.frame(CLOSE, b"x"), 1002)
     yield case("close reason not UTF-8", lambda p: p.close(1000, b"\xff"), 1007)
@@ -351,7 +351,7 @@ async def test_fragments_of_part_of_a_character_are_not_empty(wire):
 
 # -- Closing ----------------------------------------------------------------------------------
 
-CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999]
+CODES = [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -528,7 +528,7 @@ async def test_abort_resets(make_wire, tcp_pair, transport, during):
     assert (wire.connection.closed.code, wire.connection.close_sent) == (1006, None)
 
 
-@pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1014, 1015, 2000, 5000, 70_000, -1])
+@pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 2000, 5000, 70_000, -1])
 async def test_a_code_that_may_not_be_sent_is_refused_and_the_connection_stays_open(wire, code):
     wire.start()
     with pytest.raises(ValueError, match="close frame"):

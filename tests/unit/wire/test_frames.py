@@ -160,7 +160,7 @@ def test_a_close_frame_without_a_code_has_no_reason():
         frames.encode_close(NO_STATUS, "because", masked=False)
 
 
-@pytest.mark.parametrize("code", [-1, 0, 999, 1004, 1006, 1014, 1015, 1016, 2999, 5000, 70_000])
+@pytest.mark.parametrize("code", [-1, 0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 70_000])
 def test_some_codes_are_never_sent(code):
     assert not may_be_sent(code)
     with pytest.raises(ValueError, match=str(code)):

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from trio_websocket import WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection as Parser
+from wsproto.frame_protocol import FrameProtocol
 
 from echo_trio.wire.connection import Connection
 
@@ -161,6 +162,17 @@ def test_a_close_event_while_wsproto_is_open_is_its_verdict_on_what_came():
     parser.receive_data(b"\x83\x00")
     (verdict,) = parser.events()
     assert (verdict.code, parser.state) == (1002, wsproto.connection.ConnectionState.OPEN), ADVICE
+
+
+def test_wsproto_refuses_1014_in_the_method_that_we_replace():
+    """When it does not any more, _process_close has done its duty."""
+    parser = Parser(ConnectionType.CLIENT)
+    parser.receive_data(b"\x88\x02\x03\xf6")
+    (verdict,) = parser.events()
+    assert (verdict.code, parser.state) == (1002, wsproto.connection.ConnectionState.OPEN), ADVICE
+    code = FrameProtocol._process_close.__code__
+    assert (code.co_varnames[:2], "self" in code.co_names) == (("self", "frame"), False), ADVICE
+    assert "_process_close" in FrameProtocol._parse_more_gen.__code__.co_names, ADVICE
 
 
 def test_the_events_of_wsproto_are_of_the_types_that_we_look_for():
