@@ -49,7 +49,7 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
-from wsproto.frame_protocol import Frame, FrameProtocol
+from wsproto.frame_protocol import Frame, FrameProtocol, ParseFailed
 from wsproto.utilities import RemoteProtocolError
 
 from echo_trio.wire import deflate, frames
@@ -458,6 +458,12 @@ class Connection(WebSocketConnection):
         if self._partial is not None:
             return self._receive_part(self._partial, data, at)
         if self._parser is None:
+            if (agreed := self._compression) is not None:
+                deflated = frames.decode_deflated(data, at, not self._client)
+                if deflated is not None:
+                    opcode, payload, at = deflated
+                    self._receive_deflated(self._get_inflater(agreed), opcode, payload)
+                    return at
             begun = frames.begin(data, at, not self._client)
             if isinstance(begun, int):
                 self._head = data[at:]
@@ -470,15 +476,27 @@ class Connection(WebSocketConnection):
             self._parser = self._make_parser()
         return self._receive_by_wsproto(self._parser, data, at)
 
+    def _receive_deflated(self, inflater: deflate.Inflater, opcode: int, payload: bytes) -> None:
+        try:
+            message = inflater.inflate_message(payload)
+            text = message.decode() if opcode == frames.TEXT else None
+        except UnicodeDecodeError as exc:
+            self._fail(INVALID_PAYLOAD, str(exc))
+        except ParseFailed as exc:
+            self._take_verdict(int(exc.code), str(exc))
+        else:
+            self._deliver(message if text is None else text)
+
+    def _get_inflater(self, agreed: deflate.Parameters) -> deflate.Inflater:
+        if self._inflater is None:
+            limit = self._limits.max_message_bytes
+            self._inflater = deflate.Inflater(agreed, client=self._client, max_message_bytes=limit)
+        return self._inflater
+
     def _make_parser(self) -> Parser:
         kind = ConnectionType.CLIENT if self._client else ConnectionType.SERVER
-        if self._compression is not None and self._inflater is None:
-            self._inflater = deflate.Inflater(
-                self._compression,
-                client=self._client,
-                max_message_bytes=self._limits.max_message_bytes,
-            )
-        parser = Parser(kind, [self._inflater] if self._inflater is not None else [])
+        agreed = self._compression
+        parser = Parser(kind, [self._get_inflater(agreed)] if agreed is not None else [])
         parser._proto._process_close = _process_close  # type: ignore[method-assign]
         return parser
 
@@ -536,10 +554,7 @@ class Connection(WebSocketConnection):
             self._take_pong(bytes(event.payload))  # type: ignore[attr-defined]
         elif kind is CloseConnection and parser.state is ConnectionState.OPEN:
             # There was no close frame: so wsproto says that what came is wrong.
-            if event.code == MESSAGE_TOO_BIG:  # type: ignore[attr-defined]
-                self._refuse_size()
-                return
-            self._fail(int(event.code), event.reason)  # type: ignore[attr-defined]
+            self._take_verdict(int(event.code), event.reason)  # type: ignore[attr-defined]
         elif self._inbox is not None:
             self._inbox.append(event)
             self._discarding = kind is CloseConnection
@@ -601,6 +616,13 @@ class Connection(WebSocketConnection):
         self._attention = True
         if self._close_handshake is not None:
             self._close_handshake.set()
+
+    def _take_verdict(self, code: int, reason: str | None) -> None:
+        """What came is wrong, say wsproto or the inflater."""
+        if code == MESSAGE_TOO_BIG:
+            self._refuse_size()
+        else:
+            self._fail(code, reason)
 
     def _refuse_size(self) -> None:
         limit = self._limits.max_message_bytes

@@ -5,8 +5,9 @@ forgo that, and then no connection holds a compressor between two messages. A se
 client for the same, so an idle connection holds no decompressor either. A client takes what its
 server chooses: if that takes its context over, each socket keeps one window, up to 40 KB.
 
-wsproto stays the reader of compressed frames; `Inflater` is the extension that it is given, because
-its own inflates a whole segment before anybody counts.
+wsproto stays the authority on compressed frames. `Inflater` is the extension that it is given,
+because its own inflates a whole segment before anybody counts. A message that came in one frame,
+and all at once, is inflated without wsproto's help.
 """
 
 from __future__ import annotations
@@ -192,6 +193,8 @@ class Inflater(WsprotoExtension):
             self._keeps_context = not parameters.client_no_context_takeover
         self._window_bits = bits or _MAX_WINDOW_BITS
         self._max_message_bytes = max_message_bytes
+        # As much as a peer needs that compresses badly, and no more.
+        self._max_deflated_bytes = 2 * max_message_bytes + 1024
         self._stream: zlib._Decompress | None = None
         self._in_message = self._in_control_frame = False
         self.inflating = False
@@ -227,8 +230,7 @@ class Inflater(WsprotoExtension):
         if (
             self.inflating
             and not self._in_control_frame
-            # As much as a peer needs that compresses badly, and no more.
-            and self._deflated_bytes + payload_length > 2 * self._max_message_bytes + 1024
+            and self._deflated_bytes + payload_length > self._max_deflated_bytes
         ):
             raise _too_big()
         return RsvBits(rsv.rsv1, False, False)
@@ -253,8 +255,15 @@ class Inflater(WsprotoExtension):
         if self._in_control_frame:
             return None
         self._in_message = not fin
-        if not fin or not self.inflating:
-            return None
+        return self._end_message() if fin and self.inflating else None
+
+    def inflate_message(self, deflated: bytes) -> bytes:
+        """Inflate a message that came in one frame, and all at once: wsproto need not see it."""
+        if len(deflated) > self._max_deflated_bytes:
+            raise _too_big()
+        return self._inflate(deflated) + self._end_message()
+
+    def _end_message(self) -> bytes:
         # A stream that has ended, with nothing behind it, leaves nothing off.
         rest = self._inflate(_TAIL) if self._stream is not None else b""
         self.inflating = False

@@ -43,6 +43,7 @@ _SHORT_TEXT_HEADERS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(
 MAX_CONTROL_BYTES: Final = 125
 #: The whole of it: two bytes of header, a mask, the payload.
 MAX_CONTROL_FRAME_BYTES: Final = 2 + 4 + MAX_CONTROL_BYTES
+_MAX_HEADER_BYTES: Final = 2 + 8 + 4
 #: A partial message that has arrived in this many parts is joined, lest a peer that sends byte
 #: after byte cost us an object for each.
 _MAX_PARTS: Final = 1024
@@ -130,6 +131,26 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
         return payload.decode(), size, stop
     except UnicodeDecodeError:
         return None
+
+
+def decode_deflated(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
+    """Like `decode`, of a compressed message in one frame: opcode, compressed payload, next frame.
+
+    Only where compression was agreed on may the RSV1 bit be set at all.
+    """
+    if at == len(data) or data[at] not in (_WHOLE_TEXT | RSV1, _WHOLE_BINARY | RSV1):
+        return None
+    plain = bytes((data[at] ^ RSV1,)) + data[at + 1 : at + _MAX_HEADER_BYTES]
+    header = _read_header(plain, 0, masked)
+    if header is None or isinstance(header, int):
+        return None
+    opcode, size, start, mask = header
+    start += at
+    stop = start + size
+    if stop > len(data):
+        return None
+    payload = data[start:stop]
+    return opcode, apply_mask(payload, mask) if masked else payload, stop
 
 
 def begin(data: bytes, at: int, masked: bool) -> tuple[PartialMessage, int] | int | None:

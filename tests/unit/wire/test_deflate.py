@@ -247,6 +247,11 @@ def test_with_a_window_that_zlib_cannot_write_nothing_is_compressed():
 # -- Receiving --------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["poller", "stream"])
+def transport(request) -> str:
+    return request.param  # What is inflated does not depend on it; test_connection.py tries all.
+
+
 @pytest.fixture(params=[FRESH, KEEPING], ids=["no takeover", "takeover"])
 def agreed(request) -> Parameters:
     return request.param
@@ -362,7 +367,8 @@ async def test_compressed_messages_may_be_empty(wire):
     assert seen == ["", b""]
 
 
-async def test_plain_frames_go_the_fast_way_all_the_same(wire, monkeypatch):
+@pytest.mark.parametrize("rsv", [0, RSV1], ids=["plain", "compressed"])
+async def test_whole_frames_go_past_wsproto(wire, monkeypatch, rsv):
     fed = []
 
     class Watched(Parser):
@@ -372,8 +378,9 @@ async def test_plain_frames_go_the_fast_way_all_the_same(wire, monkeypatch):
 
     monkeypatch.setattr(connection_module, "Parser", Watched)
     wire.start()
-    await wire.peer.send(wire.peer.text("plain") * 100)
-    await wire.peer.receive_many(100)
+    payload = deflated(b"x") if rsv else b"x"
+    await wire.peer.send(wire.peer.frame(TEXT, payload, rsv=rsv) * 100)
+    assert [frame.payload for frame in await wire.peer.receive_many(100)] == [b"x"] * 100
     assert fed == []
 
 
