@@ -1,36 +1,117 @@
-"""Who may come in. Pure decisions over a handshake that is well-formed."""
+"""Who may come in, and how many at once. Pure decisions."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
 from echo_trio import behaviours
 from echo_trio.scripts import Behaviour
-from echo_trio.wire.handshake import Refused, UpgradeRequest
+from echo_trio.wire.handshake import Reason, Refused, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
 RETRY_AFTER_S = 5
 
 
-def admit(request: UpgradeRequest) -> Behaviour:
+#: Descriptors that connections leave alone: the process's own, the console's, and those of
+#: clients that are being told that the server is full.
+SPARE_DESCRIPTORS: Final = 64
+#: As many of these clients at once have a descriptor; more, where the file limit leaves room.
+MIN_REFUSALS: Final = 24
+MAX_REFUSALS: Final = 1024
+
+_ORIGIN: Final = re.compile(
+    r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
+)
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+
+
+class Origin(NamedTuple):
+    """Where a web page comes from (RFC 6454), in the one form in which two can be compared."""
+
+    scheme: str
+    host: str
+    port: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many may be there at once.
+
+    :ivar connections: handshakes and closing connections too.
+    :ivar refusals: beside those, as many are told that there is no room, and awaited until they
+        have read it; whoever comes beyond is told, and cut.
+    """
+
+    connections: int
+    refusals: int
+
+    @classmethod
+    def of(cls, max_connections: int, file_limit: int) -> Self:
+        """What fits.
+
+        :param max_connections: what was asked for; 0: as many as the file limit allows.
+        """
+        allowed = max(1, file_limit - SPARE_DESCRIPTORS)
+        connections = min(max_connections or allowed, allowed)
+        refusals = min(MIN_REFUSALS + allowed - connections, MAX_REFUSALS)
+        return cls(connections, refusals)
+
+
+def parse_origin(text: str) -> Origin | None:
+    """An origin as a browser's header or a user writes it; ``None`` if it isn't one, as null."""
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None:
+        return None
+    scheme, host, port = match.groups()
+    return Origin(scheme, host, port.lstrip("0") if port else _DEFAULT_PORTS.get(scheme))
+
+
+def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> Behaviour:
     """The behaviour that the client asked for.
 
+    :param origins: whose pages may connect; none stands for all. A client that names no origin is
+        no browser, and may in any case.
     :raises Refused: if it may not have one, with the status that says why.
     """
+    if origins:
+        for name, value in request.headers:
+            if name == "origin" and (
+                (origin := parse_origin(value)) is None or origin not in origins
+            ):
+                raise Refused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
     try:
         found = behaviours.find(request.path)
     except behaviours.BadParameter as exc:
-        raise Refused(400, str(exc)) from None
+        raise Refused(400, str(exc), Reason.PARAMETER) from None
     if found is None:
-        raise Refused(404, behaviours.listing())
+        raise Refused(404, behaviours.listing(), Reason.PATH)
     if isinstance(found, behaviours.Refusal):
-        raise Refused(found.status, "As you asked.", **found.headers)
+        raise Refused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
     return found
 
 
 def too_slow() -> Refused:
     """What a client is told whose handshake took longer than the open timeout."""
-    return Refused(408, "The handshake took too long.")
+    return Refused(408, "The handshake took too long.", Reason.TIMEOUT)
 
 
 def draining() -> Refused:
     """What a client is told that comes while the server stops."""
-    return Refused(503, "The server is stopping.", Retry_After=str(RETRY_AFTER_S))
+    return _unavailable("The server is stopping.", Reason.DRAINING)
+
+
+def full() -> Refused:
+    """What a client is told for whom there is no room."""
+    return _unavailable("The server is full.", Reason.CAPACITY)
+
+
+def out_of_descriptors() -> Refused:
+    """What a client is told for whom the machine has no descriptor left."""
+    return _unavailable("The server has too many files open.", Reason.DESCRIPTORS)
+
+
+def _unavailable(why: str, reason: Reason) -> Refused:
+    return Refused(503, why, reason, Retry_After=str(RETRY_AFTER_S))

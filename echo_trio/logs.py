@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 
 from echo_trio.settings import Settings
+
+#: One line of a kind in so long.
+SPARING_INTERVAL_S: Final = 1.0
 
 
 def configure(settings: Settings) -> Any:
@@ -40,3 +45,34 @@ def configure(settings: Settings) -> Any:
     )
     # Bound here: an unbound logger binds anew at each call, even at one below the level.
     return structlog.get_logger().bind()
+
+
+class Sparing:
+    """Logs at most one line of each kind in a second, and says how many it has kept back.
+
+    For what the outside can cause as often as it likes. The counters have them all.
+    """
+
+    def __init__(self, log: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._clock = clock
+        self._next_s: dict[str, float] = {}
+        self._kept_back: dict[str, int] = {}
+
+    def warning(self, event: str, **details: Any) -> None:
+        """Log a warning; its kind is the event's name."""
+        self._say(self._log.warning, event, details)
+
+    def exception(self, event: str, **details: Any) -> None:
+        """Log the exception that is being handled, with its traceback."""
+        self._say(self._log.exception, event, details)
+
+    def _say(self, say: Callable[..., None], event: str, details: dict[str, Any]) -> None:
+        now_s = self._clock()
+        if now_s < self._next_s.get(event, now_s):
+            self._kept_back[event] = self._kept_back.get(event, 0) + 1
+            return
+        self._next_s[event] = now_s + SPARING_INTERVAL_S
+        if kept_back := self._kept_back.pop(event, 0):
+            details["kept_back"] = kept_back
+        say(event, **details)

@@ -21,6 +21,8 @@ class Outcome(StrEnum):
     """Both ends sent a close frame."""
     REFUSED = "refused"
     """We answered the handshake with an HTTP error."""
+    TLS_FAILED = "tls_failed"
+    """The TLS handshake failed, or was not done within the open timeout."""
     CUT_IN_HANDSHAKE = "cut_in_handshake"
     """The client left before the handshake was done."""
     ABNORMAL = "abnormal"
@@ -31,6 +33,10 @@ class Outcome(StrEnum):
     """The client did not answer our close frame in time."""
     WRITE_TIMEOUT = "write_timeout"
     """The client did not read its replies in time."""
+    PING_TIMEOUT = "ping_timeout"
+    """The client did not answer our ping in time."""
+    IDLE_TIMEOUT = "idle_timeout"
+    """There was no message for too long; we closed with 1001."""
     FAILED = "failed"
     """Our own bug: closed with 1011."""
     DROPPED = "dropped"
@@ -85,11 +91,13 @@ class Histograms:
 class Snapshot(Holdings):
     """The server at one moment, as `/api/server` shows it.
 
-    `accepted` is `handshaking` + `open` + Σ `outcomes`.
+    `accepted` is `handshaking` + `open` + Σ `outcomes`. A handshake that was refused is under way
+    until the client has read our answer.
 
     :ivar t: when, RFC 3339; `t_ms` is the same, Unix milliseconds.
     :ivar url: where clients connect.
     :ivar workers: processes that this is the sum of.
+    :ivar accept_fault_reasons: times that accepting failed, by the name of the error.
     :ivar refused: handshakes by the HTTP status they were refused with.
     :ivar refused_reasons: the same by reason.
     :ivar close_codes: ended connections by the code of the first close frame that was on the
@@ -112,6 +120,7 @@ class Snapshot(Holdings):
     open: int
     peak_open: int
     accept_faults: int
+    accept_fault_reasons: dict[str, int]
     outcomes: dict[Outcome, int]
     refused: dict[int, int]
     refused_reasons: dict[str, int]
@@ -134,10 +143,9 @@ class Counters:
     """
 
     accepted: int = 0
-    handshaking: int = 0
     open: int = 0
     peak_open: int = 0
-    accept_faults: int = 0
+    accept_fault_reasons: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     refused: Counter[int] = field(default_factory=Counter)
     refused_reasons: Counter[str] = field(default_factory=Counter)
@@ -155,6 +163,11 @@ class Counters:
     def ended(self) -> int:
         """Connections that are over."""
         return self.outcomes.total()
+
+    @property
+    def handshaking(self) -> int:
+        """Connections that are neither open nor over."""
+        return self.accepted - self.open - self.ended
 
     def add_traffic(self, connection: Traffic) -> None:
         """Add what a connection that has ended received and sent."""
@@ -186,7 +199,8 @@ class Counters:
             handshaking=self.handshaking,
             open=self.open,
             peak_open=self.peak_open,
-            accept_faults=self.accept_faults,
+            accept_faults=self.accept_fault_reasons.total(),
+            accept_fault_reasons=dict(self.accept_fault_reasons),
             outcomes=dict(self.outcomes),
             refused=dict(self.refused),
             refused_reasons=dict(self.refused_reasons),

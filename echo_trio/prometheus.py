@@ -25,6 +25,7 @@ from prometheus_client.utils import floatToGoString
 from echo_trio.durations import BOUNDS_S, Histogram
 from echo_trio.metrics import Outcome, Snapshot
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS, may_be_sent
+from echo_trio.wire.handshake import Reason
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -90,7 +91,7 @@ def _handshakes(now: Snapshot) -> Iterator[Metric]:
         "handshakes_refused",
         "Handshakes that were answered with an HTTP error, by why.",
         "reason",
-        now.refused_reasons,
+        dict.fromkeys(Reason, 0) | now.refused_reasons,
     )
     yield _histogram(
         "handshake_duration_seconds",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import ssl
 import time
 from typing import Any, Self
 
 import structlog
 import trio
 
+from echo_trio import admission
 from echo_trio.metrics import Counters, Snapshot
-from echo_trio.session import Presence, serve_session
+from echo_trio.session import Presence, serve_session, turn_away, turn_away_at_once
 from echo_trio.settings import Settings
 from echo_trio.vitals import Vitals
-from echo_trio.wire import poller, sockets
+from echo_trio.wire import poller, process, sockets, tls
 from echo_trio.wire.close_codes import GOING_AWAY
 
 
@@ -23,27 +26,38 @@ class EchoServer:
     :ivar url: where clients connect.
     """
 
-    def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: list[socket.socket],
+        log: Any,
+        tls_context: ssl.SSLContext | None = None,
+    ) -> None:
         self._listeners = listeners
         self._drain_timeout_s = settings.drain_timeout_s
         self._drain = trio.Event()
         self._log = log
         counters = Counters()
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
-        self._presence = Presence(settings, self._poller, log, counters)
+        self._presence = Presence(settings, self._poller, tls_context, log, counters)
+        self._capacity = self._find_capacity(settings.max_connections)
         self._vitals = Vitals()
         self._started_s = time.monotonic()
         host, port, *_ = listeners[0].getsockname()
-        self.url = f"ws://{sockets.authority(host, port)}/"
+        scheme = "ws" if tls_context is None else "wss"
+        self.url = f"{scheme}://{sockets.authority(host, port)}/"
 
     @classmethod
     def listen(cls, settings: Settings, log: Any = None) -> Self:
         """Listen as the settings say, without accepting yet.
 
-        :raises OSError: if the address can't be had.
+        :raises OSError: if the address can't be had, or the certificate.
         """
+        context = None
+        if settings.tls_cert is not None:
+            context = tls.server_context(settings.tls_cert, settings.tls_key)
         listeners = sockets.listen(settings.host, settings.port)
-        return cls(settings, listeners, log or structlog.get_logger())
+        return cls(settings, listeners, log or structlog.get_logger(), context)
 
     @property
     def open(self) -> int:
@@ -82,6 +96,7 @@ class EchoServer:
                 if self._poller is not None:
                     handling.start_soon(self._poller.run)
                 handling.start_soon(self._watch)
+                handling.start_soon(self._presence.connections.run)
                 async with trio.open_nursery() as accepting:
                     for listener in self._listeners:
                         accepting.start_soon(
@@ -89,6 +104,7 @@ class EchoServer:
                             listener,
                             lambda sock: self._start_session(handling, sock),
                             self._count_accept_fault,
+                            self._turn_away_excess,
                         )
                     task_status.started()
                     await self._drain.wait()
@@ -107,8 +123,17 @@ class EchoServer:
         )
 
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
-        self._presence.counters.accepted += 1
-        handling.start_soon(serve_session, sock, self._presence)
+        presence, capacity = self._presence, self._capacity
+        presence.counters.accepted += 1
+        # Counted here: a crowd is accepted before the first of its tasks has begun.
+        if presence.admitted < capacity.connections:
+            presence.admitted += 1
+            handling.start_soon(serve_session, sock, presence)
+        elif presence.turned_away < capacity.refusals:
+            presence.turned_away += 1
+            handling.start_soon(turn_away, sock, presence)
+        else:
+            turn_away_at_once(sock, presence, admission.full())
 
     async def _say_goodbye(self, handling: trio.Nursery) -> None:
         presence, counters = self._presence, self._presence.counters
@@ -123,9 +148,27 @@ class EchoServer:
 
     def _count_accept_fault(self, fault: OSError) -> None:
         counters = self._presence.counters
-        counters.accept_faults += 1
-        if counters.accept_faults == 1:
-            self._log.warning("can't accept for now", reason=fault.strerror)
+        name = errno.errorcode.get(fault.errno or 0, "other")
+        counters.accept_fault_reasons[name] += 1
+        self._presence.sparing.warning(
+            "can't accept for now", reason=fault.strerror, error=name, open=counters.open
+        )
+
+    def _turn_away_excess(self, sock: socket.socket) -> None:
+        self._presence.counters.accepted += 1
+        turn_away_at_once(sock, self._presence, admission.out_of_descriptors())
+
+    def _find_capacity(self, max_connections: int) -> admission.Capacity:
+        limit = process.file_limit()
+        capacity = admission.Capacity.of(max_connections, limit)
+        if capacity.connections < max_connections:
+            self._log.warning(
+                "the file limit allows fewer connections than asked for: raise it (ulimit -n)",
+                max_connections=capacity.connections,
+                asked_for=max_connections,
+                file_limit=limit,
+            )
+        return capacity
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import trio
 
 from echo_trio import admission
+from echo_trio.logs import Sparing
 from echo_trio.metrics import Counters, Outcome
 from echo_trio.performance import Performance
 from echo_trio.scripts import About, Behaviour, OnMessage, Script
 from echo_trio.settings import Settings
 from echo_trio.transform import suffixes
-from echo_trio.wire import deflate, handshake, sockets
+from echo_trio.wire import deflate, handshake, sockets, tls
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
+from echo_trio.wire.watch import Watch
 
 #: How long a refused client may take to read our answer before the connection is cut.
 REFUSAL_LINGER_S: Final = 1.0
@@ -28,66 +33,146 @@ REFUSAL_LINGER_S: Final = 1.0
 class Presence:
     """Who is connected, and what the sessions share. Drained by `server`.
 
+    :ivar tls: what to serve TLS with, if it is served.
     :ivar limits: what a connection allows its client.
+    :ivar origins: whose pages may connect; none stands for all.
     :ivar handshakes: what to cancel to interrupt each handshake under way.
+    :ivar admitted: connections that have a place.
+    :ivar turned_away: those that have none, and are being told so.
     :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
     settings: Settings
     poller: Poller | None
+    tls: ssl.SSLContext | None
     log: Any
     counters: Counters
     handshakes: set[trio.CancelScope] = field(default_factory=set)
-    connections: set[Connection] = field(default_factory=set)
     all_gone: trio.Event = field(default_factory=trio.Event)
+    admitted: int = 0
+    turned_away: int = 0
     limits: Limits = field(init=False)
+    origins: frozenset[admission.Origin | None] = field(init=False)
+    connections: Watch = field(init=False)
+    sparing: Sparing = field(init=False)
 
     def __post_init__(self) -> None:
         self.limits = self.settings.limits
+        self.origins = frozenset(map(admission.parse_origin, self.settings.origin))
+        self.connections = Watch(self.limits)
+        self.sparing = Sparing(self.log)
+
+    @contextmanager
+    def opening(self, deadline_s: float) -> Iterator[trio.CancelScope]:
+        """A part of a handshake: cancelled at the deadline, or when the server drains."""
+        with trio.CancelScope(deadline=deadline_s) as scope:
+            self.handshakes.add(scope)
+            if self.counters.draining:
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self.handshakes.discard(scope)
+
+    def count_refused(self, refused: handshake.Refused) -> None:
+        """Count a handshake that was answered with this."""
+        self.counters.refused[refused.status] += 1
+        self.counters.refused_reasons[refused.reason] += 1
+
+    def count_ended(self, outcome: Outcome) -> None:
+        """Count how an accepted connection ended."""
+        counters = self.counters
+        counters.outcomes[outcome] += 1
+        if counters.draining and counters.ended == counters.accepted:
+            self.all_gone.set()
 
 
 async def serve_session(sock: socket.socket, presence: Presence) -> None:
-    """Serve one accepted connection until it is over, and count how it ended.
+    """Serve one accepted connection, which has its place, until it is over.
 
-    Raises nothing but `trio.Cancelled`: what goes wrong here is nobody else's business.
+    Counts how it ended, and gives its place back. Raises nothing but `trio.Cancelled`: what goes
+    wrong here is nobody else's business.
     """
-    counters = presence.counters
-    outcome = Outcome.FAILED
     try:
-        opened = await _shake_hands(sock, presence)
+        await _serve_accepted(sock, presence, presence.settings.open_timeout_s, admitted=True)
+    finally:
+        presence.admitted -= 1
+
+
+async def turn_away(sock: socket.socket, presence: Presence) -> None:
+    """Tell an accepted connection that there is no room; wait a moment for it to be gone."""
+    timeout_s = min(presence.settings.open_timeout_s, REFUSAL_LINGER_S)
+    try:
+        await _serve_accepted(sock, presence, timeout_s, admitted=False)
+    finally:
+        presence.turned_away -= 1
+
+
+def turn_away_at_once(sock: socket.socket, presence: Presence, refused: handshake.Refused) -> None:
+    """Tell an accepted connection why not as far as that goes at once, and close it."""
+    with sock, suppress(OSError):
+        if presence.tls is None:
+            _send(sock, handshake.refusal_response(refused))
+            # What is there unread would make this a reset, which may overtake the answer.
+            sock.recv(handshake.MAX_HEAD_BYTES)
+    presence.count_refused(refused)
+    presence.count_ended(Outcome.REFUSED)
+
+
+async def _serve_accepted(
+    sock: socket.socket, presence: Presence, timeout_s: float, *, admitted: bool
+) -> None:
+    outcome = Outcome.FAILED
+    deadline_s = trio.current_time() + timeout_s
+    try:
+        if presence.tls is not None:
+            secured = await _secure(sock, presence.tls, presence, deadline_s)
+            if secured is None:
+                outcome = Outcome.TLS_FAILED
+                return
+            sock = secured
+        opened = await _shake_hands(sock, presence, deadline_s, admitted=admitted)
         outcome = opened if isinstance(opened, Outcome) else await _serve(*opened, presence)
     except trio.Cancelled:
         outcome = Outcome.DROPPED
         raise
-    except Exception:  # the boundary: a bug ends one session, not the server
-        presence.log.exception("session failed")
+    except Exception:  # noqa: BLE001 - the boundary: a bug ends one session, not the server
+        presence.sparing.exception("session failed")
     finally:
         sock.close()
-        counters.outcomes[outcome] += 1
-        if counters.draining and counters.ended == counters.accepted:
-            presence.all_gone.set()
+        presence.count_ended(outcome)
+
+
+async def _secure(
+    sock: socket.socket, context: ssl.SSLContext, presence: Presence, deadline_s: float
+) -> socket.socket | None:
+    """The socket with TLS over it; or none, if the client's handshake failed or took too long."""
+    with presence.opening(deadline_s):
+        try:
+            return await tls.shake_hands(sock, context)
+        except (tls.TlsFailed, OSError) as exc:
+            presence.log.debug("TLS handshake failed", reason=str(exc))
+    return None
 
 
 async def _shake_hands(
-    sock: socket.socket, presence: Presence
+    sock: socket.socket, presence: Presence, deadline_s: float, *, admitted: bool
 ) -> tuple[Connection, OnMessage | Performance] | Outcome:
     """The connection and what it asked for; or how it ended. The request itself is let go of."""
     counters = presence.counters
-    counters.handshaking += 1
     accepted_s = time.perf_counter()
     try:
-        try:
-            request, behaviour, surplus = await _receive_request(sock, presence)
-            # The first that it prefers: a browser fails a connection for which none is chosen.
-            subprotocol = next(iter(request.subprotocols), None)
-            offered = request.extensions if presence.settings.compression else ()
-            compression = deflate.accept(offered)
-            _send(sock, handshake.accept_response(request, subprotocol, compression=compression))
-            counters.handshake.observe(time.perf_counter() - accepted_s)
-        finally:
-            counters.handshaking -= 1
+        request, behaviour, surplus = await _receive_request(
+            sock, presence, deadline_s, admitted=admitted
+        )
+        # The first that it prefers: a browser fails a connection for which none is chosen.
+        subprotocol = next(iter(request.subprotocols), None)
+        offered = request.extensions if presence.settings.compression else ()
+        compression = deflate.accept(offered)
+        _send(sock, handshake.accept_response(request, subprotocol, compression=compression))
+        counters.handshake.observe(time.perf_counter() - accepted_s)
     except handshake.Refused as refused:
-        counters.refused[refused.status] += 1
+        presence.count_refused(refused)
         await _refuse(sock, refused)
         return Outcome.REFUSED
     except (handshake.ConnectionCut, OSError):
@@ -160,9 +245,16 @@ async def _serve(
     return outcome
 
 
+_TIMEOUTS: Final = {
+    "write": Outcome.WRITE_TIMEOUT,
+    "ping": Outcome.PING_TIMEOUT,
+    "idle": Outcome.IDLE_TIMEOUT,
+}
+
+
 def _outcome(connection: Connection) -> Outcome:
-    if connection.timed_out == "write":
-        return Outcome.WRITE_TIMEOUT
+    if connection.timed_out in _TIMEOUTS:
+        return _TIMEOUTS[connection.timed_out]
     if connection.failure is not None:
         return Outcome.VIOLATION
     if connection.timed_out == "close":
@@ -171,25 +263,19 @@ def _outcome(connection: Connection) -> Outcome:
 
 
 async def _receive_request(
-    sock: socket.socket, presence: Presence
+    sock: socket.socket, presence: Presence, deadline_s: float, *, admitted: bool
 ) -> tuple[handshake.UpgradeRequest, Behaviour, bytes]:
-    """Read the handshake and decide on it, within the open timeout."""
-
-    async def receive() -> bytes:
-        await trio.lowlevel.wait_readable(sock)
-        return sock.recv(handshake.MAX_HEAD_BYTES)
-
-    with trio.move_on_after(presence.settings.open_timeout_s) as opening:
-        presence.handshakes.add(opening)
-        if presence.counters.draining:
-            opening.cancel()
-        try:
-            head, surplus = await handshake.receive_head(receive)
-        finally:
-            presence.handshakes.discard(opening)
-        request = handshake.parse_request(head)
-        return request, admission.admit(request), surplus
-    raise admission.draining() if presence.counters.draining else admission.too_slow()
+    """Read the handshake by the deadline, and decide on it."""
+    with presence.opening(deadline_s) as opening:
+        head, surplus = await handshake.receive_head(
+            lambda: sockets.receive_some(sock, handshake.MAX_HEAD_BYTES)
+        )
+    if not admitted:
+        raise admission.full()
+    if opening.cancelled_caught:
+        raise admission.draining() if presence.counters.draining else admission.too_slow()
+    request = handshake.parse_request(head)
+    return request, admission.admit(request, presence.origins), surplus
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
@@ -207,9 +293,7 @@ async def _refuse(sock: socket.socket, refused: handshake.Refused) -> None:
         _send(sock, handshake.refusal_response(refused))
         sock.shutdown(socket.SHUT_WR)
         with trio.move_on_after(REFUSAL_LINGER_S):
-            while True:
-                await trio.lowlevel.wait_readable(sock)
-                if not sock.recv(handshake.MAX_HEAD_BYTES):
-                    return
+            while await sockets.receive_some(sock, handshake.MAX_HEAD_BYTES):
+                pass
     except OSError:
         pass  # It is gone already.

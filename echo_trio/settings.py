@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from echo_trio import flags
+from echo_trio import admission, flags
 from echo_trio.authority import parse_target
 from echo_trio.wire.connection import Limits
 
@@ -52,6 +53,18 @@ class Settings:
     max_message_bytes: Annotated[int, flags.size("--max-message-size")] = 2**20
     """Payload of one message; a longer one is answered with close code 1009."""
 
+    max_connections: Annotated[int, flags.count("--max-connections")] = 0
+    """Connections at once, handshakes too; above it: 503. 0: as many as the file limit allows."""
+
+    origin: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """An origin whose pages may connect, as https://example.com; repeatable; else any may."""
+
+    tls_cert: Path | None = None
+    """Certificate, and the chain behind it, in PEM: serve wss."""
+
+    tls_key: Path | None = None
+    """Its key in PEM, if that is in a file of its own."""
+
     open_timeout_s: Annotated[float, flags.duration("--open-timeout")] = 10.0
     """Bound on the opening handshake, from accept to our answer."""
 
@@ -60,6 +73,15 @@ class Settings:
 
     write_timeout_s: Annotated[float, flags.duration("--write-timeout")] = 10.0
     """Bound on one blocked write; then the connection is aborted."""
+
+    ping_interval_s: Annotated[float, flags.duration("--ping-interval")] = 20.0
+    """How often to ping each client; 0: never."""
+
+    ping_timeout_s: Annotated[float, flags.duration("--ping-timeout")] = 20.0
+    """Bound on the answer to a ping; then close code 1011, and the connection is cut. 0: none."""
+
+    idle_timeout_s: Annotated[float, flags.duration("--idle-timeout")] = 0.0
+    """Without a message for so long, a connection is closed with code 1001. 0: never."""
 
     compression: bool = False
     """Whether to offer permessage-deflate: compressed messages, for clients that ask for them."""
@@ -79,8 +101,20 @@ class Settings:
             raise ValueError("--console-token has to be printable ASCII without spaces")
         for target in self.run_target:
             parse_target(target)
+        for origin in self.origin:
+            if admission.parse_origin(origin) is None:
+                raise ValueError(f"--origin: {origin!r} is not an origin, like https://example.com")
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("--tls-key needs --tls-cert")
 
     @property
     def limits(self) -> Limits:
         """What a connection allows its peer."""
-        return Limits(self.max_message_bytes, self.write_timeout_s, self.close_timeout_s)
+        return Limits(
+            self.max_message_bytes,
+            self.write_timeout_s,
+            self.close_timeout_s,
+            self.ping_interval_s,
+            self.ping_timeout_s,
+            self.idle_timeout_s,
+        )

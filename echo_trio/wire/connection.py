@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from random import getrandbits
+from random import getrandbits, random
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -56,6 +56,7 @@ from echo_trio.wire import deflate, frames
 from echo_trio.wire.close_codes import (
     ABNORMAL_CLOSURE,
     BAD_GATEWAY,
+    GOING_AWAY,
     INTERNAL_ERROR,
     INVALID_PAYLOAD,
     MESSAGE_TOO_BIG,
@@ -93,11 +94,19 @@ class Limits:
     :ivar write_timeout_s: how long the kernel may take nothing of what waits to be sent, before
         the connection is aborted.
     :ivar close_timeout_s: how long the peer may take to answer our close frame, or to end TCP.
+    :ivar ping_interval_s: how often a `Watch` pings the peer; 0: never.
+    :ivar ping_timeout_s: how long the peer may take to answer such a ping, before it is told so
+        (1011) and the connection is cut; 0: for ever.
+    :ivar idle_timeout_s: how long there may be no message, before a `Watch` closes the connection
+        with 1001; 0: for ever.
     """
 
     max_message_bytes: int = 2**20
     write_timeout_s: float = 10.0
     close_timeout_s: float = 10.0
+    ping_interval_s: float = 0.0
+    ping_timeout_s: float = 0.0
+    idle_timeout_s: float = 0.0
 
 
 class Connection(WebSocketConnection):
@@ -111,7 +120,8 @@ class Connection(WebSocketConnection):
     :ivar closed_first: who sent the first close frame: ``"us"``, ``"peer"``, or ``None``.
     :ivar failure: the code with which we failed the connection (RFC 6455, section 7.1.7): because
         of what the peer sent, or `INTERNAL_ERROR` because `on_message` raised; else ``None``.
-    :ivar timed_out: ``"write"`` or ``"close"`` if that took too long, else ``None``.
+    :ivar timed_out: what took too long: ``"write"``, ``"close"``, ``"ping"`` or ``"idle"``; of
+        several the first, if the connection ended because of it; else ``None``.
     :ivar messages_received: whole messages, handed to `on_message` or `get_message`.
     :ivar messages_sent: whole messages, replies too.
     :ivar bytes_received: of the stream since the handshake, headers of frames included.
@@ -130,16 +140,20 @@ class Connection(WebSocketConnection):
     _stream_lock: Any = None
     _wsproto: WSConnection | None = None  # type: ignore[assignment]  # until the handshake is done
 
+    _awaited_pong: bytes | None = None  # the payload of the ping that a Watch sent
     _compression: deflate.Parameters | None = None
     _empty_fragments = 0
     _encode: deflate.Encode = staticmethod(frames.encode)
     _fragments: bytearray | None = None
     _head = b""  # the beginning of a frame's header
     _inflater: deflate.Inflater | None = None
+    _idle_at_s: float | None = None  # by the clock of a Watch
     _inbox: deque[str | bytes | Event] | None = None
+    _messages_before = 0  # at the last look of a Watch
     _on_message: OnMessage
     _parser: Parser | None = None
     _partial: frames.PartialMessage | None = None
+    _pinged_at_s: float | None = None  # by a Watch and its clock
     _poller: Poller | None = None
     _raised: Exception | None = None  # by on_message, for the task that called run
     _replies: list[bytes] | None = None  # made in this wake-up, not yet written
@@ -217,6 +231,7 @@ class Connection(WebSocketConnection):
         # instances share by the first few, and what comes later costs each a dictionary (0.7 KB).
         self._attention = False
         self._encode = frames.encode
+        self._awaited_pong = self._pinged_at_s = None
         self._partial = self._replies = self._task = None
         self.bytes_received = self.bytes_sent = 0
         self.messages_received = self.messages_sent = 0
@@ -306,7 +321,7 @@ class Connection(WebSocketConnection):
                 await self._send_eof()
             while self._unsent or not self._over:
                 await self._serve_once()
-        if closing.cancelled_caught and not self.clean:
+        if closing.cancelled_caught and not self.clean and self.timed_out is None:
             self.timed_out = "close"
 
     async def _serve_once(self) -> None:
@@ -581,6 +596,9 @@ class Connection(WebSocketConnection):
 
     def _take_pong(self, payload: bytes) -> None:
         """Wake the ping that this answers, and those sent before it."""
+        if payload == self._awaited_pong:
+            self._awaited_pong = None
+            return
         if not self._pings or payload not in self._pings:
             return
         while True:
@@ -764,6 +782,54 @@ class Connection(WebSocketConnection):
             self._resumed = True
             self._call_attention()
 
+    def look(self, now_s: float) -> None:
+        """Ping the peer, or give up on it, if it is time to. Called by a `Watch`, now and then.
+
+        :param now_s: by the watch's clock.
+        """
+        if self._close_reason is not None:
+            return  # The close timeout bounds the rest.
+        limits = self._limits
+        if limits.idle_timeout_s and self._is_idle(now_s, limits.idle_timeout_s):
+            self.timed_out = "idle"
+            self._close_now(GOING_AWAY, "there was no message for too long")
+        elif limits.ping_interval_s:
+            self._keep_alive(now_s, limits.ping_interval_s, limits.ping_timeout_s)
+
+    def _is_idle(self, now_s: float, timeout_s: float) -> bool:
+        messages = self.messages_received + self.messages_sent
+        if messages != self._messages_before or self._idle_at_s is None:
+            self._messages_before = messages
+            self._idle_at_s = now_s + timeout_s
+        return now_s >= self._idle_at_s
+
+    def _keep_alive(self, now_s: float, interval_s: float, timeout_s: float) -> None:
+        if self._pinged_at_s is None:
+            # As if some time ago: so a crowd that came at once is not pinged at once.
+            self._pinged_at_s = now_s - interval_s * random() / 2
+        elif self._unsent or self._paused or (self._poller is not None and self._task is None):
+            # The write timeout is for who doesn't read; and we don't either, so the pong may be
+            # there.
+            self._pinged_at_s = now_s
+        elif self._awaited_pong is not None and timeout_s:
+            if now_s >= self._pinged_at_s + timeout_s:
+                self.timed_out = "ping"
+                self._over = True
+                self._close_now(INTERNAL_ERROR, "there was no answer to a ping")
+        elif now_s >= self._pinged_at_s + interval_s:
+            self._pinged_at_s = now_s
+            self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
+            if not self._write(frames.encode_control(frames.PING, payload, self._client)):
+                self._flush_in_run()
+
+    def _close_now(self, code: int, reason: str) -> None:
+        if not self.close_nowait(code, reason):
+            self._flush_in_run()
+
+    def _flush_in_run(self) -> None:
+        self._replies_blocked = True
+        self._call_attention()
+
     def abort(self) -> None:
         """End the connection at once with a TCP reset, dropping what was not sent."""
         if self._sock is not None and self._sock.fileno() != -1:
@@ -787,7 +853,7 @@ class Connection(WebSocketConnection):
                     writing.deadline = trio.current_time() + self._limits.write_timeout_s
                     await self._flush_some()
             if writing.cancelled_caught:
-                self.timed_out = "write"
+                self.timed_out = self.timed_out or "write"
                 self.abort()
 
     async def _flush_some(self) -> None:

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 
@@ -42,18 +43,50 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 Receive = Callable[[], Awaitable[bytes]]
 
 
+class Reason(StrEnum):
+    """Why a handshake was refused: each in exactly one."""
+
+    NOT_HTTP = "not_http"
+    HTTP_VERSION = "http_version"
+    METHOD = "method"
+    TARGET = "target"
+    HEADER = "header"
+    """One that is malformed, or has a byte that is not ASCII."""
+    HEAD_TOO_LARGE = "head_too_large"
+    HOST = "host"
+    BODY = "body"
+    NOT_AN_UPGRADE = "not_an_upgrade"
+    WEBSOCKET_VERSION = "websocket_version"
+    KEY = "key"
+    SUBPROTOCOL = "subprotocol"
+    EXTENSION = "extension"
+    PATH = "path"
+    PARAMETER = "parameter"
+    """Of a behaviour."""
+    ASKED_FOR = "asked_for"
+    """By a behaviour that refuses."""
+    ORIGIN = "origin"
+    TIMEOUT = "timeout"
+    CAPACITY = "capacity"
+    DESCRIPTORS = "descriptors"
+    """The machine had none left."""
+    DRAINING = "draining"
+
+
 class Refused(Exception):
     """The server will not upgrade: the status to answer with, and why.
 
     :ivar status: the HTTP status.
     :ivar why: one line for the body of the answer.
+    :ivar reason: what it is counted as.
     :ivar headers: further headers of the answer.
     """
 
-    def __init__(self, status: int, why: str, **headers: str) -> None:
+    def __init__(self, status: int, why: str, reason: Reason, **headers: str) -> None:
         super().__init__(status, why)
         self.status = status
         self.why = why
+        self.reason = reason
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
@@ -109,10 +142,13 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
     :param receive: returns the next bytes, none at the end of the stream.
     :returns: the head, and what arrived behind it.
     :raises ConnectionCut: if the stream ends first.
-    :raises Refused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`.
+    :raises Refused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`; 400 at the first
+        byte, if no head begins so: a TLS handshake, say.
     """
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
+        if data and not data[:1].isalpha():
+            raise Refused(400, "This is not HTTP.", Reason.NOT_HTTP)
         if len(data) > MAX_HEAD_BYTES:
             break
         chunk = await receive()
@@ -120,7 +156,9 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
             raise ConnectionCut(len(data))
         data += chunk
     if end < 0 or end > MAX_HEAD_BYTES:
-        raise Refused(431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.")
+        raise Refused(
+            431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.", Reason.HEAD_TOO_LARGE
+        )
     return data[:end], data[end + 4 :]
 
 
@@ -136,26 +174,31 @@ def parse_request(head: bytes) -> UpgradeRequest:
     try:
         lines = head.decode("ascii").split("\r\n")
     except UnicodeDecodeError:
-        raise Refused(400, "A header has a byte that is not ASCII.") from None
+        raise Refused(400, "A header has a byte that is not ASCII.", Reason.HEADER) from None
     method, target = _parse_request_line(lines[0])
     headers = _parse_headers(lines[1:])
     if method != "GET":
-        raise Refused(405, "A WebSocket begins with GET.", Allow="GET")
+        raise Refused(405, "A WebSocket begins with GET.", Reason.METHOD, Allow="GET")
     if not _TARGET.fullmatch(target):
-        raise Refused(400, "The request's target is not a path.")
+        raise Refused(400, "The request's target is not a path.", Reason.TARGET)
     if len(_values(headers, "host")) != 1:
-        raise Refused(400, "There has to be one Host header.")
+        raise Refused(400, "There has to be one Host header.", Reason.HOST)
     if _values(headers, "transfer-encoding") or any(
         value != "0" for value in _values(headers, "content-length")
     ):
-        raise Refused(400, "An upgrade request has no body.")
+        raise Refused(400, "An upgrade request has no body.", Reason.BODY)
     if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
         headers, "connection"
     ):
-        raise Refused(426, "This is a WebSocket server.", Upgrade="websocket", Connection="Upgrade")
+        raise Refused(426, "This is a WebSocket server.", Reason.NOT_AN_UPGRADE, **_UPGRADE_HEADERS)
     versions = _values(headers, "sec-websocket-version")
     if versions != [VERSION]:
-        raise Refused(426, f"The WebSocket version has to be {VERSION}.", **_VERSION_HEADER)
+        raise Refused(
+            426,
+            f"The WebSocket version has to be {VERSION}.",
+            Reason.WEBSOCKET_VERSION,
+            **_UPGRADE_HEADERS,
+        )
     return UpgradeRequest(
         target,
         headers,
@@ -171,7 +214,11 @@ _WITHOUT_BODY: Final = {
     HTTPStatus.RESET_CONTENT,
     HTTPStatus.NOT_MODIFIED,
 }
-_VERSION_HEADER: Final = {"Sec_WebSocket_Version": VERSION}
+_UPGRADE_HEADERS: Final = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade, close",  # RFC 9110, section 7.8
+    "Sec_WebSocket_Version": VERSION,
+}
 
 
 def accept_response(
@@ -215,12 +262,12 @@ def refusal_response(refused: Refused) -> bytes:
 def _parse_request_line(line: str) -> tuple[str, str]:
     parts = line.split(" ")
     if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):
-        raise Refused(400, "This is not an HTTP request.")
+        raise Refused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
     method, target, version = parts
     if version != "HTTP/1.1":
         if re.fullmatch(r"HTTP/[0-9](\.[0-9])?", version):
-            raise Refused(505, "A WebSocket begins with HTTP/1.1.")
-        raise Refused(400, "This is not an HTTP request.")
+            raise Refused(505, "A WebSocket begins with HTTP/1.1.", Reason.HTTP_VERSION)
+        raise Refused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
     return method, target
 
 
@@ -232,13 +279,15 @@ def _parse_key(headers: list[tuple[str, str]]) -> str:
             return key
     except (ValueError, binascii.Error):
         pass
-    raise Refused(400, "There has to be one Sec-WebSocket-Key, 16 bytes in base64.")
+    raise Refused(400, "There has to be one Sec-WebSocket-Key, 16 bytes in base64.", Reason.KEY)
 
 
 def _parse_subprotocols(headers: list[tuple[str, str]]) -> list[str]:
     offered = _list(headers, "sec-websocket-protocol")
     if not all(_TOKEN.fullmatch(name) for name in offered) or len(set(offered)) != len(offered):
-        raise Refused(400, "Sec-WebSocket-Protocol is not a list of different names.")
+        raise Refused(
+            400, "Sec-WebSocket-Protocol is not a list of different names.", Reason.SUBPROTOCOL
+        )
     return offered
 
 
@@ -246,7 +295,7 @@ def _parse_offered_extensions(headers: list[tuple[str, str]]) -> list[deflate.Ex
     try:
         return _parse_extensions(_values(headers, "sec-websocket-extensions"))
     except ValueError as exc:
-        raise Refused(400, f"{exc}.") from None
+        raise Refused(400, f"{exc}.", Reason.EXTENSION) from None
 
 
 # -- The client's end -------------------------------------------------------------------------
@@ -370,13 +419,13 @@ def _accept_value(key: str) -> str:
 
 def _parse_headers(lines: list[str]) -> list[tuple[str, str]]:
     if len(lines) > MAX_HEADERS:
-        raise Refused(431, f"There are more than {MAX_HEADERS} headers.")
+        raise Refused(431, f"There are more than {MAX_HEADERS} headers.", Reason.HEAD_TOO_LARGE)
     headers = []
     for line in lines:
         name, colon, value = line.partition(":")
         # A name with a space before its colon, or a folded line, could smuggle another header.
         if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-            raise Refused(400, "A header is malformed.")
+            raise Refused(400, "A header is malformed.", Reason.HEADER)
         headers.append((name.lower(), value.strip(" \t")))
     return headers
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import resource
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -46,8 +47,13 @@ def raise_file_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # macOS calls its hard limit infinite, and doesn't grant it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return file_limit()
+
+
+def file_limit() -> int:
+    """How many files this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
 def spare_long_lived_objects() -> None:

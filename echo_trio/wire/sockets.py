@@ -17,7 +17,21 @@ BACKLOG: Final = 65_535
 ACCEPT_BATCH: Final = 64
 #: How long to leave the listener alone when the machine is out of something.
 OUT_OF_RESOURCES_PAUSE_S: Final = 0.1
-_OUT_OF_RESOURCES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
+#: What accept(2) says of a connection that is gone again: no fault of the listener.
+_GONE: Final = {
+    errno.ECONNABORTED,
+    errno.ECONNRESET,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ETIMEDOUT,
+}
 
 #: Linux's <linux/in.h>; Python 3.11 has no name for it. It works on IPv6 sockets too.
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
@@ -74,26 +88,76 @@ async def accept_forever(
     listener: socket.socket,
     on_accept: Callable[[socket.socket], None],
     on_fault: Callable[[OSError], None],
+    on_excess: Callable[[socket.socket], None] | None = None,
 ) -> NoReturn:
     """Accept connections, many at a time, until cancelled.
 
     :param on_accept: takes each new socket, non-blocking and without Nagle's delay.
-    :param on_fault: is told when the machine has run out of descriptors or memory; accepting goes
-        on after a pause. A connection that was gone before it was accepted is no fault.
+    :param on_fault: is told when accepting fails: the machine has run out of descriptors or
+        memory, or the listener is broken; accepting goes on after a pause. A connection that was
+        gone before it was accepted is no fault.
+    :param on_excess: takes a socket for which there is no descriptor. It got one that is kept for
+        this; it has to be turned away and closed at once. Left in the backlog, as it is without
+        this, it waits for an answer until others have gone.
     """
-    while True:
-        await trio.lowlevel.wait_readable(listener)
-        try:
-            for _ in range(ACCEPT_BATCH):
-                sock, _ = listener.accept()
-                prepare(sock)
-                on_accept(sock)
-        except BlockingIOError:
-            pass
-        except OSError as exc:
-            if exc.errno in _OUT_OF_RESOURCES:
+    reserve = _Reserve(on_excess)
+    try:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                for _ in range(ACCEPT_BATCH):
+                    on_accept(_accept(listener))
+            except BlockingIOError:
+                pass
+            except OSError as exc:
+                if exc.errno in _GONE:
+                    continue
                 on_fault(exc)
-                await trio.sleep(OUT_OF_RESOURCES_PAUSE_S)
+                if exc.errno not in _OUT_OF_DESCRIPTORS or not reserve.spend(listener):
+                    await trio.sleep(OUT_OF_RESOURCES_PAUSE_S)
+    finally:
+        reserve.close()
+
+
+def _accept(listener: socket.socket) -> socket.socket:
+    sock, _ = listener.accept()
+    prepare(sock)
+    return sock
+
+
+class _Reserve:
+    """A descriptor kept for when there is none left."""
+
+    def __init__(self, on_excess: Callable[[socket.socket], None] | None) -> None:
+        self._on_excess = on_excess
+        self._fd: int | None = None
+        self._refill()
+
+    def spend(self, listener: socket.socket) -> bool:
+        """Accept one connection for `on_excess` to close; false if not even this can be done."""
+        if self._on_excess is None:
+            return False
+        if self._fd is None:
+            self._refill()
+        self.close()
+        try:
+            with _accept(listener) as sock:
+                self._on_excess(sock)
+        except OSError:
+            return False
+        finally:
+            self._refill()
+        return True
+
+    def close(self) -> None:
+        """Give the descriptor back. Idempotent."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _refill(self) -> None:
+        with suppress(OSError):
+            self._fd = os.open(os.devnull, os.O_RDONLY)
 
 
 def prepare(sock: socket.socket) -> None:
@@ -146,6 +210,20 @@ def _bind_address(sock: socket.socket, source: str) -> None:
     with suppress(OSError):  # not Linux
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
     sock.bind((source, 0))
+
+
+async def receive_some(sock: socket.socket, size_bytes: int) -> bytes:
+    """Wait for something to arrive on a non-blocking socket, TLS or not; nothing is the end.
+
+    :raises OSError: if the connection has broken.
+    """
+    while True:
+        # Waiting first: trying first would cost an exception nearly every time.
+        await trio.lowlevel.wait_readable(sock)
+        try:
+            return sock.recv(size_bytes)
+        except BlockingIOError:
+            continue
 
 
 def authority(host: str, port: int) -> str:

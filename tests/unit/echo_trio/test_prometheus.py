@@ -66,14 +66,15 @@ def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
 
 def test_each_number_of_the_snapshot_is_told() -> None:
     counters = Counters(
-        accepted=11, handshaking=12, open=13, peak_open=14, accept_faults=15,
+        accepted=11 + 13 + 20, open=13, peak_open=14,
         messages_received=16, messages_sent=17, bytes_received=18, bytes_sent=19,
     )  # fmt: skip
     counters.outcomes[Outcome.CLEAN] = 20
+    counters.accept_fault_reasons["EMFILE"] = 15
     counters.refused_reasons["path"] = 21
     now = counters.snapshot(uptime_s=22.0, loop_lag=Durations())
-    assert value(now, "connections_accepted_total") == 11
-    assert value(now, "connections_handshaking") == 12
+    assert value(now, "connections_accepted_total") == 44
+    assert value(now, "connections_handshaking") == 11
     assert value(now, "connections_open") == 13
     assert value(now, "connections_peak_open") == 14
     assert value(now, "accept_faults_total") == 15

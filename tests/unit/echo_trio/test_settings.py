@@ -23,6 +23,13 @@ CONTRACT_DEFAULTS = {
     "open_timeout_s": 10.0,
     "close_timeout_s": 10.0,
     "write_timeout_s": 10.0,
+    "max_connections": 0,
+    "origin": (),
+    "tls_cert": None,
+    "tls_key": None,
+    "ping_interval_s": 20.0,
+    "ping_timeout_s": 20.0,
+    "idle_timeout_s": 0.0,
     "compression": False,
     "drain_timeout_s": 10.0,
     "log_level": "info",
@@ -45,5 +52,12 @@ def test_every_setting_is_a_documented_flag(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_limits_on_a_connection_come_from_the_settings() -> None:
-    limits = Settings(max_message_bytes=1, write_timeout_s=2, close_timeout_s=3).limits
-    assert dataclasses.astuple(limits) == (1, 2, 3)
+    limits = Settings(
+        max_message_bytes=1,
+        write_timeout_s=2,
+        close_timeout_s=3,
+        ping_interval_s=4,
+        ping_timeout_s=5,
+        idle_timeout_s=6,
+    ).limits
+    assert dataclasses.astuple(limits) == (1, 2, 3, 4, 5, 6)

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from echo_trio.wire import handshake
-from echo_trio.wire.handshake import ConnectionCut, HandshakeFailed, Refused, Rejected
+from echo_trio.wire.handshake import ConnectionCut, HandshakeFailed, Reason, Refused, Rejected
 
 # RFC 6455, section 1.3.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -62,6 +62,13 @@ async def test_a_stream_that_ends_first_is_told_apart(received):
     with pytest.raises(ConnectionCut) as caught:
         await handshake.receive_head(chunks(received))
     assert caught.value.received == len(received)
+
+
+@pytest.mark.parametrize("first", [b"\x16\x03\x01", b"\0", b"\r\n", b" GET"])
+async def test_what_begins_as_no_head_does_is_refused_at_its_first_byte(first):
+    with pytest.raises(Refused) as caught:
+        await handshake.receive_head(chunks(first, b"never asked for"))
+    assert (caught.value.status, caught.value.reason) == (400, Reason.NOT_HTTP)
 
 
 async def test_a_head_of_16_kib_is_allowed_and_a_byte_more_is_not():
@@ -195,7 +202,7 @@ def test_whatever_else_is_refused_with_its_status(request_head, status):
 def test_a_refused_version_is_told_which_would_do():
     with pytest.raises(Refused) as caught:
         handshake.parse_request(head(Sec_WebSocket_Version="8"))
-    assert caught.value.headers == {"Sec-WebSocket-Version": "13"}
+    assert caught.value.headers["Sec-WebSocket-Version"] == "13"
 
 
 def test_a_refused_method_is_told_which_would_do():
@@ -218,7 +225,7 @@ def test_the_accepting_response_answers_the_key(subprotocol):
 
 
 def test_a_refusing_response_says_why():
-    refused = Refused(503, "The server is füll.", Retry_After="5")
+    refused = Refused(503, "The server is füll.", Reason.CAPACITY, Retry_After="5")
     top, _, body = handshake.refusal_response(refused).partition(b"\r\n\r\n")
     lines = top.decode().split("\r\n")
     assert lines[0] == "HTTP/1.1 503 Service Unavailable"
@@ -227,7 +234,9 @@ def test_a_refusing_response_says_why():
 
 
 def test_a_refusing_response_may_have_a_status_without_a_name():
-    assert handshake.refusal_response(Refused(499, "no")).startswith(b"HTTP/1.1 499 \r\n")
+    assert handshake.refusal_response(Refused(499, "no", Reason.ASKED_FOR)).startswith(
+        b"HTTP/1.1 499 \r\n"
+    )
 
 
 # -- The client's end -------------------------------------------------------------------------

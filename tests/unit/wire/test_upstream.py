@@ -39,6 +39,8 @@ def test_what_is_installed_is_what_was_tested_and_is_pinned(name, tested, pytest
 OVERRIDDEN = {
     "is_client": None,
     "is_server": None,
+    "local": None,
+    "remote": None,
     "ping": "(self, payload: 'bytes | None' = None) -> 'None'",
     "pong": "(self, payload: 'bytes | None' = None) -> 'None'",
     "send_message": "(self, message: 'str | bytes') -> 'None'",
