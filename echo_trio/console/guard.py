@@ -121,9 +121,9 @@ def why_no_change(headers: Headers) -> str | None:
 def _same_origin(origin: str, authority: str) -> bool:
     """Does the origin name the same host and port? Its scheme may be a proxy's, in front of us."""
     scheme, _, rest = origin.partition("://")
-    default = DEFAULT_PORTS.get(scheme.lower())
-    if default is None:
+    if scheme.lower() not in ("http", "https"):
         return False
+    default = DEFAULT_PORTS[scheme.lower()]
     host, port = split_authority(rest)
     own_host, own_port = split_authority(authority)
     return bool(host) and (host, port or default) == (own_host, own_port or default)

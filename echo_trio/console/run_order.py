@@ -274,4 +274,4 @@ def _app() -> App:
 def _settings() -> dict[str, Argument]:
     """What a run can be told, by name."""
     arguments = _app().assemble_argument_collection()
-    return {_normal(one.name): one for one in arguments if one.keys and one.parse}
+    return {_normal(one.name): one for one in arguments if one.parse and one.name != "*"}

@@ -62,12 +62,12 @@ def current_tasks() -> TaskNode | None:
 def fold(task: Task) -> TaskNode:
     """A task and all below it. Siblings of equal name and equal children are one node."""
     children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
-    branches = Counter(fold(child) for child in children if child.child_nurseries)
+    nodes = Counter(fold(child) for child in children if child.child_nurseries)
     # By map and attrgetter: with thousands of connections, nearly all are leaves.
     leaves = Counter(map(_NAME, (child for child in children if not child.child_nurseries)))
-    nodes = [node.times(count) for node, count in branches.items()]
-    nodes += [TaskNode(name, count) for name, count in leaves.items()]
-    return TaskNode(task.name, 1, tuple(sorted(nodes, key=_order)))
+    nodes.update({TaskNode(name, 1): count for name, count in leaves.items()})
+    folded = [node.times(count) for node, count in nodes.items()]
+    return TaskNode(task.name, 1, tuple(sorted(folded, key=_order)))
 
 
 def _order(node: TaskNode) -> tuple[str, int, int]:

@@ -1,0 +1,109 @@
+"""Who may ask: the decisions."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.datastructures import Headers
+
+from echo_trio.authority import parse_target, split_authority
+from echo_trio.console.guard import Access, why_no_change, why_not_from_here
+
+OURS = {"host": "console.example:8766", "content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("authority", "parts"),
+    [
+        ("localhost", ("localhost", None)),
+        ("LocalHost:80", ("localhost", 80)),
+        ("[::1]:80", ("::1", 80)),
+        ("[::1]", ("::1", None)),
+        ("", ("", None)),
+        (":80", ("", None)),
+        ("a@b", ("", None)),
+        ("a/b", ("", None)),
+        ("a?b", ("", None)),
+        ("a#b", ("", None)),
+        ("a\tb", ("", None)),
+        ("a:99999", ("", None)),
+        ("a:b", ("", None)),
+        ("[::1", ("", None)),
+    ],
+)
+def test_an_authority_is_host_and_port(authority: str, parts: tuple[str, int | None]) -> None:
+    assert split_authority(authority) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("example.org:8765", ("example.org", 8765)),
+        ("ws://Example.org/", ("example.org", 80)),
+        ("wss://example.org", ("example.org", 443)),
+        ("ws://[::1]:9/path?query", ("::1", 9)),
+    ],
+)
+def test_a_target_is_an_authority_or_a_websocket_url(text: str, target: tuple[str, int]) -> None:
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize("text", ["", "h", "http://h/", "ws://", "ws://u@h/", "h:0", "://h:1", "*"])
+def test_what_is_no_target_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match="is no target"):
+        parse_target(text)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        ("http://console.example:8766", "console.example:8766", True),
+        ("HTTP://Console.Example:8766", "console.example:8766", True),
+        ("https://console.example", "console.example", True),
+        ("https://console.example", "console.example:443", True),
+        ("http://console.example:80", "console.example", True),
+        ("http://[::1]:8766", "[::1]:8766", True),
+        ("http://console.example", "console.example:8766", False),
+        ("https://console.example:8767", "console.example:8766", False),
+        ("http://console.example.evil.example:8766", "console.example:8766", False),
+        ("http://a@console.example:8766", "console.example:8766", False),
+        ("null", "console.example:8766", False),
+        ("", "console.example:8766", False),
+        ("file://", "", False),
+        ("ws://console.example:8766", "console.example:8766", False),
+    ],
+)
+def test_an_origin_is_ours_by_host_and_port(origin: str, host: str, same: bool) -> None:
+    headers = Headers({**OURS, "host": host, "origin": origin})
+    assert (why_no_change(headers) is None) is same
+
+
+def test_who_is_no_browser_has_no_origin_and_may_change_things() -> None:
+    assert why_no_change(Headers(OURS)) is None
+    assert why_not_from_here(Headers(OURS)) is None
+
+
+def test_any_wrong_token_is_refused() -> None:
+    access = Access(hosts=frozenset(), token="s3cret")
+    assert access.accepts("Bearer s3cret")
+    for wrong in (
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer s3cre",
+        "Bearer s3cretx",
+        "s3cret",
+        "Basic s3cret",
+    ):
+        assert not access.accepts(wrong)
+    assert not access.accepts("Bearer \xff\xfe")
+    assert "s3cret" not in repr(access)
+
+
+def test_an_address_is_known_only_where_we_listen_on_all() -> None:
+    some = Access(hosts=frozenset({"localhost"}))
+    every = Access(hosts=frozenset({"localhost"}), any_address=True)
+    for address in ("192.0.2.1", "192.0.2.1:1", "[2001:db8::1]:1"):
+        assert not some.knows_host(address)
+        assert every.knows_host(address)
+    for name in ("evil.example", "", "192.0.2", "localhost.evil.example"):
+        assert not every.knows_host(name)

@@ -1,0 +1,116 @@
+"""The ring of snapshots and its readers, on a virtual clock."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import trio
+from trio.testing import MockClock
+
+from echo_trio.console.live import HISTORY, Live
+
+
+class Reader:
+    """Collects the ids that it is sent."""
+
+    def __init__(self, live: Live, after_ms: int | None = None, *, slow_s: float = 0) -> None:
+        self.ids: list[int] = []
+        self.figures: list[Any] = []
+        self._live = live
+        self._after_ms = after_ms
+        self._slow_s = slow_s
+
+    async def run(self) -> None:
+        await self._live.follow(self._emit, after_ms=self._after_ms)
+
+    async def _emit(self, chunk: bytes) -> None:
+        for line in chunk.decode().splitlines():
+            key, _, value = line.partition(": ")
+            if key == "id":
+                self.ids.append(int(value))
+            elif key == "data":
+                self.figures.append(json.loads(value))
+        await trio.sleep(self._slow_s)
+
+
+def make_live() -> Live:
+    async def ask() -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        return {"t_ms": round(trio.current_time() * 1000), "open": 7, "histograms": {"long": 1}}
+
+    return Live(ask)
+
+
+def filled(ids: range | list[int]) -> Live:
+    live = make_live()
+    for t_ms in ids:
+        live.add({"t_ms": t_ms})
+    return live
+
+
+async def read_all(live: Live, after_ms: int | None = None) -> list[int]:
+    live.end()
+    reader = Reader(live, after_ms)
+    await reader.run()
+    return reader.ids
+
+
+async def test_a_snapshot_is_taken_each_second_and_every_reader_gets_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    live = make_live()
+    readers = [Reader(live), Reader(live)]
+    nursery.start_soon(live.sample_forever)
+    for reader in readers:
+        nursery.start_soon(reader.run)
+    await trio.sleep(3.5)
+    for reader in readers:
+        assert reader.ids == [0, 1000, 2000, 3000]
+        assert reader.figures[0] == {"t_ms": 0, "open": 7}
+    nursery.cancel_scope.cancel()
+
+
+async def test_ten_minutes_are_kept_and_no_more(autojump_clock: MockClock) -> None:
+    assert HISTORY == 600
+    assert await read_all(filled(range(1000))) == list(range(400, 1000))
+
+
+async def test_a_reader_that_comes_back_gets_what_it_has_missed() -> None:
+    assert await read_all(filled([10, 20, 30]), after_ms=10) == [20, 30]
+    assert await read_all(filled([10, 20, 30]), after_ms=25) == [30]
+    assert await read_all(filled([10, 20, 30]), after_ms=30) == []
+    assert await read_all(filled([10, 20, 30]), after_ms=5) == [10, 20, 30]
+
+
+async def test_a_wall_clock_that_was_set_back_hides_nothing_new() -> None:
+    live = filled([100, 200, 50, 60])
+    assert await read_all(live, after_ms=60) == []
+    assert await read_all(filled([100, 200, 50, 60]), after_ms=50) == [60]
+
+
+async def test_a_slow_reader_misses_what_has_left_the_ring_and_nobody_waits_for_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    live = make_live()
+    slow, quick = Reader(live, slow_s=1000.5), Reader(live)
+    for reader in (slow, quick):
+        nursery.start_soon(reader.run)
+    nursery.start_soon(live.sample_forever)
+    await trio.sleep(1500)
+    assert len(quick.ids) == 1500
+    # It was told where to begin at once, and looked again after 1000.5 s: the last 600 were there.
+    assert slow.ids == list(range(401_000, 1_001_000, 1000))
+    nursery.cancel_scope.cancel()
+
+
+async def test_at_the_end_readers_get_what_there_is_and_leave(nursery: trio.Nursery) -> None:
+    live = filled([1])
+    reader = Reader(live)
+    async with trio.open_nursery() as reading:
+        reading.start_soon(reader.run)
+        await trio.testing.wait_all_tasks_blocked()
+        live.add({"t_ms": 2})
+        live.end()
+    assert reader.ids == [1, 2]
+    assert live.over

@@ -1,0 +1,124 @@
+"""What a run says, line by line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MemoryReceiveStream, memory_stream_one_way_pair
+
+from echo_trio.console import runs
+from echo_trio.console.run_order import Targets, read_order
+from echo_trio.console.runs import Run
+
+TARGETS = Targets.of("ws://127.0.0.1:9000/", "127.0.0.1")
+
+
+def make_run() -> Run:
+    return Run(read_order(b'{"count": 1}', TARGETS, max_count=1), Path("/nowhere"))
+
+
+def snapshot(second: int) -> bytes:
+    return json.dumps({"type": "snapshot", "t_s": second, "second": {"t_s": second}}).encode()
+
+
+async def lines_of(*chunks: bytes) -> list[bytes]:
+    sending, receiving = memory_stream_one_way_pair()
+    lines: list[bytes] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runs._read_lines, receiving, lines.append)
+        for chunk in chunks:
+            await sending.send_all(chunk)
+        await sending.aclose()
+    return lines
+
+
+async def test_lines_are_put_together_however_they_come() -> None:
+    whole = b"one\ntwo\n\nthree\n"
+    assert await lines_of(whole) == [b"one", b"two", b"", b"three"]
+    pieces = [whole[at : at + 1] for at in range(len(whole))]
+    assert await lines_of(*pieces) == [b"one", b"two", b"", b"three"]
+
+
+async def test_a_line_that_is_too_long_is_thrown_away_and_the_next_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "MAX_LINE_BYTES", 5)
+    assert await lines_of(b"12345\n123456\n1\n") == [b"12345", b"1"]
+    assert await lines_of(b"1234", b"567", b"89\n1\n") == [b"1"]
+    assert await lines_of(b"1234567", b"\n", b"12", b"345", b"6\n1\n") == [b"1"]
+
+
+async def test_of_what_it_complains_about_the_end_is_kept() -> None:
+    sending, receiving = memory_stream_one_way_pair()
+    assert isinstance(receiving, MemoryReceiveStream)
+    tail = bytearray()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runs._read_tail, receiving, tail)
+        await sending.send_all(b"x" * 10_000)
+        await sending.send_all(b"\nloadgen: the reason\n\n")
+        await sending.aclose()
+    assert len(tail) == runs.ERROR_BYTES
+    assert runs._last_line(tail) == "loadgen: the reason"
+    assert runs._last_line(b"\n\xff \n") == "\N{REPLACEMENT CHARACTER}"
+    assert runs._last_line(b"") is None
+
+
+def test_snapshots_and_report_are_told_apart_and_nonsense_is_nothing() -> None:
+    run = make_run()
+    for line in (
+        b"",
+        b"nonsense",
+        b"[]",
+        b'{"type": 5}',
+        b'{"other": 1}',
+        snapshot(1),
+        snapshot(2),
+    ):
+        run.take_line(line)
+    progress = json.loads(runs.msgspec.json.encode(run.progress()))
+    assert progress["snapshot"] == json.loads(snapshot(2))
+    assert progress["series"] == [{"t_s": 1}, {"t_s": 2}]
+    assert progress["plan"]["count"] == 1
+    report = b'{"schema": 1, "verdict": "valid"}'
+    run.take_line(report)
+    assert (run.report, run.verdict) == (report, "valid")
+
+
+async def test_of_a_long_run_the_last_hour_is_kept() -> None:
+    run = make_run()
+    for second in range(runs.SNAPSHOTS + 5):
+        run.take_line(snapshot(second))
+    run.report = b'{"schema": 1}'
+    run.close()
+    emitted: list[bytes] = []
+
+    async def emit(chunk: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        emitted.append(chunk)
+
+    await run.follow(emit)
+    text = b"".join(emitted)
+    assert text.count(b"event: snapshot\n") == runs.SNAPSHOTS
+    assert text.endswith(b'event: report\ndata: {"schema": 1}\n\n')
+    assert b'"t_s": 4,' not in text
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "says"),
+    [(True, "cancelled before"), (False, "loadgen left no report, and ended with 1")],
+)
+async def test_a_run_without_a_report_has_failed_and_says_why(cancelled: bool, says: str) -> None:
+    run = make_run()
+    if cancelled:
+        run.cancel()
+        assert run.state == "cancelling"
+    run.exit_code = 1
+    run.close()
+    assert run.state == "failed"
+    assert run.error is not None
+    assert says in run.error
+    run.cancel()
+    assert run.state == "failed"
