@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -19,6 +22,8 @@ from echo_trio.wire import process
 from loadgen import thresholds
 from loadgen.engine import Engine
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
+from loadgen.journal import Journal, Unreadable, default_folder, default_path, find_latest
+from loadgen.journal import recover as recover_report
 from loadgen.ledger import Failure
 from loadgen.plan import Plan
 from loadgen.progress import watch
@@ -45,6 +50,24 @@ app = App(
 )
 
 
+NO_JOURNAL: Final = "off"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What is done with a run besides reporting it."""
+
+    fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
+    connections.failed>=1% …; repeatable."""
+
+    journal: str | None = None
+    """Keep what is measured in this file while the run goes, for `loadgen recover` should the
+    generator be killed; by default in the user's state folder. off keeps none."""
+
+
+_DEFAULT_OPTIONS: Final = Options()
 _DEFAULT_OUTPUT: Final = Output()
 
 
@@ -52,29 +75,74 @@ _DEFAULT_OUTPUT: Final = Output()
 def load(
     plan: Plan,
     *,
-    fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    options: Options = _DEFAULT_OPTIONS,
     output: Output = _DEFAULT_OUTPUT,
 ) -> int:
-    """Run a load; the exit code tells how it went.
-
-    Parameters
-    ----------
-    fail_if
-        Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
-        connections.failed>=1% …; repeatable.
-    """
+    """Run a load; the exit code tells how it went."""
     try:
-        limits = [thresholds.parse(expr) for expr in fail_if]
+        limits = [thresholds.parse(expr) for expr in options.fail_if]
     except BadThreshold as exc:
         return _complain_of_threshold(exc)
     if problem := output.find_problem():
         return flags.complain(app, problem)
-    result = trio.run(partial(_run, plan, output))
+    try:
+        journal = _open_journal(plan, options.journal)
+    except OSError as exc:
+        return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
+    result = trio.run(partial(_run, plan, output, journal))
     report = make_report(result)
     report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
     if not result.ledger.opened and not result.interrupted:
         print(_explain_nothing_opened(result), file=sys.stderr)
-    return exit_code(report) if output.write(report) else flags.EXIT_USAGE
+    written = output.write(report)
+    if journal is not None and written:
+        journal.remove()
+    elif journal is not None:
+        journal.close()
+        print(f"loadgen: what was measured is in {journal.path}: loadgen recover", file=sys.stderr)
+    return exit_code(report) if written else flags.EXIT_USAGE
+
+
+@app.command
+def recover(
+    journal: Annotated[Path | None, Parameter(name="FILE")] = None,
+    /,
+    *,
+    output: Output = _DEFAULT_OUTPUT,
+) -> int:
+    """Report what a run had measured whose generator was killed.
+
+    Parameters
+    ----------
+    journal
+        The run's journal; the newest of those that no run is writing, if none is named.
+    """
+    if problem := output.find_problem():
+        return flags.complain(app, problem)
+    path = journal or find_latest()
+    if path is None:
+        return flags.complain(app, f"no run has died here: no journal in {default_folder()}")
+    try:
+        report = recover_report(path)
+    except Unreadable as exc:
+        return flags.complain(app, str(exc))
+    if not output.quiet:
+        print(f"recovered from {path}", file=sys.stderr)
+    return EXIT_OK if output.write(report) else flags.EXIT_USAGE
+
+
+def _open_journal(plan: Plan, path: str | None) -> Journal | None:
+    """The journal of a run; a place that was not asked for is no reason not to run.
+
+    :raises OSError: if the place that was can't be written to.
+    """
+    if path == NO_JOURNAL:
+        return None
+    if path is not None:
+        return Journal(Path(path), plan)
+    with suppress(OSError):
+        return Journal(default_path(), plan)
+    return None
 
 
 def _complain_of_threshold(exc: BadThreshold) -> int:
@@ -85,7 +153,7 @@ def _complain_of_threshold(exc: BadThreshold) -> int:
     return code
 
 
-async def _run(plan: Plan, output: Output) -> Result:
+async def _run(plan: Plan, output: Output, journal: Journal | None) -> Result:
     """Run the plan; a signal ends it in good order."""
     process.raise_file_limit()
     process.keep_large_buffers()
@@ -97,6 +165,8 @@ async def _run(plan: Plan, output: Output) -> Result:
                 nursery.start_soon(partial(watch, engine, color=output.color))
             if output.stream:
                 nursery.start_soon(stream, engine, write_stdout)
+            if journal is not None:
+                nursery.start_soon(journal.keep, engine)
             result = await engine.run()
             nursery.cancel_scope.cancel()
     return result

@@ -37,6 +37,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     max: float
 
 
+class HistogramState(msgspec.Struct, frozen=True, kw_only=True):
+    """A histogram as it can be written down: how many values fell into which bucket."""
+
+    counts: dict[int, int]
+    sum: int
+    min: int
+    max: int
+
+
 class Histogram:
     """Times in microseconds, from 0 on."""
 
@@ -68,6 +77,20 @@ class Histogram:
         self.count += other.count
         self.min = min(self.min, other.min)
         self.max = max(self.max, other.max)
+
+    @property
+    def state(self) -> HistogramState:
+        """All there is to it; shares the counts, which may go on changing."""
+        return HistogramState(counts=self._counts, sum=self._sum, min=self.min, max=self.max)
+
+    @classmethod
+    def of(cls, state: HistogramState) -> Histogram:
+        """The histogram that was written down."""
+        histogram = cls()
+        histogram._counts.update(state.counts)
+        histogram._sum, histogram.min, histogram.max = state.sum, state.min, state.max
+        histogram.count = sum(state.counts.values())
+        return histogram
 
     def percentile_us(self, percent: float) -> int:
         """The least recorded value that so many percent do not exceed; 0 if there is none."""

@@ -182,6 +182,19 @@ class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
     breached: bool
 
 
+class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stood when its generator was killed; in no other report.
+
+    :ivar opening: of the sockets requested, those unaccounted for: being opened, or not yet.
+    :ivar open: of those opened, the ones unaccounted for: nobody saw how they ended.
+    """
+
+    phase: str
+    t_s: float
+    opening: int
+    open: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The report of a run; `report.schema.json` is made from this."""
 
@@ -199,6 +212,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     histograms: EncodedHistograms
     generator: GeneratorReport
     series: list[Second]
+    incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET
 
 
 def make_report(result: Result) -> Report:

@@ -24,13 +24,16 @@ GENERATOR_LIMITED: Final = "generator-limited"
 MAX_SCHEDULING_LAG_P99_MS: Final = 100.0
 #: The same for the loop that takes replies in.
 MAX_LOOP_LAG_P99_MS: Final = 100.0
+#: Above this a tenth of the time, the generator has far less of its core than it needs; honest runs
+#: beside busy neighbours have a third of it.
+MAX_LAG_P90_MS: Final = 30.0
 #: A single stop of this length is in the highest percentiles however long the run is.
 MAX_STALL_MS: Final = 500.0
 #: Of one core. Beyond it replies queue up in front of the generator, not of the target.
 MAX_CPU_SHARE: Final = 0.95
 #: With other work on its cores the generator is late by this much, and waits so large a part of
 #: the time: each alone is met by honest runs on a busy machine.
-STARVED_LAG_P99_MS: Final = 25.0
+STARVED_LAG_P99_MS: Final = 50.0
 STARVED_WAITING_SHARE: Final = 0.25
 #: A shorter load phase is mostly start and end: no shares are judged.
 MIN_JUDGED_S: Final = 1.0
@@ -114,6 +117,11 @@ def _own_limits(result: Result) -> list[str]:
     loop_ms = result.loop_lag.percentile_us(99) / 1000
     if loop_ms > MAX_LOOP_LAG_P99_MS:
         reasons.append(f"the generator's event loop was {loop_ms:,.0f} ms late 1 % of the time")
+    often_ms = (
+        max(result.loop_lag.percentile_us(90), result.scheduling_lag.percentile_us(90)) / 1000
+    )
+    if often_ms > MAX_LAG_P90_MS and not reasons:
+        reasons.append(f"the generator was {often_ms:,.0f} ms late a tenth of the time")
     if (stall_ms := result.loop_lag.max / 1000) > MAX_STALL_MS:
         reasons.append(f"the generator stood still for {stall_ms / 1000:,.1f} s")
     strain = result.load_strain

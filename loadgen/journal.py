@@ -1,0 +1,329 @@
+"""What a run has measured so far, on disk: so that it outlives a generator that is killed.
+
+Newline-delimited JSON: a head, and once a second a record of everything but the series, which is
+spread over the records. A record that was being written when the process died is half a line, and
+left out by who reads it. When the file has become long it is replaced, in one step, by one with a
+single record in it. Nothing is synced: a journal is for a dead process, not for a dead machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import typing
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NoReturn, TypeVar
+
+import msgspec
+import trio
+
+from loadgen.engine import Engine
+from loadgen.latency import Histogram, HistogramState
+from loadgen.ledger import Ledger
+from loadgen.plan import Plan
+from loadgen.result import (
+    GeneratorFacts,
+    Incomplete,
+    Report,
+    Result,
+    Second,
+    Strain,
+    make_report,
+)
+from loadgen.verdict import FAILED
+
+#: A record has up to 100 KB for each histogram, so this is a minute's worth or more.
+MAX_BYTES: Final = 8 * 2**20
+#: Of a run that goes on for longer, a journal has the last seconds only; their sums are whole.
+MAX_SECONDS: Final = 10_000
+#: Journals of killed runs that are kept where no file was named.
+KEPT: Final = 10
+_Line = TypeVar("_Line", "Head", "Record")
+_SUFFIX: Final = ".journal"
+_HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run when it starts."""
+
+    journal: int = 1
+    pid: int
+    started_at: datetime
+    url: str
+    count: int
+    plan: dict[str, Any]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A run up to a second; `seconds` are those since the record before."""
+
+    phase: str
+    ended_at: datetime
+    interrupted: bool
+    ledger: dict[str, Any]
+    all_open_after_s: float | None
+    load_s: float
+    histograms: dict[str, HistogramState]
+    generator: GeneratorFacts
+    load_strain: Strain
+    seconds: list[Second]
+
+
+class Unreadable(Exception):
+    """A file that is no journal, or has nothing to tell; says which and why."""
+
+
+def default_folder() -> Path:
+    """Where journals are, unless a file is named."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "loadgen"
+
+
+def default_path() -> Path:
+    """A new journal's place; makes room for it.
+
+    :raises OSError: if there can be none.
+    """
+    folder = default_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in _find_orphans(folder)[KEPT - 1 :]:
+        old.unlink(missing_ok=True)
+    return folder / f"{datetime.now():%Y%m%dT%H%M%S}-{os.getpid()}{_SUFFIX}"
+
+
+def find_latest() -> Path | None:
+    """The newest journal of a run that has died."""
+    return next(iter(_find_orphans(default_folder())), None)
+
+
+def _find_orphans(folder: Path) -> list[Path]:
+    """Journals that nobody writes any more, the newest first."""
+    journals = sorted(folder.glob(f"*{_SUFFIX}"), reverse=True) if folder.is_dir() else []
+    return [journal for journal in journals if not _is_being_written(journal)]
+
+
+def _is_being_written(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
+
+
+@dataclass
+class Journal:
+    """The journal of one run, being written.
+
+    :raises OSError: if the file can't be.
+    """
+
+    path: Path
+    plan: Plan
+    _file: BinaryIO = field(init=False)
+    _head: bytes = b""
+    _booked: int = 0
+
+    def __post_init__(self) -> None:
+        self._file = _open_locked(self.path)
+
+    async def keep(self, engine: Engine) -> NoReturn:
+        """Write a record for each second of the run, until cancelled.
+
+        A disk that is full, say, ends the journal and not the run.
+        """
+        while True:
+            await engine.wait_for_second()
+            result = engine.result_so_far()
+            self._head = self._head or _encode(_make_head(result))
+            first = self._booked
+            self._booked = len(result.series)
+            is_long = self._file.tell() > MAX_BYTES
+            seconds = result.series[-MAX_SECONDS:] if is_long else result.series[first:]
+            line = _encode(_make_record(str(engine.phase), result, seconds))
+            try:
+                await trio.to_thread.run_sync(self._replace if is_long else self._append, line)
+            except OSError:
+                await trio.sleep_forever()
+
+    def _append(self, line: bytes) -> None:
+        if not self._file.tell():
+            line = self._head + line
+        self._file.write(line)
+
+    def _replace(self, line: bytes) -> None:
+        shorter = self.path.with_name(f"{self.path.name}.new")
+        file = _open_locked(shorter)
+        file.write(self._head + line)
+        shorter.replace(self.path)
+        self._file.close()
+        self._file = file
+
+    def remove(self) -> None:
+        """The run is over, and its report written."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write no more, and keep what there is."""
+        self._file.close()
+
+
+def _open_locked(path: Path) -> BinaryIO:
+    """A file that is known to be in use until this process ends, however it does."""
+    # The plan may have a token in its headers, which is nobody else's business.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # Unbuffered: what is written is the kernel's, and survives us.
+    file = os.fdopen(descriptor, "ab", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+    except BaseException:
+        file.close()
+        raise
+    return typing.cast("BinaryIO", file)
+
+
+def _encode(line: Head | Record) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
+
+
+def _make_head(result: Result) -> Head:
+    return Head(
+        pid=os.getpid(),
+        started_at=result.started_at,
+        url=result.plan.url,
+        count=result.plan.count,
+        plan=result.plan.settings(),
+    )
+
+
+def _make_record(phase: str, result: Result, seconds: list[Second]) -> Record:
+    return Record(
+        phase=phase,
+        ended_at=result.ended_at,
+        interrupted=result.interrupted,
+        ledger=_dump_ledger(result.ledger),
+        all_open_after_s=result.all_open_after_s,
+        load_s=result.load_s,
+        histograms={name: getattr(result, name).state for name in _HISTOGRAMS},
+        generator=result.generator,
+        load_strain=result.load_strain,
+        seconds=seconds,
+    )
+
+
+def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
+    """Counters become pairs: some count by what can't be a key in JSON."""
+    values = {each.name: getattr(ledger, each.name) for each in fields(ledger)}
+    return {
+        name: list(value.items()) if isinstance(value, Counter) else value
+        for name, value in values.items()
+    }
+
+
+def _load_ledger(dumped: dict[str, Any]) -> Ledger:
+    values: dict[str, Any] = {}
+    for name, kind in typing.get_type_hints(Ledger).items():
+        if name not in dumped:
+            continue
+        if typing.get_origin(kind) is Counter:
+            (key,) = typing.get_args(kind)
+            pairs = msgspec.convert(dumped[name], list[tuple[key, int]])  # type: ignore[valid-type]
+            values[name] = Counter(dict(pairs))
+        else:
+            values[name] = dumped[name]
+    return Ledger(**values)
+
+
+# -- Reading --------------------------------------------------------------------------------
+
+
+def recover(path: Path) -> Report:
+    """The report of a run whose generator was killed, as far as its journal goes.
+
+    It is marked `interrupted` and `incomplete`: sockets that were open or opening are unaccounted
+    for, and said to be.
+
+    :raises Unreadable: if it is no journal, or was begun and has no record.
+    """
+    head, last, series = _read(path)
+    ledger = _load_ledger(last.ledger)
+    ledger.settle_unanswered(interrupted=True)
+    if ledger.due is not None:
+        ledger.missed = max(ledger.due - ledger.sent, ledger.missed)
+    result = Result(
+        plan=Plan(head.count, head.url),
+        started_at=head.started_at,
+        ended_at=last.ended_at,
+        interrupted=True,
+        ledger=ledger,
+        all_open_after_s=last.all_open_after_s,
+        load_s=last.load_s,
+        generator=last.generator,
+        load_strain=last.load_strain,
+        series=series,
+        **{name: Histogram.of(last.histograms[name]) for name in _HISTOGRAMS},
+    )
+    report = make_report(result)
+    incomplete = Incomplete(
+        phase=last.phase,
+        t_s=series[-1].t_s,
+        opening=ledger.requested - ledger.settled,
+        open=ledger.open,
+    )
+    return msgspec.structs.replace(
+        report,
+        verdict=FAILED,
+        verdict_reasons=[explain(incomplete), *report.verdict_reasons],
+        plan=head.plan,
+        incomplete=incomplete,
+    )
+
+
+def explain(incomplete: Incomplete) -> str:
+    """What is missing from such a report, in one line."""
+    unknown = [
+        f"{count:,} {what}"
+        for count, what in ((incomplete.open, "open"), (incomplete.opening, "not yet open"))
+        if count
+    ]
+    sockets = f": {' and '.join(unknown)} sockets are unaccounted for" if unknown else ""
+    when = f"after {incomplete.t_s:,.0f} s, in its {incomplete.phase} phase"
+    return f"the generator was killed {when}{sockets}"
+
+
+def _read(path: Path) -> tuple[Head, Record, list[Second]]:
+    try:
+        with path.open("rb") as file:
+            head = _decode(file.readline(), Head)
+            if head is None:
+                raise Unreadable(f"{path} is no journal of a run")
+            last, series = None, []
+            for record in _decode_records(file):
+                last = record
+                series += record.seconds
+    except OSError as exc:
+        raise Unreadable(f"can't read {path}: {exc.strerror}") from None
+    if last is None or not series:
+        raise Unreadable(f"{path} was begun, but its run died before its first second was over")
+    return head, last, series
+
+
+def _decode_records(file: BinaryIO) -> Iterator[Record]:
+    for line in file:
+        record = _decode(line, Record)
+        if record is None:
+            return  # Half a line: it was being written.
+        yield record
+
+
+def _decode(line: bytes, kind: type[_Line]) -> _Line | None:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

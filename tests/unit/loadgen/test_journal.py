@@ -1,0 +1,167 @@
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import jsonschema
+import msgspec
+import pytest
+import trio
+
+from loadgen import journal
+from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.report import json as report_json
+from loadgen.verify import Verdict
+
+
+@pytest.fixture
+def killed(result_of):
+    """A run in mid-load: 4 of 10 sockets open, 2 being opened, 1 message unanswered."""
+    ledger = Ledger(
+        10,
+        opened=5,
+        peak_open=5,
+        failed=Counter({Failure.REJECTED: 3}),
+        failed_status=Counter({503: 3}),
+        closed=Counter({Ending.BY_PEER: 1}),
+        close_codes=Counter({1001: 1}),
+        early=Counter({(Ending.BY_PEER, 1001): 1}),
+        sent=20,
+        received=19,
+        verdicts=Counter({Verdict.ECHOED: 18, Verdict.DUPLICATE: 1}),
+        abandoned=1,
+    )
+    return result_of(ledger)
+
+
+class FakeEngine(SimpleNamespace):
+    """An engine that books a second as soon as somebody waits for it, and so many of them."""
+
+    def __init__(self, result, seconds):
+        super().__init__(phase="load", result=result, left=seconds, done=trio.Event())
+
+    async def wait_for_second(self):
+        await trio.lowlevel.checkpoint()
+        if not self.left:
+            self.done.set()
+            await trio.sleep_forever()
+        self.left -= 1
+        second = msgspec.structs.replace(self.result.series[-1], t_s=self.result.series[-1].t_s + 1)
+        self.result.series.append(second)
+
+    def result_so_far(self):
+        return self.result
+
+
+async def keep(path, result, seconds=3):
+    """Write the journal of so many seconds, and leave it as a killed process does."""
+    kept = journal.Journal(path, result.plan)
+    engine = FakeEngine(result, seconds)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep, engine)
+        await engine.done.wait()
+        nursery.cancel_scope.cancel()
+    return kept
+
+
+async def test_what_a_killed_run_had_measured_is_in_its_journal(killed, tmp_path):
+    kept = await keep(tmp_path / "run.journal", killed)
+    kept.close()
+    report = journal.recover(kept.path)
+    jsonschema.validate(msgspec.json.decode(report_json.encode(report)), report_json.make_schema())
+    assert report.interrupted
+    assert report.verdict == "failed"
+    assert report.verdict_reasons[0] == (
+        "the generator was killed after 4 s, in its load phase: "
+        "4 open and 2 not yet open sockets are unaccounted for"
+    )
+    connections, messages, incomplete = report.connections, report.messages, report.incomplete
+    assert (incomplete.open, incomplete.opening) == (4, 2)
+    failed = sum(msgspec.structs.astuple(connections.failed))
+    closed = sum(msgspec.structs.astuple(connections.closed))
+    assert connections.requested == connections.opened + failed + incomplete.opening
+    assert connections.opened == closed + incomplete.open
+    assert connections.failed_status == {"503": 3}
+    assert messages.sent == messages.echoed + messages.in_flight == 20
+    assert report.latency.intended == killed.intended.summary()
+    assert report.plan == json.loads(msgspec.json.encode(killed.plan.settings()))
+    assert [second.t_s for second in report.series] == [1, 2, 3, 4]
+
+
+async def test_half_a_line_at_the_end_is_left_out(killed, tmp_path):
+    kept = await keep(tmp_path / "run.journal", killed)
+    kept.close()
+    whole = kept.path.read_bytes()
+    for cut in (1, 100, len(whole.splitlines()[-1])):
+        kept.path.write_bytes(whole[:-cut])
+        assert [second.t_s for second in journal.recover(kept.path).series] in (
+            [1, 2, 3], [1, 2, 3, 4]
+        )  # fmt: skip
+
+
+async def test_a_long_journal_is_replaced_by_a_short_one_that_knows_as_much(
+    killed, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(journal, "MAX_BYTES", 5000)
+    kept = await keep(tmp_path / "run.journal", killed, seconds=200)
+    kept.close()
+    assert kept.path.stat().st_size < 5000 + 40_000  # one record over, with all seconds in it
+    assert [second.t_s for second in journal.recover(kept.path).series] == list(range(1, 202))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.journal"]
+
+
+async def test_a_journal_in_use_is_not_written_over(killed, tmp_path):
+    kept = await keep(tmp_path / "run.journal", killed)
+    with pytest.raises(OSError, match="unavailable"):
+        journal.Journal(kept.path, killed.plan)
+    kept.close()
+    assert journal.recover(kept.path).series
+
+
+async def test_the_newest_journal_that_nobody_writes_is_found(killed, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert journal.find_latest() is None
+    folder = journal.default_path().parent
+    dead = await keep(folder / "20260101T000000-1.journal", killed)
+    dead.close()
+    older = await keep(folder / "20250101T000000-1.journal", killed)
+    older.close()
+    running = await keep(folder / "20270101T000000-1.journal", killed)
+    assert journal.find_latest() == dead.path
+    running.remove()
+    assert not running.path.exists()
+
+
+def test_only_so_many_journals_of_dead_runs_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = journal.default_path().parent
+    for number in range(15):
+        (folder / f"20260101T0000{number:02}-1.journal").write_text("")
+    journal.default_path()
+    assert min(path.name for path in folder.iterdir()) == "20260101T000006-1.journal"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        pytest.param(b"", "is no journal", id="empty"),
+        pytest.param(b"\xff\xfe\n", "is no journal", id="bytes"),
+        pytest.param(b'{"schema": 1}\n', "is no journal", id="a-report"),
+    ],
+)
+def test_what_is_no_journal_is_said_to_be_none(tmp_path, content, problem):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(journal.Unreadable, match=problem):
+        journal.recover(tmp_path / "x")
+
+
+async def test_a_run_that_died_at_once_has_nothing_to_tell(killed, tmp_path):
+    kept = await keep(tmp_path / "run.journal", killed)
+    kept.close()
+    kept.path.write_bytes(kept.path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(journal.Unreadable, match="died before its first second"):
+        journal.recover(kept.path)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(journal.Unreadable, match="No such file"):
+        journal.recover(tmp_path / "none")
