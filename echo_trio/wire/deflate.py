@@ -47,7 +47,7 @@ _MAX_WINDOW_BITS: Final = 15
 _WINDOW_BITS: Final = {str(bits): bits for bits in range(8, _MAX_WINDOW_BITS + 1)}
 #: zlib can't write raw DEFLATE with a window of 256 bytes. Then we send uncompressed, as we may.
 _UNWRITABLE_WINDOW_BITS: Final = 8
-#: Half the time of zlib's default, for a few percent more bytes.
+#: Half the time of zlib's default and less, for a tenth more bytes (docs/decisions/0005).
 _LEVEL: Final = 1
 _NO_CONTEXT_TAKEOVER: Final = ("server_no_context_takeover", "client_no_context_takeover")
 _MAX_WINDOW: Final = ("server_max_window_bits", "client_max_window_bits")

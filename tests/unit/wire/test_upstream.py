@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 from trio_websocket import WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection as Parser
-from wsproto.frame_protocol import FrameProtocol
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameProtocol, ParseFailed, RsvBits
 
 from echo_trio.wire.connection import Connection
 
@@ -175,6 +176,60 @@ def test_wsproto_refuses_1014_in_the_method_that_we_replace():
     code = FrameProtocol._process_close.__code__
     assert (code.co_varnames[:2], "self" in code.co_names) == (("self", "frame"), False), ADVICE
     assert "_process_close" in FrameProtocol._parse_more_gen.__code__.co_names, ADVICE
+
+
+def test_wsproto_asks_its_extensions_what_deflate_py_answers():
+    asked = []
+
+    class Asked(Extension):
+        name = "asked"
+
+        def enabled(self):
+            return True
+
+        def offer(self):
+            return False
+
+        def frame_inbound_header(self, proto, opcode, rsv, payload_length):
+            asked.append((opcode, rsv.rsv1, payload_length))
+            return RsvBits(rsv.rsv1, False, False)
+
+        def frame_inbound_payload_data(self, proto, data):
+            asked.append(data)
+            return data * 2
+
+        def frame_inbound_complete(self, proto, fin):
+            asked.append(fin)
+            return b"!"
+
+    parser = Parser(ConnectionType.SERVER, [Asked()])
+    parser.receive_data(b"\xc2\x83")
+    assert list(parser.events()) == []
+    parser.receive_data(bytes(4) + b"abc" + b"\x89\x80" + bytes(4))
+    message, ping = parser.events()
+    # The header twice: all of it was there only the second time. And control frames too.
+    assert asked == [(2, True, 3), (2, True, 3), b"abc", True, (9, False, 0), b"", True], ADVICE
+    assert (message.data, ping.payload) == (b"abcabc!", b"!"), ADVICE
+
+
+def test_what_an_extension_raises_is_the_verdict_of_wsproto():
+    class Refusing(Extension):
+        name = "refusing"
+
+        def enabled(self):
+            return True
+
+        def offer(self):
+            return False
+
+        def frame_inbound_header(self, proto, opcode, rsv, payload_length):
+            raise ParseFailed("no", CloseReason.MESSAGE_TOO_BIG)
+
+    parser = Parser(ConnectionType.CLIENT, [Refusing()])
+    parser.receive_data(b"\x82\x00")
+    (verdict,) = parser.events()
+    state = wsproto.connection.ConnectionState.OPEN
+    assert (verdict.code, verdict.reason, parser.state) == (1009, "no", state), ADVICE
 
 
 def test_the_events_of_wsproto_are_of_the_types_that_we_look_for():
