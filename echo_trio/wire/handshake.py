@@ -146,15 +146,13 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
         byte, if no head begins so: a TLS handshake, say.
     """
     data = b""
-    while (end := data.find(b"\r\n\r\n")) < 0:
-        if data and not data[:1].isalpha():
-            raise Refused(400, "This is not HTTP.", Reason.NOT_HTTP)
-        if len(data) > MAX_HEAD_BYTES:
-            break
+    while (end := data.find(b"\r\n\r\n")) < 0 and len(data) <= MAX_HEAD_BYTES:
         chunk = await receive()
         if not chunk:
             raise ConnectionCut(len(data))
         data += chunk
+        if not data[:1].isalpha():
+            raise Refused(400, "This is not HTTP.", Reason.NOT_HTTP)
     if end < 0 or end > MAX_HEAD_BYTES:
         raise Refused(
             431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.", Reason.HEAD_TOO_LARGE
