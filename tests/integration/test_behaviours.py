@@ -6,7 +6,6 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import structlog
@@ -22,7 +21,6 @@ from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
 PATIENCE_S = 20
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "behaviours.md"
 
 
 @asynccontextmanager

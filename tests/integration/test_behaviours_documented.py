@@ -1,0 +1,164 @@
+"""The pages about behaviours: every example is tried, as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import structlog
+import trio
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.trio.client import ClientConnection, connect
+
+from echo_trio import behaviours
+from echo_trio.flags import parse_duration
+from echo_trio.server import EchoServer
+from echo_trio.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+REFERENCE = (DOCS / "reference" / "behaviours.md").read_text()
+HOW_TO = (DOCS / "how-to" / "test-a-client.md").read_text()
+PATIENCE_S = 60
+#: Connects, then sends and receives, in the indented lines below a path's heading.
+SECTIONS = dict(re.findall(r"^### `(/\S*)`\n(.*?)(?=^##|\Z)", REFERENCE, re.MULTILINE | re.DOTALL))
+LATER = re.compile(r"\s+# at least (\S+) after the last →")
+
+
+def conversations(path: str) -> list[tuple[str, list[str]]]:
+    """What a section's examples connect to, and their lines."""
+    found: list[tuple[str, list[str]]] = []
+    for line in SECTIONS[path].splitlines():
+        if line.startswith("    /"):
+            found.append((line.strip(), []))
+        elif line.startswith(("    →", "    ←")):
+            if not found:
+                found.append((path, []))
+            found[-1][1].append(line.strip())
+    return found
+
+
+def python_of(page: str) -> str:
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return program
+
+
+def test_the_pages_table_is_the_servers():
+    rows = re.findall(r"^\| `(/\S*)` \| (.*) \|$", REFERENCE, re.MULTILINE)
+    expected = [(template, path.text) for template, path in behaviours.BEHAVIOURS.items()]
+    assert [(path, text.replace("`", "")) for path, text in rows] == expected
+
+
+def test_every_path_has_a_section_and_all_but_the_silent_one_an_example():
+    assert list(SECTIONS) == list(behaviours.BEHAVIOURS)
+    assert [path for path in SECTIONS if not conversations(path)] == ["/silent"]
+
+
+@pytest.mark.parametrize("path", [path for path in SECTIONS if path != "/silent"])
+async def test_the_example_of_a_path_is_what_happens(path):
+    server = EchoServer.listen(Settings(port=0, console=False, seed=1), structlog.get_logger())
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            for target, lines in conversations(path):
+                await hold(server.url[:-1] + target, lines)
+            server.drain()
+
+
+async def hold(url: str, lines: list[str]) -> None:
+    """Hold a conversation."""
+    if lines[0].startswith("← HTTP "):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(url):
+                pass
+        assert f"← HTTP {refused.value.response.status_code}" == lines[0]
+        return
+    async with connect(url, compression=None) as client:
+        sent_s = 0.0
+        for line in lines:
+            if line.startswith("→ "):
+                sent_s = trio.current_time()
+                await client.send(line[2:])
+            else:
+                await expect(client, LATER.sub("", line[2:]))
+                if later := LATER.search(line):
+                    assert trio.current_time() - sent_s >= parse_duration(later[1])
+
+
+async def expect(client: ClientConnection, what: str) -> None:
+    if what == "reset" or what.startswith("close "):
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        if what == "reset":
+            assert closed.value.rcvd is None
+            assert isinstance(closed.value.__cause__, trio.BrokenResourceError)
+        else:
+            said = f"close {client.close_code} {client.close_reason}"
+            assert said.strip() == what
+    elif what.startswith("["):
+        parts = [part async for part in client.recv_streaming()]
+        assert "".join(f"[{part}]" for part in parts) == what
+    elif what.endswith("…"):
+        assert str(await client.recv()).startswith(what.removesuffix("…"))
+    else:
+        assert await client.recv() == what
+
+
+def test_the_program_that_composes_a_behaviour_adds_its_path(monkeypatch, tmp_path):
+    monkeypatch.setattr(behaviours, "BEHAVIOURS", behaviours.BEHAVIOURS)
+    before = dict(behaviours.BEHAVIOURS)
+    program = tmp_path / "program.py"
+    program.write_text(python_of(REFERENCE))
+    try:
+        runpy.run_path(str(program))
+        behaviour = behaviours.find("/late-and-twice")
+        assert behaviour is not None
+        assert "/late-and-twice" in behaviours.listing()
+        script = behaviour(lambda: 7)  # type: ignore[operator]
+        replies = [reply for message in "abc" for reply in script.received(message)]
+        assert [(reply.message, reply.late_s) for reply in replies] == [
+            ("a", 0.2),
+            ("b", 0.2),
+            ("c", 0.2),
+            ("c", 0.2),
+        ]
+    finally:
+        behaviours.BEHAVIOURS.clear()
+        behaviours.BEHAVIOURS.update(before)
+
+
+def test_the_tests_in_pytest_pass(tmp_path):
+    (tmp_path / "test_client.py").write_text(python_of(HOW_TO))
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:trio", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "5 passed" in run.stdout
+
+
+def test_the_tests_in_javascript_pass(tmp_path):
+    node = shutil.which("node")
+    assert node, "Node is missing: install it (README.md says which)"
+    (program,) = re.findall(r"^```js\n(.*?)^```$", HOW_TO, re.MULTILINE | re.DOTALL)
+    (tmp_path / "client.test.mjs").write_text(program)
+    run = subprocess.run(
+        [node, "--test", "client.test.mjs"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHON": sys.executable, "NODE_OPTIONS": "--experimental-websocket"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"^(# |ℹ )pass 2$", run.stdout, re.MULTILINE), run.stdout
