@@ -89,6 +89,8 @@ class Performance:
                 nursery.cancel_scope.cancel()
             if self._raised is not None:
                 raise self._raised
+        except BaseExceptionGroup as group:
+            raise _what_counts(group) from None
         finally:
             self._steps.close()
             del self._connection  # It refers to us, too: no work for the garbage collector.
@@ -194,3 +196,15 @@ class Performance:
                 # Between two blocks of fragments, the others get a turn as well.
                 if not taken or number:
                     yield _FLUSH
+
+
+def _what_counts(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One exception instead of a nursery's many: ours, if there is one; else the cancellation.
+
+    The task that waits in line raises nothing else, so there is one of ours at most.
+    """
+    _, ours = group.split(trio.Cancelled)
+    one: BaseException = ours or group
+    while isinstance(one, BaseExceptionGroup):
+        one = one.exceptions[0]
+    return one

@@ -107,6 +107,11 @@ def _messages(now: Snapshot) -> Iterator[Metric]:
         "direction",
         {"received": now.messages_received, "sent": now.messages_sent},
     )
+    yield _counter(
+        "messages_unanswered",
+        "Messages to which a behaviour still owed a reply when their connection ended.",
+        now.messages_unanswered,
+    )
     yield _labelled(
         "bytes",
         "Bytes of the WebSocket streams, headers of frames included.",

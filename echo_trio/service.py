@@ -127,4 +127,5 @@ def _log_summary(server: EchoServer, log: Any) -> None:
         close_codes=counts.close_codes,
         messages_received=counts.messages_received,
         messages_sent=counts.messages_sent,
+        messages_unanswered=counts.messages_unanswered,
     )

@@ -67,7 +67,8 @@ def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
 def test_each_number_of_the_snapshot_is_told() -> None:
     counters = Counters(
         accepted=11 + 13 + 20, open=13, peak_open=14,
-        messages_received=16, messages_sent=17, bytes_received=18, bytes_sent=19,
+        messages_received=16, messages_sent=17, messages_unanswered=23,
+        bytes_received=18, bytes_sent=19,
     )  # fmt: skip
     counters.outcomes[Outcome.CLEAN] = 20
     counters.accept_fault_reasons["EMFILE"] = 15
@@ -80,6 +81,7 @@ def test_each_number_of_the_snapshot_is_told() -> None:
     assert value(now, "accept_faults_total") == 15
     assert value(now, "messages_total", direction="received") == 16
     assert value(now, "messages_total", direction="sent") == 17
+    assert value(now, "messages_unanswered_total") == 23
     assert value(now, "bytes_total", direction="received") == 18
     assert value(now, "bytes_total", direction="sent") == 19
     assert value(now, "connections_ended_total", outcome="clean") == 20
