@@ -26,6 +26,7 @@ from loadgen.journal import Journal, Unreadable, default_folder, default_path, f
 from loadgen.journal import recover as recover_report
 from loadgen.ledger import Failure
 from loadgen.plan import Plan
+from loadgen.preflight import Refused
 from loadgen.progress import watch
 from loadgen.report.destinations import Output, write_stdout
 from loadgen.report.stream import stream
@@ -90,6 +91,9 @@ def load(
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
     result = trio.run(partial(_run, plan, output, journal))
+    if isinstance(result, Refused):
+        _warn(str(result))
+        return flags.EXIT_USAGE
     report = make_report(result)
     report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
     if not result.ledger.opened and not result.interrupted:
@@ -153,12 +157,12 @@ def _complain_of_threshold(exc: BadThreshold) -> int:
     return code
 
 
-async def _run(plan: Plan, output: Output, journal: Journal | None) -> Result:
+async def _run(plan: Plan, output: Output, journal: Journal | None) -> Result | Refused:
     """Run the plan; a signal ends it in good order."""
     process.raise_file_limit()
     process.keep_large_buffers()
     process.spare_long_lived_objects()
-    engine, token = Engine(plan), trio.lowlevel.current_trio_token()
+    engine, token = Engine(plan, on_warning=_warn), trio.lowlevel.current_trio_token()
     with INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)):
         async with trio.open_nursery() as nursery:
             if not output.quiet:
@@ -167,9 +171,16 @@ async def _run(plan: Plan, output: Output, journal: Journal | None) -> Result:
                 nursery.start_soon(stream, engine, write_stdout)
             if journal is not None:
                 nursery.start_soon(journal.keep, engine)
-            result = await engine.run()
+            try:
+                result: Result | Refused = await engine.run()
+            except Refused as refused:
+                result = refused
             nursery.cancel_scope.cancel()
     return result
+
+
+def _warn(warning: str) -> None:
+    print(f"loadgen: {warning}", file=sys.stderr)
 
 
 def _explain_nothing_opened(result: Result) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
+from pathlib import Path
 from typing import Final
 
-from echo_trio.wire import sockets
+from echo_trio.wire import sockets, tls
+from loadgen.plan import Plan
 from loadgen.sources import Sources
 
 #: Then the target's next address may do.
@@ -14,24 +17,37 @@ _UNREACHABLE: Final = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH
 _VERSIONS: Final = {socket.AF_INET: 4, socket.AF_INET6: 6}
 
 
+def make_tls_context(plan: Plan) -> ssl.SSLContext | None:
+    """What TLS needs, if the plan has any.
+
+    :raises CertificateUnusable: if the plan's file of certificates can't be read.
+    """
+    if not plan.target.tls:
+        return None
+    ca_file = None if plan.cacert is None else Path(plan.cacert)
+    return tls.client_context(ca_file, verify=not plan.insecure)
+
+
+def reachable_from(addresses: list[sockets.Address], sources: Sources) -> list[sockets.Address]:
+    """Those of the target's addresses that a source has the family of; all without sources."""
+    if not sources:
+        return addresses
+    return [each for each in addresses if sources.of_version(_VERSIONS[each[0]])]
+
+
 class Dialler:
     """Opens TCP connections to one target.
 
     :param addresses: the target's, in order of preference.
     :param sources: local addresses to connect from, in turn; none leaves that to the system.
-    :raises ValueError: if there are sources, but none of an address's family.
     """
 
     def __init__(self, addresses: list[sockets.Address], sources: Sources) -> None:
-        self._addresses = addresses
-        self._sources = {}
+        self._addresses = reachable_from(addresses, sources)
+        self._sources = {
+            family: sources.of_version(version) for family, version in _VERSIONS.items()
+        }
         self._turn = 0
-        if sources:
-            own = {family: sources.of_version(version) for family, version in _VERSIONS.items()}
-            self._sources = {family: some for family, some in own.items() if some}
-            self._addresses = [each for each in addresses if each[0] in self._sources]
-            if not self._addresses:
-                raise ValueError("--source-ip: the target has no address of that family")
 
     async def dial(self) -> socket.socket:
         """Connect to the first address that lets us.
@@ -48,8 +64,8 @@ class Dialler:
         return await self._dial(last)
 
     async def _dial(self, address: sockets.Address) -> socket.socket:
-        sources = self._sources.get(address[0])
-        if sources is None:
+        sources = self._sources[address[0]]
+        if not sources:
             return await sockets.connect(address)
         for tried in range(1, len(sources) + 1):
             source = sources[self._turn % len(sources)]
@@ -60,4 +76,4 @@ class Dialler:
                 # Its ports are used up; the next one's may not be.
                 if exc.errno != errno.EADDRNOTAVAIL or tried == len(sources):
                     raise
-        raise AssertionError("there is no Dialler without sources of a family")
+        raise AssertionError("the last of the sources has raised")

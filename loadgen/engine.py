@@ -1,4 +1,4 @@
-"""A run: open → load → close → result, in one nursery, stoppable at any moment.
+"""A run: preflight → open → load → close → result, in one nursery, stoppable at any moment.
 
 Knows nothing of terminals, files or clusters; whoever watches it reads `ledger` and `series`.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import socket
+import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NoReturn
@@ -14,12 +16,14 @@ from typing import Final, NoReturn
 import trio
 
 from echo_trio.wire import poller, sockets
-from loadgen import load
+from echo_trio.wire.tls import CertificateUnusable
+from loadgen import load, machine, preflight
 from loadgen.crowd import Crowd
-from loadgen.dialler import Dialler
+from loadgen.dialler import Dialler, make_tls_context, reachable_from
 from loadgen.latency import Recorder
 from loadgen.ledger import Failure, Ledger
 from loadgen.plan import Plan
+from loadgen.preflight import Refused
 from loadgen.result import Result, Second, Strain
 from loadgen.session import Books, Terms
 from loadgen.usage import Usage
@@ -33,6 +37,7 @@ SAMPLE_INTERVAL_S: Final = 1.0
 class Phase(StrEnum):
     """Where a run is."""
 
+    PREFLIGHT = "preflight"
     OPEN = "open"
     LOAD = "load"
     CLOSE = "close"
@@ -40,11 +45,16 @@ class Phase(StrEnum):
 
 
 class Engine:
-    """One run of a plan in this process."""
+    """One run of a plan in this process.
 
-    def __init__(self, plan: Plan) -> None:
+    :param on_warning: told what preflight finds tight, in a line each.
+    """
+
+    def __init__(self, plan: Plan, *, on_warning: Callable[[str], None] = lambda _: None) -> None:
         self.plan = plan
-        self.phase = Phase.OPEN
+        self._on_warning = on_warning
+        self._tls: ssl.SSLContext | None = None
+        self.phase = Phase.PREFLIGHT
         #: Did somebody ask the run to stop?
         self.interrupted = False
         self.ledger = Ledger(plan.count)
@@ -115,11 +125,12 @@ class Engine:
         Cancelled: every socket is dropped at once and nothing is reported; `interrupt` is the way
         to stop.
 
+        :raises Refused: if preflight finds that this can't work; nothing was tried then.
         :raises Unbalanced: if the books don't add up.
         """
         self._began = self._phase_began = trio.current_time()
         self._started_at, self._usage = datetime.now(UTC), Usage()
-        addresses = await self._resolve()
+        addresses = await self._check_machine()
         if addresses:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._sample_every_second)
@@ -132,18 +143,45 @@ class Engine:
         self._sample()
         return self.result_so_far()
 
+    async def _check_machine(self) -> list[sockets.Address]:
+        """Preflight: the target's addresses, if this machine can do what the plan asks.
+
+        :raises Refused: if it can't.
+        """
+        plan, sources = self.plan, self.plan.sources()
+        addresses = await self._resolve()
+        with self._new_interruption():
+            if addresses and not (reachable := reachable_from(addresses, sources)):
+                raise Refused(f"--source-ip: {plan.target.host} has no address of that family")
+            if addresses:
+                facts = await trio.to_thread.run_sync(
+                    machine.gather, reachable, sources, abandon_on_cancel=True
+                )
+                for warning in preflight.check(plan, facts):
+                    self._on_warning(warning)
+                try:
+                    self._tls = make_tls_context(plan)
+                except CertificateUnusable as exc:
+                    raise Refused(f"--cacert: {exc.strerror}") from None
+                return reachable
+        self._book_unattempted()
+        return []
+
+    def _book_unattempted(self) -> None:
+        ledger = self.ledger
+        if self.interrupted:
+            ledger.not_attempted = ledger.requested
+        else:
+            ledger.failed[Failure.DNS] = ledger.requested
+
     async def _resolve(self) -> list[sockets.Address]:
-        """The target's addresses; if there are none to be had, that is booked for every socket."""
-        target, ledger = self.plan.target, self.ledger
+        """The target's addresses; none if there are none to be had."""
+        target = self.plan.target
         with self._new_interruption(), trio.move_on_after(self.plan.connect_timeout_s):
             try:
                 return await sockets.resolve(target.host, target.port)
             except (socket.gaierror, UnicodeError):  # the latter: a label of more than 63 letters
                 pass
-        if self.interrupted:
-            ledger.not_attempted = ledger.requested
-        else:
-            ledger.failed[Failure.DNS] = ledger.requested
         return []
 
     async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:
@@ -151,8 +189,9 @@ class Engine:
         if shared_poller is not None:
             nursery.start_soon(shared_poller.run)
         plan = self.plan
+        self._enter(Phase.OPEN)
         dialler = Dialler(addresses, plan.sources())
-        terms = Terms(plan, dialler, shared_poller, self._books)
+        terms = Terms(plan, dialler, shared_poller, self._books, self._tls)
         crowd = Crowd(plan, terms, nursery)
         await crowd.open(self._new_interruption(), self._on_all_open)
         if self.ledger.open and not self.interrupted:

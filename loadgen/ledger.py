@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from loadgen.verify import Verdict
 
@@ -22,6 +24,29 @@ class Failure(StrEnum):
     FILE_LIMIT = "file_limit"
     ADDRESS_IN_USE = "address_in_use"
     OTHER = "other"
+
+
+class Fault(StrEnum):
+    """Whose it is that a socket did not open."""
+
+    TARGET = "target"
+    NETWORK = "network"
+    MACHINE = "machine"
+    """The one that the load generator runs on."""
+
+
+#: `OTHER` depends on what the system said.
+FAULTS: Final = {
+    Failure.REFUSED: Fault.TARGET,
+    Failure.TIMEOUT: Fault.TARGET,
+    Failure.RESET: Fault.TARGET,
+    Failure.DNS: Fault.TARGET,
+    Failure.TLS: Fault.TARGET,
+    Failure.REJECTED: Fault.TARGET,
+    Failure.PROTOCOL: Fault.TARGET,
+    Failure.FILE_LIMIT: Fault.MACHINE,
+    Failure.ADDRESS_IN_USE: Fault.MACHINE,
+}
 
 
 class Ending(StrEnum):
@@ -45,7 +70,11 @@ class Unbalanced(Exception):
 class Ledger:
     """Counts of one run.
 
+    :ivar tcp: sockets whose TCP connection was made; of those, `tls` finished their TLS
+        handshake, `opened` the WebSocket's, and `compressed` agreed on permessage-deflate.
     :ivar other_errors: what the system said of sockets that failed for an `OTHER` reason.
+    :ivar other_faults: whose those are.
+    :ivar tls_errors: what OpenSSL said of sockets that failed for a `TLS` reason.
     :ivar early: sockets that ended before we closed them: how, and the close code.
     :ivar abandoned: messages whose socket ended before they were answered.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
@@ -54,12 +83,17 @@ class Ledger:
     """
 
     requested: int
+    tcp: int = 0
+    tls: int = 0
     opened: int = 0
+    compressed: int = 0
     not_attempted: int = 0
     peak_open: int = 0
     failed: Counter[Failure] = field(default_factory=Counter)
     failed_status: Counter[int] = field(default_factory=Counter)
     other_errors: Counter[str] = field(default_factory=Counter)
+    other_faults: Counter[Fault] = field(default_factory=Counter)
+    tls_errors: Counter[str] = field(default_factory=Counter)
     closed: Counter[Ending] = field(default_factory=Counter)
     close_codes: Counter[int] = field(default_factory=Counter)
     early: Counter[tuple[Ending, int]] = field(default_factory=Counter)
@@ -122,6 +156,11 @@ class Ledger:
     def _early(self, ending: Ending) -> int:
         return sum(count for (how, _), count in self.early.items() if how is ending)
 
+    def failed_by(self, fault: Fault) -> int:
+        """Sockets that did not open, by whose fault that is."""
+        known = sum(count for reason, count in self.failed.items() if FAULTS.get(reason) is fault)
+        return known + self.other_faults[fault]
+
     def count_opened(self) -> None:
         """A handshake is done."""
         self.opened += 1
@@ -141,6 +180,18 @@ class Ledger:
         else:
             self.lost += self.unanswered
 
+    def merge(self, other: Ledger) -> None:
+        """Add the books of another part of the same run: of another shard.
+
+        `peak_open` is then what the peaks add up to: no more than that were open together.
+        """
+        for each in dataclasses.fields(self):
+            own, others = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(own, Counter):
+                own.update(others)
+            elif own is not None or others is not None:
+                setattr(self, each.name, (own or 0) + (others or 0))
+
     def check(self) -> None:
         """Assert the contract's identities, at the end.
 
@@ -158,6 +209,9 @@ class Ledger:
                 self.verdicts.total(),
             ),
         }
+        if self.other_faults:
+            others = (self.failed[Failure.OTHER], self.other_faults.total())
+            identities["failed for other reasons = by whose fault"] = others
         if self.due is not None:
             identities["due = sent + missed"] = (self.due, self.sent + self.missed)
         for identity, (left, right) in identities.items():

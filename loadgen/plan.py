@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import Parameter
 
 from echo_trio import flags
-from echo_trio.wire import handshake
+from echo_trio.wire import deflate, handshake
 from loadgen.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
 from loadgen.sources import Sources
@@ -212,10 +212,6 @@ class Plan:
                 raise ValueError(f"{flag} has to be more than 0")
 
     def _check_handshake(self, target: Target) -> None:
-        if target.tls:
-            raise ValueError("wss:// is not supported yet: use ws://")
-        if self.compression:
-            raise ValueError("--compression is not supported yet")
         for name, _ in self.headers:
             if (instead := _OWN_HEADERS.get(name.lower())) is not None:
                 raise ValueError(f"--header can't set {name}, which the handshake does{instead}")
@@ -314,8 +310,18 @@ class Plan:
         if self.origin is not None:
             headers.append(("Origin", self.origin))
         return partial(
-            _request_bytes, target.resource, authority, tuple(headers), self.subprotocols
+            _request_bytes,
+            target.resource,
+            authority,
+            tuple(headers),
+            self.subprotocols,
+            self.extensions,
         )
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """What the handshake offers."""
+        return (deflate.OFFER,) if self.compression else ()
 
     def conn(self, number: int) -> int:
         """The number in the whole plan of socket `number` of this one."""
@@ -371,6 +377,7 @@ def _request_bytes(
     authority: str,
     headers: tuple[tuple[str, str], ...],
     subprotocols: tuple[str, ...],
+    extensions: tuple[str, ...],
     key: str,
 ) -> bytes:
-    return handshake.request_bytes(resource, authority, key, headers, subprotocols)
+    return handshake.request_bytes(resource, authority, key, headers, subprotocols, extensions)

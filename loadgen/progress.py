@@ -27,6 +27,7 @@ _SPARK_SECONDS: Final = 30
 #: So that everything beside it fits 80 columns, even after an hour.
 _BAR_WIDTH: Final = 30
 _PHASES: Final = {
+    Phase.PREFLIGHT: "checking",
     Phase.OPEN: "opening",
     Phase.LOAD: "load",
     Phase.CLOSE: "closing",
@@ -59,7 +60,10 @@ async def watch_lines(engine: Engine, stream: TextIO) -> None:
     """Print a line at the beginning of each phase, and now and then in between."""
     shown, printed_at = None, 0.0
     while engine.phase is not Phase.DONE:
-        if engine.phase is not shown or engine.elapsed_s - printed_at >= LINE_INTERVAL_S:
+        # Preflight is over at once, or says itself what is wrong.
+        if engine.phase is Phase.PREFLIGHT and not engine.elapsed_s > LINE_INTERVAL_S:
+            pass
+        elif engine.phase is not shown or engine.elapsed_s - printed_at >= LINE_INTERVAL_S:
             shown, printed_at = engine.phase, engine.elapsed_s
             stream.write(_line(engine) + "\n")
             stream.flush()
@@ -112,7 +116,7 @@ def _display(engine: Engine) -> Group:
 def _completed(engine: Engine) -> float:
     """How far the phase is, from 0 to 1."""
     ledger, plan = engine.ledger, engine.plan
-    if engine.phase is Phase.OPEN:
+    if engine.phase in {Phase.PREFLIGHT, Phase.OPEN}:
         return ledger.settled / ledger.requested
     if engine.phase is Phase.LOAD:
         if plan.messages is not None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.latency import Histogram, Summary
-from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.ledger import Ending, Failure, Fault, Ledger
 from loadgen.plan import Plan
 from loadgen.verdict import RunVerdict, judge_run
 from loadgen.verify import Verdict
@@ -102,6 +102,26 @@ class ClosedSockets(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int
 
 
+class Funnel(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the sockets came: each stage is of those of the stage before.
+
+    `tls` is null where there was none to do.
+    """
+
+    requested: int
+    tcp: int
+    tls: int | None
+    upgraded: int
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """Sockets that did not open, by whose fault that is: `machine` is the generator's own."""
+
+    target: int
+    network: int
+    machine: int
+
+
 class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
     """What became of every socket."""
 
@@ -115,6 +135,9 @@ class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
     closed: ClosedSockets
     close_codes: dict[str, int]
     connect_ms: Summary
+    funnel: Funnel
+    faults: Faults
+    compressed: int
 
 
 class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +274,14 @@ def _report_connections(result: Result) -> ConnectionsReport:
         closed=count_closed(ledger),
         close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
         connect_ms=result.connect.summary(),
+        funnel=Funnel(
+            requested=ledger.requested,
+            tcp=ledger.tcp,
+            tls=ledger.tls if result.plan.target.tls else None,
+            upgraded=ledger.opened,
+        ),
+        faults=Faults(**{str(fault): ledger.failed_by(fault) for fault in Fault}),
+        compressed=ledger.compressed,
     )
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import trio
 
-from echo_trio.wire import handshake
+from echo_trio.wire import handshake, tls
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
 from echo_trio.wire.poller import Poller
 from loadgen.dialler import Dialler
 from loadgen.latency import Recorder
-from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.ledger import Ending, Failure, Fault, Ledger
 from loadgen.payloads import Payloads
 from loadgen.plan import Plan
 from loadgen.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge
@@ -35,6 +37,13 @@ _FAILURE_BY_ERRNO: Final = {
 }
 
 
+_FAULT_BY_ERRNO: Final = {
+    errno.EHOSTUNREACH: Fault.NETWORK,
+    errno.EHOSTDOWN: Fault.NETWORK,
+    errno.ENETUNREACH: Fault.NETWORK,
+    errno.ENETDOWN: Fault.NETWORK,
+    errno.ENETRESET: Fault.NETWORK,
+}
 #: Shared by all sessions that have none: nearly all.
 _NO_BACKLOG: Final[list[int]] = []
 
@@ -73,8 +82,18 @@ class Terms:
     :ivar closing: whether the sockets are being closed by us.
     """
 
-    def __init__(self, plan: Plan, dialler: Dialler, poller: Poller | None, books: Books) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        dialler: Dialler,
+        poller: Poller | None,
+        books: Books,
+        tls_context: ssl.SSLContext | None = None,
+    ) -> None:
         self.dialler = dialler
+        self.tls = tls_context
+        self.server_name = plan.target.host
+        self.extensions = plan.extensions
         self.resource = plan.target.resource
         self.request = plan.request(plan.target)
         self.subprotocols = plan.subprotocols
@@ -175,11 +194,11 @@ class Session:
                     ledger.failed[Failure.PROTOCOL] += 1
                 except handshake.ConnectionCut:
                     ledger.failed[Failure.RESET] += 1
+                except tls.TlsFailed as exc:
+                    ledger.failed[Failure.TLS] += 1
+                    ledger.tls_errors[str(exc)] += 1
                 except OSError as exc:
-                    failure = _FAILURE_BY_ERRNO.get(exc.errno or 0, Failure.OTHER)
-                    ledger.failed[failure] += 1
-                    if failure is Failure.OTHER:
-                        ledger.other_errors[os.strerror(exc.errno) if exc.errno else str(exc)] += 1
+                    self._book_failure(exc)
                 return None
         if trio.current_time() >= opening.deadline:
             ledger.failed[Failure.TIMEOUT] += 1
@@ -187,25 +206,46 @@ class Session:
             ledger.not_attempted += 1
         return None
 
+    def _book_failure(self, exc: OSError) -> None:
+        ledger, number = self._terms.ledger, exc.errno or 0
+        if isinstance(exc, ssl.SSLError):  # OpenSSL's numbers are not the system's
+            ledger.failed[Failure.TLS] += 1
+            ledger.tls_errors[exc.reason or str(exc)] += 1
+            return
+        failure = _FAILURE_BY_ERRNO.get(number, Failure.OTHER)
+        ledger.failed[failure] += 1
+        if failure is Failure.OTHER:
+            ledger.other_errors[os.strerror(number) if number else str(exc)] += 1
+            ledger.other_faults[_FAULT_BY_ERRNO.get(number, Fault.MACHINE)] += 1
+
     async def _open(self) -> Connection:
-        terms = self._terms
+        terms, ledger = self._terms, self._terms.ledger
         began_us = now_us()
         sock = await terms.dialler.dial()
+        ledger.tcp += 1
+        if terms.tls is not None:
+            sock = await tls.shake_hands(sock, terms.tls, server_name=terms.server_name)
+            ledger.tls += 1
         try:
             key = handshake.make_key()
             sock.send(terms.request(key))
 
             async def receive() -> bytes:
-                await trio.lowlevel.wait_readable(sock)
-                return sock.recv(handshake.MAX_HEAD_BYTES)
+                while True:
+                    await trio.lowlevel.wait_readable(sock)
+                    # TLS has a word of its own to say now and then.
+                    with suppress(BlockingIOError):
+                        return sock.recv(handshake.MAX_HEAD_BYTES)
 
             head, surplus = await handshake.receive_head(receive)
-            response = handshake.parse_response(head, key, terms.subprotocols)
+            response = handshake.parse_response(head, key, terms.subprotocols, terms.extensions)
         except BaseException:
             sock.close()
             raise
         terms.books.connect.record(now_us() - began_us)
-        terms.ledger.count_opened()
+        ledger.count_opened()
+        if response.compression is not None:
+            ledger.compressed += 1
         return Connection.opened(
             sock,
             client=True,
@@ -214,6 +254,7 @@ class Session:
             path=terms.resource,
             subprotocol=response.subprotocol,
             surplus=surplus,
+            compression=response.compression,
         )
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
-from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.ledger import FAULTS, Ending, Failure, Fault, Ledger
 from loadgen.verify import Verdict
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ def _failures(result: Result) -> list[str]:
     reasons = [
         f"{ledger.failed[reason]:,} of {_sockets(ledger.requested)} did not open: "
         + explain_failure(ledger, reason)
+        + _explain_fault(ledger, reason)
         for reason in Failure
         if ledger.failed[reason]
     ]
     if ledger.not_attempted and not result.interrupted:
         skipped = _sockets(ledger.not_attempted)
-        reasons.append(f"{skipped} not attempted: none before had opened")
+        why = "the run was over" if ledger.opened else "none before had opened"
+        reasons.append(f"{skipped} not attempted: {why}")
     reasons += [
         _explain_early(ending, code, _sockets(ended))
         for (ending, code), ended in sorted(ledger.early.items())
@@ -92,9 +94,19 @@ def explain_failure(ledger: Ledger, reason: Failure) -> str:
     """Why sockets did not open, in a few words."""
     if reason is Failure.REJECTED:
         return f"{reason} (HTTP {', '.join(map(str, sorted(ledger.failed_status)))})"
+    if reason is Failure.TLS:
+        return f"{reason} ({', '.join(sorted(ledger.tls_errors))})"
     if reason is Failure.OTHER:
         return ", ".join(sorted(ledger.other_errors))
     return reason.replace("_", " ")
+
+
+def _explain_fault(ledger: Ledger, reason: Failure) -> str:
+    """Whose fault it is, where that is not the target's."""
+    faults = set(ledger.other_faults) if reason is Failure.OTHER else {FAULTS[reason]}
+    if faults == {Fault.MACHINE}:
+        return " (this machine's limit, not the target's fault)"
+    return " (the network between)" if faults == {Fault.NETWORK} else ""
 
 
 def _explain_early(ending: Ending, code: int, sockets: str) -> str:

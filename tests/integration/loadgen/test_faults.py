@@ -429,19 +429,57 @@ def test_a_name_without_address_is_a_dns_failure(loadgen, host):
     assert run.stderr.count("\n") == 1
 
 
-def test_the_file_limit_is_this_machines_fault_and_the_rest_is_loaded(serve_websockets, loadgen):
+def test_the_file_limit_is_this_machines_fault_and_the_rest_is_loaded(
+    serve_websockets, start_loadgen
+):
+    admitted = itertools.count()
+
+    async def lower_the_limit(connection, request):
+        # Behind preflight's back, which would have refused.
+        if next(admitted) == 20:
+            resource.prlimit(run.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+
     async def echo(connection: ServerConnection, counts):
         async for message in connection:
             await connection.send(f"{message} 1")
 
-    server = serve_websockets(echo)
-    run = loadgen(
-        "100", server.url, "--duration", "1s", "--stop-timeout", "1s",
+    server = serve_websockets(echo, process_request=lower_the_limit)
+    run = start_loadgen("100", server.url, "--duration", "1s", "--stop-timeout", "1s",
+                        "--connect-concurrency", "4")  # fmt: skip
+    done = run.finish()
+    assert set(done.failed) == {"file_limit"}
+    assert done.connections["opened"] == server.counts["opened"] > 20
+    assert done.closed == {"clean": done.connections["opened"]}
+    assert done.messages["echoed"] == done.messages["sent"] == done.connections["opened"]
+    assert done.code == 1
+    assert done.connections["faults"] == {
+        "target": 0, "network": 0, "machine": done.failed["file_limit"]
+    }  # fmt: skip
+    assert "of 100 sockets did not open: file limit (this machine's limit" in json.dumps(
+        done.report["verdict_reasons"]
+    )
+
+
+def test_what_this_machine_cannot_do_is_refused_in_one_line_that_says_what_to_change(
+    serve_websockets, start_loadgen
+):
+    server = serve_websockets(never)
+    run = start_loadgen(
+        "100", server.url,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
     )  # fmt: skip
-    assert set(run.failed) == {"file_limit"}
-    assert run.connections["opened"] == server.counts["opened"] > 20
-    assert run.closed == {"clean": run.connections["opened"]}
-    assert run.messages["echoed"] == run.messages["sent"] == run.connections["opened"]
-    assert run.code == 1
-    assert "of 100 sockets did not open: file limit" in json.dumps(run.report["verdict_reasons"])
+    done = run.finish()
+    assert (done.code, done.stdout, done.report) == (2, "", {})
+    assert done.stderr.startswith("loadgen: 100 sockets need 1")
+    assert "ulimit -Hn 1" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert server.counts["opened"] == 0
+
+
+def test_an_address_that_is_not_this_machines_is_refused(serve_websockets, start_loadgen):
+    done = start_loadgen("1", serve_websockets(never).url, "--source-ip", "192.0.2.7").finish()
+    assert done.code == 2
+    assert done.stderr == (
+        "loadgen: --source-ip 192.0.2.7: not an address of this machine; see ip address, "
+        "or add it there\n"
+    )

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from loadgen.latency import Histogram
-from loadgen.ledger import Ending, Failure, Ledger
+from loadgen.ledger import Ending, Failure, Fault, Ledger
 from loadgen.result import Strain
 from loadgen.verdict import judge_run
 from loadgen.verify import Verdict
@@ -28,14 +28,22 @@ def test_a_run_with_nothing_wrong_is_valid_and_needs_no_reasons(result_of):
         pytest.param({"failed": Counter({Failure.REFUSED: 1000})},
                      "1,000 of 10 sockets did not open: refused", id="refused"),
         pytest.param({"failed": Counter({Failure.FILE_LIMIT: 2})},
-                     "2 of 10 sockets did not open: file limit", id="file-limit"),
+                     "2 of 10 sockets did not open: file limit (this machine's limit, not the "
+                     "target's fault)", id="file-limit"),
+        pytest.param({"failed": Counter({Failure.TLS: 1}), "tls_errors": Counter({"bad": 1})},
+                     "1 of 10 sockets did not open: tls (bad)", id="tls"),
+        pytest.param({"failed": Counter({Failure.OTHER: 1}),
+                      "other_errors": Counter({"No route to host": 1}),
+                      "other_faults": Counter({Fault.NETWORK: 1})},
+                     "1 of 10 sockets did not open: No route to host (the network between)",
+                     id="network"),
         pytest.param({"failed": Counter({Failure.REJECTED: 3}),
                       "failed_status": Counter({503: 2, 404: 1})},
                      "3 of 10 sockets did not open: rejected (HTTP 404, 503)", id="rejected"),
         pytest.param({"failed": Counter({Failure.OTHER: 1}),
                       "other_errors": Counter({"No route to host": 1})},
                      "1 of 10 sockets did not open: No route to host", id="other"),
-        pytest.param({"not_attempted": 3},
+        pytest.param({"not_attempted": 3, "opened": 0},
                      "3 sockets not attempted: none before had opened", id="not-attempted"),
         pytest.param({"early": Counter({(Ending.BY_PEER, 1011): 2})},
                      "the server closed 2 sockets before the end, code 1011", id="closed-early"),

@@ -53,7 +53,7 @@ def test_a_report_has_the_contracts_keys(report_of):
     ]  # fmt: skip
     assert set(document["connections"]) == {
         "requested", "opened", "not_attempted", "peak_open", "all_open_after_s", "failed",
-        "failed_status", "closed", "close_codes", "connect_ms",
+        "failed_status", "closed", "close_codes", "connect_ms", "funnel", "faults", "compressed",
     }  # fmt: skip
     assert set(document["connections"]["failed"]) == {
         "refused", "timeout", "reset", "dns", "tls", "rejected", "protocol", "file_limit",

@@ -1,0 +1,128 @@
+"""Can this machine do it? A pure decision over what was found out about it.
+
+Refused is only what cannot work; whatever else looks tight is a warning. Each says what to change.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from loadgen.plan import Plan
+
+#: Descriptors that come and go beside the sockets: the report, the resolver, the poller.
+SPARE_FILES: Final = 8
+#: What a socket takes of this machine, ours and the kernel's share (docs/benchmarks.md: 4.4 KB of
+#: the process with nothing under way, more with a message in flight; kernel buffers beside that).
+SOCKET_BYTES: Final = 10 * 1024
+#: The same over TLS: most of it OpenSSL's.
+TLS_SOCKET_BYTES: Final = 70 * 1024
+#: Linux's, where it is not told otherwise.
+DEFAULT_PORTS: Final = range(32768, 61000)
+
+
+class Refused(Exception):
+    """The run cannot work on this machine; the message is one line that says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """What was found out about this machine. ``None`` where the system does not tell.
+
+    :ivar file_limit: files this process may have open; `file_hard_limit`: may be allowed to.
+    :ivar open_files: that it has open.
+    :ivar memory_bytes: of the machine, with its swap.
+    :ivar available_bytes: of that, what is to be had without swapping.
+    :ivar ports: what local ports are chosen from, on each local address.
+    :ivar ports_left: over all local addresses, how many are left to this destination.
+    :ivar ports_waiting: more, that are free again within a minute (TIME_WAIT).
+    :ivar addresses: how many local addresses connect.
+    :ivar foreign: addresses to connect from that are not this machine's.
+    :ivar loopback: whether the target is this machine.
+    """
+
+    file_limit: int
+    file_hard_limit: int
+    open_files: int
+    memory_bytes: int | None = None
+    available_bytes: int | None = None
+    ports: range = DEFAULT_PORTS
+    ports_left: int | None = None
+    ports_waiting: int = 0
+    addresses: int = 1
+    foreign: tuple[str, ...] = ()
+    loopback: bool = False
+
+
+def check(plan: Plan, facts: MachineFacts) -> list[str]:
+    """Say what may go wrong.
+
+    :raises Refused: if something will.
+    """
+    _check_files(plan, facts)
+    _check_ports(plan, facts)
+    return _check_memory(plan, facts)
+
+
+def _check_files(plan: Plan, facts: MachineFacts) -> None:
+    needed = plan.count + facts.open_files + SPARE_FILES
+    if needed <= facts.file_limit:
+        return
+    problem = (
+        f"{plan.count:,} sockets need {needed:,} open files, and this process may have "
+        f"{facts.file_limit:,}"
+    )
+    if needed <= facts.file_hard_limit:
+        raise Refused(f"{problem}: raise its limit, ulimit -n {needed}")
+    fit = facts.file_limit - facts.open_files - SPARE_FILES
+    fewer = f", or open {fit:,} sockets" if fit > 0 else ""
+    raise Refused(f"{problem}: have the limit raised, ulimit -Hn {needed} as root{fewer}")
+
+
+def _check_ports(plan: Plan, facts: MachineFacts) -> None:
+    if facts.foreign:
+        some = ", ".join(facts.foreign[:3])
+        raise Refused(
+            f"--source-ip {some}: not an address of this machine; see ip address, or add it there"
+        )
+    if facts.ports_left is None or plan.count <= facts.ports_left:
+        return
+    target = plan.target
+    problem = (
+        f"{plan.count:,} sockets need as many local ports, and {facts.ports_left:,} are left to "
+        f"{target.host} port {target.port}"
+    )
+    if facts.ports_left + facts.ports_waiting >= plan.count:
+        raise Refused(
+            f"{problem}; {facts.ports_waiting:,} more are in TIME_WAIT: wait a minute, "
+            f"or add {_more_addresses(plan, facts)}"
+        )
+    raise Refused(f"{problem}: add {_more_addresses(plan, facts)}")
+
+
+def _more_addresses(plan: Plan, facts: MachineFacts) -> str:
+    """What to write, so that there are ports enough."""
+    needed = math.ceil((plan.count - (facts.ports_left or 0)) / len(facts.ports)) + facts.addresses
+    if facts.loopback and ":" not in plan.target.host and needed < 250:
+        return f"--source-ip 127.0.0.2-127.0.0.{needed + 1}"
+    return f"local addresses, {needed} in all, with --source-ip"
+
+
+def _check_memory(plan: Plan, facts: MachineFacts) -> list[str]:
+    payload = plan.size_bytes or 0
+    each = (TLS_SOCKET_BYTES if plan.target.tls else SOCKET_BYTES) + 2 * payload
+    needed = plan.count * each
+    problem = f"{plan.count:,} sockets may need some {_gib(needed)} of memory"
+    if facts.memory_bytes is not None and needed > facts.memory_bytes:
+        raise Refused(
+            f"{problem}, and this machine has {_gib(facts.memory_bytes)}: open fewer, or share "
+            "the run among machines"
+        )
+    if facts.available_bytes is not None and needed > facts.available_bytes:
+        return [f"{problem}, and {_gib(facts.available_bytes)} are to be had without swapping"]
+    return []
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:,.1f} GiB"
