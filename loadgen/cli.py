@@ -92,6 +92,8 @@ def load(
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
     result = trio.run(partial(_run, plan, output, journal))
     if isinstance(result, Refused):
+        if journal is not None:
+            journal.remove()
         _warn(str(result))
         return flags.EXIT_USAGE
     report = make_report(result)
