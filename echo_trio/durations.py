@@ -79,17 +79,31 @@ class Histogram:
         return float("inf")
 
 
-class Durations:
-    """The running histogram behind a `Histogram`, and what is recent of it.
+class Recent:
+    """What came since the `roll` before the last: with one a second, the last one to two seconds.
 
-    Recent is what came since the `roll` before the last: with one a second, the last one to two
-    seconds. So everybody may look, as often as they like.
+    So everybody may look, as often as they like.
     """
+
+    def __init__(self) -> None:
+        self._rolled = (Histogram(), Histogram())
+
+    def roll(self, now: Histogram) -> None:
+        """A second is over."""
+        self._rolled = (self._rolled[1], now)
+
+    def spread(self, now: Histogram, max_s: float) -> Spread:
+        """What is in `now` and was not yet."""
+        return now.since(self._rolled[0]).spread(max_s)
+
+
+class Durations:
+    """The running histogram behind a `Histogram`, and what is `Recent` of it."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS_S) + 1)
         self._sum_s = 0.0
-        self._rolled = (Histogram(), Histogram())
+        self._recent = Recent()
         self._max_s = self._max_before_s = 0.0
 
     def observe(self, seconds: float) -> None:
@@ -104,10 +118,9 @@ class Durations:
 
     def recent(self) -> Spread:
         """What was observed of late."""
-        recent = self.histogram().since(self._rolled[0])
-        return recent.spread(max(self._max_s, self._max_before_s))
+        return self._recent.spread(self.histogram(), max(self._max_s, self._max_before_s))
 
     def roll(self) -> None:
         """A second is over."""
-        self._rolled = (self._rolled[1], self.histogram())
+        self._recent.roll(self.histogram())
         self._max_s, self._max_before_s = 0.0, self._max_s

@@ -6,6 +6,7 @@ cyclopts reads; this module gives it the units of the contract.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ from cyclopts import App, CycloptsError, Parameter, Token
 
 #: What ends a program that was called the wrong way.
 EXIT_USAGE: Final = 2
+
+#: Of one program on one machine.
+MAX_PROCESSES: Final = 256
 
 _NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)"
 _DURATION: Final = re.compile(_NUMBER + r"(ms|s|m|h)")
@@ -124,6 +128,30 @@ def size(name: str) -> Parameter:
 def count(name: str, *, at_least: int = 0) -> Parameter:
     """A flag or argument that takes a count."""
     return _flag(name, parse_count, str, validator=_within(at_least, 10**12))
+
+
+def parse_processes(text: str) -> int:
+    """The number in ``4``, or of the cores that this process may use, for ``auto``.
+
+    :raises ValueError: if it is neither.
+    """
+    if text == "auto":
+        return _cores()
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
+        raise ValueError(f"{text!r} is neither auto nor a number from 1 to {MAX_PROCESSES}")
+    return int(text)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def processes(name: str) -> Parameter:
+    """A flag that takes a number of processes, or auto."""
+    return _flag(name, parse_processes, str)
 
 
 def rate(name: str, *, default_per_s: float | None = None) -> Parameter:

@@ -41,6 +41,8 @@ class Outcome(StrEnum):
     """Our own bug: closed with 1011."""
     DROPPED = "dropped"
     """The drain's budget ran out before the connection was closed."""
+    LOST_WITH_WORKER = "lost_with_worker"
+    """The worker that had it was killed or crashed."""
 
 
 class Traffic(Protocol):

@@ -43,9 +43,7 @@ class EchoServer:
         self._capacity = self._find_capacity(settings.max_connections)
         self._vitals = Vitals()
         self._started_s = time.monotonic()
-        host, port, *_ = listeners[0].getsockname()
-        scheme = "ws" if tls_context is None else "wss"
-        self.url = f"{scheme}://{sockets.authority(host, port)}/"
+        self.url = url_of(listeners, tls=tls_context is not None)
 
     @classmethod
     def listen(cls, settings: Settings, log: Any = None) -> Self:
@@ -53,9 +51,7 @@ class EchoServer:
 
         :raises OSError: if the address can't be had, or the certificate.
         """
-        context = None
-        if settings.tls_cert is not None:
-            context = tls.server_context(settings.tls_cert, settings.tls_key)
+        context = tls_context_of(settings)
         listeners = sockets.listen(settings.host, settings.port)
         return cls(settings, listeners, log or structlog.get_logger(), context)
 
@@ -174,3 +170,19 @@ class EchoServer:
         for listener in self._listeners:
             trio.lowlevel.notify_closing(listener)
             listener.close()
+
+
+def tls_context_of(settings: Settings) -> ssl.SSLContext | None:
+    """What to serve TLS with, if it is to be served.
+
+    :raises OSError: if the certificate can't be had.
+    """
+    if settings.tls_cert is None:
+        return None
+    return tls.server_context(settings.tls_cert, settings.tls_key)
+
+
+def url_of(listeners: list[socket.socket], *, tls: bool) -> str:
+    """Where clients connect to these."""
+    host, port, *_ = listeners[0].getsockname()
+    return f"{'wss' if tls else 'ws'}://{sockets.authority(host, port)}/"

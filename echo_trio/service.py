@@ -8,13 +8,16 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from echo_trio.server import EchoServer
+from echo_trio import systemd
+from echo_trio.metrics import Snapshot
 from echo_trio.settings import Settings
-from echo_trio.wire import process, sockets
+from echo_trio.supervisor import Supervisor, WorkerFailed
+from echo_trio.wire import sockets
+from echo_trio.worker import Worker
 
 if TYPE_CHECKING:
     from echo_trio.console.serve import Console
@@ -22,6 +25,31 @@ if TYPE_CHECKING:
 
 class CannotStart(Exception):
     """The settings can't be met on this machine; the message is one line for the user."""
+
+
+class Server(Protocol):
+    """What echoes: this process, or several that it supervises."""
+
+    url: str
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+
+    def snapshot(self) -> Snapshot:
+        """The server as it is now."""
+
+    async def tasks(self) -> object:
+        """The nursery tree, for the console."""
+
+    def drain(self) -> None:
+        """Begin to stop."""
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Serve until it is drained."""
+
+    def abandon(self) -> None:
+        """Leave no process behind: this one is about to end."""
 
 
 async def run_service(settings: Settings, log: Any) -> None:
@@ -32,39 +60,46 @@ async def run_service(settings: Settings, log: Any) -> None:
 
     :raises CannotStart: if an address can't be had.
     """
-    file_limit = process.raise_file_limit()
-    process.keep_large_buffers()
     server, console_listeners = _listen(settings, log)
     console = None
     if console_listeners:
         console = _make_console(settings, console_listeners, server, log)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        # Signals outside of all else: a second one is heard to the very end.
-        async with trio.open_nursery() as watching:
-            watching.start_soon(_stop_on_signals, signals, server, console, log)
-            await _serve(server, console, _url_of(console_listeners), file_limit, log)
-            watching.cancel_scope.cancel()
+    failed: BaseException | None = None
+    try:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            # Signals outside of all else: a second one is heard to the very end.
+            async with trio.open_nursery() as watching:
+                watching.start_soon(_stop_on_signals, signals, server, console, log)
+                await _serve(server, console, _url_of(console_listeners), log)
+                watching.cancel_scope.cancel()
+    except* WorkerFailed as group:
+        failed = group
+    if failed is not None:
+        while isinstance(failed, BaseExceptionGroup):
+            failed = failed.exceptions[0]
+        raise CannotStart(str(failed))
     _log_summary(server, log)
 
 
-async def _serve(
-    server: EchoServer, console: Console | None, console_url: str, file_limit: int, log: Any
-) -> None:
+async def _serve(server: Server, console: Console | None, console_url: str, log: Any) -> None:
     async with trio.open_nursery() as nursery:
         if console is not None:
             await nursery.start(console.run)
-        nursery.start_soon(process.collect_after_crowds, lambda: server.open, lambda: server.ended)
-        process.spare_long_lived_objects()
         async with trio.open_nursery() as serving:
             await serving.start(server.run)
             print(f"ready ws={server.url} console={console_url}", flush=True)  # noqa: T201
-            log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
+            systemd.notify(systemd.READY)
+            log.info("serving", url=server.url, console=console_url)
         nursery.cancel_scope.cancel()
 
 
-def _listen(settings: Settings, log: Any) -> tuple[EchoServer, list[socket.socket]]:
+def _listen(settings: Settings, log: Any) -> tuple[Server, list[socket.socket]]:
+    server: Server
     with _explaining(settings.host):
-        server = EchoServer.listen(settings, log)
+        if settings.workers == 1:
+            server = Worker.listen(settings, log)
+        else:
+            server = Supervisor.listen(settings, log)
     if not settings.console:
         return server, []
     with _explaining(settings.console_host):
@@ -86,12 +121,14 @@ def _explaining(host: str) -> Iterator[None]:
 
 
 def _make_console(
-    settings: Settings, listeners: list[socket.socket], server: EchoServer, log: Any
+    settings: Settings, listeners: list[socket.socket], server: Server, log: Any
 ) -> Console:
     # Imported here: a server without a console needs no web framework in its memory.
     from echo_trio.console.serve import Console  # noqa: PLC0415
 
-    return Console(settings, listeners, snapshot=server.snapshot, url=server.url, log=log)
+    return Console(
+        settings, listeners, url=server.url, snapshot=server.snapshot, tasks=server.tasks, log=log
+    )
 
 
 def _url_of(listeners: list[socket.socket]) -> str:
@@ -101,11 +138,10 @@ def _url_of(listeners: list[socket.socket]) -> str:
     return f"http://{sockets.authority(host, port)}/"
 
 
-async def _stop_on_signals(
-    signals: Any, server: EchoServer, console: Console | None, log: Any
-) -> None:
+async def _stop_on_signals(signals: Any, server: Server, console: Console | None, log: Any) -> None:
     async for number in signals:
         log.info("draining", signal=signal.Signals(number).name, open=server.open)
+        systemd.notify(systemd.STOPPING)
         server.drain()
         if console is not None:
             console.drain()
@@ -114,10 +150,11 @@ async def _stop_on_signals(
         # Ten thousand tasks take a while to unwind; whoever asks twice will not wait for that.
         if console is not None:
             console.abandon()
+        server.abandon()
         os._exit(1)
 
 
-def _log_summary(server: EchoServer, log: Any) -> None:
+def _log_summary(server: Server, log: Any) -> None:
     counts = server.snapshot()
     log.info(
         "stopped",

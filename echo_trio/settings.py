@@ -47,6 +47,9 @@ class Settings:
     run_target: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """A server beside this one that the console's load runs may go to, as host:port; repeatable."""
 
+    workers: Annotated[int, flags.processes("--workers")] = 1
+    """Processes that share the port; auto takes one for each core."""
+
     seed: int | None = None
     """Makes the suffixes a fixed sequence, the same on every connection."""
 
@@ -104,6 +107,11 @@ class Settings:
         for origin in self.origin:
             if admission.parse_origin(origin) is None:
                 raise ValueError(f"--origin: {origin!r} is not an origin, like https://example.com")
+        if 0 < self.max_connections < self.workers:
+            raise ValueError(
+                f"--max-connections: {self.max_connections} can't be shared by "
+                f"--workers {self.workers}, each needs one"
+            )
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("--tls-key needs --tls-cert")
 

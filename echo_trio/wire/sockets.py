@@ -58,6 +58,34 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return listeners
 
 
+def share(listeners: list[socket.socket]) -> list[Address]:
+    """Let more sockets of this user's `join` these; returns the addresses that they are to join.
+
+    The first socket listened alone, so nobody else did; and whoever comes to `listen` finds the
+    address in use, as long as one of them is there. SO_REUSEPORT from the start would let a second
+    server of the same user in, unnoticed.
+    """
+    for listener in listeners:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return [(listener.family, listener.getsockname()) for listener in listeners]
+
+
+def join(addresses: list[Address]) -> list[socket.socket]:
+    """Listen beside the sockets on these addresses; the kernel spreads new connections over all.
+
+    :raises OSError: if that can't be.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        for family, address in addresses:
+            listeners.append(_listen_on(family, address, beside_others=True))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
 def _resolve_own(host: str, port: int) -> list[Address]:
     try:
         return _resolve(host, port, socket.AI_PASSIVE)
@@ -65,10 +93,14 @@ def _resolve_own(host: str, port: int) -> list[Address]:
         raise OSError(exc.errno, f"can't listen on {host}: {exc.strerror}") from None
 
 
-def _listen_on(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+def _listen_on(
+    family: socket.AddressFamily, address: tuple[str | int, ...], *, beside_others: bool = False
+) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if beside_others:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from echo_trio import flags
@@ -69,3 +71,14 @@ def test_help_shows_a_duration_as_one_would_type_it(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "512", "64KiB", "1MiB", "3GiB"])
 def test_help_shows_a_size_as_one_would_type_it(text: str) -> None:
     assert flags.show_size(flags.parse_size(text)) == text
+
+
+def test_processes_are_a_number_or_as_many_as_there_are_cores() -> None:
+    assert flags.parse_processes("3") == 3
+    assert 1 <= flags.parse_processes("auto") <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "", "two", "1.5", "1k", "257", "٢", "AUTO"])
+def test_anything_else_is_no_number_of_processes(text: str) -> None:
+    with pytest.raises(ValueError, match="neither auto nor a number from 1 to 256"):
+        flags.parse_processes(text)

@@ -52,6 +52,43 @@ def test_a_port_in_use_is_named(listener):
     assert caught.value.errno == errno.EADDRINUSE
 
 
+def test_sockets_that_join_share_what_comes_and_keep_everybody_else_out(listener):
+    addresses = sockets.share([listener])
+    (joined,) = sockets.join(addresses)
+    _, target = addresses[0]
+    clients = [socket.create_connection(target) for _ in range(100)]
+    accepted = [_accept_all(listener), _accept_all(joined)]
+    for sock in [*clients, *accepted[0], *accepted[1]]:
+        sock.close()
+    assert all(accepted)
+    assert len(accepted[0]) + len(accepted[1]) == 100
+    listener.close()
+    with pytest.raises(OSError, match="can't listen on") as caught:
+        sockets.listen(*target)
+    assert caught.value.errno == errno.EADDRINUSE
+    joined.close()
+
+
+def test_who_shares_is_not_joined_by_an_instance_that_comes_to_listen_alone(listener):
+    _, target = sockets.share([listener])[0]
+    with pytest.raises(OSError, match="can't listen on"):
+        sockets.listen(*target)
+
+
+def test_one_cannot_join_who_does_not_share(listener):
+    with pytest.raises(OSError, match="can't listen on"):
+        sockets.join([(listener.family, listener.getsockname())])
+
+
+def _accept_all(listener):
+    accepted = []
+    while True:
+        try:
+            accepted.append(listener.accept()[0])
+        except BlockingIOError:
+            return accepted
+
+
 def test_a_host_that_does_not_exist_is_named():
     with pytest.raises(OSError, match=r"can't listen on no\.such\.host\.invalid: "):
         sockets.listen("no.such.host.invalid", 0)

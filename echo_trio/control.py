@@ -1,0 +1,102 @@
+"""What a supervisor and its workers say to each other, over a socket pair: JSON, one a line."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+import trio
+
+from echo_trio.console.tasks import TaskNode
+from echo_trio.metrics import Snapshot
+from echo_trio.settings import Settings
+
+
+class Start(msgspec.Struct, tag=True, frozen=True):
+    """Serve so, on listening sockets that the worker has inherited as these descriptors."""
+
+    number: int
+    settings: Settings
+    listeners: tuple[int, ...]
+
+
+class Drain(msgspec.Struct, tag=True, frozen=True):
+    """Say goodbye to everybody, and end."""
+
+
+class ShowTasks(msgspec.Struct, tag=True, frozen=True):
+    """Say which tasks there are."""
+
+
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """The worker accepts connections."""
+
+
+class Figures(msgspec.Struct, tag=True, frozen=True):
+    """The worker as it is now: once a second, and at its end."""
+
+    snapshot: Snapshot
+
+
+class Tasks(msgspec.Struct, tag=True, frozen=True):
+    """The worker's nursery tree."""
+
+    tree: TaskNode
+
+
+Order = Start | Drain | ShowTasks
+Report = Ready | Figures | Tasks
+
+_RECEIVE_BYTES: Final = 2**16
+
+
+class Channel:
+    """One end: orders go to a worker, reports come from it."""
+
+    def __init__(self, sock: socket.socket, hears: Any) -> None:
+        """Talk over one end of a socket pair.
+
+        :param hears: what the other end says, `Order` or `Report`.
+        """
+        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._lock = trio.Lock()
+        self._decoder = msgspec.json.Decoder(hears, dec_hook=_decode)
+
+    async def say(self, what: Order | Report) -> bool:
+        """Say one thing; returns whether the other end is still there to hear it."""
+        line = msgspec.json.encode(what, enc_hook=str) + b"\n"
+        async with self._lock:
+            try:
+                await self._stream.send_all(line)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return False
+        return True
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """What the other end says, until it is gone."""
+        pending = b""
+        while True:
+            try:
+                data = await self._stream.receive_some(_RECEIVE_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            if not data:
+                return
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                yield self._decoder.decode(line)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await trio.aclose_forcefully(self._stream)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(f"no {kind} goes over a control channel")

@@ -1,0 +1,335 @@
+"""Several processes on one port: started, watched, started anew when they die, drained together.
+
+The supervisor makes every worker's listening socket and keeps a copy of each. So the connections
+that wait for a worker that dies wait for the next one in its place, and are not reset; and the port
+stays taken, whoever dies.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+import trio
+
+from echo_trio import totals
+from echo_trio.console.tasks import TaskNode, current_tasks
+from echo_trio.control import Channel, Drain, Figures, Ready, Report, ShowTasks, Start, Tasks
+from echo_trio.durations import Recent
+from echo_trio.metrics import Snapshot
+from echo_trio.server import tls_context_of, url_of
+from echo_trio.settings import Settings
+from echo_trio.vitals import Vitals
+from echo_trio.wire import sockets
+
+#: How long a worker that has died is waited for before the next: the first time; and while they
+#: keep dying at once, twice as long each time, up to the longest.
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 30.0
+#: A worker that lived so long did not die at once.
+LONG_LIFE_S: Final = 10.0
+#: While the pause is longer than this, the kernel is to give new connections to other workers.
+QUEUE_PATIENCE_S: Final = 1.0
+#: What workers get beyond the drain timeout, which they keep themselves, to end by.
+GRACE_S: Final = 2.0
+#: For a process that has said goodbye, or was killed, to be gone.
+REAP_S: Final = 5.0
+#: For a worker's answer to a question.
+ANSWER_S: Final = 2.0
+
+
+class WorkerFailed(Exception):
+    """A worker ended before there was one in its place that served."""
+
+
+@dataclass(eq=False, slots=True)
+class _Place:
+    """One worker's place: who comes after a worker that died has its number and its sockets.
+
+    :ivar channel: to the worker, while there is one that serves.
+    :ivar now: what the worker reported last; ``None`` while there is none that serves.
+    :ivar past: what those before it had counted.
+    :ivar tree: its tasks, when it was asked for them.
+    """
+
+    number: int
+    settings: Settings
+    listeners: list[socket.socket]
+    process: trio.Process | None = None
+    channel: Channel | None = None
+    now: Snapshot | None = None
+    past: Snapshot = field(default_factory=totals.nothing)
+    tree: TaskNode | None = None
+    told_tree: trio.Event = field(default_factory=trio.Event)
+
+    def stop_listening(self) -> None:
+        """Close our copies of its sockets: once no worker has them either, nobody listens there."""
+        for listener in self.listeners:
+            listener.close()
+        self.listeners = []
+
+
+class Supervisor:
+    """Workers on one port. Made by `listen`, lives in `run`; to its users it is an `EchoServer`.
+
+    :ivar url: where clients connect.
+    """
+
+    def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
+        self.url = url_of(listeners, tls=settings.tls_cert is not None)
+        self._log = log
+        self._drain_timeout_s = settings.drain_timeout_s
+        self._addresses = sockets.share(listeners)
+        self._places = [
+            _Place(number, its_settings, sockets.join(self._addresses) if number > 1 else listeners)
+            for number, its_settings in enumerate(share(settings), start=1)
+        ]
+        self._drain = trio.Event()
+        self._peak_open = 0
+        self._echo, self._loop_lag = Recent(), Recent()
+        self._vitals = Vitals()
+        self._started_s = time.monotonic()
+        self._asking = trio.Lock()
+
+    @classmethod
+    def listen(cls, settings: Settings, log: Any) -> Self:
+        """Listen as the settings say, once for each worker, without accepting yet.
+
+        :raises OSError: if the address can't be had; another instance of this server may have it.
+            Or the certificate, which each worker reads by itself: the next one, a new one.
+        """
+        tls_context_of(settings)
+        return cls(settings, sockets.listen(settings.host, settings.port), log)
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return sum(place.now.open for place in self._places if place.now)
+
+    def snapshot(self) -> Snapshot:
+        """All workers together, as they were at most a second ago. To be called in a Trio task."""
+        total = self._total()
+        living = [place.now for place in self._places if place.now]
+        lags = [now.loop_lag_ms.max for now in living]
+        echoes = [now.echo_ms.max for now in living]
+        total = replace(
+            total,
+            url=self.url,
+            uptime_s=round(time.monotonic() - self._started_s, 3),
+            workers=len(living),
+            draining=self._drain.is_set(),
+            peak_open=self._peak_open,
+            echo_ms=self._echo.spread(total.histograms.echo_s, max(echoes, default=0) / 1000),
+            loop_lag_ms=self._loop_lag.spread(
+                total.histograms.loop_lag_s, max(lags, default=0) / 1000
+            ),
+        )
+        return totals.with_holdings(total, self._vitals.holdings())
+
+    async def tasks(self) -> TaskNode:
+        """The nursery tree of this process, and below it those of the workers that answer."""
+        async with self._asking, trio.open_nursery() as nursery:
+            for place in self._places:
+                nursery.start_soon(_ask_for_tree, place)
+        root = current_tasks()
+        assert root is not None
+        workers = tuple(
+            TaskNode(f"worker {place.number}", 1, (place.tree,))
+            for place in self._places
+            if place.tree is not None
+        )
+        return TaskNode(root.name, root.count, root.children + workers)
+
+    def drain(self) -> None:
+        """Begin to stop: the workers say goodbye to everybody, and `run` returns. Idempotent."""
+        self._drain.set()
+        for place in self._places:
+            place.stop_listening()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `drain` is called, and then until the workers have ended.
+
+        Whichever has not ended by the drain timeout and `GRACE_S` is killed. Cancelled: all are
+        killed at once.
+
+        :raises WorkerFailed: (in a group) if a worker doesn't come to serve in the first place.
+        """
+        try:
+            async with trio.open_nursery() as watching:
+                watching.start_soon(self._roll_forever)
+                async with trio.open_nursery() as working:
+                    async with trio.open_nursery() as starting:
+                        for place in self._places:
+                            starting.start_soon(working.start, self._keep, place)
+                    task_status.started()
+                    await self._drain.wait()
+                    budget_s = self._drain_timeout_s + GRACE_S
+                    working.cancel_scope.deadline = trio.current_time() + budget_s
+                watching.cancel_scope.cancel()
+        finally:
+            for place in self._places:
+                place.stop_listening()
+
+    def abandon(self) -> None:
+        """Kill the workers: this process is about to end."""
+        for place in self._places:
+            if place.process is not None:
+                place.process.kill()
+
+    async def _keep(self, place: _Place, *, task_status: trio.TaskStatus[None]) -> None:
+        """Have a worker in this place until it drains."""
+        served = trio.Event()
+        pause_s = 0.0
+        while not self._drain.is_set():
+            started_s = trio.current_time()
+            try:
+                how = await self._run_worker(place, served, task_status)
+            except OSError as exc:
+                how = f"not started: {exc.strerror}"
+            lost = self._retire(place)
+            if self._drain.is_set():
+                break
+            if not served.is_set():
+                raise WorkerFailed(f"worker {place.number} ended at once: {how}")
+            lived_s = trio.current_time() - started_s
+            pause_s = next_pause_s(pause_s, lived_s)
+            self._log.warning(
+                "a worker died, another takes its place",
+                worker=place.number,
+                how=how,
+                lived_s=round(lived_s, 1),
+                lost=lost,
+                pause_s=pause_s,
+            )
+            others_serve = any(other.now for other in self._places if other is not place)
+            if pause_s > QUEUE_PATIENCE_S and others_serve:
+                place.stop_listening()
+            with trio.move_on_after(pause_s):
+                await self._drain.wait()
+        if not served.is_set():
+            task_status.started()
+
+    async def _run_worker(
+        self, place: _Place, served: trio.Event, task_status: trio.TaskStatus[None]
+    ) -> str:
+        """Run a worker to its end; returns how it ended."""
+        if not place.listeners:
+            place.listeners = sockets.join(self._addresses)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        async with Channel(ours, Report) as channel:
+            with ExitStack() as inherited:
+                inherited.enter_context(theirs)
+                # Copies: should we drain meanwhile, their numbers are not another's by then.
+                listeners = [inherited.enter_context(each.dup()) for each in place.listeners]
+                descriptors = tuple(each.fileno() for each in listeners)
+                process = place.process = await trio.lowlevel.open_process(
+                    [sys.executable, "-m", "echo_trio.worker", str(theirs.fileno())],
+                    pass_fds=(theirs.fileno(), *descriptors),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    process_group=0,  # a terminal's Ctrl-C is for the supervisor alone
+                )
+            try:
+                await channel.say(Start(place.number, place.settings, descriptors))
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._pass_drain_on, channel)
+                    await self._listen_to(place, channel, served, task_status)
+                    nursery.cancel_scope.cancel()
+                with trio.move_on_after(REAP_S):
+                    await process.wait()
+            finally:
+                place.process = None
+                process.kill()
+                with trio.move_on_after(REAP_S, shield=True):
+                    await process.wait()
+        return _describe(process.returncode)
+
+    async def _listen_to(
+        self,
+        place: _Place,
+        channel: Channel,
+        served: trio.Event,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        """Take a worker's reports until it is gone."""
+        async for report in channel:
+            if isinstance(report, Figures):
+                place.now = report.snapshot
+                self._peak_open = max(self._peak_open, self.open)
+            elif isinstance(report, Tasks):
+                place.tree = report.tree
+                place.told_tree.set()
+            elif isinstance(report, Ready):
+                place.channel = channel
+                if not served.is_set():
+                    served.set()
+                    task_status.started()
+        place.channel = None
+
+    def _retire(self, place: _Place) -> int:
+        """Take a dead worker's counts over; returns how many connections are lost with it."""
+        last, place.now, place.channel = place.now, None, None
+        if last is None:
+            return 0
+        place.past = totals.add_up([place.past, totals.retire(last)])
+        return last.open + last.handshaking
+
+    async def _pass_drain_on(self, channel: Channel) -> None:
+        await self._drain.wait()
+        await channel.say(Drain())
+
+    async def _roll_forever(self) -> None:
+        while True:
+            now = self._total().histograms
+            self._echo.roll(now.echo_s)
+            self._loop_lag.roll(now.loop_lag_s)
+            await trio.sleep(1)
+
+    def _total(self) -> Snapshot:
+        return totals.add_up(
+            [part for place in self._places for part in (place.past, place.now) if part]
+        )
+
+
+def share(settings: Settings) -> list[Settings]:
+    """The settings of each worker: what is to be had at most is to be had of all together."""
+    at_most, left = divmod(settings.max_connections, settings.workers)
+    return [
+        replace(settings, max_connections=at_most + (number < left))
+        for number in range(settings.workers)
+    ]
+
+
+def next_pause_s(last_s: float, lived_s: float) -> float:
+    """How long a place stays empty.
+
+    :param last_s: how long it did the last time; 0 if it never has.
+    :param lived_s: how long the worker lived that has died.
+    """
+    if lived_s >= LONG_LIFE_S or not last_s:
+        return FIRST_PAUSE_S
+    return min(2 * last_s, LONGEST_PAUSE_S)
+
+
+async def _ask_for_tree(place: _Place) -> None:
+    place.tree, place.told_tree = None, trio.Event()
+    if place.channel is not None:
+        with trio.move_on_after(ANSWER_S):
+            await place.channel.say(ShowTasks())
+            await place.told_tree.wait()
+
+
+def _describe(status: int | None) -> str:
+    """How a process ended, for people."""
+    if status is None:
+        return "it can't be killed"
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"exit status {status}"

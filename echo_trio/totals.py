@@ -1,0 +1,105 @@
+"""Several workers' snapshots as one. Pure; a counter never goes back, whoever dies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from echo_trio.durations import Histogram
+from echo_trio.metrics import (
+    Counters,
+    GarbageCollection,
+    Histograms,
+    Holdings,
+    Outcome,
+    Snapshot,
+)
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
+
+_SUMS: Final = (
+    "accepted", "handshaking", "open", "accept_faults",
+    "messages_received", "messages_sent", "bytes_received", "bytes_sent",
+    "tasks", "descriptors", "file_limit", "rss_bytes", "cpu_s",
+)  # fmt: skip
+_SUMS_BY_KEY: Final = ("outcomes", "refused", "refused_reasons", "close_codes")
+
+
+def nothing() -> Snapshot:
+    """What a worker has done that has done nothing."""
+    return Counters().snapshot()
+
+
+def retire(last: Snapshot) -> Snapshot:
+    """What remains of a worker that is dead: all that it counted, and nothing that it held.
+
+    Whoever was connected is lost with it.
+    """
+    lost = last.open + last.handshaking
+    outcomes, close_codes = Counter(last.outcomes), Counter(last.close_codes)
+    if lost:
+        outcomes[Outcome.LOST_WITH_WORKER] += lost
+    if last.open:
+        close_codes[ABNORMAL_CLOSURE] += last.open
+    return replace(
+        last,
+        handshaking=0,
+        open=0,
+        outcomes=dict(outcomes),
+        close_codes=dict(close_codes),
+        tasks=0,
+        descriptors=0,
+        file_limit=0,
+        rss_bytes=0,
+    )
+
+
+def add_up(parts: Sequence[Snapshot], **more: Any) -> Snapshot:
+    """The parts as one snapshot of now.
+
+    Counts and what is held are added up, `peak_open` too, which is more than there were at a time;
+    whoever watched can say it better.
+
+    :param more: fields that are not a matter of adding.
+    """
+    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+    sums |= {name: _by_key(getattr(part, name) for part in parts) for name in _SUMS_BY_KEY}
+    sums["cpu_s"] = round(sums["cpu_s"], 3)
+    sums["peak_open"] = sum(part.peak_open for part in parts)
+    sums["gc"] = _collections(part.gc for part in parts)
+    sums["histograms"] = Histograms(
+        **{
+            field.name: sum(
+                (getattr(part.histograms, field.name) for part in parts), start=Histogram()
+            )
+            for field in fields(Histograms)
+        }
+    )
+    return replace(nothing(), **(sums | more))
+
+
+def with_holdings(snapshot: Snapshot, own: Holdings) -> Snapshot:
+    """With what the supervisor itself holds; of descriptors, only the workers' run out."""
+    return replace(
+        snapshot,
+        tasks=snapshot.tasks + own.tasks,
+        rss_bytes=snapshot.rss_bytes + own.rss_bytes,
+        cpu_s=round(snapshot.cpu_s + own.cpu_s, 3),
+        gc=_collections([snapshot.gc, own.gc]),
+    )
+
+
+def _by_key(counts: Iterable[dict[Any, int]]) -> dict[Any, int]:
+    total: Counter[Any] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)
+
+
+def _collections(parts: Iterable[GarbageCollection]) -> GarbageCollection:
+    parts = list(parts)
+    return GarbageCollection(
+        collections=tuple(map(sum, zip(*(part.collections for part in parts), strict=True))),
+        pause_ms_total=round(sum(part.pause_ms_total for part in parts), 3),
+    )

@@ -1,0 +1,140 @@
+"""One process that echoes: alone, or `python -m echo_trio.worker` as one of a supervisor's.
+
+A supervisor's worker has inherited its end of the control channel and its listening sockets. It
+does as it is told and reports once a second; when the channel ends, the supervisor is gone, and so
+is the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import sys
+from typing import Any, Final, NoReturn, Self
+
+import trio
+
+from echo_trio import logs
+from echo_trio.console.tasks import TaskNode, current_tasks
+from echo_trio.control import Channel, Drain, Figures, Order, Ready, ShowTasks, Start, Tasks
+from echo_trio.server import EchoServer, tls_context_of
+from echo_trio.settings import Settings
+from echo_trio.wire import process, sockets
+
+REPORT_INTERVAL_S: Final = 1.0
+#: For the last report, if the supervisor is slow to read.
+FAREWELL_S: Final = 1.0
+
+
+class Worker:
+    """An `EchoServer` in a process that is made for ten thousand sockets.
+
+    :ivar url: where clients connect.
+    """
+
+    def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
+        file_limit = process.raise_file_limit()
+        process.keep_large_buffers()
+        self._server = EchoServer(settings, listeners, log, tls_context)
+        self.url = self._server.url
+        self.drain = self._server.drain
+        self.snapshot = self._server.snapshot
+        log.debug("worker", pid=os.getpid(), file_limit=file_limit)
+
+    @classmethod
+    def listen(cls, settings: Settings, log: Any) -> Self:
+        """Listen as the settings say, without accepting yet.
+
+        :raises OSError: if the address can't be had, or the certificate.
+        """
+        tls_context = tls_context_of(settings)
+        return cls(settings, sockets.listen(settings.host, settings.port), log, tls_context)
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return self._server.open
+
+    async def tasks(self) -> TaskNode:
+        """The nursery tree."""
+        tree = current_tasks()
+        assert tree is not None
+        return tree
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the server. To be called after the imports: the collector leaves alone what is there.
+
+        Drained and cancelled as `EchoServer.run` is.
+        """
+        server = self._server
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                process.collect_after_crowds, lambda: server.open, lambda: server.ended
+            )
+            process.spare_long_lived_objects()
+            await server.run(task_status=task_status)
+            nursery.cancel_scope.cancel()
+
+    def abandon(self) -> None:
+        """Nothing is left when this process ends."""
+
+
+async def serve_supervised(sock: socket.socket) -> None:
+    """Serve as the supervisor at the other end says, until it says to drain."""
+    async with Channel(sock, Order) as channel:
+        orders = aiter(channel)
+        start = await anext(orders, None)
+        if not isinstance(start, Start):
+            return  # The supervisor was gone before it had said anything.
+        log = logs.configure(start.settings).bind(worker=start.number)
+        listeners = [_inherited(fd) for fd in start.listeners]
+        worker = Worker(start.settings, listeners, log, tls_context_of(start.settings))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_obey, orders, channel, worker)
+            async with trio.open_nursery() as serving:
+                await serving.start(worker.run)
+                await channel.say(Ready())
+                nursery.start_soon(_report_forever, channel, worker)
+            nursery.cancel_scope.cancel()
+        with trio.move_on_after(FAREWELL_S):
+            await channel.say(Figures(worker.snapshot()))
+
+
+async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
+    async for order in orders:
+        if isinstance(order, Drain):
+            worker.drain()
+        elif isinstance(order, ShowTasks):
+            await channel.say(Tasks(await worker.tasks()))
+    os._exit(1)  # The supervisor is gone: what nobody watches must not go on.
+
+
+async def _report_forever(channel: Channel, worker: Worker) -> NoReturn:
+    due = trio.current_time()
+    while True:
+        await channel.say(Figures(worker.snapshot()))
+        due = max(due + REPORT_INTERVAL_S, trio.current_time())
+        await trio.sleep_until(due)
+
+
+def _inherited(fd: int) -> socket.socket:
+    listener = socket.socket(fileno=fd)
+    listener.setblocking(False)
+    return listener
+
+
+def main() -> int:
+    """Serve for the supervisor that has started this process; its end of the channel is argv[1]."""
+    # Signals are the supervisor's: a terminal's Ctrl-C and systemd's SIGTERM reach us both.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    sock.setblocking(False)
+    trio.run(serve_supervised, sock)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

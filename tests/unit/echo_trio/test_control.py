@@ -1,0 +1,61 @@
+"""What goes over a control channel arrives as it was."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import trio
+
+from echo_trio.console.tasks import TaskNode
+from echo_trio.control import Channel, Drain, Figures, Order, Ready, Report, ShowTasks, Start, Tasks
+from echo_trio.metrics import Counters, Outcome
+from echo_trio.settings import Settings
+
+
+def _figures() -> Figures:
+    counters = Counters(accepted=2, open=1)
+    counters.outcomes[Outcome.CLEAN] = 1
+    counters.close_codes[1000] = 1
+    counters.echo.observe(0.001)
+    return Figures(counters.snapshot(url="ws://x/"))
+
+
+ORDERS = [
+    Start(2, Settings(port=0, workers=4, seed=7, console_token="secret"), (3, 4)),
+    Drain(),
+    ShowTasks(),
+]
+REPORTS = [Ready(), _figures(), Tasks(TaskNode("<init>", 1, (TaskNode("a" * 200_000, 2),)))]
+
+
+@pytest.fixture
+def pair():
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+@pytest.mark.parametrize(("kind", "said"), [(Order, ORDERS), (Report, REPORTS)], ids=["to", "from"])
+async def test_what_is_said_is_heard_in_order_until_the_end(pair, kind, said) -> None:
+    heard = []
+
+    async def say_all() -> None:
+        async with Channel(pair[0], kind) as channel:
+            for one in said:
+                assert await channel.say(one)
+
+    async with Channel(pair[1], kind) as channel, trio.open_nursery() as nursery:
+        nursery.start_soon(say_all)
+        async for one in channel:
+            heard.append(one)  # noqa: PERF401
+    assert heard == said
+
+
+async def test_who_talks_to_somebody_that_is_gone_is_told(pair) -> None:
+    async with Channel(pair[0], Report) as channel:
+        pair[1].close()
+        assert not await channel.say(Drain())

@@ -1,0 +1,40 @@
+"""What a supervisor decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from echo_trio.supervisor import (
+    FIRST_PAUSE_S,
+    LONG_LIFE_S,
+    LONGEST_PAUSE_S,
+    QUEUE_PATIENCE_S,
+    _describe,
+    next_pause_s,
+)
+
+
+def test_the_first_restart_is_soon_and_those_that_die_at_once_wait_ever_longer() -> None:
+    pauses = [0.0]
+    for _ in range(12):
+        pauses.append(next_pause_s(pauses[-1], lived_s=0.3))
+    assert pauses[1] == FIRST_PAUSE_S < QUEUE_PATIENCE_S
+    assert pauses[2:9] == [2 * earlier for earlier in pauses[1:8]]
+    assert pauses[-1] == LONGEST_PAUSE_S
+
+
+def test_after_a_long_life_the_next_is_soon_again() -> None:
+    assert next_pause_s(LONGEST_PAUSE_S, lived_s=LONG_LIFE_S) == FIRST_PAUSE_S
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (-9, "killed by SIGKILL"),
+        (0, "exit status 0"),
+        (1, "exit status 1"),
+        (None, "it can't be killed"),
+    ],
+)
+def test_how_a_worker_ended_is_said_in_words(status: int | None, text: str) -> None:
+    assert _describe(status) == text

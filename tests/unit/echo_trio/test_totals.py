@@ -1,0 +1,94 @@
+"""Sums over workers: everything is in them, and they never go back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echo_trio import totals
+from echo_trio.durations import Histogram
+from echo_trio.metrics import Counters, GarbageCollection, Histograms, Holdings, Outcome, Snapshot
+
+COUNT = st.integers(0, 10_000)
+HISTOGRAM = st.builds(
+    Histogram, st.dictionaries(st.integers(0, 81), COUNT, max_size=3), st.just(1.0)
+)
+HISTOGRAMS = st.builds(Histograms, echo_s=HISTOGRAM, handshake_s=HISTOGRAM, loop_lag_s=HISTOGRAM)
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    outcomes = draw(st.dictionaries(st.sampled_from(Outcome), COUNT, max_size=3))
+    open_, handshaking = draw(COUNT), draw(COUNT)
+    return replace(
+        totals.nothing(),
+        accepted=open_ + handshaking + sum(outcomes.values()),
+        open=open_,
+        handshaking=handshaking,
+        outcomes=outcomes,
+        close_codes=draw(st.dictionaries(st.sampled_from([1000, 1001, 1006]), COUNT)),
+        refused=draw(st.dictionaries(st.sampled_from([404, 503]), COUNT)),
+        refused_reasons=draw(st.dictionaries(st.sampled_from(["path", "capacity"]), COUNT)),
+        messages_received=draw(COUNT),
+        bytes_sent=draw(COUNT),
+        peak_open=open_,
+        rss_bytes=draw(COUNT),
+        gc=GarbageCollection((draw(COUNT), 0, 1), 0.5),
+        histograms=draw(HISTOGRAMS),
+    )
+
+
+def unbalanced(snapshot: Snapshot) -> int:
+    return (
+        snapshot.accepted - snapshot.handshaking - snapshot.open - sum(snapshot.outcomes.values())
+    )
+
+
+@given(st.lists(snapshots(), max_size=3))
+def test_a_sum_of_what_adds_up_adds_up(parts: list[Snapshot]) -> None:
+    total = totals.add_up(parts)
+    assert unbalanced(total) == 0
+    for name in ("accepted", "open", "messages_received", "bytes_sent", "rss_bytes"):
+        assert getattr(total, name) == sum(getattr(part, name) for part in parts)
+    for code in (1000, 1001, 1006):
+        assert total.close_codes.get(code, 0) == sum(
+            part.close_codes.get(code, 0) for part in parts
+        )
+    assert total.histograms.echo_s.count == sum(part.histograms.echo_s.count for part in parts)
+    if parts:
+        assert total.gc.collections[2] == len(parts)
+
+
+@given(snapshots())
+def test_a_dead_worker_keeps_what_it_counted_and_loses_whom_it_had(last: Snapshot) -> None:
+    past = totals.retire(last)
+    assert unbalanced(past) == 0
+    assert (past.open, past.handshaking, past.rss_bytes, past.tasks) == (0, 0, 0, 0)
+    assert past.accepted == last.accepted
+    assert past.histograms == last.histograms
+    lost = past.outcomes.get(Outcome.LOST_WITH_WORKER, 0)
+    assert lost == last.outcomes.get(Outcome.LOST_WITH_WORKER, 0) + last.open + last.handshaking
+    assert sum(past.close_codes.values()) == sum(last.close_codes.values()) + last.open
+
+
+@given(snapshots())
+def test_to_add_nothing_changes_no_count(part: Snapshot) -> None:
+    assert replace(totals.add_up([part, totals.nothing()]), t="", t_ms=0) == replace(
+        totals.add_up([part]), t="", t_ms=0
+    )
+
+
+def test_each_field_of_a_snapshot_is_summed_or_set_by_whoever_sums() -> None:
+    set_by_the_supervisor = {"url", "uptime_s", "workers", "draining", "peak_open"}
+    set_by_the_supervisor |= {"echo_ms", "loop_lag_ms", "t", "t_ms"}
+    summed = {*totals._SUMS, *totals._SUMS_BY_KEY, "gc", "histograms"}
+    assert summed | set_by_the_supervisor == set(Snapshot.__dataclass_fields__)
+
+
+def test_what_the_supervisor_holds_comes_on_top_but_for_descriptors() -> None:
+    own = Holdings(tasks=3, descriptors=5, file_limit=100, rss_bytes=1000, cpu_s=0.5)
+    total = totals.with_holdings(totals.add_up([Counters().snapshot()]), own)
+    assert (total.tasks, total.rss_bytes, total.cpu_s) == (3, 1000, 0.5)
+    assert (total.descriptors, total.file_limit) == (0, 0)
