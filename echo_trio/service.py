@@ -16,7 +16,7 @@ from echo_trio import systemd
 from echo_trio.metrics import Snapshot
 from echo_trio.settings import Settings
 from echo_trio.supervisor import Supervisor, WorkerFailed
-from echo_trio.wire import sockets
+from echo_trio.wire import process, sockets
 from echo_trio.worker import Worker
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ async def run_service(settings: Settings, log: Any) -> None:
 
     :raises CannotStart: if an address can't be had.
     """
+    file_limit = process.raise_file_limit()
     server, console_listeners = _listen(settings, log)
     console = None
     if console_listeners:
@@ -70,7 +71,7 @@ async def run_service(settings: Settings, log: Any) -> None:
             # Signals outside of all else: a second one is heard to the very end.
             async with trio.open_nursery() as watching:
                 watching.start_soon(_stop_on_signals, signals, server, console, log)
-                await _serve(server, console, _url_of(console_listeners), log)
+                await _serve(server, console, _url_of(console_listeners), file_limit, log)
                 watching.cancel_scope.cancel()
     except* WorkerFailed as group:
         failed = group
@@ -81,7 +82,9 @@ async def run_service(settings: Settings, log: Any) -> None:
     _log_summary(server, log)
 
 
-async def _serve(server: Server, console: Console | None, console_url: str, log: Any) -> None:
+async def _serve(
+    server: Server, console: Console | None, console_url: str, file_limit: int, log: Any
+) -> None:
     async with trio.open_nursery() as nursery:
         if console is not None:
             await nursery.start(console.run)
@@ -89,7 +92,7 @@ async def _serve(server: Server, console: Console | None, console_url: str, log:
             await serving.start(server.run)
             print(f"ready ws={server.url} console={console_url}", flush=True)  # noqa: T201
             systemd.notify(systemd.READY)
-            log.info("serving", url=server.url, console=console_url)
+            log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
         nursery.cancel_scope.cancel()
 
 

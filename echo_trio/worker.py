@@ -35,13 +35,12 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
-        file_limit = process.raise_file_limit()
+        process.raise_file_limit()
         process.keep_large_buffers()
         self._server = EchoServer(settings, listeners, log, tls_context)
         self.url = self._server.url
         self.drain = self._server.drain
         self.snapshot = self._server.snapshot
-        log.debug("worker", pid=os.getpid(), file_limit=file_limit)
 
     @classmethod
     def listen(cls, settings: Settings, log: Any) -> Self:
@@ -96,6 +95,7 @@ async def serve_supervised(sock: socket.socket) -> None:
             async with trio.open_nursery() as serving:
                 await serving.start(worker.run)
                 await channel.say(Ready())
+                log.debug("the worker serves", pid=os.getpid())
                 nursery.start_soon(_report_forever, channel, worker)
             nursery.cancel_scope.cancel()
         with trio.move_on_after(FAREWELL_S):
