@@ -23,7 +23,9 @@ _SUMS: Final = (
     "messages_received", "messages_sent", "messages_unanswered", "bytes_received", "bytes_sent",
     "tasks", "descriptors", "file_limit", "rss_bytes", "cpu_s",
 )  # fmt: skip
-_SUMS_BY_KEY: Final = ("outcomes", "refused", "refused_reasons", "close_codes")
+_SUMS_BY_KEY: Final = (
+    "accept_fault_reasons", "outcomes", "refused", "refused_reasons", "close_codes",
+)  # fmt: skip
 
 
 def nothing() -> Snapshot:

@@ -34,7 +34,13 @@ class Worker:
     :ivar url: where clients connect.
     """
 
-    def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: list[socket.socket],
+        log: Any,
+        tls_context: ssl.SSLContext | None,
+    ) -> None:
         process.raise_file_limit()
         process.keep_large_buffers()
         self._server = EchoServer(settings, listeners, log, tls_context)
