@@ -24,7 +24,8 @@ from loadgen.latency import Recorder
 from loadgen.ledger import Failure, Ledger
 from loadgen.plan import Plan
 from loadgen.preflight import Refused
-from loadgen.result import Result, Second, Strain
+from loadgen.result import Result, Strain
+from loadgen.series import Second
 from loadgen.session import Books, Terms
 from loadgen.usage import Usage
 

@@ -30,10 +30,10 @@ from loadgen.result import (
     Incomplete,
     Report,
     Result,
-    Second,
     Strain,
     make_report,
 )
+from loadgen.series import Second
 from loadgen.verdict import FAILED
 
 #: A record has up to 100 KB for each histogram, so this is a minute's worth or more.

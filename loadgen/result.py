@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,24 +12,11 @@ import msgspec
 from loadgen.latency import Histogram, Summary
 from loadgen.ledger import Ending, Failure, Fault, Ledger
 from loadgen.plan import Plan
+from loadgen.series import Second, merge_series
 from loadgen.verdict import RunVerdict, judge_run
 from loadgen.verify import Verdict
 
 SCHEMA_VERSION: Final = 1
-
-
-class Second(msgspec.Struct, frozen=True, kw_only=True):
-    """One second of a run, as it ended."""
-
-    t_s: float
-    open: int
-    opening: int
-    sent: int
-    received: int
-    errors: int
-    p50_ms: float
-    p99_ms: float
-    lag_ms: float
 
 
 class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +61,75 @@ class Result:
     generator: GeneratorFacts
     load_strain: Strain
     series: list[Second]
+
+    @classmethod
+    def merge(cls, results: Sequence[Result], plan: Plan | None = None) -> Result:
+        """One result of those of several processes that ran parts of one plan at one time.
+
+        Counts, books and histograms are added up, and so are the memory and CPU time of the
+        processes. What each judges for itself – how hard the load was for it – is that of the one
+        that had it hardest. Rates are over the longest load phase; `peak_open` is what the peaks
+        add up to. In any grouping the outcome is the same.
+
+        :param results: at least one.
+        :param plan: the whole of which theirs are parts; by default that of the first.
+        """
+        first = results[0]
+        began = min(result.started_at for result in results)
+        ledger = Ledger(0)
+        for result in results:
+            ledger.merge(result.ledger)
+        return cls(
+            plan=plan or first.plan,
+            started_at=began,
+            ended_at=max(result.ended_at for result in results),
+            interrupted=any(result.interrupted for result in results),
+            ledger=ledger,
+            all_open_after_s=_merge_all_open(results, began),
+            load_s=max(result.load_s for result in results),
+            connect=_merge_histograms(result.connect for result in results),
+            intended=_merge_histograms(result.intended for result in results),
+            service=_merge_histograms(result.service for result in results),
+            scheduling_lag=_merge_histograms(result.scheduling_lag for result in results),
+            loop_lag=_merge_histograms(result.loop_lag for result in results),
+            generator=GeneratorFacts(
+                processes=sum(result.generator.processes for result in results),
+                cpu_s=round(sum(result.generator.cpu_s for result in results), 6),
+                cpu_share=round(sum(result.generator.cpu_share for result in results), 4),
+                peak_rss_bytes=sum(result.generator.peak_rss_bytes for result in results),
+                python=_merge_versions(result.generator.python for result in results),
+                trio=_merge_versions(result.generator.trio for result in results),
+            ),
+            load_strain=Strain(
+                wall_s=max(result.load_strain.wall_s for result in results),
+                cpu_share=max(result.load_strain.cpu_share for result in results),
+                waiting_share=max(result.load_strain.waiting_share for result in results),
+            ),
+            series=merge_series([(result.started_at, result.series) for result in results]),
+        )
+
+
+def _merge_all_open(results: Sequence[Result], began: datetime) -> float | None:
+    """When the last of them had all its sockets open; ``None`` if one never had."""
+    latest = 0.0
+    for result in results:
+        if result.all_open_after_s is None:
+            return None
+        offset_s = (result.started_at - began).total_seconds()
+        latest = max(latest, offset_s + result.all_open_after_s)
+    return round(latest, 6)
+
+
+def _merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
+    merged = Histogram()
+    for histogram in histograms:
+        merged.merge(histogram)
+    return merged
+
+
+def _merge_versions(versions: Iterable[str]) -> str:
+    """All that there are, each once."""
+    return ", ".join(sorted({one for version in versions for one in version.split(", ")}))
 
 
 # -- The report, key by key as in the contract ------------------------------------------------

@@ -7,7 +7,8 @@ from io import StringIO
 
 import msgspec
 
-from loadgen.result import Report, Second
+from loadgen.result import Report
+from loadgen.series import Second
 
 
 def render(report: Report) -> bytes:

@@ -16,11 +16,11 @@ from loadgen.result import (
     LatencyReport,
     Report,
     Result,
-    Second,
     count_closed,
     count_failed,
     summarize_latency,
 )
+from loadgen.series import Second
 from loadgen.verify import Verdict
 
 

@@ -15,7 +15,8 @@ from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Ledger
 from loadgen.plan import Plan
 from loadgen.report import json as report_json
-from loadgen.result import GeneratorFacts, Report, Result, Second, Strain, make_report
+from loadgen.result import GeneratorFacts, Report, Result, Strain, make_report
+from loadgen.series import Second
 from loadgen.verify import Verdict
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

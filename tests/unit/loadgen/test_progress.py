@@ -9,7 +9,7 @@ from loadgen import progress
 from loadgen.engine import Phase
 from loadgen.ledger import Ledger
 from loadgen.plan import Plan
-from loadgen.result import Second
+from loadgen.series import Second
 from loadgen.verify import Verdict
 
 

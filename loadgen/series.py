@@ -1,0 +1,82 @@
+"""The seconds of a run, and those of several processes that made one run together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+
+class Second(msgspec.Struct, frozen=True, kw_only=True):
+    """One second of a run, as it ended."""
+
+    t_s: float
+    open: int
+    opening: int
+    sent: int
+    received: int
+    errors: int
+    p50_ms: float
+    p99_ms: float
+    lag_ms: float
+
+
+#: How many are now: a process that has booked nothing for a second still holds its sockets.
+_GAUGES: Final = ("open", "opening")
+#: Percentiles can't be added up: those of the process that fared worst.
+_WORST: Final = ("p50_ms", "p99_ms", "lag_ms")
+_COUNTS: Final = tuple(
+    name for name in Second.__struct_fields__ if name not in ("t_s", *_GAUGES, *_WORST)
+)
+
+
+def merge_series(parts: Sequence[tuple[datetime, Sequence[Second]]]) -> list[Second]:
+    """The seconds of all parts, aligned by the clock on the wall, to within half a second.
+
+    Every count is in exactly one second of the outcome. A second that ended early, the last of a
+    run, is part of the one it is nearest to.
+
+    :param parts: when each began, and its seconds.
+    """
+    began = min((_clock_s(started) for started, _ in parts), default=0)
+    placed = [
+        _merge_within_a_part(_clock_s(started) - began, seconds) for started, seconds in parts
+    ]
+    places = sorted({place for part in placed for place in part})
+    merged, now = [], [{"open": 0, "opening": 0} for _ in parts]
+    for place in places:
+        entries = []
+        for gauges, part in zip(now, placed, strict=True):
+            if (entry := part.get(place)) is not None:
+                gauges.update({name: getattr(entry, name) for name in _GAUGES})
+                entries.append(entry)
+        merged.append(
+            Second(
+                t_s=float(place),
+                **{name: sum(gauges[name] for gauges in now) for name in _GAUGES},
+                **{name: sum(getattr(entry, name) for entry in entries) for name in _COUNTS},
+                **{name: max(getattr(entry, name) for entry in entries) for name in _WORST},
+            )
+        )
+    return merged
+
+
+def _clock_s(moment: datetime) -> int:
+    return round(moment.timestamp())
+
+
+def _merge_within_a_part(offset_s: int, seconds: Sequence[Second]) -> dict[int, Second]:
+    """A part's seconds by where they belong: samples come a little late, never a whole second."""
+    placed: dict[int, Second] = {}
+    for second in seconds:
+        place = offset_s + max(round(second.t_s), 1)
+        if (before := placed.get(place)) is not None:
+            second = msgspec.structs.replace(  # noqa: PLW2901
+                second,
+                **{name: getattr(before, name) + getattr(second, name) for name in _COUNTS},
+                **{name: max(getattr(before, name), getattr(second, name)) for name in _WORST},
+            )
+        placed[place] = second
+    return placed
