@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 import trio
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.cells import cell_len
 
 from echo_trio import flags
 from echo_trio.wire import process
-from loadgen import thresholds
+from loadgen import commands, thresholds
+from loadgen.app import app
 from loadgen.engine import Engine
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
-from loadgen.journal import Journal, Unreadable, default_folder, default_path, find_latest
-from loadgen.journal import recover as recover_report
+from loadgen.journal import Journal, default_path
 from loadgen.ledger import Failure
 from loadgen.plan import Plan
 from loadgen.preflight import Refused
@@ -44,13 +43,6 @@ EXIT_THRESHOLD: Final = 99
 #: Where our own server listens, unless told otherwise.
 _LOOPBACK: Final = {"127.0.0.1", "localhost"}
 
-app = App(
-    name="loadgen",
-    help="Opens many WebSockets, exchanges messages, checks every reply, accounts for everything.",
-    version=lambda: version("echo-trio"),
-)
-
-
 NO_JOURNAL: Final = "off"
 
 
@@ -67,6 +59,9 @@ class Options:
     """Keep what is measured in this file while the run goes, for `loadgen recover` should the
     generator be killed; by default in the user's state folder. off keeps none."""
 
+
+app.command(commands.recover)
+app.command(commands.compare)
 
 _DEFAULT_OPTIONS: Final = Options()
 _DEFAULT_OUTPUT: Final = Output()
@@ -107,34 +102,6 @@ def load(
         journal.close()
         print(f"loadgen: what was measured is in {journal.path}: loadgen recover", file=sys.stderr)
     return exit_code(report) if written else flags.EXIT_USAGE
-
-
-@app.command
-def recover(
-    journal: Annotated[Path | None, Parameter(name="FILE")] = None,
-    /,
-    *,
-    output: Output = _DEFAULT_OUTPUT,
-) -> int:
-    """Report what a run had measured whose generator was killed.
-
-    Parameters
-    ----------
-    journal
-        The run's journal; the newest of those that no run is writing, if none is named.
-    """
-    if problem := output.find_problem():
-        return flags.complain(app, problem)
-    path = journal or find_latest()
-    if path is None:
-        return flags.complain(app, f"no run has died here: no journal in {default_folder()}")
-    try:
-        report = recover_report(path)
-    except Unreadable as exc:
-        return flags.complain(app, str(exc))
-    if not output.quiet:
-        print(f"recovered from {path}", file=sys.stderr)
-    return EXIT_OK if output.write(report) else flags.EXIT_USAGE
 
 
 def _open_journal(plan: Plan, path: str | None) -> Journal | None:

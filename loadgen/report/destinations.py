@@ -114,7 +114,7 @@ def _attempt(write: Callable[[], object], path: str) -> bool:
         write()
     except OSError as exc:
         if path == STDOUT:
-            _discard_stdout()
+            discard_stdout()
             if isinstance(exc, BrokenPipeError):
                 return True  # Who read it has seen enough: `loadgen … | head`.
         where = "" if path == STDOUT else f" to {path}"
@@ -123,7 +123,7 @@ def _attempt(write: Callable[[], object], path: str) -> bool:
     return True
 
 
-def _discard_stdout() -> None:
+def discard_stdout() -> None:
     """Keep the interpreter from failing once more when it flushes stdout at its end."""
     with suppress(OSError, ValueError):  # tests' stdout, say, has no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,96 @@
+"""What `loadgen` does besides running a load: with what runs have left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from echo_trio import flags
+from loadgen import compare as comparing
+from loadgen import journal as journals
+from loadgen.app import app
+from loadgen.report import comparison as shown
+from loadgen.report.destinations import Output, discard_stdout
+
+EXIT_WORSE: Final = 1
+
+_DEFAULT_OUTPUT: Final = Output()
+
+
+def recover(
+    journal: Annotated[Path | None, Parameter(name="FILE")] = None,
+    /,
+    *,
+    output: Output = _DEFAULT_OUTPUT,
+) -> int:
+    """Report what a run had measured whose generator was killed.
+
+    Parameters
+    ----------
+    journal
+        The run's journal; the newest of those that no run is writing, if none is named.
+    """
+    if problem := output.find_problem():
+        return flags.complain(app, problem)
+    path = journal or journals.find_latest()
+    if path is None:
+        return flags.complain(
+            app, f"no run has died here: no journal in {journals.default_folder()}"
+        )
+    try:
+        report = journals.recover(path)
+    except journals.Unreadable as exc:
+        return flags.complain(app, str(exc))
+    if not output.quiet:
+        print(f"recovered from {path}", file=sys.stderr)
+    return 0 if output.write(report) else flags.EXIT_USAGE
+
+
+def compare(
+    *runs: Annotated[Path, Parameter(name="REPORT")],
+    to: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    different_plans: Annotated[bool, Parameter(negative="")] = False,
+    color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True,
+) -> int:
+    """Compare runs by their JSON reports: what changed, and is it more than noise?
+
+    Exits with 1 if something is worse by more than noise.
+
+    Parameters
+    ----------
+    runs
+        The run before and the run after; with --to, all runs before.
+    to
+        All runs after.
+    json
+        Write the comparison as JSON to this file; - is stdout, with nothing else on it.
+    different_plans
+        Compare runs that had different things to do.
+    color
+        Use colour on a terminal.
+    """
+    before, after = (runs, to) if to else (runs[:1], runs[1:])
+    if not before or not after:
+        return flags.complain(app, "compare needs two reports: compare BEFORE.json AFTER.json")
+    if not to and len(runs) > 2:
+        problem = "which of these are the runs after? compare A1.json A2.json --to B1.json B2.json"
+        return flags.complain(app, problem)
+    try:
+        found = comparing.compare(shown.read(before), shown.read(after))
+    except shown.Unreadable as exc:
+        return flags.complain(app, str(exc))
+    if found.plan_differences and not different_plans:
+        differences = "; ".join(found.plan_differences)
+        problem = f"the runs had different things to do ({differences}): --different-plans compares"
+        return flags.complain(app, f"{problem} them all the same")
+    try:
+        shown.print_to(json, found, color=color)
+    except BrokenPipeError:
+        discard_stdout()
+    except OSError as exc:
+        return flags.complain(app, f"can't write the comparison: {exc.strerror}")
+    return EXIT_WORSE if found.is_worse else 0

@@ -1,0 +1,240 @@
+"""`loadgen compare`: what changed between runs, and whether it is more than noise. Pure.
+
+With several runs on a side, the noise is what they differ by among themselves: a change counts if
+it is beyond the 99 % bounds of Student's t for the difference of the means. With one run on each
+side nobody knows the noise, and no change is called better or worse; for percentiles of latency
+there is at least a lower bound: what the number of messages lets them be known to.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from hdrh.histogram import HdrHistogram
+
+Call = Literal["better", "worse", "noise", "unclear", "same"]
+
+#: Student's t, two-sided 99 %, by degrees of freedom; beyond the last the normal distribution's.
+_T_99: Final = (
+    63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169,
+    3.106, 3.055, 3.012, 2.977, 2.947, 2.921, 2.898, 2.878, 2.861, 2.845,
+)  # fmt: skip
+_Z_99: Final = 2.576
+#: A change that is certain, and smaller than this, is nobody's concern.
+NEGLIGIBLE: Final = 0.01
+#: In these, runs may differ and still be the same experiment on two targets.
+_FREE_SETTINGS: Final = frozenset({"url", "seed", "headers", "cacert", "insecure", "source_ips"})
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """What is compared; less of it is better, unless said.
+
+    :ivar path: of the number in the report.
+    :ivar histogram: the histogram of which it is a percentile, and which.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    unit: str = "ms"
+    more_is_better: bool = False
+    histogram: tuple[str, float] | None = None
+
+
+_PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+METRICS: Final = (
+    Metric("sent per second", ("messages", "sent_per_s"), "/s", more_is_better=True),
+    Metric("received per second", ("messages", "received_per_s"), "/s", more_is_better=True),
+    *(
+        Metric(f"latency {key.replace('999', '99.9')}", ("latency", "intended", key), "ms",
+               histogram=("intended", percent))
+        for key, percent in _PERCENTILES.items()
+    ),
+    Metric("latency max", ("latency", "intended", "max")),
+    *(
+        Metric(f"service {key}", ("latency", "service", key), "ms",
+               histogram=("service", _PERCENTILES[key]))
+        for key in ("p50", "p99")
+    ),
+    Metric("connect p50", ("connections", "connect_ms", "p50")),
+    Metric("connect p99", ("connections", "connect_ms", "p99")),
+    Metric("all open after", ("connections", "all_open_after_s"), "s"),
+    Metric("sockets failed", ("connections", "failed"), ""),
+    Metric("sockets cut", ("connections", "closed", "abnormal"), ""),
+    Metric("closed by the peer", ("connections", "closed", "by_peer"), ""),
+    *(
+        Metric(f"messages {name}", ("messages", name), "")
+        for name in ("lost", "corrupt", "reordered", "duplicate", "unexpected")
+    ),
+    Metric("generator CPU", ("generator", "cpu_s"), "s"),
+    Metric("generator memory", ("generator", "peak_rss_bytes"), "B"),
+)  # fmt: skip
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric on both sides; the values are means over the runs.
+
+    :ivar change: of the baseline; ``None`` if that is 0.
+    :ivar noise: the 99 % bound on a change that is none, of the baseline; ``None`` if unknown.
+    """
+
+    name: str
+    unit: str
+    baseline: float
+    candidate: float
+    change: float | None
+    noise: float | None
+    call: Call
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed from the baseline's runs to the candidate's.
+
+    :ivar noise_known: whether there were enough runs to tell a change from noise.
+    :ivar plan_differences: settings by which the runs are different experiments.
+    :ivar notes: what else makes them hard to compare, in words.
+    """
+
+    baseline: list[str]
+    candidate: list[str]
+    noise_known: bool
+    plan_differences: list[str]
+    notes: list[str]
+    changes: list[Change]
+
+    @property
+    def is_worse(self) -> bool:
+        """Is something worse, by more than noise?"""
+        return any(change.call == "worse" for change in self.changes)
+
+
+Reports = Mapping[str, Mapping[str, Any]]
+"""Decoded reports by the names of their files."""
+
+
+def compare(baseline: Reports, candidate: Reports) -> Comparison:
+    """Compare the runs of two sides, at least one on each."""
+    changes = [_compare_metric(metric, [*baseline.values()], [*candidate.values()])
+               for metric in METRICS]  # fmt: skip
+    everything = {**baseline, **candidate}
+    return Comparison(
+        baseline=list(baseline),
+        candidate=list(candidate),
+        noise_known=len(baseline) + len(candidate) > 2,
+        plan_differences=_find_plan_differences([*everything.values()]),
+        notes=[note for name, report in everything.items() for note in _find_flaws(name, report)],
+        changes=[change for change in changes if change is not None],
+    )
+
+
+def _compare_metric(
+    metric: Metric, baseline: Sequence[Mapping[str, Any]], candidate: Sequence[Mapping[str, Any]]
+) -> Change | None:
+    """``None`` where a report lacks it, or nothing of the kind ever happened."""
+    ours = [_look_up(report, metric.path) for report in baseline]
+    theirs = [_look_up(report, metric.path) for report in candidate]
+    before, after = [v for v in ours if v is not None], [v for v in theirs if v is not None]
+    if len(before) < len(ours) or len(after) < len(theirs) or not any(before + after):
+        return None
+    mean, new_mean = statistics.fmean(before), statistics.fmean(after)
+    noise = _noise(before, after)
+    call: Call
+    if new_mean == mean:
+        call = "same"
+    elif noise is None:
+        call = "unclear"
+        if metric.histogram and _bounds_overlap(metric.histogram, baseline[0], candidate[0]):
+            call = "noise"
+    elif abs(new_mean - mean) <= max(noise, NEGLIGIBLE * abs(mean)):
+        call = "noise"
+    else:
+        call = "better" if (new_mean > mean) == metric.more_is_better else "worse"
+    return Change(
+        name=metric.name,
+        unit=metric.unit,
+        baseline=mean,
+        candidate=new_mean,
+        change=(new_mean - mean) / mean if mean else None,
+        noise=noise / mean if noise is not None and mean else None,
+        call=call,
+    )
+
+
+def _noise(before: Sequence[float], after: Sequence[float]) -> float | None:
+    """By how much the means of such runs differ without cause, at most, 99 times of 100."""
+    freedom = len(before) + len(after) - 2
+    if not freedom:
+        return None
+    squares = sum(
+        (value - statistics.fmean(side)) ** 2 for side in (before, after) for value in side
+    )
+    t = _T_99[freedom - 1] if freedom <= len(_T_99) else _Z_99
+    return t * math.sqrt(squares / freedom * (1 / len(before) + 1 / len(after)))
+
+
+def _bounds_overlap(
+    which: tuple[str, float], one: Mapping[str, Any], other: Mapping[str, Any]
+) -> bool:
+    """Can both percentiles be of the same distribution, as far as the messages were samples of it?
+
+    The bounds are order statistics (David & Nagaraja, Order Statistics, 7.1): free of any
+    assumption on the distribution, but not of that on independence. Messages of one run share its
+    fortunes, so the true bounds are wider: what is beyond these is no proof of a change.
+    """
+    (low, high), (other_low, other_high) = _bounds(which, one), _bounds(which, other)
+    return low <= other_high and other_low <= high
+
+
+def _bounds(which: tuple[str, float], report: Mapping[str, Any]) -> tuple[float, float]:
+    name, percent = which
+    encoded = report.get("histograms", {}).get(name)
+    if encoded is None:
+        return 0.0, math.inf
+    histogram = HdrHistogram.decode(encoded.encode())
+    share, count = percent / 100, histogram.get_total_count()
+    if not count:
+        return 0.0, math.inf
+    margin = 100 * _Z_99 * math.sqrt(share * (1 - share) / count)
+    if percent + margin >= 100:
+        return histogram.get_value_at_percentile(max(percent - margin, 0)), math.inf
+    return (
+        histogram.get_value_at_percentile(max(percent - margin, 0)),
+        histogram.get_value_at_percentile(percent + margin),
+    )
+
+
+def _look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    value: Any = report
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping):
+        return float(sum(value.values()))
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _find_plan_differences(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Settings that are not the same in all runs, with their values."""
+    plans = [report.get("plan", {}) for report in reports]
+    keys = dict.fromkeys(key for plan in plans for key in plan if key not in _FREE_SETTINGS)
+    differences = []
+    for key in keys:
+        # A setting that is not in a report is of an older version, and had its default: unset.
+        values = list(dict.fromkeys(str(plan.get(key)) for plan in plans))
+        if len(values) > 1:
+            differences.append(f"{key}: {', '.join(values)}")
+    return differences
+
+
+def _find_flaws(name: str, report: Mapping[str, Any]) -> list[str]:
+    """Why a run is no good measure of its target."""
+    flaws = []
+    if report.get("verdict") == "generator-limited":
+        flaws.append(f"{name} is generator-limited: its figures are the generator's own")
+    if report.get("verdict") == "failed":
+        flaws.append(f"{name} has failed: {'; '.join(report.get('verdict_reasons', []))}")
+    if report.get("interrupted"):
+        flaws.append(f"{name} was interrupted")
+    return flaws

@@ -1,0 +1,128 @@
+"""A comparison of runs, for a person and for a program; and the files they come from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import msgspec
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.compare import Change, Comparison, Reports
+from loadgen.report.text import WIDTH
+from loadgen.result import SCHEMA_VERSION
+
+_STYLES: Final = {"better": "bold green", "worse": "bold red", "unclear": "yellow"}
+_WORDS: Final = {"noise": "within noise", "unclear": "unclear", "same": "same"}
+
+
+class Unreadable(Exception):
+    """A file that is no report; says which and why."""
+
+
+def read(paths: Sequence[Path]) -> Reports:
+    """The reports in these files.
+
+    :raises Unreadable: if one is none.
+    """
+    return {str(path): _read(path) for path in paths}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        report = msgspec.json.decode(path.read_bytes())
+    except OSError as exc:
+        raise Unreadable(f"can't read {path}: {exc.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Unreadable(f"{path} is no JSON report of a run") from None
+    if not isinstance(report, dict) or report.get("schema") != SCHEMA_VERSION:
+        raise Unreadable(f"{path} is no report of a run with schema {SCHEMA_VERSION}")
+    return report
+
+
+def encode(comparison: Comparison) -> bytes:
+    """The comparison in JSON, indented, with a newline at its end."""
+    return msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n"
+
+
+def write(comparison: Comparison, stream: TextIO, *, color: bool = True) -> None:
+    """Write it as a table; with colour only if the stream is a terminal and colour is wanted."""
+    is_terminal = stream.isatty()
+    target = stream if is_terminal else StringIO()
+    console = Console(
+        file=target, width=None if is_terminal else WIDTH, no_color=not color, highlight=False
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("")
+    for title in ("before", "after", "change", "noise"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for change in comparison.changes:
+        word = _WORDS.get(change.call, change.call)
+        table.add_row(
+            change.name,
+            _show(change.baseline, change.unit),
+            _show(change.candidate, change.unit),
+            "" if change.change is None else f"{change.change:+.1%}",
+            "" if change.noise is None else f"±{change.noise:.1%}",
+            Text(word, _STYLES.get(change.call, "dim")),
+        )
+    console.print(Padding(table, (1, 0, 1, 2)))
+    for line in _conclude(comparison):
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
+    console.print()
+    if isinstance(target, StringIO):
+        stream.writelines(f"{line.rstrip()}\n" for line in target.getvalue().splitlines())
+    stream.flush()
+
+
+def _conclude(comparison: Comparison) -> list[str]:
+    lines = [f"• {note}" for note in comparison.notes]
+    if not comparison.noise_known:
+        lines.append(
+            "How much such runs differ without cause is unknown: this is one on each side. "
+            "Repeat them: compare A1.json A2.json A3.json --to B1.json B2.json B3.json"
+        )
+        return lines
+    sides = f"{len(comparison.baseline)} runs before, {len(comparison.candidate)} after"
+    lines += [
+        f"{call.capitalize()} by more than noise: {names} ({sides})."
+        for call in ("worse", "better")
+        if (names := _names(comparison.changes, call))
+    ]
+    if all(change.call not in {"worse", "better"} for change in comparison.changes):
+        lines.append(f"Nothing changed by more than noise ({sides}).")
+    return lines
+
+
+def _names(changes: Sequence[Change], call: str) -> str:
+    return ", ".join(change.name for change in changes if change.call == call)
+
+
+def _show(value: float, unit: str) -> str:
+    if unit == "B":
+        return f"{value / 2**20:,.1f} MiB"
+    if not unit:
+        return f"{value:,.4g}"
+    digits = 0 if value >= 1000 else 1 if value >= 100 else 2 if value >= 1 else 3
+    return f"{value:,.{digits}f}{'' if unit == '/s' else ' '}{unit}"
+
+
+def print_to(destination: str | None, comparison: Comparison, *, color: bool) -> None:
+    """Write it to stdout as a table, and as JSON where that was asked for.
+
+    :param destination: a file; ``-`` is stdout, with nothing else on it.
+    """
+    if destination == "-":
+        sys.stdout.buffer.write(encode(comparison))
+        sys.stdout.buffer.flush()
+        return
+    if destination is not None:
+        Path(destination).write_bytes(encode(comparison))
+    write(comparison, sys.stdout, color=color)

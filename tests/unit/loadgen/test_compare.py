@@ -1,0 +1,176 @@
+import json
+import random
+
+import msgspec
+import pytest
+
+from loadgen import cli
+from loadgen.compare import compare
+from loadgen.latency import Histogram
+from loadgen.report import json as report_json
+
+
+@pytest.fixture
+def run_of(report_of):
+    """A run's report, decoded, whose latency is around so many milliseconds."""
+
+    def make(latency_ms=10.0, seed=0, messages=2000, spread=0.05, **changes):
+        chance = random.Random(seed)
+        run_ms = latency_ms * chance.gauss(1, spread)
+        intended = Histogram()
+        for _ in range(messages):
+            intended.record(int(run_ms * 1000 * chance.gauss(1, 0.1)))
+        report = report_of(intended=intended, service=intended, **changes)
+        return json.loads(report_json.encode(report))
+
+    return make
+
+
+def calls(comparison):
+    return {change.name: change.call for change in comparison.changes}
+
+
+def sides(*runs):
+    return {f"{number}.json": run for number, run in enumerate(runs)}
+
+
+def test_a_change_beyond_what_repeats_differ_by_is_worse_or_better(run_of):
+    before = sides(*(run_of(10, seed) for seed in range(4)))
+    after = {f"after-{seed}": run_of(20, seed) for seed in range(4, 8)}
+    assert calls(compare(before, after))["latency p99"] == "worse"
+    assert compare(before, after).is_worse
+    assert calls(compare(after, before))["latency p99"] == "better"
+    assert not compare(after, before).is_worse
+
+
+def test_repeats_of_one_experiment_differ_by_noise(run_of):
+    wrong = 0
+    for trial in range(20):
+        seeds = random.Random(trial).sample(range(1000), 6)
+        runs = [run_of(10, seed, messages=200) for seed in seeds]
+        wrong += compare(
+            sides(*runs[:3]), {f"b{n}": run for n, run in enumerate(runs[3:])}
+        ).is_worse
+    assert wrong <= 4  # a dozen metrics at 1 % each
+
+
+def test_with_one_run_on_each_side_nothing_is_called_worse(run_of):
+    comparison = compare(sides(run_of(10)), {"b": run_of(30)})
+    assert not comparison.noise_known
+    assert calls(comparison)["latency p99"] == "unclear"
+    assert not comparison.is_worse
+
+
+def test_what_so_few_messages_cannot_tell_apart_is_noise_even_then(run_of):
+    comparison = compare(sides(run_of(10, messages=50, spread=0)),
+                         {"b": run_of(10, seed=1, messages=50, spread=0)})  # fmt: skip
+    assert calls(comparison)["latency p50"] == "noise"
+
+
+def test_what_is_the_same_in_all_runs_is_the_same(run_of):
+    comparison = compare(sides(run_of(), run_of()), {"b": run_of(), "c": run_of()})
+    assert set(calls(comparison).values()) == {"same"}
+
+
+def test_a_change_that_is_certain_and_tiny_is_nobodys_concern(run_of):
+    def runs(rate, names):
+        document = run_of()
+        return {name: document | {"messages": document["messages"] | {"sent_per_s": rate}}
+                for name in names}  # fmt: skip
+
+    assert calls(compare(runs(1000, "ab"), runs(1001, "cd")))["sent per second"] == "noise"
+    assert calls(compare(runs(1000, "ab"), runs(900, "cd")))["sent per second"] == "worse"
+    assert calls(compare(runs(1000, "ab"), runs(1100, "cd")))["sent per second"] == "better"
+
+
+def test_lost_messages_count_from_none(run_of):
+    document = run_of()
+    lossy = document | {"messages": document["messages"] | {"lost": 5}}
+    comparison = compare(sides(document, document), {"b": lossy, "c": lossy})
+    (change,) = [change for change in comparison.changes if change.name == "messages lost"]
+    assert (change.baseline, change.candidate, change.change, change.call) == (0, 5, None, "worse")
+
+
+def test_runs_with_different_things_to_do_are_named(run_of):
+    document = run_of()
+    other = document | {"plan": document["plan"] | {"count": 20, "url": "ws://elsewhere/"}}
+    assert compare(sides(document), {"b": other}).plan_differences == ["count: 10, 20"]
+
+
+def test_runs_that_measured_the_generator_are_named(run_of):
+    limited = run_of() | {"verdict": "generator-limited"}
+    assert compare(sides(limited), {"b": run_of()}).notes == [
+        "0.json is generator-limited: its figures are the generator's own"
+    ]
+
+
+def test_reports_of_another_version_are_compared_by_what_they_have(run_of):
+    document = run_of()
+    document.pop("histograms")
+    document["messages"].pop("lost")
+    assert "latency p99" in calls(compare(sides(document), {"b": run_of(30)}))
+
+
+# -- The command ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(run_of, tmp_path):
+    def write(**documents):
+        paths = {name: tmp_path / f"{name}.json" for name in documents}
+        for name, path in paths.items():
+            path.write_text(json.dumps(documents[name]))
+        return {name: str(path) for name, path in paths.items()}
+
+    return write
+
+
+def test_two_reports_make_a_table_that_fits_80_columns(files, run_of, capsys):
+    path = files(a=run_of(10), b=run_of(1234.5))
+    assert cli.main(["compare", path["a"], path["b"]]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "latency p99.9" in out
+    assert "unknown: this is one on each side" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_repeats_give_an_exit_code(files, run_of, capsys):
+    path = files(**{f"a{n}": run_of(10, n) for n in range(3)},
+                 **{f"b{n}": run_of(20, n + 3) for n in range(3)})  # fmt: skip
+    before, after = [path[f"a{n}"] for n in range(3)], [path[f"b{n}"] for n in range(3)]
+    assert cli.main(["compare", *before, "--to", *after]) == 1
+    assert "Worse by more than noise: latency p50" in capsys.readouterr().out
+    assert cli.main(["compare", *after, "--to", *before, "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["noise_known"]
+    assert {change["call"] for change in document["changes"]} >= {"better"}
+
+
+def test_different_plans_are_refused_unless_asked_for(files, run_of, capsys):
+    document = run_of()
+    path = files(a=document, b=document | {"plan": document["plan"] | {"count": 20}})
+    assert cli.main(["compare", path["a"], path["b"]]) == 2
+    assert "different things to do (count: 10, 20)" in capsys.readouterr().err
+    assert cli.main(["compare", path["a"], path["b"], "--different-plans"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        pytest.param([], "compare needs two reports", id="none"),
+        pytest.param(["a.json"], "compare needs two reports", id="one"),
+        pytest.param(["a", "b", "c"], "which of these are the runs after?", id="three"),
+        pytest.param(["/nowhere/a", "/nowhere/b"], "No such file", id="missing"),
+        pytest.param(["/etc/hostname", "/etc/hostname"], "is no JSON report", id="no-json"),
+    ],
+)
+def test_bad_usage_of_compare_is_one_line(capsys, arguments, complaint):
+    assert cli.main(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert complaint in err
+
+
+def test_a_comparison_can_be_encoded(run_of):
+    assert msgspec.json.encode(compare(sides(run_of()), {"b": run_of(20)}))
