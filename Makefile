@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENT := react-client
 PAGE := echo_trio/console/page/index.html
-PAGE_SOURCES := $(shell find $(CLIENT)/src $(CLIENT)/public $(CLIENT)/index.html $(CLIENT)/*.ts $(CLIENT)/*.json -type f 2>/dev/null)
+REPORT_PAGE := loadgen/report/page/report.html
+PAGE_SOURCES := $(shell find $(CLIENT)/src $(CLIENT)/public $(CLIENT)/*.html $(CLIENT)/*.ts $(CLIENT)/*.json -type f 2>/dev/null)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The lock files name versions and hashes; the project itself is installed as it stands here.
@@ -43,7 +44,7 @@ $(PAGE): $(CLIENT)/node_modules/.installed $(PAGE_SOURCES)
 	cd $(CLIENT) && npm run --silent build
 	@touch $@
 
-page: $(PAGE) ## build the web page into the Python package
+page: $(PAGE) ## build the web page and the report's page into the Python packages
 
 install: $(VENV)/.run page ## .venv with both packages, and the web page
 
@@ -90,4 +91,4 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	cd $(CLIENT) && npm install --package-lock-only --no-audit --no-fund
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(dir $(PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(dir $(PAGE) $(REPORT_PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis

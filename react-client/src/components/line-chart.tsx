@@ -1,6 +1,7 @@
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
 
 import { formatClock, formatElapsed } from '../lib/figures';
+import { formatPercentile } from '../lib/percentile-axis';
 import { useColourScheme } from '../lib/theme-watch';
 import type { Cell, TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
@@ -10,7 +11,6 @@ import {
   type ChartAxis,
   type ChartLimit,
   type ChartLine,
-  formatPercentile,
   LinePlot,
   type PlotData,
 } from './line-plot';
@@ -28,6 +28,8 @@ interface LineChartProps {
   /** What there is to see, in a sentence, where the title does not say it. */
   note?: string;
   heightPx?: number;
+  /** Whether the latest figures are those of now, and shown as such. */
+  isLive?: boolean;
 }
 
 const NO_LIMITS: readonly ChartLimit[] = [];
@@ -44,7 +46,7 @@ const FORMAT_OF_AXIS = {
  */
 export function LineChart(props: LineChartProps) {
   const { title, lines, series, unit, axis = 'clock' } = props;
-  const { limits = NO_LIMITS, span, syncKey, note, heightPx = 168 } = props;
+  const { limits = NO_LIMITS, span, syncKey, note, heightPx = 168, isLive = true } = props;
   const canvas = useRef<HTMLDivElement>(null);
   const plot = useRef<LinePlot | null>(null);
   const [pointedAt, setPointedAt] = useState<number | null>(null);
@@ -90,11 +92,15 @@ export function LineChart(props: LineChartProps) {
       <ul className={styles.legend}>
         {lines.map(({ label, colour, style = 'line' }, index) => {
           const column = series.columns[index] ?? [];
-          const figure = row === null ? column.at(-1) : column[row];
+          const figure = row === null ? (isLive ? column.at(-1) : undefined) : column[row];
           return (
             <li key={label} className={styles.entry} data-colour={colour} data-style={style}>
               {label}
-              <span className={styles.figure}>{isFigure(figure) ? unit.format(figure) : '–'}</span>
+              {(isLive || row !== null) && (
+                <span className={styles.figure}>
+                  {isFigure(figure) ? unit.format(figure) : '–'}
+                </span>
+              )}
             </li>
           );
         })}

@@ -3,6 +3,7 @@ import 'uplot/dist/uPlot.min.css';
 import UPlot from 'uplot';
 
 import { formatClock, formatElapsed } from '../lib/figures';
+import { formatPercentile, LABELLED_NINES } from '../lib/percentile-axis';
 import { decimate, type TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
 
@@ -15,10 +16,11 @@ export interface ChartLine {
   readonly style?: 'line' | 'area' | 'dots' | 'dashed';
 }
 
-/** A line straight across, at what a figure should not exceed. */
+/** A line straight across: what a figure should not exceed, or what it was to reach. */
 export interface ChartLimit {
   readonly label: string;
   readonly value: number;
+  readonly colour?: 'bad' | 'grey';
 }
 
 /** What the horizontal axis means: time of day, seconds since a start, or a percentile. */
@@ -47,19 +49,6 @@ const LIMIT_IN_SIGHT = 4;
 const TIME_STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400,
 ];
-/** Points of the percentile axis, as nines: 0 is 0 %, 1 is 90 %, 2 is 99 %. */
-const NINES = [0, Math.log10(2), 1, 2, 3, 4, 5, 6];
-
-/** Of a percentile axis: where a percentage stands, so that each further nine has as much room. */
-export function ninesOf(percent: number): number {
-  return -Math.log10(1 - percent / 100);
-}
-
-export function formatPercentile(nines: number): string {
-  const percent = 100 * (1 - 10 ** -nines);
-  return `p${String(Number(percent.toFixed(Math.max(0, Math.ceil(nines) - 2 + (nines > 1 ? 1 : 0)))))}`;
-}
-
 /** uPlot behind the little that our charts need of it. Everything it paints comes from tokens. */
 export class LinePlot {
   readonly #plot: UPlot;
@@ -141,21 +130,26 @@ export class LinePlot {
     const ratio = devicePixelRatio;
     const top = plot.scales.y?.max ?? 0;
     ctx.save();
-    ctx.strokeStyle = paint.bad;
-    ctx.fillStyle = paint.bad;
     ctx.lineWidth = ratio;
     ctx.setLineDash([5 * ratio, 4 * ratio]);
     ctx.font = `500 ${String(11 * ratio)}px ${paint.face}`;
     ctx.textAlign = 'right';
     ctx.textBaseline = 'bottom';
-    for (const { label, value } of this.#data.limits) {
+    for (const { label, value, colour = 'bad' } of this.#data.limits) {
       if (value > top) continue;
+      ctx.strokeStyle = paint[colour];
       const y = Math.round(plot.valToPos(value, 'y', true)) + ratio / 2;
       ctx.beginPath();
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      ctx.fillText(label, bbox.left + bbox.width - 2 * ratio, y - 2 * ratio);
+      // On a patch of the ground, so that no line is drawn through its letters.
+      const right = bbox.left + bbox.width;
+      const width = ctx.measureText(label).width + 6 * ratio;
+      ctx.fillStyle = paint.surface;
+      ctx.fillRect(right - width, y - 17 * ratio, width, 15 * ratio);
+      ctx.fillStyle = paint[colour];
+      ctx.fillText(label, right - 3 * ratio, y - 3 * ratio);
     }
     ctx.restore();
   }
@@ -169,7 +163,7 @@ function aligned(series: TimeSeries): UPlot.AlignedData {
   return [[...times], ...columns.map((column) => [...column])];
 }
 
-type Paints = Readonly<Record<ChartColour | 'text' | 'line' | 'face', string>>;
+type Paints = Readonly<Record<ChartColour | 'text' | 'line' | 'surface' | 'face', string>>;
 
 /** The tokens in force, as a canvas understands them: no `var()`, no `light-dark()`. */
 function paints(element: HTMLElement): Paints {
@@ -188,6 +182,7 @@ function paints(element: HTMLElement): Paints {
     bad: colourOf('--bad'),
     text: colourOf('--text-soft'),
     line: colourOf('--line'),
+    surface: colourOf('--surface'),
     face: getComputedStyle(element).fontFamily,
   };
   probe.remove();
@@ -268,7 +263,8 @@ function axesOf({ axis, unit }: PlotOptions, paint: Paints): UPlot.Axis[] {
       space: 56,
     },
     percentile: {
-      splits: (_, _index, from, to) => NINES.filter((nines) => nines >= from && nines <= to),
+      splits: (_, _index, from, to) =>
+        LABELLED_NINES.filter((nines) => nines >= from && nines <= to),
       values: (_, splits) => splits.map(formatPercentile),
       space: 0,
     },

@@ -50,6 +50,7 @@ describe('figures with a unit', () => {
     [formatSize(3_174_400), '3.0 MiB'],
     [formatSize(200 * 1024 ** 3), '200 GiB'],
     [formatRate(0), '0 /s'],
+    [formatRate(5), '5 /s'],
     [formatRate(1.25), '1.3 /s'],
     [formatRate(12_431.4), '12,431 /s'],
     [formatShare(0.012), '1.2 %'],

@@ -46,8 +46,8 @@ export function formatSize(bytes: number): string {
 
 /** `1234.5` → `1,235 /s`; below ten with one decimal, where a rounded figure would mislead. */
 export function formatRate(perSecond: number): string {
-  const format = perSecond > 0 && perSecond < 9.95 ? TENTHS : COUNT;
-  return `${format.format(perSecond)}${NO_BREAK}/s`;
+  const isFine = perSecond < 9.95 && !Number.isInteger(perSecond);
+  return `${(isFine ? TENTHS : COUNT).format(perSecond)}${NO_BREAK}/s`;
 }
 
 /** `0.1234` → `12 %`, with one decimal below ten per cent. */

@@ -1,0 +1,61 @@
+import { formatCount, formatDuration, formatRate, formatSize } from '../../lib/figures';
+import type { Plan } from './run-report';
+
+/** What a run was to do, in one line: `1,000 sockets · 1 /s each · 10 s`. */
+export function describePlan(plan: Plan): string {
+  const count = numberOf(plan.count);
+  const parts = [count === null ? 'a run' : `${formatCount(count)} sockets`, describeLoad(plan)];
+  const duration = numberOf(plan.duration_s);
+  if (duration !== null && stagesOf(plan).length === 0) parts.push(formatDuration(duration));
+  const size = numberOf(plan.size_bytes);
+  if (size !== null) parts.push(formatSize(size));
+  return parts.join(' · ');
+}
+
+function describeLoad(plan: Plan): string {
+  const stages = stagesOf(plan);
+  if (stages.length > 0)
+    return `${String(stages.length)} ${stages.length === 1 ? 'stage' : 'stages'}`;
+  if (plan.closed_loop === true) return 'closed loop';
+  const rate = numberOf(plan.rate);
+  if (rate !== null) return `${formatRate(rate)} in all`;
+  const perSocket = numberOf(plan.rate_per_conn) ?? 1;
+  return perSocket === 0 ? 'idle' : `${formatRate(perSocket)} each`;
+}
+
+/** Every setting of a plan, as name and value; those that say nothing are left out. */
+export function planRows(plan: Plan): { name: string; value: string }[] {
+  return Object.entries(plan)
+    .map(([key, value]) => ({ name: nameOf(key), value: valueOf(key, value) }))
+    .filter(({ value }) => value !== '');
+}
+
+function nameOf(key: string): string {
+  return key.replace(/_(s|bytes)$/, '').replaceAll('_', ' ');
+}
+
+function valueOf(key: string, value: unknown): string {
+  if (value === null || value === false) return '';
+  if (value === true) return 'yes';
+  if (Array.isArray(value)) return value.map(textOf).join(', ');
+  if (typeof value === 'number') {
+    if (key.endsWith('_s')) return formatDuration(value);
+    if (key.endsWith('_bytes')) return formatSize(value);
+    if (key.includes('rate')) return formatRate(value);
+    return formatCount(value);
+  }
+  return textOf(value);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function stagesOf(plan: Plan): unknown[] {
+  const stages = plan.stages ?? plan.stage;
+  return Array.isArray(stages) ? stages : [];
+}
+
+function numberOf(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
+}

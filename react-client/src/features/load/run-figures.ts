@@ -1,0 +1,96 @@
+import type { Latencies, Plan, RunReport, RunSnapshot, Second, Summary } from './run-report';
+
+/** A run as the page shows it, be it under way or over. */
+export interface RunFigures {
+  /** `over` once there is a report. */
+  readonly phase: string;
+  readonly plan: Plan;
+  /** When its clock began, Unix seconds on the server's clock. */
+  readonly startedAtS: number;
+  readonly sockets: SocketFigures;
+  readonly messages: MessageFigures;
+  readonly latency: Latencies;
+  /** `null` while the run goes on. */
+  readonly connectMs: Summary | null;
+  readonly series: readonly Second[];
+  readonly report: RunReport | null;
+}
+
+/** `requested = opened + Σ failed + notAttempted + opening`, `opened = open + Σ closed`. */
+interface SocketFigures {
+  readonly requested: number;
+  readonly opened: number;
+  readonly open: number;
+  readonly opening: number;
+  readonly notAttempted: number;
+  readonly failed: Readonly<Record<string, number>>;
+  readonly closed: Readonly<Record<string, number>>;
+}
+
+/** `sent` = echoed + reordered + corrupt + lost + inFlight + awaited. */
+interface MessageFigures {
+  readonly sent: number;
+  readonly received: number;
+  readonly echoed: number;
+  readonly reordered: number;
+  readonly corrupt: number;
+  readonly lost: number;
+  readonly inFlight: number;
+  readonly awaited: number;
+  readonly duplicate: number;
+  readonly unexpected: number;
+}
+
+export function figuresOfReport(report: RunReport): RunFigures {
+  const { connections, messages } = report;
+  return {
+    phase: 'over',
+    plan: report.plan,
+    startedAtS: Date.parse(report.started_at) / 1000,
+    sockets: {
+      requested: connections.requested,
+      opened: connections.opened,
+      open: 0,
+      opening: 0,
+      notAttempted: connections.not_attempted,
+      failed: connections.failed,
+      closed: connections.closed,
+    },
+    messages: { ...messages, inFlight: messages.in_flight, awaited: 0 },
+    latency: report.latency,
+    connectMs: connections.connect_ms,
+    series: report.series,
+    report,
+  };
+}
+
+/** A run under way: its latest snapshot, and all seconds so far. */
+export function figuresOfSnapshot(
+  snapshot: RunSnapshot,
+  series: readonly Second[],
+  about: { readonly plan: Plan; readonly startedAtS: number },
+): RunFigures {
+  const { connections, messages } = snapshot;
+  return {
+    ...about,
+    phase: snapshot.phase,
+    sockets: {
+      requested: connections.requested,
+      opened: connections.opened,
+      open: connections.open,
+      opening: connections.opening,
+      notAttempted: connections.not_attempted,
+      failed: connections.failed,
+      closed: connections.closed,
+    },
+    messages: { ...messages, inFlight: messages.in_flight },
+    latency: snapshot.latency,
+    connectMs: null,
+    series,
+    report: null,
+  };
+}
+
+export function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
