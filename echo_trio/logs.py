@@ -59,20 +59,29 @@ class Sparing:
         self._next_s: dict[str, float] = {}
         self._kept_back: dict[str, int] = {}
 
+    def info(self, event: str, *, kind: str | None = None, **details: Any) -> None:
+        """Log what is worth knowing.
+
+        :param kind: what is limited to one line in a second; by default the event.
+        """
+        self._say(self._log.info, event, kind or event, details)
+
     def warning(self, event: str, **details: Any) -> None:
         """Log a warning; its kind is the event's name."""
-        self._say(self._log.warning, event, details)
+        self._say(self._log.warning, event, event, details)
 
     def exception(self, event: str, **details: Any) -> None:
         """Log the exception that is being handled, with its traceback."""
-        self._say(self._log.exception, event, details)
+        self._say(self._log.exception, event, event, details)
 
-    def _say(self, say: Callable[..., None], event: str, details: dict[str, Any]) -> None:
+    def _say(
+        self, say: Callable[..., None], event: str, kind: str, details: dict[str, Any]
+    ) -> None:
         now_s = self._clock()
-        if now_s < self._next_s.get(event, now_s):
-            self._kept_back[event] = self._kept_back.get(event, 0) + 1
+        if now_s < self._next_s.get(kind, now_s):
+            self._kept_back[kind] = self._kept_back.get(kind, 0) + 1
             return
-        self._next_s[event] = now_s + SPARING_INTERVAL_S
-        if kept_back := self._kept_back.pop(event, 0):
+        self._next_s[kind] = now_s + SPARING_INTERVAL_S
+        if kept_back := self._kept_back.pop(kind, 0):
             details["kept_back"] = kept_back
         say(event, **details)

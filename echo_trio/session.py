@@ -6,9 +6,10 @@ import errno
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -27,6 +28,14 @@ from echo_trio.wire.watch import Watch
 
 #: How long a refused client may take to read our answer before the connection is cut.
 REFUSAL_LINGER_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a connection ended, and what there is to say of it in the log."""
+
+    outcome: Outcome
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,12 +88,28 @@ class Presence:
         self.counters.refused[refused.status] += 1
         self.counters.refused_reasons[refused.reason] += 1
 
-    def count_ended(self, outcome: Outcome) -> None:
-        """Count how an accepted connection ended."""
-        counters = self.counters
+    def count_ended(self, end: End, peer: str, duration_s: float) -> None:
+        """Count how an accepted connection ended, and log it.
+
+        Every one at the level debug; else those that didn't end well, as far as they aren't many.
+        """
+        counters, outcome = self.counters, end.outcome
         counters.outcomes[outcome] += 1
         if counters.draining and counters.ended == counters.accepted:
             self.all_gone.set()
+        if self.settings.log_level == "debug":
+            say = self.log.debug
+        elif outcome is not Outcome.CLEAN:
+            say = partial(self.sparing.info, kind=outcome)
+        else:
+            return
+        say(
+            "connection ended",
+            outcome=outcome.value,
+            peer=peer,
+            duration_s=round(duration_s, 3),
+            **end.details,
+        )
 
 
 async def serve_session(sock: socket.socket, presence: Presence) -> None:
@@ -110,54 +135,58 @@ async def turn_away(sock: socket.socket, presence: Presence) -> None:
 
 def turn_away_at_once(sock: socket.socket, presence: Presence, refused: handshake.Refused) -> None:
     """Tell an accepted connection why not as far as that goes at once, and close it."""
+    peer = sockets.peer_of(sock)
     with sock, suppress(OSError):
         if presence.tls is None:
             _send(sock, handshake.refusal_response(refused))
             # What is there unread would make this a reset, which may overtake the answer.
             sock.recv(handshake.MAX_HEAD_BYTES)
     presence.count_refused(refused)
-    presence.count_ended(Outcome.REFUSED)
+    presence.count_ended(_refused(refused), peer, 0.0)
 
 
 async def _serve_accepted(
     sock: socket.socket, presence: Presence, timeout_s: float, *, admitted: bool
 ) -> None:
-    outcome = Outcome.FAILED
-    deadline_s = trio.current_time() + timeout_s
+    end = End(Outcome.FAILED)
+    accepted_s = trio.current_time()
+    peer = sockets.peer_of(sock)  # It can't be asked any more when the peer has reset.
     try:
-        if presence.tls is not None:
-            secured = await _secure(sock, presence.tls, presence, deadline_s)
-            if secured is None:
-                outcome = Outcome.TLS_FAILED
-                return
-            sock = secured
-        opened = await _shake_hands(sock, presence, deadline_s, admitted=admitted)
-        outcome = opened if isinstance(opened, Outcome) else await _serve(*opened, presence)
+        secured = await _secure(sock, presence, accepted_s + timeout_s)
+        if isinstance(secured, End):
+            end = secured
+            return
+        sock = secured
+        opened = await _shake_hands(sock, presence, accepted_s + timeout_s, peer, admitted=admitted)
+        end = opened if isinstance(opened, End) else await _serve(*opened, presence)
     except trio.Cancelled:
-        outcome = Outcome.DROPPED
+        end = End(Outcome.DROPPED)
         raise
     except Exception:  # noqa: BLE001 - the boundary: a bug ends one session, not the server
         presence.sparing.exception("session failed")
     finally:
         sock.close()
-        presence.count_ended(outcome)
+        presence.count_ended(end, peer, trio.current_time() - accepted_s)
 
 
 async def _secure(
-    sock: socket.socket, context: ssl.SSLContext, presence: Presence, deadline_s: float
-) -> socket.socket | None:
-    """The socket with TLS over it; or none, if the client's handshake failed or took too long."""
+    sock: socket.socket, presence: Presence, deadline_s: float
+) -> socket.socket | End:
+    """The socket, with TLS over it if it is served; or how the TLS handshake failed."""
+    if presence.tls is None:
+        return sock
+    reason = "it took too long"
     with presence.opening(deadline_s):
         try:
-            return await tls.shake_hands(sock, context)
+            return await tls.shake_hands(sock, presence.tls)
         except (tls.TlsFailed, OSError) as exc:
-            presence.log.debug("TLS handshake failed", reason=str(exc))
-    return None
+            reason = str(exc)
+    return End(Outcome.TLS_FAILED, {"reason": reason})
 
 
 async def _shake_hands(
-    sock: socket.socket, presence: Presence, deadline_s: float, *, admitted: bool
-) -> tuple[Connection, OnMessage | Performance] | Outcome:
+    sock: socket.socket, presence: Presence, deadline_s: float, peer: str, *, admitted: bool
+) -> tuple[Connection, OnMessage | Performance] | End:
     """The connection and what it asked for; or how it ended. The request itself is let go of."""
     counters = presence.counters
     accepted_s = time.perf_counter()
@@ -174,9 +203,9 @@ async def _shake_hands(
     except handshake.Refused as refused:
         presence.count_refused(refused)
         await _refuse(sock, refused)
-        return Outcome.REFUSED
+        return _refused(refused)
     except (handshake.ConnectionCut, OSError):
-        return Outcome.CUT_IN_HANDSHAKE
+        return End(Outcome.CUT_IN_HANDSHAKE)
     connection = Connection.opened(
         sock,
         client=False,
@@ -190,7 +219,7 @@ async def _shake_hands(
     acting = behaviour(suffixes(presence.settings.seed))
     if not isinstance(acting, Script):
         return connection, acting
-    opening = acting.opened(_about(request, subprotocol, compression, sock))
+    opening = acting.opened(_about(request, subprotocol, compression, peer))
     return connection, Performance(connection, acting, opening)
 
 
@@ -198,13 +227,8 @@ def _about(
     request: handshake.UpgradeRequest,
     subprotocol: str | None,
     compression: deflate.Parameters | None,
-    sock: socket.socket,
+    peer: str,
 ) -> About:
-    try:
-        host, port, *_ = sock.getpeername()
-        peer = sockets.authority(host, port)
-    except OSError:  # It is gone already: so nobody will read this.
-        peer = ""
     return About(
         path=request.path,
         query=request.target.partition("?")[2],
@@ -217,7 +241,7 @@ def _about(
 
 async def _serve(
     connection: Connection, acting: OnMessage | Performance, presence: Presence
-) -> Outcome:
+) -> End:
     counters = presence.counters
     presence.connections.add(connection)
     counters.open += 1
@@ -233,16 +257,19 @@ async def _serve(
         presence.connections.discard(connection)
         counters.open -= 1
         counters.add_traffic(connection)
-    outcome = _outcome(connection)
-    counters.close_codes[connection.close_code] += 1
-    presence.log.debug(
-        "connection ended",
-        outcome=outcome.value,
-        code=connection.close_code,
-        closed_first=connection.closed_first,
-        messages=connection.messages_received,
-    )
-    return outcome
+        counters.close_codes[connection.close_code] += 1
+    details = {
+        "code": connection.close_code,
+        "closed_first": connection.closed_first,
+        "messages_received": connection.messages_received,
+        "messages_sent": connection.messages_sent,
+    }
+    return End(_outcome(connection), details)
+
+
+def _refused(refused: handshake.Refused) -> End:
+    details = {"status": refused.status, "reason": refused.reason.value}
+    return End(Outcome.REFUSED, details)
 
 
 _TIMEOUTS: Final = {

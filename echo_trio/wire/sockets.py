@@ -258,6 +258,15 @@ async def receive_some(sock: socket.socket, size_bytes: int) -> bytes:
             continue
 
 
+def peer_of(sock: socket.socket) -> str:
+    """The address of the other end; empty if it is gone already."""
+    try:
+        host, port, *_ = sock.getpeername()
+    except OSError:
+        return ""
+    return authority(host, port)
+
+
 def authority(host: str, port: int) -> str:
     """Host and port as a URL has them: an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

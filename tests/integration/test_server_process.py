@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from .conftest import ServerProcess
@@ -187,6 +187,35 @@ def test_a_seed_fixes_the_suffixes_of_every_connection(start_server: StartServer
     server = start_server("--seed", "7")
     with connect(server.url) as one, connect(server.url) as other:
         assert _replies(one) == _replies(other)
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_who_does_not_end_well_is_logged_with_how_and_at_debug_everybody_is(
+    start_server: StartServer, level: str
+) -> None:
+    server = start_server("--log-level", level)
+    with connect(server.url) as client:
+        client.send("m")
+        client.recv(timeout=10)
+    with pytest.raises(InvalidStatus), connect(server.url + "nowhere"):
+        pass
+    with _handshake_only(server) as violator:
+        address, port = violator.getsockname()
+        violator.sendall(b"\x81\x01m")  # not masked
+        assert b"\x03\xea" in violator.recv(64)
+    assert server.stop() == 0
+    ends = [event for event in server.events if event["event"] == "connection ended"]
+    clean = [end for end in ends if end["outcome"] == "clean"]
+    assert len(clean) == (level == "debug")
+    for end in clean:
+        assert (end["messages_received"], end["messages_sent"], end["code"]) == (1, 1, 1000)
+        assert end["closed_first"] == "peer"
+    (refused,) = (end for end in ends if end["outcome"] == "refused")
+    assert (refused["status"], refused["reason"]) == (404, "path")
+    (violation,) = (end for end in ends if end["outcome"] == "violation")
+    assert (violation["code"], violation["peer"]) == (1002, f"{address}:{port}")
+    assert violation["duration_s"] >= 0
+    assert {end["level"] for end in ends} == {level}
 
 
 def test_nothing_that_clients_say_is_logged(start_server: StartServer) -> None:

@@ -6,6 +6,8 @@ import json
 from typing import Literal
 
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
 from echo_trio import logs
 from echo_trio.settings import Settings
@@ -50,3 +52,30 @@ def test_a_line_for_people_has_colour_only_on_a_terminal(
 def test_below_the_level_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(Settings(log_level="warning")).info("hello")
     assert capsys.readouterr().err == ""
+
+
+def test_one_line_of_a_kind_is_let_through_in_a_second_and_the_next_says_how_many_were_not() -> (
+    None
+):
+    now_s, logged = 100.0, LogCapture()
+    log = structlog.wrap_logger(None, processors=[logged])
+    sparing = logs.Sparing(log, clock=lambda: now_s)
+    for _ in range(5):
+        sparing.warning("trouble", n=1)
+        sparing.info("ended", kind="abnormal")
+        sparing.info("ended", kind="violation")
+    now_s += logs.SPARING_INTERVAL_S
+    sparing.warning("trouble", n=2)
+    sparing.info("ended", kind="violation")
+    now_s += logs.SPARING_INTERVAL_S
+    sparing.warning("trouble", n=3)
+    assert [entry for entry in logged.entries if entry["event"] == "trouble"] == [
+        {"event": "trouble", "log_level": "warning", "n": 1},
+        {"event": "trouble", "log_level": "warning", "n": 2, "kept_back": 4},
+        {"event": "trouble", "log_level": "warning", "n": 3},
+    ]
+    assert [entry.get("kept_back") for entry in logged.entries if entry["event"] == "ended"] == [
+        None,
+        None,
+        4,
+    ]
