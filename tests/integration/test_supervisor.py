@@ -24,10 +24,14 @@ def log() -> LogCapture:
     return LogCapture()
 
 
+def logger_to(log: LogCapture):
+    everything = structlog.make_filtering_bound_logger(0)
+    return structlog.wrap_logger(None, processors=[log], wrapper_class=everything)
+
+
 @asynccontextmanager
 async def serving(settings: Settings, log: LogCapture):
-    logger = structlog.wrap_logger(None, processors=[log])
-    server = Supervisor.listen(settings, logger)
+    server = Supervisor.listen(settings, logger_to(log))
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(server.run)
@@ -100,7 +104,7 @@ async def test_a_worker_that_cannot_start_ends_the_start(log, monkeypatch) -> No
 
 
 async def test_cancelled_it_kills_its_workers(log) -> None:
-    server = Supervisor.listen(settings(), structlog.wrap_logger(None, processors=[log]))
+    server = Supervisor.listen(settings(), logger_to(log))
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(server.run)

@@ -54,11 +54,10 @@ def test_below_the_level_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == ""
 
 
-def test_one_line_of_a_kind_is_let_through_in_a_second_and_the_next_says_how_many_were_not() -> (
-    None
-):
+def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_back() -> None:
     now_s, logged = 100.0, LogCapture()
-    log = structlog.wrap_logger(None, processors=[logged])
+    everything = structlog.make_filtering_bound_logger(0)
+    log = structlog.wrap_logger(None, processors=[logged], wrapper_class=everything)
     sparing = logs.Sparing(log, clock=lambda: now_s)
     for _ in range(5):
         sparing.warning("trouble", n=1)
