@@ -473,6 +473,20 @@ async def test_a_reply_held_back_comes_between_the_clients_close_and_our_answer(
     assert server.snapshot().messages_unanswered == 0
 
 
+async def test_a_client_that_does_not_read_its_burst_is_cut_after_the_write_timeout() -> None:
+    def work(server: EchoServer) -> None:
+        client = RawClient(server.url, "/burst/1000")
+        with client.socket, suppress(ConnectionResetError, BrokenPipeError):
+            client.socket.sendall(text("x" * 100_000))
+            while not trio.from_thread.run_sync(server.snapshot).outcomes:
+                trio.from_thread.run(trio.sleep, 0.01)
+
+    server = await raw(work, write_timeout_s=0.2)
+    assert server.snapshot().outcomes == {Outcome.WRITE_TIMEOUT: 1}
+    assert server.snapshot().messages_unanswered == 1
+    assert server.snapshot().messages_sent < 1000
+
+
 async def test_a_large_message_in_single_bytes_is_whole() -> None:
     def work(server: EchoServer) -> None:
         client = RawClient(server.url, "/fragment/1")
