@@ -1,1 +1,37 @@
-"""A WebSocket load generator on Trio that accounts for every socket and every message."""
+"""A WebSocket load generator on Trio that accounts for every socket and every message.
+
+from loadgen import Plan, run
+
+report = await run(Plan(100, "ws://127.0.0.1:8765/", rate=500.0, duration_s=5.0))
+assert report.verdict == "valid", report.verdict_reasons
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from loadgen.api import run
+    from loadgen.pacing import Stage
+    from loadgen.plan import Plan
+    from loadgen.preflight import Refused
+    from loadgen.result import Report
+
+__all__ = ["Plan", "Refused", "Report", "Stage", "run"]
+
+_HOMES: Final = {
+    "Plan": "loadgen.plan",
+    "Refused": "loadgen.preflight",
+    "Report": "loadgen.result",
+    "Stage": "loadgen.pacing",
+    "run": "loadgen.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Not before it is asked for: the command line takes signals before its imports, which take a
+    # while, and this is one of them.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

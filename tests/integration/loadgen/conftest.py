@@ -42,6 +42,17 @@ class Server:
     url: str
     counts: Counter[str]
 
+    def wait_closed(self) -> None:
+        """Wait until it has seen the end of every socket that it had open."""
+        for _ in range(1000):
+            if (
+                sum(n for key, n in self.counts.items() if key.startswith("closed "))
+                == (self.counts["opened"])
+            ):
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError(f"not all closed: {self.counts}")
+
 
 @pytest.fixture
 def in_thread() -> Iterator[Callable[..., Server]]:

@@ -126,6 +126,7 @@ def test_a_socket_of_age_is_closed_and_followed_and_no_message_is_lost(
 ):
     server = serve_echo()
     run = loadgen("4", server.url, "--lifetime", "200ms", "--duration", "1s", *load)
+    server.wait_closed()
     assert run.connections["requested"] == run.connections["opened"] == server.counts["opened"]
     assert run.connections["opened"] >= 4 * 3
     assert run.connections["peak_open"] <= 4

@@ -50,6 +50,7 @@ def serve_tls(serve_websockets, authority):
 def test_a_certificate_of_a_known_authority_is_trusted(loadgen, serve_tls, ca_file):
     server = serve_tls("127.0.0.1")
     run = loadgen("5", server.url, *QUICK, "--cacert", ca_file)
+    server.wait_closed()
     assert run.messages == {"sent": 15, "echoed": 15, "received": 15}
     assert run.closed == {"clean": 5}
     assert server.counts["closed 1000"] == 5

@@ -1,0 +1,59 @@
+"""A load run as a function, for programs and tests that have an event loop of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+import trio
+
+from loadgen import thresholds
+from loadgen.engine import Engine
+from loadgen.plan import Plan
+from loadgen.preflight import Refused
+from loadgen.result import Report, Result, make_report
+
+
+async def run(
+    plan: Plan,
+    *,
+    fail_if: Iterable[str] = (),
+    stop: trio.Event | None = None,
+    on_warning: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Run a plan in the current Trio program; returns its report.
+
+    Nothing of the process is changed: no signal handlers, no limits, no garbage-collector
+    settings, and nothing is printed. `echo_trio.wire.process` has what the command line does for
+    a large crowd: `raise_file_limit`, `spare_long_lived_objects`.
+
+    Cancelled: every socket is dropped at once, without a goodbye, and there is no report. To end
+    early with one, set `stop`: no more is sent, every open socket gets a closing handshake within
+    the plan's stop timeout, and `Report.interrupted` is true.
+
+    :param fail_if: expressions like ``latency.p99>50ms``, judged in `Report.thresholds`.
+    :param stop: ends the run in good order when it is set, in any phase.
+    :param on_warning: told what preflight finds tight, in a line each.
+    :raises Refused: if preflight finds that this machine can't do it; nothing was tried then.
+    :raises ValueError: if an expression of `fail_if` is none.
+    """
+    limits = [thresholds.parse(expr) for expr in fail_if]
+    outcome: Result | Refused
+    async with trio.open_nursery() as nursery:
+        engine = Engine(plan, on_warning=on_warning)
+        if stop is not None:
+            nursery.start_soon(_interrupt_when, stop, engine)
+        try:
+            outcome = await engine.run()
+        except Refused as refused:  # as itself, not in the nursery's group
+            outcome = refused
+        nursery.cancel_scope.cancel()
+    if isinstance(outcome, Refused):
+        raise outcome
+    report = make_report(outcome)
+    return msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
+
+
+async def _interrupt_when(stop: trio.Event, engine: Engine) -> None:
+    await stop.wait()
+    engine.interrupt()
