@@ -20,6 +20,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -56,6 +57,9 @@ MAX_MESSAGE_BYTES = 2**24  # section 9 sends that much
 CONCURRENT_CASES = 4
 #: A machine that was busy for a second may have made a case late: it gets another chance, alone.
 RETRIES = 2
+
+#: Not how long it takes: how long a run that hangs may.
+QUICK_TIMEOUT_S, TIMEOUT_S = 300, 4 * 3600
 
 CAN_NOT_RUN = 77
 Results = dict[str, tuple[str, str]]  # case -> behaviour, behaviour at the close
@@ -170,7 +174,8 @@ def read_results(reports: Path) -> Results:
 async def echo_server() -> AsyncIterator[str]:
     """`python -m echo_trio`, with all that the suite asks for; the URL of its exact echo."""
     command = [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console", "--compression"]
-    command += ["--max-message-size", str(MAX_MESSAGE_BYTES), "--log-level", "warning"]
+    # A ping of ours amid a slow case is not what the case expects.
+    command += ["--max-message-size", str(MAX_MESSAGE_BYTES), "--ping-interval", "0"]
     async with trio.open_nursery() as nursery:
         process = await nursery.start(
             partial(trio.run_process, command, stdout=subprocess.PIPE, check=False)
@@ -183,7 +188,7 @@ async def echo_server() -> AsyncIterator[str]:
         nursery.cancel_scope.cancel()
 
 
-async def test_server(suite: Suite, cases: list[str]) -> Results:
+async def try_server(suite: Suite, cases: list[str]) -> Results:
     """Have the suite, as client, try our server."""
     async with echo_server() as url:
         servers = [{"agent": AGENT, "url": url}]
@@ -193,7 +198,7 @@ async def test_server(suite: Suite, cases: list[str]) -> Results:
     return read_results(reports)
 
 
-async def test_client(suite: Suite, cases: list[str]) -> Results:
+async def try_client(suite: Suite, cases: list[str]) -> Results:
     """Have the suite, as server, try our client."""
     port = free_port()
     command, reports = suite.command("fuzzingserver", cases, url=f"ws://127.0.0.1:{port}")
@@ -238,6 +243,8 @@ async def run_case(port: int, case: str, poller: Poller, limiter: trio.CapacityL
     """Echo through one case; the limiter is held for it already."""
     try:
         await echo_on(port, f"/runCase?agent={AGENT}&casetuple={case}", poller)
+    except (OSError, handshake.HandshakeFailed, handshake.ConnectionCut) as exc:
+        print(f"client: {case}: {exc}", file=sys.stderr)  # and so it has no result
     finally:
         limiter.release_on_behalf_of(case)
 
@@ -253,8 +260,12 @@ async def echo_on(port: int, target: str, poller: Poller) -> None:
         await trio.lowlevel.wait_readable(sock)
         return sock.recv(handshake.MAX_HEAD_BYTES)
 
-    head, surplus = await handshake.receive_head(receive)
-    response = handshake.parse_response(head, key, extensions=offers)
+    try:
+        head, surplus = await handshake.receive_head(receive)
+        response = handshake.parse_response(head, key, extensions=offers)
+    except BaseException:
+        sock.close()
+        raise
     connection = Connection.opened(
         sock,
         client=True,
@@ -266,7 +277,7 @@ async def echo_on(port: int, target: str, poller: Poller) -> None:
     await connection.run(lambda message: message)
 
 
-ROLES = {"server": test_server, "client": test_client}
+ROLES = {"server": try_server, "client": try_client}
 
 # -- Comparing --------------------------------------------------------------------------------
 
@@ -339,17 +350,20 @@ async def run_role(role: str, suite: Suite, cases: list[str], expected: Results)
 
 
 async def run_roles(
-    suite: Suite, roles: list[str], cases: list[str], expected: Recorded
+    suite: Suite, roles: list[str], cases: list[str], expected: Recorded, timeout_s: float
 ) -> Recorded:
-    """The roles beside each other."""
+    """The roles beside each other; without those that had not ended in time."""
     results: Recorded = {}
 
     async def run(role: str) -> None:
         results[role] = await run_role(role, suite, cases, expected.get(role, {}))
 
-    async with trio.open_nursery() as nursery:
-        for role in roles:
-            nursery.start_soon(run, role)
+    with trio.move_on_after(timeout_s) as running:
+        async with trio.open_nursery() as nursery:
+            for role in roles:
+                nursery.start_soon(run, role)
+    if running.cancelled_caught:
+        print(f"given up after {timeout_s} s", file=sys.stderr)
     return results
 
 
@@ -362,6 +376,8 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help=f"write {INDEX.relative_to(ROOT)}")
     parser.add_argument("--reports", type=Path, help="keep the suite's own reports here")
     arguments = parser.parse_args()
+    # Ended either way, it ends the server and the suite that it has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sections = arguments.cases or (QUICK_SECTIONS if arguments.quick else ())
     roles = arguments.role or sorted(ROLES)
     try:
@@ -381,8 +397,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="conformance-") as temporary:
         directory = arguments.reports or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
-        results = trio.run(run_roles, Suite(python, directory), roles, cases, expected)
-    faults = {role: worse(cases, results[role], expected.get(role, {})) for role in roles}
+        timeout_s = QUICK_TIMEOUT_S if arguments.quick else TIMEOUT_S
+        results = trio.run(run_roles, Suite(python, directory), roles, cases, expected, timeout_s)
+    faults = {role: worse(cases, results.get(role, {}), expected.get(role, {})) for role in roles}
     for role in roles:
         for case, fault in faults[role].items():
             print(f"{role}: {case}: {fault}", file=sys.stderr)
@@ -398,4 +415,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except* KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
