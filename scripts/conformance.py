@@ -176,6 +176,7 @@ async def echo_server() -> AsyncIterator[str]:
     command = [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console", "--compression"]
     # A ping of ours amid a slow case is not what the case expects.
     command += ["--max-message-size", str(MAX_MESSAGE_BYTES), "--ping-interval", "0"]
+    command += ["--log-level", "warning"]
     async with trio.open_nursery() as nursery:
         process = await nursery.start(
             partial(trio.run_process, command, stdout=subprocess.PIPE, check=False)
