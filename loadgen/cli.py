@@ -20,6 +20,8 @@ from echo_trio import flags
 from echo_trio.wire import process
 from loadgen import commands, thresholds
 from loadgen.app import app
+from loadgen.capacity import Step
+from loadgen.capacity import find as find_capacity
 from loadgen.engine import Engine
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, default_path
@@ -27,11 +29,12 @@ from loadgen.ledger import Failure
 from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.progress import watch
+from loadgen.report import found
 from loadgen.report.destinations import Output, write_stdout
 from loadgen.report.stream import stream
 from loadgen.result import Report, Result, make_report
 from loadgen.target import DEFAULT_PORT
-from loadgen.thresholds import BadThreshold
+from loadgen.thresholds import BadThreshold, Threshold
 from loadgen.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 
 EXIT_OK: Final = 0
@@ -54,6 +57,10 @@ class Options:
     fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
     connections.failed>=1% …; repeatable."""
+
+    find_capacity: Annotated[bool, Parameter(negative="")] = False
+    """Run again and again, at ever higher rates, until one breaks a --fail-if (by default
+    latency.p99>100ms) or fails; report the highest that held. Starts with the rate given."""
 
     journal: str | None = None
     """Keep what is measured in this file while the run goes, for `loadgen recover` should the
@@ -81,6 +88,8 @@ def load(
         return _complain_of_threshold(exc)
     if problem := output.find_problem():
         return flags.complain(app, problem)
+    if options.find_capacity:
+        return _find_capacity(plan, limits, output)
     try:
         journal = _open_journal(plan, options.journal)
     except OSError as exc:
@@ -102,6 +111,39 @@ def load(
         journal.close()
         print(f"loadgen: what was measured is in {journal.path}: loadgen recover", file=sys.stderr)
     return exit_code(report) if written else flags.EXIT_USAGE
+
+
+def _find_capacity(plan: Plan, limits: list[Threshold], output: Output) -> int:
+    """Search for the highest rate that holds; every step is a run of its own."""
+    if plan.closed_loop or plan.stages or plan.messages is not None:
+        problem = "--find-capacity sets the rate: no --closed-loop, --stage or --messages"
+        return flags.complain(app, problem)
+    if not plan.total_rate(plan.count):
+        return flags.complain(app, "--find-capacity needs a rate to start with")
+    if other := [flag for flag in output.files if flag != "--json"] or output.stream:
+        flag = "--stream" if other is True else other[0]
+        return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
+
+    def show(step: Step) -> None:
+        if not output.quiet:
+            print(found.show_step(step), file=sys.stderr)
+
+    async def run(step_plan: Plan) -> Result:
+        result = await _run(step_plan, output, None)
+        if isinstance(result, Refused):
+            raise result
+        return result
+
+    try:
+        capacity = trio.run(partial(find_capacity, plan, limits, run, show))
+    except Refused as refused:
+        _warn(str(refused))
+        return flags.EXIT_USAGE
+    if not output.write_bytes(found.encode(capacity), found.show(capacity)):
+        return flags.EXIT_USAGE
+    if capacity.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK
 
 
 def _open_journal(plan: Plan, path: str | None) -> Journal | None:

@@ -81,6 +81,14 @@ class Output:
         written = [_attempt(write, path) for path, write in self._writes(report)]
         return all(written)
 
+    def write_bytes(self, data: bytes, summary: str) -> bool:
+        """Write JSON that is no report where the report would go, and else a summary of it."""
+        written = [self.json is None or _attempt(partial(_write, data, self.json), self.json)]
+        if self.json != STDOUT:
+            line = f"{summary}\n".encode(errors="replace")
+            written.append(_attempt(partial(write_stdout, line), STDOUT))
+        return all(written)
+
     def _writes(self, report: Report) -> Iterator[tuple[str, Callable[[], object]]]:
         renders: dict[str, Callable[[Report], bytes]] = {
             "--json": json.encode,
@@ -102,10 +110,14 @@ def write_stdout(data: bytes) -> None:
 
 
 def _write_rendered(render: Callable[[Report], bytes], report: Report, path: str) -> None:
+    _write(render(report), path)
+
+
+def _write(data: bytes, path: str) -> None:
     if path == STDOUT:
-        write_stdout(render(report))
+        write_stdout(data)
     else:
-        Path(path).write_bytes(render(report))
+        Path(path).write_bytes(data)
 
 
 def _attempt(write: Callable[[], object], path: str) -> bool:

@@ -1,0 +1,199 @@
+"""`--find-capacity`: the highest rate at which every threshold holds.
+
+Each step is a whole run in open loop, with a report and a verdict of its own, so no step hides
+what coordinated omission would hide, and none inherits a backlog from the one before. `Search`
+decides, purely, which rate is next; `find` runs it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from loadgen import thresholds
+from loadgen.plan import Plan
+from loadgen.result import Report, Result, make_report
+from loadgen.thresholds import Threshold
+from loadgen.verdict import FAILED, GENERATOR_LIMITED
+
+#: What has to hold where nothing is asked for.
+DEFAULT_LIMITS: Final = ("latency.p99>100ms",)
+#: The search ends when the lowest rate that broke is at most so much above the highest that held.
+PRECISION: Final = 1.1
+#: A rate has held if it has held so many times in a row, and broken if it broke once.
+REPEATS: Final = 3
+#: Below this there is nothing to find.
+LOWEST_PER_S: Final = 0.1
+#: Twenty doublings, ten halvings of the bracket and the repeats are fewer.
+MAX_STEPS: Final = 60
+
+
+class Outcome(StrEnum):
+    """How a step ended."""
+
+    HELD = "held"
+    BROKE = "broke"
+    LIMITED = "generator-limited"
+    """The generator could not do it, so nobody knows what the target can."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the search."""
+
+    rate_per_s: float
+    outcome: Outcome
+    reasons: list[str]
+    received_per_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search has found.
+
+    :ivar held_per_s: the highest rate that held, `held_runs` times of as many; ``None`` if none.
+    :ivar broke_per_s: the lowest above it that did not; ``None`` if the search never got there.
+    :ivar limited_by: what that was; ``None`` if nothing.
+    :ivar probability: with 95 % confidence, a run at `held_per_s` holds at least so often.
+    """
+
+    capacity: int = 1
+    url: str
+    held_per_s: float | None
+    held_runs: int
+    probability: float
+    broke_per_s: float | None
+    limited_by: str | None
+    interrupted: bool
+    limits: list[str]
+    steps: list[Step]
+
+
+class Search:
+    """Which rate to try next: doubled until it breaks, then halfway, then the edge again and again.
+
+    :param start_per_s: the first rate.
+    """
+
+    def __init__(self, start_per_s: float) -> None:
+        self._start = start_per_s
+        self._tried: list[tuple[float, bool]] = []
+
+    def book(self, rate_per_s: float, *, held: bool) -> None:
+        """A run at this rate has held, or not."""
+        self._tried.append((rate_per_s, held))
+
+    @property
+    def broke(self) -> float | None:
+        """The lowest rate that did not hold, if only once."""
+        return min((rate for rate, held in self._tried if not held), default=None)
+
+    @property
+    def held(self) -> float | None:
+        """The highest rate that held, and below which none has broken."""
+        ceiling = math.inf if self.broke is None else self.broke
+        return max((rate for rate, held in self._tried if held and rate < ceiling), default=None)
+
+    def runs_at(self, rate_per_s: float) -> int:
+        """How often a rate was tried."""
+        return sum(rate == rate_per_s for rate, _ in self._tried)
+
+    def next_rate(self) -> float | None:
+        """The rate to try now; ``None`` if the edge is found, or there is none to find."""
+        held, broke = self.held, self.broke
+        if len(self._tried) >= MAX_STEPS:
+            return None
+        if held is None:
+            lower = self._start if broke is None else broke / 2
+            return lower if lower >= LOWEST_PER_S else None
+        if broke is None:
+            return held * 2
+        if broke > held * PRECISION:
+            return _round(math.sqrt(held * broke), held, broke)
+        return held if self.runs_at(held) < REPEATS else None
+
+
+def _round(rate: float, low: float, high: float) -> float:
+    """Three digits are more than a search can tell apart."""
+    rounded = float(f"{rate:.3g}")
+    return rounded if low < rounded < high else rate
+
+
+async def find(
+    plan: Plan,
+    limits: Sequence[Threshold],
+    run: Callable[[Plan], Awaitable[Result]],
+    on_step: Callable[[Step], None] = lambda _: None,
+) -> Capacity:
+    """Search for the capacity of a plan's target.
+
+    :param plan: its rate is the first one tried.
+    :param limits: what must not hold of a report.
+    :param run: runs a plan; a result that is interrupted ends the search.
+    :param on_step: told of each step.
+    """
+    limits = limits or [thresholds.parse(expr) for expr in DEFAULT_LIMITS]
+    search, steps, interrupted = Search(plan.total_rate(plan.count)), list[Step](), False
+    while (rate := search.next_rate()) is not None:
+        result = await run(dataclasses.replace(plan, rate=rate, rate_per_conn=None))
+        if interrupted := result.interrupted:
+            break
+        step = _judge(rate, make_report(result), limits)
+        search.book(rate, held=step.outcome is Outcome.HELD)
+        steps.append(step)
+        on_step(step)
+        if not result.ledger.opened:
+            break
+    return _conclude(plan, limits, search, steps, interrupted=interrupted)
+
+
+def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
+    outcome, reasons = Outcome.HELD, list[str]()
+    breached = [one for one in thresholds.judge(report, limits) if one.breached]
+    if report.verdict == FAILED or breached or not report.connections.opened:
+        outcome = Outcome.BROKE
+        reasons = [thresholds.explain(one) for one in breached] + report.verdict_reasons
+    if report.verdict == GENERATOR_LIMITED:
+        # Whatever else was breached may have been breached by us.
+        outcome, reasons = Outcome.LIMITED, report.verdict_reasons
+    return Step(
+        rate_per_s=rate,
+        outcome=outcome,
+        reasons=reasons,
+        received_per_s=report.messages.received_per_s,
+        p50_ms=report.latency.intended.p50,
+        p99_ms=report.latency.intended.p99,
+    )
+
+
+def _conclude(
+    plan: Plan,
+    limits: Sequence[Threshold],
+    search: Search,
+    steps: list[Step],
+    *,
+    interrupted: bool,
+) -> Capacity:
+    held, broke = search.held, search.broke
+    at_edge = {step.outcome for step in steps if step.rate_per_s == broke}
+    runs = 0 if held is None else search.runs_at(held)
+    limited_by = None
+    if broke is not None:
+        limited_by = "target" if Outcome.BROKE in at_edge else "generator"
+    return Capacity(
+        url=plan.url,
+        held_per_s=held,
+        held_runs=runs,
+        # All of n held: were it less likely than this, that would happen 5 times of 100.
+        probability=round(0.05 ** (1 / runs), 2) if runs else 0.0,
+        broke_per_s=broke,
+        limited_by=limited_by,
+        interrupted=interrupted,
+        limits=[limit.expr for limit in limits],
+        steps=steps,
+    )

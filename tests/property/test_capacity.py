@@ -1,0 +1,55 @@
+"""The search for capacity, against targets that are simulated."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.capacity import MAX_STEPS, PRECISION, REPEATS, Search
+
+capacities = st.floats(1, 10**6)
+starts = st.floats(0.5, 10**5)
+
+
+def search(start, holds):
+    made, rates = Search(start), []
+    while (rate := made.next_rate()) is not None:
+        rates.append(rate)
+        made.book(rate, held=holds(rate))
+    return made, rates
+
+
+@given(starts, capacities)
+def test_the_capacity_of_a_steady_target_is_found_from_below(start, capacity):
+    found, rates = search(start, lambda rate: rate <= capacity)
+    assert found.held <= capacity < found.broke <= found.held * PRECISION
+    assert found.runs_at(found.held) == REPEATS
+    assert len(rates) < MAX_STEPS
+
+
+@given(starts, st.floats(0.5, 2), st.integers())
+def test_a_target_of_moods_ends_the_search_with_an_edge_that_held_each_time(start, mood, seed):
+    chance = random.Random(seed)
+    capacity = start * 20
+    found, rates = search(start, lambda rate: chance.random() < (capacity / rate) ** mood)
+    assert len(rates) <= MAX_STEPS
+    if found.held is not None and found.broke is not None:
+        assert found.held < found.broke
+
+
+def test_a_target_that_never_holds_is_given_up():
+    found, rates = search(100, lambda _: False)
+    assert found.held is None
+    assert rates[0] == 100
+    assert len(rates) < 15
+
+
+def test_the_edge_is_repeated_and_moves_down_if_it_breaks_once():
+    outcomes = {100: [True], 200: [True, False], 400: [False]}
+    made = Search(100)
+    while (rate := made.next_rate()) is not None and len(outcomes) < 12:
+        held = (
+            outcomes.setdefault(round(rate), []).pop(0) if outcomes.get(round(rate)) else rate < 195
+        )
+        made.book(rate, held=held)
+    assert made.held < 200
