@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -124,12 +125,15 @@ def _find_capacity(plan: Plan, limits: list[Threshold], output: Output) -> int:
         flag = "--stream" if other is True else other[0]
         return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
 
+    # A line for each step, and what comes and goes on a terminal, are enough.
+    quietly = dataclasses.replace(output, quiet=output.quiet or not sys.stderr.isatty())
+
     def show(step: Step) -> None:
         if not output.quiet:
             print(found.show_step(step), file=sys.stderr)
 
     async def run(step_plan: Plan) -> Result:
-        result = await _run(step_plan, output, None)
+        result = await _run(step_plan, quietly, None)
         if isinstance(result, Refused):
             raise result
         return result

@@ -45,11 +45,15 @@ def test_a_target_that_never_holds_is_given_up():
 
 
 def test_the_edge_is_repeated_and_moves_down_if_it_breaks_once():
-    outcomes = {100: [True], 200: [True, False], 400: [False]}
-    made = Search(100)
-    while (rate := made.next_rate()) is not None and len(outcomes) < 12:
-        held = (
-            outcomes.setdefault(round(rate), []).pop(0) if outcomes.get(round(rate)) else rate < 195
-        )
-        made.book(rate, held=held)
-    assert made.held < 200
+    edge = []
+
+    def holds(rate):
+        if rate <= 190:
+            return True
+        edge.append(rate)
+        return rate <= 200 and len(edge) < 4  # 200 holds once, and breaks when it is tried again
+
+    found, _ = search(100, holds)
+    assert edge[:1] == [200]
+    assert 100 < found.held < 200
+    assert found.runs_at(found.held) == REPEATS
