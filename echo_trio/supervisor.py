@@ -36,8 +36,8 @@ LONGEST_PAUSE_S: Final = 30.0
 LONG_LIFE_S: Final = 10.0
 #: While the pause is longer than this, the kernel is to give new connections to other workers.
 QUEUE_PATIENCE_S: Final = 1.0
-#: What workers get beyond the drain timeout, which they keep themselves, to end by.
-GRACE_S: Final = 2.0
+#: What workers get beyond the drain timeout, which they keep themselves: then one is stuck.
+GRACE_S: Final = 5.0
 #: For a process that has said goodbye, or was killed, to be gone.
 REAP_S: Final = 5.0
 #: For a worker's answer to a question.
@@ -188,11 +188,13 @@ class Supervisor:
         pause_s = 0.0
         while not self._drain.is_set():
             started_s = trio.current_time()
+            lost = 0
             try:
                 how = await self._run_worker(place, served, task_status)
             except OSError as exc:
                 how = f"not started: {exc.strerror}"
-            lost = self._retire(place)
+            finally:
+                lost = self._retire(place)
             if self._drain.is_set():
                 break
             if not served.is_set():
@@ -302,7 +304,7 @@ def share(settings: Settings) -> list[Settings]:
     """The settings of each worker: what is to be had at most is to be had of all together."""
     at_most, left = divmod(settings.max_connections, settings.workers)
     return [
-        replace(settings, max_connections=at_most + (number < left))
+        replace(settings, workers=1, max_connections=at_most + (number < left))
         for number in range(settings.workers)
     ]
 

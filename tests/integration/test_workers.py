@@ -6,17 +6,22 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
+import trustme
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from .conftest import ServerProcess
 
@@ -219,6 +224,32 @@ def test_the_console_shows_the_tasks_of_every_worker(
         "worker 2",
     ]
     assert tree.count("echo_trio.session.serve_session") == 1
+
+
+def test_every_worker_serves_tls_and_its_share_of_the_connections(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    server = start_server(
+        "--workers", "2", "--tls-cert", str(certificate), "--max-connections", "2"
+    )
+    assert server.url.startswith("wss://")
+    with ExitStack() as stack:
+        clients: list[ClientConnection] = []
+        # The kernel chooses the worker, so the first two may come to the same one, and one wait.
+        while len(clients) < 2:
+            with suppress(InvalidStatus):
+                clients.append(stack.enter_context(connect(server.url, ssl=context)))
+        for client in clients:
+            client.send("m")
+            assert str(client.recv(timeout=PATIENCE_S)).startswith("m ")
+        for _ in range(5):
+            with pytest.raises(InvalidStatus) as refused:
+                connect(server.url, ssl=context)
+            assert refused.value.response.status_code == 503
 
 
 def test_systemd_is_told_of_readiness_and_of_the_stop(
