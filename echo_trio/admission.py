@@ -60,6 +60,14 @@ class Capacity:
         return cls(connections, refusals)
 
 
+def last_descriptor(file_limit: int) -> int:
+    """The first descriptor that no connection may have, whatever else the process has open.
+
+    Half of what is spare is left: health is to answer even then.
+    """
+    return max(file_limit - SPARE_DESCRIPTORS // 2, file_limit // 2)
+
+
 def parse_origin(text: str) -> Origin | None:
     """An origin as a browser's header or a user writes it; ``None`` if it isn't one, as null."""
     match = _ORIGIN.fullmatch(text.lower())

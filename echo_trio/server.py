@@ -125,15 +125,19 @@ class EchoServer:
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
         presence, capacity = self._presence, self._capacity
         presence.counters.accepted += 1
+        # Descriptors are given out from the lowest on, so this one's number tells how many others
+        # hold. The limit may have been changed meanwhile.
+        short = sock.fileno() >= admission.last_descriptor(process.file_limit())
         # Counted here: a crowd is accepted before the first of its tasks has begun.
-        if presence.admitted < capacity.connections:
+        if presence.admitted < capacity.connections and not short:
             presence.admitted += 1
             handling.start_soon(serve_session, sock, presence)
-        elif presence.turned_away < capacity.refusals:
+        elif presence.turned_away < capacity.refusals and not short:
             presence.turned_away += 1
             handling.start_soon(turn_away, sock, presence)
         else:
-            turn_away_at_once(sock, presence, admission.full())
+            refused = admission.out_of_descriptors() if short else admission.full()
+            turn_away_at_once(sock, presence, refused)
 
     async def _say_goodbye(self, handling: trio.Nursery) -> None:
         presence, counters = self._presence, self._presence.counters

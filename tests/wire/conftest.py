@@ -30,7 +30,7 @@ from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.wire.handshake import Reason
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
