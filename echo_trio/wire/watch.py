@@ -17,8 +17,8 @@ import trio
 if TYPE_CHECKING:
     from echo_trio.wire.connection import Connection, Limits
 
-#: Connections of a group are looked at together, without a checkpoint: 10,000 make 312 of each.
-GROUPS: Final = 32
+#: Connections of a group are looked at together, without a checkpoint: 10,000 make 625 of each.
+GROUPS: Final = 16
 #: Looks at each connection in the shortest of its intervals and timeouts. By a look at most is what
 #: is due late; it is never early.
 LOOKS: Final = 8

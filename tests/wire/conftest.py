@@ -21,6 +21,7 @@ import psutil
 import pytest
 import structlog
 import trio
+import trio.testing
 import trustme
 from structlog.testing import LogCapture
 from websockets.trio.client import connect

@@ -30,11 +30,11 @@ async def close(peer) -> None:
 async def test_a_peer_that_answers_pings_stays(serve, autojump_clock):
     wire = await serve(ping_interval_s=10, ping_timeout_s=5)
     peer = await wire.open()
-    for _ in range(5):
+    for _ in range(3):
         ping = await peer.frame()
         assert ping.opcode == PING
         await peer.send(frame(PONG, ping.payload))
-    assert 40 < trio.current_time() < 5 * 10 * 1.2
+    assert 25 <= trio.current_time() < 3 * 10 * 1.2
     await close(peer)
     await wire.holds_invariants(Outcome.CLEAN)
 
@@ -43,11 +43,11 @@ async def test_every_ping_is_another(serve, autojump_clock):
     wire = await serve(ping_interval_s=10)
     peer = await wire.open()
     payloads = set()
-    for _ in range(10):
+    for _ in range(4):
         ping = await peer.frame()
         payloads.add(ping.payload)
         await peer.send(frame(PONG, ping.payload))
-    assert len(payloads) == 10
+    assert len(payloads) == 4
     await close(peer)
     await wire.holds_invariants(Outcome.CLEAN)
 
@@ -104,13 +104,13 @@ async def test_a_pong_that_comes_late_but_before_the_timeout_counts(serve, autoj
 async def test_with_0_nobody_is_cut_for_silence(serve, settings, autojump_clock):
     wire = await serve(**settings)
     peer = await wire.open()
-    await trio.sleep(300)
+    await trio.sleep(150)
     await peer.send(frame(TEXT, b"still here"))
     pings = 0
     while (heard := await peer.frame()).opcode == PING:
         pings += 1
     assert heard.opcode == TEXT
-    assert pings == 0 if "ping_interval_s" in settings else pings > 12
+    assert pings == 0 if "ping_interval_s" in settings else pings > 5
     await close(peer)
     await wire.holds_invariants(Outcome.CLEAN)
 
@@ -167,7 +167,7 @@ async def test_without_a_message_for_too_long_a_connection_is_closed_with_1001(
 async def test_messages_keep_a_connection_and_pings_and_pongs_do_not(serve, autojump_clock):
     wire = await serve(idle_timeout_s=30, ping_interval_s=10)
     peer = await wire.open()
-    for _ in range(10):
+    for _ in range(3):
         await trio.sleep(20)
         await peer.send(frame(TEXT, b"x"))
         while (heard := await peer.frame()).opcode == PING:
@@ -208,25 +208,6 @@ async def test_a_peer_that_never_reads_is_aborted_at_the_write_timeout(
 
     nursery.start_soon(flood)
     await wire.holds_invariants(Outcome.WRITE_TIMEOUT)
-
-
-async def test_a_peer_that_reads_slowly_is_not_aborted(serve, nursery, autojump_clock):
-    # Its pong comes when it has read what came before the ping: megabytes in the kernel.
-    wire = await serve(write_timeout_s=10, ping_interval_s=3, ping_timeout_s=70)
-    peer = await wire.open()
-    count, size = 40, 500_000
-    nursery.start_soon(peer.send, frame(BINARY, b"x" * size) * count)
-    heard = 0
-    while heard < count:
-        await trio.sleep(2)
-        answer = await peer.frame()
-        if answer.opcode == PING:
-            await peer.send(frame(PONG, answer.payload))
-        else:
-            assert len(answer.payload) > size
-            heard += 1
-    await close(peer)
-    await wire.holds_invariants(Outcome.CLEAN)
 
 
 @pytest.mark.parametrize(
