@@ -7,9 +7,11 @@ went up, and the log is short.
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import struct
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -171,7 +173,6 @@ class Counts:
     refused_reasons: Counter[str]
     descriptors: int
     tasks: int
-    log_lines: int
 
 
 @dataclass
@@ -240,14 +241,11 @@ class Wire:
         self,
         outcome: Outcome | dict[Outcome, int],
         reason: Reason | dict[Reason, int] | None = None,
-        *,
-        log_lines: int = 0,
     ) -> None:
         """What must hold after whatever was done to the server.
 
         :param outcome: how the connections ended, by number; one stands for one connection.
         :param reason: why handshakes were refused, likewise.
-        :param log_lines: at most so many lines in the log, of level info and above.
         """
         outcomes = outcome if isinstance(outcome, dict) else {outcome: 1}
         reasons = reason if isinstance(reason, dict) else {reason: 1} if reason else {}
@@ -255,7 +253,7 @@ class Wire:
         now = self._now()
         assert now.outcomes - self.before.outcomes == Counter(outcomes)
         assert now.refused_reasons - self.before.refused_reasons == Counter(reasons)
-        assert now.log_lines - self.before.log_lines <= log_lines, self.log.entries
+        self._assert_log_is_short()
         for peer in self._peers:
             await peer.end()
         await self.echoes()
@@ -269,6 +267,14 @@ class Wire:
             )
         )
 
+    def _assert_log_is_short(self) -> None:
+        """At most one line a second of each kind."""
+        last_s: dict[tuple[str, str], float] = {}
+        for entry in self.log.entries:
+            kind = entry["event"], entry.get("outcome", "")
+            assert entry["at_s"] - last_s.get(kind, -1.0) >= 0.99, self.log.entries
+            last_s[kind] = entry["at_s"]
+
     def _now(self) -> Counts:
         counts = self.counts
         return Counts(
@@ -276,8 +282,11 @@ class Wire:
             Counter(counts.refused_reasons),
             psutil.Process().num_fds(),
             trio.lowlevel.current_statistics().tasks_living,
-            sum(entry["log_level"] != "debug" for entry in self.log.entries),
         )
+
+
+def _note_time(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {"at_s": time.monotonic()}
 
 
 @pytest.fixture
@@ -287,7 +296,11 @@ async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[
 
     async def start(*, tls: ssl.SSLContext | None = None, **settings: Any) -> Wire:
         log = LogCapture()
-        logger = structlog.wrap_logger(None, processors=[structlog.processors.add_log_level, log])
+        logger = structlog.wrap_logger(
+            None,
+            processors=[structlog.processors.add_log_level, _note_time, log],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        )
         server = EchoServer.listen(
             Settings(port=0, console=False, **{"drain_timeout_s": 1.0, **settings}), logger
         )
