@@ -27,15 +27,15 @@ VERSION: Final = "13"
 
 _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: RFC 9110, section 5.6.2: what methods, header names and subprotocols consist of.
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TCHAR: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_TOKEN: Final = re.compile(f"{_TCHAR}+")
 _TARGET: Final = re.compile(r"/[!-~]*")
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?")
 #: RFC 6455, section 9.1. A quoted value has to be a token once its quotes are gone.
-_EXTENSION: Final = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)")
+_EXTENSION: Final = re.compile(rf"[ \t]*({_TCHAR}+)")
 _EXTENSION_PARAMETER: Final = re.compile(
-    r"[ \t]*;[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)"
-    r"(?:[ \t]*=[ \t]*(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)|"
-    r"\"((?:\\?[!#$%&'*+\-.^_`|~0-9A-Za-z])+)\"))?"
+    rf"[ \t]*;[ \t]*({_TCHAR}+)"
+    rf'(?:[ \t]*=[ \t]*(?:({_TCHAR}+)|"((?:\\?{_TCHAR})+)"))?'
 )
 _BETWEEN_EXTENSIONS: Final = re.compile(r"[ \t]*(?:,|\Z)")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
