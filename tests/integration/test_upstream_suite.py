@@ -119,9 +119,9 @@ def test_a_broken_connection_would_fail_them(suite, pytestconfig, tmp_path):
         (tmp_path / name).write_bytes((suite / name).read_bytes())
     with (tmp_path / "conftest.py").open("a") as conftest:
         conftest.write(
-            "\nfrom echo_trio.wire import frames\n"
-            "encode = frames.encode\n"
-            "frames.encode = lambda message, masked: encode(message * 2, masked)\n"
+            "\nfrom echo_trio.wire.connection import Connection, frames\n"
+            "double = lambda message, masked: frames.encode(message * 2, masked)\n"
+            "Connection._encode = staticmethod(double)\n"
         )
     result = run(tmp_path, pytestconfig.rootpath, "-k", "test_client_send_and_receive")
     assert result.returncode == 1, result.stdout
