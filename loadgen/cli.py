@@ -35,6 +35,7 @@ from loadgen.report.destinations import Output, write_stdout
 from loadgen.report.stream import stream
 from loadgen.result import Report, Result, make_report
 from loadgen.target import DEFAULT_PORT
+from loadgen.target_series import TargetSeries
 from loadgen.thresholds import BadThreshold, Threshold
 from loadgen.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 
@@ -63,6 +64,10 @@ class Options:
     """Run again and again, at ever higher rates, until one breaks a --fail-if (by default
     latency.p99>100ms) or fails; report the highest that held. Starts with the rate given."""
 
+    console: str | None = None
+    """Ask the target for its own connections, CPU, memory and lag each second: at the console of
+    echo-trio, like http://127.0.0.1:8766/, or at any Prometheus page, like http://host/metrics."""
+
     journal: str | None = None
     """Keep what is measured in this file while the run goes, for `loadgen recover` should the
     generator be killed; by default in the user's state folder. off keeps none."""
@@ -89,13 +94,17 @@ def load(
         return _complain_of_threshold(exc)
     if problem := output.find_problem():
         return flags.complain(app, problem)
+    try:
+        target = TargetSeries(options.console) if options.console else None
+    except ValueError as exc:
+        return flags.complain(app, f"--console: {exc}")
     if options.find_capacity:
         return _find_capacity(plan, limits, output)
     try:
         journal = _open_journal(plan, options.journal)
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
-    result = trio.run(partial(_run, plan, output, journal))
+    result = trio.run(partial(_run, plan, output, journal, target))
     if isinstance(result, Refused):
         if journal is not None:
             journal.remove()
@@ -103,6 +112,8 @@ def load(
         return flags.EXIT_USAGE
     report = make_report(result)
     report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
+    if target is not None:
+        report = msgspec.structs.replace(report, target=target.report())
     if not result.ledger.opened and not result.interrupted:
         print(_explain_nothing_opened(result), file=sys.stderr)
     written = output.write(report)
@@ -133,7 +144,7 @@ def _find_capacity(plan: Plan, limits: list[Threshold], output: Output) -> int:
             print(found.show_step(step), file=sys.stderr)
 
     async def run(step_plan: Plan) -> Result:
-        result = await _run(step_plan, quietly, None)
+        result = await _run(step_plan, quietly)
         if isinstance(result, Refused):
             raise result
         return result
@@ -172,7 +183,12 @@ def _complain_of_threshold(exc: BadThreshold) -> int:
     return code
 
 
-async def _run(plan: Plan, output: Output, journal: Journal | None) -> Result | Refused:
+async def _run(
+    plan: Plan,
+    output: Output,
+    journal: Journal | None = None,
+    target: TargetSeries | None = None,
+) -> Result | Refused:
     """Run the plan; a signal ends it in good order."""
     process.raise_file_limit()
     process.keep_large_buffers()
@@ -186,6 +202,8 @@ async def _run(plan: Plan, output: Output, journal: Journal | None) -> Result | 
                 nursery.start_soon(stream, engine, write_stdout)
             if journal is not None:
                 nursery.start_soon(journal.keep, engine)
+            if target is not None:
+                nursery.start_soon(target.keep, engine)
             try:
                 result: Result | Refused = await engine.run()
             except Refused as refused:

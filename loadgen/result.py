@@ -262,6 +262,33 @@ class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
     breached: bool
 
 
+class TargetSecond(msgspec.Struct, frozen=True, kw_only=True):
+    """What the target said of itself as a second of the run ended; null is what it didn't say.
+
+    :ivar cpu_s: CPU time since its start; `cpu_share` is of one core, since the look before.
+    """
+
+    t_s: float
+    connections: float | None
+    cpu_s: float | None
+    cpu_share: float | None
+    rss_bytes: float | None
+    open_files: float | None
+    lag_ms: float | None
+
+
+class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The target's side of the run; only where --console named it.
+
+    :ivar errors: how often it could not be asked, and `last_error`, why not in the end.
+    """
+
+    source: str
+    errors: int
+    last_error: str | None
+    series: list[TargetSecond]
+
+
 class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run stood when its generator was killed; in no other report.
 
@@ -292,6 +319,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     histograms: EncodedHistograms
     generator: GeneratorReport
     series: list[Second]
+    target: TargetReport | msgspec.UnsetType = msgspec.UNSET
     incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET
 
 

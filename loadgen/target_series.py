@@ -1,0 +1,235 @@
+"""`--console URL`: the target's own figures, once a second, on the clock of the run."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+from urllib.parse import urlsplit
+
+import h11
+import msgspec
+import trio
+
+from loadgen.engine import Engine
+from loadgen.readings import Meaningless, Reading, read
+from loadgen.result import TargetReport, TargetSecond
+
+#: A second's look has to be over before the next.
+TIMEOUT_S: Final = 0.9
+MAX_BODY_BYTES: Final = 8 * 2**20
+#: What the server takes its console's token from, so that one setting does for both.
+TOKEN_VARIABLE: Final = "ECHO_TRIO_CONSOLE_TOKEN"  # noqa: S105 - its name only
+#: Where echo-trio's console has its snapshot.
+_CONSOLE_PATH: Final = "/api/server"
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_READ_BYTES: Final = 65536
+
+
+class FetchFailed(Exception):
+    """No answer, or none that can be used; says why in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A URL to GET.
+
+    :raises ValueError: if it is none; says what to write.
+    """
+
+    url: str
+    scheme: str = field(init=False)
+    host: str = field(init=False)
+    port: int = field(init=False)
+    path: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError as exc:
+            raise ValueError(f"{self.url!r} is not a URL: {exc}") from None
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not self.url.isascii():
+            raise ValueError(f"{self.url!r} is not an HTTP URL: write it like http://host:8766/")
+        path = parts.path if parts.path not in {"", "/"} else _CONSOLE_PATH
+        for name, value in {
+            "scheme": parts.scheme,
+            "host": parts.hostname,
+            "port": port or _DEFAULT_PORTS[parts.scheme],
+            "path": path + (f"?{parts.query}" if parts.query else ""),
+        }.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Of a request."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        headers = [
+            ("Host", host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"),
+            ("Accept", "application/json, text/plain;version=0.0.4"),
+            ("User-Agent", "loadgen"),
+        ]
+        if token := os.environ.get(TOKEN_VARIABLE):
+            headers.append(("Authorization", f"Bearer {token}"))
+        return headers
+
+
+class TargetSeries:
+    """What is asked of a target while a run goes."""
+
+    def __init__(self, url: str) -> None:
+        """Take the URL.
+
+        :raises ValueError: if it is none.
+        """
+        self._source = Source(url)
+        self._series: list[TargetSecond] = []
+        self._errors = 0
+        self._last_error: str | None = None
+        self._before: tuple[float, float] | None = None
+
+    async def keep(self, engine: Engine) -> NoReturn:
+        """Look at the target as each second of the run ends, until cancelled.
+
+        A target that can't be asked is counted, and asked again.
+        """
+        connection: Connection | None = None
+        try:
+            while True:
+                await engine.wait_for_second()
+                t_s = engine.series[-1].t_s
+                try:
+                    with trio.fail_after(TIMEOUT_S):
+                        connection = connection or await Connection.open(self._source)
+                        self._book(t_s, read(*await connection.get()))
+                    if connection.is_reusable:
+                        continue
+                except trio.TooSlowError:
+                    self._book_error("no answer within a second")
+                except FetchFailed as exc:
+                    self._book_error(str(exc))
+                except Meaningless as exc:
+                    self._book_error(f"{self._source.path}: {exc}")
+                if connection is not None:
+                    await connection.close()
+                    connection = None
+        finally:
+            if connection is not None:
+                await connection.close()
+
+    def _book_error(self, problem: str) -> None:
+        self._errors += 1
+        self._last_error = problem
+
+    def _book(self, t_s: float, reading: Reading) -> None:
+        cpu_share = None
+        if reading.cpu_s is not None:
+            if self._before is not None and t_s > self._before[0]:
+                since_s, cpu_s = t_s - self._before[0], reading.cpu_s - self._before[1]
+                # Less than before: it was started anew.
+                cpu_share = round(cpu_s / since_s, 4) if cpu_s >= 0 else None
+            self._before = (t_s, reading.cpu_s)
+        self._series.append(
+            TargetSecond(t_s=t_s, cpu_share=cpu_share, **msgspec.structs.asdict(reading))
+        )
+
+    def report(self) -> TargetReport:
+        """What was found."""
+        return TargetReport(
+            source=self._source.url,
+            errors=self._errors,
+            last_error=self._last_error,
+            series=self._series,
+        )
+
+
+class Connection:
+    """One HTTP/1.1 connection, used again for each GET.
+
+    A dozen lines around h11: an HTTP client would be a dependency of its own, with a pool,
+    redirects and cookies, for one GET a second.
+    """
+
+    def __init__(self, source: Source, stream: trio.abc.Stream) -> None:
+        self._source = source
+        self._stream = stream
+        self._http = h11.Connection(h11.CLIENT)
+        self.is_reusable = True
+
+    @classmethod
+    async def open(cls, source: Source) -> Connection:
+        """Connect.
+
+        :raises FetchFailed: if that can't be done.
+        """
+        try:
+            stream: trio.abc.Stream = await trio.open_tcp_stream(source.host, source.port)
+        except OSError as exc:
+            raise FetchFailed(_why(exc)) from None
+        if source.scheme == "https":
+            context = ssl.create_default_context()
+            stream = trio.SSLStream(
+                stream, context, server_hostname=source.host, https_compatible=True
+            )
+        return cls(source, stream)
+
+    async def get(self) -> tuple[str, bytes]:
+        """GET the source; returns the content's type and the content.
+
+        :raises FetchFailed: if there is none.
+        """
+        try:
+            return await self._get()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError) as exc:
+            cause = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
+            raise FetchFailed(_why(cause)) from None
+        except h11.RemoteProtocolError as exc:
+            raise FetchFailed(f"it does not speak HTTP: {exc}") from None
+
+    async def _get(self) -> tuple[str, bytes]:
+        http, source = self._http, self._source
+        request = h11.Request(method="GET", target=source.path, headers=source.headers)
+        head, end = http.send(request), http.send(h11.EndOfMessage())
+        await self._stream.send_all((head or b"") + (end or b""))
+        status, content_type, body = 0, "", bytearray()
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(bytes(await self._stream.receive_some(_READ_BYTES)))
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                content_type = dict(event.headers).get(b"content-type", b"").decode("latin-1")
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > MAX_BODY_BYTES:
+                    raise FetchFailed("its answer is too large")
+            elif isinstance(event, h11.EndOfMessage):
+                break
+            elif isinstance(event, h11.ConnectionClosed):
+                raise FetchFailed("it closed the connection")
+        if status != 200:
+            raise FetchFailed(f"{source.path} was answered with HTTP {status}")
+        # One that keeps no connections open, HTTP/1.0 say, is asked on a new one.
+        self.is_reusable = http.our_state is h11.DONE and http.their_state is h11.DONE
+        if self.is_reusable:
+            http.start_next_cycle()
+        return content_type, bytes(body)
+
+    async def close(self) -> None:
+        """Close it, without a goodbye."""
+        with suppress(OSError, trio.BrokenResourceError), trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(self._stream)
+
+
+def _why(exc: BaseException) -> str:
+    """In a few words; of several attempts, why the last failed."""
+    cause = exc.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        exc = cause.exceptions[-1]
+    elif isinstance(cause, OSError):
+        exc = cause
+    if isinstance(exc, OSError) and exc.errno:
+        return os.strerror(exc.errno)
+    return str(exc) or type(exc).__name__

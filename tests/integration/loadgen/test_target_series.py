@@ -1,0 +1,77 @@
+"""The target's own figures beside the generator's."""
+
+import http.server
+import threading
+
+import pytest
+
+
+@pytest.fixture
+def page():
+    """A Prometheus page of somebody else's, over HTTP/1.0: a connection for each GET."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path == "/metrics"
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            if found:
+                self.wfile.write(b"process_cpu_seconds_total 5\nprocess_open_fds 9\n")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+QUICK = ("--duration", "2500ms", "--rate-per-conn", "5/s")
+
+
+def test_the_consoles_figures_are_in_the_report_on_the_runs_clock(start_server, loadgen):
+    server = start_server(console=True)
+    run = loadgen("10", server.url, *QUICK, "--console", server.console)
+    target = run.report["target"]
+    assert (target["source"], target["errors"]) == (server.console, 0)
+    seconds = {second["t_s"]: second for second in run.report["series"]}
+    assert len(target["series"]) >= 2
+    for look in target["series"]:
+        assert look["t_s"] in seconds
+        assert look["rss_bytes"] > 0
+    assert target["series"][1]["connections"] == 10
+    assert target["series"][1]["cpu_share"] >= 0
+
+
+def test_any_prometheus_page_will_do(start_server, loadgen, page):
+    run = loadgen("2", start_server().url, *QUICK, "--console", f"{page}/metrics")
+    target = run.report["target"]
+    assert target["errors"] == 0
+    assert {look["open_files"] for look in target["series"]} == {9}
+    assert target["series"][-1]["cpu_share"] == 0
+
+
+@pytest.mark.parametrize("path", ["/nothing", ""], ids=["404", "nobody"])
+def test_a_target_that_cannot_be_asked_is_counted_and_the_run_goes_on(
+    start_server, loadgen, page, nobody, path
+):
+    console = f"{page}{path}" if path else f"http://127.0.0.1:{nobody}/"
+    run = loadgen("2", start_server().url, *QUICK, "--console", console)
+    target = run.report["target"]
+    assert target["series"] == []
+    assert target["errors"] >= 2
+    assert target["last_error"] in {
+        "/nothing was answered with HTTP 404", "Connection refused"
+    }  # fmt: skip
+    assert run.messages["echoed"] > 0
+
+
+def test_a_console_that_is_no_url_is_one_line(loadgen):
+    run = loadgen("1", "--console", "ftp://x")
+    assert run.code == 2
+    assert "is not an HTTP URL: write it like http://host:8766/" in run.stderr

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.readings import Meaningless, Reading, read
+
+PROMETHEUS = """\
+# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 12.5
+# TYPE process_resident_memory_bytes gauge
+process_resident_memory_bytes 4.2e+07
+# TYPE process_open_fds gauge
+process_open_fds 103
+# TYPE nodejs_eventloop_lag_seconds gauge
+nodejs_eventloop_lag_seconds 0.0125
+# TYPE websocket_connections gauge
+websocket_connections{worker="1"} 40
+websocket_connections{worker="2"} 60
+"""
+
+
+def test_the_well_known_metrics_of_a_prometheus_page_are_read_and_its_workers_added_up():
+    assert read("text/plain; version=0.0.4", PROMETHEUS.encode()) == Reading(
+        connections=100, cpu_s=12.5, rss_bytes=42_000_000, open_files=103, lag_ms=12.5
+    )
+
+
+def test_a_snapshot_of_the_console_is_read():
+    snapshot = {"open": 7, "cpu_s": 1.5, "rss_bytes": 1000, "descriptors": 20,
+                "loop_lag_ms": {"p50": 1, "p99": 2, "max": 3.5}}  # fmt: skip
+    assert read("application/json", json.dumps(snapshot).encode()) == Reading(
+        connections=7, cpu_s=1.5, rss_bytes=1000, open_files=20, lag_ms=3.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        pytest.param("text/html", b"<html>hello</html>", id="a-page"),
+        pytest.param("text/plain", b"", id="nothing"),
+        pytest.param("text/plain", b"unknown_total 5\n", id="unknown"),
+        pytest.param("text/plain", b"\xff\xfe", id="bytes"),
+        pytest.param("application/json", b"{", id="broken-json"),
+        pytest.param("application/json", b"[1]", id="no-object"),
+        pytest.param("application/json", b'{"open": "many"}', id="no-number"),
+    ],
+)
+def test_what_means_nothing_is_said_to(content_type, body):
+    with pytest.raises(Meaningless):
+        read(content_type, body)
+
+
+@given(st.sampled_from(["application/json", "text/plain"]), st.binary() | st.text().map(str.encode))
+def test_no_answer_is_a_traceback(content_type, body):
+    try:
+        read(content_type, body)
+    except Meaningless as exc:
+        assert str(exc)  # noqa: PT017
