@@ -103,8 +103,8 @@ def _read_reason(text: str) -> str:
 
 
 _DURATION: Final = Parameter(
-    _number(flags.parse_duration, 0, 24 * 3600),
-    "a duration from 0s to 24h, written like 250ms, 1.5s, 2m or 1h",
+    _number(flags.parse_duration, 0, 3600),
+    "a duration from 0s to 1h, written like 250ms, 1.5s, 2m or 1h",
 )
 _EVERY_MESSAGES: Final = _count(1, 1_000_000, "a number of messages")
 _EVERY_REPLIES: Final = _count(1, 1_000_000, "a number of replies")

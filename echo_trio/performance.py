@@ -20,9 +20,9 @@ from echo_trio.scripts import Action, Close, Freeze, Reply, Reset, Script
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
 from echo_trio.wire.connection import Connection, ConnectionClosed
 
-#: So many messages, or bytes of them, may wait for their replies to be due. Then the client is not
-#: read from until one is: it finds that it can't send on.
-MAX_PENDING_MESSAGES: Final = 10_000
+#: So many messages, or bytes of them, may wait for their replies to be due: about 1.6 MB and as
+#: much again. Then the client is not read from until one is: it finds that it can't send on.
+MAX_PENDING_MESSAGES: Final = 4_000
 MAX_PENDING_BYTES: Final = 2**20
 #: Actions done in line before the other connections get a turn: about a millisecond of sends.
 BATCH: Final = 100
@@ -94,12 +94,16 @@ class Performance:
         finally:
             self._steps.close()
             del self._connection  # It refers to us, too: no work for the garbage collector.
-            self.unanswered = len(self._line)
+            self.unanswered += len(self._line)
             if self._raised is None and not self._done:
                 self.unanswered += sum(1 for _ in self._script.ended())
 
     def _on_message(self, message: str | bytes) -> None:
-        if not self._done:
+        if self._connection.closed is not None:
+            return  # Behind a close frame of ours, nothing is answered any more.
+        if self._wait is _OVER:
+            self.unanswered += 1  # The client doesn't listen any more.
+        else:
             self._stand_in_line(len(message), self._script.received(message))
 
     def _send_held_back(self) -> None:

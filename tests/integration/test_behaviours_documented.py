@@ -16,7 +16,7 @@ import trio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import ClientConnection, connect
 
-from echo_trio import behaviours
+from echo_trio import behaviours, performance
 from echo_trio.flags import parse_duration
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
@@ -52,6 +52,11 @@ def test_the_pages_table_is_the_servers():
     rows = re.findall(r"^\| `(/\S*)` \| (.*) \|$", REFERENCE, re.MULTILINE)
     expected = [(template, path.text) for template, path in behaviours.BEHAVIOURS.items()]
     assert [(path, text.replace("`", "")) for path, text in rows] == expected
+
+
+def test_the_page_has_the_limits_that_hold():
+    assert f"{performance.MAX_PENDING_MESSAGES:,} messages, or 1 MiB of them" in REFERENCE
+    assert performance.MAX_PENDING_BYTES == 2**20
 
 
 def test_every_path_has_a_section_and_all_but_the_silent_one_an_example():

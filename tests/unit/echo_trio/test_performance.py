@@ -30,9 +30,9 @@ def close(code: int) -> bytes:
 class Client:
     """The raw other end of a connection that acts as a behaviour says."""
 
-    def __init__(self, behaviour: Behaviour, limits: Limits | None = None) -> None:
+    def __init__(self, behaviour: Behaviour) -> None:
         ours, self.stream = trio.testing.memory_stream_pair()
-        self.connection = Connection.opened(ours, client=False, limits=limits or Limits())
+        self.connection = Connection.opened(ours, client=False, limits=Limits())
         script = behaviour(lambda: 7)
         assert isinstance(script, Script)
         self.performance = Performance(self.connection, script)
@@ -71,10 +71,11 @@ class Client:
 
 @pytest.fixture
 async def start(nursery):
-    def start(behaviour: Behaviour, **limits: float) -> Client:
-        client = Client(behaviour, Limits(**limits))  # type: ignore[arg-type]
+    def start(behaviour: Behaviour, *, listening: bool = True) -> Client:
+        client = Client(behaviour)
         nursery.start_soon(client.run)
-        nursery.start_soon(client.listen)
+        if listening:
+            nursery.start_soon(client.listen)
         return client
 
     return start
@@ -232,6 +233,33 @@ async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nur
     await trio.testing.wait_all_tasks_blocked()
     assert [text for _, text in client.texts] == ["1"] * 1000 + ["2"] * 1000
     nursery.cancel_scope.cancel()
+
+
+async def test_who_does_not_listen_any_more_is_read_to_the_end_and_counted(
+    start, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(performance, "MAX_PENDING_MESSAGES", 3)
+    client = start(scripts.delay(10), listening=False)
+    client.stream.receive_stream.close()
+    for _ in range(3):
+        await client.stream.send_all(frame(TEXT, b"m") * 4)
+        await trio.sleep(20)
+    await client.stream.send_eof()
+    await trio.sleep(1)
+    assert client.connection.closed.code == 1006
+    assert client.connection.messages_received == 12
+    assert client.performance.unanswered == 12 - client.connection.messages_sent
+
+
+async def test_what_comes_behind_our_goodbye_takes_no_room(start, autojump_clock):
+    client = start(scripts.delay(3600))
+    await client.stream.send_all(frame(TEXT, b"m"))
+    await trio.sleep(1)
+    await client.say_goodbye()
+    await client.stream.send_all(frame(TEXT, b"m") * 100 + close(1001))
+    await trio.sleep(1)
+    assert client.connection.messages_received == 101
+    assert client.performance.unanswered == 1
 
 
 class Acting(Script):
