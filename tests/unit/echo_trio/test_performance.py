@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator
 
@@ -260,6 +261,16 @@ async def test_what_comes_behind_our_goodbye_takes_no_room(start, autojump_clock
     await trio.sleep(1)
     assert client.connection.messages_received == 101
     assert client.performance.unanswered == 1
+
+
+async def test_after_some_of_a_burst_the_other_connections_have_their_turn():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        connection = Connection.opened(ours, client=False, limits=Limits())
+        script = scripts.burst(1000, of=scripts.echo_exactly)(lambda: 7)
+        Performance(connection, script)._on_message("m")
+        assert connection.messages_sent == performance.BATCH
 
 
 class Acting(Script):

@@ -70,11 +70,13 @@ async def test_while_paused_nothing_is_answered_not_even_a_ping(wire):
         return message
 
     wire.start(on_message)
-    await wire.peer.send(wire.peer.text("one") + wire.peer.frame(PING) + wire.peer.text("two"))
+    first = wire.peer.text("one") + wire.peer.frame(PING) + wire.peer.text("two")
+    await wire.peer.send(first)
     assert (await wire.peer.receive()).payload == b"one"
     await wire.peer.send(wire.peer.frame(PING))
     await trio.testing.wait_all_tasks_blocked(0.01)
     assert seen == ["one"]
+    assert connection.bytes_received == len(first), "read on"
     connection.resume_reading()
     assert opcodes(await wire.peer.receive_many(2)) == [PONG, TEXT]
     assert seen == ["one", "two"]
