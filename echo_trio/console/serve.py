@@ -13,6 +13,7 @@ from typing import Any, Final
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -197,9 +198,17 @@ async def _close_when_cancelled(sock: trio.socket.SocketType) -> None:
 class _Connection(TCPServer):
     """Hypercorn's connection, which ends when its client has gone, not a keep-alive time later."""
 
+    _client_has_gone = False
+
     async def _read_data(self) -> None:
         await super()._read_data()
+        self._client_has_gone = True
         await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        # An answer that ends only now would start to wait for the next request.
+        if not (self._client_has_gone and isinstance(event, Updated)):
+            await super().protocol_send(event)
 
 
 class _Stream:

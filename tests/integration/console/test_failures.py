@@ -129,6 +129,7 @@ async def test_a_port_that_is_full_of_connections_serves_the_next_when_one_leave
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("echo_trio.console.serve.MAX_CONNECTIONS", 2)
+    monkeypatch.setattr("echo_trio.console.serve._CONFIG.keep_alive_timeout", 3600)
     console, url = make_console()
     await nursery.start(console.run)
     address = ("127.0.0.1", int(url.rpartition(":")[2]))
@@ -141,3 +142,21 @@ async def test_a_port_that_is_full_of_connections_serves_the_next_when_one_leave
                 assert len(waiting.child_tasks) == 1
                 for sock in idle:
                     sock.close()
+
+
+async def test_clients_that_leave_without_reading_their_answer_are_gone_at_once(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("echo_trio.console.serve.MAX_CONNECTIONS", 2)
+    monkeypatch.setattr("echo_trio.console.serve._CONFIG.keep_alive_timeout", 3600)
+    console, url = make_console()
+    await nursery.start(console.run)
+    port = int(url.rpartition(":")[2])
+    with trio.fail_after(60):
+        for _ in range(20):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert await stream.receive_some(1) == b"H"
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/healthz")).status_code == 200
+    assert console.failures == 0
