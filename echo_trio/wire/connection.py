@@ -342,9 +342,10 @@ class Connection(WebSocketConnection):
             return
         if self._poller is not None:
             assert self._sock is not None
-            self._task = trio.lowlevel.current_task()
             if not self._paused:
                 self._poller.register(self._sock, self._on_readable)
+            # Not before: if that raised, a running task would later be taken for a waiting one.
+            self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
             if self._raised is not None:
                 raised, self._raised = self._raised, None

@@ -52,6 +52,8 @@ class Poller:
         It is called in the poller's task, so it must not block, and it must not raise: an
         exception of one connection has no business with the others.
         """
+        if self._epoll.closed:
+            return  # `run` was cancelled just now, and whoever asks is about to be.
         fd = sock.fileno()
         self._epoll.register(fd, select.EPOLLIN)
         self._callbacks[fd] = on_readable

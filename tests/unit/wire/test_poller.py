@@ -131,6 +131,17 @@ async def test_a_cancelled_poller_can_still_be_unregistered_from(pairs):
     poller.unregister(ours)
 
 
+async def test_registering_with_a_cancelled_poller_is_no_error(
+    pairs,
+):
+    poller, ours = Poller(), pairs[0][0]
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await poller.run()
+    poller.register(ours, lambda: None)
+    poller.unregister(ours)
+
+
 async def test_a_sample_of_the_batches_is_timed(pairs):
     timed, served = [], []
     poller = Poller(timed.append)
