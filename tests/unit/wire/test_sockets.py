@@ -137,6 +137,39 @@ async def test_out_of_resources_is_told_and_waited_out(listener, nursery, autoju
     assert trio.current_time() == pytest.approx(3 * sockets.OUT_OF_RESOURCES_PAUSE_S)
 
 
+async def test_a_broken_listener_is_told_and_does_not_spin(listener, nursery, autojump_clock):
+    faults_to_come = [OSError(errno.EINVAL, "not listening") for _ in range(3)]
+    accepted, faults = await accept(Listener(listener, faults_to_come), nursery)
+    with socket.create_connection(listener.getsockname()):
+        (await receive_one(accepted)).close()
+    assert [fault.errno for fault in faults] == [errno.EINVAL] * 3
+    assert trio.current_time() == pytest.approx(3 * sockets.OUT_OF_RESOURCES_PAUSE_S)
+
+
+async def test_who_finds_no_descriptor_left_gets_the_one_kept_for_that(
+    listener, nursery, autojump_clock
+):
+    accepted, receive = trio.open_memory_channel(10)
+    faults, excess = [], []
+    nursery.start_soon(
+        sockets.accept_forever,
+        Listener(listener, [OSError(errno.EMFILE, "none left")]),
+        accepted.send_nowait,
+        faults.append,
+        lambda sock: excess.append(sock.getpeername()),
+    )
+    with (
+        socket.create_connection(listener.getsockname()) as first,
+        socket.create_connection(listener.getsockname()) as second,
+        await receive_one(receive) as served,
+    ):
+        assert excess == [first.getsockname()]
+        assert served.getpeername() == second.getsockname()
+        assert first.recv(1) == b""
+    assert [fault.errno for fault in faults] == [errno.EMFILE]
+    assert trio.current_time() == 0
+
+
 async def test_a_connection_that_was_gone_before_it_was_accepted_is_no_fault(listener, nursery):
     aborted = [OSError(errno.ECONNABORTED, "gone"), OSError(errno.EPERM, "firewall")]
     accepted, faults = await accept(Listener(listener, aborted), nursery)
