@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -315,14 +315,18 @@ def load() -> Recorded:
     return json.loads(INDEX.read_text())["results"] if INDEX.exists() else {}
 
 
-def record(results: Recorded) -> None:
-    """Write the index, a case a line, so that a change shows which."""
+def record(role: str, results: Results) -> None:
+    """Write what is as good as may be recorded into the index, a case a line."""
+    recorded = load()
+    of_role = recorded.setdefault(role, {})
+    of_role |= {case: got for case, got in results.items() if not worse([case], results, {})}
     roles = []
-    for role, of_role in sorted(results.items()):
+    for name in sorted(recorded):
+        results = recorded[name]
         lines = [
-            f"   {json.dumps(case)}: {json.dumps(of_role[case])}" for case in in_order(of_role)
+            f"   {json.dumps(case)}: {json.dumps(results[case])}" for case in in_order(results)
         ]
-        roles.append(f"  {json.dumps(role)}: {{\n" + ",\n".join(lines) + "\n  }")
+        roles.append(f"  {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n  }")
     suite = re.search(r"autobahntestsuite==(\S+)", REQUIREMENTS.read_text())
     assert suite is not None
     INDEX.write_text(
@@ -332,8 +336,18 @@ def record(results: Recorded) -> None:
     )
 
 
-async def run_role(role: str, suite: Suite, cases: list[str], expected: Results) -> Results:
-    """All cases in one role; those that did worse are tried again."""
+def batches(cases: list[str]) -> list[list[str]]:
+    """What is run in one go: all the quick cases, and each subsection of the others."""
+    found: dict[str, list[str]] = {}
+    for case in cases:
+        section, subsection, *_ = case.split(".")
+        name = "quick" if section in QUICK_SECTIONS else f"{section}.{subsection}"
+        found.setdefault(name, []).append(case)
+    return list(found.values())
+
+
+async def run_batch(role: str, suite: Suite, cases: list[str], expected: Results) -> Results:
+    """These cases in one role; those that did worse are tried again."""
     began = time.monotonic()
     results = await ROLES[role](suite, cases)
     for _ in range(RETRIES):
@@ -342,22 +356,36 @@ async def run_role(role: str, suite: Suite, cases: list[str], expected: Results)
             break
         print(f"{role}: once more: {' '.join(again)}", flush=True)
         results |= await ROLES[role](suite, again)
+    took_s = time.monotonic() - began
     counts = Counter(" / ".join(result) for result in results.values())
     told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    span = f"{cases[0]} to {cases[-1]}"
     print(
-        f"{role}: {len(results)} of {len(cases)} cases in {time.monotonic() - began:.0f} s: {told}"
+        f"{role}: {span}: {len(results)} of {len(cases)} cases in {took_s:.0f} s: {told}",
+        flush=True,
     )
     return results
 
 
 async def run_roles(
-    suite: Suite, roles: list[str], cases: list[str], expected: Recorded, timeout_s: float
+    suite: Suite,
+    roles: list[str],
+    cases: list[str],
+    expected: Recorded,
+    keep: Callable[[str, Results], None],
+    timeout_s: float,
 ) -> Recorded:
-    """The roles beside each other; without those that had not ended in time."""
-    results: Recorded = {}
+    """The roles beside each other; without what had not ended in time.
+
+    :param keep: is given what a role has come to, a batch at a time.
+    """
+    results: Recorded = {role: {} for role in roles}
 
     async def run(role: str) -> None:
-        results[role] = await run_role(role, suite, cases, expected.get(role, {}))
+        for batch in batches(cases):
+            of_batch = await run_batch(role, suite, batch, expected.get(role, {}))
+            results[role] |= of_batch
+            keep(role, of_batch)
 
     with trio.move_on_after(timeout_s) as running:
         async with trio.open_nursery() as nursery:
@@ -399,20 +427,17 @@ def main() -> int:
         directory = arguments.reports or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
         timeout_s = QUICK_TIMEOUT_S if arguments.quick else TIMEOUT_S
-        results = trio.run(run_roles, Suite(python, directory), roles, cases, expected, timeout_s)
-    faults = {role: worse(cases, results.get(role, {}), expected.get(role, {})) for role in roles}
+        keep = record if arguments.record else lambda _role, _results: None
+        suite = Suite(python, directory)
+        results = trio.run(run_roles, suite, roles, cases, expected, keep, timeout_s)
+    faults = {role: worse(cases, results[role], expected.get(role, {})) for role in roles}
     for role in roles:
         for case, fault in faults[role].items():
             print(f"{role}: {case}: {fault}", file=sys.stderr)
     if len(known) != CASES:
         print(f"the suite has {len(known)} cases, not {CASES}", file=sys.stderr)
         return 1
-    if any(faults.values()):
-        return 1
-    if arguments.record:
-        before = load()
-        record({role: before.get(role, {}) | results.get(role, {}) for role in sorted(ROLES)})
-    return 0
+    return 1 if any(faults.values()) else 0
 
 
 if __name__ == "__main__":
