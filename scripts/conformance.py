@@ -61,6 +61,9 @@ RETRIES = 2
 #: Not how long it takes: how long a run that hangs may.
 QUICK_TIMEOUT_S, TIMEOUT_S = 300, 4 * 3600
 
+#: Ended by one of these, it ends the server and the suite that it has started.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 CAN_NOT_RUN = 77
 Results = dict[str, tuple[str, str]]  # case -> behaviour, behaviour at the close
 Recorded = dict[str, Results]  # by role
@@ -283,6 +286,9 @@ ROLES = {"server": try_server, "client": try_client}
 # -- Comparing --------------------------------------------------------------------------------
 
 
+NO_RESULT = "no result"
+
+
 def grade(behaviour: str) -> int:
     """0 is best."""
     return GRADES.index(behaviour) if behaviour in GRADES else len(GRADES)
@@ -299,7 +305,7 @@ def worse(cases: Iterable[str], results: Results, expected: Results) -> dict[str
     for case in cases:
         got, want = results.get(case), expected.get(case, allowed(case))
         if got is None:
-            faults[case] = "no result"
+            faults[case] = NO_RESULT
         elif any(grade(ours) > grade(theirs) for ours, theirs in zip(got, want, strict=True)):
             faults[case] = f"{' / '.join(got)}, not {' / '.join(want)}"
     return faults
@@ -387,11 +393,20 @@ async def run_roles(
             results[role] |= of_batch
             keep(role, of_batch)
 
-    with trio.move_on_after(timeout_s) as running:
-        async with trio.open_nursery() as nursery:
-            for role in roles:
-                nursery.start_soon(run, role)
-    if running.cancelled_caught:
+    with trio.move_on_after(timeout_s) as running, trio.open_signal_receiver(*SIGNALS) as signals:
+        async with trio.open_nursery() as watching:
+
+            @watching.start_soon
+            async def stop_on_signal() -> None:
+                async for number in signals:
+                    print(f"stopped by {signal.Signals(number).name}", file=sys.stderr)
+                    running.cancel()
+
+            async with trio.open_nursery() as nursery:
+                for role in roles:
+                    nursery.start_soon(run, role)
+            watching.cancel_scope.cancel()
+    if trio.current_time() > running.deadline:
         print(f"given up after {timeout_s} s", file=sys.stderr)
     return results
 
@@ -405,8 +420,6 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help=f"write {INDEX.relative_to(ROOT)}")
     parser.add_argument("--reports", type=Path, help="keep the suite's own reports here")
     arguments = parser.parse_args()
-    # Ended either way, it ends the server and the suite that it has started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sections = arguments.cases or (QUICK_SECTIONS if arguments.quick else ())
     roles = arguments.role or sorted(ROLES)
     try:
@@ -432,8 +445,13 @@ def main() -> int:
         results = trio.run(run_roles, suite, roles, cases, expected, keep, timeout_s)
     faults = {role: worse(cases, results[role], expected.get(role, {})) for role in roles}
     for role in roles:
+        missing = [case for case, fault in faults[role].items() if fault == NO_RESULT]
+        if missing:
+            some = " ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
+            print(f"{role}: no result of {len(missing)} cases: {some}", file=sys.stderr)
         for case, fault in faults[role].items():
-            print(f"{role}: {case}: {fault}", file=sys.stderr)
+            if fault != NO_RESULT:
+                print(f"{role}: {case}: {fault}", file=sys.stderr)
     if len(known) != CASES:
         print(f"the suite has {len(known)} cases, not {CASES}", file=sys.stderr)
         return 1
@@ -442,7 +460,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     try:
-        code = main()
-    except* KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+        sys.exit(main())
+    except KeyboardInterrupt:  # while installing
+        sys.exit(130)
