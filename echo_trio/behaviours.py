@@ -76,7 +76,7 @@ def _number(read: Callable[[str], float], low: float, high: float) -> Callable[[
 
 def _count(low: int, high: int, what: str) -> Parameter:
     return Parameter(
-        _number(flags.parse_count, low, high), f"{what}: a whole number from {low} to {high}"
+        _number(flags.parse_count, low, high), f"a whole number of {what} from {low} to {high}"
     )
 
 
@@ -106,8 +106,8 @@ _DURATION: Final = Parameter(
     _number(flags.parse_duration, 0, 3600),
     "a duration from 0s to 1h, written like 250ms, 1.5s, 2m or 1h",
 )
-_EVERY_MESSAGES: Final = _count(1, 1_000_000, "a number of messages")
-_EVERY_REPLIES: Final = _count(1, 1_000_000, "a number of replies")
+_EVERY_MESSAGES: Final = _count(1, 1_000_000, "messages")
+_EVERY_REPLIES: Final = _count(1, 1_000_000, "replies")
 _CLOSE_CODE: Final = Parameter(
     _read_close_code,
     "1000 to 1003, 1007 to 1014, 3000 to 4999, 1005 (an empty close frame) "
@@ -156,7 +156,7 @@ BEHAVIOURS: Final[dict[str, Path]] = {
     "/drop/{n}": Path(
         scripts.drop,
         "n messages with their replies, then a TCP reset",
-        {"n": _count(0, 1_000_000, "a number of messages")},
+        {"n": _count(0, 1_000_000, "messages")},
     ),
     "/close/{code}": Path(
         _close, "at the first message, closes with that code", {"code": _CLOSE_CODE}
@@ -203,7 +203,7 @@ BEHAVIOURS: Final[dict[str, Path]] = {
         },
     ),
     "/burst/{n}": Path(
-        scripts.burst, "n replies to each message", {"n": _count(1, 1000, "a number of replies")}
+        scripts.burst, "n replies to each message", {"n": _count(1, 1000, "replies")}
     ),
 }
 
