@@ -5,6 +5,7 @@ Reads the engine's ledger and series; never touches a session.
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import suppress
 from typing import Final, TextIO
@@ -25,7 +26,7 @@ LINE_INTERVAL_S: Final = 5.0
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _SPARK_SECONDS: Final = 30
 #: So that everything beside it fits 80 columns, even after an hour.
-_BAR_WIDTH: Final = 30
+_BAR_WIDTH: Final = 24
 _PHASES: Final = {
     Phase.PREFLIGHT: "checking",
     Phase.OPEN: "opening",
@@ -90,7 +91,7 @@ def _display(engine: Engine) -> Group:
         ProgressBar(
             total=1.0, completed=_completed(engine), width=_BAR_WIDTH, complete_style="cyan"
         ),
-        Text(f"{engine.elapsed_s:.0f} s", style="dim"),
+        Text(_time(engine), style="dim"),
         Text("stopping …" if engine.interrupted else "Ctrl-C stops in good order", style="dim"),
     )
     facts = Table.grid(padding=(0, 2))
@@ -103,6 +104,8 @@ def _display(engine: Engine) -> Group:
         f"{ledger.sent:,} sent, {ledger.received:,} received",
         _spark(engine, "received"),
     )
+    if last is not None and (last.sent or last.received):
+        facts.add_row("  a second", f"{last.sent:,} sent, {last.received:,} received", "")
     if last is not None and last.received:
         facts.add_row(
             "  latency",
@@ -111,6 +114,16 @@ def _display(engine: Engine) -> Group:
         )
     facts.add_row("  errors", Text(f"{ledger.errors:,}", style=errors_style), "")
     return Group(bar, facts)
+
+
+def _time(engine: Engine) -> str:
+    """How long the run takes already, and how long the load will still."""
+    elapsed = f"{engine.elapsed_s:.0f} s"
+    if engine.phase is not Phase.LOAD or not math.isfinite(engine.plan.load_s):
+        return elapsed
+    left_s = max(engine.plan.load_s - engine.phase_elapsed_s, 0)
+    left = f"{left_s:.0f} s" if left_s < 100 else f"{left_s / 60:.0f} min"
+    return f"{elapsed}, {left} left"
 
 
 def _completed(engine: Engine) -> float:

@@ -12,12 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.latency import Summary
+from loadgen.report import distribution
 from loadgen.result import Report
+from loadgen.thresholds import explain
 from loadgen.verdict import FAILED, VALID
 
 #: Of a report that does not go to a terminal.
 WIDTH: Final = 80
 MAX_BAR_WIDTH: Final = 24
+MAX_PICTURE_WIDTH: Final = 60
 _INDENT: Final = 2
 _BAR_LEGEND: Final = "p50 ▪ p99.9 ▫"
 
@@ -48,6 +51,9 @@ def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
     parts += ["", _facts(report)]
     if report.latency.scheduling_lag.count:
         parts += ["", _latencies(report, console.width - _INDENT)]
+        parts += _distribution(report, console.width - _INDENT)
+    if report.thresholds:
+        parts += ["", *_thresholds(report)]
     console.print(Padding(Group(*parts), (1, 0, 1, _INDENT)))
     if isinstance(target, StringIO):
         stream.writelines(f"{line.rstrip()}\n" for line in target.getvalue().splitlines())
@@ -78,6 +84,8 @@ def _facts(report: Report) -> Table:
         codes = ", ".join(f"{n:,} × {code}" for code, n in connections.close_codes.items())
         table.add_row("", _sum("opened", connections.opened) + _rest(closed) + f"  ({codes})")
         table.add_row("", _opening(report))
+    if funnel := _funnel(report):
+        table.add_row("", funnel)
     columns = ("echoed", "reordered", "corrupt", "lost", "in_flight")
     table.add_row(
         "messages",
@@ -96,7 +104,59 @@ def _facts(report: Report) -> Table:
         f"{generator.cpu_share:.0%} of one core, {_size(generator.peak_rss_bytes)} at most, "
         f"event loop late by {generator.loop_lag.p99:.1f} ms (p99)",
     )
+    if target := _target(report):
+        table.add_row("target", target)
     return table
+
+
+def _funnel(report: Report) -> str:
+    """Where sockets were lost on their way, in order; empty if none was."""
+    funnel, faults = report.connections.funnel, report.connections.faults
+    stages = {"TCP": funnel.tcp, "TLS": funnel.tls, "upgraded": funnel.upgraded}
+    lost = {key: n for key, n in msgspec.structs.asdict(faults).items() if n}
+    if funnel.upgraded == funnel.requested:
+        return ""
+    way = " → ".join(f"{n:,} {name}" for name, n in stages.items() if n is not None)
+    whose = ", ".join(f"{n:,} the {whose}'s" for whose, n in lost.items())
+    return f"{way}{f'; fault: {whose}' if whose else ''}"
+
+
+def _target(report: Report) -> str | None:
+    """The target's own figures, if it was asked for them."""
+    if isinstance(report.target, msgspec.UnsetType):
+        return None
+    target, facts = report.target, []
+    shares = [look.cpu_share for look in target.series if look.cpu_share is not None]
+    sizes = [look.rss_bytes for look in target.series if look.rss_bytes is not None]
+    lags = [look.lag_ms for look in target.series if look.lag_ms is not None]
+    if shares:
+        facts.append(f"{max(shares):.0%} of one core")
+    if sizes:
+        facts.append(f"{_size(max(sizes))}")
+    if lags:
+        facts.append(f"event loop late by {max(lags):,.1f} ms")
+    if target.errors:
+        facts.append(f"{target.errors:,} times not to be asked ({target.last_error})")
+    return f"{', '.join(facts)}, each at most" if shares or sizes or lags else ", ".join(facts)
+
+
+def _thresholds(report: Report) -> list[Text]:
+    """Each --fail-if, and what it was held against."""
+    lines = []
+    for judged in report.thresholds:
+        mark = ("✗ ", "bold red") if judged.breached else ("✓ ", "bold green")
+        lines.append(Text.assemble(mark, explain(judged)))
+    return lines
+
+
+def _distribution(report: Report, width: int) -> list[Text]:
+    """What users waited, as a picture."""
+    lines = distribution.draw(report.histograms.intended, min(width, MAX_PICTURE_WIDTH))
+    if not lines:
+        return []
+    *bars, labels = lines
+    title = Text("intended latency, in ms, by how many messages had it", "bold")
+    return [Text(""), title, *(Text(bar, "cyan") for bar in bars), Text(labels, "dim")]
 
 
 def _opening(report: Report) -> str:
@@ -106,7 +166,7 @@ def _opening(report: Report) -> str:
         held = f"{connections.peak_open:,} open at once"
     else:
         held = f"all open after {connections.all_open_after_s:.2f} s"
-    return f"{held}; connecting took {connect.p50:.1f} ms (p50), {connect.p99:.1f} ms (p99)"
+    return f"{held}; connecting: p50 {connect.p50:,.1f} ms, p99 {connect.p99:,.1f} ms"
 
 
 def _latencies(report: Report, width: int) -> Text:

@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.capacity import MAX_STEPS, PRECISION, REPEATS, Search
@@ -19,6 +19,7 @@ def search(start, holds):
     return made, rates
 
 
+@settings(max_examples=100, deadline=None)
 @given(starts, capacities)
 def test_the_capacity_of_a_steady_target_is_found_from_below(start, capacity):
     found, rates = search(start, lambda rate: rate <= capacity)
@@ -27,6 +28,7 @@ def test_the_capacity_of_a_steady_target_is_found_from_below(start, capacity):
     assert len(rates) < MAX_STEPS
 
 
+@settings(max_examples=100, deadline=None)
 @given(starts, st.floats(0.5, 2), st.integers())
 def test_a_target_of_moods_ends_the_search_with_an_edge_that_held_each_time(start, mood, seed):
     chance = random.Random(seed)

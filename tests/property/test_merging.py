@@ -3,7 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.latency import Histogram
@@ -60,6 +60,7 @@ def results(draw):
     )  # fmt: skip
 
 
+@settings(max_examples=40, deadline=None)
 @given(results(), results(), results())
 def test_merging_is_associative(one, two, three):
     merge = Result.merge
@@ -68,6 +69,7 @@ def test_merging_is_associative(one, two, three):
     assert make_report(merge([one, merge([two, three])])) == at_once
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(results(), min_size=1, max_size=4))
 def test_nothing_counted_is_lost_or_doubled(parts):
     report = make_report(Result.merge(parts))

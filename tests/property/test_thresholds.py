@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadgen.thresholds import METRICS, BadThreshold, Kind, parse
@@ -21,6 +21,7 @@ def well_formed(draw):
     return metric, "".join(draw(space) + part for part in parts)
 
 
+@settings(max_examples=100, deadline=None)
 @given(well_formed())
 def test_whatever_is_well_formed_is_a_threshold(made):
     metric, expr = made
@@ -36,6 +37,7 @@ def problem_of(expr):
     return None
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text())
 @example("latency.p99>٣ms")
 @example("latency.p99\x00>3ms")
@@ -46,6 +48,7 @@ def test_whatever_is_not_is_pointed_at_and_never_a_traceback(text):
     assert problem is None or (0 <= problem.at <= len(text) and problem.problem)
 
 
+@settings(max_examples=100, deadline=None)
 @given(well_formed(), st.data())
 def test_a_character_too_many_is_pointed_at_or_the_word_that_it_spoils(made, data):
     _, expr = made

@@ -95,9 +95,10 @@ async def test_the_live_display_gives_the_terminal_back_when_cancelled(autojump_
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_display_shows_phase_sockets_messages_latency_and_errors(width):
     text = shown(FakeEngine(series=[second(), second(received=5, p99_ms=19.0)]), width)
-    assert text.count("\n") == 5
+    assert text.count("\n") == 6
     for fact in (
-        "load", "27 s", "Ctrl-C", "10 of 100 open", "30 sent, 29 received",
+        "load", "27 s, 25 s left", "Ctrl-C", "10 sent, 5 received", "10 of 100 open",
+        "30 sent, 29 received",
         "p50 1.25 ms, p99 19.00 ms", "errors", "█▅", "▅█",
     ):  # fmt: skip
         assert fact in text

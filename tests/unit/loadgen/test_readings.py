@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.readings import Meaningless, Reading, read
@@ -53,6 +53,7 @@ def test_what_means_nothing_is_said_to(content_type, body):
         read(content_type, body)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["application/json", "text/plain"]), st.binary() | st.text().map(str.encode))
 def test_no_answer_is_a_traceback(content_type, body):
     try:

@@ -2,11 +2,14 @@ import io
 import re
 from collections import Counter
 
+import msgspec
 import pytest
 
+from loadgen import thresholds
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import text as report_text
+from loadgen.result import TargetReport, TargetSecond
 from loadgen.verify import Verdict
 
 
@@ -36,7 +39,7 @@ def test_a_report_reads_like_this(report_of):
 
   sockets    10 requested = 10 opened
              10 opened = 10 clean  (10 × 1000)
-             all open after 0.25 s; connecting took 0.9 ms (p50), 1.2 ms (p99)
+             all open after 0.25 s; connecting: p50 0.9 ms, p99 1.2 ms
   messages   20 sent = 20 echoed
              20 received = 20 echoed
              2/s sent, 2/s received; 640 B out, 780 B in
@@ -103,7 +106,7 @@ def test_a_run_that_failed_says_what_is_missing(report_of):
     assert "• the server closed 1 socket before the end, code 1011" in text
     assert "10 requested = 6 opened + 1 refused + 2 rejected + 1 not attempted" in text
     assert "6 opened = 5 clean + 1 by peer  (5 × 1000, 1 × 1011)" in text
-    assert "6 open at once; connecting took" in text
+    assert "6 open at once; connecting: p50" in text
     assert "4 sent = 3 echoed + 1 lost" in text
     assert "5 received = 3 echoed + 2 duplicate" in text
 
@@ -123,3 +126,48 @@ def test_a_run_whose_replies_are_all_lost_still_shows_how_late_messages_were_sen
     text = written(report_of(intended=nothing, service=nothing))
     assert "intended          0.00" in text
     assert "scheduling lag    1.90" in text
+
+
+def test_sockets_lost_on_their_way_show_where_and_whose_fault_it_was(report_of):
+    ledger = Ledger(
+        10,
+        tcp=8,
+        opened=6,
+        failed=Counter({Failure.REFUSED: 2, Failure.REJECTED: 2}),
+        failed_status=Counter({503: 2}),
+        closed=Counter({Ending.CLEAN: 6}),
+    )
+    assert "8 TCP → 6 upgraded; fault: 4 the target's" in written(report_of(ledger))
+
+
+def test_thresholds_are_marked_held_or_breached(report_of):
+    report = report_of()
+    limits = [thresholds.parse("latency.p99>1ms"), thresholds.parse("messages.lost>0")]
+    report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
+    text = written(report)
+    assert "✗ latency.p99>1ms: 3.5 ms" in text
+    assert "✓ messages.lost>0: 0" in text
+
+
+def test_the_targets_own_figures_are_beside_the_generators(report_of):
+    looks = [
+        TargetSecond(t_s=t_s, connections=10, cpu_s=t_s, cpu_share=share, rss_bytes=50 * 2**20,
+                     open_files=20, lag_ms=lag_ms)
+        for t_s, share, lag_ms in [(1.0, None, 1.5), (2.0, 0.43, 2.5)]
+    ]  # fmt: skip
+    target = TargetReport(source="http://x/", errors=1, last_error="Connection refused",
+                          series=looks)  # fmt: skip
+    text = " ".join(written(msgspec.structs.replace(report_of(), target=target)).split())
+    assert "target 43% of one core, 50 MiB, event loop late by 2.5 ms" in text
+    assert "1 times not to be asked (Connection refused)" in text
+
+
+def test_enough_messages_make_a_picture(report_of):
+    histogram = Histogram()
+    for value_us in range(1000, 20_000, 100):
+        histogram.record(value_us)
+    text = written(report_of(intended=histogram))
+    assert "intended latency, in ms, by how many messages had it" in text
+    assert "█" in text
+    (scale,) = [line for line in text.splitlines() if line.split()[:2] == ["1", "2"]]
+    assert scale.split() == ["1", "2", "5", "10"]

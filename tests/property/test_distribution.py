@@ -1,0 +1,37 @@
+"""The picture of a distribution: every value is in it, and nothing else."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.latency import Histogram
+from loadgen.report.distribution import HEIGHT, MIN_COUNT, draw
+
+values = st.lists(st.integers(0, 3_600_000_000), min_size=MIN_COUNT, max_size=60)
+
+
+def encoded(values_us):
+    histogram = Histogram()
+    for value_us in values_us:
+        histogram.record(value_us)
+    return histogram.encode()
+
+
+@settings(max_examples=20, deadline=None)
+@given(values, st.integers(20, 120))
+def test_it_is_as_wide_as_asked_for_and_full_once_and_empty_nowhere(values_us, width):
+    lines = draw(encoded(values_us), width)
+    assert [len(line) for line in lines] == [width] * (HEIGHT + 1)
+    top, bottom = lines[0], lines[HEIGHT - 1]
+    assert "█" in top
+    assert 1 <= len(bottom.replace(" ", "")) <= len(set(values_us))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**9))
+def test_equal_values_are_one_column(value_us):
+    lines = draw(encoded([value_us] * MIN_COUNT), 60)
+    assert [len(line.replace(" ", "")) for line in lines[:HEIGHT]] == [1] * HEIGHT
+
+
+def test_a_handful_of_values_is_no_picture():
+    assert draw(encoded([1000, 2000]), 60) == []
