@@ -50,7 +50,7 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text)
     size = float(match[1]) * _SIZE_UNITS[match[2]] if match else 0.5
-    if size != int(size):
+    if not size.is_integer():
         raise ValueError(f"{text!r} is not a size: write it like 512, 64KiB or 1MiB")
     return int(size)
 
@@ -62,7 +62,7 @@ def parse_count(text: str) -> int:
     """
     match = _COUNT.fullmatch(text)
     count = float(match[1]) * _COUNT_UNITS[match[2]] if match else 0.5
-    if count != int(count):
+    if not count.is_integer():
         raise ValueError(f"{text!r} is not a count: write it like 10000, 10k or 1m")
     return int(count)
 
