@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp
 
 from echo_trio import prometheus
 from echo_trio.console.event_stream import EventStream
+from echo_trio.console.figures import Figures, ask
 from echo_trio.console.guard import REPORT_POLICY, error, why_no_change
 from echo_trio.console.live import Live
 from echo_trio.console.run_order import BadOrder, Targets, read_order
@@ -48,37 +48,27 @@ _FAILURES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What the console shows. Each function may be async: a supervisor asks its workers.
+    """What the console shows, beside the figures, and what it allows.
 
-    :ivar snapshot: the server, as it stands.
-    :ivar tasks: its nursery tree.
+    :ivar tasks: the nursery tree. May be async: a supervisor asks its workers.
     :ivar failures: how often something in the console failed that should not.
     :ivar max_run: sockets that this machine's limit on open files allows one run.
     """
 
-    snapshot: Callable[[], Any]
     tasks: Callable[[], Any]
     targets: Targets
     failures: Callable[[], int]
     max_run: int
 
-    async def ask(self, what: Callable[[], Any]) -> Any:
-        """What a function returns, now or later."""
-        answer = what()
-        return await answer if inspect.isawaitable(answer) else answer
 
-    async def shown_snapshot(self) -> dict[str, Any]:
-        """The snapshot as JSON has it."""
-        shown: dict[str, Any] = msgspec.to_builtins(await self.ask(self.snapshot), str_keys=True)
-        return shown
-
-
-def make_app(sources: Sources, live: Live, runs: Runs, page: Path = PAGE) -> ASGIApp:
+def make_app(
+    sources: Sources, figures: Figures, live: Live, runs: Runs, page: Path = PAGE
+) -> ASGIApp:
     """The console's endpoints.
 
     :param page: the folder of the built web page.
     """
-    endpoints = _Endpoints(sources, live, runs, page)
+    endpoints = _Endpoints(sources, figures, live, runs, page)
     app = Starlette(
         routes=[
             Route("/", endpoints.index),
@@ -114,8 +104,11 @@ def _admit(*_: Any) -> Response:
 
 
 class _Endpoints:
-    def __init__(self, sources: Sources, live: Live, runs: Runs, page: Path) -> None:
+    def __init__(
+        self, sources: Sources, figures: Figures, live: Live, runs: Runs, page: Path
+    ) -> None:
         self._sources = sources
+        self._figures = figures
         self._live = live
         self._runs = runs
         self._page = page
@@ -144,22 +137,22 @@ class _Endpoints:
         return PlainTextResponse("alive\n")
 
     async def readyz(self, _: Request) -> Response:
-        if (await self._sources.ask(self._sources.snapshot)).draining:
+        if self._live.over or (await self._figures.recent()).draining:
             return PlainTextResponse("draining\n", 503)
         return PlainTextResponse("ready\n")
 
     async def metrics(self, _: Request) -> Response:
-        snapshot = await self._sources.ask(self._sources.snapshot)
+        snapshot = await self._figures.now()
         text = prometheus.exposition(snapshot) + _FAILURES % self._sources.failures()
         return Response(text, media_type=prometheus.CONTENT_TYPE)
 
     # The server, live
 
     async def server(self, _: Request) -> Response:
-        return _json(await self._sources.shown_snapshot())
+        return _json(await self._figures.now())
 
     async def tasks(self, _: Request) -> Response:
-        return _json(await self._sources.ask(self._sources.tasks))
+        return _json(await ask(self._sources.tasks))
 
     async def live(self, request: Request) -> Any:
         last = request.headers.get("last-event-id", "")

@@ -20,6 +20,7 @@ from hypercorn.typing import ConnectionState
 
 from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES
 from echo_trio.console.app import PAGE, Sources, make_app
+from echo_trio.console.figures import Figures
 from echo_trio.console.guard import Access, Guard
 from echo_trio.console.live import Live
 from echo_trio.console.run_order import Targets
@@ -73,15 +74,15 @@ class Console:
         self._listeners = listeners
         self._log = log
         sources = Sources(
-            snapshot=snapshot,
             tasks=tasks,
             targets=Targets.of(url, settings.host, settings.run_target),
             failures=lambda: self.failures,
             max_run=_file_limit(),
         )
-        self._live = Live(sources.shown_snapshot)
+        figures = Figures(snapshot)
+        self._live = Live(figures)
         self._runs = Runs(log, self._on_failure)
-        app = make_app(sources, self._live, self._runs, page)
+        app = make_app(sources, figures, self._live, self._runs, page)
         guarded = Guard(app, _access(settings, listeners), self._on_failure)
         self._app = ASGIWrapper(guarded)  # type: ignore[arg-type]  # the same, said more exactly
         self._context = WorkerContext(None)

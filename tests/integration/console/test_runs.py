@@ -126,8 +126,9 @@ def test_a_generator_that_dies_leaves_a_failed_run_that_says_so(
     assert client.get("healthz").status_code == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stuck", [False, True], ids=["well", "stuck"])
+@pytest.mark.parametrize(
+    ("number", "stuck"), [(signal.SIGINT, False), (signal.SIGTERM, True)], ids=["well", "stuck"]
+)
 def test_the_server_takes_its_run_with_it(
     server: Any, client: httpx.Client, folder: Path, number: int, stuck: bool
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
+from echo_trio.console.figures import Figures
 from echo_trio.console.live import HISTORY, Live
 
 
@@ -39,7 +40,7 @@ def make_live() -> Live:
         await trio.lowlevel.checkpoint()
         return {"t_ms": round(trio.current_time() * 1000), "open": 7, "histograms": {"long": 1}}
 
-    return Live(ask)
+    return Live(Figures(ask))
 
 
 def filled(ids: range | list[int]) -> Live:
@@ -114,3 +115,27 @@ async def test_at_the_end_readers_get_what_there_is_and_leave(nursery: trio.Nurs
         live.end()
     assert reader.ids == [1, 2]
     assert live.over
+
+
+async def test_who_asks_for_figures_each_second_saves_the_sampler_the_work(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    taken: list[float] = []
+
+    def take() -> dict[str, Any]:
+        taken.append(trio.current_time())
+        return {"t_ms": round(trio.current_time() * 1000)}
+
+    figures = Figures(take)
+    live = Live(figures)
+    reader = Reader(live)
+    nursery.start_soon(reader.run)
+    nursery.start_soon(live.sample_forever)
+    for _ in range(3):
+        await trio.sleep(0.5)
+        assert (await figures.now())["t_ms"] == round(trio.current_time() * 1000)
+        await trio.sleep(0.5)
+    await trio.sleep(0.5)
+    assert taken == [0, 0.5, 1.5, 2.5]
+    assert reader.ids == [0, 500, 1500, 2500]
+    nursery.cancel_scope.cancel()
