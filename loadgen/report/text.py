@@ -130,14 +130,14 @@ def _target(report: Report) -> str | None:
     sizes = [look.rss_bytes for look in target.series if look.rss_bytes is not None]
     lags = [look.lag_ms for look in target.series if look.lag_ms is not None]
     if shares:
-        facts.append(f"{max(shares):.0%} of one core")
+        facts.append(f"{max(shares):.0%} of one core at most")
     if sizes:
-        facts.append(f"{_size(max(sizes))}")
+        facts.append(f"{_size(max(sizes))} at most")
     if lags:
-        facts.append(f"event loop late by {max(lags):,.1f} ms")
+        facts.append(f"late by {max(lags):,.1f} ms at most")
     if target.errors:
-        facts.append(f"{target.errors:,} times not to be asked ({target.last_error})")
-    return f"{', '.join(facts)}, each at most" if shares or sizes or lags else ", ".join(facts)
+        facts.append(f"no answer {target.errors:,} × ({target.last_error})")
+    return ", ".join(facts)
 
 
 def _thresholds(report: Report) -> list[Text]:
