@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from random import getrandbits, random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,6 +121,7 @@ class Connection(WebSocketConnection):
     :ivar closed_first: who sent the first close frame: ``"us"``, ``"peer"``, or ``None``.
     :ivar failure: the code with which we failed the connection (RFC 6455, section 7.1.7): because
         of what the peer sent, or `INTERNAL_ERROR` because `on_message` raised; else ``None``.
+    :ivar slot: for a `Watch` to note where it has put this.
     :ivar timed_out: what took too long: ``"write"``, ``"close"``, ``"ping"`` or ``"idle"``; of
         several the first, if the connection ended because of it; else ``None``.
     :ivar messages_received: whole messages, handed to `on_message` or `get_message`.
@@ -147,9 +149,8 @@ class Connection(WebSocketConnection):
     _fragments: bytearray | None = None
     _head = b""  # the beginning of a frame's header
     _inflater: deflate.Inflater | None = None
-    _idle_at_s: float | None = None  # by the clock of a Watch
+    _idle: tuple[int, float] | None = None  # after so many messages, since when a Watch saw it
     _inbox: deque[str | bytes | Event] | None = None
-    _messages_before = 0  # at the last look of a Watch
     _on_message: OnMessage
     _parser: Parser | None = None
     _partial: frames.PartialMessage | None = None
@@ -176,6 +177,7 @@ class Connection(WebSocketConnection):
     close_sent: int | None = None
     closed_first: str | None = None
     failure: int | None = None
+    slot = 0
     timed_out: str | None = None
 
     messages_received = 0
@@ -231,7 +233,8 @@ class Connection(WebSocketConnection):
         # instances share by the first few, and what comes later costs each a dictionary (0.7 KB).
         self._attention = False
         self._encode = frames.encode
-        self._awaited_pong = self._pinged_at_s = None
+        self._awaited_pong = self._idle = self._pinged_at_s = None
+        self.slot = 0
         self._partial = self._replies = self._task = None
         self.bytes_received = self.bytes_sent = 0
         self.messages_received = self.messages_sent = 0
@@ -783,28 +786,33 @@ class Connection(WebSocketConnection):
             self._resumed = True
             self._call_attention()
 
-    def look(self, now_s: float) -> None:
-        """Ping the peer, or give up on it, if it is time to. Called by a `Watch`, now and then.
+    def look(self, now_s: float) -> float:
+        """Ping the peer, or give up on it, if it is time to. Called by a `Watch`.
 
         :param now_s: by the watch's clock.
+        :returns: in how many seconds to look again.
         """
-        if self._close_reason is not None:
-            return  # The close timeout bounds the rest.
         limits = self._limits
-        if limits.idle_timeout_s and self._is_idle(now_s, limits.idle_timeout_s):
+        if self._close_reason is not None:
+            return inf  # The close timeout bounds the rest.
+        idle_in_s = ping_in_s = inf
+        if limits.idle_timeout_s:
+            idle_in_s = self._idle_in(now_s, limits.idle_timeout_s)
+        if idle_in_s <= 0:
             self.timed_out = "idle"
             self._close_now(GOING_AWAY, "there was no message for too long")
         elif limits.ping_interval_s:
-            self._keep_alive(now_s, limits.ping_interval_s, limits.ping_timeout_s)
+            ping_in_s = self._ping_in(now_s, limits.ping_interval_s, limits.ping_timeout_s)
+        return min(idle_in_s, ping_in_s)
 
-    def _is_idle(self, now_s: float, timeout_s: float) -> bool:
+    def _idle_in(self, now_s: float, timeout_s: float) -> float:
         messages = self.messages_received + self.messages_sent
-        if messages != self._messages_before or self._idle_at_s is None:
-            self._messages_before = messages
-            self._idle_at_s = now_s + timeout_s
-        return now_s >= self._idle_at_s
+        if self._idle is None or self._idle[0] != messages:
+            self._idle = messages, now_s
+        return self._idle[1] + timeout_s - now_s
 
-    def _keep_alive(self, now_s: float, interval_s: float, timeout_s: float) -> None:
+    def _ping_in(self, now_s: float, interval_s: float, timeout_s: float) -> float:
+        """Ping if it is time to, or give up; returns when there is something to do next."""
         if self._pinged_at_s is None:
             # As if some time ago: so a crowd that came at once is not pinged at once.
             self._pinged_at_s = now_s - interval_s * random() / 2
@@ -822,6 +830,8 @@ class Connection(WebSocketConnection):
             self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
             if not self._write(frames.encode_control(frames.PING, payload, self._client)):
                 self._flush_in_run()
+        awaiting = self._awaited_pong is not None and timeout_s
+        return self._pinged_at_s + (timeout_s if awaiting else interval_s) - now_s
 
     def _close_now(self, code: int, reason: str) -> None:
         if not self.close_nowait(code, reason):
