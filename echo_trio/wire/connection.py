@@ -483,6 +483,14 @@ class Connection(WebSocketConnection):
                     opcode, payload, at = deflated
                     self._receive_deflated(self._get_inflater(agreed), opcode, payload)
                     return at
+            control = frames.decode_control(data, at, not self._client)
+            if control is not None and self._inbox is None:
+                opcode, payload, at = control
+                if opcode == frames.PONG:
+                    self._take_pong(payload)
+                else:
+                    self._answer_ping(payload)
+                return at
             begun = frames.begin(data, at, not self._client)
             if isinstance(begun, int):
                 self._head = data[at:]
@@ -579,9 +587,8 @@ class Connection(WebSocketConnection):
             self._discarding = kind is CloseConnection
         elif kind is CloseConnection:
             self._take_close(event)  # type: ignore[arg-type]
-        elif self._close_reason is None:
-            payload = bytes(event.payload)  # type: ignore[attr-defined]
-            self._reply(frames.encode_control(frames.PONG, payload, self._client))
+        else:
+            self._answer_ping(bytes(event.payload))  # type: ignore[attr-defined]
 
     def _take_fragment(self, parser: Parser, event: TextMessage | BytesMessage) -> None:
         data = event.data.encode() if isinstance(event.data, str) else event.data
@@ -597,6 +604,10 @@ class Connection(WebSocketConnection):
             self._empty_fragments += 1
             if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
                 self._fail(POLICY_VIOLATION, "too many empty fragments")
+
+    def _answer_ping(self, payload: bytes) -> None:
+        if self._close_reason is None:
+            self._reply(frames.encode_control(frames.PONG, payload, self._client))
 
     def _take_pong(self, payload: bytes) -> None:
         """Wake the ping that this answers, and those sent before it."""

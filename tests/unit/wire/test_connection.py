@@ -148,7 +148,9 @@ async def test_pongs_and_pings_keep_their_place_among_the_messages(wire):
     assert payloads(await peer.receive_many(4)) == [b"1", b"2", b"3", b"4"]
 
 
-async def test_a_ping_does_not_send_the_frames_behind_it_to_wsproto(wire, monkeypatch):
+@pytest.fixture
+def read_by_wsproto(monkeypatch):
+    """The events that wsproto has read."""
     read = []
 
     class Watched(connection_module.Parser):
@@ -158,11 +160,24 @@ async def test_a_ping_does_not_send_the_frames_behind_it_to_wsproto(wire, monkey
                 yield event
 
     monkeypatch.setattr(connection_module, "Parser", Watched)
+    return read
+
+
+async def test_fragments_do_not_send_the_frames_behind_them_to_wsproto(wire, read_by_wsproto):
     wire.start()
     peer = wire.peer
-    await peer.send((peer.frame(PING) + peer.text("plain") * 50) * 3 + peer.text("cut")[:-1])
+    fragments = peer.frame(TEXT, b"a", fin=False) + peer.frame(0, b"b")
+    await peer.send((fragments + peer.text("plain") * 50) * 3 + peer.text("cut")[:-1])
     await peer.receive_many(153)
-    assert read == [wsproto.events.Ping] * 3
+    assert read_by_wsproto == [wsproto.events.TextMessage] * 6
+
+
+async def test_pings_and_pongs_between_messages_are_not_left_to_wsproto(wire, read_by_wsproto):
+    wire.start()
+    peer = wire.peer
+    await peer.send(peer.frame(PONG, b"x") + peer.frame(PING, b"y" * 125) + peer.text("plain"))
+    assert await peer.receive_many(2) == [(PONG, b"y" * 125, True), (TEXT, b"plain", True)]
+    assert read_by_wsproto == []
 
 
 async def test_reading_events_leaves_no_abc_caches_behind(wire):
