@@ -19,6 +19,7 @@ import trio
 from echo_trio import logs
 from echo_trio.console.tasks import TaskNode, current_tasks
 from echo_trio.control import Channel, Drain, Figures, Order, Ready, ShowTasks, Start, Tasks
+from echo_trio.flags import EXIT_USAGE
 from echo_trio.server import EchoServer, tls_context_of
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
@@ -136,7 +137,14 @@ def main() -> int:
     # Signals are the supervisor's: a terminal's Ctrl-C and systemd's SIGTERM reach us both.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    sock = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        sock = socket.socket(fileno=int(sys.argv[1]))
+    except (IndexError, ValueError, OSError):
+        print(
+            "a worker is started by its supervisor: python -m echo_trio --workers 2",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
     sock.setblocking(False)
     trio.run(serve_supervised, sock)
     return 0

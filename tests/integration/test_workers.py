@@ -272,6 +272,18 @@ def test_a_bad_number_of_workers_is_one_line_and_exit_code_2() -> None:
     assert "--workers" in finished.stderr
 
 
+def test_a_worker_that_no_supervisor_started_says_in_one_line_how_it_is_done() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "echo_trio.worker", "99"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert_one_line_of_usage_error(finished)
+    assert "--workers" in finished.stderr
+
+
 def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
     """Run a server that is not going to start."""
     return subprocess.run(
