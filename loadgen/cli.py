@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import TextIOWrapper
@@ -110,6 +109,8 @@ def load(
             journal.remove()
         _warn(str(result))
         return flags.EXIT_USAGE
+    if journal is not None and journal.problem:
+        _warn(f"the journal ended before the run: {journal.problem}")
     report = make_report(result)
     report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
     if target is not None:
@@ -170,9 +171,13 @@ def _open_journal(plan: Plan, path: str | None) -> Journal | None:
         return None
     if path is not None:
         return Journal(Path(path), plan)
-    with suppress(OSError):
+    try:
         return Journal(default_path(), plan)
-    return None
+    except OSError as exc:
+        _warn(
+            f"no journal is kept, should this be killed: {exc.strerror} (--journal names a place)"
+        )
+        return None
 
 
 def _complain_of_threshold(exc: BadThreshold) -> int:

@@ -35,7 +35,10 @@ def recover(
     """
     if problem := output.find_problem():
         return flags.complain(app, problem)
-    path = journal or journals.find_latest()
+    try:
+        path = journal or journals.find_latest()
+    except OSError as exc:
+        return flags.complain(app, f"can't look for journals: {exc.strerror}")
     if path is None:
         return flags.complain(
             app, f"no run has died here: no journal in {journals.default_folder()}"

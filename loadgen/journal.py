@@ -8,6 +8,7 @@ single record in it. Nothing is synced: a journal is for a dead process, not for
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import typing
@@ -78,9 +79,16 @@ class Unreadable(Exception):
 
 
 def default_folder() -> Path:
-    """Where journals are, unless a file is named."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "loadgen"
+    """Where journals are, unless a file is named.
+
+    :raises OSError: if this user has no home.
+    """
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return Path(state) / "loadgen"
+    try:
+        return Path.home() / ".local" / "state" / "loadgen"
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, "this user has no home folder") from None
 
 
 def default_path() -> Path:
@@ -96,7 +104,10 @@ def default_path() -> Path:
 
 
 def find_latest() -> Path | None:
-    """The newest journal of a run that has died."""
+    """The newest journal of a run that has died.
+
+    :raises OSError: if there is no place for any.
+    """
     return next(iter(_find_orphans(default_folder())), None)
 
 
@@ -127,6 +138,8 @@ class Journal:
     _file: BinaryIO = field(init=False)
     _head: bytes = b""
     _booked: int = 0
+    #: Why it ended before the run; ``None`` if it didn't.
+    problem: str | None = None
 
     def __post_init__(self) -> None:
         self._file = _open_locked(self.path)
@@ -147,7 +160,8 @@ class Journal:
             line = _encode(_make_record(str(engine.phase), result, seconds))
             try:
                 await trio.to_thread.run_sync(self._replace if is_long else self._append, line)
-            except OSError:
+            except OSError as exc:
+                self.problem = exc.strerror
                 await trio.sleep_forever()
 
     def _append(self, line: bytes) -> None:
@@ -181,7 +195,8 @@ def _open_locked(path: Path) -> BinaryIO:
     file = os.fdopen(descriptor, "ab", buffering=0)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        file.truncate(0)
+        if os.fstat(descriptor).st_size:
+            file.truncate(0)
     except BaseException:
         file.close()
         raise

@@ -326,7 +326,11 @@ def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
     match path:
         case ("connections", "closed" | "close_codes", *_):
             return ("connections", "opened")
-        case ("connections", _) | ("connections", "failed" | "failed_status", _):
+        case ("connections", _) | (
+            "connections",
+            "failed" | "failed_status" | "faults" | "funnel",
+            _,
+        ):
             return ("connections", "requested")
         case ("messages", "received" | "duplicate" | "unexpected"):
             return ("messages", "received")

@@ -35,6 +35,8 @@ MAX_CPU_SHARE: Final = 0.95
 #: the time: each alone is met by honest runs on a busy machine.
 STARVED_LAG_P99_MS: Final = 50.0
 STARVED_WAITING_SHARE: Final = 0.25
+#: Of fewer looks or messages a tenth is a handful.
+MIN_LOOKS: Final = 100
 #: A shorter load phase is mostly start and end: no shares are judged.
 MIN_JUDGED_S: Final = 1.0
 
@@ -129,8 +131,13 @@ def _own_limits(result: Result) -> list[str]:
     loop_ms = result.loop_lag.percentile_us(99) / 1000
     if loop_ms > MAX_LOOP_LAG_P99_MS:
         reasons.append(f"the generator's event loop was {loop_ms:,.0f} ms late 1 % of the time")
-    often_ms = (
-        max(result.loop_lag.percentile_us(90), result.scheduling_lag.percentile_us(90)) / 1000
+    often_ms = max(
+        (
+            lag.percentile_us(90) / 1000
+            for lag in (result.loop_lag, result.scheduling_lag)
+            if lag.count >= MIN_LOOKS
+        ),
+        default=0.0,
     )
     if often_ms > MAX_LAG_P90_MS and not reasons:
         reasons.append(f"the generator was {often_ms:,.0f} ms late a tenth of the time")

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import jsonschema
@@ -165,3 +166,27 @@ async def test_a_run_that_died_at_once_has_nothing_to_tell(killed, tmp_path):
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(journal.Unreadable, match="No such file"):
         journal.recover(tmp_path / "none")
+
+
+async def test_a_full_disk_ends_the_journal_and_says_so_and_not_the_run(killed):
+    kept = journal.Journal(Path("/dev/full"), killed.plan)
+    engine = FakeEngine(killed, 3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep, engine)
+        with trio.move_on_after(5):
+            while kept.problem is None:
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    kept.close()
+    assert kept.problem == "No space left on device"
+
+
+def test_a_user_without_a_home_has_no_place_for_journals(monkeypatch):
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(OSError, match="no home"):
+        journal.default_path()
+
+
+def no_home():
+    raise RuntimeError("Could not determine home directory.")

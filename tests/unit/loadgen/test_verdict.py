@@ -9,6 +9,13 @@ from loadgen.verdict import judge_run
 from loadgen.verify import Verdict
 
 
+def histogram_of(*values_us):
+    histogram = Histogram()
+    for value_us in values_us:
+        histogram.record(value_us)
+    return histogram
+
+
 def late(value_us, once_us=None, often_us=None):
     """Of 200 looks all late by so much; or all but one; or all but the twenty that are too many."""
     histogram = Histogram()
@@ -105,6 +112,7 @@ def test_a_generator_that_set_the_numbers_says_so(result_of, changes, reason):
     [
         pytest.param({"scheduling_lag": late(20_000)}, id="sent-a-little-late"),
         pytest.param({"loop_lag": late(20_000)}, id="loop-a-little-late"),
+        pytest.param({"scheduling_lag": histogram_of(60_000, 100)}, id="one-of-two-late"),
         pytest.param({"loop_lag": late(100, once_us=400_000)}, id="a-short-stop"),
         pytest.param({"load_strain": Strain(wall_s=5, cpu_share=0.9)}, id="core-nearly-full"),
         pytest.param({"load_strain": Strain(wall_s=0.5, cpu_share=1)}, id="too-short-to-tell"),
