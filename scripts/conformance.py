@@ -53,8 +53,9 @@ GRADES = ("OK", "INFORMATIONAL")
 
 AGENT = "echo-trio"
 MAX_MESSAGE_BYTES = 2**24  # section 9 sends that much
-#: Some cases wait for a second; as many at once keep the suite's one thread busy.
-CONCURRENT_CASES = 4
+#: Some of the quick cases wait for a second; as many at once keep the suite's one thread busy. The
+#: others keep it busy by themselves, and have only so long.
+CONCURRENT_QUICK_CASES = 4
 #: A machine that was busy for a second may have made a case late: it gets another chance, alone.
 RETRIES = 2
 
@@ -129,6 +130,11 @@ def run_installer(command: list[str], **environment: str) -> None:
     if done.returncode:
         last = "\n".join(done.stdout.splitlines()[-15:])
         raise CanNotRun(f"the suite can't be installed: {' '.join(command)} failed\n{last}")
+
+
+def quick(case: str) -> bool:
+    """Is it in one of the quick sections?"""
+    return case.partition(".")[0] in QUICK_SECTIONS
 
 
 def all_cases(python: Path) -> list[str]:
@@ -214,7 +220,7 @@ async def try_client(suite: Suite, cases: list[str]) -> Results:
             await listening(port)
             poller = Poller()
             nursery.start_soon(poller.run)
-            limiter = trio.CapacityLimiter(CONCURRENT_CASES)
+            limiter = trio.CapacityLimiter(CONCURRENT_QUICK_CASES if quick(cases[0]) else 1)
             async with trio.open_nursery() as running:
                 for case in cases:
                     await limiter.acquire_on_behalf_of(case)
@@ -346,8 +352,7 @@ def batches(cases: list[str]) -> list[list[str]]:
     """What is run in one go: all the quick cases, and each subsection of the others."""
     found: dict[str, list[str]] = {}
     for case in cases:
-        section, subsection, *_ = case.split(".")
-        name = "quick" if section in QUICK_SECTIONS else f"{section}.{subsection}"
+        name = "quick" if quick(case) else ".".join(case.split(".")[:2])
         found.setdefault(name, []).append(case)
     return list(found.values())
 
