@@ -22,11 +22,12 @@ from echo_trio import totals
 from echo_trio.console.tasks import TaskNode, current_tasks
 from echo_trio.control import Channel, Drain, Figures, Ready, Report, ShowTasks, Start, Tasks
 from echo_trio.durations import Recent
-from echo_trio.metrics import Snapshot
+from echo_trio.metrics import Outcome, Snapshot
 from echo_trio.server import tls_context_of, url_of
 from echo_trio.settings import Settings
 from echo_trio.vitals import Vitals
 from echo_trio.wire import sockets
+from echo_trio.wire.close_codes import GOING_AWAY
 
 #: How long a worker that has died is waited for before the next: the first time; and while they
 #: keep dying at once, twice as long each time, up to the longest.
@@ -36,8 +37,9 @@ LONGEST_PAUSE_S: Final = 30.0
 LONG_LIFE_S: Final = 10.0
 #: While the pause is longer than this, the kernel is to give new connections to other workers.
 QUEUE_PATIENCE_S: Final = 1.0
-#: What workers get beyond the drain timeout, which they keep themselves: then one is stuck.
-GRACE_S: Final = 5.0
+#: What workers get beyond the drain timeout, which they keep themselves unless one is stuck or the
+#: machine is very busy.
+GRACE_S: Final = 0.5
 #: For a process that has said goodbye, or was killed, to be gone.
 REAP_S: Final = 5.0
 #: For a worker's answer to a question.
@@ -155,8 +157,8 @@ class Supervisor:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is called, and then until the workers have ended.
 
-        Whichever has not ended by the drain timeout and `GRACE_S` is killed. Cancelled: all are
-        killed at once.
+        Whichever has not ended by the drain timeout and `GRACE_S` is killed, and whom it still had
+        is counted as dropped. Cancelled: all are killed at once.
 
         :raises WorkerFailed: (in a group) if a worker doesn't come to serve in the first place.
         """
@@ -188,13 +190,15 @@ class Supervisor:
         pause_s = 0.0
         while not self._drain.is_set():
             started_s = trio.current_time()
-            lost = 0
             try:
                 how = await self._run_worker(place, served, task_status)
             except OSError as exc:
                 how = f"not started: {exc.strerror}"
-            finally:
-                lost = self._retire(place)
+            except trio.Cancelled:
+                # We killed it, with those who had not answered our 1001 in time.
+                self._retire(place, Outcome.DROPPED, GOING_AWAY)
+                raise
+            lost = self._retire(place)
             if self._drain.is_set():
                 break
             if not served.is_set():
@@ -275,12 +279,12 @@ class Supervisor:
                     task_status.started()
         place.channel = None
 
-    def _retire(self, place: _Place) -> int:
-        """Take a dead worker's counts over; returns how many connections are lost with it."""
+    def _retire(self, place: _Place, *how: Any) -> int:
+        """Take a dead worker's counts over; returns how many connections are gone with it."""
         last, place.now, place.channel = place.now, None, None
         if last is None:
             return 0
-        place.past = totals.add_up([place.past, totals.retire(last)])
+        place.past = totals.add_up([place.past, totals.retire(last, *how)])
         return last.open + last.handshaking
 
     async def _pass_drain_on(self, channel: Channel) -> None:

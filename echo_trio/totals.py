@@ -33,17 +33,19 @@ def nothing() -> Snapshot:
     return Counters().snapshot()
 
 
-def retire(last: Snapshot) -> Snapshot:
+def retire(
+    last: Snapshot, outcome: Outcome = Outcome.LOST_WITH_WORKER, close_code: int = ABNORMAL_CLOSURE
+) -> Snapshot:
     """What remains of a worker that is dead: all that it counted, and nothing that it held.
 
-    Whoever was connected is lost with it.
+    :param outcome: how whoever was connected has ended with it; of the open ones, with which code.
     """
     lost = last.open + last.handshaking
     outcomes, close_codes = Counter(last.outcomes), Counter(last.close_codes)
     if lost:
-        outcomes[Outcome.LOST_WITH_WORKER] += lost
+        outcomes[outcome] += lost
     if last.open:
-        close_codes[ABNORMAL_CLOSURE] += last.open
+        close_codes[close_code] += last.open
     return replace(
         last,
         handshaking=0,

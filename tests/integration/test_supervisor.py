@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import trio
 from structlog.testing import LogCapture
 
 from echo_trio import supervisor as supervisor_module
+from echo_trio.metrics import Outcome
 from echo_trio.settings import Settings
 from echo_trio.supervisor import Supervisor, WorkerFailed
 
@@ -101,6 +103,28 @@ async def test_a_worker_that_cannot_start_ends_the_start(log, monkeypatch) -> No
         async with serving(settings(), log):
             pytest.fail("it says that it serves")
     assert caught.group_contains(WorkerFailed, match="exit status 1")
+
+
+async def test_a_worker_that_is_stuck_in_a_drain_is_killed_and_whom_it_had_is_counted(
+    log, monkeypatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "GRACE_S", 0.0)
+    server = Supervisor.listen(settings(drain_timeout_s=0.5), logger_to(log))
+    parts = urlsplit(server.url)
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            async with await trio.open_tcp_stream(parts.hostname, parts.port):
+                while server.snapshot().accepted < 1:
+                    await trio.sleep(0.02)
+                for place in server._places:
+                    place.process.send_signal(signal.SIGSTOP)
+                server.drain()
+                while nursery.child_tasks:
+                    await trio.sleep(0.02)
+        counts = server.snapshot()
+    assert counts.outcomes == {Outcome.DROPPED: 1}
+    assert (counts.accepted, counts.handshaking, counts.open) == (1, 0, 0)
 
 
 async def test_cancelled_it_kills_its_workers(log) -> None:
