@@ -9,6 +9,7 @@ readable, which is what the level-triggered poller needs to know.
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from contextlib import suppress
@@ -20,9 +21,7 @@ import trio
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-#: RFC 8446, section 5.1: the most that one record carries. OpenSSL writes one record at a time.
-RECORD_BYTES: Final = 16 * 1024
-
+_PLACE: Final = re.compile(r"^\[[^]]*\] | \(_ssl\.c:[0-9]+\)$")
 _PROTOCOLS: Final = ["http/1.1"]  # RFC 7301; a WebSocket begins with no other
 
 
@@ -211,5 +210,5 @@ def _check_readable(path: Path) -> None:
 
 
 def _said(exc: ssl.SSLError) -> str:
-    """OpenSSL's words, without the place in its source."""
-    return (exc.reason or str(exc)).lower().replace("_", " ")
+    """OpenSSL's words, without the place in Python's source."""
+    return (exc.reason or _PLACE.sub("", str(exc))).lower().replace("_", " ")
