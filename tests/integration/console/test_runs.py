@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from loadgen.report import json as report_json
+from loadgen.report.html import TEMPLATE_PATH
 
 LONG = {"count": 20, "duration": "10m", "rate_per_conn": "1/s"}
 
@@ -27,8 +28,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server(folder: Path, start_server: Callable[..., Any]) -> Any:
-    return start_server(console=True)
+def server(folder: Path, start_server: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
+    return start_server(*getattr(request, "param", ()), console=True)
 
 
 @pytest.fixture
@@ -96,6 +97,14 @@ def test_a_run_is_started_watched_and_reported(client: httpx.Client) -> None:
     assert listed["started_at"] < listed["ended_at"]
     assert client.delete(run).status_code == 409
 
+    page = client.get(f"{run}/report.html")
+    if TEMPLATE_PATH.is_file():
+        assert page.status_code == 200
+        assert '"requested":200' in page.text
+        assert "sandbox allow-scripts" in page.headers["content-security-policy"]
+    else:  # `make unit` builds it first.
+        assert (page.status_code, "make page" in page.json()["error"]) == (503, True)
+
 
 def test_a_run_is_cancelled_in_good_order_and_the_next_can_start(
     server: Any, client: httpx.Client
@@ -126,6 +135,7 @@ def test_a_generator_that_dies_leaves_a_failed_run_that_says_so(
     assert client.get("healthz").status_code == 200
 
 
+@pytest.mark.parametrize("server", [["--drain-timeout=1s"]], indirect=True, ids=["brief"])
 @pytest.mark.parametrize(
     ("number", "stuck"), [(signal.SIGINT, False), (signal.SIGTERM, True)], ids=["well", "stuck"]
 )
@@ -142,10 +152,14 @@ def test_the_server_takes_its_run_with_it(
     assert not list(folder.glob("echo-trio-runs-*"))
 
 
+@pytest.mark.parametrize(
+    "server", [["--drain-timeout=2m", "--close-timeout=2m"]], indirect=True, ids=["patient"]
+)
 def test_a_server_that_ends_at_once_leaves_no_run_behind(
     server: Any, client: httpx.Client, folder: Path
 ) -> None:
     start(client, **LONG)
+    wait_until_it_loads(client)
     child = generator(server)
     child.send_signal(signal.SIGSTOP)
     server.process.send_signal(signal.SIGTERM)
