@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from random import Random
 from typing import Final, NoReturn
 
 import trio
 
+from loadgen.behave import Behave
 from loadgen.ledger import Failure
 from loadgen.plan import Plan
 from loadgen.session import Session, Terms
@@ -20,6 +23,8 @@ TICK_S: Final = 0.001
 AGE_TICK_S: Final = 0.005
 #: Of the stop timeout, what replies in flight may use; the rest is for closing.
 AWAIT_SHARE: Final = 0.5
+#: For those that didn't read, to find out whether they were closed long ago.
+CATCH_UP_S: Final = 0.2
 #: A generator that was held up may begin the handshakes of so long at once, and no more.
 CONNECT_CATCH_UP_S: Final = 0.1
 
@@ -44,25 +49,42 @@ class ConnectPace:
         await trio.sleep_until(turn)
 
 
-class Crowd:
-    """The sockets of a run, each in its place.
+class Gate:
+    """What all sockets have to pass to connect, of whatever crowd.
 
+    :ivar limiter: bounds the handshakes in flight.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.limiter = trio.CapacityLimiter(plan.connect_concurrency)
+        self.pace = ConnectPace(plan.connect_rate)
+
+
+class Crowd:
+    """Sockets of a run, each in its place.
+
+    :param conns: their numbers.
     :ivar slots: the session in each place. Once all have opened, places whose socket did not open
         are taken out.
     :ivar on_reopened: called with the session of a socket that has followed another.
     """
 
-    def __init__(self, plan: Plan, terms: Terms, nursery: trio.Nursery) -> None:
-        self.slots: list[Session] = [
-            Session(plan.conn(number), terms) for number in range(plan.count)
-        ]
+    def __init__(
+        self,
+        plan: Plan,
+        terms: Terms,
+        nursery: trio.Nursery,
+        gate: Gate,
+        conns: Sequence[int],
+    ) -> None:
+        self.slots: list[Session] = [Session(conn, terms) for conn in conns]
         self.on_reopened: Callable[[Session], None] | None = None
         self._plan = plan
         self._terms = terms
         self._ledger = terms.ledger
         self._nursery = nursery
-        self._limiter = trio.CapacityLimiter(plan.connect_concurrency)
-        self._connect_pace = ConnectPace(plan.connect_rate)
+        self._limiter = gate.limiter
+        self._connect_pace = gate.pace
         self._settled = trio.Event()
         # Of a crowd that changes only.
         self._created = plan.count
@@ -73,7 +95,9 @@ class Crowd:
 
     # -- Opening ---------------------------------------------------------------------------
 
-    async def open(self, interruption: trio.CancelScope, on_all_open: Callable[[], None]) -> None:
+    async def open(
+        self, interruption: trio.CancelScope, on_all_open: Callable[[], None] = lambda: None
+    ) -> None:
         """Open all sockets; returns when each is open or will never be.
 
         :param interruption: when it is cancelled, what is not open is given up.
@@ -124,15 +148,31 @@ class Crowd:
     @property
     def _changes(self) -> bool:
         """Are sockets replaced during the run?"""
-        return self._plan.lifetime_s is not None
+        return self._plan.lifetime_s is not None or self._plan.storm is not None
 
-    async def replace_those_of_age(self) -> NoReturn:
-        """Close each socket that is as old as the plan lets it get, and open another.
+    async def change(self) -> None:
+        """Replace sockets as the plan has it, until cancelled.
 
-        Cancelled: those on their way are left there; see `close`.
+        Those on their way are left there then; see `close`.
         """
-        lifetime_s = self._plan.lifetime_s
-        assert lifetime_s is not None
+        async with trio.open_nursery() as changing:
+            if self._plan.lifetime_s is not None:
+                changing.start_soon(self._replace_those_of_age, self._plan.lifetime_s)
+            if self._plan.storm is not None:
+                changing.start_soon(self._storm, self._plan.storm)
+
+    async def _storm(self, storm: Behave) -> NoReturn:
+        """Every so often, replace the same share of all sockets at once."""
+        began = trio.current_time()
+        count = min(storm.of(len(self.slots)), len(self.slots))
+        places = Random(self._plan.seed).sample(range(len(self.slots)), count)
+        for number in itertools.count(1):
+            await trio.sleep_until(began + number * storm.parameter)
+            for place in places:
+                self.retire(self.slots[place])
+        raise AssertionError("there is always another")
+
+    async def _replace_those_of_age(self, lifetime_s: float) -> NoReturn:
         while True:
             now = trio.current_time()
             while self._ages and self._ages[0][0] + lifetime_s <= now:
@@ -182,7 +222,8 @@ class Crowd:
         self._terms.look_whether_any_is_open()
 
     def _on_opened(self, session: Session) -> None:
-        self._ages.append((trio.current_time(), session))
+        if self._plan.lifetime_s is not None:
+            self._ages.append((trio.current_time(), session))
         session.send_backlog(self._nursery)
         if self.on_reopened is not None:
             self.on_reopened(session)
@@ -196,7 +237,11 @@ class Crowd:
         """
         terms, ledger, stop_timeout_s = self._terms, self._ledger, self._plan.stop_timeout_s
         self._settling = True
+        for session in self._all():
+            session.prepare_to_close()
         with trio.move_on_after(stop_timeout_s):
+            if terms.on_closing is not None:
+                await trio.sleep(CATCH_UP_S)
             with trio.move_on_after(stop_timeout_s * AWAIT_SHARE), interruption:
                 while ledger.awaited or terms.reopening:
                     await trio.sleep(TICK_S)

@@ -40,9 +40,17 @@ class Dialler:
 
     :param addresses: the target's, in order of preference.
     :param sources: local addresses to connect from, in turn; none leaves that to the system.
+    :param receive_buffer_bytes: of each socket; the system's choice by default.
     """
 
-    def __init__(self, addresses: list[sockets.Address], sources: Sources) -> None:
+    def __init__(
+        self,
+        addresses: list[sockets.Address],
+        sources: Sources,
+        *,
+        receive_buffer_bytes: int | None = None,
+    ) -> None:
+        self._receive_buffer_bytes = receive_buffer_bytes
         self._addresses = reachable_from(addresses, sources)
         self._sources = {
             family: sources.of_version(version) for family, version in _VERSIONS.items()
@@ -54,6 +62,12 @@ class Dialler:
 
         :raises OSError: if none does, or this machine can't.
         """
+        sock = await self._dial_any()
+        if self._receive_buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+        return sock
+
+    async def _dial_any(self) -> socket.socket:
         *others, last = self._addresses
         for address in others:
             try:

@@ -18,7 +18,8 @@ import trio
 from echo_trio.wire import poller, sockets
 from echo_trio.wire.tls import CertificateUnusable
 from loadgen import load, machine, preflight
-from loadgen.crowd import Crowd
+from loadgen.behave import Behave, Kind
+from loadgen.crowd import Crowd, Gate
 from loadgen.dialler import Dialler, make_tls_context, reachable_from
 from loadgen.latency import Recorder
 from loadgen.ledger import Failure, Ledger
@@ -27,6 +28,7 @@ from loadgen.preflight import Refused
 from loadgen.result import Result, Strain
 from loadgen.series import Second
 from loadgen.session import Books, Terms
+from loadgen.troublemakers import RECEIVE_BUFFER_BYTES, Troublemakers
 from loadgen.usage import Usage
 
 #: How often the event loop's lag is measured.
@@ -58,13 +60,16 @@ class Engine:
         self.phase = Phase.PREFLIGHT
         #: Did somebody ask the run to stop?
         self.interrupted = False
-        self.ledger = Ledger(plan.count)
+        self._conns, self._apart = plan.conns()
+        self.ledger = Ledger(len(self._conns))
+        #: The books of those that misbehave on purpose, by how.
+        self.apart = {kind: Ledger(len(conns)) for kind, conns in self._apart.items()}
         self.series: list[Second] = []
         self._books = Books(self.ledger)
         self._loop_lag = Recorder()
         # The report has this one: opening sockets holds the loop up, and makes no message late.
         self._load_lag = Recorder()
-        self._interruption = trio.CancelScope()
+        self._interruptions: list[trio.CancelScope] = []
         self._began = self._phase_began = math.nan
         self._all_open_after_s: float | None = None
         self._load_s = 0.0
@@ -77,7 +82,8 @@ class Engine:
     def interrupt(self) -> None:
         """Stop: no more sends, close every open socket, and have `run` return the result."""
         self.interrupted = True
-        self._interruption.cancel()
+        for scope in self._interruptions:
+            scope.cancel()
 
     @property
     def elapsed_s(self) -> float:
@@ -118,6 +124,7 @@ class Engine:
             generator=self._usage.facts(self.elapsed_s),
             load_strain=strain,
             series=self.series,
+            apart=self.apart,
         )
 
     async def run(self) -> Result:
@@ -139,8 +146,9 @@ class Engine:
                 await self._run_phases(addresses, nursery)
                 nursery.cancel_scope.cancel()
         self.phase = Phase.DONE
-        self.ledger.settle_unanswered(interrupted=self.interrupted)
-        self.ledger.check()
+        for ledger in (self.ledger, *self.apart.values()):
+            ledger.settle_unanswered(interrupted=self.interrupted)
+            ledger.check()
         self._sample()
         return self.result_so_far()
 
@@ -169,11 +177,11 @@ class Engine:
         return []
 
     def _book_unattempted(self) -> None:
-        ledger = self.ledger
-        if self.interrupted:
-            ledger.not_attempted = ledger.requested
-        else:
-            ledger.failed[Failure.DNS] = ledger.requested
+        for ledger in (self.ledger, *self.apart.values()):
+            if self.interrupted:
+                ledger.not_attempted = ledger.requested
+            else:
+                ledger.failed[Failure.DNS] = ledger.requested
 
     async def _resolve(self) -> list[sockets.Address]:
         """The target's addresses; none if there are none to be had."""
@@ -189,12 +197,20 @@ class Engine:
         shared_poller = poller.Poller() if poller.AVAILABLE else None
         if shared_poller is not None:
             nursery.start_soon(shared_poller.run)
-        plan = self.plan
+        plan, gate = self.plan, Gate(self.plan)
         self._enter(Phase.OPEN)
         dialler = Dialler(addresses, plan.sources())
         terms = Terms(plan, dialler, shared_poller, self._books, self._tls)
-        crowd = Crowd(plan, terms, nursery)
-        await crowd.open(self._new_interruption(), self._on_all_open)
+        crowd = Crowd(plan, terms, nursery, gate, self._conns)
+        others = [
+            self._make_apart(each, addresses, shared_poller, nursery, gate)
+            for each in plan.behave
+            if each.kind in self.apart
+        ]
+        async with trio.open_nursery() as opening:
+            for other in others:
+                opening.start_soon(other.crowd.open, self._new_interruption())
+            await crowd.open(self._new_interruption(), self._on_all_open)
         if self.ledger.open and not self.interrupted:
             self._enter(Phase.LOAD)
             self._load_usage = Usage()
@@ -202,14 +218,38 @@ class Engine:
                 async with trio.open_nursery() as loading:
                     # Nothing can be sent or held open when the last socket is gone.
                     terms.on_none_open = loading.cancel_scope.cancel
-                    if plan.lifetime_s is not None:
-                        loading.start_soon(crowd.replace_those_of_age)
-                    await load.run(plan, crowd, terms, nursery)
+                    loading.start_soon(crowd.change)
+                    for other in others:
+                        loading.start_soon(other.run_load, nursery)
+                    await load.run(plan.part(len(self._conns)), crowd, terms, nursery)
                     loading.cancel_scope.cancel()
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)
         self._enter(Phase.CLOSE)
-        await crowd.close(self._new_interruption())
+        async with trio.open_nursery() as closing:
+            for other in others:
+                closing.start_soon(other.crowd.close, self._new_interruption())
+            await crowd.close(self._new_interruption())
+
+    def _make_apart(
+        self,
+        behave: Behave,
+        addresses: list[sockets.Address],
+        shared_poller: poller.Poller | None,
+        nursery: trio.Nursery,
+        gate: Gate,
+    ) -> Troublemakers:
+        conns = self._apart[behave.kind]
+        is_slow = behave.kind is Kind.SLOW_READER
+        dialler = Dialler(
+            addresses,
+            self.plan.sources(),
+            receive_buffer_bytes=RECEIVE_BUFFER_BYTES if is_slow else None,
+        )
+        plan = self.plan.part(len(conns)).without_churn()
+        terms = Terms(plan, dialler, shared_poller, Books(self.apart[behave.kind]), self._tls)
+        terms.payloads = self.plan.payloads()
+        return Troublemakers(behave, plan, terms, Crowd(plan, terms, nursery, gate, conns), nursery)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -217,10 +257,11 @@ class Engine:
 
     def _new_interruption(self) -> trio.CancelScope:
         """A scope that `interrupt` cancels, at once if it was called already."""
-        self._interruption = trio.CancelScope()
+        scope = trio.CancelScope()
+        self._interruptions.append(scope)
         if self.interrupted:
-            self._interruption.cancel()
-        return self._interruption
+            scope.cancel()
+        return scope
 
     def _on_all_open(self) -> None:
         self._all_open_after_s = self.elapsed_s

@@ -282,6 +282,7 @@ def recover(path: Path) -> Report:
         generator=last.generator,
         load_strain=last.load_strain,
         series=series,
+        apart={},
         **{name: Histogram.of(last.histograms[name]) for name in _HISTOGRAMS},
     )
     report = make_report(result)

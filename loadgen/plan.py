@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from echo_trio import flags
 from echo_trio.wire import deflate, handshake
+from loadgen.behave import Behave, Kind, check_behaviours, pick
 from loadgen.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
 from loadgen.sources import Sources
@@ -160,6 +161,10 @@ class Plan:
     source_ips: Annotated[tuple[str, ...], flags.several("--source-ip", str)] = ()
     """Repeatable: local address, range 127.0.0.2-127.0.0.9 or CIDR block, used in turn."""
 
+    behave: Annotated[tuple[Behave, ...], flags.several("--behave", Behave.parse)] = ()
+    """Repeatable, slow-reader:1%:1KiB/s, half-open:1%, no-pong:1%, mid-frame-drop:1%:1s or
+    reconnect-storm:100%:10s: so many of the sockets misbehave, and are accounted for apart."""
+
     stop_timeout_s: Annotated[float, flags.duration("--stop-timeout")] = 5.0
     """Bound on awaiting replies in flight and closing all sockets."""
 
@@ -179,6 +184,8 @@ class Plan:
         self._check_handshake(target)
         if self.message_file is not None and self.message != DEFAULT_TEMPLATE:
             raise ValueError("--message and --message-file both say what to send: give one")
+        if self.shard_of is None:
+            check_behaviours(self.behave, self.count)
         self.payloads()
         Sources(self.source_ips)
 
@@ -202,6 +209,8 @@ class Plan:
             raise ValueError(
                 "--messages counts for each socket, and --lifetime opens more: give one"
             )
+        if self.messages and self.storm is not None:
+            raise ValueError("--messages is for each socket, and a storm opens more: give one")
         if self.think_s and not self.closed_loop:
             raise ValueError("--think goes with --closed-loop")
         if self.messages and not self.closed_loop and not self.total_rate(self.count):
@@ -282,7 +291,7 @@ class Plan:
             size_bytes=size,
             seed=self.seed,
             # With churn more come to be, nobody knows how many.
-            sockets=None if self.lifetime_s is not None else sockets,
+            sockets=None if self.lifetime_s is not None or self.storm is not None else sockets,
             binary=self.binary,
         )
 
@@ -322,6 +331,39 @@ class Plan:
     def extensions(self) -> tuple[str, ...]:
         """What the handshake offers."""
         return (deflate.OFFER,) if self.compression else ()
+
+    @property
+    def storm(self) -> Behave | None:
+        """What has sockets reconnect all at once, if anything does."""
+        return next((each for each in self.behave if each.kind is Kind.RECONNECT_STORM), None)
+
+    def conns(self) -> tuple[list[int], dict[Kind, list[int]]]:
+        """The numbers of the sockets that behave, and of those that don't, by how."""
+        sockets = self.count if self.shard_of is None else self.shard_of.sockets
+        own = [self.conn(number) for number in range(self.count)]
+        if not self.behave:
+            return own, {}
+        picked = pick(self.behave, sockets, self.seed)
+        apart = {kind: sorted(set(own) & set(conns)) for kind, conns in picked.items()}
+        others = set().union(*apart.values())
+        return [conn for conn in own if conn not in others], apart
+
+    def part(self, sockets: int) -> Plan:
+        """The load of so many of the sockets, which takes their share of the total rate."""
+        if sockets == self.count:
+            return self
+        share = sockets / self.count
+        return dataclasses.replace(
+            self,
+            count=max(sockets, 1),
+            rate=None if self.rate is None else self.rate * share,
+            stages=tuple(Stage(each.duration_s, each.rate_per_s * share) for each in self.stages),
+            behave=tuple(each for each in self.behave if each is self.storm),
+        )
+
+    def without_churn(self) -> Plan:
+        """The same, without replacing sockets."""
+        return dataclasses.replace(self, lifetime_s=None, behave=())
 
     def conn(self, number: int) -> int:
         """The number in the whole plan of socket `number` of this one."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
+from loadgen.behave import Kind
 from loadgen.latency import Histogram, Summary
 from loadgen.ledger import Ending, Failure, Fault, Ledger
 from loadgen.plan import Plan
@@ -61,6 +62,8 @@ class Result:
     generator: GeneratorFacts
     load_strain: Strain
     series: list[Second]
+    apart: Mapping[Kind, Ledger] = field(default_factory=dict)
+    """The books of sockets that misbehaved on purpose, by how."""
 
     @classmethod
     def merge(cls, results: Sequence[Result], plan: Plan | None = None) -> Result:
@@ -106,7 +109,16 @@ class Result:
                 waiting_share=max(result.load_strain.waiting_share for result in results),
             ),
             series=merge_series([(result.started_at, result.series) for result in results]),
+            apart=_merge_apart(results),
         )
+
+
+def _merge_apart(results: Sequence[Result]) -> Mapping[Kind, Ledger]:
+    merged: dict[Kind, Ledger] = {}
+    for result in results:
+        for kind, ledger in result.apart.items():
+            merged.setdefault(kind, Ledger(0)).merge(ledger)
+    return merged
 
 
 def _merge_all_open(results: Sequence[Result], began: datetime) -> float | None:
@@ -302,6 +314,20 @@ class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
     open: int
 
 
+class MisbehavingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of sockets that misbehaved on purpose, none of which is in `connections`."""
+
+    requested: int
+    opened: int
+    not_attempted: int
+    failed: FailedSockets
+    closed: ClosedSockets
+    close_codes: dict[str, int]
+    sent: int
+    received: int
+    echoed: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The report of a run; `report.schema.json` is made from this."""
 
@@ -319,6 +345,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     histograms: EncodedHistograms
     generator: GeneratorReport
     series: list[Second]
+    misbehaving: dict[str, MisbehavingReport] | msgspec.UnsetType = msgspec.UNSET
     target: TargetReport | msgspec.UnsetType = msgspec.UNSET
     incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET
 
@@ -343,6 +370,24 @@ def make_report(result: Result) -> Report:
         ),
         generator=_report_generator(result),
         series=result.series,
+        misbehaving=(
+            {str(kind): _report_misbehaving(ledger) for kind, ledger in result.apart.items()}
+            or msgspec.UNSET
+        ),
+    )
+
+
+def _report_misbehaving(ledger: Ledger) -> MisbehavingReport:
+    return MisbehavingReport(
+        requested=ledger.requested,
+        opened=ledger.opened,
+        not_attempted=ledger.not_attempted,
+        failed=count_failed(ledger),
+        closed=count_closed(ledger),
+        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
+        sent=ledger.sent,
+        received=ledger.received,
+        echoed=ledger.verdicts[Verdict.ECHOED],
     )
 
 

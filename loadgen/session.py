@@ -77,6 +77,7 @@ class Terms:
     :ivar on_opened: called with a session whose socket has opened.
     :ivar on_answered: called with a session whose message was answered, when the plan is a
         closed loop; returns the next message to send at once, or ``None``.
+    :ivar on_closing: called with each session when the close phase begins.
     :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
     :ivar reopening: sockets that are to follow those that were closed of age.
     :ivar closing: whether the sockets are being closed by us.
@@ -106,6 +107,7 @@ class Terms:
         self.books = books
         self.ledger = books.ledger
         self.on_opened: Callable[[Session], None] | None = None
+        self.on_closing: Callable[[Session], None] | None = None
         self.on_answered: Callable[[Session], str | bytes | None] | None = None
         self.on_none_open: Callable[[], None] | None = None
         self.reopening = 0
@@ -379,6 +381,11 @@ class Session:
     def awaits_reply(self) -> bool:
         """Has a message not been answered yet?"""
         return bool(self._pending)
+
+    def prepare_to_close(self) -> None:
+        """Do what has to be done before its replies are awaited for the last time."""
+        if (on_closing := self._terms.on_closing) is not None:
+            on_closing(self)
 
     def expect_end(self) -> None:
         """From now on the socket's end is not early, unless it has begun already."""

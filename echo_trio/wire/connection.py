@@ -115,6 +115,7 @@ class Connection(WebSocketConnection):
 
     :ivar before_closing: called when a closing handshake begins, the peer's or ours, while messages
         can still be sent; it must not block. For whoever holds back what is to come before.
+    :ivar answers_pings: whether the peer's pings are answered; a client that tests servers may not.
     :ivar close_sent: the code of the close frame that we sent, `NO_STATUS` if it had none;
         ``None`` if we sent no close frame, or the connection broke before it was out.
     :ivar close_received: likewise, of the peer's close frame.
@@ -172,6 +173,7 @@ class Connection(WebSocketConnection):
     _resumed = False  # and what was kept meanwhile is not looked at yet
     _write_failed = False
 
+    answers_pings = True
     before_closing: Callable[[], None] | None = None
     close_received: int | None = None
     close_sent: int | None = None
@@ -587,7 +589,7 @@ class Connection(WebSocketConnection):
             self._discarding = kind is CloseConnection
         elif kind is CloseConnection:
             self._take_close(event)  # type: ignore[arg-type]
-        else:
+        elif self.answers_pings:
             self._answer_ping(bytes(event.payload))  # type: ignore[attr-defined]
 
     def _take_fragment(self, parser: Parser, event: TextMessage | BytesMessage) -> None:
@@ -779,6 +781,13 @@ class Connection(WebSocketConnection):
             self._paused = False
             self._cut = self._discarding = True
             self._call_attention()
+
+    def drop_in_frame(self, message: str | bytes) -> None:
+        """Send the first half of a frame, and reset TCP: to test what a server makes of that."""
+        if self._close_reason is None:
+            frame = self._encode(message, self._client)
+            self._write(frame[: len(frame) // 2])
+            self.abort()
 
     def pause_reading(self) -> None:
         """Look at nothing that comes behind the message being handled, until `resume_reading`.

@@ -86,6 +86,12 @@ def _facts(report: Report) -> Table:
         table.add_row("", _opening(report))
     if funnel := _funnel(report):
         table.add_row("", funnel)
+    for name, apart in (report.misbehaving or {}).items():
+        became = {**msgspec.structs.asdict(apart.failed), **msgspec.structs.asdict(apart.closed)}
+        table.add_row(
+            "",
+            f"apart: {apart.requested:,} {name}" + _rest(became, not_attempted=apart.not_attempted),
+        )
     columns = ("echoed", "reordered", "corrupt", "lost", "in_flight")
     table.add_row(
         "messages",

@@ -65,7 +65,7 @@ def test_help_names_every_flag_with_its_default(capsys, monkeypatch):
         "--closed-loop", "--think", "--messages", "--message", "--size", "--verify",
         "--stop-timeout", "--json", "--quiet", "--no-color", "--seed", "--rate", "--stage",
         "--lifetime", "--connect-rate", "--message-file", "--binary", "--header", "--origin",
-        "--subprotocol", "--cacert", "--insecure", "--compression", "--source-ip",
+        "--subprotocol", "--behave", "--cacert", "--insecure", "--compression", "--source-ip",
         "--csv", "--html", "--stream", "--fail-if",
     ):  # fmt: skip
         assert flag in text

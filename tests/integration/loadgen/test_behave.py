@@ -1,0 +1,124 @@
+"""Crowds that misbehave, as a server of the `websockets` library, or raw TCP, sees them."""
+
+import time
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+
+@pytest.fixture
+def loadgen(loadgen_here):
+    return loadgen_here
+
+
+async def echo(connection: ServerConnection, counts):
+    async for message in connection:
+        await connection.send(f"{message} 1")
+
+
+def test_who_answers_no_ping_is_closed_by_the_server_and_that_is_no_fault_of_the_servers(
+    loadgen, serve_websockets
+):
+    server = serve_websockets(echo, ping_interval=0.3, ping_timeout=2)
+    run = loadgen("10", server.url, "--rate-per-conn", "5/s", "--duration", "4s",
+                  "--behave", "no-pong:20%")  # fmt: skip
+    server.wait_closed()
+    apart = run.report["misbehaving"]["no-pong"]
+    assert (apart["opened"], apart["closed"]["by_peer"]) == (2, 2)
+    assert apart["close_codes"] == {"1011": 2}
+    # It does not wait for an answer to its close frame, so for itself it is 1006.
+    assert server.counts["closed 1006"] == 2
+    assert run.closed == {"clean": 8}
+    assert run.connections["requested"] == 8
+    assert run.messages["echoed"] == run.messages["sent"] == 8 * 20
+    assert run.code in {0, 3}, run.report["verdict_reasons"]
+
+
+def test_who_is_half_open_is_found_by_the_servers_ping(loadgen, serve_websockets):
+    heard = []
+
+    async def listen(connection: ServerConnection, counts):
+        async for message in connection:
+            heard.append(message)
+            await connection.send(f"{message} 1")
+
+    server = serve_websockets(listen, ping_interval=0.3, ping_timeout=2)
+    run = loadgen("5", server.url, "--rate-per-conn", "2/s", "--duration", "4s",
+                  "--behave", "half-open:20%")  # fmt: skip
+    server.wait_closed()
+    apart = run.report["misbehaving"]["half-open"]
+    assert (apart["requested"], apart["opened"], apart["sent"]) == (1, 1, 0)
+    # The server's close frame is there to be read at the end, unless a reset has overtaken it.
+    assert apart["closed"]["by_peer"] + apart["closed"]["abnormal"] == 1
+    assert server.counts["closed 1006"] == 1
+    assert len(heard) == run.messages["sent"] == 4 * 8
+    assert run.code in {0, 3}, run.report["verdict_reasons"]
+
+
+def test_a_frame_is_dropped_in_its_midst(loadgen, serve_bytes, accept):
+    tails = []
+
+    async def read_all(reader, writer, key, counts):
+        writer.write(accept(key))
+        received = b""
+        try:
+            while chunk := await reader.read(1000):
+                received += chunk
+                if received[-8:-4] and received[0] == 0x88:  # a close frame: answer it
+                    writer.write(b"\x88\x02\x03\xe8")
+                    return
+        finally:
+            tails.append(received)
+
+    run = loadgen("4", serve_bytes(read_all).url, "--rate-per-conn", "0/s", "--duration", "800ms",
+                  "--behave", "mid-frame-drop:25%:100ms")  # fmt: skip
+    apart = run.report["misbehaving"]["mid-frame-drop"]
+    assert apart["closed"]["abnormal"] == 1
+    assert run.closed == {"clean": 3}
+    (dropped,) = [tail for tail in tails if tail[:1] == b"\x81"]
+    announced = dropped[1] & 0x7F
+    assert 0 < len(dropped) < 6 + announced
+    assert run.code in {0, 3}, run.report["verdict_reasons"]
+
+
+def test_a_slow_reader_makes_the_server_wait(loadgen, serve_websockets):
+    blocked = []
+
+    async def flood(connection: ServerConnection, counts):
+        async for _ in connection:
+            began = time.monotonic()
+            try:
+                for _ in range(40):
+                    await connection.send(b"x" * 65_536)
+            except ConnectionClosed:
+                return
+            finally:
+                blocked.append(time.monotonic() - began)
+
+    server = serve_websockets(flood)
+    run = loadgen("2", server.url, "--rate-per-conn", "1/s", "--duration", "2s", "--verify", "off",
+                  "--behave", "slow-reader:50%:1KiB/s", "--stop-timeout", "8s")  # fmt: skip
+    apart = run.report["misbehaving"]["slow-reader"]
+    assert apart["opened"] == 1
+    # 2.5 MB are more than any buffer between the two takes.
+    assert max(blocked) > 1
+    assert run.connections["requested"] == 1
+
+
+def test_in_a_storm_the_sockets_close_and_open_again_at_once(loadgen, serve_websockets):
+    closed = []
+
+    async def note(connection: ServerConnection, counts):
+        await echo(connection, counts)
+        closed.append(time.monotonic())
+
+    server = serve_websockets(note)
+    run = loadgen("10", server.url, "--rate-per-conn", "10/s", "--duration", "1500ms",
+                  "--behave", "reconnect-storm:50%:1s")  # fmt: skip
+    server.wait_closed()
+    assert run.connections["opened"] == run.connections["requested"] == 15
+    assert run.closed == {"clean": 15}
+    assert run.messages == {"sent": 150, "echoed": 150, "received": 150}
+    assert "misbehaving" not in run.report
+    assert run.code in {0, 3}, run.report["verdict_reasons"]
