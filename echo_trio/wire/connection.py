@@ -589,7 +589,7 @@ class Connection(WebSocketConnection):
             self._discarding = kind is CloseConnection
         elif kind is CloseConnection:
             self._take_close(event)  # type: ignore[arg-type]
-        elif self.answers_pings:
+        else:
             self._answer_ping(bytes(event.payload))  # type: ignore[attr-defined]
 
     def _take_fragment(self, parser: Parser, event: TextMessage | BytesMessage) -> None:
@@ -608,7 +608,7 @@ class Connection(WebSocketConnection):
                 self._fail(POLICY_VIOLATION, "too many empty fragments")
 
     def _answer_ping(self, payload: bytes) -> None:
-        if self._close_reason is None:
+        if self._close_reason is None and self.answers_pings:
             self._reply(frames.encode_control(frames.PONG, payload, self._client))
 
     def _take_pong(self, payload: bytes) -> None:
