@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import msgspec
 
 from loadgen.capacity import Capacity, Outcome, Step
+from loadgen.report.text import WIDTH
 
 
 def encode(capacity: Capacity) -> bytes:
@@ -28,10 +31,14 @@ def show(capacity: Capacity) -> str:
     if held is None:
         lines.append(f"No rate held at {capacity.url}.")
     else:
+        sure = (
+            ""
+            if capacity.interrupted
+            else (f": with 95 % confidence, at least {capacity.probability:.0%} of such runs do")
+        )
         lines.append(
             f"{_rate(held)} is the highest rate that held, in {_runs(capacity.held_runs)} "
-            f"of {capacity.held_runs}: at least {capacity.probability:.0%} of such runs do "
-            "(95 % confidence)."
+            f"of {capacity.held_runs}{sure}."
         )
     if broke is not None:
         (edge, *_) = [
@@ -46,7 +53,9 @@ def show(capacity: Capacity) -> str:
         lines.append("That is the generator's limit: the target's may be higher. See --workers.")
     if capacity.interrupted:
         lines.append("Interrupted before the search was over.")
-    return "\n".join(f"  {line}" for line in lines)
+    return "\n".join(
+        textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ") for line in lines
+    )
 
 
 def _rate(rate_per_s: float) -> str:

@@ -82,7 +82,12 @@ def _facts(report: Report) -> Table:
     if connections.opened:
         closed = msgspec.structs.asdict(connections.closed)
         codes = ", ".join(f"{n:,} × {code}" for code, n in connections.close_codes.items())
-        table.add_row("", _sum("opened", connections.opened) + _rest(closed) + f"  ({codes})")
+        table.add_row(
+            "",
+            _sum("opened", connections.opened)
+            + _rest(closed, unaccounted_for=_unaccounted(report))
+            + (f"  ({codes})" if codes else ""),
+        )
         table.add_row("", _opening(report))
     if funnel := _funnel(report):
         table.add_row("", funnel)
@@ -113,6 +118,11 @@ def _facts(report: Report) -> Table:
     if target := _target(report):
         table.add_row("target", target)
     return table
+
+
+def _unaccounted(report: Report) -> int:
+    """Sockets that were open when the generator was killed."""
+    return 0 if isinstance(report.incomplete, msgspec.UnsetType) else report.incomplete.open
 
 
 def _funnel(report: Report) -> str:

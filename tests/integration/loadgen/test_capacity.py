@@ -1,0 +1,50 @@
+"""The search for capacity, against a real server."""
+
+import json
+import signal
+import time
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+
+@pytest.fixture
+def echo(serve_websockets):
+    async def handle(connection: ServerConnection, counts):
+        async for message in connection:
+            counts["received"] += 1
+            await connection.send(f"{message} 1")
+
+    return serve_websockets(handle)
+
+
+SEARCH = ("--find-capacity", "--rate", "20/s", "--json", "-")
+
+
+def test_rates_rise_until_a_threshold_breaks(start_loadgen, echo):
+    run = start_loadgen("2", echo.url, *SEARCH, "--duration", "400ms", "--fail-if",
+                        "messages.sent>30")  # fmt: skip
+    stdout, _ = run.process.communicate(timeout=120)
+    run._errors.close()
+    found = json.loads(stdout)
+    steps = found["steps"]
+    assert [step["rate_per_s"] for step in steps[:2]] == [20, 40] or steps[0]["outcome"] != "held"
+    # More than 30 messages in 0.4 s are more than 75 a second, whatever else breaks on the way.
+    assert found["held_per_s"] is None or found["held_per_s"] <= 77
+    assert found["broke_per_s"] is not None
+    assert run.process.returncode == (1 if found["held_per_s"] is None else 0)
+    assert any("messages.sent>30" in reason for step in steps for reason in step["reasons"]) or {
+        step["outcome"] for step in steps
+    } >= {"generator-limited"}
+
+
+def test_a_search_is_interrupted_in_good_order(start_loadgen, echo):
+    run = start_loadgen("2", echo.url, *SEARCH, "--duration", "1h")
+    while not echo.counts["received"] and run.process.poll() is None:
+        time.sleep(0.01)
+    run.signal(signal.SIGINT)
+    stdout, _ = run.process.communicate(timeout=60)
+    run._errors.close()
+    assert run.process.returncode == 130
+    assert json.loads(stdout)["interrupted"]
+    assert echo.counts["closed 1000"] == 2
