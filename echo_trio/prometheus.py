@@ -42,6 +42,9 @@ CLOSE_CODES: Final = (
     "4xxx",
 )
 
+#: What a machine runs out of; see `sockets.accept_forever`.
+ACCEPT_ERRORS: Final = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
+
 
 def exposition(snapshot: Snapshot) -> bytes:
     """The snapshot in Prometheus' text format (see `CONTENT_TYPE`)."""
@@ -79,10 +82,11 @@ def _connections(now: Snapshot) -> Iterator[Metric]:
         "code",
         _by_close_code(now.close_codes),
     )
-    yield _counter(
+    yield _labelled(
         "accept_faults",
         "Times that accepting had to pause, because descriptors or memory had run out.",
-        now.accept_faults,
+        "error",
+        dict.fromkeys(ACCEPT_ERRORS, 0) | now.accept_fault_reasons,
     )
 
 
