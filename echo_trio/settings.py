@@ -28,7 +28,7 @@ class Settings:
     """Port to listen on; 0 takes a free one."""
 
     console_host: str = "127.0.0.1"
-    """Address or name where the console listens: web page, health, snapshot."""
+    """Address or name where the console listens: web page, health, figures, load runs."""
 
     console_port: flags.Port = 8766
     """Port of the console; 0 takes a free one."""

@@ -82,6 +82,7 @@ class Run:
     snapshots: deque[bytes] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     series: deque[msgspec.Raw] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     snapshots_seen: int = 0
+    interrupted: bool = False
     stop: trio.Event = field(default_factory=trio.Event)
     news: trio.Event = field(default_factory=trio.Event)
 
@@ -298,7 +299,7 @@ async def _conduct(run: Run, process: trio.Process) -> None:
                 listening.cancel_scope.deadline = trio.current_time() + LAST_WORDS_S
             nursery.cancel_scope.cancel()
     finally:
-        await _see_off(process)
+        await _see_off(run, process)
         run.exit_code = process.returncode
         run.error = _last_line(complaint)
 
@@ -312,16 +313,16 @@ def _environment() -> dict[str, str]:
 
 async def _stop_when_asked(run: Run, process: trio.Process) -> None:
     await run.stop.wait()
-    process.send_signal(signal.SIGINT)
+    _interrupt(run, process)
     await trio.sleep(run.order.plan.stop_timeout_s + STOP_GRACE_S)
     _kill(process)
 
 
-async def _see_off(process: trio.Process) -> None:
+async def _see_off(run: Run, process: trio.Process) -> None:
     """Whatever happened, the process is no more when this returns, which is soon."""
     with trio.CancelScope(shield=True):
         if process.returncode is None:
-            process.send_signal(signal.SIGINT)
+            _interrupt(run, process)
             with trio.move_on_after(EXIT_GRACE_S):
                 await process.wait()
         _kill(process)
@@ -329,6 +330,13 @@ async def _see_off(process: trio.Process) -> None:
         for pipe in (process.stdout, process.stderr):
             assert pipe is not None
             await pipe.aclose()
+
+
+def _interrupt(run: Run, process: trio.Process) -> None:
+    """Ask it to end in good order; once, for a second SIGINT would end it at once."""
+    if not run.interrupted:
+        run.interrupted = True
+        process.send_signal(signal.SIGINT)
 
 
 def _kill(process: trio.Process) -> None:
