@@ -1,4 +1,4 @@
-import { Activity, lazy, Suspense, useMemo, useState } from 'react';
+import { Activity, lazy, Suspense, useEffect, useMemo, useState } from 'react';
 import { Tab, TabList, TabPanel, Tabs } from 'react-aria-components';
 
 import { EchoMark } from '../components/echo-mark';
@@ -7,8 +7,11 @@ import { explainCloseCode } from '../features/connection/close-codes';
 import { commandsThatStartServer } from '../features/connection/server-commands';
 import { DEFAULT_SOCKET_URL } from '../features/connection/socket-url';
 import { StartServerHelp } from '../features/connection/start-server-help';
+import { PLAN_KEY } from '../features/load/plan-key';
+import { LoadSession } from '../features/load/load-session';
 import { LiveFeed } from '../features/server/live-feed';
-import { readPlace, type View, VIEWS } from '../lib/place';
+import { readPlace, type View, VIEWS, writePlace } from '../lib/place';
+import { remember, remembered } from '../lib/remembered';
 import styles from './app.module.css';
 import type { ChatSession } from './chat-session';
 import { ChatView } from './chat-view';
@@ -21,6 +24,7 @@ import { goTo, linkTo, usePlace } from './use-place';
 
 // What most visits do not need comes when it is asked for.
 const ServerView = lazy(() => import('../features/server/server-view'));
+const LoadPage = lazy(() => import('./load-page'));
 const ShortcutsDialog = lazy(() => import('./shortcuts-dialog'));
 
 interface AppProps {
@@ -36,11 +40,16 @@ const CAPTIONS: Readonly<Record<View, string>> = { chat: 'Chat', server: 'Server
 export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }: AppProps) {
   const { view } = usePlace();
   const [feed] = useState(() => givenFeed ?? new LiveFeed());
-  const [address, setAddress] = useState(() => sharedAddress() ?? initialUrl);
+  const [load] = useState(
+    () => new LoadSession({ clockSkewMs: () => feed.store.getSnapshot().clockSkewMs }),
+  );
+  const [address, setAddress] = useState(() => takeLink() ?? initialUrl);
+  /** Of the links followed while the page was open: a new plan makes a new form. */
+  const [linksFollowed, setLinksFollowed] = useState(0);
   const [isHelpOpen, setIsHelpOpen] = useState(false);
 
   const share = async () => {
-    const settings = new URLSearchParams();
+    const settings = new URLSearchParams(view === 'load' ? (remembered(PLAN_KEY) ?? '') : '');
     const { connection } = session.store.getSnapshot();
     if (view === 'chat') settings.set('url', 'url' in connection ? connection.url : address);
     try {
@@ -52,6 +61,18 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
       return false;
     }
   };
+
+  useEffect(() => {
+    const follow = () => {
+      const brought = takeLink();
+      if (brought !== null) setAddress(brought);
+      setLinksFollowed((count) => count + 1);
+    };
+    addEventListener('hashchange', follow);
+    return () => {
+      removeEventListener('hashchange', follow);
+    };
+  }, []);
 
   const tryPath = (path: string) => {
     const server = feed.store.getSnapshot().snapshots.at(-1)?.url ?? initialUrl;
@@ -131,7 +152,17 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
           </ErrorBoundary>
         </TabPanel>
         <TabPanel id="load" className={styles.panel ?? ''}>
-          <p>Soon.</p>
+          <ErrorBoundary part="The load view">
+            <Suspense fallback={<Loading />}>
+              <LoadPage
+                key={linksFollowed}
+                session={load}
+                feed={feed}
+                chatLatency={session.latency}
+                help={<ServerHelp />}
+              />
+            </Suspense>
+          </ErrorBoundary>
         </TabPanel>
       </main>
 
@@ -161,8 +192,14 @@ function ServerHelp() {
   );
 }
 
-/** The chat's address that a link brought along. */
-function sharedAddress(): string | null {
+/**
+ * Takes over what a link brought along, once: a reload should not undo what one did since. A plan
+ * goes where the form looks for it; the chat's address is returned.
+ */
+function takeLink(): string | null {
   const { view, settings } = readPlace(location.hash);
+  if (settings.size === 0) return null;
+  history.replaceState(null, '', writePlace({ view, settings: new URLSearchParams() }));
+  if (view === 'load') remember(PLAN_KEY, settings.toString());
   return view === 'chat' ? settings.get('url') : null;
 }

@@ -92,7 +92,12 @@ export function LineChart(props: LineChartProps) {
       <ul className={styles.legend}>
         {lines.map(({ label, colour, style = 'line' }, index) => {
           const column = series.columns[index] ?? [];
-          const figure = row === null ? (isLive ? column.at(-1) : undefined) : column[row];
+          const figure =
+            row === null
+              ? isLive
+                ? column.findLast((cell) => cell !== undefined)
+                : undefined
+              : column[row];
           return (
             <li key={label} className={styles.entry} data-colour={colour} data-style={style}>
               {label}

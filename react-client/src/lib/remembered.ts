@@ -1,17 +1,20 @@
-/** What the page remembered under this key, across reloads; `null` if nothing. */
+/** For when storage is forbidden or full: then things last as long as the page. */
+const forNow = new Map<string, string>();
+
+/** What the page remembers under this key, across reloads; `null` if nothing. */
 export function remembered(key: string): string | null {
   try {
-    return localStorage.getItem(key);
+    return localStorage.getItem(key) ?? forNow.get(key) ?? null;
   } catch {
-    return null;
+    return forNow.get(key) ?? null;
   }
 }
 
-/** Remembers as long as the browser lets it: storage may be forbidden or full. */
 export function remember(key: string, value: string): void {
   try {
     localStorage.setItem(key, value);
+    forNow.delete(key);
   } catch {
-    // Then it lasts as long as the page.
+    forNow.set(key, value);
   }
 }

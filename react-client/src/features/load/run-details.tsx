@@ -1,3 +1,5 @@
+import type { ReactNode } from 'react';
+
 import { type Stat, StatTiles } from '../../components/stat-tiles';
 import { formatCount, formatMilliseconds, formatRate } from '../../lib/figures';
 import { LatencyTable } from './latency-table';
@@ -13,14 +15,17 @@ interface RunDetailsProps {
   figures: RunFigures;
   axis: 'clock' | 'elapsed';
   syncKey: string;
+  /** What else stands on the time axis of the run. */
+  clock?: ReactNode;
 }
 
 /** All there is to say of a run: under way, over, or in a report of its own. */
-export function RunDetails({ figures, axis, syncKey }: RunDetailsProps) {
+export function RunDetails({ figures, axis, syncKey, clock }: RunDetailsProps) {
   return (
     <div className={styles.details}>
       {figures.report !== null && <RunVerdict report={figures.report} />}
       <StatTiles label="Figures of the run" stats={statsOf(figures)} />
+      {clock}
       <LoadCharts figures={figures} axis={axis} syncKey={syncKey} />
       <LatencyTable figures={figures} />
       <RunFunnel figures={figures} />

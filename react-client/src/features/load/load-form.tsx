@@ -1,0 +1,226 @@
+import { type ReactNode, type SubmitEvent, useId, useState } from 'react';
+
+import button from '../../components/button.module.css';
+import styles from './load-form.module.css';
+import type { StartProblem } from './load-session';
+import { type Drive, type FieldName, fieldOf, type PlanForm, toBody } from './plan-form';
+
+interface LoadFormProps {
+  form: PlanForm;
+  /** Whether one goes on: two would measure each other. */
+  isBusy: boolean;
+  /** Where a run goes that names no target. */
+  ownUrl: string | null;
+  onChange: (form: PlanForm) => void;
+  onStart: (body: Readonly<Record<string, unknown>>) => Promise<StartProblem | null>;
+}
+
+const DRIVES: readonly { drive: Drive; caption: string }[] = [
+  { drive: 'per-socket', caption: 'Open loop, each socket' },
+  { drive: 'total', caption: 'Open loop, all together' },
+  { drive: 'stages', caption: 'Stages' },
+  { drive: 'closed-loop', caption: 'Closed loop' },
+  { drive: 'idle', caption: 'Hold idle' },
+];
+
+/** The plan of a run. What is wrong with a setting is said at its field. */
+export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormProps) {
+  const [problem, setProblem] = useState<StartProblem | null>(null);
+  const [isStarting, setIsStarting] = useState(false);
+  const problemField = fieldOf(problem?.field ?? null);
+
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    if (isStarting || isBusy) return;
+    setIsStarting(true);
+    setProblem(null);
+    void onStart(toBody(form)).then((found) => {
+      setIsStarting(false);
+      setProblem(found);
+    });
+  };
+  const set = (name: FieldName, value: string | boolean) => {
+    onChange({ ...form, [name]: value });
+    if (problemField === name) setProblem(null);
+  };
+  const field = (name: TextField, label: string, more: Partial<TextFieldProps> = {}) => (
+    <TextFieldRow
+      name={name}
+      label={label}
+      value={form[name]}
+      problem={problemField === name ? (problem?.message ?? null) : null}
+      onChange={(value) => {
+        set(name, value);
+      }}
+      {...more}
+    />
+  );
+
+  return (
+    <form className={styles.form} onSubmit={submit} noValidate aria-label="Load run">
+      <div className={styles.pair}>
+        {field('count', 'Sockets', { hint: 'such as 10k' })}
+        {form.drive !== 'stages' && field('duration', 'Duration', { hint: 'such as 30s' })}
+      </div>
+      {field('url', 'Target', { placeholder: ownUrl ?? 'this server' })}
+
+      <fieldset className={styles.drives}>
+        <legend className={styles.label}>Messages</legend>
+        {DRIVES.map(({ drive, caption }) => (
+          <label key={drive} className={styles.choice}>
+            <input
+              type="radio"
+              name="drive"
+              checked={form.drive === drive}
+              onChange={() => {
+                set('drive', drive);
+              }}
+            />
+            {caption}
+          </label>
+        ))}
+        {problemField === 'drive' && <Problem>{problem?.message}</Problem>}
+      </fieldset>
+      {form.drive === 'per-socket' && field('rate_per_conn', 'Rate of each socket')}
+      {form.drive === 'total' && field('rate', 'Rate of all sockets')}
+      {form.drive === 'closed-loop' && field('think', 'Pause after a reply')}
+      {form.drive === 'stages' &&
+        field('stage', 'Stages', { lines: 3, hint: 'duration:rate, one a line' })}
+      {field('fail_if', 'Fail if', {
+        lines: 2,
+        placeholder: 'latency.p99>50ms',
+        hint: 'one a line',
+      })}
+
+      <details className={styles.more}>
+        <summary>More settings</summary>
+        <div className={styles.pair}>
+          {field('messages', 'Messages each', { placeholder: 'unbounded' })}
+          {field('size', 'Size', { placeholder: '32 bytes', hint: 'such as 1KiB' })}
+        </div>
+        {field('message', 'Message', { placeholder: '{conn}-{seq}' })}
+        <div className={styles.pair}>
+          <label className={styles.label}>
+            Verify
+            <select
+              className={styles.input}
+              value={form.verify}
+              onChange={({ target }) => {
+                set('verify', target.value);
+              }}
+            >
+              <option value="suffix">message and suffix</option>
+              <option value="exact">exact echo</option>
+              <option value="off">off</option>
+            </select>
+          </label>
+          <span className={styles.checks}>
+            <Check
+              label="Binary"
+              isChecked={form.binary}
+              onChange={(value) => {
+                set('binary', value);
+              }}
+            />
+            <Check
+              label="Compression"
+              isChecked={form.compression}
+              onChange={(value) => {
+                set('compression', value);
+              }}
+            />
+          </span>
+        </div>
+        <div className={styles.pair}>
+          {field('connect_concurrency', 'Connecting at once', { placeholder: '256' })}
+          {field('connect_rate', 'Connect rate', { placeholder: 'unlimited' })}
+          {field('connect_timeout', 'Connect timeout', { placeholder: '10s' })}
+          {field('stop_timeout', 'Stop timeout', { placeholder: '5s' })}
+          {field('lifetime', 'Lifetime of a socket', { placeholder: 'the whole run' })}
+          {field('workers', 'Processes', { placeholder: '1' })}
+          {field('seed', 'Seed', { placeholder: '0' })}
+        </div>
+      </details>
+
+      {problem !== null && problemField === null && <Problem>{problem.message}</Problem>}
+      <button
+        type="submit"
+        className={button.primary}
+        aria-disabled={isBusy || isStarting}
+        aria-describedby={undefined}
+      >
+        {isStarting ? 'Starting…' : isBusy ? 'A run goes on' : 'Start the run'}
+      </button>
+    </form>
+  );
+}
+
+type TextField = Exclude<FieldName, 'binary' | 'compression' | 'drive' | 'verify'>;
+
+interface TextFieldProps {
+  name: string;
+  label: string;
+  value: string;
+  problem: string | null;
+  onChange: (value: string) => void;
+  placeholder?: string;
+  hint?: string;
+  lines?: number;
+}
+
+function TextFieldRow(props: TextFieldProps) {
+  const { name, label, value, problem, onChange, placeholder, hint, lines } = props;
+  const problemId = useId();
+  const shared = {
+    name,
+    className: styles.input,
+    value,
+    placeholder,
+    autoComplete: 'off',
+    spellCheck: false,
+    'aria-invalid': problem !== null,
+    'aria-describedby': problem === null ? undefined : problemId,
+    onChange: ({ target }: { target: { value: string } }) => {
+      onChange(target.value);
+    },
+  };
+  return (
+    <div className={styles.field}>
+      <label className={styles.label}>
+        <span>
+          {label}
+          {hint !== undefined && <span className={styles.hint}> {hint}</span>}
+        </span>
+        {lines === undefined ? (
+          <input type="text" {...shared} />
+        ) : (
+          <textarea rows={lines} {...shared} />
+        )}
+      </label>
+      {problem !== null && <Problem id={problemId}>{problem}</Problem>}
+    </div>
+  );
+}
+
+function Check(props: { label: string; isChecked: boolean; onChange: (value: boolean) => void }) {
+  return (
+    <label className={styles.choice}>
+      <input
+        type="checkbox"
+        checked={props.isChecked}
+        onChange={({ target }) => {
+          props.onChange(target.checked);
+        }}
+      />
+      {props.label}
+    </label>
+  );
+}
+
+function Problem({ id, children }: { id?: string; children: ReactNode }) {
+  return (
+    <p id={id} className={styles.problem} role="alert">
+      {children}
+    </p>
+  );
+}

@@ -1,0 +1,194 @@
+import { ConsoleProblem } from '../../lib/console-fetch';
+import { readEventStream } from '../../lib/event-stream';
+import { FrameStore, type Store } from '../../lib/frame-store';
+import { figuresOfReport, figuresOfSnapshot, type RunFigures } from './run-figures';
+import { readReport, readRunSnapshot, type RunReport, type Second } from './run-report';
+import { cancelRun, fetchReport, listRuns, type RunSummary, startRun } from './runs-client';
+
+export interface LoadSnapshot {
+  /** Newest first; `null` until the console has said. */
+  readonly runs: readonly RunSummary[] | null;
+  /** Why the console could not be asked; `null` when it could. */
+  readonly problem: string | null;
+  readonly shownId: string | null;
+  /** What is known of the run shown; `null` until its first snapshot. */
+  readonly figures: RunFigures | null;
+}
+
+/** Why a run did not start, and which setting it was. */
+export interface StartProblem {
+  readonly field: string | null;
+  readonly message: string;
+}
+
+/** How often the list is looked at again: runs may be started elsewhere, too. */
+const REFRESH_MS = 4_000;
+const REWATCH_MS = 1_000;
+
+interface SessionOptions {
+  readonly schedule?: (publish: () => void) => void;
+  /** What to add to the server's clock to get this machine's. */
+  readonly clockSkewMs?: () => number;
+}
+
+/** The console's load runs: those that it remembers, and the one that is looked at. */
+export class LoadSession {
+  readonly store: Store<LoadSnapshot>;
+  readonly #published: FrameStore<LoadSnapshot>;
+  readonly #clockSkewMs: () => number;
+  readonly #reports = new Map<string, RunReport>();
+  #runs: readonly RunSummary[] | null = null;
+  #problem: string | null = null;
+  #shownId: string | null = null;
+  #figures: RunFigures | null = null;
+  #watch: AbortController | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #attached = 0;
+
+  constructor({ schedule, clockSkewMs = () => 0 }: SessionOptions = {}) {
+    this.#clockSkewMs = clockSkewMs;
+    this.#published = new FrameStore(() => this.#snapshot(), schedule);
+    this.store = this.#published;
+  }
+
+  /** Keeps the list fresh until what it returns is called. A run that is watched goes on. */
+  attach(): () => void {
+    this.#attached += 1;
+    void this.refresh();
+    this.#timer ??= setInterval(() => void this.refresh(), REFRESH_MS);
+    return () => {
+      this.#attached -= 1;
+      if (this.#attached > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  /** Ends all that it does by itself. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#watch?.abort();
+  }
+
+  /** Asks the console for its runs; shows the newest if none is shown. */
+  async refresh(): Promise<void> {
+    try {
+      this.#runs = await listRuns();
+      this.#problem = null;
+    } catch (problem) {
+      this.#problem = describe(problem);
+    }
+    const newest = this.#runs?.[0];
+    if (this.#shownId === null && newest !== undefined) this.show(newest.id);
+    this.#published.markChanged();
+  }
+
+  /** Starts a run and shows it; settles to what is wrong with it, or to `null`. */
+  async start(body: Readonly<Record<string, unknown>>): Promise<StartProblem | null> {
+    try {
+      const id = await startRun(body);
+      await this.refresh();
+      this.show(id);
+      return null;
+    } catch (problem) {
+      const field = problem instanceof ConsoleProblem ? (problem.field ?? null) : null;
+      return { field, message: describe(problem) };
+    }
+  }
+
+  /** Asks the run to end; it is watched until it has. */
+  async cancel(id: string): Promise<string | null> {
+    try {
+      await cancelRun(id);
+    } catch (problem) {
+      return describe(problem);
+    }
+    await this.refresh();
+    return null;
+  }
+
+  show(id: string): void {
+    if (this.#shownId === id) return;
+    this.#watch?.abort();
+    this.#shownId = id;
+    const report = this.#reports.get(id);
+    this.#figures = report === undefined ? null : figuresOfReport(report);
+    this.#published.markChanged();
+    if (report !== undefined) return;
+    const watch = new AbortController();
+    this.#watch = watch;
+    void this.#follow(id, watch.signal);
+  }
+
+  /** The report of a run that is over; `null` if it left none. */
+  async report(id: string): Promise<RunReport | null> {
+    const known = this.#reports.get(id);
+    if (known !== undefined) return known;
+    const report = await fetchReport(id);
+    if (report !== null) this.#reports.set(id, report);
+    return report;
+  }
+
+  /** Watches until the run is over; a stream that breaks is taken up again. */
+  async #follow(id: string, signal: AbortSignal): Promise<void> {
+    const isOver = () => signal.aborted || this.#reports.has(id);
+    while (!isOver()) {
+      try {
+        if (await this.#readStream(id, signal)) break;
+      } catch (problem) {
+        // A console that was started anew does not know the run any more: nothing will come.
+        if (problem instanceof ConsoleProblem && problem.status === 404) break;
+      }
+      if (isOver()) break;
+      await new Promise((resolve) => setTimeout(resolve, REWATCH_MS));
+    }
+    if (!signal.aborted) await this.refresh();
+  }
+
+  /** Returns whether the stream came to the run's end. */
+  async #readStream(id: string, signal: AbortSignal): Promise<boolean> {
+    // It tells all from the run's beginning, each time.
+    const series: Second[] = [];
+    let startedAtS = Infinity;
+    let isEnded = false;
+    await readEventStream(`api/runs/${id}/live`, {
+      signal,
+      onEvent: ({ type, data }) => {
+        const value: unknown = JSON.parse(data);
+        const snapshot = readRunSnapshot(value);
+        const report = readReport(value);
+        if (report !== null) {
+          isEnded = true;
+          this.#reports.set(id, report);
+          this.#figures = figuresOfReport(report);
+        } else if (snapshot !== null) {
+          series.push(snapshot.second);
+          // News travels fast: the earliest that its clock can have begun is when it did.
+          const nowS = (Date.now() - this.#clockSkewMs()) / 1000;
+          startedAtS = Math.min(startedAtS, nowS - snapshot.t_s);
+          const plan = this.#runs?.find((run) => run.id === id)?.plan ?? {};
+          this.#figures = figuresOfSnapshot(snapshot, [...series], { plan, startedAtS });
+        } else if (type === 'failed') {
+          isEnded = true;
+        }
+        this.#published.markChanged();
+      },
+    });
+    return isEnded;
+  }
+
+  #snapshot(): LoadSnapshot {
+    return {
+      runs: this.#runs,
+      problem: this.#problem,
+      shownId: this.#shownId,
+      figures: this.#figures,
+    };
+  }
+}
+
+function describe(problem: unknown): string {
+  if (problem instanceof ConsoleProblem) return problem.message;
+  return 'No console answers: the server is not running, or not the one whose page this is.';
+}

@@ -1,0 +1,205 @@
+import { type ReactNode, useCallback, useEffect, useState } from 'react';
+
+import button from '../../components/button.module.css';
+import { useStore } from '../../lib/frame-store';
+import { remember, remembered } from '../../lib/remembered';
+import { saveFile } from '../../lib/save-file';
+import { LoadForm } from './load-form';
+import type { LoadSession } from './load-session';
+import styles from './load-view.module.css';
+import { fromSettings, type PlanForm, toSettings } from './plan-form';
+import { PLAN_KEY } from './plan-key';
+import { describePlan } from './plan-text';
+import { RunCompare } from './run-compare';
+import { RunDetails } from './run-details';
+import { secondsToCsv } from './run-files';
+import type { RunFigures } from './run-figures';
+import { RunHistory } from './run-history';
+import { fetchReportPage, type RunSummary } from './runs-client';
+
+interface LoadViewProps {
+  session: LoadSession;
+  ownUrl: string | null;
+  syncKey: string;
+  /** What else stands on the time axis of the run. */
+  renderClock: (figures: RunFigures | null) => ReactNode;
+  help: ReactNode;
+}
+
+/** Start a load run, watch it, cancel it, compare it. */
+export function LoadView(props: LoadViewProps) {
+  const { session, ownUrl, syncKey, renderClock, help } = props;
+  const { runs, problem, shownId, figures } = useStore(session.store);
+  const [form, setForm] = useState<PlanForm>(() =>
+    fromSettings(new URLSearchParams(remembered(PLAN_KEY) ?? '')),
+  );
+  useEffect(() => session.attach(), [session]);
+  useEffect(() => {
+    remember(PLAN_KEY, toSettings(form).toString());
+  }, [form]);
+  const loadReport = useCallback((id: string) => session.report(id), [session]);
+
+  const shown = runs?.find(({ id }) => id === shownId);
+  const isBusy = runs?.some(isUnderWay) ?? false;
+  const reported = runs?.filter(({ state }) => state === 'done') ?? [];
+  if (runs === null && problem !== null) {
+    return (
+      <section className={styles.absent} aria-labelledby="no-load">
+        <h2 id="no-load">No console to start a run</h2>
+        <p>{problem}</p>
+        {help}
+      </section>
+    );
+  }
+  return (
+    <div className={styles.view}>
+      <div className={styles.side}>
+        <LoadForm
+          form={form}
+          isBusy={isBusy}
+          ownUrl={ownUrl}
+          onChange={setForm}
+          onStart={(body) => session.start(body)}
+        />
+        <RunHistory
+          runs={runs ?? []}
+          shownId={shownId}
+          onShow={(id) => {
+            session.show(id);
+          }}
+        />
+      </div>
+      <div className={styles.run}>
+        {problem !== null && (
+          <p className={styles.problem} role="status">
+            {problem}
+          </p>
+        )}
+        {shown === undefined ? (
+          <p className={styles.empty}>
+            A run opens its sockets, exchanges messages at the rate you plan, checks every reply,
+            and closes every socket – then says whether its numbers are to be trusted. Start one, or
+            take one of the runs before.
+          </p>
+        ) : (
+          <RunHeader run={shown} figures={figures} onCancel={() => session.cancel(shown.id)} />
+        )}
+        {figures === null ? (
+          renderClock(null)
+        ) : (
+          <RunDetails
+            figures={figures}
+            axis="clock"
+            syncKey={syncKey}
+            clock={renderClock(figures)}
+          />
+        )}
+      </div>
+      {reported.length > 1 && (
+        <div className={styles.compare}>
+          <RunCompare key={reported[0]?.id} runs={reported} loadReport={loadReport} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+interface RunHeaderProps {
+  run: RunSummary;
+  figures: RunFigures | null;
+  onCancel: () => Promise<string | null>;
+}
+
+function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
+  const [problem, setProblem] = useState<string | null>(null);
+  const report = figures?.report ?? null;
+  const attempt = (what: () => Promise<string | null>) => {
+    setProblem(null);
+    what().then(setProblem, (error: unknown) => {
+      setProblem(error instanceof Error ? error.message : String(error));
+    });
+  };
+  const small = `${button.quiet ?? ''} ${button.small ?? ''}`;
+  return (
+    <header className={styles.header}>
+      <div className={styles.heading}>
+        <h2 className={styles.title}>{describePlan(run.plan)}</h2>
+        <p className={styles.phase} role="status">
+          {phaseOf(run, figures)}
+        </p>
+      </div>
+      <div className={styles.actions}>
+        {isUnderWay(run) && (
+          <button
+            type="button"
+            className={button.danger}
+            aria-disabled={run.state === 'cancelling'}
+            onClick={() => {
+              if (run.state === 'running') attempt(onCancel);
+            }}
+          >
+            {run.state === 'cancelling' ? 'Closing…' : 'Cancel the run'}
+          </button>
+        )}
+        {report !== null && (
+          <>
+            <button
+              type="button"
+              className={small}
+              onClick={() => {
+                attempt(async () => {
+                  saveFile(`run-${run.id}.html`, 'text/html', await fetchReportPage(run.id));
+                  return null;
+                });
+              }}
+            >
+              Save HTML
+            </button>
+            <button
+              type="button"
+              className={small}
+              onClick={() => {
+                const json = JSON.stringify(report, null, 2);
+                saveFile(`run-${run.id}.json`, 'application/json', json);
+              }}
+            >
+              Save JSON
+            </button>
+            <button
+              type="button"
+              className={small}
+              onClick={() => {
+                saveFile(`run-${run.id}.csv`, 'text/csv', secondsToCsv(report.series));
+              }}
+            >
+              Save CSV
+            </button>
+          </>
+        )}
+      </div>
+      {problem !== null && (
+        <p className={styles.problem} role="alert">
+          {problem}
+        </p>
+      )}
+    </header>
+  );
+}
+
+function isUnderWay({ state }: RunSummary): boolean {
+  return state === 'running' || state === 'cancelling';
+}
+
+function phaseOf(run: RunSummary, figures: RunFigures | null): string {
+  if (run.state === 'failed') return run.error ?? 'It left no report.';
+  if (run.state === 'done') return figures === null ? 'Over' : 'Over: all books are closed';
+  if (run.state === 'cancelling') return 'Cancelled: every open socket gets its close handshake';
+  return PHASES[figures?.phase ?? ''] ?? 'Starting…';
+}
+
+const PHASES: Readonly<Record<string, string>> = {
+  preflight: 'Looking whether this machine can do it',
+  open: 'Opening the sockets',
+  load: 'Under load',
+  close: 'Closing the sockets',
+};

@@ -1,0 +1,69 @@
+import { consoleFetch, consoleJson } from '../../lib/console-fetch';
+import { type Plan, readReport, type RunReport } from './run-report';
+
+/** What the list of runs says of one. */
+export interface RunSummary {
+  readonly id: string;
+  readonly state: 'running' | 'cancelling' | 'done' | 'failed';
+  readonly plan: Plan;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly verdict: string | null;
+  /** Why there is no report. */
+  readonly error: string | null;
+}
+
+const JSON_HEADERS = { 'Content-Type': 'application/json' };
+
+/** The runs that the console remembers, newest first. */
+export async function listRuns(): Promise<RunSummary[]> {
+  const answer = await consoleJson('api/runs');
+  const runs = typeof answer === 'object' && answer !== null && 'runs' in answer ? answer.runs : [];
+  return Array.isArray(runs) ? runs.map(readSummary).filter((run) => run !== null) : [];
+}
+
+/** Starts a run and returns its id. */
+export async function startRun(body: Readonly<Record<string, unknown>>): Promise<string> {
+  const answer = await consoleJson('api/runs', {
+    method: 'POST',
+    headers: JSON_HEADERS,
+    body: JSON.stringify(body),
+  });
+  if (typeof answer === 'object' && answer !== null && 'id' in answer) return String(answer.id);
+  throw new TypeError('The console started a run and did not say which.');
+}
+
+/** Asks a run to end in good order. */
+export async function cancelRun(id: string): Promise<void> {
+  await consoleFetch(`api/runs/${id}`, { method: 'DELETE', headers: JSON_HEADERS });
+}
+
+/** The report of a run that is over; `null` if it left none. */
+export async function fetchReport(id: string): Promise<RunReport | null> {
+  return readReport(await consoleJson(`api/runs/${id}`));
+}
+
+export async function fetchReportPage(id: string): Promise<Blob> {
+  return (await consoleFetch(`api/runs/${id}/report.html`)).blob();
+}
+
+function readSummary(value: unknown): RunSummary | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { id, state, plan, started_at, ended_at, verdict, error } = value as Record<
+    string,
+    unknown
+  >;
+  const known = STATES.find((one) => one === state);
+  if (typeof id !== 'string' || known === undefined) return null;
+  return {
+    id,
+    state: known,
+    plan: typeof plan === 'object' && plan !== null ? (plan as Plan) : {},
+    startedAtMs: Date.parse(String(started_at)),
+    endedAtMs: typeof ended_at === 'string' ? Date.parse(ended_at) : null,
+    verdict: typeof verdict === 'string' ? verdict : null,
+    error: typeof error === 'string' ? error : null,
+  };
+}
+
+const STATES = ['running', 'cancelling', 'done', 'failed'] as const;
