@@ -156,3 +156,7 @@ def test_the_built_page_is_served_with_its_assets(console: Any, ask: Ask) -> Non
     assert answer.status == 200
     assert "javascript" in answer.headers["content-type"]
     assert "immutable" in answer.headers["cache-control"]
+
+
+def test_all_this_was_no_failure_of_the_console(console: Any, ask: Ask) -> None:
+    assert b"echo_trio_console_failures_total 0\n" in ask(console.console, "GET /metrics").body
