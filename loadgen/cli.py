@@ -98,7 +98,7 @@ def load(
     except ValueError as exc:
         return flags.complain(app, f"--console: {exc}")
     if options.find_capacity:
-        return _find_capacity(plan, limits, output)
+        return _find_capacity(plan, limits, options, output)
     try:
         journal = _open_journal(plan, options.journal)
     except OSError as exc:
@@ -122,20 +122,26 @@ def load(
         journal.remove()
     elif journal is not None:
         journal.close()
-        print(f"loadgen: what was measured is in {journal.path}: loadgen recover", file=sys.stderr)
+        _warn(f"what was measured is in {journal.path}: loadgen recover")
     return exit_code(report) if written else flags.EXIT_USAGE
 
 
-def _find_capacity(plan: Plan, limits: list[Threshold], output: Output) -> int:
+def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output: Output) -> int:
     """Search for the highest rate that holds; every step is a run of its own."""
     if plan.closed_loop or plan.stages or plan.messages is not None:
         problem = "--find-capacity sets the rate: no --closed-loop, --stage or --messages"
         return flags.complain(app, problem)
     if not plan.total_rate(plan.count):
         return flags.complain(app, "--find-capacity needs a rate to start with")
-    if other := [flag for flag in output.files if flag != "--json"] or output.stream:
-        flag = "--stream" if other is True else other[0]
-        return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
+    of_one_run = {
+        **dict.fromkeys(output.files, True),
+        "--json": False,
+        "--stream": output.stream,
+        "--console": options.console is not None,
+        "--journal": options.journal not in {None, NO_JOURNAL},
+    }
+    if given := [flag for flag, is_given in of_one_run.items() if is_given]:
+        return flags.complain(app, f"--find-capacity makes many runs, and {given[0]} is of one")
 
     # A line for each step, and what comes and goes on a terminal, are enough.
     quietly = dataclasses.replace(output, quiet=output.quiet or not sys.stderr.isatty())

@@ -43,7 +43,9 @@ async def watch(engine: Engine, *, color: bool = True) -> None:
     """
     with suppress(OSError):
         if sys.stderr.isatty():
-            await watch_live(engine, Console(stderr=True, no_color=not color, highlight=False))
+            await watch_live(
+                engine, Console(stderr=True, no_color=None if color else True, highlight=False)
+            )
         else:
             await watch_lines(engine, sys.stderr)
 

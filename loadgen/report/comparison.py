@@ -56,7 +56,10 @@ def write(comparison: Comparison, stream: TextIO, *, color: bool = True) -> None
     is_terminal = stream.isatty()
     target = stream if is_terminal else StringIO()
     console = Console(
-        file=target, width=None if is_terminal else WIDTH, no_color=not color, highlight=False
+        file=target,
+        width=None if is_terminal else WIDTH,
+        no_color=None if color else True,
+        highlight=False,
     )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("")

@@ -44,7 +44,10 @@ def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
     is_terminal = stream.isatty()
     target = stream if is_terminal else StringIO()
     console = Console(
-        file=target, width=None if is_terminal else WIDTH, no_color=not color, highlight=False
+        file=target,
+        width=None if is_terminal else WIDTH,
+        no_color=None if color else True,
+        highlight=False,
     )
     parts: list[RenderableType] = [_headline(report)]
     parts += [Text(f"• {reason}") for reason in report.verdict_reasons]

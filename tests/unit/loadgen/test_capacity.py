@@ -102,6 +102,8 @@ async def test_a_target_that_opens_no_socket_ends_the_search_at_once(result_of):
         pytest.param(["--messages", "3"], "--find-capacity sets the rate", id="messages"),
         pytest.param(["--rate-per-conn", "0/s"], "needs a rate to start with", id="idle"),
         pytest.param(["--stream"], "makes many runs, and --stream is of one", id="stream"),
+        pytest.param(["--console", "http://x/"], "and --console is of one", id="console"),
+        pytest.param(["--journal", "x"], "and --journal is of one", id="journal"),
         pytest.param(["--csv", "-"], "makes many runs, and --csv is of one", id="csv"),
     ],
 )

@@ -171,3 +171,9 @@ def test_enough_messages_make_a_picture(report_of):
     assert "█" in text
     (scale,) = [line for line in text.splitlines() if line.split()[:2] == ["1", "2"]]
     assert scale.split() == ["1", "2", "5", "10"]
+
+
+def test_a_terminal_gets_no_colour_where_the_environment_says_so(report_of, terminal, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    report_text.write(report_of(), terminal)
+    assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|4[0-7])m", terminal.getvalue())
