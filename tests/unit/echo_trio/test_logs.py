@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -11,6 +12,12 @@ from structlog.testing import LogCapture
 
 from echo_trio import logs
 from echo_trio.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def configured_for_this_test_only() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 def test_json_is_one_object_a_line_also_with_a_traceback(
