@@ -118,11 +118,11 @@ def load(
     if not result.ledger.opened and not result.interrupted:
         print(_explain_nothing_opened(result), file=sys.stderr)
     written = output.write(report)
-    if journal is not None and written:
-        journal.remove()
-    elif journal is not None:
+    if journal is not None and not written and journal.has_records:
         journal.close()
         _warn(f"what was measured is in {journal.path}: loadgen recover")
+    elif journal is not None:
+        journal.remove()
     return exit_code(report) if written else flags.EXIT_USAGE
 
 

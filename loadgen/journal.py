@@ -177,6 +177,11 @@ class Journal:
         self._file.close()
         self._file = file
 
+    @property
+    def has_records(self) -> bool:
+        """Is there anything in it to recover?"""
+        return self._file.tell() > 0
+
     def remove(self) -> None:
         """The run is over, and its report written."""
         self.close()

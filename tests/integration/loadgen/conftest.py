@@ -54,6 +54,12 @@ class Server:
         raise AssertionError(f"not all closed: {self.counts}")
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where runs keep their journals: not in the home of whoever tests."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def in_thread() -> Iterator[Callable[..., Server]]:
     """Starts servers: `in_thread(start)`, where `await start(counts)` is an asyncio server."""

@@ -56,3 +56,21 @@ def test_a_journal_that_cannot_be_written_is_known_before_the_run(tmp_path, load
     run = loadgen("1", "--journal", str(tmp_path / "none" / "x"))
     assert run.code == 2
     assert "can't write the journal" in run.stderr
+
+
+def test_a_report_that_cannot_be_written_leaves_the_journal_to_recover_it(
+    serve_websockets, tmp_path
+):
+    journal = tmp_path / "run.journal"
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "loadgen", "2", serve_websockets(echo).url, "--duration",
+             "1500ms", "--quiet", "--journal", str(journal)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "loadgen: can't write the report: No space left on device",
+        f"loadgen: what was measured is in {journal}: loadgen recover",
+    ]
+    assert "2 opened" in recover(str(journal)).stdout
