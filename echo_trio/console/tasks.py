@@ -53,7 +53,7 @@ def current_tasks() -> TaskNode | None:
     """The tree of this process's tasks; None outside of Trio.
 
     Read in one go, without a checkpoint: of tasks that come and go meanwhile it would make a tree
-    that never was. Ten thousand connections take some 2 ms, for which the echo waits.
+    that never was. Ten thousand connections take some 3 ms, for which the echo waits.
     """
     root = trio.lowlevel.current_root_task()
     return None if root is None else fold(root)
