@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 import msgspec
 import trio
 
+from loadgen.behave import Kind
 from loadgen.engine import Engine
 from loadgen.latency import Histogram, HistogramState
 from loadgen.ledger import Ledger
@@ -66,6 +67,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime
     interrupted: bool
     ledger: dict[str, Any]
+    apart: dict[str, dict[str, Any]]
     all_open_after_s: float | None
     load_s: float
     histograms: dict[str, HistogramState]
@@ -228,6 +230,7 @@ def _make_record(phase: str, result: Result, seconds: list[Second]) -> Record:
         ended_at=result.ended_at,
         interrupted=result.interrupted,
         ledger=_dump_ledger(result.ledger),
+        apart={str(kind): _dump_ledger(ledger) for kind, ledger in result.apart.items()},
         all_open_after_s=result.all_open_after_s,
         load_s=result.load_s,
         histograms={name: getattr(result, name).state for name in _HISTOGRAMS},
@@ -287,7 +290,7 @@ def recover(path: Path) -> Report:
         generator=last.generator,
         load_strain=last.load_strain,
         series=series,
-        apart={},
+        apart={Kind(kind): _load_ledger(dumped) for kind, dumped in last.apart.items()},
         **{name: Histogram.of(last.histograms[name]) for name in _HISTOGRAMS},
     )
     report = make_report(result)

@@ -113,6 +113,8 @@ def _facts(report: Report) -> Table:
         f"{messages.sent_per_s:,.0f}/s sent, {messages.received_per_s:,.0f}/s received; "
         f"{_size(messages.sent_bytes)} out, {_size(messages.received_bytes)} in",
     )
+    for number, (kind, crowd) in enumerate(_misbehaving(report).items()):
+        table.add_row("" if number else "on purpose", f"{kind}: {crowd}")
     table.add_row(
         "generator",
         f"{generator.cpu_share:.0%} of one core, {_size(generator.peak_rss_bytes)} at most, "
@@ -121,6 +123,19 @@ def _facts(report: Report) -> Table:
     if target := _target(report):
         table.add_row("target", target)
     return table
+
+
+def _misbehaving(report: Report) -> dict[str, str]:
+    """What became of the sockets that misbehaved because they were told to."""
+    if isinstance(report.misbehaving, msgspec.UnsetType):
+        return {}
+    shown = {}
+    for kind, crowd in report.misbehaving.items():
+        failed = {key: n for key, n in msgspec.structs.asdict(crowd.failed).items() if n}
+        opened = _rest({"opened": crowd.opened, **failed}, not_attempted=crowd.not_attempted)
+        closed = _rest(msgspec.structs.asdict(crowd.closed))
+        shown[kind] = f"{crowd.requested:,}{opened}; closed{closed or ': none'}"
+    return shown
 
 
 def _unaccounted(report: Report) -> int:

@@ -3,9 +3,11 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen.behave import Kind
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.plan import Plan
@@ -57,6 +59,8 @@ def results(draw):
                                  peak_rss_bytes=draw(small), python="3", trio="0"),
         load_strain=Strain(wall_s=draw(millis), cpu_share=draw(millis)),
         series=draw(series()),
+        apart={kind: Ledger(draw(small), opened=draw(small))
+               for kind in draw(st.sets(st.sampled_from(Kind)))},
     )  # fmt: skip
 
 
@@ -76,6 +80,10 @@ def test_nothing_counted_is_lost_or_doubled(parts):
     assert report.messages.sent == sum(part.ledger.sent for part in parts)
     assert report.connections.failed.refused == sum(
         part.ledger.failed[Failure.REFUSED] for part in parts
+    )
+    misbehaving = {} if isinstance(report.misbehaving, msgspec.UnsetType) else report.misbehaving
+    assert sum(crowd.requested for crowd in misbehaving.values()) == sum(
+        ledger.requested for part in parts for ledger in part.apart.values()
     )
     assert report.latency.intended.count == sum(part.intended.count for part in parts)
     assert report.latency.intended.max == max(part.intended.max for part in parts) / 1000

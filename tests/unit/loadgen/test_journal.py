@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from loadgen import journal
+from loadgen.behave import Kind
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import json as report_json
 from loadgen.verify import Verdict
@@ -31,7 +32,7 @@ def killed(result_of):
         verdicts=Counter({Verdict.ECHOED: 18, Verdict.DUPLICATE: 1}),
         abandoned=1,
     )
-    return result_of(ledger)
+    return result_of(ledger, apart={Kind.HALF_OPEN: Ledger(3, opened=2)})
 
 
 class FakeEngine(SimpleNamespace):
@@ -83,6 +84,7 @@ async def test_what_a_killed_run_had_measured_is_in_its_journal(killed, tmp_path
     assert connections.opened == closed + incomplete.open
     assert connections.failed_status == {"503": 3}
     assert messages.sent == messages.echoed + messages.in_flight == 20
+    assert report.misbehaving["half-open"].opened == 2
     assert report.latency.intended == killed.intended.summary()
     assert report.plan == json.loads(msgspec.json.encode(killed.plan.settings()))
     assert [second.t_s for second in report.series] == [1, 2, 3, 4]

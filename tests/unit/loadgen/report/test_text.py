@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from loadgen import thresholds
+from loadgen.behave import Kind
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import text as report_text
@@ -177,3 +178,16 @@ def test_a_terminal_gets_no_colour_where_the_environment_says_so(report_of, term
     monkeypatch.setenv("NO_COLOR", "1")
     report_text.write(report_of(), terminal)
     assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|4[0-7])m", terminal.getvalue())
+
+
+def test_sockets_that_misbehaved_on_purpose_are_shown_apart(report_of):
+    apart = {
+        Kind.HALF_OPEN: Ledger(
+            10,
+            opened=8,
+            failed=Counter({Failure.REFUSED: 2}),
+            closed=Counter({Ending.BY_PEER: 8}),
+        )
+    }
+    text = written(report_of(apart=apart))
+    assert "on purpose  half-open: 10 = 8 opened + 2 refused; closed = 8 by peer" in text
