@@ -193,9 +193,13 @@ class Crowd:
         self.slots[slot] = session.successor = following
         self._terms.reopening += 1
         self._retired.add(session)
-        self._nursery.start_soon(self._close_retired, session)
+        if session.awaits_reply:
+            self._nursery.start_soon(self._close_answered, session)
+        else:
+            session.expect_end()
+            session.close(self._nursery)
 
-    async def _close_retired(self, session: Session) -> None:
+    async def _close_answered(self, session: Session) -> None:
         with trio.move_on_after(self._plan.stop_timeout_s * AWAIT_SHARE):
             while session.awaits_reply and session.connection is not None:
                 await trio.sleep(AGE_TICK_S)
