@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Self
 
 from echo_trio import behaviours
 from echo_trio.scripts import Behaviour
-from echo_trio.wire.handshake import Reason, Refused, UpgradeRequest
+from echo_trio.wire.handshake import NotAnUpgrade, Reason, Refused, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
 RETRY_AFTER_S = 5
@@ -90,14 +90,28 @@ def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> B
                 (origin := parse_origin(value)) is None or origin not in origins
             ):
                 raise Refused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
+    found = _find(request.path)
+    if isinstance(found, behaviours.Refusal):
+        raise Refused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
+    return found
+
+
+def not_an_upgrade(exc: NotAnUpgrade) -> Refused:
+    """What a client is told that does not ask for a WebSocket: first, whether one is there."""
     try:
-        found = behaviours.find(request.path)
+        _find(exc.path)
+    except Refused as refused:
+        return refused
+    return exc
+
+
+def _find(path: str) -> Behaviour | behaviours.Refusal:
+    try:
+        found = behaviours.find(path)
     except behaviours.BadParameter as exc:
         raise Refused(400, str(exc), Reason.PARAMETER) from None
     if found is None:
         raise Refused(404, behaviours.listing(), Reason.PATH)
-    if isinstance(found, behaviours.Refusal):
-        raise Refused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
     return found
 
 

@@ -301,7 +301,10 @@ async def _receive_request(
         raise admission.full()
     if opening.cancelled_caught:
         raise admission.draining() if presence.counters.draining else admission.too_slow()
-    request = handshake.parse_request(head)
+    try:
+        request = handshake.parse_request(head)
+    except handshake.NotAnUpgrade as exc:
+        raise admission.not_an_upgrade(exc) from None
     return request, admission.admit(request, presence.origins), surplus
 
 

@@ -90,6 +90,17 @@ class Refused(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+class NotAnUpgrade(Refused):
+    """A well-formed request for something else than a WebSocket: a browser's, say, or a probe's.
+
+    :ivar path: what it asked for.
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(426, why, Reason.NOT_AN_UPGRADE, **_UPGRADE_HEADERS)
+        self.path = path
+
+
 class HandshakeFailed(Exception):
     """The server's answer is not one that RFC 6455 allows, or it gave none."""
 
@@ -167,7 +178,8 @@ def parse_request(head: bytes) -> UpgradeRequest:
     """Read an upgrade request.
 
     :param head: up to the empty line, without it.
-    :raises Refused: if it is anything else, with the status that says what.
+    :raises Refused: if it is anything else, with the status that says what; `NotAnUpgrade` if
+        nothing else is wrong with it.
     """
     try:
         lines = head.decode("ascii").split("\r\n")
@@ -188,7 +200,11 @@ def parse_request(head: bytes) -> UpgradeRequest:
     if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
         headers, "connection"
     ):
-        raise Refused(426, "This is a WebSocket server.", Reason.NOT_AN_UPGRADE, **_UPGRADE_HEADERS)
+        raise NotAnUpgrade(
+            target.partition("?")[0],
+            "This is a WebSocket server: connect to it with a WebSocket client, by its ws:// or "
+            "wss:// URL.",
+        )
     versions = _values(headers, "sec-websocket-version")
     if versions != [VERSION]:
         raise Refused(

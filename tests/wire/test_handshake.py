@@ -25,6 +25,8 @@ async def close(peer) -> None:
 
 NOT_ASCII = ["Host", "Connection", "Upgrade", "Sec_WebSocket_Protocol", "Origin", "X_Any"]
 
+PLAIN_GET = b"GET %s HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n"
+
 REFUSALS = [
     *(
         pytest.param(request(**{name: "ü"}), 400, Reason.HEADER, id=f"a byte above 0x7F in {name}")
@@ -49,6 +51,9 @@ REFUSALS = [
         request(Sec_WebSocket_Version="8"), 426, Reason.WEBSOCKET_VERSION, id="an old version"
     ),
     pytest.param(request(Upgrade=None), 426, Reason.NOT_AN_UPGRADE, id="no upgrade"),
+    pytest.param(PLAIN_GET % b"/plain", 426, Reason.NOT_AN_UPGRADE, id="a plain GET"),
+    pytest.param(PLAIN_GET % b"/no/such", 404, Reason.PATH, id="a plain GET of an unknown path"),
+    pytest.param(PLAIN_GET % b"/delay/soon", 400, Reason.PARAMETER, id="a plain GET, misspelt"),
     pytest.param(request(Host=None), 400, Reason.HOST, id="no Host"),
     pytest.param(request("GET / HTTP/1.1", "Host: a"), 400, Reason.HOST, id="two Hosts"),
     pytest.param(request(Content_Length="5") + b"hello", 400, Reason.BODY, id="a body"),
@@ -99,6 +104,21 @@ async def test_a_bad_handshake_is_refused_with_its_status(wire, data, status, re
     await peer.end()
     await wire.holds_invariants(Outcome.REFUSED, reason)
     assert wire.counts.refused[status] == 1
+
+
+async def body_of(wire, data) -> str:
+    peer = await wire.connect()
+    await peer.send(data)
+    await peer.response()
+    return (await peer.read_to_end()).decode()
+
+
+async def test_a_browser_on_the_wrong_port_is_told_what_to_do(wire):
+    assert "ws:// or wss:// URL" in await body_of(wire, PLAIN_GET % b"/")
+    listing = await body_of(wire, PLAIN_GET % b"/no/such")
+    assert "/delay/{duration}" in listing
+    assert listing == await body_of(wire, request("GET /no/such HTTP/1.1"))
+    await wire.holds_invariants({Outcome.REFUSED: 3}, {Reason.NOT_AN_UPGRADE: 1, Reason.PATH: 2})
 
 
 # -- Accepted ---------------------------------------------------------------------------------
