@@ -152,8 +152,24 @@ class Peer:
 
     async def open(self, **headers: str | None) -> None:
         """Do the handshake."""
-        await self.send(request(**headers))
+        await self.open_path("/", **headers)
+
+    async def open_path(self, path: str, **headers: str | None) -> None:
+        """Do the handshake for a behaviour."""
+        await self.send(request(f"GET {path} HTTP/1.1", **headers))
         assert (await self.response()).status == 101
+
+    async def send_byte_by_byte(self, data: bytes) -> None:
+        """Each byte in a segment of its own, which the server reads before the next."""
+        for byte in data:
+            await self.send(bytes((byte,)))
+            await trio.testing.wait_all_tasks_blocked()
+
+    async def close(self, code: int = 1000) -> None:
+        """The closing handshake, begun by us."""
+        await self.send(close_frame(code))
+        assert (await self.frame()).code == code
+        assert await self.read_to_end() == b""
 
     async def end(self) -> None:
         """Close the stream without another word of WebSocket."""

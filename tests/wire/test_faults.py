@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,19 +18,19 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.sync.client import connect
 
-from .conftest import PATIENCE_S, request
+from .conftest import BINARY, PATIENCE_S, TEXT, frame, request
 
 
 class Process:
     """`python -m echo_trio` with its console."""
 
-    def __init__(self, log: Path, limit: int | None) -> None:
+    def __init__(self, log: Path, limit: int | None, *flags: str) -> None:
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
                 [
                     *("/bin/sh", "-c", f'ulimit -n {limit or "$(ulimit -n)"}; exec "$@"', "sh"),
                     *(sys.executable, "-m", "echo_trio", "--log-format", "json"),
-                    *("--port", "0", "--console-port", "0"),
+                    *("--port", "0", "--console-port", "0", *flags),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -98,8 +98,8 @@ class Process:
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     started: list[Process] = []
 
-    def start(limit: int | None = None) -> Process:
-        started.append(Process(tmp_path / "server.log", limit))
+    def start(*flags: str, limit: int | None = None) -> Process:
+        started.append(Process(tmp_path / "server.log", limit, *flags))
         return started[-1]
 
     yield start
@@ -168,3 +168,53 @@ def test_a_server_without_a_descriptor_left_lives_says_little_and_recovers(start
     complaints = [entry for entry in server.log if entry["level"] == "warning"]
     assert 1 <= len(complaints) <= 5, complaints
     assert complaints[0]["error"] == "EMFILE"
+
+
+def crowd_that_makes_stopping_hard(server: Process, exits: ExitStack) -> None:
+    """Blocked writers, silent peers, half handshakes, violators who stay, one frozen."""
+
+    def keep(sock: socket.socket) -> socket.socket:
+        return exits.enter_context(closing(sock))
+
+    def opened(path: str = "/") -> socket.socket:
+        sock = keep(server.dial())
+        sock.sendall(request(f"GET {path} HTTP/1.1"))
+        assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
+        return sock
+
+    for _ in range(5):
+        deaf = opened("/burst/100")
+        deaf.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                deaf.send(frame(BINARY, b"x" * 100_000))
+        opened()
+        keep(server.dial())
+        keep(server.dial()).sendall(request()[:30])
+        opened().sendall(frame(3))
+        opened("/stall/1/1h").sendall(frame(TEXT, b"freeze"))
+        opened("/delay/1h").sendall(frame(TEXT, b"later"))
+
+
+def test_sigterm_amid_blocked_writers_silent_peers_and_half_handshakes_ends_in_good_order(
+    start,
+) -> None:
+    server = start("--drain-timeout", "1s", "--write-timeout", "1h", "--close-timeout", "1h",
+                   "--open-timeout", "1h")  # fmt: skip
+    with ExitStack() as exits:
+        crowd_that_makes_stopping_hard(server, exits)
+        assert server.stop() == 0
+    assert not [entry for entry in server.log if entry["level"] in {"error", "critical"}]
+
+
+def test_a_second_sigterm_amid_them_ends_it_at_once(start) -> None:
+    server = start("--drain-timeout", "1h", "--write-timeout", "1h", "--close-timeout", "1h",
+                   "--open-timeout", "1h")  # fmt: skip
+    with ExitStack() as exits:
+        crowd_that_makes_stopping_hard(server, exits)
+        silent = exits.enter_context(closing(server.dial()))
+        silent.sendall(request())
+        assert silent.recv(4096).startswith(b"HTTP/1.1 101 ")
+        server.process.send_signal(signal.SIGTERM)
+        assert silent.recv(4096)[:1] == b"\x88"  # It has begun to stop.
+        assert server.stop() == 1
