@@ -12,6 +12,8 @@ from websockets.asyncio.server import ServerConnection
 
 from loadgen import Plan, Refused, Report, Stage, run
 from loadgen.behave import Behave
+from loadgen.engine import Engine
+from loadgen.result import Result, make_report
 
 HOW_TO = Path(__file__).parents[3] / "docs/how-to/use-as-a-library.md"
 
@@ -125,6 +127,31 @@ async def test_a_run_that_is_told_to_stop_before_it_began_opens_nothing(serve_we
     report = await run(Plan(3, server.url), stop=stop)
     assert report.interrupted
     assert report.connections.opened + report.connections.not_attempted == 3
+
+
+@pytest.mark.parametrize("load", [{"rate": 60.0}, {"stages": (Stage(1.0, 120.0),)}], ids=str)
+async def test_shards_together_send_what_the_whole_plan_would(serve_websockets, load):
+    heard = []
+
+    async def listen(connection: ServerConnection, counts):
+        async for message in connection:
+            heard.append(message)
+            await connection.send(f"{message} 1")
+
+    plan = Plan(7, serve_websockets(listen).url, size_bytes=0,
+                duration_s=None if "stages" in load else 1.0, **load)  # fmt: skip
+    results = []
+
+    async def run_shard(index):
+        results.append(await Engine(plan.shard(index, 3)).run())
+
+    async with trio.open_nursery() as nursery:
+        for index in range(3):
+            nursery.start_soon(run_shard, index)
+    report = make_report(Result.merge(results, plan))
+    assert sorted(heard) == sorted(f"{k % 7}-{k // 7}" for k in range(60))
+    assert (report.messages.sent, report.messages.echoed) == (60, 60)
+    assert report.connections.requested == report.connections.closed.clean == 7
 
 
 async def test_what_this_machine_cannot_do_is_raised_as_itself():
