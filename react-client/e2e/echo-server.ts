@@ -15,12 +15,21 @@ export interface EchoServer {
   readonly stop: () => Promise<number | null>;
 }
 
-/** Starts `python -m echo_trio` on a free port and waits until it says that it listens. */
-export async function startEchoServer({ console = false } = {}): Promise<EchoServer> {
+interface ServerOptions {
+  readonly console?: boolean;
+  /** The addresses of a server that is to be started anew where it was. */
+  readonly at?: { readonly url: string; readonly consoleUrl: string };
+}
+
+/** Starts `python -m echo_trio`, on free ports, and waits until it says that it listens. */
+export async function startEchoServer(options: ServerOptions = {}): Promise<EchoServer> {
+  const { console = false, at } = options;
+  const portOf = (url: string | undefined) => (url === undefined ? '0' : new URL(url).port);
   const { PYTHON } = process.env;
   const python = PYTHON === undefined || PYTHON === '' ? '.venv/bin/python' : PYTHON;
-  const consoleFlags = console ? ['--console-port', '0'] : ['--no-console'];
-  const server = spawn(python, ['-m', 'echo_trio', '--port', '0', ...consoleFlags], {
+  const consoleFlags = console ? ['--console-port', portOf(at?.consoleUrl)] : ['--no-console'];
+  const flags = ['--port', portOf(at?.url), ...consoleFlags];
+  const server = spawn(python, ['-m', 'echo_trio', ...flags], {
     cwd: REPOSITORY,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

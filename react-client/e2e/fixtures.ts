@@ -7,6 +7,8 @@ interface TestFixtures {
   /** A server for this test alone; stopping it within the test is allowed. */
   server: EchoServer;
   chat: ChatPage;
+  /** A server with its console, whose page is open. */
+  consoled: EchoServer;
 }
 
 interface WorkerFixtures {
@@ -38,6 +40,15 @@ export const test = playwright.extend<TestFixtures, WorkerFixtures>({
     page.on('pageerror', (error) => failures.push(error));
     await page.goto(pageUrl);
     await use(new ChatPage(page));
+    expect(failures).toEqual([]);
+  },
+  consoled: async ({ page }, use) => {
+    const failures: Error[] = [];
+    page.on('pageerror', (error) => failures.push(error));
+    const server = await startEchoServer({ console: true });
+    await page.goto(server.consoleUrl);
+    await use(server);
+    await server.stop();
     expect(failures).toEqual([]);
   },
 });

@@ -104,74 +104,75 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
   useShortcuts(shortcuts);
 
   return (
-    <Tabs
-      className={styles.page ?? ''}
-      selectedKey={view}
-      onSelectionChange={(key) => goTo(VIEWS.find((one) => one === key) ?? 'chat')}
-    >
-      <header className={styles.header}>
-        <h1 className={styles.name}>
-          <EchoMark size={22} />
-          <span className={styles.wordmark}>echo-trio</span>
-        </h1>
-        <TabList className={styles.tabs ?? ''} aria-label="Views">
-          {VIEWS.map((one) => (
-            <Tab key={one} id={one} className={styles.tab ?? ''}>
-              {CAPTIONS[one]}
-            </Tab>
-          ))}
-        </TabList>
-        <div className={styles.tools}>
-          <ShareButton onShare={share} />
-          <IconButton label="Keyboard shortcuts" onPress={() => setIsHelpOpen(true)}>
-            <rect x="2.5" y="6" width="19" height="12" rx="2" />
-            <path d="M6.5 10h.01M10.2 10h.01M13.8 10h.01M17.5 10h.01M8 14h8" />
-          </IconButton>
-          <ThemeButton />
-        </div>
-      </header>
+    <>
+      <Tabs
+        className={styles.page ?? ''}
+        selectedKey={view}
+        onSelectionChange={(key) => goTo(VIEWS.find((one) => one === key) ?? 'chat')}
+      >
+        <header className={styles.header}>
+          <h1 className={styles.name}>
+            <EchoMark size={22} />
+            <span className={styles.wordmark}>echo-trio</span>
+          </h1>
+          <TabList className={styles.tabs ?? ''} aria-label="Views">
+            {VIEWS.map((one) => (
+              <Tab key={one} id={one} className={styles.tab ?? ''}>
+                {CAPTIONS[one]}
+              </Tab>
+            ))}
+          </TabList>
+          <div className={styles.tools}>
+            <ShareButton onShare={share} />
+            <IconButton label="Keyboard shortcuts" onPress={() => setIsHelpOpen(true)}>
+              <rect x="2.5" y="6" width="19" height="12" rx="2" />
+              <path d="M6.5 10h.01M10.2 10h.01M13.8 10h.01M17.5 10h.01M8 14h8" />
+            </IconButton>
+            <ThemeButton />
+          </div>
+        </header>
 
-      <main className={styles.main}>
-        <TabPanel id="chat" shouldForceMount className={styles.panel ?? ''}>
-          <Activity mode={view === 'chat' ? 'visible' : 'hidden'}>
-            <ErrorBoundary part="The chat">
-              <ChatView session={session} address={address} />
+        <main className={styles.main}>
+          <TabPanel id="chat" shouldForceMount className={styles.panel ?? ''}>
+            <Activity mode={view === 'chat' ? 'visible' : 'hidden'}>
+              <ErrorBoundary part="The chat">
+                <ChatView session={session} address={address} />
+              </ErrorBoundary>
+            </Activity>
+          </TabPanel>
+          <TabPanel id="server" className={styles.panel ?? ''}>
+            <ErrorBoundary part="The server view">
+              <Suspense fallback={<Loading />}>
+                <ServerView
+                  feed={feed}
+                  onTry={tryPath}
+                  nameCloseCode={(code) => explainCloseCode(code).name}
+                  help={<ServerHelp />}
+                />
+              </Suspense>
             </ErrorBoundary>
-          </Activity>
-        </TabPanel>
-        <TabPanel id="server" className={styles.panel ?? ''}>
-          <ErrorBoundary part="The server view">
-            <Suspense fallback={<Loading />}>
-              <ServerView
-                feed={feed}
-                onTry={tryPath}
-                nameCloseCode={(code) => explainCloseCode(code).name}
-                help={<ServerHelp />}
-              />
-            </Suspense>
-          </ErrorBoundary>
-        </TabPanel>
-        <TabPanel id="load" className={styles.panel ?? ''}>
-          <ErrorBoundary part="The load view">
-            <Suspense fallback={<Loading />}>
-              <LoadPage
-                key={linksFollowed}
-                session={load}
-                feed={feed}
-                chatLatency={session.latency}
-                help={<ServerHelp />}
-              />
-            </Suspense>
-          </ErrorBoundary>
-        </TabPanel>
-      </main>
-
+          </TabPanel>
+          <TabPanel id="load" className={styles.panel ?? ''}>
+            <ErrorBoundary part="The load view">
+              <Suspense fallback={<Loading />}>
+                <LoadPage
+                  key={linksFollowed}
+                  session={load}
+                  feed={feed}
+                  chatLatency={session.latency}
+                  help={<ServerHelp />}
+                />
+              </Suspense>
+            </ErrorBoundary>
+          </TabPanel>
+        </main>
+      </Tabs>
       {isHelpOpen && (
         <Suspense>
           <ShortcutsDialog shortcuts={shortcuts} onClose={() => setIsHelpOpen(false)} />
         </Suspense>
       )}
-    </Tabs>
+    </>
   );
 }
 

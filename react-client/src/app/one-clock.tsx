@@ -72,10 +72,10 @@ export function OneClock({ chat, feed, run, syncKey }: OneClockProps) {
   const shared = { span, syncKey, heightPx: 140, isLive: (run?.report ?? null) === null };
   return (
     <section className={styles.clock} aria-labelledby="one-clock">
-      <h3 id="one-clock" className={styles.title}>
+      <h2 id="one-clock" className={styles.title}>
         On one clock
         <span className={styles.lead}>your chat, the server and the run, moment by moment</span>
-      </h3>
+      </h2>
       <LineChart
         {...shared}
         title="Latency, three ways"

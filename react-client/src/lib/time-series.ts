@@ -14,12 +14,18 @@ export interface TimeSeries {
 /**
  * Breaks the lines where nothing was heard: a row of nulls goes in wherever two moments are
  * further apart than `longestStepS`, so that no line is drawn across what nobody measured.
+ *
+ * @param isBreak whether the line breaks before a row in any case.
  */
-export function withGaps(series: TimeSeries, longestStepS: number): TimeSeries {
+export function withGaps(
+  series: TimeSeries,
+  longestStepS: number,
+  isBreak: (row: number) => boolean = () => false,
+): TimeSeries {
   const { times, columns } = series;
   const breaks = times.flatMap((time, row) => {
     const before = times[row - 1];
-    return before !== undefined && time - before > longestStepS ? [row] : [];
+    return before !== undefined && (time - before > longestStepS || isBreak(row)) ? [row] : [];
   });
   if (breaks.length === 0) return series;
   return {

@@ -1,5 +1,6 @@
 import { ThemeButton } from '../app/theme-button';
 import { EchoMark } from '../components/echo-mark';
+import { VisuallyHidden } from '../components/visually-hidden';
 import { saveFile } from '../lib/save-file';
 import { describePlan } from '../features/load/plan-text';
 import { RunDetails } from '../features/load/run-details';
@@ -62,6 +63,9 @@ function OneRun({ report }: { report: RunReport }) {
           </button>
         </p>
       </div>
+      <h2>
+        <VisuallyHidden>Figures</VisuallyHidden>
+      </h2>
       <RunDetails figures={figuresOfReport(report)} axis="elapsed" syncKey="report" />
     </>
   );

@@ -32,9 +32,9 @@ export function RunCompare({ runs, loadReport }: RunCompareProps) {
   const second = useReport(secondId, loadReport);
   return (
     <section className={styles.compare} aria-labelledby="compare">
-      <h3 id="compare" className={styles.title}>
+      <h2 id="compare" className={styles.title}>
         Compare two runs
-      </h3>
+      </h2>
       <div className={styles.choices}>
         <Choice label="First" runs={runs} chosen={firstId} onChoose={setFirstId} />
         <Choice label="Second" runs={runs} chosen={secondId} onChoose={setSecondId} />

@@ -13,9 +13,9 @@ interface RunHistoryProps {
 export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
   return (
     <section className={styles.history} aria-labelledby="history">
-      <h3 id="history" className={styles.title}>
+      <h2 id="history" className={styles.title}>
         Runs
-      </h3>
+      </h2>
       {runs.length === 0 ? (
         <p className={styles.empty}>None yet. The console remembers the last twenty.</p>
       ) : (

@@ -49,7 +49,10 @@ describe('rates', () => {
       snapshot(11, { messages_received: 90, uptime_s: 0.5 }),
       snapshot(12, { messages_received: 95, uptime_s: 1.5 }),
     ];
-    expect(rates(snapshots, (one) => one.messagesReceived).columns).toEqual([[null, null, 5]]);
+    expect(rates(snapshots, (one) => one.messagesReceived).columns).toEqual([
+      [null, null, null, 5],
+    ]);
+    expect(levels(snapshots, (one) => one.uptimeS).columns).toEqual([[500, null, 0.5, 1.5]]);
   });
 });
 

@@ -11,9 +11,9 @@ export function levels(
   snapshots: readonly ServerSnapshot[],
   ...reads: readonly Read[]
 ): TimeSeries {
-  return withGaps(
-    { times: snapshots.map(secondsOf), columns: reads.map((read) => snapshots.map(read)) },
-    LONGEST_STEP_S,
+  return draw(
+    snapshots,
+    reads.map((read) => snapshots.map(read)),
   );
 }
 
@@ -31,7 +31,15 @@ export function rates(snapshots: readonly ServerSnapshot[], ...reads: readonly R
       if (from === null || to === null || stepS <= 0 || stepS > LONGEST_STEP_S) return null;
       return isRestart(before, now) || to < from ? null : (to - from) / stepS;
     });
-  return withGaps({ times: snapshots.map(secondsOf), columns: reads.map(grown) }, LONGEST_STEP_S);
+  return draw(snapshots, reads.map(grown));
+}
+
+/** Across a restart no line is drawn, however quick it was. */
+function draw(snapshots: readonly ServerSnapshot[], columns: Cell[][]): TimeSeries {
+  return withGaps({ times: snapshots.map(secondsOf), columns }, LONGEST_STEP_S, (row) => {
+    const [before, now] = [snapshots[row - 1], snapshots[row]];
+    return before !== undefined && now !== undefined && isRestart(before, now);
+  });
 }
 
 function isRestart(before: ServerSnapshot, now: ServerSnapshot): boolean {

@@ -2,6 +2,7 @@ import { type ReactNode, useEffect, useState } from 'react';
 
 import { type Stat, StatTiles } from '../../components/stat-tiles';
 import { Tally, type TallyRow } from '../../components/tally';
+import { VisuallyHidden } from '../../components/visually-hidden';
 import {
   formatCount,
   formatMilliseconds,
@@ -52,6 +53,9 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
   return (
     <div className={styles.view}>
       <header className={styles.header}>
+        <h2>
+          <VisuallyHidden>The server, live</VisuallyHidden>
+        </h2>
         <FeedStatus state={state} latest={latest} onRetry={retry} />
         {latest !== undefined && (
           <fieldset className={styles.windows}>

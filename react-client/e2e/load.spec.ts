@@ -1,0 +1,122 @@
+import type { Locator, Page } from '@playwright/test';
+
+import { ChatPage, expect, test } from './fixtures';
+
+/** The load view as its reader knows it. */
+class LoadPage {
+  readonly page: Page;
+  readonly start: Locator;
+  readonly cancel: Locator;
+
+  constructor(page: Page) {
+    this.page = page;
+    this.start = page.getByRole('button', { name: 'Start the run' });
+    this.cancel = page.getByRole('button', { name: 'Cancel the run' });
+  }
+
+  async open(): Promise<void> {
+    await this.page.getByRole('tab', { name: 'Load' }).click();
+    await expect(this.start).toBeVisible();
+  }
+
+  async plan(settings: Readonly<Record<string, string>>): Promise<void> {
+    for (const [label, value] of Object.entries(settings)) {
+      await this.page.getByRole('textbox', { name: label }).fill(value);
+    }
+  }
+
+  /** The count in a row of a tally, such as "clean" of "How they ended". */
+  count(title: string | RegExp, name: string): Locator {
+    const row = this.page.getByRole('region', { name: title }).getByRole('term');
+    return row.filter({ hasText: new RegExp(`^${name}`) }).locator('xpath=following-sibling::dd');
+  }
+
+  /** Runs it to its end. */
+  async run(settings: Readonly<Record<string, string>>): Promise<void> {
+    await this.plan(settings);
+    await this.start.click();
+    await expect(this.cancel).toBeVisible();
+    await expect(this.page.getByText('Over: all books are closed')).toBeVisible();
+  }
+}
+
+test('a run of 1,000 sockets is started, watched and cancelled from the page', async ({
+  page,
+  consoled,
+}) => {
+  expect(consoled.url).not.toBe('');
+  const load = new LoadPage(page);
+  const chat = new ChatPage(page);
+  await load.open();
+  await load.plan({ Sockets: '1000', Duration: '5m' });
+  await load.start.click();
+  await expect(chat.figure('Open sockets')).toHaveText(/^1,000\s*of 1,000$/, {
+    timeout: 45_000,
+  });
+  await expect(page.getByRole('figure', { name: 'Throughput' })).toBeVisible();
+  await expect(load.count(/^Sent: [1-9]/, 'echoed')).not.toHaveText('0');
+  await expect(page.getByRole('button', { name: 'A run goes on' })).toBeVisible();
+
+  await load.cancel.click();
+  const verdict = page.getByRole('region', { name: 'Verdict' });
+  await expect(verdict).toContainText('interrupted', { timeout: 45_000 });
+  await expect(load.count('How they ended', 'clean')).toHaveText('1,000');
+  await expect(load.count(/^Sent: /, 'lost')).toHaveText('0');
+  await expect(load.start).toBeVisible();
+});
+
+test('what is wrong with a setting is said at its field', async ({ page, consoled }) => {
+  expect(consoled.url).not.toBe('');
+  const load = new LoadPage(page);
+  await load.open();
+  await load.plan({ Sockets: '5', Duration: 'soon' });
+  await load.start.click();
+  const duration = page.getByRole('textbox', { name: 'Duration' });
+  await expect(duration).toHaveAttribute('aria-invalid', 'true');
+  await expect(page.getByRole('alert')).toContainText('soon');
+  await load.plan({ Duration: '1s' });
+  await expect(page.getByRole('alert')).toHaveCount(0);
+});
+
+test('runs are remembered, compared and saved, and the saved page needs no server', async ({
+  page,
+  consoled,
+  context,
+}) => {
+  const load = new LoadPage(page);
+  await load.open();
+  await load.run({ Sockets: '5', Duration: '1s', 'Rate of each socket': '20/s' });
+  await load.run({ Sockets: '7', 'Fail if': 'latency.p99>60s' });
+  await expect(page.getByRole('list', { name: 'Thresholds' })).toContainText('kept');
+
+  const compare = page.getByRole('region', { name: 'Compare two runs' });
+  await expect(compare.getByRole('row', { name: /^Opened/ })).toContainText('57+40 %');
+  await expect(compare.getByRole('figure')).toHaveCount(3);
+
+  await page.reload();
+  await expect(page.getByRole('textbox', { name: 'Sockets' })).toHaveValue('7');
+  await expect(page.getByText('Over: all books are closed')).toBeVisible();
+  const saving = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save HTML' }).click();
+  const file = test.info().outputPath('run.html');
+  await (await saving).saveAs(file);
+
+  await consoled.stop();
+  await context.setOffline(true);
+  const report = await context.newPage();
+  const failures: Error[] = [];
+  report.on('pageerror', (error) => failures.push(error));
+  await report.goto(`file://${file}`);
+  await expect(report.getByRole('heading', { level: 1 })).toContainText('7 sockets');
+  await expect(report.getByRole('region', { name: 'Verdict' })).toContainText('latency.p99>60s');
+  await expect(report.getByRole('figure', { name: 'Latency by percentile' })).toBeVisible();
+  expect(failures).toEqual([]);
+});
+
+test('a link brings others the plan, and starts nothing', async ({ page, consoled }) => {
+  await page.goto(`${consoled.consoleUrl}#/load?count=42&duration=3s&drive=idle`);
+  await expect(page.getByRole('textbox', { name: 'Sockets' })).toHaveValue('42');
+  await expect(page.getByRole('radio', { name: 'Hold idle' })).toBeChecked();
+  await expect(page.getByText('None yet.')).toBeVisible();
+  await expect(page).toHaveURL(/#\/load$/);
+});

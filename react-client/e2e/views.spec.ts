@@ -1,0 +1,62 @@
+import AxeBuilder from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+
+import { expect, test } from './fixtures';
+
+async function expectNoViolation(page: Page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations).toEqual([]);
+}
+
+test('axe finds nothing wrong with any view of a running server, in both themes', async ({
+  page,
+  consoled,
+}) => {
+  expect(consoled.url).not.toBe('');
+  await page.getByRole('tab', { name: 'Load' }).click();
+  await page.getByRole('textbox', { name: 'Sockets' }).fill('3');
+  await page.getByRole('textbox', { name: 'Duration' }).fill('1s');
+  await page.getByRole('button', { name: 'Start the run' }).click();
+  await expect(page.getByText('Over: all books are closed')).toBeVisible();
+  await page.getByText('More settings').click();
+  await page.getByRole('figure', { name: 'Throughput' }).getByText('Table').click();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectNoViolation(page);
+  }
+
+  await page.getByRole('tab', { name: 'Server' }).click();
+  await page.getByRole('button', { name: 'Show the tasks' }).click();
+  await expect(page.getByText(/\d+ tasks at /)).toBeVisible();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectNoViolation(page);
+  }
+  await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await expectNoViolation(page);
+});
+
+test.describe('on a phone', () => {
+  test.use({ viewport: { width: 360, height: 740 } });
+
+  test('no view of a running server needs scrolling sideways', async ({ page, consoled }) => {
+    expect(consoled.url).not.toBe('');
+    const sidewaysPx = () =>
+      page.evaluate(() => {
+        const { scrollWidth, clientWidth } = document.documentElement;
+        return scrollWidth - clientWidth;
+      });
+    await page.getByRole('tab', { name: 'Server' }).click();
+    await expect(page.getByRole('figure', { name: 'Memory' })).toBeVisible();
+    await page.getByRole('button', { name: 'Show the tasks' }).click();
+    await expect(page.getByText(/\d+ tasks at /)).toBeVisible();
+    expect(await sidewaysPx()).toBe(0);
+    await page.getByRole('tab', { name: 'Load' }).click();
+    await page.getByRole('textbox', { name: 'Sockets' }).fill('3');
+    await page.getByRole('textbox', { name: 'Duration' }).fill('1s');
+    await page.getByRole('button', { name: 'Start the run' }).click();
+    await expect(page.getByText('Over: all books are closed')).toBeVisible();
+    expect(await sidewaysPx()).toBe(0);
+  });
+});
