@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
+import os
+import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -14,6 +15,47 @@ from echo_trio.settings import Settings
 
 #: One line of a kind in so long.
 SPARING_INTERVAL_S: Final = 1.0
+
+_STDERR: Final = 2
+
+
+class _Stderr:
+    """Writes lines where the process's stderr goes.
+
+    One that is not taken, because the disk is full or the reader gone, is no reason to end the
+    echo: it is counted, and the next one that is taken says so.
+
+    Straight to the descriptor, without a lock or a buffer, so that a signal's handler may log.
+    """
+
+    def __init__(self) -> None:
+        self._lost = 0
+
+    def say_lost(self, _: Any, __: str, event: MutableMapping[str, Any]) -> Any:
+        """A structlog processor: adds how many lines were lost before this one."""
+        if self._lost:
+            event["lost_lines"] = self._lost
+        return event
+
+    def write(self, line: str) -> None:
+        data = (line + "\n").encode(errors="backslashreplace")
+        try:
+            while data:
+                data = data[os.write(_STDERR, data) :]
+        except OSError:
+            self._lost += 1
+        else:
+            self._lost = 0
+
+    debug = info = warning = error = exception = write
+
+
+def can_write() -> bool:
+    """Would stderr take a line at once?"""
+    try:
+        return bool(select.select([], [_STDERR], [], 0)[1])
+    except (OSError, ValueError):
+        return False
 
 
 def configure(settings: Settings) -> Any:
@@ -30,17 +72,19 @@ def configure(settings: Settings) -> Any:
     else:
         render = [
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+                colors=os.isatty(_STDERR), exception_formatter=structlog.dev.plain_traceback
             )
         ]
+    stderr = _Stderr()
     structlog.configure(
         processors=[
+            stderr.say_lost,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: stderr,
         cache_logger_on_first_use=True,
     )
     # Bound here: an unbound logger binds anew at each call, even at one below the level.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
-from echo_trio import systemd
+from echo_trio import logs, signals, systemd
 from echo_trio.metrics import Snapshot
 from echo_trio.settings import Settings
 from echo_trio.supervisor import Supervisor, WorkerFailed
@@ -21,6 +21,11 @@ from echo_trio.worker import Worker
 
 if TYPE_CHECKING:
     from echo_trio.console.serve import Console
+
+
+#: Beyond the drain timeout, which server and console keep themselves: whoever is still there then
+#: hangs, or the machine is so busy that it comes to the same.
+LAST_RESORT_S: Final = 5.0
 
 
 class CannotStart(Exception):
@@ -55,8 +60,9 @@ class Server(Protocol):
 async def run_service(settings: Settings, log: Any) -> None:
     """Serve until SIGINT or SIGTERM, then drain and return.
 
-    The first signal drains; the second one ends the process at once with status 1. Prints the
-    ready line on stdout once everything listens.
+    The first signal drains; a second one ends the process at once with status 1, as does a drain
+    that goes on for `LAST_RESORT_S` beyond its budget. Prints the ready line on stdout once
+    everything listens.
 
     :raises CannotStart: if an address can't be had.
     """
@@ -66,13 +72,26 @@ async def run_service(settings: Settings, log: Any) -> None:
     if console_listeners:
         console = _make_console(settings, console_listeners, server, log)
     failed: BaseException | None = None
+
+    def drain(signal_name: str) -> None:
+        server.drain()
+        if console is not None:
+            console.drain()
+        systemd.notify(systemd.STOPPING)
+        log.info("draining", signal=signal_name, open=server.open)
+
+    def give_up(why: str) -> None:
+        if console is not None:
+            console.abandon()
+        server.abandon()
+        if logs.can_write():
+            log.warning("ended without draining", why=why, open=server.open)
+
     try:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            # Signals outside of all else: a second one is heard to the very end.
-            async with trio.open_nursery() as watching:
-                watching.start_soon(_stop_on_signals, signals, server, console, log)
-                await _serve(server, console, _url_of(console_listeners), file_limit, log)
-                watching.cancel_scope.cancel()
+        with signals.stopping(
+            drain=drain, give_up=give_up, budget_s=settings.drain_timeout_s + LAST_RESORT_S
+        ):
+            await _serve(server, console, _url_of(console_listeners), file_limit, log)
     except* WorkerFailed as group:
         failed = group
     if failed is not None:
@@ -90,7 +109,7 @@ async def _serve(
             await nursery.start(console.run)
         async with trio.open_nursery() as serving:
             await serving.start(server.run)
-            print(f"ready ws={server.url} console={console_url}", flush=True)  # noqa: T201
+            _announce(f"ready ws={server.url} console={console_url}", log)
             systemd.notify(systemd.READY)
             log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
         nursery.cancel_scope.cancel()
@@ -141,20 +160,14 @@ def _url_of(listeners: list[socket.socket]) -> str:
     return f"http://{sockets.authority(host, port)}/"
 
 
-async def _stop_on_signals(signals: Any, server: Server, console: Console | None, log: Any) -> None:
-    async for number in signals:
-        log.info("draining", signal=signal.Signals(number).name, open=server.open)
-        systemd.notify(systemd.STOPPING)
-        server.drain()
-        if console is not None:
-            console.drain()
-        break
-    async for _ in signals:
-        # Ten thousand tasks take a while to unwind; whoever asks twice will not wait for that.
-        if console is not None:
-            console.abandon()
-        server.abandon()
-        os._exit(1)
+def _announce(line: str, log: Any) -> None:
+    """Print a line; if nobody takes it, say so and go on: the log has it, too."""
+    try:
+        print(line, flush=True)  # noqa: T201
+    except OSError as exc:
+        log.warning("nobody takes the ready line", reason=exc.strerror)
+        # Or Python would try once more at its end, and that would be an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _log_summary(server: Server, log: Any) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -34,6 +37,27 @@ def run_server(*flags: str, **environment: str) -> subprocess.CompletedProcess[s
         check=False,
         env={**os.environ, **environment},
     )
+
+
+@contextmanager
+def started(**pipes: Any) -> Iterator[subprocess.Popen[str]]:
+    """A server whose output goes somewhere else."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "echo_trio", "--port=0", "--no-console", "--log-format=json"],
+        text=True,
+        **pipes,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def assert_echoes(url: str) -> None:
+    with connect(url) as client:
+        client.send("m")
+        assert str(client.recv(timeout=30)).startswith("m ")
 
 
 def assert_one_line_of_usage_error(finished: subprocess.CompletedProcess[str]) -> None:
@@ -103,6 +127,46 @@ def test_a_half_open_handshake_gets_503_when_the_server_stops(start_server: Star
     assert b"\r\nRetry-After: " in answer
     assert server.process.wait(timeout=10) == 0
     assert server.summary["outcomes"] == {"clean": 1, "refused": 1}
+
+
+def test_a_ready_line_that_nobody_takes_does_not_keep_the_server_from_serving() -> None:
+    nobody, stdout = os.pipe()
+    os.close(nobody)
+    with started(stdout=stdout, stderr=subprocess.PIPE) as process:
+        os.close(stdout)
+        assert process.stderr is not None
+        log = map(json.loads, process.stderr)
+        assert next(log)["event"] == "nobody takes the ready line"
+        assert_echoes(next(log)["url"])
+        process.terminate()
+        assert [event["event"] for event in log] == ["draining", "stopped"]
+        assert process.wait(timeout=60) == 0
+
+
+def test_a_log_that_nobody_takes_does_not_end_the_server() -> None:
+    with (
+        Path("/dev/full").open("w") as full,
+        started(stdout=subprocess.PIPE, stderr=full) as process,
+    ):
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[1].removeprefix("ws=")
+        with pytest.raises(InvalidStatus), connect(url + "nowhere"):
+            pass  # That is logged.
+        assert_echoes(url)
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+
+
+def test_a_server_that_is_stuck_ends_at_a_second_signal() -> None:
+    log, stderr = os.pipe()
+    size = fcntl.fcntl(stderr, fcntl.F_SETPIPE_SZ, 4096)
+    with started(stdout=subprocess.PIPE, stderr=stderr) as process, os.fdopen(log) as lines:
+        assert json.loads(lines.readline())["event"] == "serving"
+        os.write(stderr, b"x" * size)  # Now the next line of the log has to wait.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+        assert process.wait(timeout=60) == 1
+        os.close(stderr)
 
 
 def test_port_0_takes_a_free_port_and_prints_it(start_server: StartServer) -> None:

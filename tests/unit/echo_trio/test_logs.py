@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Literal
 
@@ -21,7 +22,7 @@ def configured_for_this_test_only() -> Iterator[None]:
 
 
 def test_json_is_one_object_a_line_also_with_a_traceback(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     log = logs.configure(Settings(log_format="json"))
     log.info("first", n=1)
@@ -29,14 +30,14 @@ def test_json_is_one_object_a_line_also_with_a_traceback(
         raise ZeroDivisionError("oh")
     except ZeroDivisionError:
         log.exception("second")
-    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    first, second = (json.loads(line) for line in capfd.readouterr().err.splitlines())
     assert (first["event"], first["level"], first["n"]) == ("first", "info", 1)
     assert second["exception"][0]["exc_type"] == "ZeroDivisionError"
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_a_traceback_has_no_local_variables(
-    capsys: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
+    capfd: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
 ) -> None:
     log = logs.configure(Settings(log_format=log_format))
     secret = "".join(["pass", "word"])
@@ -44,21 +45,41 @@ def test_a_traceback_has_no_local_variables(
         raise ZeroDivisionError(len(secret))
     except ZeroDivisionError:
         log.exception("second")
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert "ZeroDivisionError" in said
     assert secret not in said
 
 
 def test_a_line_for_people_has_colour_only_on_a_terminal(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure(Settings()).info("hello")
-    assert "\x1b" not in capsys.readouterr().err
+    assert "\x1b" not in capfd.readouterr().err
 
 
-def test_below_the_level_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_below_the_level_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure(Settings(log_level="warning")).info("hello")
-    assert capsys.readouterr().err == ""
+    assert capfd.readouterr().err == ""
+
+
+def test_lines_that_stderr_does_not_take_are_lost_and_the_next_one_says_how_many(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    log = logs.configure(Settings(log_format="json"))
+    stderr, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+    try:
+        os.dup2(full, 2)
+        log.info("first")
+        log.info("second")
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(full)
+    log.info("third")
+    log.info("fourth")
+    third, fourth = (json.loads(line) for line in capfd.readouterr().err.splitlines())
+    assert (third["event"], third["lost_lines"]) == ("third", 2)
+    assert "lost_lines" not in fourth
 
 
 def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_back() -> None:
