@@ -10,12 +10,16 @@ PAGE := echo_trio/console/page/index.html
 REPORT_PAGE := loadgen/report/page/report.html
 PAGE_SOURCES := $(shell find $(CLIENT)/src $(CLIENT)/public $(CLIENT)/*.html $(CLIENT)/*.ts $(CLIENT)/*.json -type f 2>/dev/null)
 
+# How long `make soak` and `make fuzz` take.
+MINUTES := 60
+FUZZ_SECONDS := 120
+
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The lock files name versions and hashes; the project itself is installed as it stands here.
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint types unit client-check browser page bench conformance soak lock clean
+.PHONY: help install demo serve test lint types unit client-check browser page bench conformance soak fuzz lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -79,8 +83,16 @@ bench: install ## side by side with the peers (long)
 conformance: $(VENV)/.run ## Autobahn|Testsuite against both ends, all 517 cases (long; needs a Python 2.7)
 	$(BIN)/python scripts/conformance.py
 
-soak: $(VENV)/.dev ## the long run: churn, with memory watched
-	$(BIN)/python -m pytest -m soak -s tests/soak
+soak: $(VENV)/.dev fuzz ## the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
+	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak -s tests/soak tests/wire
+
+$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
+	$(PIP) install --require-hashes --only-binary :all: --requirement requirements/fuzz.txt \
+	  || { echo "make: atheris, the fuzzer, has no wheel for this Python; one for 3.11 to 3.13: make PYTHON=python3.13" >&2; exit 1; }
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## throw bytes at the handshake and the frames, for FUZZ_SECONDS
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	$(PIP) install uv
@@ -88,6 +100,8 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	  --custom-compile-command "make lock" --python-version 3.11 --group build pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" --python-version 3.11 --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" --python-version 3.11 --group pyproject.toml:fuzz -o requirements/fuzz.txt
 	cd $(CLIENT) && npm install --package-lock-only --no-audit --no-fund
 
 clean: ## remove what was installed and built

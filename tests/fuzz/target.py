@@ -1,0 +1,135 @@
+"""What is fuzzed: whatever bytes arrive, they parse, or the one documented error is raised.
+
+The first byte of an input chooses the target, the second how the rest is cut into segments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from echo_trio.wire import deflate, handshake
+from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
+from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.handshake import HandshakeFailed, Refused
+
+KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
+LIMITS: Final = Limits(max_message_bytes=10_000)
+REFUSALS: Final = {400, 405, 426, 431, 505}
+FAILURES: Final = {1002, 1007, 1008, 1009}
+
+
+def check(data: bytes) -> None:
+    """Try one input; raises whatever shouldn't be."""
+    if len(data) >= 2:
+        TARGETS[data[0] % len(TARGETS)](data[1], data[2:])
+
+
+def check_request(_: int, head: bytes) -> None:
+    """An upgrade request's head."""
+    try:
+        request = handshake.parse_request(head)
+    except Refused as refused:
+        assert refused.status in REFUSALS
+        assert handshake.refusal_response(refused).count(b"\r\n\r\n") == 1
+        return
+    assert request.path.startswith("/")
+    assert not any("\r" in value or "\n" in value for _, value in request.headers)
+    compression = deflate.accept(request.extensions)
+    answer = handshake.accept_response(request, compression=compression)
+    assert answer.count(b"\r\n\r\n") == 1
+
+
+def check_response(_: int, head: bytes) -> None:
+    """The head of a server's answer."""
+    try:
+        response = handshake.parse_response(head, KEY, ["chat"], [deflate.OFFER])
+    except HandshakeFailed:
+        return
+    assert response.subprotocol in {None, "chat"}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What became of a stream of frames."""
+
+    messages: list[str | bytes]
+    replies: list[int]
+    failure: int | None
+    close_sent: int | None
+    close_received: int | None
+
+
+def check_frames_from_a_client(cut: int, data: bytes) -> None:
+    """Frames, as the server reads them."""
+    _check_frames(cut, data, client=False, compression=None)
+
+
+def check_frames_from_a_server(cut: int, data: bytes) -> None:
+    """Frames, as the client reads them."""
+    _check_frames(cut, data, client=True, compression=None)
+
+
+def check_compressed_frames(cut: int, data: bytes) -> None:
+    """Frames, with permessage-deflate, as the server reads them."""
+    _check_frames(cut, data, client=False, compression=_AGREED)
+
+
+def _check_frames(
+    cut: int, data: bytes, *, client: bool, compression: deflate.Parameters | None
+) -> None:
+    size = cut or max(len(data), 1)
+    segments = [data[at : at + size] for at in range(0, len(data), size)]
+    assert hear(segments, client, compression) == hear([data], client, compression)
+
+
+def hear(segments: list[bytes], client: bool, compression: deflate.Parameters | None) -> Heard:
+    """Feed a connection with these, without any I/O."""
+    connection = Connection.opened(
+        None,  # type: ignore[arg-type]
+        client=client,
+        limits=LIMITS,
+        compression=compression,
+    )
+    messages: list[str | bytes] = []
+    connection._on_message = lambda message: messages.append(message)
+    pongs: list[int] = []
+    connection._reply = lambda reply: pongs.append(len(reply))  # type: ignore[method-assign]
+    for segment in segments:
+        if segment:
+            connection._receive(segment)
+    assert all(len(message) <= LIMITS.max_message_bytes for message in messages)
+    assert connection.failure is None or connection.failure in FAILURES
+    if connection.failure is not None:
+        assert connection.close_sent == connection.failure
+    if connection.close_received is not None:
+        assert connection.close_received == NO_STATUS or may_be_sent(connection.close_received)
+        assert connection.close_sent == connection.close_received
+    return Heard(
+        messages, pongs, connection.failure, connection.close_sent, connection.close_received
+    )
+
+
+_AGREED = deflate.accept(
+    handshake.parse_request(
+        b"\r\n".join(
+            [
+                b"GET / HTTP/1.1",
+                b"Host: x",
+                b"Upgrade: websocket",
+                b"Connection: Upgrade",
+                b"Sec-WebSocket-Key: " + KEY.encode(),
+                b"Sec-WebSocket-Version: 13",
+                b"Sec-WebSocket-Extensions: permessage-deflate",
+            ]
+        )
+    ).extensions
+)
+
+TARGETS: Final = [
+    check_request,
+    check_response,
+    check_frames_from_a_client,
+    check_frames_from_a_server,
+    check_compressed_frames,
+]

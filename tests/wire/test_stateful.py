@@ -1,0 +1,489 @@
+"""A connection under anything that either side may do, in any order: it never hangs and ends once.
+
+A machine of Hypothesis does one thing after another to a real TCP connection: messages, pings and
+closes from both ends, cancellations, half-closes, resets, nonsense, silence. Trio runs in a thread
+of its own on a virtual clock; the machine has one task of it do each thing, and lets all come to
+rest. At the end it must be over within its timeouts, whatever had happened; nothing may be left of
+it; and what it says of itself has to be what was on the wire.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from math import inf
+from typing import Any
+
+import psutil
+import pytest
+import trio
+import trio.testing
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from trio_websocket import ConnectionClosed
+
+from echo_trio.metrics import Outcome
+from echo_trio.session import _outcome
+from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.poller import Poller
+from echo_trio.wire.watch import Watch
+
+from .conftest import BINARY, CLOSE, PATIENCE_S, PING, PONG, TEXT
+
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "5000"))
+LIMITS = Limits(
+    max_message_bytes=100_000,
+    write_timeout_s=5,
+    close_timeout_s=5,
+    ping_interval_s=20,
+    ping_timeout_s=10,
+    idle_timeout_s=60,
+)
+#: Together, and more: after so long, a connection that was told to close is over.
+BOUND_S = 30
+#: The kernel takes a little of what is not read.
+BUFFER_BYTES = 4096
+
+
+class Loop:
+    """Trio in a thread, on a virtual clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.clock = trio.testing.MockClock()
+        self._ready: Future[None] = Future()
+        self._over = threading.Thread(target=self._run)
+        self._over.start()
+        self._ready.result(PATIENCE_S)
+
+    def _run(self) -> None:
+        trio.run(self._main, clock=self.clock)
+
+    async def _main(self) -> None:
+        async with trio.open_nursery() as self.nursery:
+            self._token = trio.lowlevel.current_trio_token()
+            self.tasks = trio.lowlevel.current_statistics().tasks_living
+            self._ready.set_result(None)
+            await trio.sleep_forever()
+
+    def do(self, job: Callable[[], Awaitable[Any]]) -> Any:
+        """Have a task do this, and wait until all of them have come to rest."""
+        done: Future[Any] = Future()
+
+        async def doing() -> None:
+            try:
+                result = await job()
+                await trio.testing.wait_all_tasks_blocked()
+            except BaseException as exc:
+                done.set_exception(exc)
+                raise
+            done.set_result(result)
+
+        self._token.run_sync_soon(lambda: self.nursery.start_soon(doing))
+        return done.result(PATIENCE_S)
+
+    def pass_time(self, seconds: float) -> None:
+        async def sleep() -> None:
+            self.clock.autojump_threshold = 0
+            await trio.sleep(seconds)
+            self.clock.autojump_threshold = inf
+
+        self.do(sleep)
+
+    def stop(self) -> None:
+        self._token.run_sync_soon(self.nursery.cancel_scope.cancel)
+        self._over.join(PATIENCE_S)
+        assert not self._over.is_alive()
+
+
+class Peer:
+    """The other end: a socket, what it has yet to send, and what it has read."""
+
+    def __init__(self, sock: socket.socket, *, masks: bool) -> None:
+        sock.setblocking(False)
+        self.sock, self.masks = sock, masks
+        self.heard = b""
+        self.gone = self.half_closed = self.heard_end = False
+        self._unsent = b""
+
+    def frame(self, opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
+        size = len(payload)
+        bit = 0x80 * self.masks
+        length = bytes((bit | size,)) if size < 126 else struct.pack("!BH", bit | 126, size)
+        return bytes((fin << 7 | opcode,)) + length + bytes(4 * self.masks) + payload
+
+    def send(self, data: bytes) -> None:
+        if not self.half_closed:
+            self._unsent += data
+        self.push()
+
+    def push(self) -> bool:
+        """Send what the kernel takes; true if that was something."""
+        sent = 0
+        with suppress(OSError):
+            sent = self.sock.send(self._unsent) if self._unsent and not self.gone else 0
+        self._unsent = self._unsent[sent:]
+        return sent > 0
+
+    def read(self, size: int) -> bool:
+        """Read what is there; true if that was something."""
+        if self.gone or self.heard_end:
+            return False
+        try:
+            data = self.sock.recv(size)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+            self.gone = True
+        self.heard += data
+        self.heard_end = not data
+        return bool(data)
+
+    def frames(self) -> tuple[list[tuple[int, bytes]], bytes]:
+        """What was heard, as frames; and the rest, which is less than one."""
+        found, data = [], self.heard
+        while len(data) >= 2:
+            assert data[0] & 0xF0 == 0x80, "a frame of ours is whole and has no RSV bit"
+            assert (data[1] >= 0x80) is not self.masks, "a client masks and a server does not"
+            size, start = data[1] & 0x7F, 2
+            if size == 126:
+                if len(data) < 4:
+                    break
+                size, start = int.from_bytes(data[2:4]), 4
+                assert size >= 126
+            assert size != 127
+            mask = bytes(4)
+            if not self.masks:
+                mask = data[start : start + 4]
+                start += 4
+            if len(data) < start + size:
+                break
+            repeated = (mask * (size // 4 + 1))[:size]
+            payload = bytes(a ^ b for a, b in zip(data[start : start + size], repeated))  # noqa: B905
+            found.append((data[0] & 0x0F, payload))
+            data = data[start + size :]
+        return found, data
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        ours = socket.socket()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        ours.connect(listener.getsockname())
+        theirs, _ = listener.accept()
+    ours.setblocking(False)
+    return ours, theirs
+
+
+sizes = st.sampled_from([0, 5, 200, 60_000])
+
+
+class AnyLife(RuleBasedStateMachine):
+    """One connection's life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.descriptors = psutil.Process().num_fds()
+        self.loop = Loop()
+        self.ends: list[str] = []
+        self.jobs: list[trio.CancelScope] = []
+        self.jobs_under_way = 0
+        self.asked = self.said = 0  # messages of the peer's, and of ours
+        self.torn = False  # somebody gave up TCP, so frames may be lost
+
+    @initialize(client=st.booleans(), with_poller=st.booleans())
+    def connect(self, client: bool, with_poller: bool) -> None:
+        ours, theirs = tcp_pair()
+        self.peer = Peer(theirs, masks=not client)
+
+        async def start() -> None:
+            self.poller = Poller()
+            self.watch = Watch(LIMITS)
+            self.connection = Connection.opened(
+                ours, client=client, limits=LIMITS, poller=self.poller if with_poller else None
+            )
+            self.loop.nursery.start_soon(self.serve)
+
+        self.loop.do(start)
+
+    async def serve(self) -> None:
+        with trio.CancelScope() as self.serving:
+            async with trio.open_nursery() as beside:
+                beside.start_soon(self.poller.run)
+                beside.start_soon(self.watch.run)
+                self.watch.add(self.connection)
+                try:
+                    await self.connection.run(lambda message: message)
+                    self.ends.append("returned")
+                except trio.Cancelled:
+                    self.ends.append("cancelled")
+                    raise
+                finally:
+                    self.watch.discard(self.connection)
+                    beside.cancel_scope.cancel()
+
+    def we(self, job: Callable[[], Awaitable[Any]]) -> None:
+        """Start a task of ours that may wait, and can be cancelled."""
+
+        async def working() -> None:
+            scope = trio.CancelScope()
+            self.jobs.append(scope)
+            self.jobs_under_way += 1
+            try:
+                with scope, suppress(ConnectionClosed):
+                    await job()
+            finally:
+                self.jobs_under_way -= 1
+
+        async def start() -> None:
+            self.loop.nursery.start_soon(working)
+
+        self.loop.do(start)
+
+    def rest(self) -> None:
+        async def nothing() -> None:
+            pass
+
+        self.loop.do(nothing)
+        while not self.peer.gone and self.peer.push():
+            self.loop.do(nothing)
+
+    # -- What we do --
+
+    @rule(size=sizes)
+    def we_send(self, size: int) -> None:
+        message = f"s{self.said}".ljust(size)
+        self.said += 1
+        self.we(lambda: self.connection.send_message(message))
+
+    @rule(size=sizes)
+    def we_send_and_flush(self, size: int) -> None:
+        message = f"s{self.said}".ljust(size)
+        self.said += 1
+
+        async def send() -> None:
+            if not self.connection.send_nowait(message):
+                await self.connection.flush()
+
+        self.we(send)
+
+    @rule()
+    def we_ping(self) -> None:
+        self.we(self.connection.ping)
+
+    @rule()
+    def we_pong(self) -> None:
+        self.we(lambda: self.connection.pong(b"unasked"))
+
+    @rule(code=st.sampled_from([1000, 1005, 4321]))
+    def we_close(self, code: int) -> None:
+        async def close() -> None:
+            if not self.connection.close_nowait(code):
+                await self.connection.flush()
+
+        self.we(close)
+
+    @rule()
+    def we_cut(self) -> None:
+        async def cut() -> None:
+            self.connection.cut()
+
+        self.loop.do(cut)
+
+    @rule()
+    def we_abort(self) -> None:
+        async def abort() -> None:
+            self.torn = True
+            self.connection.abort()
+
+        self.loop.do(abort)
+
+    @rule(pause=st.booleans())
+    def we_pause_or_resume_reading(self, pause: bool) -> None:
+        async def regulate() -> None:
+            (self.connection.pause_reading if pause else self.connection.resume_reading)()
+
+        self.loop.do(regulate)
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def we_cancel_something(self, data: st.DataObject) -> None:
+        scope = self.jobs.pop(data.draw(st.integers(0, len(self.jobs) - 1)))
+
+        async def cancel() -> None:
+            scope.cancel()
+
+        self.loop.do(cancel)
+
+    @rule()
+    def we_cancel_all(self) -> None:
+        async def cancel() -> None:
+            self.torn = True
+            self.serving.cancel()
+
+        self.loop.do(cancel)
+
+    # -- What the peer does --
+
+    @rule(size=sizes, parts=st.sampled_from([1, 1, 2, 5]))
+    def the_peer_sends(self, size: int, parts: int) -> None:
+        message = f"e{self.asked}".ljust(size).encode()
+        self.asked += 1
+        step = len(message) // parts + 1
+        pieces = [message[at : at + step] for at in range(0, len(message), step)]
+        for number, piece in enumerate(pieces):
+            fin = number == len(pieces) - 1
+            self.peer.send(self.peer.frame(0 if number else BINARY, piece, fin=fin))
+            self.rest()
+
+    @rule()
+    def the_peer_pings(self) -> None:
+        self.peer.send(self.peer.frame(PING, b"?"))
+        self.rest()
+
+    @rule(matching=st.booleans())
+    def the_peer_pongs(self, matching: bool) -> None:
+        pings = [payload for opcode, payload in self.peer.frames()[0] if opcode == PING]
+        self.peer.send(self.peer.frame(PONG, pings[-1] if matching and pings else b"!"))
+        self.rest()
+
+    @rule(payload=st.sampled_from([b"", b"\x03\xe8", b"\x0f\xa0bye", b"\x03\xed", b"\x03"]))
+    def the_peer_closes(self, payload: bytes) -> None:
+        self.peer.send(self.peer.frame(CLOSE, payload))
+        self.rest()
+
+    @rule(nonsense=st.binary(min_size=1, max_size=20))
+    def the_peer_sends_nonsense(self, nonsense: bytes) -> None:
+        self.peer.send(nonsense)
+        self.rest()
+
+    @rule(opcode=st.sampled_from([3, 0, TEXT]))
+    def the_peer_breaks_the_rules(self, opcode: int) -> None:
+        self.peer.send(self.peer.frame(opcode, b"\xff"))
+        self.rest()
+
+    @rule(size=st.sampled_from([1, 100, 10_000]))
+    def the_peer_reads_a_little(self, size: int) -> None:
+        self.peer.read(size)
+        self.rest()
+
+    @rule()
+    def the_peer_reads_all(self) -> None:
+        while self.peer.read(2**20):
+            self.rest()
+
+    @rule()
+    def the_peer_ends_its_half(self) -> None:
+        with suppress(OSError):
+            self.peer.sock.shutdown(socket.SHUT_WR)
+        self.peer.half_closed = True
+        self.rest()
+
+    @rule(with_reset=st.booleans())
+    def the_peer_goes(self, with_reset: bool) -> None:
+        if not self.peer.gone:
+            if with_reset:
+                linger = struct.pack("ii", 1, 0)
+                self.peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.torn = self.peer.gone = True
+            self.peer.sock.close()
+        self.rest()
+
+    @rule(seconds=st.sampled_from([0.1, 3, 8, 25, 70]))
+    def time_passes(self, seconds: float) -> None:
+        self.loop.pass_time(seconds)
+
+    # -- What must hold --
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "serving"):
+                self.we_close(1001)
+                self.loop.pass_time(BOUND_S)
+                self.check_end()
+        finally:
+            if hasattr(self, "peer"):
+                while self.peer.read(2**20):
+                    pass
+                self.peer.sock.close()
+            self.loop.stop()
+        if hasattr(self, "serving"):
+            self.check_what_was_heard()
+            del self.watch, self.poller
+            assert psutil.Process().num_fds() <= self.descriptors
+
+    def check_end(self) -> None:
+        assert len(self.ends) == 1, "it is over, and was once"
+        assert self.jobs_under_way == 0, "nobody waits for it any more"
+
+        async def tasks() -> int:
+            return trio.lowlevel.current_statistics().tasks_living
+
+        assert self.loop.do(tasks) == self.loop.tasks + 1  # The one that asks.
+        connection = self.connection
+        assert connection._sock is not None
+        assert connection._sock.fileno() == -1
+        assert connection._unsent is None or not connection._unsent
+        self.outcome = Outcome.DROPPED if self.ends == ["cancelled"] else _outcome(connection)
+        assert self.outcome in Outcome
+        if self.outcome is Outcome.CLEAN:
+            assert connection.clean
+            assert connection.failure is None
+            assert connection.timed_out is None
+        if self.outcome is Outcome.VIOLATION:
+            assert connection.failure in {1002, 1007, 1009}
+
+    def check_what_was_heard(self) -> None:
+        connection = self.connection
+        frames, rest = self.peer.frames()
+        opcodes = [opcode for opcode, _ in frames]
+        assert CLOSE not in opcodes[:-1], "nothing comes after a close frame"
+        lost = self.torn or connection._write_failed or connection.timed_out
+        assert lost or not rest, "half a frame"
+        if opcodes[-1:] == [CLOSE]:
+            payload = frames[-1][1]
+            code = int.from_bytes(payload[:2]) if payload else 1005
+            # It may have been lost for all we knew.
+            assert connection.close_sent in ({code, None} if lost else {code})
+        elif not lost:
+            assert connection.close_sent is None
+        messages = [payload.split() for opcode, payload in frames if opcode in {TEXT, BINARY}]
+        for letter in (b"e", b"s"):
+            numbers = [int(one[0][1:]) for one in messages if one and one[0][:1] == letter]
+            assert numbers == sorted(set(numbers)), "in order, each once"
+            if letter == b"e":
+                assert numbers == list(range(len(numbers))), "none is left out"
+
+
+def run_machine(**options: Any) -> None:
+    run_state_machine_as_test(
+        AnyLife,
+        settings=settings(
+            deadline=None, suppress_health_check=list(HealthCheck), print_blob=True, **options
+        ),
+    )
+
+
+def test_whatever_both_sides_do_a_connection_ends_once_and_leaves_nothing() -> None:
+    # The same lives each time: others are for the long run.
+    run_machine(max_examples=100, stateful_step_count=20, derandomize=True, database=None)
+
+
+@pytest.mark.soak
+def test_whatever_both_sides_do_for_long_a_connection_ends_once_and_leaves_nothing() -> None:
+    run_machine(max_examples=EXAMPLES, stateful_step_count=40)
