@@ -29,15 +29,19 @@ def check_request(_: int, head: bytes) -> None:
     """An upgrade request's head."""
     try:
         request = handshake.parse_request(head)
-    except Refused as refused:
-        assert refused.status in REFUSALS
-        assert handshake.refusal_response(refused).count(b"\r\n\r\n") == 1
+    except Refused as exc:
+        _check_refusal(exc)
         return
     assert request.path.startswith("/")
     assert not any("\r" in value or "\n" in value for _, value in request.headers)
     compression = deflate.accept(request.extensions)
     answer = handshake.accept_response(request, compression=compression)
     assert answer.count(b"\r\n\r\n") == 1
+
+
+def _check_refusal(refused: Refused) -> None:
+    assert refused.status in REFUSALS
+    assert handshake.refusal_response(refused).count(b"\r\n\r\n") == 1
 
 
 def check_response(_: int, head: bytes) -> None:
@@ -92,7 +96,7 @@ def hear(segments: list[bytes], client: bool, compression: deflate.Parameters | 
         compression=compression,
     )
     messages: list[str | bytes] = []
-    connection._on_message = lambda message: messages.append(message)
+    connection._on_message = messages.append  # type: ignore[assignment]
     pongs: list[int] = []
     connection._reply = lambda reply: pongs.append(len(reply))  # type: ignore[method-assign]
     for segment in segments:

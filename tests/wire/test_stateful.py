@@ -190,6 +190,8 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
+#: Rules after which there is not much more to see.
+wild = precondition(lambda self: not self.calm)
 sizes = st.sampled_from([0, 5, 200, 60_000])
 
 
@@ -206,8 +208,14 @@ class AnyLife(RuleBasedStateMachine):
         self.asked = self.said = 0  # messages of the peer's, and of ours
         self.torn = False  # somebody gave up TCP, so frames may be lost
 
-    @initialize(client=st.booleans(), with_poller=st.booleans())
-    def connect(self, client: bool, with_poller: bool) -> None:
+    @initialize(
+        client=st.booleans(), with_poller=st.booleans(), calm=st.booleans(), reads=st.booleans()
+    )
+    def connect(self, client: bool, with_poller: bool, calm: bool, reads: bool) -> None:
+        """:param calm: nobody ends it but by a close frame, so that more comes before.
+        :param reads: the peer reads all in the end, so that all is to be there.
+        """
+        self.calm, self.reads = calm, reads
         ours, theirs = tcp_pair()
         self.peer = Peer(theirs, masks=not client)
 
@@ -298,6 +306,7 @@ class AnyLife(RuleBasedStateMachine):
 
         self.we(close)
 
+    @wild
     @rule()
     def we_cut(self) -> None:
         async def cut() -> None:
@@ -305,6 +314,7 @@ class AnyLife(RuleBasedStateMachine):
 
         self.loop.do(cut)
 
+    @wild
     @rule()
     def we_abort(self) -> None:
         async def abort() -> None:
@@ -330,6 +340,7 @@ class AnyLife(RuleBasedStateMachine):
 
         self.loop.do(cancel)
 
+    @wild
     @rule()
     def we_cancel_all(self) -> None:
         async def cancel() -> None:
@@ -367,11 +378,13 @@ class AnyLife(RuleBasedStateMachine):
         self.peer.send(self.peer.frame(CLOSE, payload))
         self.rest()
 
+    @wild
     @rule(nonsense=st.binary(min_size=1, max_size=20))
     def the_peer_sends_nonsense(self, nonsense: bytes) -> None:
         self.peer.send(nonsense)
         self.rest()
 
+    @wild
     @rule(opcode=st.sampled_from([3, 0, TEXT]))
     def the_peer_breaks_the_rules(self, opcode: int) -> None:
         self.peer.send(self.peer.frame(opcode, b"\xff"))
@@ -384,9 +397,11 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule()
     def the_peer_reads_all(self) -> None:
+        self.rest()
         while self.peer.read(2**20):
             self.rest()
 
+    @wild
     @rule()
     def the_peer_ends_its_half(self) -> None:
         with suppress(OSError):
@@ -394,6 +409,7 @@ class AnyLife(RuleBasedStateMachine):
         self.peer.half_closed = True
         self.rest()
 
+    @wild
     @rule(with_reset=st.booleans())
     def the_peer_goes(self, with_reset: bool) -> None:
         if not self.peer.gone:
@@ -413,7 +429,11 @@ class AnyLife(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if hasattr(self, "serving"):
+                if self.reads:
+                    self.the_peer_reads_all()
                 self.we_close(1001)
+                if self.reads:
+                    self.the_peer_reads_all()
                 self.loop.pass_time(BOUND_S)
                 self.check_end()
         finally:
