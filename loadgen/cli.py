@@ -22,7 +22,7 @@ from loadgen import commands, thresholds
 from loadgen.app import app
 from loadgen.capacity import Step
 from loadgen.capacity import find as find_capacity
-from loadgen.engine import Engine
+from loadgen.engine import Engine, Running
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, default_path
 from loadgen.ledger import Failure
@@ -33,6 +33,8 @@ from loadgen.report import found
 from loadgen.report.destinations import Output, write_stdout
 from loadgen.report.stream import stream
 from loadgen.result import Report, Result, make_report
+from loadgen.runners.crew import Crew
+from loadgen.runners.processes import Processes
 from loadgen.target import DEFAULT_PORT
 from loadgen.target_series import TargetSeries
 from loadgen.thresholds import BadThreshold, Threshold
@@ -53,7 +55,10 @@ NO_JOURNAL: Final = "off"
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What is done with a run besides reporting it."""
+    """What is done with a run besides reporting it, and by how many."""
+
+    workers: Annotated[int, flags.processes("--workers")] = 1
+    """Processes of this machine that share the sockets; auto is one for each core."""
 
     fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
@@ -103,7 +108,7 @@ def load(
         journal = _open_journal(plan, options.journal)
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
-    result = trio.run(partial(_run, plan, output, journal, target))
+    result = trio.run(partial(_run, plan, options, output, journal, target))
     if isinstance(result, Refused):
         if journal is not None:
             journal.remove()
@@ -151,7 +156,7 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
             print(found.show_step(step), file=sys.stderr)
 
     async def run(step_plan: Plan) -> Result:
-        result = await _run(step_plan, quietly)
+        result = await _run(step_plan, options, quietly)
         if isinstance(result, Refused):
             raise result
         return result
@@ -194,8 +199,16 @@ def _complain_of_threshold(exc: BadThreshold) -> int:
     return code
 
 
+def _make_run(plan: Plan, options: Options) -> Running:
+    """The run of a plan: in this process, or in several."""
+    if options.workers > 1:
+        return Crew(plan, Processes(options.workers), on_warning=_warn)
+    return Engine(plan, on_warning=_warn)
+
+
 async def _run(
     plan: Plan,
+    options: Options,
     output: Output,
     journal: Journal | None = None,
     target: TargetSeries | None = None,
@@ -204,7 +217,7 @@ async def _run(
     process.raise_file_limit()
     process.keep_large_buffers()
     process.spare_long_lived_objects()
-    engine, token = Engine(plan, on_warning=_warn), trio.lowlevel.current_trio_token()
+    engine, token = _make_run(plan, options), trio.lowlevel.current_trio_token()
     with INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)):
         async with trio.open_nursery() as nursery:
             if not output.quiet:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import trio
 
@@ -47,15 +47,70 @@ class Phase(StrEnum):
     DONE = "done"
 
 
+class Running(Protocol):
+    """A run while it runs, as those see it who watch it: of one process, or of several as one.
+
+    :ivar ledger: the books up to now.
+    :ivar series: the seconds booked so far.
+    """
+
+    plan: Plan
+    interrupted: bool
+
+    @property
+    def phase(self) -> Phase:
+        """Where it is."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books up to now."""
+
+    @property
+    def series(self) -> list[Second]:
+        """The seconds booked so far."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+
+    @property
+    def phase_elapsed_s(self) -> float:
+        """Seconds since its present phase began."""
+
+    async def wait_for_second(self) -> None:
+        """Wait until the next second is booked."""
+
+    def result_so_far(self) -> Result:
+        """The run up to the last second booked."""
+
+    def interrupt(self) -> None:
+        """Have it end in good order."""
+
+    async def run(self) -> Result:
+        """Run to the end."""
+
+
 class Engine:
     """One run of a plan in this process.
 
     :param on_warning: told what preflight finds tight, in a line each.
+    :param gate: awaited before the phases open, load and close: where this is one of several
+        processes that go through them together.
+    :param on_second: called as each second is booked, with no message in between.
     """
 
-    def __init__(self, plan: Plan, *, on_warning: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        on_warning: Callable[[str], None] = lambda _: None,
+        gate: Callable[[Phase], Awaitable[None]] | None = None,
+        on_second: Callable[[], None] = lambda: None,
+    ) -> None:
         self.plan = plan
         self._on_warning = on_warning
+        self._gate = gate
+        self._on_second = on_second
         self._tls: ssl.SSLContext | None = None
         self.phase = Phase.PREFLIGHT
         #: Did somebody ask the run to stop?
@@ -140,6 +195,9 @@ class Engine:
         self._started_at, self._usage = datetime.now(UTC), Usage()
         addresses = await self._check_machine()
         if addresses:
+            await self._wait_for_others(Phase.OPEN)
+            if self._gate is not None:
+                self._began, self._started_at = trio.current_time(), datetime.now(UTC)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._sample_every_second)
                 nursery.start_soon(self._measure_lag)
@@ -211,6 +269,7 @@ class Engine:
             for other in others:
                 opening.start_soon(other.crowd.open, self._new_interruption())
             await crowd.open(self._new_interruption(), self._on_all_open)
+        await self._wait_for_others(Phase.LOAD)
         if self.ledger.open and not self.interrupted:
             self._enter(Phase.LOAD)
             self._load_usage = Usage()
@@ -225,6 +284,7 @@ class Engine:
                     loading.cancel_scope.cancel()
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)
+        await self._wait_for_others(Phase.CLOSE)
         self._enter(Phase.CLOSE)
         async with trio.open_nursery() as closing:
             for other in others:
@@ -250,6 +310,11 @@ class Engine:
         terms = Terms(plan, dialler, shared_poller, Books(self.apart[behave.kind]), self._tls)
         terms.payloads = self.plan.payloads()
         return Troublemakers(behave, plan, terms, Crowd(plan, terms, nursery, gate, conns), nursery)
+
+    async def _wait_for_others(self, phase: Phase) -> None:
+        if self._gate is not None:
+            with self._new_interruption():
+                await self._gate(phase)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -312,4 +377,5 @@ class Engine:
                 lag_ms=self._loop_lag.end_second().max / 1000,
             )
         )
+        self._on_second()
         self._second_booked.unpark_all()

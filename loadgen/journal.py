@@ -8,13 +8,13 @@ single record in it. Nothing is synced: a journal is for a dead process, not for
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import fcntl
 import os
 import typing
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn, TypeVar
@@ -22,19 +22,11 @@ from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 import msgspec
 import trio
 
-from loadgen.behave import Kind
-from loadgen.engine import Engine
-from loadgen.latency import Histogram, HistogramState
-from loadgen.ledger import Ledger
+from loadgen import record
+from loadgen.engine import Running
 from loadgen.plan import Plan
-from loadgen.result import (
-    GeneratorFacts,
-    Incomplete,
-    Report,
-    Result,
-    Strain,
-    make_report,
-)
+from loadgen.record import Record
+from loadgen.result import Incomplete, Report, Result, make_report
 from loadgen.series import Second
 from loadgen.verdict import FAILED
 
@@ -46,7 +38,6 @@ MAX_SECONDS: Final = 10_000
 KEPT: Final = 10
 _Line = TypeVar("_Line", "Head", "Record")
 _SUFFIX: Final = ".journal"
-_HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,22 +49,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     count: int
     plan: dict[str, Any]
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A run up to a second; `seconds` are those since the record before."""
-
-    phase: str
-    ended_at: datetime
-    interrupted: bool
-    ledger: dict[str, Any]
-    apart: dict[str, dict[str, Any]]
-    all_open_after_s: float | None
-    load_s: float
-    histograms: dict[str, HistogramState]
-    generator: GeneratorFacts
-    load_strain: Strain
-    seconds: list[Second]
 
 
 class Unreadable(Exception):
@@ -146,7 +121,7 @@ class Journal:
     def __post_init__(self) -> None:
         self._file = _open_locked(self.path)
 
-    async def keep(self, engine: Engine) -> NoReturn:
+    async def keep(self, engine: Running) -> NoReturn:
         """Write a record for each second of the run, until cancelled.
 
         A disk that is full, say, ends the journal and not the run.
@@ -159,7 +134,7 @@ class Journal:
             self._booked = len(result.series)
             is_long = self._file.tell() > MAX_BYTES
             seconds = result.series[-MAX_SECONDS:] if is_long else result.series[first:]
-            line = _encode(_make_record(str(engine.phase), result, seconds))
+            line = _encode(record.make(str(engine.phase), result, seconds))
             try:
                 await trio.to_thread.run_sync(self._replace if is_long else self._append, line)
             except OSError as exc:
@@ -224,45 +199,6 @@ def _make_head(result: Result) -> Head:
     )
 
 
-def _make_record(phase: str, result: Result, seconds: list[Second]) -> Record:
-    return Record(
-        phase=phase,
-        ended_at=result.ended_at,
-        interrupted=result.interrupted,
-        ledger=_dump_ledger(result.ledger),
-        apart={str(kind): _dump_ledger(ledger) for kind, ledger in result.apart.items()},
-        all_open_after_s=result.all_open_after_s,
-        load_s=result.load_s,
-        histograms={name: getattr(result, name).state for name in _HISTOGRAMS},
-        generator=result.generator,
-        load_strain=result.load_strain,
-        seconds=seconds,
-    )
-
-
-def _dump_ledger(ledger: Ledger) -> dict[str, Any]:
-    """Counters become pairs: some count by what can't be a key in JSON."""
-    values = {each.name: getattr(ledger, each.name) for each in fields(ledger)}
-    return {
-        name: list(value.items()) if isinstance(value, Counter) else value
-        for name, value in values.items()
-    }
-
-
-def _load_ledger(dumped: dict[str, Any]) -> Ledger:
-    values: dict[str, Any] = {}
-    for name, kind in typing.get_type_hints(Ledger).items():
-        if name not in dumped:
-            continue
-        if typing.get_origin(kind) is Counter:
-            (key,) = typing.get_args(kind)
-            pairs = msgspec.convert(dumped[name], list[tuple[key, int]])  # type: ignore[valid-type]
-            values[name] = Counter(dict(pairs))
-        else:
-            values[name] = dumped[name]
-    return Ledger(**values)
-
-
 # -- Reading --------------------------------------------------------------------------------
 
 
@@ -275,24 +211,13 @@ def recover(path: Path) -> Report:
     :raises Unreadable: if it is no journal, or was begun and has no record.
     """
     head, last, series = _read(path)
-    ledger = _load_ledger(last.ledger)
+    result = dataclasses.replace(
+        record.restore(last, Plan(head.count, head.url), head.started_at, series), interrupted=True
+    )
+    ledger = result.ledger
     ledger.settle_unanswered(interrupted=True)
     if ledger.due is not None:
         ledger.missed = max(ledger.due - ledger.sent, ledger.missed)
-    result = Result(
-        plan=Plan(head.count, head.url),
-        started_at=head.started_at,
-        ended_at=last.ended_at,
-        interrupted=True,
-        ledger=ledger,
-        all_open_after_s=last.all_open_after_s,
-        load_s=last.load_s,
-        generator=last.generator,
-        load_strain=last.load_strain,
-        series=series,
-        apart={Kind(kind): _load_ledger(dumped) for kind, dumped in last.apart.items()},
-        **{name: Histogram.of(last.histograms[name]) for name in _HISTOGRAMS},
-    )
     report = make_report(result)
     incomplete = Incomplete(
         phase=last.phase,
@@ -328,9 +253,8 @@ def _read(path: Path) -> tuple[Head, Record, list[Second]]:
             if head is None:
                 raise Unreadable(f"{path} is no journal of a run")
             last, series = None, []
-            for record in _decode_records(file):
-                last = record
-                series += record.seconds
+            for last in _decode_records(file):
+                series += last.seconds
     except OSError as exc:
         raise Unreadable(f"can't read {path}: {exc.strerror}") from None
     if last is None or not series:
@@ -340,10 +264,10 @@ def _read(path: Path) -> tuple[Head, Record, list[Second]]:
 
 def _decode_records(file: BinaryIO) -> Iterator[Record]:
     for line in file:
-        record = _decode(line, Record)
-        if record is None:
+        decoded = _decode(line, Record)
+        if decoded is None:
             return  # Half a line: it was being written.
-        yield record
+        yield decoded
 
 
 def _decode(line: bytes, kind: type[_Line]) -> _Line | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from loadgen.verify import Verdict
 
 
@@ -80,6 +81,8 @@ class Ledger:
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
         which has no schedule.
     :ivar missed: of these, what could not be sent because there was no socket for it.
+    :ivar orphaned: sockets that were open when the process they were in died; `orphaned_messages`,
+        what was unanswered on them.
     """
 
     requested: int
@@ -107,6 +110,8 @@ class Ledger:
     in_flight: int = 0
     due: int | None = None
     missed: int = 0
+    orphaned: int = 0
+    orphaned_messages: int = 0
 
     @property
     def open(self) -> int:
@@ -140,7 +145,9 @@ class Ledger:
     def errors(self) -> int:
         """Sockets and messages so far with which something was wrong."""
         wrong = self.verdicts.total() - self.verdicts[Verdict.ECHOED]
-        ended_badly = self.early.total() + self.unanswered_closes + self.unclean_closes
+        ended_badly = (
+            self.early.total() + self.unanswered_closes + self.unclean_closes + self.orphaned
+        )
         return self.failed.total() + ended_badly + wrong + self.lost
 
     @property
@@ -151,7 +158,7 @@ class Ledger:
     @property
     def unclean_closes(self) -> int:
         """Sockets that ended otherwise than by an answer to our close frame."""
-        return self.closed[Ending.ABNORMAL] - self._early(Ending.ABNORMAL)
+        return self.closed[Ending.ABNORMAL] - self._early(Ending.ABNORMAL) - self.orphaned
 
     def _early(self, ending: Ending) -> int:
         return sum(count for (how, _), count in self.early.items() if how is ending)
@@ -179,6 +186,27 @@ class Ledger:
             self.in_flight += self.unanswered
         else:
             self.lost += self.unanswered
+
+    def write_off(self, why: str, *, interrupted: bool) -> None:
+        """The process whose books these are has died: what it left unsettled is its fault.
+
+        Its sockets ended without a goodbye, or will not open; its messages stay unanswered; what
+        was due and not sent is missed.
+
+        :param why: for those that will not open.
+        """
+        if unsettled := self.requested - self.settled:
+            self.failed[Failure.OTHER] += unsettled
+            self.other_errors[why] += unsettled
+            self.other_faults[Fault.MACHINE] += unsettled
+        if orphans := self.open:
+            self.orphaned += orphans
+            self.closed[Ending.ABNORMAL] += orphans
+            self.close_codes[ABNORMAL_CLOSURE] += orphans
+        self.orphaned_messages += 0 if interrupted else self.awaited
+        self.settle_unanswered(interrupted=interrupted)
+        if self.due is not None:
+            self.missed = self.due - self.sent
 
     def merge(self, other: Ledger) -> None:
         """Add the books of another part of the same run: of another shard.

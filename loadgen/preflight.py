@@ -55,28 +55,34 @@ class MachineFacts:
     loopback: bool = False
 
 
-def check(plan: Plan, facts: MachineFacts) -> list[str]:
+def check(plan: Plan, facts: MachineFacts, *, processes: int = 1) -> list[str]:
     """Say what may go wrong.
 
+    :param processes: that share the plan's sockets.
     :raises Refused: if something will.
     """
-    _check_files(plan, facts)
+    _check_files(plan, facts, processes)
     _check_ports(plan, facts)
     return _check_memory(plan, facts)
 
 
-def _check_files(plan: Plan, facts: MachineFacts) -> None:
-    needed = plan.count + facts.open_files + SPARE_FILES
+def _check_files(plan: Plan, facts: MachineFacts, processes: int) -> None:
+    needed = math.ceil(plan.count / processes) + facts.open_files + SPARE_FILES
     if needed <= facts.file_limit:
         return
+    each = "" if processes == 1 else " each"
+    who = "this process" if processes == 1 else f"each of {processes} processes"
     problem = (
-        f"{plan.count:,} sockets need {needed:,} open files, and this process may have "
+        f"{plan.count:,} sockets need {needed:,} open files{each}, and {who} may have "
         f"{facts.file_limit:,}"
     )
     if needed <= facts.file_hard_limit:
         raise Refused(f"{problem}: raise its limit, ulimit -n {needed}")
     fit = facts.file_limit - facts.open_files - SPARE_FILES
-    fewer = f", or open {fit:,} sockets" if fit > 0 else ""
+    fewer = ""
+    if fit > 0:
+        fewer = f", share them among processes, --workers {math.ceil(plan.count / fit)}"
+        fewer += f", or open {fit * processes:,} sockets"
     raise Refused(f"{problem}: have the limit raised, ulimit -Hn {needed} as root{fewer}")
 
 

@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.engine import Engine, Phase
+from loadgen.engine import Phase, Running
 
 #: How often the display changes.
 REDRAW_INTERVAL_S: Final = 0.25
@@ -36,7 +36,7 @@ _PHASES: Final = {
 }
 
 
-async def watch(engine: Engine, *, color: bool = True) -> None:
+async def watch(engine: Running, *, color: bool = True) -> None:
     """Show the run on stderr until it is done, or until cancelled.
 
     Nobody there to see it, a terminal that was closed, say, is no reason to end the run.
@@ -50,7 +50,7 @@ async def watch(engine: Engine, *, color: bool = True) -> None:
             await watch_lines(engine, sys.stderr)
 
 
-async def watch_live(engine: Engine, console: Console) -> None:
+async def watch_live(engine: Running, console: Console) -> None:
     """Show the run in a few lines that change, and are gone when it is done."""
     # No thread of rich's own: it would draw in the middle of what it reads.
     with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -59,7 +59,7 @@ async def watch_live(engine: Engine, console: Console) -> None:
             await trio.sleep(REDRAW_INTERVAL_S)
 
 
-async def watch_lines(engine: Engine, stream: TextIO) -> None:
+async def watch_lines(engine: Running, stream: TextIO) -> None:
     """Print a line at the beginning of each phase, and now and then in between."""
     shown, printed_at = None, 0.0
     while engine.phase is not Phase.DONE:
@@ -73,7 +73,7 @@ async def watch_lines(engine: Engine, stream: TextIO) -> None:
         await trio.sleep(REDRAW_INTERVAL_S)
 
 
-def _line(engine: Engine) -> str:
+def _line(engine: Running) -> str:
     ledger = engine.ledger
     return (
         f"{engine.elapsed_s:6.1f} s  {_PHASES[engine.phase]:<8} "
@@ -82,7 +82,7 @@ def _line(engine: Engine) -> str:
     )
 
 
-def _display(engine: Engine) -> Group:
+def _display(engine: Running) -> Group:
     ledger, plan = engine.ledger, engine.plan
     last = engine.series[-1] if engine.series else None
     bar = Table.grid(padding=(0, 1))
@@ -118,7 +118,7 @@ def _display(engine: Engine) -> Group:
     return Group(bar, facts)
 
 
-def _time(engine: Engine) -> str:
+def _time(engine: Running) -> str:
     """How long the run takes already, and how long the load will still."""
     elapsed = f"{engine.elapsed_s:.0f} s"
     if engine.phase is not Phase.LOAD or not math.isfinite(engine.plan.load_s):
@@ -128,7 +128,7 @@ def _time(engine: Engine) -> str:
     return f"{elapsed}, {left} left"
 
 
-def _completed(engine: Engine) -> float:
+def _completed(engine: Running) -> float:
     """How far the phase is, from 0 to 1."""
     ledger, plan = engine.ledger, engine.plan
     if engine.phase in {Phase.PREFLIGHT, Phase.OPEN}:
@@ -140,7 +140,7 @@ def _completed(engine: Engine) -> float:
     return 1 - ledger.open / max(ledger.opened, 1)
 
 
-def _spark(engine: Engine, field: str) -> Text:
+def _spark(engine: Running, field: str) -> Text:
     """The last seconds of one figure."""
     values = [getattr(second, field) for second in engine.series[-_SPARK_SECONDS:]]
     highest = max(values, default=0) or 1

@@ -21,11 +21,15 @@ SCHEMA_VERSION: Final = 1
 
 
 class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run took of this machine."""
+    """What the run took of this machine.
+
+    :ivar cpu_share: of one core; `cpu_shares` is that of each process.
+    """
 
     processes: int
     cpu_s: float
     cpu_share: float
+    cpu_shares: list[float] = []
     peak_rss_bytes: int
     python: str
     trio: str
@@ -64,6 +68,8 @@ class Result:
     series: list[Second]
     apart: Mapping[Kind, Ledger] = field(default_factory=dict)
     """The books of sockets that misbehaved on purpose, by how."""
+    deaths: tuple[str, ...] = ()
+    """What is to be said of processes that died in the run, in a line each."""
 
     @classmethod
     def merge(cls, results: Sequence[Result], plan: Plan | None = None) -> Result:
@@ -99,6 +105,7 @@ class Result:
                 processes=sum(result.generator.processes for result in results),
                 cpu_s=round(sum(result.generator.cpu_s for result in results), 6),
                 cpu_share=round(sum(result.generator.cpu_share for result in results), 4),
+                cpu_shares=[share for result in results for share in result.generator.cpu_shares],
                 peak_rss_bytes=sum(result.generator.peak_rss_bytes for result in results),
                 python=_merge_versions(result.generator.python for result in results),
                 trio=_merge_versions(result.generator.trio for result in results),
@@ -110,6 +117,7 @@ class Result:
             ),
             series=merge_series([(result.started_at, result.series) for result in results]),
             apart=_merge_apart(results),
+            deaths=tuple(death for result in results for death in result.deaths),
         )
 
 

@@ -13,7 +13,7 @@ import h11
 import msgspec
 import trio
 
-from loadgen.engine import Engine
+from loadgen.engine import Running
 from loadgen.readings import Meaningless, Reading, read
 from loadgen.result import TargetReport, TargetSecond
 
@@ -90,7 +90,7 @@ class TargetSeries:
         self._last_error: str | None = None
         self._before: tuple[float, float] | None = None
 
-    async def keep(self, engine: Engine) -> NoReturn:
+    async def keep(self, engine: Running) -> NoReturn:
         """Look at the target as each second of the run ends, until cancelled.
 
         A target that can't be asked is counted, and asked again.

@@ -33,10 +33,12 @@ class Usage:
         :param wall_s: how long it has taken: the share of CPU is of that.
         """
         cpu_s = time.process_time() - self._cpu_before_s
+        share = round(cpu_s / wall_s, 4) if wall_s else 0.0
         return GeneratorFacts(
             processes=1,
             cpu_s=round(cpu_s, 6),
-            cpu_share=round(cpu_s / wall_s, 4) if wall_s else 0.0,
+            cpu_share=share,
+            cpu_shares=[share],
             peak_rss_bytes=peak_rss_bytes(),
             python=platform.python_version(),
             trio=trio.__version__,

@@ -53,7 +53,8 @@ def judge_run(result: Result) -> tuple[RunVerdict, list[str]]:
 
 def _failures(result: Result) -> list[str]:
     ledger = result.ledger
-    reasons = [
+    reasons = list(result.deaths)
+    reasons += [
         f"{ledger.failed[reason]:,} of {_sockets(ledger.requested)} did not open: "
         + explain_failure(ledger, reason)
         + _explain_fault(ledger, reason)
@@ -75,7 +76,7 @@ def _failures(result: Result) -> list[str]:
     for what in (Verdict.CORRUPT, Verdict.REORDERED, Verdict.DUPLICATE, Verdict.UNEXPECTED):
         if count := ledger.verdicts[what]:
             reasons.append(f"{count:,} {'reply' if count == 1 else 'replies'} {what}")
-    if count := ledger.lost:
+    if count := ledger.lost - ledger.orphaned_messages:
         reasons.append(f"{_messages(count)} lost")
     return reasons
 

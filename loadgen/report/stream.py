@@ -8,7 +8,7 @@ from typing import Literal, NoReturn
 import msgspec
 import trio
 
-from loadgen.engine import Engine
+from loadgen.engine import Running
 from loadgen.ledger import Ledger
 from loadgen.result import (
     ClosedSockets,
@@ -101,7 +101,7 @@ def encode(line: Snapshot | Report) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-async def stream(engine: Engine, write: Callable[[bytes], object]) -> NoReturn:
+async def stream(engine: Running, write: Callable[[bytes], object]) -> NoReturn:
     """Write a line for each second of the run, until cancelled.
 
     A reader that has gone away ends the run in good order: a load that nobody watches any more

@@ -117,7 +117,8 @@ def _facts(report: Report) -> Table:
         table.add_row("" if number else "on purpose", f"{kind}: {crowd}")
     table.add_row(
         "generator",
-        f"{generator.cpu_share:.0%} of one core, {_size(generator.peak_rss_bytes)} at most, "
+        f"{generator.cpu_share:.0%} of one core{_in_processes(generator.processes)}, "
+        f"{_size(generator.peak_rss_bytes)} at most, "
         f"event loop late by {generator.loop_lag.p99:.1f} ms (p99)",
     )
     if target := _target(report):
@@ -245,6 +246,10 @@ def _rest(parts: dict[str, int], **more: int) -> str:
     """The columns that are not empty."""
     shown = [f"{n:,} {key.replace('_', ' ')}" for key, n in {**parts, **more}.items() if n]
     return "" if not shown else " = " + " + ".join(shown)
+
+
+def _in_processes(count: int) -> str:
+    return "" if count == 1 else f" in {count} processes"
 
 
 def _size(size_bytes: float) -> str:

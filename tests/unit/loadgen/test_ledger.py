@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from loadgen.ledger import Ending, Failure, Ledger, Unbalanced
+from loadgen.ledger import Ending, Failure, Fault, Ledger, Unbalanced
 from loadgen.verify import Verdict
 
 
@@ -69,3 +69,19 @@ def test_whatever_went_wrong_counts_as_an_error_once():
 def test_books_that_do_not_add_up_are_an_error(unbalanced, identity):
     with pytest.raises(Unbalanced, match=identity):
         Ledger(**({"requested": 0} | unbalanced)).check()
+
+
+@pytest.mark.parametrize("interrupted", [False, True], ids=["to-the-end", "interrupted"])
+def test_what_a_dead_process_leaves_is_written_off_and_the_books_add_up(interrupted):
+    ledger = Ledger(10, opened=6, sent=9, received=5, due=12)
+    ledger.verdicts[Verdict.ECHOED] = 5
+    ledger.count_ended(Ending.BY_PEER, 1001, early=True)
+    ledger.abandoned = 1
+    ledger.write_off("its process died", interrupted=interrupted)
+    ledger.check()
+    assert (ledger.orphaned, ledger.closed[Ending.ABNORMAL]) == (5, 5)
+    assert (ledger.failed[Failure.OTHER], ledger.failed_by(Fault.MACHINE)) == (4, 4)
+    assert (ledger.lost, ledger.in_flight) == ((0, 4) if interrupted else (4, 0))
+    assert ledger.orphaned_messages == (0 if interrupted else 3)
+    assert ledger.missed == 3
+    assert ledger.unclean_closes == 0

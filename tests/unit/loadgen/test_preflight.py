@@ -37,7 +37,8 @@ def test_where_the_system_tells_nothing_nothing_is_refused():
         pytest.param(
             Plan(30_000), facts(),
             "30,000 sockets need 30,020 open files, and this process may have 20,000: have the "
-            "limit raised, ulimit -Hn 30020 as root, or open 19,980 sockets",
+            "limit raised, ulimit -Hn 30020 as root, share them among processes, --workers 2, or "
+            "open 19,980 sockets",
             id="files-hard",
         ),
         pytest.param(

@@ -105,7 +105,7 @@ def test_every_number_of_the_report_is_a_metric(report):
         for key, value in place.items():
             if isinstance(value, dict):
                 yield from numbers(value, (*path, key))
-            elif not isinstance(value, str):
+            elif not isinstance(value, str | list):
                 yield ".".join((*path, key))
 
     for part in ("connections", "messages", "latency", "generator"):

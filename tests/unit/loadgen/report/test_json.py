@@ -70,8 +70,8 @@ def test_a_report_has_the_contracts_keys(report_of):
             "count", "min", "mean", "p50", "p90", "p95", "p99", "p999", "max"
         }  # fmt: skip
     assert set(document["generator"]) == {
-        "processes", "cpu_s", "cpu_share", "peak_rss_bytes", "loop_lag", "python", "trio",
-        "load_cpu_share", "load_waiting_share",
+        "processes", "cpu_s", "cpu_share", "cpu_shares", "peak_rss_bytes", "loop_lag", "python",
+        "trio", "load_cpu_share", "load_waiting_share",
     }  # fmt: skip
     assert set(document["generator"]["loop_lag"]) == {"p50", "p99", "max"}
     assert set(document["series"][0]) == {

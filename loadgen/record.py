@@ -1,0 +1,98 @@
+"""A result as it can be written down and sent: in a journal, or from one process to another."""
+
+from __future__ import annotations
+
+import typing
+from collections import Counter
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from loadgen.behave import Kind
+from loadgen.latency import Histogram, HistogramState
+from loadgen.ledger import Ledger
+from loadgen.plan import Plan
+from loadgen.result import GeneratorFacts, Result, Strain
+from loadgen.series import Second
+
+_HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A run up to a second; `seconds` are those since the record before."""
+
+    phase: str
+    ended_at: datetime
+    interrupted: bool
+    ledger: dict[str, Any]
+    all_open_after_s: float | None
+    load_s: float
+    histograms: dict[str, HistogramState]
+    generator: GeneratorFacts
+    load_strain: Strain
+    seconds: list[Second]
+    apart: dict[Kind, dict[str, Any]] = msgspec.field(default_factory=dict)
+
+
+def make(phase: str, result: Result, seconds: list[Second]) -> Record:
+    """Write a result down, with those of its seconds that are not in another record."""
+    return Record(
+        phase=phase,
+        ended_at=result.ended_at,
+        interrupted=result.interrupted,
+        ledger=dump_ledger(result.ledger),
+        all_open_after_s=result.all_open_after_s,
+        load_s=result.load_s,
+        histograms={name: getattr(result, name).state for name in _HISTOGRAMS},
+        generator=result.generator,
+        load_strain=result.load_strain,
+        seconds=seconds,
+        apart={kind: dump_ledger(ledger) for kind, ledger in result.apart.items()},
+    )
+
+
+def restore(record: Record, plan: Plan, started_at: datetime, series: list[Second]) -> Result:
+    """The result that was written down; what is not in a record has to be known."""
+    histograms: dict[str, Any] = {
+        name: Histogram.of(record.histograms[name]) for name in _HISTOGRAMS
+    }
+    return Result(
+        plan=plan,
+        started_at=started_at,
+        ended_at=record.ended_at,
+        interrupted=record.interrupted,
+        ledger=load_ledger(record.ledger),
+        all_open_after_s=record.all_open_after_s,
+        load_s=record.load_s,
+        generator=record.generator,
+        load_strain=record.load_strain,
+        series=series,
+        apart={kind: load_ledger(ledger) for kind, ledger in record.apart.items()},
+        **histograms,
+    )
+
+
+def dump_ledger(ledger: Ledger) -> dict[str, Any]:
+    """Write books down; counters become pairs: some count by what can't be a key in JSON."""
+    values = {each.name: getattr(ledger, each.name) for each in fields(ledger)}
+    return {
+        name: list(value.items()) if isinstance(value, Counter) else value
+        for name, value in values.items()
+    }
+
+
+def load_ledger(dumped: dict[str, Any]) -> Ledger:
+    """The books that were written down."""
+    values: dict[str, Any] = {}
+    for name, kind in typing.get_type_hints(Ledger).items():
+        if name not in dumped:
+            continue
+        if typing.get_origin(kind) is Counter:
+            (key,) = typing.get_args(kind)
+            pairs = msgspec.convert(dumped[name], list[tuple[key, int]])  # type: ignore[valid-type]
+            values[name] = Counter(dict(pairs))
+        else:
+            values[name] = dumped[name]
+    return Ledger(**values)

@@ -1,0 +1,432 @@
+"""Several shards as one run: begun, watched, stopped and reported as if they were one process.
+
+The shards go through the phases together, each phase from one moment on: when the last of them is
+ready. What they have measured is merged, not averaged. One that dies is written off: what it had
+open and unanswered is in the books as this machine's fault, and the others go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import trio
+
+from loadgen import record
+from loadgen.behave import Kind
+from loadgen.engine import Phase
+from loadgen.latency import Histogram
+from loadgen.ledger import Ledger
+from loadgen.plan import Plan
+from loadgen.preflight import Refused
+from loadgen.record import Record
+from loadgen.result import GeneratorFacts, Result, Strain
+from loadgen.runners import words
+from loadgen.runners.words import Link, LinkLost
+from loadgen.series import Second, merge_series
+
+#: The phases that begin together.
+_TOGETHER: Final = (Phase.OPEN, Phase.LOAD, Phase.CLOSE)
+#: From the word to go until the moment: for the word to arrive everywhere.
+HEAD_START_S: Final = 0.05
+#: So often a clock that is not ours is asked; the quickest answer counts.
+CLOCK_QUESTIONS: Final = 8
+#: A shard that says nothing for so many seconds, where it should each, is taken for dead.
+SILENCE_S: Final = 60
+#: One that is late is not waited for to book a second.
+LATE_S: Final = 3
+#: Beyond the stop timeout, for a shard to end and to say so.
+STOP_GRACE_S: Final = 15.0
+DIED: Final = "its process of the load generator died"
+
+
+class Launcher(Protocol):
+    """Where shards run.
+
+    :ivar are_clocks_shared: do the shards have the clock that we have?
+    """
+
+    are_clocks_shared: bool
+
+    async def check(self, plan: Plan) -> list[str]:
+        """What may go wrong, in a line each.
+
+        :raises Refused: if something will.
+        """
+
+    def launch(self, plan: Plan) -> AbstractAsyncContextManager[Sequence[Link]]:
+        """Start the processes of as many shards as there are to be; they end with the block.
+
+        :raises Refused: if that can't be done.
+        """
+
+
+@dataclass(eq=False)
+class Member:
+    """A shard, as far as is known here.
+
+    :ivar ahead_s: its clock, less ours.
+    :ivar waiting: the phase that it waits to begin.
+    :ivar is_over: is it done, or dead?
+    :ivar silent_s: since its last word.
+    :ivar death: what is to be said of it, should it have died.
+    """
+
+    plan: Plan
+    link: Link
+    ledger: Ledger = field(init=False)
+    apart: dict[Kind, Ledger] = field(init=False)
+    ahead_s: float = 0.0
+    fastest_s: float = float("inf")
+    clock_answers: int = 0
+    waiting: Phase | None = None
+    has_begun: bool = False
+    record: Record | None = None
+    series: list[Second] = field(default_factory=list)
+    is_over: bool = False
+    silent_s: int = 0
+    death: str | None = None
+
+    def __post_init__(self) -> None:
+        conns, apart = self.plan.conns()
+        self.ledger = Ledger(len(conns))
+        self.apart = {kind: Ledger(len(conns)) for kind, conns in apart.items()}
+
+    def note(self, noted: Record) -> None:
+        """Take in what it has measured."""
+        self.record = noted
+        self.series += noted.seconds
+        self.ledger = record.load_ledger(noted.ledger)
+        self.apart = {kind: record.load_ledger(books) for kind, books in noted.apart.items()}
+
+    def result(self, started_at: datetime) -> Result:
+        """What is known of its part."""
+        if self.record is not None:
+            result = record.restore(self.record, self.plan, started_at, self.series)
+            return dataclasses.replace(result, ledger=self.ledger, apart=self.apart)
+        return _nothing(self.plan, started_at, self.ledger, self.series, self.apart)
+
+
+def _nothing(
+    plan: Plan,
+    started_at: datetime,
+    ledger: Ledger,
+    series: list[Second],
+    apart: dict[Kind, Ledger],
+) -> Result:
+    """The result of who has not said a word."""
+    return Result(
+        plan=plan,
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        interrupted=False,
+        ledger=ledger,
+        all_open_after_s=None,
+        load_s=0.0,
+        connect=Histogram(),
+        intended=Histogram(),
+        service=Histogram(),
+        scheduling_lag=Histogram(),
+        loop_lag=Histogram(),
+        generator=GeneratorFacts(
+            processes=1,
+            cpu_s=0.0,
+            cpu_share=0.0,
+            cpu_shares=[0.0],
+            peak_rss_bytes=0,
+            python=platform.python_version(),
+            trio=trio.__version__,
+        ),
+        load_strain=Strain(),
+        series=series,
+        apart=apart,
+    )
+
+
+class Crew:
+    """One run of a plan in several processes.
+
+    :param on_warning: told what preflight finds tight, in a line each.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        launcher: Launcher,
+        *,
+        on_warning: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.plan = plan
+        self.phase = Phase.PREFLIGHT
+        self.interrupted = False
+        #: The seconds that all shards have booked; none changes any more.
+        self.series: list[Second] = []
+        self._launcher = launcher
+        self._on_warning = on_warning
+        self._warned: set[str] = set()
+        self._members: list[Member] = []
+        self._refusal: str | None = None
+        self._interruption = trio.Event()
+        self._second_booked = trio.lowlevel.ParkingLot()
+        self._booked_s = 0
+        self._merged: Result | None = None
+        self._began = self._phase_began = 0.0
+        self._started_at = datetime.now(UTC)
+
+    # -- As those see it who watch ----------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Stop: all shards end in good order, and `run` returns the result."""
+        self.interrupted = True
+        self._interruption.set()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books of all shards, as they were a second ago at most."""
+        ledgers = [member.ledger for member in self._members]
+        whole = Ledger(0 if ledgers else len(self.plan.conns()[0]))
+        for ledger in ledgers:
+            whole.merge(ledger)
+        return whole
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return trio.current_time() - self._began
+
+    @property
+    def phase_elapsed_s(self) -> float:
+        """Seconds since its present phase began."""
+        return max(trio.current_time() - self._phase_began, 0.0)
+
+    async def wait_for_second(self) -> None:
+        """Wait until the next second of the run is booked: `series` then has one more."""
+        await self._second_booked.park()
+
+    def result_so_far(self) -> Result:
+        """The run up to the last second booked."""
+        if self._merged is None:
+            self._merged = dataclasses.replace(self._merge(), series=self.series)
+        return self._merged
+
+    def _merge(self) -> Result:
+        results = [
+            dataclasses.replace(
+                member.result(self._started_at),
+                deaths=() if member.death is None else (member.death,),
+            )
+            for member in self._members
+        ] or [_nothing(self.plan, self._started_at, self.ledger, [], {})]
+        merged = Result.merge(results, self.plan)
+        return dataclasses.replace(
+            merged, interrupted=self.interrupted or merged.interrupted, ended_at=datetime.now(UTC)
+        )
+
+    # -- Running ----------------------------------------------------------------------------
+
+    async def run(self) -> Result:
+        """Run the plan to its end, or until `interrupt`.
+
+        :raises Refused: if preflight finds, here or at a shard, that this can't work.
+        :raises Unbalanced: if the books don't add up.
+        """
+        self._began = self._phase_began = trio.current_time()
+        for warning in await self._launcher.check(self.plan):
+            self._warn(warning)
+        async with self._launcher.launch(self.plan) as links:
+            self._members = [
+                Member(self.plan.shard(index, len(links)), link) for index, link in enumerate(links)
+            ]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_silence)
+                nursery.start_soon(self._interrupt_all)
+                async with trio.open_nursery() as following:
+                    for member in self._members:
+                        following.start_soon(self._follow, member)
+                nursery.cancel_scope.cancel()
+        if self._refusal is not None:
+            raise Refused(self._refusal)
+        self.phase = Phase.DONE
+        result = self._merge()
+        for ledger in (result.ledger, *result.apart.values()):
+            ledger.check()
+        self._merged = result
+        return result
+
+    def _warn(self, warning: str) -> None:
+        if warning not in self._warned:
+            self._warned.add(warning)
+            self._on_warning(warning)
+
+    async def _follow(self, member: Member) -> None:
+        """Talk with a shard until it is done, or dead."""
+        try:
+            while not member.is_over:
+                await self._heed(member, await member.link.receive())
+                member.silent_s = 0
+        except LinkLost as lost:
+            self._bury(member, str(lost))
+        await self._look_whether_together()
+
+    async def _heed(self, member: Member, word: words.Word) -> None:
+        match word:
+            case words.Hello():
+                member.has_begun = True
+                await member.link.send(words.Begin(member.plan))
+                if self.interrupted:
+                    await member.link.send(words.Interrupt())
+                elif not self._launcher.are_clocks_shared:
+                    await member.link.send(words.AskClock(time.perf_counter()))
+            case words.Clock(asked_s, clock_s):
+                await self._compare_clocks(member, asked_s, clock_s)
+            case words.Waiting(phase, warnings):
+                for warning in warnings:
+                    self._warn(warning)
+                member.waiting = phase
+                await self._look_whether_together()
+            case words.Refusal(problem):
+                self._refusal = self._refusal or problem
+                self._interruption.set()
+                member.is_over = True
+            case words.Noted(noted):
+                member.note(noted)
+                self._book_seconds()
+            case words.Finished(noted):
+                member.note(noted)
+                member.is_over = True
+                self._book_seconds()
+
+    async def _compare_clocks(self, member: Member, asked_s: float, clock_s: float) -> None:
+        now_s = time.perf_counter()
+        if now_s - asked_s < member.fastest_s:
+            member.fastest_s = now_s - asked_s
+            member.ahead_s = clock_s - (asked_s + now_s) / 2
+        member.clock_answers += 1
+        if member.clock_answers < CLOCK_QUESTIONS:
+            await member.link.send(words.AskClock(now_s))
+        else:
+            await self._look_whether_together()
+
+    async def _look_whether_together(self) -> None:
+        """Let all go on to the next phase, if all wait for it."""
+        there = [member for member in self._members if not member.is_over]
+        following = [phase for phase in _TOGETHER if self._comes_before(phase)]
+        if not there or not following or any(each.waiting is not following[0] for each in there):
+            return
+        if not self._launcher.are_clocks_shared and any(
+            each.clock_answers < CLOCK_QUESTIONS for each in there
+        ):
+            return
+        phase = following[0]
+        # Where words travel far, the slowest has to have it in time.
+        journey_s = max((each.fastest_s for each in there), default=0.0)
+        head_start_s = HEAD_START_S + (0 if self._launcher.are_clocks_shared else 2 * journey_s)
+        at_s = time.perf_counter() + head_start_s
+        self.phase, self._phase_began = phase, trio.current_time() + head_start_s
+        if phase is Phase.OPEN:
+            self._began, self._started_at = self._phase_began, datetime.now(UTC)
+        for member in there:
+            await member.link.send(words.Proceed(phase, at_s + member.ahead_s))
+
+    def _comes_before(self, phase: Phase) -> bool:
+        """Is the run not that far yet?"""
+        order = list(Phase)
+        return order.index(self.phase) < order.index(phase)
+
+    # -- Seconds ----------------------------------------------------------------------------
+
+    def _book_seconds(self) -> None:
+        """Book those seconds that all shards have told of."""
+        self._merged = None
+        awaited = [
+            member for member in self._members if not member.is_over and member.silent_s < LATE_S
+        ]
+        told = [_place(member.series[-1]) if member.series else 0 for member in awaited]
+        if not (upto := min(told, default=0)) > self._booked_s:
+            return
+        parts = []
+        for member in self._members:
+            seconds = []
+            for second in reversed(member.series):
+                if _place(second) <= self._booked_s:
+                    break
+                seconds.append(second)
+            parts.append([each for each in reversed(seconds) if _place(each) <= upto])
+        self.series += merge_series([(self._started_at, part) for part in parts])
+        self._booked_s = upto
+        self._second_booked.unpark_all()
+
+    # -- Ends -------------------------------------------------------------------------------
+
+    async def _interrupt_all(self) -> None:
+        await self._interruption.wait()
+        for member in self._members:
+            if not member.has_begun:
+                continue  # It is told when it is told what to do.
+            await member.link.send(words.Interrupt())
+        await trio.sleep(self.plan.stop_timeout_s + STOP_GRACE_S)
+        for member in self._members:
+            if not member.is_over:
+                member.link.kill("it did not stop in time")
+
+    async def _watch_silence(self) -> None:
+        """Count the seconds that a shard is silent for; those that we stood still don't count."""
+        while True:
+            await trio.sleep(1)
+            for member in self._members:
+                member.silent_s += 1
+                if member.silent_s == SILENCE_S and not member.is_over:
+                    member.link.kill(f"silent for {SILENCE_S} s")
+
+    def _bury(self, member: Member, how: str) -> None:
+        """Write off what a dead shard has left."""
+        ledger = member.ledger
+        orphans, opening = ledger.open, ledger.requested - ledger.settled
+        unanswered = ledger.awaited
+        for books in (ledger, *member.apart.values()):
+            books.write_off(DIED, interrupted=self.interrupted)
+        when_s = max(self.elapsed_s, 0.0)
+        member.series.append(
+            Second(
+                t_s=round(when_s, 3), open=0, opening=0, sent=0, received=0,
+                errors=orphans + opening, p50_ms=0.0, p99_ms=0.0, lag_ms=0.0,
+            )
+        )  # fmt: skip
+        member.death = _obituary(how, when_s, orphans, opening, unanswered)
+        member.is_over = True
+        self._merged = None
+        self._warn(member.death)
+
+
+def _place(second: Second) -> int:
+    """Which second of the run it is."""
+    return max(round(second.t_s), 1)
+
+
+def _obituary(how: str, when_s: float, orphans: int, opening: int, unanswered: int) -> str:
+    """What a shard's death has cost, in one line."""
+    left = [
+        f"{count:,} {what}"
+        for count, what in (
+            (orphans, "open sockets"),
+            (opening, "sockets not yet open"),
+            (unanswered, "unanswered messages"),
+        )
+        if count
+    ]
+    cost = f": {_join(left)} went with it" if left else ""
+    return (
+        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, by this "
+        "machine's fault and not the target's; what it did in its last second is unknown"
+    )
+
+
+def _join(parts: list[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last

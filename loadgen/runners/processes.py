@@ -1,0 +1,143 @@
+"""Shards as processes of this machine."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import trio
+
+from echo_trio.wire import sockets
+from loadgen import machine, preflight
+from loadgen.dialler import reachable_from
+from loadgen.plan import Plan
+from loadgen.runners import words
+from loadgen.runners.framing import Inbox, frame
+from loadgen.runners.words import Link, LinkLost
+
+#: For a process whose end of the socket is closed to end by itself.
+EXIT_TIMEOUT_S: Final = 5.0
+
+
+class ProcessLink:
+    """A shard in a process of this machine."""
+
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+        self._process = process
+        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._inbox = Inbox(self._stream)
+        self._sending = trio.Lock()
+        self._killed: str | None = None
+
+    async def send(self, order: words.Order) -> None:
+        """Tell the shard; nothing if it is gone, which `receive` finds out."""
+        try:
+            async with self._sending:
+                # Small: only a shard that has stood still for very long does not take it at once.
+                await self._stream.send_all(frame(words.encode(order)))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+
+    async def receive(self) -> words.Word:
+        """What the shard says next.
+
+        :raises LinkLost: if it is gone.
+        """
+        if (message := await self._inbox.read()) is not None:
+            return words.decode_word(message)
+        raise LinkLost(self._killed or await self._wait_and_explain())
+
+    def kill(self, why: str) -> None:
+        """End the shard at once; `receive` then raises for this reason."""
+        self._killed = why
+        self._process.kill()
+
+    async def _wait_and_explain(self) -> str:
+        code = await self._wait()
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"it ended with exit code {code}"
+
+    async def _wait(self) -> int:
+        with trio.move_on_after(EXIT_TIMEOUT_S):
+            return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        self._process.kill()
+        return await trio.to_thread.run_sync(self._process.wait)
+
+    async def aclose(self) -> None:
+        """Wait for the process to end; it does, now that nobody listens."""
+        await self._stream.aclose()
+        await self._wait()
+
+
+class Processes:
+    """So many processes of this machine."""
+
+    are_clocks_shared = True
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    async def check(self, plan: Plan) -> list[str]:
+        """Preflight for all shards together: they share ports and memory.
+
+        :raises Refused: if this machine can't do it.
+        """
+        target = plan.target
+        addresses: list[sockets.Address] = []
+        with trio.move_on_after(plan.connect_timeout_s):
+            addresses = await _resolve(target.host, target.port)
+        if not (reachable := reachable_from(addresses, plan.sources())):
+            return []  # Each shard finds that out, and books it.
+        facts = await trio.to_thread.run_sync(
+            machine.gather, reachable, plan.sources(), abandon_on_cancel=True
+        )
+        return preflight.check(plan, facts, processes=self._count)
+
+    @asynccontextmanager
+    async def launch(self, plan: Plan) -> AsyncIterator[Sequence[Link]]:
+        """Start the processes; they end with the block."""
+        links: list[ProcessLink] = []
+        try:
+            for _ in range(min(self._count, plan.count)):
+                links.append(_start())  # noqa: PERF401 - those that are started have to be known
+            yield links
+        finally:
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as nursery:
+                    for link in links:
+                        nursery.start_soon(link.aclose)
+
+
+async def _resolve(host: str, port: int) -> list[sockets.Address]:
+    try:
+        return await sockets.resolve(host, port)
+    except (socket.gaierror, UnicodeError):
+        return []
+
+
+def _start() -> ProcessLink:
+    ours, theirs = socket.socketpair()
+    with theirs, _sigint_blocked():
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "loadgen.runners.shard", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    return ProcessLink(process, ours)
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """A process started meanwhile never gets SIGINT: Ctrl-C, which the terminal sends to all."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,130 @@
+"""One shard of a run, in a process of its own: `python -m loadgen.runners.shard DESCRIPTOR`.
+
+Speaks with who runs it over an inherited socket, and ends in good order when that is gone: nobody
+is left to watch the load. Ctrl-C does not reach it, though it is in the terminal's process group:
+its parent blocks SIGINT before it starts it. So there is one clean stop, the parent's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from typing import Final
+
+import trio
+
+from echo_trio.wire import process
+from loadgen import record
+from loadgen.engine import Engine, Phase
+from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
+from loadgen.plan import Plan
+from loadgen.preflight import Refused
+from loadgen.runners import words
+from loadgen.runners.framing import Inbox, Outbox
+
+#: Of a reader that has stopped, so many records are kept waiting; then they come less often.
+MAX_WAITING: Final = 4
+
+
+class Shard:
+    """A shard that is running.
+
+    :param outbox: where its words go.
+    """
+
+    def __init__(self, plan: Plan, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._warnings: list[str] = []
+        self._proceed = {phase: trio.Event() for phase in Phase}
+        self._moments: dict[Phase, float] = {}
+        self._noted_seconds = 0
+        self.engine = Engine(
+            plan, on_warning=self._warnings.append, gate=self._gate, on_second=self._note
+        )
+
+    async def _gate(self, phase: Phase) -> None:
+        if phase is Phase.LOAD:  # The display need not wait for the next second.
+            self._say(words.Noted(self._record()))
+        self._say(words.Waiting(phase, tuple(self._warnings)))
+        await self._proceed[phase].wait()
+        await trio.sleep(max(self._moments[phase] - time.perf_counter(), 0))
+
+    def obey(self, order: words.Order) -> None:
+        """Do as told."""
+        match order:
+            case words.AskClock(asked_s):
+                self._say(words.Clock(asked_s, time.perf_counter()))
+            case words.Proceed(phase, at_s):
+                self._moments[phase] = at_s
+                self._proceed[phase].set()
+            case words.Interrupt():
+                self.engine.interrupt()
+
+    def _note(self) -> None:
+        """Say how far the run is; its books and histograms agree at this moment."""
+        if self._outbox.waiting < MAX_WAITING:
+            self._say(words.Noted(self._record()))
+
+    async def run(self) -> None:
+        """Run to the end, and say so."""
+        try:
+            await self.engine.run()
+        except Refused as refused:
+            self._say(words.Refusal(str(refused)))
+        else:
+            self._say(words.Finished(self._record()))
+
+    def _record(self) -> record.Record:
+        result = self.engine.result_so_far()
+        seconds = result.series[self._noted_seconds :]
+        self._noted_seconds = len(result.series)
+        return record.make(str(self.engine.phase), result, seconds)
+
+    def _say(self, word: words.Word) -> None:
+        self._outbox.put(words.encode(word))
+
+
+async def serve(sock: socket.socket) -> None:
+    """Run the shard that is asked for on this socket."""
+    process.raise_file_limit()
+    process.keep_large_buffers()
+    process.spare_long_lived_objects()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+    token = trio.lowlevel.current_trio_token()
+    async with stream, trio.open_nursery() as writing:
+        outbox = Outbox(stream)
+        writing.start_soon(outbox.write)
+        outbox.put(words.encode(words.Hello(os.getpid())))
+        inbox = Inbox(stream)
+        first = await inbox.read()
+        order = None if first is None else words.decode_order(first)
+        if isinstance(order, words.Begin):
+            shard = Shard(order.plan, outbox)
+
+            async def listen() -> None:
+                while (message := await inbox.read()) is not None:
+                    shard.obey(words.decode_order(message))
+                # Who runs us is gone: killed, or by a second Ctrl-C.
+                if shard.engine.interrupted:
+                    os._exit(EXIT_INTERRUPTED)
+                shard.engine.interrupt()
+
+            with INTERRUPTS.stopping(lambda: token.run_sync_soon(shard.engine.interrupt)):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(listen)
+                    await shard.run()
+                    nursery.cancel_scope.cancel()
+        outbox.close()
+
+
+def main() -> None:
+    """Run a shard."""
+    INTERRUPTS.listen()
+    with socket.socket(fileno=int(sys.argv[1])) as sock:
+        trio.run(serve, sock)
+
+
+if __name__ == "__main__":
+    main()
