@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-import { type ChatPage, expect, test } from './fixtures';
+import { ChatPage, expect, test } from './fixtures';
 
 const FOLDER = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 
@@ -38,3 +38,47 @@ test.describe('phone', () => {
     await chat.page.screenshot({ path: `${FOLDER}page-phone.png` });
   });
 });
+
+/** A run of some seconds, with a chat beside it and the server's figures of it. */
+async function haveRun(chat: ChatPage, url: string): Promise<void> {
+  const { page } = chat;
+  const see = (view: string) => page.getByRole('tab', { name: view }).click();
+  await chat.connectAndOpen(url);
+  await see('Load');
+  await page.getByRole('textbox', { name: 'Sockets' }).fill('500');
+  await page.getByRole('textbox', { name: 'Duration' }).fill('15s');
+  await page.getByRole('textbox', { name: 'Rate of each socket' }).fill('2/s');
+  await page.getByRole('textbox', { name: 'Fail if' }).fill('latency.p99>250ms');
+  await page.getByRole('button', { name: 'Start the run' }).click();
+  await expect(page.getByRole('button', { name: 'Cancel the run' })).toBeVisible();
+  for (let second = 1; second <= 15; second++) {
+    await see('Chat');
+    await chat.say(`are you there? ${String(second)}`);
+    await see('Load');
+    await page.waitForTimeout(800);
+  }
+  await expect(page.getByText('Over: all books are closed')).toBeVisible();
+}
+
+for (const { name, viewport, ...device } of [
+  { name: 'light', viewport: DESKTOP, colorScheme: 'light' },
+  { name: 'dark', viewport: DESKTOP, colorScheme: 'dark' },
+  { name: 'phone', viewport: PHONE, colorScheme: 'light', deviceScaleFactor: 2 },
+  { name: 'phone-dark', viewport: PHONE, colorScheme: 'dark', deviceScaleFactor: 2 },
+] as const) {
+  test.describe(name, () => {
+    test.use({ viewport, ...device });
+
+    test(`server-${name}.png and load-${name}.png: a run, seen from both ends`, async ({
+      page,
+      consoled,
+    }) => {
+      await haveRun(new ChatPage(page), consoled.url);
+      const top = { x: 0, y: 0, width: viewport.width, height: viewport.height * 1.6 };
+      await page.screenshot({ path: `${FOLDER}load-${name}.png`, fullPage: true, clip: top });
+      await page.getByRole('tab', { name: 'Server' }).click();
+      await expect(page.getByRole('figure', { name: 'Memory' })).toBeVisible();
+      await page.screenshot({ path: `${FOLDER}server-${name}.png`, fullPage: true, clip: top });
+    });
+  });
+}

@@ -26,6 +26,8 @@ const REFRESH_MS = 4_000;
 const REWATCH_MS = 1_000;
 
 interface SessionOptions {
+  /** Where the console's paths begin; by default where the page is. */
+  readonly base?: string;
   readonly schedule?: (publish: () => void) => void;
   /** What to add to the server's clock to get this machine's. */
   readonly clockSkewMs?: () => number;
@@ -35,6 +37,7 @@ interface SessionOptions {
 export class LoadSession {
   readonly store: Store<LoadSnapshot>;
   readonly #published: FrameStore<LoadSnapshot>;
+  readonly #base: string;
   readonly #clockSkewMs: () => number;
   readonly #reports = new Map<string, RunReport>();
   #runs: readonly RunSummary[] | null = null;
@@ -45,7 +48,8 @@ export class LoadSession {
   #timer: ReturnType<typeof setInterval> | undefined;
   #attached = 0;
 
-  constructor({ schedule, clockSkewMs = () => 0 }: SessionOptions = {}) {
+  constructor({ base = '', schedule, clockSkewMs = () => 0 }: SessionOptions = {}) {
+    this.#base = base;
     this.#clockSkewMs = clockSkewMs;
     this.#published = new FrameStore(() => this.#snapshot(), schedule);
     this.store = this.#published;
@@ -74,7 +78,7 @@ export class LoadSession {
   /** Asks the console for its runs; shows the newest if none is shown. */
   async refresh(): Promise<void> {
     try {
-      this.#runs = await listRuns();
+      this.#runs = await listRuns(this.#base);
       this.#problem = null;
     } catch (problem) {
       this.#problem = describe(problem);
@@ -87,7 +91,7 @@ export class LoadSession {
   /** Starts a run and shows it; settles to what is wrong with it, or to `null`. */
   async start(body: Readonly<Record<string, unknown>>): Promise<StartProblem | null> {
     try {
-      const id = await startRun(body);
+      const id = await startRun(body, this.#base);
       await this.refresh();
       this.show(id);
       return null;
@@ -100,7 +104,7 @@ export class LoadSession {
   /** Asks the run to end; it is watched until it has. */
   async cancel(id: string): Promise<string | null> {
     try {
-      await cancelRun(id);
+      await cancelRun(id, this.#base);
     } catch (problem) {
       return describe(problem);
     }
@@ -125,7 +129,7 @@ export class LoadSession {
   async report(id: string): Promise<RunReport | null> {
     const known = this.#reports.get(id);
     if (known !== undefined) return known;
-    const report = await fetchReport(id);
+    const report = await fetchReport(id, this.#base);
     if (report !== null) this.#reports.set(id, report);
     return report;
   }
@@ -152,7 +156,7 @@ export class LoadSession {
     const series: Second[] = [];
     let startedAtS = Infinity;
     let isEnded = false;
-    await readEventStream(`api/runs/${id}/live`, {
+    await readEventStream(`${this.#base}api/runs/${id}/live`, {
       signal,
       onEvent: ({ type, data }) => {
         const value: unknown = JSON.parse(data);

@@ -1,4 +1,10 @@
-import { formatCount, formatDuration, formatShare, formatSize } from '../../lib/figures';
+import {
+  formatCount,
+  formatDuration,
+  formatMilliseconds,
+  formatShare,
+  formatSize,
+} from '../../lib/figures';
 import type { RunReport, Verdict } from './run-report';
 import styles from './run-verdict.module.css';
 
@@ -24,8 +30,7 @@ export function RunVerdict({ report }: { report: RunReport }) {
         <ul className={styles.thresholds} aria-label="Thresholds">
           {thresholds.map(({ expr, value, breached }) => (
             <li key={expr} data-breached={breached}>
-              <code>{expr}</code>{' '}
-              {value === null ? 'never happened' : `is ${String(Number(value.toPrecision(6)))}`}
+              <code>{expr}</code> {value === null ? 'never happened' : `is ${valueOf(expr, value)}`}
               {breached ? ' – breached' : ' – kept'}
             </li>
           ))}
@@ -40,6 +45,13 @@ export function RunVerdict({ report }: { report: RunReport }) {
       </p>
     </section>
   );
+}
+
+/** In the report, times are in milliseconds. */
+function valueOf(expression: string, value: number): string {
+  return /^\s*latency\.\S*(p\d|min|mean|max)/.test(expression)
+    ? formatMilliseconds(value)
+    : String(Number(value.toPrecision(6)));
 }
 
 const HEADLINES: Readonly<Record<Verdict, string>> = {

@@ -15,16 +15,19 @@ export interface RunSummary {
 
 const JSON_HEADERS = { 'Content-Type': 'application/json' };
 
-/** The runs that the console remembers, newest first. */
-export async function listRuns(): Promise<RunSummary[]> {
-  const answer = await consoleJson('api/runs');
+/** The runs that the console remembers, newest first. Paths begin with `base`. */
+export async function listRuns(base = ''): Promise<RunSummary[]> {
+  const answer = await consoleJson(`${base}api/runs`);
   const runs = typeof answer === 'object' && answer !== null && 'runs' in answer ? answer.runs : [];
   return Array.isArray(runs) ? runs.map(readSummary).filter((run) => run !== null) : [];
 }
 
 /** Starts a run and returns its id. */
-export async function startRun(body: Readonly<Record<string, unknown>>): Promise<string> {
-  const answer = await consoleJson('api/runs', {
+export async function startRun(
+  body: Readonly<Record<string, unknown>>,
+  base = '',
+): Promise<string> {
+  const answer = await consoleJson(`${base}api/runs`, {
     method: 'POST',
     headers: JSON_HEADERS,
     body: JSON.stringify(body),
@@ -34,13 +37,13 @@ export async function startRun(body: Readonly<Record<string, unknown>>): Promise
 }
 
 /** Asks a run to end in good order. */
-export async function cancelRun(id: string): Promise<void> {
-  await consoleFetch(`api/runs/${id}`, { method: 'DELETE', headers: JSON_HEADERS });
+export async function cancelRun(id: string, base = ''): Promise<void> {
+  await consoleFetch(`${base}api/runs/${id}`, { method: 'DELETE', headers: JSON_HEADERS });
 }
 
 /** The report of a run that is over; `null` if it left none. */
-export async function fetchReport(id: string): Promise<RunReport | null> {
-  return readReport(await consoleJson(`api/runs/${id}`));
+export async function fetchReport(id: string, base = ''): Promise<RunReport | null> {
+  return readReport(await consoleJson(`${base}api/runs/${id}`));
 }
 
 export async function fetchReportPage(id: string): Promise<Blob> {

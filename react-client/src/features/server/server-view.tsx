@@ -53,10 +53,12 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
   return (
     <div className={styles.view}>
       <header className={styles.header}>
-        <h2>
-          <VisuallyHidden>The server, live</VisuallyHidden>
-        </h2>
-        <FeedStatus state={state} latest={latest} onRetry={retry} />
+        <div>
+          <h2>
+            <VisuallyHidden>The server, live</VisuallyHidden>
+          </h2>
+          <FeedStatus state={state} latest={latest} onRetry={retry} />
+        </div>
         {latest !== undefined && (
           <fieldset className={styles.windows}>
             <legend className={styles.windowsName}>Shown</legend>
