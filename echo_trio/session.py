@@ -21,7 +21,7 @@ from echo_trio.performance import Performance
 from echo_trio.scripts import About, Behaviour, OnMessage, Script
 from echo_trio.settings import Settings
 from echo_trio.transform import suffixes
-from echo_trio.wire import deflate, handshake, sockets, tls
+from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 from echo_trio.wire.watch import Watch
@@ -39,12 +39,23 @@ class End:
 
 
 @dataclass(slots=True)
+class Peer:
+    """Who is at the other end, as far as is known: a trusted proxy may say that it is another.
+
+    For what is shown and logged. Nothing is decided by it.
+    """
+
+    name: str
+
+
+@dataclass(slots=True)
 class Presence:
     """Who is connected, and what the sessions share. Drained by `server`.
 
     :ivar tls: what to serve TLS with, if it is served.
     :ivar limits: what a connection allows its client.
     :ivar origins: whose pages may connect; none stands for all.
+    :ivar proxies: who may say that its client is another; none stands for nobody.
     :ivar handshakes: what to cancel to interrupt each handshake under way.
     :ivar admitted: connections that have a place.
     :ivar turned_away: those that have none, and are being told so.
@@ -62,12 +73,14 @@ class Presence:
     turned_away: int = 0
     limits: Limits = field(init=False)
     origins: frozenset[admission.Origin | None] = field(init=False)
+    proxies: tuple[admission.Network, ...] = field(init=False)
     connections: Watch = field(init=False)
     sparing: Sparing = field(init=False)
 
     def __post_init__(self) -> None:
         self.limits = self.settings.limits
         self.origins = frozenset(map(admission.parse_origin, self.settings.origin))
+        self.proxies = tuple(filter(None, map(admission.parse_network, self.settings.trust_proxy)))
         self.connections = Watch(self.limits)
         self.sparing = Sparing(self.log)
 
@@ -150,8 +163,14 @@ async def _serve_accepted(
 ) -> None:
     end = End(Outcome.FAILED)
     accepted_s = trio.current_time()
-    peer = sockets.peer_of(sock)  # It can't be asked any more when the peer has reset.
+    # It can't be asked any more when the peer has reset.
+    peer = Peer(sockets.peer_of(sock))
     try:
+        if presence.settings.proxy_protocol and admission.is_trusted(peer.name, presence.proxies):
+            unknown = await _learn_peer(sock, presence, accepted_s + timeout_s, peer)
+            if unknown is not None:
+                end = unknown
+                return
         secured = await _secure(sock, presence, accepted_s + timeout_s)
         if isinstance(secured, End):
             end = secured
@@ -166,7 +185,33 @@ async def _serve_accepted(
         presence.sparing.exception("session failed")
     finally:
         sock.close()
-        presence.count_ended(end, peer, trio.current_time() - accepted_s)
+        presence.count_ended(end, peer.name, trio.current_time() - accepted_s)
+
+
+async def _learn_peer(
+    sock: socket.socket, presence: Presence, deadline_s: float, peer: Peer
+) -> End | None:
+    """Have a trusted proxy say who its client is; or how the connection ended instead."""
+    try:
+        with presence.opening(deadline_s) as opening:
+            header = await proxy_protocol.receive(
+                lambda: sockets.receive_some(sock, proxy_protocol.MAX_V2_BYTES, socket.MSG_PEEK),
+                sock.recv,
+            )
+    except proxy_protocol.Malformed:
+        refused = admission.no_proxy_header()
+    except (proxy_protocol.Cut, OSError):
+        return End(Outcome.CUT_IN_HANDSHAKE)
+    else:
+        if not opening.cancelled_caught:
+            if header.source is not None:
+                peer.name = admission.show_peer(*header.source)
+            return None
+        refused = admission.draining() if presence.counters.draining else admission.too_slow()
+    presence.count_refused(refused)
+    if presence.tls is None:  # Else it awaits TLS, and nothing that we could say is.
+        await _refuse(sock, refused)
+    return _refused(refused)
 
 
 async def _secure(
@@ -185,14 +230,14 @@ async def _secure(
 
 
 async def _shake_hands(
-    sock: socket.socket, presence: Presence, deadline_s: float, peer: str, *, admitted: bool
+    sock: socket.socket, presence: Presence, deadline_s: float, peer: Peer, *, admitted: bool
 ) -> tuple[Connection, OnMessage | Performance] | End:
     """The connection and what it asked for; or how it ended. The request itself is let go of."""
     counters = presence.counters
     accepted_s = time.perf_counter()
     try:
         request, behaviour, surplus = await _receive_request(
-            sock, presence, deadline_s, admitted=admitted
+            sock, presence, deadline_s, peer, admitted=admitted
         )
         # The first that it prefers: a browser fails a connection for which none is chosen.
         subprotocol = next(iter(request.subprotocols), None)
@@ -219,7 +264,7 @@ async def _shake_hands(
     acting = behaviour(suffixes(presence.settings.seed))
     if not isinstance(acting, Script):
         return connection, acting
-    opening = acting.opened(_about(request, subprotocol, compression, peer))
+    opening = acting.opened(_about(request, subprotocol, compression, peer.name))
     return connection, Performance(connection, acting, opening)
 
 
@@ -290,7 +335,7 @@ def _outcome(connection: Connection) -> Outcome:
 
 
 async def _receive_request(
-    sock: socket.socket, presence: Presence, deadline_s: float, *, admitted: bool
+    sock: socket.socket, presence: Presence, deadline_s: float, peer: Peer, *, admitted: bool
 ) -> tuple[handshake.UpgradeRequest, Behaviour, bytes]:
     """Read the handshake by the deadline, and decide on it."""
     with presence.opening(deadline_s) as opening:
@@ -305,6 +350,9 @@ async def _receive_request(
         request = handshake.parse_request(head)
     except handshake.NotAnUpgrade as exc:
         raise admission.not_an_upgrade(exc) from None
+    if presence.proxies:
+        forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
+        peer.name = admission.client_of(peer.name, forwarded_for, presence.proxies)
     return request, admission.admit(request, presence.origins), surplus
 
 

@@ -68,6 +68,12 @@ class Settings:
     tls_key: Path | None = None
     """Its key in PEM, if that is in a file of its own."""
 
+    trust_proxy: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Address or network of a proxy that may say who its client is; repeatable."""
+
+    proxy_protocol: Annotated[bool, Parameter(negative="")] = False
+    """Whether trusted proxies begin each connection with a header of the PROXY protocol."""
+
     open_timeout_s: Annotated[float, flags.duration("--open-timeout")] = 10.0
     """Bound on the opening handshake, from accept to our answer."""
 
@@ -107,6 +113,14 @@ class Settings:
         for origin in self.origin:
             if admission.parse_origin(origin) is None:
                 raise ValueError(f"--origin: {origin!r} is not an origin, like https://example.com")
+        for network in self.trust_proxy:
+            if admission.parse_network(network) is None:
+                raise ValueError(
+                    f"--trust-proxy: {network!r} is neither an address nor a network, "
+                    "like 10.0.0.5 or 10.0.0.0/8"
+                )
+        if self.proxy_protocol and not self.trust_proxy:
+            raise ValueError("--proxy-protocol needs --trust-proxy: who may say so")
         if 0 < self.max_connections < self.workers:
             raise ValueError(
                 f"--max-connections: {self.max_connections} can't be shared by "

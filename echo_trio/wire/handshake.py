@@ -71,6 +71,8 @@ class Reason(StrEnum):
     DESCRIPTORS = "descriptors"
     """The machine had none left."""
     DRAINING = "draining"
+    PROXY_HEADER = "proxy_header"
+    """A trusted proxy did not begin with one, or with one that is malformed."""
 
 
 class Refused(Exception):

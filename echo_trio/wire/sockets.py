@@ -244,16 +244,17 @@ def _bind_address(sock: socket.socket, source: str) -> None:
     sock.bind((source, 0))
 
 
-async def receive_some(sock: socket.socket, size_bytes: int) -> bytes:
+async def receive_some(sock: socket.socket, size_bytes: int, flags: int = 0) -> bytes:
     """Wait for something to arrive on a non-blocking socket, TLS or not; nothing is the end.
 
+    :param flags: as of recv(2); TLS knows none.
     :raises OSError: if the connection has broken.
     """
     while True:
         # Waiting first: trying first would cost an exception nearly every time.
         await trio.lowlevel.wait_readable(sock)
         try:
-            return sock.recv(size_bytes)
+            return sock.recv(size_bytes, flags)
         except BlockingIOError:
             continue
 

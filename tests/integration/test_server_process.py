@@ -197,6 +197,8 @@ def test_a_console_port_in_use_ends_the_start_in_one_line(start_server: StartSer
         (["--max-message-size", "1MB"], {}, "--max-message-size"),
         (["--log-level", "loud"], {}, "--log-level"),
         (["--no-such-flag"], {}, "--no-such-flag"),
+        (["--trust-proxy", "10.0.0.1/8"], {}, "--trust-proxy"),
+        (["--proxy-protocol"], {}, "--proxy-protocol needs --trust-proxy"),
         (["stray"], {}, "stray"),
         (["--host", "no.such.host.invalid"], {}, "no.such.host.invalid"),
         (["--console-host", "0.0.0.0", "--console-port", "0", "--port", "0"], {}, "console"),

@@ -21,6 +21,8 @@ CONTRACT_DEFAULTS = {
     "workers": 1,
     "seed": None,
     "max_message_bytes": 2**20,
+    "trust_proxy": (),
+    "proxy_protocol": False,
     "open_timeout_s": 10.0,
     "close_timeout_s": 10.0,
     "write_timeout_s": 10.0,
