@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 
 import pytest
 import trio
@@ -26,6 +25,30 @@ LOCAL = SIGNATURE + b"\x20\x00\x00\x00"
 @pytest.fixture
 async def behind_proxy(serve):
     return await serve(trust_proxy=(PROXY,), proxy_protocol=True, open_timeout_s=7)
+
+
+class BehindHeader(trio.abc.HalfCloseableStream):
+    """TCP whose first segment begins with a PROXY header."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._header = V2
+
+    async def send_all(self, data) -> None:
+        header, self._header = self._header, b""
+        await self._stream.send_all(header + bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes=None) -> bytes:
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 async def connect_from(source: str, wire) -> Peer:
@@ -152,28 +175,12 @@ async def test_the_header_comes_before_tls_and_nothing_of_tls_is_lost_with_it(se
         proxy_protocol=True,
     )
     plain = await connect_from(PROXY, wire)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    hello = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        hello.do_handshake()
-    await plain.send(V2 + outgoing.read())  # in one segment
-    while True:
-        try:
-            hello.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            incoming.write(await plain.stream.receive_some(65536))
-        finally:
-            if said := outgoing.read():
-                await plain.send(said)
-    hello.write(request("GET /info HTTP/1.1"))
-    await plain.send(outgoing.read())
-    answer = b""
-    while b'"peer": "203.0.113.7:4711"' not in answer:
-        incoming.write(await plain.stream.receive_some(65536))
-        answer += hello.read(65536)
-    hello.write(close_frame(1000))
-    await plain.send(outgoing.read())
+    stream = trio.SSLStream(BehindHeader(plain.stream), context, server_hostname="localhost")
+    peer = Peer(stream)
+    assert (await info(peer))["peer"] == "203.0.113.7:4711"
+    await peer.send(close_frame(1000))
+    assert (await peer.frame()).code == 1000
+    await plain.end()
     await wire.until_ended()
     malformed = await connect_from(PROXY, wire)
     await malformed.send(b"\x16\x03\x01")
@@ -188,6 +195,7 @@ async def test_x_forwarded_for_is_heard_from_a_trusted_proxy_alone_and_logged(se
     assert (await info(peer, *forwarded))["peer"] == "203.0.113.7"
     await peer.send(b"\x81\x01m")  # not masked
     await peer.read_to_end()
+    await peer.end()
     refused = await wire.connect()
     await refused.send(request("GET /no HTTP/1.1", "X-Forwarded-For: 2001:db8::1"))
     assert (await refused.response()).status == 404
@@ -195,7 +203,6 @@ async def test_x_forwarded_for_is_heard_from_a_trusted_proxy_alone_and_logged(se
     await wire.until_ended(2)
     ends = {entry["outcome"]: entry["peer"] for entry in wire.log.entries}
     assert ends == {"violation": "203.0.113.7", "refused": "2001:db8::1"}
-    await peer.end()
     await refused.end()
 
 
