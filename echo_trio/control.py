@@ -61,18 +61,27 @@ class Channel:
 
         :param hears: what the other end says, `Order` or `Report`.
         """
-        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._sock = trio.socket.from_stdlib_socket(sock)
         self._lock = trio.Lock()
         self._decoder = msgspec.json.Decoder(hears, dec_hook=_decode)
 
     async def say(self, what: Order | Report) -> bool:
-        """Say one thing; returns whether the other end is still there to hear it."""
-        line = msgspec.json.encode(what, enc_hook=str) + b"\n"
+        """Say one thing; returns whether the other end is still there to hear it.
+
+        Cancelled half-way, it was the last: nothing may follow half a line.
+        """
+        line = memoryview(msgspec.json.encode(what, enc_hook=str) + b"\n")
         async with self._lock:
+            sent = 0
             try:
-                await self._stream.send_all(line)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                while sent < len(line):
+                    sent += await self._sock.send(line[sent:])
+            except (OSError, trio.ClosedResourceError):
                 return False
+            except trio.Cancelled:
+                if sent:
+                    self._sock.close()
+                raise
         return True
 
     async def __aiter__(self) -> AsyncIterator[Any]:
@@ -80,8 +89,8 @@ class Channel:
         pending = b""
         while True:
             try:
-                data = await self._stream.receive_some(_RECEIVE_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = await self._sock.recv(_RECEIVE_BYTES)
+            except (OSError, trio.ClosedResourceError):
                 return
             if not data:
                 return
@@ -93,7 +102,7 @@ class Channel:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await trio.aclose_forcefully(self._stream)
+        self._sock.close()
 
 
 def _decode(kind: type, value: Any) -> Any:

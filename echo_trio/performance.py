@@ -108,7 +108,10 @@ class Performance:
 
     def _send_held_back(self) -> None:
         if self._wait is _IDLE and not self._done:
-            self._stand_in_line(0, self._script.ended())
+            try:
+                self._stand_in_line(0, self._script.ended())
+            except Exception as exc:  # noqa: BLE001 - a script's own: not for who closes, which
+                self._raised = exc  # may be the server, for all at once
 
     def _stand_in_line(self, size: int, actions: Iterable[Action]) -> None:
         self._line.append(_Pending(trio.current_time(), size, iter(actions)))

@@ -344,8 +344,10 @@ async def _receive_request(
         )
     if not admitted:
         raise admission.full()
+    if presence.counters.draining:  # Also one that was read in the same moment: who says goodbye
+        raise admission.draining()  # to those who are open has not seen it.
     if opening.cancelled_caught:
-        raise admission.draining() if presence.counters.draining else admission.too_slow()
+        raise admission.too_slow()
     try:
         request = handshake.parse_request(head)
     except handshake.NotAnUpgrade as exc:

@@ -137,8 +137,11 @@ class _Endpoints:
         return PlainTextResponse("alive\n")
 
     async def readyz(self, _: Request) -> Response:
-        if self._live.over or (await self._figures.recent()).draining:
+        snapshot = await self._figures.recent()
+        if self._live.over or snapshot.draining:
             return PlainTextResponse("draining\n", 503)
+        if not snapshot.workers:
+            return PlainTextResponse("no worker serves\n", 503)
         return PlainTextResponse("ready\n")
 
     async def metrics(self, _: Request) -> Response:

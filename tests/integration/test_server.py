@@ -21,6 +21,10 @@ from echo_trio.scripts import OnMessage
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
+HANDSHAKE = (
+    b"GET /plain HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 SUFFIX = re.compile(r" (0|[1-9][0-9]{0,5})")
 
 
@@ -159,6 +163,35 @@ async def test_a_handshake_that_takes_too_long_gets_408(
     assert server.snapshot().refused == {408: 1}
 
 
+@pytest.mark.parametrize("ticks", range(8))
+async def test_a_handshake_that_ends_in_the_moment_of_the_drain_is_refused_or_closed(
+    ticks: int,
+) -> None:
+    async with running(drain_timeout_s=3600, close_timeout_s=3600) as server:
+        parts = urlsplit(server.url)
+        streams = [
+            await trio.open_tcp_stream(parts.hostname or "", parts.port or 0) for _ in range(20)
+        ]
+        for stream in streams:
+            await stream.send_all(HANDSHAKE[:-2])
+        while server.snapshot().handshaking < len(streams):
+            await trio.sleep(0.01)
+        server.drain()
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        for stream in streams:
+            stream.socket._sock.send(HANDSHAKE[-2:])  # type: ignore[attr-defined]  # at once
+        with trio.fail_after(60):
+            for stream in streams:
+                answer = bytes(await stream.receive_some())
+                if answer.startswith(b"HTTP/1.1 101 "):
+                    *_, said = answer.partition(b"\r\n\r\n")
+                    assert (said or await stream.receive_some()).startswith(b"\x88")
+                else:
+                    assert answer.startswith(b"HTTP/1.1 503 ")
+                await stream.aclose()
+
+
 async def test_a_client_that_leaves_in_the_handshake_is_counted_as_that() -> None:
     async with running() as server:
         parts = urlsplit(server.url)
@@ -174,11 +207,7 @@ async def test_a_first_frame_in_the_same_segment_as_the_handshake_is_echoed() ->
     async with running() as server:
         parts = urlsplit(server.url)
         stream = await trio.open_tcp_stream(parts.hostname or "", parts.port or 0)
-        await stream.send_all(
-            b"GET /plain HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            b"\x81\x82\x00\x00\x00\x00hi"
-        )
+        await stream.send_all(HANDSHAKE + b"\x81\x82\x00\x00\x00\x00hi")
         answer = b""
         while not answer.endswith(b"\x81\x02hi"):
             chunk = await stream.receive_some()

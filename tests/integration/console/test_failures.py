@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -160,6 +161,14 @@ async def test_clients_that_leave_without_reading_their_answer_are_gone_at_once(
         async with httpx.AsyncClient(base_url=url) as client:
             assert (await client.get("/healthz")).status_code == 200
     assert console.failures == 0
+
+
+async def test_it_is_not_ready_while_no_worker_serves(nursery: trio.Nursery) -> None:
+    console, url = make_console(snapshot=lambda: replace(Counters().snapshot(), workers=0))
+    await nursery.start(console.run)
+    async with httpx.AsyncClient(base_url=url) as client:
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/healthz")).status_code == 200
 
 
 async def test_it_is_not_ready_from_the_moment_it_is_told_to_drain(nursery: trio.Nursery) -> None:

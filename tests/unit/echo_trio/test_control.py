@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from echo_trio.console.tasks import TaskNode
 from echo_trio.control import Channel, Drain, Figures, Order, Ready, Report, ShowTasks, Start, Tasks
@@ -59,3 +60,14 @@ async def test_who_talks_to_somebody_that_is_gone_is_told(pair) -> None:
     async with Channel(pair[0], Report) as channel:
         pair[1].close()
         assert not await channel.say(Drain())
+
+
+async def test_nothing_follows_what_was_cancelled_half_way(pair) -> None:
+    async with Channel(pair[0], Order) as channel, Channel(pair[1], Report) as other:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.say, Tasks(TaskNode("a" * 10_000_000, 1)))
+            await trio.testing.wait_all_tasks_blocked()  # The kernel doesn't take so much at once.
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(60):
+            assert not await channel.say(Ready())
+            assert [one async for one in other] == []

@@ -311,6 +311,21 @@ async def test_what_a_script_raises_reaches_the_caller_and_the_client_gets_1011(
     assert isinstance(client.raised, ZeroDivisionError)
 
 
+async def test_what_a_script_raises_at_its_end_is_not_for_who_closes(start, autojump_clock):
+    class Broken(Script):
+        def ended(self) -> Iterator[Action]:
+            raise ZeroDivisionError
+
+    client = start(lambda _: Broken())
+    await trio.sleep(1)
+    await client.say_goodbye()
+    await client.stream.send_all(close(1001))
+    await client.stream.send_eof()
+    await trio.sleep(20)
+    assert client.heard[-1] == (1, CLOSE, struct.pack("!H", 1001))
+    assert isinstance(client.raised, ZeroDivisionError)
+
+
 async def test_a_cancelled_performance_raises_nothing_else(autojump_clock):
     client = Client(scripts.delay(3600))
     with trio.move_on_after(1) as scope:
