@@ -87,16 +87,21 @@ class Worker:
         """Nothing is left when this process ends."""
 
 
-async def serve_supervised(sock: socket.socket) -> None:
-    """Serve as the supervisor at the other end says, until it says to drain."""
+async def serve_supervised(sock: socket.socket) -> int:
+    """Serve as the supervisor at the other end says, until it says to drain; returns the status."""
     async with Channel(sock, Order) as channel:
         orders = aiter(channel)
         start = await anext(orders, None)
         if not isinstance(start, Start):
-            return  # The supervisor was gone before it had said anything.
+            return EXIT_USAGE  # The supervisor was gone before it had said anything.
         log = logs.configure(start.settings).bind(worker=start.number)
         listeners = [_inherited(fd) for fd in start.listeners]
-        worker = Worker(start.settings, listeners, log, tls_context_of(start.settings))
+        try:
+            tls_context = tls_context_of(start.settings)
+        except OSError as exc:  # It was there when the supervisor looked.
+            log.error("can't serve", reason=exc.strerror)
+            return EXIT_USAGE
+        worker = Worker(start.settings, listeners, log, tls_context)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey, orders, channel, worker)
             async with trio.open_nursery() as serving:
@@ -107,6 +112,7 @@ async def serve_supervised(sock: socket.socket) -> None:
             nursery.cancel_scope.cancel()
         with trio.move_on_after(FAREWELL_S):
             await channel.say(Figures(worker.snapshot()))
+    return 0
 
 
 async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
@@ -146,8 +152,7 @@ def main() -> int:
         )
         return EXIT_USAGE
     sock.setblocking(False)
-    trio.run(serve_supervised, sock)
-    return 0
+    return trio.run(serve_supervised, sock)
 
 
 if __name__ == "__main__":

@@ -252,6 +252,23 @@ def test_every_worker_serves_tls_and_its_share_of_the_connections(
             assert refused.value.response.status_code == 503
 
 
+def test_a_worker_whose_certificate_is_gone_says_so_in_one_line(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    certificate = tmp_path / "certificate.pem"
+    trustme.CA().issue_cert("x").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    server = start_server("--workers", "2", "--tls-cert", str(certificate))
+    certificate.unlink()
+    workers_of(server)[0].kill()
+    deadline = time.monotonic() + PATIENCE_S
+    while "can't serve" not in server.log:
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.05)
+    assert server.stop() == 0
+    event = next(event for event in server.events if event["event"] == "can't serve")
+    assert event["reason"] == f"can't read {certificate}: No such file or directory"
+
+
 def test_systemd_is_told_of_readiness_and_of_the_stop(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
