@@ -1,0 +1,216 @@
+"""The unit, the Containerfile and the manifest are checked as far as a machine without them can."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from echo_trio import flags
+from echo_trio.settings import Settings
+
+from ..conftest import ServerProcess
+from .conftest import DEPLOY
+
+StartServer = Callable[..., ServerProcess]
+ROOT = DEPLOY.parents[1]
+
+
+def without_log_format(arguments: list[str]) -> list[str]:
+    """The server's arguments, less those that `start_server` gives it anyway."""
+    text = " ".join(arguments)
+    assert re.search("--log-format[ =]json", text)
+    return re.sub("--log-format[ =]json", "", text).split()
+
+
+# -- systemd ----------------------------------------------------------------------------------
+
+
+def unit_directives() -> dict[str, str]:
+    lines = (DEPLOY / "echo-trio.service").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if re.match("[A-Z][A-Za-z]+=", line))
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("needs systemd-analyze: apt-get install systemd")
+    text = (DEPLOY / "echo-trio.service").read_text()
+    unit = tmp_path / "echo-trio.service"
+    unit.write_text(text.replace("/opt/echo-trio/bin/python", "/bin/true"))
+    checked = subprocess.run(
+        [analyze, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_unit_starts_a_server_that_says_when_it_is_ready_and_when_it_stops(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directives = unit_directives()
+    program, *arguments = shlex.split(directives["ExecStart"])
+    assert (program, arguments[:2]) == ("/opt/echo-trio/bin/python", ["-m", "echo_trio"])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        server = start_server(*without_log_format(arguments[2:]))
+        assert systemd.recv(100) == b"READY=1"
+        server.process.send_signal(signal.SIGTERM)
+        assert systemd.recv(100) == b"STOPPING=1"
+    assert server.process.wait(60) == 0
+    budget_s = flags.parse_duration(arguments[arguments.index("--drain-timeout") + 1])
+    assert int(directives["TimeoutStopSec"]) > budget_s
+
+
+# -- Container --------------------------------------------------------------------------------
+
+
+def container_steps() -> list[tuple[str, str]]:
+    text = (DEPLOY / "Containerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def test_what_the_container_copies_is_there() -> None:
+    stages: set[str] = set()
+    copied = []
+    for word, rest in container_steps():
+        if word == "FROM":
+            stages |= set(re.findall(r" AS (\S+)", rest))
+        elif word == "COPY":
+            *sources, _ = rest.split()
+            if sources[0].startswith("--from="):
+                assert sources[0].removeprefix("--from=") in stages
+                continue
+            copied += sources
+    assert len(copied) > 5
+    tracked = subprocess.run(
+        ["git", "ls-files", "--error-unmatch", *copied],
+        cwd=ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    missing = [path for path in copied if not (ROOT / path).exists()]
+    assert missing == []
+    assert tracked.returncode == 0 or not (ROOT / ".git").exists(), tracked.stderr
+
+
+def test_the_container_takes_the_page_from_where_it_is_built_and_the_wheel_takes_it_along() -> None:
+    pages = [
+        rest.split() for word, rest in container_steps() if word == "COPY" and "--from=page" in rest
+    ]
+    built = re.findall(r"'\.\./(\S+)'", (ROOT / "react-client/vite.config.ts").read_text())
+    built += re.findall(r"'\.\./(\S+)'", (ROOT / "react-client/vite.report.config.ts").read_text())
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    assert sorted(target for _, _, target in pages) == sorted(built)
+    for _, source, target in pages:
+        assert source == f"/src/{target}"
+        assert f'"{target}"' in pyproject
+
+
+def test_the_container_is_nobody_special_and_looks_after_its_health(
+    start_server: StartServer,
+) -> None:
+    steps = container_steps()
+    last = max(at for at, (word, _) in enumerate(steps) if word == "FROM")
+    final = dict(steps[last:])
+    assert int(final["USER"].split(":")[0]) > 0
+    assert yaml.safe_load(final["ENTRYPOINT"]) == ["/opt/echo-trio/bin/python", "-m", "echo_trio"]
+    server = start_server(*without_log_format(yaml.safe_load(final["CMD"])), console=True)
+    check = yaml.safe_load(final["HEALTHCHECK"].partition(" CMD ")[2])
+    assert "http://127.0.0.1:8766/" in check[2]
+    program = check[2].replace("http://127.0.0.1:8766/", server.console)
+
+    def healthy() -> bool:
+        run = subprocess.run(["python3", "-c", program], capture_output=True, check=False)
+        return run.returncode == 0
+
+    assert healthy()
+    assert server.stop() == 0
+    assert not healthy()
+
+
+# -- Kubernetes -------------------------------------------------------------------------------
+
+#: The keys that the API knows, of those objects that have their own keys here.
+POD_KEYS = {
+    "terminationGracePeriodSeconds", "automountServiceAccountToken", "securityContext",
+    "containers", "volumes",
+}  # fmt: skip
+CONTAINER_KEYS = {
+    "name", "image", "args", "env", "ports", "startupProbe", "readinessProbe", "livenessProbe",
+    "lifecycle", "resources", "securityContext", "volumeMounts",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, dict[str, Any]]:
+    documents = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+    return {document["kind"]: document for document in documents}
+
+
+def test_the_manifests_parts_belong_together(manifest: dict[str, dict[str, Any]]) -> None:
+    versions = {kind: document["apiVersion"] for kind, document in manifest.items()}
+    assert versions == {
+        "Deployment": "apps/v1", "Service": "v1", "PodDisruptionBudget": "policy/v1",
+    }  # fmt: skip
+    spec = manifest["Deployment"]["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    for selector in (
+        spec["selector"]["matchLabels"],
+        manifest["Service"]["spec"]["selector"],
+        manifest["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod.keys() <= POD_KEYS
+    assert container.keys() <= CONTAINER_KEYS
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"websocket": Settings().port, "console": Settings().console_port}
+    (port,) = manifest["Service"]["spec"]["ports"]
+    assert port["targetPort"] == "websocket"
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+def test_a_pod_has_longer_than_its_prestop_and_its_drain_together(
+    manifest: dict[str, dict[str, Any]],
+) -> None:
+    pod = manifest["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep"
+    (drain,) = (arg for arg in container["args"] if arg.startswith("--drain-timeout="))
+    needs_s = float(seconds) + flags.parse_duration(drain.partition("=")[2])
+    assert pod["terminationGracePeriodSeconds"] > needs_s
+    probe = container["readinessProbe"]
+    assert float(seconds) > probe["periodSeconds"] * probe["failureThreshold"]
+
+
+def test_the_pods_arguments_start_a_server_that_answers_its_probes(
+    manifest: dict[str, dict[str, Any]], start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (container,) = manifest["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (variable,) = container["env"]
+    monkeypatch.setenv(variable["name"], "a-secret")
+    server = start_server(*without_log_format(container["args"]), console=True)
+    port = server.console.rpartition(":")[2].rstrip("/")
+
+    def status(kind: str) -> int:
+        # As kubelet asks: by the pod's address, without a token.
+        url = f"http://127.0.0.1:{port}{container[kind]['httpGet']['path']}"
+        return httpx.get(url, headers={"Host": f"10.244.0.7:{port}"}, timeout=60).status_code
+
+    kinds = [kind for kind in container if kind.endswith("Probe")]
+    assert {kind: status(kind) for kind in kinds} == dict.fromkeys(kinds, 200)
+    assert server.stop() == 0
