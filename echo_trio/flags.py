@@ -149,9 +149,12 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def processes(name: str) -> Parameter:
-    """A flag that takes a number of processes, or auto."""
-    return _flag(name, parse_processes, str)
+def processes(name: str, *, default: int | None = None) -> Parameter:
+    """A flag that takes a number of processes, or auto.
+
+    :param default: what holds where the field is ``None``, for the help.
+    """
+    return _flag(name, parse_processes, str, default=default)
 
 
 def rate(name: str, *, default_per_s: float | None = None) -> Parameter:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final
@@ -57,8 +58,12 @@ NO_JOURNAL: Final = "off"
 class Options:
     """What is done with a run besides reporting it, and by how many."""
 
-    workers: Annotated[int, flags.processes("--workers")] = 1
+    workers: Annotated[int | None, flags.processes("--workers", default=1)] = None
     """Processes of this machine that share the sockets; auto is one for each core."""
+
+    dask: str | None = None
+    """Address of a Dask scheduler, like tcp://host:8786: its workers share the sockets, a process
+    for each of their threads, or as many as --workers says."""
 
     fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
@@ -75,6 +80,12 @@ class Options:
     journal: str | None = None
     """Keep what is measured in this file while the run goes, for `loadgen recover` should the
     generator be killed; by default in the user's state folder. off keeps none."""
+
+    def find_problem(self) -> str | None:
+        """What would keep the run from beginning."""
+        if self.dask is not None and find_spec("distributed") is None:
+            return "--dask needs an extra: pip install 'echo-trio[cluster]'"
+        return None
 
 
 app.command(commands.recover)
@@ -96,7 +107,7 @@ def load(
         limits = [thresholds.parse(expr) for expr in options.fail_if]
     except BadThreshold as exc:
         return _complain_of_threshold(exc)
-    if problem := output.find_problem():
+    if problem := options.find_problem() or output.find_problem():
         return flags.complain(app, problem)
     try:
         target = TargetSeries(options.console) if options.console else None
@@ -201,7 +212,11 @@ def _complain_of_threshold(exc: BadThreshold) -> int:
 
 def _make_run(plan: Plan, options: Options) -> Running:
     """The run of a plan: in this process, or in several."""
-    if options.workers > 1:
+    if options.dask is not None:
+        from loadgen.runners.dask import Cluster  # noqa: PLC0415 - an extra, and seconds to import
+
+        return Crew(plan, Cluster(options.dask, options.workers), on_warning=_warn)
+    if options.workers is not None and options.workers > 1:
         return Crew(plan, Processes(options.workers), on_warning=_warn)
     return Engine(plan, on_warning=_warn)
 

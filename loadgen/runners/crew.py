@@ -198,7 +198,7 @@ class Crew:
     @property
     def elapsed_s(self) -> float:
         """Seconds since the run began."""
-        return trio.current_time() - self._began
+        return max(trio.current_time() - self._began, 0.0)
 
     @property
     def phase_elapsed_s(self) -> float:
@@ -391,7 +391,7 @@ class Crew:
         unanswered = ledger.awaited
         for books in (ledger, *member.apart.values()):
             books.write_off(DIED, interrupted=self.interrupted)
-        when_s = max(self.elapsed_s, 0.0)
+        when_s = self.elapsed_s
         member.series.append(
             Second(
                 t_s=round(when_s, 3), open=0, opening=0, sent=0, received=0,

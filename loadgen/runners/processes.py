@@ -58,10 +58,7 @@ class ProcessLink:
         self._process.kill()
 
     async def _wait_and_explain(self) -> str:
-        code = await self._wait()
-        if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
-        return f"it ended with exit code {code}"
+        return explain_exit(await self._wait())
 
     async def _wait(self) -> int:
         with trio.move_on_after(EXIT_TIMEOUT_S):
@@ -105,7 +102,7 @@ class Processes:
         links: list[ProcessLink] = []
         try:
             for _ in range(min(self._count, plan.count)):
-                links.append(_start())  # noqa: PERF401 - those that are started have to be known
+                links.append(ProcessLink(*start_shard()))  # noqa: PERF401 - those that are started have to be known
             yield links
         finally:
             with trio.CancelScope(shield=True):
@@ -121,7 +118,15 @@ async def _resolve(host: str, port: int) -> list[sockets.Address]:
         return []
 
 
-def _start() -> ProcessLink:
+def explain_exit(code: int) -> str:
+    """How a process ended."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"it ended with exit code {code}"
+
+
+def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a shard's process; returns our end of what it speaks through as well."""
     ours, theirs = socket.socketpair()
     with theirs, _sigint_blocked():
         process = subprocess.Popen(  # noqa: S603 - ourselves
@@ -130,7 +135,7 @@ def _start() -> ProcessLink:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
-    return ProcessLink(process, ours)
+    return process, ours
 
 
 @contextmanager

@@ -1,0 +1,312 @@
+"""Shards on the workers of a Dask cluster; imported only where --dask is given.
+
+On each worker a task starts the same process that `--workers` starts, and carries messages between
+it and the scheduler's queues: so the load shares no interpreter with Dask, and ends in good order
+if its worker dies. No task is run again elsewhere: a shard that is gone is written off.
+
+Dask lives in asyncio, in one thread; Trio hears of it through `run_sync_soon`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import resource
+import socket
+import subprocess
+import threading
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Final
+
+import trio
+from distributed import Client, Queue, get_client
+
+from loadgen.plan import Plan
+from loadgen.preflight import Refused
+from loadgen.runners import words
+from loadgen.runners.dealing import Limits, deal
+from loadgen.runners.framing import frame
+from loadgen.runners.processes import EXIT_TIMEOUT_S, explain_exit, start_shard
+from loadgen.runners.words import LENGTH_BYTES, Link, LinkLost
+
+#: For a scheduler to answer.
+CONNECT_TIMEOUT_S: Final = 5.0
+#: How often workers are told that we are still there, and how long they wait for that.
+HOLD_INTERVAL_S: Final = 3.0
+HOLD_TIMEOUT_S: Final = 30.0
+#: How often it is looked whether all workers are there.
+LOOK_INTERVAL_S: Final = 1.0
+
+_GO, _ORDER, _HOLD, _KILL, _DONE = "go", "order", "hold", "kill", "done"
+_WORD, _ENDED = "word", "ended"
+
+
+# -- On a worker ----------------------------------------------------------------------------
+
+
+def file_limit() -> int:
+    """Of this worker's machine: what a process may raise its own to."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return hard if hard != resource.RLIM_INFINITY else 2**31
+
+
+def relay(run: str, index: int) -> None:
+    """Run a shard in a process beside the worker; carry its words up, and its orders down."""
+    client = get_client()
+    up, down = Queue(f"{run}-up", client=client), Queue(f"{run}-{index}", client=client)
+    try:
+        # There is one go for each shard: a task that Dask ran again finds none.
+        if down.get(timeout=HOLD_TIMEOUT_S)[0] != _GO:
+            return
+    except TimeoutError:
+        return
+    process, sock = start_shard()
+    carrying = threading.Thread(target=_carry_down, args=(down, sock, process), daemon=True)
+    carrying.start()
+    try:
+        with sock.makefile("rb") as reader:
+            while head := reader.read(LENGTH_BYTES):
+                message = reader.read(int.from_bytes(head, "big"))
+                up.put([index, _WORD, message])
+    except OSError:
+        pass
+    try:
+        code = process.wait(EXIT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
+    up.put([index, _ENDED, explain_exit(code)])
+    down.put([_DONE, b""])
+    carrying.join()
+    sock.close()
+
+
+def _carry_down(down: Queue, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    """Carry orders to the shard; whoever gave them has to be heard of now and then."""
+    with suppress(OSError, TimeoutError):
+        while (message := down.get(timeout=HOLD_TIMEOUT_S))[0] != _DONE:
+            if message[0] == _KILL:
+                process.kill()
+            elif message[0] == _ORDER:
+                sock.sendall(frame(message[1]))
+    # The shard takes this for the end of who runs it, and ends in good order.
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+
+
+# -- Where the run is shown -----------------------------------------------------------------
+
+
+class DaskLink:
+    """A shard on a worker."""
+
+    def __init__(self, index: int, worker: str, thread: _DaskThread) -> None:
+        self.worker = worker
+        self._index = index
+        self._thread = thread
+        self._killed: str | None = None
+        self._put, self._take = trio.open_memory_channel[bytes | LinkLost](math.inf)
+
+    async def send(self, order: words.Order) -> None:
+        """Tell the shard; nothing if it is gone, which `receive` finds out."""
+        self._thread.tell(self._index, _ORDER, words.encode(order))
+
+    async def receive(self) -> words.Word:
+        """What the shard says next.
+
+        :raises LinkLost: if it is gone.
+        """
+        message = await self._take.receive()
+        if isinstance(message, LinkLost):
+            raise LinkLost(self._killed or str(message))
+        return words.decode_word(message)
+
+    def kill(self, why: str) -> None:
+        """End the shard at once; `receive` then raises for this reason."""
+        self._killed = why
+        self._thread.tell(self._index, _KILL, b"")
+        self.lose(why)
+
+    def hear(self, message: bytes) -> None:
+        """The shard has said something."""
+        self._put.send_nowait(message)
+
+    def lose(self, how: str) -> None:
+        """The shard is gone."""
+        self._put.send_nowait(LinkLost(how))
+
+
+class _DaskThread:
+    """The one thread in which Dask is."""
+
+    def __init__(self, address: str, wanted: int | None, plan: Plan) -> None:
+        self.links: list[DaskLink] = []
+        self.ready = trio.Event()
+        self.problem: str | None = None
+        self._address = address
+        self._wanted = wanted
+        self._plan = plan
+        self._run = f"loadgen-{uuid.uuid4().hex[:12]}"
+        self._trio = trio.lowlevel.current_trio_token()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._orders: asyncio.Queue[tuple[int, str, bytes]] = asyncio.Queue()
+        self._stop = asyncio.Event()
+
+    def tell(self, index: int, kind: str, message: bytes) -> None:
+        """Send something to a worker."""
+        self._call(partial(self._orders.put_nowait, (index, kind, message)))
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._call(self._stop.set)
+
+    def _call(self, what: Any) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # it is over
+            self._loop.call_soon_threadsafe(what)
+
+    def run(self) -> None:
+        """Be the thread."""
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        try:
+            asyncio.run(self._main())
+        except Refused as refused:
+            self.problem = str(refused)
+        except Exception as exc:  # noqa: BLE001 - Dask may raise anything, and the run outlives it
+            self.problem = f"--dask: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}"
+            for link in self.links:
+                self._trio.run_sync_soon(link.lose, "the scheduler is gone")
+        self._trio.run_sync_soon(self.ready.set)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            client = await Client(self._address, asynchronous=True, timeout=CONNECT_TIMEOUT_S)
+        except (OSError, ValueError, TimeoutError):
+            raise Refused(
+                f"--dask {self._address}: no scheduler answers there; start one: dask scheduler"
+            ) from None
+        try:
+            dealt = deal(self._plan.count, await self._find_limits(client), self._wanted)
+            up = await Queue(f"{self._run}-up", client=client)
+            downs = [
+                await Queue(f"{self._run}-{index}", client=client) for index in range(len(dealt))
+            ]
+            for down in downs:
+                await down.put([_GO, b""])
+            self.links = [DaskLink(index, worker, self) for index, worker in enumerate(dealt)]
+            futures = [
+                client.submit(
+                    relay, self._run, index, key=f"{self._run}-{index}", pure=False, retries=0,
+                    workers=[worker], allow_other_workers=False,
+                )
+                for index, worker in enumerate(dealt)
+            ]  # fmt: skip
+            self._trio.run_sync_soon(self.ready.set)
+            tasks = [
+                asyncio.create_task(each)
+                for each in (
+                    self._carry_up(up), self._carry_down(downs), self._hold(downs),
+                    self._look(client, futures), self._stop.wait(),
+                )
+            ]  # fmt: skip
+            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            for task in done:
+                task.result()
+        finally:
+            await client.close()
+
+    async def _find_limits(self, client: Client) -> dict[str, Limits]:
+        workers = (await client.scheduler.identity())["workers"]
+        files = await client.run(file_limit, on_error="return") if workers else {}
+        for address, found in files.items():
+            if isinstance(found, BaseException):
+                raise Refused(
+                    f"--dask: worker {address} can't run a shard ({found}): it needs the same "
+                    "version of this: pip install 'echo-trio[cluster]'"
+                )
+        return {
+            address: Limits(each["nthreads"], each["memory_limit"] or 0, files[address])
+            for address, each in workers.items()
+            if address in files
+        }
+
+    async def _carry_up(self, up: Queue) -> None:
+        while True:
+            index, kind, message = await up.get()
+            link = self.links[index]
+            self._trio.run_sync_soon(link.hear if kind == _WORD else link.lose, message)
+
+    async def _carry_down(self, downs: list[Queue]) -> None:
+        while True:
+            index, kind, message = await self._orders.get()
+            await downs[index].put([kind, message])
+
+    async def _hold(self, downs: list[Queue]) -> None:
+        while True:
+            await asyncio.sleep(HOLD_INTERVAL_S)
+            for down in downs:
+                await down.put([_HOLD, b""])
+
+    async def _look(self, client: Client, futures: list[Any]) -> None:
+        """See to it that no shard is waited for whose worker is gone."""
+        lost: set[int] = set()
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            workers = (await client.scheduler.identity())["workers"]
+            for index, link in enumerate(self.links):
+                how = None
+                if link.worker not in workers:
+                    how = f"its worker {link.worker} left the cluster"
+                elif futures[index].status == "error":
+                    how = f"its task failed on {link.worker}: {await futures[index].exception()}"
+                if how is not None and index not in lost:
+                    lost.add(index)
+                    self._trio.run_sync_soon(link.lose, how)
+
+
+class Cluster:
+    """The workers of a Dask cluster.
+
+    :param address: of its scheduler.
+    :param wanted: how many shards there are to be; by default one for each thread of a worker.
+    """
+
+    are_clocks_shared = False
+
+    def __init__(self, address: str, wanted: int | None = None) -> None:
+        self._address = address
+        self._wanted = wanted
+
+    async def check(self, _: Plan) -> list[str]:
+        """Nothing: preflight is each shard's own, on its machine."""
+        return []
+
+    @asynccontextmanager
+    async def launch(self, plan: Plan) -> AsyncIterator[Sequence[Link]]:
+        """Start the shards on the workers; they end with the block.
+
+        :raises Refused: if there is no such cluster, or the plan doesn't fit it.
+        """
+        thread = _DaskThread(self._address, self._wanted, plan)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, thread.run)
+            await thread.ready.wait()
+            try:
+                if not thread.links:
+                    # Not from within: the nursery would wrap it.
+                    problem = thread.problem or "--dask: it ended at once"
+                else:
+                    problem = None
+                    yield thread.links
+            finally:
+                if thread.links:
+                    thread.stop()
+        if problem is not None:
+            raise Refused(problem)

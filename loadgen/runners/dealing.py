@@ -1,0 +1,76 @@
+"""Which worker of a cluster runs how many shards. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from loadgen.preflight import SOCKET_BYTES, Refused
+
+#: What a shard's process takes without a socket: Python, Trio, this program (docs/scale.md).
+PROCESS_BYTES: Final = 45 * 2**20
+#: Files that are no sockets of the run.
+SPARE_FILES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a worker reports of itself.
+
+    :ivar threads: tasks that it runs at once.
+    :ivar memory_bytes: 0 is no limit.
+    :ivar files: that a process there may have open.
+    """
+
+    threads: int
+    memory_bytes: int
+    files: int
+
+
+def deal(count: int, workers: Mapping[str, Limits], wanted: int | None = None) -> list[str]:
+    """The worker of each shard: one for each thread, unless fewer are wanted.
+
+    A worker gets no shard that is too large for its files, and no more than its memory holds.
+
+    :raises Refused: if the sockets don't fit the cluster.
+    """
+    if not workers:
+        raise Refused("--dask: the scheduler has no workers")
+    shards = min(sum(each.threads for each in workers.values()), count, wanted or count)
+    while shards:
+        places = _places(math.ceil(count / shards), workers)
+        if sum(places.values()) >= shards:
+            return _take_turns(places, shards)
+        shards = sum(places.values())
+    files = max(each.files for each in workers.values())
+    raise Refused(
+        f"--dask: {count:,} sockets don't fit this cluster: {len(workers)} workers with "
+        f"{sum(each.threads for each in workers.values())} threads, one process a thread, "
+        f"{files:,} files a process: add workers, or raise their file limits"
+    )
+
+
+def _places(each: int, workers: Mapping[str, Limits]) -> dict[str, int]:
+    """How many shards of so many sockets every worker has room for."""
+    size_bytes = PROCESS_BYTES + each * SOCKET_BYTES
+    return {
+        address: min(
+            limits.threads,
+            limits.memory_bytes // size_bytes if limits.memory_bytes else limits.threads,
+        )
+        if each + SPARE_FILES <= limits.files
+        else 0
+        for address, limits in workers.items()
+    }
+
+
+def _take_turns(places: dict[str, int], shards: int) -> list[str]:
+    """Shard by shard to the worker that has most of its places left."""
+    left, dealt = dict(places), []
+    for _ in range(shards):
+        address = max(left, key=lambda address: left[address] / max(places[address], 1))
+        left[address] -= 1
+        dealt.append(address)
+    return dealt

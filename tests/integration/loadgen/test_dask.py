@@ -1,0 +1,130 @@
+"""A run on a Dask cluster: a scheduler and two workers, in processes of their own."""
+
+import json
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+
+async def echo(connection: ServerConnection, counts):
+    async for message in connection:
+        counts["echoed"] += 1
+        await connection.send(f"{message} 1")
+
+
+@pytest.fixture
+def server(serve_websockets):
+    return serve_websockets(echo)
+
+
+class Cluster:
+    """A scheduler and workers without nannies: nobody starts them again."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._file = folder / "scheduler.json"
+        self.processes = []
+        self._start("scheduler", "--port", "0", "--dashboard-address", ":0", "--no-show",
+                    "--scheduler-file", str(self._file))  # fmt: skip
+        self.workers = [
+            self._start("worker", "--scheduler-file", str(self._file), "--no-nanny",
+                        "--nthreads", "1", "--no-dashboard",
+                        "--local-directory", str(folder / f"worker-{number}"))
+            for number in range(2)
+        ]  # fmt: skip
+        self.address = self._wait_for_workers()
+
+    def _start(self, role, *flags):
+        with (self._folder / f"{role}-{len(self.processes)}.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "distributed.cli.dask_" + role, "--host", "127.0.0.1",
+                 *flags],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def _wait_for_workers(self):
+        logs = [self._folder / f"worker-{number}.log" for number in (1, 2)]
+        for _ in range(600):
+            if all("Registered to" in log.read_text() for log in logs if log.exists()):
+                return json.loads(self._file.read_text())["address"]
+            assert all(process.poll() is None for process in self.processes), self.logs
+            time.sleep(0.1)
+        raise AssertionError(self.logs)
+
+    @property
+    def logs(self):
+        return {log.name: log.read_text() for log in self._folder.glob("*.log")}
+
+    def end(self):
+        for process in reversed(self.processes):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.end()
+
+
+def test_a_cluster_does_what_one_process_does(server, cluster, loadgen):
+    plan = ("60", server.url, "--rate", "100/s", "--duration", "2s")
+    done = loadgen(*plan, "--dask", cluster.address)
+    assert done.messages == {"sent": 200, "received": 200, "echoed": 200}
+    assert done.closed == {"clean": 60}
+    assert done.report["generator"]["processes"] == 2
+    assert server.counts["echoed"] == 200
+
+
+def test_ctrl_c_reaches_the_cluster(server, cluster, start_loadgen):
+    run = start_loadgen("60", server.url, "--duration", "1h", "--dask", cluster.address)
+    run.wait_for("load")
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.closed == {"clean": 60}
+    server.wait_closed()
+    assert server.counts["closed 1000"] == 60
+
+
+def test_a_scheduler_that_is_not_there_is_one_line(nobody, loadgen):
+    done = loadgen("10", "ws://127.0.0.1:9/", "--quiet",
+                   "--dask", f"tcp://127.0.0.1:{nobody}")  # fmt: skip
+    assert done.code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "no scheduler answers there" in done.stderr
+
+
+def test_a_run_larger_than_the_cluster_is_refused(cluster, loadgen):
+    done = loadgen("100m", "ws://127.0.0.1:9/", "--dask", cluster.address)
+    assert done.code == 2
+    assert "don't fit this cluster: 2 workers" in done.stderr
+
+
+def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
+    server, cluster, start_loadgen
+):
+    run = start_loadgen("60", server.url, "--rate", "200/s", "--duration", "1h", "--stream",
+                        "--dask", cluster.address)  # fmt: skip
+    lines = (json.loads(line) for line in run.process.stdout)
+    before = next(line for line in lines if line["messages"]["received"] > 100)
+    shards = psutil.Process(cluster.workers[0].pid).children()
+    cluster.workers[0].kill()
+    after = next(line for line in lines if line["connections"]["open"] == 30)
+    assert after["messages"]["received"] >= before["messages"]["received"]
+    assert psutil.wait_procs(shards, timeout=30)[1] == []
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.closed == {"clean": 30, "abnormal": 30}
+    assert "left the cluster" in done.report["verdict_reasons"][0]
+    server.wait_closed()
+    assert server.counts["opened"] == 60
+    assert server.counts["closed 1000"] == 60  # the lost worker's too, though nobody could tell

@@ -1,0 +1,69 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.preflight import Refused
+from loadgen.runners.dealing import Limits, deal
+
+GIB = 2**30
+
+
+def test_every_thread_gets_a_shard():
+    workers = {"a": Limits(4, 8 * GIB, 20_000), "b": Limits(2, 8 * GIB, 20_000)}
+    assert Counter(deal(60_000, workers)) == {"a": 4, "b": 2}
+
+
+def test_there_are_no_more_shards_than_sockets_or_than_wanted():
+    workers = {"a": Limits(4, 0, 20_000), "b": Limits(4, 0, 20_000)}
+    assert len(deal(3, workers)) == 3
+    assert Counter(deal(1_000, workers, 4)) == {"a": 2, "b": 2}
+
+
+def test_memory_bounds_the_shards_of_a_worker():
+    workers = {"a": Limits(8, 1 * GIB, 10**6), "b": Limits(8, 16 * GIB, 10**6)}
+    dealt = Counter(deal(160_000, workers))
+    assert dealt["b"] == 8
+    assert 0 < dealt["a"] < 8
+
+
+def test_a_worker_whose_files_do_not_suffice_gets_none():
+    workers = {"a": Limits(2, 0, 1_024), "b": Limits(2, 0, 20_000)}
+    assert Counter(deal(20_000, workers)) == {"b": 2}
+
+
+@pytest.mark.parametrize(
+    ("workers", "problem"),
+    [
+        pytest.param({}, "has no workers", id="none"),
+        pytest.param({"a": Limits(2, 0, 1_000)}, "don't fit this cluster: 1 workers with 2 threads",
+                     id="files"),
+        pytest.param({"a": Limits(2, 10**6, 10**6)}, "don't fit", id="memory"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(workers, problem):
+    with pytest.raises(Refused, match=problem):
+        deal(10_000, workers)
+
+
+@given(
+    st.integers(1, 10**6),
+    st.dictionaries(
+        st.text("abc", max_size=2),
+        st.builds(Limits, st.integers(1, 16), st.integers(0, 2**34), st.integers(64, 10**5)),
+        max_size=5,
+    ),
+)
+def test_no_worker_gets_more_than_it_has_room_for(count, workers):
+    try:
+        dealt = deal(count, workers)
+    except Refused:
+        return
+    each = -(-count // len(dealt))
+    assert len(dealt) <= count
+    for address, shards in Counter(dealt).items():
+        limits = workers[address]
+        assert shards <= limits.threads
+        assert each < limits.files
+        assert not limits.memory_bytes or shards * each * 10_240 <= limits.memory_bytes
