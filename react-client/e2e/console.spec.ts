@@ -20,3 +20,24 @@ test('served by the console, it offers the address of that very server', async (
     await server.stop();
   }
 });
+
+test('a console with a token asks for it once, and then shows all views', async ({ page }) => {
+  const token = 'open-sesame';
+  const server = await startEchoServer({ console: true, token });
+  try {
+    await page.goto(`${server.consoleUrl}#/load`);
+    const field = page.getByLabel('The token that the server was started with');
+    await field.fill('wrong');
+    await page.getByRole('button', { name: 'Unlock' }).click();
+    await expect(field).toBeVisible();
+    await field.fill(token);
+    await page.getByRole('button', { name: 'Unlock' }).click();
+    await expect(page.getByText('None yet.')).toBeVisible();
+    await page.getByRole('tab', { name: 'Server' }).click();
+    await expect(page.getByText('Live', { exact: true })).toBeVisible();
+    await page.reload();
+    await expect(page.getByText('Live', { exact: true })).toBeVisible();
+  } finally {
+    await server.stop();
+  }
+});

@@ -17,13 +17,15 @@ export interface EchoServer {
 
 interface ServerOptions {
   readonly console?: boolean;
+  /** What its console wants to be told. */
+  readonly token?: string;
   /** The addresses of a server that is to be started anew where it was. */
   readonly at?: { readonly url: string; readonly consoleUrl: string };
 }
 
 /** Starts `python -m echo_trio`, on free ports, and waits until it says that it listens. */
 export async function startEchoServer(options: ServerOptions = {}): Promise<EchoServer> {
-  const { console = false, at } = options;
+  const { console = false, token, at } = options;
   const portOf = (url: string | undefined) => (url === undefined ? '0' : new URL(url).port);
   const { PYTHON } = process.env;
   const python = PYTHON === undefined || PYTHON === '' ? '.venv/bin/python' : PYTHON;
@@ -31,6 +33,7 @@ export async function startEchoServer(options: ServerOptions = {}): Promise<Echo
   const flags = ['--port', portOf(at?.url), ...consoleFlags];
   const server = spawn(python, ['-m', 'echo_trio', ...flags], {
     cwd: REPOSITORY,
+    env: { ...process.env, ...(token !== undefined && { ECHO_TRIO_CONSOLE_TOKEN: token }) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(server, 'exit') as Promise<[number | null]>;

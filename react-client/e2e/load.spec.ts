@@ -44,6 +44,7 @@ test('a run of 1,000 sockets is started, watched and cancelled from the page', a
   page,
   consoled,
 }) => {
+  test.slow();
   expect(consoled.url).not.toBe('');
   const load = new LoadPage(page);
   const chat = new ChatPage(page);

@@ -12,6 +12,8 @@ test('axe finds nothing wrong with any view of a running server, in both themes'
   page,
   consoled,
 }) => {
+  // axe looks at every element, five times over.
+  test.slow();
   expect(consoled.url).not.toBe('');
   await page.getByRole('tab', { name: 'Load' }).click();
   await page.getByRole('textbox', { name: 'Sockets' }).fill('3');

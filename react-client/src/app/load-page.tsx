@@ -2,6 +2,7 @@ import { type ReactNode, useEffect } from 'react';
 
 import type { LoadSession } from '../features/load/load-session';
 import { LoadView } from '../features/load/load-view';
+import { TokenForm } from '../features/server/feed-status';
 import type { LiveFeed } from '../features/server/live-feed';
 import { type Store, useStore } from '../lib/frame-store';
 import type { TimeSeries } from '../lib/time-series';
@@ -20,10 +21,19 @@ const SYNC_KEY = 'load';
 /** The load view, and beside the run what the server and the chat were doing. */
 export default function LoadPage(props: LoadPageProps) {
   const { session, feed, chatLatency, help } = props;
-  const { snapshots } = useStore(feed.store);
+  const { snapshots, state } = useStore(feed.store);
   useEffect(() => {
     feed.start();
   }, [feed]);
+  if (state.phase === 'locked') {
+    return (
+      <TokenForm
+        onToken={() => {
+          feed.retryNow();
+        }}
+      />
+    );
+  }
   return (
     <LoadView
       session={session}

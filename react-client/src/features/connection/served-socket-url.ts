@@ -1,3 +1,4 @@
+import { consoleJson } from '../../lib/console-fetch';
 import { DEFAULT_SOCKET_URL } from './socket-url';
 
 /** How long the first view may wait for the console: it is on this machine, or it is not there. */
@@ -9,8 +10,7 @@ const PATIENCE_MS = 500;
  */
 export async function findServedSocketUrl(): Promise<string> {
   try {
-    const answer = await fetch('api/server', { signal: AbortSignal.timeout(PATIENCE_MS) });
-    const server: unknown = await answer.json();
+    const server = await consoleJson('api/server', { signal: AbortSignal.timeout(PATIENCE_MS) });
     if (typeof server === 'object' && server !== null && 'url' in server) {
       return typeof server.url === 'string' ? server.url : DEFAULT_SOCKET_URL;
     }

@@ -143,12 +143,7 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
       </details>
 
       {problem !== null && problemField === null && <Problem>{problem.message}</Problem>}
-      <button
-        type="submit"
-        className={button.primary}
-        aria-disabled={isBusy || isStarting}
-        aria-describedby={undefined}
-      >
+      <button type="submit" className={button.primary} aria-disabled={isBusy || isStarting}>
         {isStarting ? 'Starting…' : isBusy ? 'A run goes on' : 'Start the run'}
       </button>
     </form>
