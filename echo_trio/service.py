@@ -109,9 +109,10 @@ async def _serve(
             await nursery.start(console.run)
         async with trio.open_nursery() as serving:
             await serving.start(server.run)
-            _announce(f"ready ws={server.url} console={console_url}", log)
-            systemd.notify(systemd.READY)
-            log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
+            if not server.snapshot().draining:  # It may have been told to while it started.
+                _announce(f"ready ws={server.url} console={console_url}", log)
+                systemd.notify(systemd.READY)
+                log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
         nursery.cancel_scope.cancel()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ from structlog.testing import LogCapture
 
 from echo_trio import supervisor as supervisor_module
 from echo_trio.metrics import Outcome
+from echo_trio.service import run_service
 from echo_trio.settings import Settings
 from echo_trio.supervisor import Supervisor, WorkerFailed
 
@@ -103,6 +105,18 @@ async def test_a_worker_that_cannot_start_ends_the_start(log, monkeypatch) -> No
         async with serving(settings(), log):
             pytest.fail("it says that it serves")
     assert caught.group_contains(WorkerFailed, match="exit status 1")
+
+
+async def test_who_is_told_to_stop_while_the_workers_start_is_never_ready(log, capfd) -> None:
+    ours = signal.getsignal(signal.SIGTERM)
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_service, settings(console=False), logger_to(log))
+            while signal.getsignal(signal.SIGTERM) is ours:
+                await trio.lowlevel.checkpoint()
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert [entry["event"] for entry in log.entries] == ["draining", "stopped"]
+    assert capfd.readouterr().out == ""
 
 
 async def test_a_worker_that_is_stuck_in_a_drain_is_killed_and_whom_it_had_is_counted(
