@@ -104,7 +104,7 @@ def _reader(parse: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], An
 def _within(low: float, high: float) -> Callable[[type, Any], None]:
     def check(_: type, value: Any) -> None:
         if value is not None and not low <= value <= high:
-            raise ValueError(f"it has to be from {low:g} to {high:g}")
+            raise ValueError(f"It has to be from {low} to {high}")
 
     return check
 

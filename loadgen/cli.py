@@ -31,7 +31,7 @@ from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.progress import watch
 from loadgen.report import found
-from loadgen.report.destinations import Output, write_stdout
+from loadgen.report.destinations import Output, replace_closed_streams, write_stdout
 from loadgen.report.stream import stream
 from loadgen.result import Report, Result, make_report
 from loadgen.runners.crew import Crew
@@ -65,7 +65,7 @@ class Options:
     """Address of a Dask scheduler, like tcp://host:8786: its workers share the sockets, a process
     for each of their threads, or as many as --workers says."""
 
-    fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    fail_if: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
     """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
     connections.failed>=1% …; repeatable."""
 
@@ -166,10 +166,14 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
         if not output.quiet:
             print(found.show_step(step), file=sys.stderr)
 
+    unopened: list[Result] = []
+
     async def run(step_plan: Plan) -> Result:
         result = await _run(step_plan, options, quietly)
         if isinstance(result, Refused):
             raise result
+        if not result.ledger.opened:
+            unopened.append(result)
         return result
 
     try:
@@ -181,6 +185,9 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
         return flags.EXIT_USAGE
     if capacity.interrupted:
         return EXIT_INTERRUPTED
+    if unopened and len(capacity.steps) == 1:
+        print(_explain_nothing_opened(unopened[0]), file=sys.stderr)
+        return EXIT_NOTHING_OPENED
     return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK
 
 
@@ -291,6 +298,7 @@ def exit_code(report: Report) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    replace_closed_streams()
     for ours in (sys.stdout, sys.stderr):
         if isinstance(ours, TextIOWrapper):
             ours.reconfigure(errors="replace")  # No terminal is too old for a report.

@@ -86,6 +86,7 @@ class Crowd:
         self._limiter = gate.limiter
         self._connect_pace = gate.pace
         self._settled = trio.Event()
+        self._gave_up = False
         # Of a crowd that changes only.
         self._created = plan.count
         self._slot_of: dict[int, int] = {}
@@ -114,12 +115,15 @@ class Crowd:
         with interruption:
             for session in self.slots:
                 await self._connect_pace.wait_for_turn()
+                if self._gave_up:
+                    break
                 run = self._run_generations if changes else Session.run
                 nursery.start_soon(run, session, limiter, on_settled)
                 started += 1
                 if started % BATCH == 0:
                     await trio.lowlevel.checkpoint()
-            await self._settled.wait()
+            else:
+                await self._settled.wait()
         self._give_up_opening()
         if started < len(self.slots):
             self._ledger.not_attempted += len(self.slots) - started
@@ -140,6 +144,7 @@ class Crowd:
             self._settled.set()
 
     def _give_up_opening(self) -> None:
+        self._gave_up = True
         for session in self.slots:
             session.give_up_opening()
 

@@ -121,6 +121,8 @@ class Engine:
         self.apart = {kind: Ledger(len(conns)) for kind, conns in self._apart.items()}
         self.series: list[Second] = []
         self._books = Books(self.ledger)
+        self._books_apart = {kind: Books(ledger) for kind, ledger in self.apart.items()}
+        self.all_books = (self._books, *self._books_apart.values())
         self._loop_lag = Recorder()
         # The report has this one: opening sockets holds the loop up, and makes no message late.
         self._load_lag = Recorder()
@@ -307,7 +309,7 @@ class Engine:
             receive_buffer_bytes=RECEIVE_BUFFER_BYTES if is_slow else None,
         )
         plan = self.plan.part(len(conns)).without_churn()
-        terms = Terms(plan, dialler, shared_poller, Books(self.apart[behave.kind]), self._tls)
+        terms = Terms(plan, dialler, shared_poller, self._books_apart[behave.kind], self._tls)
         terms.payloads = self.plan.payloads()
         return Troublemakers(behave, plan, terms, Crowd(plan, terms, nursery, gate, conns), nursery)
 
@@ -360,15 +362,14 @@ class Engine:
         sent, received, errors = (
             now - before for now, before in zip(self._sampled, previous, strict=True)
         )
-        books = self._books
-        p50, p99 = books.intended.end_second().percentiles_us([50, 99])
-        for recorder in (books.connect, books.service, books.scheduling_lag, self._load_lag):
-            recorder.end_second()
+        second, *_ = [books.end_second() for books in self.all_books]
+        p50, p99 = second.percentiles_us([50, 99])
+        self._load_lag.end_second()
         self.series.append(
             Second(
                 t_s=round(self.elapsed_s, 3),
                 open=ledger.open,
-                opening=ledger.requested - ledger.settled if self.phase is Phase.OPEN else 0,
+                opening=ledger.requested - ledger.settled,
                 sent=sent,
                 received=received,
                 errors=errors,

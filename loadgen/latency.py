@@ -156,7 +156,10 @@ class Recorder:
         self.record = self._values.append
 
     def end_second(self) -> Histogram:
-        """What was recorded since the last call; it is in `total` from now on."""
+        """What was recorded since the last call; it is in `total` from now on.
+
+        Whoever makes a recorder has this called: until then every value takes room of its own.
+        """
         second = Histogram()
         for value_us, times in Counter(self._values).items():
             second.record(value_us, times)

@@ -18,7 +18,7 @@ from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
 from echo_trio.wire.poller import Poller
 from loadgen.dialler import Dialler
-from loadgen.latency import Recorder
+from loadgen.latency import Histogram, Recorder
 from loadgen.ledger import Ending, Failure, Fault, Ledger
 from loadgen.payloads import Payloads
 from loadgen.plan import Plan
@@ -69,6 +69,12 @@ class Books:
     intended: Recorder = field(default_factory=Recorder)
     service: Recorder = field(default_factory=Recorder)
     scheduling_lag: Recorder = field(default_factory=Recorder)
+
+    def end_second(self) -> Histogram:
+        """To be called once a second; returns the intended latency of that second."""
+        for recorder in (self.connect, self.service, self.scheduling_lag):
+            recorder.end_second()
+        return self.intended.end_second()
 
 
 class Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from loadgen.report import csv, html, json, stream, text
 from loadgen.result import Report
 
 STDOUT: Final = "-"
+_STDOUT, _STDERR = 1, 2
 
 _File = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
@@ -60,6 +62,8 @@ class Output:
         """What would keep a report from being written: better known before the run than after."""
         if len(self.takes_stdout) > 1:
             return f"{' and '.join(self.takes_stdout)} can't both have stdout"
+        if self.takes_stdout and not _is_stdout_open():
+            return f"{self.takes_stdout[0]} needs stdout, which is closed"
         for flag, path in self.files.items():
             if path.startswith("-") and path != STDOUT:
                 return f"{flag} needs a file, or - for stdout, before {path}"
@@ -99,8 +103,33 @@ class Output:
             yield path, partial(_write_rendered, renders[flag], report, path)
         if self.stream:
             yield STDOUT, partial(_write_rendered, stream.encode, report, STDOUT)
-        if not self.takes_stdout and (report.connections.opened or report.interrupted):
+        is_told = report.connections.opened or report.interrupted  # else one line has said it all
+        if not self.takes_stdout and is_told and _is_stdout_open():
             yield STDOUT, partial(text.write, report, sys.stdout, color=self.color)
+
+
+def replace_closed_streams() -> None:
+    """Open what this process was started without (`>&-`), before a socket gets its number.
+
+    Reading only, so that whoever writes to a closed stdout nevertheless is told.
+    """
+    # The system gives the lowest number that is free.
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(_STDOUT, "w")
+    if sys.stderr is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR)
+        sys.stderr = os.fdopen(_STDERR, "w")
+
+
+def _is_stdout_open() -> bool:
+    try:
+        flags = fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL)
+    except OSError:  # tests' stdout, say, has no descriptor
+        return True
+    return flags & os.O_ACCMODE != os.O_RDONLY
 
 
 def write_stdout(data: bytes) -> None:

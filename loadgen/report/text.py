@@ -94,12 +94,6 @@ def _facts(report: Report) -> Table:
         table.add_row("", _opening(report))
     if funnel := _funnel(report):
         table.add_row("", funnel)
-    for name, apart in (report.misbehaving or {}).items():
-        became = {**msgspec.structs.asdict(apart.failed), **msgspec.structs.asdict(apart.closed)}
-        table.add_row(
-            "",
-            f"apart: {apart.requested:,} {name}" + _rest(became, not_attempted=apart.not_attempted),
-        )
     columns = ("echoed", "reordered", "corrupt", "lost", "in_flight")
     table.add_row(
         "messages",
@@ -208,7 +202,7 @@ def _latencies(report: Report, width: int) -> Text:
     """A line for each latency, with a bar in what room there is; all bars on one scale."""
     summaries: dict[str, Summary] = {name: getattr(report.latency, name) for name in _LATENCIES}
     rows = {
-        name: [f"{getattr(summary, key):,.2f}" for key in _PERCENTILES]
+        name: [f"{getattr(summary, key):,.2f}" if summary.count else "-" for key in _PERCENTILES]
         for name, summary in summaries.items()
     }
     cell = max(len(text) for row in (_PERCENTILES.values(), *rows.values()) for text in row) + 2

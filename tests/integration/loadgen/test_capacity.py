@@ -48,3 +48,12 @@ def test_a_search_is_interrupted_in_good_order(start_loadgen, echo):
     assert run.process.returncode == 130
     assert json.loads(stdout)["interrupted"]
     assert echo.counts["closed 1000"] == 2
+
+
+def test_where_no_socket_can_be_opened_there_is_no_search(start_loadgen, nobody):
+    run = start_loadgen("2", f"ws://127.0.0.1:{nobody}/", *SEARCH)
+    stdout, _ = run.process.communicate(timeout=60)
+    run._errors.close()
+    assert run.process.returncode == 69
+    assert len(json.loads(stdout)["steps"]) == 1
+    assert "Nothing listens there; start a server: python -m echo_trio" in run.errors

