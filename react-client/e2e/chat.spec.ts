@@ -62,6 +62,11 @@ test('can be done by keyboard alone', async ({ chat, server }) => {
   await expect(chat.status).toContainText('Connected since');
 
   await keyboard.press('Tab'); // Disconnect
+  const buttons = ['Connection options', '+ Connection', 'Filter', 'Pause', 'Latency'];
+  for (const name of [...buttons, 'More for the log']) {
+    await keyboard.press('Tab');
+    await expect(chat.page.getByRole('button', { name })).toBeFocused();
+  }
   await keyboard.press('Tab');
   await expect(chat.log).toBeFocused();
   await keyboard.press('Tab');
@@ -69,6 +74,15 @@ test('can be done by keyboard alone', async ({ chat, server }) => {
   await keyboard.type('by hand');
   await keyboard.press('Enter');
   await expect(chat.figure('Echoed')).toHaveText('1');
+
+  await keyboard.press('Shift+Tab');
+  await expect(chat.page.getByRole('button', { name: 'Details of reply' })).toBeFocused();
+  await keyboard.press('ArrowUp');
+  await keyboard.press('Enter');
+  const details = chat.page.getByRole('dialog', { name: 'Message 1, sent' });
+  await expect(details).toContainText('by hand');
+  await keyboard.press('Escape');
+  await expect(details).toBeHidden();
 });
 
 test('a message that is too big closes with 1009, explained', async ({ chat, server }) => {

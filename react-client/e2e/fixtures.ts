@@ -65,7 +65,7 @@ export class ChatPage {
 
   constructor(page: Page) {
     this.page = page;
-    this.address = page.getByRole('textbox', { name: 'Address' });
+    this.address = page.getByRole('combobox', { name: 'Address' });
     this.message = page.getByRole('textbox', { name: 'Message' });
     this.log = page.getByRole('log', { name: 'Conversation' });
     this.status = page.getByRole('form', { name: 'Connection' }).getByRole('status');

@@ -7,7 +7,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { App } from './app/app';
-import { ChatSession } from './app/chat-session';
+import { ChatTabs } from './app/chat-tabs';
 import { applyRememberedTheme } from './app/theme';
 import { ErrorBoundary } from './components/error-boundary';
 import { findServedSocketUrl } from './features/connection/served-socket-url';
@@ -21,7 +21,7 @@ const initialUrl = await findServedSocketUrl();
 createRoot(root).render(
   <StrictMode>
     <ErrorBoundary>
-      <App session={new ChatSession()} initialUrl={initialUrl} />
+      <App chats={new ChatTabs(initialUrl)} initialUrl={initialUrl} />
     </ErrorBoundary>
   </StrictMode>,
 );

@@ -6,10 +6,14 @@ import { startSocketChannel } from '../testing/socket-thread';
 import { onText, startServer } from '../testing/web-socket-server';
 import { App } from './app';
 import { ChatSession } from './chat-session';
+import { ChatTabs } from './chat-tabs';
+
+const newChats = () =>
+  new ChatTabs('ws://127.0.0.1:8765/', () => new ChatSession({ startThread: startSocketChannel }));
 
 describe('App', () => {
   it('shows how to start a server before anything else has happened', () => {
-    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
+    render(<App chats={newChats()} />);
     expect(screen.getByRole('heading', { name: 'Talk to a WebSocket' })).toBeVisible();
     expect(screen.getByText('python -m echo_trio')).toBeVisible();
   });
@@ -20,8 +24,8 @@ describe('App', () => {
         client.send(`${text} 42`);
       });
     });
-    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
-    const address = screen.getByRole('textbox', { name: 'Address' });
+    render(<App chats={newChats()} />);
+    const address = screen.getByRole('combobox', { name: 'Address' });
     await userEvent.clear(address);
     await userEvent.type(address, `${server.url}{Enter}`);
     await waitFor(() => {
@@ -35,8 +39,8 @@ describe('App', () => {
   });
 
   it('says beside the address that http:// is meant to be ws://', async () => {
-    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
-    const address = screen.getByRole('textbox', { name: 'Address' });
+    render(<App chats={newChats()} />);
+    const address = screen.getByRole('combobox', { name: 'Address' });
     await userEvent.clear(address);
     await userEvent.type(address, 'http://127.0.0.1:8765/{Enter}');
     expect(await screen.findByRole('alert')).toHaveTextContent(
@@ -45,7 +49,7 @@ describe('App', () => {
   });
 
   it('keeps a message that could not be sent', async () => {
-    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
+    render(<App chats={newChats()} />);
     const message = screen.getByRole('textbox', { name: 'Message' });
     await userEvent.type(message, 'precious{Enter}');
     expect(await screen.findByRole('alert')).toHaveTextContent('nothing was sent');
@@ -53,13 +57,11 @@ describe('App', () => {
   });
 
   it('switches the theme and remembers it', async () => {
-    const { unmount } = render(
-      <App session={new ChatSession({ startThread: startSocketChannel })} />,
-    );
+    const { unmount } = render(<App chats={newChats()} />);
     await userEvent.click(screen.getByRole('button', { name: 'Switch to the dark theme' }));
     expect(document.documentElement).toHaveAttribute('data-theme', 'dark');
     unmount();
-    render(<App session={new ChatSession({ startThread: startSocketChannel })} />);
+    render(<App chats={newChats()} />);
     expect(screen.getByRole('button', { name: 'Switch to the light theme' })).toBeVisible();
   });
 });

@@ -10,10 +10,12 @@ import { StartServerHelp } from '../features/connection/start-server-help';
 import { PLAN_KEY } from '../features/load/plan-key';
 import { LoadSession } from '../features/load/load-session';
 import { LiveFeed } from '../features/server/live-feed';
+import { useStore } from '../lib/frame-store';
 import { readPlace, type View, VIEWS, writePlace } from '../lib/place';
 import { remember, remembered } from '../lib/remembered';
 import styles from './app.module.css';
-import type { ChatSession } from './chat-session';
+import { chatShortcuts } from './chat-shortcuts';
+import type { ChatTabs } from './chat-tabs';
 import { ChatView } from './chat-view';
 import { IconButton } from './icon-button';
 import { ShareButton } from './share-button';
@@ -28,7 +30,7 @@ const LoadPage = lazy(() => import('./load-page'));
 const ShortcutsDialog = lazy(() => import('./shortcuts-dialog'));
 
 interface AppProps {
-  session: ChatSession;
+  chats: ChatTabs;
   /** The address that the field starts with. */
   initialUrl?: string;
   feed?: LiveFeed;
@@ -37,21 +39,24 @@ interface AppProps {
 const CAPTIONS: Readonly<Record<View, string>> = { chat: 'Chat', server: 'Server', load: 'Load' };
 
 /** The whole page: three views, of which the chat goes on while one looks at another. */
-export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }: AppProps) {
+export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }: AppProps) {
   const { view } = usePlace();
   const [feed] = useState(() => givenFeed ?? new LiveFeed());
   const [load] = useState(
     () => new LoadSession({ clockSkewMs: () => feed.store.getSnapshot().clockSkewMs }),
   );
-  const [address, setAddress] = useState(() => takeLink() ?? initialUrl);
-  /** Of the links followed while the page was open: a new plan makes a new form. */
-  const [linksFollowed, setLinksFollowed] = useState(0);
+  const { active } = useStore(chats.store);
+  /** Of the links followed: a new plan makes a new form. */
+  const [linksFollowed, setLinksFollowed] = useState(() => {
+    followLink(chats);
+    return 0;
+  });
   const [isHelpOpen, setIsHelpOpen] = useState(false);
 
   const share = async () => {
     const settings = new URLSearchParams(view === 'load' ? (remembered(PLAN_KEY) ?? '') : '');
-    const { connection } = session.store.getSnapshot();
-    if (view === 'chat') settings.set('url', 'url' in connection ? connection.url : address);
+    const { connection } = active.session;
+    if (view === 'chat') settings.set('url', 'url' in connection ? connection.url : active.address);
     try {
       await navigator.clipboard.writeText(linkTo({ view, settings }));
       return true;
@@ -64,22 +69,20 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
 
   useEffect(() => {
     const follow = () => {
-      const brought = takeLink();
-      if (brought !== null) setAddress(brought);
+      followLink(chats);
       setLinksFollowed((count) => count + 1);
     };
     addEventListener('hashchange', follow);
     return () => {
       removeEventListener('hashchange', follow);
     };
-  }, []);
+  }, [chats]);
 
   const tryPath = (path: string) => {
     const server = feed.store.getSnapshot().snapshots.at(-1)?.url ?? initialUrl;
     const url = new URL(path, server).href;
-    setAddress(url);
     goTo('chat');
-    void session.reconnect(url);
+    chats.visit(url);
   };
 
   const shortcuts = useMemo<readonly Shortcut[]>(
@@ -91,6 +94,7 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
         };
         return { key: String(index + 1), does: `Go to ${CAPTIONS[target]}`, run };
       }),
+      ...(view === 'chat' ? chatShortcuts(chats) : []),
       { key: 'i', does: 'Type into the view’s first field', run: () => focusField(view) },
       {
         key: 't',
@@ -99,7 +103,7 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
       },
       { key: '?', does: 'Show these shortcuts', run: () => setIsHelpOpen(true) },
     ],
-    [view],
+    [view, chats],
   );
   useShortcuts(shortcuts);
 
@@ -136,7 +140,7 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
           <TabPanel id="chat" shouldForceMount className={styles.panel ?? ''}>
             <Activity mode={view === 'chat' ? 'visible' : 'hidden'}>
               <ErrorBoundary part="The chat">
-                <ChatView session={session} address={address} />
+                <ChatView chats={chats} />
               </ErrorBoundary>
             </Activity>
           </TabPanel>
@@ -159,7 +163,7 @@ export function App({ session, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed 
                   key={linksFollowed}
                   session={load}
                   feed={feed}
-                  chatLatency={session.latency}
+                  chatLatency={active.session.latency}
                   help={<ServerHelp />}
                 />
               </Suspense>
@@ -191,6 +195,12 @@ function ServerHelp() {
       commands={commandsThatStartServer(DEFAULT_SOCKET_URL)}
     />
   );
+}
+
+/** Puts the address that a link brought along where one connects. */
+function followLink(chats: ChatTabs): void {
+  const brought = takeLink();
+  if (brought !== null) chats.propose(brought);
 }
 
 /**

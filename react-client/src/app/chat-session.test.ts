@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { WebSocket as Peer } from 'ws';
 
 import type { SocketReport } from '../features/connection/socket-thread';
+import { binaryPayload, textPayload } from '../features/conversation/payload';
 import { startSocketChannel } from '../testing/socket-thread';
 import { until } from '../testing/until';
 import { onText, startServer } from '../testing/web-socket-server';
@@ -59,8 +60,8 @@ describe('ChatSession', () => {
     expect(counts).toMatchObject({ sent: 2, echoed: 2, waiting: 0, unexpected: 0 });
     expect(entries).toMatchObject([
       { kind: 'notice', notice: { kind: 'opened' } },
-      { kind: 'sent', text: 'hello' },
-      { kind: 'sent', text: 'hello 7' },
+      { kind: 'sent', payload: textPayload('hello') },
+      { kind: 'sent', payload: textPayload('hello 7') },
       { kind: 'received', answers: { number: 1, suffix: '7' } },
       { kind: 'received', answers: { number: 2, suffix: '7' } },
     ]);
@@ -218,16 +219,151 @@ describe('ChatSession', () => {
     expect(await session.connect(url)).toMatchObject({ ok: false });
   });
 
-  it('shows the head of a binary message', async () => {
+  it('chats in binary: the same bytes come back with the suffix in ASCII', async () => {
     const url = await serverThat((client) => {
-      client.send(Buffer.alloc(20, 0xab));
+      client.on('message', (data: Buffer, isBinary) => {
+        client.send(Buffer.concat([data, Buffer.from(' 7')]), { binary: isBinary });
+      });
     });
-    const session = newSession();
-    await session.connect(url);
-    const { entries } = await until(session.store, (now) => now.counts.unexpected === 1);
+    const session = await openSession(url);
+    await session.send(new Uint8Array([0, 255]));
+    const { counts, entries } = await until(session.store, (now) => now.counts.received === 1);
+    expect(counts).toMatchObject({ sent: 1, echoed: 1, unexpected: 0 });
     expect(entries.at(-1)).toMatchObject({
-      payload: { type: 'binary', sizeBytes: 20, head: new Uint8Array(16).fill(0xab) },
+      payload: binaryPayload(new Uint8Array([0, 255, 0x20, 0x37])),
+      answers: { suffix: '7' },
     });
+  });
+
+  it('offers subprotocols and tells which one the server chose', async () => {
+    const session = newSession();
+    const url = await serverThat(() => undefined);
+    expect(await session.connect(url, { subprotocols: 'chat, mqtt' })).toEqual({ ok: true });
+    const { entries } = await until(session.store, isIn('open'));
+    expect(entries[0]).toMatchObject({ notice: { kind: 'opened', subprotocol: 'chat' } });
+    expect(await newSession().connect(url, { subprotocols: 'a b/c' })).toEqual({
+      ok: false,
+      problem: '“b/c” cannot be a subprotocol’s name.',
+    });
+  });
+
+  it('sends by itself as often as planned, each numbered, and says when it is done', async () => {
+    const session = await openSession(await serverThat(addSuffix));
+    session.start({ kind: 'repeat', data: 'tick {seq}', intervalMs: 1, count: 300 });
+    const { counts, entries, sending } = await until(
+      session.store,
+      (now) => now.counts.received === 300 && now.sending?.state === 'done',
+    );
+    expect(sending).toMatchObject({ state: 'done', sent: 300, total: 300 });
+    expect(counts).toMatchObject({ sent: 300, echoed: 300 });
+    const sent = entries.filter(({ kind }) => kind === 'sent');
+    expect(sent.at(-1)).toMatchObject({ payload: textPayload('tick 300') });
+    session.dismissSending();
+    await until(session.store, (now) => now.sending === null);
+  });
+
+  it('stops sending when told to, and when the connection ends', async () => {
+    const session = await openSession(await serverThat(addSuffix));
+    const plan = { kind: 'repeat', data: 'on and on', intervalMs: 1, count: null } as const;
+    expect(session.start(plan)).toEqual({ ok: true });
+    await until(session.store, (now) => now.counts.sent >= 3);
+    session.stop();
+    await until(session.store, (now) => now.sending?.state === 'stopped');
+    session.start(plan);
+    await until(session.store, (now) => (now.sending?.sent ?? 0) >= 3);
+    session.disconnect();
+    const { sending } = await until(session.store, isIn('closed'));
+    expect(sending?.state).toBe('stopped');
+    expect(session.start(plan)).toMatchObject({ ok: false });
+  });
+});
+
+describe('a connection that is lost', () => {
+  const RECONNECTS = { reconnects: true };
+
+  function impatientSession(delayMs: number): ChatSession {
+    return new ChatSession({
+      startThread: startSocketChannel,
+      schedule: (publish) => {
+        queueMicrotask(publish);
+      },
+      retryDelayMs: () => delayMs,
+    });
+  }
+
+  it('is tried again until it is there', async () => {
+    let connections = 0;
+    const url = await serverThat((client) => {
+      connections += 1;
+      if (connections < 3) client.terminate();
+      else addSuffix(client);
+    });
+    const session = impatientSession(1);
+    await session.connect(url, RECONNECTS);
+    await until(
+      session.store,
+      ({ connection }) => connections === 3 && connection.phase === 'open',
+    );
+    await session.send('still there?');
+    await until(session.store, (now) => now.counts.echoed === 1);
+    session.disconnect();
+    const { connection } = await until(session.store, isIn('closed'));
+    expect(connection).not.toHaveProperty('retry');
+  });
+
+  it('counts the attempts that come to nothing, until one stops it', async () => {
+    const server = await startServer(addSuffix);
+    const session = impatientSession(1);
+    await session.connect(server.url, RECONNECTS);
+    await until(session.store, isIn('open'));
+    await server.stop();
+    const attempted = (attempt: number) => (now: ChatSnapshot) =>
+      now.connection.phase === 'closed' && (now.connection.retry?.attempt ?? 0) >= attempt;
+    const { entries } = await until(session.store, attempted(3));
+    const notices = entries.flatMap((entry) =>
+      entry.kind === 'notice' ? [entry.notice.kind] : [],
+    );
+    expect(notices.slice(0, 4)).toEqual(['opened', 'closed', 'failedAgain', 'failedAgain']);
+    session.stopTrying();
+    await until(session.store, (now) => isIn('closed')(now) && !('retry' in now.connection));
+  });
+
+  it('waits, and may be told to try now', async () => {
+    let isKind = false;
+    const url = await serverThat((client) => {
+      if (!isKind) client.close(1013, 'busy');
+    });
+    const session = impatientSession(3_600_000);
+    await session.connect(url, RECONNECTS);
+    await until(session.store, ({ connection }) => 'retry' in connection);
+    isKind = true;
+    session.tryNow();
+    await until(session.store, isIn('open'));
+    session.end();
+  });
+
+  it.each([
+    ['the server was done with it', 1000],
+    ['the server objected to something', 1008],
+  ])('is left at that where %s', async (_, code) => {
+    const session = impatientSession(1);
+    await session.connect(
+      await serverThat((client) => {
+        client.close(code);
+      }),
+      RECONNECTS,
+    );
+    const { connection } = await until(session.store, isIn('closed'));
+    expect(connection).not.toHaveProperty('retry');
+  });
+
+  it('was never there: that is told at once, and left at that', async () => {
+    const server = await startServer(() => undefined);
+    await server.stop();
+    const session = impatientSession(1);
+    await session.connect(server.url, RECONNECTS);
+    const { connection } = await until(session.store, isIn('closed'));
+    expect(connection).not.toHaveProperty('retry');
   });
 });
 
@@ -260,7 +396,7 @@ describe('a socket’s thread that fails', () => {
   it('afterwards has broken the connection, with all that was under way on it', async () => {
     const { report, session } = sessionWithFailingThread();
     const connecting = session.connect('ws://127.0.0.1/');
-    report({ type: 'opened', atMs: 1, handshakeMs: 1 });
+    report({ type: 'opened', atMs: 1, handshakeMs: 1, subprotocol: '', extensions: '' });
     await connecting;
     const first = session.send('first');
     report({ type: 'sent', ticket: 1, atMs: 2 });

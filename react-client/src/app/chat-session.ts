@@ -1,5 +1,11 @@
 import { type CloseReport, NO_CLOSE_FRAME } from '../features/connection/close-report';
-import type { ConnectionNotice, ConnectionState } from '../features/connection/connection-state';
+import type {
+  ConnectionNotice,
+  ConnectionState,
+  Retry,
+} from '../features/connection/connection-state';
+import { isWorthTryingAgain, STEADY_MS } from '../features/connection/reconnecting';
+import { type Outgoing, plannedCount, type SendPlan } from '../lib/send-plan';
 import {
   type SocketReport,
   type SocketThread,
@@ -7,17 +13,28 @@ import {
   startSocketWorker,
 } from '../features/connection/socket-thread';
 import { readSocketUrl } from '../features/connection/socket-url';
-import {
-  Conversation,
-  type ConversationSnapshot,
-  type Payload,
-} from '../features/conversation/conversation';
+import { readSubprotocols } from '../features/connection/subprotocols';
+import { Conversation, type ConversationSnapshot } from '../features/conversation/conversation';
+import { binaryPayload, type Payload, textPayload } from '../features/conversation/payload';
+import type { Sending } from '../features/conversation/sending';
+import { backoffMs } from '../lib/backoff';
 import { FrameStore, type Store } from '../lib/frame-store';
 import { LatencyTrack } from '../lib/latency-track';
+import { roomyFrames } from '../lib/next-frame';
 import type { TimeSeries } from '../lib/time-series';
 
 export interface ChatSnapshot extends ConversationSnapshot<ConnectionNotice> {
   readonly connection: ConnectionState;
+  /** What sends by itself, or last did. */
+  readonly sending: Sending | null;
+}
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** As typed: names apart by commas. */
+  readonly subprotocols?: string;
+  /** Whether to try again by itself when the connection is lost. */
+  readonly reconnects?: boolean;
 }
 
 /** A request either did what was asked, or did nothing and says why in one line. */
@@ -26,15 +43,22 @@ export type Outcome = { readonly ok: true } | { readonly ok: false; readonly pro
 interface SessionOptions {
   readonly startThread?: StartSocketThread;
   readonly schedule?: (publish: () => void) => void;
+  /** How long to wait before the attempt that follows so many failures. */
+  readonly retryDelayMs?: (failures: number) => number;
 }
 
 interface UnderWay {
-  readonly text: string;
+  readonly data: Outgoing;
   readonly settle: (outcome: Outcome) => void;
 }
 
-/** Enough of a binary message to recognise it by. */
-const BINARY_HEAD_BYTES = 16;
+interface Target {
+  readonly url: string;
+  readonly subprotocols: readonly string[];
+  readonly reconnects: boolean;
+}
+
+const CLOSING_MS = 1_000;
 
 const DONE: Outcome = { ok: true };
 const NOT_SENT = refused('Not connected, so nothing was sent. Your message is kept.');
@@ -59,9 +83,18 @@ export class ChatSession {
   /** Messages handed to the thread, of which it has not said yet whether they were sent. */
   readonly #underWay = new Map<number, UnderWay>();
   #nextTicket = 1;
+  #target: Target | undefined;
+  /** In a row: attempts that came to nothing, and connections that did not last. */
+  #failures = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #retryDelayMs: (failures: number) => number;
+  #sending: Sending | null = null;
+  #openedAtMs = 0;
 
-  constructor({ startThread = startSocketWorker, schedule }: SessionOptions = {}) {
+  constructor(options: SessionOptions = {}) {
+    const { startThread = startSocketWorker, schedule = roomyFrames() } = options;
     this.#startThread = startThread;
+    this.#retryDelayMs = options.retryDelayMs ?? ((failures) => backoffMs(failures, Math.random()));
     this.#published = new FrameStore(() => this.#snapshot(), schedule);
     this.store = this.#published;
     this.#publishedLatency = new FrameStore(() => this.#latencyTrack.series(), schedule);
@@ -69,18 +102,47 @@ export class ChatSession {
   }
 
   /** Settles once the connection has opened, or has come to nothing. */
-  connect(typedUrl: string): Promise<Outcome> {
+  connect(typedUrl: string, options: ConnectOptions = {}): Promise<Outcome> {
     if (this.#thread !== undefined) {
       return Promise.resolve(refused('Disconnect first: one connection at a time.'));
     }
     const address = readSocketUrl(typedUrl, location.protocol);
     if (!address.ok) return Promise.resolve(address);
+    const offered = readSubprotocols(options.subprotocols ?? '');
+    if (!offered.ok) return Promise.resolve(offered);
 
-    const { url } = address;
+    this.#failures = 0;
+    const { reconnects = false } = options;
+    this.#target = { url: address.url, subprotocols: offered.names, reconnects };
+    return this.#open(this.#target);
+  }
+
+  /** As it is now, which the store tells a frame later. */
+  get connection(): ConnectionState {
+    return this.#connection;
+  }
+
+  /** Does not wait any longer for the next attempt. */
+  tryNow(): void {
+    if (this.#retryTimer !== undefined && this.#target !== undefined) void this.#open(this.#target);
+  }
+
+  /** Makes no further attempt. */
+  stopTrying(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    if (this.#connection.phase !== 'closed') return;
+    this.#enter({ phase: 'closed', report: this.#connection.report });
+  }
+
+  #open({ url, subprotocols }: Target): Promise<Outcome> {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
     this.#thread = this.#startThread((report) => {
       this.#handle(report, url);
     });
-    this.#thread.post({ type: 'open', url, clockOriginMs: performance.timeOrigin });
+    const clockOriginMs = performance.timeOrigin;
+    this.#thread.post({ type: 'open', url, subprotocols, clockOriginMs });
     this.#enter({ phase: 'connecting', url });
     return new Promise((resolve) => (this.#settleConnect = resolve));
   }
@@ -93,35 +155,75 @@ export class ChatSession {
   }
 
   /** Closes what there is, and connects to another address once that is over. */
-  async reconnect(typedUrl: string): Promise<Outcome> {
+  async reconnect(typedUrl: string, options?: ConnectOptions): Promise<Outcome> {
     if (this.#thread !== undefined) {
       const closed = new Promise<void>((resolve) => (this.#announceEnd = resolve));
       this.disconnect();
       await closed;
     }
-    return this.connect(typedUrl);
+    return this.connect(typedUrl, options);
   }
 
   /** Sends now or not at all: nothing is kept for a later connection. */
-  send(text: string): Promise<Outcome> {
-    if (text === '') return Promise.resolve(refused('Type a message first.'));
+  send(message: Outgoing): Promise<Outcome> {
+    if (message.length === 0) return Promise.resolve(refused('Type a message first.'));
     const thread = this.#thread;
     if (thread === undefined || this.#connection.phase !== 'open') return Promise.resolve(NOT_SENT);
 
-    // A browser replaces lone surrogates on the wire; the echo is of what was really sent.
-    const sentText = text.toWellFormed();
+    const data = asSent(message);
     const ticket = this.#nextTicket++;
     return new Promise((settle) => {
-      this.#underWay.set(ticket, { text: sentText, settle });
-      thread.post({ type: 'send', ticket, text: sentText });
+      this.#underWay.set(ticket, { data, settle });
+      thread.post({ type: 'send', ticket, data });
     });
+  }
+
+  /** Starts to send by itself, in place of what did so before. */
+  start(plan: SendPlan): Outcome {
+    if (this.#thread === undefined || this.#connection.phase !== 'open') return NOT_SENT;
+    this.#sending = { state: 'running', sent: 0, total: plannedCount(plan), lateMs: 0 };
+    this.#thread.post({ type: 'start', plan: asPlanned(plan) });
+    this.#published.markChanged();
+    return DONE;
+  }
+
+  /** Stops what sends by itself. */
+  stop(): void {
+    this.#thread?.post({ type: 'stop' });
+  }
+
+  /** Forgets what sent by itself, once it has ended. */
+  dismissSending(): void {
+    if (this.#sending?.state !== 'running') this.#sending = null;
+    this.#published.markChanged();
+  }
+
+  clearLog(): void {
+    this.#conversation.clearLog();
+    this.#published.markChanged();
+  }
+
+  restartCounts(): void {
+    this.#conversation.restartCounts();
+    this.#published.markChanged();
+  }
+
+  /** Ends all of it; the session is not used again. */
+  end(): void {
+    this.stopTrying();
+    this.#thread?.post({ type: 'close' });
+    const thread = this.#thread;
+    // Room for the Close frame to go out before the thread does.
+    if (thread !== undefined) setTimeout(() => thread.end(), CLOSING_MS);
   }
 
   #handle(report: SocketReport, url: string): void {
     switch (report.type) {
       case 'opened': {
-        const { atMs, handshakeMs } = report;
-        this.#conversation.recordNotice({ kind: 'opened', url, handshakeMs }, atMs);
+        const { atMs, handshakeMs, subprotocol, extensions } = report;
+        const notice = { kind: 'opened', url, handshakeMs, subprotocol, extensions } as const;
+        this.#conversation.recordNotice(notice, atMs);
+        this.#openedAtMs = atMs;
         // It may have opened just as the reader gave it up; then the close is on its way.
         if (this.#connection.phase === 'connecting') {
           this.#enter({ phase: 'open', url, openedAtMs: atMs });
@@ -130,10 +232,23 @@ export class ChatSession {
         break;
       }
       case 'sent':
-        this.#conversation.recordSent(this.#settleSend(report.ticket, DONE), report.atMs);
+        this.#conversation.recordSent(
+          payloadOf(this.#settleSend(report.ticket, DONE)),
+          report.atMs,
+        );
         break;
       case 'unsent':
         this.#settleSend(report.ticket, NOT_SENT);
+        break;
+      case 'planned':
+        this.#conversation.recordSent(payloadOf(report.data), report.atMs);
+        if (this.#sending !== null) {
+          const { sent } = this.#sending;
+          this.#sending = { ...this.#sending, sent: sent + 1, lateMs: report.lateMs };
+        }
+        break;
+      case 'planEnded':
+        this.#endSending(report.why);
         break;
       case 'received': {
         const { data, atMs } = report;
@@ -161,21 +276,46 @@ export class ChatSession {
 
   #recordClose(report: CloseReport, atMs: number): void {
     const lostCount = this.#conversation.endConnection();
-    this.#conversation.recordNotice({ kind: 'closed', report, lostCount }, atMs);
-    this.#end({ phase: 'closed', report }, DONE);
+    const isFailedAgain = !report.hadOpened && report.closedBy !== 'page' && this.#failures > 0;
+    this.#conversation.recordNotice(
+      isFailedAgain
+        ? { kind: 'failedAgain', attempt: this.#failures }
+        : { kind: 'closed', report, lostCount },
+      atMs,
+    );
+    const retry = this.#planRetry(report, atMs);
+    const state = { phase: 'closed', report } as const;
+    this.#end(retry === undefined ? state : { ...state, retry }, DONE);
   }
 
-  #settleSend(ticket: number, outcome: Outcome): string {
+  /** A connection that was there once is tried again; one that never was is not. */
+  #planRetry(report: CloseReport, atMs: number): Retry | undefined {
+    const target = this.#target;
+    if (report.hadOpened && atMs - this.#openedAtMs >= STEADY_MS) this.#failures = 0;
+    const isLost = report.hadOpened || this.#failures > 0;
+    if (!target?.reconnects || !isLost || !isWorthTryingAgain(report)) return undefined;
+    this.#failures += 1;
+    const delayMs = this.#retryDelayMs(this.#failures);
+    this.#retryTimer = setTimeout(() => void this.#open(target), delayMs);
+    return { attempt: this.#failures, atMs: performance.now() + delayMs };
+  }
+
+  #endSending(state: 'done' | 'stopped'): void {
+    if (this.#sending?.state === 'running') this.#sending = { ...this.#sending, state };
+  }
+
+  #settleSend(ticket: number, outcome: Outcome): Outgoing {
     const message = this.#underWay.get(ticket);
     if (message === undefined) throw new Error(`no message with ticket ${String(ticket)}`);
     this.#underWay.delete(ticket);
     message.settle(outcome);
-    return message.text;
+    return message.data;
   }
 
   #end(state: ConnectionState, outcome: Outcome): void {
     this.#thread?.end();
     this.#thread = undefined;
+    this.#endSending('stopped');
     // Handed over when the socket had closed already: the thread will not answer any more.
     for (const ticket of [...this.#underWay.keys()]) this.#settleSend(ticket, NOT_SENT);
     this.#enter(state);
@@ -189,7 +329,11 @@ export class ChatSession {
   }
 
   #snapshot(): ChatSnapshot {
-    return { connection: this.#connection, ...this.#conversation.snapshot() };
+    return {
+      connection: this.#connection,
+      sending: this.#sending,
+      ...this.#conversation.snapshot(),
+    };
   }
 }
 
@@ -197,11 +341,17 @@ function refused(problem: string): Outcome {
   return { ok: false, problem };
 }
 
-function payloadOf(data: string | ArrayBuffer): Payload {
-  if (typeof data === 'string') return { type: 'text', text: data };
-  return {
-    type: 'binary',
-    sizeBytes: data.byteLength,
-    head: new Uint8Array(data.slice(0, BINARY_HEAD_BYTES)),
-  };
+/** A browser replaces lone surrogates on the wire; the echo is of what was really sent. */
+function asSent(message: Outgoing): Outgoing {
+  return typeof message === 'string' ? message.toWellFormed() : message;
+}
+
+function asPlanned(plan: SendPlan): SendPlan {
+  if (plan.kind === 'repeat') return { ...plan, data: asSent(plan.data) };
+  return { ...plan, messages: plan.messages.map((one) => ({ ...one, data: asSent(one.data) })) };
+}
+
+function payloadOf(data: Outgoing | ArrayBuffer): Payload {
+  if (typeof data === 'string') return textPayload(data);
+  return binaryPayload(data instanceof Uint8Array ? data : new Uint8Array(data));
 }

@@ -1,57 +1,53 @@
-import { ConnectionBar } from '../features/connection/connection-bar';
-import { ConnectionNotice } from '../features/connection/connection-notice';
-import { Welcome } from '../features/connection/welcome';
-import { MessageComposer } from '../features/conversation/message-composer';
-import { MessageList } from '../features/conversation/message-list';
-import { VerdictPanel } from '../features/conversation/verdict-panel';
+import { Activity } from 'react';
+
 import { useStore } from '../lib/frame-store';
-import type { ChatSession, Outcome } from './chat-session';
+import { ChatPane } from './chat-pane';
+import { type ChatTabs, MOST_TABS } from './chat-tabs';
 import styles from './chat-view.module.css';
+import { ConnectionStrip } from './connection-strip';
 
-interface ChatViewProps {
-  session: ChatSession;
-  /** What the address field starts with, and starts afresh with whenever this changes. */
-  address: string;
-}
-
-/** One conversation with a server, and what it was worth. */
-export function ChatView({ session, address }: ChatViewProps) {
-  const { connection, counts, dropped, entries, roundTrips } = useStore(session.store);
+/** The chats: one in front, or all of them side by side. */
+export function ChatView({ chats }: { chats: ChatTabs }) {
+  const { tabs, active, isSideBySide } = useStore(chats.store);
+  const areAllShown = isSideBySide && tabs.length > 1;
   return (
-    <div className={styles.view}>
-      <div className={styles.connection}>
-        <ConnectionBar
-          key={address}
-          connection={connection}
-          initialUrl={address}
-          onConnect={async (url) => problemOf(await session.connect(url))}
-          onDisconnect={() => {
-            session.disconnect();
-          }}
-        />
+    <div className={styles.chats}>
+      {tabs.length > 1 && <ConnectionStrip chats={chats} />}
+      <div className={styles.panes} data-side-by-side={areAllShown}>
+        {tabs.map((tab, index) => (
+          <Activity key={tab.id} mode={areAllShown || tab === active ? 'visible' : 'hidden'}>
+            {/* What one works in is in front: that is what the shortcuts are for. */}
+            {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
+            <section
+              className={styles.slot}
+              aria-label={`Connection ${String(index + 1)}`}
+              data-active={tab === active}
+              onFocus={() => {
+                chats.activate(tab.id);
+              }}
+            >
+              <ChatPane
+                tab={tab}
+                onNote={(fields) => {
+                  chats.note(tab.id, fields);
+                }}
+              >
+                {tabs.length < MOST_TABS && (
+                  <button
+                    type="button"
+                    className={styles.add}
+                    onClick={() => {
+                      chats.add();
+                    }}
+                  >
+                    + <span className={styles.word}>Connection</span>
+                  </button>
+                )}
+              </ChatPane>
+            </section>
+          </Activity>
+        ))}
       </div>
-      <div className={styles.figures}>
-        <VerdictPanel counts={counts} roundTrips={roundTrips} />
-      </div>
-      <section className={styles.chat} aria-label="Chat">
-        {entries.length === 0 ? (
-          <Welcome />
-        ) : (
-          <MessageList
-            entries={entries}
-            dropped={dropped}
-            renderNotice={({ notice, atMs }) => <ConnectionNotice notice={notice} atMs={atMs} />}
-          />
-        )}
-        <MessageComposer
-          isConnected={connection.phase === 'open'}
-          onSend={async (text) => problemOf(await session.send(text))}
-        />
-      </section>
     </div>
   );
-}
-
-function problemOf(outcome: Outcome): string | null {
-  return outcome.ok ? null : outcome.problem;
 }

@@ -14,6 +14,8 @@ interface ShortcutsDialogProps {
 const IN_FIELDS = [
   { keys: ['Enter'], does: 'Message: send' },
   { keys: ['Shift', 'Enter'], does: 'Message: start a line' },
+  { keys: ['↑', '↓'], does: 'Message: those sent before' },
+  { keys: ['↑', '↓'], does: 'A message’s details: the one above, below' },
   { keys: ['Enter'], does: 'Load form: start the run' },
   { keys: ['←', '→'], does: 'On the tabs: the view beside' },
   { keys: ['Esc'], does: 'Close this' },

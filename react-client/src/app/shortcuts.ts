@@ -56,7 +56,7 @@ function isDialogOpen(): boolean {
 
 /** The field that one most wants to type into, in each view. */
 const FIRST_FIELD: Readonly<Record<View, string>> = {
-  chat: 'textarea',
+  chat: '[data-active=true] textarea',
   server: '',
   load: 'input[name=count]',
 };

@@ -45,8 +45,8 @@ window.matchMedia = (query) =>
  * which mixes the event classes of jsdom and Node.
  */
 class BrowserLikeWebSocket extends NodeWebSocket {
-  constructor(url: string) {
-    super(url);
+  constructor(url: string, protocols?: string[]) {
+    super(url, protocols);
     // In Node an error without a listener ends the process; in a browser it does nothing.
     this.on('error', () => undefined);
   }

@@ -45,14 +45,14 @@ describe('ConnectionBar', () => {
   it('connects to the default address by keyboard alone', async () => {
     const { asked } = show({ phase: 'idle' });
     await userEvent.tab();
-    expect(screen.getByRole('textbox', { name: 'Address' })).toHaveFocus();
+    expect(screen.getByRole('combobox', { name: 'Address' })).toHaveFocus();
     await userEvent.keyboard('{Enter}');
     expect(asked).toEqual([`connect ${URL_IN_USE}`]);
   });
 
   it('says beside the field what is wrong with the address, until it is changed', async () => {
     show({ phase: 'idle' }, 'An address has no spaces in it.');
-    const field = screen.getByRole('textbox', { name: 'Address' });
+    const field = screen.getByRole('combobox', { name: 'Address' });
     await userEvent.click(screen.getByRole('button', { name: 'Connect' }));
     expect(await screen.findByRole('alert')).toHaveTextContent('An address has no spaces in it.');
     expect(field).toBeInvalid();
@@ -82,7 +82,7 @@ describe('ConnectionBar', () => {
     'of a connection in state %j shows the button "%s" and "%s"',
     (connection, button, status) => {
       show(connection);
-      expect(screen.getByRole('button')).toHaveAccessibleName(button);
+      expect(screen.getByRole('button', { name: button })).toBeVisible();
       expect(screen.getByRole('status')).toHaveTextContent(status);
     },
   );

@@ -1,31 +1,44 @@
-import { type SubmitEvent, useId, useState } from 'react';
+import { type ReactNode, type SubmitEvent, useId, useState } from 'react';
 
+import { PopButton } from '../../components/pop-button';
 import styles from './connection-bar.module.css';
+import { ConnectionOptions } from './connection-options';
 import type { ConnectionState } from './connection-state';
 import { ConnectionStatus } from './connection-status';
+import { RetryCountdown } from './retry-countdown';
+import { addressesUsed } from './url-history';
 
 interface ConnectionBarProps {
   connection: ConnectionState;
   /** What the field starts with. */
   initialUrl: string;
+  /** As typed. */
+  subprotocols?: string;
+  onSubprotocols?: (typed: string) => void;
   /** Settles to what is wrong with the address, in one line, or to `null`. */
   onConnect: (url: string) => Promise<string | null>;
   onDisconnect: () => void;
+  onTryNow?: () => void;
+  onStopTrying?: () => void;
+  /** Further tools at the end. */
+  children?: ReactNode;
 }
 
+const nothing = () => undefined;
+
 /** The address, the one button that connects or disconnects, and how things stand. */
-export function ConnectionBar({
-  connection,
-  initialUrl,
-  onConnect,
-  onDisconnect,
-}: ConnectionBarProps) {
+export function ConnectionBar(props: ConnectionBarProps) {
+  const { connection, initialUrl, subprotocols = '', onSubprotocols = nothing } = props;
+  const { onConnect, onDisconnect, onTryNow = nothing, onStopTrying = nothing } = props;
   const [url, setUrl] = useState(initialUrl);
   const [problem, setProblem] = useState<string | null>(null);
+  const [used, setUsed] = useState(addressesUsed);
   const fieldId = useId();
+  const listId = useId();
   const problemId = useId();
 
   const isBusy = connection.phase !== 'idle' && connection.phase !== 'closed';
+  const retry = connection.phase === 'closed' ? connection.retry : undefined;
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
@@ -46,6 +59,7 @@ export function ConnectionBar({
           className={styles.field}
           type="text"
           inputMode="url"
+          list={listId}
           autoComplete="off"
           autoCapitalize="off"
           spellCheck={false}
@@ -53,11 +67,19 @@ export function ConnectionBar({
           readOnly={isBusy}
           aria-invalid={problem !== null}
           aria-describedby={problem === null ? undefined : problemId}
+          onFocus={() => {
+            setUsed(addressesUsed());
+          }}
           onChange={(event) => {
             setUrl(event.target.value);
             setProblem(null);
           }}
         />
+        <datalist id={listId}>
+          {used.map((address) => (
+            <option key={address} value={address} />
+          ))}
+        </datalist>
         <button
           type="submit"
           className={isBusy ? styles.quietButton : styles.button}
@@ -66,13 +88,30 @@ export function ConnectionBar({
           {BUTTON_CAPTIONS[connection.phase]}
         </button>
       </div>
-      {problem === null ? (
-        <ConnectionStatus connection={connection} />
-      ) : (
-        <p id={problemId} className={styles.problem} role="alert">
-          {problem}
-        </p>
-      )}
+      <div className={styles.line}>
+        {problem === null ? (
+          <ConnectionStatus connection={connection} />
+        ) : (
+          <p id={problemId} className={styles.problem} role="alert">
+            {problem}
+          </p>
+        )}
+        {retry && <RetryCountdown retry={retry} onTryNow={onTryNow} onStopTrying={onStopTrying} />}
+        <span className={styles.tools}>
+          <PopButton label="Connection options" caption="Options" className={styles.tool}>
+            {() => (
+              <ConnectionOptions
+                subprotocols={subprotocols}
+                onSubprotocols={onSubprotocols}
+                onForget={() => {
+                  setUsed([]);
+                }}
+              />
+            )}
+          </PopButton>
+          {props.children}
+        </span>
+      </div>
     </form>
   );
 }

@@ -18,7 +18,13 @@ function showClose(details: Partial<CloseReport>, lostCount = 0) {
 
 describe('ConnectionNotice', () => {
   it('tells of an opened connection', () => {
-    const notice = { kind: 'opened', url: 'ws://127.0.0.1:8765/', handshakeMs: 3.21 } as const;
+    const notice = {
+      kind: 'opened',
+      url: 'ws://127.0.0.1:8765/',
+      handshakeMs: 3.21,
+      subprotocol: 'chat',
+      extensions: '',
+    } as const;
     render(<ConnectionNotice notice={notice} atMs={0} />);
     expect(screen.getByText(/Connected to/)).toHaveTextContent(
       'Connected to ws://127.0.0.1:8765/ in 3.2 ms',

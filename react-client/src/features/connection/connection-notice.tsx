@@ -1,4 +1,4 @@
-import { formatMilliseconds, formatPlural, formatTimeOfDay } from '../../lib/figures';
+import { formatCount, formatMilliseconds, formatPlural, formatTimeOfDay } from '../../lib/figures';
 import { explainCloseCode } from './close-codes';
 import { type CloseReport, explainClose } from './close-report';
 import styles from './connection-notice.module.css';
@@ -14,7 +14,27 @@ export function ConnectionNotice({ notice, atMs }: { notice: Notice; atMs: numbe
       <p className={styles.opened}>
         <span>
           Connected to <code>{notice.url}</code> in {formatMilliseconds(notice.handshakeMs)}
+          {notice.subprotocol !== '' && (
+            <>
+              {' · subprotocol '}
+              <code>{notice.subprotocol}</code>
+            </>
+          )}
+          {notice.extensions !== '' && (
+            <>
+              {' · '}
+              <code>{notice.extensions}</code>
+            </>
+          )}
         </span>
+        <time className={styles.time}>{time}</time>
+      </p>
+    );
+  }
+  if (notice.kind === 'failedAgain') {
+    return (
+      <p className={styles.opened}>
+        <span>Attempt {formatCount(notice.attempt)} came to nothing</span>
         <time className={styles.time}>{time}</time>
       </p>
     );

@@ -6,11 +6,32 @@ export type ConnectionState =
   | { readonly phase: 'connecting'; readonly url: string }
   | { readonly phase: 'open'; readonly url: string; readonly openedAtMs: number }
   | { readonly phase: 'closing'; readonly url: string }
-  | { readonly phase: 'closed'; readonly report: CloseReport };
+  | {
+      readonly phase: 'closed';
+      readonly report: CloseReport;
+      /** Absent when nothing more will happen by itself. */
+      readonly retry?: Retry;
+    };
+
+/** The next attempt at a connection that was lost. */
+export interface Retry {
+  /** 1 for the first. */
+  readonly attempt: number;
+  readonly atMs: number;
+}
 
 /** What the conversation tells about its connection. */
 export type ConnectionNotice =
-  | { readonly kind: 'opened'; readonly url: string; readonly handshakeMs: number }
+  | {
+      readonly kind: 'opened';
+      readonly url: string;
+      readonly handshakeMs: number;
+      /** What the server chose; empty for none. */
+      readonly subprotocol: string;
+      readonly extensions: string;
+    }
+  /** An attempt to connect again that came to nothing. */
+  | { readonly kind: 'failedAgain'; readonly attempt: number }
   | {
       readonly kind: 'closed';
       readonly report: CloseReport;

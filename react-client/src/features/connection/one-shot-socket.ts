@@ -1,11 +1,18 @@
 import { type CloseReport, NO_CLOSE_FRAME, whoClosed } from './close-report';
+import type { Outgoing } from '../../lib/send-plan';
 
 /** Moments are in milliseconds on the clock that the socket was given. */
 export interface SocketEvents {
-  readonly onOpen: (atMs: number, handshakeMs: number) => void;
+  readonly onOpen: (atMs: number, handshakeMs: number, agreed: Agreed) => void;
   readonly onMessage: (data: string | ArrayBuffer, atMs: number) => void;
   /** The last event, whether or not the socket ever opened. */
   readonly onClose: (report: CloseReport, atMs: number) => void;
+}
+
+/** What the server chose of what was offered; empty for nothing. */
+export interface Agreed {
+  readonly subprotocol: string;
+  readonly extensions: string;
 }
 
 const NORMAL_CLOSURE = 1000;
@@ -20,16 +27,22 @@ export class OneShotSocket {
   #sentCode: number | undefined;
 
   /** Throws what the browser throws for an address that it refuses outright. */
-  constructor(url: string, now: () => number, events: SocketEvents) {
+  constructor(
+    url: string,
+    subprotocols: readonly string[],
+    now: () => number,
+    events: SocketEvents,
+  ) {
     const startedAtMs = now();
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(url, [...subprotocols]);
     socket.binaryType = 'arraybuffer';
     let hadOpened = false;
 
     socket.addEventListener('open', () => {
       const atMs = now();
       hadOpened = true;
-      events.onOpen(atMs, atMs - startedAtMs);
+      const { protocol: subprotocol, extensions } = socket;
+      events.onOpen(atMs, atMs - startedAtMs, { subprotocol, extensions });
     });
     socket.addEventListener('message', (event: MessageEvent<string | ArrayBuffer>) => {
       // First thing in the handler, so that our own work is not part of the round trip.
@@ -45,13 +58,13 @@ export class OneShotSocket {
   }
 
   /**
-   * Hands `text` to the browser and returns the moment just before, or `null` when the socket
+   * Hands `data` to the browser and returns the moment just before, or `null` when the socket
    * does not take messages: a browser would drop one in silence while closing.
    */
-  send(text: string): number | null {
+  send(data: Outgoing): number | null {
     if (this.#socket.readyState !== WebSocket.OPEN) return null;
     const atMs = this.#now();
-    this.#socket.send(text);
+    this.#socket.send(data);
     return atMs;
   }
 

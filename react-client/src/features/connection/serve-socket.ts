@@ -1,4 +1,6 @@
 import { OneShotSocket } from './one-shot-socket';
+import { PlanRunner } from './plan-runner';
+import type { Outgoing, SendPlan } from '../../lib/send-plan';
 import type { SocketReport, SocketRequest } from './socket-thread';
 
 /** The thread's side: holds one socket, does what is requested of it and reports what happens. */
@@ -6,19 +8,22 @@ export function serveSocket(
   report: (report: SocketReport) => void,
 ): (request: SocketRequest) => void {
   let socket: OneShotSocket | undefined;
+  let plan: PlanRunner | undefined;
+  let now = () => performance.now();
 
-  const open = (url: string, clockOriginMs: number) => {
+  const open = (url: string, subprotocols: readonly string[], clockOriginMs: number) => {
     const aheadMs = performance.timeOrigin - clockOriginMs;
-    const now = () => performance.now() + aheadMs;
+    now = () => performance.now() + aheadMs;
     try {
-      socket = new OneShotSocket(url, now, {
-        onOpen: (atMs, handshakeMs) => {
-          report({ type: 'opened', atMs, handshakeMs });
+      socket = new OneShotSocket(url, subprotocols, now, {
+        onOpen: (atMs, handshakeMs, agreed) => {
+          report({ type: 'opened', atMs, handshakeMs, ...agreed });
         },
         onMessage: (data, atMs) => {
           report({ type: 'received', data, atMs });
         },
         onClose: (close, atMs) => {
+          plan?.stop();
           report({ type: 'closed', report: close, atMs });
         },
       });
@@ -28,18 +33,42 @@ export function serveSocket(
     }
   };
 
-  const send = (ticket: number, text: string) => {
-    const atMs = socket?.send(text) ?? null;
+  const send = (ticket: number, data: Outgoing) => {
+    const atMs = socket?.send(data) ?? null;
     report(atMs === null ? { type: 'unsent', ticket } : { type: 'sent', ticket, atMs });
+  };
+
+  const start = (wanted: SendPlan) => {
+    plan?.stop();
+    plan = undefined;
+    const started = new PlanRunner(wanted, {
+      now,
+      send: (data, lateMs) => {
+        const atMs = socket?.send(data) ?? null;
+        if (atMs !== null) report({ type: 'planned', data, atMs, lateMs });
+        return atMs !== null;
+      },
+      onEnd: (why) => {
+        plan = undefined;
+        report({ type: 'planEnded', why });
+      },
+    });
+    plan = started.isOver ? undefined : started;
   };
 
   return (request) => {
     switch (request.type) {
       case 'open':
-        open(request.url, request.clockOriginMs);
+        open(request.url, request.subprotocols, request.clockOriginMs);
         break;
       case 'send':
-        send(request.ticket, request.text);
+        send(request.ticket, request.data);
+        break;
+      case 'start':
+        start(request.plan);
+        break;
+      case 'stop':
+        plan?.stop();
         break;
       case 'close':
         socket?.close();

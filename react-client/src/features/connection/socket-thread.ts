@@ -1,4 +1,5 @@
 import type { CloseReport } from './close-report';
+import type { Outgoing, SendPlan } from '../../lib/send-plan';
 
 /**
  * What is said between the page and the thread that holds its socket.
@@ -8,15 +9,37 @@ import type { CloseReport } from './close-report';
  */
 export type SocketRequest =
   /** `clockOriginMs`: the page's `performance.timeOrigin`, for all moments are on its clock. */
-  | { readonly type: 'open'; readonly url: string; readonly clockOriginMs: number }
-  | { readonly type: 'send'; readonly ticket: number; readonly text: string }
+  | {
+      readonly type: 'open';
+      readonly url: string;
+      readonly subprotocols: readonly string[];
+      readonly clockOriginMs: number;
+    }
+  | { readonly type: 'send'; readonly ticket: number; readonly data: Outgoing }
+  /** Takes the place of a plan under way. */
+  | { readonly type: 'start'; readonly plan: SendPlan }
+  | { readonly type: 'stop' }
   | { readonly type: 'close' };
 
 export type SocketReport =
   | { readonly type: 'refused'; readonly problem: string }
-  | { readonly type: 'opened'; readonly atMs: number; readonly handshakeMs: number }
+  | {
+      readonly type: 'opened';
+      readonly atMs: number;
+      readonly handshakeMs: number;
+      readonly subprotocol: string;
+      readonly extensions: string;
+    }
   | { readonly type: 'sent'; readonly ticket: number; readonly atMs: number }
   | { readonly type: 'unsent'; readonly ticket: number }
+  /** One of the plan under way was sent, so long after it was due. */
+  | {
+      readonly type: 'planned';
+      readonly data: Outgoing;
+      readonly atMs: number;
+      readonly lateMs: number;
+    }
+  | { readonly type: 'planEnded'; readonly why: 'done' | 'stopped' }
   | { readonly type: 'received'; readonly data: string | ArrayBuffer; readonly atMs: number }
   | { readonly type: 'closed'; readonly report: CloseReport; readonly atMs: number };
 
@@ -30,8 +53,8 @@ export type StartSocketThread = (onReport: (report: SocketReport) => void) => So
 
 export const startSocketWorker: StartSocketThread = (onReport) => {
   const worker = new Worker(new URL('./socket-worker.ts', import.meta.url), { type: 'module' });
-  worker.addEventListener('message', ({ data }: MessageEvent<SocketReport>) => {
-    onReport(data);
+  worker.addEventListener('message', ({ data }: MessageEvent<readonly SocketReport[]>) => {
+    for (const report of data) onReport(report);
   });
   worker.addEventListener('error', () => {
     onReport({ type: 'refused', problem: 'The browser would not start the socket’s thread.' });

@@ -1,19 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { Conversation, type Payload } from './conversation';
+import { Conversation } from './conversation';
+import { binaryPayload, textPayload as text } from './payload';
 
-const text = (value: string): Payload => ({ type: 'text', text: value });
+const bytes = (value: string) => binaryPayload(new TextEncoder().encode(value));
 
 describe('Conversation', () => {
   it('sets a reply’s suffix apart and measures from handing over to receiving', () => {
     const conversation = new Conversation();
-    conversation.recordSent('hello', 100);
+    conversation.recordSent(text('hello'), 100);
     conversation.recordReceived(text('hello 483920'), 102.5);
 
     const { counts, entries, roundTrips } = conversation.snapshot();
     expect(entries).toMatchObject([
-      { kind: 'sent', number: 1, text: 'hello', fate: 'answered', atMs: 100 },
+      { kind: 'sent', number: 1, payload: text('hello'), fate: 'answered', atMs: 100 },
       {
         kind: 'received',
         verdict: 'echoed',
@@ -27,7 +28,7 @@ describe('Conversation', () => {
 
   it('gives duplicates and unexpected replies no round-trip time', () => {
     const conversation = new Conversation();
-    conversation.recordSent('a', 0);
+    conversation.recordSent(text('a'), 0);
     conversation.recordReceived(text('a 1'), 1);
     conversation.recordReceived(text('a 2'), 500);
     conversation.recordReceived(text('welcome!'), 600);
@@ -44,7 +45,7 @@ describe('Conversation', () => {
 
   it('counts what is unanswered at the end of a connection as lost, and says how many', () => {
     const conversation = new Conversation();
-    for (const message of ['a', 'b', 'c']) conversation.recordSent(message, 0);
+    for (const message of ['a', 'b', 'c']) conversation.recordSent(text(message), 0);
     conversation.recordReceived(text('b 1'), 1);
 
     expect(conversation.endConnection()).toBe(2);
@@ -55,8 +56,8 @@ describe('Conversation', () => {
 
   it('takes nothing on a new connection for a reply to what was sent on the last', () => {
     const conversation = new Conversation();
-    conversation.recordSent('a', 0);
-    conversation.recordSent('b', 0);
+    conversation.recordSent(text('a'), 0);
+    conversation.recordSent(text('b'), 0);
     conversation.recordReceived(text('b'), 1);
     conversation.endConnection();
     conversation.recordReceived(text('a'), 2);
@@ -64,17 +65,52 @@ describe('Conversation', () => {
     expect(conversation.snapshot().counts).toMatchObject({ lost: 1, unexpected: 2, duplicate: 0 });
   });
 
-  it('takes a binary message for a reply to nothing', () => {
+  it('sets the suffix of a binary echo apart, which is the same bytes and ASCII', () => {
     const conversation = new Conversation();
-    conversation.recordSent('a', 0);
-    const payload = { type: 'binary', sizeBytes: 1, head: new Uint8Array([97]) } as const;
-    conversation.recordReceived(payload, 1);
+    const sent = new Uint8Array([0, 0xff, 0x80, 0x20, 0x37]);
+    conversation.recordSent(binaryPayload(sent), 0);
+    conversation.recordReceived(binaryPayload(new Uint8Array([...sent, 0x20, 0x34, 0x32])), 2);
+    const { counts, entries } = conversation.snapshot();
+    expect(counts).toMatchObject({ echoed: 1, waiting: 0, unexpected: 0 });
+    expect(entries[1]).toMatchObject({ answers: { number: 1, suffix: '42' }, roundTripMs: 2 });
+  });
+
+  it.each([
+    ['binary for text', text('a'), bytes('a 1')],
+    ['text for binary', bytes('a'), text('a 1')],
+  ])('takes %s for a reply to nothing: the opcode belongs to the echo', (_, sent, reply) => {
+    const conversation = new Conversation();
+    conversation.recordSent(sent, 0);
+    conversation.recordReceived(reply, 1);
     expect(conversation.snapshot().counts).toMatchObject({ unexpected: 1, waiting: 1 });
+  });
+
+  it('clears its log without forgetting what it counted or what it waits for', () => {
+    const conversation = new Conversation();
+    conversation.recordSent(text('a'), 0);
+    conversation.recordSent(text('b'), 0);
+    conversation.recordReceived(text('a 1'), 1);
+    conversation.clearLog();
+    conversation.recordReceived(text('b 1'), 2);
+    const { counts, dropped, entries } = conversation.snapshot();
+    expect(entries).toMatchObject([{ kind: 'received', answers: { number: 2 } }]);
+    expect(dropped).toBe(0);
+    expect(counts).toMatchObject({ sent: 2, echoed: 2 });
+  });
+
+  it('counts afresh from what still waits, and numbers on', () => {
+    const conversation = new Conversation();
+    for (const message of ['a', 'b']) conversation.recordSent(text(message), 0);
+    conversation.recordReceived(text('a 1'), 1);
+    conversation.restartCounts();
+    expect(conversation.snapshot().counts).toMatchObject({ sent: 1, waiting: 1, echoed: 0 });
+    conversation.recordSent(text('c'), 2);
+    expect(conversation.snapshot().entries.at(-1)).toMatchObject({ number: 3 });
   });
 
   it('keeps counting what its log has dropped', () => {
     const conversation = new Conversation({ entries: 2, characters: 1_000 });
-    for (const message of ['a', 'b', 'c']) conversation.recordSent(message, 0);
+    for (const message of ['a', 'b', 'c']) conversation.recordSent(text(message), 0);
     conversation.recordReceived(text('a 1'), 4);
     const { counts, dropped, entries } = conversation.snapshot();
     expect(entries).toHaveLength(2);
@@ -93,7 +129,7 @@ describe('Conversation', () => {
       fc.property(fc.array(event), (events) => {
         const conversation = new Conversation({ entries: 5, characters: 20 });
         events.forEach((happening, atMs) => {
-          if (happening.type === 'send') conversation.recordSent(happening.word, atMs);
+          if (happening.type === 'send') conversation.recordSent(text(happening.word), atMs);
           else if (happening.type === 'receive')
             conversation.recordReceived(text(happening.word), atMs);
           else conversation.endConnection();

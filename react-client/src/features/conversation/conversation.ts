@@ -1,10 +1,7 @@
 import { EchoMatcher, type SentMessage } from './echo-matcher';
 import { type LogBounds, MessageLog } from './message-log';
+import { matchKey, type Payload, weightOf } from './payload';
 import { type RoundTripSummary, RoundTrips } from './round-trips';
-
-export type Payload =
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'binary'; readonly sizeBytes: number; readonly head: Uint8Array };
 
 interface EntryOfAnyKind {
   readonly id: number;
@@ -17,7 +14,7 @@ interface EntryOfAnyKind {
 export interface SentEntry extends EntryOfAnyKind {
   readonly kind: 'sent';
   readonly number: number;
-  readonly text: string;
+  readonly payload: Payload;
   readonly fate: 'waiting' | 'answered' | 'lost';
 }
 
@@ -67,49 +64,43 @@ interface LoggedMessage extends SentMessage {
   readonly sentAtMs: number;
 }
 
+const NOTHING = {
+  sent: 0,
+  received: 0,
+  echoed: 0,
+  reordered: 0,
+  duplicate: 0,
+  unexpected: 0,
+  lost: 0,
+};
+
 /** What was said over one connection after another, and what it adds up to. Does no I/O. */
 export class Conversation<Notice> {
   readonly #log: MessageLog<Entry<Notice>>;
-  readonly #roundTrips = new RoundTrips();
-  readonly #tally = {
-    sent: 0,
-    received: 0,
-    echoed: 0,
-    reordered: 0,
-    duplicate: 0,
-    unexpected: 0,
-    lost: 0,
-  };
+  #roundTrips = new RoundTrips();
+  #tally = { ...NOTHING };
+  /** Of the message sent last; it goes on when the counts start afresh. */
+  #number = 0;
   #matcher = new EchoMatcher<LoggedMessage>();
 
   constructor(bounds?: LogBounds) {
     this.#log = new MessageLog(bounds);
   }
 
-  recordSent(text: string, atMs: number): void {
+  recordSent(payload: Payload, atMs: number): void {
     this.#tally.sent += 1;
-    const number = this.#tally.sent;
+    this.#number += 1;
+    const number = this.#number;
     const id = this.#log.nextId;
-    this.#matcher.expectReply({ number, text, entryId: id, sentAtMs: atMs });
-    this.#log.append({
-      kind: 'sent',
-      id,
-      atMs,
-      number,
-      text,
-      fate: 'waiting',
-      characters: text.length,
-    });
+    this.#matcher.expectReply({ number, text: matchKey(payload), entryId: id, sentAtMs: atMs });
+    const characters = weightOf(payload);
+    this.#log.append({ kind: 'sent', id, atMs, number, payload, fate: 'waiting', characters });
   }
 
   /** Returns the round trip, if the reply ends one. */
   recordReceived(payload: Payload, atMs: number): number | null {
     this.#tally.received += 1;
-    // Only text is sent, so a binary reply cannot be right whatever its bytes.
-    const judged =
-      payload.type === 'text'
-        ? this.#matcher.judge(payload.text)
-        : ({ kind: 'unexpected' } as const);
+    const judged = this.#matcher.judge(matchKey(payload));
     this.#tally[judged.kind] += 1;
 
     const entry = {
@@ -118,7 +109,7 @@ export class Conversation<Notice> {
       atMs,
       payload,
       verdict: judged.kind,
-      characters: payload.type === 'text' ? payload.text.length : payload.head.length,
+      characters: weightOf(payload),
     } as const;
     if (judged.kind === 'unexpected') {
       this.#log.append(entry);
@@ -150,6 +141,17 @@ export class Conversation<Notice> {
     // A reply cannot cross connections, nor need the next server reply in the same form.
     this.#matcher = new EchoMatcher();
     return lost.length;
+  }
+
+  /** Empties the log; the counts go on. */
+  clearLog(): void {
+    this.#log.clear();
+  }
+
+  /** Counts afresh. What still waits for its reply is all that was sent, then. */
+  restartCounts(): void {
+    this.#tally = { ...NOTHING, sent: this.#matcher.waitingCount };
+    this.#roundTrips = new RoundTrips();
   }
 
   snapshot(): ConversationSnapshot<Notice> {

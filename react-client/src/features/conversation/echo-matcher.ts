@@ -9,6 +9,9 @@
  * to reply beyond doubt decides, and before that the older message, for which an in-order server
  * must be answering. Either way, a server that keeps the contract is never accused wrongly.
  *
+ * A binary reply is the same bytes with the same appended in ASCII; the key that stands for its
+ * bytes here (see `matchKey`) ends in the suffix as a text does, and never equals a text.
+ *
  * What no client can know: which of several identical waiting texts a reply is for. The oldest
  * is taken, so if the server swallowed one of them, the counts stay right and the round-trip
  * times of the others come out too long.
@@ -93,6 +96,7 @@ export class EchoMatcher<Message extends SentMessage> {
 export interface SentMessage {
   /** 1 for the first message, rising. */
   readonly number: number;
+  /** Or the key that stands for its bytes. */
   readonly text: string;
 }
 

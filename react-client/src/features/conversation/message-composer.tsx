@@ -1,12 +1,32 @@
-import { type SubmitEvent, type KeyboardEvent, useId, useState } from 'react';
+import { type KeyboardEvent, type SubmitEvent, useId, useRef, useState } from 'react';
 
+import { PopButton } from '../../components/pop-button';
 import { formatBytes } from '../../lib/figures';
+import { remember, remembered } from '../../lib/remembered';
+import type { Outgoing, SendPlan } from '../../lib/send-plan';
+import {
+  type Draft,
+  EMPTY_DRAFT,
+  formatJson,
+  type Mode,
+  MODES,
+  parseDraft,
+  readDraft,
+} from './composer-draft';
+import { sentBefore } from './kept-drafts';
 import styles from './message-composer.module.css';
+import { RepeatPanel } from './repeat-panel';
+import { SavedPanel } from './saved-panel';
+import { useSentBefore } from './use-sent-before';
 
 interface MessageComposerProps {
   isConnected: boolean;
+  /** Under which the draft outlives a reload. */
+  draftKey?: string;
   /** Settles to why the message was not sent, in one line, or to `null` when it was. */
-  onSend: (text: string) => Promise<string | null>;
+  onSend: (data: Outgoing) => Promise<string | null>;
+  /** Starts to send by itself, or says why not. */
+  onStart?: (plan: SendPlan) => string | null;
 }
 
 interface Refusal {
@@ -14,35 +34,103 @@ interface Refusal {
   readonly whileConnected: boolean;
 }
 
+interface Attachment {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
 /** Writes a message; what could not be sent stays in it. */
-export function MessageComposer({ isConnected, onSend }: MessageComposerProps) {
-  const [draft, setDraft] = useState('');
+export function MessageComposer(props: MessageComposerProps) {
+  const { isConnected, draftKey = 'echo-trio.draft', onSend } = props;
+  const { onStart = () => null } = props;
+  const [draft, setShownDraft] = useState(() => parseDraft(remembered(draftKey)));
+  const [attachment, setAttachment] = useState<Attachment | null>(null);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
   const fieldId = useId();
   const hintId = useId();
+  const field = useRef<HTMLTextAreaElement>(null);
+  const filePicker = useRef<HTMLInputElement>(null);
+
+  const setDraft = (next: Draft) => {
+    setShownDraft(next);
+    remember(draftKey, JSON.stringify(next));
+  };
+  const edit = (next: Draft) => {
+    setDraft(next);
+    setRefusal(null);
+  };
+  const history = useSentBefore(draft, edit);
+
+  const refuse = (whyNot: string | null) => {
+    setRefusal(whyNot === null ? null : { whyNot, whileConnected: isConnected });
+  };
 
   const send = async () => {
+    if (attachment !== null) {
+      setAttachment(null);
+      const whyNot = await onSend(attachment.bytes);
+      if (whyNot !== null) setAttachment(attachment);
+      refuse(whyNot);
+      return;
+    }
+    const read = readDraft(draft);
+    if (!read.ok) {
+      refuse(read.problem);
+      return;
+    }
     // At once, so that the next message can be begun, or Enter pressed again, without harm.
-    setDraft('');
-    const whyNot = await onSend(draft);
-    if (whyNot !== null) setDraft((begun) => (begun === '' ? draft : `${draft}\n${begun}`));
-    setRefusal(whyNot === null ? null : { whyNot, whileConnected: isConnected });
+    setDraft({ ...draft, text: '' });
+    const whyNot = await onSend(read.data);
+    if (whyNot === null) {
+      sentBefore.add(draft);
+    } else {
+      setShownDraft((begun) => {
+        const kept = begun.text === '' ? draft : { ...draft, text: `${draft.text}\n${begun.text}` };
+        remember(draftKey, JSON.stringify(kept));
+        return kept;
+      });
+    }
+    history.leave();
+    refuse(whyNot);
+  };
+
+  const start = (pace: { intervalMs: number; count: number | null }) => {
+    const read = readDraft(draft);
+    const data = attachment?.bytes ?? (read.ok ? read.data : '');
+    if (attachment === null && !read.ok) return read.problem;
+    if (data.length === 0) return 'Write the message first.';
+    return onStart({ kind: 'repeat', data, ...pace });
+  };
+
+  const attach = async (file: File | undefined) => {
+    if (file === undefined) return;
+    setRefusal(null);
+    try {
+      setAttachment({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) });
+    } catch {
+      refuse(`${file.name} cannot be read.`);
+    }
   };
 
   // Once there is a connection, that there was none is no longer the problem.
   const isOutdated = isConnected && refusal?.whileConnected === false;
   const problem = refusal === null || isOutdated ? null : refusal.whyNot;
+  const read = readDraft(draft);
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     void send();
   };
 
-  const sendOnEnter = (event: KeyboardEvent) => {
+  const press = (event: KeyboardEvent<HTMLTextAreaElement>) => {
     // Enter also confirms a word in an input method, and must not send it half-written.
-    if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing) return;
-    event.preventDefault();
-    void send();
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      void send();
+    } else {
+      history.press(event);
+    }
   };
 
   return (
@@ -51,37 +139,135 @@ export function MessageComposer({ isConnected, onSend }: MessageComposerProps) {
         <label htmlFor={fieldId} className={styles.label}>
           Message
         </label>
-        <textarea
-          id={fieldId}
-          className={styles.field}
-          rows={1}
-          placeholder={isConnected ? 'Say something' : 'Connect to send a message'}
-          value={draft}
-          spellCheck={false}
-          aria-describedby={hintId}
-          aria-invalid={problem !== null}
-          onKeyDown={sendOnEnter}
-          onChange={(event) => {
-            setDraft(event.target.value);
-            setRefusal(null);
-          }}
-        />
+        {attachment === null ? (
+          <textarea
+            id={fieldId}
+            ref={field}
+            className={styles.field}
+            rows={1}
+            placeholder={isConnected ? PLACEHOLDERS[draft.mode] : 'Connect to send a message'}
+            value={draft.text}
+            spellCheck={false}
+            aria-describedby={hintId}
+            aria-invalid={problem !== null}
+            onKeyDown={press}
+            onChange={(event) => {
+              edit({ ...draft, text: event.target.value });
+            }}
+          />
+        ) : (
+          <p id={fieldId} className={styles.attachment}>
+            <span className={styles.fileName}>{attachment.name}</span>
+            <span>{formatBytes(attachment.bytes.length)}</span>
+            <button type="button" className={styles.tool} onClick={() => setAttachment(null)}>
+              Remove
+            </button>
+          </p>
+        )}
         <button type="submit" className={styles.send} aria-disabled={!isConnected}>
           Send
         </button>
       </div>
-      <p id={hintId} className={styles.hint} role={problem === null ? undefined : 'alert'}>
-        {problem === null ? (
-          <>
-            <span className={styles.keys}>
-              <kbd>Enter</kbd> sends, <kbd>Shift</kbd> <kbd>Enter</kbd> starts a line
-            </span>
-            {draft !== '' && <span>{formatBytes(new TextEncoder().encode(draft).length)}</span>}
-          </>
-        ) : (
-          <span className={styles.problem}>{problem}</span>
+      <div className={styles.tools}>
+        <fieldset className={styles.modes}>
+          <legend className={styles.label}>Type of message</legend>
+          {MODES.map((mode) => (
+            <label key={mode} className={styles.mode}>
+              <input
+                type="radio"
+                name={`${fieldId}-mode`}
+                value={mode}
+                checked={draft.mode === mode}
+                onChange={() => {
+                  if (mode !== 'binary') setAttachment(null);
+                  edit({ ...draft, mode });
+                }}
+              />
+              {CAPTIONS[mode]}
+            </label>
+          ))}
+        </fieldset>
+        {draft.mode === 'json' && (
+          <button
+            type="button"
+            className={styles.tool}
+            onClick={() => edit({ ...draft, text: formatJson(draft.text) })}
+          >
+            Indent
+          </button>
         )}
-      </p>
+        {draft.mode === 'binary' && (
+          <>
+            <input
+              ref={filePicker}
+              type="file"
+              hidden
+              aria-label="File to send"
+              onChange={({ target }) => {
+                void attach(target.files?.[0]);
+                target.value = '';
+              }}
+            />
+            <button
+              type="button"
+              className={styles.tool}
+              onClick={() => filePicker.current?.click()}
+            >
+              File…
+            </button>
+          </>
+        )}
+        <p id={hintId} className={styles.hint} role={problem === null ? undefined : 'alert'}>
+          {problem === null ? (
+            <Hint draft={draft} reading={read} />
+          ) : (
+            <span className={styles.problem}>{problem}</span>
+          )}
+        </p>
+        <span className={styles.rare}>
+          <PopButton label="Saved messages" caption="Saved" className={styles.tool}>
+            {(close) => (
+              <SavedPanel
+                draft={draft}
+                onTake={(taken) => {
+                  setAttachment(null);
+                  edit(taken);
+                  close();
+                  field.current?.focus();
+                }}
+              />
+            )}
+          </PopButton>
+          <PopButton label="Repeat this message" caption="Repeat" className={styles.tool}>
+            {(close) => (
+              <RepeatPanel
+                onStart={(pace) => {
+                  const whyNot = start(pace);
+                  if (whyNot === null) close();
+                  return whyNot;
+                }}
+              />
+            )}
+          </PopButton>
+        </span>
+      </div>
     </form>
   );
 }
+
+/** How long the message is, in bytes, as the server's limit counts; or what it lacks yet. */
+function Hint(props: { draft: Draft; reading: ReturnType<typeof readDraft> }) {
+  const { draft, reading } = props;
+  if (draft.text === EMPTY_DRAFT.text) return null;
+  if (!reading.ok) return <span className={styles.wary}>{reading.problem}</span>;
+  const { data } = reading;
+  const bytes = typeof data === 'string' ? new TextEncoder().encode(data).length : data.length;
+  return <span>{formatBytes(bytes)}</span>;
+}
+
+const CAPTIONS: Readonly<Record<Mode, string>> = { text: 'Text', json: 'JSON', binary: 'Binary' };
+const PLACEHOLDERS: Readonly<Record<Mode, string>> = {
+  text: 'Say something – Enter sends',
+  json: '{"say": "something"}',
+  binary: 'Hex digits: 68 65 6c 6c 6f',
+};

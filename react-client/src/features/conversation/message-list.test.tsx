@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import type { Entry } from './conversation';
 import { MessageList } from './message-list';
+import { textPayload } from './payload';
 
 function messages(from: number, count: number): Entry<string>[] {
   return Array.from({ length: count }, (_, index) => ({
@@ -12,19 +13,13 @@ function messages(from: number, count: number): Entry<string>[] {
     atMs: 0,
     characters: 1,
     number: from + index + 1,
-    text: `message ${String(from + index + 1)}`,
+    payload: textPayload(`message ${String(from + index + 1)}`),
     fate: 'waiting',
   }));
 }
 
-function list(entries: readonly Entry<string>[], dropped = 0) {
-  return (
-    <MessageList
-      entries={entries}
-      dropped={dropped}
-      renderNotice={(entry) => <p>notice: {entry.notice}</p>}
-    />
-  );
+function list(entries: readonly Entry<string>[]) {
+  return <MessageList entries={entries} renderNotice={(entry) => <p>notice: {entry.notice}</p>} />;
 }
 
 /** Puts the end of the list so far below the window, and says so as a browser does. */
@@ -52,13 +47,6 @@ describe('MessageList', () => {
     const notice = { kind: 'notice', id: 1, atMs: 0, characters: 0, notice: 'opened' } as const;
     render(list([...messages(0, 1), notice]));
     expect(screen.getByText('notice: opened')).toBeVisible();
-  });
-
-  it('says what it has dropped, and nothing when it has not', () => {
-    const { rerender } = render(list(messages(0, 3)));
-    expect(screen.queryByText(/dropped/)).not.toBeInTheDocument();
-    rerender(list(messages(12_431, 3), 12_431));
-    expect(screen.getByText('Showing the last 3; 12,431 dropped.')).toBeVisible();
   });
 
   it('lets go of the tail when one scrolls up, counts what is new, and takes it up again', async () => {

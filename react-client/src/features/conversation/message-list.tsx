@@ -1,15 +1,18 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type ReactNode, useRef } from 'react';
+import { type ReactNode, useRef, useState } from 'react';
 
 import { formatCount } from '../../lib/figures';
-import type { Entry, NoticeEntry } from './conversation';
+import type { Entry, NoticeEntry, ReceivedEntry, SentEntry } from './conversation';
 import styles from './message-list.module.css';
 import { MessageRow } from './message-row';
 import { useTail } from './use-tail';
 
 interface MessageListProps<Notice> {
   entries: readonly Entry<Notice>[];
-  dropped: number;
+  /** Shows a message from all sides. */
+  onOpen?: ((entry: SentEntry | ReceivedEntry) => void) | undefined;
+  /** Whether new ones are announced: not while there are none to come. */
+  isLive?: boolean;
   renderNotice: (entry: NoticeEntry<Notice>) => ReactNode;
 }
 
@@ -20,7 +23,7 @@ const TYPICAL_ROW_HEIGHT_PX = 46;
  * message until one scrolls up, and again once one is back at the end.
  */
 export function MessageList<Notice>(props: MessageListProps<Notice>) {
-  const { entries, dropped, renderNotice } = props;
+  const { entries, onOpen, isLive = true, renderNotice } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const newestId = entries.at(-1)?.id ?? -1;
 
@@ -45,24 +48,28 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
     scroller.current?.focus();
   };
 
+  // One button of all rows is in the tab order; up and down go on from it.
+  const [visitedId, setVisitedId] = useState(-1);
+  const shown = rows.getVirtualItems();
+  const shownMessages = shown
+    .map(({ index }) => entries[index])
+    .filter((entry) => entry !== undefined && entry.kind !== 'notice');
+  const tabStopId =
+    shownMessages.find((entry) => entry.id === visitedId)?.id ?? shownMessages.at(-1)?.id;
+
   return (
     <div className={styles.frame}>
-      {dropped > 0 && (
-        <p className={styles.dropped}>
-          Showing the last {formatCount(entries.length)}; {formatCount(dropped)} dropped.
-        </p>
-      )}
       <div
         ref={scroller}
         className={styles.scroller}
         role="log"
         aria-label="Conversation"
         // While reading back, rows come and go by scrolling: that is nothing to announce.
-        aria-live={isFollowing ? 'polite' : 'off'}
+        aria-live={isFollowing && isLive ? 'polite' : 'off'}
         tabIndex={0}
       >
         <ol className={styles.rows} style={{ height: rows.getTotalSize() }}>
-          {rows.getVirtualItems().map(({ index, key, start }) => {
+          {shown.map(({ index, key, start }) => {
             const entry = entries[index];
             return (
               entry && (
@@ -75,7 +82,16 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
                   aria-setsize={entries.length}
                   aria-posinset={index + 1}
                 >
-                  {entry.kind === 'notice' ? renderNotice(entry) : <MessageRow entry={entry} />}
+                  {entry.kind === 'notice' ? (
+                    renderNotice(entry)
+                  ) : (
+                    <MessageRow
+                      entry={entry}
+                      onOpen={onOpen}
+                      onVisit={setVisitedId}
+                      isTabStop={entry.id === tabStopId}
+                    />
+                  )}
                 </li>
               )
             );

@@ -5,7 +5,10 @@ export interface LogBounds {
   readonly characters: number;
 }
 
-export const LOG_BOUNDS: LogBounds = { entries: 10_000, characters: 32_000_000 };
+export const LOG_BOUNDS: LogBounds = { entries: 100_000, characters: 64_000_000 };
+
+/** Removing from an array's start moves all the rest: so many at once make that cheap. */
+const REMOVED_AT_ONCE = 4_096;
 
 /**
  * A bounded list that counts what it drops.
@@ -16,6 +19,9 @@ export const LOG_BOUNDS: LogBounds = { entries: 10_000, characters: 32_000_000 }
 export class MessageLog<Entry extends { readonly id: number; readonly characters: number }> {
   readonly #bounds: LogBounds;
   readonly #entries: Entry[] = [];
+  /** Of `#entries`, so many have gone already. */
+  #gone = 0;
+  #firstId = 0;
   #characters = 0;
   #dropped = 0;
   #snapshot: readonly Entry[] | undefined;
@@ -24,13 +30,14 @@ export class MessageLog<Entry extends { readonly id: number; readonly characters
     this.#bounds = bounds;
   }
 
+  /** Those that were too much, since the log was last cleared. */
   get dropped(): number {
     return this.#dropped;
   }
 
   /** The identifier that the next appended entry must carry. */
   get nextId(): number {
-    return this.#dropped + this.#entries.length;
+    return this.#firstId + this.#length;
   }
 
   append(entry: Entry): void {
@@ -40,29 +47,50 @@ export class MessageLog<Entry extends { readonly id: number; readonly characters
     this.#dropWhatIsTooMuch();
   }
 
-  /** Replaces an entry by a changed one; nothing happens when it has been dropped already. */
+  /** Replaces an entry by a changed one; nothing happens when it has gone already. */
   replace(id: number, change: (entry: Entry) => Entry): void {
-    const index = id - this.#dropped;
+    if (id < this.#firstId) return;
+    const index = id - this.#firstId + this.#gone;
     const entry = this.#entries[index];
     if (entry === undefined) return;
     this.#entries[index] = change(entry);
     this.#snapshot = undefined;
   }
 
+  /** Empties the log because the reader asked for it: nothing of that counts as dropped. */
+  clear(): void {
+    this.#firstId = this.nextId;
+    this.#entries.length = 0;
+    this.#gone = 0;
+    this.#characters = 0;
+    this.#dropped = 0;
+    this.#snapshot = undefined;
+  }
+
   /** The same array until something changes. */
   snapshot(): readonly Entry[] {
-    this.#snapshot ??= this.#entries.slice();
+    this.#snapshot ??= this.#entries.slice(this.#gone);
     return this.#snapshot;
+  }
+
+  get #length(): number {
+    return this.#entries.length - this.#gone;
   }
 
   #dropWhatIsTooMuch(): void {
     // The newest entry stays, however large: the reader has just asked for it.
     while (
-      this.#entries.length > 1 &&
-      (this.#entries.length > this.#bounds.entries || this.#characters > this.#bounds.characters)
+      this.#length > 1 &&
+      (this.#length > this.#bounds.entries || this.#characters > this.#bounds.characters)
     ) {
-      this.#characters -= this.#entries.shift()?.characters ?? 0;
+      this.#characters -= this.#entries[this.#gone]?.characters ?? 0;
+      this.#gone += 1;
+      this.#firstId += 1;
       this.#dropped += 1;
     }
+    // Until then, a few thousand that have gone are still held.
+    if (this.#gone < REMOVED_AT_ONCE && this.#gone <= this.#length) return;
+    this.#entries.splice(0, this.#gone);
+    this.#gone = 0;
   }
 }

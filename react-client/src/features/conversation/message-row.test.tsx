@@ -1,8 +1,9 @@
-import { render, screen } from '@testing-library/react';
-import { describe, expect, it } from 'vitest';
+import { fireEvent, render, screen } from '@testing-library/react';
+import { describe, expect, it, vi } from 'vitest';
 
 import type { ReceivedEntry, SentEntry } from './conversation';
 import { MessageRow } from './message-row';
+import { binaryPayload, textPayload } from './payload';
 
 function showSent(details: Partial<SentEntry>) {
   const entry: SentEntry = {
@@ -11,7 +12,7 @@ function showSent(details: Partial<SentEntry>) {
     atMs: 0,
     characters: 5,
     number: 12,
-    text: 'hello',
+    payload: textPayload('hello'),
     fate: 'answered',
     ...details,
   };
@@ -46,13 +47,13 @@ describe('a sent message', () => {
   });
 
   it('shows the start of a very long message and how long it is', () => {
-    const container = showSent({ text: 'x'.repeat(1_000_000) });
+    const container = showSent({ payload: textPayload('x'.repeat(1_000_000)) });
     expect(container).toHaveTextContent('the first 4,000 of 1,000,000 characters');
     expect(container.textContent.length).toBeLessThan(4_200);
   });
 
   it('says of an empty message that it is one', () => {
-    expect(showSent({ text: '' })).toHaveTextContent('empty message');
+    expect(showSent({ payload: textPayload('') })).toHaveTextContent('empty message');
   });
 });
 
@@ -78,10 +79,31 @@ describe('a reply', () => {
     expect(showReceived({ verdict })).toHaveTextContent(verdict);
   });
 
-  it('that is binary shows its size and first bytes', () => {
-    const head = new Uint8Array([0, 0xab, 0xff]);
-    expect(showReceived({ payload: { type: 'binary', sizeBytes: 300, head } })).toHaveTextContent(
-      'binary, 300 bytes: 00 ab ff …',
+  it('that is binary shows its size, its first bytes and its suffix apart', () => {
+    const bytes = Uint8Array.from({ length: 303 }, (_, index) => index);
+    bytes.set(new TextEncoder().encode(' 42'), 300);
+    const container = showReceived({
+      payload: binaryPayload(bytes),
+      answers: { number: 1, suffix: '42' },
+    });
+    expect(container).toHaveTextContent(
+      'binary, 300 bytes: 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f … suffix 42',
     );
+  });
+
+  it('opens when asked to', () => {
+    const onOpen = vi.fn();
+    const entry: SentEntry = {
+      kind: 'sent',
+      id: 0,
+      atMs: 0,
+      characters: 1,
+      number: 3,
+      payload: textPayload('a'),
+      fate: 'answered',
+    };
+    render(<MessageRow entry={entry} onOpen={onOpen} />);
+    fireEvent.click(screen.getByRole('button', { name: 'Details of message 3' }));
+    expect(onOpen).toHaveBeenCalledWith(entry);
   });
 });

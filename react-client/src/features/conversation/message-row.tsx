@@ -1,40 +1,81 @@
-import { memo, type ReactNode } from 'react';
+import { type KeyboardEvent, memo, type ReactNode } from 'react';
 
 import { VisuallyHidden } from '../../components/visually-hidden';
 import { formatBytes, formatCount, formatMilliseconds, formatTimeOfDay } from '../../lib/figures';
-import type { Payload, ReceivedEntry, SentEntry } from './conversation';
+import type { ReceivedEntry, SentEntry } from './conversation';
+import { writeHex } from './hex';
 import styles from './message-row.module.css';
+import { type Payload, withoutSuffix } from './payload';
 
 /** More than this would hold up the page for nobody's benefit. */
 const SHOWN_CHARACTERS = 4_000;
 
+/** Enough of a binary message to recognise it by. */
+const SHOWN_BYTES = 16;
+
+type Message = SentEntry | ReceivedEntry;
+
+interface MessageRowProps {
+  entry: Message;
+  onOpen?: ((entry: Message) => void) | undefined;
+  /** The keyboard has come to its button. */
+  onVisit?: (id: number) => void;
+  /** Whether the keyboard comes by its button: one of all rows is enough. */
+  isTabStop?: boolean;
+}
+
 /** One message, sent or received, with what is known of it beside it. */
-export const MessageRow = memo(function MessageRow({
-  entry,
-}: {
-  entry: SentEntry | ReceivedEntry;
-}) {
-  return entry.kind === 'sent' ? <SentRow entry={entry} /> : <ReceivedRow entry={entry} />;
+export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
+  const { entry, onOpen, onVisit, isTabStop = false } = props;
+  const opener = onOpen && (
+    <button
+      type="button"
+      className={styles.open}
+      data-details=""
+      tabIndex={isTabStop ? 0 : -1}
+      aria-label={
+        entry.kind === 'sent'
+          ? `Details of message ${formatCount(entry.number)}`
+          : 'Details of reply'
+      }
+      title="Details"
+      onFocus={() => {
+        onVisit?.(entry.id);
+      }}
+      onKeyDown={goAlongButtons}
+      onClick={() => {
+        onOpen(entry);
+      }}
+    >
+      ⋯
+    </button>
+  );
+  return entry.kind === 'sent' ? (
+    <SentRow entry={entry} opener={opener} />
+  ) : (
+    <ReceivedRow entry={entry} opener={opener} />
+  );
 });
 
-function SentRow({ entry }: { entry: SentEntry }) {
+function SentRow({ entry, opener }: { entry: SentEntry; opener: ReactNode }) {
   return (
     <div className={styles.sent}>
       <p className={styles.bubble}>
         <VisuallyHidden>Sent: </VisuallyHidden>
-        <TextPayload text={entry.text} />
+        <PlainPayload payload={entry.payload} />
       </p>
       <p className={styles.facts}>
         {entry.fate === 'waiting' && <span>waiting</span>}
         {entry.fate === 'lost' && <span className={styles.fault}>lost</span>}
         <MessageNumber number={entry.number} />
         <Time atMs={entry.atMs} />
+        {opener}
       </p>
     </div>
   );
 }
 
-function ReceivedRow({ entry }: { entry: ReceivedEntry }) {
+function ReceivedRow({ entry, opener }: { entry: ReceivedEntry; opener: ReactNode }) {
   const { answers, payload, roundTripMs, verdict } = entry;
   return (
     <div className={styles.received}>
@@ -58,31 +99,33 @@ function ReceivedRow({ entry }: { entry: ReceivedEntry }) {
           </span>
         )}
         <Time atMs={entry.atMs} />
+        {opener}
       </p>
     </div>
   );
 }
 
 function ReceivedPayload({ payload, suffix }: { payload: Payload; suffix: string | null }) {
-  if (payload.type === 'binary') {
-    const head = Array.from(payload.head, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const isWhole = payload.head.length === payload.sizeBytes;
-    return (
-      <>
-        <Aside>binary, {formatBytes(payload.sizeBytes)}: </Aside>
-        {head}
-        {!isWhole && ' …'}
-      </>
-    );
-  }
-  if (suffix === null) return <TextPayload text={payload.text} />;
+  if (suffix === null) return <PlainPayload payload={payload} />;
   return (
     <>
-      <TextPayload text={payload.text.slice(0, -(suffix.length + 1))} />{' '}
+      <PlainPayload payload={withoutSuffix(payload, suffix)} />{' '}
       <span className={styles.suffix}>
         <VisuallyHidden>suffix </VisuallyHidden>
         {suffix}
       </span>
+    </>
+  );
+}
+
+function PlainPayload({ payload }: { payload: Payload }) {
+  if (payload.type === 'text') return <TextPayload text={payload.text} />;
+  const { bytes } = payload;
+  return (
+    <>
+      <Aside>binary, {formatBytes(bytes.length)}: </Aside>
+      {writeHex(bytes.subarray(0, SHOWN_BYTES))}
+      {bytes.length > SHOWN_BYTES && ' …'}
     </>
   );
 }
@@ -112,4 +155,17 @@ function MessageNumber({ number }: { number: number }) {
 
 function Time({ atMs }: { atMs: number }) {
   return <time>{formatTimeOfDay(atMs, 'milliseconds')}</time>;
+}
+
+/** From a row's button to that of the row above or below. */
+function goAlongButtons(event: KeyboardEvent<HTMLElement>): void {
+  if (event.key !== 'ArrowUp' && event.key !== 'ArrowDown') return;
+  const button = event.currentTarget;
+  const placeOf = (one: Element) => Number(one.closest('li')?.dataset.index);
+  const all = button.closest('[role=log]')?.querySelectorAll<HTMLElement>('[data-details]') ?? [];
+  const buttons = [...all].sort((a, b) => placeOf(a) - placeOf(b));
+  const next = buttons[buttons.indexOf(button) + (event.key === 'ArrowUp' ? -1 : 1)];
+  event.preventDefault();
+  next?.focus();
+  next?.scrollIntoView({ block: 'nearest' });
 }

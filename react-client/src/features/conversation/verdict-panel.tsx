@@ -17,7 +17,7 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
   const roundTripId = useId();
   const { text, tone } = verdictSentence(counts);
   return (
-    <aside className={styles.panel} aria-label="Figures">
+    <section className={styles.panel} aria-label="Figures">
       <section aria-labelledby={verdictId}>
         <h2 id={verdictId} className={styles.heading}>
           Echo verdict
@@ -51,7 +51,7 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
           does not count.
         </p>
       </section>
-    </aside>
+    </section>
   );
 }
 

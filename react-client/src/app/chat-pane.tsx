@@ -1,0 +1,108 @@
+import type { ReactNode } from 'react';
+
+import { ConnectionBar } from '../features/connection/connection-bar';
+import { ConnectionNotice } from '../features/connection/connection-notice';
+import { doesReconnect } from '../features/connection/reconnect-choice';
+import { rememberAddress } from '../features/connection/url-history';
+import { Welcome } from '../features/connection/welcome';
+import { ConversationPanel } from '../features/conversation/conversation-panel';
+import { MessageComposer } from '../features/conversation/message-composer';
+import { SendingStrip } from '../features/conversation/sending-strip';
+import { VerdictPanel } from '../features/conversation/verdict-panel';
+import { useStore } from '../lib/frame-store';
+import styles from './chat-pane.module.css';
+import type { ChatSnapshot, Outcome } from './chat-session';
+import type { ChatTab } from './chat-tabs';
+import { copyTargetOf } from './copy-target';
+import { describeNotice } from './describe-notice';
+
+interface ChatPaneProps {
+  tab: ChatTab;
+  onNote: (fields: { address?: string; subprotocols?: string }) => void;
+  /** Further tools of the connection. */
+  children?: ReactNode;
+}
+
+/** One conversation with a server, and what it was worth. */
+export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
+  const { session, subprotocols } = tab;
+  const snapshot: ChatSnapshot = useStore(session.store);
+  const { connection, counts, roundTrips, sending } = snapshot;
+
+  const connect = async (url: string) => {
+    const outcome = await session.connect(url, { subprotocols, reconnects: doesReconnect() });
+    if (outcome.ok) onNote({ address: url });
+    if (session.connection.phase === 'open') rememberAddress(session.connection.url);
+    return problemOf(outcome);
+  };
+  return (
+    <div className={styles.pane}>
+      <div className={styles.view}>
+        <div className={styles.connection}>
+          <ConnectionBar
+            key={tab.proposals}
+            connection={connection}
+            initialUrl={tab.address}
+            subprotocols={subprotocols}
+            onSubprotocols={(typed) => {
+              onNote({ subprotocols: typed });
+            }}
+            onConnect={connect}
+            onDisconnect={() => {
+              session.disconnect();
+            }}
+            onTryNow={() => {
+              session.tryNow();
+            }}
+            onStopTrying={() => {
+              session.stopTrying();
+            }}
+          >
+            {children}
+          </ConnectionBar>
+        </div>
+        <div className={styles.figures}>
+          <VerdictPanel counts={counts} roundTrips={roundTrips} />
+        </div>
+        <section className={styles.chat} aria-label="Chat">
+          <ConversationPanel
+            conversation={snapshot}
+            latency={session.latency}
+            target={copyTargetOf(snapshot, subprotocols)}
+            welcome={<Welcome />}
+            renderNotice={({ notice, atMs }) => <ConnectionNotice notice={notice} atMs={atMs} />}
+            describeNotice={describeNotice}
+            onStart={(plan) => problemOf(session.start(plan))}
+            onClear={() => {
+              session.clearLog();
+            }}
+            onRestartCounts={() => {
+              session.restartCounts();
+            }}
+          />
+          {sending !== null && (
+            <SendingStrip
+              sending={sending}
+              onStop={() => {
+                session.stop();
+              }}
+              onDismiss={() => {
+                session.dismissSending();
+              }}
+            />
+          )}
+          <MessageComposer
+            isConnected={connection.phase === 'open'}
+            draftKey={`echo-trio.draft.${String(tab.id)}`}
+            onSend={async (data) => problemOf(await session.send(data))}
+            onStart={(plan) => problemOf(session.start(plan))}
+          />
+        </section>
+      </div>
+    </div>
+  );
+}
+
+function problemOf(outcome: Outcome): string | null {
+  return outcome.ok ? null : outcome.problem;
+}

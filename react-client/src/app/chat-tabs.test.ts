@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+
+import { startSocketChannel } from '../testing/socket-thread';
+import { until } from '../testing/until';
+import { startServer } from '../testing/web-socket-server';
+import { ChatSession } from './chat-session';
+import { ChatTabs, MOST_TABS } from './chat-tabs';
+
+const FIRST = 'ws://127.0.0.1:8765/';
+const newTabs = () =>
+  new ChatTabs(FIRST, () => new ChatSession({ startThread: startSocketChannel }));
+const addresses = (chats: ChatTabs) => chats.store.getSnapshot().tabs.map((tab) => tab.address);
+const active = (chats: ChatTabs) => chats.store.getSnapshot().active;
+
+describe('ChatTabs', () => {
+  it('starts with one, and never has none or too many', () => {
+    const chats = newTabs();
+    expect(addresses(chats)).toEqual([FIRST]);
+    chats.close(active(chats).id);
+    expect(addresses(chats)).toEqual([FIRST]);
+    for (let more = 0; more < 20; more++) chats.add();
+    expect(addresses(chats)).toHaveLength(MOST_TABS);
+  });
+
+  it('goes round, and to the neighbour of one that is closed', () => {
+    const chats = newTabs();
+    for (const path of ['a', 'b']) chats.add(FIRST + path);
+    chats.step(1);
+    expect(active(chats).address).toBe(FIRST);
+    chats.step(-1);
+    expect(active(chats).address).toBe(`${FIRST}b`);
+    chats.close(active(chats).id);
+    expect(active(chats).address).toBe(`${FIRST}a`);
+  });
+
+  it('survives a reload: addresses, subprotocols, which is in front', () => {
+    const chats = newTabs();
+    chats.add(`${FIRST}plain`);
+    chats.note(active(chats).id, { subprotocols: 'chat' });
+    chats.showSideBySide(true);
+    const { tabs, active: front, isSideBySide } = newTabs().store.getSnapshot();
+    expect(tabs).toHaveLength(2);
+    expect(front).toMatchObject({ address: `${FIRST}plain`, subprotocols: 'chat' });
+    expect(isSideBySide).toBe(true);
+  });
+
+  it('starts afresh from what it cannot read', () => {
+    for (const kept of ['{', '[]', '{"tabs": []}', '{"tabs": [{"address": 1}]}']) {
+      localStorage.setItem('echo-trio.chats', kept);
+      expect(addresses(newTabs())).toEqual([FIRST]);
+    }
+  });
+
+  it('puts a proposed address into the field, or beside a connection in use', async () => {
+    const server = await startServer(() => undefined);
+    const chats = newTabs();
+    chats.propose(server.url);
+    expect(active(chats)).toMatchObject({ address: server.url, proposals: 1 });
+    const { session } = active(chats);
+    await session.connect(server.url);
+    await until(session.store, ({ connection }) => connection.phase === 'open');
+    chats.propose(FIRST);
+    expect(addresses(chats)).toEqual([server.url, FIRST]);
+    await server.stop();
+  });
+});

@@ -1,0 +1,171 @@
+import { doesReconnect } from '../features/connection/reconnect-choice';
+import { FrameStore, type Store } from '../lib/frame-store';
+import { remember, remembered } from '../lib/remembered';
+import { ChatSession } from './chat-session';
+
+/** One connection of several, with what its fields hold. */
+export interface ChatTab {
+  readonly id: number;
+  readonly session: ChatSession;
+  readonly address: string;
+  /** Rises when the address was set from elsewhere, and the field has to follow. */
+  readonly proposals: number;
+  readonly subprotocols: string;
+}
+
+export interface TabsSnapshot {
+  /** Never empty. */
+  readonly tabs: readonly ChatTab[];
+  readonly active: ChatTab;
+  readonly isSideBySide: boolean;
+}
+
+const STORAGE_KEY = 'echo-trio.chats';
+/** More would not fit beside each other, nor into anyone's head. */
+export const MOST_TABS = 8;
+
+/** The chats of the page: which there are, and which is in front. Remembered across reloads. */
+export class ChatTabs {
+  readonly store: Store<TabsSnapshot>;
+  readonly #published: FrameStore<TabsSnapshot>;
+  readonly #newSession: () => ChatSession;
+  #tabs: ChatTab[];
+  #activeId: number;
+  #isSideBySide: boolean;
+  #nextId = 1;
+
+  constructor(firstAddress: string, newSession: () => ChatSession = () => new ChatSession()) {
+    this.#newSession = newSession;
+    const kept = readKept();
+    this.#tabs = (kept?.tabs ?? [{ address: firstAddress, subprotocols: '' }]).map((one) =>
+      this.#newTab(one.address, one.subprotocols),
+    );
+    this.#activeId = (this.#tabs[kept?.active ?? 0] ?? this.#first).id;
+    this.#isSideBySide = kept?.isSideBySide ?? false;
+    this.#published = new FrameStore(
+      () => this.#snapshot(),
+      (publish) => {
+        publish();
+      },
+    );
+    this.store = this.#published;
+  }
+
+  add(address = this.#active.address): void {
+    if (this.#tabs.length >= MOST_TABS) return;
+    const tab = this.#newTab(address, '');
+    this.#tabs = [...this.#tabs, tab];
+    this.#activeId = tab.id;
+    this.#changed();
+  }
+
+  close(id: number): void {
+    const index = this.#tabs.findIndex((tab) => tab.id === id);
+    const closed = this.#tabs[index];
+    if (closed === undefined || this.#tabs.length === 1) return;
+    closed.session.end();
+    this.#tabs = this.#tabs.filter((tab) => tab !== closed);
+    if (this.#activeId === id) {
+      this.#activeId = (this.#tabs[Math.min(index, this.#tabs.length - 1)] ?? this.#first).id;
+    }
+    this.#changed();
+  }
+
+  activate(id: number): void {
+    if (this.#activeId === id) return;
+    this.#activeId = id;
+    this.#changed();
+  }
+
+  /** To the one so many places further, round and round. */
+  step(places: number): void {
+    const index = this.#tabs.indexOf(this.#active) + places + this.#tabs.length;
+    this.activate((this.#tabs[index % this.#tabs.length] ?? this.#first).id);
+  }
+
+  showSideBySide(isSideBySide: boolean): void {
+    this.#isSideBySide = isSideBySide;
+    this.#changed();
+  }
+
+  /** What the fields of a tab hold. */
+  note(id: number, fields: { readonly address?: string; readonly subprotocols?: string }): void {
+    this.#tabs = this.#tabs.map((tab) => (tab.id === id ? { ...tab, ...fields } : tab));
+    this.#changed();
+  }
+
+  /** Puts an address from elsewhere into the field: that in front, unless it is being used. */
+  propose(address: string): void {
+    const { phase } = this.#active.session.store.getSnapshot().connection;
+    if (phase !== 'idle' && phase !== 'closed') this.add(address);
+    else this.#follow(address);
+  }
+
+  /** Connects the chat in front to another address. */
+  visit(address: string): void {
+    this.#follow(address);
+    const { session, subprotocols } = this.#active;
+    void session.reconnect(address, { subprotocols, reconnects: doesReconnect() });
+  }
+
+  #follow(address: string): void {
+    const { id } = this.#active;
+    this.#tabs = this.#tabs.map((tab) =>
+      tab.id === id ? { ...tab, address, proposals: tab.proposals + 1 } : tab,
+    );
+    this.#changed();
+  }
+
+  #newTab(address: string, subprotocols: string): ChatTab {
+    const id = this.#nextId++;
+    return { id, session: this.#newSession(), address, proposals: 0, subprotocols };
+  }
+
+  get #active(): ChatTab {
+    return this.#tabs.find(({ id }) => id === this.#activeId) ?? this.#first;
+  }
+
+  get #first(): ChatTab {
+    const [first] = this.#tabs;
+    if (first === undefined) throw new Error('there is always one chat');
+    return first;
+  }
+
+  #changed(): void {
+    const kept: Kept = {
+      tabs: this.#tabs.map(({ address, subprotocols }) => ({ address, subprotocols })),
+      active: this.#tabs.indexOf(this.#active),
+      isSideBySide: this.#isSideBySide,
+    };
+    remember(STORAGE_KEY, JSON.stringify(kept));
+    this.#published.markChanged();
+  }
+
+  #snapshot(): TabsSnapshot {
+    return { tabs: this.#tabs, active: this.#active, isSideBySide: this.#isSideBySide };
+  }
+}
+
+interface Kept {
+  readonly tabs: readonly { readonly address: string; readonly subprotocols: string }[];
+  readonly active: number;
+  readonly isSideBySide: boolean;
+}
+
+function readKept(): Kept | null {
+  try {
+    const kept = JSON.parse(remembered(STORAGE_KEY) ?? 'null') as Partial<Kept> | null;
+    const tabs = (kept?.tabs ?? []).filter(
+      (tab) => typeof tab.address === 'string' && typeof tab.subprotocols === 'string',
+    );
+    if (kept === null || tabs.length === 0) return null;
+    return {
+      tabs: tabs.slice(0, MOST_TABS),
+      active: Number(kept.active),
+      isSideBySide: kept.isSideBySide === true,
+    };
+  } catch {
+    // Kept by another version of the page, or not by us at all.
+    return null;
+  }
+}

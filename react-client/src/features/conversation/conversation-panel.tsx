@@ -1,0 +1,165 @@
+import { lazy, type ReactNode, Suspense, useCallback, useMemo, useState } from 'react';
+
+import { ErrorBoundary } from '../../components/error-boundary';
+import type { Store } from '../../lib/frame-store';
+import { saveFile } from '../../lib/save-file';
+import type { SendPlan } from '../../lib/send-plan';
+import type { TimeSeries } from '../../lib/time-series';
+import type {
+  ConversationSnapshot,
+  Entry,
+  NoticeEntry,
+  ReceivedEntry,
+  SentEntry,
+} from './conversation';
+import styles from './conversation-panel.module.css';
+import type { CopyTarget } from './copy-as';
+import type { DescribeNotice } from './export-log';
+import { FilterBar } from './filter-bar';
+import { LogBar } from './log-bar';
+import { compileFilter, FilteredLog, NO_FILTER } from './log-filter';
+import { LogMenu } from './log-menu';
+import { logSummary } from './log-summary';
+import { MessageList } from './message-list';
+
+// What most conversations never need comes when it is asked for.
+const LatencyPanel = lazy(() => import('./latency-panel'));
+const MessageDialog = lazy(() => import('./message-dialog'));
+const ReplayDialog = lazy(() => import('./replay-dialog'));
+
+interface ConversationPanelProps<Notice> {
+  conversation: ConversationSnapshot<Notice>;
+  latency: Store<TimeSeries>;
+  /** Where messages go, for those who want to send them by other means. */
+  target: CopyTarget | null;
+  renderNotice: (entry: NoticeEntry<Notice>) => ReactNode;
+  describeNotice: DescribeNotice<Notice>;
+  onStart: (plan: SendPlan) => string | null;
+  onClear: () => void;
+  onRestartCounts: () => void;
+  /** What stands there before anything was said. */
+  welcome: ReactNode;
+}
+
+/** What is on the screen stands still while the log goes on. */
+interface Held<Notice> {
+  readonly entries: readonly Entry<Notice>[];
+  readonly dropped: number;
+}
+
+/** The log of a conversation with its tools. */
+export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>) {
+  const { conversation, latency, target, renderNotice, describeNotice } = props;
+  const [held, setHeld] = useState<Held<Notice> | null>(null);
+  const [filter, setFilter] = useState(NO_FILTER);
+  const [isFiltering, setIsFiltering] = useState(false);
+  const [isCharting, setIsCharting] = useState(false);
+  const [isReplaying, setIsReplaying] = useState(false);
+  const [opened, setOpened] = useState<SentEntry | ReceivedEntry | null>(null);
+
+  const compiled = useMemo(() => compileFilter(filter), [filter]);
+  const passes = compiled.ok && isFiltering ? compiled.passes : null;
+  const shown = held ?? conversation;
+  const filtered = useMemo(() => new FilteredLog<Notice>(passes), [passes]);
+  const entries = useMemo(() => filtered.apply(shown.entries), [filtered, shown.entries]);
+  const open = useCallback((entry: SentEntry | ReceivedEntry) => setOpened(entry), []);
+
+  const exportAs = (form: 'ndjson' | 'csv') => {
+    void import('./export-log').then(({ exportCsv, exportNdjson }) => {
+      const write = form === 'csv' ? exportCsv : exportNdjson;
+      const blob = write(conversation.entries, describeNotice);
+      const moment = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+      saveFile(`echo-trio-log-${moment}.${form}`, blob.type, blob);
+    });
+  };
+  const closeFilter = () => {
+    setIsFiltering(false);
+  };
+  const isEmpty = conversation.entries.length === 0 && conversation.dropped === 0;
+
+  return (
+    <>
+      {isEmpty && held === null && conversation.counts.sent === 0 ? (
+        props.welcome
+      ) : (
+        <>
+          <LogBar
+            summary={logSummary({
+              held: held?.entries ?? null,
+              live: conversation.entries,
+              dropped: shown.dropped,
+              passing: passes === null ? null : entries,
+            })}
+            isFiltering={isFiltering}
+            isPaused={held !== null}
+            isCharting={isCharting}
+            onFilter={() => {
+              setIsFiltering((was) => !was);
+            }}
+            onPause={() => {
+              const { entries: now, dropped } = conversation;
+              setHeld((was) => (was === null ? { entries: now, dropped } : null));
+            }}
+            onChart={() => {
+              setIsCharting((was) => !was);
+            }}
+            menu={(close) => (
+              <LogMenu
+                close={close}
+                actions={{
+                  exportNdjson: () => {
+                    exportAs('ndjson');
+                  },
+                  exportCsv: () => {
+                    exportAs('csv');
+                  },
+                  replay: () => {
+                    setIsReplaying(true);
+                  },
+                  clear: () => {
+                    setHeld(null);
+                    props.onClear();
+                  },
+                  restartCounts: props.onRestartCounts,
+                }}
+              />
+            )}
+          />
+          {isFiltering && (
+            <FilterBar
+              filter={filter}
+              problem={compiled.ok ? null : compiled.problem}
+              onChange={setFilter}
+              onClose={closeFilter}
+            />
+          )}
+          {isCharting && (
+            <div className={styles.chart}>
+              <ErrorBoundary part="The chart">
+                <Suspense fallback={<p className={styles.loading}>Loading…</p>}>
+                  <LatencyPanel latency={latency} />
+                </Suspense>
+              </ErrorBoundary>
+            </div>
+          )}
+          <MessageList
+            entries={entries}
+            isLive={held === null}
+            onOpen={open}
+            renderNotice={renderNotice}
+          />
+        </>
+      )}
+      {opened && (
+        <Suspense>
+          <MessageDialog entry={opened} target={target} onClose={() => setOpened(null)} />
+        </Suspense>
+      )}
+      {isReplaying && (
+        <Suspense>
+          <ReplayDialog onStart={props.onStart} onClose={() => setIsReplaying(false)} />
+        </Suspense>
+      )}
+    </>
+  );
+}

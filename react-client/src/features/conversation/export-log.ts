@@ -1,0 +1,116 @@
+import type { Entry } from './conversation';
+import { type Payload, sizeBytesOf } from './payload';
+
+/** What an export says of something that happened to the connection. */
+export type DescribeNotice<Notice> = (
+  notice: Notice,
+) => { readonly type: string } & Record<string, unknown>;
+
+/** One entry as a flat record; keys in the order of the CSV's columns. */
+export interface ExportedEntry {
+  readonly type: string;
+  /** RFC 3339, to the microsecond where the browser's clock has that. */
+  readonly at: string;
+  /** On a clock that never jumps: what times between messages are taken from. */
+  readonly at_ms: number;
+  readonly number?: number;
+  readonly kind?: Payload['type'];
+  /** Text as it is; binary in base64. */
+  readonly data?: string;
+  readonly size_bytes?: number;
+  /** Of a sent message its fate, of a reply what it was worth. */
+  readonly verdict?: string;
+  readonly answers?: number;
+  readonly suffix?: string;
+  readonly round_trip_ms?: number;
+  readonly details?: Record<string, unknown>;
+}
+
+export const COLUMNS = [
+  'type',
+  'at',
+  'at_ms',
+  'number',
+  'kind',
+  'data',
+  'size_bytes',
+  'verdict',
+  'answers',
+  'suffix',
+  'round_trip_ms',
+  'details',
+] as const satisfies readonly (keyof ExportedEntry)[];
+
+export function exportNdjson<Notice>(
+  entries: readonly Entry<Notice>[],
+  describe: DescribeNotice<Notice>,
+): Blob {
+  return new Blob(
+    entries.map((entry) => `${JSON.stringify(exportedEntry(entry, describe))}\n`),
+    { type: 'application/x-ndjson' },
+  );
+}
+
+/** RFC 4180: commas, CRLF, quotes doubled. */
+export function exportCsv<Notice>(
+  entries: readonly Entry<Notice>[],
+  describe: DescribeNotice<Notice>,
+): Blob {
+  const row = (entry: Entry<Notice>) => {
+    const exported = exportedEntry(entry, describe);
+    return `${COLUMNS.map((column) => cellOf(exported[column])).join(',')}\r\n`;
+  };
+  return new Blob([`${COLUMNS.join(',')}\r\n`, ...entries.map(row)], { type: 'text/csv' });
+}
+
+function exportedEntry<Notice>(
+  entry: Entry<Notice>,
+  describe: DescribeNotice<Notice>,
+): ExportedEntry {
+  const at = new Date(performance.timeOrigin + entry.atMs).toISOString();
+  const at_ms = rounded(entry.atMs);
+  if (entry.kind === 'notice') {
+    const { type, ...details } = describe(entry.notice);
+    return { type, at, at_ms, details };
+  }
+  const { payload } = entry;
+  const carried = {
+    kind: payload.type,
+    data: payload.type === 'text' ? payload.text : toBase64(payload.bytes),
+    size_bytes: sizeBytesOf(payload),
+  };
+  if (entry.kind === 'sent') {
+    return { type: 'sent', at, at_ms, number: entry.number, ...carried, verdict: entry.fate };
+  }
+  const { answers, roundTripMs, verdict } = entry;
+  return {
+    type: 'received',
+    at,
+    at_ms,
+    ...carried,
+    verdict,
+    ...(answers !== undefined && { answers: answers.number }),
+    ...(answers?.suffix != null && { suffix: answers.suffix }),
+    ...(roundTripMs !== undefined && { round_trip_ms: rounded(roundTripMs) }),
+  };
+}
+
+function cellOf(value: ExportedEntry[keyof ExportedEntry]): string {
+  if (value === undefined) return '';
+  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function rounded(durationMs: number): number {
+  return Math.round(durationMs * 1000) / 1000;
+}
+
+const AT_ONCE = 32_768;
+
+function toBase64(bytes: Uint8Array): string {
+  let characters = '';
+  for (let from = 0; from < bytes.length; from += AT_ONCE) {
+    characters += String.fromCharCode(...bytes.subarray(from, from + AT_ONCE));
+  }
+  return btoa(characters);
+}

@@ -1,0 +1,32 @@
+import { formatCount, formatPlural } from '../../lib/figures';
+import type { Entry } from './conversation';
+
+interface LogShown {
+  /** What a pause holds on the screen, or `null`. */
+  readonly held: readonly Entry<unknown>[] | null;
+  readonly live: readonly Entry<unknown>[];
+  readonly dropped: number;
+  /** What passes the filter, or `null` without one. */
+  readonly passing: readonly Entry<unknown>[] | null;
+}
+
+/** How much there is, what of it is shown, and what is missing: nothing goes in silence. */
+export function logSummary({ held, live, dropped, passing }: LogShown): string {
+  const parts: string[] = [];
+  const shown = held ?? live;
+  if (passing !== null) {
+    const messages = passing.filter(({ kind }) => kind !== 'notice').length;
+    parts.push(`${formatCount(messages)} of ${formatCount(shown.length)} entries pass`);
+  } else if (dropped === 0) {
+    parts.push(formatPlural(shown.length, 'entry', 'entries'));
+  }
+  if (dropped > 0) {
+    parts.push(`showing the last ${formatCount(shown.length)}; ${formatCount(dropped)} dropped`);
+  }
+  if (held !== null) {
+    const since = (live.at(-1)?.id ?? -1) - (held.at(-1)?.id ?? -1);
+    parts.push(`${formatCount(Math.max(0, since))} new while paused`);
+  }
+  const [first = '', ...rest] = parts;
+  return [first.charAt(0).toUpperCase() + first.slice(1), ...rest].join(' · ');
+}
