@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { HIDDEN_TAB_DELAY_MS, onNextFrame } from './next-frame';
+import { HIDDEN_TAB_DELAY_MS, onNextFrame, roomyFrames } from './next-frame';
 
 describe('onNextFrame', () => {
   beforeEach(() => vi.useFakeTimers());
@@ -23,5 +23,26 @@ describe('onNextFrame', () => {
     vi.advanceTimersByTime(HIDDEN_TAB_DELAY_MS);
     expect(run).toHaveBeenCalledTimes(1);
     vi.unstubAllGlobals();
+  });
+});
+
+describe('roomyFrames', () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  it('leaves the page alone for three times as long as drawing took', () => {
+    let nowMs = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+    const schedule = roomyFrames();
+    schedule(() => (nowMs += 100));
+    vi.advanceTimersByTime(HIDDEN_TAB_DELAY_MS);
+    expect(nowMs).toBe(100);
+
+    const next = vi.fn();
+    schedule(next);
+    vi.advanceTimersByTime(299);
+    expect(next).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1 + HIDDEN_TAB_DELAY_MS);
+    expect(next).toHaveBeenCalledTimes(1);
   });
 });

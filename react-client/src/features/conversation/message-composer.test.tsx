@@ -1,11 +1,12 @@
-import { render, screen } from '@testing-library/react';
+import { cleanup, render, screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 
+import type { Outgoing } from '../../lib/send-plan';
 import { MessageComposer } from './message-composer';
 
 function show(whyNot: string | null) {
-  const sent: string[] = [];
+  const sent: Outgoing[] = [];
   const composer = (isConnected: boolean) => (
     <MessageComposer
       isConnected={isConnected}
@@ -75,5 +76,45 @@ describe('MessageComposer', () => {
     comeBack('It closed.');
     expect(await screen.findByRole('alert')).toHaveTextContent('It closed.');
     expect(field).toHaveValue('first\nsecond');
+  });
+
+  it('keeps JSON that is none, and says what it lacks', async () => {
+    const { field, sent } = show(null);
+    await userEvent.click(screen.getByRole('radio', { name: 'JSON' }));
+    await userEvent.type(field, '{{"a": {Enter}');
+    expect(sent).toEqual([]);
+    expect(screen.getByRole('alert')).toHaveTextContent(/^Not JSON: /);
+    await userEvent.type(field, '1}{Enter}');
+    expect(sent).toEqual(['{"a": 1}']);
+  });
+
+  it('sends bytes from hex digits, and from a file', async () => {
+    const { field, sent } = show(null);
+    await userEvent.click(screen.getByRole('radio', { name: 'Binary' }));
+    await userEvent.type(field, '00 ff{Enter}');
+    const file = new File([new Uint8Array([1, 2])], 'two.bin');
+    // jsdom's files cannot be read; the browser's can.
+    Object.assign(file, { arrayBuffer: () => Promise.resolve(new Uint8Array([1, 2]).buffer) });
+    await userEvent.upload(screen.getByLabelText('File to send'), file);
+    expect(await screen.findByText('two.bin')).toBeVisible();
+    await userEvent.click(screen.getByRole('button', { name: 'Send' }));
+    expect(sent).toEqual([new Uint8Array([0, 255]), new Uint8Array([1, 2])]);
+  });
+
+  it('brings back what was sent before with the up key, and the draft with down', async () => {
+    const { field } = show(null);
+    await userEvent.type(field, 'one{Enter}two{Enter}half{ArrowUp}');
+    expect(field).toHaveValue('two');
+    await userEvent.keyboard('{ArrowUp}');
+    expect(field).toHaveValue('one');
+    await userEvent.keyboard('{ArrowDown}{ArrowDown}');
+    expect(field).toHaveValue('half');
+  });
+
+  it('keeps the draft over a reload', async () => {
+    const { field } = show(null);
+    await userEvent.type(field, 'unfinished');
+    cleanup();
+    expect(show(null).field).toHaveValue('unfinished');
   });
 });
