@@ -39,7 +39,10 @@ export const test = playwright.extend<TestFixtures, WorkerFixtures>({
     const failures: Error[] = [];
     page.on('pageerror', (error) => failures.push(error));
     await page.goto(pageUrl);
-    await use(new ChatPage(page));
+    const chat = new ChatPage(page);
+    // The page asks a console first, and is deaf to keys until then.
+    await expect(chat.address).toBeVisible();
+    await use(chat);
     expect(failures).toEqual([]);
   },
   consoled: async ({ page }, use) => {

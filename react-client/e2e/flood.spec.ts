@@ -71,7 +71,7 @@ for (const isHidden of [false, true]) {
         `heap ${(usedSize / 1e6).toFixed(0)} MB`,
     );
     // A guard against hanging, not a measurement: this machine may be busy with anything.
-    expect(longest).toBeLessThan(5_000);
+    expect(longest).toBeLessThan(10_000);
     expect(usedSize).toBeLessThan(HEAP_BOUND_BYTES);
   });
 }
