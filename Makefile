@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint types unit client-check browser page bench conformance soak fuzz lock clean
+.PHONY: help install demo serve test lint types unit client-check browser page bench conformance soak fuzz deploy-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ bench: install ## side by side with the peers (long)
 
 conformance: $(VENV)/.run ## Autobahn|Testsuite against both ends, all 517 cases (long; needs a Python 2.7)
 	$(BIN)/python scripts/conformance.py
+
+deploy-check: $(VENV)/.dev ## instances behind a balancer, each with a network of its own (needs root and HAProxy)
+	$(BIN)/python -m pytest -m netns -s tests/integration/deploy
 
 soak: $(VENV)/.dev fuzz ## the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
 	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak -s tests/soak tests/wire

@@ -22,6 +22,7 @@ from echo_trio.wire.close_codes import GOING_AWAY
 #: Of the drain timeout, what clients get to answer in. Dropping ten thousand that don't takes a
 #: second or so, and is part of the budget too.
 PATIENCE_SHARE: Final = 0.9
+_GOODBYE: Final = "the server is stopping"
 
 
 class EchoServer:
@@ -39,6 +40,7 @@ class EchoServer:
     ) -> None:
         self._listeners = listeners
         self._drain_timeout_s = settings.drain_timeout_s
+        self._drain_grace_s = settings.drain_grace_s
         self._drain = trio.Event()
         self._log = log
         counters = Counters()
@@ -88,8 +90,8 @@ class EchoServer:
         """Serve until `drain` is called, and then until everybody is gone.
 
         Draining: no more are accepted, handshakes under way get 503, open connections close
-        code 1001; whoever has not answered within the drain timeout is dropped. Cancelled:
-        everybody is dropped at once.
+        code 1001, right behind their next reply if that comes within the drain grace; whoever has
+        not answered within the drain timeout is dropped. Cancelled: everybody is dropped at once.
         """
         try:
             async with trio.open_nursery() as handling:
@@ -145,8 +147,15 @@ class EchoServer:
             return
         for opening in presence.handshakes:
             opening.cancel()
+        if self._drain_grace_s:
+            for connection in presence.connections:
+                connection.close_behind_reply(GOING_AWAY, _GOODBYE)
+            with trio.move_on_after(self._drain_grace_s):
+                await presence.all_gone.wait()
+                return
         for connection in list(presence.connections):
-            if not connection.close_nowait(GOING_AWAY, "the server is stopping"):
+            connection.answer_what_arrived()
+            if not connection.close_nowait(GOING_AWAY, _GOODBYE):
                 handling.start_soon(connection.flush)
         await presence.all_gone.wait()
 

@@ -98,6 +98,9 @@ class Settings:
     drain_timeout_s: Annotated[float, flags.duration("--drain-timeout")] = 10.0
     """Budget of a graceful stop."""
 
+    drain_grace_s: Annotated[float, flags.duration("--drain-grace")] = 0.0
+    """Of it, how long to await each client's next message, to close behind its reply. 0: don't."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level to log; debug has one line for each connection."""
 
@@ -121,6 +124,8 @@ class Settings:
                 )
         if self.proxy_protocol and not self.trust_proxy:
             raise ValueError("--proxy-protocol needs --trust-proxy: who may say so")
+        if self.drain_grace_s > self.drain_timeout_s / 2:
+            raise ValueError("--drain-grace may be half of --drain-timeout: closing comes after it")
         if 0 < self.max_connections < self.workers:
             raise ValueError(
                 f"--max-connections: {self.max_connections} can't be shared by "

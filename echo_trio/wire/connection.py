@@ -147,6 +147,7 @@ class Connection(WebSocketConnection):
     _compression: deflate.Parameters | None = None
     _empty_fragments = 0
     _encode: deflate.Encode = staticmethod(frames.encode)
+    _farewell: tuple[int, int, str] | None = None  # after so many messages sent, code and reason
     _fragments: bytearray | None = None
     _head = b""  # the beginning of a frame's header
     _inflater: deflate.Inflater | None = None
@@ -464,6 +465,8 @@ class Connection(WebSocketConnection):
             self._head = data[at:]
         if self.close_received is not None and self.close_sent is None:
             self._answer_close()
+        if self._farewell is not None:
+            self._say_farewell(*self._farewell)
         if self._inbox:
             self._attention = True
 
@@ -773,6 +776,29 @@ class Connection(WebSocketConnection):
         taken = self._write_close(code, reason)
         self._call_attention()
         return taken
+
+    def close_behind_reply(self, code: int, reason: str) -> None:
+        """Close as `close_nowait` does, but right behind the reply to a message yet to come.
+
+        A message that crosses our close frame can't be answered (RFC 6455, section 5.5.1). Right
+        behind a reply none crosses it, if the peer's next one takes longer to come than our close
+        frame takes to get there. If no message comes, nothing happens: `close_nowait` still can.
+        """
+        self._farewell = self.messages_sent, code, reason
+
+    def _say_farewell(self, messages_sent: int, code: int, reason: str) -> None:
+        amid_message = self._head or self._partial is not None or self._parser is not None
+        # Whoever holds back replies would lose those that aren't due yet.
+        if self.messages_sent > messages_sent and not amid_message and self.before_closing is None:
+            self._close_now(code, reason)
+
+    def answer_what_arrived(self) -> None:
+        """Take what the kernel already has for us, as far as one read takes, and answer it.
+
+        For whoever is about to close: behind a close frame nothing can be answered.
+        """
+        if self._task is not None and not self._discarding:
+            self._on_readable()
 
     def cut(self) -> None:
         """End our half of TCP without a close frame; `run` waits for the peer's end. Idempotent."""

@@ -198,6 +198,7 @@ def test_a_console_port_in_use_ends_the_start_in_one_line(start_server: StartSer
         (["--log-level", "loud"], {}, "--log-level"),
         (["--no-such-flag"], {}, "--no-such-flag"),
         (["--trust-proxy", "10.0.0.1/8"], {}, "--trust-proxy"),
+        (["--drain-grace", "10s"], {}, "--drain-grace"),
         (["--proxy-protocol"], {}, "--proxy-protocol needs --trust-proxy"),
         (["stray"], {}, "stray"),
         (["--host", "no.such.host.invalid"], {}, "no.such.host.invalid"),

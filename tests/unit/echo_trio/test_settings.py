@@ -35,6 +35,7 @@ CONTRACT_DEFAULTS = {
     "idle_timeout_s": 0.0,
     "compression": False,
     "drain_timeout_s": 10.0,
+    "drain_grace_s": 0.0,
     "log_level": "info",
     "log_format": "console",
 }
