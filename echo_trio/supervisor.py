@@ -194,8 +194,9 @@ class Supervisor:
                 how = await self._run_worker(place, served, task_status)
             except OSError as exc:
                 how = f"not started: {exc.strerror}"
-            except trio.Cancelled:
-                # We killed it, with those who had not answered our 1001 in time.
+            except BaseException:
+                # Cancelled, alone or in a nursery's group: we killed it, with those who had not
+                # answered our 1001 in time.
                 self._retire(place, Outcome.DROPPED, GOING_AWAY)
                 raise
             lost = self._retire(place)

@@ -106,6 +106,8 @@ async def serve_supervised(sock: socket.socket) -> int:
             nursery.start_soon(_obey, orders, channel, worker)
             async with trio.open_nursery() as serving:
                 await serving.start(worker.run)
+                # Its figures first: whoever is ready has some.
+                await channel.say(Figures(worker.snapshot()))
                 await channel.say(Ready())
                 log.debug("the worker serves", pid=os.getpid())
                 nursery.start_soon(_report_forever, channel, worker)

@@ -95,6 +95,7 @@ class Peer:
     def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self.stream = stream
         self._unread = b""
+        self._sending = trio.Lock()
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -103,7 +104,9 @@ class Peer:
         return self.stream.socket
 
     async def send(self, data: bytes) -> None:
-        await self.stream.send_all(data)
+        """Send bytes, behind those that another task is about to send."""
+        async with self._sending:
+            await self.stream.send_all(data)
 
     async def read(self, size: int) -> bytes:
         """So many bytes."""

@@ -1,4 +1,4 @@
-"""No wall clock in property tests: a busy machine is not a counterexample."""
+"""No wall clock in tests of properties: a busy machine is not a counterexample."""
 
 from __future__ import annotations
 
