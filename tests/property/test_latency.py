@@ -29,13 +29,6 @@ def hdr_of(sample):
     return hdr
 
 
-def counts_of(hdr):
-    return {
-        item.value_iterated_to: item.count_at_value_iterated_to
-        for item in hdr.get_recorded_iterator()
-    }
-
-
 @given(samples, percents)
 def test_a_percentile_is_the_value_of_its_rank_to_one_part_in_a_thousand(sample, percent):
     exact = sorted(sample)[max(math.ceil(len(sample) * percent / 100 - 1e-6), 1) - 1]
@@ -53,7 +46,8 @@ def test_an_hdr_library_finds_the_same_value_at_every_rank(sample, data):
 @given(samples)
 def test_encoded_and_decoded_by_an_hdr_library_all_counts_are_the_same(sample):
     decoded = HdrHistogram.decode(recorded(sample).encode())
-    assert counts_of(decoded) == counts_of(hdr_of(sample))
+    # The library's own iterator over them takes 50 ms, a hundred times as much as all the rest.
+    assert decoded.counts[:] == hdr_of(sample).counts[:]
     assert decoded.get_total_count() == len(sample)
 
 

@@ -61,10 +61,10 @@ def test_a_target_that_cannot_be_asked_is_counted_and_the_run_goes_on(
     start_server, loadgen, page, nobody, path
 ):
     console = f"{page}{path}" if path else f"http://127.0.0.1:{nobody}/"
-    run = loadgen("2", start_server().url, *QUICK, "--console", console)
+    run = loadgen("2", start_server().url, "--duration", "1200ms", "--console", console)
     target = run.report["target"]
     assert target["series"] == []
-    assert target["errors"] >= 2
+    assert target["errors"] >= 1
     assert target["last_error"] in {
         "/nothing was answered with HTTP 404", "Connection refused"
     }  # fmt: skip

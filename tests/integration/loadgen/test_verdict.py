@@ -23,7 +23,7 @@ def echo(serve_websockets):
     ids=["open-loop", "idle"],
 )
 def test_a_stop_of_two_seconds_in_mid_run_is_found(start_loadgen, echo, load):
-    run = start_loadgen("4", echo.url, *load, "--duration", "5s")
+    run = start_loadgen("4", echo.url, *load, "--duration", "3500ms")
     run.wait_for("load")
     run.signal(signal.SIGSTOP)
     threading.Event().wait(2)  # the stop itself
@@ -37,6 +37,6 @@ def test_a_stop_of_two_seconds_in_mid_run_is_found(start_loadgen, echo, load):
 
 
 def test_more_than_the_generator_can_do_is_called_so(loadgen, echo):
-    run = loadgen("10", echo.url, "--rate", "60k/s", "--duration", "1s", "--stop-timeout", "5s")
+    run = loadgen("10", echo.url, "--rate", "100k/s", "--duration", "200ms")
     assert run.report["verdict"] != "valid"
     assert any("late" in reason for reason in run.report["verdict_reasons"])
