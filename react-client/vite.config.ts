@@ -29,5 +29,7 @@ export default defineConfig({
     include: ['src/**/*.test.{ts,tsx}'],
     setupFiles: ['src/testing/setup.ts'],
     restoreMocks: true,
+    // Room for a machine that does other work too; a passing test waits for none of it.
+    testTimeout: 60_000,
   },
 });

@@ -92,6 +92,7 @@ describe('MessageList', () => {
   });
 
   it('does not let go when the list moves by itself as it grows', () => {
+    vi.spyOn(performance, 'now').mockReturnValue(1_000);
     render(list(messages(0, 50)));
     scrollTo(screen.getByRole('log'), 400);
     expectFollowing(true);
