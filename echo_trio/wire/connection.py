@@ -322,11 +322,15 @@ class Connection(WebSocketConnection):
     async def _serve_closing(self) -> None:
         if self._over and not self._unsent and self.failure is None:
             return  # The usual end of a server's: the client closed, and has our answer.
+        half_closed = False
         with trio.move_on_after(self._limits.close_timeout_s) as closing:
-            if self.failure is not None or self._cut:
-                await self._send_eof()
             while self._unsent or not self._over:
-                await self._serve_once()
+                # Also if the peer breaks the protocol only now, instead of answering our close.
+                if not half_closed and (self.failure is not None or self._cut):
+                    half_closed = True
+                    await self._send_eof()
+                else:
+                    await self._serve_once()
         if closing.cancelled_caught and not self.clean and self.timed_out is None:
             self.timed_out = "close"
 

@@ -136,7 +136,8 @@ async def test_a_client_that_ends_tcp_instead_of_answering_is_abnormal(wire, how
     assert wire.counts.close_codes[4001] == 1
 
 
-async def test_a_violation_instead_of_the_answer_ends_it_without_another_word(wire):
+async def test_a_violation_instead_of_the_answer_ends_it_at_once_without_another_word(serve):
+    wire = await serve(close_timeout_s=3600)
     peer = await closed_by_us(wire, 4001)
     await peer.send(frame(3))
     assert await peer.read_to_end() == b""
