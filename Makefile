@@ -12,7 +12,7 @@ PAGE_SOURCES := $(shell find $(CLIENT)/src $(CLIENT)/public $(CLIENT)/*.html $(C
 
 # How long `make soak` and `make fuzz` take.
 MINUTES := 60
-FUZZ_SECONDS := 120
+FUZZ_SECONDS = $$(($(MINUTES) * 5))
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The lock files name versions and hashes; the project itself is installed as it stands here.
@@ -87,7 +87,8 @@ deploy-check: $(VENV)/.dev ## instances behind a balancer, each with a network o
 	$(BIN)/python -m pytest -m netns -s tests/integration/deploy
 
 soak: $(VENV)/.dev fuzz ## the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
-	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak -s tests/soak tests/wire
+	SOAK_MINUTES=$(MINUTES) SOAK_CONNECTIONS=$$(($(MINUTES) * 5000)) STATEFUL_EXAMPLES=$$(($(MINUTES) * 50)) \
+	  $(BIN)/python -m pytest -m soak -s tests/soak tests/wire
 
 $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 	$(PIP) install --require-hashes --only-binary :all: --requirement requirements/fuzz.txt \
