@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import msgspec
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from loadgen.compare import Change, Comparison, Reports
-from loadgen.report.text import WIDTH
+from loadgen.report.paper import paper
 from loadgen.result import SCHEMA_VERSION
 
 _STYLES: Final = {"better": "bold green", "worse": "bold red", "unclear": "yellow"}
@@ -53,14 +51,6 @@ def encode(comparison: Comparison) -> bytes:
 
 def write(comparison: Comparison, stream: TextIO, *, color: bool = True) -> None:
     """Write it as a table; with colour only if the stream is a terminal and colour is wanted."""
-    is_terminal = stream.isatty()
-    target = stream if is_terminal else StringIO()
-    console = Console(
-        file=target,
-        width=None if is_terminal else WIDTH,
-        no_color=None if color else True,
-        highlight=False,
-    )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("")
     for title in ("before", "after", "change", "noise"):
@@ -76,13 +66,11 @@ def write(comparison: Comparison, stream: TextIO, *, color: bool = True) -> None
             "" if change.noise is None else f"±{change.noise:.1%}",
             Text(word, _STYLES.get(change.call, "dim")),
         )
-    console.print(Padding(table, (1, 0, 1, 2)))
-    for line in _conclude(comparison):
-        console.print(Padding(Text(line), (0, 0, 0, 2)))
-    console.print()
-    if isinstance(target, StringIO):
-        stream.writelines(f"{line.rstrip()}\n" for line in target.getvalue().splitlines())
-    stream.flush()
+    with paper(stream, color=color) as console:
+        console.print(Padding(table, (1, 0, 1, 2)))
+        for line in _conclude(comparison):
+            console.print(Padding(Text(line), (0, 0, 0, 2)))
+        console.print()
 
 
 def _conclude(comparison: Comparison) -> list[str]:

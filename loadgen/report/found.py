@@ -7,7 +7,7 @@ import textwrap
 import msgspec
 
 from loadgen.capacity import Capacity, Outcome, Step
-from loadgen.report.text import WIDTH
+from loadgen.report.paper import WIDTH
 
 
 def encode(capacity: Capacity) -> bytes:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Final, TextIO
 
 import msgspec
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from loadgen.latency import Summary
 from loadgen.report import distribution
+from loadgen.report.paper import paper
 from loadgen.result import Report
 from loadgen.thresholds import explain
 from loadgen.verdict import FAILED, VALID
 
-#: Of a report that does not go to a terminal.
-WIDTH: Final = 80
 MAX_BAR_WIDTH: Final = 24
 MAX_PICTURE_WIDTH: Final = 60
 _INDENT: Final = 2
@@ -41,26 +39,16 @@ _LATENCIES: Final = {
 
 def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
     """Write the report; with colour only if the stream is a terminal and colour is wanted."""
-    is_terminal = stream.isatty()
-    target = stream if is_terminal else StringIO()
-    console = Console(
-        file=target,
-        width=None if is_terminal else WIDTH,
-        no_color=None if color else True,
-        highlight=False,
-    )
-    parts: list[RenderableType] = [_headline(report)]
-    parts += [Text(f"• {reason}") for reason in report.verdict_reasons]
-    parts += ["", _facts(report)]
-    if report.latency.scheduling_lag.count:
-        parts += ["", _latencies(report, console.width - _INDENT)]
-        parts += _distribution(report, console.width - _INDENT)
-    if report.thresholds:
-        parts += ["", *_thresholds(report)]
-    console.print(Padding(Group(*parts), (1, 0, 1, _INDENT)))
-    if isinstance(target, StringIO):
-        stream.writelines(f"{line.rstrip()}\n" for line in target.getvalue().splitlines())
-    stream.flush()
+    with paper(stream, color=color) as console:
+        parts: list[RenderableType] = [_headline(report)]
+        parts += [Text(f"• {reason}") for reason in report.verdict_reasons]
+        parts += ["", _facts(report)]
+        if report.latency.scheduling_lag.count:
+            parts += ["", _latencies(report, console.width - _INDENT)]
+            parts += _distribution(report, console.width - _INDENT)
+        if report.thresholds:
+            parts += ["", *_thresholds(report)]
+        console.print(Padding(Group(*parts), (1, 0, 1, _INDENT)))
 
 
 def _headline(report: Report) -> Text:
@@ -202,7 +190,7 @@ def _latencies(report: Report, width: int) -> Text:
     """A line for each latency, with a bar in what room there is; all bars on one scale."""
     summaries: dict[str, Summary] = {name: getattr(report.latency, name) for name in _LATENCIES}
     rows = {
-        name: [f"{getattr(summary, key):,.2f}" if summary.count else "-" for key in _PERCENTILES]
+        name: [_ms(getattr(summary, key)) if summary.count else "-" for key in _PERCENTILES]
         for name, summary in summaries.items()
     }
     cell = max(len(text) for row in (_PERCENTILES.values(), *rows.values()) for text in row) + 2
@@ -220,6 +208,11 @@ def _latencies(report: Report, width: int) -> Text:
         text.append("  ").append_text(_bar(summaries[name], slowest, bar)).append("\n")
     meanings = [f"{name.replace('_', ' ')}: {text}" for name, text in _LATENCIES.items()]
     return text.append(" · ".join(meanings), "dim not bold")
+
+
+def _ms(value: float) -> str:
+    """So short that six of them fit a line of 80 columns."""
+    return f"{value:,.2f}" if value < 1000 else f"{value:,.0f}"
 
 
 def _bar(summary: Summary, slowest: float, width: int) -> Text:

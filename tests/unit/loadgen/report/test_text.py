@@ -66,6 +66,13 @@ def test_what_goes_to_a_pipe_has_no_colour_no_trailing_space_and_fits_80_columns
         assert len(line) <= 80
 
 
+def test_ten_seconds_of_latency_still_fit_a_line_each(report_of):
+    slow = Histogram()
+    slow.record(10_871_860)
+    text = written(report_of(intended=slow, service=slow, scheduling_lag=slow))
+    assert [len(re.findall(r"10,872", line)) for line in text.splitlines()].count(6) == 3
+
+
 def test_a_terminal_gets_colour(report_of, terminal):
     report_text.write(report_of(), terminal)
     assert "\x1b[1;30;42m VALID" in terminal.getvalue()
