@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from loadgen.api import run
+    from loadgen.findings import Report
     from loadgen.pacing import Stage
     from loadgen.plan import Plan
     from loadgen.preflight import Refused
-    from loadgen.result import Report
 
 __all__ = ["Plan", "Refused", "Report", "Stage", "run"]
 
 _HOMES: Final = {
     "Plan": "loadgen.plan",
     "Refused": "loadgen.preflight",
-    "Report": "loadgen.result",
+    "Report": "loadgen.findings",
     "Stage": "loadgen.pacing",
     "run": "loadgen.api",
 }

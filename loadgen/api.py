@@ -9,9 +9,10 @@ import trio
 
 from loadgen import thresholds
 from loadgen.engine import Engine
+from loadgen.findings import Report, make_report
 from loadgen.plan import Plan
 from loadgen.preflight import Refused
-from loadgen.result import Report, Result, make_report
+from loadgen.result import Result
 
 
 async def run(

@@ -16,8 +16,9 @@ from typing import Final
 import msgspec
 
 from loadgen import thresholds
+from loadgen.findings import Report, make_report
 from loadgen.plan import Plan
-from loadgen.result import Report, Result, make_report
+from loadgen.result import Result
 from loadgen.thresholds import Threshold
 from loadgen.verdict import FAILED, GENERATOR_LIMITED
 

@@ -24,6 +24,7 @@ from loadgen.app import app
 from loadgen.capacity import Step
 from loadgen.capacity import find as find_capacity
 from loadgen.engine import Engine, Running
+from loadgen.findings import Report, make_report
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, default_path
 from loadgen.ledger import Failure
@@ -33,7 +34,7 @@ from loadgen.progress import watch
 from loadgen.report import found
 from loadgen.report.destinations import Output, replace_closed_streams, write_stdout
 from loadgen.report.stream import stream
-from loadgen.result import Report, Result, make_report
+from loadgen.result import Result
 from loadgen.runners.crew import Crew
 from loadgen.runners.processes import Processes
 from loadgen.target import DEFAULT_PORT

@@ -24,9 +24,10 @@ import trio
 
 from loadgen import record
 from loadgen.engine import Running
+from loadgen.findings import Incomplete, Report, make_report
 from loadgen.plan import Plan
 from loadgen.record import Record
-from loadgen.result import Incomplete, Report, Result, make_report
+from loadgen.result import Result
 from loadgen.series import Second
 from loadgen.verdict import FAILED
 

@@ -14,8 +14,8 @@ import msgspec
 import trio
 
 from loadgen.engine import Running
+from loadgen.findings import TargetReport, TargetSecond
 from loadgen.readings import Meaningless, Reading, read
-from loadgen.result import TargetReport, TargetSecond
 
 #: A second's look has to be over before the next.
 TIMEOUT_S: Final = 0.9

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.result import Report, ThresholdReport
+from loadgen.findings import Report, ThresholdReport
 
 #: The parts of a report that have numbers to hold against a limit.
 _PARTS: Final = ("connections", "messages", "latency", "generator")

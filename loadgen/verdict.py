@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from loadgen.ledger import FAULTS, Ending, Failure, Fault, Ledger
+from loadgen.result import Result
 from loadgen.verify import Verdict
-
-if TYPE_CHECKING:
-    from loadgen.result import Result
 
 RunVerdict = Literal["valid", "generator-limited", "failed"]
 VALID: Final = "valid"

@@ -7,7 +7,7 @@ from io import StringIO
 
 import msgspec
 
-from loadgen.result import Report
+from loadgen.findings import Report
 from loadgen.series import Second
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from loadgen.result import Report
+from loadgen.findings import Report
 
 #: Built by `npm run build` from react-client/.
 TEMPLATE_PATH: Final = Path(__file__).parent / "page" / "report.html"

@@ -9,17 +9,17 @@ import msgspec
 import trio
 
 from loadgen.engine import Running
-from loadgen.ledger import Ledger
-from loadgen.result import (
+from loadgen.findings import (
     ClosedSockets,
     FailedSockets,
     LatencyReport,
     Report,
-    Result,
     count_closed,
     count_failed,
     summarize_latency,
 )
+from loadgen.ledger import Ledger
+from loadgen.result import Result
 from loadgen.series import Second
 from loadgen.verify import Verdict
 

@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from loadgen.findings import Report
 from loadgen.latency import Summary
 from loadgen.report import distribution
 from loadgen.report.paper import paper
-from loadgen.result import Report
 from loadgen.thresholds import explain
 from loadgen.verdict import FAILED, VALID
 

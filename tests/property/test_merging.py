@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.behave import Kind
+from loadgen.findings import make_report
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.plan import Plan
-from loadgen.result import GeneratorFacts, Result, Strain, make_report
+from loadgen.result import GeneratorFacts, Result, Strain
 from loadgen.series import Second
 from loadgen.verify import Verdict
 

@@ -25,8 +25,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from loadgen import cli
 from loadgen.engine import Engine
+from loadgen.findings import make_report
 from loadgen.report import json as report_json
-from loadgen.result import make_report
 
 SCHEMA = json.loads(report_json.SCHEMA_PATH.read_text())
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter

@@ -13,7 +13,8 @@ from websockets.asyncio.server import ServerConnection
 from loadgen import Plan, Refused, Report, Stage, run
 from loadgen.behave import Behave
 from loadgen.engine import Engine
-from loadgen.result import Result, make_report
+from loadgen.findings import make_report
+from loadgen.result import Result
 
 HOW_TO = Path(__file__).parents[3] / "docs/how-to/use-as-a-library.md"
 

@@ -11,11 +11,12 @@ import jsonschema
 import msgspec
 import pytest
 
+from loadgen.findings import Report, make_report
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Ledger
 from loadgen.plan import Plan
 from loadgen.report import json as report_json
-from loadgen.result import GeneratorFacts, Report, Result, Strain, make_report
+from loadgen.result import GeneratorFacts, Result, Strain
 from loadgen.series import Second
 from loadgen.verify import Verdict
 

@@ -2,9 +2,9 @@ import msgspec
 import pytest
 
 from loadgen import cli
+from loadgen.findings import ThresholdReport
 from loadgen.ledger import Ledger
 from loadgen.report import html
-from loadgen.result import ThresholdReport
 from loadgen.verdict import RunVerdict
 
 

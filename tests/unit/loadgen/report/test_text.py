@@ -7,10 +7,10 @@ import pytest
 
 from loadgen import thresholds
 from loadgen.behave import Kind
+from loadgen.findings import TargetReport, TargetSecond
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import text as report_text
-from loadgen.result import TargetReport, TargetSecond
 from loadgen.verify import Verdict
 
 

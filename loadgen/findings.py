@@ -1,0 +1,334 @@
+"""The report of a run: the keys of the contract, and how they are made from a result."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from loadgen.latency import Summary
+from loadgen.ledger import Ending, Failure, Fault, Ledger
+from loadgen.result import GeneratorFacts, Result
+from loadgen.series import Second
+from loadgen.verdict import RunVerdict, judge_run
+from loadgen.verify import Verdict
+
+SCHEMA_VERSION: Final = 1
+
+
+class FailedSockets(msgspec.Struct, frozen=True, kw_only=True):
+    """Sockets that did not open, by reason."""
+
+    refused: int
+    timeout: int
+    reset: int
+    dns: int
+    tls: int
+    rejected: int
+    protocol: int
+    file_limit: int
+    address_in_use: int
+    other: int
+
+
+class ClosedSockets(msgspec.Struct, frozen=True, kw_only=True):
+    """Sockets that had opened, by how they ended."""
+
+    clean: int
+    by_peer: int
+    abnormal: int
+    timeout: int
+
+
+class Funnel(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the sockets came: each stage is of those of the stage before.
+
+    `tls` is null where there was none to do.
+    """
+
+    requested: int
+    tcp: int
+    tls: int | None
+    upgraded: int
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """Sockets that did not open, by whose fault that is: `machine` is the generator's own."""
+
+    target: int
+    network: int
+    machine: int
+
+
+class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of every socket."""
+
+    requested: int
+    opened: int
+    not_attempted: int
+    peak_open: int
+    all_open_after_s: float | None
+    failed: FailedSockets
+    failed_status: dict[str, int]
+    closed: ClosedSockets
+    close_codes: dict[str, int]
+    connect_ms: Summary
+    funnel: Funnel
+    faults: Faults
+    compressed: int
+
+
+class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of every message."""
+
+    sent: int
+    echoed: int
+    reordered: int
+    corrupt: int
+    lost: int
+    in_flight: int
+    received: int
+    duplicate: int
+    unexpected: int
+    missed: int
+    sent_bytes: int
+    received_bytes: int
+    sent_per_s: float
+    received_per_s: float
+
+
+class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Three latencies: from when due, from when sent, and what lies between the two."""
+
+    intended: Summary
+    service: Summary
+    scheduling_lag: Summary
+
+
+class EncodedHistograms(msgspec.Struct, frozen=True, kw_only=True):
+    """HdrHistogram V2, base64, in microseconds."""
+
+    intended: str
+    service: str
+
+
+class LoopLag(msgspec.Struct, frozen=True, kw_only=True):
+    """How late the generator's event loop was, in milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
+    """What the run took of this machine, and how well it kept up.
+
+    :ivar load_cpu_share: in the load phase alone, as a share of one core, of each process.
+    :ivar load_waiting_share: in the load phase, how long it was ready to run and had no core.
+    """
+
+    load_cpu_share: float
+    load_waiting_share: float
+    loop_lag: LoopLag
+
+
+class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One --fail-if.
+
+    :ivar value: in the unit of the report, or in percent; ``None`` is what never happened.
+    """
+
+    expr: str
+    value: float | None
+    breached: bool
+
+
+class TargetSecond(msgspec.Struct, frozen=True, kw_only=True):
+    """What the target said of itself as a second of the run ended; null is what it didn't say.
+
+    :ivar cpu_s: CPU time since its start; `cpu_share` is of one core, since the look before.
+    """
+
+    t_s: float
+    connections: float | None
+    cpu_s: float | None
+    cpu_share: float | None
+    rss_bytes: float | None
+    open_files: float | None
+    lag_ms: float | None
+
+
+class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The target's side of the run; only where --console named it.
+
+    :ivar errors: how often it could not be asked, and `last_error`, why not in the end.
+    """
+
+    source: str
+    errors: int
+    last_error: str | None
+    series: list[TargetSecond]
+
+
+class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stood when its generator was killed; in no other report.
+
+    :ivar opening: of the sockets requested, those unaccounted for: being opened, or not yet.
+    :ivar open: of those opened, the ones unaccounted for: nobody saw how they ended.
+    """
+
+    phase: str
+    t_s: float
+    opening: int
+    open: int
+
+
+class MisbehavingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of sockets that misbehaved on purpose, none of which is in `connections`."""
+
+    requested: int
+    opened: int
+    not_attempted: int
+    failed: FailedSockets
+    closed: ClosedSockets
+    close_codes: dict[str, int]
+    sent: int
+    received: int
+    echoed: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The report of a run; `report.schema.json` is made from this."""
+
+    schema: int
+    verdict: RunVerdict
+    verdict_reasons: list[str]
+    interrupted: bool
+    thresholds: list[ThresholdReport]
+    plan: dict[str, Any]
+    started_at: datetime
+    ended_at: datetime
+    connections: ConnectionsReport
+    messages: MessagesReport
+    latency: LatencyReport
+    histograms: EncodedHistograms
+    generator: GeneratorReport
+    series: list[Second]
+    misbehaving: dict[str, MisbehavingReport] | msgspec.UnsetType = msgspec.UNSET
+    target: TargetReport | msgspec.UnsetType = msgspec.UNSET
+    incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET
+
+
+def make_report(result: Result) -> Report:
+    """The report of a result."""
+    verdict, reasons = judge_run(result)
+    return Report(
+        schema=SCHEMA_VERSION,
+        verdict=verdict,
+        verdict_reasons=reasons,
+        interrupted=result.interrupted,
+        thresholds=[],
+        plan=result.plan.settings(),
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        connections=_report_connections(result),
+        messages=_report_messages(result),
+        latency=summarize_latency(result),
+        histograms=EncodedHistograms(
+            intended=result.intended.encode(), service=result.service.encode()
+        ),
+        generator=_report_generator(result),
+        series=result.series,
+        misbehaving=(
+            {str(kind): _report_misbehaving(ledger) for kind, ledger in result.apart.items()}
+            or msgspec.UNSET
+        ),
+    )
+
+
+def _report_misbehaving(ledger: Ledger) -> MisbehavingReport:
+    return MisbehavingReport(
+        requested=ledger.requested,
+        opened=ledger.opened,
+        not_attempted=ledger.not_attempted,
+        failed=count_failed(ledger),
+        closed=count_closed(ledger),
+        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
+        sent=ledger.sent,
+        received=ledger.received,
+        echoed=ledger.verdicts[Verdict.ECHOED],
+    )
+
+
+def _report_connections(result: Result) -> ConnectionsReport:
+    ledger = result.ledger
+    return ConnectionsReport(
+        requested=ledger.requested,
+        opened=ledger.opened,
+        not_attempted=ledger.not_attempted,
+        peak_open=ledger.peak_open,
+        all_open_after_s=result.all_open_after_s,
+        failed=count_failed(ledger),
+        failed_status={str(status): n for status, n in sorted(ledger.failed_status.items())},
+        closed=count_closed(ledger),
+        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
+        connect_ms=result.connect.summary(),
+        funnel=Funnel(
+            requested=ledger.requested,
+            tcp=ledger.tcp,
+            tls=ledger.tls if result.plan.target.tls else None,
+            upgraded=ledger.opened,
+        ),
+        faults=Faults(**{str(fault): ledger.failed_by(fault) for fault in Fault}),
+        compressed=ledger.compressed,
+    )
+
+
+def count_failed(ledger: Ledger) -> FailedSockets:
+    """The sockets that did not open."""
+    return FailedSockets(**{str(reason): ledger.failed[reason] for reason in Failure})
+
+
+def count_closed(ledger: Ledger) -> ClosedSockets:
+    """The sockets that are closed."""
+    return ClosedSockets(**{str(ending): ledger.closed[ending] for ending in Ending})
+
+
+def summarize_latency(result: Result) -> LatencyReport:
+    """The three latencies."""
+    return LatencyReport(
+        intended=result.intended.summary(),
+        service=result.service.summary(),
+        scheduling_lag=result.scheduling_lag.summary(),
+    )
+
+
+def _report_messages(result: Result) -> MessagesReport:
+    ledger, load_s = result.ledger, result.load_s
+    return MessagesReport(
+        sent=ledger.sent,
+        echoed=ledger.verdicts[Verdict.ECHOED],
+        reordered=ledger.verdicts[Verdict.REORDERED],
+        corrupt=ledger.verdicts[Verdict.CORRUPT],
+        lost=ledger.lost,
+        in_flight=ledger.in_flight,
+        received=ledger.received,
+        duplicate=ledger.verdicts[Verdict.DUPLICATE],
+        unexpected=ledger.verdicts[Verdict.UNEXPECTED],
+        missed=ledger.missed,
+        sent_bytes=ledger.sent_bytes,
+        received_bytes=ledger.received_bytes,
+        sent_per_s=round(ledger.sent / load_s, 3) if load_s else 0.0,
+        received_per_s=round(ledger.received / load_s, 3) if load_s else 0.0,
+    )
+
+
+def _report_generator(result: Result) -> GeneratorReport:
+    p50, p99 = result.loop_lag.percentiles_us([50, 99])
+    return GeneratorReport(
+        **msgspec.structs.asdict(result.generator),
+        load_cpu_share=result.load_strain.cpu_share,
+        load_waiting_share=result.load_strain.waiting_share,
+        loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
+    )
