@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from echo_trio import flags
 from echo_trio.settings import Settings
 
 from ..conftest import ServerProcess
-from .conftest import DEPLOY
+from .conftest import DEPLOY, program
 
 StartServer = Callable[..., ServerProcess]
 ROOT = DEPLOY.parents[1]
@@ -42,9 +42,7 @@ def unit_directives() -> dict[str, str]:
 
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("needs systemd-analyze: apt-get install systemd")
+    analyze = program("systemd-analyze", "systemd")
     text = (DEPLOY / "echo-trio.service").read_text()
     unit = tmp_path / "echo-trio.service"
     unit.write_text(text.replace("/opt/echo-trio/bin/python", "/bin/true"))
@@ -58,8 +56,8 @@ def test_the_unit_starts_a_server_that_says_when_it_is_ready_and_when_it_stops(
     start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directives = unit_directives()
-    program, *arguments = shlex.split(directives["ExecStart"])
-    assert (program, arguments[:2]) == ("/opt/echo-trio/bin/python", ["-m", "echo_trio"])
+    python, *arguments = shlex.split(directives["ExecStart"])
+    assert (python, arguments[:2]) == ("/opt/echo-trio/bin/python", ["-m", "echo_trio"])
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(60)
@@ -128,11 +126,11 @@ def test_the_container_is_nobody_special_and_looks_after_its_health(
     server = start_server(*without_log_format(yaml.safe_load(final["CMD"])), console=True)
     check = yaml.safe_load(final["HEALTHCHECK"].partition(" CMD ")[2])
     assert "http://127.0.0.1:8766/" in check[2]
-    program = check[2].replace("http://127.0.0.1:8766/", server.console)
+    asking = check[2].replace("http://127.0.0.1:8766/", server.console)
 
     def healthy() -> bool:
-        run = subprocess.run(["python3", "-c", program], capture_output=True, check=False)
-        return run.returncode == 0
+        command = [sys.executable, "-c", asking]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     assert healthy()
     assert server.stop() == 0

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -44,45 +45,47 @@ def end_of(client: ClientConnection) -> int:
     return 0
 
 
-def assert_passes_through(url: str, pem: Pem, server: ServerProcess) -> str:
+def assert_passes_through(urls: list[str], pem: Pem, server: ServerProcess) -> set[str]:
     """All that there is of WebSocket passes, both ways; returns whom the server takes us for."""
-    with open_from_client(url + "info", pem) as client:
-        peer = json.loads(client.recv(timeout=30))["peer"]
-        client.send("m")
-        assert re.fullmatch("m [0-9]{1,6}", str(client.recv(timeout=30)))
-        assert client.ping().wait(30)
-    with open_from_client(url + "plain", pem) as client:
-        large = bytes(range(256)) * 4096  # 1 MiB, the longest there may be
-        client.send(large)
-        assert client.recv(timeout=30) == large
-        client.close(4711, "enough")
-    with open_from_client(url, pem) as client:
+    peers = set()
+    for url in urls:
+        with open_from_client(url + "info", pem) as client:
+            peers.add(json.loads(client.recv(timeout=30))["peer"])
+            client.send("m")
+            assert re.fullmatch("m [0-9]{1,6}", str(client.recv(timeout=30)))
+            assert client.ping().wait(30)
+        with open_from_client(url + "plain", pem) as client:
+            large = bytes(range(256)) * 4096  # 1 MiB, the longest there may be
+            client.send(large)
+            assert client.recv(timeout=30) == large
+            client.close(4711, "enough")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(open_from_client(url, pem)) for url in urls]
         server.process.send_signal(signal.SIGTERM)
-        with pytest.raises(ConnectionClosed) as closed:
-            client.recv(timeout=30)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1001
+        for client in clients:
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(timeout=30)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1001
     assert server.process.wait(60) == 0
-    assert server.summary["close_codes"] == {"1000": 1, "4711": 1, "1001": 1}
-    return peer
+    assert server.summary["close_codes"] == dict.fromkeys(["1000", "4711", "1001"], len(urls))
+    return peers
 
 
-@pytest.mark.parametrize("url", [PLAIN, SECURE], ids=["ws", "wss"])
-def test_through_nginx(
-    start_server: StartServer, start_nginx: Callable[[str], None], pem: Pem, url: str
+def test_ws_and_wss_through_nginx(
+    start_server: StartServer, start_nginx: Callable[[str], None], pem: Pem
 ) -> None:
     server = start_server("--trust-proxy", "127.0.0.1")
     start_nginx(server.url)
-    assert assert_passes_through(url, pem, server) == CLIENT
+    assert assert_passes_through([PLAIN, SECURE], pem, server) == {CLIENT}
 
 
-@pytest.mark.parametrize("url", [PLAIN, SECURE], ids=["ws", "wss"])
-def test_through_haproxy(
-    start_server: StartServer, start_haproxy: Callable[..., None], pem: Pem, url: str
+def test_ws_and_wss_through_haproxy(
+    start_server: StartServer, start_haproxy: Callable[..., None], pem: Pem
 ) -> None:
     server = start_server("--trust-proxy", "127.0.0.1", console=True)
     start_haproxy(a=(server.url, server.console))
-    assert assert_passes_through(url, pem, server) == CLIENT
+    assert assert_passes_through([PLAIN, SECURE], pem, server) == {CLIENT}
 
 
 @pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2"])
@@ -95,7 +98,7 @@ def test_tls_through_haproxy_to_the_server_itself(
         console=True,
     )
     start_haproxy({"send-proxy-v2": version}, c=(server.url, server.console))
-    peer = assert_passes_through(THROUGH, pem, server)
+    (peer,) = assert_passes_through([THROUGH], pem, server)
     assert re.fullmatch(re.escape(CLIENT) + ":[0-9]+", peer)
     assert server.summary["outcomes"] == {"clean": 3}  # The health checks were none of these.
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def load_while_one_drains(
                 not drained
                 and told["phase"] == "load"
                 and told["connections"]["open"] == connections
-                and told["messages"]["echoed"] > connections
+                and told["messages"]["echoed"] > 0
             ):
                 drained = True
                 drain()
@@ -53,14 +54,14 @@ def assert_nobodys_message_is_lost(
     messages, connections = report["messages"], report["connections"]
     assert messages["lost"] == messages["in_flight"] == messages["corrupt"] == 0, messages
     assert messages["sent"] == messages["echoed"]
-    told_to_go = going["close_codes"]["1001"]
-    assert told_to_go > 0
-    assert connections["close_codes"] == {
-        "1001": told_to_go,
-        "1000": connections["opened"] - told_to_go,
-    }
-    assert going["outcomes"] == {"clean": told_to_go}
-    assert staying["outcomes"] == {"clean": connections["opened"] - told_to_go}
+    # Whoever was not told to go has left by itself, at the end of the load.
+    assert going["close_codes"]["1001"] > 0
+    assert staying["close_codes"].keys() == {"1000"}
+    codes = Counter(going["close_codes"]) + Counter(staying["close_codes"])
+    assert Counter(connections["close_codes"]) == codes
+    assert connections["closed"]["by_peer"] == codes["1001"]
+    assert going["outcomes"].keys() == staying["outcomes"].keys() == {"clean"}
+    assert going["accepted"] + staying["accepted"] == connections["opened"]
     for summary in (going, staying):
         assert summary["messages_received"] == summary["messages_sent"] > 0
     assert messages["sent"] == going["messages_received"] + staying["messages_received"]
