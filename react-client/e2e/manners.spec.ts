@@ -38,6 +38,38 @@ for (const colorScheme of ['light', 'dark'] as const) {
   }
 }
 
+for (const colorScheme of ['light', 'dark'] as const) {
+  test.describe(`the chat’s tools, ${colorScheme}`, () => {
+    test.use({ colorScheme });
+
+    test('axe finds nothing wrong with filter, chart, panels and dialogs', async ({
+      chat,
+      server,
+    }) => {
+      const { page } = chat;
+      const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+      await chat.connectAndOpen(server.url);
+      await chat.say('{"a": 1}');
+      await expect(chat.figure('Echoed')).toHaveText('1');
+      await press('Filter');
+      await press('Latency');
+      await expect(page.getByRole('figure', { name: 'Round trip' })).toBeVisible();
+      await expectNoViolation(chat);
+      for (const name of ['Connection options', 'More for the log', 'Saved messages']) {
+        await press(name);
+        await expect(page.getByRole('dialog', { name })).toBeVisible();
+        await expectNoViolation(chat);
+        await page.keyboard.press('Escape');
+      }
+      await chat.log.getByRole('listitem').last().hover();
+      await press('Details of reply');
+      await expect(page.getByRole('dialog', { name: 'Message received' })).toBeVisible();
+      await expectNoViolation(chat);
+      await page.keyboard.press('Escape');
+    });
+  });
+}
+
 test.describe('on a phone', () => {
   test.use({ viewport: { width: 360, height: 740 } });
 
