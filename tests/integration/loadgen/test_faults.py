@@ -9,9 +9,14 @@ import json
 import resource
 import socket
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection
+
+from .conftest import check
 
 #: 5 sockets, 4 messages on each, in a fifth of a second; nobody waits long for what never comes.
 CROWD = ("5", "--rate-per-conn", "20/s", "--duration", "200ms", "--stop-timeout", "1s")
@@ -484,3 +489,27 @@ def test_an_address_that_is_not_this_machines_is_refused(serve_websockets, start
         "loadgen: --source-ip 192.0.2.7: not an address of this machine; see ip address, "
         "or add it there\n"
     )
+
+
+def test_being_out_of_ports_is_this_machines_fault_and_the_rest_is_loaded(tmp_path):
+    if subprocess.run(["unshare", "--net", "true"], check=False).returncode:
+        pytest.skip("needs a network namespace of its own: root's, or the like")
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, str(Path(__file__).with_name("out_of_ports.py")),
+         "--duration", "1s", "--stop-timeout", "1s", "--connect-concurrency", "4",
+         "--json", str(report), "--quiet"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    found = json.loads(report.read_text())
+    check(found)
+    connections, messages = found["connections"], found["messages"]
+    opened = connections["opened"]
+    assert 20 <= opened < 50
+    assert {name: n for name, n in connections["failed"].items() if n} == {
+        "address_in_use": 100 - opened
+    }
+    assert connections["faults"] == {"target": 0, "network": 0, "machine": 100 - opened}
+    assert messages["echoed"] == messages["sent"] == opened
