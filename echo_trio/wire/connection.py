@@ -352,8 +352,7 @@ class Connection(WebSocketConnection):
             return
         if self._poller is not None:
             assert self._sock is not None
-            if not self._paused:
-                self._poller.register(self._sock, self._on_readable)
+            self._poller.register(self._sock, self._on_readable, reading=not self._paused)
             # Not before: if that raised, a running task would later be taken for a waiting one.
             self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)

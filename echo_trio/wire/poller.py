@@ -46,8 +46,12 @@ class Poller:
         self._until_timed = 0
         self._callbacks: dict[int, Callable[[], None]] = {}
 
-    def register(self, sock: socket.socket, on_readable: Callable[[], None]) -> None:
+    def register(
+        self, sock: socket.socket, on_readable: Callable[[], None], *, reading: bool = True
+    ) -> None:
         """Call `on_readable` whenever there is something to read, until `unregister`.
+
+        :param reading: false: only if the peer has reset the connection, which reading then tells.
 
         It is called in the poller's task, so it must not block, and it must not raise: an
         exception of one connection has no business with the others.
@@ -55,7 +59,7 @@ class Poller:
         if self._epoll.closed:
             return  # `run` was cancelled just now, and whoever asks is about to be.
         fd = sock.fileno()
-        self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(fd, select.EPOLLIN if reading else 0)
         self._callbacks[fd] = on_readable
 
     def unregister(self, sock: socket.socket) -> None:

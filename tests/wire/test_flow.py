@@ -82,6 +82,17 @@ async def test_a_peer_that_ends_its_half_of_tcp_gets_the_replies_it_is_owed(wire
     await wire.holds_invariants(Outcome.ABNORMAL)
 
 
+async def test_a_client_that_resets_while_it_is_frozen_is_gone_at_once(wire):
+    peer = await wire.connect()
+    await peer.open_path("/stall/1/1h")
+    await peer.send(frame(TEXT, b"freeze") + frame(TEXT, b"and this waits"))
+    (connection,) = wire.server._presence.connections
+    await wire.until(lambda: connection._paused)
+    await peer.send(frame(TEXT, b"this is not even read"))
+    peer.reset()
+    await wire.holds_invariants(Outcome.ABNORMAL)
+
+
 # -- Churn ------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,10 @@ def raise_loopback() -> None:
         fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
 
 
+def allow_ports(first: int, last: int) -> None:
+    PORTS.write_text(f"{first} {last}")
+
+
 async def echo(connection: ServerConnection) -> None:
     async for message in connection:
         await connection.send(f"{message} 1")
@@ -39,9 +43,9 @@ async def main() -> int:
         nonlocal asked
         asked += 1
         if asked == NARROWED_AFTER:
-            PORTS.write_text("40000 40009")
+            allow_ports(40_000, 40_009)
 
-    PORTS.write_text("41000 60999")
+    allow_ports(41_000, 60_999)
     async with serve(echo, "127.0.0.1", 39999, process_request=narrow):
         generator = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "loadgen", "100", "ws://127.0.0.1:39999/", *sys.argv[1:]
