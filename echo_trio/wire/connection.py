@@ -20,6 +20,7 @@ This is the only file that touches private parts of trio-websocket and wsproto;
 
 from __future__ import annotations
 
+import errno
 import itertools
 import socket
 import ssl
@@ -79,6 +80,10 @@ RECEIVE_BYTES: Final = 64 * 1024
 BULK_RECEIVE_BYTES: Final = 256 * 1024
 #: What one write to a stream that is not a socket gives it: the write timeout is for each.
 SEND_BYTES: Final = 256 * 1024
+#: How long to leave the kernel alone when it has no memory for what is to be sent. It doesn't say
+#: when it has some again.
+OUT_OF_BUFFERS_PAUSE_S: Final = 0.05
+_OUT_OF_BUFFERS: Final = {errno.ENOBUFS, errno.ENOMEM}
 #: A peer may send this many fragments without a byte in them, in one message.
 MAX_EMPTY_FRAGMENTS: Final = 1024
 
@@ -920,8 +925,14 @@ class Connection(WebSocketConnection):
         try:
             if self._sock is not None:
                 await trio.lowlevel.wait_writable(self._sock)
-                if self._unsent:  # It may have been dropped meanwhile.
-                    del self._unsent[: self._sock.send(self._unsent)]
+                while self._unsent:  # It may be dropped meanwhile.
+                    try:
+                        del self._unsent[: self._sock.send(self._unsent)]
+                        return
+                    except OSError as exc:
+                        if exc.errno not in _OUT_OF_BUFFERS:
+                            raise
+                    await trio.sleep(OUT_OF_BUFFERS_PAUSE_S)
             elif self._unsent:
                 some = bytes(self._unsent[:SEND_BYTES])
                 try:
@@ -952,9 +963,10 @@ class Connection(WebSocketConnection):
                 sent = self._sock.send(data)
             except BlockingIOError:
                 pass
-            except OSError:
-                self._fail_writing()
-                return True
+            except OSError as exc:
+                if exc.errno not in _OUT_OF_BUFFERS:
+                    self._fail_writing()
+                    return True
             if sent == len(data):
                 return True
         self._unsent = bytearray(memoryview(data)[sent:])

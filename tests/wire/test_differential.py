@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import socket
 import struct
 import threading
@@ -27,6 +28,7 @@ from echo_trio.settings import Settings
 
 from .conftest import BINARY, CLOSE, PATIENCE_S, PING, PONG, TEXT, frame, request
 
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "5000"))
 LIMIT = 2000
 #: Where we differ, on purpose.
 DIFFERENCES = {
@@ -264,7 +266,7 @@ def test_we_answer_whatever_comes_as_websockets_does(ends: Ends, talk: list[list
 
 
 @pytest.mark.soak
-@settings(deadline=None, max_examples=5000, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(talk=st.lists(units, max_size=8))
 def test_we_answer_a_lot_more_as_websockets_does(ends: Ends, talk: list[list[bytes]]) -> None:
     compare(ends, talk)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import pytest
 import trio
 import trio.testing
 from trio_websocket import ConnectionClosed
+
+from echo_trio.wire.connection import Limits
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -213,3 +218,48 @@ async def test_the_last_word_goes_before_our_close_frame_whoever_closes(wire, fi
         assert (await wire.peer.receive()).payload == b"one"
     assert opcodes(await wire.peer.receive_many(2)) == [TEXT, CLOSE]
     assert connection.closed_first == first
+
+
+class OutOfBuffers(socket.socket):
+    """A socket of a kernel that has no memory for what is sent, so many times."""
+
+    times = 0
+
+    def send(self, data, *flags):
+        if self.times > 0:
+            self.times -= 1
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        return super().send(data, *flags)
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"], indirect=True)
+async def test_a_kernel_without_buffers_is_waited_for_and_nothing_is_lost(
+    make_wire, autojump_clock
+):
+    ours, theirs = socket.socketpair()
+    ours = OutOfBuffers(fileno=ours.detach())
+    wire = make_wire(sockets=(ours, theirs))
+    wire.start()
+    ours.times = 3
+    await wire.peer.send(wire.peer.text("one") + wire.peer.text("two"))
+    assert payloads(await wire.peer.receive_many(2)) == [b"one", b"two"]
+    ours.times = 3
+    await wire.connection.send_message("three")
+    assert (await wire.peer.receive()).payload == b"three"
+    await wire.peer.stream.aclose()
+    await wire.end()
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"], indirect=True)
+async def test_a_kernel_that_never_has_buffers_is_waited_for_until_the_write_timeout(
+    make_wire, autojump_clock
+):
+    ours, theirs = socket.socketpair()
+    ours = OutOfBuffers(fileno=ours.detach())
+    wire = make_wire(Limits(write_timeout_s=5), sockets=(ours, theirs))
+    wire.start()
+    ours.times = 10**9
+    await wire.peer.send(wire.peer.text("one"))
+    await wire.end()
+    assert wire.connection.timed_out == "write"
+    assert trio.current_time() == pytest.approx(5, abs=1)
