@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter, Token
+from cyclopts.exceptions import UnusedCliTokensError
 
 #: What ends a program that was called the wrong way.
 EXIT_USAGE: Final = 2
@@ -27,6 +28,8 @@ _SIZE: Final = re.compile(_NUMBER + r"(B|KiB|MiB|GiB)?")
 _SIZE_UNITS: Final = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _COUNT: Final = re.compile(_NUMBER + r"([km])?")
 _COUNT_UNITS: Final = {None: 1, "k": 1_000, "m": 1_000_000}
+#: cyclopts knows each argument by a flag as well, and asks for that.
+_POSITIONAL: Final = re.compile(r"Parameter --([A-Z]+) requires an argument")
 _RATE: Final = re.compile(_NUMBER + r"([km])?/(s|m|h)")
 
 
@@ -201,8 +204,16 @@ def run_app(app: App, entry: App, arguments: Sequence[str] | None) -> int:
     try:
         command, bound, _ = entry.parse_args(arguments, exit_on_error=False, print_error=False)
     except (CycloptsError, ValueError) as exc:
-        return complain(app, " ".join(str(exc).split()).rstrip("."))
+        return complain(app, _explain(exc))
     return command(*bound.args, **bound.kwargs) or 0
+
+
+def _explain(exc: Exception) -> str:
+    """What is wrong, in one line, in words of our own where cyclopts' are its own affairs."""
+    if isinstance(exc, UnusedCliTokensError):
+        return f"one argument too many: {' '.join(exc.unused_tokens or ())}"
+    line = " ".join(str(exc).split()).rstrip(".")
+    return _POSITIONAL.sub(r"\1 is missing", line)
 
 
 def complain(app: App, message: str) -> int:

@@ -133,7 +133,7 @@ def load(
     if target is not None:
         report = msgspec.structs.replace(report, target=target.report())
     if not result.ledger.opened and not result.interrupted:
-        print(_explain_nothing_opened(result), file=sys.stderr)
+        print(explain_nothing_opened(result), file=sys.stderr)
     written = output.write(report)
     if journal is not None and not written and journal.has_records:
         journal.close()
@@ -187,7 +187,7 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
     if capacity.interrupted:
         return EXIT_INTERRUPTED
     if unopened and len(capacity.steps) == 1:
-        print(_explain_nothing_opened(unopened[0]), file=sys.stderr)
+        print(explain_nothing_opened(unopened[0]), file=sys.stderr)
         return EXIT_NOTHING_OPENED
     return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK
 
@@ -263,7 +263,7 @@ def _warn(warning: str) -> None:
     print(f"loadgen: {warning}", file=sys.stderr)
 
 
-def _explain_nothing_opened(result: Result) -> str:
+def explain_nothing_opened(result: Result) -> str:
     """One line: what happened, and what to do."""
     ledger, plan = result.ledger, result.plan
     reasons = ", ".join(
@@ -277,6 +277,8 @@ def _explain_nothing_opened(result: Result) -> str:
             port = "" if target.port == DEFAULT_PORT else f" --port {target.port}"
             return f"{line}. Nothing listens there; start a server: python -m echo_trio{port}"
         return f"{line}. Nothing listens there: is the server running, and is this its port?"
+    if any("wrong version number" in error for error in ledger.tls_errors):  # OpenSSL's words
+        return f"{line}. What listens there does not speak TLS: is it ws://?"
     if ledger.failed[Failure.FILE_LIMIT]:
         return f"{line}. This shell's limit on open files is too low: see ulimit -Hn"
     return line

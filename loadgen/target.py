@@ -41,9 +41,9 @@ class Target:
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise ValueError(f"{url!r} is not a WebSocket URL: write it like {DEFAULT_URL}")
         if parts.fragment:
-            raise ValueError(f"{url!r} has a fragment, which a WebSocket URL has not (RFC 6455, 3)")
+            raise ValueError(f"{url!r} has a fragment, which no WebSocket URL has (RFC 6455, 3)")
         if parts.username is not None or parts.password is not None:
-            raise ValueError(f"{url!r} has a user name, which a WebSocket URL has not")
+            raise ValueError(f"{url!r} has a user name, which no WebSocket URL has")
         if any(not "!" <= ch <= "~" for ch in url):
             raise ValueError(f"{url!r} has a character that has to be %-encoded")
         resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -1,9 +1,11 @@
+from collections import Counter
+
 import msgspec
 import pytest
 
 from loadgen import cli
 from loadgen.findings import ThresholdReport
-from loadgen.ledger import Ledger
+from loadgen.ledger import Failure, Ledger
 from loadgen.report import html
 from loadgen.verdict import RunVerdict
 
@@ -30,6 +32,11 @@ from loadgen.verdict import RunVerdict
         pytest.param(["1", "--source-ip", "x"], "write it like 127.0.0.2", id="source-ip"),
         pytest.param(["1", "--message-file", "/nowhere"], "No such file", id="no-message-file"),
         pytest.param(["1", "--nonsense"], "--nonsense", id="unknown-flag"),
+        pytest.param([], "COUNT is missing", id="nothing"),
+        pytest.param(["0"], "It has to be from 1 to", id="no-socket"),
+        pytest.param(
+            ["1", "ws://h/", "more"], "one argument too many: more", id="too-many-arguments"
+        ),
         pytest.param(["1", "--json", "/nowhere/x.json"], "No such file", id="json-nowhere"),
         pytest.param(["1", "--json", "/"], "Is a directory", id="json-a-folder"),
         pytest.param(["1", "--json", "--quiet"], "--json needs a file", id="json-swallows-a-flag"),
@@ -111,3 +118,9 @@ def test_the_html_report_needs_its_page_and_says_so_before_the_run(capsys, monke
     assert cli.main(["1", "--html", str(tmp_path / "report.html")]) == 2
     assert "not built: run `make page`" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+
+
+def test_wss_to_what_does_not_speak_tls_is_told_to_try_ws(result_of):
+    ledger = Ledger(2, failed=Counter({Failure.TLS: 2}),
+                    tls_errors=Counter({"wrong version number": 2}))  # fmt: skip
+    assert "is it ws://?" in cli.explain_nothing_opened(result_of(ledger))
