@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import sys
 import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
@@ -38,6 +39,8 @@ class _Stderr:
         return event
 
     def write(self, line: str) -> None:
+        if sys.stderr is None:
+            return  # We were started without one, so its number may be a client's by now.
         data = (line + "\n").encode(errors="backslashreplace")
         try:
             while data:
@@ -53,7 +56,7 @@ class _Stderr:
 def can_write() -> bool:
     """Would stderr take a line at once?"""
     try:
-        return bool(select.select([], [_STDERR], [], 0)[1])
+        return sys.stderr is not None and bool(select.select([], [_STDERR], [], 0)[1])
     except (OSError, ValueError):
         return False
 
@@ -72,7 +75,8 @@ def configure(settings: Settings) -> Any:
     else:
         render = [
             structlog.dev.ConsoleRenderer(
-                colors=os.isatty(_STDERR), exception_formatter=structlog.dev.plain_traceback
+                colors=sys.stderr is not None and os.isatty(_STDERR),
+                exception_formatter=structlog.dev.plain_traceback,
             )
         ]
     stderr = _Stderr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from typing import Literal
 
@@ -80,6 +81,15 @@ def test_lines_that_stderr_does_not_take_are_lost_and_the_next_one_says_how_many
     third, fourth = (json.loads(line) for line in capfd.readouterr().err.splitlines())
     assert (third["event"], third["lost_lines"]) == ("third", 2)
     assert "lost_lines" not in fourth
+
+
+def test_without_stderr_nothing_is_written_to_whatever_has_its_number(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)  # As Python does where the descriptor is closed.
+    logs.configure(Settings()).info("hello")
+    assert not logs.can_write()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_back() -> None:
