@@ -42,7 +42,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   test.describe(`the chat’s tools, ${colorScheme}`, () => {
     test.use({ colorScheme });
 
-    test('axe finds nothing wrong with filter, chart, panels and dialogs', async ({
+    test('axe finds nothing wrong with filter, chart, panels, dialogs and columns', async ({
       chat,
       server,
     }) => {
@@ -66,6 +66,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expect(page.getByRole('dialog', { name: 'Message received' })).toBeVisible();
       await expectNoViolation(chat);
       await page.keyboard.press('Escape');
+      await press('+ Connection');
+      await press('Side by side');
+      await expectNoViolation(chat);
     });
   });
 }

@@ -10,6 +10,7 @@ import { MessageComposer } from '../features/conversation/message-composer';
 import { SendingStrip } from '../features/conversation/sending-strip';
 import { VerdictPanel } from '../features/conversation/verdict-panel';
 import { useStore } from '../lib/frame-store';
+import { usePartName } from '../lib/part-name';
 import styles from './chat-pane.module.css';
 import type { ChatSnapshot, Outcome } from './chat-session';
 import type { ChatTab } from './chat-tabs';
@@ -64,7 +65,7 @@ export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
         <div className={styles.figures}>
           <VerdictPanel counts={counts} roundTrips={roundTrips} />
         </div>
-        <section className={styles.chat} aria-label="Chat">
+        <section className={styles.chat} aria-label={usePartName('Chat')}>
           <ConversationPanel
             conversation={snapshot}
             latency={session.latency}

@@ -1,6 +1,7 @@
 import { Activity } from 'react';
 
 import { useStore } from '../lib/frame-store';
+import { PartNumber } from '../lib/part-name';
 import { ChatPane } from './chat-pane';
 import { type ChatTabs, MOST_TABS } from './chat-tabs';
 import styles from './chat-view.module.css';
@@ -26,24 +27,26 @@ export function ChatView({ chats }: { chats: ChatTabs }) {
                 chats.activate(tab.id);
               }}
             >
-              <ChatPane
-                tab={tab}
-                onNote={(fields) => {
-                  chats.note(tab.id, fields);
-                }}
-              >
-                {tabs.length < MOST_TABS && (
-                  <button
-                    type="button"
-                    className={styles.add}
-                    onClick={() => {
-                      chats.add();
-                    }}
-                  >
-                    + <span className={styles.word}>Connection</span>
-                  </button>
-                )}
-              </ChatPane>
+              <PartNumber value={index + 1}>
+                <ChatPane
+                  tab={tab}
+                  onNote={(fields) => {
+                    chats.note(tab.id, fields);
+                  }}
+                >
+                  {tabs.length < MOST_TABS && (
+                    <button
+                      type="button"
+                      className={styles.add}
+                      onClick={() => {
+                        chats.add();
+                      }}
+                    >
+                      + <span className={styles.word}>Connection</span>
+                    </button>
+                  )}
+                </ChatPane>
+              </PartNumber>
             </section>
           </Activity>
         ))}

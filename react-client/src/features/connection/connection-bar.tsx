@@ -1,6 +1,7 @@
 import { type ReactNode, type SubmitEvent, useId, useState } from 'react';
 
 import { PopButton } from '../../components/pop-button';
+import { usePartName } from '../../lib/part-name';
 import styles from './connection-bar.module.css';
 import { ConnectionOptions } from './connection-options';
 import type { ConnectionState } from './connection-state';
@@ -49,7 +50,12 @@ export function ConnectionBar(props: ConnectionBarProps) {
   };
 
   return (
-    <form className={styles.bar} onSubmit={submit} noValidate aria-label="Connection">
+    <form
+      className={styles.bar}
+      onSubmit={submit}
+      noValidate
+      aria-label={usePartName('Connection')}
+    >
       <div className={styles.address} data-invalid={problem !== null}>
         <label htmlFor={fieldId} className={styles.label}>
           Address

@@ -2,6 +2,7 @@ import { type KeyboardEvent, type SubmitEvent, useId, useRef, useState } from 'r
 
 import { PopButton } from '../../components/pop-button';
 import { formatBytes } from '../../lib/figures';
+import { usePartName } from '../../lib/part-name';
 import { remember, remembered } from '../../lib/remembered';
 import type { Outgoing, SendPlan } from '../../lib/send-plan';
 import {
@@ -134,7 +135,7 @@ export function MessageComposer(props: MessageComposerProps) {
   };
 
   return (
-    <form className={styles.composer} onSubmit={submit} aria-label="New message">
+    <form className={styles.composer} onSubmit={submit} aria-label={usePartName('New message')}>
       <div className={styles.box}>
         <label htmlFor={fieldId} className={styles.label}>
           Message

@@ -1,6 +1,7 @@
 import { useId } from 'react';
 
 import { formatCount, formatMilliseconds } from '../../lib/figures';
+import { usePartName } from '../../lib/part-name';
 import type { EchoCounts } from './conversation';
 import type { RoundTripSummary } from './round-trips';
 import styles from './verdict-panel.module.css';
@@ -17,8 +18,8 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
   const roundTripId = useId();
   const { text, tone } = verdictSentence(counts);
   return (
-    <section className={styles.panel} aria-label="Figures">
-      <section aria-labelledby={verdictId}>
+    <section className={styles.panel} aria-label={usePartName('Figures')}>
+      <div role="group" aria-labelledby={verdictId}>
         <h2 id={verdictId} className={styles.heading}>
           Echo verdict
         </h2>
@@ -34,9 +35,9 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
           <Count name="Duplicate" count={counts.duplicate} isFault />
           <Count name="Reordered" count={counts.reordered} isFault />
         </dl>
-      </section>
+      </div>
 
-      <section aria-labelledby={roundTripId} className={styles.roundTrip}>
+      <div role="group" aria-labelledby={roundTripId} className={styles.roundTrip}>
         <h2 id={roundTripId} className={styles.heading}>
           Round trip
         </h2>
@@ -50,7 +51,7 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
           From handing a message to the browser until it hands over the reply; drawing this page
           does not count.
         </p>
-      </section>
+      </div>
     </section>
   );
 }
