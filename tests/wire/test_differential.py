@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import pytest
+import structlog
 import trio
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -65,8 +66,10 @@ def ends() -> Iterator[Ends]:
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
+            silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
             ours = EchoServer.listen(
-                Settings(port=0, console=False, max_message_bytes=LIMIT, log_level="error")
+                Settings(port=0, console=False, max_message_bytes=LIMIT),
+                structlog.wrap_logger(None, wrapper_class=silent),
             )
             await nursery.start(ours.run)
             quiet = logging.getLogger("websockets.differential")
