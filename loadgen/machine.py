@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,12 @@ def _read(name: str) -> str:
     return ""
 
 
+def _lines(name: str) -> Iterator[str]:
+    """The same line by line: with 100,000 connections a table is 15 MB, and as objects 100."""
+    with suppress(OSError), (_PROC / name).open(encoding="ascii") as file:
+        yield from file
+
+
 def _count_open_files() -> int:
     with suppress(OSError):
         return len(list(Path("/dev/fd").iterdir()))
@@ -121,7 +128,7 @@ def _count_ports(ports: range, sources: Sequence[str], target: tuple[str | int, 
         _reserved_ports(),
         [_plain(source) for source in sources],
         destination,
-        [*parse_tcp(_read("net/tcp")), *parse_tcp(_read("net/tcp6"))],
+        chain(parse_tcp(_lines("net/tcp")), parse_tcp(_lines("net/tcp6"))),
         # 2, the default, means: on the loopback interface.
         time_wait_is_reused=reuse == "1" or (reuse == "2" and is_loopback),
     )
@@ -173,9 +180,9 @@ def count_ports(
     )
 
 
-def parse_tcp(table: str) -> Iterator[TcpEntry]:
+def parse_tcp(table: Iterable[str]) -> Iterator[TcpEntry]:
     """Read /proc/net/tcp or tcp6 (Linux, Documentation/networking/proc_net_tcp.rst)."""
-    for line in table.splitlines()[1:]:
+    for line in islice(table, 1, None):  # below its heading
         fields = line.split(None, 4)
         if len(fields) > 3:
             yield TcpEntry(_endpoint(fields[1]), _endpoint(fields[2]), int(fields[3], 16))

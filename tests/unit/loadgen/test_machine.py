@@ -59,7 +59,7 @@ def test_the_kernels_table_is_read():
         "   1: 0000000000000000FFFF00000100007F:9C41 0000000000000000FFFF00000200007F:223D 01 0:0\n"
         "   2: 00000000000000000000000001000000:9C42 00000000000000000000000000000000:0000 0A 0:0\n"
     )
-    assert list(parse_tcp(table)) == [
+    assert list(parse_tcp(table.splitlines())) == [
         TcpEntry(("127.0.0.1", 40_000), ("127.0.0.2", 8765), TIME_WAIT),
         TcpEntry(("127.0.0.1", 40_001), ("127.0.0.2", 8765), ESTABLISHED),
         TcpEntry(("::1", 40_002), ("::", 0), LISTEN),
@@ -76,7 +76,7 @@ def test_connections_of_this_process_are_found():
                 for _ in range(3)
             ]
             after = gather([address], Sources(()))
-            entries = list(parse_tcp(Path("/proc/net/tcp").read_text()))
+            entries = list(parse_tcp(Path("/proc/net/tcp").read_text().splitlines()))
             found = {entry.local for entry in entries if entry.remote == listener.getsockname()}
             # Whoever had this port before us may have left connections in TIME_WAIT.
             assert found >= {client.getsockname() for client in clients}
