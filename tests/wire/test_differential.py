@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ import structlog
 import trio
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
 from websockets.trio.server import serve as serve_websockets
 
 from echo_trio.server import EchoServer
@@ -34,7 +36,10 @@ LIMIT = 2000
 #: Where we differ, on purpose.
 DIFFERENCES = {
     "order": "Pongs overtake their echoes, which are a task's; with us all keeps its order.",
+    "before the end": "A message right in front of what ends the connection may get no echo of "
+    "theirs any more.",
     "reasons": "What a close frame of a server's own says to people is up to it.",
+    "length of 64 bits": "They call it too big (1009); the RFC has the first bit be 0 (1002).",
     "minimal length": "They take a length in more bytes than it needs; section 5.2 of RFC 6455 "
     "does not.",
     "two faults at once": "Of a bad code with a bad reason, they name the reason.",
@@ -61,8 +66,9 @@ def ends() -> Iterator[Ends]:
     started: SimpleQueue[Any] = SimpleQueue()
 
     async def echo(websocket: Any) -> None:
-        async for message in websocket:
-            await websocket.send(message)
+        with suppress(ConnectionClosed):
+            while True:
+                await websocket.send(await websocket.recv())
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
@@ -220,7 +226,6 @@ wrong = st.sampled_from(
         frame(BINARY, bytes(LIMIT + 1)),
         frame(BINARY, bytes(LIMIT), fin=False) + frame(0, b"x"),
         b"\x81\x02hi",
-        b"\x82\xff" + struct.pack("!Q", 2**63 + 5) + bytes(4),
         b"\x82\xff" + struct.pack("!Q", 2**40) + bytes(4),
     ]
 ).map(lambda data: [data])
@@ -246,6 +251,8 @@ def compare(ends: Ends, talk: list[list[bytes]]) -> None:
             there = ask(theirs, b"".join(unit), mark, here)
             if here.close_code == 1007:
                 here.pongs = there.pongs  # DIFFERENCES["utf-8 at once"]
+            if here.ended:  # DIFFERENCES["before the end"]
+                here.messages = here.messages[: len(there.messages)]
             assert here == there, (unit, talk)
             if here.ended:
                 return
