@@ -91,6 +91,7 @@ class Options:
 
 app.command(commands.recover)
 app.command(commands.compare)
+app.command(commands.plan)
 
 _DEFAULT_OPTIONS: Final = Options()
 _DEFAULT_OUTPUT: Final = Output()

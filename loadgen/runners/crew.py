@@ -41,8 +41,9 @@ CLOCK_QUESTIONS: Final = 8
 SILENCE_S: Final = 60
 #: One that is late is not waited for to book a second.
 LATE_S: Final = 3
-#: Beyond the stop timeout, for a shard to end and to say so.
-STOP_GRACE_S: Final = 15.0
+#: One that is to stop and says nothing for so long will not. While it speaks it is given time: its
+#: own stop timeout bounds it.
+STOP_SILENCE_S: Final = 15
 DIED: Final = "its process of the load generator died"
 
 
@@ -370,10 +371,12 @@ class Crew:
             if not member.has_begun:
                 continue  # It is told when it is told what to do.
             await member.link.send(words.Interrupt())
-        await trio.sleep(self.plan.stop_timeout_s + STOP_GRACE_S)
-        for member in self._members:
-            if not member.is_over:
-                member.link.kill("it did not stop in time")
+        await trio.sleep(self.plan.stop_timeout_s)
+        while True:
+            for member in self._members:
+                if not member.is_over and member.silent_s >= STOP_SILENCE_S:
+                    member.link.kill("it did not stop in time")
+            await trio.sleep(1)
 
     async def _watch_silence(self) -> None:
         """Count the seconds that a shard is silent for; those that we stood still don't count."""

@@ -244,7 +244,7 @@ class LoadgenProcess:
 
     def wait_for(self, phase: str) -> None:
         """Until it has said that it is in this phase."""
-        for _ in range(2000):
+        for _ in range(12000):
             if f" {phase} " in self.errors or self.process.poll() is not None:
                 return
             os.sched_yield()
@@ -255,7 +255,7 @@ class LoadgenProcess:
     def errors(self) -> str:
         return Path(self._errors.name).read_text()
 
-    def finish(self, timeout_s: float = 30) -> Run:
+    def finish(self, timeout_s: float = 120) -> Run:
         """Wait for its end; check what has to hold of every run."""
         try:
             stdout, _ = self.process.communicate(timeout=timeout_s)

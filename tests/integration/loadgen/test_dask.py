@@ -119,7 +119,7 @@ def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
     cluster.workers[0].kill()
     after = next(line for line in lines if line["connections"]["open"] == 30)
     assert after["messages"]["received"] >= before["messages"]["received"]
-    assert psutil.wait_procs(shards, timeout=30)[1] == []
+    assert psutil.wait_procs(shards, timeout=60)[1] == []
     run.signal()
     done = run.finish()
     assert done.code == 130

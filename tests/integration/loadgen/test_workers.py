@@ -30,7 +30,7 @@ def shards_of(run):
 
 
 def are_gone(processes):
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     return not alive
 
 
@@ -101,7 +101,7 @@ def test_a_second_signal_ends_all_shards_at_once(never_closing, start_loadgen):
     run.signal()
     run.wait_for("closing")
     run.signal()
-    assert run.process.wait(timeout=20) == 130
+    assert run.process.wait(timeout=60) == 130
     assert are_gone(shards)
     run.finish()
 

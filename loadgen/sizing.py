@@ -1,0 +1,207 @@
+"""`loadgen plan`: what a run takes on both ends, from measured costs of a socket and a message.
+
+Pure: from how many sockets and messages, and what machines have, to processes, machines, memory
+and commands. Every constant names where it was measured; docs/scale.md has the arithmetic in words.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from loadgen.preflight import DEFAULT_PORTS
+from loadgen.target import Target
+
+#: Of a process, less what is no socket: listener, poller, report, what comes and goes.
+SPARE_FILES: Final = 64
+#: So much of a core is used, and of memory: the rest is for peaks, and for whoever else is there.
+CORE_SHARE: Final = 0.7
+MEMORY_SHARE: Final = 0.8
+#: One end of a TCP connection in the kernel, idle: sock, dentry, inode, epoll item (docs/scale.md).
+KERNEL_BYTES: Final = 4 * 1024
+#: A process of either side without a socket (docs/scale.md).
+PROCESS_BYTES: Final = 45 * 2**20
+#: Of one address to one destination, when the system is told: `WIDER_PORTS`. On a cluster each
+#: machine connects from the address that its system chooses.
+PORTS_WIDENED: Final = 60_000
+WIDER_PORTS: Final = "sysctl net.ipv4.ip_local_port_range='1024 65535'"
+#: Open everything within so long.
+OPEN_S: Final = 60.0
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """What one end takes; docs/benchmarks.md, at 10,000 sockets."""
+
+    socket_bytes: int
+    message_us: float
+    handshake_us: float
+
+
+SERVER: Final = Costs(socket_bytes=3500, message_us=10.9, handshake_us=77)
+GENERATOR: Final = Costs(socket_bytes=4550, message_us=23.6, handshake_us=100)
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What each machine has.
+
+    :ivar files: that a process may have open.
+    """
+
+    cores: int
+    memory_bytes: int
+    files: int
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """What one end needs.
+
+    :ivar machines: and why not fewer: `bound_by`.
+    :ivar processes: on each machine, as are `addresses`, to connect from or to, and `memory_bytes`.
+    :ivar cores: that the messages keep busy, over all machines.
+    """
+
+    machines: int
+    bound_by: str
+    processes: int
+    addresses: int
+    cores: float
+    memory_bytes: int
+    commands: list[str]
+
+
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run needs."""
+
+    sizing: int = 1
+    sockets: int
+    rate_per_s: float
+    each_machine: Machine
+    server: End
+    generator: End
+
+
+def size(sockets: int, url: str, rate_per_s: float, machine: Machine) -> Sizing:
+    """What so many sockets and messages a second take.
+
+    :raises ValueError: if `url` is none, or a process of such a machine can hold no socket.
+    """
+    target = Target.parse(url)
+    if machine.files <= SPARE_FILES:
+        raise ValueError(f"with {machine.files} files a process has none left for sockets")
+    server = _size_end(sockets, rate_per_s, machine, SERVER)
+    generator = _size_end(sockets, rate_per_s, machine, GENERATOR)
+    if generator.machines > 1:
+        generator = _size_end(sockets, rate_per_s, machine, GENERATOR, ports=PORTS_WIDENED)
+    return Sizing(
+        sockets=sockets,
+        rate_per_s=rate_per_s,
+        each_machine=machine,
+        server=msgspec.structs.replace(server, commands=_server_commands(server, target, machine)),
+        generator=msgspec.structs.replace(
+            generator, commands=_generator_commands(generator, sockets, url, rate_per_s, machine)
+        ),
+    )
+
+
+def _size_end(
+    sockets: int, rate_per_s: float, machine: Machine, costs: Costs, ports: int | None = None
+) -> End:
+    opening_cores = sockets / OPEN_S * costs.handshake_us / 1e6
+    cores = max(rate_per_s * costs.message_us / 1e6, opening_cores)
+    per_process = machine.files - SPARE_FILES
+    processes = max(math.ceil(sockets / per_process), math.ceil(cores / CORE_SHARE))
+    memory = sockets * (costs.socket_bytes + KERNEL_BYTES) + processes * PROCESS_BYTES
+    bounds = {
+        "cores": math.ceil(cores / CORE_SHARE / machine.cores),
+        "memory": math.ceil(memory / (machine.memory_bytes * MEMORY_SHARE)),
+    }
+    if ports is not None:
+        bounds["ports"] = math.ceil(sockets / ports)
+    bound_by = max(bounds, key=lambda name: bounds[name])
+    machines = max(bounds[bound_by], 1)
+    each = math.ceil(sockets / machines)
+    here = max(math.ceil(each / per_process), math.ceil(processes / machines))
+    return End(
+        machines=machines,
+        bound_by=bound_by if machines > 1 else "nothing: one is enough",
+        processes=here,
+        addresses=math.ceil(each / (ports or len(DEFAULT_PORTS))),
+        cores=round(cores, 2),
+        memory_bytes=each * (costs.socket_bytes + KERNEL_BYTES) + here * PROCESS_BYTES,
+        commands=[],
+    )
+
+
+def _server_commands(end: End, target: Target, machine: Machine) -> list[str]:
+    host = "127.0.0.1" if target.host in {"127.0.0.1", "localhost"} else "0.0.0.0"
+    where = "" if end.machines == 1 else f"  # on each of {end.machines}, behind a load balancer"
+    return [
+        f"ulimit -n {machine.files}",
+        f"python -m echo_trio --host {host} --port {target.port} --workers {end.processes}{where}",
+    ]
+
+
+def _generator_commands(
+    end: End, sockets: int, url: str, rate_per_s: float, machine: Machine
+) -> list[str]:
+    run = f"python -m loadgen {sockets} {url} --rate {rate_per_s:.15g}/s"
+    limit = f"ulimit -n {machine.files}"
+    sources = _sources(end.addresses, Target.parse(url))
+    if end.machines == 1:
+        workers = "" if end.processes == 1 else f" --workers {end.processes}"
+        return [limit, run + workers + sources]
+    worker = f"dask worker tcp://SCHEDULER:8786 --nthreads {end.processes} --no-nanny"
+    wider = [WIDER_PORTS] if sockets / end.machines > len(DEFAULT_PORTS) else []
+    return [
+        "dask scheduler",
+        f"{' && '.join([*wider, limit, worker])}  # on each of {end.machines}",
+        f"{run} --dask tcp://SCHEDULER:8786",
+    ]
+
+
+def _sources(addresses: int, target: Target) -> str:
+    if addresses == 1:
+        return ""
+    if target.host not in {"127.0.0.1", "localhost"}:
+        return f" --source-ip FIRST-LAST  # {addresses} addresses of this machine"
+    last = addresses + 1
+    return f" --source-ip 127.0.0.2-127.0.{last // 256}.{last % 256}"
+
+
+# -- For people -----------------------------------------------------------------------------
+
+
+def show(sizing: Sizing) -> str:
+    """The same in words."""
+    machine = sizing.each_machine
+    lines = [
+        f"{sizing.sockets:,} sockets, {sizing.rate_per_s:,.0f} messages a second",
+        f"each machine: {machine.cores} cores, {_gib(machine.memory_bytes)}",
+        f"each process: {machine.files:,} files",
+    ]
+    for name, end in (("server", sizing.server), ("generator", sizing.generator)):
+        lines += [
+            "",
+            f"{name}",
+            f"  machines   {end.machines:,} (bound by {end.bound_by})"
+            if end.machines > 1
+            else "  machines   1",
+            f"  processes  {end.processes:,} on each",
+            f"  memory     {_gib(end.memory_bytes)} on each, the kernel's part included",
+            f"  cores      {end.cores:,.1f} busy in all",
+        ]
+        if name == "generator":
+            lines.append(f"  addresses  {end.addresses:,} to connect from, on each")
+        lines += [f"    {command}" for command in end.commands]
+    lines += [
+        "",
+        "From costs measured at 10,000 sockets with small messages; docs/scale.md has the",
+        "arithmetic. TLS, large messages and slower cores take more.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _gib(size_bytes: float) -> str:
+    return f"{size_bytes / 2**30:,.1f} GiB"

@@ -1,0 +1,86 @@
+import json
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen import cli, sizing
+
+GIB = 2**30
+LARGE = sizing.Machine(cores=64, memory_bytes=256 * GIB, files=20_000)
+URL = "ws://10.0.0.1:8765/"
+
+
+def test_a_million_sockets_fit_one_large_machine_by_files_and_addresses():
+    sized = sizing.size(1_000_000, URL, 100_000, LARGE)
+    assert (sized.server.machines, sized.generator.machines) == (1, 1)
+    assert sized.server.processes == sized.generator.processes == 51
+    assert sized.generator.addresses == 36
+    assert "--workers 51" in sized.server.commands[-1]
+    assert "36 addresses" in sized.generator.commands[-1]
+
+
+def test_messages_take_cores_and_then_machines():
+    sized = sizing.size(50_000, URL, 10_000_000, LARGE)
+    assert sized.server.bound_by == sized.generator.bound_by == "cores"
+    assert sized.server.cores == pytest.approx(109)
+    assert sized.server.machines == 3
+    assert sized.generator.machines == 6
+    assert "--dask" in sized.generator.commands[-1]
+
+
+def test_memory_bounds_idle_sockets():
+    small = sizing.Machine(cores=64, memory_bytes=2 * GIB, files=10**6)
+    assert sizing.size(1_000_000, URL, 0, small).server.bound_by == "memory"
+
+
+def test_on_a_cluster_ports_bound_what_a_machine_opens():
+    few_cores = sizing.Machine(cores=8, memory_bytes=64 * GIB, files=20_000)
+    generator = sizing.size(10_000_000, URL, 1_000_000, few_cores).generator
+    assert (generator.machines, generator.bound_by) == (167, "ports")
+    assert sizing.WIDER_PORTS in generator.commands[1]
+
+
+@given(st.integers(1, 10**8), st.floats(0, 10**7), st.integers(1, 256), st.integers(100, 10**6))
+def test_what_is_planned_holds_the_sockets(sockets, rate, cores, files):
+    machine = sizing.Machine(cores=cores, memory_bytes=64 * GIB, files=files)
+    sized = sizing.size(sockets, URL, rate, machine)
+    for end in (sized.server, sized.generator):
+        assert end.machines * end.processes * (files - sizing.SPARE_FILES) >= sockets
+        assert end.memory_bytes <= 64 * GIB or end.processes * sizing.PROCESS_BYTES > 12 * GIB
+    assert sized.generator.addresses * sized.generator.machines * 28_232 >= sockets or (
+        sized.generator.machines > 1
+    )
+
+
+def test_the_commands_are_such_as_the_programs_take(capsys):
+    assert cli.main(["plan", "100k", "--rate", "10k/s", "--cores", "8", "--files", "20k"]) == 0
+    shown = capsys.readouterr().out
+    (line,) = (line for line in shown.splitlines() if "-m loadgen" in line)
+    _, bound, _ = cli.app.parse_args(shlex.split(line)[3:], exit_on_error=False, print_error=False)
+    assert bound.arguments["plan"].count == 100_000
+    assert bound.arguments["plan"].total_rate(100_000) == 10_000
+    assert bound.arguments["options"].workers == 6
+    assert len(bound.arguments["plan"].sources()) == 4
+    assert "--workers 6" in shown
+
+
+def test_a_plan_as_json_is_alone_on_stdout(capsys):
+    assert cli.main(["plan", "1000", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["sockets"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        pytest.param(["0"], "COUNT", id="count"),
+        pytest.param(["10", "http://x"], "not a WebSocket URL", id="url"),
+        pytest.param(["10", "--files", "20"], "none left for sockets", id="files"),
+    ],
+)
+def test_bad_usage_is_one_line(capsys, arguments, problem):
+    assert cli.main(["plan", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert len(error.splitlines()) == 1
