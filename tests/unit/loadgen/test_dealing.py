@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.preflight import Refused
@@ -47,6 +47,7 @@ def test_what_does_not_fit_is_refused(workers, problem):
         deal(10_000, workers)
 
 
+@settings(deadline=None)  # on a busy machine
 @given(
     st.integers(1, 10**6),
     st.dictionaries(

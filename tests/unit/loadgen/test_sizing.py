@@ -2,7 +2,7 @@ import json
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen import cli, sizing
@@ -42,6 +42,7 @@ def test_on_a_cluster_ports_bound_what_a_machine_opens():
     assert sizing.WIDER_PORTS in generator.commands[1]
 
 
+@settings(deadline=None)  # on a busy machine
 @given(st.integers(1, 10**8), st.floats(0, 10**7), st.integers(1, 256), st.integers(100, 10**6))
 def test_what_is_planned_holds_the_sockets(sockets, rate, cores, files):
     machine = sizing.Machine(cores=cores, memory_bytes=64 * GIB, files=files)
