@@ -33,6 +33,8 @@ def main() -> int:
         url, console = ready.groups()
         print(f"server at {url}, its page at {console}", flush=True)
         load = subprocess.Popen([sys.executable, "-m", "loadgen", str(COUNT), url])
+        # Of SIGTERM only this process is told: left alone, the two others would go on for ever.
+        signal.signal(signal.SIGTERM, lambda *_: load.terminate())
         while True:
             try:
                 return load.wait()
