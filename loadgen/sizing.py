@@ -19,8 +19,9 @@ SPARE_FILES: Final = 64
 #: So much of a core is used, and of memory: the rest is for peaks, and for whoever else is there.
 CORE_SHARE: Final = 0.7
 MEMORY_SHARE: Final = 0.8
-#: One end of a TCP connection in the kernel, idle: sock, dentry, inode, epoll item (docs/scale.md).
-KERNEL_BYTES: Final = 4 * 1024
+#: One end of a TCP connection in the kernel: sock, dentry, inode, epoll item (docs/scale.md: 9 to 10.4 KB
+#: for both ends, at 100,000).
+KERNEL_BYTES: Final = 5_300
 #: A process of either side without a socket (docs/scale.md).
 PROCESS_BYTES: Final = 45 * 2**20
 #: Of one address to one destination, when the system is told: `WIDER_PORTS`. On a cluster each
@@ -32,15 +33,15 @@ OPEN_S: Final = 60.0
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What one end takes; docs/benchmarks.md, at 10,000 sockets."""
+    """What one end takes: CPU from docs/benchmarks.md, memory under load from docs/scale.md."""
 
     socket_bytes: int
     message_us: float
     handshake_us: float
 
 
-SERVER: Final = Costs(socket_bytes=3500, message_us=10.9, handshake_us=77)
-GENERATOR: Final = Costs(socket_bytes=4550, message_us=23.6, handshake_us=100)
+SERVER: Final = Costs(socket_bytes=3_900, message_us=10.9, handshake_us=77)
+GENERATOR: Final = Costs(socket_bytes=4_900, message_us=23.6, handshake_us=100)
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,8 +198,8 @@ def show(sizing: Sizing) -> str:
         lines += [f"    {command}" for command in end.commands]
     lines += [
         "",
-        "From costs measured at 10,000 sockets with small messages; docs/scale.md has the",
-        "arithmetic. TLS, large messages and slower cores take more.",
+        "From costs measured with small messages; docs/scale.md has the arithmetic. TLS, large",
+        "messages, pings to idle sockets and slower cores take more.",
     ]
     return "\n".join(lines) + "\n"
 
