@@ -252,7 +252,7 @@ def table(document: dict) -> str:
             f"| {step['sockets']:,} | {sockets:,} "
             f"| {'never all' if opened is None else f'{opened:.1f} s'} "
             f"| {step['server_us_per_message']:.0f} / {step['generator_us_per_message']:.0f} µs "
-            f"| {each('server_bytes')} | {each('generator_bytes')} | {each('kernel_slab_bytes')} "
+            f"| {each('server_bytes')} | {each('generator_bytes')} | {step['kernel_slab_bytes'] / sockets / 1024:.1f} "
             f"| {step['intended_p50_ms']:.1f} / {step['intended_p99_ms']:.0f} "
             f"| {step['cancel_s']:.1f} s | {step['closed']['clean']:,} "
             f"| {step['load_average'][0]:.0f} |"

@@ -19,8 +19,8 @@ SPARE_FILES: Final = 64
 #: So much of a core is used, and of memory: the rest is for peaks, and for whoever else is there.
 CORE_SHARE: Final = 0.7
 MEMORY_SHARE: Final = 0.8
-#: One end of a TCP connection in the kernel: sock, dentry, inode, epoll item (docs/scale.md: 9 to 10.4 KB
-#: for both ends, at 100,000).
+#: One end of a TCP connection in the kernel: sock, dentry, inode, epoll item (docs/scale.md: 9 to
+#: 11 KB for both ends).
 KERNEL_BYTES: Final = 5_300
 #: A process of either side without a socket (docs/scale.md).
 PROCESS_BYTES: Final = 45 * 2**20
