@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ _LOOPBACK: Final = {"127.0.0.1", "localhost"}
 
 NO_JOURNAL: Final = "off"
 
+_SCHEDULER: Final = re.compile(r"((tcp|tls|ws|wss)://)?[^/\s]+:[0-9]+")
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +87,8 @@ class Options:
 
     def find_problem(self) -> str | None:
         """What would keep the run from beginning."""
+        if self.dask is not None and not _SCHEDULER.fullmatch(self.dask):
+            return f"--dask {self.dask!r} is no address: write it like tcp://host:8786"
         if self.dask is not None and find_spec("distributed") is None:
             return "--dask needs an extra: pip install 'echo-trio[cluster]'"
         return None

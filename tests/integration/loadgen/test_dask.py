@@ -75,7 +75,7 @@ def cluster(tmp_path_factory):
 
 
 def test_a_cluster_does_what_one_process_does(server, cluster, loadgen):
-    plan = ("60", server.url, "--rate", "100/s", "--duration", "2s")
+    plan = ("60", server.url, "--rate", "200/s", "--duration", "1s")
     done = loadgen(*plan, "--dask", cluster.address)
     assert done.messages == {"sent": 200, "received": 200, "echoed": 200}
     assert done.closed == {"clean": 60}
@@ -100,6 +100,13 @@ def test_a_scheduler_that_is_not_there_is_one_line(nobody, loadgen):
     assert done.code == 2
     assert len(done.stderr.splitlines()) == 1
     assert "no scheduler answers there" in done.stderr
+
+
+def test_what_is_no_address_is_one_line(loadgen):
+    done = loadgen("10", "ws://127.0.0.1:9/", "--dask", "nonsense")
+    assert done.code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "write it like tcp://host:8786" in done.stderr
 
 
 def test_a_run_larger_than_the_cluster_is_refused(cluster, loadgen):

@@ -35,7 +35,7 @@ def are_gone(processes):
 
 
 def test_three_processes_do_what_one_does(server, loadgen):
-    plan = ("90", server.url, "--rate", "150/s", "--duration", "2s", "--seed", "7")
+    plan = ("90", server.url, "--rate", "300/s", "--duration", "1s", "--seed", "7")
     one, several = loadgen(*plan), loadgen(*plan, "--workers", "3")
     assert several.connections["opened"] == 90
     assert several.closed == one.closed == {"clean": 90}
