@@ -74,8 +74,10 @@ client-check: $(CLIENT)/node_modules/.installed
 browser: install
 	cd $(CLIENT) && npm run --silent test:e2e
 
+# Most tests wait for processes to start and timeouts to pass: several side by side take a third of the time.
 unit: $(VENV)/.dev page
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone and not soak and not netns'
+	$(BIN)/python -m pytest -m alone
 
 bench: install ## side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full

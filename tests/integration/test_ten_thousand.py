@@ -14,6 +14,8 @@ import pytest
 
 from .conftest import ServerProcess
 
+pytestmark = pytest.mark.alone
+
 COUNT = 10_000
 StartServer = Callable[..., ServerProcess]
 

@@ -12,6 +12,8 @@ from websockets.asyncio.server import ServerConnection
 
 from loadgen import Plan, run
 
+pytestmark = pytest.mark.alone
+
 FREEZE_S = 2.0
 
 

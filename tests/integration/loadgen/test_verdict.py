@@ -6,6 +6,8 @@ import threading
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def echo(serve_websockets):
