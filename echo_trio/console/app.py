@@ -141,6 +141,9 @@ class _Endpoints:
         if self._live.over or snapshot.draining:
             return PlainTextResponse("draining\n", 503)
         if not snapshot.workers:
+            # A recent snapshot may be of before they were there.
+            snapshot = await self._figures.now()
+        if not snapshot.workers:
             return PlainTextResponse("no worker serves\n", 503)
         return PlainTextResponse("ready\n")
 

@@ -246,9 +246,7 @@ class Wire:
         """A fresh connection of an independent client gets its message back."""
         with trio.fail_after(PATIENCE_S):
             async with connect(
-                f"{self.server.url}plain".replace("127.0.0.1", "localhost")
-                if self.tls
-                else f"{self.server.url}plain",
+                f"{self.server.url}plain",
                 ssl=self.tls,
                 compression=None,
                 ping_interval=None,
