@@ -177,7 +177,11 @@ async def test_bytes_that_are_not_tls_end_that_connection_alone(secure, said):
     await secure.holds_invariants(Outcome.TLS_FAILED)
 
 
-@pytest.mark.parametrize("said", [b"", client_hello()[:20], client_hello()])
+@pytest.mark.parametrize(
+    "said",
+    [b"", client_hello()[:20], client_hello()],
+    ids=["nothing", "half a hello", "a hello"],
+)
 @pytest.mark.parametrize("how", ["end", "reset"])
 async def test_an_aborted_tls_handshake_ends_that_connection_alone(secure, said, how):
     async with await plain(secure) as stream:
@@ -189,7 +193,11 @@ async def test_an_aborted_tls_handshake_ends_that_connection_alone(secure, said,
     await secure.holds_invariants(Outcome.TLS_FAILED)
 
 
-@pytest.mark.parametrize("said", [b"", client_hello()[:20], client_hello()])
+@pytest.mark.parametrize(
+    "said",
+    [b"", client_hello()[:20], client_hello()],
+    ids=["nothing", "half a hello", "a hello"],
+)
 async def test_a_stalled_tls_handshake_is_cut_at_the_open_timeout(serve, pem, said, autojump_clock):
     wire = await serve(
         tls=pem.client_context(), tls_cert=pem.certificate, tls_key=pem.key, open_timeout_s=7
