@@ -23,8 +23,9 @@ def plot(rows: Sequence[Mapping], path: Path) -> None:
     # Else every run gives other ids, and the file a diff without a change.
     mpl.rcParams["svg.hashsalt"] = "echo-trio"
     drawing, axes = plt.subplots(figsize=(9, 5.5))
-    # Two more than the ten of the default, so that each peer has its own.
-    axes.set_prop_cycle(color=[*mpl.colormaps["tab10"].colors, "navy", "darkolivegreen"])
+    # Three more than the ten of the default, so that each peer has its own.
+    more = ["navy", "darkolivegreen", "hotpink"]
+    axes.set_prop_cycle(color=[*mpl.colormaps["tab10"].colors, *more])
     ends = []
     for contestant in CONTESTANTS:
         points = [

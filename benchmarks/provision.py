@@ -98,6 +98,20 @@ def massconnect() -> tuple[str, dict[str, str]]:
     return python2, environment
 
 
+def kernel_floor() -> Path:
+    """The library that `peers/kernel_floor.py` echoes with."""
+    compiler = _executable("cc", "no C compiler is installed")
+    source = HERE / "peers" / "kernel_floor.c"
+    library = TOOLS / "kernel_floor" / "kernel_floor.so"
+    _once(
+        library.with_name("installed"),
+        source.read_text(),
+        "the kernel's floor",
+        lambda: _run([compiler, "-O2", "-shared", "-fPIC", str(source), "-o", str(library)]),
+    )
+    return library
+
+
 def tsung() -> str:
     return _executable("tsung", "not installed (Debian package: tsung)")
 

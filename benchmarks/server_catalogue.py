@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from machine import REPOSITORY
-from provision import HERE, Missing, node_peers, python_peers
+from provision import HERE, Missing, kernel_floor, node_peers, python_peers
 
 MAX_MESSAGE_SIZE = "8MiB"
 OURS = "echo_trio"
@@ -20,6 +20,8 @@ class Contestant:
     title: str
     command: Callable[[], Sequence[str]]
     """Installs what it needs and returns the command; raises `Missing` with the reason."""
+    max_bytes: int | None = None
+    """The largest message that it takes; none: all that are measured."""
 
 
 def our_python() -> str:
@@ -48,6 +50,10 @@ def _node(script: str) -> Callable[[], Sequence[str]]:
     return lambda: [node_peers(), str(HERE / "peers" / "node" / script)]
 
 
+def _floor() -> Sequence[str]:
+    return [*_python("kernel_floor.py")(), str(kernel_floor())]
+
+
 CONTESTANTS = (
     Contestant(OURS, "echo-trio (ours)", _ours),
     Contestant("trio-websocket", "stock trio-websocket", _python("trio_websocket_echo.py")),
@@ -73,4 +79,5 @@ CONTESTANTS = (
     Contestant("node-ws", "Node ws", _node("ws_echo.mjs")),
     Contestant("picows", "picows + uvloop (Cython)", _python("picows_echo.py")),
     Contestant("socketify", "uWebSockets (C++), by socketify", _python("socketify_echo.py")),
+    Contestant("kernel-floor", "no server: epoll, recv, send in C", _floor, max_bytes=100),
 )

@@ -49,8 +49,8 @@ class Cell:
     kind: str
 
 
-def cells(settings: Settings, sockets: int) -> list[Cell]:
-    """What is measured at that many sockets.
+def cells(settings: Settings, sockets: int, contestant: Contestant) -> list[Cell]:
+    """What is measured of a server at that many sockets.
 
     Large sizes at few sockets, small ones at many. Text everywhere; binary at the smaller
     numbers in every size, and at the largest number in the smallest size.
@@ -58,6 +58,8 @@ def cells(settings: Settings, sockets: int) -> list[Cell]:
     chosen = []
     for size_bytes in settings.sizes_bytes:
         if sockets * size_bytes * settings.in_flight > MAX_BYTES_IN_FLIGHT:
+            continue
+        if contestant.max_bytes is not None and size_bytes > contestant.max_bytes:
             continue
         if sockets < FEW_SOCKETS and size_bytes < LARGE_BYTES:
             continue
@@ -93,7 +95,7 @@ def measure_exchange(
 ) -> None:
     plan = {
         "sockets": sockets,
-        "cells": [asdict(cell) for cell in cells(settings, sockets)],
+        "cells": [asdict(cell) for cell in cells(settings, sockets, contestant)],
         "warm_up_s": settings.warm_up_s,
         "window_s": settings.window_s,
         "in_flight": settings.in_flight,
@@ -184,16 +186,19 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
     recording = Recording("servers", mode, asdict(settings), folder, missing)
     present = [each for each in contestants if each.name in commands]
 
-    windows = sum(len(cells(settings, sockets)) for sockets in settings.sockets)
-    minutes = (settings.warm_up_s + settings.window_s + 0.5) * windows + 6 * len(settings.sockets)
-    minutes *= len(present) * settings.repeats / 60
-    print(
-        f"{len(present)} servers, {windows} windows each: about {minutes:.0f} minutes", flush=True
+    windows = sum(
+        len(cells(settings, sockets, each)) for sockets in settings.sockets for each in present
     )
+    minutes = (settings.warm_up_s + settings.window_s + 0.5) * windows
+    minutes += 6 * len(settings.sockets) * len(present)
+    minutes *= settings.repeats / 60
+    print(f"{len(present)} servers, {windows} windows: about {minutes:.0f} minutes", flush=True)
 
     for repeat in range(1, settings.repeats + 1):
         for contestant in present:
             for sockets in settings.sockets:
+                if not cells(settings, sockets, contestant):
+                    continue
                 print(
                     f"[{repeat}/{settings.repeats}] {contestant.title}, {sockets:,} sockets",
                     flush=True,

@@ -225,27 +225,29 @@ class Connection(WebSocketConnection):
         :param compression: what the handshake agreed on, if it did.
         """
         self = cls.__new__(cls)
-        self._id = next(cls._IDS)
-        if isinstance(transport, socket.socket):
-            self._sock = transport
-        else:
-            self._stream = transport
-            self._sock = _raw_socket(transport)
+        # In the order of the attributes' table: what each message needs comes first and together,
+        # since it is cold by the time the next one comes.
+        self._sock = transport if isinstance(transport, socket.socket) else _raw_socket(transport)
+        self._head = surplus
         self._client = client
+        self._on_message = _ignore
+        self._encode = frames.encode
         self._limits = limits
+        self._replies = self._partial = None
+        self._attention = False
+        self.bytes_received = self.bytes_sent = 0
+        self.messages_received = self.messages_sent = 0
+        # What every connection comes to set, though it has defaults: CPython sizes the table that
+        # instances share by the first few, and what comes later costs each a dictionary (0.7 KB).
+        self._awaited_pong = self._idle = self._pinged_at_s = None
+        self.slot = 0
+        self._task = None
+        self._id = next(cls._IDS)
+        if not isinstance(transport, socket.socket):
+            self._stream = transport
         self._path = path
         self._subprotocol = subprotocol
         self._poller = poller if self._sock is not None else None
-        self._head = surplus
-        # What every connection comes to set, though it has defaults: CPython sizes the table that
-        # instances share by the first few, and what comes later costs each a dictionary (0.7 KB).
-        self._attention = False
-        self._encode = frames.encode
-        self._awaited_pong = self._idle = self._pinged_at_s = None
-        self.slot = 0
-        self._partial = self._replies = self._task = None
-        self.bytes_received = self.bytes_sent = 0
-        self.messages_received = self.messages_sent = 0
         if compression is not None:
             self._compression = compression
             self._encode = deflate.encoder(compression, client=client)
@@ -1176,6 +1178,10 @@ class Connection(WebSocketConnection):
             pass
         finally:
             await self._close_stream()
+
+
+def _ignore(message: str | bytes) -> None:
+    """What a connection does with messages before it is served."""
 
 
 def _raw_socket(stream: trio.abc.Stream) -> socket.socket | None:
