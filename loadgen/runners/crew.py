@@ -241,9 +241,7 @@ class Crew:
         for warning in await self._launcher.check(self.plan):
             self._warn(warning)
         async with self._launcher.launch(self.plan) as links:
-            self._members = [
-                Member(self.plan.shard(index, len(links)), link) for index, link in enumerate(links)
-            ]
+            self._members = [Member(link.plan, link) for link in links]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_silence)
                 nursery.start_soon(self._interrupt_all)

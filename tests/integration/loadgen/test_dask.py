@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import psutil
 import pytest
@@ -113,6 +114,39 @@ def test_a_run_larger_than_the_cluster_is_refused(cluster, loadgen):
     done = loadgen("100m", "ws://127.0.0.1:9/", "--dask", cluster.address)
     assert done.code == 2
     assert "don't fit this cluster: 2 workers" in done.stderr
+
+
+def test_workers_on_one_machine_share_the_source_addresses_that_it_has(
+    serve_websockets, cluster, loadgen
+):
+    peers: Counter[str] = Counter()
+
+    async def count_peers(connection: ServerConnection, counts):
+        peers[connection.remote_address[0]] += 1
+        await echo(connection, counts)
+
+    # Nobody has 192.0.2.0/24 (RFC 5737); of that range one address is here.
+    done = loadgen("60", serve_websockets(count_peers).url, "--duration", "1s", "--dask",
+                   cluster.address, "--source-ip", "127.0.0.2-127.0.0.4",
+                   "--source-ip", "126.255.255.250-127.0.0.0")  # fmt: skip
+    assert done.closed == {"clean": 60}
+    assert peers == {"127.0.0.2": 15, "127.0.0.4": 15, "127.0.0.3": 15, "127.0.0.0": 15}
+
+
+@pytest.mark.parametrize(
+    ("source_ip", "problem"),
+    [
+        pytest.param("192.0.2.7", "--source-ip 192.0.2.7: not an address of a worker's machine",
+                     id="foreign"),
+        pytest.param("10.0.0.0/8", "--source-ip names 16,777,214 addresses", id="too-many"),
+    ],
+)  # fmt: skip
+def test_source_addresses_that_can_not_be_used_are_one_line(cluster, loadgen, source_ip, problem):
+    done = loadgen("10", "ws://127.0.0.1:9/", "--quiet", "--dask", cluster.address,
+                   "--source-ip", source_ip)  # fmt: skip
+    assert done.code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert problem in done.stderr
 
 
 def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
