@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -212,10 +212,18 @@ class Run:
 
 
 class LoadgenProcess:
-    """`python -m loadgen`, running."""
+    """`python -m loadgen`, running.
+
+    :param before: what the command begins with: `ip netns exec NAME`, say.
+    """
 
     def __init__(
-        self, folder: Path, *arguments: str, on_terminal: int | None = None, **options: Any
+        self,
+        folder: Path,
+        *arguments: str,
+        on_terminal: int | None = None,
+        before: Sequence[str] = (),
+        **options: Any,
     ) -> None:
         self.report_path = folder / f"report-{len(list(folder.iterdir()))}.json"
         self.report_path.write_text("")
@@ -223,7 +231,7 @@ class LoadgenProcess:
         if "--json" not in arguments:
             arguments = (*arguments, "--json", str(self.report_path))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "loadgen", *arguments],
+            [*before, sys.executable, "-m", "loadgen", *arguments],
             stdout=subprocess.PIPE if on_terminal is None else on_terminal,
             stderr=self._errors if on_terminal is None else on_terminal,
             text=True,
