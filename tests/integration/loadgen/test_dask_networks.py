@@ -8,6 +8,7 @@ behind. The server is the `websockets` library's, and counts for itself what com
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
 import time
@@ -67,8 +68,13 @@ class Network:
         assert self._witness.stdout.readline() == "ready\n", self.logs
         self._start_dask("scheduler", "scheduler", SCHEDULER, "--port", "8786",
                          "--dashboard-address", ":0", "--no-show")  # fmt: skip
+
+    def start_workers(self) -> None:
+        """Start those that are not there; a worker that has died is one that comes back."""
         behind_s = -int(min(time.clock_gettime(time.CLOCK_MONOTONIC) / 2, 3600))
         for name, host, ahead_s in (("one", ONE[0], 3600), ("two", TWO[0], behind_s)):
+            if name in self.workers and self.workers[name].poll() is None:
+                continue
             self.workers[name] = self._start_dask(
                 "worker", name, host, self.scheduler, "--nthreads", "2", "--no-nanny",
                 "--no-dashboard", "--local-directory", str(self._folder / name),
@@ -92,7 +98,7 @@ class Network:
         return self._start(machine, *command, "--host", host, *flags)
 
     def _has_workers(self) -> bool:
-        assert all(process.poll() is None for process in self.processes), self.logs
+        assert all(process.poll() is None for process in self.workers.values()), self.logs
         return all("Registered to" in self.logs[f"{name}.log"] for name in self.workers)
 
     @property
@@ -108,6 +114,7 @@ class Network:
         assert self._witness.stdout is not None
         self._witness.stdin.write("\n")
         self._witness.stdin.flush()
+        assert select.select([self._witness.stdout], [], [], 2 * PATIENCE_S)[0], "not all closed"
         told: dict[str, Any] = json.loads(self._witness.stdout.readline())
         return told
 
@@ -120,6 +127,11 @@ class Network:
         process.kill()
         self.workers[worker].wait(PATIENCE_S)
 
+    def plug(self, machine: str, how: str) -> None:
+        """Take a machine's cable out of the bridge (`down`), or put it in (`up`)."""
+        port = ["ip", "link", "set", f"to-{machine}", how]
+        subprocess.run([*self._on("switch"), *port], check=True)
+
     def end(self) -> None:
         for process in reversed(self.processes):
             process.kill()
@@ -127,7 +139,7 @@ class Network:
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+def whole_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     own = {"target": [TARGET], "desk": [DESK], "scheduler": [SCHEDULER], "one": ONE, "two": TWO}
     with machines(**own) as on:
         network = Network(on, tmp_path_factory.mktemp("network"))
@@ -136,6 +148,12 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
             yield network
         finally:
             network.end()
+
+
+@pytest.fixture
+def network(whole_network: Network) -> Network:
+    whole_network.start_workers()
+    return whole_network
 
 
 def counts_of(run: Run) -> dict[str, Any]:
@@ -249,29 +267,49 @@ def test_each_machine_of_a_cluster_connects_from_its_own_source_addresses(
 def test_a_worker_killed_in_mid_run_is_in_a_report_that_adds_up_and_says_so(
     network: Network, tmp_path: Path
 ) -> None:
+    process = start_on_cluster(network, tmp_path)
+    network.kill("one")
+    run, seen = process.finish(), network.seen()
+    print(HEAD, row("a worker killed", run, seen), *run.report["verdict_reasons"], sep="\n")
+    assert_one_machine_is_written_off(run, seen)
+    # The process beside the worker has closed its sockets in good order.
+    assert seen["closed"] == {"1000": SOCKETS}
+
+
+def test_a_machine_cut_from_the_network_is_in_a_report_that_adds_up_and_says_so(
+    network: Network, tmp_path: Path
+) -> None:
+    process = start_on_cluster(network, tmp_path)
+    network.plug("one", "down")
+    run = process.finish()
+    network.plug("one", "up")
+    seen = network.seen()
+    print(HEAD, row("a machine cut off", run, seen), *run.report["verdict_reasons"], sep="\n")
+    assert_one_machine_is_written_off(run, seen)
+
+
+def start_on_cluster(network: Network, folder: Path) -> LoadgenProcess:
+    """A run of ten seconds, with messages flowing."""
     process = network.start_loadgen(
-        tmp_path, "--duration", "10s", "--dask", network.scheduler, "--stream"
+        folder, "--duration", "10s", "--dask", network.scheduler, "--stream"
     )
     assert process.process.stdout is not None
     for line in process.process.stdout:
         if json.loads(line)["messages"]["received"] > RATE:
-            break
-    network.kill("one")
-    run, seen = process.finish(), network.seen()
-    print(HEAD)
-    print(row("a worker killed", run, seen))
-    print("\n".join(run.report["verdict_reasons"]))
+            return process
+    raise AssertionError(process.errors)
+
+
+def assert_one_machine_is_written_off(run: Run, seen: dict[str, Any]) -> None:
+    """Machine one is lost to the report, which says so, and what machine two did is whole."""
     assert (run.code, run.report["verdict"]) == (1, "failed")
     assert run.closed == {"clean": SOCKETS // 2, "abnormal": SOCKETS // 2}
-    first, *others = [
-        reason for reason in run.report["verdict_reasons"] if "left the cluster" in reason
-    ]
-    assert f"its worker tcp://{ONE[0]}:" in first
-    assert "60 open sockets" in first
-    assert len(others) == 1
-    # The other machine's part is whole. The dead one's last second is nowhere but at the server,
-    # which saw each socket closed in good order: the process beside the worker did that.
-    assert seen["received"][TWO[0]] == RATE * 10 // 2
-    assert RATE * 10 // 2 < run.messages["sent"] <= sum(seen["received"].values())
+    deaths = [reason for reason in run.report["verdict_reasons"] if "left the cluster" in reason]
+    assert len(deaths) == 2
+    for death in deaths:
+        assert f"its worker tcp://{ONE[0]}:" in death
+        assert f"{SOCKETS // 4} open sockets" in death
     assert seen["opened"] == {ONE[0]: SOCKETS // 2, TWO[0]: SOCKETS // 2}
-    assert seen["closed"] == {"1000": SOCKETS}
+    assert seen["received"][TWO[0]] == RATE * 10 // 2
+    # What the lost machine did last is known to the server alone.
+    assert RATE * 10 // 2 < run.messages["sent"] <= sum(seen["received"].values())
