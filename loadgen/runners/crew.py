@@ -423,8 +423,8 @@ def _obituary(how: str, when_s: float, orphans: int, opening: int, unanswered: i
     ]
     cost = f": {_join(left)} went with it" if left else ""
     return (
-        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, by this "
-        "machine's fault and not the target's; what it did in its last second is unknown"
+        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, which is "
+        "not the target's fault; what it did in its last second is unknown"
     )
 
 
