@@ -106,7 +106,7 @@ def cut(plan: Plan, dealt: Sequence[str], networks: Mapping[str, Network]) -> li
         return shards
     for place, text in enumerate(plan.source_ips):
         if not any(networks[worker].own[place] for worker in dealt):
-            raise Refused(f"--source-ip {text}: not an address of a worker's machine")
+            raise Refused(f"--source-ip {text}: not an address of any worker's machine")
     takers = Counter(networks[worker].name for worker in dealt)
     turns: Counter[str] = Counter()
     placed = []

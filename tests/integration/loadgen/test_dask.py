@@ -136,7 +136,7 @@ def test_workers_on_one_machine_share_the_source_addresses_that_it_has(
 @pytest.mark.parametrize(
     ("source_ip", "problem"),
     [
-        pytest.param("192.0.2.7", "--source-ip 192.0.2.7: not an address of a worker's machine",
+        pytest.param("192.0.2.7", "--source-ip 192.0.2.7: not an address of any worker's machine",
                      id="foreign"),
         pytest.param("10.0.0.0/8", "--source-ip names 16,777,214 addresses", id="too-many"),
     ],

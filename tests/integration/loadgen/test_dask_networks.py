@@ -45,8 +45,11 @@ def another_clock(offset_s: int) -> list[str]:
     The command is then a child of what is started.
     """
     command = ["unshare", "--time", "--fork", "--kill-child", "--monotonic", str(offset_s)]
-    refused = subprocess.run([*command, "true"], capture_output=True, check=False).returncode
-    return [] if refused else command
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        print(f"\nthe clocks are all the same: {tried.stderr.strip()}")
+        return []
+    return command
 
 
 class Network:
