@@ -149,6 +149,16 @@ class DaskLink:
         self._put.send_nowait(LinkLost(how))
 
 
+def _silence_dask() -> None:
+    """What Dask has to say of a lost scheduler is tracebacks, and in our report in a line.
+
+    Some of its loggers have levels and handlers of their own.
+    """
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 class _DaskThread:
     """The one thread in which Dask is."""
 
@@ -180,7 +190,7 @@ class _DaskThread:
 
     def run(self) -> None:
         """Be the thread."""
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        _silence_dask()
         try:
             asyncio.run(self._main())
         except Refused as refused:

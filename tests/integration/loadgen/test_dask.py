@@ -169,3 +169,21 @@ def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
     server.wait_closed()
     assert server.counts["opened"] == 60
     assert server.counts["closed 1000"] == 60  # the lost worker's too, though nobody could tell
+
+
+def test_a_killed_scheduler_is_in_the_books_and_the_workers_say_goodbye(
+    server, cluster, start_loadgen
+):
+    run = start_loadgen("60", server.url, "--rate", "200/s", "--duration", "1h", "--stream",
+                        "--dask", cluster.address)  # fmt: skip
+    lines = (json.loads(line) for line in run.process.stdout)
+    next(line for line in lines if line["messages"]["received"] > 100)
+    shards = psutil.Process(cluster.workers[1].pid).children()
+    cluster.processes[0].kill()
+    done = run.finish()
+    assert done.code == 1
+    assert done.closed == {"abnormal": 60}
+    assert "the scheduler is gone" in done.report["verdict_reasons"][0]
+    assert psutil.wait_procs(shards, timeout=60)[1] == []
+    server.wait_closed()
+    assert server.counts["closed 1000"] == 60
