@@ -10,6 +10,8 @@ import psutil
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from .conftest import PATIENCE_S
+
 
 async def echo(connection: ServerConnection, counts):
     async for message in connection:
@@ -51,7 +53,7 @@ class Cluster:
 
     def _wait_for_workers(self):
         logs = [self._folder / f"worker-{number}.log" for number in (1, 2)]
-        for _ in range(600):
+        for _ in range(1200):
             if all("Registered to" in log.read_text() for log in logs if log.exists()):
                 return json.loads(self._file.read_text())["address"]
             assert all(process.poll() is None for process in self.processes), self.logs
@@ -160,7 +162,7 @@ def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
     cluster.workers[0].kill()
     after = next(line for line in lines if line["connections"]["open"] == 30)
     assert after["messages"]["received"] >= before["messages"]["received"]
-    assert psutil.wait_procs(shards, timeout=60)[1] == []
+    assert psutil.wait_procs(shards, timeout=PATIENCE_S)[1] == []
     run.signal()
     done = run.finish()
     assert done.code == 130
