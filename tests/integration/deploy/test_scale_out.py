@@ -18,9 +18,9 @@ from ..networks import machines
 from .conftest import DEPLOY, HTTP, OWN_ADDRESS, PATIENCE_S, Pem, program, replaced, until
 
 StartServer = Callable[..., ServerProcess]
-#: A goodbye right behind a reply comes long before the client's next message, 200 ms later.
+#: A goodbye right behind a reply comes long before the client's next message, a second later.
 GRACE = ("--drain-timeout", "20s", "--drain-grace", "10s")
-LOAD = ("--closed-loop", "--think", "200ms", "--quiet", "--stream", "--journal", "off")
+LOAD = ("--closed-loop", "--think", "1s", "--quiet", "--stream", "--journal", "off")
 
 
 def load_while_one_drains(
@@ -75,7 +75,7 @@ def test_an_instance_drained_under_load_loses_nobodys_message(
     report = load_while_one_drains(
         [
             *(sys.executable, "-m", "loadgen", "40", f"ws://{OWN_ADDRESS}:{HTTP}/"),
-            *(*LOAD, "--duration", "3s"),
+            *(*LOAD, "--duration", "6s", "--stop-timeout", "60s"),
         ],
         lambda: going.process.send_signal(signal.SIGTERM),
         connections=40,
