@@ -32,5 +32,6 @@ export default defineConfig({
     // Room for a machine that does other work too; a passing test waits for none of it.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    teardownTimeout: 60_000,
   },
 });

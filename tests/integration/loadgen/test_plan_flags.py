@@ -174,12 +174,12 @@ def test_numbers_of_sockets_that_follow_are_new_ones(loadgen, serve_echo, heard)
 def test_sockets_on_their_way_to_replace_others_are_opening_in_the_series(loadgen, serve_echo):
     admitted = itertools.count()
 
-    async def admit_three(connection, request):
+    async def hesitate(connection, request):
         if next(admitted) >= 3:
-            await asyncio.Event().wait()
+            await asyncio.sleep(3)  # so that seconds of the run end meanwhile
 
-    run = loadgen("3", serve_echo(process_request=admit_three).url, "--lifetime", "200ms",
-                  "--duration", "3s", "--rate-per-conn", "0/s", "--stop-timeout", "1s")  # fmt: skip
+    run = loadgen("3", serve_echo(process_request=hesitate).url, "--lifetime", "200ms",
+                  "--duration", "2500ms", "--rate-per-conn", "0/s")  # fmt: skip
     assert (0, 3) in {(second["open"], second["opening"]) for second in run.report["series"]}
 
 
