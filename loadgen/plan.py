@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
@@ -64,11 +65,15 @@ class ShardOf:
     """Which part of a larger plan a plan is: shard `index`, from 0, of `shards`.
 
     :ivar sockets: of the whole plan.
+    :ivar turn: from 0, of the `takers` that share its local addresses; these are all shards, or
+        those on the same machine.
     """
 
     index: int
     shards: int
     sockets: int
+    turn: int
+    takers: int
 
 
 @Parameter(name="*")
@@ -373,9 +378,9 @@ class Plan:
     def sources(self) -> Sources:
         """The local addresses to connect from; empty if the system is to choose."""
         sources, shard = Sources(self.source_ips), self.shard_of
-        if shard is None or len(sources) < shard.shards:
+        if shard is None or len(sources) < shard.takers:
             return sources
-        return Sources(self.source_ips, start=shard.index, step=shard.shards)
+        return Sources(self.source_ips, start=shard.turn, step=shard.takers)
 
     def shard(self, index: int, shards: int) -> Plan:
         """Part `index`, from 0, of this plan cut into `shards`.
@@ -397,7 +402,16 @@ class Plan:
             connect_concurrency=max(1, len(range(index, self.connect_concurrency, shards))),
             connect_rate=self.connect_rate and self.connect_rate * own / self.count,
             message_content=None if self.message_file is None else self._message_content(),
-            shard_of=ShardOf(index, shards, self.count),
+            shard_of=ShardOf(index, shards, self.count, turn=index, takers=shards),
+        )
+
+    def on_machine(self, source_ips: Sequence[str], turn: int, takers: int) -> Plan:
+        """This shard where it runs: these are the machine's addresses, and so many share them."""
+        assert self.shard_of is not None
+        return dataclasses.replace(
+            self,
+            source_ips=tuple(source_ips),
+            shard_of=dataclasses.replace(self.shard_of, turn=turn, takers=takers),
         )
 
     def settings(self) -> dict[str, Any]:

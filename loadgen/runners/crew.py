@@ -241,9 +241,7 @@ class Crew:
         for warning in await self._launcher.check(self.plan):
             self._warn(warning)
         async with self._launcher.launch(self.plan) as links:
-            self._members = [
-                Member(self.plan.shard(index, len(links)), link) for index, link in enumerate(links)
-            ]
+            self._members = [Member(link.plan, link) for link in links]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_silence)
                 nursery.start_soon(self._interrupt_all)
@@ -425,8 +423,8 @@ def _obituary(how: str, when_s: float, orphans: int, opening: int, unanswered: i
     ]
     cost = f": {_join(left)} went with it" if left else ""
     return (
-        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, by this "
-        "machine's fault and not the target's; what it did in its last second is unknown"
+        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, which is "
+        "not the target's fault; what it did in its last second is unknown"
     )
 
 

@@ -27,7 +27,8 @@ EXIT_TIMEOUT_S: Final = 5.0
 class ProcessLink:
     """A shard in a process of this machine."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+        self.plan = plan
         self._process = process
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._inbox = Inbox(self._stream)
@@ -101,8 +102,10 @@ class Processes:
         """Start the processes; they end with the block."""
         links: list[ProcessLink] = []
         try:
-            for _ in range(min(self._count, plan.count)):
-                links.append(ProcessLink(*start_shard()))  # noqa: PERF401 - those that are started have to be known
+            count = min(self._count, plan.count)
+            for index in range(count):
+                part = plan.shard(index, count)
+                links.append(ProcessLink(part, *start_shard()))
             yield links
         finally:
             with trio.CancelScope(shield=True):

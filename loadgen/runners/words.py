@@ -98,7 +98,12 @@ class LinkLost(Exception):
 
 
 class Link(Protocol):
-    """Who runs a shard, and the shard's process, wherever that is."""
+    """Who runs a shard, and the shard's process, wherever that is.
+
+    :ivar plan: its part.
+    """
+
+    plan: Plan
 
     async def send(self, order: Order) -> None:
         """Tell the shard; nothing if it is gone, which `receive` finds out."""

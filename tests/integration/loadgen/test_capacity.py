@@ -7,6 +7,8 @@ import time
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from .conftest import PATIENCE_S
+
 
 @pytest.fixture
 def echo(serve_websockets):
@@ -24,7 +26,7 @@ SEARCH = ("--find-capacity", "--rate", "20/s", "--json", "-")
 def test_rates_rise_until_a_threshold_breaks(start_loadgen, echo):
     run = start_loadgen("2", echo.url, *SEARCH, "--duration", "400ms", "--fail-if",
                         "messages.sent>30")  # fmt: skip
-    stdout, _ = run.process.communicate(timeout=120)
+    stdout, _ = run.process.communicate(timeout=PATIENCE_S)
     run._errors.close()
     found = json.loads(stdout)
     steps = found["steps"]
@@ -43,16 +45,17 @@ def test_a_search_is_interrupted_in_good_order(start_loadgen, echo):
     while not echo.counts["received"] and run.process.poll() is None:
         time.sleep(0.01)
     run.signal(signal.SIGINT)
-    stdout, _ = run.process.communicate(timeout=60)
+    stdout, _ = run.process.communicate(timeout=PATIENCE_S)
     run._errors.close()
     assert run.process.returncode == 130
     assert json.loads(stdout)["interrupted"]
+    echo.wait_closed()
     assert echo.counts["closed 1000"] == 2
 
 
 def test_where_no_socket_can_be_opened_there_is_no_search(start_loadgen, nobody):
     run = start_loadgen("2", f"ws://127.0.0.1:{nobody}/", *SEARCH)
-    stdout, _ = run.process.communicate(timeout=60)
+    stdout, _ = run.process.communicate(timeout=PATIENCE_S)
     run._errors.close()
     assert run.process.returncode == 69
     assert len(json.loads(stdout)["steps"]) == 1

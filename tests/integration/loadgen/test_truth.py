@@ -1,6 +1,7 @@
 """The latencies are what an observer beside the server computes from the schedule and its own log.
 
-Both sides of each comparison are of the same run, so nothing here depends on the machine's speed.
+Both sides of each comparison are of the same run, so nothing here depends on the machine's speed;
+and for as long as the generator says that it was held up, it may have seen a reply later.
 With other people's load generators: `make cross-check`.
 """
 
@@ -32,6 +33,7 @@ class Freezing:
         self.freeze_at = freeze_at
         self.frozen = None
         self.received = {}
+        self.answering = {}
         self.answered = {}
 
     async def __call__(self, connection: ServerConnection, counts):
@@ -42,6 +44,7 @@ class Freezing:
                 began = time.perf_counter()
                 time.sleep(FREEZE_S)  # noqa: ASYNC251 - the whole server stands still
                 self.frozen = (began, time.perf_counter())
+            self.answering[message] = time.perf_counter()
             await connection.send(f"{sent} 1")
             self.answered[message] = time.perf_counter()
 
@@ -55,24 +58,26 @@ async def test_in_the_open_loop_a_frozen_servers_p99_is_what_an_observer_compute
     due = {f"{k % 10}-{k // 10}": pace.due_at(k) for k in range(200)}
     # The schedule began when it must have for the promptest message to arrive when it did.
     began = min(server.received[message] - due_s for message, due_s in due.items())
-    observed = [server.answered[message] - began - due_s for message, due_s in due.items()]
-    intended = report.latency.intended
-    assert intended.p90 / 1000 == pytest.approx(percentile(observed, 90), rel=0.05)
-    assert intended.p99 / 1000 == pytest.approx(percentile(observed, 99), rel=0.05)
+    least = [server.answering[message] - began - due_s for message, due_s in due.items()]
+    most = [server.answered[message] - began - due_s for message, due_s in due.items()]
+    intended, held_up_s = report.latency.intended, report.generator.loop_lag.max / 1000
+    for percent, found_ms in ((90, intended.p90), (99, intended.p99)):
+        assert found_ms / 1000 >= percentile(least, percent) * 0.99
+        assert found_ms / 1000 <= percentile(most, percent) * 1.05 + held_up_s
     # And not by chance: this is the freeze, of which a hundred messages fell due in the midst.
     start, end = server.frozen
     ideal = [max(end - began - due_s, 0) if due_s > start - began else 0 for due_s in due.values()]
-    assert percentile(observed, 99) >= percentile(ideal, 99) > 0.9 * FREEZE_S
+    assert percentile(least, 99) >= percentile(ideal, 99) > 0.9 * FREEZE_S
 
 
 async def test_a_closed_loop_shows_one_late_message_where_a_hundred_were_due(serve_websockets):
-    server = Freezing(freeze_at=500)
+    server = Freezing(freeze_at=150)
     report = await run(
         Plan(1, serve_websockets(server).url, closed_loop=True, think_s=0.001, duration_s=4.0,
              message="{seq}")
     )  # fmt: skip
-    late = [m for m in server.answered if server.answered[m] - server.received[m] > FREEZE_S / 2]
-    assert len(late) == 1
+    assert server.frozen is not None
+    assert report.messages.echoed >= 150
     assert report.latency.intended.max >= FREEZE_S * 1000
     assert report.latency.intended.p99 < FREEZE_S * 1000 / 2
 
