@@ -157,17 +157,37 @@ class TargetSecond(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: float | None
     open_files: float | None
     lag_ms: float | None
+    lag_p50_ms: float | None = None
+    lag_p99_ms: float | None = None
+
+
+class TargetLag(msgspec.Struct, frozen=True, kw_only=True):
+    """How late the target's event loop was under load, in milliseconds: each of its worst second.
+
+    Percentiles of several seconds can't be had from those of each.
+    """
+
+    p50: float | None = None
+    p99: float | None = None
+    max: float | None = None
 
 
 class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The target's side of the run; only where --console named it.
+    """The target's side of the run; only where --console named it. Null is what it didn't say.
 
     :ivar errors: how often it could not be asked, and `last_error`, why not in the end.
+    :ivar cpu_share: of one core, over the seconds of the load phase; `loop_lag` is of these, too.
+    :ivar connections: at most, as are `rss_bytes` and `open_files`: in the whole run.
     """
 
     source: str
     errors: int
     last_error: str | None
+    connections: float | None = None
+    cpu_share: float | None = None
+    rss_bytes: float | None = None
+    open_files: float | None = None
+    loop_lag: TargetLag = TargetLag()
     series: list[TargetSecond]
 
 

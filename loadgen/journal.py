@@ -105,22 +105,42 @@ def _is_being_written(path: Path) -> bool:
 
 
 @dataclass
-class Journal:
-    """The journal of one run, being written.
+class JournalFile:
+    """A file for what outlives its writer; nobody else writes to it meanwhile.
 
-    :raises OSError: if the file can't be.
+    :raises OSError: if it can't be written to.
     """
 
     path: Path
-    plan: Plan
     _file: BinaryIO = field(init=False)
-    _head: bytes = b""
-    _booked: int = 0
-    #: Why it ended before the run; ``None`` if it didn't.
-    problem: str | None = None
+    #: Why it ended before what it tells of; ``None`` if it didn't.
+    problem: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._file = _open_locked(self.path)
+
+    @property
+    def has_records(self) -> bool:
+        """Is there anything in it to recover?"""
+        return self._file.tell() > 0
+
+    def remove(self) -> None:
+        """All is over, and its report written."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write no more, and keep what there is."""
+        self._file.close()
+
+
+@dataclass
+class Journal(JournalFile):
+    """The journal of one run, being written."""
+
+    plan: Plan
+    _head: bytes = b""
+    _booked: int = 0
 
     async def keep(self, engine: Running) -> NoReturn:
         """Write a record for each second of the run, until cancelled.
@@ -154,20 +174,6 @@ class Journal:
         shorter.replace(self.path)
         self._file.close()
         self._file = file
-
-    @property
-    def has_records(self) -> bool:
-        """Is there anything in it to recover?"""
-        return self._file.tell() > 0
-
-    def remove(self) -> None:
-        """The run is over, and its report written."""
-        self.close()
-        self.path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Write no more, and keep what there is."""
-        self._file.close()
 
 
 def _open_locked(path: Path) -> BinaryIO:
