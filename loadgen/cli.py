@@ -117,6 +117,8 @@ def load(
         limits = [thresholds.parse(expr) for expr in options.fail_if]
     except BadThreshold as exc:
         return _complain_of_threshold(exc)
+    if options.console is None and (problem := thresholds.find_unasked(limits)):
+        return flags.complain(app, f"--fail-if: {problem}")
     if problem := options.find_problem() or output.find_problem():
         return flags.complain(app, problem)
     try:

@@ -263,8 +263,9 @@ def _app() -> App:
     def read(
         plan: Plan, *, fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     ) -> Plan:
-        for expression in fail_if:
-            thresholds.parse(expression)
+        limits = [thresholds.parse(expression) for expression in fail_if]
+        if problem := thresholds.find_unasked(limits):
+            raise ValueError(f"--fail-if: {problem}: only the command line has that")
         return plan
 
     return app

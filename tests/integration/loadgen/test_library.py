@@ -44,6 +44,11 @@ async def test_a_run_returns_its_report(serve_websockets):
     assert [threshold.breached for threshold in report.thresholds] == [True]
 
 
+async def test_a_limit_of_the_targets_is_refused_where_nobody_asks_the_target():
+    with pytest.raises(ValueError, match=r"none of target\.\* is known"):
+        await run(Plan(1), fail_if=["target.cpu_share>90%"])
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -54,6 +54,18 @@ def test_the_consoles_figures_are_in_the_report_on_the_runs_clock(start_server, 
     assert all(look["cpu_share"] >= 0 for look in target["series"][1:])
 
 
+def test_a_run_fails_by_what_its_target_said_of_itself(start_server, loadgen):
+    server = start_server(console=True)
+    limits = ("--fail-if", "target.connections>=10", "--fail-if", "target.cpu_share>90000%")
+    run = loadgen("10", server.url, *QUICK, "--console", server.console, *limits)
+    assert [(one["expr"], one["breached"]) for one in run.report["thresholds"]] == [
+        ("target.connections>=10", True),
+        ("target.cpu_share>90000%", False),
+    ]
+    assert run.report["thresholds"][1]["value"] > 0
+    assert run.code in {99, 3}  # A busy machine makes it the generator's limit.
+
+
 def test_any_prometheus_page_will_do(start_server, loadgen, page):
     run = loadgen("2", start_server().url, *QUICK, "--console", f"{page}/metrics")
     target = run.report["target"]

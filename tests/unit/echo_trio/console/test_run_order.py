@@ -82,3 +82,9 @@ def test_of_several_settings_the_one_at_fault_is_named_as_it_was_written() -> No
     with pytest.raises(BadOrder) as refused:
         read(count=1, rate_per_conn="0/s", messages=5)
     assert refused.value.field in ("rate_per_conn", "messages")
+
+
+def test_a_limit_of_the_targets_is_refused_where_nobody_asks_the_target() -> None:
+    with pytest.raises(BadOrder, match="needs --console") as refused:
+        read(count=1, fail_if=["messages.lost>0", "target.cpu_share>90%"])
+    assert (refused.value.status, refused.value.field) == (422, "fail_if")
