@@ -173,7 +173,7 @@ async def find(
         on_step(step)
         if not report.connections.opened:
             break
-    return _conclude(plan.url, [each.expr for each in limits], steps, interrupted=interrupted)
+    return _conclude(plan.shown_url, [each.expr for each in limits], steps, interrupted=interrupted)
 
 
 def resume(url: str, limits: Sequence[str], steps: Sequence[Step]) -> Capacity:

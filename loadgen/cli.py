@@ -295,7 +295,7 @@ def explain_nothing_opened(result: Result) -> str:
         f"{count:,} × {explain_failure(ledger, reason)}"
         for reason, count in ledger.failed.most_common()
     )
-    line = f"loadgen: no socket could be opened to {plan.url}: {reasons}"
+    line = f"loadgen: no socket could be opened to {plan.shown_url}: {reasons}"
     if ledger.failed[Failure.REFUSED]:
         target = plan.target
         if target.host in _LOOPBACK:

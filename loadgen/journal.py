@@ -178,7 +178,7 @@ class Journal(JournalFile):
 
 def _open_locked(path: Path) -> BinaryIO:
     """A file that is known to be in use until this process ends, however it does."""
-    # The plan may have a token in its headers, which is nobody else's business.
+    # The plan's headers are masked, but what its messages say is nobody else's business either.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     # Unbuffered: what is written is the kernel's, and survives us.
     file = os.fdopen(descriptor, "ab", buffering=0)
@@ -200,7 +200,7 @@ def _make_head(result: Result) -> Head:
     return Head(
         pid=os.getpid(),
         started_at=result.started_at,
-        url=result.plan.url,
+        url=result.plan.shown_url,
         count=result.plan.count,
         plan=result.plan.settings(),
     )

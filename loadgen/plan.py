@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from echo_trio import flags
 from echo_trio.wire import deflate, handshake
+from loadgen import masking
 from loadgen.behave import Behave, Kind, check_behaviours, pick
 from loadgen.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
@@ -22,6 +23,9 @@ from loadgen.target import DEFAULT_URL, Target
 
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_RATE_PER_CONN: Final = 1.0
+
+#: What follows it is a file of headers.
+HEADERS_OF_FILE: Final = "@"
 
 #: Headers that make the handshake one, and what to use instead where there is something.
 _OWN_HEADERS: Final = {
@@ -46,6 +50,26 @@ def parse_stage(text: str) -> Stage:
     if not colon:
         raise ValueError(f"{text!r} is not a stage: write it like 30s:5000/s")
     return Stage(flags.parse_duration(duration), flags.parse_rate(rate))
+
+
+def parse_headers(text: str) -> list[tuple[str, str]]:
+    """Read a header, or those of a file like ``@headers.txt``, one a line.
+
+    What is on a command line is seen by every user of the machine, and kept by the shell.
+
+    :raises ValueError: if something is none, or there is no such file.
+    """
+    if not text.startswith(HEADERS_OF_FILE):
+        return [parse_header(text)]
+    path = text.removeprefix(HEADERS_OF_FILE)
+    try:
+        lines = Path(path).read_text("latin-1").splitlines()
+    except OSError as exc:
+        raise ValueError(f"can't read --header {text}: {exc.strerror}") from None
+    try:
+        return [parse_header(line) for line in lines if line.strip()]
+    except ValueError:
+        raise ValueError(f"--header {text}: a line of it is no header like 'Name: value'") from None
 
 
 def parse_header(text: str) -> tuple[str, str]:
@@ -145,8 +169,11 @@ class Plan:
     verify: Literal["suffix", "exact", "off"] = "suffix"
     """What a reply has to be: message, space and number; the message; or anything."""
 
-    headers: Annotated[tuple[tuple[str, str], ...], flags.several("--header", parse_header)] = ()
-    """Repeatable, 'Name: value': goes with each handshake."""
+    headers: Annotated[
+        tuple[tuple[str, str], ...], flags.several_of_each("--header", parse_headers)
+    ] = ()
+    """Repeatable, 'Name: value': goes with each handshake. @FILE takes them from a file, one a
+    line. In the report, values of Authorization, Cookie and the like are masked."""
 
     origin: Annotated[str | None, Parameter(name="--origin")] = None
     """The Origin header, which a browser would send."""
@@ -415,7 +442,10 @@ class Plan:
         )
 
     def settings(self) -> dict[str, Any]:
-        """Every setting as run, for the report: with what holds where nothing was said."""
+        """Every setting as run, for the report: with what holds where nothing was said.
+
+        Without secrets (see `masking`).
+        """
         settings = {
             key: value
             for key, value in dataclasses.asdict(self).items()
@@ -425,7 +455,16 @@ class Plan:
             settings["rate_per_conn"] = DEFAULT_RATE_PER_CONN
         if self.duration_s is None and math.isfinite(self.load_s):
             settings["duration_s"] = self.load_s
-        return settings
+        return settings | {
+            "url": self.shown_url,
+            "headers": masking.mask_headers(self.headers),
+            "subprotocols": masking.mask_subprotocols(self.subprotocols),
+        }
+
+    @property
+    def shown_url(self) -> str:
+        """Where the sockets connect, as others may read it."""
+        return masking.mask_url(self.url)
 
 
 def _request_bytes(

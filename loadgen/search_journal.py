@@ -60,7 +60,7 @@ class SearchJournal(JournalFile):
             search=1,
             pid=os.getpid(),
             written_at=datetime.now(UTC),
-            url=self.plan.url,
+            url=self.plan.shown_url,
             limits=[limit.expr for limit in self.limits],
             plan=self.plan.settings(),
         )

@@ -14,6 +14,7 @@ import trio
 
 from loadgen.engine import Phase, Running
 from loadgen.findings import TargetReport
+from loadgen.masking import mask_url
 from loadgen.readings import Meaningless, Reading, read
 from loadgen.target_books import TargetBooks
 
@@ -130,7 +131,7 @@ class TargetSeries:
 
     def report(self) -> TargetReport:
         """What was found."""
-        return self._books.report(self._source.url)
+        return self._books.report(mask_url(self._source.url))
 
 
 class Connection:

@@ -20,7 +20,7 @@ from cyclopts import App, Argument, CycloptsError, Parameter
 
 from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
 from loadgen import thresholds
-from loadgen.plan import Plan
+from loadgen.plan import HEADERS_OF_FILE, Plan
 from loadgen.target import DEFAULT_URL
 
 #: These have a place of their own on the command line.
@@ -229,6 +229,8 @@ def _arguments_of(setting: str, name: str, value: Any) -> list[str]:
     repeatable = get_origin(argument.hint) in (tuple, list)
     texts = value if repeatable and isinstance(value, list) else [value]
     shown = [_text_of(name, text) for text in texts]
+    if setting == "header" and any(text.startswith(HEADERS_OF_FILE) for text in shown):
+        raise BadOrder(f"{name}: only the command line takes them from a file", field=name)
     if setting not in _POSITIONAL:
         return [f"{argument.name}={text}" for text in shown]
     if shown[0].startswith("-"):

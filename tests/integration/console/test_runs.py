@@ -249,3 +249,17 @@ def test_a_run_may_go_where_the_settings_allow(start_server: Callable[..., Any])
         report = watch(client, run)[-1][1]
         assert report["plan"]["url"] == f"{target.url}plain?a=b"
         assert client.get("api/server").json()["accepted"] == 0
+
+
+def test_what_a_run_was_told_is_not_for_every_user_of_the_machine_to_see(
+    server: Any, client: httpx.Client
+) -> None:
+    run = start(client, **LONG, header=["Authorization: Bearer s3cret"])
+    wait_until_it_loads(client)
+    processes = [generator(server), *generator(server).children(recursive=True)]
+    assert "s3cret" not in str([process.cmdline() for process in processes])
+    assert client.get(run).json()["plan"]["headers"] == [["Authorization", "***"]]
+    client.delete(run)
+    report = watch(client, run)[-1]
+    assert report[0] == "report"
+    assert "s3cret" not in str(report)

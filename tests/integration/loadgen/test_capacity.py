@@ -71,7 +71,7 @@ def test_after_sigkill_the_steps_that_were_over_are_recovered_with_the_targets_s
     start_server, start_loadgen, tmp_path
 ):
     server, journal = start_server(console=True), tmp_path / "search.journal"
-    run = start_loadgen("2", server.url, *SEARCH, "--duration", "1200ms", "--console",
+    run = start_loadgen("2", server.url, *SEARCH, "--duration", "2500ms", "--console",
                         server.console, "--journal", str(journal))  # fmt: skip
     run.wait_for("target")
     run.signal(signal.SIGKILL)
@@ -100,6 +100,6 @@ def test_after_sigkill_the_steps_that_were_over_are_recovered_with_the_targets_s
 def test_a_search_that_is_over_leaves_no_journal(start_loadgen, nobody, tmp_path):
     journal = tmp_path / "search.journal"
     run = start_loadgen("2", f"ws://127.0.0.1:{nobody}/", *SEARCH, "--journal", str(journal))
-    run.process.communicate(timeout=60)
+    run.process.communicate(timeout=PATIENCE_S)
     run._errors.close()
     assert not journal.exists()

@@ -7,6 +7,8 @@ import time
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from loadgen import cli
+
 QUICK = ("--duration", "300ms")
 
 
@@ -238,6 +240,36 @@ def test_headers_origin_and_subprotocols_are_in_the_handshake(loadgen, serve_ech
     assert headers["Origin"] == "https://example.org"
     assert headers["Sec-WebSocket-Protocol"] == "chat.v1, chat.v2"
     assert connection.subprotocol == "chat.v2"
+    assert run.report["plan"]["headers"][:2] == [["Authorization", "***"], ["X-Twice", "1"]]
+
+
+def test_headers_come_from_a_file_too_so_that_nobody_else_sees_them(
+    loadgen_here, serve_echo, tmp_path
+):
+    seen, file = [], tmp_path / "headers"
+    file.write_text("Authorization: Bearer s3cret\n\nX-Twice: 1\n")
+    run = loadgen_here("1", serve_echo(seen).url, *QUICK,
+                       "--header", f"@{file}", "--header", "X-Twice: 2")  # fmt: skip
+    (connection,) = seen
+    assert connection.request.headers["Authorization"] == "Bearer s3cret"
+    assert connection.request.headers.get_all("X-Twice") == ["1", "2"]
+    assert "s3cret" not in str(run.report)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "No such file"), ("X-A: 1\nnonsense\n", "a line of it is no")]
+)
+def test_a_file_of_headers_that_is_none_is_one_line_without_what_it_says(
+    capsys, tmp_path, content, problem
+):
+    file = tmp_path / "headers"
+    if content is not None:
+        file.write_text(content)
+    assert cli.main(["1", "--header", f"@{file}"]) == 2
+    err = capsys.readouterr().err
+    assert problem in err
+    assert "nonsense" not in err
+    assert len(err.splitlines()) == 1
 
 
 def test_local_addresses_are_used_in_turn(loadgen, serve_echo):

@@ -88,3 +88,10 @@ def test_a_limit_of_the_targets_is_refused_where_nobody_asks_the_target() -> Non
     with pytest.raises(BadOrder, match="needs --console") as refused:
         read(count=1, fail_if=["messages.lost>0", "target.cpu_share>90%"])
     assert (refused.value.status, refused.value.field) == (422, "fail_if")
+
+
+@pytest.mark.parametrize("value", ["@/etc/passwd", ["X-A: 1", "@/etc/passwd"]], ids=["one", "of"])
+def test_no_file_of_this_machine_is_read_for_who_reaches_the_console(value: object) -> None:
+    with pytest.raises(BadOrder, match="only the command line") as refused:
+        read(count=1, header=value)
+    assert refused.value.field == "header"
