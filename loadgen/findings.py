@@ -9,7 +9,7 @@ import msgspec
 
 from loadgen.latency import Summary
 from loadgen.ledger import Ending, Failure, Fault, Ledger
-from loadgen.result import GeneratorFacts, Result
+from loadgen.result import GeneratorFacts, Place, Result
 from loadgen.series import Second
 from loadgen.verdict import RunVerdict, judge_run
 from loadgen.verify import Verdict
@@ -126,11 +126,13 @@ class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
 
     :ivar load_cpu_share: in the load phase alone, as a share of one core, of each process.
     :ivar load_waiting_share: in the load phase, how long it was ready to run and had no core.
+    :ivar places: the workers of a cluster on which it ran; in no other report.
     """
 
     load_cpu_share: float
     load_waiting_share: float
     loop_lag: LoopLag
+    places: list[Place] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,7 +251,7 @@ def make_report(result: Result) -> Report:
         verdict_reasons=reasons,
         interrupted=result.interrupted,
         thresholds=[],
-        plan=result.plan.settings(),
+        plan=plan_as_run(result),
         started_at=result.started_at,
         ended_at=result.ended_at,
         connections=_report_connections(result),
@@ -265,6 +267,12 @@ def make_report(result: Result) -> Report:
             or msgspec.UNSET
         ),
     )
+
+
+def plan_as_run(result: Result) -> dict[str, Any]:
+    """Every setting of a run, that of how many processes shared it included."""
+    workers = result.workers
+    return result.plan.settings() | {"workers": workers.processes, "dask": workers.scheduler}
 
 
 def _report_misbehaving(ledger: Ledger) -> MisbehavingReport:
@@ -351,4 +359,5 @@ def _report_generator(result: Result) -> GeneratorReport:
         load_cpu_share=result.load_strain.cpu_share,
         load_waiting_share=result.load_strain.waiting_share,
         loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
+        places=result.workers.places or msgspec.UNSET,
     )

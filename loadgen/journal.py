@@ -24,7 +24,7 @@ import trio
 
 from loadgen import record
 from loadgen.engine import Running
-from loadgen.findings import Incomplete, Report, make_report
+from loadgen.findings import Incomplete, Report, make_report, plan_as_run
 from loadgen.plan import Plan
 from loadgen.record import Record
 from loadgen.result import Result
@@ -202,7 +202,7 @@ def _make_head(result: Result) -> Head:
         started_at=result.started_at,
         url=result.plan.shown_url,
         count=result.plan.count,
-        plan=result.plan.settings(),
+        plan=plan_as_run(result),
     )
 
 

@@ -114,7 +114,7 @@ class DaskLink:
 
     def __init__(self, index: int, plan: Plan, worker: str, thread: _DaskThread) -> None:
         self.plan = plan
-        self.worker = worker
+        self.worker: str | None = worker
         self._index = index
         self._thread = thread
         self._killed: str | None = None
@@ -309,6 +309,7 @@ class Cluster:
     are_clocks_shared = False
 
     def __init__(self, address: str, wanted: int | None = None) -> None:
+        self.scheduler: str | None = address
         self._address = address
         self._wanted = wanted
 

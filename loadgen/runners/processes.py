@@ -27,6 +27,8 @@ EXIT_TIMEOUT_S: Final = 5.0
 class ProcessLink:
     """A shard in a process of this machine."""
 
+    worker: str | None = None
+
     def __init__(self, plan: Plan, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
         self.plan = plan
         self._process = process
@@ -77,6 +79,7 @@ class Processes:
     """So many processes of this machine."""
 
     are_clocks_shared = True
+    scheduler: str | None = None
 
     def __init__(self, count: int) -> None:
         self._count = count

@@ -83,6 +83,11 @@ def test_a_cluster_does_what_one_process_does(server, cluster, loadgen):
     assert done.messages == {"sent": 200, "received": 200, "echoed": 200}
     assert done.closed == {"clean": 60}
     assert done.report["generator"]["processes"] == 2
+    assert done.report["plan"]["workers"] == 2
+    assert done.report["plan"]["dask"] == cluster.address
+    places = done.report["generator"]["places"]
+    assert [(place["processes"], place["sockets"]) for place in places] == [(1, 30), (1, 30)]
+    assert len({place["worker"] for place in places}) == 2
     assert server.counts["echoed"] == 200
 
 

@@ -44,6 +44,7 @@ def test_three_processes_do_what_one_does(server, loadgen):
     assert several.messages == one.messages == {"sent": 300, "received": 300, "echoed": 300}
     assert several.report["messages"]["sent_bytes"] == one.report["messages"]["sent_bytes"]
     assert several.report["generator"]["processes"] == 3
+    assert (several.report["plan"]["workers"], several.report["plan"]["dask"]) == (3, None)
     assert len(several.report["generator"]["cpu_shares"]) == 3
     assert several.report["connections"]["all_open_after_s"] is not None
     assert server.counts["echoed"] == 600
