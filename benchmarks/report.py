@@ -288,12 +288,12 @@ def drained(figures: Figures) -> str:
     )
 
 
-def replaced(page: str, generated: str, begin: str = BEGIN, end: str = END) -> str:
+def replaced(page: str, generated: str) -> str:
     """The page with its generated part renewed; appended where it has none."""
-    before, marker, rest = page.partition(begin)
+    before, marker, rest = page.partition(BEGIN)
     if not marker:
         return page.rstrip() + "\n\n" + generated + "\n"
-    _old, _marker, after = rest.partition(end)
+    _old, _marker, after = rest.partition(END)
     return before + generated + (after or "\n")
 
 

@@ -1,8 +1,7 @@
 """`--fail-if latency.p99>50ms`: an expression becomes a threshold; a report, what it breaches.
 
     threshold = metric op value
-    metric    = the path of a number in the report; latency.p99 is latency.intended.p99;
-                target.… is what --console asked for
+    metric    = the path of a number in the report; latency.p99 is latency.intended.p99
     op        = > >= < <= == !=
     value     = number [unit]
     unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
@@ -28,7 +27,7 @@ import msgspec
 from loadgen.findings import Report, ThresholdReport
 
 #: The parts of a report that have numbers to hold against a limit.
-_PARTS: Final = ("connections", "messages", "latency", "generator", "target")
+_PARTS: Final = ("connections", "messages", "latency", "generator")
 #: `latency` alone is what users wait for.
 _ALIASES: Final = {"latency.": "latency.intended."}
 
@@ -126,11 +125,6 @@ class Metric:
         """As users write it."""
         return ".".join(self.path)
 
-    @property
-    def is_the_targets(self) -> bool:
-        """Is it of what the target says of itself, which a report has only if it was asked?"""
-        return self.path[0] == "target"
-
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
@@ -149,8 +143,7 @@ class Threshold:
         """Does the condition hold of this report?
 
         What never happened, `all_open_after_s` of sockets that were never all open, is ``null``
-        in the report and above every limit here. What a target did not say holds of it, whatever
-        the limit is: nobody knows, and a run is not to pass for that.
+        in the report and above every limit here.
         """
         value = _look_up(report, self.metric.path)
         if self.percent and value is not None:
@@ -161,8 +154,7 @@ class Threshold:
         return ThresholdReport(
             expr=self.expr,
             value=value,
-            breached=_OPERATORS[self.op](compared, self.limit)
-            or (value is None and self.metric.is_the_targets),
+            breached=_OPERATORS[self.op](compared, self.limit),
         )
 
 
@@ -187,23 +179,15 @@ def judge(report: Report, thresholds: Iterable[Threshold]) -> list[ThresholdRepo
     return [threshold.judge(report) for threshold in thresholds]
 
 
-def find_unasked(thresholds: Iterable[Threshold]) -> str | None:
-    """What is wrong with these where nobody asks the target, in one line; ``None`` if nothing."""
-    for threshold in thresholds:
-        if threshold.metric.is_the_targets:
-            return f"{threshold.expr.strip()} needs --console, which asks the target"
-    return None
-
-
 def explain(judged: ThresholdReport) -> str:
     """One line on a threshold that is judged."""
-    threshold = parse(judged.expr)
-    if judged.value is None:
-        return f"{judged.expr}: {'unknown' if threshold.metric.is_the_targets else 'never'}"
-    return f"{judged.expr}: {judged.value:,.6g}{_unit_shown(threshold)}"
+    value = "never" if judged.value is None else f"{judged.value:,.6g}"
+    unit = _unit_shown(judged.expr)
+    return f"{judged.expr}: {value}{unit if judged.value is not None else ''}"
 
 
-def _unit_shown(threshold: Threshold) -> str:
+def _unit_shown(expr: str) -> str:
+    threshold = parse(expr)
     if threshold.percent:
         return " %"
     if threshold.metric.kind is Kind.TIME:
@@ -300,8 +284,7 @@ def _write_like(metric: Metric) -> str:
 def _find_metrics() -> Iterator[Metric]:
     for field in msgspec.structs.fields(Report):
         if field.name in _PARTS:
-            for kind in _options(field.type):
-                yield from _walk((field.name,), kind)
+            yield from _walk((field.name,), field.type)
 
 
 def _walk(path: tuple[str, ...], kind: Any) -> Iterator[Metric]:
@@ -359,8 +342,6 @@ def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
 def _look_up(report: Report, path: Sequence[str]) -> float | None:
     value: Any = report
     for key in path:
-        if isinstance(value, msgspec.UnsetType):
-            return None
         value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
     if isinstance(value, msgspec.Struct):
         value = msgspec.structs.asdict(value)

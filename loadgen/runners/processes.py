@@ -27,10 +27,7 @@ EXIT_TIMEOUT_S: Final = 5.0
 class ProcessLink:
     """A shard in a process of this machine."""
 
-    worker: str | None = None
-
-    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
-        self.plan = plan
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
         self._process = process
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._inbox = Inbox(self._stream)
@@ -79,7 +76,6 @@ class Processes:
     """So many processes of this machine."""
 
     are_clocks_shared = True
-    scheduler: str | None = None
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -105,10 +101,8 @@ class Processes:
         """Start the processes; they end with the block."""
         links: list[ProcessLink] = []
         try:
-            count = min(self._count, plan.count)
-            for index in range(count):
-                part = plan.shard(index, count)
-                links.append(ProcessLink(part, *start_shard()))
+            for _ in range(min(self._count, plan.count)):
+                links.append(ProcessLink(*start_shard()))  # noqa: PERF401 - those that are started have to be known
             yield links
         finally:
             with trio.CancelScope(shield=True):

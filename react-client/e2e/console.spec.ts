@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+
 import { startEchoServer } from './echo-server';
 import { ChatPage, expect, test } from './fixtures';
 
@@ -28,10 +30,9 @@ test('a console with a token asks for it once, and then shows all views', async 
     await page.goto(`${server.consoleUrl}#/load`);
     const field = page.getByLabel('The token that the server was started with');
     await field.fill('wrong');
-    const denied = page.waitForResponse((answer) => answer.status() === 401);
     await page.getByRole('button', { name: 'Unlock' }).click();
-    await denied;
-    await expect(field).toBeVisible();
+    await expect(page.getByRole('alert')).toHaveText('The console did not take that token.');
+    await expect(field).toBeFocused();
     await field.fill(token);
     await page.getByRole('button', { name: 'Unlock' }).click();
     await expect(page.getByText('None yet.')).toBeVisible();
@@ -41,5 +42,50 @@ test('a console with a token asks for it once, and then shows all views', async 
     await expect(page.getByText('Live', { exact: true })).toBeVisible();
   } finally {
     await server.stop();
+  }
+});
+
+test('once its server has gone, the page still shows and exports what it holds, and comes back', async ({
+  page,
+  consoled,
+}) => {
+  const chat = new ChatPage(page);
+  await chat.connectAndOpen(consoled.url);
+  await chat.say('precious');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  // What the first view does without comes by itself soon after.
+  await page.waitForFunction(() => {
+    const fetched = performance.getEntriesByType('resource').map(({ name }) => name);
+    const awaited = ['pop-panel', 'message-dialog', 'load-page'];
+    return awaited.every((part) => fetched.some((name) => name.includes(part)));
+  });
+
+  await consoled.stop();
+  await expect(chat.status).toContainText('Closed by the server');
+  await page.getByRole('button', { name: 'More for the log' }).click();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: /^Export as NDJSON/ }).click();
+  expect(await readFile(await (await download).path(), 'utf8')).toContain('precious');
+  const sent = chat.log.getByRole('listitem').filter({ hasText: 'Sent:' });
+  await sent.hover();
+  await sent.getByRole('button', { name: 'Details of message 1' }).click();
+  await expect(page.getByRole('dialog', { name: 'Message 1, sent' })).toContainText('precious');
+  await page.keyboard.press('Escape');
+  await page.getByRole('tab', { name: 'Load' }).click();
+  await expect(page.getByRole('region', { name: 'No console to start a run' })).toBeVisible();
+  await page.getByRole('tab', { name: 'Chat' }).click();
+
+  const again = await startEchoServer({ console: true, at: consoled });
+  try {
+    // It may have come by itself already.
+    await page
+      .getByRole('button', { name: 'Reconnect now' })
+      .click({ timeout: 2_000 })
+      .catch(() => undefined);
+    await expect(chat.status).toContainText('Connected since');
+    await chat.say('still here');
+    await expect(chat.figure('Echoed')).toHaveText('2');
+  } finally {
+    await again.stop();
   }
 });

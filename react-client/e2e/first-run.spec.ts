@@ -27,8 +27,9 @@ test('says the same of a path that the server does not know', async ({ chat, ser
 
 test('copies the command', async ({ chat, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-  await chat.page.getByRole('button', { name: `Copy ${COMMAND}` }).click();
-  await expect(chat.page.getByText('Copied')).toBeVisible();
+  const copy = chat.page.getByRole('button', { name: `Copy ${COMMAND}` });
+  await copy.click();
+  await expect(copy).toHaveText('Copied');
   expect(await chat.page.evaluate(() => navigator.clipboard.readText())).toBe(COMMAND);
 });
 

@@ -59,6 +59,10 @@ test.describe('on a phone', () => {
     await page.getByRole('textbox', { name: 'Duration' }).fill('1s');
     await page.getByRole('button', { name: 'Start the run' }).click();
     await expect(page.getByText('Over: all books are closed')).toBeVisible();
+    await page.getByRole('button', { name: 'Start the run' }).click();
+    await expect(page.getByRole('region', { name: 'Figures compared' })).toBeVisible();
     expect(await sidewaysPx()).toBe(0);
+    // What scrolls sideways by itself can be scrolled by keyboard.
+    await expectNoViolation(page);
   });
 });

@@ -11,6 +11,7 @@ import { ChatTabs } from './app/chat-tabs';
 import { applyRememberedTheme } from './app/theme';
 import { ErrorBoundary } from './components/error-boundary';
 import { findServedSocketUrl } from './features/connection/served-socket-url';
+import { fetchLazyParts } from './lib/lazy-part';
 
 applyRememberedTheme();
 
@@ -25,3 +26,7 @@ createRoot(root).render(
     </ErrorBoundary>
   </StrictMode>,
 );
+
+/** Not in the way of the first view, nor long after it. */
+const FETCH_REST_AFTER_MS = 500;
+setTimeout(() => void fetchLazyParts(), FETCH_REST_AFTER_MS);

@@ -24,8 +24,7 @@ from echo_trio.scripts import altered
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
-#: A hang guard, nothing else.
-PATIENCE_S = 120
+PATIENCE_S = 20
 
 
 @pytest.fixture(params=["plain", "tls", "compression"])

@@ -1,4 +1,4 @@
-import { render, screen, waitFor } from '@testing-library/react';
+import { fireEvent, render, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 
@@ -63,5 +63,34 @@ describe('App', () => {
     unmount();
     render(<App chats={newChats()} />);
     expect(screen.getByRole('button', { name: 'Switch to the light theme' })).toBeVisible();
+  });
+
+  it('shows the link where there is no clipboard, and does not follow it itself', async () => {
+    const chats = newChats();
+    render(<App chats={chats} />);
+    await userEvent.click(screen.getByRole('button', { name: 'Copy a link to this' }));
+    expect(await screen.findByText('Copy the address bar')).toBeVisible();
+    // Until a change of the hash would have been told.
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(location.hash).toBe('#/chat?url=ws%3A%2F%2F127.0.0.1%3A8765%2F');
+    expect(chats.store.getSnapshot().active.proposals).toBe(0);
+    history.replaceState(null, '', '#');
+  });
+
+  it('leaves the keyboard beside a connection that is closed', async () => {
+    const chats = newChats();
+    chats.add();
+    chats.add();
+    render(<App chats={chats} />);
+    await userEvent.click(screen.getByRole('button', { name: 'Close connection 2' }));
+    expect(screen.getByRole('button', { name: /^Connection 2,/ })).toHaveFocus();
+  });
+
+  it('takes a key that is held down for one press', () => {
+    const chats = newChats();
+    render(<App chats={chats} />);
+    fireEvent.keyDown(document.body, { key: 'n' });
+    fireEvent.keyDown(document.body, { key: 'n', repeat: true });
+    expect(chats.store.getSnapshot().tabs).toHaveLength(2);
   });
 });

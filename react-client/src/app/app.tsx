@@ -1,4 +1,4 @@
-import { Activity, lazy, Suspense, useEffect, useMemo, useState } from 'react';
+import { Activity, Suspense, useEffect, useMemo, useState } from 'react';
 import { Tab, TabList, TabPanel, Tabs } from 'react-aria-components';
 
 import { EchoMark } from '../components/echo-mark';
@@ -11,23 +11,25 @@ import { PLAN_KEY } from '../features/load/plan-key';
 import { LoadSession } from '../features/load/load-session';
 import { LiveFeed } from '../features/server/live-feed';
 import { useStore } from '../lib/frame-store';
+import { lazyPart } from '../lib/lazy-part';
 import { readPlace, type View, VIEWS, writePlace } from '../lib/place';
 import { remember, remembered } from '../lib/remembered';
+import { colourScheme } from '../lib/theme-watch';
 import styles from './app.module.css';
 import { chatShortcuts } from './chat-shortcuts';
 import type { ChatTabs } from './chat-tabs';
 import { ChatView } from './chat-view';
 import { IconButton } from './icon-button';
 import { ShareButton } from './share-button';
-import { focusField, type Shortcut, useShortcuts, viewOfDigit } from './shortcuts';
-import { chooseTheme, currentTheme } from './theme';
+import { focusField, type Shortcut, useShortcuts } from './shortcuts';
+import { chooseTheme } from './theme';
 import { ThemeButton } from './theme-button';
 import { goTo, linkTo, usePlace } from './use-place';
 
 // What most visits do not need comes when it is asked for.
-const ServerView = lazy(() => import('../features/server/server-view'));
-const LoadPage = lazy(() => import('./load-page'));
-const ShortcutsDialog = lazy(() => import('./shortcuts-dialog'));
+const ServerView = lazyPart(() => import('../features/server/server-view'));
+const LoadPage = lazyPart(() => import('./load-page'));
+const ShortcutsDialog = lazyPart(() => import('./shortcuts-dialog'));
 
 interface AppProps {
   chats: ChatTabs;
@@ -57,20 +59,21 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
     const settings = new URLSearchParams(view === 'load' ? (remembered(PLAN_KEY) ?? '') : '');
     const { connection } = active.session;
     if (view === 'chat') settings.set('url', 'url' in connection ? connection.url : active.address);
+    const link = linkTo({ view, settings });
     try {
-      await navigator.clipboard.writeText(linkTo({ view, settings }));
+      await navigator.clipboard.writeText(link);
       return true;
     } catch {
       // Pages served over plain http from another machine have no clipboard: show it instead.
-      goTo(view, settings);
+      // Not by going there, which would follow the link.
+      history.replaceState(null, '', link);
       return false;
     }
   };
 
   useEffect(() => {
     const follow = () => {
-      followLink(chats);
-      setLinksFollowed((count) => count + 1);
+      if (followLink(chats)) setLinksFollowed((count) => count + 1);
     };
     addEventListener('hashchange', follow);
     return () => {
@@ -82,24 +85,23 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
     const server = feed.store.getSnapshot().snapshots.at(-1)?.url ?? initialUrl;
     const url = new URL(path, server).href;
     goTo('chat');
-    chats.visit(url);
+    void chats.visit(url);
   };
 
   const shortcuts = useMemo<readonly Shortcut[]>(
     () => [
-      ...VIEWS.map((_, index) => {
-        const target = viewOfDigit(index + 1);
+      ...VIEWS.map((one, index) => {
         const run = () => {
-          goTo(target);
+          goTo(one);
         };
-        return { key: String(index + 1), does: `Go to ${CAPTIONS[target]}`, run };
+        return { key: String(index + 1), does: `Go to ${CAPTIONS[one]}`, run };
       }),
       ...(view === 'chat' ? chatShortcuts(chats) : []),
       { key: 'i', does: 'Type into the view’s first field', run: () => focusField(view) },
       {
         key: 't',
         does: 'Switch between light and dark',
-        run: () => chooseTheme(currentTheme() === 'dark' ? 'light' : 'dark'),
+        run: () => chooseTheme(colourScheme() === 'dark' ? 'light' : 'dark'),
       },
       { key: '?', does: 'Show these shortcuts', run: () => setIsHelpOpen(true) },
     ],
@@ -172,9 +174,11 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
         </main>
       </Tabs>
       {isHelpOpen && (
-        <Suspense>
-          <ShortcutsDialog shortcuts={shortcuts} onClose={() => setIsHelpOpen(false)} />
-        </Suspense>
+        <ErrorBoundary part="The list of shortcuts">
+          <Suspense>
+            <ShortcutsDialog shortcuts={shortcuts} onClose={() => setIsHelpOpen(false)} />
+          </Suspense>
+        </ErrorBoundary>
       )}
     </>
   );
@@ -197,20 +201,17 @@ function ServerHelp() {
   );
 }
 
-/** Puts the address that a link brought along where one connects. */
-function followLink(chats: ChatTabs): void {
-  const brought = takeLink();
-  if (brought !== null) chats.propose(brought);
-}
-
 /**
- * Takes over what a link brought along, once: a reload should not undo what one did since. A plan
- * goes where the form looks for it; the chat's address is returned.
+ * Takes over what a link brought along: the chat's address to where one connects, a plan to where
+ * the form looks for it. Returns whether there was anything.
  */
-function takeLink(): string | null {
+function followLink(chats: ChatTabs): boolean {
   const { view, settings } = readPlace(location.hash);
-  if (settings.size === 0) return null;
+  if (settings.size === 0) return false;
+  // Once: a reload should not undo what one did since.
   history.replaceState(null, '', writePlace({ view, settings: new URLSearchParams() }));
+  const address = settings.get('url');
   if (view === 'load') remember(PLAN_KEY, settings.toString());
-  return view === 'chat' ? settings.get('url') : null;
+  if (view === 'chat' && address !== null) chats.propose(address);
+  return true;
 }

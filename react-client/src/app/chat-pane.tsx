@@ -13,7 +13,7 @@ import { useStore } from '../lib/frame-store';
 import { usePartName } from '../lib/part-name';
 import styles from './chat-pane.module.css';
 import type { ChatSnapshot, Outcome } from './chat-session';
-import type { ChatTab } from './chat-tabs';
+import { type ChatTab, draftKeyOf } from './chat-tabs';
 import { copyTargetOf } from './copy-target';
 import { describeNotice } from './describe-notice';
 
@@ -44,6 +44,7 @@ export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
             key={tab.proposals}
             connection={connection}
             initialUrl={tab.address}
+            initialProblem={tab.problem}
             subprotocols={subprotocols}
             onSubprotocols={(typed) => {
               onNote({ subprotocols: typed });
@@ -94,7 +95,7 @@ export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
           )}
           <MessageComposer
             isConnected={connection.phase === 'open'}
-            draftKey={`echo-trio.draft.${String(tab.id)}`}
+            draftKey={draftKeyOf(tab.id)}
             onSend={async (data) => problemOf(await session.send(data))}
             onStart={(plan) => problemOf(session.start(plan))}
           />

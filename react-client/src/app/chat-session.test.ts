@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { WebSocket as Peer } from 'ws';
 
 import type { SocketReport } from '../features/connection/socket-thread';
-import { binaryPayload, textPayload } from '../features/conversation/payload';
+import { binaryPayload, matchKey, textPayload } from '../features/conversation/payload';
 import { startSocketChannel } from '../testing/socket-thread';
 import { until } from '../testing/until';
 import { onText, startServer } from '../testing/web-socket-server';
@@ -278,6 +278,24 @@ describe('ChatSession', () => {
   });
 });
 
+describe('a plan that takes the place of another', () => {
+  it('runs to its own end, and counts nothing that was sent for the other', async () => {
+    const session = await openSession(await serverThat(addSuffix));
+    session.start({ kind: 'repeat', data: 'first', intervalMs: 1, count: null });
+    await until(session.store, (now) => now.counts.sent >= 3);
+    session.start({ kind: 'repeat', data: 'second', intervalMs: 1, count: 50 });
+    const { counts, entries, sending } = await until(
+      session.store,
+      (now) => now.sending?.state !== 'running',
+    );
+    expect(sending).toMatchObject({ state: 'done', sent: 50, total: 50 });
+    const sent = entries.filter((entry) => entry.kind === 'sent');
+    const ofTheSecond = sent.filter(({ payload }) => matchKey(payload) === 'second');
+    expect(ofTheSecond).toHaveLength(50);
+    expect(counts.sent).toBe(sent.length);
+  });
+});
+
 describe('a connection that is lost', () => {
   const RECONNECTS = { reconnects: true };
 
@@ -367,25 +385,62 @@ describe('a connection that is lost', () => {
   });
 });
 
-describe('a socket’s thread that fails', () => {
-  function sessionWithFailingThread() {
-    let report: (report: SocketReport) => void = () => undefined;
-    const session = new ChatSession({
-      startThread: (onReport) => {
-        report = onReport;
-        return { post: () => undefined, end: () => undefined };
-      },
-    });
-    return {
-      session,
-      report: (said: SocketReport) => {
-        report(said);
-      },
-    };
-  }
+const OPENED = {
+  type: 'opened',
+  atMs: 1,
+  handshakeMs: 1,
+  subprotocol: '',
+  extensions: '',
+} as const;
 
+/** The server's own end of a connection, whatever the page does meanwhile. */
+function closedByServer(code: number): SocketReport {
+  const report = { url: 'ws://127.0.0.1/', code, reason: '', hadOpened: true } as const;
+  return { type: 'closed', report: { ...report, closedBy: 'server' }, atMs: 2 };
+}
+
+/** A session whose socket's thread says nothing but what the test says in its name. */
+function sessionWithoutThread() {
+  let report: (report: SocketReport) => void = () => undefined;
+  const session = new ChatSession({
+    retryDelayMs: () => 3_600_000,
+    startThread: (onReport) => {
+      report = onReport;
+      return { post: () => undefined, end: () => undefined };
+    },
+  });
+  return {
+    session,
+    report: (said: SocketReport) => {
+      report(said);
+    },
+    open: async () => {
+      const connecting = session.connect('ws://127.0.0.1/', { reconnects: true });
+      report(OPENED);
+      await connecting;
+    },
+  };
+}
+
+describe('the end that one asked for', () => {
+  it.each([
+    ['of the connection', (session: ChatSession) => session.disconnect()],
+    ['of all of it', (session: ChatSession) => session.end()],
+  ])('%s is the end, though the server’s own crosses with it', async (_, ask) => {
+    const { open, report, session } = sessionWithoutThread();
+    await open();
+    ask(session);
+    report(closedByServer(1001));
+    expect(
+      closeReportOf({ ...session.store.getSnapshot(), connection: session.connection }),
+    ).toMatchObject({ code: 1001, closedBy: 'server' });
+    expect(session.connection).not.toHaveProperty('retry');
+  });
+});
+
+describe('a socket’s thread that fails', () => {
   it('before it has opened leaves the page as it was, with the reason', async () => {
-    const { report, session } = sessionWithFailingThread();
+    const { report, session } = sessionWithoutThread();
     const connecting = session.connect('ws://127.0.0.1/');
     report({ type: 'refused', problem: 'No threads today.' });
     expect(await connecting).toEqual({ ok: false, problem: 'No threads today.' });
@@ -394,9 +449,9 @@ describe('a socket’s thread that fails', () => {
   });
 
   it('afterwards has broken the connection, with all that was under way on it', async () => {
-    const { report, session } = sessionWithFailingThread();
+    const { report, session } = sessionWithoutThread();
     const connecting = session.connect('ws://127.0.0.1/');
-    report({ type: 'opened', atMs: 1, handshakeMs: 1, subprotocol: '', extensions: '' });
+    report(OPENED);
     await connecting;
     const first = session.send('first');
     report({ type: 'sent', ticket: 1, atMs: 2 });
@@ -406,5 +461,28 @@ describe('a socket’s thread that fails', () => {
     const closed = await until(session.store, isIn('closed'));
     expect(closed.counts).toMatchObject({ sent: 1, lost: 1 });
     expect(closeReportOf(closed)).toMatchObject({ code: 1006, closedBy: 'unknown' });
+  });
+
+  it('when it is to try again is one more attempt in vain, and not the last', async () => {
+    const { open, report, session } = sessionWithoutThread();
+    await open();
+    report(closedByServer(1001));
+    session.tryNow();
+    report({ type: 'refused', problem: 'The page’s server is gone, and its script with it.' });
+    expect(session.connection).toMatchObject({ phase: 'closed', retry: { attempt: 2 } });
+    session.stopTrying();
+  });
+
+  it('has nothing more to say of a connection that is over', async () => {
+    const { open, report, session } = sessionWithoutThread();
+    await open();
+    const sending = session.send('late');
+    // As it comes out of one batch: the end, and what was asked after it.
+    report(closedByServer(1000));
+    report({ type: 'unsent', ticket: 1 });
+    report(closedByServer(1000));
+    expect(await sending).toMatchObject({ ok: false });
+    const { entries } = await until(session.store, isIn('closed'));
+    expect(entries.filter(({ kind }) => kind === 'notice')).toHaveLength(2);
   });
 });

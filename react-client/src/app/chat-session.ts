@@ -89,6 +89,8 @@ export class ChatSession {
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #retryDelayMs: (failures: number) => number;
   #sending: Sending | null = null;
+  /** Of the plan that `#sending` is about: one that it took the place of may still be heard of. */
+  #planId = 0;
   #openedAtMs = 0;
 
   constructor(options: SessionOptions = {}) {
@@ -138,11 +140,12 @@ export class ChatSession {
   #open({ url, subprotocols }: Target): Promise<Outcome> {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
-    this.#thread = this.#startThread((report) => {
-      this.#handle(report, url);
+    const thread = this.#startThread((report) => {
+      // What came in the same batch as the end is of no use any more: all is settled by then.
+      if (this.#thread === thread) this.#handle(report, url);
     });
-    const clockOriginMs = performance.timeOrigin;
-    this.#thread.post({ type: 'open', url, subprotocols, clockOriginMs });
+    this.#thread = thread;
+    thread.post({ type: 'open', url, subprotocols, clockOriginMs: performance.timeOrigin });
     this.#enter({ phase: 'connecting', url });
     return new Promise((resolve) => (this.#settleConnect = resolve));
   }
@@ -182,7 +185,8 @@ export class ChatSession {
   start(plan: SendPlan): Outcome {
     if (this.#thread === undefined || this.#connection.phase !== 'open') return NOT_SENT;
     this.#sending = { state: 'running', sent: 0, total: plannedCount(plan), lateMs: 0 };
-    this.#thread.post({ type: 'start', plan: asPlanned(plan) });
+    this.#planId += 1;
+    this.#thread.post({ type: 'start', planId: this.#planId, plan: asPlanned(plan) });
     this.#published.markChanged();
     return DONE;
   }
@@ -211,6 +215,8 @@ export class ChatSession {
   /** Ends all of it; the session is not used again. */
   end(): void {
     this.stopTrying();
+    // However its connection ends now: nobody is there any more for whom to try again.
+    this.#target = undefined;
     this.#thread?.post({ type: 'close' });
     const thread = this.#thread;
     // Room for the Close frame to go out before the thread does.
@@ -242,13 +248,13 @@ export class ChatSession {
         break;
       case 'planned':
         this.#conversation.recordSent(payloadOf(report.data), report.atMs);
-        if (this.#sending !== null) {
+        if (this.#sending !== null && report.planId === this.#planId) {
           const { sent } = this.#sending;
           this.#sending = { ...this.#sending, sent: sent + 1, lateMs: report.lateMs };
         }
         break;
       case 'planEnded':
-        this.#endSending(report.why);
+        if (report.planId === this.#planId) this.#endSending(report.why);
         break;
       case 'received': {
         const { data, atMs } = report;
@@ -262,16 +268,22 @@ export class ChatSession {
         this.#recordClose(report.report, report.atMs);
         break;
       case 'refused':
-        if (this.#connection.phase === 'connecting') {
-          this.#end({ phase: 'idle' }, refused(report.problem));
-        } else {
-          // The thread failed and took an open socket with it: to its server, a broken connection.
-          const end = { code: NO_CLOSE_FRAME, reason: '', closedBy: 'unknown' } as const;
-          this.#recordClose({ url, ...end, hadOpened: true }, performance.now());
-        }
+        this.#recordRefusal(report.problem, url);
         break;
     }
     this.#published.markChanged();
+  }
+
+  #recordRefusal(problem: string, url: string): void {
+    const isConnecting = this.#connection.phase === 'connecting';
+    if (isConnecting && this.#failures === 0) {
+      this.#end({ phase: 'idle' }, refused(problem));
+      return;
+    }
+    // A thread that failed took an open socket with it: to its server, a broken connection. One
+    // that did not even start, with the page's server gone, is one more attempt in vain.
+    const end = { code: NO_CLOSE_FRAME, reason: '', closedBy: 'unknown' } as const;
+    this.#recordClose({ url, ...end, hadOpened: !isConnecting }, performance.now());
   }
 
   #recordClose(report: CloseReport, atMs: number): void {
@@ -283,7 +295,9 @@ export class ChatSession {
         : { kind: 'closed', report, lostCount },
       atMs,
     );
-    const retry = this.#planRetry(report, atMs);
+    // A close that one asked for may cross with the server's own, or with its crash.
+    const wasAskedFor = this.#connection.phase === 'closing';
+    const retry = wasAskedFor ? undefined : this.#planRetry(report, atMs);
     const state = { phase: 'closed', report } as const;
     this.#end(retry === undefined ? state : { ...state, retry }, DONE);
   }

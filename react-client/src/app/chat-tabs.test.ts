@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
+import { remember, remembered } from '../lib/remembered';
 import { startSocketChannel } from '../testing/socket-thread';
 import { until } from '../testing/until';
 import { startServer } from '../testing/web-socket-server';
 import { ChatSession } from './chat-session';
-import { ChatTabs, MOST_TABS } from './chat-tabs';
+import { ChatTabs, draftKeyOf, MOST_TABS } from './chat-tabs';
 
 const FIRST = 'ws://127.0.0.1:8765/';
 const newTabs = () =>
@@ -62,5 +63,31 @@ describe('ChatTabs', () => {
     chats.propose(FIRST);
     expect(addresses(chats)).toEqual([server.url, FIRST]);
     await server.stop();
+  });
+
+  it('keeps each tab’s draft with it over a reload, and none of one that was closed', () => {
+    const chats = newTabs();
+    chats.add();
+    chats.add();
+    const [first, second, third] = chats.store.getSnapshot().tabs.map(({ id }) => id);
+    for (const id of [first, second, third]) remember(draftKeyOf(id ?? 0), `of ${String(id)}`);
+    chats.close(first ?? 0);
+    expect(remembered(draftKeyOf(first ?? 0))).toBeNull();
+
+    const reloaded = newTabs();
+    expect(reloaded.store.getSnapshot().tabs.map(({ id }) => id)).toEqual([second, third]);
+    reloaded.close(third ?? 0);
+    reloaded.add();
+    expect(remembered(draftKeyOf(active(reloaded).id))).toBeNull();
+    expect(remembered(draftKeyOf(second ?? 0))).toBe(`of ${String(second)}`);
+  });
+
+  it('says at the address why it could not be visited', async () => {
+    const chats = newTabs();
+    await chats.visit('https://127.0.0.1/plain');
+    expect(active(chats)).toMatchObject({
+      address: 'https://127.0.0.1/plain',
+      problem: 'https:// is for web pages – did you mean wss://127.0.0.1/plain?',
+    });
   });
 });

@@ -1,15 +1,18 @@
 import { doesReconnect } from '../features/connection/reconnect-choice';
 import { FrameStore, type Store } from '../lib/frame-store';
-import { remember, remembered } from '../lib/remembered';
+import { forget, remember, remembered } from '../lib/remembered';
 import { ChatSession } from './chat-session';
 
 /** One connection of several, with what its fields hold. */
 export interface ChatTab {
+  /** The same after a reload; what else is kept of a tab goes by it. */
   readonly id: number;
   readonly session: ChatSession;
   readonly address: string;
   /** Rises when the address was set from elsewhere, and the field has to follow. */
   readonly proposals: number;
+  /** Why it could not connect to an address set from elsewhere; `null` where it could. */
+  readonly problem: string | null;
   readonly subprotocols: string;
 }
 
@@ -21,6 +24,12 @@ export interface TabsSnapshot {
 }
 
 const STORAGE_KEY = 'echo-trio.chats';
+
+/** Under which the draft of a tab is remembered. */
+export function draftKeyOf(id: number): string {
+  return `echo-trio.draft.${String(id)}`;
+}
+
 /** More would not fit beside each other, nor into anyone's head. */
 export const MOST_TABS = 8;
 
@@ -32,14 +41,14 @@ export class ChatTabs {
   #tabs: ChatTab[];
   #activeId: number;
   #isSideBySide: boolean;
-  #nextId = 1;
+  #nextId: number;
 
   constructor(firstAddress: string, newSession: () => ChatSession = () => new ChatSession()) {
     this.#newSession = newSession;
     const kept = readKept();
-    this.#tabs = (kept?.tabs ?? [{ address: firstAddress, subprotocols: '' }]).map((one) =>
-      this.#newTab(one.address, one.subprotocols),
-    );
+    const tabs = kept?.tabs ?? [{ id: 1, address: firstAddress, subprotocols: '' }];
+    this.#tabs = tabs.map((one) => this.#newTab(one));
+    this.#nextId = Math.max(...tabs.map(({ id }) => id)) + 1;
     this.#activeId = (this.#tabs[kept?.active ?? 0] ?? this.#first).id;
     this.#isSideBySide = kept?.isSideBySide ?? false;
     this.#published = new FrameStore(
@@ -53,7 +62,8 @@ export class ChatTabs {
 
   add(address = this.#active.address): void {
     if (this.#tabs.length >= MOST_TABS) return;
-    const tab = this.#newTab(address, '');
+    const id = this.#nextId++;
+    const tab = this.#newTab({ id, address, subprotocols: '' });
     this.#tabs = [...this.#tabs, tab];
     this.#activeId = tab.id;
     this.#changed();
@@ -64,6 +74,7 @@ export class ChatTabs {
     const closed = this.#tabs[index];
     if (closed === undefined || this.#tabs.length === 1) return;
     closed.session.end();
+    forget(draftKeyOf(id));
     this.#tabs = this.#tabs.filter((tab) => tab !== closed);
     if (this.#activeId === id) {
       this.#activeId = (this.#tabs[Math.min(index, this.#tabs.length - 1)] ?? this.#first).id;
@@ -96,29 +107,32 @@ export class ChatTabs {
 
   /** Puts an address from elsewhere into the field: that in front, unless it is being used. */
   propose(address: string): void {
-    const { phase } = this.#active.session.store.getSnapshot().connection;
+    const { id, session } = this.#active;
+    const { phase } = session.connection;
     if (phase !== 'idle' && phase !== 'closed') this.add(address);
-    else this.#follow(address);
+    else this.#follow(id, address);
   }
 
-  /** Connects the chat in front to another address. */
-  visit(address: string): void {
-    this.#follow(address);
-    const { session, subprotocols } = this.#active;
-    void session.reconnect(address, { subprotocols, reconnects: doesReconnect() });
+  /** Connects the chat in front to another address; where that cannot be, its field says why. */
+  async visit(address: string): Promise<void> {
+    const { id, session, subprotocols } = this.#active;
+    this.#follow(id, address);
+    const outcome = await session.reconnect(address, {
+      subprotocols,
+      reconnects: doesReconnect(),
+    });
+    if (!outcome.ok) this.#follow(id, address, outcome.problem);
   }
 
-  #follow(address: string): void {
-    const { id } = this.#active;
+  #follow(id: number, address: string, problem: string | null = null): void {
     this.#tabs = this.#tabs.map((tab) =>
-      tab.id === id ? { ...tab, address, proposals: tab.proposals + 1 } : tab,
+      tab.id === id ? { ...tab, address, problem, proposals: tab.proposals + 1 } : tab,
     );
     this.#changed();
   }
 
-  #newTab(address: string, subprotocols: string): ChatTab {
-    const id = this.#nextId++;
-    return { id, session: this.#newSession(), address, proposals: 0, subprotocols };
+  #newTab(kept: KeptTab): ChatTab {
+    return { ...kept, session: this.#newSession(), proposals: 0, problem: null };
   }
 
   get #active(): ChatTab {
@@ -133,7 +147,7 @@ export class ChatTabs {
 
   #changed(): void {
     const kept: Kept = {
-      tabs: this.#tabs.map(({ address, subprotocols }) => ({ address, subprotocols })),
+      tabs: this.#tabs.map(({ id, address, subprotocols }) => ({ id, address, subprotocols })),
       active: this.#tabs.indexOf(this.#active),
       isSideBySide: this.#isSideBySide,
     };
@@ -146,8 +160,10 @@ export class ChatTabs {
   }
 }
 
+type KeptTab = Pick<ChatTab, 'id' | 'address' | 'subprotocols'>;
+
 interface Kept {
-  readonly tabs: readonly { readonly address: string; readonly subprotocols: string }[];
+  readonly tabs: readonly KeptTab[];
   readonly active: number;
   readonly isSideBySide: boolean;
 }
@@ -159,8 +175,16 @@ function readKept(): Kept | null {
       (tab) => typeof tab.address === 'string' && typeof tab.subprotocols === 'string',
     );
     if (kept === null || tabs.length === 0) return null;
+    const ids = new Set(
+      tabs.map(({ id }) => id).filter((id) => Number.isSafeInteger(id) && id > 0),
+    );
+    const isNumbered = ids.size === tabs.length;
     return {
-      tabs: tabs.slice(0, MOST_TABS),
+      tabs: tabs.slice(0, MOST_TABS).map(({ id, address, subprotocols }, index) => ({
+        id: isNumbered ? id : index + 1,
+        address,
+        subprotocols,
+      })),
       active: Number(kept.active),
       isSideBySide: kept.isSideBySide === true,
     };

@@ -1,5 +1,6 @@
 import { Activity } from 'react';
 
+import button from '../components/button.module.css';
 import { useStore } from '../lib/frame-store';
 import { PartNumber } from '../lib/part-name';
 import { ChatPane } from './chat-pane';
@@ -37,7 +38,7 @@ export function ChatView({ chats }: { chats: ChatTabs }) {
                   {tabs.length < MOST_TABS && (
                     <button
                       type="button"
-                      className={styles.add}
+                      className={button.tool}
                       onClick={() => {
                         chats.add();
                       }}

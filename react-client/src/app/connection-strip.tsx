@@ -1,3 +1,4 @@
+import button from '../components/button.module.css';
 import { useStore } from '../lib/frame-store';
 import type { ChatTab, ChatTabs } from './chat-tabs';
 import styles from './connection-strip.module.css';
@@ -25,7 +26,7 @@ export function ConnectionStrip({ chats }: { chats: ChatTabs }) {
       </ul>
       <button
         type="button"
-        className={styles.tool}
+        className={`${button.tool ?? ''} ${styles.sideBySide ?? ''}`}
         aria-pressed={isSideBySide}
         onClick={() => {
           chats.showSideBySide(!isSideBySide);
@@ -72,12 +73,22 @@ function Item({ tab, number, isActive, onActivate, onClose }: ItemProps) {
         className={styles.close}
         aria-label={`Close connection ${String(number)}`}
         title="Close"
-        onClick={onClose}
+        onClick={({ currentTarget }) => {
+          focusNeighbour(currentTarget);
+          onClose();
+        }}
       >
         ×
       </button>
     </li>
   );
+}
+
+/** The button is about to go with its item; the keyboard should not be left nowhere. */
+function focusNeighbour(closing: Element): void {
+  const item = closing.closest('li');
+  const neighbour = item?.nextElementSibling ?? item?.previousElementSibling;
+  neighbour?.querySelector('button')?.focus();
 }
 
 const CAPTIONS = {

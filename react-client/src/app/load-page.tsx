@@ -28,6 +28,7 @@ export default function LoadPage(props: LoadPageProps) {
   if (state.phase === 'locked') {
     return (
       <TokenForm
+        wasRefused={state.wasRefused}
         onToken={() => {
           feed.retryNow();
         }}

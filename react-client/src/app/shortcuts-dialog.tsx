@@ -1,7 +1,6 @@
 import { useState } from 'react';
-import { Dialog, Heading, Modal, ModalOverlay } from 'react-aria-components';
 
-import button from '../components/button.module.css';
+import { ModalDialog } from '../components/modal-dialog';
 import { areShortcutsOn, type Shortcut, turnShortcuts } from './shortcuts';
 import styles from './shortcuts-dialog.module.css';
 
@@ -25,48 +24,29 @@ const IN_FIELDS = [
 export default function ShortcutsDialog({ shortcuts, onClose }: ShortcutsDialogProps) {
   const [isOn, setIsOn] = useState(areShortcutsOn);
   return (
-    <ModalOverlay
-      className={styles.overlay ?? ''}
-      isOpen
-      isDismissable
-      onOpenChange={(isOpen) => {
-        if (!isOpen) onClose();
-      }}
-    >
-      <Modal className={styles.modal ?? ''}>
-        <Dialog className={styles.dialog ?? ''}>
-          <header className={styles.header}>
-            <Heading slot="title" className={styles.title ?? ''}>
-              Keyboard shortcuts
-            </Heading>
-            <button type="button" className={button.quiet} onClick={onClose}>
-              Close
-            </button>
-          </header>
-          <dl className={styles.list} data-off={!isOn}>
-            {shortcuts.map(({ key, does }) => (
-              <Row key={key} keys={[key]} does={does} />
-            ))}
-          </dl>
-          <label className={styles.switch}>
-            <input
-              type="checkbox"
-              checked={isOn}
-              onChange={({ target }) => {
-                turnShortcuts(target.checked);
-                setIsOn(target.checked);
-              }}
-            />
-            Single keys work outside of fields
-          </label>
-          <dl className={styles.list}>
-            {IN_FIELDS.map(({ keys, does }) => (
-              <Row key={does} keys={keys} does={does} />
-            ))}
-          </dl>
-        </Dialog>
-      </Modal>
-    </ModalOverlay>
+    <ModalDialog title="Keyboard shortcuts" size="small" onClose={onClose}>
+      <dl className={styles.list} data-off={!isOn}>
+        {shortcuts.map(({ key, does }) => (
+          <Row key={key} keys={[key]} does={does} />
+        ))}
+      </dl>
+      <label className={styles.switch}>
+        <input
+          type="checkbox"
+          checked={isOn}
+          onChange={({ target }) => {
+            turnShortcuts(target.checked);
+            setIsOn(target.checked);
+          }}
+        />
+        Single keys work outside of fields
+      </label>
+      <dl className={styles.list}>
+        {IN_FIELDS.map(({ keys, does }) => (
+          <Row key={does} keys={keys} does={does} />
+        ))}
+      </dl>
+    </ModalDialog>
   );
 }
 

@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
 
-import { VIEWS, type View } from '../lib/place';
+import type { View } from '../lib/place';
 import { remember, remembered } from '../lib/remembered';
 
 /** What a key does anywhere in the page, unless one is typing. */
@@ -28,6 +28,8 @@ export function useShortcuts(shortcuts: readonly Shortcut[]): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      // A key held down is one press: else it flashes the themes, or opens all eight connections.
+      if (event.repeat) return;
       if (isTyping(event.target) || isDialogOpen() || !areShortcutsOn()) return;
       const shortcut = shortcuts.find(({ key }) => key === event.key);
       if (shortcut === undefined) return;
@@ -64,8 +66,4 @@ const FIRST_FIELD: Readonly<Record<View, string>> = {
 export function focusField(view: View): void {
   const selector = FIRST_FIELD[view];
   if (selector !== '') document.querySelector<HTMLElement>(`main ${selector}`)?.focus();
-}
-
-export function viewOfDigit(digit: number): View {
-  return VIEWS[digit - 1] ?? 'chat';
 }

@@ -1,6 +1,5 @@
 import { remember, remembered } from '../lib/remembered';
-
-export type Theme = 'light' | 'dark';
+import type { ColourScheme } from '../lib/theme-watch';
 
 const STORAGE_KEY = 'echo-trio.theme';
 
@@ -10,14 +9,7 @@ export function applyRememberedTheme(): void {
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
 }
 
-/** The choice, or the system's where none was made. */
-export function currentTheme(): Theme {
-  const chosen = document.documentElement.dataset.theme;
-  if (chosen === 'light' || chosen === 'dark') return chosen;
-  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
-}
-
-export function chooseTheme(theme: Theme): void {
+export function chooseTheme(theme: ColourScheme): void {
   document.documentElement.dataset.theme = theme;
   remember(STORAGE_KEY, theme);
 }

@@ -8,8 +8,8 @@ export function usePlace(): Place {
   return useMemo(() => readPlace(hash), [hash]);
 }
 
-export function goTo(view: View, settings = new URLSearchParams()): void {
-  location.hash = writePlace({ view, settings });
+export function goTo(view: View): void {
+  location.hash = writePlace({ view, settings: new URLSearchParams() });
 }
 
 /** A link to a place of this page. */

@@ -2,17 +2,18 @@ import { useState } from 'react';
 
 import { formatCount } from '../lib/figures';
 import type { TimeSeries } from '../lib/time-series';
+import type { AxisWords } from './chart-axes';
 import styles from './chart-data-table.module.css';
 import { CopyButton } from './copy-button';
 import type { ChartLimit, ChartLine } from './line-plot';
+import { VisuallyHidden } from './visually-hidden';
 
 interface ChartDataTableProps {
   title: string;
-  axisTitle: string;
+  axis: AxisWords;
   lines: readonly ChartLine[];
   series: TimeSeries;
   limits: readonly ChartLimit[];
-  formatTime: (time: number) => string;
   format: (figure: number) => string;
 }
 
@@ -30,7 +31,8 @@ export function ChartDataTable(props: ChartDataTableProps) {
       }}
     >
       <summary className={styles.summary}>
-        Table <span className={styles.of}>of {props.title}</span>
+        {/* There is no need to say it twice to those who see the chart above. */}
+        Table <VisuallyHidden>of {props.title}</VisuallyHidden>
       </summary>
       {/* Made when asked for: a page full of charts would else hold thousands of cells. */}
       {isOpen && <Table {...props} />}
@@ -39,7 +41,7 @@ export function ChartDataTable(props: ChartDataTableProps) {
 }
 
 function Table(props: ChartDataTableProps) {
-  const { title, axisTitle, lines, series, limits, formatTime, format } = props;
+  const { title, axis, lines, series, limits, format } = props;
   const total = series.times.length;
   const first = Math.max(0, total - ROWS_SHOWN);
   return (
@@ -51,7 +53,7 @@ function Table(props: ChartDataTableProps) {
             : `${formatCount(total)} rows.`}
           {limits.map(({ label, value }) => ` Limit ${label}: ${format(value)}.`)}
         </span>
-        <CopyButton text={toCsv(axisTitle, lines, series)} label={`${title} as CSV`} />
+        <CopyButton text={() => toCsv(axis, lines, series)} label={`${title} as CSV`} />
       </p>
       {/* A region that scrolls has to be reachable by keyboard. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
@@ -59,7 +61,7 @@ function Table(props: ChartDataTableProps) {
         <table className={styles.table}>
           <thead>
             <tr>
-              <th scope="col">{axisTitle}</th>
+              <th scope="col">{axis.title}</th>
               {lines.map(({ label }) => (
                 <th key={label} scope="col">
                   {label}
@@ -69,20 +71,23 @@ function Table(props: ChartDataTableProps) {
           </thead>
           <tbody>
             {series.times
-              .map((time, row) => (
-                <tr key={row}>
-                  <th scope="row">{formatTime(time)}</th>
-                  {series.columns.map((column, index) => {
-                    const cell = column[row];
-                    return (
-                      <td key={lines[index]?.label ?? index}>
-                        {typeof cell === 'number' ? format(cell) : '–'}
-                      </td>
-                    );
-                  })}
-                </tr>
-              ))
               .slice(first)
+              .map((time, index) => {
+                const row = first + index;
+                return (
+                  <tr key={row}>
+                    <th scope="row">{axis.format(time)}</th>
+                    {series.columns.map((column, line) => {
+                      const cell = column[row];
+                      return (
+                        <td key={lines[line]?.label ?? line}>
+                          {typeof cell === 'number' ? format(cell) : '–'}
+                        </td>
+                      );
+                    })}
+                  </tr>
+                );
+              })
               .reverse()}
           </tbody>
         </table>
@@ -93,12 +98,15 @@ function Table(props: ChartDataTableProps) {
 
 /** Exact figures; nothing where there is none. */
 export function toCsv(
-  axisTitle: string,
+  axis: AxisWords,
   lines: readonly ChartLine[],
   { times, columns }: TimeSeries,
 ): string {
-  const head = [axisTitle, ...lines.map(({ label }) => label)].map(quote);
-  const rows = times.map((time, row) => [time, ...columns.map((column) => column[row] ?? '')]);
+  const head = [axis.title, ...lines.map(({ label }) => label)].map(quote);
+  const rows = times.map((time, row) => [
+    axis.exact(time),
+    ...columns.map((column) => column[row] ?? ''),
+  ]);
   return [head, ...rows].map((cells) => `${cells.join(',')}\n`).join('');
 }
 

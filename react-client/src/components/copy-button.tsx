@@ -1,14 +1,21 @@
 import { useState } from 'react';
 
 import styles from './copy-button.module.css';
+import { VisuallyHidden } from './visually-hidden';
+
+interface CopyButtonProps {
+  /** Or what makes it, where that takes a while. */
+  text: string | (() => string);
+  label: string;
+}
 
 /** Copies `text`; `label` names for screen readers what is copied. */
-export function CopyButton({ text, label }: { text: string; label: string }) {
+export function CopyButton({ text, label }: CopyButtonProps) {
   const [result, setResult] = useState<'none' | 'copied' | 'failed'>('none');
 
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(typeof text === 'string' ? text : text());
       setResult('copied');
     } catch {
       // Pages served over plain http from another machine have no clipboard at all.
@@ -17,17 +24,21 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   };
 
   return (
-    <button
-      type="button"
-      className={styles.button}
-      aria-label={`Copy ${label}`}
-      onClick={() => void copy()}
-      onBlur={() => {
-        setResult('none');
-      }}
-    >
-      <span aria-live="polite">{CAPTIONS[result]}</span>
-    </button>
+    <>
+      <button
+        type="button"
+        className={styles.button}
+        aria-label={`Copy ${label}`}
+        onClick={() => void copy()}
+        onBlur={() => {
+          setResult('none');
+        }}
+      >
+        {CAPTIONS[result]}
+      </button>
+      {/* A button's name does not change under the reader, and nothing in it is live. */}
+      <VisuallyHidden role="status">{result === 'none' ? '' : CAPTIONS[result]}</VisuallyHidden>
+    </>
   );
 }
 

@@ -1,10 +1,9 @@
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
 
-import { formatClock, formatElapsed } from '../lib/figures';
-import { formatPercentile } from '../lib/percentile-axis';
 import { useColourScheme } from '../lib/theme-watch';
-import type { Cell, TimeSeries } from '../lib/time-series';
+import { type Cell, decimate, type TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
+import { AXES } from './chart-axes';
 import { ChartDataTable } from './chart-data-table';
 import styles from './line-chart.module.css';
 import {
@@ -33,13 +32,8 @@ interface LineChartProps {
 }
 
 const NO_LIMITS: readonly ChartLimit[] = [];
-const TITLE_OF_AXIS = { clock: 'Time', elapsed: 'Elapsed', percentile: 'Percentile' } as const;
-const FORMAT_OF_AXIS = {
-  clock: formatClock,
-  elapsed: formatElapsed,
-  percentile: formatPercentile,
-} as const;
-
+/** More rows than pixels tell nothing more. */
+const MOST_ROWS_DRAWN = 2_000;
 /**
  * Lines over time: a gap where there is no figure, limits straight across, the latest figures (or
  * those under the pointer) beside their names, and all of it as a table behind.
@@ -52,7 +46,8 @@ export function LineChart(props: LineChartProps) {
   const [pointedAt, setPointedAt] = useState<number | null>(null);
   const scheme = useColourScheme();
   const titleId = useId();
-  const data = useMemo<PlotData>(() => ({ series, limits, span }), [series, limits, span]);
+  const drawn = useMemo(() => decimate(series, MOST_ROWS_DRAWN), [series]);
+  const data = useMemo<PlotData>(() => ({ series: drawn, limits, span }), [drawn, limits, span]);
 
   const latest = useRef(data);
   useEffect(() => {
@@ -76,9 +71,9 @@ export function LineChart(props: LineChartProps) {
     // The scheme is no argument, but every colour in there depends on it.
   }, [lines, axis, unit, syncKey, heightPx, scheme]);
 
-  const formatTime = FORMAT_OF_AXIS[axis];
-  const row = pointedAt === null || pointedAt >= series.times.length ? null : pointedAt;
-  const moment = row === null ? undefined : series.times[row];
+  // Of what is drawn, which may have fewer rows than the series.
+  const row = pointedAt === null || pointedAt >= drawn.times.length ? null : pointedAt;
+  const moment = row === null ? undefined : drawn.times[row];
   const isEmpty = !series.columns.some((column) => column.some(isFigure));
 
   return (
@@ -87,17 +82,14 @@ export function LineChart(props: LineChartProps) {
         <span id={titleId} className={styles.title}>
           {title}
         </span>
-        <span className={styles.moment}>{moment === undefined ? '' : formatTime(moment)}</span>
+        <span className={styles.moment}>
+          {moment === undefined ? '' : AXES[axis].format(moment)}
+        </span>
       </figcaption>
       <ul className={styles.legend}>
         {lines.map(({ label, colour, style = 'line' }, index) => {
-          const column = series.columns[index] ?? [];
-          const figure =
-            row === null
-              ? isLive
-                ? column.findLast((cell) => cell !== undefined)
-                : undefined
-              : column[row];
+          const latestFigure = () => series.columns[index]?.findLast((cell) => cell !== undefined);
+          const figure = row === null ? latestFigure() : drawn.columns[index]?.[row];
           return (
             <li key={label} className={styles.entry} data-colour={colour} data-style={style}>
               {label}
@@ -122,11 +114,10 @@ export function LineChart(props: LineChartProps) {
       {note !== undefined && <p className={styles.note}>{note}</p>}
       <ChartDataTable
         title={title}
-        axisTitle={TITLE_OF_AXIS[axis]}
+        axis={AXES[axis]}
         lines={lines}
         series={series}
         limits={limits}
-        formatTime={formatTime}
         format={unit.format}
       />
     </figure>

@@ -4,7 +4,7 @@ import UPlot from 'uplot';
 
 import { formatClock, formatElapsed } from '../lib/figures';
 import { formatPercentile, LABELLED_NINES } from '../lib/percentile-axis';
-import { decimate, type TimeSeries } from '../lib/time-series';
+import type { TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
 
 export type ChartColour = 'teal' | 'blue' | 'amber' | 'rose' | 'grey' | 'bad';
@@ -49,6 +49,7 @@ const LIMIT_IN_SIGHT = 4;
 const TIME_STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400,
 ];
+
 /** uPlot behind the little that our charts need of it. Everything it paints comes from tokens. */
 export class LinePlot {
   readonly #plot: UPlot;
@@ -155,11 +156,7 @@ export class LinePlot {
   }
 }
 
-/** More rows than pixels tell nothing more. */
-const MOST_ROWS = 2_000;
-
-function aligned(series: TimeSeries): UPlot.AlignedData {
-  const { times, columns } = decimate(series, MOST_ROWS);
+function aligned({ times, columns }: TimeSeries): UPlot.AlignedData {
   return [[...times], ...columns.map((column) => [...column])];
 }
 

@@ -6,12 +6,14 @@ import styles from './modal-dialog.module.css';
 
 interface ModalDialogProps {
   title: string;
+  /** Small for a list, large for what has lines of its own. */
+  size?: 'small' | 'large';
   onClose: () => void;
   children: ReactNode;
 }
 
 /** A dialog before the page; Escape, its button and a click beside it close it. */
-export function ModalDialog({ title, onClose, children }: ModalDialogProps) {
+export function ModalDialog({ title, size = 'large', onClose, children }: ModalDialogProps) {
   return (
     <ModalOverlay
       className={styles.overlay ?? ''}
@@ -21,7 +23,7 @@ export function ModalDialog({ title, onClose, children }: ModalDialogProps) {
         if (!isOpen) onClose();
       }}
     >
-      <Modal className={styles.modal ?? ''}>
+      <Modal className={styles[size] ?? ''}>
         <Dialog className={styles.dialog ?? ''}>
           <header className={styles.header}>
             <Heading slot="title" className={styles.title ?? ''}>

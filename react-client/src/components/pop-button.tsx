@@ -1,11 +1,15 @@
-import { lazy, type ReactNode, Suspense, useRef, useState } from 'react';
+import { type ReactNode, Suspense, useRef, useState } from 'react';
+
+import { lazyPart } from '../lib/lazy-part';
+import { ErrorBoundary } from './error-boundary';
 
 // What opens comes when it is opened first: most visits never need it.
-const PopPanel = lazy(() => import('./pop-panel'));
+const PopPanel = lazyPart(() => import('./pop-panel'));
 
 interface PopButtonProps {
-  /** What the button shows, and what names it and its panel unless `label` does. */
+  /** What the button shows. */
   caption: ReactNode;
+  /** What names the button and its panel. */
   label: string;
   className?: string | undefined;
   /** The panel's contents; `close` closes it. */
@@ -36,11 +40,13 @@ export function PopButton({ caption, label, className, children }: PopButtonProp
         {caption}
       </button>
       {isOpen && (
-        <Suspense>
-          <PopPanel trigger={trigger} label={label} onClose={close}>
-            {children(close)}
-          </PopPanel>
-        </Suspense>
+        <ErrorBoundary part={`“${label}”`}>
+          <Suspense>
+            <PopPanel trigger={trigger} label={label} onClose={close}>
+              {children(close)}
+            </PopPanel>
+          </Suspense>
+        </ErrorBoundary>
       )}
     </>
   );

@@ -26,6 +26,10 @@ export function rememberConsoleToken(token: string): void {
 
 let heldToken: string | null = null;
 
+export function hasConsoleToken(): boolean {
+  return consoleToken() !== null;
+}
+
 function consoleToken(): string | null {
   try {
     return sessionStorage.getItem(STORAGE_KEY) ?? heldToken;

@@ -1,7 +1,11 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { EventStreamParser } from './event-stream';
+import { EventStreamParser, readEventStream } from './event-stream';
 
 const feedAll = (...pieces: string[]) => {
   const parser = new EventStreamParser();
@@ -53,5 +57,29 @@ describe('EventStreamParser', () => {
         },
       ),
     );
+  });
+});
+
+describe('readEventStream', () => {
+  it('leaves no connection open behind a listener that failed', async () => {
+    const server = createServer((_, response) => {
+      response.setHeader('Access-Control-Allow-Origin', '*');
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      response.write('data: hello\n\n');
+      response.once('close', () => server.emit('left'));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const left = once(server, 'left');
+    const { port } = server.address() as AddressInfo;
+    const reading = readEventStream(`http://127.0.0.1:${String(port)}/`, {
+      signal: new AbortController().signal,
+      onEvent: () => {
+        throw new Error('cannot take it');
+      },
+    });
+    await expect(reading).rejects.toThrow('cannot take it');
+    await left;
+    server.close();
   });
 });

@@ -62,7 +62,8 @@ interface StreamOptions {
  *
  * Not `EventSource`: that can send no token, hides why it failed, and sets its own pace.
  *
- * @throws ConsoleProblem when the console refuses, what `fetch` throws when it cannot be reached.
+ * @throws ConsoleProblem when the console refuses, what `fetch` throws when it cannot be reached,
+ *   and what `onEvent` throws.
  */
 export async function readEventStream(path: string, options: StreamOptions): Promise<void> {
   const { signal, lastEventId = '', onOpen, onEvent } = options;
@@ -70,15 +71,21 @@ export async function readEventStream(path: string, options: StreamOptions): Pro
   if (lastEventId !== '') headers['Last-Event-ID'] = lastEventId;
   const answer = await consoleFetch(path, { headers, signal, cache: 'no-store' });
   if (!answer.headers.get('Content-Type')?.startsWith('text/event-stream')) {
+    void answer.body?.cancel();
     throw new TypeError(`${path} is no event stream`);
   }
   if (answer.body === null) return;
   onOpen?.();
   const parser = new EventStreamParser();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    for (const event of parser.feed(value)) onEvent(event);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      for (const event of parser.feed(value)) onEvent(event);
+    }
+  } finally {
+    // Where a listener failed, the connection would be left open; where it has ended, this is idle.
+    reader.cancel().catch(() => undefined);
   }
 }

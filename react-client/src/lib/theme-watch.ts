@@ -1,15 +1,19 @@
 import { useSyncExternalStore } from 'react';
 
+export type ColourScheme = 'light' | 'dark';
+
 const SYSTEM_IS_DARK = '(prefers-color-scheme: dark)';
 
 /** Changes whenever the colours do: what is painted, not styled, has to be painted again. */
-export function useColourScheme(): string {
+export function useColourScheme(): ColourScheme {
   return useSyncExternalStore(subscribe, colourScheme);
 }
 
-function colourScheme(): string {
+/** The one chosen, or the system's where none was. */
+export function colourScheme(): ColourScheme {
   const chosen = document.documentElement.dataset.theme;
-  return chosen ?? (matchMedia(SYSTEM_IS_DARK).matches ? 'dark' : 'light');
+  if (chosen === 'light' || chosen === 'dark') return chosen;
+  return matchMedia(SYSTEM_IS_DARK).matches ? 'dark' : 'light';
 }
 
 function subscribe(callback: () => void): () => void {

@@ -45,7 +45,7 @@ function OneRun({ report }: { report: RunReport }) {
         <p className={styles.files}>
           <button
             type="button"
-            className={`${button.quiet ?? ''} ${button.small ?? ''}`}
+            className={button.smallQuiet}
             onClick={() => {
               saveFile('report.json', 'application/json', JSON.stringify(report, null, 2));
             }}
@@ -54,7 +54,7 @@ function OneRun({ report }: { report: RunReport }) {
           </button>
           <button
             type="button"
-            className={`${button.quiet ?? ''} ${button.small ?? ''}`}
+            className={button.smallQuiet}
             onClick={() => {
               saveFile('report.csv', 'text/csv', secondsToCsv(report.series));
             }}

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-SECONDS = 60
+SECONDS = 30
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import trustme
 
 from echo_trio.wire import tls
 
-PATIENCE_S = 60
+PATIENCE_S = 10
 
 
 @pytest.fixture(scope="module")

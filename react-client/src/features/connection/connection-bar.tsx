@@ -1,5 +1,6 @@
 import { type ReactNode, type SubmitEvent, useId, useState } from 'react';
 
+import button from '../../components/button.module.css';
 import { PopButton } from '../../components/pop-button';
 import { usePartName } from '../../lib/part-name';
 import styles from './connection-bar.module.css';
@@ -11,8 +12,9 @@ import { addressesUsed } from './url-history';
 
 interface ConnectionBarProps {
   connection: ConnectionState;
-  /** What the field starts with. */
+  /** What the field starts with, and what is wrong with that. */
   initialUrl: string;
+  initialProblem?: string | null;
   /** As typed. */
   subprotocols?: string;
   onSubprotocols?: (typed: string) => void;
@@ -32,7 +34,7 @@ export function ConnectionBar(props: ConnectionBarProps) {
   const { connection, initialUrl, subprotocols = '', onSubprotocols = nothing } = props;
   const { onConnect, onDisconnect, onTryNow = nothing, onStopTrying = nothing } = props;
   const [url, setUrl] = useState(initialUrl);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState(props.initialProblem ?? null);
   const [used, setUsed] = useState(addressesUsed);
   const fieldId = useId();
   const listId = useId();
@@ -104,7 +106,7 @@ export function ConnectionBar(props: ConnectionBarProps) {
         )}
         {retry && <RetryCountdown retry={retry} onTryNow={onTryNow} onStopTrying={onStopTrying} />}
         <span className={styles.tools}>
-          <PopButton label="Connection options" caption="Options" className={styles.tool}>
+          <PopButton label="Connection options" caption="Options" className={button.tool}>
             {() => (
               <ConnectionOptions
                 subprotocols={subprotocols}

@@ -1,6 +1,7 @@
 import { useId, useState } from 'react';
 
 import button from '../../components/button.module.css';
+import { Field } from '../../components/field';
 import panel from '../../components/panel.module.css';
 import { chooseReconnect, doesReconnect } from './reconnect-choice';
 import { readSubprotocols } from './subprotocols';
@@ -17,33 +18,33 @@ export function ConnectionOptions(props: ConnectionOptionsProps) {
   const { subprotocols, onSubprotocols, onForget } = props;
   const [reconnects, setReconnects] = useState(doesReconnect);
   const [hasForgotten, setHasForgotten] = useState(false);
-  const fieldId = useId();
   const noteId = useId();
   const read = readSubprotocols(subprotocols);
   return (
     <>
-      <div className={panel.field}>
-        <label htmlFor={fieldId} className={panel.name}>
-          Subprotocols to offer
-        </label>
-        <input
-          id={fieldId}
-          className={`${panel.input ?? ''} ${panel.code ?? ''}`}
-          value={subprotocols}
-          placeholder="none"
-          autoComplete="off"
-          autoCapitalize="off"
-          spellCheck={false}
-          aria-invalid={!read.ok}
-          aria-describedby={noteId}
-          onChange={({ target }) => {
-            onSubprotocols(target.value);
-          }}
-        />
-        <p id={noteId} className={read.ok ? panel.note : panel.problem}>
-          {read.ok ? 'Names apart by commas, the favourite first.' : read.problem}
-        </p>
-      </div>
+      <Field name="Subprotocols to offer">
+        {(id) => (
+          <>
+            <input
+              id={id}
+              className={`${panel.input ?? ''} ${panel.code ?? ''}`}
+              value={subprotocols}
+              placeholder="none"
+              autoComplete="off"
+              autoCapitalize="off"
+              spellCheck={false}
+              aria-invalid={!read.ok}
+              aria-describedby={noteId}
+              onChange={({ target }) => {
+                onSubprotocols(target.value);
+              }}
+            />
+            <p id={noteId} className={read.ok ? panel.note : panel.problem}>
+              {read.ok ? 'Names apart by commas, the favourite first.' : read.problem}
+            </p>
+          </>
+        )}
+      </Field>
       <label className={panel.choice}>
         <input
           type="checkbox"
@@ -58,7 +59,7 @@ export function ConnectionOptions(props: ConnectionOptionsProps) {
       <p>
         <button
           type="button"
-          className={`${button.quiet ?? ''} ${button.small ?? ''}`}
+          className={button.smallQuiet}
           onClick={() => {
             forgetAddresses();
             setHasForgotten(true);

@@ -7,6 +7,9 @@ interface RunnerEvents {
   readonly onEnd: (why: 'done' | 'stopped') => void;
 }
 
+/** A timer for longer than 31 bits of milliseconds fires at once: wait in several. */
+const LONGEST_TIMER_MS = 3_600_000;
+
 /** Carries out a plan on timers of the thread it runs in. */
 export class PlanRunner {
   readonly #plan: SendPlan;
@@ -49,7 +52,7 @@ export class PlanRunner {
       this.#sent += 1;
     }
     if (waitMs === null) this.#end('done');
-    else this.#timer = setTimeout(() => this.#run(), waitMs);
+    else this.#timer = setTimeout(() => this.#run(), Math.min(waitMs, LONGEST_TIMER_MS));
   }
 
   #elapsedMs(): number {

@@ -38,19 +38,18 @@ export function serveSocket(
     report(atMs === null ? { type: 'unsent', ticket } : { type: 'sent', ticket, atMs });
   };
 
-  const start = (wanted: SendPlan) => {
+  const start = (planId: number, wanted: SendPlan) => {
     plan?.stop();
-    plan = undefined;
     const started = new PlanRunner(wanted, {
       now,
       send: (data, lateMs) => {
         const atMs = socket?.send(data) ?? null;
-        if (atMs !== null) report({ type: 'planned', data, atMs, lateMs });
+        if (atMs !== null) report({ type: 'planned', planId, data, atMs, lateMs });
         return atMs !== null;
       },
       onEnd: (why) => {
         plan = undefined;
-        report({ type: 'planEnded', why });
+        report({ type: 'planEnded', planId, why });
       },
     });
     plan = started.isOver ? undefined : started;
@@ -65,7 +64,7 @@ export function serveSocket(
         send(request.ticket, request.data);
         break;
       case 'start':
-        start(request.plan);
+        start(request.planId, request.plan);
         break;
       case 'stop':
         plan?.stop();

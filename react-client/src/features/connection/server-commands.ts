@@ -14,13 +14,16 @@ const DEFAULT_PORT = '8765';
 export function commandsThatStartServer(url: string): readonly ServerCommand[] {
   const { protocol, hostname, port } = new URL(url);
   if (protocol !== 'ws:' || !isLoopback(hostname)) return [];
-  const installed = { where: 'Where it is installed' };
   const effectivePort = port === '' ? '80' : port;
-  if (effectivePort !== DEFAULT_PORT) {
-    return [{ ...installed, command: `python -m echo_trio --port ${effectivePort}` }];
-  }
-  return [
-    { ...installed, command: 'python -m echo_trio' },
-    { where: 'In a checkout', command: 'make serve' },
-  ];
+  const hostFlag = isDefaultHost(hostname) ? '' : ` --host ${hostname.replace(/^\[|\]$/g, '')}`;
+  const portFlag = effectivePort === DEFAULT_PORT ? '' : ` --port ${effectivePort}`;
+  const flags = hostFlag + portFlag;
+  const installed = { where: 'Where it is installed', command: `python -m echo_trio${flags}` };
+  if (flags !== '') return [installed];
+  return [installed, { where: 'In a checkout', command: 'make serve' }];
+}
+
+/** Where it listens unless told otherwise; browsers try that for `localhost` too. */
+function isDefaultHost(hostname: string): boolean {
+  return hostname === '127.0.0.1' || hostname.endsWith('localhost');
 }

@@ -16,8 +16,8 @@ export type SocketRequest =
       readonly clockOriginMs: number;
     }
   | { readonly type: 'send'; readonly ticket: number; readonly data: Outgoing }
-  /** Takes the place of a plan under way. */
-  | { readonly type: 'start'; readonly plan: SendPlan }
+  /** Takes the place of a plan under way; what is reported of a plan names its id. */
+  | { readonly type: 'start'; readonly planId: number; readonly plan: SendPlan }
   | { readonly type: 'stop' }
   | { readonly type: 'close' };
 
@@ -32,14 +32,15 @@ export type SocketReport =
     }
   | { readonly type: 'sent'; readonly ticket: number; readonly atMs: number }
   | { readonly type: 'unsent'; readonly ticket: number }
-  /** One of the plan under way was sent, so long after it was due. */
+  /** One of the plan was sent, so long after it was due. */
   | {
       readonly type: 'planned';
+      readonly planId: number;
       readonly data: Outgoing;
       readonly atMs: number;
       readonly lateMs: number;
     }
-  | { readonly type: 'planEnded'; readonly why: 'done' | 'stopped' }
+  | { readonly type: 'planEnded'; readonly planId: number; readonly why: 'done' | 'stopped' }
   | { readonly type: 'received'; readonly data: string | ArrayBuffer; readonly atMs: number }
   | { readonly type: 'closed'; readonly report: CloseReport; readonly atMs: number };
 

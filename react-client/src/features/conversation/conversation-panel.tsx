@@ -1,7 +1,8 @@
-import { lazy, type ReactNode, Suspense, useCallback, useMemo, useState } from 'react';
+import { type ReactNode, Suspense, useCallback, useMemo, useRef, useState } from 'react';
 
 import { ErrorBoundary } from '../../components/error-boundary';
 import type { Store } from '../../lib/frame-store';
+import { lazyPart } from '../../lib/lazy-part';
 import { saveFile } from '../../lib/save-file';
 import type { SendPlan } from '../../lib/send-plan';
 import type { TimeSeries } from '../../lib/time-series';
@@ -14,7 +15,7 @@ import type {
 } from './conversation';
 import styles from './conversation-panel.module.css';
 import type { CopyTarget } from './copy-as';
-import type { DescribeNotice } from './export-log';
+import { type DescribeNotice, exportCsv, exportNdjson } from './export-log';
 import { FilterBar } from './filter-bar';
 import { LogBar } from './log-bar';
 import { compileFilter, FilteredLog, NO_FILTER } from './log-filter';
@@ -23,9 +24,9 @@ import { logSummary } from './log-summary';
 import { MessageList } from './message-list';
 
 // What most conversations never need comes when it is asked for.
-const LatencyPanel = lazy(() => import('./latency-panel'));
-const MessageDialog = lazy(() => import('./message-dialog'));
-const ReplayDialog = lazy(() => import('./replay-dialog'));
+const LatencyPanel = lazyPart(() => import('./latency-panel'));
+const MessageDialog = lazyPart(() => import('./message-dialog'));
+const ReplayDialog = lazyPart(() => import('./replay-dialog'));
 
 interface ConversationPanelProps<Notice> {
   conversation: ConversationSnapshot<Notice>;
@@ -57,6 +58,8 @@ export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>)
   const [isReplaying, setIsReplaying] = useState(false);
   const [opened, setOpened] = useState<SentEntry | ReceivedEntry | null>(null);
 
+  const filterButton = useRef<HTMLButtonElement>(null);
+
   const compiled = useMemo(() => compileFilter(filter), [filter]);
   const passes = compiled.ok && isFiltering ? compiled.passes : null;
   const shown = held ?? conversation;
@@ -65,15 +68,15 @@ export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>)
   const open = useCallback((entry: SentEntry | ReceivedEntry) => setOpened(entry), []);
 
   const exportAs = (form: 'ndjson' | 'csv') => {
-    void import('./export-log').then(({ exportCsv, exportNdjson }) => {
-      const write = form === 'csv' ? exportCsv : exportNdjson;
-      const blob = write(conversation.entries, describeNotice);
-      const moment = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
-      saveFile(`echo-trio-log-${moment}.${form}`, blob.type, blob);
-    });
+    const write = form === 'csv' ? exportCsv : exportNdjson;
+    const blob = write(conversation.entries, describeNotice);
+    const moment = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+    saveFile(`echo-trio-log-${moment}.${form}`, blob.type, blob);
   };
   const closeFilter = () => {
     setIsFiltering(false);
+    // The field is about to go; the keyboard should not be left nowhere.
+    filterButton.current?.focus();
   };
   const isEmpty = conversation.entries.length === 0 && conversation.dropped === 0;
 
@@ -91,6 +94,7 @@ export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>)
               passing: passes === null ? null : entries,
             })}
             isFiltering={isFiltering}
+            filterButton={filterButton}
             isPaused={held !== null}
             isCharting={isCharting}
             onFilter={() => {
@@ -151,15 +155,33 @@ export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>)
         </>
       )}
       {opened && (
-        <Suspense>
-          <MessageDialog entry={opened} target={target} onClose={() => setOpened(null)} />
-        </Suspense>
+        <ErrorBoundary part="The message’s details">
+          <Suspense>
+            <MessageDialog
+              entry={asItIsNow(opened, conversation.entries)}
+              target={target}
+              onClose={() => setOpened(null)}
+            />
+          </Suspense>
+        </ErrorBoundary>
       )}
       {isReplaying && (
-        <Suspense>
-          <ReplayDialog onStart={props.onStart} onClose={() => setIsReplaying(false)} />
-        </Suspense>
+        <ErrorBoundary part="Replaying">
+          <Suspense>
+            <ReplayDialog onStart={props.onStart} onClose={() => setIsReplaying(false)} />
+          </Suspense>
+        </ErrorBoundary>
       )}
     </>
   );
+}
+
+/** A message that waited when it was opened may have its reply by now. */
+function asItIsNow<Notice>(
+  opened: SentEntry | ReceivedEntry,
+  entries: readonly Entry<Notice>[],
+): SentEntry | ReceivedEntry {
+  // The log's identifiers have no gaps.
+  const now = entries[opened.id - (entries[0]?.id ?? 0)];
+  return now === undefined || now.kind === 'notice' ? opened : now;
 }

@@ -1,6 +1,8 @@
 import { useId } from 'react';
 
 import panel from '../../components/panel.module.css';
+import hidden from '../../components/visually-hidden.module.css';
+import { usePartName } from '../../lib/part-name';
 import styles from './filter-bar.module.css';
 import type { LogFilter } from './log-filter';
 
@@ -17,9 +19,9 @@ export function FilterBar({ filter, problem, onChange, onClose }: FilterBarProps
   const textId = useId();
   const problemId = useId();
   return (
-    <search className={styles.filter} aria-label="Filter">
+    <search className={styles.filter} aria-label={usePartName('Filter')}>
       <div className={styles.fields}>
-        <label htmlFor={textId} className={styles.hidden}>
+        <label htmlFor={textId} className={hidden.hidden}>
           Find in messages
         </label>
         <input

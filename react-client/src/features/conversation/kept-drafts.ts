@@ -21,8 +21,9 @@ export class KeptDrafts {
     }
   }
 
+  /** Puts one in front; the last goes where there are too many, and what is too long is not kept. */
   add(draft: Draft): void {
-    if (draft.text === '' || draft.text.length > LONGEST) return;
+    if (draft.text === '' || draft.text.length > LONGEST_KEPT) return;
     this.#keep([draft, ...this.all().filter((one) => !isSame(one, draft))].slice(0, this.#most));
   }
 
@@ -36,10 +37,11 @@ export class KeptDrafts {
 }
 
 /** Storage is small: a few megabytes for all of the page. */
-const LONGEST = 20_000;
+export const LONGEST_KEPT = 20_000;
+export const MOST_SAVED = 100;
 
 export const sentBefore = new KeptDrafts('echo-trio.sent', 50);
-export const savedMessages = new KeptDrafts('echo-trio.saved', 100);
+export const savedMessages = new KeptDrafts('echo-trio.saved', MOST_SAVED);
 
 function isSame(a: Draft, b: Draft): boolean {
   return a.mode === b.mode && a.text === b.text;

@@ -1,12 +1,15 @@
-import type { ReactNode } from 'react';
+import type { ReactNode, RefObject } from 'react';
 
+import button from '../../components/button.module.css';
 import { PopButton } from '../../components/pop-button';
+import { usePartName } from '../../lib/part-name';
 import styles from './log-bar.module.css';
 
 interface LogBarProps {
   /** How much there is and what of it is shown. */
   summary: string;
   isFiltering: boolean;
+  filterButton: RefObject<HTMLButtonElement | null>;
   isPaused: boolean;
   isCharting: boolean;
   onFilter: () => void;
@@ -18,30 +21,46 @@ interface LogBarProps {
 
 /** What is shown of the log, and the tools to change that. */
 export function LogBar(props: LogBarProps) {
-  const { summary, isFiltering, isPaused, isCharting, menu } = props;
+  const { summary, isFiltering, filterButton, isPaused, isCharting, menu } = props;
+  const { onFilter, onPause, onChart } = props;
   return (
-    <div className={styles.bar} role="group" aria-label="Log">
+    <div className={styles.bar} role="group" aria-label={usePartName('Log')}>
       <p className={styles.summary}>{summary}</p>
-      <Toggle name="Filter" isOn={isFiltering} shortcut="filter" onPress={props.onFilter} />
-      <Toggle name="Pause" isOn={isPaused} shortcut="pause" onPress={props.onPause} />
-      <Toggle name="Latency" isOn={isCharting} onPress={props.onChart} />
-      <PopButton label="More for the log" caption="More" className={styles.tool}>
+      <Toggle
+        ref={filterButton}
+        name="Filter"
+        isOn={isFiltering}
+        shortcut="filter"
+        onPress={onFilter}
+      />
+      <Toggle name="Pause" isOn={isPaused} shortcut="pause" onPress={onPause} />
+      <Toggle name="Latency" isOn={isCharting} onPress={onChart} />
+      <PopButton label="More for the log" caption="More" className={button.tool}>
         {menu}
       </PopButton>
     </div>
   );
 }
 
-function Toggle(props: { name: string; isOn: boolean; shortcut?: string; onPress: () => void }) {
+interface ToggleProps {
+  ref?: RefObject<HTMLButtonElement | null>;
+  name: string;
+  isOn: boolean;
+  shortcut?: string;
+  onPress: () => void;
+}
+
+function Toggle({ ref, name, isOn, shortcut, onPress }: ToggleProps) {
   return (
     <button
+      ref={ref}
       type="button"
-      className={styles.tool}
-      aria-pressed={props.isOn}
-      data-shortcut={props.shortcut}
-      onClick={props.onPress}
+      className={button.tool}
+      aria-pressed={isOn}
+      data-shortcut={shortcut}
+      onClick={onPress}
     >
-      {props.name}
+      {name}
     </button>
   );
 }

@@ -77,7 +77,7 @@ function isJson(entry: Message): boolean {
  */
 export class FilteredLog<Notice> {
   readonly #passes: MessageTest | null;
-  /** Ascending. */
+  /** Ascending; the log has dropped as many of them as are gone. */
   readonly #ids: number[] = [];
   #gone = 0;
   #seenTo = -1;
@@ -98,6 +98,11 @@ export class FilteredLog<Notice> {
       if (entry.kind === 'notice' || passes(entry)) this.#ids.push(entry.id);
     }
     while ((this.#ids[this.#gone] ?? Infinity) < firstId) this.#gone += 1;
+    // Else it would grow for as long as the log goes on.
+    if (this.#gone > this.#ids.length / 2) {
+      this.#ids.splice(0, this.#gone);
+      this.#gone = 0;
+    }
     const passing: Entry<Notice>[] = [];
     for (let at = this.#gone; at < this.#ids.length; at++) {
       const entry = entries[(this.#ids[at] ?? 0) - firstId];

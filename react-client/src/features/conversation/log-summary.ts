@@ -15,8 +15,9 @@ export function logSummary({ held, live, dropped, passing }: LogShown): string {
   const parts: string[] = [];
   const shown = held ?? live;
   if (passing !== null) {
-    const messages = passing.filter(({ kind }) => kind !== 'notice').length;
-    parts.push(`${formatCount(messages)} of ${formatCount(shown.length)} entries pass`);
+    parts.push(
+      `${formatCount(messagesIn(passing))} of ${formatCount(messagesIn(shown))} messages pass`,
+    );
   } else if (dropped === 0) {
     parts.push(formatPlural(shown.length, 'entry', 'entries'));
   }
@@ -29,4 +30,9 @@ export function logSummary({ held, live, dropped, passing }: LogShown): string {
   }
   const [first = '', ...rest] = parts;
   return [first.charAt(0).toUpperCase() + first.slice(1), ...rest].join(' · ');
+}
+
+/** Without what happened to the connection, which always passes. */
+function messagesIn(entries: readonly Entry<unknown>[]): number {
+  return entries.reduce((count, { kind }) => count + Number(kind !== 'notice'), 0);
 }

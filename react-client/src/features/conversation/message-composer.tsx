@@ -1,6 +1,8 @@
 import { type KeyboardEvent, type SubmitEvent, useId, useRef, useState } from 'react';
 
+import button from '../../components/button.module.css';
 import { PopButton } from '../../components/pop-button';
+import hidden from '../../components/visually-hidden.module.css';
 import { formatBytes } from '../../lib/figures';
 import { usePartName } from '../../lib/part-name';
 import { remember, remembered } from '../../lib/remembered';
@@ -137,30 +139,32 @@ export function MessageComposer(props: MessageComposerProps) {
   return (
     <form className={styles.composer} onSubmit={submit} aria-label={usePartName('New message')}>
       <div className={styles.box}>
-        <label htmlFor={fieldId} className={styles.label}>
-          Message
-        </label>
         {attachment === null ? (
-          <textarea
-            id={fieldId}
-            ref={field}
-            className={styles.field}
-            rows={1}
-            placeholder={isConnected ? PLACEHOLDERS[draft.mode] : 'Connect to send a message'}
-            value={draft.text}
-            spellCheck={false}
-            aria-describedby={hintId}
-            aria-invalid={problem !== null}
-            onKeyDown={press}
-            onChange={(event) => {
-              edit({ ...draft, text: event.target.value });
-            }}
-          />
+          <>
+            <label htmlFor={fieldId} className={hidden.hidden}>
+              Message
+            </label>
+            <textarea
+              id={fieldId}
+              ref={field}
+              className={styles.field}
+              rows={1}
+              placeholder={isConnected ? PLACEHOLDERS[draft.mode] : 'Connect to send a message'}
+              value={draft.text}
+              spellCheck={false}
+              aria-describedby={hintId}
+              aria-invalid={problem !== null}
+              onKeyDown={press}
+              onChange={(event) => {
+                edit({ ...draft, text: event.target.value });
+              }}
+            />
+          </>
         ) : (
-          <p id={fieldId} className={styles.attachment}>
+          <p className={styles.attachment}>
             <span className={styles.fileName}>{attachment.name}</span>
             <span>{formatBytes(attachment.bytes.length)}</span>
-            <button type="button" className={styles.tool} onClick={() => setAttachment(null)}>
+            <button type="button" className={button.tool} onClick={() => setAttachment(null)}>
               Remove
             </button>
           </p>
@@ -171,7 +175,7 @@ export function MessageComposer(props: MessageComposerProps) {
       </div>
       <div className={styles.tools}>
         <fieldset className={styles.modes}>
-          <legend className={styles.label}>Type of message</legend>
+          <legend className={hidden.hidden}>Type of message</legend>
           {MODES.map((mode) => (
             <label key={mode} className={styles.mode}>
               <input
@@ -191,7 +195,7 @@ export function MessageComposer(props: MessageComposerProps) {
         {draft.mode === 'json' && (
           <button
             type="button"
-            className={styles.tool}
+            className={button.tool}
             onClick={() => edit({ ...draft, text: formatJson(draft.text) })}
           >
             Indent
@@ -211,7 +215,7 @@ export function MessageComposer(props: MessageComposerProps) {
             />
             <button
               type="button"
-              className={styles.tool}
+              className={button.tool}
               onClick={() => filePicker.current?.click()}
             >
               File…
@@ -226,7 +230,7 @@ export function MessageComposer(props: MessageComposerProps) {
           )}
         </p>
         <span className={styles.rare}>
-          <PopButton label="Saved messages" caption="Saved" className={styles.tool}>
+          <PopButton label="Saved messages" caption="Saved" className={button.tool}>
             {(close) => (
               <SavedPanel
                 draft={draft}
@@ -239,7 +243,7 @@ export function MessageComposer(props: MessageComposerProps) {
               />
             )}
           </PopButton>
-          <PopButton label="Repeat this message" caption="Repeat" className={styles.tool}>
+          <PopButton label="Repeat this message" caption="Repeat" className={button.tool}>
             {(close) => (
               <RepeatPanel
                 onStart={(pace) => {

@@ -76,16 +76,8 @@ export default function MessageDialog({ entry, target, onClose }: MessageDialogP
               </button>
             ))}
           </span>
-          <CopyButton
-            key={form}
-            text={payload.type === 'text' ? content.whole() : writeHex(payload.bytes)}
-            label="the content"
-          />
-          <button
-            type="button"
-            className={`${button.quiet ?? ''} ${button.small ?? ''}`}
-            onClick={() => save(payload)}
-          >
+          <CopyButton key={form} text={content.whole} label="the content" />
+          <button type="button" className={button.smallQuiet} onClick={() => save(payload)}>
             Save as a file
           </button>
         </header>

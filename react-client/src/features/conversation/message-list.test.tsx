@@ -66,6 +66,13 @@ describe('MessageList', () => {
     expect(log).toHaveFocus();
   });
 
+  it('counts as new what there is to see, not what a filter holds back', () => {
+    const { rerender } = render(list(messages(0, 50)));
+    fireEvent.wheel(screen.getByRole('log'), { deltaY: -100 });
+    rerender(list([...messages(0, 50), ...messages(1_000, 2)]));
+    expect(screen.getByRole('button')).toHaveAccessibleName('2 new · Jump to the newest');
+  });
+
   it('takes up the tail when one scrolls down to it', () => {
     render(list(messages(0, 50)));
     const log = screen.getByRole('log');

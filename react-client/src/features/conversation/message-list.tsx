@@ -2,6 +2,7 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { type ReactNode, useRef, useState } from 'react';
 
 import { formatCount } from '../../lib/figures';
+import { usePartName } from '../../lib/part-name';
 import type { Entry, NoticeEntry, ReceivedEntry, SentEntry } from './conversation';
 import styles from './message-list.module.css';
 import { MessageRow } from './message-row';
@@ -41,6 +42,7 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
 
   const { leftAtId, follow } = useTail(scroller, newestId);
   const isFollowing = leftAtId === null;
+  const newCount = isFollowing ? 0 : countSince(entries, leftAtId);
 
   const jumpToNewest = () => {
     follow();
@@ -63,7 +65,7 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
         ref={scroller}
         className={styles.scroller}
         role="log"
-        aria-label="Conversation"
+        aria-label={usePartName('Conversation')}
         // While reading back, rows come and go by scrolling: that is nothing to announce.
         aria-live={isFollowing && isLive ? 'polite' : 'off'}
         tabIndex={0}
@@ -100,10 +102,14 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
       </div>
       {!isFollowing && (
         <button type="button" className={styles.jump} onClick={jumpToNewest}>
-          {newestId > leftAtId ? `${formatCount(newestId - leftAtId)} new · ` : ''}Jump to the
-          newest
+          {newCount > 0 && `${formatCount(newCount)} new · `}Jump to the newest
         </button>
       )}
     </div>
   );
+}
+
+/** How many of these came after that one: with a filter, not all that the log holds. */
+function countSince<Notice>(entries: readonly Entry<Notice>[], id: number): number {
+  return entries.length - 1 - entries.findLastIndex((entry) => entry.id <= id);
 }

@@ -1,6 +1,7 @@
-import { useId, useState } from 'react';
+import { useState } from 'react';
 
 import button from '../../components/button.module.css';
+import { Field } from '../../components/field';
 import panel from '../../components/panel.module.css';
 import { readRepeat, type RepeatFields } from './repeat-fields';
 
@@ -13,9 +14,6 @@ interface RepeatPanelProps {
 export function RepeatPanel({ onStart }: RepeatPanelProps) {
   const [fields, setFields] = useState<RepeatFields>({ amount: '10', unit: 'rate', times: '' });
   const [problem, setProblem] = useState<string | null>(null);
-  const amountId = useId();
-  const unitId = useId();
-  const timesId = useId();
 
   const change = (changed: Partial<RepeatFields>) => {
     setFields({ ...fields, ...changed });
@@ -35,47 +33,44 @@ export function RepeatPanel({ onStart }: RepeatPanelProps) {
     >
       <h3 className={panel.title}>Send again and again</h3>
       <div className={panel.row}>
-        <div className={panel.field}>
-          <label htmlFor={amountId} className={panel.name}>
-            How often
-          </label>
-          <input
-            id={amountId}
-            className={panel.input}
-            inputMode="decimal"
-            value={fields.amount}
-            onChange={({ target }) => change({ amount: target.value })}
-          />
-        </div>
-        <div className={panel.field}>
-          <label htmlFor={unitId} className={panel.name}>
-            Unit
-          </label>
-          <select
-            id={unitId}
-            className={panel.input}
-            value={fields.unit}
-            onChange={({ target }) =>
-              change({ unit: target.value === 'interval' ? 'interval' : 'rate' })
-            }
-          >
-            <option value="rate">a second</option>
-            <option value="interval">ms apart</option>
-          </select>
-        </div>
-        <div className={panel.field}>
-          <label htmlFor={timesId} className={panel.name}>
-            Times
-          </label>
-          <input
-            id={timesId}
-            className={panel.input}
-            inputMode="numeric"
-            placeholder="no end"
-            value={fields.times}
-            onChange={({ target }) => change({ times: target.value })}
-          />
-        </div>
+        <Field name="How often">
+          {(id) => (
+            <input
+              id={id}
+              className={panel.input}
+              inputMode="decimal"
+              value={fields.amount}
+              onChange={({ target }) => change({ amount: target.value })}
+            />
+          )}
+        </Field>
+        <Field name="Unit">
+          {(id) => (
+            <select
+              id={id}
+              className={panel.input}
+              value={fields.unit}
+              onChange={({ target }) =>
+                change({ unit: target.value === 'interval' ? 'interval' : 'rate' })
+              }
+            >
+              <option value="rate">a second</option>
+              <option value="interval">ms apart</option>
+            </select>
+          )}
+        </Field>
+        <Field name="Times">
+          {(id) => (
+            <input
+              id={id}
+              className={panel.input}
+              inputMode="numeric"
+              placeholder="no end"
+              value={fields.times}
+              onChange={({ target }) => change({ times: target.value })}
+            />
+          )}
+        </Field>
       </div>
       <p className={problem === null ? panel.note : panel.problem} role="status">
         {problem ?? (
@@ -85,7 +80,7 @@ export function RepeatPanel({ onStart }: RepeatPanelProps) {
         )}
       </p>
       <p>
-        <button type="submit" className={`${button.primary ?? ''} ${button.small ?? ''}`}>
+        <button type="submit" className={button.smallPrimary}>
           Start
         </button>
       </p>

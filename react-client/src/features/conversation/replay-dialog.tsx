@@ -1,6 +1,7 @@
-import { useId, useState } from 'react';
+import { useState } from 'react';
 
 import button from '../../components/button.module.css';
+import { Field } from '../../components/field';
 import { ModalDialog } from '../../components/modal-dialog';
 import panel from '../../components/panel.module.css';
 import { formatCount, formatDuration, formatPlural } from '../../lib/figures';
@@ -25,8 +26,6 @@ export default function ReplayDialog({ onStart, onClose }: ReplayDialogProps) {
   const [log, setLog] = useState<ImportedLog | null>(null);
   const [speed, setSpeed] = useState('1');
   const [whyNot, setWhyNot] = useState<string | null>(null);
-  const fileId = useId();
-  const speedId = useId();
 
   const read = async (file: File | undefined) => {
     setWhyNot(null);
@@ -51,35 +50,33 @@ export default function ReplayDialog({ onStart, onClose }: ReplayDialogProps) {
         Sends the messages of an exported log again, over the connection that is open now. What was
         received then is left aside.
       </p>
-      <div className={panel.field}>
-        <label htmlFor={fileId} className={panel.name}>
-          Export, NDJSON or CSV
-        </label>
-        <input
-          id={fileId}
-          className={panel.input}
-          type="file"
-          accept=".ndjson,.jsonl,.csv"
-          onChange={({ target }) => void read(target.files?.[0])}
-        />
-      </div>
-      <div className={panel.field}>
-        <label htmlFor={speedId} className={panel.name}>
-          Timing
-        </label>
-        <select
-          id={speedId}
-          className={panel.input}
-          value={speed}
-          onChange={({ target }) => setSpeed(target.value)}
-        >
-          {SPEEDS.map(({ value, name }) => (
-            <option key={value} value={value}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </div>
+      <Field name="Export, NDJSON or CSV">
+        {(id) => (
+          <input
+            id={id}
+            className={panel.input}
+            type="file"
+            accept=".ndjson,.jsonl,.csv"
+            onChange={({ target }) => void read(target.files?.[0])}
+          />
+        )}
+      </Field>
+      <Field name="Timing">
+        {(id) => (
+          <select
+            id={id}
+            className={panel.input}
+            value={speed}
+            onChange={({ target }) => setSpeed(target.value)}
+          >
+            {SPEEDS.map(({ value, name }) => (
+              <option key={value} value={value}>
+                {name}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
       <p className={problem === null ? panel.note : panel.problem} role="status">
         {problem ?? (log?.ok === true ? describe(log, Number(speed)) : '')}
       </p>

@@ -2,8 +2,9 @@ import { useState } from 'react';
 
 import button from '../../components/button.module.css';
 import panel from '../../components/panel.module.css';
+import { formatCount } from '../../lib/figures';
 import type { Draft } from './composer-draft';
-import { savedMessages } from './kept-drafts';
+import { LONGEST_KEPT, MOST_SAVED, savedMessages } from './kept-drafts';
 import styles from './saved-panel.module.css';
 
 interface SavedPanelProps {
@@ -14,7 +15,8 @@ interface SavedPanelProps {
 /** Messages kept for another time. */
 export function SavedPanel({ draft, onTake }: SavedPanelProps) {
   const [saved, setSaved] = useState(() => savedMessages.all());
-  const canSave = draft.text.trim() !== '';
+  const whyNot = whyNotSaved(draft, saved);
+  const canSave = whyNot === null && draft.text.trim() !== '';
   return (
     <>
       <h3 className={panel.title}>Saved messages</h3>
@@ -47,7 +49,7 @@ export function SavedPanel({ draft, onTake }: SavedPanelProps) {
       <p>
         <button
           type="button"
-          className={`${button.quiet ?? ''} ${button.small ?? ''}`}
+          className={button.smallQuiet}
           aria-disabled={!canSave}
           onClick={() => {
             if (!canSave) return;
@@ -58,6 +60,17 @@ export function SavedPanel({ draft, onTake }: SavedPanelProps) {
           Save this message
         </button>
       </p>
+      {whyNot !== null && <p className={panel.note}>{whyNot}</p>}
     </>
   );
+}
+
+/** What was saved is not pushed out by what comes after it, as what was sent is. */
+function whyNotSaved(draft: Draft, saved: readonly Draft[]): string | null {
+  if (draft.text.length > LONGEST_KEPT) {
+    return `This one is too long: at most ${formatCount(LONGEST_KEPT)} characters are saved.`;
+  }
+  return saved.length < MOST_SAVED
+    ? null
+    : `${formatCount(MOST_SAVED)} are saved already: delete one first.`;
 }

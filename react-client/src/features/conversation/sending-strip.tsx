@@ -1,5 +1,6 @@
 import button from '../../components/button.module.css';
 import { formatCount, formatMilliseconds } from '../../lib/figures';
+import { usePartName } from '../../lib/part-name';
 import type { Sending } from './sending';
 import styles from './sending-strip.module.css';
 
@@ -15,10 +16,11 @@ const LATE_MS = 50;
 /** What sends by itself, in sight as long as it does, and how it ended. */
 export function SendingStrip({ sending, onStop, onDismiss }: SendingStripProps) {
   const { state, sent, total, lateMs } = sending;
+  const name = usePartName('Sending by itself');
   const isRunning = state === 'running';
   const count = `${formatCount(sent)}${total === null ? '' : ` of ${formatCount(total)}`}`;
   return (
-    <section className={styles.strip} aria-label="Sending by itself" data-state={state}>
+    <section className={styles.strip} aria-label={name} data-state={state}>
       <p>
         {CAPTIONS[state]} <strong>{count}</strong>
         {isRunning && lateMs > LATE_MS && (
@@ -28,11 +30,7 @@ export function SendingStrip({ sending, onStop, onDismiss }: SendingStripProps) 
       {total !== null && (
         <progress className={styles.progress} max={total} value={sent} aria-label="Sent so far" />
       )}
-      <button
-        type="button"
-        className={`${button.quiet ?? ''} ${button.small ?? ''}`}
-        onClick={isRunning ? onStop : onDismiss}
-      >
+      <button type="button" className={button.smallQuiet} onClick={isRunning ? onStop : onDismiss}>
         {isRunning ? 'Stop' : 'Dismiss'}
       </button>
     </section>

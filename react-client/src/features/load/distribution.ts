@@ -1,5 +1,5 @@
 import { decodeHdrHistogram, type HdrHistogram, valueAtPercentile } from '../../lib/hdr-histogram';
-import { ninesOf } from '../../lib/percentile-axis';
+import { ninesOf, percentOf } from '../../lib/percentile-axis';
 import type { TimeSeries } from '../../lib/time-series';
 import type { RunReport, Summary } from './run-report';
 
@@ -30,7 +30,7 @@ export function percentileCurves(histograms: readonly HdrHistogram[]): TimeSerie
     times,
     columns: histograms.map((histogram) =>
       times.map((at) => {
-        const value = valueAtPercentile(histogram, 100 * (1 - 10 ** -at));
+        const value = valueAtPercentile(histogram, percentOf(at));
         return value === null ? null : value / MS;
       }),
     ),

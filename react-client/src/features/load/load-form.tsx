@@ -3,7 +3,7 @@ import { type ReactNode, type SubmitEvent, useId, useState } from 'react';
 import button from '../../components/button.module.css';
 import styles from './load-form.module.css';
 import type { StartProblem } from './load-session';
-import { type Drive, type FieldName, fieldOf, type PlanForm, toBody } from './plan-form';
+import { type Drive, type FieldName, fieldOf, isAsked, type PlanForm, toBody } from './plan-form';
 
 interface LoadFormProps {
   form: PlanForm;
@@ -23,11 +23,28 @@ const DRIVES: readonly { drive: Drive; caption: string }[] = [
   { drive: 'idle', caption: 'Hold idle' },
 ];
 
+/** Behind “More settings”. */
+const RARE: readonly FieldName[] = [
+  'messages',
+  'size',
+  'message',
+  'connect_concurrency',
+  'connect_rate',
+  'connect_timeout',
+  'stop_timeout',
+  'lifetime',
+  'workers',
+  'seed',
+];
+/** Those that have no room for a problem of their own. */
+const WITHOUT_ROOM: readonly FieldName[] = ['binary', 'compression', 'verify'];
+
 /** The plan of a run. What is wrong with a setting is said at its field. */
 export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormProps) {
   const [problem, setProblem] = useState<StartProblem | null>(null);
   const [isStarting, setIsStarting] = useState(false);
-  const problemField = fieldOf(problem?.field ?? null);
+  const [isMoreOpen, setIsMoreOpen] = useState(false);
+  const problemField = placeOf(problem, form.drive);
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
@@ -37,6 +54,9 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
     void onStart(toBody(form)).then((found) => {
       setIsStarting(false);
       setProblem(found);
+      // A problem at a field that is folded away would be none to see.
+      const place = placeOf(found, form.drive);
+      if (place !== null && RARE.includes(place)) setIsMoreOpen(true);
     });
   };
   const set = (name: FieldName, value: string | boolean) => {
@@ -60,7 +80,7 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
     <form className={styles.form} onSubmit={submit} noValidate aria-label="Load run">
       <div className={styles.pair}>
         {field('count', 'Sockets', { hint: 'such as 10k' })}
-        {form.drive !== 'stages' && field('duration', 'Duration', { hint: 'such as 30s' })}
+        {isAsked('duration', form.drive) && field('duration', 'Duration', { hint: 'such as 30s' })}
       </div>
       {field('url', 'Target', { placeholder: ownUrl ?? 'this server' })}
 
@@ -81,10 +101,10 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
         ))}
         {problemField === 'drive' && <Problem>{problem?.message}</Problem>}
       </fieldset>
-      {form.drive === 'per-socket' && field('rate_per_conn', 'Rate of each socket')}
-      {form.drive === 'total' && field('rate', 'Rate of all sockets')}
-      {form.drive === 'closed-loop' && field('think', 'Pause after a reply')}
-      {form.drive === 'stages' &&
+      {isAsked('rate_per_conn', form.drive) && field('rate_per_conn', 'Rate of each socket')}
+      {isAsked('rate', form.drive) && field('rate', 'Rate of all sockets')}
+      {isAsked('think', form.drive) && field('think', 'Pause after a reply')}
+      {isAsked('stage', form.drive) &&
         field('stage', 'Stages', { lines: 3, hint: 'duration:rate, one a line' })}
       {field('fail_if', 'Fail if', {
         lines: 2,
@@ -92,7 +112,13 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
         hint: 'one a line',
       })}
 
-      <details className={styles.more}>
+      <details
+        className={styles.more}
+        open={isMoreOpen}
+        onToggle={({ currentTarget }) => {
+          setIsMoreOpen(currentTarget.open);
+        }}
+      >
         <summary>More settings</summary>
         <div className={styles.pair}>
           {field('messages', 'Messages each', { placeholder: 'unbounded' })}
@@ -148,6 +174,13 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
       </button>
     </form>
   );
+}
+
+/** The field that shows a problem; `null` where none in sight does. */
+function placeOf(problem: StartProblem | null, drive: Drive): FieldName | null {
+  const field = fieldOf(problem?.field ?? null);
+  const hasRoom = field !== null && isAsked(field, drive) && !WITHOUT_ROOM.includes(field);
+  return hasRoom ? field : null;
 }
 
 type TextField = Exclude<FieldName, 'binary' | 'compression' | 'drive' | 'verify'>;

@@ -50,6 +50,7 @@ afterEach(() => {
 /** A session with a console that says what `answer` says to each request. */
 async function sessionWith(
   answer: (path: string, response: ServerResponse) => void,
+  clockSkewMs = () => 0,
 ): Promise<LoadSession> {
   const server = createServer((request, response) => {
     response.setHeader('Access-Control-Allow-Origin', '*');
@@ -63,6 +64,7 @@ async function sessionWith(
   const { port } = server.address() as AddressInfo;
   const session = new LoadSession({
     base: `http://127.0.0.1:${String(port)}/`,
+    clockSkewMs,
     schedule: (publish) => {
       queueMicrotask(publish);
     },
@@ -138,5 +140,91 @@ describe('LoadSession', () => {
     const { problem, runs } = await until(session.store, (now) => now.problem !== null);
     expect(problem).toContain('No console answers');
     expect(runs).toBeNull();
+  });
+
+  it('places a run on the server’s clock, also when that is known only later', async () => {
+    let skewMs = 0;
+    let goOn: () => void = () => undefined;
+    const session = await sessionWith(
+      (path, response) => {
+        if (!isStream(path)) {
+          response.end(listOf('running'));
+          return;
+        }
+        response.writeHead(200, STREAM).write(event('snapshot', snapshot(1)));
+        goOn = () => void response.write(event('snapshot', snapshot(2)));
+      },
+      () => skewMs,
+    );
+    await session.refresh();
+    await until(session.store, ({ figures }) => figures?.series.length === 1);
+    // The server's clock is an hour ahead.
+    skewMs = -3_600_000;
+    goOn();
+    const { figures } = await until(session.store, (now) => now.figures?.series.length === 2);
+    expect(figures?.startedAtS).toBeGreaterThan(Date.now() / 1000 + 3_500);
+  });
+
+  it('does not wait for a report that it cannot read', async () => {
+    let streams = 0;
+    const session = await sessionWith((path, response) => {
+      if (!isStream(path)) {
+        response.end(listOf(streams === 0 ? 'running' : 'done'));
+        return;
+      }
+      streams += 1;
+      response.writeHead(200, STREAM).end(event('report', { ...REPORT, schema: 2 }));
+    });
+    await session.refresh();
+    // The list is asked for again once the run is over, as far as this page can tell.
+    await until(session.store, ({ runs }) => runs?.[0]?.state === 'done');
+    expect(streams).toBe(1);
+  });
+
+  it('goes by the list that was asked for last, whichever comes last', async () => {
+    let lists = 0;
+    let answerFirst: () => void = () => undefined;
+    let askedFirst: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => (askedFirst = resolve));
+    const session = await sessionWith((path, response) => {
+      if (isStream(path)) {
+        response.writeHead(200, STREAM).write(event('snapshot', snapshot(1)));
+        return;
+      }
+      lists += 1;
+      if (lists > 1) {
+        response.end(listOf('running'));
+        return;
+      }
+      answerFirst = () => void response.end('{"runs": []}');
+      askedFirst();
+    });
+    const first = session.refresh();
+    await asked;
+    await session.refresh();
+    answerFirst();
+    await first;
+    const { runs } = await until(session.store, (now) => now.figures !== null);
+    expect(runs).toHaveLength(1);
+  });
+
+  it('keeps a report for as long as the console does, and no longer', async () => {
+    let hasForgotten = false;
+    let fetched = 0;
+    const session = await sessionWith((path, response) => {
+      if (isStream(path)) response.writeHead(200, STREAM).end(event('report', REPORT));
+      else if (path.endsWith('/a1')) {
+        fetched += 1;
+        response.end(JSON.stringify(REPORT));
+      } else response.end(hasForgotten ? '{"runs": []}' : listOf('done'));
+    });
+    await session.refresh();
+    await until(session.store, ({ figures }) => figures?.phase === 'over');
+    await session.report('a1');
+    expect(fetched).toBe(0);
+    hasForgotten = true;
+    await session.refresh();
+    await session.report('a1');
+    expect(fetched).toBe(1);
   });
 });

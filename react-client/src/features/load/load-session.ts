@@ -47,6 +47,9 @@ export class LoadSession {
   #watch: AbortController | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #attached = 0;
+  #refreshes = 0;
+  /** Of those, the one that the list is from. */
+  #latestRefresh = 0;
 
   constructor({ base = '', schedule, clockSkewMs = () => 0 }: SessionOptions = {}) {
     this.#base = base;
@@ -77,9 +80,17 @@ export class LoadSession {
 
   /** Asks the console for its runs; shows the newest if none is shown. */
   async refresh(): Promise<void> {
+    const turn = ++this.#refreshes;
     try {
-      this.#runs = await listRuns(this.#base);
+      const runs = await listRuns(this.#base);
+      // One that was asked for later has come before: what this one says is older.
+      if (turn < this.#latestRefresh) return;
+      this.#latestRefresh = turn;
+      this.#runs = runs;
       this.#problem = null;
+      // What the console has forgotten is not kept here for ever either.
+      const known = new Set(runs.map(({ id }) => id));
+      for (const id of this.#reports.keys()) if (!known.has(id)) this.#reports.delete(id);
     } catch (problem) {
       this.#problem = describe(problem);
     }
@@ -154,7 +165,7 @@ export class LoadSession {
   async #readStream(id: string, signal: AbortSignal): Promise<boolean> {
     // It tells all from the run's beginning, each time.
     const series: Second[] = [];
-    let startedAtS = Infinity;
+    let beganAtS = Infinity;
     let isEnded = false;
     await readEventStream(`${this.#base}api/runs/${id}/live`, {
       signal,
@@ -168,12 +179,14 @@ export class LoadSession {
           this.#figures = figuresOfReport(report);
         } else if (snapshot !== null) {
           series.push(snapshot.second);
-          // News travels fast: the earliest that its clock can have begun is when it did.
-          const nowS = (Date.now() - this.#clockSkewMs()) / 1000;
-          startedAtS = Math.min(startedAtS, nowS - snapshot.t_s);
+          // News travels fast: the earliest that its clock can have begun is when it did. On this
+          // machine's clock, for by how much the server's differs may turn out later.
+          beganAtS = Math.min(beganAtS, Date.now() / 1000 - snapshot.t_s);
+          const startedAtS = beganAtS - this.#clockSkewMs() / 1000;
           const plan = this.#runs?.find((run) => run.id === id)?.plan ?? {};
           this.#figures = figuresOfSnapshot(snapshot, [...series], { plan, startedAtS });
-        } else if (type === 'failed') {
+        } else if (type === 'failed' || type === 'report') {
+          // None, or none that this page can read: there is nothing to wait for.
           isEnded = true;
         }
         this.#published.markChanged();

@@ -1,5 +1,6 @@
 import { type ReactNode, useCallback, useEffect, useState } from 'react';
 
+import { Absence } from '../../components/absence';
 import button from '../../components/button.module.css';
 import { useStore } from '../../lib/frame-store';
 import { remember, remembered } from '../../lib/remembered';
@@ -44,11 +45,10 @@ export function LoadView(props: LoadViewProps) {
   const reported = runs?.filter(({ state }) => state === 'done') ?? [];
   if (runs === null && problem !== null) {
     return (
-      <section className={styles.absent} aria-labelledby="no-load">
-        <h2 id="no-load">No console to start a run</h2>
+      <Absence title="No console to start a run">
         <p>{problem}</p>
         {help}
-      </section>
+      </Absence>
     );
   }
   return (
@@ -119,7 +119,6 @@ function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
       setProblem(error instanceof Error ? error.message : String(error));
     });
   };
-  const small = `${button.quiet ?? ''} ${button.small ?? ''}`;
   return (
     <header className={styles.header}>
       <div className={styles.heading}>
@@ -145,7 +144,7 @@ function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
           <>
             <button
               type="button"
-              className={small}
+              className={button.smallQuiet}
               onClick={() => {
                 attempt(async () => {
                   saveFile(`run-${run.id}.html`, 'text/html', await fetchReportPage(run.id));
@@ -157,7 +156,7 @@ function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
             </button>
             <button
               type="button"
-              className={small}
+              className={button.smallQuiet}
               onClick={() => {
                 const json = JSON.stringify(report, null, 2);
                 saveFile(`run-${run.id}.json`, 'application/json', json);
@@ -167,7 +166,7 @@ function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
             </button>
             <button
               type="button"
-              className={small}
+              className={button.smallQuiet}
               onClick={() => {
                 saveFile(`run-${run.id}.csv`, 'text/csv', secondsToCsv(report.series));
               }}

@@ -65,6 +65,13 @@ const DRIVEN_BY: Readonly<Partial<Record<FieldName, Drive>>> = {
   think: 'closed-loop',
 };
 
+/** Whether a form that drives the messages so has a use for this setting. */
+export function isAsked(field: FieldName, drive: Drive): boolean {
+  // The stages say themselves how long they take.
+  if (field === 'duration') return drive !== 'stages';
+  return (DRIVEN_BY[field] ?? drive) === drive;
+}
+
 /** The settings of one line each, several of them. */
 const SEVERAL: readonly FieldName[] = ['stage', 'fail_if'];
 
@@ -72,10 +79,7 @@ const SEVERAL: readonly FieldName[] = ['stage', 'fail_if'];
 export function toBody(form: PlanForm): Record<string, unknown> {
   const body: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(form) as [FieldName, string | boolean][]) {
-    const drive = DRIVEN_BY[key];
-    if (key === 'drive' || (drive !== undefined && drive !== form.drive)) continue;
-    // The stages say themselves how long they take.
-    if (key === 'duration' && form.drive === 'stages') continue;
+    if (key === 'drive' || !isAsked(key, form.drive)) continue;
     const setting = typeof value === 'boolean' ? value : settingOf(key, value);
     if (setting !== null && setting !== false) body[key] = setting;
   }

@@ -39,7 +39,13 @@ export function RunCompare({ runs, loadReport }: RunCompareProps) {
         <Choice label="First" runs={runs} chosen={firstId} onChoose={setFirstId} />
         <Choice label="Second" runs={runs} chosen={secondId} onChoose={setSecondId} />
       </div>
-      {first !== null && second !== null && <Comparison first={first} second={second} />}
+      {first && second && <Comparison first={first} second={second} />}
+      {(first === null || second === null) && (
+        <p className={styles.missing} role="alert">
+          The report of the {first === null ? 'first' : 'second'} run cannot be had: the console
+          does not answer, or has forgotten it.
+        </p>
+      )}
     </section>
   );
 }
@@ -62,7 +68,9 @@ function Comparison({ first, second }: { first: RunReport; second: RunReport }) 
   const shared = { axis: 'elapsed', lines: LINES, syncKey: 'compare', isLive: false } as const;
   return (
     <>
-      <div className={styles.scroller}>
+      {/* A region that scrolls has to be reachable by keyboard. */}
+      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <div className={styles.scroller} role="region" aria-label="Figures compared" tabIndex={0}>
         <table className={styles.table}>
           <thead>
             <tr>
@@ -133,7 +141,8 @@ function Choice({ label, runs, chosen, onChoose }: ChoiceProps) {
   );
 }
 
-function useReport(id: string, load: RunCompareProps['loadReport']): RunReport | null {
+/** `undefined` until it is here, `null` if it cannot be had. */
+function useReport(id: string, load: RunCompareProps['loadReport']): RunReport | null | undefined {
   const [found, setFound] = useState<{ id: string; report: RunReport | null } | null>(null);
   useEffect(() => {
     if (id === '') return;
@@ -146,7 +155,7 @@ function useReport(id: string, load: RunCompareProps['loadReport']): RunReport |
       isCurrent = false;
     };
   }, [id, load]);
-  return found?.id === id ? found.report : null;
+  return found?.id === id ? found.report : undefined;
 }
 
 function onlyColumn({ times, columns }: TimeSeries, column: number): TimeSeries {

@@ -45,7 +45,7 @@ export function Behaviours({ onTry }: { onTry: (path: string) => void }) {
             </span>
             <button
               type="button"
-              className={`${button.quiet ?? ''} ${button.small ?? ''}`}
+              className={button.smallQuiet}
               aria-label={`Connect the chat to ${path}`}
               onClick={() => {
                 onTry(path);

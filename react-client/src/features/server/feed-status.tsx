@@ -1,8 +1,10 @@
-import { type SubmitEvent, useEffect, useId, useState } from 'react';
+import { type SubmitEvent, useId, useState } from 'react';
 
 import button from '../../components/button.module.css';
+import panel from '../../components/panel.module.css';
 import { rememberConsoleToken } from '../../lib/console-fetch';
 import { formatDuration } from '../../lib/figures';
+import { useSecondsUntil } from '../../lib/use-seconds-until';
 import styles from './feed-status.module.css';
 import type { FeedState } from './live-feed';
 import type { ServerSnapshot } from './server-snapshot';
@@ -33,11 +35,7 @@ export function FeedStatus({ state, latest, onRetry }: FeedStatusProps) {
       {state.phase === 'waiting' && (
         <p className={styles.about}>
           <Countdown untilMs={state.retryAtMs} />
-          <button
-            type="button"
-            className={`${button.quiet ?? ''} ${button.small ?? ''}`}
-            onClick={onRetry}
-          >
+          <button type="button" className={button.smallQuiet} onClick={onRetry}>
             Try now
           </button>
         </p>
@@ -55,24 +53,17 @@ const SENTENCES = {
 } as const;
 
 function Countdown({ untilMs }: { untilMs: number }) {
-  const [nowMs, setNowMs] = useState(() => performance.now());
-  useEffect(() => {
-    const timer = setInterval(() => {
-      setNowMs(performance.now());
-    }, 250);
-    return () => {
-      clearInterval(timer);
-    };
-  }, []);
-  const leftS = Math.max(0, Math.ceil((untilMs - nowMs) / 1000));
+  const leftS = useSecondsUntil(untilMs);
   // A screen reader that read every second of it out would say nothing else.
   return <span aria-live="off">Trying again in {leftS} s</span>;
 }
 
 /** Asks for the token of a console that listens beyond this machine. */
-export function TokenForm({ onToken }: { onToken: () => void }) {
+export function TokenForm(props: { wasRefused: boolean; onToken: () => void }) {
+  const { wasRefused, onToken } = props;
   const [token, setToken] = useState('');
   const fieldId = useId();
+  const problemId = useId();
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (token.trim() === '') return;
@@ -91,6 +82,11 @@ export function TokenForm({ onToken }: { onToken: () => void }) {
           className={styles.field}
           type="password"
           autoComplete="off"
+          // The form has just been sent from here, and goes on here.
+          // eslint-disable-next-line jsx-a11y/no-autofocus
+          autoFocus={wasRefused}
+          aria-invalid={wasRefused}
+          aria-describedby={wasRefused ? problemId : undefined}
           value={token}
           onChange={(event) => {
             setToken(event.target.value);
@@ -100,6 +96,11 @@ export function TokenForm({ onToken }: { onToken: () => void }) {
           Unlock
         </button>
       </span>
+      {wasRefused && (
+        <p id={problemId} className={panel.problem} role="alert">
+          The console did not take that token.
+        </p>
+      )}
     </form>
   );
 }

@@ -60,6 +60,22 @@ describe('LiveFeed', () => {
     expect(state.phase).toBe('live');
   });
 
+  it('goes on with a server whose clock was set back, without what is yet to come by it', async () => {
+    const at = (atMs: number, uptimeS: number) =>
+      `event: snapshot\ndata: ${JSON.stringify({ t_ms: atMs, uptime_s: uptimeS })}\n\n`;
+    const feed = await feedOf((request, answer) => {
+      if (isQuestion(request, answer)) return;
+      answer.writeHead(200, HEAD);
+      answer.write(at(50_000, 10) + at(100_000, 60) + at(101_000, 61) + at(100_000, 60));
+      answer.write(at(70_000, 62) + at(71_000, 63));
+    });
+    feed.start();
+    const moments = ({ snapshots }: { snapshots: readonly { atMs: number }[] }) =>
+      snapshots.map(({ atMs }) => atMs);
+    const back = await until(feed.store, (now) => moments(now).at(-1) === 71_000);
+    expect(moments(back)).toEqual([50_000, 70_000, 71_000]);
+  });
+
   it('counts down when the server goes, and asks for what it missed', async () => {
     const asked: (string | undefined)[] = [];
     const feed = await feedOf((request, answer) => {

@@ -1,5 +1,5 @@
 import { backoffMs } from '../../lib/backoff';
-import { ConsoleProblem } from '../../lib/console-fetch';
+import { ConsoleProblem, hasConsoleToken } from '../../lib/console-fetch';
 import { readEventStream, type ServerEvent } from '../../lib/event-stream';
 import { FrameStore, type Store } from '../../lib/frame-store';
 import { readServerSnapshot, type ServerSnapshot } from './server-snapshot';
@@ -10,8 +10,8 @@ export type FeedState =
   | { readonly phase: 'live' }
   /** Moments are on the page's monotonic clock. */
   | { readonly phase: 'waiting'; readonly retryAtMs: number; readonly problem: string }
-  /** The console wants a token that it was not given. */
-  | { readonly phase: 'locked' };
+  /** The console wants a token: it was given none, or refused the one that it was given. */
+  | { readonly phase: 'locked'; readonly wasRefused: boolean };
 
 export interface FeedSnapshot {
   readonly state: FeedState;
@@ -83,7 +83,7 @@ export class LiveFeed {
       if (isStopped()) return;
       failures += 1;
       if (problem instanceof ConsoleProblem && problem.status === UNAUTHORIZED) {
-        this.#enter({ phase: 'locked' });
+        this.#enter({ phase: 'locked', wasRefused: hasConsoleToken() });
         await this.#wait(null);
       } else {
         const delayMs = backoffMs(failures, Math.random());
@@ -128,9 +128,13 @@ export class LiveFeed {
     const snapshot = readServerSnapshot(parseJson(event.data));
     if (snapshot === null) return;
     this.#lastEventId = event.lastEventId;
-    // Not again what is here already: a new console does not know what the old one told.
     const newest = this.#snapshots.at(-1);
-    if (newest !== undefined && snapshot.atMs <= newest.atMs) return;
+    if (newest !== undefined && snapshot.atMs <= newest.atMs) {
+      // Not again what is here already: a new console does not know what the old one told.
+      if (!isClockSetBack(newest, snapshot)) return;
+      // What was told before is yet to come by this clock, and would keep all else out until then.
+      this.#snapshots = this.#snapshots.filter(({ atMs }) => atMs < snapshot.atMs);
+    }
     this.#snapshots = [...this.#snapshots.slice(1 - SNAPSHOTS_KEPT), snapshot];
     this.#clockSkewMs = skewOf(snapshot.atMs, Date.now());
     if (this.#state.phase !== 'live') this.#enter({ phase: 'live' });
@@ -159,6 +163,13 @@ export class LiveFeed {
       clockSkewMs: this.#clockSkewMs,
     };
   }
+}
+
+/** Whether the two put the server's start, by one clock, at moments too far apart to be the same. */
+function isClockSetBack(before: ServerSnapshot, now: ServerSnapshot): boolean {
+  // NaN where it does not say: then nobody knows.
+  const startOf = ({ atMs, uptimeS }: ServerSnapshot) => atMs - 1000 * (uptimeS ?? NaN);
+  return Math.abs(startOf(before) - startOf(now)) > SKEW_WORTH_TELLING_MS;
 }
 
 /** History, which arrives long after its time, is followed at once by what is new. */

@@ -42,7 +42,7 @@ export function NurseryView() {
         </h3>
         <button
           type="button"
-          className={`${button.quiet ?? ''} ${button.small ?? ''}`}
+          className={button.smallQuiet}
           aria-disabled={isAsking}
           onClick={() => {
             if (!isAsking) void ask();

@@ -1,8 +1,10 @@
 import { type ReactNode, useEffect, useState } from 'react';
 
+import { Absence } from '../../components/absence';
 import { type Stat, StatTiles } from '../../components/stat-tiles';
 import { Tally, type TallyRow } from '../../components/tally';
 import { VisuallyHidden } from '../../components/visually-hidden';
+import hidden from '../../components/visually-hidden.module.css';
 import {
   formatCount,
   formatMilliseconds,
@@ -61,7 +63,7 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
         </div>
         {latest !== undefined && (
           <fieldset className={styles.windows}>
-            <legend className={styles.windowsName}>Shown</legend>
+            <legend className={hidden.hidden}>Shown</legend>
             {WINDOWS.map(({ seconds, caption }) => (
               <label key={seconds} className={styles.window}>
                 <input
@@ -79,9 +81,17 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
           </fieldset>
         )}
       </header>
-      {state.phase === 'locked' && <TokenForm onToken={retry} />}
+      {state.phase === 'locked' && <TokenForm wasRefused={state.wasRefused} onToken={retry} />}
       {latest === undefined ? (
-        state.phase === 'waiting' && <FirstRun help={help} />
+        state.phase === 'waiting' && (
+          <Absence title="No server to watch yet">
+            <p>
+              This view shows the figures of the server whose console serves this page: connections,
+              messages, latency, memory, and the tree of its tasks.
+            </p>
+            {help}
+          </Absence>
+        )
       ) : (
         <>
           <StatTiles label="Now" stats={statsOf(snapshots, latest, state.phase === 'live')} />
@@ -101,19 +111,6 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
         </>
       )}
     </div>
-  );
-}
-
-function FirstRun({ help }: { help: ReactNode }) {
-  return (
-    <section className={styles.firstRun} aria-labelledby="no-console">
-      <h2 id="no-console">No server to watch yet</h2>
-      <p>
-        This view shows the figures of the server whose console serves this page: connections,
-        messages, latency, memory, and the tree of its tasks.
-      </p>
-      {help}
-    </section>
   );
 }
 
