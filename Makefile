@@ -19,10 +19,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint types unit client-check browser page bench conformance soak fuzz deploy-check lock clean
+.PHONY: help install demo serve test lint types unit client-check browser page bench cross-check scale conformance soak fuzz deploy-check cluster-check lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -82,15 +82,25 @@ unit: $(VENV)/.dev page
 bench: install ## side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
 
+cross-check: install ## the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)
+	$(BIN)/python benchmarks/cross_check.py
+
+scale: $(VENV)/.run ## how cost grows from 1,000 to 100,000 sockets, into docs/scale.md (long)
+	$(BIN)/python benchmarks/scale.py
+
 conformance: $(VENV)/.run ## Autobahn|Testsuite against both ends, all 517 cases (long; needs a Python 2.7)
 	$(BIN)/python scripts/conformance.py
 
 deploy-check: $(VENV)/.dev ## instances behind a balancer, each with a network of its own (needs root and HAProxy)
 	$(BIN)/python -m pytest -m netns -s tests/integration/deploy
 
+cluster-check: $(VENV)/.dev ## one plan on one process, four, and a Dask cluster, each machine with a network of its own (needs root)
+	$(BIN)/python -m pytest -m netns -s tests/integration/loadgen
+
 soak: $(VENV)/.dev fuzz ## the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
 	SOAK_MINUTES=$(MINUTES) SOAK_CONNECTIONS=$$(($(MINUTES) * 5000)) STATEFUL_EXAMPLES=$$(($(MINUTES) * 50)) \
 	  $(BIN)/python -m pytest -m soak -s tests/soak tests/wire
+	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/property
 
 $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 	$(PIP) install --require-hashes --only-binary :all: --requirement requirements/fuzz.txt \

@@ -77,45 +77,52 @@ def our_absence() -> str | None:
 
 
 def _k6(assignment: Assignment) -> Launch:
+    return launch_k6(SCRIPTS / "k6.js", assignment, HOLD_S=assignment.hold_s)
+
+
+def launch_k6(script: Path, assignment: Assignment, **values: int) -> Launch:
     command = [str(provision.k6()), "run", "--quiet", "--no-usage-report", "--address", ""]
-    return Launch(
-        [*command, str(SCRIPTS / "k6.js")],
-        {
-            "TARGET": assignment.url,
-            "SOCKETS": str(assignment.sockets),
-            "USERS": str(min(K6_USERS, assignment.sockets)),
-            "HOLD_S": str(assignment.hold_s),
-        },
-    )
+    users = min(K6_USERS, assignment.sockets)
+    values |= {"SOCKETS": assignment.sockets, "USERS": users}
+    environment = {name: str(value) for name, value in values.items()}
+    return Launch([*command, str(script)], {"TARGET": assignment.url, **environment})
+
+
+ARTILLERY_EXCHANGE = {
+    "send": {
+        "payload": MESSAGE,
+        "match": {"regexp": rf"^({MESSAGE}) \d+$", "group": 1, "value": MESSAGE},
+    }
+}
 
 
 def _artillery(assignment: Assignment) -> Launch:
+    flow = [
+        {"think": assignment.hold_s},
+        {"loop": [ARTILLERY_EXCHANGE, {"think": 1}], "count": 1_000_000},
+    ]
+    return launch_artillery(assignment, flow)
+
+
+def launch_artillery(
+    assignment: Assignment,
+    flow: Sequence[Mapping[str, object]],
+    flags: Sequence[str] = (),
+    **configuration: str,
+) -> Launch:
     arrival_s = max(1, round(assignment.sockets / ARRIVALS_PER_S))
-    exchange = {
-        "send": {
-            "payload": MESSAGE,
-            "match": {"regexp": rf"^({MESSAGE}) \d+$", "group": 1, "value": MESSAGE},
-        }
-    }
     script = {
         "config": {
             "target": assignment.url,
             "phases": [{"duration": arrival_s, "arrivalCount": assignment.sockets}],
+            **configuration,
         },
-        "scenarios": [
-            {
-                "engine": "ws",
-                "flow": [
-                    {"think": assignment.hold_s},
-                    {"loop": [exchange, {"think": 1}], "count": 1_000_000},
-                ],
-            }
-        ],
+        "scenarios": [{"engine": "ws", "flow": flow}],
     }
     path = assignment.scratch / "artillery.json"
     path.write_text(json.dumps(script))
     return Launch(
-        [str(provision.artillery()), "run", "--quiet", str(path)],
+        [str(provision.artillery()), "run", "--quiet", *flags, str(path)],
         {"ARTILLERY_DISABLE_TELEMETRY": "true"},
     )
 
@@ -131,19 +138,19 @@ def _locust(assignment: Assignment) -> Launch:
 
 
 def _tsung(assignment: Assignment) -> Launch:
+    return launch_tsung(SCRIPTS / "tsung.xml", assignment, hold_s=assignment.hold_s)
+
+
+def launch_tsung(template: Path, assignment: Assignment, **values: int) -> Launch:
     tsung = provision.tsung()
     epmd = shutil.which("epmd")
     if epmd is None:
         raise Missing("Erlang's port mapper epmd is not installed")
     target = urlsplit(assignment.url)
-    template = string.Template((SCRIPTS / "tsung.xml").read_text())
     script = assignment.scratch / "tsung.xml"
     script.write_text(
-        template.substitute(
-            host=target.hostname,
-            port=target.port,
-            sockets=assignment.sockets,
-            hold_s=assignment.hold_s,
+        string.Template(template.read_text()).substitute(
+            host=target.hostname, port=target.port, sockets=assignment.sockets, **values
         )
     )
     return Launch(
@@ -155,7 +162,7 @@ def _tsung(assignment: Assignment) -> Launch:
     )
 
 
-def _massconnect(assignment: Assignment) -> Launch:
+def launch_massconnect(assignment: Assignment) -> Launch:
     python, environment = provision.massconnect()
     spec = {
         # Its own defaults but for the pause between batches, which is 1 s there.
@@ -181,7 +188,9 @@ GENERATORS = (
     Generator("artillery", "Artillery", _artillery, "every reply, by pattern"),
     Generator("locust", "Locust + websocket-client", _locust, "every reply, by the script"),
     Generator("tsung", "tsung", _tsung, "every reply, by pattern"),
-    Generator("massconnect", "Autobahn massconnect", _massconnect, "sends no messages", (NO_LOAD,)),
+    Generator(
+        "massconnect", "Autobahn massconnect", launch_massconnect, "sends no messages", (NO_LOAD,)
+    ),
 )
 
 # Looked at, and not to be measured here; printed and recorded like every missing peer.

@@ -82,8 +82,8 @@ class Target:
 
 
 @contextmanager
-def started_target(core: int) -> Iterator[Target]:
-    command = [str(python_peers()), str(HERE / "target.py")]
+def started_target(core: int, *flags: str) -> Iterator[Target]:
+    command = [str(python_peers()), str(HERE / "target.py"), *flags]
     with pinned(command, core, stdin=subprocess.PIPE) as child:
         yield Target(child, wait_ready(child))
 

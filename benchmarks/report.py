@@ -288,12 +288,12 @@ def drained(figures: Figures) -> str:
     )
 
 
-def replaced(page: str, generated: str) -> str:
+def replaced(page: str, generated: str, begin: str = BEGIN, end: str = END) -> str:
     """The page with its generated part renewed; appended where it has none."""
-    before, marker, rest = page.partition(BEGIN)
+    before, marker, rest = page.partition(begin)
     if not marker:
         return page.rstrip() + "\n\n" + generated + "\n"
-    _old, _marker, after = rest.partition(END)
+    _old, _marker, after = rest.partition(end)
     return before + generated + (after or "\n")
 
 

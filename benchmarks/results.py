@@ -61,7 +61,10 @@ class Recording:
 
     def save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        document = {
+        self.path.write_text(json.dumps(self.document(), indent=1) + "\n")
+
+    def document(self) -> dict[str, object]:
+        return {
             **self.head,
             "complete": self.complete,
             "missing": self.missing,
@@ -69,7 +72,6 @@ class Recording:
             "medians": medians(self.repeats),
             "repeats": self.repeats,
         }
-        self.path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 # What tells one measurement from another; everything else in a row is a figure.

@@ -4,8 +4,13 @@ picows on uvloop, because it must not be the bottleneck. For each line on its st
 one JSON object: the counts so far, all taken at the same moment, and its own CPU. So the
 sockets, messages and closes of every generator are counted by the same neutral party, and
 none is taken at its own word.
+
+With `--answer-after 100` it holds each reply back for so many milliseconds, and notes how long it
+really took. With `--refuse-every 10` every tenth handshake gets a 404.
 """
 
+import argparse
+import asyncio
 import json
 import sys
 import time
@@ -18,14 +23,19 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
 from echo_contract import BACKLOG, HOST, MAX_MESSAGE_BYTES, announce, binary_reply, text_reply
 
+# What a timer is set for when the loop's clock, of whole milliseconds, fired it too early.
+ONCE_MORE_S = 0.0002
+
 
 @dataclass
 class Counts:
     """Times are of the monotonic clock, which all processes of a machine share."""
 
+    refused: int = 0
     opened: int = 0
     open: int = 0
     messages: int = 0
+    replies: int = 0
     closed_clean: int = 0
     """The client sent a Close frame before its end of stream."""
     closed_abrupt: int = 0
@@ -52,14 +62,21 @@ class Witness(WSListener):
             case WSMsgType.TEXT:
                 self.counts.messages += 1
                 reply = text_reply(frame.get_payload_as_utf8_text())
-                transport.send(WSMsgType.TEXT, reply.encode())
+                self.answer(transport, WSMsgType.TEXT, reply.encode())
             case WSMsgType.BINARY:
                 self.counts.messages += 1
-                transport.send(WSMsgType.BINARY, binary_reply(frame.get_payload_as_bytes()))
+                reply = binary_reply(frame.get_payload_as_bytes())
+                self.answer(transport, WSMsgType.BINARY, reply)
             case WSMsgType.CLOSE:
                 self.got_close = True
-                transport.send_close(frame.get_close_code())
+                # Not send_close(): it answers a Close without a code by the code 0, which nobody
+                # may send, and at which Node's `ws` breaks off with an error.
+                transport.send(WSMsgType.CLOSE, frame.get_payload_as_bytes())
                 transport.disconnect()
+
+    def answer(self, transport: WSTransport, kind: WSMsgType, reply: bytes) -> None:
+        self.counts.replies += 1
+        transport.send(kind, reply)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         counts = self.counts
@@ -71,10 +88,50 @@ class Witness(WSListener):
             counts.closed_abrupt += 1
 
 
-async def main() -> None:
+class LateWitness(Witness):
+    """Answers after a while, never sooner."""
+
+    def __init__(self, counts: Counts, answer_after_s: float, held_ms: list[float]) -> None:
+        super().__init__(counts)
+        self.answer_after_s = answer_after_s
+        self.held_ms = held_ms
+        self.gone = False
+
+    def answer(self, transport: WSTransport, kind: WSMsgType, reply: bytes) -> None:
+        received_at_s = time.monotonic()
+        loop = asyncio.get_running_loop()
+
+        def when_due() -> None:
+            held_s = time.monotonic() - received_at_s
+            if held_s < self.answer_after_s:
+                loop.call_later(max(self.answer_after_s - held_s, ONCE_MORE_S), when_due)
+            elif not self.gone:
+                self.held_ms.append(held_s * 1e3)
+                self.counts.replies += 1
+                transport.send(kind, reply)
+
+        loop.call_later(self.answer_after_s, when_due)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.gone = True
+        super().on_ws_disconnected(transport)
+
+
+async def main(answer_after_s: float, refuse_every: int) -> None:
     counts = Counts()
+    held_ms: list[float] = []
+    handshakes = 0
+
+    def witness(_request: object) -> Witness | None:
+        nonlocal handshakes
+        handshakes += 1
+        if refuse_every and handshakes % refuse_every == 0:
+            counts.refused += 1
+            return None
+        return LateWitness(counts, answer_after_s, held_ms) if answer_after_s else Witness(counts)
+
     server = await ws_create_server(
-        lambda _request: Witness(counts),
+        witness,
         HOST,
         0,
         backlog=BACKLOG,
@@ -86,11 +143,16 @@ async def main() -> None:
             server.close()
             return
         moment = {"at_s": time.monotonic(), "cpu_s": time.process_time()}
-        print(json.dumps({**asdict(counts), **moment}), flush=True)
+        held = {"held_ms": sorted(held_ms)} if held_ms else {}
+        print(json.dumps({**asdict(counts), **moment, **held}), flush=True)
 
     server.get_loop().add_reader(sys.stdin.fileno(), answer)
     announce(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
-uvloop.run(main())
+parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+parser.add_argument("--answer-after", type=float, default=0, metavar="MS")
+parser.add_argument("--refuse-every", type=int, default=0, metavar="HANDSHAKES")
+given = parser.parse_args()
+uvloop.run(main(given.answer_after / 1e3, given.refuse_every))

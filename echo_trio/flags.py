@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter, Token
@@ -170,9 +170,14 @@ def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
 
 def several(name: str, parse: Callable[[str], Any]) -> Parameter:
     """A flag that may be given several times; its field is a tuple of what `parse` makes."""
+    return several_of_each(name, lambda text: [parse(text)])
+
+
+def several_of_each(name: str, parse: Callable[[str], Iterable[Any]]) -> Parameter:
+    """The same, where `parse` may make several things of one value."""
 
     def convert(_: type, tokens: Sequence[Token]) -> Any:
-        return tuple(parse(token.value) for token in tokens)
+        return tuple(made for token in tokens for made in parse(token.value))
 
     return Parameter(name=name, converter=convert, n_tokens=1, negative="", show_default=False)
 

@@ -36,9 +36,13 @@ async def run(
     :param stop: ends the run in good order when it is set, in any phase.
     :param on_warning: told what preflight finds tight, in a line each.
     :raises Refused: if preflight finds that this machine can't do it; nothing was tried then.
-    :raises ValueError: if an expression of `fail_if` is none.
+    :raises ValueError: if an expression of `fail_if` is none, or of the target, which isn't asked.
     """
     limits = [thresholds.parse(expr) for expr in fail_if]
+    if any(limit.metric.is_the_targets for limit in limits):
+        raise ValueError(
+            "fail_if: nothing is asked of the target here, so none of target.* is known"
+        )
     outcome: Result | Refused
     async with trio.open_nursery() as nursery:
         engine = Engine(plan, on_warning=on_warning)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from loadgen import thresholds
-from loadgen.findings import Report, make_report
+from loadgen.findings import Report, TargetReport
 from loadgen.plan import Plan
-from loadgen.result import Result
+from loadgen.series import Second
 from loadgen.thresholds import Threshold
 from loadgen.verdict import FAILED, GENERATOR_LIMITED
 
@@ -44,7 +45,11 @@ class Outcome(StrEnum):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the search."""
+    """One run of the search.
+
+    :ivar series: its seconds, as in a report.
+    :ivar target: the target's side of them, likewise; only where --console named it.
+    """
 
     rate_per_s: float
     outcome: Outcome
@@ -52,6 +57,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     received_per_s: float
     p50_ms: float
     p99_ms: float
+    started_at: datetime
+    series: list[Second]
+    target: TargetReport | msgspec.UnsetType = msgspec.UNSET
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +69,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     :ivar broke_per_s: the lowest above it that did not; ``None`` if the search never got there.
     :ivar limited_by: what that was; ``None`` if nothing.
     :ivar probability: with 95 % confidence, a run at `held_per_s` holds at least so often.
+    :ivar incomplete: the generator was killed: what there is comes from its journal.
     """
 
     capacity: int = 1
@@ -71,6 +80,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     broke_per_s: float | None
     limited_by: str | None
     interrupted: bool
+    incomplete: bool = False
     limits: list[str]
     steps: list[Step]
 
@@ -84,6 +94,14 @@ class Search:
     def __init__(self, start_per_s: float) -> None:
         self._start = start_per_s
         self._tried: list[tuple[float, bool]] = []
+
+    @classmethod
+    def after(cls, steps: Sequence[Step]) -> Search:
+        """The search that has made these steps."""
+        search = cls(steps[0].rate_per_s if steps else 0.0)
+        for step in steps:
+            search.book(step.rate_per_s, held=step.outcome is Outcome.HELD)
+        return search
 
     def book(self, rate_per_s: float, *, held: bool) -> None:
         """A run at this rate has held, or not."""
@@ -125,32 +143,44 @@ def _round(rate: float, low: float, high: float) -> float:
     return rounded if low < rounded < high else rate
 
 
+def or_default(limits: Sequence[Threshold]) -> list[Threshold]:
+    """The limits of a search for which these were given."""
+    return list(limits) or [thresholds.parse(expr) for expr in DEFAULT_LIMITS]
+
+
 async def find(
     plan: Plan,
     limits: Sequence[Threshold],
-    run: Callable[[Plan], Awaitable[Result]],
+    run: Callable[[Plan], Awaitable[Report]],
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> Capacity:
     """Search for the capacity of a plan's target.
 
     :param plan: its rate is the first one tried.
     :param limits: what must not hold of a report.
-    :param run: runs a plan; a result that is interrupted ends the search.
+    :param run: runs a plan; a report that is interrupted ends the search.
     :param on_step: told of each step.
     """
-    limits = limits or [thresholds.parse(expr) for expr in DEFAULT_LIMITS]
+    limits = or_default(limits)
     search, steps, interrupted = Search(plan.total_rate(plan.count)), list[Step](), False
     while (rate := search.next_rate()) is not None:
-        result = await run(dataclasses.replace(plan, rate=rate, rate_per_conn=None))
-        if interrupted := result.interrupted:
+        report = await run(dataclasses.replace(plan, rate=rate, rate_per_conn=None))
+        if interrupted := report.interrupted:
             break
-        step = _judge(rate, make_report(result), limits)
+        step = _judge(rate, report, limits)
         search.book(rate, held=step.outcome is Outcome.HELD)
         steps.append(step)
         on_step(step)
-        if not result.ledger.opened:
+        if not report.connections.opened:
             break
-    return _conclude(plan, limits, search, steps, interrupted=interrupted)
+    return _conclude(plan.shown_url, [each.expr for each in limits], steps, interrupted=interrupted)
+
+
+def resume(url: str, limits: Sequence[str], steps: Sequence[Step]) -> Capacity:
+    """What a search had found that got as far as these steps, at least one."""
+    is_over = Search.after(steps).next_rate() is None
+    capacity = _conclude(url, limits, steps, interrupted=not is_over)
+    return msgspec.structs.replace(capacity, incomplete=not is_over)
 
 
 def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
@@ -169,17 +199,16 @@ def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
         received_per_s=report.messages.received_per_s,
         p50_ms=report.latency.intended.p50,
         p99_ms=report.latency.intended.p99,
+        started_at=report.started_at,
+        series=report.series,
+        target=report.target,
     )
 
 
 def _conclude(
-    plan: Plan,
-    limits: Sequence[Threshold],
-    search: Search,
-    steps: list[Step],
-    *,
-    interrupted: bool,
+    url: str, limits: Sequence[str], steps: Sequence[Step], *, interrupted: bool
 ) -> Capacity:
+    search = Search.after(steps)
     held, broke = search.held, search.broke
     at_edge = {step.outcome for step in steps if step.rate_per_s == broke}
     runs = 0 if held is None else search.runs_at(held)
@@ -187,7 +216,7 @@ def _conclude(
     if broke is not None:
         limited_by = "target" if Outcome.BROKE in at_edge else "generator"
     return Capacity(
-        url=plan.url,
+        url=url,
         held_per_s=held,
         held_runs=runs,
         # All of n held: were it less likely than this, that would happen 5 times of 100.
@@ -195,6 +224,6 @@ def _conclude(
         broke_per_s=broke,
         limited_by=limited_by,
         interrupted=interrupted,
-        limits=[limit.expr for limit in limits],
-        steps=steps,
+        limits=list(limits),
+        steps=list(steps),
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 import trio
@@ -22,12 +22,12 @@ from echo_trio import flags
 from echo_trio.wire import process
 from loadgen import commands, thresholds
 from loadgen.app import app
-from loadgen.capacity import Step
+from loadgen.capacity import Step, or_default
 from loadgen.capacity import find as find_capacity
 from loadgen.engine import Engine, Running
 from loadgen.findings import Report, make_report
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
-from loadgen.journal import Journal, default_path
+from loadgen.journal import Journal, JournalFile, default_path
 from loadgen.ledger import Failure
 from loadgen.plan import Plan
 from loadgen.preflight import Refused
@@ -38,6 +38,7 @@ from loadgen.report.stream import stream
 from loadgen.result import Result
 from loadgen.runners.crew import Crew
 from loadgen.runners.processes import Processes
+from loadgen.search_journal import SearchJournal
 from loadgen.target import DEFAULT_PORT
 from loadgen.target_series import TargetSeries
 from loadgen.thresholds import BadThreshold, Threshold
@@ -53,6 +54,8 @@ EXIT_THRESHOLD: Final = 99
 _LOOPBACK: Final = {"127.0.0.1", "localhost"}
 
 NO_JOURNAL: Final = "off"
+
+_Journal = TypeVar("_Journal", bound=JournalFile)
 
 _SCHEDULER: Final = re.compile(r"((tcp|tls|ws|wss)://)?[^/\s]+:[0-9]+")
 
@@ -114,6 +117,8 @@ def load(
         limits = [thresholds.parse(expr) for expr in options.fail_if]
     except BadThreshold as exc:
         return _complain_of_threshold(exc)
+    if options.console is None and (problem := thresholds.find_unasked(limits)):
+        return flags.complain(app, f"--fail-if: {problem}")
     if problem := options.find_problem() or output.find_problem():
         return flags.complain(app, problem)
     try:
@@ -123,7 +128,7 @@ def load(
     if options.find_capacity:
         return _find_capacity(plan, limits, options, output)
     try:
-        journal = _open_journal(plan, options.journal)
+        journal = _open_journal(partial(Journal, plan=plan), options.journal)
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
     result = trio.run(partial(_run, plan, options, output, journal, target))
@@ -132,20 +137,12 @@ def load(
             journal.remove()
         _warn(str(result))
         return flags.EXIT_USAGE
-    if journal is not None and journal.problem:
-        _warn(f"the journal ended before the run: {journal.problem}")
-    report = make_report(result)
+    report = _make_report(result, target)
     report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
-    if target is not None:
-        report = msgspec.structs.replace(report, target=target.report())
     if not result.ledger.opened and not result.interrupted:
         print(explain_nothing_opened(result), file=sys.stderr)
     written = output.write(report)
-    if journal is not None and not written and journal.has_records:
-        journal.close()
-        _warn(f"what was measured is in {journal.path}: loadgen recover")
-    elif journal is not None:
-        journal.remove()
+    _settle(journal, is_told=written)
     return exit_code(report) if written else flags.EXIT_USAGE
 
 
@@ -156,39 +153,43 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
         return flags.complain(app, problem)
     if not plan.total_rate(plan.count):
         return flags.complain(app, "--find-capacity needs a rate to start with")
-    of_one_run = {
-        **dict.fromkeys(output.files, True),
-        "--json": False,
-        "--stream": output.stream,
-        "--console": options.console is not None,
-        "--journal": options.journal not in {None, NO_JOURNAL},
-    }
-    if given := [flag for flag, is_given in of_one_run.items() if is_given]:
-        return flags.complain(app, f"--find-capacity makes many runs, and {given[0]} is of one")
+    if flag := output.of_one_run:
+        return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
+    limits = or_default(limits)
+    try:
+        journal = _open_journal(partial(SearchJournal, plan=plan, limits=limits), options.journal)
+    except OSError as exc:
+        return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
 
     # A line for each step, and what comes and goes on a terminal, are enough.
     quietly = dataclasses.replace(output, quiet=output.quiet or not sys.stderr.isatty())
 
-    def show(step: Step) -> None:
+    def tell(step: Step) -> None:
+        if journal is not None:
+            journal.note(step)
         if not output.quiet:
             print(found.show_step(step), file=sys.stderr)
 
     unopened: list[Result] = []
 
-    async def run(step_plan: Plan) -> Result:
-        result = await _run(step_plan, options, quietly)
+    async def run(step_plan: Plan) -> Report:
+        target = TargetSeries(options.console) if options.console else None
+        result = await _run(step_plan, options, quietly, target=target)
         if isinstance(result, Refused):
             raise result
         if not result.ledger.opened:
             unopened.append(result)
-        return result
+        return _make_report(result, target)
 
     try:
-        capacity = trio.run(partial(find_capacity, plan, limits, run, show))
+        capacity = trio.run(partial(find_capacity, plan, limits, run, tell))
     except Refused as refused:
+        _settle(journal, is_told=False)
         _warn(str(refused))
         return flags.EXIT_USAGE
-    if not output.write_bytes(found.encode(capacity), found.show(capacity)):
+    written = output.write_bytes(found.encode(capacity), found.show(capacity))
+    _settle(journal, is_told=written)
+    if not written:
         return flags.EXIT_USAGE
     if capacity.interrupted:
         return EXIT_INTERRUPTED
@@ -198,22 +199,40 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
     return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK
 
 
-def _open_journal(plan: Plan, path: str | None) -> Journal | None:
-    """The journal of a run; a place that was not asked for is no reason not to run.
+def _make_report(result: Result, target: TargetSeries | None) -> Report:
+    report = make_report(result)
+    return report if target is None else msgspec.structs.replace(report, target=target.report())
+
+
+def _open_journal(make: Callable[[Path], _Journal], path: str | None) -> _Journal | None:
+    """The journal of a run, or of many; a place that was not asked for is no reason not to run.
 
     :raises OSError: if the place that was can't be written to.
     """
     if path == NO_JOURNAL:
         return None
     if path is not None:
-        return Journal(Path(path), plan)
+        return make(Path(path))
     try:
-        return Journal(default_path(), plan)
+        return make(default_path())
     except OSError as exc:
         _warn(
             f"no journal is kept, should this be killed: {exc.strerror} (--journal names a place)"
         )
         return None
+
+
+def _settle(journal: JournalFile | None, *, is_told: bool) -> None:
+    """All is over: a journal is kept only if it has what could not be told."""
+    if journal is None:
+        return
+    if journal.problem:
+        _warn(f"the journal ended before the run: {journal.problem}")
+    if is_told or not journal.has_records:
+        journal.remove()
+    else:
+        journal.close()
+        _warn(f"what was measured is in {journal.path}: loadgen recover")
 
 
 def _complain_of_threshold(exc: BadThreshold) -> int:
@@ -276,7 +295,7 @@ def explain_nothing_opened(result: Result) -> str:
         f"{count:,} × {explain_failure(ledger, reason)}"
         for reason, count in ledger.failed.most_common()
     )
-    line = f"loadgen: no socket could be opened to {plan.url}: {reasons}"
+    line = f"loadgen: no socket could be opened to {plan.shown_url}: {reasons}"
     if ledger.failed[Failure.REFUSED]:
         target = plan.target
         if target.host in _LOOPBACK:

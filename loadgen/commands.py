@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,9 +15,10 @@ from cyclopts import Parameter
 from echo_trio import flags
 from loadgen import compare as comparing
 from loadgen import journal as journals
-from loadgen import sizing
+from loadgen import search_journal, sizing
 from loadgen.app import app
 from loadgen.report import comparison as shown
+from loadgen.report import found as finding
 from loadgen.report.destinations import STDOUT, Output, discard_stdout, write_stdout
 from loadgen.target import DEFAULT_URL
 
@@ -31,12 +33,12 @@ def recover(
     *,
     output: Output = _DEFAULT_OUTPUT,
 ) -> int:
-    """Report what a run had measured whose generator was killed.
+    """Report what a run, or a search for capacity, had measured whose generator was killed.
 
     Parameters
     ----------
     journal
-        The run's journal; the newest of those that no run is writing, if none is named.
+        Its journal; the newest of those that nobody is writing, if none is named.
     """
     if problem := output.find_problem():
         return flags.complain(app, problem)
@@ -49,12 +51,21 @@ def recover(
             app, f"no run has died here: no journal in {journals.default_folder()}"
         )
     try:
-        report = journals.recover(path)
+        capacity = search_journal.recover(path)
+        if capacity is None:
+            tell = partial(output.write, journals.recover(path))
+        elif flag := output.of_one_run:
+            problem = f"{path} is of a search, which made many runs, and {flag} is of one"
+            return flags.complain(app, problem)
+        else:
+            tell = partial(
+                output.write_bytes, finding.encode(capacity), finding.show_whole(capacity)
+            )
     except journals.Unreadable as exc:
         return flags.complain(app, str(exc))
     if not output.quiet:
         print(f"recovered from {path}", file=sys.stderr)
-    return 0 if output.write(report) else flags.EXIT_USAGE
+    return 0 if tell() else flags.EXIT_USAGE
 
 
 def compare(

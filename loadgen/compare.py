@@ -27,7 +27,9 @@ _Z_99: Final = 2.576
 #: A change that is certain, and smaller than this, is nobody's concern.
 NEGLIGIBLE: Final = 0.01
 #: In these, runs may differ and still be the same experiment on two targets.
-_FREE_SETTINGS: Final = frozenset({"url", "seed", "headers", "cacert", "insecure", "source_ips"})
+_FREE_SETTINGS: Final = frozenset(
+    {"url", "seed", "headers", "cacert", "insecure", "source_ips", "workers", "dask"}
+)
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -125,7 +127,10 @@ def compare(baseline: Reports, candidate: Reports) -> Comparison:
         candidate=list(candidate),
         noise_known=len(baseline) + len(candidate) > 2,
         plan_differences=_find_plan_differences([*everything.values()]),
-        notes=[note for name, report in everything.items() for note in _find_flaws(name, report)],
+        notes=[
+            *_compare_generators([*everything.values()]),
+            *(note for name, report in everything.items() for note in _find_flaws(name, report)),
+        ],
         changes=[change for change in changes if change is not None],
     )
 
@@ -226,6 +231,15 @@ def _find_plan_differences(reports: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(values) > 1:
             differences.append(f"{key}: {', '.join(values)}")
     return differences
+
+
+def _compare_generators(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is the same load for the target may be a different one for who makes it."""
+    processes = {report.get("generator", {}).get("processes", 1) for report in reports}
+    if len(processes) == 1:
+        return []
+    counts = " and ".join(f"{count:,}" for count in sorted(processes))
+    return [f"the load was made by {counts} processes: how late each is, is its own affair"]
 
 
 def _find_flaws(name: str, report: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from loadgen.latency import Summary
 from loadgen.ledger import Ending, Failure, Fault, Ledger
-from loadgen.result import GeneratorFacts, Result
+from loadgen.result import GeneratorFacts, Place, Result
 from loadgen.series import Second
 from loadgen.verdict import RunVerdict, judge_run
 from loadgen.verify import Verdict
@@ -126,11 +126,13 @@ class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
 
     :ivar load_cpu_share: in the load phase alone, as a share of one core, of each process.
     :ivar load_waiting_share: in the load phase, how long it was ready to run and had no core.
+    :ivar places: the workers of a cluster on which it ran; in no other report.
     """
 
     load_cpu_share: float
     load_waiting_share: float
     loop_lag: LoopLag
+    places: list[Place] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,17 +159,37 @@ class TargetSecond(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: float | None
     open_files: float | None
     lag_ms: float | None
+    lag_p50_ms: float | None = None
+    lag_p99_ms: float | None = None
+
+
+class TargetLag(msgspec.Struct, frozen=True, kw_only=True):
+    """How late the target's event loop was under load, in milliseconds: each of its worst second.
+
+    Percentiles of several seconds can't be had from those of each.
+    """
+
+    p50: float | None = None
+    p99: float | None = None
+    max: float | None = None
 
 
 class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The target's side of the run; only where --console named it.
+    """The target's side of the run; only where --console named it. Null is what it didn't say.
 
     :ivar errors: how often it could not be asked, and `last_error`, why not in the end.
+    :ivar cpu_share: of one core, over the seconds of the load phase; `loop_lag` is of these, too.
+    :ivar connections: at most, as are `rss_bytes` and `open_files`: in the whole run.
     """
 
     source: str
     errors: int
     last_error: str | None
+    connections: float | None = None
+    cpu_share: float | None = None
+    rss_bytes: float | None = None
+    open_files: float | None = None
+    loop_lag: TargetLag = TargetLag()
     series: list[TargetSecond]
 
 
@@ -229,7 +251,7 @@ def make_report(result: Result) -> Report:
         verdict_reasons=reasons,
         interrupted=result.interrupted,
         thresholds=[],
-        plan=result.plan.settings(),
+        plan=plan_as_run(result),
         started_at=result.started_at,
         ended_at=result.ended_at,
         connections=_report_connections(result),
@@ -245,6 +267,12 @@ def make_report(result: Result) -> Report:
             or msgspec.UNSET
         ),
     )
+
+
+def plan_as_run(result: Result) -> dict[str, Any]:
+    """Every setting of a run, that of how many processes shared it included."""
+    workers = result.workers
+    return result.plan.settings() | {"workers": workers.processes, "dask": workers.scheduler}
 
 
 def _report_misbehaving(ledger: Ledger) -> MisbehavingReport:
@@ -331,4 +359,5 @@ def _report_generator(result: Result) -> GeneratorReport:
         load_cpu_share=result.load_strain.cpu_share,
         load_waiting_share=result.load_strain.waiting_share,
         loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
+        places=result.workers.places or msgspec.UNSET,
     )

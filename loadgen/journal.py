@@ -24,7 +24,7 @@ import trio
 
 from loadgen import record
 from loadgen.engine import Running
-from loadgen.findings import Incomplete, Report, make_report
+from loadgen.findings import Incomplete, Report, make_report, plan_as_run
 from loadgen.plan import Plan
 from loadgen.record import Record
 from loadgen.result import Result
@@ -105,22 +105,42 @@ def _is_being_written(path: Path) -> bool:
 
 
 @dataclass
-class Journal:
-    """The journal of one run, being written.
+class JournalFile:
+    """A file for what outlives its writer; nobody else writes to it meanwhile.
 
-    :raises OSError: if the file can't be.
+    :raises OSError: if it can't be written to.
     """
 
     path: Path
-    plan: Plan
     _file: BinaryIO = field(init=False)
-    _head: bytes = b""
-    _booked: int = 0
-    #: Why it ended before the run; ``None`` if it didn't.
-    problem: str | None = None
+    #: Why it ended before what it tells of; ``None`` if it didn't.
+    problem: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._file = _open_locked(self.path)
+
+    @property
+    def has_records(self) -> bool:
+        """Is there anything in it to recover?"""
+        return self._file.tell() > 0
+
+    def remove(self) -> None:
+        """All is over, and its report written."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write no more, and keep what there is."""
+        self._file.close()
+
+
+@dataclass
+class Journal(JournalFile):
+    """The journal of one run, being written."""
+
+    plan: Plan
+    _head: bytes = b""
+    _booked: int = 0
 
     async def keep(self, engine: Running) -> NoReturn:
         """Write a record for each second of the run, until cancelled.
@@ -155,24 +175,10 @@ class Journal:
         self._file.close()
         self._file = file
 
-    @property
-    def has_records(self) -> bool:
-        """Is there anything in it to recover?"""
-        return self._file.tell() > 0
-
-    def remove(self) -> None:
-        """The run is over, and its report written."""
-        self.close()
-        self.path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Write no more, and keep what there is."""
-        self._file.close()
-
 
 def _open_locked(path: Path) -> BinaryIO:
     """A file that is known to be in use until this process ends, however it does."""
-    # The plan may have a token in its headers, which is nobody else's business.
+    # The plan's headers are masked, but what its messages say is nobody else's business either.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     # Unbuffered: what is written is the kernel's, and survives us.
     file = os.fdopen(descriptor, "ab", buffering=0)
@@ -194,9 +200,9 @@ def _make_head(result: Result) -> Head:
     return Head(
         pid=os.getpid(),
         started_at=result.started_at,
-        url=result.plan.url,
+        url=result.plan.shown_url,
         count=result.plan.count,
-        plan=result.plan.settings(),
+        plan=plan_as_run(result),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from echo_trio.wire.sockets import Address
 from loadgen.preflight import DEFAULT_PORTS, MachineFacts
-from loadgen.sources import Sources
+from loadgen.sources import Sources, as_ranges
 
 _PROC: Final = Path("/proc")
 #: So many local addresses are looked at: they have 7 million ports.
@@ -91,6 +91,19 @@ def _chosen_source(family: socket.AddressFamily, target: tuple[str | int, ...]) 
         sock.connect(target)
         return [sock.getsockname()[0]]
     return []
+
+
+def own_sources(text: str) -> list[str]:
+    """Those of a `--source-ip` that are this machine's, as addresses and ranges. Binds to each."""
+    return as_ranges(source for source in Sources([text]) if _is_own(source))
+
+
+def network() -> str:
+    """A name of the network that this process is in: who has the same shares its addresses."""
+    with suppress(OSError):
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {(_PROC / 'self/ns/net').stat().st_ino}"
+    return socket.gethostname()
 
 
 def _is_own(source: str) -> bool:

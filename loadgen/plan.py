@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from cyclopts import Parameter
 
 from echo_trio import flags
 from echo_trio.wire import deflate, handshake
+from loadgen import masking
 from loadgen.behave import Behave, Kind, check_behaviours, pick
 from loadgen.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
@@ -21,6 +23,9 @@ from loadgen.target import DEFAULT_URL, Target
 
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_RATE_PER_CONN: Final = 1.0
+
+#: What follows it is a file of headers.
+HEADERS_OF_FILE: Final = "@"
 
 #: Headers that make the handshake one, and what to use instead where there is something.
 _OWN_HEADERS: Final = {
@@ -47,6 +52,26 @@ def parse_stage(text: str) -> Stage:
     return Stage(flags.parse_duration(duration), flags.parse_rate(rate))
 
 
+def parse_headers(text: str) -> list[tuple[str, str]]:
+    """Read a header, or those of a file like ``@headers.txt``, one a line.
+
+    What is on a command line is seen by every user of the machine, and kept by the shell.
+
+    :raises ValueError: if something is none, or there is no such file.
+    """
+    if not text.startswith(HEADERS_OF_FILE):
+        return [parse_header(text)]
+    path = text.removeprefix(HEADERS_OF_FILE)
+    try:
+        lines = Path(path).read_text("latin-1").splitlines()
+    except OSError as exc:
+        raise ValueError(f"can't read --header {text}: {exc.strerror}") from None
+    try:
+        return [parse_header(line) for line in lines if line.strip()]
+    except ValueError:
+        raise ValueError(f"--header {text}: a line of it is no header like 'Name: value'") from None
+
+
 def parse_header(text: str) -> tuple[str, str]:
     """Read a header like ``Authorization: Bearer x``.
 
@@ -64,11 +89,15 @@ class ShardOf:
     """Which part of a larger plan a plan is: shard `index`, from 0, of `shards`.
 
     :ivar sockets: of the whole plan.
+    :ivar turn: from 0, of the `takers` that share its local addresses; these are all shards, or
+        those on the same machine.
     """
 
     index: int
     shards: int
     sockets: int
+    turn: int
+    takers: int
 
 
 @Parameter(name="*")
@@ -140,8 +169,11 @@ class Plan:
     verify: Literal["suffix", "exact", "off"] = "suffix"
     """What a reply has to be: message, space and number; the message; or anything."""
 
-    headers: Annotated[tuple[tuple[str, str], ...], flags.several("--header", parse_header)] = ()
-    """Repeatable, 'Name: value': goes with each handshake."""
+    headers: Annotated[
+        tuple[tuple[str, str], ...], flags.several_of_each("--header", parse_headers)
+    ] = ()
+    """Repeatable, 'Name: value': goes with each handshake. @FILE takes them from a file, one a
+    line. In the report, values of Authorization, Cookie and the like are masked."""
 
     origin: Annotated[str | None, Parameter(name="--origin")] = None
     """The Origin header, which a browser would send."""
@@ -373,9 +405,9 @@ class Plan:
     def sources(self) -> Sources:
         """The local addresses to connect from; empty if the system is to choose."""
         sources, shard = Sources(self.source_ips), self.shard_of
-        if shard is None or len(sources) < shard.shards:
+        if shard is None or len(sources) < shard.takers:
             return sources
-        return Sources(self.source_ips, start=shard.index, step=shard.shards)
+        return Sources(self.source_ips, start=shard.turn, step=shard.takers)
 
     def shard(self, index: int, shards: int) -> Plan:
         """Part `index`, from 0, of this plan cut into `shards`.
@@ -397,11 +429,23 @@ class Plan:
             connect_concurrency=max(1, len(range(index, self.connect_concurrency, shards))),
             connect_rate=self.connect_rate and self.connect_rate * own / self.count,
             message_content=None if self.message_file is None else self._message_content(),
-            shard_of=ShardOf(index, shards, self.count),
+            shard_of=ShardOf(index, shards, self.count, turn=index, takers=shards),
+        )
+
+    def on_machine(self, source_ips: Sequence[str], turn: int, takers: int) -> Plan:
+        """This shard where it runs: these are the machine's addresses, and so many share them."""
+        assert self.shard_of is not None
+        return dataclasses.replace(
+            self,
+            source_ips=tuple(source_ips),
+            shard_of=dataclasses.replace(self.shard_of, turn=turn, takers=takers),
         )
 
     def settings(self) -> dict[str, Any]:
-        """Every setting as run, for the report: with what holds where nothing was said."""
+        """Every setting as run, for the report: with what holds where nothing was said.
+
+        Without secrets (see `masking`).
+        """
         settings = {
             key: value
             for key, value in dataclasses.asdict(self).items()
@@ -411,7 +455,16 @@ class Plan:
             settings["rate_per_conn"] = DEFAULT_RATE_PER_CONN
         if self.duration_s is None and math.isfinite(self.load_s):
             settings["duration_s"] = self.load_s
-        return settings
+        return settings | {
+            "url": self.shown_url,
+            "headers": masking.mask_headers(self.headers),
+            "subprotocols": masking.mask_subprotocols(self.subprotocols),
+        }
+
+    @property
+    def shown_url(self) -> str:
+        """Where the sockets connect, as others may read it."""
+        return masking.mask_url(self.url)
 
 
 def _request_bytes(

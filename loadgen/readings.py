@@ -17,7 +17,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One look at the target; ``None`` is what it doesn't tell.
 
     :ivar cpu_s: CPU time since its process began.
-    :ivar lag_ms: how late its event loop was, at most, in the last second.
+    :ivar lag_ms: how late its event loop was, at most, in the last second; `lag_p50_ms` and
+        `lag_p99_ms` are that second's percentiles.
     """
 
     connections: float | None = None
@@ -25,6 +26,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: float | None = None
     open_files: float | None = None
     lag_ms: float | None = None
+    lag_p50_ms: float | None = None
+    lag_p99_ms: float | None = None
 
 
 class Meaningless(Exception):
@@ -49,6 +52,8 @@ _PROMETHEUS: Final[dict[str, dict[str, float]]] = {
     },
     "open_files": {"process_open_fds": 1, "echo_trio_open_fds": 1},
     "lag_ms": {"nodejs_eventloop_lag_max_seconds": 1000, "nodejs_eventloop_lag_seconds": 1000},
+    "lag_p50_ms": {"nodejs_eventloop_lag_p50_seconds": 1000},
+    "lag_p99_ms": {"nodejs_eventloop_lag_p99_seconds": 1000},
 }
 
 
@@ -71,12 +76,15 @@ def _read_console(body: bytes) -> Reading:
     if not isinstance(snapshot, dict):
         raise Meaningless("it is no snapshot of a server")
     lag = snapshot.get("loop_lag_ms")
+    lags = lag if isinstance(lag, Mapping) else {}
     return Reading(
         connections=_number(snapshot, "open"),
         cpu_s=_number(snapshot, "cpu_s"),
         rss_bytes=_number(snapshot, "rss_bytes"),
         open_files=_number(snapshot, "descriptors"),
-        lag_ms=_number(lag, "max") if isinstance(lag, Mapping) else None,
+        lag_ms=_number(lags, "max"),
+        lag_p50_ms=_number(lags, "p50"),
+        lag_p99_ms=_number(lags, "p99"),
     )
 
 

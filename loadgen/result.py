@@ -30,6 +30,26 @@ class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):
     trio: str
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker of a cluster, and what of a run was there."""
+
+    worker: str
+    processes: int
+    sockets: int
+
+
+class Workers(msgspec.Struct, frozen=True, kw_only=True):
+    """The processes that a run was shared by.
+
+    :ivar scheduler: of the Dask cluster that they were on; ``None``: on this machine.
+    :ivar places: where on it; empty on this machine.
+    """
+
+    processes: int = 1
+    scheduler: str | None = None
+    places: list[Place] = []
+
+
 class Strain(msgspec.Struct, frozen=True, kw_only=True):
     """How hard the load phase was for the generator.
 
@@ -63,6 +83,7 @@ class Result:
     series: list[Second]
     apart: Mapping[Kind, Ledger] = field(default_factory=dict)
     """The books of sockets that misbehaved on purpose, by how."""
+    workers: Workers = field(default_factory=Workers)
     deaths: tuple[str, ...] = ()
     """What is to be said of processes that died in the run, in a line each."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import overload
@@ -43,6 +44,24 @@ class Range:
             raise ValueError(f"{text!r} is not a range of addresses: {_HINT}")
         return cls(int(first), int(last) - int(first) + 1, first.version)
 
+    def __str__(self) -> str:
+        make = IPv4Address if self.version == 4 else IPv6Address
+        first, last = make(self.first), make(self.first + self.count - 1)
+        return str(first) if self.count == 1 else f"{first}-{last}"
+
+
+def as_ranges(addresses: Iterable[str]) -> list[str]:
+    """The same addresses in as few texts as `Range.parse` needs: those in a row are one."""
+    ranges: list[Range] = []
+    for each in map(Range.parse, addresses):
+        if ranges:
+            before = ranges[-1]
+            if (before.version, before.first + before.count) == (each.version, each.first):
+                ranges[-1] = Range(before.first, before.count + each.count, each.version)
+                continue
+        ranges.append(each)
+    return [str(each) for each in ranges]
+
 
 class Sources(Sequence[str]):
     """All addresses of several ranges, or every n-th of them. A block of millions costs nothing.
@@ -63,8 +82,14 @@ class Sources(Sequence[str]):
         texts = [text for text in self._texts if Range.parse(text).version == version]
         return Sources(texts, start=self._indices.start, step=self._indices.step)
 
+    @property
+    def total(self) -> int:
+        """How many they are: an IPv6 block has more than `len` can say."""
+        indices = self._indices
+        return max(-(-(indices.stop - indices.start) // indices.step), 0)
+
     def __len__(self) -> int:
-        return len(self._indices)
+        return min(self.total, sys.maxsize)
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -10,12 +10,13 @@ from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 import h11
-import msgspec
 import trio
 
-from loadgen.engine import Running
-from loadgen.findings import TargetReport, TargetSecond
+from loadgen.engine import Phase, Running
+from loadgen.findings import TargetReport
+from loadgen.masking import mask_url
 from loadgen.readings import Meaningless, Reading, read
+from loadgen.target_books import TargetBooks
 
 #: A second's look has to be over before the next.
 TIMEOUT_S: Final = 0.9
@@ -85,64 +86,52 @@ class TargetSeries:
         :raises ValueError: if it is none.
         """
         self._source = Source(url)
-        self._series: list[TargetSecond] = []
-        self._errors = 0
-        self._last_error: str | None = None
-        self._before: tuple[float, float] | None = None
+        self._books = TargetBooks()
+        self._connection: Connection | None = None
 
     async def keep(self, engine: Running) -> NoReturn:
         """Look at the target as each second of the run ends, until cancelled.
 
         A target that can't be asked is counted, and asked again.
         """
-        connection: Connection | None = None
         try:
+            if (reading := await self._look()) is not None:
+                self._books.begin(reading, trio.current_time())
             while True:
                 await engine.wait_for_second()
-                t_s = engine.series[-1].t_s
-                try:
-                    with trio.fail_after(TIMEOUT_S):
-                        connection = connection or await Connection.open(self._source)
-                        self._book(t_s, read(*await connection.get()))
-                    if connection.is_reusable:
-                        continue
-                except trio.TooSlowError:
-                    self._book_error("no answer within a second")
-                except FetchFailed as exc:
-                    self._book_error(str(exc))
-                except Meaningless as exc:
-                    self._book_error(f"{self._source.path}: {exc}")
-                if connection is not None:
-                    await connection.close()
-                    connection = None
+                t_s, phase = engine.series[-1].t_s, engine.phase
+                if (reading := await self._look()) is not None:
+                    under_load = phase is Phase.LOAD
+                    self._books.book(reading, trio.current_time(), t_s, under_load=under_load)
         finally:
-            if connection is not None:
-                await connection.close()
+            await self._hang_up()
 
-    def _book_error(self, problem: str) -> None:
-        self._errors += 1
-        self._last_error = problem
+    async def _look(self) -> Reading | None:
+        """Ask once; keeps the connection for the next time, if it can be used again."""
+        reading = None
+        try:
+            with trio.fail_after(TIMEOUT_S):
+                if self._connection is None:
+                    self._connection = await Connection.open(self._source)
+                reading = read(*await self._connection.get())
+        except trio.TooSlowError:
+            self._books.book_error("no answer within a second")
+        except FetchFailed as exc:
+            self._books.book_error(str(exc))
+        except Meaningless as exc:
+            self._books.book_error(f"{self._source.path}: {exc}")
+        if reading is None or not (self._connection and self._connection.is_reusable):
+            await self._hang_up()
+        return reading
 
-    def _book(self, t_s: float, reading: Reading) -> None:
-        cpu_share = None
-        if reading.cpu_s is not None:
-            if self._before is not None and t_s > self._before[0]:
-                since_s, cpu_s = t_s - self._before[0], reading.cpu_s - self._before[1]
-                # Less than before: it was started anew.
-                cpu_share = round(cpu_s / since_s, 4) if cpu_s >= 0 else None
-            self._before = (t_s, reading.cpu_s)
-        self._series.append(
-            TargetSecond(t_s=t_s, cpu_share=cpu_share, **msgspec.structs.asdict(reading))
-        )
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close()
 
     def report(self) -> TargetReport:
         """What was found."""
-        return TargetReport(
-            source=self._source.url,
-            errors=self._errors,
-            last_error=self._last_error,
-            series=self._series,
-        )
+        return self._books.report(mask_url(self._source.url))
 
 
 class Connection:

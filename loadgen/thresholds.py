@@ -1,7 +1,8 @@
 """`--fail-if latency.p99>50ms`: an expression becomes a threshold; a report, what it breaches.
 
     threshold = metric op value
-    metric    = the path of a number in the report; latency.p99 is latency.intended.p99
+    metric    = the path of a number in the report; latency.p99 is latency.intended.p99;
+                target.… is what --console asked for
     op        = > >= < <= == !=
     value     = number [unit]
     unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
@@ -27,7 +28,7 @@ import msgspec
 from loadgen.findings import Report, ThresholdReport
 
 #: The parts of a report that have numbers to hold against a limit.
-_PARTS: Final = ("connections", "messages", "latency", "generator")
+_PARTS: Final = ("connections", "messages", "latency", "generator", "target")
 #: `latency` alone is what users wait for.
 _ALIASES: Final = {"latency.": "latency.intended."}
 
@@ -125,6 +126,11 @@ class Metric:
         """As users write it."""
         return ".".join(self.path)
 
+    @property
+    def is_the_targets(self) -> bool:
+        """Is it of what the target says of itself, which a report has only if it was asked?"""
+        return self.path[0] == "target"
+
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
@@ -143,7 +149,8 @@ class Threshold:
         """Does the condition hold of this report?
 
         What never happened, `all_open_after_s` of sockets that were never all open, is ``null``
-        in the report and above every limit here.
+        in the report and above every limit here. What a target did not say holds of it, whatever
+        the limit is: nobody knows, and a run is not to pass for that.
         """
         value = _look_up(report, self.metric.path)
         if self.percent and value is not None:
@@ -154,7 +161,8 @@ class Threshold:
         return ThresholdReport(
             expr=self.expr,
             value=value,
-            breached=_OPERATORS[self.op](compared, self.limit),
+            breached=_OPERATORS[self.op](compared, self.limit)
+            or (value is None and self.metric.is_the_targets),
         )
 
 
@@ -179,15 +187,23 @@ def judge(report: Report, thresholds: Iterable[Threshold]) -> list[ThresholdRepo
     return [threshold.judge(report) for threshold in thresholds]
 
 
+def find_unasked(thresholds: Iterable[Threshold]) -> str | None:
+    """What is wrong with these where nobody asks the target, in one line; ``None`` if nothing."""
+    for threshold in thresholds:
+        if threshold.metric.is_the_targets:
+            return f"{threshold.expr.strip()} needs --console, which asks the target"
+    return None
+
+
 def explain(judged: ThresholdReport) -> str:
     """One line on a threshold that is judged."""
-    value = "never" if judged.value is None else f"{judged.value:,.6g}"
-    unit = _unit_shown(judged.expr)
-    return f"{judged.expr}: {value}{unit if judged.value is not None else ''}"
+    threshold = parse(judged.expr)
+    if judged.value is None:
+        return f"{judged.expr}: {'unknown' if threshold.metric.is_the_targets else 'never'}"
+    return f"{judged.expr}: {judged.value:,.6g}{_unit_shown(threshold)}"
 
 
-def _unit_shown(expr: str) -> str:
-    threshold = parse(expr)
+def _unit_shown(threshold: Threshold) -> str:
     if threshold.percent:
         return " %"
     if threshold.metric.kind is Kind.TIME:
@@ -284,7 +300,8 @@ def _write_like(metric: Metric) -> str:
 def _find_metrics() -> Iterator[Metric]:
     for field in msgspec.structs.fields(Report):
         if field.name in _PARTS:
-            yield from _walk((field.name,), field.type)
+            for kind in _options(field.type):
+                yield from _walk((field.name,), kind)
 
 
 def _walk(path: tuple[str, ...], kind: Any) -> Iterator[Metric]:
@@ -342,6 +359,8 @@ def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
 def _look_up(report: Report, path: Sequence[str]) -> float | None:
     value: Any = report
     for key in path:
+        if isinstance(value, msgspec.UnsetType):
+            return None
         value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
     if isinstance(value, msgspec.Struct):
         value = msgspec.structs.asdict(value)

@@ -31,5 +31,7 @@ export default defineConfig({
     restoreMocks: true,
     // Room for a machine that does other work too; a passing test waits for none of it.
     testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 60_000,
   },
 });

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 import msgspec
 from cyclopts import App, Argument, CycloptsError, Parameter
 
+from echo_trio import flags
 from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
 from loadgen import thresholds
-from loadgen.plan import Plan
+from loadgen.plan import HEADERS_OF_FILE, Plan
 from loadgen.target import DEFAULT_URL
 
 #: These have a place of their own on the command line.
@@ -47,17 +48,19 @@ class BadOrder(Exception):
 class RunOrder:
     """A run that may be started.
 
+    :ivar workers: how many processes share it.
     :ivar arguments: those of `python -m loadgen`.
     """
 
     plan: Plan
+    workers: int
     arguments: tuple[str, ...]
 
     @property
     def shown_plan(self) -> dict[str, Any]:
         """The plan as a report has it."""
         shown: dict[str, Any] = msgspec.to_builtins(self.plan.settings())
-        return shown
+        return shown | {"workers": self.workers, "dask": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def read_order(body: bytes, targets: Targets, *, max_count: int) -> RunOrder:
     if "count" not in values:
         raise BadOrder("count: how many sockets?", field="count")
     try:
-        plan = _parse(values)
+        plan, workers = _parse(values)
     except ValueError as exc:
         at_fault = _find_fault(values, str(exc))
         raise BadOrder(str(exc), field=names.get(at_fault or "", at_fault)) from None
@@ -125,7 +128,7 @@ def read_order(body: bytes, targets: Targets, *, max_count: int) -> RunOrder:
             status=400,
             field="url",
         )
-    return RunOrder(plan, tuple(_command_line(values)))
+    return RunOrder(plan, workers, tuple(_command_line(values)))
 
 
 def _command_line(values: dict[str, list[str]]) -> list[str]:
@@ -133,8 +136,8 @@ def _command_line(values: dict[str, list[str]]) -> list[str]:
     return [*values["count"], *values["url"], *options]
 
 
-def _parse(values: dict[str, list[str]]) -> Plan:
-    """Read the settings as loadgen does.
+def _parse(values: dict[str, list[str]]) -> tuple[Plan, int]:
+    """Read the settings as loadgen does; returns the plan, and how many processes are to share it.
 
     :raises ValueError: in one line, if it wouldn't have them.
     """
@@ -142,10 +145,10 @@ def _parse(values: dict[str, list[str]]) -> Plan:
         command, bound, _ = _app().parse_args(
             _command_line(values), exit_on_error=False, print_error=False
         )
-        plan: Plan = command(*bound.args, **bound.kwargs)
+        parsed: tuple[Plan, int] = command(*bound.args, **bound.kwargs)
     except (CycloptsError, ValueError) as exc:
         raise ValueError(" ".join(str(exc).split()).rstrip(".")) from None
-    return plan
+    return parsed
 
 
 def _find_fault(values: dict[str, list[str]], complaint: str) -> str | None:
@@ -229,6 +232,8 @@ def _arguments_of(setting: str, name: str, value: Any) -> list[str]:
     repeatable = get_origin(argument.hint) in (tuple, list)
     texts = value if repeatable and isinstance(value, list) else [value]
     shown = [_text_of(name, text) for text in texts]
+    if setting == "header" and any(text.startswith(HEADERS_OF_FILE) for text in shown):
+        raise BadOrder(f"{name}: only the command line takes them from a file", field=name)
     if setting not in _POSITIONAL:
         return [f"{argument.name}={text}" for text in shown]
     if shown[0].startswith("-"):
@@ -261,11 +266,17 @@ def _app() -> App:
 
     @app.default
     def read(
-        plan: Plan, *, fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = ()
-    ) -> Plan:
-        for expression in fail_if:
-            thresholds.parse(expression)
-        return plan
+        plan: Plan,
+        *,
+        fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+        workers: Annotated[int | None, flags.processes("--workers", default=1)] = None,
+    ) -> tuple[Plan, int]:
+        limits = [thresholds.parse(expression) for expression in fail_if]
+        if problem := thresholds.find_unasked(limits):
+            raise ValueError(f"--fail-if: {problem}: only the command line has that")
+        if workers is not None and workers > (cores := flags.parse_processes("auto")):
+            raise ValueError(f"--workers: this machine has {cores} cores")
+        return plan, workers or 1
 
     return app
 

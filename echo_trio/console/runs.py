@@ -5,6 +5,7 @@ One at a time: two would measure each other. What a run said is kept, for the la
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -274,16 +275,20 @@ async def _open(run: Run) -> trio.Process:
     arguments = [*run.order.arguments, "--stream", "--quiet"]
     if can_make_pages():
         arguments.append(f"--html={run.html}")
-    return await trio.lowlevel.open_process(
-        # -P: a module named loadgen in the current folder is not meant.
-        [sys.executable, "-P", "-m", "loadgen", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A group of its own: Ctrl-C on our terminal is for us, and we pass it on once.
-        process_group=0,
-        env=_environment(),
-    )
+    # A pipe might be full before it is read; this is as private, and there at once.
+    with tempfile.TemporaryFile() as told:
+        told.write(json.dumps(arguments).encode())
+        told.seek(0)
+        return await trio.lowlevel.open_process(
+            # -P: a module named loadgen in the current folder is not meant.
+            [sys.executable, "-P", "-m", "loadgen.from_stdin"],
+            stdin=told,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # A group of its own: Ctrl-C on our terminal is for us, and we pass it on once.
+            process_group=0,
+            env=_environment(),
+        )
 
 
 async def _conduct(run: Run, process: trio.Process) -> None:

@@ -53,6 +53,13 @@ class Output:
         return {flag: path for flag, path in given.items() if path is not None}
 
     @property
+    def of_one_run(self) -> str | None:
+        """The first flag given that only one run can be written by; a search makes many."""
+        given = {"--csv": self.csv is not None, "--html": self.html is not None}
+        given["--stream"] = self.stream
+        return next((flag for flag, is_given in given.items() if is_given), None)
+
+    @property
     def takes_stdout(self) -> list[str]:
         """The flags that want stdout for themselves."""
         taking = [f"{flag} -" for flag, path in self.files.items() if path == STDOUT]

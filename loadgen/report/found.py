@@ -1,13 +1,18 @@
-"""What a search for capacity has found, for a person and for a program."""
+"""What a search for capacity has found, for a person and for a program; and its schema."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 from loadgen.capacity import Capacity, Outcome, Step
 from loadgen.report.paper import WIDTH
+
+SCHEMA_PATH: Final = Path(__file__).parents[1] / "capacity.schema.json"
 
 
 def encode(capacity: Capacity) -> bytes:
@@ -15,13 +20,43 @@ def encode(capacity: Capacity) -> bytes:
     return msgspec.json.format(msgspec.json.encode(capacity), indent=2) + b"\n"
 
 
+def make_schema() -> dict[str, Any]:
+    """The JSON schema of what was found, as `capacity.schema.json` has it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "loadgen capacity",
+        **msgspec.json.schema(Capacity),
+    }
+
+
 def show_step(step: Step) -> str:
     """One line on a step."""
+    target = _target(step)
+    side = f"  target {target}" if target else ""
     why = f"  {step.reasons[0]}" if step.reasons else ""
     return (
         f"  {_rate(step.rate_per_s):>10}  {step.outcome:<17} p50 {step.p50_ms:,.1f} ms, "
-        f"p99 {step.p99_ms:,.1f} ms{why}"
+        f"p99 {step.p99_ms:,.1f} ms{side}{why}"
     )
+
+
+def _target(step: Step) -> str:
+    """The target's own figures at a step, in a few words; empty if nobody asked."""
+    if isinstance(step.target, msgspec.UnsetType):
+        return ""
+    target, facts = step.target, []
+    if target.cpu_share is not None:
+        facts.append(f"{target.cpu_share:.0%} of one core")
+    if target.loop_lag.max is not None:
+        facts.append(f"late by {target.loop_lag.max:,.1f} ms")
+    if not facts and target.last_error is not None:
+        facts.append(f"no answer ({target.last_error})")
+    return ", ".join(facts) or "says neither CPU nor lag"
+
+
+def show_whole(capacity: Capacity) -> str:
+    """The steps, which nobody may have seen, and the finding."""
+    return "\n".join([*(show_step(step) for step in capacity.steps), "", show(capacity)])
 
 
 def show(capacity: Capacity) -> str:
@@ -41,21 +76,37 @@ def show(capacity: Capacity) -> str:
             f"of {capacity.held_runs}{sure}."
         )
     if broke is not None:
-        (edge, *_) = [
-            step
-            for step in capacity.steps
-            if step.rate_per_s == broke and step.outcome is not Outcome.HELD
-        ]
+        edge = _step_at(capacity, broke)
         lines.append(
             f"{_rate(broke)} did not: {edge.reasons[0] if edge.reasons else edge.outcome}."
         )
+    lines += _compare_target(capacity)
     if capacity.limited_by == "generator":
         lines.append("That is the generator's limit: the target's may be higher. See --workers.")
     if capacity.interrupted:
-        lines.append("Interrupted before the search was over.")
+        how = "The generator was killed" if capacity.incomplete else "Interrupted"
+        lines.append(f"{how} before the search was over.")
     return "\n".join(
         textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ") for line in lines
     )
+
+
+def _step_at(capacity: Capacity, rate_per_s: float) -> Step:
+    """The first step at this rate that ended as is said of the rate."""
+    has_held = rate_per_s == capacity.held_per_s
+    return next(
+        step
+        for step in capacity.steps
+        if step.rate_per_s == rate_per_s and (step.outcome is Outcome.HELD) == has_held
+    )
+
+
+def _compare_target(capacity: Capacity) -> list[str]:
+    """The target's side at both sides of the edge: was it busy?"""
+    edge = [rate for rate in (capacity.held_per_s, capacity.broke_per_s) if rate is not None]
+    told = {rate: _target(_step_at(capacity, rate)) for rate in edge}
+    facts = [f"{what} at {_rate(rate)}" for rate, what in told.items() if what]
+    return [f"The target: {'; '.join(facts)}."] if facts else []
 
 
 def _rate(rate_per_s: float) -> str:
@@ -64,3 +115,8 @@ def _rate(rate_per_s: float) -> str:
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(make_schema()), indent=2))
+    sys.stdout.buffer.write(b"\n")

@@ -143,15 +143,12 @@ def _target(report: Report) -> str | None:
     if isinstance(report.target, msgspec.UnsetType):
         return None
     target, facts = report.target, []
-    shares = [look.cpu_share for look in target.series if look.cpu_share is not None]
-    sizes = [look.rss_bytes for look in target.series if look.rss_bytes is not None]
-    lags = [look.lag_ms for look in target.series if look.lag_ms is not None]
-    if shares:
-        facts.append(f"{max(shares):.0%} of one core at most")
-    if sizes:
-        facts.append(f"{_size(max(sizes))} at most")
-    if lags:
-        facts.append(f"late by {max(lags):,.1f} ms at most")
+    if target.cpu_share is not None:
+        facts.append(f"{target.cpu_share:.0%} of one core under load")
+    if target.rss_bytes is not None:
+        facts.append(f"{_size(target.rss_bytes)} at most")
+    if target.loop_lag.max is not None:
+        facts.append(f"event loop late by {target.loop_lag.max:,.1f} ms at most")
     if target.errors:
         facts.append(f"no answer {target.errors:,} × ({target.last_error})")
     return ", ".join(facts)

@@ -26,7 +26,7 @@ from loadgen.ledger import Ledger
 from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.record import Record
-from loadgen.result import GeneratorFacts, Result, Strain
+from loadgen.result import GeneratorFacts, Place, Result, Strain, Workers
 from loadgen.runners import words
 from loadgen.runners.words import Link, LinkLost
 from loadgen.series import Second, merge_series
@@ -51,9 +51,11 @@ class Launcher(Protocol):
     """Where shards run.
 
     :ivar are_clocks_shared: do the shards have the clock that we have?
+    :ivar scheduler: of the cluster they are on; ``None``: on this machine.
     """
 
     are_clocks_shared: bool
+    scheduler: str | None
 
     async def check(self, plan: Plan) -> list[str]:
         """What may go wrong, in a line each.
@@ -226,7 +228,25 @@ class Crew:
         ] or [_nothing(self.plan, self._started_at, self.ledger, [], {})]
         merged = Result.merge(results, self.plan)
         return dataclasses.replace(
-            merged, interrupted=self.interrupted or merged.interrupted, ended_at=datetime.now(UTC)
+            merged,
+            interrupted=self.interrupted or merged.interrupted,
+            ended_at=datetime.now(UTC),
+            workers=self._place(),
+        )
+
+    def _place(self) -> Workers:
+        """How many processes it is shared by, and where they are."""
+        sockets: dict[str, list[int]] = {}
+        for member in self._members:
+            if member.link.worker is not None:
+                sockets.setdefault(member.link.worker, []).append(member.plan.count)
+        return Workers(
+            processes=max(len(self._members), 1),
+            scheduler=self._launcher.scheduler,
+            places=[
+                Place(worker=worker, processes=len(counts), sockets=sum(counts))
+                for worker, counts in sockets.items()
+            ],
         )
 
     # -- Running ----------------------------------------------------------------------------
@@ -241,9 +261,7 @@ class Crew:
         for warning in await self._launcher.check(self.plan):
             self._warn(warning)
         async with self._launcher.launch(self.plan) as links:
-            self._members = [
-                Member(self.plan.shard(index, len(links)), link) for index, link in enumerate(links)
-            ]
+            self._members = [Member(link.plan, link) for link in links]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_silence)
                 nursery.start_soon(self._interrupt_all)
@@ -425,8 +443,8 @@ def _obituary(how: str, when_s: float, orphans: int, opening: int, unanswered: i
     ]
     cost = f": {_join(left)} went with it" if left else ""
     return (
-        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, by this "
-        "machine's fault and not the target's; what it did in its last second is unknown"
+        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, which is "
+        "not the target's fault; what it did in its last second is unknown"
     )
 
 

@@ -25,19 +25,23 @@ from typing import Any, Final
 import trio
 from distributed import Client, Queue, get_client
 
+from loadgen import machine
 from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.runners import words
-from loadgen.runners.dealing import Limits, deal
+from loadgen.runners.dealing import Limits, Network, cut, deal
 from loadgen.runners.framing import frame
 from loadgen.runners.processes import EXIT_TIMEOUT_S, explain_exit, start_shard
 from loadgen.runners.words import LENGTH_BYTES, Link, LinkLost
+from loadgen.sources import Sources
 
 #: For a scheduler to answer.
 CONNECT_TIMEOUT_S: Final = 5.0
 #: How often workers are told that we are still there, and how long they wait for that.
 HOLD_INTERVAL_S: Final = 3.0
 HOLD_TIMEOUT_S: Final = 30.0
+#: That a worker is asked to bind to; each takes it some 20 µs, in which it does nothing else.
+MAX_SOURCES: Final = 65_536
 #: How often it is looked whether all workers are there.
 LOOK_INTERVAL_S: Final = 1.0
 
@@ -48,10 +52,14 @@ _WORD, _ENDED = "word", "ended"
 # -- On a worker ----------------------------------------------------------------------------
 
 
-def file_limit() -> int:
-    """Of this worker's machine: what a process may raise its own to."""
+def look_around(source_ips: tuple[str, ...]) -> tuple[int, Network]:
+    """Of this worker's machine: the files that a process may have at most, and its addresses."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return hard if hard != resource.RLIM_INFINITY else 2**31
+    own = tuple(tuple(machine.own_sources(text)) for text in source_ips)
+    return (
+        hard if hard != resource.RLIM_INFINITY else 2**31,
+        Network(machine.network(), own),
+    )
 
 
 def relay(run: str, index: int) -> None:
@@ -104,8 +112,9 @@ def _carry_down(down: Queue, sock: socket.socket, process: subprocess.Popen[byte
 class DaskLink:
     """A shard on a worker."""
 
-    def __init__(self, index: int, worker: str, thread: _DaskThread) -> None:
-        self.worker = worker
+    def __init__(self, index: int, plan: Plan, worker: str, thread: _DaskThread) -> None:
+        self.plan = plan
+        self.worker: str | None = worker
         self._index = index
         self._thread = thread
         self._killed: str | None = None
@@ -140,6 +149,16 @@ class DaskLink:
         self._put.send_nowait(LinkLost(how))
 
 
+def _silence_dask() -> None:
+    """What Dask has to say of a lost scheduler is tracebacks, and in our report in a line.
+
+    Some of its loggers have levels and handlers of their own.
+    """
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 class _DaskThread:
     """The one thread in which Dask is."""
 
@@ -171,7 +190,7 @@ class _DaskThread:
 
     def run(self) -> None:
         """Be the thread."""
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        _silence_dask()
         try:
             asyncio.run(self._main())
         except Refused as refused:
@@ -191,14 +210,19 @@ class _DaskThread:
                 f"--dask {self._address}: no scheduler answers there; start one: dask scheduler"
             ) from None
         try:
-            dealt = deal(self._plan.count, await self._find_limits(client), self._wanted)
+            limits, networks = await self._find_limits(client)
+            dealt = deal(self._plan.count, limits, self._wanted)
+            parts = cut(self._plan, dealt, networks)
             up = await Queue(f"{self._run}-up", client=client)
             downs = [
                 await Queue(f"{self._run}-{index}", client=client) for index in range(len(dealt))
             ]
             for down in downs:
                 await down.put([_GO, b""])
-            self.links = [DaskLink(index, worker, self) for index, worker in enumerate(dealt)]
+            self.links = [
+                DaskLink(index, part, worker, self)
+                for index, (part, worker) in enumerate(zip(parts, dealt, strict=True))
+            ]
             futures = [
                 client.submit(
                     relay, self._run, index, key=f"{self._run}-{index}", pure=False, retries=0,
@@ -222,20 +246,24 @@ class _DaskThread:
         finally:
             await client.close()
 
-    async def _find_limits(self, client: Client) -> dict[str, Limits]:
+    async def _find_limits(self, client: Client) -> tuple[dict[str, Limits], dict[str, Network]]:
+        """What each worker may take, and where it is."""
         workers = (await client.scheduler.identity())["workers"]
-        files = await client.run(file_limit, on_error="return") if workers else {}
-        for address, found in files.items():
+        around = {}
+        if workers:
+            around = await client.run(look_around, self._plan.source_ips, on_error="return")
+        for address, found in around.items():
             if isinstance(found, BaseException):
                 raise Refused(
                     f"--dask: worker {address} can't run a shard ({found}): it needs the same "
                     "version of this: pip install 'echo-trio[cluster]'"
                 )
-        return {
-            address: Limits(each["nthreads"], each["memory_limit"] or 0, files[address])
+        limits = {
+            address: Limits(each["nthreads"], each["memory_limit"] or 0, around[address][0])
             for address, each in workers.items()
-            if address in files
+            if address in around
         }
+        return limits, {address: found[1] for address, found in around.items()}
 
     async def _carry_up(self, up: Queue) -> None:
         while True:
@@ -281,11 +309,20 @@ class Cluster:
     are_clocks_shared = False
 
     def __init__(self, address: str, wanted: int | None = None) -> None:
+        self.scheduler: str | None = address
         self._address = address
         self._wanted = wanted
 
-    async def check(self, _: Plan) -> list[str]:
-        """Nothing: preflight is each shard's own, on its machine."""
+    async def check(self, plan: Plan) -> list[str]:
+        """Little: preflight is each shard's own, on its machine.
+
+        :raises Refused: if `--source-ip` names more than each worker can try.
+        """
+        if (named := Sources(plan.source_ips).total) > MAX_SOURCES:
+            raise Refused(
+                f"--source-ip names {named:,} addresses, and each machine of a cluster tries which "
+                f"of them are its own: name {MAX_SOURCES:,} at most"
+            )
         return []
 
     @asynccontextmanager

@@ -1,12 +1,14 @@
-"""Which worker of a cluster runs how many shards. Pure."""
+"""Which worker of a cluster runs how many shards, and from where these connect. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from loadgen.plan import Plan
 from loadgen.preflight import SOCKET_BYTES, Refused
 
 #: What a shard's process takes without a socket: Python, Trio, this program (docs/scale.md).
@@ -74,3 +76,48 @@ def _take_turns(places: dict[str, int], shards: int) -> list[str]:
         left[address] -= 1
         dealt.append(address)
     return dealt
+
+
+# -- Local addresses ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Where a worker is.
+
+    :ivar name: workers with the same one share their local addresses.
+    :ivar own: of each `--source-ip`, the addresses that are there, in texts as it takes them.
+    """
+
+    name: str
+    own: tuple[tuple[str, ...], ...]
+
+
+def cut(plan: Plan, dealt: Sequence[str], networks: Mapping[str, Network]) -> list[Plan]:
+    """The plan of each shard, on the worker it is dealt to.
+
+    Of the addresses that `--source-ip` names a shard has those of its machine, and shares them with
+    the others there.
+
+    :raises Refused: if a machine has none of them, or no machine has what is named.
+    """
+    shards = [plan.shard(index, len(dealt)) for index in range(len(dealt))]
+    if not plan.source_ips:
+        return shards
+    for place, text in enumerate(plan.source_ips):
+        if not any(networks[worker].own[place] for worker in dealt):
+            raise Refused(f"--source-ip {text}: not an address of any worker's machine")
+    takers = Counter(networks[worker].name for worker in dealt)
+    turns: Counter[str] = Counter()
+    placed = []
+    for shard, worker in zip(shards, dealt, strict=True):
+        network = networks[worker]
+        own = [text for texts in network.own for text in texts]
+        if not own:
+            raise Refused(
+                f"--source-ip: the machine of worker {worker} has none of these addresses; each "
+                "has to have one at least"
+            )
+        placed.append(shard.on_machine(own, turns[network.name], takers[network.name]))
+        turns[network.name] += 1
+    return placed

@@ -27,7 +27,10 @@ EXIT_TIMEOUT_S: Final = 5.0
 class ProcessLink:
     """A shard in a process of this machine."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+    worker: str | None = None
+
+    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+        self.plan = plan
         self._process = process
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._inbox = Inbox(self._stream)
@@ -76,6 +79,7 @@ class Processes:
     """So many processes of this machine."""
 
     are_clocks_shared = True
+    scheduler: str | None = None
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -101,8 +105,10 @@ class Processes:
         """Start the processes; they end with the block."""
         links: list[ProcessLink] = []
         try:
-            for _ in range(min(self._count, plan.count)):
-                links.append(ProcessLink(*start_shard()))  # noqa: PERF401 - those that are started have to be known
+            count = min(self._count, plan.count)
+            for index in range(count):
+                part = plan.shard(index, count)
+                links.append(ProcessLink(part, *start_shard()))
             yield links
         finally:
             with trio.CancelScope(shield=True):

@@ -98,7 +98,14 @@ class LinkLost(Exception):
 
 
 class Link(Protocol):
-    """Who runs a shard, and the shard's process, wherever that is."""
+    """Who runs a shard, and the shard's process, wherever that is.
+
+    :ivar plan: its part.
+    :ivar worker: of a cluster, on which it is; ``None``: on this machine.
+    """
+
+    plan: Plan
+    worker: str | None
 
     async def send(self, order: Order) -> None:
         """Tell the shard; nothing if it is gone, which `receive` finds out."""

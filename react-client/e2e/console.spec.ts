@@ -30,7 +30,9 @@ test('a console with a token asks for it once, and then shows all views', async 
     await page.goto(`${server.consoleUrl}#/load`);
     const field = page.getByLabel('The token that the server was started with');
     await field.fill('wrong');
+    const denied = page.waitForResponse((answer) => answer.status() === 401);
     await page.getByRole('button', { name: 'Unlock' }).click();
+    await denied;
     await expect(page.getByRole('alert')).toHaveText('The console did not take that token.');
     await expect(field).toBeFocused();
     await field.fill(token);

@@ -46,7 +46,7 @@ for (const isHidden of [false, true]) {
             .locator('xpath=following-sibling::dd'),
         );
     await expect(figure('Duplicate')).toHaveText((replies - messages).toLocaleString('en'), {
-      timeout: 50_000,
+      timeout: 150_000,
     });
     await expect(figure('Sent')).toHaveText(String(messages));
     await expect(figure('Echoed')).toHaveText(String(messages));

@@ -153,7 +153,9 @@ test('sends again and again until stopped, and charts the round trips', async ({
   await page.getByRole('textbox', { name: 'How often' }).fill('50');
   await page.getByRole('button', { name: 'Start' }).click();
   const strip = page.getByRole('region', { name: 'Sending by itself' });
-  await expect(chat.log).toContainText('Received: tick 9');
+  // Which of them the log shows as one looks is up to the machine.
+  await expect(chat.figure('Echoed')).toHaveText(/^(9|\d\d+)$/);
+  await expect(chat.log).toContainText(/Received: tick \d+/);
   await strip.getByRole('button', { name: 'Stop' }).click();
   await expect(strip).toContainText('Stopped after');
   await expect(chat.figure('Waiting')).toHaveText('0');

@@ -39,7 +39,7 @@ class ServerProcess:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal it, and wait for its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)
 
     @property
     def log(self) -> str:

@@ -24,7 +24,8 @@ from echo_trio.scripts import altered
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
-PATIENCE_S = 20
+#: A hang guard, nothing else.
+PATIENCE_S = 120
 
 
 @pytest.fixture(params=["plain", "tls", "compression"])

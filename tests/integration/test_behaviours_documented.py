@@ -24,7 +24,8 @@ from echo_trio.settings import Settings
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = (DOCS / "reference" / "behaviours.md").read_text()
 HOW_TO = (DOCS / "how-to" / "test-a-client.md").read_text()
-PATIENCE_S = 60
+#: A hang guard, nothing else.
+PATIENCE_S = 240
 #: Connects, then sends and receives, in the indented lines below a path's heading.
 SECTIONS = dict(re.findall(r"^### `(/\S*)`\n(.*?)(?=^##|\Z)", REFERENCE, re.MULTILINE | re.DOTALL))
 LATER = re.compile(r"\s+# at least (\S+) after the last →")

@@ -22,6 +22,8 @@ from websockets.sync.client import ClientConnection, connect
 from .conftest import ServerProcess
 
 StartServer = Callable[..., ServerProcess]
+#: A hang guard, nothing else.
+PATIENCE_S = 120.0
 
 REASON = b"the server is stopping"
 CLOSE_1001 = bytes([0x88, 2 + len(REASON)]) + (1001).to_bytes(2, "big") + REASON
@@ -33,7 +35,7 @@ def run_server(*flags: str, **environment: str) -> subprocess.CompletedProcess[s
         [sys.executable, "-m", "echo_trio", *flags],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
         env={**os.environ, **environment},
     )
@@ -57,7 +59,7 @@ def started(**pipes: Any) -> Iterator[subprocess.Popen[str]]:
 def assert_echoes(url: str) -> None:
     with connect(url) as client:
         client.send("m")
-        assert str(client.recv(timeout=30)).startswith("m ")
+        assert str(client.recv(timeout=PATIENCE_S)).startswith("m ")
 
 
 def assert_one_line_of_usage_error(finished: subprocess.CompletedProcess[str]) -> None:
@@ -70,7 +72,7 @@ def assert_one_line_of_usage_error(finished: subprocess.CompletedProcess[str]) -
 def open_raw(url: str) -> socket.socket:
     parts = urlsplit(url)
     assert parts.hostname is not None
-    return socket.create_connection((parts.hostname, parts.port or 80), timeout=10)
+    return socket.create_connection((parts.hostname, parts.port or 80), timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -82,14 +84,14 @@ def test_a_signal_closes_every_client_with_1001_and_exits_0(
         clients = [stack.enter_context(connect(server.url)) for _ in range(3)]
         for client in clients:
             client.send("still there?")
-            assert str(client.recv(timeout=10)).startswith("still there? ")
+            assert str(client.recv(timeout=PATIENCE_S)).startswith("still there? ")
         server.process.send_signal(number)
         for client in clients:
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv(timeout=10)
+                client.recv(timeout=PATIENCE_S)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1001
-    assert server.process.wait(timeout=10) == 0
+    assert server.process.wait(timeout=PATIENCE_S) == 0
     assert server.summary["outcomes"] == {"clean": 3}
     assert server.summary["close_codes"] == {"1001": 3}
 
@@ -101,7 +103,7 @@ def test_a_second_signal_exits_1_at_once(start_server: StartServer) -> None:
         server.process.send_signal(signal.SIGTERM)
         assert silent.recv(64).startswith(CLOSE_1001)
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=10) == 1
+        assert server.process.wait(timeout=PATIENCE_S) == 1
 
 
 def test_a_client_that_never_answers_is_dropped_when_the_drain_timeout_is_over(
@@ -125,7 +127,7 @@ def test_a_half_open_handshake_gets_503_when_the_server_stops(start_server: Star
     half.close()
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: " in answer
-    assert server.process.wait(timeout=10) == 0
+    assert server.process.wait(timeout=PATIENCE_S) == 0
     assert server.summary["outcomes"] == {"clean": 1, "refused": 1}
 
 
@@ -140,7 +142,7 @@ def test_a_ready_line_that_nobody_takes_does_not_keep_the_server_from_serving() 
         assert_echoes(next(log)["url"])
         process.terminate()
         assert [event["event"] for event in log] == ["draining", "stopped"]
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_log_that_nobody_takes_does_not_end_the_server() -> None:
@@ -154,7 +156,7 @@ def test_a_log_that_nobody_takes_does_not_end_the_server() -> None:
             pass  # That is logged.
         assert_echoes(url)
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def test_a_server_that_is_stuck_ends_at_a_second_signal() -> None:
@@ -165,7 +167,7 @@ def test_a_server_that_is_stuck_ends_at_a_second_signal() -> None:
         os.write(stderr, b"x" * size)  # Now the next line of the log has to wait.
         for number in (signal.SIGTERM, signal.SIGINT):
             process.send_signal(number)
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=PATIENCE_S) == 1
         os.close(stderr)
 
 
@@ -241,11 +243,11 @@ def test_settings_come_from_the_flag_else_the_environment_else_the_file(
     server = start_server("--config", str(config), "--max-message-size", "30")
     with connect(server.url) as client:
         client.send("x" * 30)
-        from_environment = client.recv(timeout=10)
+        from_environment = client.recv(timeout=PATIENCE_S)
     monkeypatch.delenv("ECHO_TRIO_MAX_MESSAGE_SIZE")
     with connect(start_server("--seed", "2").url) as client:
         client.send("x" * 30)
-        assert client.recv(timeout=10) == from_environment
+        assert client.recv(timeout=PATIENCE_S) == from_environment
     assert server.stop() == 0
     assert [e["event"] for e in server.events if e["level"] == "debug"] == ["connection ended"]
 
@@ -263,7 +265,7 @@ def test_who_does_not_end_well_is_logged_with_how_and_at_debug_everybody_is(
     server = start_server("--log-level", level)
     with connect(server.url) as client:
         client.send("m")
-        client.recv(timeout=10)
+        client.recv(timeout=PATIENCE_S)
     with pytest.raises(InvalidStatus), connect(server.url + "nowhere"):
         pass
     with _handshake_only(server) as violator:
@@ -289,7 +291,7 @@ def test_nothing_that_clients_say_is_logged(start_server: StartServer) -> None:
     server = start_server("--log-level", "debug")
     with connect(server.url) as client:
         client.send("a secret")
-        client.recv(timeout=10)
+        client.recv(timeout=PATIENCE_S)
     assert server.stop() == 0
     assert "secret" not in server.log
 
@@ -298,7 +300,7 @@ def _replies(client: ClientConnection) -> list[str | bytes]:
     replies = []
     for _ in range(5):
         client.send("m")
-        replies.append(client.recv(timeout=10))
+        replies.append(client.recv(timeout=PATIENCE_S))
     return replies
 
 

@@ -20,7 +20,8 @@ from echo_trio.service import run_service
 from echo_trio.settings import Settings
 from echo_trio.supervisor import Supervisor, WorkerFailed
 
-PATIENCE_S = 60.0
+#: A hang guard, nothing else.
+PATIENCE_S = 120.0
 
 
 @pytest.fixture

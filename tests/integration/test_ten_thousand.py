@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ StartServer = Callable[..., ServerProcess]
 @pytest.fixture
 def server(start_server: StartServer) -> ServerProcess:
     # A generous budget: how long a drain takes is for the benchmark to say.
-    return start_server("--drain-timeout", "60s")
+    return start_server("--drain-timeout", "100s")
 
 
 @pytest.fixture
@@ -47,7 +48,20 @@ class Load:
     def __init__(self, url: str, report: Path, flags: tuple[str, ...]) -> None:
         self._report = report
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "loadgen", str(COUNT), url, "--json", str(report), *flags],
+            [
+                sys.executable,
+                "-m",
+                "loadgen",
+                str(COUNT),
+                url,
+                "--json",
+                str(report),
+                "--connect-timeout",
+                "60s",
+                "--stop-timeout",
+                "60s",
+                *flags,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -63,7 +77,7 @@ class Load:
 
     def finish(self) -> tuple[int, dict[str, Any]]:
         """Wait for the end: exit code and report."""
-        _, stderr = self.process.communicate(timeout=120)
+        _, stderr = self.process.communicate(timeout=240)
         assert "Traceback" not in stderr
         return self.process.returncode, json.loads(self._report.read_text())
 
@@ -102,7 +116,7 @@ def test_ctrl_c_under_load_closes_all_cleanly_and_the_server_is_back_where_it_wa
     server: ServerProcess, start_load: Callable[..., Load]
 ) -> None:
     descriptors = server.descriptors
-    load = start_load()
+    load = start_load("--duration", "1h")
     load.wait_for("load ")
     load.process.send_signal(signal.SIGINT)
     code, report = load.finish()
@@ -111,6 +125,10 @@ def test_ctrl_c_under_load_closes_all_cleanly_and_the_server_is_back_where_it_wa
     assert_adds_up(report)
     assert report["connections"]["closed"]["clean"] == COUNT
     assert report["messages"]["lost"] == 0
+    # The last of them the server closes when it hears that the client has, which comes after.
+    deadline = time.monotonic() + 60
+    while server.descriptors != descriptors and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert server.descriptors == descriptors
     assert server.stop() == 0
     assert server.summary["outcomes"] == {"clean": COUNT}

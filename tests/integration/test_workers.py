@@ -27,7 +27,7 @@ from .conftest import ServerProcess
 
 CROWD = 300
 #: A hang guard, nothing else.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -154,12 +154,12 @@ def test_a_signal_turns_readiness_off_and_closes_every_client_with_1001(
 ) -> None:
     server = start_server("--workers", "2", "--drain-timeout", "1h", console=True)
     clients = [open_socket(server.url) for _ in range(CROWD)]
-    assert httpx.get(server.console + "readyz").status_code == 200
+    assert httpx.get(server.console + "readyz", timeout=PATIENCE_S).status_code == 200
     server.process.send_signal(signal.SIGTERM)
     for client in clients:
         assert client.recv(4096)[:4] == bytes([0x88, 24]) + (1001).to_bytes(2, "big")
     # Nobody has answered yet, so the server is still there to be asked.
-    assert httpx.get(server.console + "readyz").status_code == 503
+    assert httpx.get(server.console + "readyz", timeout=PATIENCE_S).status_code == 503
     for client in clients:
         client.sendall(EMPTY_MASKED_CLOSE)
         assert client.recv(4096) == b""

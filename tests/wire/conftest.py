@@ -203,6 +203,7 @@ class Wire:
     tls: ssl.SSLContext | None = None
     before: Counts = field(init=False)
     _peers: list[Peer] = field(default_factory=list)
+    _began_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.server.url)
@@ -286,11 +287,13 @@ class Wire:
 
     def _assert_log_is_short(self) -> None:
         """At most one line a second of each kind."""
-        last_s: dict[tuple[str, str], float] = {}
+        lines: Counter[tuple[str, str]] = Counter()
         for entry in self.log.entries:
             kind = entry["event"], entry.get("outcome", "")
-            assert entry["at_s"] - last_s.get(kind, -1.0) >= 0.99, self.log.entries
-            last_s[kind] = entry["at_s"]
+            # By the beginning: when each was noted is a while after it was let through, on a busy
+            # machine a longer while for one than for the next.
+            assert entry["at_s"] - self._began_s >= lines[kind], self.log.entries
+            lines[kind] += 1
 
     def _now(self) -> Counts:
         counts = self.counts

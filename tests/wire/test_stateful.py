@@ -14,7 +14,8 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from math import inf
@@ -29,6 +30,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -52,11 +54,27 @@ LIMITS = Limits(
     ping_timeout_s=10,
     idle_timeout_s=60,
 )
+#: Than the write timeout, though the kernel's buffers may be slow to fill up.
+LONG_S = 20
 #: Together, and more: after so long, a connection that was told to close is over.
 BOUND_S = 30
 #: The kernel takes a little of what is not read.
 BUFFER_BYTES = 4096
 SEGMENT_BYTES = 500
+
+
+class AtNextWakeUp(trio.abc.Instrument):
+    """Does something once when the kernel has woken tasks up, before any of them runs.
+
+    As a task does that comes first of those woken up together; Trio rolls dice for that.
+    """
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def after_io_wait(self, timeout: float) -> None:
+        trio.lowlevel.remove_instrument(self)
+        self._do()
 
 
 class Loop:
@@ -109,6 +127,17 @@ class Loop:
         assert not self._over.is_alive()
 
 
+class Noted(socket.socket):
+    """A socket that keeps what the kernel took of what was sent."""
+
+    taken = b""
+
+    def send(self, data: Any, *flags: int) -> int:
+        sent = super().send(data, *flags)
+        self.taken += bytes(memoryview(data)[:sent])
+        return sent
+
+
 class Peer:
     """The other end: a socket, what it has yet to send, and what it has read."""
 
@@ -118,6 +147,7 @@ class Peer:
         self.heard = b""
         self.gone = self.half_closed = self.heard_end = False
         self.closed = self.talks_behind_close = False
+        self.sent_bytes = 0
         self._unsent = b""
 
     def frame(self, opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
@@ -138,6 +168,7 @@ class Peer:
         with suppress(OSError):
             sent = self.sock.send(self._unsent) if self._unsent and not self.gone else 0
         self._unsent = self._unsent[sent:]
+        self.sent_bytes += sent
         return sent > 0
 
     def read(self, size: int) -> bool:
@@ -164,38 +195,43 @@ class Peer:
 
     def frames(self) -> tuple[list[tuple[int, bytes]], bytes]:
         """What was heard, as frames; and the rest, which is less than one."""
-        found, data = [], self.heard
-        while len(data) >= 2:
-            assert data[0] & 0xF0 == 0x80, "a frame of ours is whole and has no RSV bit"
-            assert (data[1] >= 0x80) is not self.masks, "a client masks and a server does not"
-            size, start = data[1] & 0x7F, 2
-            if size == 126:
-                if len(data) < 4:
-                    break
-                size, start = int.from_bytes(data[2:4]), 4
-                assert size >= 126
-            assert size != 127
-            mask = bytes(4)
-            if not self.masks:
-                mask = data[start : start + 4]
-                start += 4
-            if len(data) < start + size:
+        return parse(self.heard, masked=not self.masks)
+
+
+def parse(data: bytes, *, masked: bool) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The frames in it, by opcode and payload; and the rest, which is less than one."""
+    found = []
+    while len(data) >= 2:
+        assert data[0] & 0xF0 == 0x80, "a frame of ours is whole and has no RSV bit"
+        assert (data[1] >= 0x80) is masked, "a client masks and a server does not"
+        size, start = data[1] & 0x7F, 2
+        if size == 126:
+            if len(data) < 4:
                 break
-            repeated = (mask * (size // 4 + 1))[:size]
-            payload = bytes(a ^ b for a, b in zip(data[start : start + size], repeated))  # noqa: B905
-            found.append((data[0] & 0x0F, payload))
-            data = data[start + size :]
-        return found, data
+            size, start = int.from_bytes(data[2:4]), 4
+            assert size >= 126
+        assert size != 127
+        mask = bytes(4)
+        if masked:
+            mask = data[start : start + 4]
+            start += 4
+        if len(data) < start + size:
+            break
+        repeated = (mask * (size // 4 + 1))[:size]
+        payload = bytes(a ^ b for a, b in zip(data[start : start + size], repeated))  # noqa: B905
+        found.append((data[0] & 0x0F, payload))
+        data = data[start + size :]
+    return found, data
 
 
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
+def tcp_pair() -> tuple[Noted, socket.socket]:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         # Much smaller than the buffers, or the kernel waits to send on (RFC 1122, 4.2.3.4).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        ours = socket.socket()
+        ours = Noted()
         ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         ours.connect(listener.getsockname())
@@ -206,6 +242,8 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 #: Rules after which there is not much more to see.
 wild = precondition(lambda self: not self.calm)
+#: What a peer that is deaf does not do.
+hearing = precondition(lambda self: not self.deaf)
 sizes = st.sampled_from([0, 5, 200, 60_000])
 
 
@@ -223,14 +261,19 @@ class AnyLife(RuleBasedStateMachine):
         self.torn = False  # somebody gave up TCP, so frames may be lost
 
     @initialize(
-        client=st.booleans(), with_poller=st.booleans(), calm=st.booleans(), reads=st.booleans()
+        client=st.booleans(),
+        with_poller=st.booleans(),
+        calm=st.booleans(),
+        reads=st.sampled_from(["all", "some", "nothing"]),
     )
-    def connect(self, client: bool, with_poller: bool, calm: bool, reads: bool) -> None:
+    def connect(self, client: bool, with_poller: bool, calm: bool, reads: str) -> None:
         """:param calm: nobody ends it but by a close frame, so that more comes before.
-        :param reads: the peer reads all in the end, so that all is to be there.
+        :param reads: the peer reads all in the end, so that all is to be there; or some of it now
+            and then; or nothing ever, so that what was sent gets stuck.
         """
-        self.calm, self.reads = calm, reads
+        self.calm, self.reads, self.deaf = calm, reads == "all", reads == "nothing"
         ours, theirs = tcp_pair()
+        self.ours = ours
         self.peer = Peer(theirs, masks=not client)
 
         async def start() -> None:
@@ -360,6 +403,20 @@ class AnyLife(RuleBasedStateMachine):
 
         self.loop.do(regulate)
 
+    @rule(resume=st.booleans())
+    def we_pause_while_something_arrives(self, resume: bool) -> None:
+        """What the loop was woken up for, and has not read yet, is under way."""
+        message = self.peer.frame(BINARY, f"e{self.asked}".encode())
+        self.asked += 1
+
+        async def pause() -> None:
+            self.peer.send(message)
+            trio.lowlevel.add_instrument(AtNextWakeUp(self.connection.pause_reading))
+
+        self.loop.do(pause)
+        if resume:
+            self.we_pause_or_resume_reading(pause=False)
+
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def we_cancel_something(self, data: st.DataObject) -> None:
@@ -416,22 +473,28 @@ class AnyLife(RuleBasedStateMachine):
         self.peer.send(self.peer.frame(opcode, b"\xff"))
         self.rest()
 
+    @hearing
     @rule(size=st.sampled_from([1, 100, 10_000]))
     def the_peer_reads_a_little(self, size: int) -> None:
         self.peer.read(size)
         self.rest()
 
+    @hearing
     @rule()
     def the_peer_reads_all(self) -> None:
         self.rest()
         while self.peer.read(2**20) or self.more_is_to_come():
             self.rest()
 
+    def is_flushing(self) -> bool:
+        lock = self.connection._stream_lock
+        return lock is not None and bool(lock.locked())
+
     def more_is_to_come(self) -> bool:
         """Wait for the kernel, which hands on in its own time what small buffers hold back."""
         if self.peer.gone or self.peer.heard_end or not self.connection._unsent:
             return False
-        if self.connection._stream_lock is None or not self.connection._stream_lock.locked():
+        if not self.is_flushing():
             return False  # Whoever was to send it was cancelled.
         return bool(select.select([self.peer.sock], [], [], PATIENCE_S)[0])
 
@@ -457,8 +520,24 @@ class AnyLife(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 3, 8, 25, 70]))
     def time_passes(self, seconds: float) -> None:
         self.loop.pass_time(seconds)
+        if seconds > LONG_S:
+            # The peer has read nothing meanwhile, so the kernel can't have taken anything.
+            assert not self.is_flushing(), "nobody waits for longer than the write timeout"
 
     # -- What must hold --
+
+    @invariant()
+    def all_that_came_was_taken(self) -> None:
+        """Whatever reads has read all, unless it was told not to, or has replies to get rid of."""
+        patience_s = time.monotonic() + PATIENCE_S
+        while self.reads_on() and self.connection.bytes_received < self.peer.sent_bytes:
+            assert time.monotonic() < patience_s, "something that came was lost"
+            self.rest()
+
+    def reads_on(self) -> bool:
+        connection = self.connection
+        waits = connection._paused or connection._unsent or self.peer.gone
+        return not (waits or connection._write_failed or connection._close_reason or self.ends)
 
     def teardown(self) -> None:
         try:
@@ -469,7 +548,10 @@ class AnyLife(RuleBasedStateMachine):
                     self.torn or self.ends or self.peer.half_closed or self.peer.talks_behind_close
                 )
                 if self.reads:
+                    self.we_pause_or_resume_reading(pause=False)
                     self.the_peer_reads_all()
+                # Behind a close frame nothing is answered; up to there everything is.
+                self.is_owed_all = self.lossless and self.connection._close_reason is None
                 self.we_close(1001)
                 if self.reads:
                     self.the_peer_reads_all()
@@ -519,12 +601,85 @@ class AnyLife(RuleBasedStateMachine):
             assert connection.close_sent in ({code} if self.lossless else {code, None})
         elif self.lossless:
             assert connection.close_sent is None
+        taken, _ = parse(self.ours.taken, masked=not self.peer.masks)
+        closes = [payload for opcode, payload in taken if opcode == CLOSE]
+        codes = [int.from_bytes(payload[:2]) if payload else 1005 for payload in closes]
+        said = [] if connection.close_sent is None else [connection.close_sent]
+        assert said == codes, "it says that it sent what the kernel took, and nothing else"
         messages = [payload.split() for opcode, payload in frames if opcode in {TEXT, BINARY}]
         for letter in (b"e", b"s"):
             numbers = [int(one[0][1:]) for one in messages if one and one[0][:1] == letter]
             assert numbers == sorted(set(numbers)), "in order, each once"
             if letter == b"e":
                 assert numbers == list(range(len(numbers))), "none is left out"
+                assert len(numbers) == self.asked or not self.is_owed_all, "each is answered"
+
+
+@pytest.fixture(params=["server", "client"])
+def begin(request: pytest.FixtureRequest) -> Iterator[Callable[..., AnyLife]]:
+    """Begins a life to be told step by step; at its end, the same must hold as of any other."""
+    lives: list[AnyLife] = []
+
+    def begin(*, with_poller: bool, reads: str) -> AnyLife:
+        life = AnyLife()
+        life.connect(
+            client=request.param == "client", with_poller=with_poller, calm=True, reads=reads
+        )
+        lives.append(life)
+        return life
+
+    yield begin
+    for life in lives:
+        life.teardown()
+
+
+both_ways = pytest.mark.parametrize("with_poller", [True, False], ids=["poller", "no-poller"])
+
+
+@both_ways
+@pytest.mark.parametrize("whose", ["a reply", "a message"])
+def test_who_reads_nothing_is_given_up_at_the_write_timeout(
+    begin: Callable[..., AnyLife], with_poller: bool, whose: str
+) -> None:
+    life = begin(with_poller=with_poller, reads="nothing")
+    if whose == "a reply":
+        life.the_peer_sends(60_000, parts=1)
+    else:
+        life.we_send(60_000)
+    assert life.is_flushing()
+    life.time_passes(25)
+    assert life.connection.timed_out == "write"
+
+
+@both_ways
+@pytest.mark.parametrize("how", ["write timeout", "abort", "reset"])
+def test_a_close_frame_stuck_behind_a_message_is_not_said_to_be_sent(
+    begin: Callable[..., AnyLife], with_poller: bool, how: str
+) -> None:
+    life = begin(with_poller=with_poller, reads="nothing")
+    life.we_send(60_000)
+    life.we_close(4321)
+    assert life.connection.close_sent == 4321  # as far as anybody knows
+    if how == "abort":
+        life.we_abort()
+    elif how == "reset":
+        life.the_peer_goes(with_reset=True)
+    life.time_passes(25)
+    assert (life.connection.close_sent, life.connection.closed_first) == (None, None)
+
+
+@both_ways
+def test_a_message_that_was_under_way_at_a_pause_is_answered_after_it(
+    begin: Callable[..., AnyLife], with_poller: bool
+) -> None:
+    life = begin(with_poller=with_poller, reads="all")
+    for resume in (True, True, False):
+        life.we_pause_while_something_arrives(resume)
+        life.all_that_came_was_taken()
+    life.the_peer_sends(5, parts=1)
+    life.we_pause_or_resume_reading(pause=False)
+    life.the_peer_reads_all()
+    assert [payload for _, payload in life.peer.frames()[0]] == [b"e0", b"e1", b"e2", b"e3   "]
 
 
 def run_machine(**options: Any) -> None:
@@ -538,7 +693,7 @@ def run_machine(**options: Any) -> None:
 
 def test_whatever_both_sides_do_a_connection_ends_once_and_leaves_nothing() -> None:
     # The same lives each time: others are for the long run.
-    run_machine(max_examples=70, stateful_step_count=20, derandomize=True, database=None)
+    run_machine(max_examples=100, stateful_step_count=20, derandomize=True, database=None)
 
 
 @pytest.mark.soak

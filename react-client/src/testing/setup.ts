@@ -1,8 +1,11 @@
 import '@testing-library/jest-dom/vitest';
 
-import { cleanup } from '@testing-library/react';
+import { cleanup, configure } from '@testing-library/react';
 import { afterEach } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
+
+// As for a whole test: room for a machine that does other work too.
+configure({ asyncUtilTimeout: 50_000 });
 
 afterEach(() => {
   cleanup();

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-SECONDS = 30
+SECONDS = 60
 
 
 @dataclass(frozen=True)

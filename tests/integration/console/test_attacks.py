@@ -178,7 +178,7 @@ def test_clients_that_send_on_and_on_are_let_go(console: Any) -> None:
     assert parts.hostname is not None
     head = f"POST / HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 10000000\r\n\r\n".encode()
     for _ in range(2):
-        with socket.create_connection((parts.hostname, parts.port), timeout=30) as sock:
+        with socket.create_connection((parts.hostname, parts.port), timeout=60) as sock:
             sock.sendall(head)
             with pytest.raises(OSError):  # noqa: PT011, PT012 - reset, or no longer there
                 while True:

@@ -38,14 +38,14 @@ def test_the_snapshot_counts_what_the_server_did(start_server: StartServer) -> N
     server = start_server(console=True)
     with connect(server.url) as client:
         client.send("m")
-        client.recv(timeout=10)
-        snapshot = httpx.get(server.console + "api/server").json()
+        client.recv(timeout=60)
+        snapshot = httpx.get(server.console + "api/server", timeout=60).json()
         assert snapshot["open"] == snapshot["messages_received"] == snapshot["messages_sent"] == 1
         assert snapshot["url"] == server.url
         assert snapshot["echo_ms"].keys() == {"count", "p50", "p99", "max"}
         assert snapshot["descriptors"] < snapshot["file_limit"]
         assert snapshot["histograms"]["handshake_s"]["sum_s"] > 0
-    assert httpx.get(server.console + "api/server").json()["accepted"] == 1
+    assert httpx.get(server.console + "api/server", timeout=60).json()["accepted"] == 1
 
 
 def test_prometheus_gets_its_text(console: Any, ask: Ask) -> None:
@@ -125,7 +125,7 @@ def test_streams_end_and_nothing_answers_once_the_server_has_stopped(
             pass
     assert server.process.wait(60) == 0
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.console}healthz")
+        httpx.get(f"{server.console}healthz", timeout=60)
 
 
 def test_a_client_that_never_reads_holds_nothing_up(start_server: StartServer) -> None:
@@ -139,10 +139,10 @@ def test_a_client_that_never_reads_holds_nothing_up(start_server: StartServer) -
         with pytest.raises(TimeoutError):  # noqa: PT012 - when it is stuck at last
             while True:
                 sock.sendall(request * 100)
-        assert httpx.get(f"{server.console}healthz").status_code == 200
+        assert httpx.get(f"{server.console}healthz", timeout=60).status_code == 200
         with connect(server.url) as client:
             client.send("m")
-            assert client.recv(timeout=10)
+            assert client.recv(timeout=60)
         assert server.stop() == 0
 
 

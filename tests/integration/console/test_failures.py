@@ -35,7 +35,7 @@ async def test_while_the_server_drains_it_is_not_ready_and_a_missing_page_is_exp
 ) -> None:
     console, url = make_console(snapshot=Counters(draining=True).snapshot, page=tmp_path)
     await nursery.start(console.run)
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/healthz")).status_code == 200
         missing = await client.get("/")
@@ -59,7 +59,10 @@ async def test_what_fails_in_the_console_is_logged_once_and_counted_and_the_echo
         console, url = make_console(snapshot=fail, tasks=fail, url=server.url)
         await nursery.start(server.run)
         await nursery.start(console.run)
-        async with httpx.AsyncClient(base_url=url) as client, connect(server.url) as echo:
+        async with (
+            httpx.AsyncClient(base_url=url, timeout=60) as client,
+            connect(server.url) as echo,
+        ):
             for path in ("/api/server", "/api/tasks", "/metrics", "/readyz", "/api/server"):
                 answer = await client.get(path)
                 assert answer.status_code == 500
@@ -105,7 +108,7 @@ async def test_figures_may_be_asked_of_others_and_take_their_time(nursery: trio.
 
     console, url = make_console(snapshot=snapshot, tasks=tasks)
     await nursery.start(console.run)
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         assert (await client.get("/api/server")).json()["accepted"] == 7
         assert (await client.get("/api/tasks")).json()["name"] == "supervisor"
         assert (await client.get("/readyz")).status_code == 200
@@ -135,7 +138,7 @@ async def test_a_port_that_is_full_of_connections_serves_the_next_when_one_leave
     await nursery.start(console.run)
     address = ("127.0.0.1", int(url.rpartition(":")[2]))
     idle = [socket.create_connection(address) for _ in range(2)]
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         with trio.fail_after(60):
             async with trio.open_nursery() as waiting:
                 waiting.start_soon(client.get, "/healthz")
@@ -158,7 +161,7 @@ async def test_clients_that_leave_without_reading_their_answer_are_gone_at_once(
             async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
                 await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert await stream.receive_some(1) == b"H"
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             assert (await client.get("/healthz")).status_code == 200
     assert console.failures == 0
 
@@ -166,7 +169,7 @@ async def test_clients_that_leave_without_reading_their_answer_are_gone_at_once(
 async def test_it_is_not_ready_while_no_worker_serves(nursery: trio.Nursery) -> None:
     console, url = make_console(snapshot=lambda: replace(Counters().snapshot(), workers=0))
     await nursery.start(console.run)
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/healthz")).status_code == 200
 
@@ -174,7 +177,7 @@ async def test_it_is_not_ready_while_no_worker_serves(nursery: trio.Nursery) -> 
 async def test_it_is_not_ready_from_the_moment_it_is_told_to_drain(nursery: trio.Nursery) -> None:
     console, url = make_console()
     await nursery.start(console.run)
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         assert (await client.get("/readyz")).status_code == 200
         console.drain()
         assert (await client.get("/readyz")).status_code == 503

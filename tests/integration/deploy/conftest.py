@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,21 @@ import trustme
 
 DEPLOY = Path(__file__).parents[3] / "docs/deploy"
 #: A hang guard, nothing else.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 #: Loopback is a /8. An address that no other process takes, so that a proxy can be told its ports.
 OWN_ADDRESS = f"127.77.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF or 1}"
-HTTP, HTTPS, PASSTHROUGH = 8080, 8443, 8444
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which no other program listens, on whatever address."""
+    with ExitStack() as sockets:
+        bound = [sockets.enter_context(socket.socket()) for _ in range(count)]
+        for sock in bound:
+            sock.bind((OWN_ADDRESS, 0))
+        return [sock.getsockname()[1] for sock in bound]
+
+
+HTTP, HTTPS, PASSTHROUGH = free_ports(3)
 
 
 def program(name: str, package: str) -> str:
@@ -174,6 +186,8 @@ def start_haproxy(
                 "bind :8443\n": f"bind {OWN_ADDRESS}:{PASSTHROUGH}\n",
                 "/etc/haproxy": str(pem.folder),
                 "inter 1s": "inter 100ms",
+                # Who answers late has not gone: this machine may be busy.
+                "    timeout connect 5s\n": "    timeout connect 5s\n    timeout check 60s\n",
             }
             | (more or {}),
         )

@@ -39,7 +39,7 @@ def test_the_steps_start_a_server_say_where_it_is_and_show_what_it_saw(tmp_path:
     try:
         with connect(variables["ECHO_URL"] + "plain") as client:
             client.send("m")
-            assert client.recv(timeout=30) == "m"
+            assert client.recv(timeout=60) == "m"
     finally:
         log = run("What the server saw", **variables)
     assert re.search(r"stopped .*outcomes=\{'clean': 1\}", log)

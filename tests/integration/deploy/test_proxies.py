@@ -39,7 +39,7 @@ def end_of(client: ClientConnection) -> int:
     """The code it was closed with; 0 if it still echoes."""
     try:
         client.send("still there?")
-        client.recv(timeout=30)
+        client.recv(timeout=60)
     except ConnectionClosed as exc:
         return exc.rcvd.code if exc.rcvd is not None else 1006
     return 0
@@ -50,21 +50,21 @@ def assert_passes_through(urls: list[str], pem: Pem, server: ServerProcess) -> s
     peers = set()
     for url in urls:
         with open_from_client(url + "info", pem) as client:
-            peers.add(json.loads(client.recv(timeout=30))["peer"])
+            peers.add(json.loads(client.recv(timeout=60))["peer"])
             client.send("m")
-            assert re.fullmatch("m [0-9]{1,6}", str(client.recv(timeout=30)))
+            assert re.fullmatch("m [0-9]{1,6}", str(client.recv(timeout=60)))
             assert client.ping().wait(30)
         with open_from_client(url + "plain", pem) as client:
             large = bytes(range(256)) * 4096  # 1 MiB, the longest there may be
             client.send(large)
-            assert client.recv(timeout=30) == large
+            assert client.recv(timeout=60) == large
             client.close(4711, "enough")
     with ExitStack() as stack:
         clients = [stack.enter_context(open_from_client(url, pem)) for url in urls]
         server.process.send_signal(signal.SIGTERM)
         for client in clients:
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv(timeout=30)
+                client.recv(timeout=60)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1001
     assert server.process.wait(60) == 0
@@ -108,7 +108,7 @@ def test_a_proxy_that_nobody_trusts_is_the_client(
 ) -> None:
     start_nginx(start_server().url)
     with open_from_client(PLAIN + "info", pem) as client:
-        about = json.loads(client.recv(timeout=30))
+        about = json.loads(client.recv(timeout=60))
     assert about["headers"]["x-forwarded-for"] == CLIENT
     assert about["peer"].startswith("127.0.0.1:")
 
@@ -140,7 +140,7 @@ def test_haproxy_sends_nobody_to_an_instance_that_drains(
     for _ in range(4):
         with open_from_client(PLAIN, pem) as client:
             client.send("m")
-            client.recv(timeout=30)
+            client.recv(timeout=60)
     assert staying.stop() == 0
     assert staying.summary["outcomes"] == {"clean": 5}
 

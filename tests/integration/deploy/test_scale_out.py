@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,12 +14,13 @@ from typing import Any
 import pytest
 
 from ..conftest import READY, ServerProcess
+from ..networks import machines
 from .conftest import DEPLOY, HTTP, OWN_ADDRESS, PATIENCE_S, Pem, program, replaced, until
 
 StartServer = Callable[..., ServerProcess]
-#: A goodbye right behind a reply comes long before the client's next message, 200 ms later.
+#: A goodbye right behind a reply comes long before the client's next message, a second later.
 GRACE = ("--drain-timeout", "20s", "--drain-grace", "10s")
-LOAD = ("--closed-loop", "--think", "200ms", "--quiet", "--stream", "--journal", "off")
+LOAD = ("--closed-loop", "--think", "1s", "--quiet", "--stream", "--journal", "off")
 
 
 def load_while_one_drains(
@@ -75,7 +75,7 @@ def test_an_instance_drained_under_load_loses_nobodys_message(
     report = load_while_one_drains(
         [
             *(sys.executable, "-m", "loadgen", "40", f"ws://{OWN_ADDRESS}:{HTTP}/"),
-            *(*LOAD, "--duration", "3s"),
+            *(*LOAD, "--duration", "6s", "--stop-timeout", "60s"),
         ],
         lambda: going.process.send_signal(signal.SIGTERM),
         connections=40,
@@ -90,38 +90,9 @@ def test_an_instance_drained_under_load_loses_nobodys_message(
 
 @pytest.fixture
 def namespaces() -> Iterator[Callable[[str], list[str]]]:
-    """Three machines: a balancer, and instances a and b, each with a network of its own.
-
-    :returns: what a command is to begin with to run on one.
-    """
-    if os.geteuid() != 0:
-        pytest.skip("needs root, for network namespaces")
-    ip = program("ip", "iproute2")
-    tag = f"et{os.getpid()}"
-
-    def run(*arguments: str) -> None:
-        subprocess.run([ip, *arguments], check=True)
-
-    names = {name: f"{tag}{name}" for name in ("lb", "a", "b")}
-    made = []
-    try:
-        for name in names.values():
-            run("netns", "add", name)
-            made.append(name)
-            run("-n", name, "link", "set", "lo", "up")
-        for number, name in enumerate("ab", start=1):
-            here, there = f"to-{name}", "eth0"
-            run(
-                *("-n", names["lb"], "link", "add", here, "type", "veth"),
-                *("peer", "name", there, "netns", names[name]),
-            )
-            for where, link, host in ((names["lb"], here, 1), (names[name], there, 2)):
-                run("-n", where, "addr", "add", f"10.77.{number}.{host}/24", "dev", link)
-                run("-n", where, "link", "set", link, "up")
-        yield lambda name: [ip, "netns", "exec", names[name]]
-    finally:
-        for name in made:
-            run("netns", "del", name)
+    """A balancer, and instances a and b, each with a network of its own."""
+    with machines(lb=["10.77.1.1", "10.77.2.1"], a=["10.77.1.2"], b=["10.77.2.2"]) as on:
+        yield on
 
 
 @pytest.mark.netns

@@ -6,14 +6,15 @@ import asyncio
 import base64
 import hashlib
 import json
-import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ from loadgen.report import json as report_json
 
 SCHEMA = json.loads(report_json.SCHEMA_PATH.read_text())
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+#: A hang guard, nothing else.
+PATIENCE_S = 120.0
+#: What a generator that this machine held up says of itself, beside whatever the target has done.
+HELD_UP = re.compile("ms late|stood still|of a core|kept the generator")
+#: Who answers at all does so in this time; a test that waits for what never comes has less.
+LONG = ("--stop-timeout", "60s")
 
 
 @dataclass
@@ -43,15 +50,22 @@ class Server:
     counts: Counter[str]
 
     def wait_closed(self) -> None:
-        """Wait until it has seen the end of every socket that it had open."""
-        for _ in range(1000):
-            if (
-                sum(n for key, n in self.counts.items() if key.startswith("closed "))
-                == (self.counts["opened"])
-            ):
-                return
-            threading.Event().wait(0.01)
-        raise AssertionError(f"not all closed: {self.counts}")
+        """Wait until it has seen the end of every socket that it had open.
+
+        A client sees the end of its sockets a moment before the server has counted them.
+        """
+        self.wait_until(lambda: self.closed == self.counts["opened"])
+
+    @property
+    def closed(self) -> int:
+        return sum(n for key, n in self.counts.copy().items() if key.startswith("closed "))
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of what it has counted."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline, self.counts
+            time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -81,14 +95,14 @@ def in_thread() -> Iterator[Callable[..., Server]]:
 
         thread = threading.Thread(target=asyncio.run, args=(main(),))
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE_S)
         started.append((thread, found["loop"], found["stop"]))
         return Server(f"ws://127.0.0.1:{found['port']}/", counts)
 
     yield begin
     for thread, loop, stop in started:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
@@ -108,7 +122,7 @@ def serve_websockets(in_thread: Callable[..., Server]) -> Callable[..., Server]:
                     await connection.wait_closed()
                     counts[f"closed {connection.close_code}"] += 1
 
-            settings = {"compression": None, "ping_interval": None, "close_timeout": 1} | options
+            settings = {"compression": None, "ping_interval": None} | options
             return serve(handle_counted, "127.0.0.1", 0, **settings)
 
         return in_thread(start)
@@ -189,6 +203,11 @@ class Run:
         return (self.code, self.report["verdict"]) in {(0, "valid"), (3, "generator-limited")}
 
     @property
+    def faults(self) -> list[str]:
+        """The reasons for the verdict, but for those that a busy machine adds to any."""
+        return [why for why in self.report["verdict_reasons"] if not HELD_UP.search(why)]
+
+    @property
     def connections(self) -> dict[str, Any]:
         return self.report["connections"]
 
@@ -211,11 +230,24 @@ class Run:
         }
 
 
+def patient(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """With a long stop timeout, unless the test has one of its own."""
+    return arguments if LONG[0] in arguments else (*arguments, *LONG)
+
+
 class LoadgenProcess:
-    """`python -m loadgen`, running."""
+    """`python -m loadgen`, running.
+
+    :param before: what the command begins with: `ip netns exec NAME`, say.
+    """
 
     def __init__(
-        self, folder: Path, *arguments: str, on_terminal: int | None = None, **options: Any
+        self,
+        folder: Path,
+        *arguments: str,
+        on_terminal: int | None = None,
+        before: Sequence[str] = (),
+        **options: Any,
     ) -> None:
         self.report_path = folder / f"report-{len(list(folder.iterdir()))}.json"
         self.report_path.write_text("")
@@ -223,7 +255,7 @@ class LoadgenProcess:
         if "--json" not in arguments:
             arguments = (*arguments, "--json", str(self.report_path))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "loadgen", *arguments],
+            [*before, sys.executable, "-m", "loadgen", *patient(arguments)],
             stdout=subprocess.PIPE if on_terminal is None else on_terminal,
             stderr=self._errors if on_terminal is None else on_terminal,
             text=True,
@@ -244,18 +276,16 @@ class LoadgenProcess:
 
     def wait_for(self, phase: str) -> None:
         """Until it has said that it is in this phase."""
-        for _ in range(12000):
-            if f" {phase} " in self.errors or self.process.poll() is not None:
-                return
-            os.sched_yield()
-            threading.Event().wait(0.01)
-        raise AssertionError(f"no {phase}: {self.errors}")
+        deadline = time.monotonic() + PATIENCE_S
+        while f" {phase} " not in self.errors and self.process.poll() is None:
+            assert time.monotonic() < deadline, self.errors
+            time.sleep(0.01)
 
     @property
     def errors(self) -> str:
         return Path(self._errors.name).read_text()
 
-    def finish(self, timeout_s: float = 120) -> Run:
+    def finish(self, timeout_s: float = PATIENCE_S) -> Run:
         """Wait for its end; check what has to hold of every run."""
         try:
             stdout, _ = self.process.communicate(timeout=timeout_s)
@@ -336,7 +366,7 @@ def loadgen_here() -> Callable[..., Run]:
     """Runs the generator in this process, which takes a second less; nothing is printed."""
 
     def run(*arguments: str) -> Run:
-        _, bound, _ = cli.app.parse_args(arguments, exit_on_error=False, print_error=False)
+        _, bound, _ = cli.app.parse_args(patient(arguments), exit_on_error=False, print_error=False)
         report = make_report(trio.run(Engine(bound.arguments["plan"]).run))
         as_json = json.loads(report_json.encode(report))
         check(as_json)

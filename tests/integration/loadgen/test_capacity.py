@@ -2,10 +2,17 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 
+import jsonschema
 import pytest
 from websockets.asyncio.server import ServerConnection
+
+from loadgen.report import found as found_report
+
+from .conftest import PATIENCE_S
 
 
 @pytest.fixture
@@ -24,7 +31,7 @@ SEARCH = ("--find-capacity", "--rate", "20/s", "--json", "-")
 def test_rates_rise_until_a_threshold_breaks(start_loadgen, echo):
     run = start_loadgen("2", echo.url, *SEARCH, "--duration", "400ms", "--fail-if",
                         "messages.sent>30")  # fmt: skip
-    stdout, _ = run.process.communicate(timeout=120)
+    stdout, _ = run.process.communicate(timeout=PATIENCE_S)
     run._errors.close()
     found = json.loads(stdout)
     steps = found["steps"]
@@ -43,17 +50,56 @@ def test_a_search_is_interrupted_in_good_order(start_loadgen, echo):
     while not echo.counts["received"] and run.process.poll() is None:
         time.sleep(0.01)
     run.signal(signal.SIGINT)
-    stdout, _ = run.process.communicate(timeout=60)
+    stdout, _ = run.process.communicate(timeout=PATIENCE_S)
     run._errors.close()
     assert run.process.returncode == 130
     assert json.loads(stdout)["interrupted"]
+    echo.wait_closed()
     assert echo.counts["closed 1000"] == 2
 
 
 def test_where_no_socket_can_be_opened_there_is_no_search(start_loadgen, nobody):
     run = start_loadgen("2", f"ws://127.0.0.1:{nobody}/", *SEARCH)
-    stdout, _ = run.process.communicate(timeout=60)
+    stdout, _ = run.process.communicate(timeout=PATIENCE_S)
     run._errors.close()
     assert run.process.returncode == 69
     assert len(json.loads(stdout)["steps"]) == 1
     assert "Nothing listens there; start a server: python -m echo_trio" in run.errors
+
+
+def test_after_sigkill_the_steps_that_were_over_are_recovered_with_the_targets_side(
+    start_server, start_loadgen, tmp_path
+):
+    server, journal = start_server(console=True), tmp_path / "search.journal"
+    run = start_loadgen("2", server.url, *SEARCH, "--duration", "2500ms", "--console",
+                        server.console, "--journal", str(journal))  # fmt: skip
+    run.wait_for("target")
+    run.signal(signal.SIGKILL)
+    run.process.communicate()
+    run._errors.close()
+    recover = [sys.executable, "-m", "loadgen", "recover", str(journal)]
+    done = subprocess.run([*recover, "--json", "-"], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, json.loads(found_report.SCHEMA_PATH.read_text()))
+    assert (found["interrupted"], found["incomplete"]) == (True, True)
+    step = found["steps"][0]
+    assert step["rate_per_s"] == 20
+    assert step["target"]["source"] == server.console
+    assert step["target"]["connections"] == 2
+    assert {look["t_s"] for look in step["target"]["series"]} <= {
+        second["t_s"] for second in step["series"]
+    }
+    told = subprocess.run(recover, capture_output=True, text=True, check=True).stdout
+    assert "20/s" in told
+    assert "The generator was killed before the search was over." in told
+    refused = subprocess.run([*recover, "--csv", "-"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "is of a search, which made many runs, and --csv is of one" in refused.stderr
+
+
+def test_a_search_that_is_over_leaves_no_journal(start_loadgen, nobody, tmp_path):
+    journal = tmp_path / "search.journal"
+    run = start_loadgen("2", f"ws://127.0.0.1:{nobody}/", *SEARCH, "--journal", str(journal))
+    run.process.communicate(timeout=PATIENCE_S)
+    run._errors.close()
+    assert not journal.exists()

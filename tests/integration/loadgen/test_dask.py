@@ -4,10 +4,13 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import psutil
 import pytest
 from websockets.asyncio.server import ServerConnection
+
+from .conftest import PATIENCE_S
 
 
 async def echo(connection: ServerConnection, counts):
@@ -50,7 +53,7 @@ class Cluster:
 
     def _wait_for_workers(self):
         logs = [self._folder / f"worker-{number}.log" for number in (1, 2)]
-        for _ in range(600):
+        for _ in range(1200):
             if all("Registered to" in log.read_text() for log in logs if log.exists()):
                 return json.loads(self._file.read_text())["address"]
             assert all(process.poll() is None for process in self.processes), self.logs
@@ -80,6 +83,11 @@ def test_a_cluster_does_what_one_process_does(server, cluster, loadgen):
     assert done.messages == {"sent": 200, "received": 200, "echoed": 200}
     assert done.closed == {"clean": 60}
     assert done.report["generator"]["processes"] == 2
+    assert done.report["plan"]["workers"] == 2
+    assert done.report["plan"]["dask"] == cluster.address
+    places = done.report["generator"]["places"]
+    assert [(place["processes"], place["sockets"]) for place in places] == [(1, 30), (1, 30)]
+    assert len({place["worker"] for place in places}) == 2
     assert server.counts["echoed"] == 200
 
 
@@ -115,6 +123,39 @@ def test_a_run_larger_than_the_cluster_is_refused(cluster, loadgen):
     assert "don't fit this cluster: 2 workers" in done.stderr
 
 
+def test_workers_on_one_machine_share_the_source_addresses_that_it_has(
+    serve_websockets, cluster, loadgen
+):
+    peers: Counter[str] = Counter()
+
+    async def count_peers(connection: ServerConnection, counts):
+        peers[connection.remote_address[0]] += 1
+        await echo(connection, counts)
+
+    # Nobody has 192.0.2.0/24 (RFC 5737); of that range one address is here.
+    done = loadgen("60", serve_websockets(count_peers).url, "--duration", "1s", "--dask",
+                   cluster.address, "--source-ip", "127.0.0.2-127.0.0.4",
+                   "--source-ip", "126.255.255.250-127.0.0.0")  # fmt: skip
+    assert done.closed == {"clean": 60}
+    assert peers == {"127.0.0.2": 15, "127.0.0.4": 15, "127.0.0.3": 15, "127.0.0.0": 15}
+
+
+@pytest.mark.parametrize(
+    ("source_ip", "problem"),
+    [
+        pytest.param("192.0.2.7", "--source-ip 192.0.2.7: not an address of any worker's machine",
+                     id="foreign"),
+        pytest.param("10.0.0.0/8", "--source-ip names 16,777,214 addresses", id="too-many"),
+    ],
+)  # fmt: skip
+def test_source_addresses_that_can_not_be_used_are_one_line(cluster, loadgen, source_ip, problem):
+    done = loadgen("10", "ws://127.0.0.1:9/", "--quiet", "--dask", cluster.address,
+                   "--source-ip", source_ip)  # fmt: skip
+    assert done.code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert problem in done.stderr
+
+
 def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
     server, cluster, start_loadgen
 ):
@@ -126,7 +167,7 @@ def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
     cluster.workers[0].kill()
     after = next(line for line in lines if line["connections"]["open"] == 30)
     assert after["messages"]["received"] >= before["messages"]["received"]
-    assert psutil.wait_procs(shards, timeout=60)[1] == []
+    assert psutil.wait_procs(shards, timeout=PATIENCE_S)[1] == []
     run.signal()
     done = run.finish()
     assert done.code == 130
@@ -135,3 +176,21 @@ def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
     server.wait_closed()
     assert server.counts["opened"] == 60
     assert server.counts["closed 1000"] == 60  # the lost worker's too, though nobody could tell
+
+
+def test_a_killed_scheduler_is_in_the_books_and_the_workers_say_goodbye(
+    server, cluster, start_loadgen
+):
+    run = start_loadgen("60", server.url, "--rate", "200/s", "--duration", "1h", "--stream",
+                        "--dask", cluster.address)  # fmt: skip
+    lines = (json.loads(line) for line in run.process.stdout)
+    next(line for line in lines if line["messages"]["received"] > 100)
+    shards = psutil.Process(cluster.workers[1].pid).children()
+    cluster.processes[0].kill()
+    done = run.finish()
+    assert done.code == 1
+    assert done.closed == {"abnormal": 60}
+    assert "the scheduler is gone" in done.report["verdict_reasons"][0]
+    assert psutil.wait_procs(shards, timeout=60)[1] == []
+    server.wait_closed()
+    assert server.counts["closed 1000"] == 60

@@ -10,7 +10,9 @@ import time
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-QUICK = ("--duration", "300ms", "--stop-timeout", "1s")
+QUICK = ("--duration", "300ms")
+#: A phase that is much longer than the quarter of a second between two looks at it.
+VISIBLE = ("--duration", "2s")
 
 
 @pytest.fixture
@@ -49,17 +51,23 @@ def test_all_sockets_are_open_together(loadgen, echo):
 
 def test_no_more_handshakes_are_in_flight_than_the_limiter_lets(loadgen, serve_websockets):
     shaking = {"now": 0, "most": 0}
+    four_are_there = asyncio.Event()
 
-    async def shake_slowly(connection, request):
+    async def shake_in_fours(connection, request):
+        nonlocal four_are_there
+        mine = four_are_there
         shaking["now"] += 1
         shaking["most"] = max(shaking["most"], shaking["now"])
-        await asyncio.sleep(0.02)
-        shaking["now"] -= 1
+        if shaking["now"] == 4:
+            await asyncio.sleep(0.05)  # for a fifth to come, if it may
+            four_are_there, shaking["now"] = asyncio.Event(), 0
+            mine.set()
+        await mine.wait()
 
     async def hold(connection, counts):
         await connection.wait_closed()
 
-    server = serve_websockets(hold, process_request=shake_slowly)
+    server = serve_websockets(hold, process_request=shake_in_fours)
     run = loadgen("20", server.url, *QUICK, "--rate-per-conn", "0/s", "--connect-concurrency", "4")
     assert run.connections["opened"] == 20
     assert shaking["most"] == 4
@@ -74,10 +82,12 @@ def test_an_idle_crowd_is_held_and_sends_nothing(loadgen, echo, heard):
 
 
 def test_rate_times_duration_is_the_number_of_messages(loadgen, echo, heard):
+    began = time.monotonic()
     run = loadgen("4", echo.url, "--rate-per-conn", "10/s", "--duration", "500ms")
+    whole_s = time.monotonic() - began
     assert run.messages["sent"] == len(heard) == 20
-    # The phase may last a little longer than the half second, on a busy machine much longer.
-    assert 10 < run.report["messages"]["sent_per_s"] <= 40
+    # The phase lasts half a second or longer, on a busy machine much longer: within the whole.
+    assert 20 / whole_s <= run.report["messages"]["sent_per_s"] <= 40
 
 
 def test_messages_end_the_load_when_all_are_answered(loadgen, serve_websockets):
@@ -86,9 +96,10 @@ def test_messages_end_the_load_when_all_are_answered(loadgen, serve_websockets):
             await asyncio.sleep(0.8)
             await connection.send(f"{message} 1")
 
-    run = loadgen("2", serve_websockets(answer_late).url, "--messages", "2",
-                  "--rate-per-conn", "100/s", "--stop-timeout", "1200ms")  # fmt: skip
-    assert run.messages == {"sent": 4, "echoed": 4, "received": 4}
+    # All together take longer than the timeout, which begins anew with each.
+    run = loadgen("2", serve_websockets(answer_late).url, "--messages", "6",
+                  "--rate-per-conn", "100/s", "--stop-timeout", "4s")  # fmt: skip
+    assert run.messages == {"sent": 12, "echoed": 12, "received": 12}
     assert run.target_did_right
 
 
@@ -103,7 +114,7 @@ def test_a_swallowed_reply_does_not_hold_the_load_for_ever(loadgen, serve_websoc
                 await connection.send(f"{message} 1")
 
     run = loadgen("2", serve_websockets(swallow_the_second).url, *loop, "--messages", "2",
-                  "--stop-timeout", "500ms")  # fmt: skip
+                  "--stop-timeout", "3s")  # fmt: skip
     assert run.messages["lost"] == 1
     assert run.code == 1
 
@@ -124,7 +135,8 @@ def test_in_a_closed_loop_no_message_leaves_before_the_reply_to_the_last(loadgen
 
 def test_a_closed_loop_ends_with_its_duration(loadgen, echo, heard):
     run = loadgen("3", echo.url, "--closed-loop", *QUICK)
-    assert run.messages["sent"] == run.messages["echoed"] == len(heard) > 15
+    # How many there are is up to the machine.
+    assert run.messages["sent"] == run.messages["echoed"] == len(heard) >= 3
     assert run.closed == {"clean": 3}
 
 
@@ -194,7 +206,7 @@ def test_bytes_are_counted_and_not_letters(loadgen, echo):
 
 
 def test_with_json_on_stdout_there_is_nothing_else(start_loadgen, echo):
-    run = start_loadgen("2", echo.url, *QUICK, "--json", "-").finish()
+    run = start_loadgen("2", echo.url, *VISIBLE, "--json", "-").finish()
     report = json.loads(run.stdout)
     assert report["connections"]["opened"] == 2
     assert "load" in run.stderr
@@ -207,7 +219,7 @@ def test_quiet_shows_no_progress(loadgen, echo):
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(loadgen, echo):
-    run = loadgen("2", echo.url, *QUICK)
+    run = loadgen("2", echo.url, *VISIBLE)
     assert "\x1b" not in run.stderr
     assert "load" in [line.split()[2] for line in run.stderr.splitlines()]
 
@@ -217,7 +229,8 @@ def test_the_report_survives_a_reader_that_has_seen_enough(echo):
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode in {0, 3}
+    assert done.stderr == ""
 
 
 def test_a_full_disk_is_one_line(echo):
@@ -237,12 +250,17 @@ def test_a_stdout_that_knows_only_ascii_gets_the_report_too(loadgen, echo):
 
 
 def test_the_series_is_a_second_each(loadgen, echo):
-    run = loadgen("2", echo.url, "--duration", "2500ms", "--rate-per-conn", "10/s")
-    seconds = [second["t_s"] for second in run.report["series"]]
-    assert [round(t_s) for t_s in seconds[:2]] == [1, 2]
-    assert run.report["series"][1]["open"] == 2
-    assert run.report["series"][1]["received"] > 0
-    assert run.report["series"][1]["p50_ms"] > 0
+    run = loadgen("2", echo.url, "--duration", "3500ms", "--rate-per-conn", "10/s")
+    *seconds, rest = run.report["series"]
+    # Those for which the generator was held up are one, which says how long it was.
+    held_up = max(second["lag_ms"] for second in run.report["series"]) > 500
+    ended = [int(second["t_s"]) for second in seconds]
+    assert ended[:3] == [1, 2, 3] or (held_up and ended == sorted(set(ended)))
+    assert rest["t_s"] >= 3.5
+    in_the_midst = seconds[1]
+    assert in_the_midst["open"] == 2
+    assert in_the_midst["received"] > 0
+    assert in_the_midst["p50_ms"] > 0
 
 
 def test_our_own_server_is_loaded_without_a_fault(start_server, loadgen):
@@ -254,15 +272,18 @@ def test_our_own_server_is_loaded_without_a_fault(start_server, loadgen):
 
 
 def test_the_stream_is_a_line_a_second_and_the_report_last(start_loadgen, echo):
-    run = start_loadgen("2", echo.url, "--duration", "2500ms", "--stream", "--rate-per-conn",
+    run = start_loadgen("2", echo.url, "--duration", "3500ms", "--stream", "--rate-per-conn",
                         "10/s").finish()  # fmt: skip
     *snapshots, report = [json.loads(line) for line in run.stdout.splitlines()]
-    assert len(snapshots) >= 2
     assert {snapshot["type"] for snapshot in snapshots} == {"snapshot"}
-    assert [snapshot["second"] for snapshot in snapshots] == report["series"][: len(snapshots)]
-    # The run so far: a message may go out between the end of a second and its line.
+    # A reader, or a machine, that was held up may miss one.
+    booked = [report["series"].index(snapshot["second"]) for snapshot in snapshots]
+    assert booked == sorted(set(booked))
     sent = [second["sent"] for second in report["series"]]
-    assert sum(sent[:2]) <= snapshots[1]["messages"]["sent"] <= sum(sent[:3])
+    for number, snapshot in zip(booked, snapshots, strict=True):
+        # The run so far: a message may go out between the end of a second and its line.
+        so_far = sum(sent[: number + 1])
+        assert so_far <= snapshot["messages"]["sent"] <= so_far + sent[number + 1]
     assert report == run.report
 
 
@@ -273,6 +294,7 @@ def test_a_run_whose_stream_nobody_reads_any_more_ends_in_good_order(echo):
     )
     assert (done.returncode, done.stderr) == (130, "")
     assert json.loads(done.stdout)["type"] == "snapshot"
+    echo.wait_closed()
     assert echo.counts["closed 1000"] == 2
 
 

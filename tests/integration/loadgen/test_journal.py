@@ -29,8 +29,7 @@ def test_after_sigkill_what_had_been_measured_is_recovered(
     state = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")}
     run = start_loadgen("5", server.url, "--rate-per-conn", "10/s", "--duration", "1h", "--stream",
                         env=state)  # fmt: skip
-    for _ in range(3):
-        snapshot = json.loads(run.process.stdout.readline())
+    snapshot, *_ = [json.loads(run.process.stdout.readline()) for _ in range(3)]
     assert "no run has died here" in recover(env=state).stderr
     run.signal(signal.SIGKILL)
     run.process.communicate()
@@ -39,7 +38,8 @@ def test_after_sigkill_what_had_been_measured_is_recovered(
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["incomplete"]["open"] == 5
-    assert report["messages"]["sent"] >= snapshot["messages"]["sent"] - 50
+    # Two seconds later that had long been written down.
+    assert report["messages"]["sent"] >= snapshot["messages"]["sent"]
     assert report["messages"]["echoed"] > 0
     assert "5 open sockets are unaccounted for" in report["verdict_reasons"][0]
     assert "killed after" in recover(env=state).stdout
@@ -65,7 +65,7 @@ def test_a_report_that_cannot_be_written_leaves_the_journal_to_recover_it(
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(
             [sys.executable, "-m", "loadgen", "2", serve_websockets(echo).url, "--duration",
-             "1500ms", "--quiet", "--journal", str(journal)],
+             "3500ms", "--quiet", "--journal", str(journal)],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 2

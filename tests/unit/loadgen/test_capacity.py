@@ -1,10 +1,14 @@
-import dataclasses
 import json
+from pathlib import Path
 
+import jsonschema
+import msgspec
 import pytest
 
-from loadgen import cli, thresholds
+from loadgen import cli, search_journal, thresholds
 from loadgen.capacity import Outcome, find
+from loadgen.findings import TargetLag, TargetReport
+from loadgen.journal import Unreadable
 from loadgen.latency import Histogram
 from loadgen.ledger import Ledger
 from loadgen.plan import Plan
@@ -13,13 +17,13 @@ from loadgen.result import Strain
 
 
 @pytest.fixture
-def target(result_of):
+def target(report_of):
     """A target that answers in 1 ms up to its capacity, and in a second beyond."""
 
     def make(capacity=1000, **changes):
         async def run(plan):
             slow = plan.rate > capacity
-            return result_of(intended=make_histogram(1_000_000 if slow else 1_000), **changes)
+            return report_of(intended=make_histogram(1_000_000 if slow else 1_000), **changes)
 
         return run
 
@@ -27,7 +31,6 @@ def target(result_of):
 
 
 def make_histogram(value_us):
-
     histogram = Histogram()
     histogram.record(value_us, 100)
     return histogram
@@ -56,19 +59,16 @@ async def test_the_limits_asked_for_are_those_that_count(target):
 
 def stop_at(run, rate):
     async def run_to_there(plan):
-        result = await run(plan)
-        if plan.rate < rate:
-            return result
-
-        return dataclasses.replace(result, interrupted=True)
+        report = await run(plan)
+        return report if plan.rate < rate else msgspec.structs.replace(report, interrupted=True)
 
     return run_to_there
 
 
-async def test_a_limit_of_the_generators_own_is_called_so(result_of):
+async def test_a_limit_of_the_generators_own_is_called_so(report_of):
     async def run(plan):
         full = plan.rate > 1000
-        return result_of(
+        return report_of(
             intended=make_histogram(1_000_000 if full else 1_000),
             load_strain=Strain(wall_s=10, cpu_share=0.99 if full else 0.5),
         )
@@ -78,21 +78,118 @@ async def test_a_limit_of_the_generators_own_is_called_so(result_of):
     assert "the target's may be higher" in " ".join(found.show(capacity).split())
 
 
-async def test_a_target_that_loses_messages_does_not_hold(result_of):
+async def test_a_target_that_loses_messages_does_not_hold(report_of):
     async def run(plan):
-        return result_of(Ledger(10, opened=10, sent=5, lost=int(plan.rate > 100)))
+        return report_of(Ledger(10, opened=10, sent=5, lost=int(plan.rate > 100)))
 
     assert 90 <= (await find(Plan(10), [], run)).held_per_s <= 100
 
 
-async def test_a_target_that_opens_no_socket_ends_the_search_at_once(result_of):
+async def test_a_target_that_opens_no_socket_ends_the_search_at_once(report_of):
     async def run(_):
-        return result_of(Ledger(10))
+        return report_of(Ledger(10))
 
     capacity = await find(Plan(10), [], run)
     assert capacity.held_per_s is None
     assert len(capacity.steps) == 1
     assert "No rate held" in found.show(capacity)
+
+
+def told(rate, **figures):
+    """The target's side of a step: the busier, the higher the rate."""
+    figures = {"cpu_share": rate / 1000, "loop_lag": TargetLag(max=rate / 100)} | figures
+    return TargetReport(source="http://x/", errors=0, last_error=None, series=[], **figures)
+
+
+async def test_the_targets_side_of_each_step_is_told_and_at_the_edge_compared(target):
+    run = target(1000)
+
+    async def run_watched(plan):
+        return msgspec.structs.replace(await run(plan), target=told(plan.rate))
+
+    capacity = await find(Plan(10), [], run_watched)
+    assert [step.target.cpu_share for step in capacity.steps] == [
+        step.rate_per_s / 1000 for step in capacity.steps
+    ]
+    held, broke = capacity.held_per_s, capacity.broke_per_s
+    text = " ".join(found.show(capacity).split())
+    assert (
+        f"The target: {held / 1000:.0%} of one core, late by {held / 100:.1f} ms at {held:,.0f}/s; "
+        f"{broke / 1000:.0%} of one core, late by {broke / 100:.1f} ms at {broke:,.0f}/s." in text
+    )
+    assert "target 1% of one core, late by 0.1 ms" in found.show_step(capacity.steps[0])
+
+
+async def test_a_target_that_could_not_be_asked_is_said_to_have_given_no_answer(target):
+    run = target(1000)
+
+    async def run_watched(plan):
+        side = TargetReport(source="http://x/", errors=2, last_error="no route", series=[])
+        return msgspec.structs.replace(await run(plan), target=side)
+
+    capacity = await find(Plan(10), [], run_watched)
+    assert "no answer (no route) at" in " ".join(found.show(capacity).split())
+
+
+async def test_what_was_found_is_what_its_published_schema_says(target):
+    """Stale? `python -m loadgen.report.found > loadgen/capacity.schema.json`."""
+    run = target(1000)
+
+    async def run_watched(plan):
+        return msgspec.structs.replace(await run(plan), target=told(plan.rate))
+
+    schema = json.loads(found.SCHEMA_PATH.read_text())
+    assert schema == found.make_schema()
+    for each in (run, run_watched):
+        document = json.loads(found.encode(await find(Plan(10), [], each)))
+        jsonschema.validate(document, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document | {"steps": [{}]}, schema)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    made = search_journal.SearchJournal(
+        tmp_path / "search.journal", Plan(10), [thresholds.parse("latency.p99>100ms")]
+    )
+    yield made
+    made.close()
+
+
+async def test_of_a_search_whose_generator_was_killed_each_step_that_was_over_is_told(
+    target, journal
+):
+    whole = await find(Plan(10), [], target(1000), journal.note)
+    kept = journal.path.read_bytes()
+    lines = kept.splitlines(keepends=True)
+    assert len(lines) == 1 + len(whole.steps)
+    for steps in range(1, len(whole.steps)):
+        half_a_line = lines[1 + steps][:-20]
+        journal.path.write_bytes(b"".join(lines[: 1 + steps]) + half_a_line)
+        recovered = search_journal.recover(journal.path)
+        assert recovered.steps == whole.steps[:steps]
+        assert (recovered.interrupted, recovered.incomplete) == (True, True)
+        jsonschema.validate(json.loads(found.encode(recovered)), found.make_schema())
+        text = " ".join(found.show_whole(recovered).split())
+        assert "The generator was killed before the search was over." in text
+        assert text.count("p99") >= steps
+    journal.path.write_bytes(kept)
+    assert search_journal.recover(journal.path) == whole
+
+
+async def test_a_search_that_died_in_its_first_step_has_nothing_to_tell(target, journal):
+    await find(Plan(10), [], target(1000), journal.note)
+    journal.path.write_bytes(journal.path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(Unreadable, match="before its first step was over"):
+        search_journal.recover(journal.path)
+
+
+async def test_a_full_disk_ends_a_searchs_journal_and_not_the_search(target):
+    journal = search_journal.SearchJournal(Path("/dev/full"), Plan(10), [])
+    capacity = await find(Plan(10), [], target(1000), journal.note)
+    journal.close()
+    assert capacity.held_per_s is not None
+    assert journal.problem == "No space left on device"
 
 
 @pytest.mark.parametrize(
@@ -102,8 +199,8 @@ async def test_a_target_that_opens_no_socket_ends_the_search_at_once(result_of):
         pytest.param(["--messages", "3"], "--find-capacity sets the rate", id="messages"),
         pytest.param(["--rate-per-conn", "0/s"], "needs a rate to start with", id="idle"),
         pytest.param(["--stream"], "makes many runs, and --stream is of one", id="stream"),
-        pytest.param(["--console", "http://x/"], "and --console is of one", id="console"),
-        pytest.param(["--journal", "x"], "and --journal is of one", id="journal"),
+        pytest.param(["--console", "ftp://x/"], "is not an HTTP URL", id="console"),
+        pytest.param(["--journal", "/none/x"], "can't write the journal to /none/x", id="journal"),
         pytest.param(["--csv", "-"], "makes many runs, and --csv is of one", id="csv"),
     ],
 )

@@ -113,6 +113,16 @@ def test_a_threshold_that_is_none_is_pointed_at(capsys):
     ]
 
 
+def test_a_limit_of_the_targets_needs_somebody_to_ask_it(capsys):
+    assert cli.main(["1", "--fail-if", "latency.p99>1s", "--fail-if", "target.cpu_share>90%"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "loadgen: --fail-if: target.cpu_share>90% needs --console, which asks the target "
+        "(see loadgen --help)\n"
+    )
+
+
 def test_the_html_report_needs_its_page_and_says_so_before_the_run(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(html.find_problem, "__defaults__", (tmp_path / "none.html",))
     assert cli.main(["1", "--html", str(tmp_path / "report.html")]) == 2

@@ -102,6 +102,23 @@ def test_runs_with_different_things_to_do_are_named(run_of):
     assert compare(sides(document), {"b": other}).plan_differences == ["count: 10, 20"]
 
 
+def test_a_run_of_several_processes_is_the_same_experiment_and_is_noted(run_of):
+    document = run_of()
+    older = document | {"plan": {key: value for key, value in document["plan"].items()
+                                 if key not in {"workers", "dask"}}}  # fmt: skip
+    several = document | {
+        "plan": document["plan"] | {"workers": 4},
+        "generator": document["generator"] | {"processes": 4},
+    }
+    comparison = compare(sides(older), {"b": document})
+    assert (comparison.plan_differences, comparison.notes) == ([], [])
+    comparison = compare(sides(older), {"b": several})
+    assert comparison.plan_differences == []
+    assert comparison.notes == [
+        "the load was made by 1 and 4 processes: how late each is, is its own affair"
+    ]
+
+
 def test_runs_that_measured_the_generator_are_named(run_of):
     limited = run_of() | {"verdict": "generator-limited"}
     assert compare(sides(limited), {"b": run_of()}).notes == [

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen.plan import Plan
 from loadgen.preflight import Refused
-from loadgen.runners.dealing import Limits, deal
+from loadgen.runners.dealing import Limits, Network, cut, deal
 
 GIB = 2**30
 
@@ -68,3 +69,48 @@ def test_no_worker_gets_more_than_it_has_room_for(count, workers):
         assert shards <= limits.threads
         assert each < limits.files
         assert not limits.memory_bytes or shards * each * 10_240 <= limits.memory_bytes
+
+
+# -- Local addresses ------------------------------------------------------------------------
+
+
+def test_a_shard_connects_from_its_machines_addresses_and_shares_them_with_those_beside_it():
+    plan = Plan(8, source_ips=("10.0.0.0/24", "10.1.0.1"))
+    networks = {
+        "a": Network("one", (("10.0.0.2-10.0.0.4",), ())),
+        "b": Network("two", (("10.0.0.9",), ("10.1.0.1",))),
+        "c": Network("one", (("10.0.0.2-10.0.0.4",), ())),
+    }
+    shards = cut(plan, ["a", "b", "c", "b"], networks)
+    assert [list(shard.sources()) for shard in shards] == [
+        ["10.0.0.2", "10.0.0.4"],
+        ["10.0.0.9"],
+        ["10.0.0.3"],
+        ["10.1.0.1"],
+    ]
+    assert [shard.conn(1) for shard in shards] == [4, 5, 6, 7]
+
+
+def test_where_a_machine_has_fewer_addresses_than_shards_all_there_connect_from_all():
+    plan = Plan(8, source_ips=("10.0.0.2",))
+    networks = {"a": Network("one", (("10.0.0.2",),))}
+    assert [list(each.sources()) for each in cut(plan, ["a", "a"], networks)] == [["10.0.0.2"]] * 2
+
+
+def test_without_addresses_the_system_chooses_on_each_machine():
+    shards = cut(Plan(2), ["a", "a"], {"a": Network("one", ())})
+    assert shards == [Plan(2).shard(0, 2), Plan(2).shard(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("second", "problem"),
+    [
+        pytest.param(((), ()), "the machine of worker b has none of these addresses", id="machine"),
+        pytest.param((("10.0.0.9",), ()), r"--source-ip 10\.1\.0\.1: not an address", id="address"),
+    ],
+)
+def test_addresses_that_are_nowhere_are_refused(second, problem):
+    plan = Plan(8, source_ips=("10.0.0.0/24", "10.1.0.1"))
+    first = ("10.0.0.2",), () if second[0] else ("10.1.0.1",)
+    with pytest.raises(Refused, match=problem):
+        cut(plan, ["a", "b"], {"a": Network("one", first), "b": Network("two", second)})

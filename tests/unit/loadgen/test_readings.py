@@ -16,6 +16,8 @@ process_resident_memory_bytes 4.2e+07
 process_open_fds 103
 # TYPE nodejs_eventloop_lag_seconds gauge
 nodejs_eventloop_lag_seconds 0.0125
+# TYPE nodejs_eventloop_lag_p99_seconds gauge
+nodejs_eventloop_lag_p99_seconds 0.011
 # TYPE websocket_connections gauge
 websocket_connections{worker="1"} 40
 websocket_connections{worker="2"} 60
@@ -24,7 +26,12 @@ websocket_connections{worker="2"} 60
 
 def test_the_well_known_metrics_of_a_prometheus_page_are_read_and_its_workers_added_up():
     assert read("text/plain; version=0.0.4", PROMETHEUS.encode()) == Reading(
-        connections=100, cpu_s=12.5, rss_bytes=42_000_000, open_files=103, lag_ms=12.5
+        connections=100,
+        cpu_s=12.5,
+        rss_bytes=42_000_000,
+        open_files=103,
+        lag_ms=12.5,
+        lag_p99_ms=11,
     )
 
 
@@ -32,7 +39,13 @@ def test_a_snapshot_of_the_console_is_read():
     snapshot = {"open": 7, "cpu_s": 1.5, "rss_bytes": 1000, "descriptors": 20,
                 "loop_lag_ms": {"p50": 1, "p99": 2, "max": 3.5}}  # fmt: skip
     assert read("application/json", json.dumps(snapshot).encode()) == Reading(
-        connections=7, cpu_s=1.5, rss_bytes=1000, open_files=20, lag_ms=3.5
+        connections=7,
+        cpu_s=1.5,
+        rss_bytes=1000,
+        open_files=20,
+        lag_ms=3.5,
+        lag_p50_ms=1,
+        lag_p99_ms=2,
     )
 
 

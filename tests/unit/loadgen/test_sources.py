@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 
-from loadgen.sources import Sources
+from loadgen.sources import Sources, as_ranges
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,30 @@ def test_each_family_has_its_own():
     assert list(sources.of_version(4)) == ["127.0.0.2", "127.0.0.4", "127.0.0.5"]
     assert list(sources.of_version(6)) == ["::1"]
     assert not Sources(["::1"]).of_version(4)
+
+
+def test_a_block_with_more_addresses_than_can_be_counted_is_one_to_connect_from():
+    sources = Sources(["fd00::/64"])
+    assert sources.total == 2**64
+    assert len(sources) == sys.maxsize
+    assert list(sources[:2]) == ["fd00::", "fd00::1"]
+    assert Sources(["fd00::/64"], start=1, step=2).total == 2**63
+    assert Sources([]).total == Sources(["::1"], start=1, step=2).total == 0
+
+
+@pytest.mark.parametrize(
+    ("addresses", "ranges"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param(["10.0.0.9"], ["10.0.0.9"], id="one"),
+        pytest.param(["10.0.0.255", "10.0.1.0", "10.0.1.1", "10.0.1.3"],
+                     ["10.0.0.255-10.0.1.1", "10.0.1.3"], id="a-gap"),
+        pytest.param(["255.255.255.255", "::1:0:0:0"], ["255.255.255.255", "::1:0:0:0"],
+                     id="families"),
+        pytest.param(["fd00::", "fd00::1"], ["fd00::-fd00::1"], id="ipv6"),
+        pytest.param(["10.0.0.2", "10.0.0.1"], ["10.0.0.2", "10.0.0.1"], id="downwards"),
+    ],
+)  # fmt: skip
+def test_addresses_in_a_row_are_one_range(addresses, ranges):
+    assert as_ranges(addresses) == ranges
+    assert list(Sources(ranges)) == addresses

@@ -1,9 +1,11 @@
 import json
 from collections import Counter
 
+import msgspec
 import pytest
 
 from loadgen import thresholds
+from loadgen.findings import TargetLag, TargetReport
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import json as report_json
 from loadgen.thresholds import METRICS, BadThreshold, Kind, explain, parse
@@ -25,7 +27,17 @@ def report(report_of):
         verdicts=Counter({Verdict.ECHOED: 997, Verdict.DUPLICATE: 4}),
         lost=3,
     )
-    return report_of(ledger, all_open_after_s=None)
+    target = TargetReport(
+        source="http://x/",
+        errors=1,
+        last_error="Connection refused",
+        cpu_share=0.93,
+        rss_bytes=64 * 2**20,
+        connections=693,
+        loop_lag=TargetLag(p99=12.5, max=80),
+        series=[],
+    )
+    return msgspec.structs.replace(report_of(ledger, all_open_after_s=None), target=target)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +70,15 @@ def report(report_of):
         pytest.param("generator.cpu_share>12%", 13.0, True, id="cpu"),
         pytest.param("generator.cpu_share>0.5", 0.13, False, id="cpu-as-a-fraction"),
         pytest.param("generator.cpu_s>1s", 1.5, True, id="cpu-time"),
+        pytest.param("target.cpu_share > 0.9", 0.93, True, id="target-cpu"),
+        pytest.param("target.cpu_share>95%", 93.0, False, id="target-cpu-in-percent"),
+        pytest.param("target.loop_lag.p99 > 50ms", 12.5, False, id="target-lag"),
+        pytest.param("target.loop_lag.max>50ms", 80, True, id="target-lag-at-most"),
+        pytest.param("target.rss_bytes>32MiB", 64 * 2**20, True, id="target-memory"),
+        pytest.param("target.connections<1k", 693, True, id="target-connections"),
+        pytest.param("target.errors>0", 1, True, id="target-errors"),
+        pytest.param("target.open_files>5", None, True, id="target-said-nothing"),
+        pytest.param("target.open_files<5", None, True, id="target-said-nothing-below"),
     ],
 )  # fmt: skip
 def test_a_threshold_is_held_against_the_report(report, expr, value, breached):
@@ -88,6 +109,11 @@ def test_a_threshold_is_held_against_the_report(report, expr, value, breached):
         pytest.param("latency.p99>50sec", 14, "'sec' is no unit of latency", id="unknown-unit"),
         pytest.param("messages.lost>5ms", 15, "'ms' is no unit of messages.lost", id="wrong-unit"),
         pytest.param("messages.lost>0 or x", 16, "'or x' is no unit", id="more"),
+        pytest.param("target.cpu>90%", 7, "did you mean target.cpu_share?", id="target-leaf"),
+        pytest.param("target.series>1", 7, "no metric target.series", id="target-no-number"),
+        pytest.param("target.loop_lag.p99>50", 22, "needs its unit", id="target-lag-no-unit"),
+        pytest.param("target.cpu_share>90ms", 19, "is no unit of target.cpu", id="target-unit"),
+        pytest.param("target.connections>1%", 20, "no whole", id="target-no-share"),
         pytest.param("messages.lost>" + "9" * 400, 14, "more digits", id="astronomical"),
     ],
 )
@@ -96,6 +122,12 @@ def test_what_is_no_threshold_is_pointed_at(expr, at, problem):
         parse(expr)
     assert caught.value.at == at
     assert problem in caught.value.problem
+
+
+def test_of_a_target_that_nobody_asked_every_condition_holds(report_of):
+    for op in ("<", ">", "=="):
+        judged = parse(f"target.cpu_share {op} 1").judge(report_of())
+        assert (judged.value, judged.breached) == (None, True)
 
 
 def test_every_number_of_the_report_is_a_metric(report):
@@ -108,7 +140,7 @@ def test_every_number_of_the_report_is_a_metric(report):
             elif not isinstance(value, str | list):
                 yield ".".join((*path, key))
 
-    for part in ("connections", "messages", "latency", "generator"):
+    for part in ("connections", "messages", "latency", "generator", "target"):
         for name in numbers(document[part], (part,)):
             unit = "ms" if name in METRICS and METRICS[name].kind is Kind.TIME else ""
             assert parse(f"{name}>0{unit}").judge(report).expr
@@ -118,7 +150,8 @@ def test_thresholds_are_explained_with_their_unit(report):
     judged = thresholds.judge(
         report,
         [parse("latency.p99>1ms"), parse("messages.lost>0.1%"), parse("generator.cpu_s>1s"),
-         parse("connections.all_open_after_s>5s"), parse("messages.sent_per_s<1m/s")],
+         parse("connections.all_open_after_s>5s"), parse("messages.sent_per_s<1m/s"),
+         parse("target.loop_lag.max<1s"), parse("target.open_files>5")],
     )  # fmt: skip
     assert [explain(one) for one in judged] == [
         "latency.p99>1ms: 3.5 ms",
@@ -126,4 +159,6 @@ def test_thresholds_are_explained_with_their_unit(report):
         "generator.cpu_s>1s: 1.5 s",
         "connections.all_open_after_s>5s: never",
         "messages.sent_per_s<1m/s: 100/s",
+        "target.loop_lag.max<1s: 80 ms",
+        "target.open_files>5: unknown",
     ]

@@ -24,7 +24,7 @@ from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 class Frame(NamedTuple):

@@ -10,7 +10,7 @@ import trio
 
 from echo_trio.wire import sockets
 
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import trustme
 
 from echo_trio.wire import tls
 
-PATIENCE_S = 10
+PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from echo_trio import flags
 from echo_trio.console.run_order import BadOrder, RunOrder, Targets, read_order
 
 URL = "ws://127.0.0.1:9000/"
@@ -34,6 +35,7 @@ def test_without_a_target_a_run_goes_to_this_server() -> None:
         ({"stage": ["1s:5/s", "2s:0/s"]}, ("--stage=1s:5/s", "--stage=2s:0/s")),
         ({"stage": "1s:5/s"}, ("--stage=1s:5/s",)),
         ({"fail_if": ["latency.p99>50ms"]}, ("--fail-if=latency.p99>50ms",)),
+        ({"workers": 1}, ("--workers=1",)),
         ({"size": 64, "seed": 7.0}, ("--size=64", "--seed=7")),
         ({"message": "--json=/etc/passwd"}, ("--message=--json=/etc/passwd",)),
         ({"message": "a b\n'\"$(c)"}, ("--message=a b\n'\"$(c)",)),
@@ -50,6 +52,7 @@ def test_the_plan_is_shown_as_a_report_has_it() -> None:
     shown = read(count=10).shown_plan
     assert shown["count"] == 10
     assert shown["duration_s"] == 10.0
+    assert shown["workers"] == 1
     assert json.dumps(shown)
 
 
@@ -82,3 +85,22 @@ def test_of_several_settings_the_one_at_fault_is_named_as_it_was_written() -> No
     with pytest.raises(BadOrder) as refused:
         read(count=1, rate_per_conn="0/s", messages=5)
     assert refused.value.field in ("rate_per_conn", "messages")
+
+
+def test_a_limit_of_the_targets_is_refused_where_nobody_asks_the_target() -> None:
+    with pytest.raises(BadOrder, match="needs --console") as refused:
+        read(count=1, fail_if=["messages.lost>0", "target.cpu_share>90%"])
+    assert (refused.value.status, refused.value.field) == (422, "fail_if")
+
+
+@pytest.mark.parametrize("value", ["@/etc/passwd", ["X-A: 1", "@/etc/passwd"]], ids=["one", "of"])
+def test_no_file_of_this_machine_is_read_for_who_reaches_the_console(value: object) -> None:
+    with pytest.raises(BadOrder, match="only the command line") as refused:
+        read(count=1, header=value)
+    assert refused.value.field == "header"
+
+
+def test_a_run_has_no_more_processes_than_this_machine_has_cores() -> None:
+    with pytest.raises(BadOrder, match="this machine has") as refused:
+        read(count=10**6, workers=flags.parse_processes("auto") + 1)
+    assert (refused.value.status, refused.value.field) == (422, "workers")

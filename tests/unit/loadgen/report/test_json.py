@@ -8,6 +8,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadgen.ledger import Failure, Ledger
 from loadgen.report import json as report_json
+from loadgen.result import Place, Workers
 
 
 def test_the_published_schema_is_the_reports():
@@ -77,6 +78,19 @@ def test_a_report_has_the_contracts_keys(report_of):
     assert set(document["series"][0]) == {
         "t_s", "open", "opening", "sent", "received", "errors", "p50_ms", "p99_ms", "lag_ms",
     }  # fmt: skip
+
+
+def test_the_plan_says_what_shared_it_and_where_on_a_cluster_each_part_was(report_of):
+    document = json.loads(report_json.encode(report_of()))
+    assert (document["plan"]["workers"], document["plan"]["dask"]) == (1, None)
+    places = [Place(worker="tcp://10.0.0.2:1", processes=2, sockets=6)]
+    workers = Workers(processes=2, scheduler="tcp://10.0.0.1:8786", places=places)
+    document = json.loads(report_json.encode(report_of(workers=workers)))
+    assert document["plan"]["workers"] == 2
+    assert document["plan"]["dask"] == "tcp://10.0.0.1:8786"
+    assert document["generator"]["places"] == [
+        {"worker": "tcp://10.0.0.2:1", "processes": 2, "sockets": 6}
+    ]
 
 
 def test_times_are_rfc_3339(report_of):

@@ -7,7 +7,7 @@ import pytest
 
 from loadgen import thresholds
 from loadgen.behave import Kind
-from loadgen.findings import TargetReport, TargetSecond
+from loadgen.findings import TargetLag, TargetReport, TargetSecond
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import text as report_text
@@ -163,9 +163,13 @@ def test_the_targets_own_figures_are_beside_the_generators(report_of):
         for t_s, share, lag_ms in [(1.0, None, 1.5), (2.0, 0.43, 2.5)]
     ]  # fmt: skip
     target = TargetReport(source="http://x/", errors=1, last_error="Connection refused",
+                          cpu_share=0.43, rss_bytes=50 * 2**20, loop_lag=TargetLag(max=2.5),
                           series=looks)  # fmt: skip
     text = " ".join(written(msgspec.structs.replace(report_of(), target=target)).split())
-    assert "target 43% of one core at most, 50 MiB at most, late by 2.5 ms at most" in text
+    assert (
+        "target 43% of one core under load, 50 MiB at most, event loop late by 2.5 ms at most"
+        in text
+    )
     assert "no answer 1 × (Connection refused)" in text
 
 

@@ -1,0 +1,45 @@
+"""What a report must not have: reports are shared, and whoever has a token is who it was given to.
+
+By name: the value of a header, or of a setting in a URL, whose name says that it is a secret is
+shown as `***`. A name too many loses a value that nobody misses; a name too few, a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote
+
+MASK: Final = "***"
+#: Authorization, Cookie, X-Api-Key, ?access_token= … in any case, anywhere in a name.
+_SECRET: Final = re.compile(
+    r"auth|cookie|credential|jwt|key|passwd|password|secret|session|\bsid\b|\bsig\b|signature|token",
+    re.IGNORECASE,
+)
+_SETTING: Final = re.compile(r"(?<=[?&])([^=&#]*)=([^&#]+)")
+_USER: Final = re.compile(r"(?<=://)[^/?#@]*@")
+
+
+def is_secret(name: str) -> bool:
+    """Is what goes by this name nobody else's business?"""
+    return _SECRET.search(name) is not None
+
+
+def mask_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The headers, without the values of those that are secret."""
+    return tuple((name, MASK if is_secret(name) else value) for name, value in headers)
+
+
+def mask_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
+    """The subprotocols; what has no other way into a browser's handshake is sometimes one."""
+    return tuple(MASK if is_secret(name) else name for name in subprotocols)
+
+
+def mask_url(url: str) -> str:
+    """The URL, without the values of what is secret in its query, and without a user."""
+
+    def mask(setting: re.Match[str]) -> str:
+        return f"{setting[1]}={MASK}" if is_secret(unquote(setting[1])) else setting[0]
+
+    return _SETTING.sub(mask, _USER.sub(f"{MASK}@", url, count=1))

@@ -1,0 +1,102 @@
+import io
+import json
+
+import pytest
+
+from loadgen.capacity import _judge
+from loadgen.compare import compare
+from loadgen.journal import Journal, _encode, _make_head
+from loadgen.masking import mask_headers, mask_subprotocols, mask_url
+from loadgen.plan import Plan
+from loadgen.report import csv, html, stream, text
+from loadgen.report import json as report_json
+from loadgen.search_journal import SearchJournal
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization", "authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "ApiKey",
+        "X-Auth-Token", "X-Amz-Security-Token", "X-CSRF-Token", "Client-Secret", "X-Session-Id",
+        "X-Signature", "X-JWT-Assertion", "Password",
+    ],
+)  # fmt: skip
+def test_of_a_header_that_is_secret_the_name_is_shown_and_the_value_is_not(name):
+    assert mask_headers([(name, "Bearer s3cret")]) == ((name, "***"),)
+
+
+@pytest.mark.parametrize("name", ["Host", "User-Agent", "X-Tenant", "Accept-Language", "X-Sides"])
+def test_other_headers_are_shown(name):
+    assert mask_headers([(name, "value")]) == ((name, "value"),)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ws://h/", "ws://h/"),
+        ("ws://h/p?room=1&v=2", "ws://h/p?room=1&v=2"),
+        ("wss://h:9/p?token=s3cret", "wss://h:9/p?token=***"),
+        ("wss://h/p?room=1&access_token=a.b=c&v=2", "wss://h/p?room=1&access_token=***&v=2"),
+        ("wss://h/p?Api%4Bey=s3cret", "wss://h/p?Api%4Bey=***"),
+        ("wss://h/p?token=&x=1", "wss://h/p?token=&x=1"),
+        ("wss://h/token=x", "wss://h/token=x"),
+        ("http://user:s3cret@h:8766/metrics?sid=5", "http://***@h:8766/metrics?sid=***"),
+        ("http://h/@x?at=a@b", "http://h/@x?at=a@b"),
+    ],
+)
+def test_of_a_url_what_is_secret_is_not_shown(url, shown):
+    assert mask_url(url) == shown
+    assert mask_url(shown) == shown
+
+
+def test_a_token_that_goes_as_a_subprotocol_is_not_shown():
+    assert mask_subprotocols(["chat.v1", "bearer.authorization.example.s3cret"]) == (
+        "chat.v1",
+        "***",
+    )
+
+
+def secretive_plan(secret):
+    return Plan(
+        10,
+        f"ws://h/p?room=1&token={secret}",
+        headers=(("Authorization", f"Bearer {secret}"), ("X-Tenant", "a")),
+        subprotocols=("chat", f"bearer.token.{secret}"),
+    )
+
+
+def test_no_form_of_a_report_has_a_secret_of_the_plans_in_it(report_of, tmp_path):
+    template = tmp_path / "report.html"
+    template.write_text('<script type="application/json" id="loadgen-report">null</script>')
+    report = report_of(plan=secretive_plan("s3cret"))
+    written = io.StringIO()
+    text.write(report, written)
+    forms = [report_json.encode(report), csv.render(report), html.render(report, template)]
+    forms += [stream.encode(report), written.getvalue().encode()]
+    for form in forms:
+        assert b"s3cret" not in form
+    plan = json.loads(forms[0])["plan"]
+    assert plan["url"] == "ws://h/p?room=1&token=***"
+    assert plan["headers"] == [["Authorization", "***"], ["X-Tenant", "a"]]
+    assert plan["subprotocols"] == ["chat", "***"]
+
+
+def test_no_journal_has_a_secret_of_the_plans_in_it(result_of, report_of, tmp_path):
+    plan = secretive_plan("s3cret")
+    run = Journal(tmp_path / "run.journal", plan)
+    search = SearchJournal(tmp_path / "search.journal", plan, [])
+    search.note(_judge(1.0, report_of(plan=plan), []))
+    run._append(_encode(_make_head(result_of(plan=plan))))
+    for journal in (run, search):
+        journal.close()
+        written = journal.path.read_bytes()
+        assert b"room=1" in written
+        assert b"s3cret" not in written
+
+
+def test_runs_with_different_tokens_are_still_the_same_experiment(report_of):
+    one, other = (
+        json.loads(report_json.encode(report_of(plan=secretive_plan(secret))))
+        for secret in ("s3cret", "0ther")
+    )
+    assert compare({"a": one}, {"b": other}).plan_differences == []
