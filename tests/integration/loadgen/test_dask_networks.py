@@ -32,6 +32,8 @@ ONE = ["10.78.0.11", "10.78.0.12", "10.78.0.13"]
 TWO = ["10.78.0.21", "10.78.0.22", "10.78.0.23"]
 SOCKETS, RATE, SECONDS = 240, 240, 5
 SENT = RATE * SECONDS
+#: Held up at both ends by no more, every second reply comes before the slow ones would.
+ON_TIME_MS = 100
 PLAN = (
     *(str(SOCKETS), f"ws://{TARGET}:8765/", "--rate", f"{RATE}/s", "--seed", "8"),
     *("--message", "{conn}-{seq}-{random}", "--connect-timeout", "60s", "--stop-timeout", "60s"),
@@ -242,13 +244,18 @@ def test_one_process_four_and_a_cluster_count_the_same_and_measure_the_same(
     assert len({counted["messages"] for counted in seen.values()}) == 1
 
     # Every fourth socket is answered late; of four shards one has all of these, so what is averaged
-    # rather than merged is neither FAST_S nor SLOW_S. None can come early, so only the first bound
-    # could ever be a busy machine's fault, which would have to add 300 ms to every second reply.
-    for run in runs.values():
+    # rather than merged is neither FAST_S nor SLOW_S. No reply can come early, however busy this
+    # machine is; late it can, so that is only looked at where both ends were on time themselves.
+    for way, run in runs.items():
+        lag_ms = max(run.report["generator"]["loop_lag"]["p99"], seen[way]["late_ms"])
         for latency in (run.report["latency"]["service"], run.report["latency"]["intended"]):
-            assert FAST_S * 1000 <= latency["p50"] < SLOW_S * 1000
-            assert latency["p90"] >= SLOW_S * 1000
-            assert latency["p99"] >= SLOW_S * 1000
+            assert latency["p50"] >= FAST_S * 1000
+            assert SLOW_S * 1000 <= latency["p90"] <= latency["p99"]
+            assert latency["max"] < 60_000  # No other machine's clock is in it: those are hours.
+            if lag_ms < ON_TIME_MS:
+                assert latency["p50"] < SLOW_S * 1000
+        if lag_ms >= ON_TIME_MS:
+            print(f"{way}: held up by {lag_ms:.0f} ms, so its p50 is not held to be below the slow")
 
 
 def test_each_machine_of_a_cluster_connects_from_its_own_source_addresses(

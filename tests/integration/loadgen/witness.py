@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import json
 import sys
+import time
 from collections import Counter
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -26,6 +27,7 @@ class Counts:
     :ivar opened: sockets by the address they came from, and messages `received` and `sent`.
     :ivar open_before: with how many sockets open the first message came, by address.
     :ivar closed: by close code.
+    :ivar late_ms: of each reply, what it came later than it should: what this process was held up.
     """
 
     def __init__(self) -> None:
@@ -35,6 +37,7 @@ class Counts:
         self.open_before: dict[str, int] = {}
         self.closed: Counter[str] = Counter()
         self.messages: list[str] = []
+        self.late_ms: list[float] = []
 
     @property
     def open(self) -> int:
@@ -42,7 +45,8 @@ class Counts:
 
     def told(self) -> str:
         digest = hashlib.sha256("\n".join(sorted(self.messages)).encode()).hexdigest()
-        return json.dumps({**vars(self), "messages": digest})
+        late = sorted(self.late_ms)[len(self.late_ms) * 99 // 100 :]
+        return json.dumps({**vars(self), "messages": digest, "late_ms": late[0] if late else 0})
 
 
 class Witness:
@@ -70,7 +74,9 @@ class Witness:
 
     async def reply(self, connection: ServerConnection, message: str) -> None:
         peer, conn = connection.remote_address[0], int(message.split("-", 1)[0])
-        await asyncio.sleep(SLOW_S if conn % 4 == 3 else FAST_S)
+        due_s = time.monotonic() + (SLOW_S if conn % 4 == 3 else FAST_S)
+        await asyncio.sleep(due_s - time.monotonic())
+        self.counts.late_ms.append((time.monotonic() - due_s) * 1000)
         try:
             await connection.send(f"{message} 1")
         except ConnectionClosed:
