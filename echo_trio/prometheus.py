@@ -51,6 +51,32 @@ def exposition(snapshot: Snapshot) -> bytes:
     return generate_latest(_Snapshot(snapshot))
 
 
+def console_exposition(failures: int, accept_faults: Mapping[str, int]) -> bytes:
+    """What the console counts of itself, likewise.
+
+    :param accept_faults: times that accepting failed, by the name of the error.
+    """
+    return generate_latest(_Console(failures, accept_faults))
+
+
+@dataclass(frozen=True, slots=True)
+class _Console(Collector):
+    failures: int
+    accept_faults: Mapping[str, int]
+
+    def collect(self) -> Iterator[Metric]:
+        """Both families."""
+        yield _counter(
+            "console_failures", "Requests and parts of the console that failed.", self.failures
+        )
+        yield _labelled(
+            "console_accept_faults",
+            "Times that the console's accepting had to pause.",
+            "error",
+            dict.fromkeys(ACCEPT_ERRORS, 0) | dict(self.accept_faults),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Snapshot(Collector):
     snapshot: Snapshot

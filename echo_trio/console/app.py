@@ -39,11 +39,6 @@ _PAGE_FILE: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-]
 #: Vite puts a hash of the content into these names.
 _HASHED: Final = "assets/"
 _FOREVER: Final = "public, max-age=31536000, immutable"
-_FAILURES: Final = (
-    b"# HELP echo_trio_console_failures_total Requests and parts of the console that failed.\n"
-    b"# TYPE echo_trio_console_failures_total counter\n"
-    b"echo_trio_console_failures_total %d\n"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +46,13 @@ class Sources:
     """What the console shows, beside the figures, and what it allows.
 
     :ivar tasks: the nursery tree. May be async: a supervisor asks its workers.
-    :ivar failures: how often something in the console failed that should not.
+    :ivar metrics: what the console counts of itself, in Prometheus' text format.
     :ivar max_run: sockets that this machine's limit on open files allows one run.
     """
 
     tasks: Callable[[], Any]
     targets: Targets
-    failures: Callable[[], int]
+    metrics: Callable[[], bytes]
     max_run: int
 
 
@@ -149,7 +144,7 @@ class _Endpoints:
 
     async def metrics(self, _: Request) -> Response:
         snapshot = await self._figures.now()
-        text = prometheus.exposition(snapshot) + _FAILURES % self._sources.failures()
+        text = prometheus.exposition(snapshot) + self._sources.metrics()
         return Response(text, media_type=prometheus.CONTENT_TYPE)
 
     # The server, live

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import socket
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from echo_trio import prometheus
 from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES
 from echo_trio.console.app import PAGE, Sources, make_app
 from echo_trio.console.figures import Figures
@@ -26,6 +29,7 @@ from echo_trio.console.live import Live
 from echo_trio.console.run_order import Targets
 from echo_trio.console.runs import Runs
 from echo_trio.console.tasks import current_tasks
+from echo_trio.logs import Sparing
 from echo_trio.settings import Settings
 
 #: Connections at once: each takes a descriptor that a WebSocket could have.
@@ -49,6 +53,8 @@ class Console:
     """Page, health, figures and runs on these listeners. Lives in `run`; never raises from it.
 
     :ivar failures: how often something in it failed that should not.
+    :ivar accept_faults: times that accepting failed, by the name of the error; that is this
+        machine's doing, or a client's that was gone before we looked.
     """
 
     def __init__(
@@ -70,13 +76,15 @@ class Console:
         :param page: the folder of the built web page.
         """
         self.failures = 0
+        self.accept_faults: Counter[str] = Counter()
         self._quiet_until: dict[type[Exception], float] = {}
         self._listeners = listeners
         self._log = log
+        self._sparing = Sparing(log)
         sources = Sources(
             tasks=tasks,
             targets=Targets.of(url, settings.host, settings.run_target),
-            failures=lambda: self.failures,
+            metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
             max_run=_file_limit(),
         )
         figures = Figures(snapshot)
@@ -148,11 +156,17 @@ class Console:
                 await slots.acquire()
                 try:
                     sock, _ = await listener.accept()
-                except OSError:  # No descriptor left, or a client that was gone before we looked.
+                except OSError as exc:
                     slots.release()
+                    self._count_accept_fault(exc)
                     await trio.sleep(ACCEPT_PAUSE_S)
                 else:
                     connections.start_soon(self._serve, sock, slots.release)
+
+    def _count_accept_fault(self, fault: OSError) -> None:
+        name = errno.errorcode.get(fault.errno or 0, "other")
+        self.accept_faults[name] += 1
+        self._sparing.warning("the console can't accept for now", reason=fault.strerror, error=name)
 
     async def _serve(self, sock: trio.socket.SocketType, on_end: Callable[[], None]) -> None:
         """Serve one connection with Hypercorn; what fails in it ends it alone."""

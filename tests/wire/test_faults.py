@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -73,7 +75,14 @@ class Process:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        whole, _, _ = self._log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    @property
+    def complaints(self) -> list[dict[str, Any]]:
+        """What it has said of its console's listener."""
+        event = "the console can't accept for now"
+        return [entry for entry in self.log if entry["event"] == event]
 
     @contextmanager
     def file_limit(self, limit: int) -> Iterator[None]:
@@ -170,6 +179,33 @@ def test_a_server_without_a_descriptor_left_lives_says_little_and_recovers(start
     first, *_, last = (datetime.fromisoformat(entry["timestamp"]) for entry in complaints * 2)
     assert len(complaints) < 2 + (last - first).total_seconds(), "more than one a second"
     assert complaints[0]["error"] == "EMFILE"
+
+
+def test_a_console_without_a_descriptor_left_says_so_and_answers_when_there_is_one(start) -> None:
+    server = start()
+    parts, taken = urlsplit(server.console), server.descriptors
+    address = parts.hostname or "", parts.port or 0
+    with ExitStack() as crowd:
+        with server.file_limit(max(taken) + 3):
+            # More than there are descriptors for; the last of them waits in the backlog.
+            for _ in range(max(taken) + 3 - len(taken) + 5):
+                waiting = crowd.enter_context(socket.create_connection(address, PATIENCE_S))
+            patience_s = time.monotonic() + PATIENCE_S
+            while len(server.complaints) < 2:
+                assert time.monotonic() < patience_s, server.log
+                time.sleep(0.01)
+        waiting.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while b'console_accept_faults_total{error="ENOMEM"} ' not in answer:
+            answer += waiting.recv(65536)
+    assert server.stop() == 0
+    (count,) = re.findall(rb'console_accept_faults_total\{error="EMFILE"\} (\S+)', answer)
+    complaints = server.complaints
+    # Those kept back since the last complaint are in no line of the log.
+    assert float(count) >= len(complaints) + sum(each.get("kept_back", 0) for each in complaints)
+    assert {complaint["error"] for complaint in complaints} == {"EMFILE"}
+    began, *_, ended = (datetime.fromisoformat(each["timestamp"]) for each in complaints)
+    assert len(complaints) < 2 + (ended - began).total_seconds(), "more than one a second"
 
 
 def crowd_that_makes_stopping_hard(server: Process, exits: ExitStack) -> None:
