@@ -44,7 +44,10 @@ function converse(index) {
 
   socket.onopen = () => {
     opened.add(1);
-    timer = setInterval(send, 1000);
+    // Spread over the second: all open in one moment, and their timers would go off in one.
+    setTimeout(() => {
+      timer = setInterval(send, 1000);
+    }, (index / sockets) * 1000);
   };
   socket.onmessage = (event) => {
     const now = Date.now();
