@@ -159,4 +159,4 @@ def test_the_built_page_is_served_with_its_assets(console: Any, ask: Ask) -> Non
 
 
 def test_all_this_was_no_failure_of_the_console(console: Any, ask: Ask) -> None:
-    assert b"echo_trio_console_failures_total 0\n" in ask(console.console, "GET /metrics").body
+    assert b"echo_trio_console_failures_total 0.0\n" in ask(console.console, "GET /metrics").body

@@ -12,13 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from echo_trio.durations import Durations
 from echo_trio.metrics import Counters, Outcome, Snapshot
-from echo_trio.prometheus import exposition
+from echo_trio.prometheus import console_exposition, exposition
 
 DOCS = Path(__file__).parents[3] / "docs"
 
 
 def families(snapshot: Snapshot) -> dict[str, Metric]:
-    text = exposition(snapshot).decode()
+    text = (exposition(snapshot) + console_exposition(0, {})).decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
