@@ -63,7 +63,7 @@ test('shows what became of a message whose details were open before its reply ca
   server,
 }) => {
   const { page } = chat;
-  await chat.connectAndOpen(`${server.url}delay/3s`);
+  await chat.connectAndOpen(`${server.url}delay/10s`);
   await chat.say('slow');
   const sent = chat.log.getByRole('listitem').filter({ hasText: 'Sent:' });
   await sent.hover();

@@ -191,6 +191,6 @@ def test_a_killed_scheduler_is_in_the_books_and_the_workers_say_goodbye(
     assert done.code == 1
     assert done.closed == {"abnormal": 60}
     assert "the scheduler is gone" in done.report["verdict_reasons"][0]
-    assert psutil.wait_procs(shards, timeout=60)[1] == []
+    assert psutil.wait_procs(shards, timeout=PATIENCE_S)[1] == []
     server.wait_closed()
     assert server.counts["closed 1000"] == 60

@@ -120,7 +120,7 @@ class PlainClients:
                 reply = await connection.recv()
                 self.took_ms.append((time.perf_counter() - began) * 1000)
                 self.replies += reply == f"{number}-{turn} 1"
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.2)
 
 
 async def test_a_plain_client_beside_it_counts_and_measures_the_same(serve_websockets):
@@ -129,7 +129,7 @@ async def test_a_plain_client_beside_it_counts_and_measures_the_same(serve_webso
         counts[f"opened {path}"] += 1
         async for message in connection:
             counts[f"received {path}"] += 1
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.8)  # long beside what a slow or busy machine adds
             counts[f"answered {path}"] += 1
             await connection.send(f"{message} 1")
 
@@ -138,8 +138,8 @@ async def test_a_plain_client_beside_it_counts_and_measures_the_same(serve_webso
     # Both wait for the same processor. If it is busy, the one that had it less measures that; an
     # error of ours would be there each time.
     for attempt in range(1, 4):
-        crowd = PlainClients(f"{server.url}theirs/{attempt}", sockets=20, messages=8)
-        plan = Plan(20, f"{server.url}ours/{attempt}", rate_per_conn=5.0, messages=8)
+        crowd = PlainClients(f"{server.url}theirs/{attempt}", sockets=20, messages=3)
+        plan = Plan(20, f"{server.url}ours/{attempt}", rate_per_conn=1.0, messages=3)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.to_thread.run_sync, lambda c=crowd: asyncio.run(c.run()))
             report = await run(plan)
@@ -149,7 +149,7 @@ async def test_a_plain_client_beside_it_counts_and_measures_the_same(serve_webso
             ("theirs", crowd.opened, crowd.sent, crowd.replies),
         ):
             path = f"/{whose}/{attempt}"
-            assert (opened, sent, replies) == (20, 160, 160)
+            assert (opened, sent, replies) == (20, 60, 60)
             assert opened == server.counts[f"opened {path}"]
             assert sent == server.counts[f"received {path}"]
             assert replies == server.counts[f"answered {path}"]
