@@ -41,7 +41,7 @@ from cross_check_tools import (
     percentile,
 )
 from generator_catalogue import Assignment, our_absence
-from generators import Target, started_target
+from generators import Target, note_failure, started_target
 from machine import Cores, UnsuitableMachine
 from processes import Child, ProcessFailed, pinned
 from provision import Missing, python_peers
@@ -177,8 +177,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
             try:
                 figures = work(tool, server, settings, cores)
             except (ProcessFailed, Missing) as failure:
-                recording.failed.append({**identity, "repeat": 1, "reason": str(failure)})
-                print(f"  failed: {failure}", flush=True)
+                note_failure(recording, identity, 1, failure)
             else:
                 row = {"figure": "cross-check", **identity, **figures, "repeat": 1}
                 recording.repeats.append(row)
