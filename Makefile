@@ -82,7 +82,7 @@ unit: $(VENV)/.dev page
 bench: install ## side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
 
-cross-check: install ## the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)
+cross-check: $(VENV)/.run ## the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)
 	$(BIN)/python benchmarks/cross_check.py
 
 scale: $(VENV)/.run ## how cost grows from 1,000 to 100,000 sockets, into docs/scale.md (long)

@@ -142,7 +142,7 @@ def section(document: Mapping) -> str:
         "Counts, as the tool says / as the server counted:",
         counts_table(rows),
         "What differs:",
-        "\n".join(unlike) or "Nothing.",
+        "\n".join(unlike) or "Nothing, in the runs that came to their end.",
         "Latency in ms:",
         latency_table(rows),
         "\n".join(summary_means(rows)),
