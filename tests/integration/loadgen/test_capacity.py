@@ -71,7 +71,7 @@ def test_after_sigkill_the_steps_that_were_over_are_recovered_with_the_targets_s
     start_server, start_loadgen, tmp_path
 ):
     server, journal = start_server(console=True), tmp_path / "search.journal"
-    run = start_loadgen("2", server.url, *SEARCH, "--duration", "2500ms", "--console",
+    run = start_loadgen("2", server.url, *SEARCH, "--duration", "4s", "--console",
                         server.console, "--journal", str(journal))  # fmt: skip
     run.wait_for("target")
     run.signal(signal.SIGKILL)

@@ -257,10 +257,10 @@ def test_the_series_is_a_second_each(loadgen, echo):
     ended = [int(second["t_s"]) for second in seconds]
     assert ended[:3] == [1, 2, 3] or (held_up and ended == sorted(set(ended)))
     assert rest["t_s"] >= 3.5
-    in_the_midst = seconds[1]
-    assert in_the_midst["open"] == 2
-    assert in_the_midst["received"] > 0
-    assert in_the_midst["p50_ms"] > 0
+    assert held_up or {second["open"] for second in seconds} == {2}
+    busiest = max(run.report["series"], key=lambda second: second["received"])
+    assert busiest["received"] > 0
+    assert busiest["p50_ms"] > 0
 
 
 def test_our_own_server_is_loaded_without_a_fault(start_server, loadgen):
@@ -283,7 +283,7 @@ def test_the_stream_is_a_line_a_second_and_the_report_last(start_loadgen, echo):
     for number, snapshot in zip(booked, snapshots, strict=True):
         # The run so far: a message may go out between the end of a second and its line.
         so_far = sum(sent[: number + 1])
-        assert so_far <= snapshot["messages"]["sent"] <= so_far + sent[number + 1]
+        assert so_far <= snapshot["messages"]["sent"] <= so_far + sum(sent[number + 1 : number + 2])
     assert report == run.report
 
 
