@@ -30,7 +30,7 @@ export function RunVerdict({ report }: { report: RunReport }) {
         <ul className={styles.thresholds} aria-label="Thresholds">
           {thresholds.map(({ expr, value, breached }) => (
             <li key={expr} data-breached={breached}>
-              <code>{expr}</code> {value === null ? 'never happened' : `is ${valueOf(expr, value)}`}
+              <code>{expr}</code> {valueOf(expr, value)}
               {breached ? ' – breached' : ' – kept'}
             </li>
           ))}
@@ -47,11 +47,13 @@ export function RunVerdict({ report }: { report: RunReport }) {
   );
 }
 
-/** In the report, times are in milliseconds. */
-function valueOf(expression: string, value: number): string {
-  return /^\s*latency\.\S*(p\d|min|mean|max)/.test(expression)
-    ? formatMilliseconds(value)
-    : String(Number(value.toPrecision(6)));
+/** What a threshold was held against. In the report, times are in milliseconds. */
+function valueOf(expression: string, value: number | null): string {
+  const isTargets = /^\s*target\./.test(expression);
+  if (value === null) return isTargets ? 'is unknown' : 'never happened';
+  return /^\s*(latency|target\.loop_lag)\.\S*(p\d|min|mean|max)/.test(expression)
+    ? `is ${formatMilliseconds(value)}`
+    : `is ${String(Number(value.toPrecision(6)))}`;
 }
 
 const HEADLINES: Readonly<Record<Verdict, string>> = {
