@@ -64,6 +64,11 @@ class Source:
             object.__setattr__(self, name, value)
 
     @property
+    def shown_path(self) -> str:
+        """Path and query, as others may read them."""
+        return mask_url(self.path)
+
+    @property
     def headers(self) -> list[tuple[str, str]]:
         """Of a request."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -119,7 +124,7 @@ class TargetSeries:
         except FetchFailed as exc:
             self._books.book_error(str(exc))
         except Meaningless as exc:
-            self._books.book_error(f"{self._source.path}: {exc}")
+            self._books.book_error(f"{self._source.shown_path}: {exc}")
         if reading is None or not (self._connection and self._connection.is_reusable):
             await self._hang_up()
         return reading
@@ -199,7 +204,7 @@ class Connection:
             elif isinstance(event, h11.ConnectionClosed):
                 raise FetchFailed("it closed the connection")
         if status != 200:
-            raise FetchFailed(f"{source.path} was answered with HTTP {status}")
+            raise FetchFailed(f"{source.shown_path} was answered with HTTP {status}")
         # One that keeps no connections open, HTTP/1.0 say, is asked on a new one.
         self.is_reusable = http.our_state is h11.DONE and http.their_state is h11.DONE
         if self.is_reusable:

@@ -58,11 +58,10 @@ def test_a_run_fails_by_what_its_target_said_of_itself(start_server, loadgen):
     server = start_server(console=True)
     limits = ("--fail-if", "target.connections>=10", "--fail-if", "target.cpu_share>90000%")
     run = loadgen("10", server.url, *QUICK, "--console", server.console, *limits)
-    assert [(one["expr"], one["breached"]) for one in run.report["thresholds"]] == [
-        ("target.connections>=10", True),
-        ("target.cpu_share>90000%", False),
-    ]
-    assert run.report["thresholds"][1]["value"] > 0
+    connections, cpu = run.report["thresholds"]
+    assert connections["breached"]
+    # A machine so busy that there was no answer leaves it unknown, and that is a breach.
+    assert cpu["breached"] is (cpu["value"] is None)
     assert run.code in {99, 3}  # A busy machine makes it the generator's limit.
 
 
@@ -74,7 +73,7 @@ def test_any_prometheus_page_will_do(start_server, loadgen, page):
     assert {look["cpu_share"] for look in target["series"][1:]} <= {0}
 
 
-@pytest.mark.parametrize("path", ["/nothing", ""], ids=["404", "nobody"])
+@pytest.mark.parametrize("path", ["/nothing?token=s3cret", ""], ids=["404", "nobody"])
 def test_a_target_that_cannot_be_asked_is_counted_and_the_run_goes_on(
     start_server, loadgen, page, nobody, path
 ):
@@ -84,8 +83,11 @@ def test_a_target_that_cannot_be_asked_is_counted_and_the_run_goes_on(
     assert target["series"] == []
     assert target["errors"] >= 1
     assert target["last_error"] in {
-        "/nothing was answered with HTTP 404", "Connection refused", "no answer within a second"
-    }  # fmt: skip
+        "/nothing?token=*** was answered with HTTP 404",
+        "Connection refused",
+        "no answer within a second",
+    }
+    assert "s3cret" not in str(run.report)
     assert run.messages["echoed"] > 0
 
 
