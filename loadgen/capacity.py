@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -65,6 +65,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """What a search has found.
 
+    :ivar plan: every setting, as in a report; its rate is the one that the search began with.
     :ivar held_per_s: the highest rate that held, `held_runs` times of as many; ``None`` if none.
     :ivar broke_per_s: the lowest above it that did not; ``None`` if the search never got there.
     :ivar limited_by: what that was; ``None`` if nothing.
@@ -82,6 +83,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool
     incomplete: bool = False
     limits: list[str]
+    plan: dict[str, Any]
     steps: list[Step]
 
 
@@ -163,8 +165,10 @@ async def find(
     """
     limits = or_default(limits)
     search, steps, interrupted = Search(plan.total_rate(plan.count)), list[Step](), False
+    as_run = own = plan.settings()
     while (rate := search.next_rate()) is not None:
         report = await run(dataclasses.replace(plan, rate=rate, rate_per_conn=None))
+        as_run = report.plan | {key: own[key] for key in ("rate", "rate_per_conn")}
         if interrupted := report.interrupted:
             break
         step = _judge(rate, report, limits)
@@ -173,13 +177,13 @@ async def find(
         on_step(step)
         if not report.connections.opened:
             break
-    return _conclude(plan.shown_url, [each.expr for each in limits], steps, interrupted=interrupted)
+    return _conclude(as_run, [each.expr for each in limits], steps, interrupted=interrupted)
 
 
-def resume(url: str, limits: Sequence[str], steps: Sequence[Step]) -> Capacity:
+def resume(plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step]) -> Capacity:
     """What a search had found that got as far as these steps, at least one."""
     is_over = Search.after(steps).next_rate() is None
-    capacity = _conclude(url, limits, steps, interrupted=not is_over)
+    capacity = _conclude(plan, limits, steps, interrupted=not is_over)
     return msgspec.structs.replace(capacity, incomplete=not is_over)
 
 
@@ -206,7 +210,7 @@ def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
 
 
 def _conclude(
-    url: str, limits: Sequence[str], steps: Sequence[Step], *, interrupted: bool
+    plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step], *, interrupted: bool
 ) -> Capacity:
     search = Search.after(steps)
     held, broke = search.held, search.broke
@@ -216,7 +220,7 @@ def _conclude(
     if broke is not None:
         limited_by = "target" if Outcome.BROKE in at_edge else "generator"
     return Capacity(
-        url=url,
+        url=plan["url"],
         held_per_s=held,
         held_runs=runs,
         # All of n held: were it less likely than this, that would happen 5 times of 100.
@@ -225,5 +229,6 @@ def _conclude(
         limited_by=limited_by,
         interrupted=interrupted,
         limits=list(limits),
+        plan=plan,
         steps=list(steps),
     )

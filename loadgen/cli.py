@@ -156,8 +156,10 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
     if flag := output.of_one_run:
         return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
     limits = or_default(limits)
+    settings = plan.settings() | {"workers": options.workers, "dask": options.dask}
+    make_journal = partial(SearchJournal, plan=settings, limits=limits)
     try:
-        journal = _open_journal(partial(SearchJournal, plan=plan, limits=limits), options.journal)
+        journal = _open_journal(make_journal, options.journal)
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
 

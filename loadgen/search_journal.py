@@ -18,7 +18,6 @@ import msgspec
 
 from loadgen.capacity import Capacity, Step, resume
 from loadgen.journal import JournalFile, Unreadable
-from loadgen.plan import Plan
 from loadgen.thresholds import Threshold
 
 
@@ -28,16 +27,18 @@ class SearchHead(msgspec.Struct, frozen=True, kw_only=True):
     search: int
     pid: int
     written_at: datetime
-    url: str
     limits: list[str]
     plan: dict[str, Any]
 
 
 @dataclass
 class SearchJournal(JournalFile):
-    """The journal of one search, being written."""
+    """The journal of one search, being written.
 
-    plan: Plan
+    :ivar plan: every setting, as a report is to have it.
+    """
+
+    plan: dict[str, Any]
     limits: Sequence[Threshold]
 
     def note(self, step: Step) -> None:
@@ -60,9 +61,8 @@ class SearchJournal(JournalFile):
             search=1,
             pid=os.getpid(),
             written_at=datetime.now(UTC),
-            url=self.plan.shown_url,
             limits=[limit.expr for limit in self.limits],
-            plan=self.plan.settings(),
+            plan=self.plan,
         )
 
 
@@ -87,4 +87,4 @@ def recover(path: Path) -> Capacity | None:
             break  # Half a line: it was being written.
     if not steps:
         raise Unreadable(f"{path} was begun, but its search died before its first step was over")
-    return resume(search.url, search.limits, steps)
+    return resume(search.plan, search.limits, steps)

@@ -44,6 +44,11 @@ async def test_the_highest_rate_that_held_is_found_with_its_confidence(target):
     assert capacity.limited_by == "target"
     assert capacity.limits == ["latency.p99>100ms"]
     assert capacity.steps == steps
+    assert (capacity.plan["count"], capacity.plan["rate"], capacity.plan["workers"]) == (
+        10,
+        None,
+        1,
+    )
     text = " ".join(found.show(capacity).split())
     assert max(map(len, found.show(capacity).splitlines())) <= 80
     assert "in 3 runs of 3: with 95 % confidence, at least 37% of such runs do" in text
@@ -147,10 +152,13 @@ async def test_what_was_found_is_what_its_published_schema_says(target):
         jsonschema.validate(document | {"steps": [{}]}, schema)
 
 
+PLAN = json.loads(msgspec.json.encode(Plan(10).settings() | {"workers": 1, "dask": None}))
+
+
 @pytest.fixture
 def journal(tmp_path):
     made = search_journal.SearchJournal(
-        tmp_path / "search.journal", Plan(10), [thresholds.parse("latency.p99>100ms")]
+        tmp_path / "search.journal", PLAN, [thresholds.parse("latency.p99>100ms")]
     )
     yield made
     made.close()
@@ -174,7 +182,7 @@ async def test_of_a_search_whose_generator_was_killed_each_step_that_was_over_is
         assert "The generator was killed before the search was over." in text
         assert text.count("p99") >= steps
     journal.path.write_bytes(kept)
-    assert search_journal.recover(journal.path) == whole
+    assert found.encode(search_journal.recover(journal.path)) == found.encode(whole)
 
 
 async def test_a_search_that_died_in_its_first_step_has_nothing_to_tell(target, journal):
@@ -185,7 +193,7 @@ async def test_a_search_that_died_in_its_first_step_has_nothing_to_tell(target, 
 
 
 async def test_a_full_disk_ends_a_searchs_journal_and_not_the_search(target):
-    journal = search_journal.SearchJournal(Path("/dev/full"), Plan(10), [])
+    journal = search_journal.SearchJournal(Path("/dev/full"), PLAN, [])
     capacity = await find(Plan(10), [], target(1000), journal.note)
     journal.close()
     assert capacity.held_per_s is not None

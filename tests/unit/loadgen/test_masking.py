@@ -84,7 +84,7 @@ def test_no_form_of_a_report_has_a_secret_of_the_plans_in_it(report_of, tmp_path
 def test_no_journal_has_a_secret_of_the_plans_in_it(result_of, report_of, tmp_path):
     plan = secretive_plan("s3cret")
     run = Journal(tmp_path / "run.journal", plan)
-    search = SearchJournal(tmp_path / "search.journal", plan, [])
+    search = SearchJournal(tmp_path / "search.journal", plan.settings(), [])
     search.note(_judge(1.0, report_of(plan=plan), []))
     run._append(_encode(_make_head(result_of(plan=plan))))
     for journal in (run, search):
