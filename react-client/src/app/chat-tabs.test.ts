@@ -62,6 +62,12 @@ describe('ChatTabs', () => {
     await until(session.store, ({ connection }) => connection.phase === 'open');
     chats.propose(FIRST);
     expect(addresses(chats)).toEqual([server.url, FIRST]);
+
+    while (addresses(chats).length < MOST_TABS) chats.add();
+    const [first, second] = chats.store.getSnapshot().tabs;
+    chats.activate(first?.id ?? 0);
+    chats.propose(`${FIRST}plain`);
+    expect(active(chats)).toMatchObject({ id: second?.id, address: `${FIRST}plain` });
     await server.stop();
   });
 

@@ -105,12 +105,21 @@ export class ChatTabs {
     this.#changed();
   }
 
-  /** Puts an address from elsewhere into the field: that in front, unless it is being used. */
+  /**
+   * Puts an address from elsewhere into the field: that in front, unless it is being used. With no
+   * room for a further chat, into that of any that is not; with all eight in use, nowhere.
+   */
   propose(address: string): void {
-    const { id, session } = this.#active;
-    const { phase } = session.connection;
-    if (phase !== 'idle' && phase !== 'closed') this.add(address);
-    else this.#follow(id, address);
+    const isFree = ({ session: { connection } }: ChatTab) =>
+      connection.phase === 'idle' || connection.phase === 'closed';
+    const isFull = this.#tabs.length >= MOST_TABS;
+    const free = [this.#active, ...(isFull ? this.#tabs : [])].find(isFree);
+    if (free === undefined) {
+      this.add(address);
+      return;
+    }
+    this.#activeId = free.id;
+    this.#follow(free.id, address);
   }
 
   /** Connects the chat in front to another address; where that cannot be, its field says why. */

@@ -101,6 +101,20 @@ describe('MessageComposer', () => {
     expect(sent).toEqual([new Uint8Array([0, 255]), new Uint8Array([1, 2])]);
   });
 
+  it('does not attach a file that was read only after one had turned to something else', async () => {
+    const { field } = show(null);
+    await userEvent.click(screen.getByRole('radio', { name: 'Binary' }));
+    let read: (bytes: ArrayBuffer) => void = () => undefined;
+    const reading = new Promise<ArrayBuffer>((resolve) => (read = resolve));
+    const file = Object.assign(new File(['x'], 'slow.bin'), { arrayBuffer: () => reading });
+    await userEvent.upload(screen.getByLabelText('File to send'), file);
+    await userEvent.click(screen.getByRole('radio', { name: 'Text' }));
+    read(new ArrayBuffer(2));
+    await userEvent.type(field, 'typed');
+    expect(screen.queryByText('slow.bin')).not.toBeInTheDocument();
+    expect(screen.getByRole('textbox', { name: 'Message' })).toHaveValue('typed');
+  });
+
   it('brings back what was sent before with the up key, and the draft with down', async () => {
     const { field } = show(null);
     await userEvent.type(field, 'one{Enter}two{Enter}half{ArrowUp}');

@@ -54,6 +54,13 @@ export function MessageComposer(props: MessageComposerProps) {
   const field = useRef<HTMLTextAreaElement>(null);
   const filePicker = useRef<HTMLInputElement>(null);
 
+  /** The file that is being read, until something else takes its place. */
+  const chosen = useRef<File | null>(null);
+
+  const detach = () => {
+    chosen.current = null;
+    setAttachment(null);
+  };
   const setDraft = (next: Draft) => {
     setShownDraft(next);
     remember(draftKey, JSON.stringify(next));
@@ -70,9 +77,9 @@ export function MessageComposer(props: MessageComposerProps) {
 
   const send = async () => {
     if (attachment !== null) {
-      setAttachment(null);
+      detach();
       const whyNot = await onSend(attachment.bytes);
-      if (whyNot !== null) setAttachment(attachment);
+      if (whyNot !== null) setAttachment((begun) => begun ?? attachment);
       refuse(whyNot);
       return;
     }
@@ -107,11 +114,13 @@ export function MessageComposer(props: MessageComposerProps) {
 
   const attach = async (file: File | undefined) => {
     if (file === undefined) return;
+    chosen.current = file;
     setRefusal(null);
     try {
-      setAttachment({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) });
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      if (chosen.current === file) setAttachment({ name: file.name, bytes });
     } catch {
-      refuse(`${file.name} cannot be read.`);
+      if (chosen.current === file) refuse(`${file.name} cannot be read.`);
     }
   };
 
@@ -164,7 +173,7 @@ export function MessageComposer(props: MessageComposerProps) {
           <p className={styles.attachment}>
             <span className={styles.fileName}>{attachment.name}</span>
             <span>{formatBytes(attachment.bytes.length)}</span>
-            <button type="button" className={button.tool} onClick={() => setAttachment(null)}>
+            <button type="button" className={button.tool} onClick={() => detach()}>
               Remove
             </button>
           </p>
@@ -184,7 +193,7 @@ export function MessageComposer(props: MessageComposerProps) {
                 value={mode}
                 checked={draft.mode === mode}
                 onChange={() => {
-                  if (mode !== 'binary') setAttachment(null);
+                  if (mode !== 'binary') detach();
                   edit({ ...draft, mode });
                 }}
               />
@@ -235,7 +244,7 @@ export function MessageComposer(props: MessageComposerProps) {
               <SavedPanel
                 draft={draft}
                 onTake={(taken) => {
-                  setAttachment(null);
+                  detach();
                   edit(taken);
                   close();
                   field.current?.focus();

@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 
 import button from '../../components/button.module.css';
 import { Field } from '../../components/field';
@@ -27,14 +27,16 @@ export default function ReplayDialog({ onStart, onClose }: ReplayDialogProps) {
   const [speed, setSpeed] = useState('1');
   const [whyNot, setWhyNot] = useState<string | null>(null);
 
+  /** A large file may be read only after a small one that was chosen later. */
+  const chosen = useRef<File | undefined>(undefined);
+
   const read = async (file: File | undefined) => {
+    chosen.current = file;
     setWhyNot(null);
+    setLog(null);
     if (file === undefined) return;
-    try {
-      setLog(importLog(await file.text()));
-    } catch {
-      setLog({ ok: false, problem: `${file.name} cannot be read.` });
-    }
+    const found = await readLog(file);
+    if (chosen.current === file) setLog(found);
   };
   const start = () => {
     if (log?.ok !== true) return;
@@ -92,6 +94,14 @@ export default function ReplayDialog({ onStart, onClose }: ReplayDialogProps) {
       </p>
     </ModalDialog>
   );
+}
+
+async function readLog(file: File): Promise<ImportedLog> {
+  try {
+    return importLog(await file.text());
+  } catch {
+    return { ok: false, problem: `${file.name} cannot be read.` };
+  }
 }
 
 function describe({ sent, others }: ImportedLog & { ok: true }, speed: number): string {

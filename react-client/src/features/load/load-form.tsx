@@ -135,7 +135,7 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
                 set('verify', target.value);
               }}
             >
-              <option value="suffix">message and suffix</option>
+              <option value="suffix">with suffix</option>
               <option value="exact">exact echo</option>
               <option value="off">off</option>
             </select>

@@ -82,7 +82,12 @@ export function LoadView(props: LoadViewProps) {
             take one of the runs before.
           </p>
         ) : (
-          <RunHeader run={shown} figures={figures} onCancel={() => session.cancel(shown.id)} />
+          <RunHeader
+            key={shown.id}
+            run={shown}
+            figures={figures}
+            onCancel={() => session.cancel(shown.id)}
+          />
         )}
         {figures === null ? (
           renderClock(null)
