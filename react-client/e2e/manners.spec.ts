@@ -62,7 +62,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
         await page.keyboard.press('Escape');
       }
       await chat.log.getByRole('listitem').last().hover();
-      await press('Details of reply');
+      await press('Details of reply to message 1');
       await expect(page.getByRole('dialog', { name: 'Message received' })).toBeVisible();
       await expectNoViolation(chat);
       await page.keyboard.press('Escape');

@@ -19,14 +19,18 @@ function showSent(details: Partial<SentEntry>) {
   return render(<MessageRow entry={entry} />).container;
 }
 
+const BARE: ReceivedEntry = {
+  kind: 'received',
+  id: 0,
+  atMs: 0,
+  characters: 12,
+  payload: { type: 'text', text: 'hello 483920' },
+  verdict: 'echoed',
+};
+
 function showReceived(details: Partial<ReceivedEntry>) {
   const entry: ReceivedEntry = {
-    kind: 'received',
-    id: 0,
-    atMs: 0,
-    characters: 12,
-    payload: { type: 'text', text: 'hello 483920' },
-    verdict: 'echoed',
+    ...BARE,
     answers: { number: 12, suffix: '483920' },
     roundTripMs: 1.25,
     ...details,
@@ -89,6 +93,14 @@ describe('a reply', () => {
     expect(container).toHaveTextContent(
       'binary, 300 bytes: 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f … suffix 42',
     );
+  });
+
+  it.each<[string, ReceivedEntry]>([
+    ['Details of reply to message 12', { ...BARE, answers: { number: 12, suffix: null } }],
+    ['Details of unexpected reply', { ...BARE, verdict: 'unexpected' }],
+  ])('has a button that is told from others: %s', (name, entry) => {
+    render(<MessageRow entry={entry} onOpen={() => undefined} />);
+    expect(screen.getByRole('button')).toHaveAccessibleName(name);
   });
 
   it('opens when asked to', () => {

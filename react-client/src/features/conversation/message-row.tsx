@@ -33,11 +33,7 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
       className={styles.open}
       data-details=""
       tabIndex={isTabStop ? 0 : -1}
-      aria-label={
-        entry.kind === 'sent'
-          ? `Details of message ${formatCount(entry.number)}`
-          : 'Details of reply'
-      }
+      aria-label={`Details of ${nameOf(entry)}`}
       title="Details"
       onFocus={() => {
         onVisit?.(entry.id);
@@ -56,6 +52,15 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
     <ReceivedRow entry={entry} opener={opener} />
   );
 });
+
+/** So that of many the same button is told from its neighbours. */
+function nameOf(entry: Message): string {
+  if (entry.kind === 'sent') return `message ${formatCount(entry.number)}`;
+  const { answers } = entry;
+  return answers === undefined
+    ? 'unexpected reply'
+    : `reply to message ${formatCount(answers.number)}`;
+}
 
 function SentRow({ entry, opener }: { entry: SentEntry; opener: ReactNode }) {
   return (
