@@ -1,4 +1,4 @@
-import { render, screen } from '@testing-library/react';
+import { fireEvent, render, screen } from '@testing-library/react';
 import { describe, expect, it, vi } from 'vitest';
 
 import { ErrorBoundary } from './error-boundary';
@@ -17,6 +17,20 @@ describe('ErrorBoundary', () => {
       </ErrorBoundary>,
     );
     expect(screen.getByRole('alert')).toHaveTextContent('the roof fell in');
+  });
+
+  it('shows the part again, with all that it holds, once whatever it was is over', () => {
+    vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    let isOver = false;
+    const Part = () => (isOver ? <p>the log</p> : <Faulty />);
+    render(
+      <ErrorBoundary>
+        <Part />
+      </ErrorBoundary>,
+    );
+    isOver = true;
+    fireEvent.click(screen.getByRole('button', { name: 'Show it again' }));
+    expect(screen.getByText('the log')).toBeVisible();
   });
 
   it('is not seen while all is well', () => {

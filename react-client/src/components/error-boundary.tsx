@@ -1,5 +1,6 @@
 import { Component, type ReactNode } from 'react';
 
+import button from './button.module.css';
 import styles from './error-boundary.module.css';
 
 interface Props {
@@ -31,9 +32,22 @@ export class ErrorBoundary extends Component<Props, State> {
         <p>
           {isMissing
             ? 'It comes from the server whose page this is, which does not answer. Reload once it is back.'
-            : 'This is a fault in the page, not in your server. Reloading starts it afresh; the details are in the browser’s developer console.'}
+            : 'This is a fault in the page, not in your server. What it holds is still there until you reload. The details are in the browser’s developer console.'}
         </p>
         <pre>{failure}</pre>
+        {!isMissing && (
+          <p>
+            <button
+              type="button"
+              className={button.quiet}
+              onClick={() => {
+                this.setState({ failure: null });
+              }}
+            >
+              Show it again
+            </button>
+          </p>
+        )}
       </section>
     );
   }
