@@ -230,7 +230,7 @@ class Connection(WebSocketConnection):
         self._sock = transport if isinstance(transport, socket.socket) else _raw_socket(transport)
         self._head = surplus
         self._client = client
-        self._on_message = _ignore
+        self._on_message = None  # type: ignore[assignment]  # until `run` says
         self._encode = frames.encode
         self._limits = limits
         self._replies = self._partial = None
@@ -1178,10 +1178,6 @@ class Connection(WebSocketConnection):
             pass
         finally:
             await self._close_stream()
-
-
-def _ignore(message: str | bytes) -> None:
-    """What a connection does with messages before it is served."""
 
 
 def _raw_socket(stream: trio.abc.Stream) -> socket.socket | None:
