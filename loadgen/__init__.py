@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from loadgen.api import run
     from loadgen.findings import Report
-    from loadgen.pacing import Stage
-    from loadgen.plan import Plan
     from loadgen.preflight import Refused
+    from loadgen.workload.pacing import Stage
+    from loadgen.workload.plan import Plan
 
 __all__ = ["Plan", "Refused", "Report", "Stage", "run"]
 
 _HOMES: Final = {
-    "Plan": "loadgen.plan",
+    "Plan": "loadgen.workload.plan",
     "Refused": "loadgen.preflight",
     "Report": "loadgen.findings",
-    "Stage": "loadgen.pacing",
+    "Stage": "loadgen.workload.pacing",
     "run": "loadgen.api",
 }
 

@@ -10,9 +10,9 @@ import trio
 from loadgen import thresholds
 from loadgen.engine import Engine
 from loadgen.findings import Report, make_report
-from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.result import Result
+from loadgen.workload.plan import Plan
 
 
 async def run(

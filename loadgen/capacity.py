@@ -18,10 +18,10 @@ import msgspec
 
 from loadgen import thresholds
 from loadgen.findings import Report, TargetReport
-from loadgen.plan import Plan
 from loadgen.series import Second
 from loadgen.thresholds import Threshold
 from loadgen.verdict import FAILED, GENERATOR_LIMITED
+from loadgen.workload.plan import Plan
 
 #: What has to hold where nothing is asked for.
 DEFAULT_LIMITS: Final = ("latency.p99>100ms",)

@@ -29,7 +29,6 @@ from loadgen.findings import Report, make_report
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, JournalFile, default_path
 from loadgen.ledger import Failure
-from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.progress import watch
 from loadgen.report import found
@@ -39,10 +38,11 @@ from loadgen.result import Result
 from loadgen.runners.crew import Crew
 from loadgen.runners.processes import Processes
 from loadgen.search_journal import SearchJournal
-from loadgen.target import DEFAULT_PORT
 from loadgen.target_series import TargetSeries
 from loadgen.thresholds import BadThreshold, Threshold
 from loadgen.verdict import FAILED, GENERATOR_LIMITED, explain_failure
+from loadgen.workload.plan import Plan
+from loadgen.workload.target import DEFAULT_PORT
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1

@@ -20,7 +20,7 @@ from loadgen.app import app
 from loadgen.report import comparison as shown
 from loadgen.report import found as finding
 from loadgen.report.destinations import STDOUT, Output, discard_stdout, write_stdout
-from loadgen.target import DEFAULT_URL
+from loadgen.workload.target import DEFAULT_URL
 
 EXIT_WORSE: Final = 1
 

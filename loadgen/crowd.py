@@ -10,10 +10,10 @@ from typing import Final, NoReturn
 
 import trio
 
-from loadgen.behave import Behave
 from loadgen.ledger import Failure
-from loadgen.plan import Plan
 from loadgen.session import Session, Terms
+from loadgen.workload.misbehaviour import Behave
+from loadgen.workload.plan import Plan
 
 #: Sockets begun or closed between two looks at Trio's other tasks: about 3 ms of work.
 BATCH: Final = 256

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from echo_trio.wire import sockets, tls
-from loadgen.plan import Plan
-from loadgen.sources import Sources
+from loadgen.workload.plan import Plan
+from loadgen.workload.sources import Sources
 
 #: Then the target's next address may do.
 _UNREACHABLE: Final = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH}

@@ -18,18 +18,18 @@ import trio
 from echo_trio.wire import poller, sockets
 from echo_trio.wire.tls import CertificateUnusable
 from loadgen import load, machine, preflight
-from loadgen.behave import Behave, Kind
 from loadgen.crowd import Crowd, Gate
 from loadgen.dialler import Dialler, make_tls_context, reachable_from
 from loadgen.latency import Recorder
 from loadgen.ledger import Failure, Ledger
-from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.result import Result, Strain
 from loadgen.series import Second
 from loadgen.session import Books, Terms
 from loadgen.troublemakers import RECEIVE_BUFFER_BYTES, Troublemakers
 from loadgen.usage import Usage
+from loadgen.workload.misbehaviour import Behave, Kind
+from loadgen.workload.plan import Plan
 
 #: How often the event loop's lag is measured.
 LAG_INTERVAL_S: Final = 0.02

@@ -25,11 +25,11 @@ import trio
 from loadgen import record
 from loadgen.engine import Running
 from loadgen.findings import Incomplete, Report, make_report, plan_as_run
-from loadgen.plan import Plan
 from loadgen.record import Record
 from loadgen.result import Result
 from loadgen.series import Second
 from loadgen.verdict import FAILED
+from loadgen.workload.plan import Plan
 
 #: A record has up to 100 KB for each histogram, so this is a minute's worth or more.
 MAX_BYTES: Final = 8 * 2**20

@@ -9,8 +9,8 @@ import trio
 
 from loadgen.crowd import BATCH, TICK_S, Crowd
 from loadgen.ledger import Ledger
-from loadgen.plan import Plan
 from loadgen.session import Session, Terms, now_us
+from loadgen.workload.plan import Plan
 
 
 async def run(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio.Nursery) -> None:

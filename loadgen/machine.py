@@ -18,7 +18,7 @@ from typing import Final
 
 from echo_trio.wire.sockets import Address
 from loadgen.preflight import DEFAULT_PORTS, MachineFacts
-from loadgen.sources import Sources, as_ranges
+from loadgen.workload.sources import Sources, as_ranges
 
 _PROC: Final = Path("/proc")
 #: So many local addresses are looked at: they have 7 million ports.

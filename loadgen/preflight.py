@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.plan import Plan
+from loadgen.workload.plan import Plan
 
 #: Descriptors that come and go beside the sockets: the report, the resolver, the poller.
 SPARE_FILES: Final = 8

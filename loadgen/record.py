@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.behave import Kind
 from loadgen.latency import Histogram, HistogramState
 from loadgen.ledger import Ledger
-from loadgen.plan import Plan
 from loadgen.result import GeneratorFacts, Result, Strain
 from loadgen.series import Second
+from loadgen.workload.misbehaviour import Kind
+from loadgen.workload.plan import Plan
 
 _HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
 

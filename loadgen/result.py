@@ -8,11 +8,11 @@ from datetime import datetime
 
 import msgspec
 
-from loadgen.behave import Kind
 from loadgen.latency import Histogram
 from loadgen.ledger import Ledger
-from loadgen.plan import Plan
 from loadgen.series import Second, merge_series
+from loadgen.workload.misbehaviour import Kind
+from loadgen.workload.plan import Plan
 
 
 class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):

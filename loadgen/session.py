@@ -20,9 +20,9 @@ from echo_trio.wire.poller import Poller
 from loadgen.dialler import Dialler
 from loadgen.latency import Histogram, Recorder
 from loadgen.ledger import Ending, Failure, Fault, Ledger
-from loadgen.payloads import Payloads
-from loadgen.plan import Plan
 from loadgen.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge
+from loadgen.workload.payloads import Payloads
+from loadgen.workload.plan import Plan
 
 #: Foreign errors become ours here, and nowhere else.
 _FAILURE_BY_ERRNO: Final = {

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from loadgen.preflight import DEFAULT_PORTS
-from loadgen.target import Target
+from loadgen.workload.target import Target
 
 #: Of a process, less what is no socket: listener, poller, report, what comes and goes.
 SPARE_FILES: Final = 64

@@ -14,9 +14,9 @@ import trio
 
 from loadgen.engine import Phase, Running
 from loadgen.findings import TargetReport
-from loadgen.masking import mask_url
 from loadgen.readings import Meaningless, Reading, read
 from loadgen.target_books import TargetBooks
+from loadgen.workload.secrets import mask_url
 
 #: A second's look has to be over before the next.
 TIMEOUT_S: Final = 0.9

@@ -12,10 +12,10 @@ import trio
 
 from echo_trio.wire.connection import Connection
 from loadgen import load
-from loadgen.behave import Behave, Kind
 from loadgen.crowd import Crowd
-from loadgen.plan import Plan
 from loadgen.session import Session, Terms
+from loadgen.workload.misbehaviour import Behave, Kind
+from loadgen.workload.plan import Plan
 
 #: Of a slow reader's socket, so that its peer soon finds that it can't send on.
 RECEIVE_BUFFER_BYTES: Final = 4096

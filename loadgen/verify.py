@@ -14,7 +14,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from loadgen.payloads import Payloads
+from loadgen.workload.payloads import Payloads
 
 #: One space and a decimal integer from 0 to 999999, without leading zeros.
 _SUFFIX: Final = re.compile(r" (?:0|[1-9][0-9]{0,5})")

@@ -1,7 +1,7 @@
 """A request for a load run, checked before anything starts: JSON becomes loadgen's command line.
 
-Nothing here knows the settings of a run: they are those of `loadgen.plan`, read by the same
-parser that reads `python -m loadgen`, so that a value is good here if it is good there.
+Nothing here knows the settings of a run: they are those of `loadgen.workload.plan`, read by the
+same parser that reads `python -m loadgen`, so that a value is good here if it is good there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from cyclopts import App, Argument, CycloptsError, Parameter
 from echo_trio import flags
 from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
 from loadgen import thresholds
-from loadgen.plan import HEADERS_OF_FILE, Plan
-from loadgen.target import DEFAULT_URL
+from loadgen.workload.plan import HEADERS_OF_FILE, Plan
+from loadgen.workload.target import DEFAULT_URL
 
 #: These have a place of their own on the command line.
 _POSITIONAL: Final = ("count", "url")

@@ -19,17 +19,17 @@ from typing import Final, Protocol
 import trio
 
 from loadgen import record
-from loadgen.behave import Kind
 from loadgen.engine import Phase
 from loadgen.latency import Histogram
 from loadgen.ledger import Ledger
-from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.record import Record
 from loadgen.result import GeneratorFacts, Place, Result, Strain, Workers
 from loadgen.runners import words
 from loadgen.runners.words import Link, LinkLost
 from loadgen.series import Second, merge_series
+from loadgen.workload.misbehaviour import Kind
+from loadgen.workload.plan import Plan
 
 #: The phases that begin together.
 _TOGETHER: Final = (Phase.OPEN, Phase.LOAD, Phase.CLOSE)

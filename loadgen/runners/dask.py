@@ -26,14 +26,14 @@ import trio
 from distributed import Client, Queue, get_client
 
 from loadgen import machine
-from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.runners import words
 from loadgen.runners.dealing import Limits, Network, cut, deal
 from loadgen.runners.framing import frame
 from loadgen.runners.processes import EXIT_TIMEOUT_S, explain_exit, start_shard
 from loadgen.runners.words import LENGTH_BYTES, Link, LinkLost
-from loadgen.sources import Sources
+from loadgen.workload.plan import Plan
+from loadgen.workload.sources import Sources
 
 #: For a scheduler to answer.
 CONNECT_TIMEOUT_S: Final = 5.0

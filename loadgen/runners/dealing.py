@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.plan import Plan
 from loadgen.preflight import SOCKET_BYTES, Refused
+from loadgen.workload.plan import Plan
 
 #: What a shard's process takes without a socket: Python, Trio, this program (docs/scale.md).
 PROCESS_BYTES: Final = 45 * 2**20

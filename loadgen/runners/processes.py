@@ -15,10 +15,10 @@ import trio
 from echo_trio.wire import sockets
 from loadgen import machine, preflight
 from loadgen.dialler import reachable_from
-from loadgen.plan import Plan
 from loadgen.runners import words
 from loadgen.runners.framing import Inbox, frame
 from loadgen.runners.words import Link, LinkLost
+from loadgen.workload.plan import Plan
 
 #: For a process whose end of the socket is closed to end by itself.
 EXIT_TIMEOUT_S: Final = 5.0

@@ -19,10 +19,10 @@ from echo_trio.wire import process
 from loadgen import record
 from loadgen.engine import Engine, Phase
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
-from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.runners import words
 from loadgen.runners.framing import Inbox, Outbox
+from loadgen.workload.plan import Plan
 
 #: Of a reader that has stopped, so many records are kept waiting; then they come less often.
 MAX_WAITING: Final = 4

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 import msgspec
 
 from loadgen.engine import Phase
-from loadgen.plan import Plan
 from loadgen.record import Record
+from loadgen.workload.plan import Plan
 
 #: Before each message on a stream: its length.
 LENGTH_BYTES: Final = 4

@@ -7,14 +7,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.behave import Kind
 from loadgen.findings import make_report
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
-from loadgen.plan import Plan
 from loadgen.result import GeneratorFacts, Result, Strain
 from loadgen.series import Second
 from loadgen.verify import Verdict
+from loadgen.workload.misbehaviour import Kind
+from loadgen.workload.plan import Plan
 
 small = st.integers(0, 1000)
 millis = st.floats(0, 1000).map(lambda value: round(value, 3))

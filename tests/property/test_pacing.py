@@ -6,8 +6,8 @@ from itertools import chain, pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from loadgen.pacing import Ramps, Share, Stage, Steady
-from loadgen.plan import Plan
+from loadgen.workload.pacing import Ramps, Share, Stage, Steady
+from loadgen.workload.plan import Plan
 
 #: `due_by` reads its clock in microseconds of a message.
 WHISKER = 1e-5

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from echo_trio.console.run_order import BadOrder, Targets, read_order
-from loadgen.plan import Plan
+from loadgen.workload.plan import Plan
 
 TARGETS = Targets.of("ws://127.0.0.1:9000/", "127.0.0.1")
 NAMES = [

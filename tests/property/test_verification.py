@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from loadgen.dialler import Dialler
 from loadgen.ledger import Ending, Ledger
-from loadgen.plan import Plan
 from loadgen.session import Books, Session, Terms
-from loadgen.sources import Sources
 from loadgen.verify import Verdict
+from loadgen.workload.plan import Plan
+from loadgen.workload.sources import Sources
 
 SOCKETS = 3
 

@@ -7,9 +7,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from loadgen.behave import Behave, Kind
 from loadgen.engine import Engine
-from loadgen.plan import Plan
+from loadgen.workload.misbehaviour import Behave, Kind
+from loadgen.workload.plan import Plan
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from loadgen import Plan, Refused, Report, Stage, run
-from loadgen.behave import Behave
 from loadgen.engine import Engine
 from loadgen.findings import make_report
 from loadgen.result import Result
+from loadgen.workload.misbehaviour import Behave
 
 from .conftest import PATIENCE_S
 

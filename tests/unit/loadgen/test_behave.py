@@ -1,7 +1,7 @@
 import pytest
 
-from loadgen.behave import Behave, Kind, pick
-from loadgen.plan import Plan
+from loadgen.workload.misbehaviour import Behave, Kind, pick
+from loadgen.workload.plan import Plan
 
 
 @pytest.mark.parametrize(

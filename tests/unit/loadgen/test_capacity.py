@@ -11,9 +11,9 @@ from loadgen.findings import TargetLag, TargetReport
 from loadgen.journal import Unreadable
 from loadgen.latency import Histogram
 from loadgen.ledger import Ledger
-from loadgen.plan import Plan
 from loadgen.report import found
 from loadgen.result import Strain
+from loadgen.workload.plan import Plan
 
 
 @pytest.fixture

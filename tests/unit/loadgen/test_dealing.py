@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.plan import Plan
 from loadgen.preflight import Refused
 from loadgen.runners.dealing import Limits, Network, cut, deal
+from loadgen.workload.plan import Plan
 
 GIB = 2**30
 

@@ -9,11 +9,11 @@ import pytest
 import trio
 
 from loadgen import journal
-from loadgen.behave import Kind
 from loadgen.findings import plan_as_run
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import json as report_json
 from loadgen.verify import Verdict
+from loadgen.workload.misbehaviour import Kind
 
 
 @pytest.fixture

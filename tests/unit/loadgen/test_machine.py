@@ -3,7 +3,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from loadgen.machine import Ports, TcpEntry, count_ports, gather, parse_tcp
-from loadgen.sources import Sources
+from loadgen.workload.sources import Sources
 
 ESTABLISHED, TIME_WAIT, LISTEN = 1, 6, 10
 SERVER = ("127.0.0.1", 8765)

@@ -6,11 +6,11 @@ import pytest
 from loadgen.capacity import _judge
 from loadgen.compare import compare
 from loadgen.journal import Journal, _encode, _make_head
-from loadgen.masking import mask_headers, mask_subprotocols, mask_url
-from loadgen.plan import Plan
 from loadgen.report import csv, html, stream, text
 from loadgen.report import json as report_json
 from loadgen.search_journal import SearchJournal
+from loadgen.workload.plan import Plan
+from loadgen.workload.secrets import mask_headers, mask_subprotocols, mask_url
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from loadgen.pacing import Ramps, Share, Stage, Steady
+from loadgen.workload.pacing import Ramps, Share, Stage, Steady
 
 
 @pytest.mark.parametrize(

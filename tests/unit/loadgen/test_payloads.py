@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from loadgen.payloads import Payloads
+from loadgen.workload.payloads import Payloads
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 
-from loadgen.pacing import Stage
-from loadgen.plan import Plan, parse_header, parse_stage
-from loadgen.target import DEFAULT_URL, Target
+from loadgen.workload.pacing import Stage
+from loadgen.workload.plan import Plan, parse_header, parse_stage
+from loadgen.workload.target import DEFAULT_URL, Target
 
 
 def test_a_plan_has_the_contracts_defaults():

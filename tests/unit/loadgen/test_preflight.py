@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from loadgen.plan import Plan
 from loadgen.preflight import MachineFacts, Refused, check
+from loadgen.workload.plan import Plan
 
 PORTS = range(32768, 61000)
 FACTS = MachineFacts(

@@ -8,9 +8,9 @@ from rich.console import Console
 from loadgen import progress
 from loadgen.engine import Phase
 from loadgen.ledger import Ledger
-from loadgen.plan import Plan
 from loadgen.series import Second
 from loadgen.verify import Verdict
+from loadgen.workload.plan import Plan
 
 
 class FakeEngine(SimpleNamespace):

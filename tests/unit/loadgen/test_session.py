@@ -4,9 +4,9 @@ from trio_websocket import CloseReason, ConnectionClosed
 
 from loadgen.dialler import Dialler
 from loadgen.ledger import Ending, Ledger
-from loadgen.plan import Plan
 from loadgen.session import Books, Session, Terms
-from loadgen.sources import Sources
+from loadgen.workload.plan import Plan
+from loadgen.workload.sources import Sources
 
 
 class FakeConnection:

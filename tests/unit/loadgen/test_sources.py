@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from loadgen.sources import Sources, as_ranges
+from loadgen.workload.sources import Sources, as_ranges
 
 
 @pytest.mark.parametrize(

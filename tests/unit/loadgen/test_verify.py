@@ -1,6 +1,5 @@
 import pytest
 
-from loadgen.payloads import Payloads
 from loadgen.verify import (
     ANSWERS,
     BINARY_ANSWERS,
@@ -12,6 +11,7 @@ from loadgen.verify import (
     answers_with_suffix_in_bytes,
     judge,
 )
+from loadgen.workload.payloads import Payloads
 
 DEFAULT = Payloads("{conn}-{seq}", size_bytes=32, sockets=10)
 

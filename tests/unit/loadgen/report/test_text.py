@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from loadgen import thresholds
-from loadgen.behave import Kind
 from loadgen.findings import TargetLag, TargetReport, TargetSecond
 from loadgen.latency import Histogram
 from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import text as report_text
 from loadgen.verify import Verdict
+from loadgen.workload.misbehaviour import Kind
 
 
 class Terminal(io.StringIO):

@@ -14,12 +14,12 @@ from cyclopts import Parameter
 
 from echo_trio import flags
 from echo_trio.wire import deflate, handshake
-from loadgen import masking
-from loadgen.behave import Behave, Kind, check_behaviours, pick
-from loadgen.pacing import Pace, Ramps, Share, Stage, Steady
-from loadgen.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
-from loadgen.sources import Sources
-from loadgen.target import DEFAULT_URL, Target
+from loadgen.workload import secrets
+from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
+from loadgen.workload.pacing import Pace, Ramps, Share, Stage, Steady
+from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
+from loadgen.workload.sources import Sources
+from loadgen.workload.target import DEFAULT_URL, Target
 
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_RATE_PER_CONN: Final = 1.0
@@ -457,14 +457,14 @@ class Plan:
             settings["duration_s"] = self.load_s
         return settings | {
             "url": self.shown_url,
-            "headers": masking.mask_headers(self.headers),
-            "subprotocols": masking.mask_subprotocols(self.subprotocols),
+            "headers": secrets.mask_headers(self.headers),
+            "subprotocols": secrets.mask_subprotocols(self.subprotocols),
         }
 
     @property
     def shown_url(self) -> str:
         """Where the sockets connect, as others may read it."""
-        return masking.mask_url(self.url)
+        return secrets.mask_url(self.url)
 
 
 def _request_bytes(
