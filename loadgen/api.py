@@ -11,7 +11,7 @@ from loadgen import thresholds
 from loadgen.engine import Engine
 from loadgen.findings import Report, make_report
 from loadgen.preflight import Refused
-from loadgen.result import Result
+from loadgen.results.result import Result
 from loadgen.workload.plan import Plan
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from loadgen import thresholds
 from loadgen.findings import Report, TargetReport
-from loadgen.series import Second
+from loadgen.results.series import Second
 from loadgen.thresholds import Threshold
 from loadgen.verdict import FAILED, GENERATOR_LIMITED
 from loadgen.workload.plan import Plan

@@ -28,13 +28,13 @@ from loadgen.engine import Engine, Running
 from loadgen.findings import Report, make_report
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, JournalFile, default_path
-from loadgen.ledger import Failure
 from loadgen.preflight import Refused
 from loadgen.progress import watch
 from loadgen.report import found
 from loadgen.report.destinations import Output, replace_closed_streams, write_stdout
 from loadgen.report.stream import stream
-from loadgen.result import Result
+from loadgen.results.ledger import Failure
+from loadgen.results.result import Result
 from loadgen.runners.crew import Crew
 from loadgen.runners.processes import Processes
 from loadgen.search_journal import SearchJournal

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import trio
 
-from loadgen.ledger import Failure
+from loadgen.results.ledger import Failure
 from loadgen.session import Session, Terms
 from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.plan import Plan

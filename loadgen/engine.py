@@ -20,11 +20,11 @@ from echo_trio.wire.tls import CertificateUnusable
 from loadgen import load, machine, preflight
 from loadgen.crowd import Crowd, Gate
 from loadgen.dialler import Dialler, make_tls_context, reachable_from
-from loadgen.latency import Recorder
-from loadgen.ledger import Failure, Ledger
 from loadgen.preflight import Refused
-from loadgen.result import Result, Strain
-from loadgen.series import Second
+from loadgen.results.latency import Recorder
+from loadgen.results.ledger import Failure, Ledger
+from loadgen.results.result import Result, Strain
+from loadgen.results.series import Second
 from loadgen.session import Books, Terms
 from loadgen.troublemakers import RECEIVE_BUFFER_BYTES, Troublemakers
 from loadgen.usage import Usage

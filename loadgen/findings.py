@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.latency import Summary
-from loadgen.ledger import Ending, Failure, Fault, Ledger
-from loadgen.result import GeneratorFacts, Place, Result
-from loadgen.series import Second
+from loadgen.results.latency import Summary
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.result import GeneratorFacts, Place, Result
+from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
 from loadgen.verdict import RunVerdict, judge_run
-from loadgen.verify import Verdict
 
 SCHEMA_VERSION: Final = 1
 

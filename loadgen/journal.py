@@ -22,12 +22,12 @@ from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 import msgspec
 import trio
 
-from loadgen import record
 from loadgen.engine import Running
 from loadgen.findings import Incomplete, Report, make_report, plan_as_run
-from loadgen.record import Record
-from loadgen.result import Result
-from loadgen.series import Second
+from loadgen.results import record
+from loadgen.results.record import Record
+from loadgen.results.result import Result
+from loadgen.results.series import Second
 from loadgen.verdict import FAILED
 from loadgen.workload.plan import Plan
 

@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from loadgen.crowd import BATCH, TICK_S, Crowd
-from loadgen.ledger import Ledger
+from loadgen.results.ledger import Ledger
 from loadgen.session import Session, Terms, now_us
 from loadgen.workload.plan import Plan
 

@@ -18,9 +18,9 @@ from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
 from echo_trio.wire.poller import Poller
 from loadgen.dialler import Dialler
-from loadgen.latency import Histogram, Recorder
-from loadgen.ledger import Ending, Failure, Fault, Ledger
-from loadgen.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge
+from loadgen.results.latency import Histogram, Recorder
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge
 from loadgen.workload.payloads import Payloads
 from loadgen.workload.plan import Plan
 

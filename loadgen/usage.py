@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from loadgen.result import GeneratorFacts, Strain
+from loadgen.results.result import GeneratorFacts, Strain
 
 #: Linux: time on a core, time ready and waiting for one (ns), turns.
 _SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")

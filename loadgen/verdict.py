@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
-from loadgen.ledger import FAULTS, Ending, Failure, Fault, Ledger
-from loadgen.result import Result
-from loadgen.verify import Verdict
+from loadgen.results.ledger import FAULTS, Ending, Failure, Fault, Ledger
+from loadgen.results.result import Result
+from loadgen.results.verify import Verdict
 
 RunVerdict = Literal["valid", "generator-limited", "failed"]
 VALID: Final = "valid"

@@ -8,7 +8,7 @@ from io import StringIO
 import msgspec
 
 from loadgen.findings import Report
-from loadgen.series import Second
+from loadgen.results.series import Second
 
 
 def render(report: Report) -> bytes:

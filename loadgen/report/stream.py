@@ -18,10 +18,10 @@ from loadgen.findings import (
     count_failed,
     summarize_latency,
 )
-from loadgen.ledger import Ledger
-from loadgen.result import Result
-from loadgen.series import Second
-from loadgen.verify import Verdict
+from loadgen.results.ledger import Ledger
+from loadgen.results.result import Result
+from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
 
 
 class SocketsNow(msgspec.Struct, frozen=True, kw_only=True):

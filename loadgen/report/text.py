@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.findings import Report
-from loadgen.latency import Summary
 from loadgen.report import distribution
 from loadgen.report.paper import paper
+from loadgen.results.latency import Summary
 from loadgen.thresholds import explain
 from loadgen.verdict import FAILED, VALID
 

@@ -18,16 +18,16 @@ from typing import Final, Protocol
 
 import trio
 
-from loadgen import record
 from loadgen.engine import Phase
-from loadgen.latency import Histogram
-from loadgen.ledger import Ledger
 from loadgen.preflight import Refused
-from loadgen.record import Record
-from loadgen.result import GeneratorFacts, Place, Result, Strain, Workers
+from loadgen.results import record
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ledger
+from loadgen.results.record import Record
+from loadgen.results.result import GeneratorFacts, Place, Result, Strain, Workers
+from loadgen.results.series import Second, merge_series
 from loadgen.runners import words
 from loadgen.runners.words import Link, LinkLost
-from loadgen.series import Second, merge_series
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 

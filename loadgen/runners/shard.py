@@ -16,10 +16,10 @@ from typing import Final
 import trio
 
 from echo_trio.wire import process
-from loadgen import record
 from loadgen.engine import Engine, Phase
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.preflight import Refused
+from loadgen.results import record
 from loadgen.runners import words
 from loadgen.runners.framing import Inbox, Outbox
 from loadgen.workload.plan import Plan

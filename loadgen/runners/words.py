@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from loadgen.engine import Phase
-from loadgen.record import Record
+from loadgen.results.record import Record
 from loadgen.workload.plan import Plan
 
 #: Before each message on a stream: its length.

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.latency import Histogram
 from loadgen.report.distribution import HEIGHT, MIN_COUNT, draw
+from loadgen.results.latency import Histogram
 
 values = st.lists(st.integers(0, 3_600_000_000), min_size=MIN_COUNT, max_size=60)
 

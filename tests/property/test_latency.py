@@ -6,7 +6,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.latency import HIGHEST_US, SIGNIFICANT_DIGITS, Histogram
+from loadgen.results.latency import HIGHEST_US, SIGNIFICANT_DIGITS, Histogram
 
 values = st.one_of(
     st.integers(0, 5000), st.integers(0, HIGHEST_US), st.sampled_from([2**n for n in range(32)])

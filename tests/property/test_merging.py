@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.findings import make_report
-from loadgen.latency import Histogram
-from loadgen.ledger import Ending, Failure, Ledger
-from loadgen.result import GeneratorFacts, Result, Strain
-from loadgen.series import Second
-from loadgen.verify import Verdict
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.result import GeneratorFacts, Result, Strain
+from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 

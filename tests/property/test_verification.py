@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from loadgen.dialler import Dialler
-from loadgen.ledger import Ending, Ledger
+from loadgen.results.ledger import Ending, Ledger
+from loadgen.results.verify import Verdict
 from loadgen.session import Books, Session, Terms
-from loadgen.verify import Verdict
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 

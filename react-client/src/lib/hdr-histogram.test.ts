@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { decodeHdrHistogram, valueAtPercentile } from './hdr-histogram';
 
-// Made by the `hdrhistogram` package for Python, through `loadgen.latency`.
+// Made by the `hdrhistogram` package for Python, through `loadgen.results.latency`.
 const OF_EIGHT = 'HISTFAAAACx4nJNpmSzMwMDAywABzFCaEURcm7yEwf4DVICF6bs8E8tffqb9dUwAosMIBA==';
 const EMPTY = 'HISTFAAAABx4nJNpmSzMgADMUJoRRFybvITB/gNEAABQ2gSH';
 const OF_MANY = [

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from loadgen import Plan, Refused, Report, Stage, run
 from loadgen.engine import Engine
 from loadgen.findings import make_report
-from loadgen.result import Result
+from loadgen.results.result import Result
 from loadgen.workload.misbehaviour import Behave
 
 from .conftest import PATIENCE_S

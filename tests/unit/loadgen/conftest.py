@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from loadgen.findings import Report, make_report
-from loadgen.latency import Histogram
-from loadgen.ledger import Ending, Ledger
 from loadgen.report import json as report_json
-from loadgen.result import GeneratorFacts, Result, Strain
-from loadgen.series import Second
-from loadgen.verify import Verdict
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Ledger
+from loadgen.results.result import GeneratorFacts, Result, Strain
+from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
 from loadgen.workload.plan import Plan
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -9,10 +9,10 @@ from loadgen import cli, search_journal, thresholds
 from loadgen.capacity import Outcome, find
 from loadgen.findings import TargetLag, TargetReport
 from loadgen.journal import Unreadable
-from loadgen.latency import Histogram
-from loadgen.ledger import Ledger
 from loadgen.report import found
-from loadgen.result import Strain
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ledger
+from loadgen.results.result import Strain
 from loadgen.workload.plan import Plan
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from loadgen import cli
 from loadgen.findings import ThresholdReport
-from loadgen.ledger import Failure, Ledger
 from loadgen.report import html
+from loadgen.results.ledger import Failure, Ledger
 from loadgen.verdict import RunVerdict
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from loadgen import cli
 from loadgen.compare import compare
-from loadgen.latency import Histogram
 from loadgen.report import json as report_json
+from loadgen.results.latency import Histogram
 
 
 @pytest.fixture

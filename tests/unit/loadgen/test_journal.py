@@ -10,9 +10,9 @@ import trio
 
 from loadgen import journal
 from loadgen.findings import plan_as_run
-from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import json as report_json
-from loadgen.verify import Verdict
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
 
 

@@ -1,7 +1,7 @@
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from loadgen.latency import HIGHEST_US, Histogram, Recorder
+from loadgen.results.latency import HIGHEST_US, Histogram, Recorder
 
 
 def filled(*values_us):

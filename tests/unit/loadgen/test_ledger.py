@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from loadgen.ledger import Ending, Failure, Fault, Ledger, Unbalanced
-from loadgen.verify import Verdict
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger, Unbalanced
+from loadgen.results.verify import Verdict
 
 
 def test_open_sockets_are_those_opened_and_not_ended():

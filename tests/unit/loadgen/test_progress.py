@@ -7,9 +7,9 @@ from rich.console import Console
 
 from loadgen import progress
 from loadgen.engine import Phase
-from loadgen.ledger import Ledger
-from loadgen.series import Second
-from loadgen.verify import Verdict
+from loadgen.results.ledger import Ledger
+from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
 from loadgen.workload.plan import Plan
 
 

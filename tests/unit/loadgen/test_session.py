@@ -3,7 +3,7 @@ import trio
 from trio_websocket import CloseReason, ConnectionClosed
 
 from loadgen.dialler import Dialler
-from loadgen.ledger import Ending, Ledger
+from loadgen.results.ledger import Ending, Ledger
 from loadgen.session import Books, Session, Terms
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources

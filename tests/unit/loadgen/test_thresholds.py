@@ -6,10 +6,10 @@ import pytest
 
 from loadgen import thresholds
 from loadgen.findings import TargetLag, TargetReport
-from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import json as report_json
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.verify import Verdict
 from loadgen.thresholds import METRICS, BadThreshold, Kind, explain, parse
-from loadgen.verify import Verdict
 
 
 @pytest.fixture

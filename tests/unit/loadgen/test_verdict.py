@@ -2,11 +2,11 @@ from collections import Counter
 
 import pytest
 
-from loadgen.latency import Histogram
-from loadgen.ledger import Ending, Failure, Fault, Ledger
-from loadgen.result import Strain
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.result import Strain
+from loadgen.results.verify import Verdict
 from loadgen.verdict import judge_run
-from loadgen.verify import Verdict
 
 
 def histogram_of(*values_us):

@@ -1,6 +1,6 @@
 import pytest
 
-from loadgen.verify import (
+from loadgen.results.verify import (
     ANSWERS,
     BINARY_ANSWERS,
     Sent,

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from loadgen.ledger import Failure, Ledger
 from loadgen.report import json as report_json
-from loadgen.result import Place, Workers
+from loadgen.results.ledger import Failure, Ledger
+from loadgen.results.result import Place, Workers
 
 
 def test_the_published_schema_is_the_reports():

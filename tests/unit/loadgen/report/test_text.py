@@ -7,10 +7,10 @@ import pytest
 
 from loadgen import thresholds
 from loadgen.findings import TargetLag, TargetReport, TargetSecond
-from loadgen.latency import Histogram
-from loadgen.ledger import Ending, Failure, Ledger
 from loadgen.report import text as report_text
-from loadgen.verify import Verdict
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
 
 

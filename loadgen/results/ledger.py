@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
-from loadgen.verify import Verdict
+from loadgen.results.verify import Verdict
 
 
 class Failure(StrEnum):

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import msgspec
 
-from loadgen.latency import Histogram
-from loadgen.ledger import Ledger
-from loadgen.series import Second, merge_series
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ledger
+from loadgen.results.series import Second, merge_series
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 

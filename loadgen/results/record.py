@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.latency import Histogram, HistogramState
-from loadgen.ledger import Ledger
-from loadgen.result import GeneratorFacts, Result, Strain
-from loadgen.series import Second
+from loadgen.results.latency import Histogram, HistogramState
+from loadgen.results.ledger import Ledger
+from loadgen.results.result import GeneratorFacts, Result, Strain
+from loadgen.results.series import Second
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 

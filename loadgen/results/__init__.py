@@ -1,0 +1,1 @@
+"""What a run measured: columns that add up, histograms that merge; pure."""
