@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from loadgen.api import run
     from loadgen.findings import Report
-    from loadgen.preflight import Refused
+    from loadgen.preflight.check import Refused
     from loadgen.workload.pacing import Stage
     from loadgen.workload.plan import Plan
 
@@ -22,7 +22,7 @@ __all__ = ["Plan", "Refused", "Report", "Stage", "run"]
 
 _HOMES: Final = {
     "Plan": "loadgen.workload.plan",
-    "Refused": "loadgen.preflight",
+    "Refused": "loadgen.preflight.check",
     "Report": "loadgen.findings",
     "Stage": "loadgen.workload.pacing",
     "run": "loadgen.api",

@@ -10,7 +10,7 @@ import trio
 from loadgen import thresholds
 from loadgen.engine import Engine
 from loadgen.findings import Report, make_report
-from loadgen.preflight import Refused
+from loadgen.preflight.check import Refused
 from loadgen.results.result import Result
 from loadgen.workload.plan import Plan
 

@@ -28,7 +28,7 @@ from loadgen.engine import Engine, Running
 from loadgen.findings import Report, make_report
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, JournalFile, default_path
-from loadgen.preflight import Refused
+from loadgen.preflight.check import Refused
 from loadgen.progress import watch
 from loadgen.report import found
 from loadgen.report.destinations import Output, replace_closed_streams, write_stdout

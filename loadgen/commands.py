@@ -15,8 +15,9 @@ from cyclopts import Parameter
 from echo_trio import flags
 from loadgen import compare as comparing
 from loadgen import journal as journals
-from loadgen import search_journal, sizing
+from loadgen import search_journal
 from loadgen.app import app
+from loadgen.preflight import sizing
 from loadgen.report import comparison as shown
 from loadgen.report import found as finding
 from loadgen.report.destinations import STDOUT, Output, discard_stdout, write_stdout

@@ -17,10 +17,11 @@ import trio
 
 from echo_trio.wire import poller, sockets
 from echo_trio.wire.tls import CertificateUnusable
-from loadgen import load, machine, preflight
+from loadgen import load
 from loadgen.crowd import Crowd, Gate
 from loadgen.dialler import Dialler, make_tls_context, reachable_from
-from loadgen.preflight import Refused
+from loadgen.preflight import check, machine
+from loadgen.preflight.check import Refused
 from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.result import Result, Strain
@@ -226,7 +227,7 @@ class Engine:
                 facts = await trio.to_thread.run_sync(
                     machine.gather, reachable, sources, abandon_on_cancel=True
                 )
-                for warning in preflight.check(plan, facts):
+                for warning in check.check(plan, facts):
                     self._on_warning(warning)
                 try:
                     self._tls = make_tls_context(plan)

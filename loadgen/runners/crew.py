@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import trio
 
 from loadgen.engine import Phase
-from loadgen.preflight import Refused
+from loadgen.preflight.check import Refused
 from loadgen.results import record
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger

@@ -25,8 +25,8 @@ from typing import Any, Final
 import trio
 from distributed import Client, Queue, get_client
 
-from loadgen import machine
-from loadgen.preflight import Refused
+from loadgen.preflight import machine
+from loadgen.preflight.check import Refused
 from loadgen.runners import words
 from loadgen.runners.dealing import Limits, Network, cut, deal
 from loadgen.runners.framing import frame

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.preflight import SOCKET_BYTES, Refused
+from loadgen.preflight.check import SOCKET_BYTES, Refused
 from loadgen.workload.plan import Plan
 
 #: What a shard's process takes without a socket: Python, Trio, this program (docs/scale.md).

@@ -13,8 +13,8 @@ from typing import Final
 import trio
 
 from echo_trio.wire import sockets
-from loadgen import machine, preflight
 from loadgen.dialler import reachable_from
+from loadgen.preflight import check, machine
 from loadgen.runners import words
 from loadgen.runners.framing import Inbox, frame
 from loadgen.runners.words import Link, LinkLost
@@ -98,7 +98,7 @@ class Processes:
         facts = await trio.to_thread.run_sync(
             machine.gather, reachable, plan.sources(), abandon_on_cancel=True
         )
-        return preflight.check(plan, facts, processes=self._count)
+        return check.check(plan, facts, processes=self._count)
 
     @asynccontextmanager
     async def launch(self, plan: Plan) -> AsyncIterator[Sequence[Link]]:

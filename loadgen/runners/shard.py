@@ -18,7 +18,7 @@ import trio
 from echo_trio.wire import process
 from loadgen.engine import Engine, Phase
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
-from loadgen.preflight import Refused
+from loadgen.preflight.check import Refused
 from loadgen.results import record
 from loadgen.runners import words
 from loadgen.runners.framing import Inbox, Outbox

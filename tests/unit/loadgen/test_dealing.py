@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.preflight import Refused
+from loadgen.preflight.check import Refused
 from loadgen.runners.dealing import Limits, Network, cut, deal
 from loadgen.workload.plan import Plan
 

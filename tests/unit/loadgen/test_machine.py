@@ -2,7 +2,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from loadgen.machine import Ports, TcpEntry, count_ports, gather, parse_tcp
+from loadgen.preflight.machine import Ports, TcpEntry, count_ports, gather, parse_tcp
 from loadgen.workload.sources import Sources
 
 ESTABLISHED, TIME_WAIT, LISTEN = 1, 6, 10

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from loadgen.preflight import MachineFacts, Refused, check
+from loadgen.preflight.check import MachineFacts, Refused, check
 from loadgen.workload.plan import Plan
 
 PORTS = range(32768, 61000)

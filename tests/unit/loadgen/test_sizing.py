@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen import cli, sizing
+from loadgen import cli
+from loadgen.preflight import sizing
 
 GIB = 2**30
 LARGE = sizing.Machine(cores=64, memory_bytes=256 * GIB, files=20_000)

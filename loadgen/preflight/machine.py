@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from echo_trio.wire.sockets import Address
-from loadgen.preflight import DEFAULT_PORTS, MachineFacts
+from loadgen.preflight.check import DEFAULT_PORTS, MachineFacts
 from loadgen.workload.sources import Sources, as_ranges
 
 _PROC: Final = Path("/proc")

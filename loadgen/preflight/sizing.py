@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from loadgen.preflight import DEFAULT_PORTS
+from loadgen.preflight.check import DEFAULT_PORTS
 from loadgen.workload.target import Target
 
 #: Of a process, less what is no socket: listener, poller, report, what comes and goes.
