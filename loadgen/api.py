@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from loadgen import thresholds
-from loadgen.engine import Engine
+from loadgen.engine.engine import Engine
 from loadgen.findings import Report, make_report
 from loadgen.preflight.check import Refused
 from loadgen.results.result import Result

@@ -24,7 +24,7 @@ from loadgen import commands, thresholds
 from loadgen.app import app
 from loadgen.capacity import Step, or_default
 from loadgen.capacity import find as find_capacity
-from loadgen.engine import Engine, Running
+from loadgen.engine.engine import Engine, Running
 from loadgen.findings import Report, make_report
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, JournalFile, default_path

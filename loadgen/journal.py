@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 import msgspec
 import trio
 
-from loadgen.engine import Running
+from loadgen.engine.engine import Running
 from loadgen.findings import Incomplete, Report, make_report, plan_as_run
 from loadgen.results import record
 from loadgen.results.record import Record

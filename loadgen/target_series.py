@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
-from loadgen.engine import Phase, Running
+from loadgen.engine.engine import Phase, Running
 from loadgen.findings import TargetReport
 from loadgen.readings import Meaningless, Reading, read
 from loadgen.target_books import TargetBooks

@@ -8,7 +8,7 @@ from typing import Literal, NoReturn
 import msgspec
 import trio
 
-from loadgen.engine import Running
+from loadgen.engine.engine import Running
 from loadgen.findings import (
     ClosedSockets,
     FailedSockets,

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import trio
 
-from loadgen.engine import Phase
+from loadgen.engine.engine import Phase
 from loadgen.preflight.check import Refused
 from loadgen.results import record
 from loadgen.results.latency import Histogram

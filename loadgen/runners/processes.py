@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from echo_trio.wire import sockets
-from loadgen.dialler import reachable_from
+from loadgen.engine.dialer import reachable_from
 from loadgen.preflight import check, machine
 from loadgen.runners import words
 from loadgen.runners.framing import Inbox, frame

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from echo_trio.wire import process
-from loadgen.engine import Engine, Phase
+from loadgen.engine.engine import Engine, Phase
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.preflight.check import Refused
 from loadgen.results import record

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from loadgen.dialler import Dialler
+from loadgen.engine.dialer import Dialler
+from loadgen.engine.session import Books, Session, Terms
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.verify import Verdict
-from loadgen.session import Books, Session, Terms
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 

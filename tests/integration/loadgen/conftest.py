@@ -25,7 +25,7 @@ import trio
 from websockets.asyncio.server import ServerConnection, serve
 
 from loadgen import cli
-from loadgen.engine import Engine
+from loadgen.engine.engine import Engine
 from loadgen.findings import make_report
 from loadgen.report import json as report_json
 

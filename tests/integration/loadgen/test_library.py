@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from loadgen import Plan, Refused, Report, Stage, run
-from loadgen.engine import Engine
+from loadgen.engine.engine import Engine
 from loadgen.findings import make_report
 from loadgen.results.result import Result
 from loadgen.workload.misbehaviour import Behave

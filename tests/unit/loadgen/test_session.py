@@ -2,9 +2,9 @@ import pytest
 import trio
 from trio_websocket import CloseReason, ConnectionClosed
 
-from loadgen.dialler import Dialler
+from loadgen.engine.dialer import Dialler
+from loadgen.engine.session import Books, Session, Terms
 from loadgen.results.ledger import Ending, Ledger
-from loadgen.session import Books, Session, Terms
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 

@@ -10,8 +10,8 @@ from typing import Final, NoReturn
 
 import trio
 
+from loadgen.engine.session import Session, Terms
 from loadgen.results.ledger import Failure
-from loadgen.session import Session, Terms
 from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.plan import Plan
 

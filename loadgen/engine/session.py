@@ -17,7 +17,7 @@ from echo_trio.wire import handshake, tls
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
 from echo_trio.wire.poller import Poller
-from loadgen.dialler import Dialler
+from loadgen.engine.dialer import Dialler
 from loadgen.results.latency import Histogram, Recorder
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge

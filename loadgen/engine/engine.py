@@ -17,18 +17,18 @@ import trio
 
 from echo_trio.wire import poller, sockets
 from echo_trio.wire.tls import CertificateUnusable
-from loadgen import load
-from loadgen.crowd import Crowd, Gate
-from loadgen.dialler import Dialler, make_tls_context, reachable_from
+from loadgen.engine import load_phase
+from loadgen.engine.crowd import Crowd, Gate
+from loadgen.engine.dialer import Dialler, make_tls_context, reachable_from
+from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, Troublemakers
+from loadgen.engine.session import Books, Terms
+from loadgen.engine.usage import Usage
 from loadgen.preflight import check, machine
 from loadgen.preflight.check import Refused
 from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.result import Result, Strain
 from loadgen.results.series import Second
-from loadgen.session import Books, Terms
-from loadgen.troublemakers import RECEIVE_BUFFER_BYTES, Troublemakers
-from loadgen.usage import Usage
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -283,7 +283,7 @@ class Engine:
                     loading.start_soon(crowd.change)
                     for other in others:
                         loading.start_soon(other.run_load, nursery)
-                    await load.run(plan.part(len(self._conns)), crowd, terms, nursery)
+                    await load_phase.run(plan.part(len(self._conns)), crowd, terms, nursery)
                     loading.cancel_scope.cancel()
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)

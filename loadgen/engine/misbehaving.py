@@ -11,9 +11,9 @@ from typing import Final
 import trio
 
 from echo_trio.wire.connection import Connection
-from loadgen import load
-from loadgen.crowd import Crowd
-from loadgen.session import Session, Terms
+from loadgen.engine import load_phase
+from loadgen.engine.crowd import Crowd
+from loadgen.engine.session import Session, Terms
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -45,7 +45,7 @@ class Troublemakers:
     async def run_load(self, nursery: trio.Nursery) -> None:
         """Send as the plan says; who is half open sends nothing."""
         if self._behave.kind is not Kind.HALF_OPEN and self.crowd.slots:
-            await load.run(self._plan, self.crowd, self._terms, nursery)
+            await load_phase.run(self._plan, self.crowd, self._terms, nursery)
 
     def _on_opened(self, session: Session) -> None:
         connection, parameter = session.connection, self._behave.parameter

@@ -7,9 +7,9 @@ from typing import Final
 
 import trio
 
-from loadgen.crowd import BATCH, TICK_S, Crowd
+from loadgen.engine.crowd import BATCH, TICK_S, Crowd
+from loadgen.engine.session import Session, Terms, now_us
 from loadgen.results.ledger import Ledger
-from loadgen.session import Session, Terms, now_us
 from loadgen.workload.plan import Plan
 
 
