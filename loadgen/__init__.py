@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from loadgen.api import run
-    from loadgen.findings import Report
     from loadgen.preflight.check import Refused
+    from loadgen.report.model import Report
     from loadgen.workload.pacing import Stage
     from loadgen.workload.plan import Plan
 
@@ -23,7 +23,7 @@ __all__ = ["Plan", "Refused", "Report", "Stage", "run"]
 _HOMES: Final = {
     "Plan": "loadgen.workload.plan",
     "Refused": "loadgen.preflight.check",
-    "Report": "loadgen.findings",
+    "Report": "loadgen.report.model",
     "Stage": "loadgen.workload.pacing",
     "run": "loadgen.api",
 }

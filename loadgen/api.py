@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 import trio
 
-from loadgen import thresholds
 from loadgen.engine.engine import Engine
-from loadgen.findings import Report, make_report
 from loadgen.preflight.check import Refused
+from loadgen.report import thresholds
+from loadgen.report.model import Report, make_report
 from loadgen.results.result import Result
 from loadgen.workload.plan import Plan
 

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen import thresholds
-from loadgen.findings import Report, TargetReport
+from loadgen.report import thresholds
+from loadgen.report.model import Report, TargetReport
+from loadgen.report.thresholds import Threshold
+from loadgen.report.verdict import FAILED, GENERATOR_LIMITED
 from loadgen.results.series import Second
-from loadgen.thresholds import Threshold
-from loadgen.verdict import FAILED, GENERATOR_LIMITED
 from loadgen.workload.plan import Plan
 
 #: What has to hold where nothing is asked for.

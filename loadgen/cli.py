@@ -20,27 +20,27 @@ from rich.cells import cell_len
 
 from echo_trio import flags
 from echo_trio.wire import process
-from loadgen import commands, thresholds
+from loadgen import commands
 from loadgen.app import app
 from loadgen.capacity import Step, or_default
 from loadgen.capacity import find as find_capacity
 from loadgen.engine.engine import Engine, Running
-from loadgen.findings import Report, make_report
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, JournalFile, default_path
 from loadgen.preflight.check import Refused
 from loadgen.progress import watch
-from loadgen.report import found
+from loadgen.report import found, thresholds
 from loadgen.report.destinations import Output, replace_closed_streams, write_stdout
+from loadgen.report.model import Report, make_report
 from loadgen.report.stream import stream
+from loadgen.report.thresholds import BadThreshold, Threshold
+from loadgen.report.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
 from loadgen.runners.crew import Crew
 from loadgen.runners.processes import Processes
 from loadgen.search_journal import SearchJournal
 from loadgen.target_series import TargetSeries
-from loadgen.thresholds import BadThreshold, Threshold
-from loadgen.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 from loadgen.workload.plan import Plan
 from loadgen.workload.target import DEFAULT_PORT
 

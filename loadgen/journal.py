@@ -23,12 +23,12 @@ import msgspec
 import trio
 
 from loadgen.engine.engine import Running
-from loadgen.findings import Incomplete, Report, make_report, plan_as_run
+from loadgen.report.model import Incomplete, Report, make_report, plan_as_run
+from loadgen.report.verdict import FAILED
 from loadgen.results import record
 from loadgen.results.record import Record
 from loadgen.results.result import Result
 from loadgen.results.series import Second
-from loadgen.verdict import FAILED
 from loadgen.workload.plan import Plan
 
 #: A record has up to 100 KB for each histogram, so this is a minute's worth or more.

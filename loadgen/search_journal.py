@@ -18,7 +18,7 @@ import msgspec
 
 from loadgen.capacity import Capacity, Step, resume
 from loadgen.journal import JournalFile, Unreadable
-from loadgen.thresholds import Threshold
+from loadgen.report.thresholds import Threshold
 
 
 class SearchHead(msgspec.Struct, frozen=True, kw_only=True):

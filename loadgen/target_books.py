@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from loadgen.findings import TargetLag, TargetReport, TargetSecond
 from loadgen.readings import Reading
+from loadgen.report.model import TargetLag, TargetReport, TargetSecond
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import h11
 import trio
 
 from loadgen.engine.engine import Phase, Running
-from loadgen.findings import TargetReport
 from loadgen.readings import Meaningless, Reading, read
+from loadgen.report.model import TargetReport
 from loadgen.target_books import TargetBooks
 from loadgen.workload.secrets import mask_url
 

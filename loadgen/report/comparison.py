@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.compare import Change, Comparison, Reports
-from loadgen.findings import SCHEMA_VERSION
-from loadgen.report.paper import paper
+from loadgen.report.model import SCHEMA_VERSION
+from loadgen.report.terminal import paper
 
 _STYLES: Final = {"better": "bold green", "worse": "bold red", "unclear": "yellow"}
 _WORDS: Final = {"noise": "within noise", "unclear": "unclear", "same": "same"}

@@ -7,7 +7,7 @@ from io import StringIO
 
 import msgspec
 
-from loadgen.findings import Report
+from loadgen.report.model import Report
 from loadgen.results.series import Second
 
 

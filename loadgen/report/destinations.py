@@ -14,8 +14,8 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from loadgen.findings import Report
 from loadgen.report import csv, html, json, stream, text
+from loadgen.report.model import Report
 
 STDOUT: Final = "-"
 _STDOUT, _STDERR = 1, 2

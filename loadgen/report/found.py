@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.capacity import Capacity, Outcome, Step
-from loadgen.report.paper import WIDTH
+from loadgen.report.terminal import WIDTH
 
 SCHEMA_PATH: Final = Path(__file__).parents[1] / "capacity.schema.json"
 

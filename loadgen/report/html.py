@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from loadgen.findings import Report
+from loadgen.report.model import Report
 
 #: Built by `npm run build` from react-client/.
 TEMPLATE_PATH: Final = Path(__file__).parent / "page" / "report.html"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.findings import Report
+from loadgen.report.model import Report
 
 SCHEMA_PATH: Final = Path(__file__).parents[1] / "report.schema.json"
 

@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from loadgen.engine.engine import Running
-from loadgen.findings import (
+from loadgen.report.model import (
     ClosedSockets,
     FailedSockets,
     LatencyReport,

@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.findings import Report
 from loadgen.report import distribution
-from loadgen.report.paper import paper
+from loadgen.report.model import Report
+from loadgen.report.terminal import paper
+from loadgen.report.thresholds import explain
+from loadgen.report.verdict import FAILED, VALID
 from loadgen.results.latency import Summary
-from loadgen.thresholds import explain
-from loadgen.verdict import FAILED, VALID
 
 MAX_BAR_WIDTH: Final = 24
 MAX_PICTURE_WIDTH: Final = 60

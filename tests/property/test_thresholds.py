@@ -5,7 +5,7 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loadgen.thresholds import METRICS, BadThreshold, Kind, parse
+from loadgen.report.thresholds import METRICS, BadThreshold, Kind, parse
 
 UNITS = {Kind.COUNT: "", Kind.TIME: "ms", Kind.SIZE: "KiB", Kind.RATE: "/s", Kind.SHARE: "%"}
 metrics = st.sampled_from(sorted(METRICS.values(), key=lambda metric: metric.name))

@@ -26,8 +26,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from loadgen import cli
 from loadgen.engine.engine import Engine
-from loadgen.findings import make_report
 from loadgen.report import json as report_json
+from loadgen.report.model import make_report
 
 SCHEMA = json.loads(report_json.SCHEMA_PATH.read_text())
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter

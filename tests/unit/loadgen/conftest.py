@@ -11,8 +11,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from loadgen.findings import Report, make_report
 from loadgen.report import json as report_json
+from loadgen.report.model import Report, make_report
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.result import GeneratorFacts, Result, Strain

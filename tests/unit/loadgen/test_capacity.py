@@ -5,11 +5,11 @@ import jsonschema
 import msgspec
 import pytest
 
-from loadgen import cli, search_journal, thresholds
+from loadgen import cli, search_journal
 from loadgen.capacity import Outcome, find
-from loadgen.findings import TargetLag, TargetReport
 from loadgen.journal import Unreadable
-from loadgen.report import found
+from loadgen.report import found, thresholds
+from loadgen.report.model import TargetLag, TargetReport
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Strain

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from loadgen import cli
-from loadgen.findings import ThresholdReport
 from loadgen.report import html
+from loadgen.report.model import ThresholdReport
+from loadgen.report.verdict import RunVerdict
 from loadgen.results.ledger import Failure, Ledger
-from loadgen.verdict import RunVerdict
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from loadgen import journal
-from loadgen.findings import plan_as_run
 from loadgen.report import json as report_json
+from loadgen.report.model import plan_as_run
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind

@@ -4,12 +4,12 @@ from collections import Counter
 import msgspec
 import pytest
 
-from loadgen import thresholds
-from loadgen.findings import TargetLag, TargetReport
 from loadgen.report import json as report_json
+from loadgen.report import thresholds
+from loadgen.report.model import TargetLag, TargetReport
+from loadgen.report.thresholds import METRICS, BadThreshold, Kind, explain, parse
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.verify import Verdict
-from loadgen.thresholds import METRICS, BadThreshold, Kind, explain, parse
 
 
 @pytest.fixture

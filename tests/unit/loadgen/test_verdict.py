@@ -2,11 +2,11 @@ from collections import Counter
 
 import pytest
 
+from loadgen.report.verdict import judge_run
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import Strain
 from loadgen.results.verify import Verdict
-from loadgen.verdict import judge_run
 
 
 def histogram_of(*values_us):

@@ -5,9 +5,9 @@ from collections import Counter
 import msgspec
 import pytest
 
-from loadgen import thresholds
-from loadgen.findings import TargetLag, TargetReport, TargetSecond
 from loadgen.report import text as report_text
+from loadgen.report import thresholds
+from loadgen.report.model import TargetLag, TargetReport, TargetSecond
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.verify import Verdict

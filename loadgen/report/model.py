@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
+from loadgen.report.verdict import RunVerdict, judge_run
 from loadgen.results.latency import Summary
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import GeneratorFacts, Place, Result
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
-from loadgen.verdict import RunVerdict, judge_run
 
 SCHEMA_VERSION: Final = 1
 

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.findings import Report, ThresholdReport
+from loadgen.report.model import Report, ThresholdReport
 
 #: The parts of a report that have numbers to hold against a limit.
 _PARTS: Final = ("connections", "messages", "latency", "generator", "target")
