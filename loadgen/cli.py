@@ -28,6 +28,8 @@ from loadgen.engine.engine import Engine, Running
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal import Journal, JournalFile, default_path
 from loadgen.preflight.check import Refused
+from loadgen.processes.coordinator import Crew
+from loadgen.processes.local import Processes
 from loadgen.progress import watch
 from loadgen.report import found, thresholds
 from loadgen.report.destinations import Output, replace_closed_streams, write_stdout
@@ -37,8 +39,6 @@ from loadgen.report.thresholds import BadThreshold, Threshold
 from loadgen.report.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
-from loadgen.runners.crew import Crew
-from loadgen.runners.processes import Processes
 from loadgen.search_journal import SearchJournal
 from loadgen.target_series import TargetSeries
 from loadgen.workload.plan import Plan
@@ -248,7 +248,7 @@ def _complain_of_threshold(exc: BadThreshold) -> int:
 def _make_run(plan: Plan, options: Options) -> Running:
     """The run of a plan: in this process, or in several."""
     if options.dask is not None:
-        from loadgen.runners.dask import Cluster  # noqa: PLC0415 - an extra, and seconds to import
+        from loadgen.processes.dask import Cluster  # noqa: PLC0415 - an extra, and seconds to import
 
         return Crew(plan, Cluster(options.dask, options.workers), on_warning=_warn)
     if options.workers is not None and options.workers > 1:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.preflight.check import Refused
-from loadgen.runners.dealing import Limits, Network, cut, deal
+from loadgen.processes.placement import Limits, Network, cut, deal
 from loadgen.workload.plan import Plan
 
 GIB = 2**30

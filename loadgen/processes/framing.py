@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from loadgen.runners.words import LENGTH_BYTES, MAX_BYTES
+from loadgen.processes.messages import LENGTH_BYTES, MAX_BYTES
 
 _READ_BYTES: Final = 1 << 16
 

@@ -15,9 +15,9 @@ import trio
 from echo_trio.wire import sockets
 from loadgen.engine.dialer import reachable_from
 from loadgen.preflight import check, machine
-from loadgen.runners import words
-from loadgen.runners.framing import Inbox, frame
-from loadgen.runners.words import Link, LinkLost
+from loadgen.processes import messages
+from loadgen.processes.framing import Inbox, frame
+from loadgen.processes.messages import Link, LinkLost
 from loadgen.workload.plan import Plan
 
 #: For a process whose end of the socket is closed to end by itself.
@@ -37,22 +37,22 @@ class ProcessLink:
         self._sending = trio.Lock()
         self._killed: str | None = None
 
-    async def send(self, order: words.Order) -> None:
+    async def send(self, order: messages.Order) -> None:
         """Tell the shard; nothing if it is gone, which `receive` finds out."""
         try:
             async with self._sending:
                 # Small: only a shard that has stood still for very long does not take it at once.
-                await self._stream.send_all(frame(words.encode(order)))
+                await self._stream.send_all(frame(messages.encode(order)))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
 
-    async def receive(self) -> words.Word:
+    async def receive(self) -> messages.Word:
         """What the shard says next.
 
         :raises LinkLost: if it is gone.
         """
         if (message := await self._inbox.read()) is not None:
-            return words.decode_word(message)
+            return messages.decode_word(message)
         raise LinkLost(self._killed or await self._wait_and_explain())
 
     def kill(self, why: str) -> None:
@@ -136,7 +136,7 @@ def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     with theirs, _sigint_blocked():
         process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "loadgen.runners.shard", str(theirs.fileno())],
+            [sys.executable, "-m", "loadgen.processes.shard", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

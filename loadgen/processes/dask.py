@@ -27,11 +27,11 @@ from distributed import Client, Queue, get_client
 
 from loadgen.preflight import machine
 from loadgen.preflight.check import Refused
-from loadgen.runners import words
-from loadgen.runners.dealing import Limits, Network, cut, deal
-from loadgen.runners.framing import frame
-from loadgen.runners.processes import EXIT_TIMEOUT_S, explain_exit, start_shard
-from loadgen.runners.words import LENGTH_BYTES, Link, LinkLost
+from loadgen.processes import messages
+from loadgen.processes.framing import frame
+from loadgen.processes.local import EXIT_TIMEOUT_S, explain_exit, start_shard
+from loadgen.processes.messages import LENGTH_BYTES, Link, LinkLost
+from loadgen.processes.placement import Limits, Network, cut, deal
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
@@ -120,11 +120,11 @@ class DaskLink:
         self._killed: str | None = None
         self._put, self._take = trio.open_memory_channel[bytes | LinkLost](math.inf)
 
-    async def send(self, order: words.Order) -> None:
+    async def send(self, order: messages.Order) -> None:
         """Tell the shard; nothing if it is gone, which `receive` finds out."""
-        self._thread.tell(self._index, _ORDER, words.encode(order))
+        self._thread.tell(self._index, _ORDER, messages.encode(order))
 
-    async def receive(self) -> words.Word:
+    async def receive(self) -> messages.Word:
         """What the shard says next.
 
         :raises LinkLost: if it is gone.
@@ -132,7 +132,7 @@ class DaskLink:
         message = await self._take.receive()
         if isinstance(message, LinkLost):
             raise LinkLost(self._killed or str(message))
-        return words.decode_word(message)
+        return messages.decode_word(message)
 
     def kill(self, why: str) -> None:
         """End the shard at once; `receive` then raises for this reason."""

@@ -1,4 +1,4 @@
-"""One shard of a run, in a process of its own: `python -m loadgen.runners.shard DESCRIPTOR`.
+"""One shard of a run, in a process of its own: `python -m loadgen.processes.shard DESCRIPTOR`.
 
 Speaks with who runs it over an inherited socket, and ends in good order when that is gone: nobody
 is left to watch the load. Ctrl-C does not reach it, though it is in the terminal's process group:
@@ -19,9 +19,9 @@ from echo_trio.wire import process
 from loadgen.engine.engine import Engine, Phase
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.preflight.check import Refused
+from loadgen.processes import messages
+from loadgen.processes.framing import Inbox, Outbox
 from loadgen.results import record
-from loadgen.runners import words
-from loadgen.runners.framing import Inbox, Outbox
 from loadgen.workload.plan import Plan
 
 #: Of a reader that has stopped, so many records are kept waiting; then they come less often.
@@ -46,35 +46,35 @@ class Shard:
 
     async def _gate(self, phase: Phase) -> None:
         if phase is Phase.LOAD:  # The display need not wait for the next second.
-            self._say(words.Noted(self._record()))
-        self._say(words.Waiting(phase, tuple(self._warnings)))
+            self._say(messages.Noted(self._record()))
+        self._say(messages.Waiting(phase, tuple(self._warnings)))
         await self._proceed[phase].wait()
         await trio.sleep(max(self._moments[phase] - time.perf_counter(), 0))
 
-    def obey(self, order: words.Order) -> None:
+    def obey(self, order: messages.Order) -> None:
         """Do as told."""
         match order:
-            case words.AskClock(asked_s):
-                self._say(words.Clock(asked_s, time.perf_counter()))
-            case words.Proceed(phase, at_s):
+            case messages.AskClock(asked_s):
+                self._say(messages.Clock(asked_s, time.perf_counter()))
+            case messages.Proceed(phase, at_s):
                 self._moments[phase] = at_s
                 self._proceed[phase].set()
-            case words.Interrupt():
+            case messages.Interrupt():
                 self.engine.interrupt()
 
     def _note(self) -> None:
         """Say how far the run is; its books and histograms agree at this moment."""
         if self._outbox.waiting < MAX_WAITING:
-            self._say(words.Noted(self._record()))
+            self._say(messages.Noted(self._record()))
 
     async def run(self) -> None:
         """Run to the end, and say so."""
         try:
             await self.engine.run()
         except Refused as refused:
-            self._say(words.Refusal(str(refused)))
+            self._say(messages.Refusal(str(refused)))
         else:
-            self._say(words.Finished(self._record()))
+            self._say(messages.Finished(self._record()))
 
     def _record(self) -> record.Record:
         result = self.engine.result_so_far()
@@ -82,8 +82,8 @@ class Shard:
         self._noted_seconds = len(result.series)
         return record.make(str(self.engine.phase), result, seconds)
 
-    def _say(self, word: words.Word) -> None:
-        self._outbox.put(words.encode(word))
+    def _say(self, word: messages.Word) -> None:
+        self._outbox.put(messages.encode(word))
 
 
 async def serve(sock: socket.socket) -> None:
@@ -96,16 +96,16 @@ async def serve(sock: socket.socket) -> None:
     async with stream, trio.open_nursery() as writing:
         outbox = Outbox(stream)
         writing.start_soon(outbox.write)
-        outbox.put(words.encode(words.Hello(os.getpid())))
+        outbox.put(messages.encode(messages.Hello(os.getpid())))
         inbox = Inbox(stream)
         first = await inbox.read()
-        order = None if first is None else words.decode_order(first)
-        if isinstance(order, words.Begin):
+        order = None if first is None else messages.decode_order(first)
+        if isinstance(order, messages.Begin):
             shard = Shard(order.plan, outbox)
 
             async def listen() -> None:
                 while (message := await inbox.read()) is not None:
-                    shard.obey(words.decode_order(message))
+                    shard.obey(messages.decode_order(message))
                 # Who runs us is gone: killed, or by a second Ctrl-C.
                 if shard.engine.interrupted:
                     os._exit(EXIT_INTERRUPTED)

@@ -20,14 +20,14 @@ import trio
 
 from loadgen.engine.engine import Phase
 from loadgen.preflight.check import Refused
+from loadgen.processes import messages
+from loadgen.processes.messages import Link, LinkLost
 from loadgen.results import record
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.record import Record
 from loadgen.results.result import GeneratorFacts, Place, Result, Strain, Workers
 from loadgen.results.series import Second, merge_series
-from loadgen.runners import words
-from loadgen.runners.words import Link, LinkLost
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -293,30 +293,30 @@ class Crew:
             self._bury(member, str(lost))
         await self._look_whether_together()
 
-    async def _heed(self, member: Member, word: words.Word) -> None:
+    async def _heed(self, member: Member, word: messages.Word) -> None:
         match word:
-            case words.Hello():
+            case messages.Hello():
                 member.has_begun = True
-                await member.link.send(words.Begin(member.plan))
+                await member.link.send(messages.Begin(member.plan))
                 if self.interrupted:
-                    await member.link.send(words.Interrupt())
+                    await member.link.send(messages.Interrupt())
                 elif not self._launcher.are_clocks_shared:
-                    await member.link.send(words.AskClock(time.perf_counter()))
-            case words.Clock(asked_s, clock_s):
+                    await member.link.send(messages.AskClock(time.perf_counter()))
+            case messages.Clock(asked_s, clock_s):
                 await self._compare_clocks(member, asked_s, clock_s)
-            case words.Waiting(phase, warnings):
+            case messages.Waiting(phase, warnings):
                 for warning in warnings:
                     self._warn(warning)
                 member.waiting = phase
                 await self._look_whether_together()
-            case words.Refusal(problem):
+            case messages.Refusal(problem):
                 self._refusal = self._refusal or problem
                 self._interruption.set()
                 member.is_over = True
-            case words.Noted(noted):
+            case messages.Noted(noted):
                 member.note(noted)
                 self._book_seconds()
-            case words.Finished(noted):
+            case messages.Finished(noted):
                 member.note(noted)
                 member.is_over = True
                 self._book_seconds()
@@ -328,7 +328,7 @@ class Crew:
             member.ahead_s = clock_s - (asked_s + now_s) / 2
         member.clock_answers += 1
         if member.clock_answers < CLOCK_QUESTIONS:
-            await member.link.send(words.AskClock(now_s))
+            await member.link.send(messages.AskClock(now_s))
         else:
             await self._look_whether_together()
 
@@ -351,7 +351,7 @@ class Crew:
         if phase is Phase.OPEN:
             self._began, self._started_at = self._phase_began, datetime.now(UTC)
         for member in there:
-            await member.link.send(words.Proceed(phase, at_s + member.ahead_s))
+            await member.link.send(messages.Proceed(phase, at_s + member.ahead_s))
 
     def _comes_before(self, phase: Phase) -> bool:
         """Is the run not that far yet?"""
@@ -388,7 +388,7 @@ class Crew:
         for member in self._members:
             if not member.has_begun:
                 continue  # It is told when it is told what to do.
-            await member.link.send(words.Interrupt())
+            await member.link.send(messages.Interrupt())
         await trio.sleep(self.plan.stop_timeout_s)
         while True:
             for member in self._members:

@@ -1,0 +1,1 @@
+"""Several processes as one run: of this machine, or of a Dask cluster."""
