@@ -40,7 +40,7 @@ from loadgen.report.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
 from loadgen.search_journal import SearchJournal
-from loadgen.target_series import TargetSeries
+from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 from loadgen.workload.target import DEFAULT_PORT
 

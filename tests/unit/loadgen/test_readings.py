@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.readings import Meaningless, Reading, read
+from loadgen.target_metrics.parse import Meaningless, Reading, read
 
 PROMETHEUS = """\
 # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.

@@ -1,7 +1,7 @@
 import pytest
 
-from loadgen.readings import Reading
-from loadgen.target_books import TargetBooks
+from loadgen.target_metrics.parse import Reading
+from loadgen.target_metrics.summary import TargetBooks
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import h11
 import trio
 
 from loadgen.engine.engine import Phase, Running
-from loadgen.readings import Meaningless, Reading, read
 from loadgen.report.model import TargetReport
-from loadgen.target_books import TargetBooks
+from loadgen.target_metrics.parse import Meaningless, Reading, read
+from loadgen.target_metrics.summary import TargetBooks
 from loadgen.workload.secrets import mask_url
 
 #: A second's look has to be over before the next.

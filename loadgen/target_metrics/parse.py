@@ -1,6 +1,6 @@
 """What a target says of itself: the console of echo-trio, or any Prometheus page, becomes numbers.
 
-Pure: `loadgen.target_series` fetches.
+Pure: `loadgen.target_metrics.poll` fetches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the looks at a target add up to. Pure: `loadgen.target_series` looks."""
+"""What the looks at a target add up to. Pure: `loadgen.target_metrics.poll` looks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from loadgen.readings import Reading
 from loadgen.report.model import TargetLag, TargetReport, TargetSecond
+from loadgen.target_metrics.parse import Reading
 
 
 @dataclass(frozen=True, slots=True)

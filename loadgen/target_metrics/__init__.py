@@ -1,0 +1,1 @@
+"""What the target says of itself, once a second, on the run's clock."""
