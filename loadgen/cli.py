@@ -26,7 +26,8 @@ from loadgen.capacity import Step, or_default
 from loadgen.capacity import find as find_capacity
 from loadgen.engine.engine import Engine, Running
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
-from loadgen.journal import Journal, JournalFile, default_path
+from loadgen.journal.run import Journal, JournalFile, default_path
+from loadgen.journal.search import SearchJournal
 from loadgen.preflight.check import Refused
 from loadgen.processes.coordinator import Crew
 from loadgen.processes.local import Processes
@@ -39,7 +40,6 @@ from loadgen.report.thresholds import BadThreshold, Threshold
 from loadgen.report.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
-from loadgen.search_journal import SearchJournal
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 from loadgen.workload.target import DEFAULT_PORT

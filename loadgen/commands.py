@@ -14,9 +14,9 @@ from cyclopts import Parameter
 
 from echo_trio import flags
 from loadgen import compare as comparing
-from loadgen import journal as journals
-from loadgen import search_journal
 from loadgen.app import app
+from loadgen.journal import run as journals
+from loadgen.journal import search
 from loadgen.preflight import sizing
 from loadgen.report import comparison as shown
 from loadgen.report import found as finding
@@ -52,7 +52,7 @@ def recover(
             app, f"no run has died here: no journal in {journals.default_folder()}"
         )
     try:
-        capacity = search_journal.recover(path)
+        capacity = search.recover(path)
         if capacity is None:
             tell = partial(output.write, journals.recover(path))
         elif flag := output.of_one_run:

@@ -5,9 +5,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from loadgen import cli, search_journal
+from loadgen import cli
 from loadgen.capacity import Outcome, find
-from loadgen.journal import Unreadable
+from loadgen.journal import search
+from loadgen.journal.run import Unreadable
 from loadgen.report import found, thresholds
 from loadgen.report.model import TargetLag, TargetReport
 from loadgen.results.latency import Histogram
@@ -157,7 +158,7 @@ PLAN = json.loads(msgspec.json.encode(Plan(10).settings() | {"workers": 1, "dask
 
 @pytest.fixture
 def journal(tmp_path):
-    made = search_journal.SearchJournal(
+    made = search.SearchJournal(
         tmp_path / "search.journal", PLAN, [thresholds.parse("latency.p99>100ms")]
     )
     yield made
@@ -174,7 +175,7 @@ async def test_of_a_search_whose_generator_was_killed_each_step_that_was_over_is
     for steps in range(1, len(whole.steps)):
         half_a_line = lines[1 + steps][:-20]
         journal.path.write_bytes(b"".join(lines[: 1 + steps]) + half_a_line)
-        recovered = search_journal.recover(journal.path)
+        recovered = search.recover(journal.path)
         assert recovered.steps == whole.steps[:steps]
         assert (recovered.interrupted, recovered.incomplete) == (True, True)
         jsonschema.validate(json.loads(found.encode(recovered)), found.make_schema())
@@ -182,18 +183,18 @@ async def test_of_a_search_whose_generator_was_killed_each_step_that_was_over_is
         assert "The generator was killed before the search was over." in text
         assert text.count("p99") >= steps
     journal.path.write_bytes(kept)
-    assert found.encode(search_journal.recover(journal.path)) == found.encode(whole)
+    assert found.encode(search.recover(journal.path)) == found.encode(whole)
 
 
 async def test_a_search_that_died_in_its_first_step_has_nothing_to_tell(target, journal):
     await find(Plan(10), [], target(1000), journal.note)
     journal.path.write_bytes(journal.path.read_bytes().splitlines(keepends=True)[0])
     with pytest.raises(Unreadable, match="before its first step was over"):
-        search_journal.recover(journal.path)
+        search.recover(journal.path)
 
 
 async def test_a_full_disk_ends_a_searchs_journal_and_not_the_search(target):
-    journal = search_journal.SearchJournal(Path("/dev/full"), PLAN, [])
+    journal = search.SearchJournal(Path("/dev/full"), PLAN, [])
     capacity = await find(Plan(10), [], target(1000), journal.note)
     journal.close()
     assert capacity.held_per_s is not None

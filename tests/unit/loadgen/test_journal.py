@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from loadgen import journal
+from loadgen.journal import run
 from loadgen.report import json as report_json
 from loadgen.report.model import plan_as_run
 from loadgen.results.ledger import Ending, Failure, Ledger
@@ -57,7 +57,7 @@ class FakeEngine(SimpleNamespace):
 
 async def keep(path, result, seconds=3):
     """Write the journal of so many seconds, and leave it as a killed process does."""
-    kept = journal.Journal(path, result.plan)
+    kept = run.Journal(path, result.plan)
     engine = FakeEngine(result, seconds)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep, engine)
@@ -69,7 +69,7 @@ async def keep(path, result, seconds=3):
 async def test_what_a_killed_run_had_measured_is_in_its_journal(killed, tmp_path):
     kept = await keep(tmp_path / "run.journal", killed)
     kept.close()
-    report = journal.recover(kept.path)
+    report = run.recover(kept.path)
     jsonschema.validate(msgspec.json.decode(report_json.encode(report)), report_json.make_schema())
     assert report.interrupted
     assert report.verdict == "failed"
@@ -97,7 +97,7 @@ async def test_half_a_line_at_the_end_is_left_out(killed, tmp_path):
     whole = kept.path.read_bytes()
     for cut in (1, 100, len(whole.splitlines()[-1])):
         kept.path.write_bytes(whole[:-cut])
-        assert [second.t_s for second in journal.recover(kept.path).series] in (
+        assert [second.t_s for second in run.recover(kept.path).series] in (
             [1, 2, 3], [1, 2, 3, 4]
         )  # fmt: skip
 
@@ -105,42 +105,42 @@ async def test_half_a_line_at_the_end_is_left_out(killed, tmp_path):
 async def test_a_long_journal_is_replaced_by_a_short_one_that_knows_as_much(
     killed, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(journal, "MAX_BYTES", 5000)
+    monkeypatch.setattr(run, "MAX_BYTES", 5000)
     kept = await keep(tmp_path / "run.journal", killed, seconds=200)
     kept.close()
     assert kept.path.stat().st_size < 5000 + 40_000  # one record over, with all seconds in it
-    assert [second.t_s for second in journal.recover(kept.path).series] == list(range(1, 202))
+    assert [second.t_s for second in run.recover(kept.path).series] == list(range(1, 202))
     assert [path.name for path in tmp_path.iterdir()] == ["run.journal"]
 
 
 async def test_a_journal_in_use_is_not_written_over(killed, tmp_path):
     kept = await keep(tmp_path / "run.journal", killed)
     with pytest.raises(OSError, match="unavailable"):
-        journal.Journal(kept.path, killed.plan)
+        run.Journal(kept.path, killed.plan)
     kept.close()
-    assert journal.recover(kept.path).series
+    assert run.recover(kept.path).series
 
 
 async def test_the_newest_journal_that_nobody_writes_is_found(killed, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert journal.find_latest() is None
-    folder = journal.default_path().parent
+    assert run.find_latest() is None
+    folder = run.default_path().parent
     dead = await keep(folder / "20260101T000000-1.journal", killed)
     dead.close()
     older = await keep(folder / "20250101T000000-1.journal", killed)
     older.close()
     running = await keep(folder / "20270101T000000-1.journal", killed)
-    assert journal.find_latest() == dead.path
+    assert run.find_latest() == dead.path
     running.remove()
     assert not running.path.exists()
 
 
 def test_only_so_many_journals_of_dead_runs_are_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    folder = journal.default_path().parent
+    folder = run.default_path().parent
     for number in range(15):
         (folder / f"20260101T0000{number:02}-1.journal").write_text("")
-    journal.default_path()
+    run.default_path()
     assert min(path.name for path in folder.iterdir()) == "20260101T000006-1.journal"
 
 
@@ -154,25 +154,25 @@ def test_only_so_many_journals_of_dead_runs_are_kept(tmp_path, monkeypatch):
 )
 def test_what_is_no_journal_is_said_to_be_none(tmp_path, content, problem):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(journal.Unreadable, match=problem):
-        journal.recover(tmp_path / "x")
+    with pytest.raises(run.Unreadable, match=problem):
+        run.recover(tmp_path / "x")
 
 
 async def test_a_run_that_died_at_once_has_nothing_to_tell(killed, tmp_path):
     kept = await keep(tmp_path / "run.journal", killed)
     kept.close()
     kept.path.write_bytes(kept.path.read_bytes().splitlines(keepends=True)[0])
-    with pytest.raises(journal.Unreadable, match="died before its first second"):
-        journal.recover(kept.path)
+    with pytest.raises(run.Unreadable, match="died before its first second"):
+        run.recover(kept.path)
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(journal.Unreadable, match="No such file"):
-        journal.recover(tmp_path / "none")
+    with pytest.raises(run.Unreadable, match="No such file"):
+        run.recover(tmp_path / "none")
 
 
 async def test_a_full_disk_ends_the_journal_and_says_so_and_not_the_run(killed):
-    kept = journal.Journal(Path("/dev/full"), killed.plan)
+    kept = run.Journal(Path("/dev/full"), killed.plan)
     engine = FakeEngine(killed, 3)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep, engine)
@@ -188,7 +188,7 @@ def test_a_user_without_a_home_has_no_place_for_journals(monkeypatch):
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     with pytest.raises(OSError, match="no home"):
-        journal.default_path()
+        run.default_path()
 
 
 def no_home():

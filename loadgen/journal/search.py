@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from loadgen.capacity import Capacity, Step, resume
-from loadgen.journal import JournalFile, Unreadable
+from loadgen.journal.run import JournalFile, Unreadable
 from loadgen.report.thresholds import Threshold
 
 
