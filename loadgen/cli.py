@@ -22,8 +22,6 @@ from echo_trio import flags
 from echo_trio.wire import process
 from loadgen import commands
 from loadgen.app import app
-from loadgen.capacity import Step, or_default
-from loadgen.capacity import find as find_capacity
 from loadgen.engine.engine import Engine, Running
 from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal.run import Journal, JournalFile, default_path
@@ -32,7 +30,7 @@ from loadgen.preflight.check import Refused
 from loadgen.processes.coordinator import Crew
 from loadgen.processes.local import Processes
 from loadgen.progress import watch
-from loadgen.report import found, thresholds
+from loadgen.report import thresholds
 from loadgen.report.destinations import Output, replace_closed_streams, write_stdout
 from loadgen.report.model import Report, make_report
 from loadgen.report.stream import stream
@@ -40,6 +38,9 @@ from loadgen.report.thresholds import BadThreshold, Threshold
 from loadgen.report.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
+from loadgen.studies import capacity_text
+from loadgen.studies.capacity import Step, or_default
+from loadgen.studies.capacity import find as find_capacity
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 from loadgen.workload.target import DEFAULT_PORT
@@ -170,7 +171,7 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
         if journal is not None:
             journal.note(step)
         if not output.quiet:
-            print(found.show_step(step), file=sys.stderr)
+            print(capacity_text.show_step(step), file=sys.stderr)
 
     unopened: list[Result] = []
 
@@ -189,7 +190,7 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
         _settle(journal, is_told=False)
         _warn(str(refused))
         return flags.EXIT_USAGE
-    written = output.write_bytes(found.encode(capacity), found.show(capacity))
+    written = output.write_bytes(capacity_text.encode(capacity), capacity_text.show(capacity))
     _settle(journal, is_told=written)
     if not written:
         return flags.EXIT_USAGE

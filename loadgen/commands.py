@@ -13,14 +13,14 @@ import msgspec
 from cyclopts import Parameter
 
 from echo_trio import flags
-from loadgen import compare as comparing
 from loadgen.app import app
 from loadgen.journal import run as journals
 from loadgen.journal import search
 from loadgen.preflight import sizing
-from loadgen.report import comparison as shown
-from loadgen.report import found as finding
 from loadgen.report.destinations import STDOUT, Output, discard_stdout, write_stdout
+from loadgen.studies import capacity_text as finding
+from loadgen.studies import compare as comparing
+from loadgen.studies import compare_text as shown
 from loadgen.workload.target import DEFAULT_URL
 
 EXIT_WORSE: Final = 1

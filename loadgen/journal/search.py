@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 
-from loadgen.capacity import Capacity, Step, resume
 from loadgen.journal.run import JournalFile, Unreadable
 from loadgen.report.thresholds import Threshold
+from loadgen.studies.capacity import Capacity, Step, resume
 
 
 class SearchHead(msgspec.Struct, frozen=True, kw_only=True):

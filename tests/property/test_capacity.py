@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.capacity import MAX_STEPS, PRECISION, REPEATS, Search
+from loadgen.studies.capacity import MAX_STEPS, PRECISION, REPEATS, Search
 
 capacities = st.floats(1, 10**6)
 starts = st.floats(0.5, 10**5)

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from loadgen.report import found as found_report
+from loadgen.studies import capacity_text as found_report
 
 from .conftest import PATIENCE_S
 

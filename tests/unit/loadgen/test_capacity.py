@@ -6,14 +6,15 @@ import msgspec
 import pytest
 
 from loadgen import cli
-from loadgen.capacity import Outcome, find
 from loadgen.journal import search
 from loadgen.journal.run import Unreadable
-from loadgen.report import found, thresholds
+from loadgen.report import thresholds
 from loadgen.report.model import TargetLag, TargetReport
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Strain
+from loadgen.studies import capacity_text
+from loadgen.studies.capacity import Outcome, find
 from loadgen.workload.plan import Plan
 
 
@@ -50,11 +51,11 @@ async def test_the_highest_rate_that_held_is_found_with_its_confidence(target):
         None,
         1,
     )
-    text = " ".join(found.show(capacity).split())
-    assert max(map(len, found.show(capacity).splitlines())) <= 80
+    text = " ".join(capacity_text.show(capacity).split())
+    assert max(map(len, capacity_text.show(capacity).splitlines())) <= 80
     assert "in 3 runs of 3: with 95 % confidence, at least 37% of such runs do" in text
     assert "did not: latency.p99>100ms: 1,000 ms" in text
-    assert json.loads(found.encode(capacity))["held_per_s"] == capacity.held_per_s
+    assert json.loads(capacity_text.encode(capacity))["held_per_s"] == capacity.held_per_s
 
 
 async def test_the_limits_asked_for_are_those_that_count(target):
@@ -81,7 +82,7 @@ async def test_a_limit_of_the_generators_own_is_called_so(report_of):
 
     capacity = await find(Plan(10), [], run)
     assert capacity.limited_by == "generator"
-    assert "the target's may be higher" in " ".join(found.show(capacity).split())
+    assert "the target's may be higher" in " ".join(capacity_text.show(capacity).split())
 
 
 async def test_a_target_that_loses_messages_does_not_hold(report_of):
@@ -98,7 +99,7 @@ async def test_a_target_that_opens_no_socket_ends_the_search_at_once(report_of):
     capacity = await find(Plan(10), [], run)
     assert capacity.held_per_s is None
     assert len(capacity.steps) == 1
-    assert "No rate held" in found.show(capacity)
+    assert "No rate held" in capacity_text.show(capacity)
 
 
 def told(rate, **figures):
@@ -118,12 +119,12 @@ async def test_the_targets_side_of_each_step_is_told_and_at_the_edge_compared(ta
         step.rate_per_s / 1000 for step in capacity.steps
     ]
     held, broke = capacity.held_per_s, capacity.broke_per_s
-    text = " ".join(found.show(capacity).split())
+    text = " ".join(capacity_text.show(capacity).split())
     assert (
         f"The target: {held / 1000:.0%} of one core, late by {held / 100:.1f} ms at {held:,.0f}/s; "
         f"{broke / 1000:.0%} of one core, late by {broke / 100:.1f} ms at {broke:,.0f}/s." in text
     )
-    assert "target 1% of one core, late by 0.1 ms" in found.show_step(capacity.steps[0])
+    assert "target 1% of one core, late by 0.1 ms" in capacity_text.show_step(capacity.steps[0])
 
 
 async def test_a_target_that_could_not_be_asked_is_said_to_have_given_no_answer(target):
@@ -134,20 +135,20 @@ async def test_a_target_that_could_not_be_asked_is_said_to_have_given_no_answer(
         return msgspec.structs.replace(await run(plan), target=side)
 
     capacity = await find(Plan(10), [], run_watched)
-    assert "no answer (no route) at" in " ".join(found.show(capacity).split())
+    assert "no answer (no route) at" in " ".join(capacity_text.show(capacity).split())
 
 
 async def test_what_was_found_is_what_its_published_schema_says(target):
-    """Stale? `python -m loadgen.report.found > loadgen/capacity.schema.json`."""
+    """Stale? `python -m loadgen.studies.capacity_text > loadgen/capacity.schema.json`."""
     run = target(1000)
 
     async def run_watched(plan):
         return msgspec.structs.replace(await run(plan), target=told(plan.rate))
 
-    schema = json.loads(found.SCHEMA_PATH.read_text())
-    assert schema == found.make_schema()
+    schema = json.loads(capacity_text.SCHEMA_PATH.read_text())
+    assert schema == capacity_text.make_schema()
     for each in (run, run_watched):
-        document = json.loads(found.encode(await find(Plan(10), [], each)))
+        document = json.loads(capacity_text.encode(await find(Plan(10), [], each)))
         jsonschema.validate(document, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document | {"steps": [{}]}, schema)
@@ -178,12 +179,14 @@ async def test_of_a_search_whose_generator_was_killed_each_step_that_was_over_is
         recovered = search.recover(journal.path)
         assert recovered.steps == whole.steps[:steps]
         assert (recovered.interrupted, recovered.incomplete) == (True, True)
-        jsonschema.validate(json.loads(found.encode(recovered)), found.make_schema())
-        text = " ".join(found.show_whole(recovered).split())
+        jsonschema.validate(
+            json.loads(capacity_text.encode(recovered)), capacity_text.make_schema()
+        )
+        text = " ".join(capacity_text.show_whole(recovered).split())
         assert "The generator was killed before the search was over." in text
         assert text.count("p99") >= steps
     journal.path.write_bytes(kept)
-    assert found.encode(search.recover(journal.path)) == found.encode(whole)
+    assert capacity_text.encode(search.recover(journal.path)) == capacity_text.encode(whole)
 
 
 async def test_a_search_that_died_in_its_first_step_has_nothing_to_tell(target, journal):

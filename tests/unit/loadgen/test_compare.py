@@ -5,9 +5,9 @@ import msgspec
 import pytest
 
 from loadgen import cli
-from loadgen.compare import compare
 from loadgen.report import json as report_json
 from loadgen.results.latency import Histogram
+from loadgen.studies.compare import compare
 
 
 @pytest.fixture

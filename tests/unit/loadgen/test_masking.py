@@ -3,12 +3,12 @@ import json
 
 import pytest
 
-from loadgen.capacity import _judge
-from loadgen.compare import compare
 from loadgen.journal.run import Journal, _encode, _make_head
 from loadgen.journal.search import SearchJournal
 from loadgen.report import csv, html, stream, text
 from loadgen.report import json as report_json
+from loadgen.studies.capacity import _judge
+from loadgen.studies.compare import compare
 from loadgen.workload.plan import Plan
 from loadgen.workload.secrets import mask_headers, mask_subprotocols, mask_url
 

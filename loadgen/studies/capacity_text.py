@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.capacity import Capacity, Outcome, Step
 from loadgen.report.terminal import WIDTH
+from loadgen.studies.capacity import Capacity, Outcome, Step
 
 SCHEMA_PATH: Final = Path(__file__).parents[1] / "capacity.schema.json"
 

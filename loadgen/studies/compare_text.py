@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.compare import Change, Comparison, Reports
 from loadgen.report.model import SCHEMA_VERSION
 from loadgen.report.terminal import paper
+from loadgen.studies.compare import Change, Comparison, Reports
 
 _STYLES: Final = {"better": "bold green", "worse": "bold red", "unclear": "yellow"}
 _WORDS: Final = {"noise": "within noise", "unclear": "unclear", "same": "same"}

@@ -1,0 +1,1 @@
+"""Several runs: compared, or searching for the capacity of a target."""
