@@ -1,14 +1,14 @@
 """`python -m loadgen`, and the command `loadgen`."""
 
-from loadgen.interrupts import INTERRUPTS
+from loadgen.signals import INTERRUPTS
 
 
 def main() -> int:
     """Run the command line; Ctrl-C is in good hands before the imports, which take a while."""
     INTERRUPTS.listen()
-    from loadgen import cli  # noqa: PLC0415
+    from loadgen.cli import load  # noqa: PLC0415
 
-    return cli.main()
+    return load.main()
 
 
 if __name__ == "__main__":

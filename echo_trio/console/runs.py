@@ -281,7 +281,7 @@ async def _open(run: Run) -> trio.Process:
         told.seek(0)
         return await trio.lowlevel.open_process(
             # -P: a module named loadgen in the current folder is not meant.
-            [sys.executable, "-P", "-m", "loadgen.from_stdin"],
+            [sys.executable, "-P", "-m", "loadgen.cli.from_stdin"],
             stdin=told,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

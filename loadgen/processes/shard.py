@@ -17,11 +17,11 @@ import trio
 
 from echo_trio.wire import process
 from loadgen.engine.engine import Engine, Phase
-from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.processes.framing import Inbox, Outbox
 from loadgen.results import record
+from loadgen.signals import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.workload.plan import Plan
 
 #: Of a reader that has stopped, so many records are kept waiting; then they come less often.

@@ -24,7 +24,7 @@ import pytest
 import trio
 from websockets.asyncio.server import ServerConnection, serve
 
-from loadgen import cli
+from loadgen.cli import load
 from loadgen.engine.engine import Engine
 from loadgen.report import json as report_json
 from loadgen.report.model import make_report
@@ -366,10 +366,12 @@ def loadgen_here() -> Callable[..., Run]:
     """Runs the generator in this process, which takes a second less; nothing is printed."""
 
     def run(*arguments: str) -> Run:
-        _, bound, _ = cli.app.parse_args(patient(arguments), exit_on_error=False, print_error=False)
+        _, bound, _ = load.app.parse_args(
+            patient(arguments), exit_on_error=False, print_error=False
+        )
         report = make_report(trio.run(Engine(bound.arguments["plan"]).run))
         as_json = json.loads(report_json.encode(report))
         check(as_json)
-        return Run(cli.exit_code(report), "", "", as_json)
+        return Run(load.exit_code(report), "", "", as_json)
 
     return run

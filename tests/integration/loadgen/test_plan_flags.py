@@ -7,7 +7,7 @@ import time
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from loadgen import cli
+from loadgen.cli import load
 
 QUICK = ("--duration", "300ms")
 
@@ -265,7 +265,7 @@ def test_a_file_of_headers_that_is_none_is_one_line_without_what_it_says(
     file = tmp_path / "headers"
     if content is not None:
         file.write_text(content)
-    assert cli.main(["1", "--header", f"@{file}"]) == 2
+    assert load.main(["1", "--header", f"@{file}"]) == 2
     err = capsys.readouterr().err
     assert problem in err
     assert "nonsense" not in err

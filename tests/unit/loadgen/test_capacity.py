@@ -5,7 +5,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from loadgen import cli
+from loadgen.cli import load
 from loadgen.journal import search
 from loadgen.journal.run import Unreadable
 from loadgen.report import thresholds
@@ -217,5 +217,5 @@ async def test_a_full_disk_ends_a_searchs_journal_and_not_the_search(target):
     ],
 )
 def test_what_does_not_go_with_a_search_is_one_line(capsys, arguments, complaint):
-    assert cli.main(["1", "--find-capacity", *arguments]) == 2
+    assert load.main(["1", "--find-capacity", *arguments]) == 2
     assert complaint in capsys.readouterr().err

@@ -3,7 +3,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from loadgen import cli
+from loadgen.cli import load
 from loadgen.report import html
 from loadgen.report.model import ThresholdReport
 from loadgen.report.verdict import RunVerdict
@@ -55,7 +55,7 @@ from loadgen.results.ledger import Failure, Ledger
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(capsys, arguments, complaint):
-    assert cli.main(arguments) == 2
+    assert load.main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert complaint in err
@@ -65,7 +65,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(capsys, arguments, complaint):
 
 def test_help_names_every_flag_with_its_default(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert cli.main(["--help"]) == 0
+    assert load.main(["--help"]) == 0
     text = capsys.readouterr().out
     for flag in (
         "--connect-concurrency", "--connect-timeout", "--duration", "--rate-per-conn",
@@ -96,14 +96,14 @@ def test_the_exit_code_is_the_first_of_the_contracts_rows_that_holds(
 ):
     report = report_of(Ledger(5, opened=opened), interrupted=interrupted)
     report = msgspec.structs.replace(report, verdict=verdict)
-    assert cli.exit_code(report) == code
+    assert load.exit_code(report) == code
     breached = ThresholdReport(expr="messages.sent>0", value=1, breached=True)
     report = msgspec.structs.replace(report, thresholds=[breached])
-    assert cli.exit_code(report) == (code or 99)
+    assert load.exit_code(report) == (code or 99)
 
 
 def test_a_threshold_that_is_none_is_pointed_at(capsys):
-    assert cli.main(["1", "--fail-if", "latency.p9>50ms"]) == 2
+    assert load.main(["1", "--fail-if", "latency.p9>50ms"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -114,7 +114,7 @@ def test_a_threshold_that_is_none_is_pointed_at(capsys):
 
 
 def test_a_limit_of_the_targets_needs_somebody_to_ask_it(capsys):
-    assert cli.main(["1", "--fail-if", "latency.p99>1s", "--fail-if", "target.cpu_share>90%"]) == 2
+    assert load.main(["1", "--fail-if", "latency.p99>1s", "--fail-if", "target.cpu_share>90%"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
@@ -125,7 +125,7 @@ def test_a_limit_of_the_targets_needs_somebody_to_ask_it(capsys):
 
 def test_the_html_report_needs_its_page_and_says_so_before_the_run(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(html.find_problem, "__defaults__", (tmp_path / "none.html",))
-    assert cli.main(["1", "--html", str(tmp_path / "report.html")]) == 2
+    assert load.main(["1", "--html", str(tmp_path / "report.html")]) == 2
     assert "not built: run `make page`" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
 
@@ -133,4 +133,4 @@ def test_the_html_report_needs_its_page_and_says_so_before_the_run(capsys, monke
 def test_wss_to_what_does_not_speak_tls_is_told_to_try_ws(result_of):
     ledger = Ledger(2, failed=Counter({Failure.TLS: 2}),
                     tls_errors=Counter({"wrong version number": 2}))  # fmt: skip
-    assert "is it ws://?" in cli.explain_nothing_opened(result_of(ledger))
+    assert "is it ws://?" in load.explain_nothing_opened(result_of(ledger))

@@ -4,7 +4,7 @@ import random
 import msgspec
 import pytest
 
-from loadgen import cli
+from loadgen.cli import load
 from loadgen.report import json as report_json
 from loadgen.results.latency import Histogram
 from loadgen.studies.compare import compare
@@ -149,7 +149,7 @@ def files(run_of, tmp_path):
 
 def test_two_reports_make_a_table_that_fits_80_columns(files, run_of, capsys):
     path = files(a=run_of(10), b=run_of(1234.5))
-    assert cli.main(["compare", path["a"], path["b"]]) == 0
+    assert load.main(["compare", path["a"], path["b"]]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert "latency p99.9" in out
@@ -161,9 +161,9 @@ def test_repeats_give_an_exit_code(files, run_of, capsys):
     path = files(**{f"a{n}": run_of(10, n) for n in range(3)},
                  **{f"b{n}": run_of(20, n + 3) for n in range(3)})  # fmt: skip
     before, after = [path[f"a{n}"] for n in range(3)], [path[f"b{n}"] for n in range(3)]
-    assert cli.main(["compare", *before, "--to", *after]) == 1
+    assert load.main(["compare", *before, "--to", *after]) == 1
     assert "Worse by more than noise: latency p50" in capsys.readouterr().out
-    assert cli.main(["compare", *after, "--to", *before, "--json", "-"]) == 0
+    assert load.main(["compare", *after, "--to", *before, "--json", "-"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["noise_known"]
     assert {change["call"] for change in document["changes"]} >= {"better"}
@@ -172,9 +172,9 @@ def test_repeats_give_an_exit_code(files, run_of, capsys):
 def test_different_plans_are_refused_unless_asked_for(files, run_of, capsys):
     document = run_of()
     path = files(a=document, b=document | {"plan": document["plan"] | {"count": 20}})
-    assert cli.main(["compare", path["a"], path["b"]]) == 2
+    assert load.main(["compare", path["a"], path["b"]]) == 2
     assert "different things to do (count: 10, 20)" in capsys.readouterr().err
-    assert cli.main(["compare", path["a"], path["b"], "--different-plans"]) == 0
+    assert load.main(["compare", path["a"], path["b"], "--different-plans"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_different_plans_are_refused_unless_asked_for(files, run_of, capsys):
     ],
 )
 def test_bad_usage_of_compare_is_one_line(capsys, arguments, complaint):
-    assert cli.main(["compare", *arguments]) == 2
+    assert load.main(["compare", *arguments]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert complaint in err

@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
-from loadgen import interrupts
-from loadgen.interrupts import Interrupts
+from loadgen import signals
+from loadgen.signals import Interrupts
 
 
 class Left(Exception):
@@ -71,7 +71,7 @@ def test_the_second_signal_ends_the_process_at_once(listening, exits):
 def test_the_cursor_is_shown_again_before_the_end(exits, monkeypatch):
     controller, terminal = os.openpty()
     with os.fdopen(terminal, "w") as stderr:
-        monkeypatch.setattr(interrupts.sys, "stderr", stderr)
+        monkeypatch.setattr(signals.sys, "stderr", stderr)
         caught = Interrupts()
         caught.take()
         with pytest.raises(Left):

@@ -5,7 +5,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from loadgen import progress
+from loadgen.cli import progress
 from loadgen.engine.engine import Phase
 from loadgen.results.ledger import Ledger
 from loadgen.results.series import Second

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen import cli
+from loadgen.cli import load
 from loadgen.preflight import sizing
 
 GIB = 2**30
@@ -57,10 +57,10 @@ def test_what_is_planned_holds_the_sockets(sockets, rate, cores, files):
 
 
 def test_the_commands_are_such_as_the_programs_take(capsys):
-    assert cli.main(["plan", "100k", "--rate", "10k/s", "--cores", "8", "--files", "20k"]) == 0
+    assert load.main(["plan", "100k", "--rate", "10k/s", "--cores", "8", "--files", "20k"]) == 0
     shown = capsys.readouterr().out
     (line,) = (line for line in shown.splitlines() if "-m loadgen" in line)
-    _, bound, _ = cli.app.parse_args(shlex.split(line)[3:], exit_on_error=False, print_error=False)
+    _, bound, _ = load.app.parse_args(shlex.split(line)[3:], exit_on_error=False, print_error=False)
     assert bound.arguments["plan"].count == 100_000
     assert bound.arguments["plan"].total_rate(100_000) == 10_000
     assert bound.arguments["options"].workers == 6
@@ -69,7 +69,7 @@ def test_the_commands_are_such_as_the_programs_take(capsys):
 
 
 def test_a_plan_as_json_is_alone_on_stdout(capsys):
-    assert cli.main(["plan", "1000", "--json", "-"]) == 0
+    assert load.main(["plan", "1000", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["sockets"] == 1000
 
 
@@ -82,7 +82,7 @@ def test_a_plan_as_json_is_alone_on_stdout(capsys):
     ],
 )
 def test_bad_usage_is_one_line(capsys, arguments, problem):
-    assert cli.main(["plan", *arguments]) == 2
+    assert load.main(["plan", *arguments]) == 2
     error = capsys.readouterr().err
     assert problem in error
     assert len(error.splitlines()) == 1

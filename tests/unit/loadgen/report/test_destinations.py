@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from loadgen.report.destinations import Output
+from loadgen.cli.output import Output
 
 
 def test_every_file_is_written_and_the_summary_too(report_of, tmp_path, capsys):

@@ -20,24 +20,24 @@ from rich.cells import cell_len
 
 from echo_trio import flags
 from echo_trio.wire import process
-from loadgen import commands
-from loadgen.app import app
+from loadgen.cli import commands
+from loadgen.cli.app import app
+from loadgen.cli.output import Output, replace_closed_streams, write_stdout
+from loadgen.cli.progress import watch
 from loadgen.engine.engine import Engine, Running
-from loadgen.interrupts import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.journal.run import Journal, JournalFile, default_path
 from loadgen.journal.search import SearchJournal
 from loadgen.preflight.check import Refused
 from loadgen.processes.coordinator import Crew
 from loadgen.processes.local import Processes
-from loadgen.progress import watch
 from loadgen.report import thresholds
-from loadgen.report.destinations import Output, replace_closed_streams, write_stdout
 from loadgen.report.model import Report, make_report
 from loadgen.report.stream import stream
 from loadgen.report.thresholds import BadThreshold, Threshold
 from loadgen.report.verdict import FAILED, GENERATOR_LIMITED, explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
+from loadgen.signals import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.studies import capacity_text
 from loadgen.studies.capacity import Step, or_default
 from loadgen.studies.capacity import find as find_capacity

@@ -166,7 +166,7 @@ def _attempt(write: Callable[[], object], path: str) -> bool:
             if isinstance(exc, BrokenPipeError):
                 return True  # Who read it has seen enough: `loadgen … | head`.
         where = "" if path == STDOUT else f" to {path}"
-        print(f"loadgen: can't write the report{where}: {exc.strerror}", file=sys.stderr)  # noqa: T201
+        print(f"loadgen: can't write the report{where}: {exc.strerror}", file=sys.stderr)
         return False
     return True
 

@@ -13,11 +13,11 @@ import msgspec
 from cyclopts import Parameter
 
 from echo_trio import flags
-from loadgen.app import app
+from loadgen.cli.app import app
+from loadgen.cli.output import STDOUT, Output, discard_stdout, write_stdout
 from loadgen.journal import run as journals
 from loadgen.journal import search
 from loadgen.preflight import sizing
-from loadgen.report.destinations import STDOUT, Output, discard_stdout, write_stdout
 from loadgen.studies import capacity_text as finding
 from loadgen.studies import compare as comparing
 from loadgen.studies import compare_text as shown

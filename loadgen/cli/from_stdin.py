@@ -1,10 +1,10 @@
-"""`python -m loadgen.from_stdin`: its arguments come on stdin, as a list in JSON.
+"""`python -m loadgen.cli.from_stdin`: its arguments come on stdin, as a list in JSON.
 
 For who runs a load for others: a command line is seen by every user of the machine, and there may
 be a token in it.
 """
 
-from loadgen.interrupts import INTERRUPTS
+from loadgen.signals import INTERRUPTS
 
 
 def main() -> int:
@@ -13,9 +13,9 @@ def main() -> int:
     import json  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
-    from loadgen import cli  # noqa: PLC0415
+    from loadgen.cli import load  # noqa: PLC0415
 
-    return cli.main(json.load(sys.stdin))
+    return load.main(json.load(sys.stdin))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The command line: arguments become a plan, its result a report and an exit code."""
