@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
-from echo_trio import behaviours
-from echo_trio.scripts import Behaviour
+from echo_trio.behaviours import paths
+from echo_trio.behaviours.scripts import Behaviour
 from echo_trio.wire.handshake import NotAnUpgrade, Reason, Refused, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
@@ -99,7 +99,7 @@ def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> B
             ):
                 raise Refused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
     found = _find(request.path)
-    if isinstance(found, behaviours.Refusal):
+    if isinstance(found, paths.Refusal):
         raise Refused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
     return found
 
@@ -113,13 +113,13 @@ def not_an_upgrade(exc: NotAnUpgrade) -> Refused:
     return exc
 
 
-def _find(path: str) -> Behaviour | behaviours.Refusal:
+def _find(path: str) -> Behaviour | paths.Refusal:
     try:
-        found = behaviours.find(path)
-    except behaviours.BadParameter as exc:
+        found = paths.find(path)
+    except paths.BadParameter as exc:
         raise Refused(400, str(exc), Reason.PARAMETER) from None
     if found is None:
-        raise Refused(404, behaviours.listing(), Reason.PATH)
+        raise Refused(404, paths.listing(), Reason.PATH)
     return found
 
 

@@ -12,10 +12,10 @@ import structlog
 import trio
 
 from echo_trio import admission
-from echo_trio.metrics import Counters, Snapshot
+from echo_trio.metrics.counters import Counters, Snapshot
+from echo_trio.metrics.vitals import Vitals
 from echo_trio.session import Presence, serve_session, turn_away, turn_away_at_once
 from echo_trio.settings import Settings
-from echo_trio.vitals import Vitals
 from echo_trio.wire import poller, process, sockets, tls
 from echo_trio.wire.close_codes import GOING_AWAY
 

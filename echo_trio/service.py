@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from echo_trio import logs, signals, systemd
-from echo_trio.metrics import Snapshot
+from echo_trio.metrics.counters import Snapshot
 from echo_trio.settings import Settings
-from echo_trio.supervisor import Supervisor, WorkerFailed
 from echo_trio.wire import process, sockets
-from echo_trio.worker import Worker
+from echo_trio.workers.supervisor import Supervisor, WorkerFailed
+from echo_trio.workers.worker import Worker
 
 if TYPE_CHECKING:
     from echo_trio.console.serve import Console

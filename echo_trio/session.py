@@ -15,12 +15,12 @@ from typing import Any, Final
 import trio
 
 from echo_trio import admission
+from echo_trio.behaviours.player import Performance
+from echo_trio.behaviours.scripts import About, Behaviour, OnMessage, Script
+from echo_trio.behaviours.transform import suffixes
 from echo_trio.logs import Sparing
-from echo_trio.metrics import Counters, Outcome
-from echo_trio.performance import Performance
-from echo_trio.scripts import About, Behaviour, OnMessage, Script
+from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.settings import Settings
-from echo_trio.transform import suffixes
 from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import Parameter
 
 from echo_trio import admission, flags
-from echo_trio.authority import parse_target
+from echo_trio.wire.addresses import parse_target
 from echo_trio.wire.connection import Limits
 
 _TOKEN: Final = re.compile(r"[!-~]+")

@@ -18,13 +18,13 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from echo_trio import prometheus
 from echo_trio.console.event_stream import EventStream
 from echo_trio.console.figures import Figures, ask
 from echo_trio.console.guard import REPORT_POLICY, error, why_no_change
 from echo_trio.console.live import Live
 from echo_trio.console.run_order import BadOrder, Targets, read_order
 from echo_trio.console.runs import CannotRun, Run, Runs, can_make_pages
+from echo_trio.metrics import prometheus
 
 #: Where `npm run build` puts the page.
 PAGE: Final = Path(__file__).parent / "page"

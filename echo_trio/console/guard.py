@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from echo_trio.authority import DEFAULT_PORTS, split_authority
+from echo_trio.wire.addresses import DEFAULT_PORTS, split_authority
 
 MAX_BODY_BYTES: Final = 2**16
 #: For a request's body to arrive.

@@ -19,7 +19,7 @@ import msgspec
 from cyclopts import App, Argument, CycloptsError, Parameter
 
 from echo_trio import flags
-from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
+from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
 from loadgen.report import thresholds
 from loadgen.workload.plan import HEADERS_OF_FILE, Plan
 from loadgen.workload.target import DEFAULT_URL

@@ -20,17 +20,17 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from echo_trio import prometheus
-from echo_trio.authority import ANY_ADDRESS, LOOPBACK_NAMES
 from echo_trio.console.app import PAGE, Sources, make_app
 from echo_trio.console.figures import Figures
 from echo_trio.console.guard import Access, Guard
 from echo_trio.console.live import Live
 from echo_trio.console.run_order import Targets
 from echo_trio.console.runs import Runs
-from echo_trio.console.tasks import current_tasks
 from echo_trio.logs import Sparing
+from echo_trio.metrics import prometheus
+from echo_trio.metrics.nursery_tree import current_tasks
 from echo_trio.settings import Settings
+from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES
 
 #: Connections at once: each takes a descriptor that a WebSocket could have.
 MAX_CONNECTIONS: Final = 128

@@ -18,9 +18,9 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError, Inval
 from websockets.frames import Frame, Opcode
 from websockets.trio.client import ClientConnection
 
-from echo_trio import behaviours
-from echo_trio.metrics import Outcome
-from echo_trio.scripts import altered
+from echo_trio.behaviours import paths
+from echo_trio.behaviours.scripts import altered
+from echo_trio.metrics.counters import Outcome
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
@@ -261,7 +261,7 @@ SEEN: dict[str, Callable[[], Awaitable[None]]] = {
 }
 
 
-@pytest.mark.parametrize("template", behaviours.BEHAVIOURS)
+@pytest.mark.parametrize("template", paths.BEHAVIOURS)
 @pytest.mark.usefixtures("flavour")
 async def test_an_independent_client_sees_what_the_path_promises(template: str) -> None:
     await SEEN[template]()

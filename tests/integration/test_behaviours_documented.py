@@ -16,13 +16,13 @@ import trio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import ClientConnection, connect
 
-from echo_trio import behaviours, performance
+from echo_trio.behaviours import paths, player
 from echo_trio.flags import parse_duration
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
-REFERENCE = (DOCS / "reference" / "behaviours.md").read_text()
+REFERENCE = (DOCS / "reference" / "paths.md").read_text()
 HOW_TO = (DOCS / "how-to" / "test-a-client.md").read_text()
 #: A hang guard, nothing else.
 PATIENCE_S = 240
@@ -51,17 +51,17 @@ def python_of(page: str) -> str:
 
 def test_the_pages_table_is_the_servers():
     rows = re.findall(r"^\| `(/\S*)` \| (.*) \|$", REFERENCE, re.MULTILINE)
-    expected = [(template, path.text) for template, path in behaviours.BEHAVIOURS.items()]
+    expected = [(template, path.text) for template, path in paths.BEHAVIOURS.items()]
     assert [(path, text.replace("`", "")) for path, text in rows] == expected
 
 
 def test_the_page_has_the_limits_that_hold():
-    assert f"{performance.MAX_PENDING_MESSAGES:,} messages, or 1 MiB of them" in REFERENCE
-    assert performance.MAX_PENDING_BYTES == 2**20
+    assert f"{player.MAX_PENDING_MESSAGES:,} messages, or 1 MiB of them" in REFERENCE
+    assert player.MAX_PENDING_BYTES == 2**20
 
 
 def test_every_path_has_a_section_and_all_but_the_silent_one_an_example():
-    assert list(SECTIONS) == list(behaviours.BEHAVIOURS)
+    assert list(SECTIONS) == list(paths.BEHAVIOURS)
     assert [path for path in SECTIONS if not conversations(path)] == ["/silent"]
 
 
@@ -116,15 +116,15 @@ async def expect(client: ClientConnection, what: str) -> None:
 
 
 def test_the_program_that_composes_a_behaviour_adds_its_path(monkeypatch, tmp_path):
-    monkeypatch.setattr(behaviours, "BEHAVIOURS", behaviours.BEHAVIOURS)
-    before = dict(behaviours.BEHAVIOURS)
+    monkeypatch.setattr(paths, "BEHAVIOURS", paths.BEHAVIOURS)
+    before = dict(paths.BEHAVIOURS)
     program = tmp_path / "program.py"
     program.write_text(python_of(REFERENCE))
     try:
         runpy.run_path(str(program))
-        behaviour = behaviours.find("/late-and-twice")
+        behaviour = paths.find("/late-and-twice")
         assert behaviour is not None
-        assert "/late-and-twice" in behaviours.listing()
+        assert "/late-and-twice" in paths.listing()
         script = behaviour(lambda: 7)  # type: ignore[operator]
         replies = [reply for message in "abc" for reply in script.received(message)]
         assert [(reply.message, reply.late_s) for reply in replies] == [
@@ -134,8 +134,8 @@ def test_the_program_that_composes_a_behaviour_adds_its_path(monkeypatch, tmp_pa
             ("c", 0.2),
         ]
     finally:
-        behaviours.BEHAVIOURS.clear()
-        behaviours.BEHAVIOURS.update(before)
+        paths.BEHAVIOURS.clear()
+        paths.BEHAVIOURS.update(before)
 
 
 def test_the_tests_in_pytest_pass(tmp_path):

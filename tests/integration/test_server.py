@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 from websockets.trio.client import ClientConnection, connect
 
-from echo_trio import behaviours
-from echo_trio.metrics import Outcome
-from echo_trio.scripts import OnMessage
+from echo_trio.behaviours import paths
+from echo_trio.behaviours.scripts import OnMessage
+from echo_trio.metrics.counters import Outcome
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
@@ -94,7 +94,7 @@ async def test_another_path_is_404_and_lists_what_there_is() -> None:
         response = refused.value.response
         assert response.status_code == 404
         assert response.body is not None
-        for path in behaviours.BEHAVIOURS:
+        for path in paths.BEHAVIOURS:
             assert path in bytes(response.body).decode()
     assert server.snapshot().refused == {404: 1}
     assert_accounted_for(server)
@@ -122,7 +122,7 @@ async def test_one_sessions_bug_ends_that_session_with_1011_and_is_logged_once(
 
         return reply
 
-    monkeypatch.setitem(behaviours.BEHAVIOURS, "/broken", behaviours.Path(lambda: broken, "fails"))
+    monkeypatch.setitem(paths.BEHAVIOURS, "/broken", paths.Path(lambda: broken, "fails"))
     with capture_logs() as logs:
         async with running() as server, connect(server.url) as neighbour:
             async with connect(server.url + "broken") as client:

@@ -14,11 +14,11 @@ import structlog
 import trio
 from structlog.testing import LogCapture
 
-from echo_trio import supervisor as supervisor_module
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 from echo_trio.service import run_service
 from echo_trio.settings import Settings
-from echo_trio.supervisor import Supervisor, WorkerFailed
+from echo_trio.workers import supervisor as supervisor_module
+from echo_trio.workers.supervisor import Supervisor, WorkerFailed
 
 #: A hang guard, nothing else.
 PATIENCE_S = 120.0

@@ -291,7 +291,7 @@ def test_a_bad_number_of_workers_is_one_line_and_exit_code_2() -> None:
 
 def test_a_worker_that_no_supervisor_started_says_in_one_line_how_it_is_done() -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "echo_trio.worker", "99"],
+        [sys.executable, "-m", "echo_trio.workers.worker", "99"],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

@@ -7,8 +7,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio import scripts
-from echo_trio.scripts import About, Behaviour, Close, Freeze, Reply, Reset, Script
+from echo_trio.behaviours import scripts
+from echo_trio.behaviours.scripts import About, Behaviour, Close, Freeze, Reply, Reset, Script
 
 ABOUT = About(path="/", query="", headers=[], subprotocol=None, extensions=[], peer="x:1")
 messages = st.lists(st.text(max_size=3) | st.binary(max_size=3), max_size=40)

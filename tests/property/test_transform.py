@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.transform import SUFFIX_RANGE, SeededSuffixes, append_suffix, suffixes
+from echo_trio.behaviours.transform import SUFFIX_RANGE, SeededSuffixes, append_suffix, suffixes
 
 NUMBERS = st.integers(0, SUFFIX_RANGE - 1)
 SUFFIX = re.compile(r" (0|[1-9][0-9]{0,5})")

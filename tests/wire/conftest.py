@@ -28,7 +28,7 @@ import trustme
 from structlog.testing import LogCapture
 from websockets.trio.client import connect
 
-from echo_trio.metrics import Outcome, Snapshot
+from echo_trio.metrics.counters import Outcome, Snapshot
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.wire.handshake import Reason

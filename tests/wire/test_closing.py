@@ -7,7 +7,7 @@ import struct
 import pytest
 import trio
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 
 from .conftest import BINARY, CLOSE, PING, TEXT, close_frame, frame
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 
 from .conftest import CLOSE, TEXT, close_frame, frame
 

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 import trio
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 from echo_trio.wire.connection import RECEIVE_BYTES, Connection
 from echo_trio.wire.handshake import Reason
 

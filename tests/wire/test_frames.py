@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 from echo_trio.wire.connection import MAX_EMPTY_FRAGMENTS
 
 from .conftest import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame

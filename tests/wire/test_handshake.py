@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from echo_trio import admission
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 from echo_trio.wire import handshake
 from echo_trio.wire.handshake import Reason
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 from echo_trio.wire.handshake import Reason
 
 from .conftest import TEXT, Peer, close_frame, frame, request

@@ -37,7 +37,7 @@ from hypothesis.stateful import (
 )
 from trio_websocket import ConnectionClosed
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 from echo_trio.session import _outcome
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller

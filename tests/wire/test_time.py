@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 
 from .conftest import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 

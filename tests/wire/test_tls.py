@@ -17,7 +17,7 @@ import trio.testing
 from websockets.trio.client import connect
 from websockets.trio.server import serve as serve_websockets
 
-from echo_trio.metrics import Outcome
+from echo_trio.metrics.counters import Outcome
 from echo_trio.wire import handshake, sockets, tls
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.handshake import Reason

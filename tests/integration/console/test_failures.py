@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from websockets.trio.client import connect
 
 from echo_trio.console.serve import Console
-from echo_trio.metrics import Counters
+from echo_trio.metrics.counters import Counters
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.wire import sockets

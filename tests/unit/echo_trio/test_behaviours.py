@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from echo_trio import admission, behaviours
-from echo_trio.scripts import About, Close, Freeze, Reply, Reset, Script
+from echo_trio import admission
+from echo_trio.behaviours import paths
+from echo_trio.behaviours.scripts import About, Close, Freeze, Reply, Reset, Script
 from echo_trio.wire.handshake import Refused, UpgradeRequest, refusal_response
 
 #: One of each path, and what its third message leads to; suffixes are always 7.
@@ -54,14 +55,14 @@ def test_a_paths_behaviour_is_a_function_of_message_and_number(path, expected):
 
 
 def test_every_path_of_the_table_has_an_example():
-    texts = {template: template.split("/") for template in behaviours.BEHAVIOURS}
+    texts = {template: template.split("/") for template in paths.BEHAVIOURS}
     tried = {
         template
         for template, parts in texts.items()
         for path in [*EXAMPLES, "/status/418"]
-        if behaviours._match(parts, path.split("/")) is not None
+        if paths._match(parts, path.split("/")) is not None
     }
-    assert tried == set(behaviours.BEHAVIOURS)
+    assert tried == set(paths.BEHAVIOURS)
 
 
 @pytest.mark.parametrize("path", ["/", "/plain"])
@@ -72,7 +73,7 @@ def test_the_ordinary_echo_is_a_function_and_no_script(path):
 @pytest.mark.parametrize("target", ["/", "/plain", "/plain?a=b", "/?x", "/plain?a=/b/c"])
 def test_a_known_path_is_admitted_whatever_its_query(target):
     found = admission.admit(request_for(target))
-    assert found is behaviours.find(target.partition("?")[0])
+    assert found is paths.find(target.partition("?")[0])
 
 
 @pytest.mark.parametrize(
@@ -96,12 +97,12 @@ def test_a_known_path_is_admitted_whatever_its_query(target):
 def test_an_unknown_path_is_404_with_the_list(target):
     refused = refusal_of(target)
     assert refused.status == 404
-    assert refused.why == behaviours.listing()
+    assert refused.why == paths.listing()
 
 
 def test_the_list_has_each_path_on_a_line_of_its_own():
-    lines = behaviours.listing().splitlines()
-    for template in behaviours.BEHAVIOURS:
+    lines = paths.listing().splitlines()
+    for template in paths.BEHAVIOURS:
         assert sum(line.split()[:1] == [template] for line in lines) == 1
     assert max(map(len, lines)) <= 100
 
@@ -147,8 +148,8 @@ def test_a_bad_parameter_is_400_and_says_what_is_allowed(path):
     refused = refusal_of(path)
     assert refused.status == 400
     template = refused.why.partition(" takes\n")[0]
-    assert template in behaviours.BEHAVIOURS
-    for name, parameter in behaviours.BEHAVIOURS[template].parameters.items():
+    assert template in paths.BEHAVIOURS
+    for name, parameter in paths.BEHAVIOURS[template].parameters.items():
         assert f"  {{{name}}}: {parameter.allowed}" in refused.why.splitlines()
     assert len(refused.why) < 500
 

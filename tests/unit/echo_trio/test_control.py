@@ -8,10 +8,20 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.console.tasks import TaskNode
-from echo_trio.control import Channel, Drain, Figures, Order, Ready, Report, ShowTasks, Start, Tasks
-from echo_trio.metrics import Counters, Outcome
+from echo_trio.metrics.counters import Counters, Outcome
+from echo_trio.metrics.nursery_tree import TaskNode
 from echo_trio.settings import Settings
+from echo_trio.workers.channel import (
+    Channel,
+    Drain,
+    Figures,
+    Order,
+    Ready,
+    Report,
+    ShowTasks,
+    Start,
+    Tasks,
+)
 
 
 def _figures() -> Figures:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.durations import BOUNDS_S, Durations, Histogram, Spread
+from echo_trio.metrics.durations import BOUNDS_S, Durations, Histogram, Spread
 
 SECONDS = st.floats(min_value=0, max_value=200)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from echo_trio.metrics import Counters, Outcome
+from echo_trio.metrics.counters import Counters, Outcome
 
 
 def traffic(factor: int) -> SimpleNamespace:

@@ -10,9 +10,9 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio import performance, scripts
-from echo_trio.performance import Performance
-from echo_trio.scripts import Action, Behaviour, Close, Freeze, Reply, Reset, Script
+from echo_trio.behaviours import player, scripts
+from echo_trio.behaviours.player import Performance
+from echo_trio.behaviours.scripts import Action, Behaviour, Close, Freeze, Reply, Reset, Script
 from echo_trio.wire.connection import Connection, Limits
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
@@ -202,7 +202,7 @@ async def test_an_end_without_close_frame_waits_for_the_clients_own(start, autoj
 async def test_more_late_replies_than_may_wait_make_the_client_wait(
     start, autojump_clock, monkeypatch
 ):
-    monkeypatch.setattr(performance, "MAX_PENDING_MESSAGES", 3)
+    monkeypatch.setattr(player, "MAX_PENDING_MESSAGES", 3)
     client = start(scripts.delay(10, of=scripts.echo_exactly))
     await client.stream.send_all(b"".join(frame(TEXT, b"%d" % n) for n in range(6)))
     await trio.sleep(1)
@@ -212,7 +212,7 @@ async def test_more_late_replies_than_may_wait_make_the_client_wait(
 
 
 async def test_bytes_that_wait_are_bounded_as_well(start, autojump_clock, monkeypatch):
-    monkeypatch.setattr(performance, "MAX_PENDING_BYTES", 100)
+    monkeypatch.setattr(player, "MAX_PENDING_BYTES", 100)
     client = start(scripts.delay(10))
     await client.stream.send_all(frame(TEXT, b"x" * 60) * 4)
     await trio.sleep(1)
@@ -229,7 +229,7 @@ async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nur
     await theirs.send_all(frame(TEXT, b"1") + frame(TEXT, b"2"))
     await trio.testing.wait_all_tasks_blocked()
     assert client.connection.messages_received == 1
-    assert client.connection.messages_sent <= performance.BATCH
+    assert client.connection.messages_sent <= player.BATCH
     nursery.start_soon(client.listen)
     await trio.testing.wait_all_tasks_blocked()
     assert [text for _, text in client.texts] == ["1"] * 1000 + ["2"] * 1000
@@ -239,7 +239,7 @@ async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nur
 async def test_who_does_not_listen_any_more_is_read_to_the_end_and_counted(
     start, autojump_clock, monkeypatch
 ):
-    monkeypatch.setattr(performance, "MAX_PENDING_MESSAGES", 3)
+    monkeypatch.setattr(player, "MAX_PENDING_MESSAGES", 3)
     client = start(scripts.delay(10), listening=False)
     client.stream.receive_stream.close()
     for _ in range(3):
@@ -270,7 +270,7 @@ async def test_after_some_of_a_burst_the_other_connections_have_their_turn():
         connection = Connection.opened(ours, client=False, limits=Limits())
         script = scripts.burst(1000, of=scripts.echo_exactly)(lambda: 7)
         Performance(connection, script)._on_message("m")
-        assert connection.messages_sent == performance.BATCH
+        assert connection.messages_sent == player.BATCH
 
 
 class Acting(Script):

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from echo_trio.durations import Durations
-from echo_trio.metrics import Counters, Outcome, Snapshot
-from echo_trio.prometheus import console_exposition, exposition
+from echo_trio.metrics.counters import Counters, Outcome, Snapshot
+from echo_trio.metrics.durations import Durations
+from echo_trio.metrics.prometheus import console_exposition, exposition
 
 DOCS = Path(__file__).parents[3] / "docs"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from echo_trio.settings import Settings
-from echo_trio.supervisor import (
+from echo_trio.workers.supervisor import (
     FIRST_PAUSE_S,
     LONG_LIFE_S,
     LONGEST_PAUSE_S,

@@ -7,9 +7,16 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio import totals
-from echo_trio.durations import Histogram
-from echo_trio.metrics import Counters, GarbageCollection, Histograms, Holdings, Outcome, Snapshot
+from echo_trio.metrics import totals
+from echo_trio.metrics.counters import (
+    Counters,
+    GarbageCollection,
+    Histograms,
+    Holdings,
+    Outcome,
+    Snapshot,
+)
+from echo_trio.metrics.durations import Histogram
 
 COUNT = st.integers(0, 10_000)
 HISTOGRAM = st.builds(

@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.durations import Durations
-from echo_trio.vitals import TRIES_A_SECOND, TRY_INTERVAL_S, Vitals
+from echo_trio.metrics.durations import Durations
+from echo_trio.metrics.vitals import TRIES_A_SECOND, TRY_INTERVAL_S, Vitals
 
 
 @asynccontextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from echo_trio.authority import parse_target, split_authority
 from echo_trio.console.guard import Access, why_no_change, why_not_from_here
+from echo_trio.wire.addresses import parse_target, split_authority
 
 OURS = {"host": "console.example:8766", "content-type": "application/json"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from echo_trio.console.tasks import TaskNode, current_tasks, fold
+from echo_trio.metrics.nursery_tree import TaskNode, current_tasks, fold
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from echo_trio.durations import BOUNDS_S, Histogram
-from echo_trio.metrics import Outcome, Snapshot
+from echo_trio.metrics.counters import Outcome, Snapshot
+from echo_trio.metrics.durations import BOUNDS_S, Histogram
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS, may_be_sent
 from echo_trio.wire.handshake import Reason
 

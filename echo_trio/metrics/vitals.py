@@ -13,8 +13,8 @@ from typing import Final, NoReturn
 import psutil
 import trio
 
-from echo_trio.durations import Durations
-from echo_trio.metrics import GarbageCollection, Holdings
+from echo_trio.metrics.counters import GarbageCollection, Holdings
+from echo_trio.metrics.durations import Durations
 
 #: How often the loop is tried. A stall that is longer is always seen; an idle worker spends less
 #: than a hundredth of a core in all (0.7 %; 1.25 % with tries every 20 ms).

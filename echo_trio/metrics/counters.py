@@ -11,7 +11,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Protocol
 
-from echo_trio.durations import Durations, Histogram, Spread
+from echo_trio.metrics.durations import Durations, Histogram, Spread
 
 
 class Outcome(StrEnum):

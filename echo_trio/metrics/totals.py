@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from echo_trio.durations import Histogram
-from echo_trio.metrics import (
+from echo_trio.metrics.counters import (
     Counters,
     GarbageCollection,
     Histograms,
@@ -16,6 +15,7 @@ from echo_trio.metrics import (
     Outcome,
     Snapshot,
 )
+from echo_trio.metrics.durations import Histogram
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 
 _SUMS: Final = (

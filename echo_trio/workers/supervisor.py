@@ -18,16 +18,25 @@ from typing import Any, Final, Self
 
 import trio
 
-from echo_trio import totals
-from echo_trio.console.tasks import TaskNode, current_tasks
-from echo_trio.control import Channel, Drain, Figures, Ready, Report, ShowTasks, Start, Tasks
-from echo_trio.durations import Recent
-from echo_trio.metrics import Outcome, Snapshot
+from echo_trio.metrics import totals
+from echo_trio.metrics.counters import Outcome, Snapshot
+from echo_trio.metrics.durations import Recent
+from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
+from echo_trio.metrics.vitals import Vitals
 from echo_trio.server import tls_context_of, url_of
 from echo_trio.settings import Settings
-from echo_trio.vitals import Vitals
 from echo_trio.wire import sockets
 from echo_trio.wire.close_codes import GOING_AWAY
+from echo_trio.workers.channel import (
+    Channel,
+    Drain,
+    Figures,
+    Ready,
+    Report,
+    ShowTasks,
+    Start,
+    Tasks,
+)
 
 #: How long a worker that has died is waited for before the next: the first time; and while they
 #: keep dying at once, twice as long each time, up to the longest.
@@ -237,7 +246,7 @@ class Supervisor:
                 listeners = [inherited.enter_context(each.dup()) for each in place.listeners]
                 descriptors = tuple(each.fileno() for each in listeners)
                 process = place.process = await trio.lowlevel.open_process(
-                    [sys.executable, "-m", "echo_trio.worker", str(theirs.fileno())],
+                    [sys.executable, "-m", "echo_trio.workers.worker", str(theirs.fileno())],
                     pass_fds=(theirs.fileno(), *descriptors),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from echo_trio.scripts import Action, Close, Freeze, Reply, Reset, Script
+from echo_trio.behaviours.scripts import Action, Close, Freeze, Reply, Reset, Script
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
 from echo_trio.wire.connection import Connection, ConnectionClosed
 

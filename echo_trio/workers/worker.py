@@ -1,4 +1,4 @@
-"""One process that echoes: alone, or `python -m echo_trio.worker` as one of a supervisor's.
+"""One process that echoes: alone, or `python -m echo_trio.workers.worker` as one of a supervisor's.
 
 A supervisor's worker has inherited its end of the control channel and its listening sockets. It
 does as it is told and reports once a second; when the channel ends, the supervisor is gone, and so
@@ -17,12 +17,12 @@ from typing import Any, Final, NoReturn, Self
 import trio
 
 from echo_trio import logs
-from echo_trio.console.tasks import TaskNode, current_tasks
-from echo_trio.control import Channel, Drain, Figures, Order, Ready, ShowTasks, Start, Tasks
 from echo_trio.flags import EXIT_USAGE
+from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.server import EchoServer, tls_context_of
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
+from echo_trio.workers.channel import Channel, Drain, Figures, Order, Ready, ShowTasks, Start, Tasks
 
 REPORT_INTERVAL_S: Final = 1.0
 #: For the last report, if the supervisor is slow to read.

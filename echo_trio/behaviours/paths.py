@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from echo_trio import flags, scripts
-from echo_trio.scripts import Behaviour
+from echo_trio import flags
+from echo_trio.behaviours import scripts
+from echo_trio.behaviours.scripts import Behaviour
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS, may_be_sent
 from echo_trio.wire.frames import MAX_CONTROL_BYTES
 

@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from echo_trio.transform import NextSuffix, append_suffix, random_suffix
+from echo_trio.behaviours.transform import NextSuffix, append_suffix, random_suffix
 
 OnMessage = Callable[[str | bytes], str | bytes | None]
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 import msgspec
 import trio
 
-from echo_trio.console.tasks import TaskNode
-from echo_trio.metrics import Snapshot
+from echo_trio.metrics.counters import Snapshot
+from echo_trio.metrics.nursery_tree import TaskNode
 from echo_trio.settings import Settings
 
 
