@@ -100,7 +100,7 @@ cluster-check: $(VENV)/.dev ## one plan on one process, four, and a Dask cluster
 soak: $(VENV)/.dev fuzz ## the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
 	SOAK_MINUTES=$(MINUTES) SOAK_CONNECTIONS=$$(($(MINUTES) * 5000)) STATEFUL_EXAMPLES=$$(($(MINUTES) * 50)) \
 	  $(BIN)/python -m pytest -m soak -s tests/soak tests/wire
-	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/property
+	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/property tests/loadgen tests/echo_trio
 
 $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 	$(PIP) install --require-hashes --only-binary :all: --requirement requirements/fuzz.txt \
