@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import msgspec
 import trio
 
 from loadgen.engine.engine import Engine
 from loadgen.preflight.check import Refused
 from loadgen.report import thresholds
-from loadgen.report.model import Report, make_report
+from loadgen.report.build import make_report
+from loadgen.report.model import Report
 from loadgen.results.result import Result
 from loadgen.workload.plan import Plan
 
@@ -55,8 +55,7 @@ async def run(
         nursery.cancel_scope.cancel()
     if isinstance(outcome, Refused):
         raise outcome
-    report = make_report(outcome)
-    return msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
+    return make_report(outcome, limits=limits)
 
 
 async def _interrupt_when(stop: trio.Event, engine: Engine) -> None:

@@ -24,14 +24,16 @@ from loadgen.cli import commands
 from loadgen.cli.app import app
 from loadgen.cli.output import Output, replace_closed_streams, write_stdout
 from loadgen.cli.progress import watch
-from loadgen.engine.engine import Engine, Running
+from loadgen.engine.engine import Engine
+from loadgen.engine.running import Running
 from loadgen.journal.run import Journal, JournalFile, default_path
 from loadgen.journal.search import SearchJournal
 from loadgen.preflight.check import Refused
-from loadgen.processes.coordinator import Crew
+from loadgen.processes.coordinator import Coordinator
 from loadgen.processes.local import Processes
 from loadgen.report import thresholds
-from loadgen.report.model import Report, make_report
+from loadgen.report.build import make_report
+from loadgen.report.model import Report, TargetReport
 from loadgen.report.stream import stream
 from loadgen.report.thresholds import BadThreshold, Threshold
 from loadgen.report.verdict import FAILED, GENERATOR_LIMITED, explain_failure
@@ -138,8 +140,7 @@ def load(
             journal.remove()
         _warn(str(result))
         return flags.EXIT_USAGE
-    report = _make_report(result, target)
-    report = msgspec.structs.replace(report, thresholds=thresholds.judge(report, limits))
+    report = make_report(result, limits=limits, target=_ask(target))
     if not result.ledger.opened and not result.interrupted:
         print(explain_nothing_opened(result), file=sys.stderr)
     written = output.write(report)
@@ -182,7 +183,7 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
             raise result
         if not result.ledger.opened:
             unopened.append(result)
-        return _make_report(result, target)
+        return make_report(result, target=_ask(target))
 
     try:
         capacity = trio.run(partial(find_capacity, plan, limits, run, tell))
@@ -202,9 +203,8 @@ def _find_capacity(plan: Plan, limits: list[Threshold], options: Options, output
     return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK
 
 
-def _make_report(result: Result, target: TargetSeries | None) -> Report:
-    report = make_report(result)
-    return report if target is None else msgspec.structs.replace(report, target=target.report())
+def _ask(target: TargetSeries | None) -> TargetReport | msgspec.UnsetType:
+    return msgspec.UNSET if target is None else target.report()
 
 
 def _open_journal(make: Callable[[Path], _Journal], path: str | None) -> _Journal | None:
@@ -251,9 +251,9 @@ def _make_run(plan: Plan, options: Options) -> Running:
     if options.dask is not None:
         from loadgen.processes.dask import Cluster  # noqa: PLC0415 - an extra, and seconds to import
 
-        return Crew(plan, Cluster(options.dask, options.workers), on_warning=_warn)
+        return Coordinator(plan, Cluster(options.dask, options.workers), on_warning=_warn)
     if options.workers is not None and options.workers > 1:
-        return Crew(plan, Processes(options.workers), on_warning=_warn)
+        return Coordinator(plan, Processes(options.workers), on_warning=_warn)
     return Engine(plan, on_warning=_warn)
 
 

@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.engine.engine import Phase, Running
+from loadgen.engine.running import Phase, Running
 
 #: How often the display changes.
 REDRAW_INTERVAL_S: Final = 0.25

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import trio
 
-from loadgen.engine.session import Session, Terms
+from loadgen.engine.session import RunContext, Session
 from loadgen.results.ledger import Failure
 from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.plan import Plan
@@ -72,16 +72,16 @@ class Crowd:
     def __init__(
         self,
         plan: Plan,
-        terms: Terms,
+        context: RunContext,
         nursery: trio.Nursery,
         gate: Gate,
         conns: Sequence[int],
     ) -> None:
-        self.slots: list[Session] = [Session(conn, terms) for conn in conns]
+        self.slots: list[Session] = [Session(conn, context) for conn in conns]
         self.on_reopened: Callable[[Session], None] | None = None
         self._plan = plan
-        self._terms = terms
-        self._ledger = terms.ledger
+        self._context = context
+        self._ledger = context.ledger
         self._nursery = nursery
         self._limiter = gate.limiter
         self._connect_pace = gate.pace
@@ -106,7 +106,7 @@ class Crowd:
         """
         changes, limiter, nursery = self._changes, self._limiter, self._nursery
         if changes:
-            self._terms.on_opened = self._on_opened
+            self._context.on_opened = self._on_opened
 
         def on_settled() -> None:
             self._look_whether_settled(on_all_open)
@@ -191,12 +191,12 @@ class Crowd:
         """
         if session.connection is None or session.successor is not None:
             return
-        following = Session(self._plan.conn(self._created), self._terms)
+        following = Session(self._plan.conn(self._created), self._context)
         self._created += 1
         slot = self._slot_of.pop(session.conn)
         self._slot_of[following.conn] = slot
         self.slots[slot] = session.successor = following
-        self._terms.reopening += 1
+        self._context.reopening += 1
         self._retired.add(session)
         if session.awaits_reply:
             self._nursery.start_soon(self._close_answered, session)
@@ -219,16 +219,16 @@ class Crowd:
         while (following := session.successor) is not None:
             self._retired.discard(session)
             await self._connect_pace.wait_for_turn()
-            if self._terms.closing or (self._settling and not following.has_backlog):
-                self._terms.reopening -= 1
+            if self._context.closing or (self._settling and not following.has_backlog):
+                self._context.reopening -= 1
                 return
             self._ledger.requested += 1
             session = following
             await session.run(limiter, self._on_reopening_settled)
 
     def _on_reopening_settled(self) -> None:
-        self._terms.reopening -= 1
-        self._terms.look_whether_any_is_open()
+        self._context.reopening -= 1
+        self._context.look_whether_any_is_open()
 
     def _on_opened(self, session: Session) -> None:
         if self._plan.lifetime_s is not None:
@@ -244,15 +244,15 @@ class Crowd:
 
         :param interruption: when it is cancelled, no reply is awaited any more.
         """
-        terms, ledger, stop_timeout_s = self._terms, self._ledger, self._plan.stop_timeout_s
+        context, ledger, stop_timeout_s = self._context, self._ledger, self._plan.stop_timeout_s
         self._settling = True
         for session in self._all():
             session.prepare_to_close()
         with trio.move_on_after(stop_timeout_s):
-            if terms.on_closing is not None:
+            if context.on_closing is not None:
                 await trio.sleep(CATCH_UP_S)
             with trio.move_on_after(stop_timeout_s * AWAIT_SHARE), interruption:
-                while ledger.awaited or terms.reopening:
+                while ledger.awaited or context.reopening:
                     await trio.sleep(TICK_S)
             await self._settle()
             self._expect_ends()
@@ -272,7 +272,7 @@ class Crowd:
 
     async def _settle(self) -> None:
         """Give up what is still opening: from here on the crowd only shrinks."""
-        self._terms.closing = True
+        self._context.closing = True
         for session in self.slots:
             session.give_up_opening()
             session.miss_backlog()

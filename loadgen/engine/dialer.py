@@ -35,7 +35,7 @@ def reachable_from(addresses: list[sockets.Address], sources: Sources) -> list[s
     return [each for each in addresses if sources.of_version(_VERSIONS[each[0]])]
 
 
-class Dialler:
+class Dialer:
     """Opens TCP connections to one target.
 
     :param addresses: the target's, in order of preference.

@@ -10,18 +10,19 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 import trio
 
 from echo_trio.wire import poller, sockets
 from echo_trio.wire.tls import CertificateUnusable
 from loadgen.engine import load_phase
+from loadgen.engine.books import Books
 from loadgen.engine.crowd import Crowd, Gate
-from loadgen.engine.dialer import Dialler, make_tls_context, reachable_from
-from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, Troublemakers
-from loadgen.engine.session import Books, Terms
+from loadgen.engine.dialer import Dialer, make_tls_context, reachable_from
+from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, MisbehavingCrowd
+from loadgen.engine.running import Phase
+from loadgen.engine.session import RunContext
 from loadgen.engine.usage import Usage
 from loadgen.preflight import check, machine
 from loadgen.preflight.check import Refused
@@ -36,59 +37,6 @@ from loadgen.workload.plan import Plan
 LAG_INTERVAL_S: Final = 0.02
 LAG_INTERVAL_US: Final = 20_000
 SAMPLE_INTERVAL_S: Final = 1.0
-
-
-class Phase(StrEnum):
-    """Where a run is."""
-
-    PREFLIGHT = "preflight"
-    OPEN = "open"
-    LOAD = "load"
-    CLOSE = "close"
-    DONE = "done"
-
-
-class Running(Protocol):
-    """A run while it runs, as those see it who watch it: of one process, or of several as one.
-
-    :ivar ledger: the books up to now.
-    :ivar series: the seconds booked so far.
-    """
-
-    plan: Plan
-    interrupted: bool
-
-    @property
-    def phase(self) -> Phase:
-        """Where it is."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """The books up to now."""
-
-    @property
-    def series(self) -> list[Second]:
-        """The seconds booked so far."""
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since it began."""
-
-    @property
-    def phase_elapsed_s(self) -> float:
-        """Seconds since its present phase began."""
-
-    async def wait_for_second(self) -> None:
-        """Wait until the next second is booked."""
-
-    def result_so_far(self) -> Result:
-        """The run up to the last second booked."""
-
-    def interrupt(self) -> None:
-        """Have it end in good order."""
-
-    async def run(self) -> Result:
-        """Run to the end."""
 
 
 class Engine:
@@ -260,9 +208,9 @@ class Engine:
             nursery.start_soon(shared_poller.run)
         plan, gate = self.plan, Gate(self.plan)
         self._enter(Phase.OPEN)
-        dialler = Dialler(addresses, plan.sources())
-        terms = Terms(plan, dialler, shared_poller, self._books, self._tls)
-        crowd = Crowd(plan, terms, nursery, gate, self._conns)
+        dialer = Dialer(addresses, plan.sources())
+        context = RunContext(plan, dialer, shared_poller, self._books, self._tls)
+        crowd = Crowd(plan, context, nursery, gate, self._conns)
         others = [
             self._make_apart(each, addresses, shared_poller, nursery, gate)
             for each in plan.behave
@@ -279,11 +227,11 @@ class Engine:
             with self._new_interruption():
                 async with trio.open_nursery() as loading:
                     # Nothing can be sent or held open when the last socket is gone.
-                    terms.on_none_open = loading.cancel_scope.cancel
+                    context.on_none_open = loading.cancel_scope.cancel
                     loading.start_soon(crowd.change)
                     for other in others:
                         loading.start_soon(other.run_load, nursery)
-                    await load_phase.run(plan.part(len(self._conns)), crowd, terms, nursery)
+                    await load_phase.run(plan.part(len(self._conns)), crowd, context, nursery)
                     loading.cancel_scope.cancel()
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)
@@ -301,18 +249,20 @@ class Engine:
         shared_poller: poller.Poller | None,
         nursery: trio.Nursery,
         gate: Gate,
-    ) -> Troublemakers:
+    ) -> MisbehavingCrowd:
         conns = self._apart[behave.kind]
         is_slow = behave.kind is Kind.SLOW_READER
-        dialler = Dialler(
+        dialer = Dialer(
             addresses,
             self.plan.sources(),
             receive_buffer_bytes=RECEIVE_BUFFER_BYTES if is_slow else None,
         )
         plan = self.plan.part(len(conns)).without_churn()
-        terms = Terms(plan, dialler, shared_poller, self._books_apart[behave.kind], self._tls)
-        terms.payloads = self.plan.payloads()
-        return Troublemakers(behave, plan, terms, Crowd(plan, terms, nursery, gate, conns), nursery)
+        context = RunContext(plan, dialer, shared_poller, self._books_apart[behave.kind], self._tls)
+        context.payloads = self.plan.payloads()
+        return MisbehavingCrowd(
+            behave, plan, context, Crowd(plan, context, nursery, gate, conns), nursery
+        )
 
     async def _wait_for_others(self, phase: Phase) -> None:
         if self._gate is not None:

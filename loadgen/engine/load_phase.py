@@ -8,21 +8,23 @@ from typing import Final
 import trio
 
 from loadgen.engine.crowd import BATCH, TICK_S, Crowd
-from loadgen.engine.session import Session, Terms, now_us
+from loadgen.engine.session import RunContext, Session, now_us
 from loadgen.results.ledger import Ledger
 from loadgen.workload.plan import Plan
 
 
-async def run(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio.Nursery) -> None:
+async def run(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery) -> None:
     """Run the load phase to its end."""
     if plan.closed_loop:
-        await _run_closed_loop(plan, crowd, terms, nursery)
+        await _run_closed_loop(plan, crowd, context, nursery)
     else:
-        await _run_open_loop(plan, crowd, terms, nursery)
+        await _run_open_loop(plan, crowd, context, nursery)
 
 
-async def _run_open_loop(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio.Nursery) -> None:
-    ledger, slots = terms.ledger, crowd.slots
+async def _run_open_loop(
+    plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery
+) -> None:
+    ledger, slots = context.ledger, crowd.slots
     pace = plan.pace(len(slots))
     turns = None if plan.is_rate_each_sockets_own else Turns(crowd)
     ledger.due = sent = 0
@@ -78,7 +80,9 @@ class Turns:
         return session
 
 
-async def _run_closed_loop(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio.Nursery) -> None:
+async def _run_closed_loop(
+    plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery
+) -> None:
     thinking: list[tuple[float, int, Session]] = []
 
     def on_answered(session: Session) -> str | bytes | None:
@@ -90,7 +94,7 @@ async def _run_closed_loop(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio
         heapq.heappush(thinking, (due, session.conn, session))
         return None
 
-    terms.on_answered = on_answered
+    context.on_answered = on_answered
     crowd.on_reopened = lambda session: session.send(now_us(), nursery)
     try:
         with trio.move_on_after(plan.load_s):
@@ -98,9 +102,9 @@ async def _run_closed_loop(plan: Plan, crowd: Crowd, terms: Terms, nursery: trio
                 _send_if_open(session, now_us(), nursery)
                 if number % BATCH == 0:
                     await trio.sleep(TICK_S)
-            await _send_after_thinking(plan, terms, thinking, nursery)
+            await _send_after_thinking(plan, context, thinking, nursery)
     finally:
-        terms.on_answered = None
+        context.on_answered = None
 
 
 def _send_if_open(session: Session, due_us: int, nursery: trio.Nursery) -> None:
@@ -109,13 +113,16 @@ def _send_if_open(session: Session, due_us: int, nursery: trio.Nursery) -> None:
 
 
 async def _send_after_thinking(
-    plan: Plan, terms: Terms, thinking: list[tuple[float, int, Session]], nursery: trio.Nursery
+    plan: Plan,
+    context: RunContext,
+    thinking: list[tuple[float, int, Session]],
+    nursery: trio.Nursery,
 ) -> None:
     """Send what is due, until nobody thinks or waits for a reply."""
     # With --messages no duration bounds this.
     patience_s = plan.think_s + plan.stop_timeout_s if plan.messages is not None else _FOREVER
-    patience = Patience(terms.ledger, patience_s)
-    while (thinking or terms.ledger.awaited or terms.reopening) and not patience.is_exhausted():
+    patience = Patience(context.ledger, patience_s)
+    while (thinking or context.ledger.awaited or context.reopening) and not patience.is_exhausted():
         now = trio.current_time()
         while thinking and thinking[0][0] <= now:
             due, _, session = heapq.heappop(thinking)

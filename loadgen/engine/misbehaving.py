@@ -13,7 +13,7 @@ import trio
 from echo_trio.wire.connection import Connection
 from loadgen.engine import load_phase
 from loadgen.engine.crowd import Crowd
-from loadgen.engine.session import Session, Terms
+from loadgen.engine.session import RunContext, Session
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -23,29 +23,29 @@ RECEIVE_BUFFER_BYTES: Final = 4096
 _GLANCE_S: Final = 0.002
 
 
-class Troublemakers:
+class MisbehavingCrowd:
     """A crowd of which all misbehave in the same way.
 
-    :param terms: theirs alone, with books of their own.
+    :param context: theirs alone, with books of their own.
     :param nursery: where they misbehave.
     """
 
     def __init__(
-        self, behave: Behave, plan: Plan, terms: Terms, crowd: Crowd, nursery: trio.Nursery
+        self, behave: Behave, plan: Plan, context: RunContext, crowd: Crowd, nursery: trio.Nursery
     ) -> None:
         self.crowd = crowd
         self._behave = behave
         self._plan = plan
-        self._terms = terms
+        self._context = context
         self._nursery = nursery
         self._closing = False
-        terms.on_opened = self._on_opened
-        terms.on_closing = self._on_closing
+        context.on_opened = self._on_opened
+        context.on_closing = self._on_closing
 
     async def run_load(self, nursery: trio.Nursery) -> None:
         """Send as the plan says; who is half open sends nothing."""
         if self._behave.kind is not Kind.HALF_OPEN and self.crowd.slots:
-            await load_phase.run(self._plan, self.crowd, self._terms, nursery)
+            await load_phase.run(self._plan, self.crowd, self._context, nursery)
 
     def _on_opened(self, session: Session) -> None:
         connection, parameter = session.connection, self._behave.parameter

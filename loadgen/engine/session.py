@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
 import trio
@@ -17,9 +16,9 @@ from echo_trio.wire import handshake, tls
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
 from echo_trio.wire.poller import Poller
-from loadgen.engine.dialer import Dialler
-from loadgen.results.latency import Histogram, Recorder
-from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.engine.books import Books
+from loadgen.engine.dialer import Dialer
+from loadgen.results.ledger import Ending, Failure, Fault
 from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge
 from loadgen.workload.payloads import Payloads
 from loadgen.workload.plan import Plan
@@ -53,31 +52,7 @@ def now_us() -> int:
     return time.perf_counter_ns() // 1000
 
 
-@dataclass(slots=True)
-class Books:
-    """What all sessions of a run write into; times in microseconds.
-
-    :ivar connect: TCP and WebSocket handshake of each socket that opened, not its turn at the
-        limiter before.
-    :ivar intended: from when a message was due to its reply.
-    :ivar service: from when it was handed to the socket.
-    :ivar scheduling_lag: what lies between the two, of every message sent.
-    """
-
-    ledger: Ledger
-    connect: Recorder = field(default_factory=Recorder)
-    intended: Recorder = field(default_factory=Recorder)
-    service: Recorder = field(default_factory=Recorder)
-    scheduling_lag: Recorder = field(default_factory=Recorder)
-
-    def end_second(self) -> Histogram:
-        """To be called once a second; returns the intended latency of that second."""
-        for recorder in (self.connect, self.service, self.scheduling_lag):
-            recorder.end_second()
-        return self.intended.end_second()
-
-
-class Terms:
+class RunContext:
     """What all sessions of a run have in common.
 
     :ivar on_opened: called with a session whose socket has opened.
@@ -92,12 +67,12 @@ class Terms:
     def __init__(
         self,
         plan: Plan,
-        dialler: Dialler,
+        dialer: Dialer,
         poller: Poller | None,
         books: Books,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
-        self.dialler = dialler
+        self.dialer = dialer
         self.tls = tls_context
         self.server_name = plan.target.host
         self.extensions = plan.extensions
@@ -135,24 +110,24 @@ class Session:
     __slots__ = (
         "_backlog",
         "_blocked",
+        "_context",
         "_end_expected",
         "_newest_answered",
         "_opening",
         "_pending",
         "_strays",
-        "_terms",
         "conn",
         "connection",
         "sent",
         "successor",
     )
 
-    def __init__(self, conn: int, terms: Terms) -> None:
+    def __init__(self, conn: int, context: RunContext) -> None:
         self.conn = conn
         self.connection: Connection | None = None
         self.sent = 0
         self.successor: Session | None = None
-        self._terms = terms
+        self._context = context
         self._backlog: list[int] = _NO_BACKLOG
         self._opening: trio.CancelScope | None = trio.CancelScope()
         self._pending: list[Sent] = []
@@ -174,7 +149,7 @@ class Session:
         if connection is None:
             self.miss_backlog()
             return
-        if (on_opened := self._terms.on_opened) is not None:
+        if (on_opened := self._context.on_opened) is not None:
             on_opened(self)
         try:
             await connection.run(self._receive)
@@ -188,11 +163,11 @@ class Session:
             self._opening.cancel()
 
     async def _open_within_timeout(self, limiter: trio.CapacityLimiter) -> Connection | None:
-        ledger, opening = self._terms.ledger, self._opening
+        ledger, opening = self._context.ledger, self._opening
         assert opening is not None
         with opening:
             async with limiter:
-                opening.deadline = trio.current_time() + self._terms.connect_timeout_s
+                opening.deadline = trio.current_time() + self._context.connect_timeout_s
                 try:
                     return await self._open()
                 except handshake.Rejected as exc:
@@ -215,7 +190,7 @@ class Session:
         return None
 
     def _book_failure(self, exc: OSError) -> None:
-        ledger, number = self._terms.ledger, exc.errno or 0
+        ledger, number = self._context.ledger, exc.errno or 0
         if isinstance(exc, ssl.SSLError):  # OpenSSL's numbers are not the system's
             ledger.failed[Failure.TLS] += 1
             ledger.tls_errors[exc.reason or str(exc)] += 1
@@ -227,16 +202,16 @@ class Session:
             ledger.other_faults[_FAULT_BY_ERRNO.get(number, Fault.MACHINE)] += 1
 
     async def _open(self) -> Connection:
-        terms, ledger = self._terms, self._terms.ledger
+        context, ledger = self._context, self._context.ledger
         began_us = now_us()
-        sock = await terms.dialler.dial()
+        sock = await context.dialer.dial()
         ledger.tcp += 1
-        if terms.tls is not None:
-            sock = await tls.shake_hands(sock, terms.tls, server_name=terms.server_name)
+        if context.tls is not None:
+            sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
             ledger.tls += 1
         try:
             key = handshake.make_key()
-            sock.send(terms.request(key))
+            sock.send(context.request(key))
 
             async def receive() -> bytes:
                 while True:
@@ -246,20 +221,20 @@ class Session:
                         return sock.recv(handshake.MAX_HEAD_BYTES)
 
             head, surplus = await handshake.receive_head(receive)
-            response = handshake.parse_response(head, key, terms.subprotocols, terms.extensions)
+            response = handshake.parse_response(head, key, context.subprotocols, context.extensions)
         except BaseException:
             sock.close()
             raise
-        terms.books.connect.record(now_us() - began_us)
+        context.books.connect.record(now_us() - began_us)
         ledger.count_opened()
         if response.compression is not None:
             ledger.compressed += 1
         return Connection.opened(
             sock,
             client=True,
-            limits=terms.limits,
-            poller=terms.poller,
-            path=terms.resource,
+            limits=context.limits,
+            poller=context.poller,
+            path=context.resource,
             subprotocol=response.subprotocol,
             surplus=surplus,
             compression=response.compression,
@@ -284,12 +259,12 @@ class Session:
         if connection is None:
             self._defer(due_us)
             return
-        message = self._terms.payloads.render(self.conn, self.sent)
+        message = self._context.payloads.render(self.conn, self.sent)
         sent_us = now_us()
         try:
             taken = connection.send_nowait(message)
         except ConnectionClosed:
-            self._terms.ledger.missed += 1
+            self._context.ledger.missed += 1
             return
         self._book_sent(message, due_us, sent_us)
         if not taken and not self._blocked:
@@ -298,7 +273,7 @@ class Session:
 
     def _defer(self, due_us: int) -> None:
         if self._opening is None:
-            self._terms.ledger.missed += 1
+            self._context.ledger.missed += 1
         else:
             self._backlog = [*self._backlog, due_us]
 
@@ -315,17 +290,17 @@ class Session:
 
     def miss_backlog(self) -> None:
         """Book what waits for the socket to open as missed: it will not."""
-        self._terms.ledger.missed += len(self._backlog)
+        self._context.ledger.missed += len(self._backlog)
         self._backlog = _NO_BACKLOG
 
     def _book_sent(self, message: str | bytes, due_us: int, sent_us: int) -> None:
-        terms = self._terms
+        context = self._context
         self._pending.append(Sent(message, self.sent, due_us, sent_us))
         self.sent += 1
-        ledger = terms.ledger
+        ledger = context.ledger
         ledger.sent += 1
         ledger.sent_bytes += _payload_bytes(message)
-        terms.books.scheduling_lag.record(sent_us - due_us)
+        context.books.scheduling_lag.record(sent_us - due_us)
 
     async def _flush(self, connection: Connection) -> None:
         await connection.flush()
@@ -334,15 +309,15 @@ class Session:
     def _receive(self, reply: str | bytes) -> str | bytes | None:
         """Book a reply; in a closed loop, return the next message."""
         received_us = now_us()
-        terms, pending = self._terms, self._pending
-        ledger = terms.ledger
+        context, pending = self._context, self._pending
+        ledger = context.ledger
         ledger.received += 1
         ledger.received_bytes += _payload_bytes(reply)
         # Nearly every reply is the right one to the oldest message: no call for what is plain.
         if (
             pending
             and (answered := pending[0]).seq > self._newest_answered
-            and terms.answers(reply, answered.message)
+            and context.answers(reply, answered.message)
         ):
             verdict = Verdict.ECHOED
             del pending[0]
@@ -350,8 +325,8 @@ class Session:
             verdict, index = judge(
                 reply,
                 pending,
-                answers=terms.answers,
-                payloads=terms.payloads,
+                answers=context.answers,
+                payloads=context.payloads,
                 conn=self.conn,
                 sent=self.sent,
                 newest_answered=self._newest_answered,
@@ -367,17 +342,17 @@ class Session:
         if answered.seq > self._newest_answered:  # noqa: PLR1730 - no call for each message
             self._newest_answered = answered.seq
         if verdict is not Verdict.CORRUPT:
-            books = terms.books
+            books = context.books
             books.intended.record(received_us - answered.due_us)
             books.service.record(received_us - answered.sent_us)
-        return terms.on_answered(self) if terms.on_answered is not None else None
+        return context.on_answered(self) if context.on_answered is not None else None
 
     def compose_next(self) -> str | bytes | None:
         """In a closed loop: the next message, due now; ``None`` if the socket is closing."""
-        if self._terms.closing or self.successor is not None:
+        if self._context.closing or self.successor is not None:
             return None
         due_us = now_us()
-        message = self._terms.payloads.render(self.conn, self.sent)
+        message = self._context.payloads.render(self.conn, self.sent)
         self._book_sent(message, due_us, now_us())
         return message
 
@@ -390,7 +365,7 @@ class Session:
 
     def prepare_to_close(self) -> None:
         """Do what has to be done before its replies are awaited for the last time."""
-        if (on_closing := self._terms.on_closing) is not None:
+        if (on_closing := self._context.on_closing) is not None:
             on_closing(self)
 
     def expect_end(self) -> None:
@@ -411,8 +386,8 @@ class Session:
             self.connection.abort()
 
     def _book_ending(self, connection: Connection) -> None:
-        terms = self._terms
-        ledger = terms.ledger
+        context = self._context
+        ledger = context.ledger
         # Replies that resembled nothing, and messages that got no other: those were the answers.
         wrong = min(self._strays, len(self._pending))
         ledger.verdicts[Verdict.UNEXPECTED] -= wrong
@@ -422,7 +397,7 @@ class Session:
         ledger.count_ended(
             _ending(connection), _close_code(connection), early=not self._end_expected
         )
-        terms.look_whether_any_is_open()
+        context.look_whether_any_is_open()
 
 
 def _ending(connection: Connection) -> Ending:

@@ -22,9 +22,9 @@ from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 import msgspec
 import trio
 
-from loadgen.engine.engine import Running
-from loadgen.report.model import Incomplete, Report, make_report, plan_as_run
-from loadgen.report.verdict import FAILED
+from loadgen.engine.running import Running
+from loadgen.report.build import make_report, plan_as_run
+from loadgen.report.model import Incomplete, Report
 from loadgen.results import record
 from loadgen.results.record import Record
 from loadgen.results.result import Result
@@ -225,32 +225,13 @@ def recover(path: Path) -> Report:
     ledger.settle_unanswered(interrupted=True)
     if ledger.due is not None:
         ledger.missed = max(ledger.due - ledger.sent, ledger.missed)
-    report = make_report(result)
     incomplete = Incomplete(
         phase=last.phase,
         t_s=series[-1].t_s,
         opening=ledger.requested - ledger.settled,
         open=ledger.open,
     )
-    return msgspec.structs.replace(
-        report,
-        verdict=FAILED,
-        verdict_reasons=[explain(incomplete), *report.verdict_reasons],
-        plan=head.plan,
-        incomplete=incomplete,
-    )
-
-
-def explain(incomplete: Incomplete) -> str:
-    """What is missing from such a report, in one line."""
-    unknown = [
-        f"{count:,} {what}"
-        for count, what in ((incomplete.open, "open"), (incomplete.opening, "not yet open"))
-        if count
-    ]
-    sockets = f": {' and '.join(unknown)} sockets are unaccounted for" if unknown else ""
-    when = f"after {incomplete.t_s:,.0f} s, in its {incomplete.phase} phase"
-    return f"the generator was killed {when}{sockets}"
+    return make_report(result, incomplete=incomplete, plan=head.plan)
 
 
 def _read(path: Path) -> tuple[Head, Record, list[Second]]:

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import trio
 
-from loadgen.engine.engine import Phase
+from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.processes.messages import Link, LinkLost
@@ -152,7 +152,7 @@ def _nothing(
     )
 
 
-class Crew:
+class Coordinator:
     """One run of a plan in several processes.
 
     :param on_warning: told what preflight finds tight, in a line each.

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from loadgen.engine.engine import Phase
+from loadgen.engine.running import Phase
 from loadgen.results.record import Record
 from loadgen.workload.plan import Plan
 

@@ -16,7 +16,8 @@ from typing import Final
 import trio
 
 from echo_trio.wire import process
-from loadgen.engine.engine import Engine, Phase
+from loadgen.engine.engine import Engine
+from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.processes.framing import Inbox, Outbox

@@ -1,4 +1,4 @@
-"""The report of a run: the keys of the contract, and how they are made from a result."""
+"""Define the report of a run: the keys of the contract, their types, and what null means."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.report.verdict import RunVerdict, judge_run
+from loadgen.report.verdict import RunVerdict
 from loadgen.results.latency import Summary
-from loadgen.results.ledger import Ending, Failure, Fault, Ledger
-from loadgen.results.result import GeneratorFacts, Place, Result
+from loadgen.results.result import GeneratorFacts, Place
 from loadgen.results.series import Second
-from loadgen.results.verify import Verdict
 
 SCHEMA_VERSION: Final = 1
 
@@ -240,124 +238,3 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     misbehaving: dict[str, MisbehavingReport] | msgspec.UnsetType = msgspec.UNSET
     target: TargetReport | msgspec.UnsetType = msgspec.UNSET
     incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET
-
-
-def make_report(result: Result) -> Report:
-    """The report of a result."""
-    verdict, reasons = judge_run(result)
-    return Report(
-        schema=SCHEMA_VERSION,
-        verdict=verdict,
-        verdict_reasons=reasons,
-        interrupted=result.interrupted,
-        thresholds=[],
-        plan=plan_as_run(result),
-        started_at=result.started_at,
-        ended_at=result.ended_at,
-        connections=_report_connections(result),
-        messages=_report_messages(result),
-        latency=summarize_latency(result),
-        histograms=EncodedHistograms(
-            intended=result.intended.encode(), service=result.service.encode()
-        ),
-        generator=_report_generator(result),
-        series=result.series,
-        misbehaving=(
-            {str(kind): _report_misbehaving(ledger) for kind, ledger in result.apart.items()}
-            or msgspec.UNSET
-        ),
-    )
-
-
-def plan_as_run(result: Result) -> dict[str, Any]:
-    """Every setting of a run, that of how many processes shared it included."""
-    workers = result.workers
-    return result.plan.settings() | {"workers": workers.processes, "dask": workers.scheduler}
-
-
-def _report_misbehaving(ledger: Ledger) -> MisbehavingReport:
-    return MisbehavingReport(
-        requested=ledger.requested,
-        opened=ledger.opened,
-        not_attempted=ledger.not_attempted,
-        failed=count_failed(ledger),
-        closed=count_closed(ledger),
-        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
-        sent=ledger.sent,
-        received=ledger.received,
-        echoed=ledger.verdicts[Verdict.ECHOED],
-    )
-
-
-def _report_connections(result: Result) -> ConnectionsReport:
-    ledger = result.ledger
-    return ConnectionsReport(
-        requested=ledger.requested,
-        opened=ledger.opened,
-        not_attempted=ledger.not_attempted,
-        peak_open=ledger.peak_open,
-        all_open_after_s=result.all_open_after_s,
-        failed=count_failed(ledger),
-        failed_status={str(status): n for status, n in sorted(ledger.failed_status.items())},
-        closed=count_closed(ledger),
-        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
-        connect_ms=result.connect.summary(),
-        funnel=Funnel(
-            requested=ledger.requested,
-            tcp=ledger.tcp,
-            tls=ledger.tls if result.plan.target.tls else None,
-            upgraded=ledger.opened,
-        ),
-        faults=Faults(**{str(fault): ledger.failed_by(fault) for fault in Fault}),
-        compressed=ledger.compressed,
-    )
-
-
-def count_failed(ledger: Ledger) -> FailedSockets:
-    """The sockets that did not open."""
-    return FailedSockets(**{str(reason): ledger.failed[reason] for reason in Failure})
-
-
-def count_closed(ledger: Ledger) -> ClosedSockets:
-    """The sockets that are closed."""
-    return ClosedSockets(**{str(ending): ledger.closed[ending] for ending in Ending})
-
-
-def summarize_latency(result: Result) -> LatencyReport:
-    """The three latencies."""
-    return LatencyReport(
-        intended=result.intended.summary(),
-        service=result.service.summary(),
-        scheduling_lag=result.scheduling_lag.summary(),
-    )
-
-
-def _report_messages(result: Result) -> MessagesReport:
-    ledger, load_s = result.ledger, result.load_s
-    return MessagesReport(
-        sent=ledger.sent,
-        echoed=ledger.verdicts[Verdict.ECHOED],
-        reordered=ledger.verdicts[Verdict.REORDERED],
-        corrupt=ledger.verdicts[Verdict.CORRUPT],
-        lost=ledger.lost,
-        in_flight=ledger.in_flight,
-        received=ledger.received,
-        duplicate=ledger.verdicts[Verdict.DUPLICATE],
-        unexpected=ledger.verdicts[Verdict.UNEXPECTED],
-        missed=ledger.missed,
-        sent_bytes=ledger.sent_bytes,
-        received_bytes=ledger.received_bytes,
-        sent_per_s=round(ledger.sent / load_s, 3) if load_s else 0.0,
-        received_per_s=round(ledger.received / load_s, 3) if load_s else 0.0,
-    )
-
-
-def _report_generator(result: Result) -> GeneratorReport:
-    p50, p99 = result.loop_lag.percentiles_us([50, 99])
-    return GeneratorReport(
-        **msgspec.structs.asdict(result.generator),
-        load_cpu_share=result.load_strain.cpu_share,
-        load_waiting_share=result.load_strain.waiting_share,
-        loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
-        places=result.workers.places or msgspec.UNSET,
-    )

@@ -8,16 +8,9 @@ from typing import Literal, NoReturn
 import msgspec
 import trio
 
-from loadgen.engine.engine import Running
-from loadgen.report.model import (
-    ClosedSockets,
-    FailedSockets,
-    LatencyReport,
-    Report,
-    count_closed,
-    count_failed,
-    summarize_latency,
-)
+from loadgen.engine.running import Running
+from loadgen.report.build import count_closed, count_failed, summarize_latency
+from loadgen.report.model import ClosedSockets, FailedSockets, LatencyReport, Report
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Result
 from loadgen.results.series import Second

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
-from loadgen.engine.engine import Phase, Running
+from loadgen.engine.running import Phase, Running
 from loadgen.report.model import TargetReport
 from loadgen.target_metrics.parse import Meaningless, Reading, read
 from loadgen.target_metrics.summary import TargetBooks

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from loadgen.report import json as report_json
-from loadgen.report.model import Report, make_report
+from loadgen.report.build import make_report
+from loadgen.report.model import Report
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.result import GeneratorFacts, Result, Strain

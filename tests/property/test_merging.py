@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.report.model import make_report
+from loadgen.report.build import make_report
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.result import GeneratorFacts, Result, Strain

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from loadgen.engine.dialer import Dialler
-from loadgen.engine.session import Books, Session, Terms
+from loadgen.engine.books import Books
+from loadgen.engine.dialer import Dialer
+from loadgen.engine.session import RunContext, Session
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.plan import Plan
@@ -41,8 +42,8 @@ class Crowd:
         plan = Plan(SOCKETS, **settings)
         self.ledger = Ledger(SOCKETS)
         self.books = Books(self.ledger)
-        self.terms = Terms(plan, Dialler([], Sources(())), None, self.books)
-        self.sessions = [Session(conn, self.terms) for conn in range(SOCKETS)]
+        self.context = RunContext(plan, Dialer([], Sources(())), None, self.books)
+        self.sessions = [Session(conn, self.context) for conn in range(SOCKETS)]
         for session in self.sessions:
             session.connection = FakeConnection()
             self.ledger.count_opened()

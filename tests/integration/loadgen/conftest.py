@@ -27,7 +27,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from loadgen.cli import load
 from loadgen.engine.engine import Engine
 from loadgen.report import json as report_json
-from loadgen.report.model import make_report
+from loadgen.report.build import make_report
 
 SCHEMA = json.loads(report_json.SCHEMA_PATH.read_text())
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter

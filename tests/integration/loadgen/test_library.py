@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from loadgen import Plan, Refused, Report, Stage, run
 from loadgen.engine.engine import Engine
-from loadgen.report.model import make_report
+from loadgen.report.build import make_report
 from loadgen.results.result import Result
 from loadgen.workload.misbehaviour import Behave
 

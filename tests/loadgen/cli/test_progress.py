@@ -6,7 +6,7 @@ import trio
 from rich.console import Console
 
 from loadgen.cli import progress
-from loadgen.engine.engine import Phase
+from loadgen.engine.running import Phase
 from loadgen.results.ledger import Ledger
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict

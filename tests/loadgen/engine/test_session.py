@@ -2,8 +2,9 @@ import pytest
 import trio
 from trio_websocket import CloseReason, ConnectionClosed
 
-from loadgen.engine.dialer import Dialler
-from loadgen.engine.session import Books, Session, Terms
+from loadgen.engine.books import Books
+from loadgen.engine.dialer import Dialer
+from loadgen.engine.session import RunContext, Session
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
@@ -35,7 +36,7 @@ def ledger():
 
 @pytest.fixture
 def session(ledger):
-    return Session(0, Terms(Plan(1), Dialler([], Sources(())), None, Books(ledger)))
+    return Session(0, RunContext(Plan(1), Dialer([], Sources(())), None, Books(ledger)))
 
 
 def test_a_message_into_a_socket_that_has_just_broken_is_missed_and_not_sent(session, ledger):
@@ -67,7 +68,7 @@ def test_what_waits_for_a_socket_that_does_not_open_is_missed(session, ledger):
 
 
 def test_a_socket_of_age_sends_nothing_more_in_a_closed_loop(session):
-    session._terms.on_answered = Session.compose_next
+    session._context.on_answered = Session.compose_next
     session.connection = FakeConnection()
     session.send(0, None)
     session.successor = session
@@ -85,13 +86,13 @@ async def test_one_task_waits_for_the_kernel_however_many_messages_do(session):
 
 
 def test_in_a_closed_loop_the_reply_is_followed_by_the_next_message(session, ledger):
-    session._terms.on_answered = Session.compose_next
+    session._context.on_answered = Session.compose_next
     session.connection = FakeConnection()
     session.send(0, None)
     following = session._receive(f"{session.connection.sent[0]} 1")
     assert following.startswith("0-1")
     assert ledger.sent == 2
-    session._terms.closing = True
+    session._context.closing = True
     assert session._receive(f"{following} 1") is None
     assert ledger.sent == 2
 

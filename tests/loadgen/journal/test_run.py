@@ -10,7 +10,7 @@ import trio
 
 from loadgen.journal import run
 from loadgen.report import json as report_json
-from loadgen.report.model import plan_as_run
+from loadgen.report.build import plan_as_run
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind

@@ -1,0 +1,32 @@
+"""Keep what all sessions of a run write into: the columns of the ledger and the latencies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from loadgen.results.latency import Histogram, Recorder
+from loadgen.results.ledger import Ledger
+
+
+@dataclass(slots=True)
+class Books:
+    """What all sessions of a run write into; times in microseconds.
+
+    :ivar connect: TCP and WebSocket handshake of each socket that opened, not its turn at the
+        limiter before.
+    :ivar intended: from when a message was due to its reply.
+    :ivar service: from when it was handed to the socket.
+    :ivar scheduling_lag: what lies between the two, of every message sent.
+    """
+
+    ledger: Ledger
+    connect: Recorder = field(default_factory=Recorder)
+    intended: Recorder = field(default_factory=Recorder)
+    service: Recorder = field(default_factory=Recorder)
+    scheduling_lag: Recorder = field(default_factory=Recorder)
+
+    def end_second(self) -> Histogram:
+        """To be called once a second; returns the intended latency of that second."""
+        for recorder in (self.connect, self.service, self.scheduling_lag):
+            recorder.end_second()
+        return self.intended.end_second()

@@ -1,0 +1,183 @@
+"""Make the report of a run from its result: the one place that does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from loadgen.report.model import (
+    SCHEMA_VERSION,
+    ClosedSockets,
+    ConnectionsReport,
+    EncodedHistograms,
+    FailedSockets,
+    Faults,
+    Funnel,
+    GeneratorReport,
+    Incomplete,
+    LatencyReport,
+    LoopLag,
+    MessagesReport,
+    MisbehavingReport,
+    Report,
+    TargetReport,
+)
+from loadgen.report.thresholds import Threshold, judge
+from loadgen.report.verdict import FAILED, judge_run
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.result import Result
+from loadgen.results.verify import Verdict
+
+
+def make_report(
+    result: Result,
+    *,
+    limits: Sequence[Threshold] = (),
+    target: TargetReport | msgspec.UnsetType = msgspec.UNSET,
+    incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET,
+    plan: dict[str, Any] | None = None,
+) -> Report:
+    """Make the report of a run from what it measured.
+
+    :param limits: each `--fail-if`, judged in `Report.thresholds`.
+    :param target: what the target said of itself, where it was asked.
+    :param incomplete: where the run stood when its generator was killed, if it was: such a run
+        is `failed`.
+    :param plan: every setting as run; by default those of the result.
+    """
+    verdict, reasons = judge_run(result)
+    if isinstance(incomplete, Incomplete):
+        verdict, reasons = FAILED, [explain_incomplete(incomplete), *reasons]
+    report = Report(
+        schema=SCHEMA_VERSION,
+        verdict=verdict,
+        verdict_reasons=reasons,
+        interrupted=result.interrupted,
+        thresholds=[],
+        plan=plan_as_run(result) if plan is None else plan,
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        connections=_report_connections(result),
+        messages=_report_messages(result),
+        latency=summarize_latency(result),
+        histograms=EncodedHistograms(
+            intended=result.intended.encode(), service=result.service.encode()
+        ),
+        generator=_report_generator(result),
+        series=result.series,
+        misbehaving=(
+            {str(kind): _report_misbehaving(ledger) for kind, ledger in result.apart.items()}
+            or msgspec.UNSET
+        ),
+        target=target,
+        incomplete=incomplete,
+    )
+    return msgspec.structs.replace(report, thresholds=judge(report, limits)) if limits else report
+
+
+def plan_as_run(result: Result) -> dict[str, Any]:
+    """Every setting of a run, that of how many processes shared it included."""
+    workers = result.workers
+    return result.plan.settings() | {"workers": workers.processes, "dask": workers.scheduler}
+
+
+def _report_misbehaving(ledger: Ledger) -> MisbehavingReport:
+    return MisbehavingReport(
+        requested=ledger.requested,
+        opened=ledger.opened,
+        not_attempted=ledger.not_attempted,
+        failed=count_failed(ledger),
+        closed=count_closed(ledger),
+        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
+        sent=ledger.sent,
+        received=ledger.received,
+        echoed=ledger.verdicts[Verdict.ECHOED],
+    )
+
+
+def _report_connections(result: Result) -> ConnectionsReport:
+    ledger = result.ledger
+    return ConnectionsReport(
+        requested=ledger.requested,
+        opened=ledger.opened,
+        not_attempted=ledger.not_attempted,
+        peak_open=ledger.peak_open,
+        all_open_after_s=result.all_open_after_s,
+        failed=count_failed(ledger),
+        failed_status={str(status): n for status, n in sorted(ledger.failed_status.items())},
+        closed=count_closed(ledger),
+        close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
+        connect_ms=result.connect.summary(),
+        funnel=Funnel(
+            requested=ledger.requested,
+            tcp=ledger.tcp,
+            tls=ledger.tls if result.plan.target.tls else None,
+            upgraded=ledger.opened,
+        ),
+        faults=Faults(**{str(fault): ledger.failed_by(fault) for fault in Fault}),
+        compressed=ledger.compressed,
+    )
+
+
+def count_failed(ledger: Ledger) -> FailedSockets:
+    """The sockets that did not open."""
+    return FailedSockets(**{str(reason): ledger.failed[reason] for reason in Failure})
+
+
+def count_closed(ledger: Ledger) -> ClosedSockets:
+    """The sockets that are closed."""
+    return ClosedSockets(**{str(ending): ledger.closed[ending] for ending in Ending})
+
+
+def summarize_latency(result: Result) -> LatencyReport:
+    """The three latencies."""
+    return LatencyReport(
+        intended=result.intended.summary(),
+        service=result.service.summary(),
+        scheduling_lag=result.scheduling_lag.summary(),
+    )
+
+
+def _report_messages(result: Result) -> MessagesReport:
+    ledger, load_s = result.ledger, result.load_s
+    return MessagesReport(
+        sent=ledger.sent,
+        echoed=ledger.verdicts[Verdict.ECHOED],
+        reordered=ledger.verdicts[Verdict.REORDERED],
+        corrupt=ledger.verdicts[Verdict.CORRUPT],
+        lost=ledger.lost,
+        in_flight=ledger.in_flight,
+        received=ledger.received,
+        duplicate=ledger.verdicts[Verdict.DUPLICATE],
+        unexpected=ledger.verdicts[Verdict.UNEXPECTED],
+        missed=ledger.missed,
+        sent_bytes=ledger.sent_bytes,
+        received_bytes=ledger.received_bytes,
+        sent_per_s=round(ledger.sent / load_s, 3) if load_s else 0.0,
+        received_per_s=round(ledger.received / load_s, 3) if load_s else 0.0,
+    )
+
+
+def _report_generator(result: Result) -> GeneratorReport:
+    p50, p99 = result.loop_lag.percentiles_us([50, 99])
+    return GeneratorReport(
+        **msgspec.structs.asdict(result.generator),
+        load_cpu_share=result.load_strain.cpu_share,
+        load_waiting_share=result.load_strain.waiting_share,
+        loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
+        places=result.workers.places or msgspec.UNSET,
+    )
+
+
+def explain_incomplete(incomplete: Incomplete) -> str:
+    """Say in one line what is missing from the report of a run whose generator was killed."""
+    unknown = [
+        f"{count:,} {what}"
+        for count, what in ((incomplete.open, "open"), (incomplete.opening, "not yet open"))
+        if count
+    ]
+    sockets = f": {' and '.join(unknown)} sockets are unaccounted for" if unknown else ""
+    when = f"after {incomplete.t_s:,.0f} s, in its {incomplete.phase} phase"
+    return f"the generator was killed {when}{sockets}"
