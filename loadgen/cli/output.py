@@ -175,3 +175,8 @@ def discard_stdout() -> None:
     """Keep the interpreter from failing once more when it flushes stdout at its end."""
     with suppress(OSError, ValueError):  # tests' stdout, say, has no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def warn(warning: str) -> None:
+    """Say something on stderr in the name of this program."""
+    print(f"loadgen: {warning}", file=sys.stderr)

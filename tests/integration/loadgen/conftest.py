@@ -25,6 +25,7 @@ import trio
 from websockets.asyncio.server import ServerConnection, serve
 
 from loadgen.cli import load
+from loadgen.cli.exit_codes import exit_code
 from loadgen.engine.engine import Engine
 from loadgen.report import json as report_json
 from loadgen.report.build import make_report
@@ -372,6 +373,6 @@ def loadgen_here() -> Callable[..., Run]:
         report = make_report(trio.run(Engine(bound.arguments["plan"]).run))
         as_json = json.loads(report_json.encode(report))
         check(as_json)
-        return Run(load.exit_code(report), "", "", as_json)
+        return Run(exit_code(report), "", "", as_json)
 
     return run

@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from loadgen.cli import load
+from loadgen.cli.exit_codes import exit_code
+from loadgen.cli.run import explain_nothing_opened
 from loadgen.report import html
 from loadgen.report.model import ThresholdReport
 from loadgen.report.verdict import RunVerdict
@@ -96,10 +98,10 @@ def test_the_exit_code_is_the_first_of_the_contracts_rows_that_holds(
 ):
     report = report_of(Ledger(5, opened=opened), interrupted=interrupted)
     report = msgspec.structs.replace(report, verdict=verdict)
-    assert load.exit_code(report) == code
+    assert exit_code(report) == code
     breached = ThresholdReport(expr="messages.sent>0", value=1, breached=True)
     report = msgspec.structs.replace(report, thresholds=[breached])
-    assert load.exit_code(report) == (code or 99)
+    assert exit_code(report) == (code or 99)
 
 
 def test_a_threshold_that_is_none_is_pointed_at(capsys):
@@ -133,4 +135,4 @@ def test_the_html_report_needs_its_page_and_says_so_before_the_run(capsys, monke
 def test_wss_to_what_does_not_speak_tls_is_told_to_try_ws(result_of):
     ledger = Ledger(2, failed=Counter({Failure.TLS: 2}),
                     tls_errors=Counter({"wrong version number": 2}))  # fmt: skip
-    assert "is it ws://?" in load.explain_nothing_opened(result_of(ledger))
+    assert "is it ws://?" in explain_nothing_opened(result_of(ledger))

@@ -1,0 +1,83 @@
+"""Search for the capacity of a target: many runs, each at another rate."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from functools import partial
+
+import msgspec
+import trio
+
+from echo_trio import flags
+from loadgen.cli.app import app
+from loadgen.cli.exit_codes import EXIT_FAILED, EXIT_NOTHING_OPENED, EXIT_OK
+from loadgen.cli.journal import open_journal, settle
+from loadgen.cli.output import Output, warn
+from loadgen.cli.run import Options, explain_nothing_opened, run
+from loadgen.journal.search import SearchJournal
+from loadgen.preflight.check import Refused
+from loadgen.report.build import make_report
+from loadgen.report.model import Report
+from loadgen.report.thresholds import Threshold
+from loadgen.results.result import Result
+from loadgen.signals import EXIT_INTERRUPTED
+from loadgen.studies import capacity_text
+from loadgen.studies.capacity import Step, find, or_default
+from loadgen.target_metrics.poll import TargetSeries
+from loadgen.workload.plan import Plan
+
+
+def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output: Output) -> int:
+    """Search for the highest rate that holds; every step is a run of its own."""
+    if plan.closed_loop or plan.stages or plan.messages is not None:
+        problem = "--find-capacity sets the rate: no --closed-loop, --stage or --messages"
+        return flags.complain(app, problem)
+    if not plan.total_rate(plan.count):
+        return flags.complain(app, "--find-capacity needs a rate to start with")
+    if flag := output.of_one_run:
+        return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
+    limits = or_default(limits)
+    settings = plan.settings() | {"workers": options.workers, "dask": options.dask}
+    make_journal = partial(SearchJournal, plan=settings, limits=limits)
+    try:
+        journal = open_journal(make_journal, options.journal)
+    except OSError as exc:
+        return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
+
+    # A line for each step, and what comes and goes on a terminal, are enough.
+    quietly = dataclasses.replace(output, quiet=output.quiet or not sys.stderr.isatty())
+
+    def tell(step: Step) -> None:
+        if journal is not None:
+            journal.note(step)
+        if not output.quiet:
+            print(capacity_text.show_step(step), file=sys.stderr)
+
+    unopened: list[Result] = []
+
+    async def run_step(step_plan: Plan) -> Report:
+        target = TargetSeries(options.console) if options.console else None
+        result = await run(step_plan, options, quietly, target=target)
+        if isinstance(result, Refused):
+            raise result
+        if not result.ledger.opened:
+            unopened.append(result)
+        return make_report(result, target=msgspec.UNSET if target is None else target.report())
+
+    try:
+        capacity = trio.run(partial(find, plan, limits, run_step, tell))
+    except Refused as refused:
+        settle(journal, is_told=False)
+        warn(str(refused))
+        return flags.EXIT_USAGE
+    written = output.write_bytes(capacity_text.encode(capacity), capacity_text.show(capacity))
+    settle(journal, is_told=written)
+    if not written:
+        return flags.EXIT_USAGE
+    if capacity.interrupted:
+        return EXIT_INTERRUPTED
+    if unopened and len(capacity.steps) == 1:
+        print(explain_nothing_opened(unopened[0]), file=sys.stderr)
+        return EXIT_NOTHING_OPENED
+    return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK

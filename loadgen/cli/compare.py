@@ -1,0 +1,63 @@
+"""Compare runs by their JSON reports: the command `loadgen compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from echo_trio import flags
+from loadgen.cli.app import app
+from loadgen.cli.output import discard_stdout
+from loadgen.studies import compare as comparing
+from loadgen.studies import compare_text as shown
+
+EXIT_WORSE: Final = 1
+
+
+def compare(
+    *runs: Annotated[Path, Parameter(name="REPORT")],
+    to: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    different_plans: Annotated[bool, Parameter(negative="")] = False,
+    color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True,
+) -> int:
+    """Compare runs by their JSON reports: what changed, and is it more than noise?
+
+    Exits with 1 if something is worse by more than noise.
+
+    Parameters
+    ----------
+    runs
+        The run before and the run after; with --to, all runs before.
+    to
+        All runs after.
+    json
+        Write the comparison as JSON to this file; - is stdout, with nothing else on it.
+    different_plans
+        Compare runs that had different things to do.
+    color
+        Use colour on a terminal.
+    """
+    before, after = (runs, to) if to else (runs[:1], runs[1:])
+    if not before or not after:
+        return flags.complain(app, "compare needs two reports: compare BEFORE.json AFTER.json")
+    if not to and len(runs) > 2:
+        problem = "which of these are the runs after? compare A1.json A2.json --to B1.json B2.json"
+        return flags.complain(app, problem)
+    try:
+        found = comparing.compare(shown.read(before), shown.read(after))
+    except shown.Unreadable as exc:
+        return flags.complain(app, str(exc))
+    if found.plan_differences and not different_plans:
+        differences = "; ".join(found.plan_differences)
+        problem = f"the runs had different things to do ({differences}): --different-plans compares"
+        return flags.complain(app, f"{problem} them all the same")
+    try:
+        shown.print_to(json, found, color=color)
+    except BrokenPipeError:
+        discard_stdout()
+    except OSError as exc:
+        return flags.complain(app, f"can't write the comparison: {exc.strerror}")
+    return EXIT_WORSE if found.is_worse else 0

@@ -1,0 +1,43 @@
+"""Open the journal of a run or of a search, and settle it when all is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from loadgen.cli.output import warn
+from loadgen.journal.run import JournalFile, default_path
+
+NO_JOURNAL: Final = "off"
+
+_Journal = TypeVar("_Journal", bound=JournalFile)
+
+
+def open_journal(make: Callable[[Path], _Journal], path: str | None) -> _Journal | None:
+    """Open the journal of a run, or of many; without a path a failure is no reason not to run.
+
+    :raises OSError: if the place that was can't be written to.
+    """
+    if path == NO_JOURNAL:
+        return None
+    if path is not None:
+        return make(Path(path))
+    try:
+        return make(default_path())
+    except OSError as exc:
+        warn(f"no journal is kept, should this be killed: {exc.strerror} (--journal names a place)")
+        return None
+
+
+def settle(journal: JournalFile | None, *, is_told: bool) -> None:
+    """Remove the journal when all is over, unless it has what could not be told."""
+    if journal is None:
+        return
+    if journal.problem:
+        warn(f"the journal ended before the run: {journal.problem}")
+    if is_told or not journal.has_records:
+        journal.remove()
+    else:
+        journal.close()
+        warn(f"what was measured is in {journal.path}: loadgen recover")

@@ -1,0 +1,60 @@
+"""Report what a killed run left in its journal: the command `loadgen recover`."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from echo_trio import flags
+from loadgen.cli.app import app
+from loadgen.cli.output import Output
+from loadgen.journal import run as journals
+from loadgen.journal import search
+from loadgen.studies import capacity_text as finding
+
+_DEFAULT_OUTPUT: Final = Output()
+
+
+def recover(
+    journal: Annotated[Path | None, Parameter(name="FILE")] = None,
+    /,
+    *,
+    output: Output = _DEFAULT_OUTPUT,
+) -> int:
+    """Report what a run, or a search for capacity, had measured whose generator was killed.
+
+    Parameters
+    ----------
+    journal
+        Its journal; the newest of those that nobody is writing, if none is named.
+    """
+    if problem := output.find_problem():
+        return flags.complain(app, problem)
+    try:
+        path = journal or journals.find_latest()
+    except OSError as exc:
+        return flags.complain(app, f"can't look for journals: {exc.strerror}")
+    if path is None:
+        return flags.complain(
+            app, f"no run has died here: no journal in {journals.default_folder()}"
+        )
+    try:
+        capacity = search.recover(path)
+        if capacity is None:
+            tell = partial(output.write, journals.recover(path))
+        elif flag := output.of_one_run:
+            problem = f"{path} is of a search, which made many runs, and {flag} is of one"
+            return flags.complain(app, problem)
+        else:
+            tell = partial(
+                output.write_bytes, finding.encode(capacity), finding.show_whole(capacity)
+            )
+    except journals.Unreadable as exc:
+        return flags.complain(app, str(exc))
+    if not output.quiet:
+        print(f"recovered from {path}", file=sys.stderr)
+    return 0 if tell() else flags.EXIT_USAGE

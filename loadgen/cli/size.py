@@ -1,0 +1,75 @@
+"""Compute what a run takes on both ends: the command `loadgen plan`."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from echo_trio import flags
+from loadgen.cli.app import app
+from loadgen.cli.output import STDOUT, discard_stdout, write_stdout
+from loadgen.preflight import sizing
+from loadgen.workload.target import DEFAULT_URL
+
+
+def plan(
+    count: Annotated[int, flags.count("COUNT", at_least=1)],
+    url: Annotated[str, Parameter(name="URL")] = DEFAULT_URL,
+    /,
+    *,
+    rate: Annotated[float | None, flags.rate("--rate")] = None,
+    cores: Annotated[int | None, flags.count("--cores", at_least=1)] = None,
+    memory_bytes: Annotated[int | None, flags.size("--memory")] = None,
+    files: Annotated[int | None, flags.count("--files", at_least=1)] = None,
+    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+) -> int:
+    """Say what a run takes on both ends: processes, machines, addresses, memory, and the commands.
+
+    Nothing is tried: it is computed from measured costs.
+
+    Parameters
+    ----------
+    count
+        Sockets to open and hold open together.
+    url
+        Where they connect.
+    rate
+        Messages a second on all of them; one a second on each by default.
+    cores
+        Of each machine; as many as this one has by default, as with the following.
+    memory_bytes
+        Of each machine.
+    files
+        That a process may have open.
+    json
+        Write it as JSON to this file; - is stdout, with nothing else on it.
+    """
+    machine = sizing.Machine(
+        cores=cores or flags.parse_processes("auto"),
+        memory_bytes=memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        files=files or _file_limit(),
+    )
+    try:
+        sized = sizing.size(count, url, float(count) if rate is None else rate, machine)
+    except ValueError as exc:
+        return flags.complain(app, str(exc))
+    encoded = msgspec.json.format(msgspec.json.encode(sized), indent=2) + b"\n"
+    try:
+        if json is not None and json != STDOUT:
+            Path(json).write_bytes(encoded)
+        write_stdout(encoded if json == STDOUT else sizing.show(sized).encode())
+    except BrokenPipeError:
+        discard_stdout()
+    except OSError as exc:
+        return flags.complain(app, f"can't write the plan: {exc.strerror}")
+    return 0
+
+
+def _file_limit() -> int:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return hard if hard != resource.RLIM_INFINITY else 2**20
