@@ -63,7 +63,7 @@ test('once its server has gone, the page still shows and exports what it holds, 
   });
 
   await consoled.stop();
-  await expect(chat.status).toContainText('Closed by the server');
+  await expect(chat.log).toContainText('The server closed the connection');
   await page.getByRole('button', { name: 'More for the log' }).click();
   const download = page.waitForEvent('download');
   await page.getByRole('button', { name: /^Export as NDJSON/ }).click();

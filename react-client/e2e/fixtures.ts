@@ -84,6 +84,15 @@ export class ChatPage {
     await expect(this.status).toContainText('Connected since');
   }
 
+  /** Whether a connection that was lost is tried again. */
+  async reconnectByItself(does: boolean): Promise<void> {
+    await this.page.getByRole('button', { name: 'Connection options' }).click();
+    const options = this.page.getByRole('dialog', { name: 'Connection options' });
+    await options.getByRole('checkbox').setChecked(does);
+    await this.page.keyboard.press('Escape');
+    await expect(options).toBeHidden();
+  }
+
   async say(text: string): Promise<void> {
     await this.message.fill(text);
     await this.message.press('Enter');

@@ -65,7 +65,8 @@ test('a run of 1,000 sockets is started, watched and cancelled from the page', a
 
   await load.cancel.click();
   const verdict = page.getByRole('region', { name: 'Verdict' });
-  await expect(verdict).toContainText('interrupted', { timeout: 120_000 });
+  await expect(verdict).toContainText('Interrupted', { timeout: 120_000 });
+  await expect(load.runs.first()).toContainText('Interrupted');
   await expect(load.count('How they ended', 'clean')).toHaveText('1,000');
   await expect(load.count(/^Sent: /, 'lost')).toHaveText('0');
   await expect(load.start).toBeVisible();
@@ -125,4 +126,20 @@ test('a link brings others the plan, and starts nothing', async ({ page, console
   await expect(page.getByRole('radio', { name: 'Hold idle' })).toBeChecked();
   await expect(page.getByText('None yet.')).toBeVisible();
   await expect(page).toHaveURL(/#\/load$/);
+});
+
+test('a run that breached a threshold or opened nothing is said to have, also in the history', async ({
+  page,
+  consoled,
+}) => {
+  const load = new LoadPage(page);
+  const verdict = page.getByRole('region', { name: 'Verdict' });
+  await load.open();
+  await load.run({ Sockets: '3', Duration: '1s', 'Fail if': 'latency.p99>0.001ms' });
+  await expect(verdict.getByRole('heading')).toHaveText('Threshold breached');
+  await expect(load.runs.first()).toContainText('Threshold breached');
+
+  await load.run({ Target: `${consoled.url}status/503`, 'Fail if': '' });
+  await expect(verdict.getByRole('heading')).toContainText('Nothing opened');
+  await expect(load.runs.first()).toContainText('Nothing opened');
 });

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 
 import { WebSocket } from 'ws';
 
@@ -87,3 +89,35 @@ test('shows how to start a server where no console answers', async ({ chat }) =>
   await expect(chat.page.getByText(/Trying again in \d+ s/)).toBeVisible();
   await expect(chat.page.getByRole('button', { name: 'Try now' })).toBeVisible();
 });
+
+for (const [what, figures] of [
+  ['how much the server holds for its connections', { held_bytes: 3 * 2 ** 20 }],
+  ['nothing of the kind where the server does not say', {}],
+] as const) {
+  test(`shows ${what}`, async ({ chat }) => {
+    const { page } = chat;
+    const feed = createServer((_, answer) => {
+      answer.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      const data = JSON.stringify({ t_ms: Date.now(), rss_bytes: 50 * 2 ** 20, ...figures });
+      answer.write(`event: snapshot\nid: 1\ndata: ${data}\n\n`);
+    });
+    feed.listen(0, '127.0.0.1');
+    await once(feed, 'listening');
+    const { port } = feed.address() as AddressInfo;
+    await page.route('**/api/live', (route) =>
+      route.continue({ url: `http://127.0.0.1:${String(port)}/` }),
+    );
+    await page.getByRole('tab', { name: 'Server' }).click();
+    await expect(chat.figure('Memory')).toHaveText('50.0 MiB');
+    const memory = page.getByRole('figure', { name: 'Memory' });
+    if ('held_bytes' in figures) {
+      await expect(chat.figure('Held')).toContainText('3.0 MiB');
+      await expect(memory).toContainText('Held for connections3.0 MiB');
+    } else {
+      await expect(chat.figure('Held')).toHaveCount(0);
+      await expect(memory).not.toContainText('Held');
+    }
+    feed.closeAllConnections();
+    feed.close();
+  });
+}

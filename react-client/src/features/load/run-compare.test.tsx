@@ -10,6 +10,7 @@ const run = (id: string): RunSummary => ({
   plan: {},
   startedAtMs: 0,
   endedAtMs: 1,
+  exitCode: 0,
   verdict: 'valid',
   error: null,
 });

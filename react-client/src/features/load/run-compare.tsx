@@ -9,6 +9,7 @@ import { compareRuns, formatChange } from './comparison';
 import { latencyLimits } from './limits';
 import { describePlan } from './plan-text';
 import styles from './run-compare.module.css';
+import { outcomeOfReport } from './run-outcome';
 import type { RunReport } from './run-report';
 import { runSeries } from './run-series';
 import type { RunSummary } from './runs-client';
@@ -82,9 +83,12 @@ function Comparison({ first, second }: { first: RunReport; second: RunReport }) 
           </thead>
           <tbody>
             <tr>
-              <th scope="row">Verdict</th>
-              <td>{first.verdict}</td>
-              <td>{second.verdict}</td>
+              <th scope="row">Outcome</th>
+              {[first, second].map(outcomeOfReport).map(({ word, tone }, index) => (
+                <td key={index} data-tone={tone}>
+                  {word}
+                </td>
+              ))}
               <td />
             </tr>
             {compareRuns(first, second).map(({ name, change, tone, ...figures }) => (

@@ -51,6 +51,7 @@ function statsOf({ sockets, messages, latency, report, series }: RunFigures): St
       name: report === null ? 'Open sockets' : 'Opened',
       value: formatCount(report === null ? sockets.open : sockets.opened),
       detail: `of ${formatCount(sockets.requested)}`,
+      tone: report !== null && sockets.opened === 0 ? 'bad' : 'plain',
     },
     { name: 'Failed to open', value: formatCount(failed), tone: failed > 0 ? 'bad' : 'plain' },
     { name: 'Messages sent', value: formatCount(messages.sent) },

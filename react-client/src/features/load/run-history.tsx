@@ -1,5 +1,6 @@
 import { formatClock } from '../../lib/figures';
 import { describePlan } from './plan-text';
+import { outcomeOfExit, type RunOutcome } from './run-outcome';
 import styles from './run-history.module.css';
 import type { RunSummary } from './runs-client';
 
@@ -32,9 +33,7 @@ export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
               >
                 <span className={styles.when}>{formatClock(run.startedAtMs / 1000)}</span>
                 <span className={styles.what}>{describePlan(run.plan)}</span>
-                <span className={styles.outcome} data-outcome={outcomeOf(run)}>
-                  {outcomeOf(run)}
-                </span>
+                <Outcome run={run} />
               </button>
             </li>
           ))}
@@ -44,7 +43,31 @@ export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
   );
 }
 
-/** The verdict, or how things stand without one. */
-export function outcomeOf({ state, verdict }: RunSummary): string {
-  return state === 'done' ? (verdict ?? 'done') : state === 'failed' ? 'no report' : state;
+/** How it ended, or how it stands. */
+function Outcome({ run }: { run: RunSummary }) {
+  const { word, tone } = standingOf(run);
+  return (
+    <span className={styles.outcome} data-tone={tone}>
+      {word}
+    </span>
+  );
+}
+
+/** In the word and colour of its exit code; of a run that is not over, its state. */
+function standingOf({ state, exitCode, verdict }: RunSummary): Pick<RunOutcome, 'word' | 'tone'> {
+  switch (state) {
+    case 'running':
+      return { word: 'Running', tone: 'wary' };
+    case 'cancelling':
+      return { word: 'Cancelling', tone: 'wary' };
+    case 'failed':
+      return { word: 'No report', tone: 'bad' };
+    case 'done':
+      return (
+        (exitCode === null ? null : outcomeOfExit(exitCode)) ?? {
+          word: verdict ?? 'Over',
+          tone: 'wary',
+        }
+      );
+  }
 }

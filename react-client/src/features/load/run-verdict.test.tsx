@@ -23,8 +23,59 @@ it.each([
     verdict_reasons: [],
     interrupted: false,
     thresholds: [{ expr, value, breached: true }],
+    connections: { opened: 1 } as RunReport['connections'],
     generator: generator as RunReport['generator'],
   };
   render(<RunVerdict report={report as RunReport} />);
   expect(screen.getByRole('list', { name: 'Thresholds' })).toHaveTextContent(`${expr} ${shown}`);
+});
+
+const ENDED_WELL: Partial<RunReport> = {
+  verdict: 'valid',
+  verdict_reasons: [],
+  interrupted: false,
+  thresholds: [],
+  connections: { opened: 10 } as RunReport['connections'],
+  generator: generator as RunReport['generator'],
+};
+const BREACHED = [{ expr: 'latency.p99>1ms', value: 2, breached: true }];
+
+it.each<[string, Partial<RunReport>, string, string]>([
+  ['a run that went well', {}, 'Valid', 'good'],
+  ['a breached threshold', { thresholds: BREACHED }, 'Threshold breached', 'bad'],
+  [
+    'a run that opened nothing',
+    { verdict: 'failed', connections: { opened: 0 } as RunReport['connections'] },
+    'Nothing openedfailed',
+    'bad',
+  ],
+  ['an interrupted run', { interrupted: true }, 'Interrupted', 'wary'],
+  [
+    'an interrupted run that opened nothing',
+    { interrupted: true, connections: { opened: 0 } as RunReport['connections'] },
+    'Interruptednothing opened',
+    'wary',
+  ],
+  [
+    'an interrupted run with a breached threshold',
+    { interrupted: true, thresholds: BREACHED },
+    'Interruptedthreshold breached',
+    'wary',
+  ],
+  [
+    'a failed run with a breached threshold',
+    { verdict: 'failed', thresholds: BREACHED },
+    'Failedthreshold breached',
+    'bad',
+  ],
+  [
+    'a generator that set the numbers',
+    { verdict: 'generator-limited' },
+    'Generator-limited',
+    'wary',
+  ],
+])('gives %s the word and the colour of its exit code', (_, ending, headline, tone) => {
+  render(<RunVerdict report={{ ...ENDED_WELL, ...ending } as RunReport} />);
+  expect(screen.getByRole('heading')).toHaveTextContent(headline);
+  expect(screen.getByRole('region', { name: 'Verdict' })).toHaveAttribute('data-tone', tone);
 });

@@ -5,21 +5,27 @@ import {
   formatShare,
   formatSize,
 } from '../../lib/figures';
-import type { RunReport, Verdict } from './run-report';
+import { endingsOf, outcomeOf } from './run-outcome';
+import type { RunReport } from './run-report';
 import styles from './run-verdict.module.css';
 
-/** Whether a run's numbers are to be trusted, and why not if not. */
+/** How the run ended, in the colour and word of its exit code, and why. */
 export function RunVerdict({ report }: { report: RunReport }) {
-  const { verdict, verdict_reasons: reasons, interrupted, thresholds, generator } = report;
+  const { verdict_reasons: reasons, thresholds, generator } = report;
+  const [first, ...others] = endingsOf(report);
+  const { word, meaning, tone } = outcomeOf(first);
   return (
-    <section className={styles.verdict} data-verdict={verdict} aria-label="Verdict">
+    <section className={styles.verdict} data-tone={tone} aria-label="Verdict">
       <h3 className={styles.headline}>
-        {HEADLINES[verdict]}
-        {interrupted && <span className={styles.interrupted}>interrupted</span>}
+        {word}
+        {others.map(outcomeOf).map((other) => (
+          <span key={other.ending} className={styles.also} data-tone={other.tone}>
+            {other.word.toLowerCase()}
+          </span>
+        ))}
       </h3>
-      {reasons.length === 0 ? (
-        <p>{MEANINGS[verdict]}</p>
-      ) : (
+      {(reasons.length === 0 || first === 'interrupted') && <p>{meaning}</p>}
+      {reasons.length > 0 && (
         <ul className={styles.reasons}>
           {reasons.map((reason) => (
             <li key={reason}>{reason}</li>
@@ -38,8 +44,8 @@ export function RunVerdict({ report }: { report: RunReport }) {
       )}
       <p className={styles.generator}>
         Generator: {formatShare(generator.cpu_share)} CPU, loop lag p99{' '}
-        {String(Number(generator.loop_lag.p99.toFixed(1)))} ms,{' '}
-        {formatSize(generator.peak_rss_bytes)} at most, {formatCount(generator.processes)}{' '}
+        {formatMilliseconds(generator.loop_lag.p99)}, {formatSize(generator.peak_rss_bytes)} at
+        most, {formatCount(generator.processes)}{' '}
         {generator.processes === 1 ? 'process' : 'processes'}, {formatDuration(generator.cpu_s)} of
         CPU time.
       </p>
@@ -55,15 +61,3 @@ function valueOf(expression: string, value: number | null): string {
     ? `is ${formatMilliseconds(value)}`
     : `is ${String(Number(value.toPrecision(6)))}`;
 }
-
-const HEADLINES: Readonly<Record<Verdict, string>> = {
-  valid: 'Valid',
-  'generator-limited': 'Generator-limited',
-  failed: 'Failed',
-};
-
-const MEANINGS: Readonly<Record<Verdict, string>> = {
-  valid: 'Every socket and message is accounted for, and the generator kept up.',
-  'generator-limited': 'The generator, not the server, set these numbers.',
-  failed: 'Sockets or messages went missing.',
-};

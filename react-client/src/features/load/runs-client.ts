@@ -8,6 +8,7 @@ export interface RunSummary {
   readonly plan: Plan;
   readonly startedAtMs: number;
   readonly endedAtMs: number | null;
+  readonly exitCode: number | null;
   readonly verdict: string | null;
   /** Why there is no report. */
   readonly error: string | null;
@@ -52,7 +53,7 @@ export async function fetchReportPage(id: string): Promise<Blob> {
 
 function readSummary(value: unknown): RunSummary | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { id, state, plan, started_at, ended_at, verdict, error } = value as Record<
+  const { id, state, plan, started_at, ended_at, exit_code, verdict, error } = value as Record<
     string,
     unknown
   >;
@@ -64,6 +65,7 @@ function readSummary(value: unknown): RunSummary | null {
     plan: typeof plan === 'object' && plan !== null ? (plan as Plan) : {},
     startedAtMs: Date.parse(String(started_at)),
     endedAtMs: typeof ended_at === 'string' ? Date.parse(ended_at) : null,
+    exitCode: typeof exit_code === 'number' ? exit_code : null,
     verdict: typeof verdict === 'string' ? verdict : null,
     error: typeof error === 'string' ? error : null,
   };

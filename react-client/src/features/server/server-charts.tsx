@@ -22,6 +22,24 @@ interface ChartKind {
   readonly note?: string;
 }
 
+const MEMORY: ChartKind = {
+  title: 'Memory',
+  lines: [{ label: 'Resident', colour: 'teal', style: 'area' }],
+  unit: SIZE,
+  read: (all) => levels(all, ({ rssBytes }) => rssBytes),
+};
+/** Of a server that says what it holds for its connections. */
+const MEMORY_WITH_HELD: ChartKind = {
+  ...MEMORY,
+  lines: [...MEMORY.lines, { label: 'Held for connections', colour: 'amber' }],
+  read: (all) =>
+    levels(
+      all,
+      ({ rssBytes }) => rssBytes,
+      ({ heldBytes }) => heldBytes,
+    ),
+};
+
 /** One time axis for all of them: the moment under the pointer is the same everywhere. */
 export const CLOCK_SYNC_KEY = 'clock';
 
@@ -108,12 +126,7 @@ const CHARTS: readonly ChartKind[] = [
     unit: SHARE,
     read: (all) => rates(all, ({ cpuS }) => cpuS),
   },
-  {
-    title: 'Memory',
-    lines: [{ label: 'Resident', colour: 'teal', style: 'area' }],
-    unit: SIZE,
-    read: (all) => levels(all, ({ rssBytes }) => rssBytes),
-  },
+  MEMORY,
   {
     title: 'Refused and ended a second',
     lines: [
@@ -139,13 +152,18 @@ export function ServerCharts({ snapshots, windowS }: ServerChartsProps) {
   const knownS = Math.max(SHORTEST_S, nowS - (snapshots[0]?.atMs ?? 0) / 1000);
   const shownS = Math.min(windowS, knownS);
   const span = useMemo<readonly [number, number]>(() => [nowS - shownS, nowS], [nowS, shownS]);
+  const isHeldKnown = snapshots.some(({ heldBytes }) => heldBytes !== null);
+  const charts = useMemo(
+    () => CHARTS.map((chart) => (chart === MEMORY && isHeldKnown ? MEMORY_WITH_HELD : chart)),
+    [isHeldKnown],
+  );
   const all = useMemo(
-    () => CHARTS.map(({ read }) => since(read(snapshots), span[0])),
-    [snapshots, span],
+    () => charts.map(({ read }) => since(read(snapshots), span[0])),
+    [charts, snapshots, span],
   );
   return (
     <div className={styles.charts}>
-      {CHARTS.map(({ title, lines, unit, note }, index) => {
+      {charts.map(({ title, lines, unit, note }, index) => {
         const series = all[index];
         return (
           series !== undefined && (

@@ -32,6 +32,8 @@ export interface ServerSnapshot {
   readonly descriptors: number | null;
   readonly fileLimit: number | null;
   readonly rssBytes: number | null;
+  /** For connections: parts of messages, and replies that are not on their way yet. */
+  readonly heldBytes: number | null;
   readonly cpuS: number | null;
 }
 
@@ -64,6 +66,7 @@ export function readServerSnapshot(value: unknown): ServerSnapshot | null {
     descriptors: figure(value.descriptors),
     fileLimit: figure(value.file_limit),
     rssBytes: figure(value.rss_bytes),
+    heldBytes: figure(value.held_bytes),
     cpuS: figure(value.cpu_s),
   };
 }

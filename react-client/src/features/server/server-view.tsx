@@ -144,6 +144,16 @@ function statsOf(
       name: 'Memory',
       value: show(now(latest.rssBytes), formatSize),
     },
+    // Servers before this figure say nothing of it.
+    ...(latest.heldBytes === null
+      ? []
+      : [
+          {
+            name: 'Held',
+            value: show(now(latest.heldBytes), formatSize),
+            detail: 'for connections',
+          },
+        ]),
     {
       name: 'Descriptors',
       value: show(now(descriptors), formatCount),

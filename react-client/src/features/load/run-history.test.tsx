@@ -1,0 +1,35 @@
+import { render, screen } from '@testing-library/react';
+import { expect, it } from 'vitest';
+
+import { RunHistory } from './run-history';
+import type { RunSummary } from './runs-client';
+
+const run = (ending: Partial<RunSummary>): RunSummary => ({
+  id: 'a',
+  state: 'done',
+  plan: {},
+  startedAtMs: 0,
+  endedAtMs: 1,
+  exitCode: 0,
+  verdict: 'valid',
+  error: null,
+  ...ending,
+});
+
+it.each<[Partial<RunSummary>, string, string]>([
+  [{}, 'Valid', 'good'],
+  [{ exitCode: 99 }, 'Threshold breached', 'bad'],
+  [{ exitCode: 69, verdict: 'failed' }, 'Nothing opened', 'bad'],
+  [{ exitCode: 130 }, 'Interrupted', 'wary'],
+  [{ exitCode: 1, verdict: 'failed' }, 'Failed', 'bad'],
+  [{ exitCode: 3, verdict: 'generator-limited' }, 'Generator-limited', 'wary'],
+  // Of an exit code that this page does not know, nothing good is said.
+  [{ exitCode: 77 }, 'valid', 'wary'],
+  [{ exitCode: null }, 'valid', 'wary'],
+  [{ state: 'failed', exitCode: 2, verdict: null }, 'No report', 'bad'],
+  [{ state: 'running', exitCode: null, verdict: null }, 'Running', 'wary'],
+  [{ state: 'cancelling', exitCode: null, verdict: null }, 'Cancelling', 'wary'],
+])('lists a run with %o as %s', (ending, word, tone) => {
+  render(<RunHistory runs={[run(ending)]} shownId={null} onShow={() => undefined} />);
+  expect(screen.getByText(word)).toHaveAttribute('data-tone', tone);
+});
