@@ -19,11 +19,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from echo_trio.console.event_stream import EventStream
-from echo_trio.console.figures import Figures, ask
 from echo_trio.console.guard import REPORT_POLICY, error, why_no_change
 from echo_trio.console.live import Live
 from echo_trio.console.run_order import BadOrder, Targets, read_order
 from echo_trio.console.runs import CannotRun, Run, Runs, can_make_pages
+from echo_trio.console.snapshots import SnapshotCache, ask
 from echo_trio.metrics import prometheus
 
 #: Where `npm run build` puts the page.
@@ -57,13 +57,13 @@ class Sources:
 
 
 def make_app(
-    sources: Sources, figures: Figures, live: Live, runs: Runs, page: Path = PAGE
+    sources: Sources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path = PAGE
 ) -> ASGIApp:
     """The console's endpoints.
 
     :param page: the folder of the built web page.
     """
-    endpoints = _Endpoints(sources, figures, live, runs, page)
+    endpoints = _Endpoints(sources, snapshots, live, runs, page)
     app = Starlette(
         routes=[
             Route("/", endpoints.index),
@@ -100,10 +100,10 @@ def _admit(*_: Any) -> Response:
 
 class _Endpoints:
     def __init__(
-        self, sources: Sources, figures: Figures, live: Live, runs: Runs, page: Path
+        self, sources: Sources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path
     ) -> None:
         self._sources = sources
-        self._figures = figures
+        self._snapshots = snapshots
         self._live = live
         self._runs = runs
         self._page = page
@@ -132,25 +132,25 @@ class _Endpoints:
         return PlainTextResponse("alive\n")
 
     async def readyz(self, _: Request) -> Response:
-        snapshot = await self._figures.recent()
+        snapshot = await self._snapshots.recent()
         if self._live.over or snapshot.draining:
             return PlainTextResponse("draining\n", 503)
         if not snapshot.workers:
             # A recent snapshot may be of before they were there.
-            snapshot = await self._figures.now()
+            snapshot = await self._snapshots.now()
         if not snapshot.workers:
             return PlainTextResponse("no worker serves\n", 503)
         return PlainTextResponse("ready\n")
 
     async def metrics(self, _: Request) -> Response:
-        snapshot = await self._figures.now()
+        snapshot = await self._snapshots.now()
         text = prometheus.exposition(snapshot) + self._sources.metrics()
         return Response(text, media_type=prometheus.CONTENT_TYPE)
 
     # The server, live
 
     async def server(self, _: Request) -> Response:
-        return _json(await self._figures.now())
+        return _json(await self._snapshots.now())
 
     async def tasks(self, _: Request) -> Response:
         return _json(await ask(self._sources.tasks))

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from echo_trio.console.event_stream import Emit, event
-from echo_trio.console.figures import Figures
+from echo_trio.console.snapshots import SnapshotCache
 
 PERIOD_S: Final = 1.0
 #: Ten minutes: a chart survives a reload.
@@ -36,8 +36,8 @@ class Live:
     :ivar over: has the last snapshot been taken?
     """
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, snapshots: SnapshotCache) -> None:
+        self._snapshots = snapshots
         self._samples: deque[_Sample] = deque(maxlen=HISTORY)
         self._taken = 0
         self._news = trio.Event()
@@ -48,7 +48,7 @@ class Live:
         due = trio.current_time()
         while True:
             # Somebody else's will do, if it is recent: who scrapes each second costs little.
-            self.add(msgspec.to_builtins(await self._figures.recent(), str_keys=True))
+            self.add(msgspec.to_builtins(await self._snapshots.recent(), str_keys=True))
             due = max(due + PERIOD_S, trio.current_time())
             await trio.sleep_until(due)
 

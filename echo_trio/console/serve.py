@@ -20,12 +20,12 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from echo_trio.console.app import PAGE, Sources, make_app
-from echo_trio.console.figures import Figures
+from echo_trio.console.endpoints import PAGE, Sources, make_app
 from echo_trio.console.guard import Access, Guard
 from echo_trio.console.live import Live
 from echo_trio.console.run_order import Targets
 from echo_trio.console.runs import Runs
+from echo_trio.console.snapshots import SnapshotCache
 from echo_trio.logs import Sparing
 from echo_trio.metrics import prometheus
 from echo_trio.metrics.nursery_tree import current_tasks
@@ -87,10 +87,10 @@ class Console:
             metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
             max_run=_file_limit(),
         )
-        figures = Figures(snapshot)
-        self._live = Live(figures)
+        snapshots = SnapshotCache(snapshot)
+        self._live = Live(snapshots)
         self._runs = Runs(log, self._on_failure)
-        app = make_app(sources, figures, self._live, self._runs, page)
+        app = make_app(sources, snapshots, self._live, self._runs, page)
         guarded = Guard(app, _access(settings, listeners), self._on_failure)
         self._app = ASGIWrapper(guarded)  # type: ignore[arg-type]  # the same, said more exactly
         self._context = WorkerContext(None)

@@ -23,7 +23,7 @@ async def ask(what: Callable[[], Any]) -> Any:
     return await answer if inspect.isawaitable(answer) else answer
 
 
-class Figures:
+class SnapshotCache:
     """The server as it stands, and as it stood a moment ago.
 
     :param take: returns a snapshot; may be async.

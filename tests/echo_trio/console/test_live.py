@@ -8,8 +8,8 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
-from echo_trio.console.figures import Figures
 from echo_trio.console.live import HISTORY, Live
+from echo_trio.console.snapshots import SnapshotCache
 
 
 class Reader:
@@ -40,7 +40,7 @@ def make_live() -> Live:
         await trio.lowlevel.checkpoint()
         return {"t_ms": round(trio.current_time() * 1000), "open": 7, "histograms": {"long": 1}}
 
-    return Live(Figures(ask))
+    return Live(SnapshotCache(ask))
 
 
 def filled(ids: range | list[int]) -> Live:
@@ -126,14 +126,14 @@ async def test_who_asks_for_figures_each_second_saves_the_sampler_the_work(
         taken.append(trio.current_time())
         return {"t_ms": round(trio.current_time() * 1000)}
 
-    figures = Figures(take)
-    live = Live(figures)
+    snapshots = SnapshotCache(take)
+    live = Live(snapshots)
     reader = Reader(live)
     nursery.start_soon(reader.run)
     nursery.start_soon(live.sample_forever)
     for _ in range(3):
         await trio.sleep(0.5)
-        assert (await figures.now())["t_ms"] == round(trio.current_time() * 1000)
+        assert (await snapshots.now())["t_ms"] == round(trio.current_time() * 1000)
         await trio.sleep(0.5)
     await trio.sleep(0.5)
     assert taken == [0, 0.5, 1.5, 2.5]
