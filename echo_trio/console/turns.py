@@ -19,6 +19,8 @@ import trio
 #: Taken from the credit when a turn begins, before anybody knows what it will cost: without it, a
 #: crowd that arrives together would begin together. About what /api/server takes (0.8 ms).
 ADVANCE_S: Final = 0.001
+#: A debt of less is not slept for exactly: the clock's own steps are of that size.
+MIN_PAUSE_S: Final = 0.0001
 
 _T = TypeVar("_T")
 
@@ -38,10 +40,10 @@ class Turns:
         self._line = trio.Lock()
 
     async def take(self) -> Turn:
-        """Wait for a turn: until those before have had theirs, and the credit is above zero."""
+        """Wait for a turn: until those before have had theirs, and what they owe is made up for."""
         async with self._line:
-            while (credit_s := self._replenish()) <= 0:
-                await trio.sleep(-credit_s / self._share)
+            while (credit_s := self._replenish()) < 0:
+                await trio.sleep(max(-credit_s / self._share, MIN_PAUSE_S))
             self._credit_s -= ADVANCE_S
         return Turn(self.charge, ADVANCE_S)
 
