@@ -57,6 +57,8 @@ ACCEPT_PAUSE_S: Final = 0.1
 class Console:
     """Page, health, figures and runs on these listeners. Lives in `run`; never raises from it.
 
+    :ivar live: the last ten minutes of snapshots.
+    :ivar connections: the places of its connections.
     :ivar failures: how often something in it failed that should not.
     :ivar accept_faults: times that accepting failed, by the name of the error; that is this
         machine's doing, or a client's that was gone before we looked.
@@ -93,19 +95,20 @@ class Console:
             max_run=_file_limit(),
         )
         snapshots = SnapshotCache(snapshot)
-        self._live = Live(snapshots)
+        self.live = Live(snapshots)
         self._runs = Runs(log, self._on_failure)
-        app = make_app(sources, snapshots, self._live, self._runs, page)
+        app = make_app(sources, snapshots, self.live, self._runs, page)
+        self.connections = Places(MAX_CONNECTIONS)
         self._server = HttpServer(
             Guard(app, _access(settings, listeners), self._on_failure),
-            Places(MAX_CONNECTIONS),
+            self.connections,
             Turns(REQUESTS_SHARE, REQUESTS_BURST_S),
             Turns(HEALTH_SHARE, HEALTH_BURST_S),
         )
 
     def drain(self) -> None:
         """The server stops: streams end, a run is ended in good order; all else goes on."""
-        self._live.end()
+        self.live.end()
         self._runs.drain()
 
     def abandon(self) -> None:
@@ -117,7 +120,7 @@ class Console:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._runs.serve)
-                nursery.start_soon(self._keep_going, "sampler", self._live.sample_forever)
+                nursery.start_soon(self._keep_going, "sampler", self.live.sample_forever)
                 for listener in self._listeners:
                     accept = partial(self._accept, listener)
                     nursery.start_soon(self._keep_going, "listener", accept)
@@ -180,12 +183,11 @@ class Console:
                     self._start(connections, sock)
 
     def _start(self, connections: trio.Nursery, sock: socket.socket) -> None:
-        places = self._server.places
-        if places.full:
+        if self.connections.full:
             self._sparing.warning(
                 "the console is full: what waits longest makes room", connections=MAX_CONNECTIONS
             )
-        if place := places.take():
+        if place := self.connections.take():
             connections.start_soon(self._serve, sock, place)
         else:
             turn_away(sock)
