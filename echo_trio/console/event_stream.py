@@ -29,6 +29,9 @@ def event(name: str, data: bytes, *, event_id: int | None = None) -> bytes:
 class EventStream:
     """A response whose events `produce` emits; over when that returns, or the reader leaves.
 
+    Where `produce` finds the reader too slow (`trio.TooSlowError`), the response ends without its
+    end, so that the reader knows that something is missing.
+
     :param on_end: called once at the end, whatever ended it.
     """
 
@@ -44,14 +47,19 @@ class EventStream:
         async def emit(chunk: bytes) -> None:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
+        whole = True
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             if scope["method"] != "HEAD":
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_cancel_on_disconnect, receive, nursery.cancel_scope)
-                    await self._produce(emit)
-                    nursery.cancel_scope.cancel()
-            await send({"type": "http.response.body", "body": b""})
+                try:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(_cancel_on_disconnect, receive, nursery.cancel_scope)
+                        await self._produce(emit)
+                        nursery.cancel_scope.cancel()
+                except* trio.TooSlowError:
+                    whole = False
+            if whole:
+                await send({"type": "http.response.body", "body": b""})
         finally:
             self._on_end()
 

@@ -1,7 +1,7 @@
 """The server's figures as they go: one sampler, one ring of ten minutes, any number of readers.
 
-A reader has no queue of its own. It remembers where in the ring it is and takes what is newer, so
-that one that reads slowly costs no memory: it misses what has left the ring meanwhile.
+A reader has no queue of its own: it remembers where in the ring it is, and takes what is newer. One
+that takes too long for that is cut, and may go on from there when it connects again.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import msgspec
 import trio
 
 from echo_trio.console.event_stream import Emit, event
-from echo_trio.console.figures import Figures
+from echo_trio.console.snapshots import SnapshotCache
 
 PERIOD_S: Final = 1.0
 #: Ten minutes: a chart survives a reload.
 HISTORY: Final = 600
+#: For a reader to take all that is there for it: ten minutes of snapshots are about a megabyte.
+TAKE_TIMEOUT_S: Final = 10.0
+#: Snapshots that are put together for one write: some 64 KiB.
+BATCH: Final = 32
 #: How long the browser waits before it connects anew, in ms.
 RETRY: Final = b"retry: 1000\n\n"
 
@@ -36,8 +40,8 @@ class Live:
     :ivar over: has the last snapshot been taken?
     """
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, snapshots: SnapshotCache) -> None:
+        self._snapshots = snapshots
         self._samples: deque[_Sample] = deque(maxlen=HISTORY)
         self._taken = 0
         self._news = trio.Event()
@@ -48,7 +52,7 @@ class Live:
         due = trio.current_time()
         while True:
             # Somebody else's will do, if it is recent: who scrapes each second costs little.
-            self.add(msgspec.to_builtins(await self._figures.recent(), str_keys=True))
+            self.add(msgspec.to_builtins(await self._snapshots.recent(), str_keys=True))
             due = max(due + PERIOD_S, trio.current_time())
             await trio.sleep_until(due)
 
@@ -75,6 +79,7 @@ class Live:
         """Emit what the ring has, then each new snapshot, until `end`.
 
         :param after_ms: only those that are newer than this, which the reader has already.
+        :raises trio.TooSlowError: if the reader doesn't take them.
         """
         await emit(RETRY)
         seen = self._number_at(after_ms)
@@ -82,7 +87,9 @@ class Live:
             news, over = self._news, self.over
             if fresh := [sample for sample in self._samples if sample.number > seen]:
                 seen = fresh[-1].number
-                await emit(b"".join(sample.event for sample in fresh))
+                with trio.fail_after(TAKE_TIMEOUT_S):
+                    for at in range(0, len(fresh), BATCH):
+                        await emit(b"".join(sample.event for sample in fresh[at : at + BATCH]))
             elif over:
                 return
             else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, NoReturn, get_origin
@@ -29,6 +28,15 @@ _POSITIONAL: Final = ("count", "url")
 #: Files and machines of whoever runs the server: not for whoever can reach its console.
 _NOT_FROM_HERE: Final = frozenset({"message-file", "cacert", "dask"})
 _MAX_DIGITS: Final = 18
+
+#: More settings than there are, each written in as many ways as there are.
+MAX_FIELDS: Final = 64
+MAX_NAME_CHARACTERS: Final = 64
+#: Values of one setting. As many headers have room in a handshake.
+MAX_VALUES: Final = 128
+#: Of one value. A template may be longer; the body's own bound is enough for that.
+MAX_CHARACTERS: Final = 8192
+_LONG_TEXTS: Final = frozenset({"message"})
 
 
 class BadOrder(Exception):
@@ -152,16 +160,15 @@ def _parse(values: dict[str, list[str]]) -> tuple[Plan, int]:
 
 
 def _find_fault(values: dict[str, list[str]], complaint: str) -> str | None:
-    """The setting without which all would be well; of several, one that the complaint names."""
-    candidates = []
+    """The setting that is wrong by itself; if they contradict each other, the one named first."""
     needed = {"count": ["1"], "url": [DEFAULT_URL]}
-    for name in values:
-        others = {other: texts for other, texts in values.items() if other != name}
-        with suppress(ValueError):
-            _parse(needed | others)
-            candidates.append(name)
-    named = (name for name in candidates if f"--{name}" in complaint)
-    return next(named, candidates[0] if candidates else None)
+    for name, texts in values.items():
+        try:
+            _parse(needed | {name: texts})
+        except ValueError:
+            return name
+    named = {name: complaint.find(f"--{name} ") for name in values}
+    return min((name for name, at in named.items() if at >= 0), key=named.__getitem__, default=None)
 
 
 def _parse_json(body: bytes) -> dict[str, Any]:
@@ -178,6 +185,13 @@ def _parse_json(body: bytes) -> dict[str, Any]:
         raise BadOrder(f"the body is not JSON: {reason}", status=400) from None
     if not isinstance(found, dict):
         raise BadOrder('the body has to be an object, like {"count": 1000}')
+    for name in found:
+        if len(name) > MAX_NAME_CHARACTERS:
+            shown = name[:MAX_NAME_CHARACTERS]
+            raise BadOrder(f"{shown}…: a run has no such setting", field=shown)
+    if len(found) > MAX_FIELDS:
+        excess = list(found)[MAX_FIELDS]
+        raise BadOrder(f"{excess}: a run has at most {MAX_FIELDS} settings", field=excess)
     return found
 
 
@@ -196,11 +210,12 @@ def _bounded(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise BadOrder(f"{doubled}: given twice", field=doubled)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            shown = name[:MAX_NAME_CHARACTERS]
+            raise BadOrder(f"{shown}: given twice", field=shown)
+        found[name] = value
     return found
 
 
@@ -231,7 +246,11 @@ def _arguments_of(setting: str, name: str, value: Any) -> list[str]:
         return [argument.name] if value else []
     repeatable = get_origin(argument.hint) in (tuple, list)
     texts = value if repeatable and isinstance(value, list) else [value]
+    if len(texts) > MAX_VALUES:
+        raise BadOrder(f"{name}: at most {MAX_VALUES} of them", field=name)
     shown = [_text_of(name, text) for text in texts]
+    if setting not in _LONG_TEXTS and any(len(text) > MAX_CHARACTERS for text in shown):
+        raise BadOrder(f"{name}: at most {MAX_CHARACTERS} characters", field=name)
     if setting == "header" and any(text.startswith(HEADERS_OF_FILE) for text in shown):
         raise BadOrder(f"{name}: only the command line takes them from a file", field=name)
     if setting not in _POSITIONAL:

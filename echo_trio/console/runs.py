@@ -33,6 +33,8 @@ from loadgen.report.html import TEMPLATE_PATH
 HISTORY: Final = 20
 #: Snapshots of one run that are remembered: an hour.
 SNAPSHOTS: Final = 3600
+#: Snapshots that are put together for one write, so that a reader holds no second copy of all.
+BATCH: Final = 32
 #: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
 MAX_LINE_BYTES: Final = 16 * 2**20
 ERROR_BYTES: Final = 4096
@@ -158,7 +160,9 @@ class Run:
             if fresh := self.snapshots_seen - seen:
                 seen = self.snapshots_seen
                 lines = list(self.snapshots)[-fresh:]
-                await emit(b"".join(event("snapshot", line) for line in lines))
+                for at in range(0, len(lines), BATCH):
+                    batch = lines[at : at + BATCH]
+                    await emit(b"".join(event("snapshot", line) for line in batch))
             elif over:
                 break
             else:

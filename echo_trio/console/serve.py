@@ -6,6 +6,7 @@ import errno
 import resource
 import socket
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -13,19 +14,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.events import Event, Updated
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
 
-from echo_trio.console.app import PAGE, Sources, make_app
-from echo_trio.console.figures import Figures
+from echo_trio.console.endpoints import PAGE, Sources, make_app
 from echo_trio.console.guard import Access, Guard
+from echo_trio.console.http_connection import HttpServer, turn_away
 from echo_trio.console.live import Live
+from echo_trio.console.places import Place, Places
 from echo_trio.console.run_order import Targets
 from echo_trio.console.runs import Runs
+from echo_trio.console.snapshots import SnapshotCache
+from echo_trio.console.turns import Turns
 from echo_trio.logs import Sparing
 from echo_trio.metrics import prometheus
 from echo_trio.metrics.nursery_tree import current_tasks
@@ -34,24 +32,33 @@ from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES
 
 #: Connections at once: each takes a descriptor that a WebSocket could have.
 MAX_CONNECTIONS: Final = 128
-#: For a browser to take what we send; after that it is not reading.
-WRITE_TIMEOUT_S: Final = 10.0
+#: What the kernel keeps for a client that doesn't read; it would let it grow to megabytes.
+SEND_BUFFER_BYTES: Final = 2**17
+#: Of the loop's time, what requests may take when there are more than can be answered: the rest
+#: is the echo's. As much as the burst is free: that is a page, with its files and its streams.
+REQUESTS_SHARE: Final = 0.25
+REQUESTS_BURST_S: Final = 0.1
+#: The same for health, beside it. An answer takes some 0.2 ms: all 128 connections asking
+#: together get theirs within a third of a second.
+HEALTH_SHARE: Final = 0.1
+HEALTH_BURST_S: Final = 0.02
 #: After what failed has failed: so long until it is tried again, and twice as long each time.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 #: A kind of failure is logged once in so long: whoever caused it may cause it again and again.
 SAME_FAILURE_S: Final = 60.0
+#: Parts whose failures may have a client's words in them, and how much is logged of where.
+FOR_CLIENTS: Final = frozenset({"request", "connection", "run"})
+TOLD_FRAMES: Final = 8
 #: How long to leave the listener alone when the machine is out of descriptors.
 ACCEPT_PAUSE_S: Final = 0.1
-
-_CONFIG: Final = Config()
-_CONFIG.accesslog = _CONFIG.errorlog = None
-_CONFIG.include_server_header = False
 
 
 class Console:
     """Page, health, figures and runs on these listeners. Lives in `run`; never raises from it.
 
+    :ivar live: the last ten minutes of snapshots.
+    :ivar connections: the places of its connections.
     :ivar failures: how often something in it failed that should not.
     :ivar accept_faults: times that accepting failed, by the name of the error; that is this
         machine's doing, or a client's that was gone before we looked.
@@ -87,17 +94,21 @@ class Console:
             metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
             max_run=_file_limit(),
         )
-        figures = Figures(snapshot)
-        self._live = Live(figures)
+        snapshots = SnapshotCache(snapshot)
+        self.live = Live(snapshots)
         self._runs = Runs(log, self._on_failure)
-        app = make_app(sources, figures, self._live, self._runs, page)
-        guarded = Guard(app, _access(settings, listeners), self._on_failure)
-        self._app = ASGIWrapper(guarded)  # type: ignore[arg-type]  # the same, said more exactly
-        self._context = WorkerContext(None)
+        app = make_app(sources, snapshots, self.live, self._runs, page)
+        self.connections = Places(MAX_CONNECTIONS)
+        self._server = HttpServer(
+            Guard(app, _access(settings, listeners), self._on_failure),
+            self.connections,
+            Turns(REQUESTS_SHARE, REQUESTS_BURST_S),
+            Turns(HEALTH_SHARE, HEALTH_BURST_S),
+        )
 
     def drain(self) -> None:
         """The server stops: streams end, a run is ended in good order; all else goes on."""
-        self._live.end()
+        self.live.end()
         self._runs.drain()
 
     def abandon(self) -> None:
@@ -106,17 +117,17 @@ class Console:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
-        listeners = [trio.socket.from_stdlib_socket(listener) for listener in self._listeners]
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._runs.serve)
-                nursery.start_soon(self._keep_going, "sampler", self._live.sample_forever)
-                for listener in listeners:
+                nursery.start_soon(self._keep_going, "sampler", self.live.sample_forever)
+                for listener in self._listeners:
                     accept = partial(self._accept, listener)
                     nursery.start_soon(self._keep_going, "listener", accept)
                 task_status.started()
         finally:
-            for listener in listeners:
+            for listener in self._listeners:
+                trio.lowlevel.notify_closing(listener)
                 listener.close()
 
     async def _keep_going(self, part: str, serve: Callable[[], Awaitable[None]]) -> None:
@@ -141,49 +152,64 @@ class Console:
         now = trio.current_time()
         if now >= self._quiet_until.get(type(exc), 0.0):
             self._quiet_until[type(exc)] = now + SAME_FAILURE_S
+            # What failed for a client may have its words in it: only where that was is logged.
+            detail: dict[str, Any] = (
+                {"error": type(exc).__name__, "at": _place_of(exc)}
+                if part in FOR_CLIENTS
+                else {"exc_info": exc}
+            )
             self._log.error(
                 "the console failed, the echo goes on",
                 part=part,
                 failures=self.failures,
-                exc_info=exc,
+                **detail,
             )
 
-    async def _accept(self, listener: trio.socket.SocketType) -> None:
-        # At the limit nothing is accepted: who waits in the backlog is next when somebody leaves.
-        slots = trio.Semaphore(MAX_CONNECTIONS)
+    async def _accept(self, listener: socket.socket) -> None:
+        # Inherited by what is accepted.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         async with trio.open_nursery() as connections:
             while True:
-                await slots.acquire()
                 try:
-                    sock, _ = await listener.accept()
+                    await trio.lowlevel.wait_readable(listener)
+                    sock, _ = listener.accept()
+                except BlockingIOError:  # It was gone again.
+                    continue
                 except OSError as exc:
-                    slots.release()
                     self._count_accept_fault(exc)
                     await trio.sleep(ACCEPT_PAUSE_S)
                 else:
-                    connections.start_soon(self._serve, sock, slots.release)
+                    sock.setblocking(False)
+                    self._start(connections, sock)
+
+    def _start(self, connections: trio.Nursery, sock: socket.socket) -> None:
+        if self.connections.full:
+            self._sparing.warning(
+                "the console is full: what waits longest makes room", connections=MAX_CONNECTIONS
+            )
+        if place := self.connections.take():
+            connections.start_soon(self._serve, sock, place)
+        else:
+            turn_away(sock)
+            sock.close()
 
     def _count_accept_fault(self, fault: OSError) -> None:
         name = errno.errorcode.get(fault.errno or 0, "other")
         self.accept_faults[name] += 1
         self._sparing.warning("the console can't accept for now", reason=fault.strerror, error=name)
 
-    async def _serve(self, sock: trio.socket.SocketType, on_end: Callable[[], None]) -> None:
-        """Serve one connection with Hypercorn; what fails in it ends it alone."""
+    async def _serve(self, sock: socket.socket, place: Place) -> None:
+        """Serve one connection; what fails in it ends it alone."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_close_when_cancelled, sock)
-                state = ConnectionState({"abort": nursery.cancel_scope.cancel})
-                stream: Any = _Stream(sock)
-                await _Connection(self._app, _CONFIG, self._context, state, stream)
-                nursery.cancel_scope.cancel()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # The client has gone; hypercorn notices that in most places only.
-        except* Exception as exc:  # noqa: BLE001 - nor another client's
+            await self._server.serve(sock, place)
+        except Exception as exc:  # noqa: BLE001 - nor another client's
             self._on_failure("connection", exc)
-        finally:
-            sock.close()
-            on_end()
+
+
+def _place_of(exc: BaseException) -> list[str]:
+    """Where it was raised, the innermost call last: a traceback without anybody's words."""
+    frames = traceback.extract_tb(exc.__traceback__)[-TOLD_FRAMES:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _file_limit() -> int:
@@ -200,45 +226,3 @@ def _access(settings: Settings, listeners: list[socket.socket]) -> Access:
         hosts.add(socket.gethostname())
     hosts = {host.lower() for host in hosts} - ANY_ADDRESS
     return Access(hosts=frozenset(hosts), any_address=public, token=settings.console_token)
-
-
-async def _close_when_cancelled(sock: trio.socket.SocketType) -> None:
-    """Hypercorn shields its writes from cancellation: what ends one at once is a closed socket."""
-    try:
-        await trio.sleep_forever()
-    finally:
-        sock.close()
-
-
-class _Connection(TCPServer):
-    """Hypercorn's connection, which ends when its client has gone, not a keep-alive time later."""
-
-    _client_has_gone = False
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        self._client_has_gone = True
-        await self.idle_task.stop()
-
-    async def protocol_send(self, event: Event) -> None:
-        # An answer that ends only now would start to wait for the next request.
-        if not (self._client_has_gone and isinstance(event, Updated)):
-            await super().protocol_send(event)
-
-
-class _Stream:
-    """What hypercorn needs of a stream, with a bound on how long a write may take."""
-
-    def __init__(self, sock: trio.socket.SocketType) -> None:
-        self.socket = sock
-        self._stream = trio.SocketStream(sock)
-        self.receive_some = self._stream.receive_some
-        self.send_eof = self._stream.send_eof
-        self.aclose = self._stream.aclose
-
-    async def send_all(self, data: bytes) -> None:
-        with trio.move_on_after(WRITE_TIMEOUT_S) as writing:
-            await self._stream.send_all(data)
-        if writing.cancelled_caught:
-            self.socket.close()
-            raise trio.BrokenResourceError("the client doesn't read")

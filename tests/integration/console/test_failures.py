@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -76,6 +75,25 @@ async def test_what_fails_in_the_console_is_logged_once_and_counted_and_the_echo
     assert isinstance(logged["exc_info"], RuntimeError)
 
 
+async def test_of_what_fails_for_a_client_the_log_says_where_and_nothing_of_its_words(
+    nursery: trio.Nursery,
+) -> None:
+    async def tasks() -> NoReturn:
+        raise ValueError("x" * 60_000)
+
+    with capture_logs() as logs:
+        console, url = make_console(tasks=tasks)
+        await nursery.start(console.run)
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            assert (await client.get("/api/tasks")).status_code == 500
+            assert (await client.get("/api/tasks")).status_code == 500
+    (logged,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert (logged["part"], logged["error"]) == ("request", "ValueError")
+    assert logged["at"][-1].startswith("test_failures.py:")
+    assert "xxx" not in str(logged)
+    assert console.failures == 2
+
+
 async def test_the_sampler_goes_on_when_the_figures_are_back(nursery: trio.Nursery) -> None:
     asked = 0
 
@@ -118,8 +136,7 @@ async def test_figures_may_be_asked_of_others_and_take_their_time(nursery: trio.
 async def test_a_body_that_never_comes_is_408(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("echo_trio.console.guard.BODY_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("echo_trio.console.guard.LINGER_S", 0.1)
+    monkeypatch.setattr("echo_trio.console.http_connection.BODY_TIMEOUT_S", 0.1)
     console, url = make_console()
     await nursery.start(console.run)
     port = int(url.rpartition(":")[2])
@@ -129,30 +146,11 @@ async def test_a_body_that_never_comes_is_408(
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_port_that_is_full_of_connections_serves_the_next_when_one_leaves(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("echo_trio.console.serve.MAX_CONNECTIONS", 2)
-    monkeypatch.setattr("echo_trio.console.serve._CONFIG.keep_alive_timeout", 3600)
-    console, url = make_console()
-    await nursery.start(console.run)
-    address = ("127.0.0.1", int(url.rpartition(":")[2]))
-    idle = [socket.create_connection(address) for _ in range(2)]
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        with trio.fail_after(60):
-            async with trio.open_nursery() as waiting:
-                waiting.start_soon(client.get, "/healthz")
-                await trio.sleep(0.1)
-                assert len(waiting.child_tasks) == 1
-                for sock in idle:
-                    sock.close()
-
-
 async def test_clients_that_leave_without_reading_their_answer_are_gone_at_once(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("echo_trio.console.serve.MAX_CONNECTIONS", 2)
-    monkeypatch.setattr("echo_trio.console.serve._CONFIG.keep_alive_timeout", 3600)
+    monkeypatch.setattr("echo_trio.console.http_connection.IDLE_TIMEOUT_S", 3600)
     console, url = make_console()
     await nursery.start(console.run)
     port = int(url.rpartition(":")[2])

@@ -23,7 +23,7 @@ async def ask(what: Callable[[], Any]) -> Any:
     return await answer if inspect.isawaitable(answer) else answer
 
 
-class Figures:
+class SnapshotCache:
     """The server as it stands, and as it stood a moment ago.
 
     :param take: returns a snapshot; may be async.
@@ -36,9 +36,14 @@ class Figures:
 
     async def now(self) -> Any:
         """A new snapshot."""
+        began = trio.current_time()
         self._latest = await ask(self._take)
-        self._taken_at = trio.current_time()
+        self._taken_at = began
         return self._latest
+
+    async def since(self, asked_at: float) -> Any:
+        """A snapshot taken at this moment or later: those who wait together share one."""
+        return self._latest if self._taken_at >= asked_at else await self.now()
 
     async def recent(self) -> Any:
         """The latest snapshot, or a new one if that is not recent."""

@@ -1,0 +1,283 @@
+"""One HTTP/1.1 connection of the console: bounded in what it takes, holds and waits for.
+
+The app (ASGI) gets requests whole: nothing of it runs before the last byte of a body has arrived.
+Whatever the client does, the connection ends without an exception, and nothing of what it sent
+gets into one.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import suppress
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Any, Final
+
+import h11
+import trio
+from starlette.types import ASGIApp
+
+from echo_trio.console.http_request import (
+    MAX_HEAD_BYTES,
+    PIECE_BYTES,
+    HeadBuffer,
+    Refused,
+    RequestReader,
+)
+from echo_trio.console.places import Place, Places, Waiting
+from echo_trio.console.security_headers import SECURITY_HEADERS
+from echo_trio.console.turns import Turns
+
+#: For a request to begin, the first or the next one.
+IDLE_TIMEOUT_S: Final = 5.0
+#: From a head's first byte to its last; it can't be stretched by sending a byte now and then.
+HEAD_TIMEOUT_S: Final = 10.0
+BODY_TIMEOUT_S: Final = 10.0
+#: For a client to take `WRITE_PIECE_BYTES`; after that it is not reading.
+WRITE_TIMEOUT_S: Final = 10.0
+WRITE_PIECE_BYTES: Final = 2**16
+READ_BYTES: Final = 2**14
+#: How long, and how much, we read on behind the last answer: a reset would take that with it.
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 2**20
+#: Then it has to come anew: a place is nobody's for good.
+MAX_REQUESTS: Final = 1000
+
+#: Requests for health, which have turns of their own. As bytes, since they are told apart before
+#: anything is parsed.
+_HEALTH: Final = tuple(
+    method + path for method in (b"GET ", b"HEAD ") for path in (b"/healthz ", b"/readyz ")
+)
+
+
+class HttpServer:
+    """What all connections share: the app, the places, the turns.
+
+    :param app: is not told of anything but whole HTTP requests.
+    """
+
+    def __init__(self, app: ASGIApp, places: Places, turns: Turns, health_turns: Turns) -> None:
+        self.app = app
+        self.places = places
+        self._turns = turns
+        self._health_turns = health_turns
+
+    def turns_of(self, head: bytes) -> tuple[Turns, Waiting]:
+        """Where a request stands in line, by its first bytes."""
+        if head.startswith(_HEALTH):
+            return self._health_turns, Waiting.HEALTH
+        return self._turns, Waiting.TURN
+
+    async def serve(self, sock: socket.socket, place: Place) -> None:
+        """Serve one connection to its end, which may be that its place is given to another."""
+        try:
+            with place.scope:
+                await _Connection(self, sock, place).run()
+            if place.lost_while in (Waiting.TURN, Waiting.HEALTH):
+                turn_away(sock)
+        finally:
+            place.give_up()
+            sock.close()
+
+
+class _Connection:
+    def __init__(self, server: HttpServer, sock: socket.socket, place: Place) -> None:
+        self._server = server
+        self._sock = sock
+        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._place = place
+        self._buffer = HeadBuffer()
+        self._requests = 0
+        self._arrived_s = 0.0
+        # What the current request runs in: ended where its client has gone.
+        self._request_scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Serve requests, until one end has had enough."""
+        try:
+            client, server = self._sock.getpeername()[:2], self._sock.getsockname()[:2]
+        except OSError:
+            return  # It is gone already.
+        try:
+            while (head := await self._read_head()) is not None:
+                self._arrived_s = trio.current_time()
+                turns, waiting = self._server.turns_of(head)
+                with self._place.waiting(waiting):
+                    turn = await turns.take()
+                exchange = await turn.run(self._serve_request(head, client, server))
+                if not exchange.may_go_on:
+                    if exchange.answered:
+                        await self._linger()
+                    return
+        except Refused as refused:
+            await self.send(refusal(refused))
+            await self._linger()
+
+    async def _serve_request(self, head: bytes, client: Any, server: Any) -> _Exchange:
+        """Serve one request, as far as its client lets us."""
+        self._requests += 1
+        reader = RequestReader(head)
+        await self._read_body(reader)
+        exchange = _Exchange(self, reader, last=self._is_last())
+        with trio.CancelScope() as self._request_scope:
+            scope = reader.scope(client, server, {"arrived_s": self._arrived_s})
+            await self._server.app(scope, exchange.receive, exchange.send)
+        return exchange
+
+    def _is_last(self) -> bool:
+        """Where others wait for places, each has one request."""
+        return self._requests >= MAX_REQUESTS or self._server.places.full
+
+    async def _read_head(self) -> bytes | None:
+        """The next head; None if there is none in time.
+
+        :raises Refused: if it is malformed or too long, or not all there in time.
+        """
+        if not self._buffer.data:
+            arrived = False
+            with trio.move_on_after(IDLE_TIMEOUT_S):
+                arrived = await self._receive()
+            if not arrived:
+                return None
+        with trio.move_on_after(HEAD_TIMEOUT_S):
+            while (head := self._buffer.take_head()) is None:
+                if not await self._receive():
+                    return None
+            return head
+        raise Refused(408)
+
+    async def _read_body(self, reader: RequestReader) -> None:
+        if reader.waits_for_continue:
+            continue_ = h11.InformationalResponse(status_code=100, headers=[])
+            await self.send(reader.connection.send(continue_) or b"")
+        with trio.move_on_after(BODY_TIMEOUT_S):
+            while not reader.read_body():
+                if not self._buffer.data and not await self._receive():
+                    raise Refused(400)
+                reader.feed(self._buffer.take(PIECE_BYTES))
+                # However much has arrived, others have their turn between two pieces.
+                await trio.lowlevel.checkpoint()
+            self._buffer.put_back(reader.connection.trailing_data[0])
+            return
+        raise Refused(408)
+
+    async def _receive(self) -> bool:
+        """Wait for something to arrive; false if nothing more will."""
+        with self._place.waiting(Waiting.PEER):
+            try:
+                data = await self._stream.receive_some(READ_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return False
+        self._buffer.data += data
+        return bool(data)
+
+    async def send(self, data: bytes) -> None:
+        """Send it; where the client doesn't take it, its request is over."""
+        with self._place.waiting(Waiting.PEER):
+            try:
+                for at in range(0, len(data), WRITE_PIECE_BYTES):
+                    piece = memoryview(data)[at : at + WRITE_PIECE_BYTES]
+                    with trio.fail_after(WRITE_TIMEOUT_S):
+                        await self._stream.send_all(piece)
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                self._request_scope.cancel()
+                await trio.lowlevel.checkpoint()
+
+    async def wait_for_departure(self) -> None:
+        """Return once the client has closed its end, or sends what nobody wants to keep."""
+        while len(self._buffer.data) <= MAX_HEAD_BYTES:
+            try:
+                data = await self._stream.receive_some(READ_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            if not data:
+                return
+            self._buffer.data += data
+
+    async def _linger(self) -> None:
+        """Say that this was all, and give the client some time to stop sending and to read it."""
+        with self._place.waiting(Waiting.PEER), trio.move_on_after(LINGER_S):
+            try:
+                await self._stream.send_eof()
+                received = 0
+                while received < LINGER_BYTES and (
+                    data := await self._stream.receive_some(READ_BYTES)
+                ):
+                    received += len(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+
+
+class _Exchange:
+    """One request and its answer, as ASGI's `receive` and `send`.
+
+    :ivar answered: has all of the answer been sent?
+    """
+
+    def __init__(self, connection: _Connection, reader: RequestReader, *, last: bool) -> None:
+        self._connection = connection
+        self._h11 = reader.connection
+        self._is_head = reader.request.method.upper() == b"HEAD"
+        self._body: bytes | None = bytes(reader.body)
+        self._last = last
+        self._unsent = b""
+        self.answered = False
+
+    @property
+    def may_go_on(self) -> bool:
+        """Is all answered, and do both ends want another request?"""
+        return self.answered and self._h11.our_state is self._h11.their_state is h11.DONE
+
+    async def receive(self) -> dict[str, Any]:
+        """The body as one message; after it, that the client has gone."""
+        body, self._body = self._body, None
+        if body is not None:
+            await trio.lowlevel.checkpoint()
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._connection.wait_for_departure()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        """Send a part of the answer; its head goes with the first part of its body."""
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"date", _date(int(time.time())))]
+            if self._last:
+                headers.append((b"connection", b"close"))
+            response = h11.Response(status_code=message["status"], headers=headers)
+            self._unsent = self._h11.send(response) or b""
+            return
+        data, self._unsent = self._unsent, b""
+        if (body := message.get("body", b"")) and not self._is_head:
+            data += self._h11.send(h11.Data(data=body)) or b""
+        if not message.get("more_body", False):
+            data += self._h11.send(h11.EndOfMessage()) or b""
+        await self._connection.send(data)
+        self.answered = not message.get("more_body", False)
+
+
+def refusal(refused: Refused) -> bytes:
+    """The answer to a request that the app never sees."""
+    body = json.dumps({"error": str(refused)}).encode()
+    headers = {
+        "date": formatdate(usegmt=True),
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "connection": "close",
+        **SECURITY_HEADERS,
+        **({"retry-after": "1"} if refused.status == 503 else {}),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {refused.status} \r\n{lines}\r\n".encode("ascii") + body
+
+
+def turn_away(sock: socket.socket) -> None:
+    """Say that there are too many, if the kernel takes it at once."""
+    with suppress(OSError):
+        sock.send(refusal(Refused(503)))
+
+
+@lru_cache(maxsize=1)
+def _date(unix_s: int) -> bytes:
+    return formatdate(unix_s, usegmt=True).encode("ascii")

@@ -1,0 +1,99 @@
+"""Turns on the loop, on a virtual clock."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from echo_trio.console import turns
+from echo_trio.console.turns import ADVANCE_S, Turns
+
+
+async def test_turns_take_their_share_of_the_time_and_no_more(autojump_clock: MockClock) -> None:
+    granted = Turns(share=0.25, burst_s=0.0)
+    began = trio.current_time()
+
+    async def take_turns() -> None:
+        for _ in range(10):
+            await granted.take()
+            granted.charge(0.1 - ADVANCE_S)
+
+    async with trio.open_nursery() as crowd:
+        for _ in range(5):
+            crowd.start_soon(take_turns)
+    # 50 turns of 0.1 s are 5 s of work, which is a quarter of 20 s; the last one is not waited for.
+    assert trio.current_time() - began == pytest.approx(49 * 0.1 / 0.25, rel=0.01)
+
+
+async def test_a_burst_waits_for_nobody_and_comes_back_when_nobody_asks(
+    autojump_clock: MockClock,
+) -> None:
+    granted = Turns(share=0.5, burst_s=0.1)
+    for _ in range(2):
+        began = trio.current_time()
+        for _ in range(10):
+            await granted.take()
+            granted.charge(0.0099 - ADVANCE_S)
+        assert trio.current_time() == began
+        granted.charge(0.001 * 2)
+        await granted.take()
+        assert trio.current_time() > began
+        await trio.sleep(3600)
+
+
+async def test_who_comes_first_is_served_first(autojump_clock: MockClock) -> None:
+    granted = Turns(share=0.25, burst_s=0.0)
+    order: list[int] = []
+
+    async def ask(number: int) -> None:
+        await granted.take()
+        order.append(number)
+        granted.charge(1.0)
+
+    async with trio.open_nursery() as crowd:
+        for number in range(5):
+            crowd.start_soon(ask, number)
+            await trio.testing.wait_all_tasks_blocked()
+    assert order == list(range(5))
+
+
+async def test_a_turn_pays_for_its_steps_and_not_for_what_it_waits(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent_s = 0.0
+    monkeypatch.setattr(turns.time, "thread_time", lambda: spent_s)
+    granted = Turns(share=0.25, burst_s=1.0)
+    paid: list[float] = []
+    monkeypatch.setattr(granted, "charge", paid.append)
+    turn = turns.Turn(granted.charge, ADVANCE_S)
+
+    async def work() -> str:
+        nonlocal spent_s
+        spent_s += 0.25
+        await trio.sleep(100)
+        spent_s += 0.5
+        with trio.move_on_after(1):
+            await trio.sleep_forever()
+        spent_s += 1.0
+        return "done"
+
+    assert await turn.run(work()) == "done"
+    assert sum(paid) == pytest.approx(1.75 - ADVANCE_S)
+
+
+async def test_a_turn_that_cost_less_than_its_advance_gets_the_rest_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns.time, "thread_time", lambda: 0.0)
+    granted = Turns(share=0.25, burst_s=1.0)
+    for _ in range(100):
+        turn = await granted.take()
+        with pytest.raises(ValueError, match="passed on"):
+            await turn.run(_fail())
+    assert granted._credit_s == pytest.approx(1.0)
+
+
+async def _fail() -> None:
+    await trio.lowlevel.checkpoint()
+    raise ValueError("passed on")
