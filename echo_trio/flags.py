@@ -6,7 +6,6 @@ cyclopts reads; this module gives it the units of the contract.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,86 +14,13 @@ from typing import Annotated, Any, Final
 from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.exceptions import UnusedCliTokensError
 
+from echo_trio import units
+
 #: What ends a program that was called the wrong way.
 EXIT_USAGE: Final = 2
 
-#: Of one program on one machine.
-MAX_PROCESSES: Final = 256
-
-_NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)"
-_DURATION: Final = re.compile(_NUMBER + r"(ms|s|m|h)")
-_DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE: Final = re.compile(_NUMBER + r"(B|KiB|MiB|GiB)?")
-_SIZE_UNITS: Final = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_COUNT: Final = re.compile(_NUMBER + r"([km])?")
-_COUNT_UNITS: Final = {None: 1, "k": 1_000, "m": 1_000_000}
 #: cyclopts knows each argument by a flag as well, and asks for that.
 _POSITIONAL: Final = re.compile(r"Parameter --([A-Z]+) requires an argument")
-_RATE: Final = re.compile(_NUMBER + r"([km])?/(s|m|h)")
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in ``250ms``, ``10s``, ``1.5m``, ``1h`` or ``0``.
-
-    :raises ValueError: if it is none of these.
-    """
-    if text == "0":
-        return 0.0
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration: write it like 250ms, 10s, 2m or 1h")
-    return float(match[1]) * _DURATION_UNITS[match[2]]
-
-
-def parse_size(text: str) -> int:
-    """Bytes in ``512``, ``64KiB`` or ``1MiB``.
-
-    :raises ValueError: if it is none of these, or not a whole number of bytes.
-    """
-    match = _SIZE.fullmatch(text)
-    size = float(match[1]) * _SIZE_UNITS[match[2]] if match else 0.5
-    if not size.is_integer():
-        raise ValueError(f"{text!r} is not a size: write it like 512, 64KiB or 1MiB")
-    return int(size)
-
-
-def parse_count(text: str) -> int:
-    """The number in ``10000``, ``10k`` or ``1m``.
-
-    :raises ValueError: if it is none of these, or not whole.
-    """
-    match = _COUNT.fullmatch(text)
-    count = float(match[1]) * _COUNT_UNITS[match[2]] if match else 0.5
-    if not count.is_integer():
-        raise ValueError(f"{text!r} is not a count: write it like 10000, 10k or 1m")
-    return int(count)
-
-
-def parse_rate(text: str) -> float:
-    """What ``100/s``, ``5k/s`` or ``30/m`` is a second.
-
-    :raises ValueError: if it is none of these.
-    """
-    match = _RATE.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a rate: write it like 100/s, 0.5/s or 30/m")
-    return float(match[1]) * _COUNT_UNITS[match[2]] / _DURATION_UNITS[match[3]]
-
-
-def show_duration(seconds: float) -> str:
-    """A duration as users write it."""
-    for unit, length in reversed(_DURATION_UNITS.items()):
-        if seconds >= length and (seconds / length).is_integer():
-            return f"{seconds / length:g}{unit}"
-    return f"{seconds:g}s"
-
-
-def show_size(size_bytes: int) -> str:
-    """A size as users write it."""
-    for unit in ("GiB", "MiB", "KiB"):
-        if size_bytes and size_bytes % _SIZE_UNITS[unit] == 0:
-            return f"{size_bytes // _SIZE_UNITS[unit]}{unit}"
-    return str(size_bytes)
 
 
 def _reader(parse: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], Any]:
@@ -120,36 +46,17 @@ def duration(name: str, *, default_s: float | None = None) -> Parameter:
 
     :param default_s: what holds where the field is ``None``, for the help.
     """
-    return _flag(name, parse_duration, show_duration, default=default_s)
+    return _flag(name, units.parse_duration, units.show_duration, default=default_s)
 
 
 def size(name: str) -> Parameter:
     """A flag that takes a size; its field is in bytes."""
-    return _flag(name, parse_size, show_size)
+    return _flag(name, units.parse_size, units.show_size)
 
 
 def count(name: str, *, at_least: int = 0) -> Parameter:
     """A flag or argument that takes a count."""
-    return _flag(name, parse_count, str, validator=_within(at_least, 10**12))
-
-
-def parse_processes(text: str) -> int:
-    """The number in ``4``, or of the cores that this process may use, for ``auto``.
-
-    :raises ValueError: if it is neither.
-    """
-    if text == "auto":
-        return _cores()
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_PROCESSES:
-        raise ValueError(f"{text!r} is neither auto nor a number from 1 to {MAX_PROCESSES}")
-    return int(text)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
+    return _flag(name, units.parse_count, str, validator=_within(at_least, 10**12))
 
 
 def processes(name: str, *, default: int | None = None) -> Parameter:
@@ -157,7 +64,7 @@ def processes(name: str, *, default: int | None = None) -> Parameter:
 
     :param default: what holds where the field is ``None``, for the help.
     """
-    return _flag(name, parse_processes, str, default=default)
+    return _flag(name, units.parse_processes, str, default=default)
 
 
 def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
@@ -165,7 +72,7 @@ def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
 
     :param default_per_s: what holds where the field is ``None``, for the help.
     """
-    return _flag(name, parse_rate, lambda per_s: f"{per_s:g}/s", default=default_per_s)
+    return _flag(name, units.parse_rate, lambda per_s: f"{per_s:g}/s", default=default_per_s)
 
 
 def several(name: str, parse: Callable[[str], Any]) -> Parameter:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from echo_trio import flags
+from echo_trio import units
 from echo_trio.behaviours import scripts
 from echo_trio.behaviours.scripts import Behaviour
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS, may_be_sent
@@ -77,7 +77,7 @@ def _number(read: Callable[[str], float], low: float, high: float) -> Callable[[
 
 def _count(low: int, high: int, what: str) -> Parameter:
     return Parameter(
-        _number(flags.parse_count, low, high), f"a whole number of {what} from {low} to {high}"
+        _number(units.parse_count, low, high), f"a whole number of {what} from {low} to {high}"
     )
 
 
@@ -104,7 +104,7 @@ def _read_reason(text: str) -> str:
 
 
 _DURATION: Final = Parameter(
-    _number(flags.parse_duration, 0, 3600),
+    _number(units.parse_duration, 0, 3600),
     "a duration from 0s to 1h, written like 250ms, 1.5s, 2m or 1h",
 )
 _EVERY_MESSAGES: Final = _count(1, 1_000_000, "messages")
@@ -198,7 +198,7 @@ BEHAVIOURS: Final[dict[str, Path]] = {
         "each reply in frames of so many bytes",
         {
             "bytes": Parameter(
-                _number(flags.parse_size, 1, 2**30),
+                _number(units.parse_size, 1, 2**30),
                 "a size from 1 to 1GiB, written like 512, 64KiB or 1MiB",
             )
         },

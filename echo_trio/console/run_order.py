@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from cyclopts import App, Argument, CycloptsError, Parameter
 
-from echo_trio import flags
+from echo_trio import flags, units
 from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
 from loadgen.report import thresholds
 from loadgen.workload.plan import HEADERS_OF_FILE, Plan
@@ -293,7 +293,7 @@ def _app() -> App:
         limits = [thresholds.parse(expression) for expression in fail_if]
         if problem := thresholds.find_unasked(limits):
             raise ValueError(f"--fail-if: {problem}: only the command line has that")
-        if workers is not None and workers > (cores := flags.parse_processes("auto")):
+        if workers is not None and workers > (cores := units.parse_processes("auto")):
             raise ValueError(f"--workers: this machine has {cores} cores")
         return plan, workers or 1
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from echo_trio import flags
+from echo_trio import flags, units
 from loadgen.cli.app import app
 from loadgen.cli.output import STDOUT, discard_stdout, write_stdout
 from loadgen.preflight import sizing
@@ -50,7 +50,7 @@ def plan(
         Write it as JSON to this file; - is stdout, with nothing else on it.
     """
     machine = sizing.Machine(
-        cores=cores or flags.parse_processes("auto"),
+        cores=cores or units.parse_processes("auto"),
         memory_bytes=memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         files=files or _file_limit(),
     )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from random import Random
 from typing import Final
 
-from echo_trio import flags
+from echo_trio import units
 
 
 class Kind(StrEnum):
@@ -85,9 +85,9 @@ def _parse_parameter(kind: Kind, text: str) -> float:
         size, slash, _ = text.partition("/s")
         if not slash:
             raise ValueError(f"{text!r} is not a size a second: write it like 1KiB/s")
-        parameter = float(flags.parse_size(size))
+        parameter = float(units.parse_size(size))
     else:
-        parameter = flags.parse_duration(text)
+        parameter = units.parse_duration(text)
     if not parameter:
         raise ValueError(f"{kind}: {text} has to be more than 0")
     return parameter

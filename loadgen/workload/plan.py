@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from echo_trio import flags
+from echo_trio import flags, units
 from echo_trio.wire import deflate, handshake
 from loadgen.workload import secrets
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
@@ -49,7 +49,7 @@ def parse_stage(text: str) -> Stage:
     duration, colon, rate = text.partition(":")
     if not colon:
         raise ValueError(f"{text!r} is not a stage: write it like 30s:5000/s")
-    return Stage(flags.parse_duration(duration), flags.parse_rate(rate))
+    return Stage(units.parse_duration(duration), units.parse_rate(rate))
 
 
 def parse_headers(text: str) -> list[tuple[str, str]]:

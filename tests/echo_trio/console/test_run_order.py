@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from echo_trio import flags
+from echo_trio import units
 from echo_trio.console.run_order import BadOrder, RunOrder, Targets, read_order
 
 URL = "ws://127.0.0.1:9000/"
@@ -102,5 +102,5 @@ def test_no_file_of_this_machine_is_read_for_who_reaches_the_console(value: obje
 
 def test_a_run_has_no_more_processes_than_this_machine_has_cores() -> None:
     with pytest.raises(BadOrder, match="this machine has") as refused:
-        read(count=10**6, workers=flags.parse_processes("auto") + 1)
+        read(count=10**6, workers=units.parse_processes("auto") + 1)
     assert (refused.value.status, refused.value.field) == (422, "workers")

@@ -288,7 +288,7 @@ def test_settings_cost_no_more_to_refuse_than_honest_ones(
 ) -> None:
     body = RAW.get(kind) or json.dumps(EXPENSIVE[kind]).encode()
     assert 30_000 < len(body) <= 2**16 or kind == "bad"
-    # The rest is for reading 64 KiB ten times; what these did when nothing was bounded took minutes.
+    # The rest is for reading 64 KiB ten times; unbounded, these took minutes.
     assert cost_of(console, body) <= 3 * honest_s + 0.3
 
 

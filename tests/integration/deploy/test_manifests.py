@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from echo_trio import flags
+from echo_trio import units
 from echo_trio.settings import Settings
 
 from ..conftest import ServerProcess
@@ -67,7 +67,7 @@ def test_the_unit_starts_a_server_that_says_when_it_is_ready_and_when_it_stops(
         server.process.send_signal(signal.SIGTERM)
         assert systemd.recv(100) == b"STOPPING=1"
     assert server.process.wait(60) == 0
-    budget_s = flags.parse_duration(arguments[arguments.index("--drain-timeout") + 1])
+    budget_s = units.parse_duration(arguments[arguments.index("--drain-timeout") + 1])
     assert int(directives["TimeoutStopSec"]) > budget_s
 
 
@@ -189,7 +189,7 @@ def test_a_pod_has_longer_than_its_prestop_and_its_drain_together(
     command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
     assert command == "sleep"
     (drain,) = (arg for arg in container["args"] if arg.startswith("--drain-timeout="))
-    needs_s = float(seconds) + flags.parse_duration(drain.partition("=")[2])
+    needs_s = float(seconds) + units.parse_duration(drain.partition("=")[2])
     assert pod["terminationGracePeriodSeconds"] > needs_s
     probe = container["readinessProbe"]
     assert float(seconds) > probe["periodSeconds"] * probe["failureThreshold"]

@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from echo_trio import flags
+from echo_trio import units
 from echo_trio.settings import Settings
 
 from ..conftest import ServerProcess
@@ -124,7 +124,7 @@ def test_a_proxy_that_nobody_trusts_is_the_client(
 def test_the_proxies_wait_longer_than_it_takes_to_ping_and_give_up(file: str, timeout: str) -> None:
     (found,) = re.findall(timeout, (DEPLOY / file).read_text())
     settings = Settings()
-    assert flags.parse_duration(found) > 2 * settings.ping_interval_s + settings.ping_timeout_s
+    assert units.parse_duration(found) > 2 * settings.ping_interval_s + settings.ping_timeout_s
 
 
 def test_haproxy_sends_nobody_to_an_instance_that_drains(
