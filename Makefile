@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint types unit client-check browser page bench cross-check scale conformance soak fuzz deploy-check cluster-check lock clean
+.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance soak fuzz deploy-check cluster-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+
+house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into docs/explanation
+	$(BIN)/python scripts/draw_house.py
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
