@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import resource
 import socket
-import sys
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -28,6 +26,7 @@ from echo_trio.logs import Sparing
 from echo_trio.metrics import prometheus
 from echo_trio.metrics.nursery_tree import current_tasks
 from echo_trio.settings import Settings
+from echo_trio.wire import process
 from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES
 
 #: Connections at once: each takes a descriptor that a WebSocket could have.
@@ -92,7 +91,7 @@ class Console:
             tasks=tasks,
             targets=Targets.of(url, settings.host, settings.run_target),
             metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
-            max_run=_file_limit(),
+            max_run=process.file_limit(hard=True),
         )
         snapshots = SnapshotCache(snapshot)
         self.live = Live(snapshots)
@@ -210,11 +209,6 @@ def _place_of(exc: BaseException) -> list[str]:
     """Where it was raised, the innermost call last: a traceback without anybody's words."""
     frames = traceback.extract_tb(exc.__traceback__)[-TOLD_FRAMES:]
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-
-
-def _file_limit() -> int:
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def _access(settings: Settings, listeners: list[socket.socket]) -> Access:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import trio
 
 from echo_trio.metrics.counters import GarbageCollection, Holdings
 from echo_trio.metrics.durations import Durations
+from echo_trio.wire import process
 
 #: How often the loop is tried. A stall that is longer is always seen; an idle worker spends less
 #: than a hundredth of a core in all (0.7 %; 1.25 % with tries every 20 ms).
@@ -56,7 +56,7 @@ class Vitals:
         return Holdings(
             tasks=trio.lowlevel.current_statistics().tasks_living,
             descriptors=_count_descriptors(self._process),
-            file_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            file_limit=process.file_limit(),
             rss_bytes=self._process.memory_info().rss,
             cpu_s=round(time.process_time(), 3),
             gc=GarbageCollection(

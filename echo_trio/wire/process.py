@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import resource
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -25,6 +24,9 @@ YOUNG_THRESHOLD: Final = 50_000
 #: Young collections before the middle generation is; the old one never is of itself.
 MIDDLE_THRESHOLD: Final = 20
 NEVER: Final = 2**31 - 1
+
+#: More files than any machine has.
+UNLIMITED_FILES: Final = 2**31
 
 #: How often to look whether the old generation should be collected.
 LOOK_INTERVAL_S: Final = 1.0
@@ -50,10 +52,13 @@ def raise_file_limit() -> int:
     return file_limit()
 
 
-def file_limit() -> int:
-    """How many files this process may have open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
+def file_limit(*, hard: bool = False) -> int:
+    """Return how many files this process may have open; `UNLIMITED_FILES` where nothing bounds it.
+
+    :param hard: return the limit up to which `raise_file_limit` may raise the present one.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[hard]
+    return limit if limit != resource.RLIM_INFINITY else UNLIMITED_FILES
 
 
 def spare_long_lived_objects() -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import resource
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
 
 from echo_trio import flags, units
+from echo_trio.wire import process
 from loadgen.cli.app import app
 from loadgen.cli.output import STDOUT, discard_stdout, write_stdout
 from loadgen.preflight import sizing
 from loadgen.workload.target import DEFAULT_URL
+
+#: Linux lets no process have more by default (fs.nr_open).
+MAX_FILES: Final = 2**20
 
 
 def plan(
@@ -52,7 +55,7 @@ def plan(
     machine = sizing.Machine(
         cores=cores or units.parse_processes("auto"),
         memory_bytes=memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        files=files or _file_limit(),
+        files=files or min(process.file_limit(hard=True), MAX_FILES),
     )
     try:
         sized = sizing.size(count, url, float(count) if rate is None else rate, machine)
@@ -68,8 +71,3 @@ def plan(
     except OSError as exc:
         return flags.complain(app, f"can't write the plan: {exc.strerror}")
     return 0
-
-
-def _file_limit() -> int:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return hard if hard != resource.RLIM_INFINITY else 2**20

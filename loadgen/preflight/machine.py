@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 import re
-import resource
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
+from echo_trio.wire import process
 from echo_trio.wire.sockets import Address
 from loadgen.preflight.check import DEFAULT_PORTS, MachineFacts
 from loadgen.workload.sources import Sources, as_ranges
@@ -43,15 +43,14 @@ def gather(addresses: list[Address], sources: Sources) -> MachineFacts:
     :param addresses: of the target.
     :param sources: to connect from; none leaves that to the system.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     memory = {key: int(kb) * 1024 for key, kb in _MEMORY.findall(_read("meminfo"))}
     family, target = addresses[0]
     own = sources[:_MAX_SOURCES] if sources else _chosen_source(family, target)
     ports = _port_range()
     counted = None if ports is None or not own else _count_ports(ports, own, target)
     return MachineFacts(
-        file_limit=soft if soft != resource.RLIM_INFINITY else 2**31,
-        file_hard_limit=hard if hard != resource.RLIM_INFINITY else 2**31,
+        file_limit=process.file_limit(),
+        file_hard_limit=process.file_limit(hard=True),
         open_files=_count_open_files(),
         memory_bytes=memory["MemTotal"] + memory.get("SwapTotal", 0) if memory else None,
         available_bytes=memory.get("MemAvailable"),

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import resource
 import socket
 import subprocess
 import threading
@@ -25,6 +24,7 @@ from typing import Any, Final
 import trio
 from distributed import Client, Queue, get_client
 
+from echo_trio.wire import process
 from loadgen.preflight import machine
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
@@ -54,12 +54,8 @@ _WORD, _ENDED = "word", "ended"
 
 def look_around(source_ips: tuple[str, ...]) -> tuple[int, Network]:
     """Of this worker's machine: the files that a process may have at most, and its addresses."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     own = tuple(tuple(machine.own_sources(text)) for text in source_ips)
-    return (
-        hard if hard != resource.RLIM_INFINITY else 2**31,
-        Network(machine.network(), own),
-    )
+    return process.file_limit(hard=True), Network(machine.network(), own)
 
 
 def relay(run: str, index: int) -> None:

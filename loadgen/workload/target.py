@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from echo_trio.wire.addresses import DEFAULT_PORTS
+
+SCHEMES: Final = ("ws", "wss")
 DEFAULT_PORT: Final = 8765
 DEFAULT_URL: Final = f"ws://127.0.0.1:{DEFAULT_PORT}/"
-_DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Target:
             raise ValueError(f"{url!r} is not a URL: {exc}") from None
         if port == 0:
             raise ValueError(f"{url!r} has port 0, to which nothing can connect")
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        if parts.scheme not in SCHEMES or not parts.hostname:
             raise ValueError(f"{url!r} is not a WebSocket URL: write it like {DEFAULT_URL}")
         if parts.fragment:
             raise ValueError(f"{url!r} has a fragment, which no WebSocket URL has (RFC 6455, 3)")
@@ -47,7 +49,7 @@ class Target:
         if any(not "!" <= ch <= "~" for ch in url):
             raise ValueError(f"{url!r} has a character that has to be %-encoded")
         resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        default = _DEFAULT_PORTS[parts.scheme]
+        default = DEFAULT_PORTS[parts.scheme]
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         authority = host if port in (None, default) else f"{host}:{port}"
         return cls(parts.hostname, port or default, authority, resource, parts.scheme == "wss")
