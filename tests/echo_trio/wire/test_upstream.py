@@ -25,7 +25,7 @@ from wsproto.frame_protocol import CloseReason, FrameProtocol, ParseFailed, RsvB
 from echo_trio.wire.connection import Connection
 
 TESTED_WITH = {"trio-websocket": "0.12.2", "wsproto": "1.3.2"}
-ADVICE = "wire/connection.py was written for another version; see tests/unit/wire/test_upstream.py"
+ADVICE = "wire/connection.py was written for another version; see tests/echo_trio/wire/test_upstream.py"
 
 
 @pytest.mark.parametrize(("name", "tested"), TESTED_WITH.items())
