@@ -9,7 +9,7 @@ to go: it is the one that costs the others most, and the one whose end helps mos
 from __future__ import annotations
 
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 #: A connection's place among the holders is known to an eighth of what it holds, so that a place
 #: changes a few times while a megabyte arrives, and not with every byte.
@@ -19,18 +19,55 @@ _PLACE_BITS: Final = 3
 _CANDIDATES: Final = 64
 
 
-class Holder(Protocol):
-    """Something that holds bytes on behalf of a peer.
+class Holder:
+    """Count what is held on behalf of one peer.
 
-    :ivar held_bytes: how many; kept by the budget.
-    :ivar holder_place: for the budget to note where it has put this.
+    :ivar held_bytes: how many bytes; kept by the budget.
+    :ivar evicted: whether this had to go because the process held too much, and this most.
     """
 
-    held_bytes: int
-    holder_place: int
+    _budget: Budget | None = None
+    held_bytes = 0
+    evicted = False
+
+    def hold(self, size_bytes: int) -> None:
+        """Count bytes that are kept for this peer from now on, by whoever keeps them.
+
+        Above the process's budget whoever holds most is evicted, which may be this one: what it
+        held is then given back already, and is to be dropped.
+        """
+        if self._budget is not None:
+            self._budget.hold(self, size_bytes)
+            self._regulate_reading()
+
+    def release(self, size_bytes: int) -> None:
+        """Count bytes that are no longer kept: those of a `hold` before.
+
+        Once this is evicted, or has ended, everything is given back already, and nothing happens.
+        """
+        if self._budget is not None:
+            self._budget.release(self, size_bytes)
+            self._regulate_reading()
 
     def evict(self) -> None:
-        """Let go of everything, now: the process holds too much."""
+        """Let go of everything, now: the process holds too much. Called by the budget."""
+        self.evicted = True
+        self._give_back()  # First: what follows may want to hold bytes as well.
+        self._drop_everything()
+
+    def _give_back(self) -> None:
+        """Hold nothing, and count nothing any longer. Idempotent."""
+        if self._budget is not None:
+            self._budget.release(self, self.held_bytes)
+            self._budget = None
+
+    def _regulate_reading(self) -> None:
+        """Read from the peer, or don't, as `held_bytes` says."""
+        raise NotImplementedError
+
+    def _drop_everything(self) -> None:
+        """Close the connection because the process holds too much; nothing is counted any more."""
+        raise NotImplementedError
 
 
 class Budget:
@@ -46,6 +83,7 @@ class Budget:
         self.held_bytes = 0
         self.evicted = 0
         self._places: dict[int, set[Holder]] = {}
+        self._place_of: dict[Holder, int] = {}
 
     def hold(self, holder: Holder, size_bytes: int) -> None:
         """Count bytes that are kept from now on.
@@ -66,32 +104,26 @@ class Budget:
         holder.held_bytes -= size_bytes
         self._move(holder)
 
-    def forget(self, holder: Holder) -> None:
-        """Count nothing for this one any longer, whatever it held. Idempotent."""
-        self.release(holder, holder.held_bytes)
-
     def _move(self, holder: Holder) -> None:
-        place = _place_of(holder.held_bytes)
-        if place == holder.holder_place:
+        before, place = self._place_of.get(holder, 0), _place_of(holder.held_bytes)
+        if place == before:
             return
-        self._take_out(holder)
-        holder.holder_place = place
+        if before:
+            beside = self._places[before]
+            beside.discard(holder)
+            if not beside:
+                del self._places[before]
         if place:
             self._places.setdefault(place, set()).add(holder)
-
-    def _take_out(self, holder: Holder) -> None:
-        if holder.holder_place:
-            holders = self._places[holder.holder_place]
-            holders.discard(holder)
-            if not holders:
-                del self._places[holder.holder_place]
+            self._place_of[holder] = place
+        else:
+            del self._place_of[holder]
 
     def _evict_largest(self) -> None:
         candidates = islice(self._places[max(self._places)], _CANDIDATES)
         largest = max(candidates, key=_held_bytes)
-        self.evicted += 1
-        self.forget(largest)  # Before anything else: what `evict` does may hold bytes as well.
         largest.evict()
+        self.evicted += 1
 
 
 def _held_bytes(holder: Holder) -> int:
