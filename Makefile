@@ -102,7 +102,7 @@ cluster-check: $(VENV)/.dev ## one plan on one process, four, and a Dask cluster
 
 soak: $(VENV)/.dev fuzz ## the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
 	SOAK_MINUTES=$(MINUTES) SOAK_CONNECTIONS=$$(($(MINUTES) * 5000)) STATEFUL_EXAMPLES=$$(($(MINUTES) * 50)) \
-	  $(BIN)/python -m pytest -m soak -s tests/soak tests/wire
+	  $(BIN)/python -m pytest -m soak -s tests/soak tests/integration/wire tests/echo_trio/wire
 	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/property tests/loadgen tests/echo_trio
 
 $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev

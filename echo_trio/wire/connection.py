@@ -1,121 +1,70 @@
 """The WebSocket connection that both ends use: a `trio_websocket.WebSocketConnection`, made fast.
 
-Upstream runs a reader task beside the handler's, with a channel between them and wsproto under
-every byte. Here one task owns the connection, and data does not wait for it: the process's
+Upstream runs a reader task beside the handler's, with a channel between them and an event object
+for every frame. Here one task owns the connection, and data does not wait for it: the process's
 `Poller` calls `_on_readable`, which reads, decodes, hands each message to a callback and sends
 what that returns, all at once. The task sleeps in `run` until something needs patience: a reply
 that the kernel cannot take yet, a closing handshake, the end.
 
     kernel ─► _receive ─► frames.decode ─► on_message ─► frames.encode ─► _write ─► kernel
-                  └─► whatever is not plain: wsproto, the authority         └─► flush, if full
+                  └─► whatever is not plain: frames.read                  └─► flush, if full
 
-There are two ways to make one. `opened` takes a stream on which the handshake is done (see
-`handshake.py`); the connection is then served by `run`, and is small. Upstream's constructor works
-as well, with upstream's handshake, its reader task and `get_message`: what is received then goes
-through an inbox to upstream's own handlers, and upstream's own tests pass on it.
+One wake-up does a bounded amount of work: `FRAMES_PER_TURN` frames, or one step of inflating. What
+is left of the bytes is kept, and the poller goes on with them after the others had their turn.
 
-This is the only file that touches private parts of trio-websocket and wsproto;
-`tests/unit/wire/test_upstream.py` fails when they change.
+The handshake is done by then (see `handshake.py`). Upstream's own API, with upstream's handshake,
+is in `upstream.py`. Bytes go out in `sender.py`, pings are sent in `watch.py`.
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
 import socket
-import ssl
 import struct
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
-from math import inf
-from random import getrandbits, random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import trio
-from trio_websocket import CloseReason, ConnectionClosed, Endpoint, WebSocketConnection
-from wsproto import ConnectionType
-from wsproto.connection import Connection as Parser
-from wsproto.connection import ConnectionState
-from wsproto.events import (
-    AcceptConnection,
-    BytesMessage,
-    CloseConnection,
-    Event,
-    Ping,
-    Pong,
-    RejectConnection,
-    RejectData,
-    Request,
-    TextMessage,
-)
-from wsproto.frame_protocol import Frame, FrameProtocol, ParseFailed
-from wsproto.utilities import RemoteProtocolError
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 
-from echo_trio.wire import deflate, frames
+from echo_trio.wire import deflate, frames, sockets
 from echo_trio.wire.close_codes import (
     ABNORMAL_CLOSURE,
-    BAD_GATEWAY,
-    GOING_AWAY,
     INTERNAL_ERROR,
-    INVALID_PAYLOAD,
-    MESSAGE_TOO_BIG,
     NORMAL_CLOSURE,
-    POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
 )
+from echo_trio.wire.limits import BULK_RECEIVE_BYTES, RECEIVE_BYTES, Limits
+from echo_trio.wire.watch import Watched
 
 if TYPE_CHECKING:
-    from wsproto import WSConnection
-
+    from echo_trio.wire.budget import Budget
     from echo_trio.wire.poller import Poller
 
 __all__ = ["Connection", "ConnectionClosed", "Limits"]
 
-#: What one read takes. All of it is answered before the next, so this bounds the replies that a
-#: wake-up makes, not the memory of a connection.
-RECEIVE_BYTES: Final = 64 * 1024
-#: The same while a large message arrives.
-BULK_RECEIVE_BYTES: Final = 256 * 1024
-#: What one write to a stream that is not a socket gives it: the write timeout is for each.
-SEND_BYTES: Final = 256 * 1024
-#: How long to leave the kernel alone when it has no memory for what is to be sent. It doesn't say
-#: when it has some again.
-OUT_OF_BUFFERS_PAUSE_S: Final = 0.05
-_OUT_OF_BUFFERS: Final = {errno.ENOBUFS, errno.ENOMEM}
-#: A peer may send this many fragments without a byte in them, in one message.
-MAX_EMPTY_FRAGMENTS: Final = 1024
+#: Frames that are read in one wake-up: about half a millisecond of work, replies included. Then
+#: the others get their turn.
+FRAMES_PER_TURN: Final = 128
+#: Where messages may be compressed, one that is longer is all of a turn: inflating it, and
+#: compressing the reply, is the work of a hundred short ones.
+INFLATED_BYTES_PER_TURN: Final = 4 * 1024
+_TURN: Final = range(FRAMES_PER_TURN)
 
-_BAD_GATEWAY_BYTES: Final = BAD_GATEWAY.to_bytes(2)
+# Why `_receive` does not look at what arrives as it is used to, one bit each. Of those that are
+# left for later, nothing is lost; they end, and what was kept is looked at.
+_PAUSED: Final = 1  # left for later: the owner says so
+_FULL: Final = 2  # left for later: too much is held for this peer
+_TURN_OVER: Final = 4  # left for later: the others come first
+_FAREWELL: Final = 8  # close behind the next reply
+_SKIMMING: Final = 16  # looked at for a close frame only
+_DEAF: Final = 32  # dropped: there is nothing to be learned from it
+_LEFT: Final = _PAUSED | _FULL | _TURN_OVER
 
 OnMessage = Callable[[str | bytes], str | bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a connection allows its peer; one object for all connections of a process.
-
-    :ivar max_message_bytes: payload of one message; above it the connection fails with 1009.
-    :ivar write_timeout_s: how long the kernel may take nothing of what waits to be sent, before
-        the connection is aborted.
-    :ivar close_timeout_s: how long the peer may take to answer our close frame, or to end TCP.
-    :ivar ping_interval_s: how often a `Watch` pings the peer; 0: never.
-    :ivar ping_timeout_s: how long the peer may take to answer such a ping, before it is told so
-        (1011) and the connection is cut; 0: for ever.
-    :ivar idle_timeout_s: how long there may be no message, before a `Watch` closes the connection
-        with 1001; 0: for ever.
-    """
-
-    max_message_bytes: int = 2**20
-    write_timeout_s: float = 10.0
-    close_timeout_s: float = 10.0
-    ping_interval_s: float = 0.0
-    ping_timeout_s: float = 0.0
-    idle_timeout_s: float = 0.0
-
-
-class Connection(WebSocketConnection):
+class Connection(Watched, WebSocketConnection):
     """One WebSocket, either end.
 
     :ivar before_closing: called when a closing handshake begins, the peer's or ours, while messages
@@ -123,17 +72,16 @@ class Connection(WebSocketConnection):
     :ivar answers_pings: whether the peer's pings are answered; a client that tests servers may not.
     :ivar close_sent: the code of the close frame that we sent, `NO_STATUS` if it had none;
         ``None`` if we sent no close frame, or the connection broke before it was out.
-    :ivar close_received: likewise, of the peer's close frame.
+    :ivar close_received: the same of the peer's close frame.
     :ivar closed_first: who sent the first close frame: ``"us"``, ``"peer"``, or ``None``.
     :ivar failure: the code with which we failed the connection (RFC 6455, section 7.1.7): because
         of what the peer sent, or `INTERNAL_ERROR` because `on_message` raised; else ``None``.
-    :ivar slot: for a `Watch` to note where it has put this.
     :ivar timed_out: what took too long: ``"write"``, ``"close"``, ``"ping"`` or ``"idle"``; of
         several the first, if the connection ended because of it; else ``None``.
-    :ivar messages_received: whole messages, handed to `on_message` or `get_message`.
+    :ivar messages_received: whole messages, handed to `on_message`.
     :ivar messages_sent: whole messages, replies too.
     :ivar bytes_received: of the stream since the handshake, headers of frames included.
-    :ivar bytes_sent: likewise, handed to the kernel or waiting to be.
+    :ivar bytes_sent: the same of what was handed to the kernel or waits to be.
     """
 
     _IDS = itertools.count()
@@ -141,43 +89,25 @@ class Connection(WebSocketConnection):
     # What upstream's constructor makes for each connection, and few ever need: defaults here,
     # the real thing on first use. On ten thousand idle sockets this is most of the memory.
     _close_reason: CloseReason | None = None
-    _close_handshake: Any = None
     _handshake_headers: tuple[tuple[bytes, bytes], ...] = ()
-    _pings: Any = None
-    _recv_channel: Any = None
-    _stream_lock: Any = None
-    _wsproto: WSConnection | None = None  # type: ignore[assignment]  # until the handshake is done
 
-    _awaited_pong: bytes | None = None  # the payload of the ping that a Watch sent
     _compression: deflate.Parameters | None = None
-    _empty_fragments = 0
     _encode: deflate.Encode = staticmethod(frames.encode)
     _farewell: tuple[int, int, str] | None = None  # after so many messages sent, code and reason
-    _fragments: bytearray | None = None
-    _head = b""  # the beginning of a frame's header
-    _inflater: deflate.Inflater | None = None
-    _idle: tuple[int, float] | None = None  # after so many messages, since when a Watch saw it
-    _inbox: deque[str | bytes | Event] | None = None
+    _halt = 0  # why what arrives is not looked at, or not as usual
+    _head = b""  # the beginning of a frame's header, or what was left for later
+    _held_to_read = 0  # of what is held, that which is to be read, or waits for more
+    _incoming: frames.Incoming | None = None  # while a message is incomplete
+    _inflater: deflate.Inflater | None = None  # while a message may refer to earlier ones
     _on_message: OnMessage
-    _parser: Parser | None = None
-    _partial: frames.PartialMessage | None = None
-    _pinged_at_s: float | None = None  # by a Watch and its clock
     _poller: Poller | None = None
     _raised: Exception | None = None  # by on_message, for the task that called run
-    _replies: list[bytes] | None = None  # made in this wake-up, not yet written
-    _sock: socket.socket | None
+    _skip_bytes = 0  # of a frame that isn't looked at
     _task: trio.lowlevel.Task | None = None
-    _unsent: bytearray | None = None
     _waiting: trio.CancelScope | None = None
 
-    _attention = False  # the task has more to do than wait
     _cut = False  # by us, without a close frame
-    _discarding = False  # what still arrives is not looked at
     _over = False
-    _paused = False  # what still arrives is not looked at for now; then _discarding is set, too
-    _replies_blocked = False  # until they are gone, nothing is read
-    _resumed = False  # and what was kept meanwhile is not looked at yet
-    _write_failed = False
 
     answers_pings = True
     before_closing: Callable[[], None] | None = None
@@ -185,22 +115,6 @@ class Connection(WebSocketConnection):
     close_sent: int | None = None
     closed_first: str | None = None
     failure: int | None = None
-    slot = 0
-    timed_out: str | None = None
-
-    messages_received = 0
-    messages_sent = 0
-    bytes_received = 0
-    bytes_sent = 0
-
-    def __init__(
-        self, stream: trio.abc.Stream, ws_connection: WSConnection, **options: Any
-    ) -> None:
-        """Upstream's constructor; the handshake is still to be done, by `_reader_task`."""
-        super().__init__(stream, ws_connection, **options)
-        self._client = ws_connection.client
-        self._sock = _raw_socket(stream)
-        self._limits = Limits(self._max_message_size, float("inf"), float("inf"))
 
     @classmethod
     def opened(
@@ -214,7 +128,8 @@ class Connection(WebSocketConnection):
         subprotocol: str | None = None,
         surplus: bytes = b"",
         compression: deflate.Parameters | None = None,
-    ) -> Connection:
+        budget: Budget | None = None,
+    ) -> Self:
         """A connection whose handshake is done, to be served with `run`.
 
         :param transport: what to talk over. A non-blocking TCP socket as it is takes less memory
@@ -223,17 +138,20 @@ class Connection(WebSocketConnection):
         :param client: which end we are.
         :param surplus: what was received behind the handshake.
         :param compression: what the handshake agreed on, if it did.
+        :param budget: what all connections of the process may hold together.
         """
         self = cls.__new__(cls)
         # In the order of the attributes' table: what each message needs comes first and together,
         # since it is cold by the time the next one comes.
-        self._sock = transport if isinstance(transport, socket.socket) else _raw_socket(transport)
+        self._sock = transport if isinstance(transport, socket.socket) else raw_socket(transport)
+        self._halt = 0
+        self._incoming = None
         self._head = surplus
         self._client = client
         self._on_message = None  # type: ignore[assignment]  # until `run` says
         self._encode = frames.encode
         self._limits = limits
-        self._replies = self._partial = None
+        self._replies = None
         self._attention = False
         self.bytes_received = self.bytes_sent = 0
         self.messages_received = self.messages_sent = 0
@@ -248,6 +166,7 @@ class Connection(WebSocketConnection):
         self._path = path
         self._subprotocol = subprotocol
         self._poller = poller if self._sock is not None else None
+        self._budget = budget
         if compression is not None:
             self._compression = compression
             self._encode = deflate.encoder(compression, client=client)
@@ -274,27 +193,12 @@ class Connection(WebSocketConnection):
         code = self.close_received if self.closed_first == "peer" else self.close_sent
         return ABNORMAL_CLOSURE if code is None else code
 
-    @cached_property
-    def _stream(self) -> trio.abc.Stream:  # type: ignore[override]
-        """What upstream's properties ask; above a socket, made when they first do."""
-        assert self._sock is not None
-        return trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
-
     @property
-    def local(self) -> Endpoint | str:
-        """Our address."""
-        if isinstance(self._sock, ssl.SSLSocket):  # Nothing of Trio's goes over one.
-            address, port, *_ = self._sock.getsockname()
-            return Endpoint(address, port, is_ssl=True)
-        return super().local
-
-    @property
-    def remote(self) -> Endpoint | str:
-        """The peer's address."""
-        if isinstance(self._sock, ssl.SSLSocket):
-            address, port, *_ = self._sock.getpeername()
-            return Endpoint(address, port, is_ssl=True)
-        return super().remote
+    def close_reason(self) -> str:
+        """The reason in the peer's close frame; empty if it gave none, or sent no such frame."""
+        if self.close_received is None or self._close_reason is None:
+            return ""
+        return self._close_reason.reason or ""
 
     # -- Serving ---------------------------------------------------------------------------
 
@@ -313,14 +217,13 @@ class Connection(WebSocketConnection):
         try:
             try:
                 if self._head:
-                    surplus, self._head = self._head, b""
-                    self._receive(surplus)
+                    self.bytes_received += len(self._head)
+                    self._receive(b"")
                 while self._close_reason is None:
                     await self._serve_once()
             except Exception:  # ours, not the peer's: it is told so before the caller is
                 self._fail(INTERNAL_ERROR, None)
-                if self._inbox is None:  # else a bug in upstream's way: its users expect it at once
-                    await self._serve_closing()
+                await self._serve_closing()
                 raise
             await self._serve_closing()
         finally:
@@ -350,12 +253,10 @@ class Connection(WebSocketConnection):
         ):
             await self.flush()
             self._replies_blocked = False
-        if self._inbox:
-            await self._deliver_inbox()
-        if self._resumed:
-            self._resumed = False
-            self._receive_kept()
-        if self._attention or self._over:
+        if self._halt & _TURN_OVER:
+            await trio.lowlevel.checkpoint()
+            self._go_on()
+        if self._attention or self._over or self._halt & _TURN_OVER:
             return
         if self._poller is not None:
             assert self._sock is not None
@@ -378,7 +279,7 @@ class Connection(WebSocketConnection):
             data = await self._receive_some()
         self._waiting = None
         if data is not None:
-            self._receive(data)
+            self._take_arrived(data)
 
     def _stop_waiting(self, _: object = None) -> trio.lowlevel.Abort:
         assert self._poller is not None
@@ -399,14 +300,30 @@ class Connection(WebSocketConnection):
     def _on_readable(self) -> None:
         """The data path. Called by the poller, in the poller's task."""
         try:
-            data = self._sock.recv(self._receive_size())  # type: ignore[union-attr]
+            data = self._sock.recv(  # type: ignore[union-attr]
+                RECEIVE_BYTES if self._incoming is None else self._receive_size()
+            )
         except BlockingIOError:
             return
         except OSError:
             data = b""
         try:
-            self._receive(data)
+            if self._halt or not data:
+                self._take_arrived(data)
+            else:
+                self.bytes_received += len(data)
+                self._receive(data)
         except Exception as exc:  # noqa: BLE001 - on_message's own: for the task that called run
+            self._raised = exc
+            self._attention = True
+        if self._attention:
+            self._call_attention()
+
+    def _on_turn(self) -> None:
+        """Go on with what one turn was not enough for. Called by the poller, in its task."""
+        try:
+            self._go_on()
+        except Exception as exc:  # noqa: BLE001 - as above
             self._raised = exc
             self._attention = True
         if self._attention:
@@ -428,131 +345,144 @@ class Connection(WebSocketConnection):
             return b""
 
     def _receive_size(self) -> int:
-        if self._partial is not None and self._partial.missing > RECEIVE_BYTES:
+        if self._incoming is not None and self._incoming.missing > RECEIVE_BYTES:
             return BULK_RECEIVE_BYTES
         return RECEIVE_BYTES
 
     # -- Receiving -------------------------------------------------------------------------
 
-    def _receive(self, data: bytes) -> None:  # noqa: PLR0912 - a call would cost each message
-        """Take what has arrived and answer what can be answered; no data means the end."""
+    def _take_arrived(self, data: bytes) -> None:
+        """Take what has arrived, whatever the state; no data means the end."""
         if not data:
             self._lose()
             return
-        if self._discarding:
-            if self._paused:  # It was under way already.
-                self._head += data
-                self.bytes_received += len(data)
+        if self._halt & _DEAF:
             return
         self.bytes_received += len(data)
+        if self._halt & _LEFT:  # It was under way already.
+            self._head += data
+            self._count_held_to_read()
+        else:
+            self._look_at(data)
+
+    def _look_at(self, data: bytes) -> None:
+        if self._halt & _SKIMMING:
+            self._skim(self._head + data)
+        elif self._halt & _FAREWELL:
+            self._halt &= ~_FAREWELL
+            try:
+                self._receive(data)
+            finally:
+                if self._close_reason is None:
+                    self._halt |= _FAREWELL
+            self._say_farewell()
+        else:
+            self._receive(data)
+
+    def _go_on(self) -> None:
+        """Look at what was left for later."""
+        self._halt &= ~_TURN_OVER
+        if self._halt & (_LEFT | _DEAF):
+            return
+        kept, self._head = self._head, b""
+        self._look_at(kept)
+
+    def _receive(self, data: bytes) -> None:  # noqa: PLR0912 - a call would cost each message
+        """Answer what can be answered, in one turn; the rest is left for the next."""
         if self._head:
             data = self._head + data
             self._head = b""
         self._replies = replies = []
         on_message, client, encode = self._on_message, self._client, self._encode
         at, end = 0, len(data)
+        all_plain = True
         try:
-            while at < end and not self._discarding:
-                if self._partial is None and self._parser is None:
+            for _ in _TURN:
+                if self._incoming is None:
                     plain = frames.decode(data, at, not client)
                     if plain is not None:
                         message, size, at = plain
                         if size > self._limits.max_message_bytes:
-                            self._refuse_size()
-                            break
+                            raise frames.too_big(self._limits.max_message_bytes)
                         self.messages_received += 1
                         reply = on_message(message)
                         if reply is not None and self._close_reason is None:
                             replies.append(encode(reply, client))
                             self.messages_sent += 1
+                        if at == end or self._halt:
+                            break
                         continue
+                all_plain = False
                 at = self._receive_rare(data, at)
+                if at == end or self._halt:
+                    break
+            else:
+                self._halt |= _TURN_OVER
+        except frames.Violation as exc:
+            self._fail(exc.code, exc.reason)
         finally:
             self._replies = None
             if replies:
                 self._write_replies(replies)
-        if at < end and self._paused:
-            self._head = data[at:]
+        if not all_plain or self._halt:
+            self._end_turn(data[at:])
+
+    def _end_turn(self, rest: bytes) -> None:
+        """Keep what is left for later, and do what a turn leads to that was not all plain."""
+        if rest and not self._halt & _DEAF:
+            self._head = rest
+            if not self._paused:
+                self._halt |= _TURN_OVER
+        if self._halt & _TURN_OVER:
+            self._leave_for_next_turn()
+        self._count_held_to_read()
         if self.close_received is not None and self.close_sent is None:
             self._answer_close()
-        if self._farewell is not None:
-            self._say_farewell(*self._farewell)
-        if self._inbox:
-            self._attention = True
 
-    def _receive_kept(self) -> None:
-        """Go on where `pause_reading` had us stop."""
-        kept, self._head = self._head, b""
-        if kept:
-            self.bytes_received -= len(kept)  # counted when it came
-            self._receive(kept)
+    def _leave_for_next_turn(self) -> None:
+        if self._poller is not None and self._task is not None:
+            assert self._sock is not None
+            self._poller.postpone(self._sock, self._on_turn)
+        else:
+            self._attention = True
 
     def _receive_rare(self, data: bytes, at: int) -> int:
         """Take some of what is not a whole plain frame; return where to go on."""
-        if self._partial is not None:
-            return self._receive_part(self._partial, data, at)
-        if self._parser is None:
-            if (agreed := self._compression) is not None:
-                deflated = frames.decode_deflated(data, at, not self._client)
-                if deflated is not None:
-                    opcode, payload, at = deflated
-                    self._receive_deflated(self._get_inflater(agreed), opcode, payload)
-                    return at
-            control = frames.decode_control(data, at, not self._client)
-            if control is not None and self._inbox is None:
-                opcode, payload, at = control
-                if opcode == frames.PONG:
-                    self._take_pong(payload)
-                else:
-                    self._answer_ping(payload)
-                return at
-            begun = frames.begin(data, at, not self._client)
-            if isinstance(begun, int):
-                self._head = data[at:]
-                return len(data)
-            if begun is not None:
-                self._partial, at = begun
-                if self._partial.size > self._limits.max_message_bytes:
-                    self._refuse_size()
-                return at
-            self._parser = self._make_parser()
-        return self._receive_by_wsproto(self._parser, data, at)
-
-    def _receive_deflated(self, inflater: deflate.Inflater, opcode: int, payload: bytes) -> None:
-        try:
-            message = inflater.inflate_message(payload)
-            text = message.decode() if opcode == frames.TEXT else None
-        except UnicodeDecodeError as exc:
-            self._fail(INVALID_PAYLOAD, str(exc))
-        except ParseFailed as exc:
-            self._take_verdict(int(exc.code), str(exc))
-        else:
-            self._deliver(message if text is None else text)
-
-    def _get_inflater(self, agreed: deflate.Parameters) -> deflate.Inflater:
-        if self._inflater is None:
-            limit = self._limits.max_message_bytes
-            self._inflater = deflate.Inflater(agreed, client=self._client, max_message_bytes=limit)
-        return self._inflater
-
-    def _make_parser(self) -> Parser:
-        kind = ConnectionType.CLIENT if self._client else ConnectionType.SERVER
-        agreed = self._compression
-        parser = Parser(kind, [self._get_inflater(agreed)] if agreed is not None else [])
-        parser._proto._process_close = _process_close  # type: ignore[method-assign]
-        return parser
-
-    def _receive_part(self, partial: frames.PartialMessage, data: bytes, at: int) -> int:
-        chunk = data[at : at + partial.missing]
-        try:
-            partial.feed(chunk)
-        except UnicodeDecodeError as exc:
-            self._fail(INVALID_PAYLOAD, str(exc))
+        what, value, at = frames.read(
+            data,
+            at,
+            not self._client,
+            self._incoming,
+            self._limits.max_message_bytes,
+            self._get_inflater if self._compression is not None else None,
+        )
+        if what == frames.PARTIAL:
+            assert isinstance(value, frames.Incoming)
+            self._incoming = value
+            if value.is_inflating:
+                self._halt |= _TURN_OVER
+        elif what == frames.HEADER:
+            self._head = data[at:]
             return len(data)
-        if not partial.missing:
-            self._partial = None
-            self._deliver(partial.message())
-        return at + len(chunk)
+        elif what < frames.CLOSE:
+            assert isinstance(value, str | bytes)
+            self._incoming = None
+            if self._compression is not None and len(value) > INFLATED_BYTES_PER_TURN:
+                self._halt |= _TURN_OVER
+            self._deliver(value)
+        else:
+            assert isinstance(value, bytes)
+            self._take_control(what, value)
+        return at
+
+    def _get_inflater(self) -> deflate.Inflater:
+        assert self._compression is not None
+        inflater = self._inflater
+        if inflater is None:
+            inflater = deflate.Inflater(self._compression, client=self._client)
+            if inflater.keeps_context:
+                self._inflater = inflater
+        return inflater
 
     def _deliver(self, message: str | bytes) -> None:
         self.messages_received += 1
@@ -565,84 +495,28 @@ class Connection(WebSocketConnection):
         assert self._replies is not None
         self._replies.append(frame)
 
-    def _receive_by_wsproto(self, parser: Parser, data: bytes, at: int) -> int:
-        """Have wsproto read, until it is between two messages: what follows may be plain.
-
-        It gets no more than the rest of the frame it is in and one control frame, so that little
-        is copied in vain when it is done early.
-        """
-        fed = data[at : at + _announced_bytes(parser) + frames.MAX_CONTROL_FRAME_BYTES]
-        parser.receive_data(fed)
-        for event in parser.events():
-            self._take_event(parser, event)
-            if _is_between_messages(parser):
-                self._parser = None
-                return at + len(fed) - len(_unread_bytes(parser))
-            if self._discarding:
-                return len(data)
-        if self._inflater is not None and self._inflater.inflating:
-            return at + len(fed)  # What was announced is not what it inflates to; that is counted.
-        if len(self._fragments or b"") + _announced_bytes(parser) > self._limits.max_message_bytes:
-            self._refuse_size()
-        return at + len(fed)
-
-    def _take_event(self, parser: Parser, event: Event) -> None:
-        # By type, not isinstance(): events are ABCs, whose caches would come to lie amid a crowd's
-        # objects and keep their memory from going back to the system.
-        kind = type(event)
-        if kind is TextMessage or kind is BytesMessage:
-            self._take_fragment(parser, event)  # type: ignore[arg-type]
-        elif kind is Pong:
-            self._take_pong(bytes(event.payload))  # type: ignore[attr-defined]
-        elif kind is CloseConnection and parser.state is ConnectionState.OPEN:
-            # There was no close frame: so wsproto says that what came is wrong.
-            self._take_verdict(int(event.code), event.reason)  # type: ignore[attr-defined]
-        elif self._inbox is not None:
-            self._inbox.append(event)
-            self._discarding = kind is CloseConnection
-        elif kind is CloseConnection:
-            self._take_close(event)  # type: ignore[arg-type]
+    def _take_control(self, opcode: int, payload: bytes) -> None:
+        if opcode == frames.PING:
+            self._answer_ping(payload)
+        elif opcode == frames.PONG:
+            self._take_pong(payload)
         else:
-            self._answer_ping(bytes(event.payload))  # type: ignore[attr-defined]
-
-    def _take_fragment(self, parser: Parser, event: TextMessage | BytesMessage) -> None:
-        data = event.data.encode() if isinstance(event.data, str) else event.data
-        if self._fragments is None:
-            self._fragments = bytearray()
-        self._fragments += data
-        if len(self._fragments) > self._limits.max_message_bytes:
-            self._refuse_size()
-        elif event.message_finished:
-            whole, self._fragments, self._empty_fragments = self._fragments, None, 0
-            self._deliver(whole.decode() if type(event) is TextMessage else bytes(whole))
-        elif event.frame_finished and not _frame_bytes(parser):
-            self._empty_fragments += 1
-            if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
-                self._fail(POLICY_VIOLATION, "too many empty fragments")
+            self._take_close(*frames.read_close(payload))
 
     def _answer_ping(self, payload: bytes) -> None:
         if self._close_reason is None and self.answers_pings:
             self._reply(frames.encode_control(frames.PONG, payload, self._client))
 
     def _take_pong(self, payload: bytes) -> None:
-        """Wake the ping that this answers, and those sent before it."""
         if payload == self._awaited_pong:
             self._awaited_pong = None
-            return
-        if not self._pings or payload not in self._pings:
-            return
-        while True:
-            sent, answered = self._pings.popitem(last=False)
-            answered.set()
-            if sent == payload:
-                return
 
-    def _take_close(self, event: CloseConnection) -> None:
+    def _take_close(self, code: int, reason: str) -> None:
         if self.close_sent is None and self.before_closing is not None:
             self.before_closing()
-        self.close_received = int(event.code)
-        self._discarding = True
-        self._close_reason = CloseReason(int(event.code), event.reason or None)
+        self.close_received = code
+        self._stop_listening()
+        self._close_reason = CloseReason(code, reason or None)
         if self.close_sent is None:
             self.closed_first = "peer"
         else:
@@ -662,26 +536,47 @@ class Connection(WebSocketConnection):
         if not self._client:
             self._over = True
         self._attention = True
-        if self._close_handshake is not None:
-            self._close_handshake.set()
 
-    def _take_verdict(self, code: int, reason: str | None) -> None:
-        """What came is wrong, say wsproto or the inflater."""
-        if code == MESSAGE_TOO_BIG:
-            self._refuse_size()
-        else:
-            self._fail(code, reason)
+    def _skim(self, data: bytes) -> None:
+        """Look for a close frame, in one turn, and at nothing else."""
+        self._head = b""
+        masked, end = not self._client, len(data)
+        at = self._skip_bytes
+        try:
+            for _ in _TURN:
+                if at >= end:
+                    break
+                frame = frames.skip(data, at, masked)
+                if frame is None:
+                    self._head = data[at:]
+                    break
+                opcode, payload, at = frame
+                if opcode == frames.CLOSE:
+                    self._take_close(*frames.read_close(payload))
+                    break
+            else:
+                if at < end:
+                    self._halt |= _TURN_OVER
+                    self._head = data[at:]
+                    self._leave_for_next_turn()
+        except frames.Violation as exc:
+            self._fail(exc.code, exc.reason)
+        self._skip_bytes = max(at - end, 0)
+        self._count_held_to_read()
+        if self.close_received is not None and self.close_sent is None:
+            self._answer_close()
 
-    def _refuse_size(self) -> None:
-        limit = self._limits.max_message_bytes
-        self._fail(MESSAGE_TOO_BIG, f"Exceeded maximum message size: {limit} bytes")
+    def _stop_listening(self) -> None:
+        """Look at nothing more, and keep nothing of what came."""
+        self._halt = _DEAF
+        self._head = b""
+        self._incoming = self._inflater = None
+        self._count_held_to_read()
 
     def _fail(self, code: int, reason: str | None) -> None:
         """Fail the connection (RFC 6455, section 7.1.7): say why, and look at nothing more."""
         self.failure = code
-        self._discarding = True
-        self._paused = False
-        self._partial = self._parser = self._fragments = self._inflater = None
+        self._stop_listening()
         if self._close_reason is None:
             self._write_close(code, reason)
         self._attention = True
@@ -689,6 +584,7 @@ class Connection(WebSocketConnection):
     def _lose(self) -> None:
         """The stream has ended."""
         self._over = self._attention = True
+        self._stop_listening()
         self._fail_writing()
         if self._close_reason is None:
             self._close_reason = CloseReason(ABNORMAL_CLOSURE, None)
@@ -719,56 +615,26 @@ class Connection(WebSocketConnection):
             yield self._write(frames_)
         self.messages_sent += 1
 
-    async def send_message(self, message: str | bytes) -> None:
-        """Send a message, waiting until the kernel has all of it.
+    def drop_in_frame(self, message: str | bytes) -> None:
+        """Send the first half of a frame, and reset TCP: to test what a server makes of that."""
+        if self._close_reason is None:
+            frame = self._encode(message, self._client)
+            self._write(frame[: len(frame) // 2])
+            self.abort()
 
-        Cancelled while waiting, the message stays in line, and the next `flush` sends on where
-        this one stopped: there is never half a frame followed by another.
-
-        :raises ConnectionClosed: if the connection is closed or closing.
-        """
-        if not isinstance(message, str | bytes):
-            raise ValueError("message must be str or bytes")
-        self._check_open()
-        frame = self._encode(message, self._client)
-        await trio.lowlevel.checkpoint_if_cancelled()
-        self.messages_sent += 1
-        await self._finish_sending(taken=self._write(frame))
-
-    async def ping(self, payload: bytes | None = None) -> None:
-        """Send a ping and wait for its pong, or for one to a later ping.
-
-        :param payload: at most 125 bytes; four random ones by default.
-        :raises ConnectionClosed: if the connection is closed or closing, or ends before the pong.
-        :raises ValueError: if a ping with this payload is under way, or it is too long.
-        """
-        if payload is None:
-            payload = struct.pack("!I", getrandbits(32))
-        frame = frames.encode_control(frames.PING, payload, self._client)
-        await self._take_turn()
-        if self._pings is None:
-            self._pings = OrderedDict()
-        if payload in self._pings:
-            raise ValueError(f"Payload value {payload!r} is already in flight.")
-        answered = self._pings[payload] = trio.Event()
-        try:
-            await self._finish_sending(taken=self._write(frame))
-            await answered.wait()
-        finally:
-            unanswered = self._pings.pop(payload, None)
-        if unanswered is not None:
-            assert self._close_reason is not None
+    def _check_open(self) -> None:
+        if self._close_reason is not None:
             raise ConnectionClosed(self._close_reason)
+        if self._write_failed:
+            raise ConnectionClosed(CloseReason(ABNORMAL_CLOSURE, None))
 
-    async def pong(self, payload: bytes | None = None) -> None:
-        """Send a pong that nobody asked for.
+    def _fail_writing(self) -> None:
+        if self._unsent and self.close_sent is not None:
+            self.close_sent = None  # It was the last in line, so it did not get out.
+            self.closed_first = None if self.close_received is None else "peer"
+        super()._fail_writing()
 
-        :raises ConnectionClosed: if the connection is closed or closing.
-        :raises ValueError: if the payload is longer than 125 bytes.
-        """
-        frame = frames.encode_control(frames.PONG, payload or b"", self._client)
-        await self._take_turn()
-        await self._finish_sending(taken=self._write(frame))
+    # -- Closing ---------------------------------------------------------------------------
 
     def close_nowait(self, code: int = NORMAL_CLOSURE, reason: str | None = None) -> bool:
         """Begin the closing handshake; `run` completes it. Idempotent.
@@ -782,7 +648,7 @@ class Connection(WebSocketConnection):
             return True
         if self.before_closing is not None:
             self.before_closing()
-        self.resume_reading()
+        self._resume(_PAUSED | _FULL)
         taken = self._write_close(code, reason)
         self._call_attention()
         return taken
@@ -795,9 +661,12 @@ class Connection(WebSocketConnection):
         frame takes to get there. If no message comes, nothing happens: `close_nowait` still can.
         """
         self._farewell = self.messages_sent, code, reason
+        self._halt |= _FAREWELL
 
-    def _say_farewell(self, messages_sent: int, code: int, reason: str) -> None:
-        amid_message = self._head or self._partial is not None or self._parser is not None
+    def _say_farewell(self) -> None:
+        assert self._farewell is not None
+        messages_sent, code, reason = self._farewell
+        amid_message = self._head or self._incoming is not None
         # Whoever holds back replies would lose those that aren't due yet.
         if self.messages_sent > messages_sent and not amid_message and self.before_closing is None:
             self._close_now(code, reason)
@@ -807,188 +676,41 @@ class Connection(WebSocketConnection):
 
         For whoever is about to close: behind a close frame nothing can be answered.
         """
-        if self._task is not None and not self._discarding:
+        if self._task is not None and not self._halt & (_LEFT | _DEAF):
             self._on_readable()
+
+    def drain(self, code: int, reason: str) -> bool:
+        """Close as `close_nowait` does, and look at what still arrives for a close frame only.
+
+        Messages that are under way are not received any more, and what was kept of them is dropped.
+
+        :returns: whether the kernel took the close frame. If not, somebody has to await `flush`.
+        """
+        taken = self.close_nowait(code, reason)
+        if not self._halt & (_DEAF | _SKIMMING):
+            self._halt = self._halt & _TURN_OVER | _SKIMMING
+            if self._incoming is not None:
+                self._skip_bytes = self._incoming.missing
+                self._incoming = self._inflater = None
+                self._count_held_to_read()
+        return taken
 
     def cut(self) -> None:
         """End our half of TCP without a close frame; `run` waits for the peer's end. Idempotent."""
         if self._close_reason is None:
             self._close_reason = CloseReason(ABNORMAL_CLOSURE, None)
-            self._paused = False
-            self._cut = self._discarding = True
+            self._cut = True
+            self._stop_listening()
             self._call_attention()
-
-    def drop_in_frame(self, message: str | bytes) -> None:
-        """Send the first half of a frame, and reset TCP: to test what a server makes of that."""
-        if self._close_reason is None:
-            frame = self._encode(message, self._client)
-            self._write(frame[: len(frame) // 2])
-            self.abort()
-
-    def pause_reading(self) -> None:
-        """Look at nothing that comes behind the message being handled, until `resume_reading`.
-
-        Nothing of it is lost; the peer finds that it can't send on. A closing handshake of ours
-        resumes. Idempotent.
-        """
-        if self._close_reason is None and not self._paused:
-            self._paused = self._discarding = True
-            self._call_attention()
-
-    def resume_reading(self) -> None:
-        """End `pause_reading`. Idempotent."""
-        if self._paused:
-            self._paused = self._discarding = False
-            self._resumed = True
-            self._call_attention()
-
-    def look(self, now_s: float) -> float:
-        """Ping the peer, or give up on it, if it is time to. Called by a `Watch`.
-
-        :param now_s: by the watch's clock.
-        :returns: in how many seconds to look again.
-        """
-        limits = self._limits
-        if self._close_reason is not None:
-            return inf  # The close timeout bounds the rest.
-        idle_in_s = ping_in_s = inf
-        if limits.idle_timeout_s:
-            idle_in_s = self._idle_in(now_s, limits.idle_timeout_s)
-        if idle_in_s <= 0:
-            self.timed_out = "idle"
-            self._close_now(GOING_AWAY, "there was no message for too long")
-        elif limits.ping_interval_s:
-            ping_in_s = self._ping_in(now_s, limits.ping_interval_s, limits.ping_timeout_s)
-        return min(idle_in_s, ping_in_s)
-
-    def _idle_in(self, now_s: float, timeout_s: float) -> float:
-        messages = self.messages_received + self.messages_sent
-        if self._idle is None or self._idle[0] != messages:
-            self._idle = messages, now_s
-        return self._idle[1] + timeout_s - now_s
-
-    def _ping_in(self, now_s: float, interval_s: float, timeout_s: float) -> float:
-        """Ping if it is time to, or give up; returns when there is something to do next."""
-        if self._pinged_at_s is None:
-            # As if some time ago: so a crowd that came at once is not pinged at once.
-            self._pinged_at_s = now_s - interval_s * random() / 2
-        elif self._unsent or self._paused or (self._poller is not None and self._task is None):
-            # The write timeout is for who doesn't read; and we don't either, so the pong may be
-            # there.
-            self._pinged_at_s = now_s
-        elif self._awaited_pong is not None and timeout_s:
-            if now_s >= self._pinged_at_s + timeout_s:
-                self.timed_out = "ping"
-                self._over = True
-                self._close_now(INTERNAL_ERROR, "there was no answer to a ping")
-        elif now_s >= self._pinged_at_s + interval_s:
-            self._pinged_at_s = now_s
-            self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
-            if not self._write(frames.encode_control(frames.PING, payload, self._client)):
-                self._flush_in_run()
-        awaiting = self._awaited_pong is not None and timeout_s
-        return self._pinged_at_s + (timeout_s if awaiting else interval_s) - now_s
-
-    def _close_now(self, code: int, reason: str) -> None:
-        if not self.close_nowait(code, reason):
-            self._flush_in_run()
-
-    def _flush_in_run(self) -> None:
-        self._replies_blocked = True
-        self._call_attention()
 
     def abort(self) -> None:
         """End the connection at once with a TCP reset, dropping what was not sent."""
         if self._sock is not None and self._sock.fileno() != -1:
             # Else the kernel would keep trying to send what the peer doesn't read.
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            trio.lowlevel.notify_closing(self._sock)  # Nobody need wait for it to take more.
         self._lose()
         self._call_attention()
-
-    async def flush(self) -> None:
-        """Wait until all that was sent is with the kernel.
-
-        If the kernel takes nothing for as long as the write timeout, the connection is aborted.
-        Cancelled: what is left stays in line (on a stream that isn't a socket, nobody knows what
-        is left, so the connection is aborted).
-        """
-        if self._stream_lock is None:
-            self._stream_lock = trio.Lock()
-        async with self._stream_lock:
-            with trio.CancelScope() as writing:
-                while self._unsent:
-                    writing.deadline = trio.current_time() + self._limits.write_timeout_s
-                    await self._flush_some()
-            if writing.cancelled_caught:
-                self.timed_out = self.timed_out or "write"
-                self.abort()
-
-    async def _flush_some(self) -> None:
-        try:
-            if self._sock is not None:
-                await trio.lowlevel.wait_writable(self._sock)
-                while self._unsent:  # It may be dropped meanwhile.
-                    try:
-                        del self._unsent[: self._sock.send(self._unsent)]
-                        return
-                    except OSError as exc:
-                        if exc.errno not in _OUT_OF_BUFFERS:
-                            raise
-                    await trio.sleep(OUT_OF_BUFFERS_PAUSE_S)
-            elif self._unsent:
-                some = bytes(self._unsent[:SEND_BYTES])
-                try:
-                    await self._stream.send_all(some)
-                except trio.Cancelled:
-                    self.abort()
-                    raise
-                if self._unsent:
-                    del self._unsent[: len(some)]
-        except BlockingIOError:
-            pass
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            self._fail_writing()
-
-    def _write(self, data: bytes) -> bool:
-        """Give the kernel what it takes now; keep the rest. True if nothing is left."""
-        if self._write_failed:
-            return True
-        if self._replies:
-            self._write_replies(self._replies)  # They were made before this, so they go before it.
-        self.bytes_sent += len(data)
-        if self._unsent:
-            self._unsent += data
-            return False
-        sent = 0
-        if self._sock is not None:
-            try:
-                sent = self._sock.send(data)
-            except BlockingIOError:
-                pass
-            except OSError as exc:
-                if exc.errno not in _OUT_OF_BUFFERS:
-                    self._fail_writing()
-                    return True
-            if sent == len(data):
-                return True
-        self._unsent = bytearray(memoryview(data)[sent:])
-        return False
-
-    def _fail_writing(self) -> None:
-        # Not the end yet: the peer's close frame may be there to be read. If there is nothing,
-        # reading says so at once.
-        self._write_failed = True
-        if self._unsent:
-            self._unsent = None
-            if self.close_sent is not None:  # It was the last in line, so it did not get out.
-                self.close_sent = None
-                self.closed_first = None if self.close_received is None else "peer"
-
-    def _write_replies(self, replies: list[bytes]) -> None:
-        data = b"".join(replies) if len(replies) > 1 else replies[0]
-        replies.clear()
-        if not self._write(data):
-            self._replies_blocked = self._attention = True
 
     def _write_close(self, code: int, reason: str | None) -> bool:
         """Send our close frame: nothing is sent after it."""
@@ -1002,45 +724,22 @@ class Connection(WebSocketConnection):
                 self.closed_first = "us"
         return taken
 
-    async def _take_turn(self) -> None:
-        """Checkpoint where upstream waits for its lock: its own tests count on the moment."""
-        self._check_open()
-        await trio.lowlevel.checkpoint()
-        self._check_open()
+    def _close_now(self, code: int, reason: str) -> None:
+        if not self.close_nowait(code, reason):
+            self._flush_in_run()
 
-    async def _finish_sending(self, taken: bool) -> None:
-        if not taken:
-            await self.flush()
-        if self._write_failed:
-            raise ConnectionClosed(self._close_reason or CloseReason(ABNORMAL_CLOSURE, None))
-        if taken:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+    def _give_up(self, code: int, reason: str) -> None:
+        self._over = True
+        self._close_now(code, reason)
 
-    def _check_open(self) -> None:
-        if self._close_reason is not None:
-            raise ConnectionClosed(self._close_reason)
-        if self._write_failed:
-            raise ConnectionClosed(CloseReason(ABNORMAL_CLOSURE, None))
-
-    async def _send_eof(self) -> None:
-        """Half-close, so that the peer sees our close frame, then the end, and not a reset."""
-        await self.flush()
-        if self._write_failed:
-            return
-        try:
-            if self._sock is not None:
-                self._sock.shutdown(socket.SHUT_WR)
-            elif isinstance(self._stream, trio.abc.HalfCloseableStream):
-                await self._stream.send_eof()
-        except (OSError, trio.BrokenResourceError):
-            self._fail_writing()
+    def _flush_in_run(self) -> None:
+        self._replies_blocked = True
+        self._call_attention()
 
     async def _close_stream(self) -> None:
         """Close the stream, without waiting for anything."""
-        self._reader_running = False
         self._lose()
-        for unanswered in (self._pings or {}).values():
-            unanswered.set()
+        self._give_back()
         if self._task is not None:
             self._call_attention()
         if self._sock is not None:
@@ -1049,180 +748,92 @@ class Connection(WebSocketConnection):
             self._sock.close()
         else:
             await trio.aclose_forcefully(self._stream)
-        if self._close_handshake is not None:
-            self._close_handshake.set()
 
-    # -- Upstream's way: a reader task, get_message, aclose ---------------------------------
+    # -- Not reading, for a while ----------------------------------------------------------
 
-    def start_reading(self, nursery: trio.Nursery, *, queue_size: int = 1) -> None:
-        """Serve an `opened` connection with `get_message` instead of `run`.
+    def pause_reading(self) -> None:
+        """Look at nothing that comes behind the message being handled, until `resume_reading`.
 
-        :param nursery: where the reader runs, until the connection is over.
-        :param queue_size: messages received ahead of `get_message`; then the peer has to wait.
+        Nothing of it is lost; the peer finds that it can't send on. A closing handshake of ours
+        resumes. Idempotent.
         """
-        self._send_channel, self._recv_channel = trio.open_memory_channel(queue_size)
-        nursery.start_soon(self._read_into_channel)
+        self._pause(_PAUSED)
 
-    async def _reader_task(self) -> None:
-        if await self._shake_hands():
-            await self._read_into_channel()
-        else:
-            self._send_channel.close()
+    def resume_reading(self) -> None:
+        """End `pause_reading`. Idempotent."""
+        self._resume(_PAUSED)
 
-    async def _read_into_channel(self) -> None:
-        self._inbox = deque()
-        try:
-            await self.run(self._inbox.append)
-        finally:
-            self._send_channel.close()
-            # As upstream's aclose() is one, but a cancellation can't replace what was raised.
-            await trio.lowlevel.cancel_shielded_checkpoint()
+    @property
+    def _paused(self) -> bool:
+        return self._halt & (_PAUSED | _FULL) > 0
 
-    async def _deliver_inbox(self) -> None:
-        assert self._inbox is not None
-        while self._inbox:
-            item = self._inbox.popleft()
-            if isinstance(item, Ping):
-                await self._handle_ping_event(item)
-            elif isinstance(item, CloseConnection):
-                await self._handle_close_connection_event(item)
-            else:
-                # A closed channel: nobody will ask for it, aclose() was called.
-                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                    await self._send_channel.send(item)  # type: ignore[arg-type]
+    def _pause(self, why: int) -> None:
+        if self._close_reason is None and not self._halt & why:
+            self._halt |= why
+            self._call_attention()
 
-    async def _shake_hands(self) -> bool:
-        """Upstream's opening handshake, by wsproto. False if there is no connection after it."""
-        wsproto = self._wsproto
-        assert wsproto is not None
-        handlers: dict[type[Event], Any] = {
-            Request: self._handle_request_event,
-            AcceptConnection: self._handle_accept_connection_event,
-            RejectConnection: self._handle_reject_connection_event,
-            RejectData: self._handle_reject_data_event,
-        }
-        try:
-            if self._initial_request is not None:
-                await self._send(self._initial_request)
-            while True:
-                for event in wsproto.events():
-                    await handlers[type(event)](event)
-                    if isinstance(event, AcceptConnection):
-                        break  # What follows are frames, and ours to read.
-                if self._client and self._open_handshake.is_set():
-                    break
-                data = await self._receive_some()
-                if not data:
-                    self._abandon_handshake()
-                    return False
-                if self._open_handshake.is_set():  # Accepted meanwhile: these are frames.
-                    self._head = data
-                    break
-                if wsproto.state is not ConnectionState.CLOSED:
-                    wsproto.receive_data(data)
-        except ConnectionClosed:
-            self._abandon_handshake()
-            return False
-        except RemoteProtocolError as exc:
-            if exc.event_hint is not None:
-                await self._send(exc.event_hint)
-            await self._close_stream()
-            return False
-        self._head = _trailing_bytes(wsproto) + self._head
-        self._wsproto = None
-        return True
-
-    def _abandon_handshake(self) -> None:
-        self._lose()
-        self._close_handshake.set()
-
-    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
-        self._take_close(event)
-        if "_for_testing_peer_closed_connection" in self.__dict__:
-            self._for_testing_peer_closed_connection.set()
-        if self.close_sent is None:
-            with suppress(ConnectionClosed):  # The peer did not wait for our answer.
-                await self._send(event.response())
-            self._finish_closing()
-        self._send_channel.close()
-        if self.is_server:
-            await self._close_stream()
-
-    async def _send(self, event: Event) -> None:
-        """Upstream's way to send anything."""
-        if isinstance(event, CloseConnection):
-            taken = self._write_close(int(event.code), event.reason)
-        elif isinstance(event, Pong):
-            # After our close frame there is nothing more to say (upstream's issue 184).
-            pong = frames.encode_control(frames.PONG, bytes(event.payload), self._client)
-            taken = self.close_sent is not None or self._write(pong)
-        else:
-            assert self._wsproto is not None
-            await trio.lowlevel.checkpoint()  # see _take_turn
-            taken = self._write(self._wsproto.send(event))
-        await self._finish_sending(taken)
-
-    async def _aclose(self, code: int, reason: str | None) -> None:
-        if self._close_reason is not None:
-            return
-        if self._close_handshake is None:
-            self._close_handshake = trio.Event()
-        try:
-            if self._wsproto is None or self._wsproto.state is ConnectionState.OPEN:
-                await self._send(CloseConnection(code=code, reason=reason))
+    def _resume(self, why: int) -> None:
+        if self._halt & why:
+            self._halt &= ~why
+            if not self._paused:
+                self._halt |= _TURN_OVER
                 self._call_attention()
-                if self._recv_channel is not None:
-                    self._recv_channel.close()
-                await self._close_handshake.wait()
-        except ConnectionClosed:
-            pass
-        finally:
-            await self._close_stream()
+
+    def _regulate_reading(self) -> None:
+        """Don't read while too much is held for this peer.
+
+        Unless it is all what it sends: that gets less by being read.
+        """
+        limit = max(self._limits.max_held_bytes, self._held_to_read)
+        if self.held_bytes > limit:
+            self._pause(_FULL)
+        elif self._halt & _FULL:
+            self._resume(_FULL)
+
+    def _count_held_to_read(self) -> None:
+        """Count the parts of messages, and what is left for later, as they are now."""
+        held = len(self._head)
+        if self._incoming is not None:
+            held += self._incoming.held_bytes
+        elif self._inflater is not None:
+            held += frames.INFLATING_BYTES
+        if held != self._held_to_read:
+            before, self._held_to_read = self._held_to_read, held
+            if held > before:
+                self.hold(held - before)
+            else:
+                self.release(before - held)
+
+    def _drop_everything(self) -> None:
+        self._over = True
+        self._stop_listening()
+        if self._unsent:
+            self.abort()  # Amid a frame there is no place for a close frame.
+            return
+        if self._close_reason is None:
+            self._write_close(TRY_AGAIN_LATER, "the server is short of memory")
+        if self._sock is not None:
+            self._fail_writing()  # What the kernel didn't take at once is not waited for.
+        self._flush_in_run()
+
+    # -- For a Watch -----------------------------------------------------------------------
+
+    @property
+    def _is_closing(self) -> bool:
+        return self._close_reason is not None
+
+    @property
+    def _is_reading(self) -> bool:
+        return not self._paused and (self._poller is None or self._task is not None)
+
+    def _unread_bytes(self) -> tuple[int, int]:
+        in_kernel = sockets.unread_bytes(self._sock) if self._sock is not None else 0
+        return (len(self._head) if self._halt & _TURN_OVER else 0), in_kernel
 
 
-def _raw_socket(stream: trio.abc.Stream) -> socket.socket | None:
+def raw_socket(stream: trio.abc.Stream) -> socket.socket | None:
     """The operating system's socket under a plain TCP stream."""
     if isinstance(stream, trio.SocketStream):
-        raw: socket.socket = stream.socket._sock  # type: ignore[attr-defined]
+        raw: socket.socket = stream.socket._sock  # type: ignore[attr-defined]  # noqa: SLF001
         return raw
     return None
-
-
-def _process_close(frame: Frame) -> Frame:
-    """What wsproto reads in a close frame. It does not know a code that IANA knows: 1014."""
-    payload = bytes(frame.payload)  # type: ignore[arg-type]
-    if payload[:2] != _BAD_GATEWAY_BYTES:
-        return FrameProtocol._process_close(None, frame)  # type: ignore[arg-type]
-    as_normal = frame._replace(payload=NORMAL_CLOSURE.to_bytes(2) + payload[2:])
-    read = FrameProtocol._process_close(None, as_normal).payload  # type: ignore[arg-type]
-    return frame._replace(payload=(BAD_GATEWAY, str(read[1])))
-
-
-def _is_between_messages(parser: Parser) -> bool:
-    """Has wsproto read the last frame to its end, and is no message open?"""
-    proto = parser._proto
-    return proto._frame_decoder.header is None and proto._message_decoder.opcode is None
-
-
-def _unread_bytes(parser: Parser) -> bytearray:
-    """What wsproto was fed, and has not read yet."""
-    return parser._proto._frame_decoder.buffer.buffer
-
-
-def _frame_bytes(parser: Parser) -> int:
-    """The payload of the data frame that wsproto has just read, as far as it has."""
-    return parser._proto._frame_decoder.payload_consumed
-
-
-def _announced_bytes(parser: Parser) -> int:
-    """The part still to come of the data frame that wsproto is in the middle of."""
-    decoder = parser._proto._frame_decoder
-    if decoder.header is None or decoder.header.opcode.iscontrol():
-        return 0
-    return decoder.header.payload_len - decoder.payload_consumed
-
-
-def _trailing_bytes(wsproto: WSConnection) -> bytes:
-    """What wsproto received behind the handshake, and has not read yet."""
-    parser = wsproto.connection
-    return bytes(_unread_bytes(parser)) if parser is not None else b""

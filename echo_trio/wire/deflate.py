@@ -5,9 +5,8 @@ forgo that, and then no connection holds a compressor between two messages. A se
 client for the same, so an idle connection holds no decompressor either. A client takes what its
 server chooses: if that takes its context over, each socket keeps one window, up to 40 KB.
 
-wsproto stays the authority on compressed frames. `Inflater` is the extension that it is given,
-because its own inflates a whole segment before anybody counts. A message that came in one frame,
-and all at once, is inflated without wsproto's help.
+An `Inflater` inflates in steps: whoever reads counts what has come out before it asks for more,
+and may leave the rest for later.
 """
 
 from __future__ import annotations
@@ -18,17 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from wsproto.extensions import Extension as WsprotoExtension
-from wsproto.frame_protocol import (
-    CloseReason,
-    FrameDecoder,
-    FrameProtocol,
-    Opcode,
-    ParseFailed,
-    RsvBits,
-)
-
 from echo_trio.wire import frames
+from echo_trio.wire.close_codes import INVALID_PAYLOAD, POLICY_VIOLATION
 
 NAME: Final = "permessage-deflate"
 #: What a client offers: the same as browsers do.
@@ -173,130 +163,97 @@ def _encoder(window_bits: int) -> Encode:
 # -- Receiving --------------------------------------------------------------------------------
 
 
-class Inflater(WsprotoExtension):
-    """Inflates the compressed messages that wsproto reads, and stops where one gets too big.
+class Inflater:
+    """Inflates compressed messages, one after the other, and each in steps of bounded size.
 
-    One for each connection; it outlives the parsers that it is lent to. Raises wsproto's
-    `ParseFailed`, which becomes wsproto's verdict.
-
-    :ivar inflating: whether the message under way is a compressed one.
+    :ivar keeps_context: whether a message may refer to earlier ones. If not, nothing of zlib's is
+        kept between two, and a new inflater does as well.
+    :ivar pending: whether there is more to come of what it was given.
     """
 
-    name = NAME
+    __slots__ = (
+        "_ended",
+        "_input",
+        "_stream",
+        "_stream_ends",
+        "_window_bits",
+        "keeps_context",
+        "pending",
+    )
 
-    def __init__(self, parameters: Parameters, *, client: bool, max_message_bytes: int) -> None:
+    def __init__(self, parameters: Parameters, *, client: bool) -> None:
         if client:
             bits = parameters.server_max_window_bits
-            self._keeps_context = not parameters.server_no_context_takeover
+            self.keeps_context = not parameters.server_no_context_takeover
         else:
             bits = parameters.client_max_window_bits
-            self._keeps_context = not parameters.client_no_context_takeover
+            self.keeps_context = not parameters.client_no_context_takeover
         self._window_bits = bits or _MAX_WINDOW_BITS
-        self._max_message_bytes = max_message_bytes
-        # As much as a peer needs that compresses badly, and no more.
-        self._max_deflated_bytes = 2 * max_message_bytes + 1024
         self._stream: zlib._Decompress | None = None
-        self._in_message = self._in_control_frame = False
-        self.inflating = False
         self._begin_message()
 
     def _begin_message(self) -> None:
-        self._inflated_bytes = self._deflated_bytes = self._stream_ends = 0
+        self._input = b""
+        self._ended = self.pending = False
+        self._stream_ends = 0
 
-    def enabled(self) -> bool:
-        """The handshake is over, and we were made because of it."""
-        return True
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of its input is still to be inflated."""
+        return len(self._input)
 
-    def offer(self) -> bool | str:
-        """Negotiated above, not by wsproto."""
-        return False
+    def inflate(self, data: bytes, max_bytes: int, *, last: bool) -> bytes:
+        """Return what comes of this, up to a size; the next call goes on from there.
 
-    def frame_inbound_header(
-        self,
-        proto: FrameDecoder | FrameProtocol,
-        opcode: Opcode,
-        rsv: RsvBits,
-        payload_length: int,
-    ) -> CloseReason | RsvBits:
-        """Judge a header. wsproto asks again when not all of it had arrived."""
-        self._in_control_frame = opcode.iscontrol()
-        begins = not self._in_control_frame and opcode is not Opcode.CONTINUATION
-        if rsv.rsv1 and not begins:
-            raise ParseFailed("only a message's first frame says that it is compressed")
-        if begins:
-            if self._in_message:
-                raise ParseFailed("a message began before the last one had ended")
-            self.inflating = rsv.rsv1
-        if (
-            self.inflating
-            and not self._in_control_frame
-            and self._deflated_bytes + payload_length > self._max_deflated_bytes
-        ):
-            raise _too_big()
-        return RsvBits(rsv.rsv1, False, False)
-
-    def frame_inbound_payload_data(
-        self,
-        proto: FrameDecoder | FrameProtocol,
-        data: bytes,
-    ) -> bytes | CloseReason:
-        """Inflate what has arrived."""
-        if self._in_control_frame or not self.inflating:
-            return data
-        self._deflated_bytes += len(data)
-        return self._inflate(data)
-
-    def frame_inbound_complete(
-        self,
-        proto: FrameDecoder | FrameProtocol,
-        fin: bool,
-    ) -> bytes | CloseReason | None:
-        """At the end of a message, inflate what its sender left off."""
-        if self._in_control_frame:
-            return None
-        self._in_message = not fin
-        return self._end_message() if fin and self.inflating else None
-
-    def inflate_message(self, deflated: bytes) -> bytes:
-        """Inflate a message that came in one frame, and all at once: wsproto need not see it."""
-        if len(deflated) > self._max_deflated_bytes:
-            raise _too_big()
-        return self._inflate(deflated) + self._end_message()
-
-    def _end_message(self) -> bytes:
-        # A stream that has ended, with nothing behind it, leaves nothing off.
-        rest = self._inflate(_TAIL) if self._stream is not None else b""
-        self.inflating = False
-        self._begin_message()
-        if not self._keeps_context:
-            self._stream = None
-        return rest
-
-    def _inflate(self, data: bytes) -> bytes:
+        :param data: more of the message; nothing while there is more to come of what was given.
+        :param max_bytes: at least 1.
+        :param last: whether the message has no more than this. Once all of it has come out, the
+            next call begins another message.
+        :raises Violation: if it is not what DEFLATE allows, or consists of too many streams.
+        """
+        # zlib may have more to give though it has taken all that it was given.
+        more = self.pending and self._stream is not None
+        if self.pending:
+            data = self._input
         inflated = b""
         while True:
-            if self._stream is None:
-                self._stream = zlib.decompressobj(-self._window_bits)
-            room = self._max_message_bytes - self._inflated_bytes
-            try:
-                part = self._stream.decompress(data, room + 1)
-            except zlib.error as exc:
-                raise ParseFailed(str(exc), CloseReason.INVALID_FRAME_PAYLOAD_DATA) from None
-            if len(part) > room:
-                raise _too_big()
-            self._inflated_bytes += len(part)
-            inflated += part
-            if not self._stream.eof:
-                return inflated
-            # What follows is a stream of its own: who ends one has begun anew.
-            data = self._stream.unused_data
-            self._stream = None
-            if not data:
-                return inflated
+            while data or more:
+                part, data = self._step(data, max_bytes - len(inflated))
+                inflated += part
+                more = False
+                if len(inflated) == max_bytes:
+                    self._input = data
+                    self.pending = True
+                    return inflated
+            # A stream that has ended, with nothing behind it, leaves nothing off.
+            if not last or self._ended or self._stream is None:
+                break
+            self._ended = True
+            data = _TAIL
+        if last:
+            self._begin_message()
+            if not self.keeps_context:
+                self._stream = None
+        else:
+            self._input = b""
+            self.pending = False
+        return inflated
+
+    def _step(self, data: bytes, max_bytes: int) -> tuple[bytes, bytes]:
+        """Have zlib inflate some; returns what came of it, and what it has not taken."""
+        stream = self._stream
+        if stream is None:
+            stream = self._stream = zlib.decompressobj(-self._window_bits)
+        try:
+            part = stream.decompress(data, max_bytes)
+        except zlib.error as exc:
+            raise frames.Violation(INVALID_PAYLOAD, str(exc)) from None
+        if not stream.eof:
+            return part, stream.unconsumed_tail
+        # What follows is a stream of its own: who ends one has begun anew.
+        self._stream = None
+        if stream.unused_data:
             self._stream_ends += 1
             if self._stream_ends > MAX_STREAM_ENDS:
-                raise ParseFailed("too many DEFLATE streams", CloseReason.POLICY_VIOLATION)
-
-
-def _too_big() -> ParseFailed:
-    return ParseFailed("the message is too big", CloseReason.MESSAGE_TOO_BIG)
+                raise frames.Violation(POLICY_VIOLATION, "too many DEFLATE streams")
+        return part, stream.unused_data

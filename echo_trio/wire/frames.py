@@ -1,10 +1,17 @@
-"""Sans-I/O codec of plain frames: a whole text or binary message in one uncompressed frame.
+"""Read and write WebSocket frames (RFC 6455, section 5), sans-I/O.
 
-Nearly everything that travels on a WebSocket is one of these: FIN set, no RSV bit, opcode 1
-or 2, minimally encoded length (RFC 6455, section 5.2). They are decoded and encoded here, with
-the masking done in C. Whatever else arrives – fragments, control frames, compressed or malformed
-ones – this module declines to read (`None`), and wsproto, which stays the authority, reads it.
-`tests/property/test_frames.py` holds the two together.
+Nearly everything that travels on a WebSocket is a whole text or binary message in one uncompressed
+frame. `decode` reads that in one step and keeps nothing. `read` reads everything else: fragments,
+frames of which not all has arrived, control frames, compressed messages, and what is malformed.
+
+    decode ─► a whole plain message
+       └─ None ─► read ─► a message or a control frame that is complete
+                    ├───► PARTIAL: an `Incoming`, which comes along with the next call
+                    ├───► HEADER: too little to tell; the same bytes come again, with more
+                    └───► Violation: the close code that says what is wrong
+
+An `Incoming` exists only while a message is incomplete. `tests/echo_trio/wire/test_frames.py` holds
+all of this together with implementations that nobody here wrote.
 """
 
 from __future__ import annotations
@@ -12,15 +19,23 @@ from __future__ import annotations
 import codecs
 import os
 import struct
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Final, Protocol
 
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # pragma: no cover - a platform without a compiled wheel
     from websockets.utils import apply_mask
 
-from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
+from echo_trio.wire.close_codes import (
+    INVALID_PAYLOAD,
+    MESSAGE_TOO_BIG,
+    NO_STATUS,
+    POLICY_VIOLATION,
+    PROTOCOL_ERROR,
+    may_be_sent,
+)
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -29,9 +44,15 @@ CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
 
+#: Beside the opcodes, what `read` returns.
+PARTIAL: Final = -1
+HEADER: Final = -2
+
 FIN: Final = 0x80
 RSV1: Final = 0x40  # compressed
 MASKED: Final = 0x80
+_RSV2_OR_3: Final = 0x30
+_ANY_RSV: Final = RSV1 | _RSV2_OR_3
 _WHOLE_TEXT: Final = FIN | TEXT
 _WHOLE_BINARY: Final = FIN | BINARY
 _UINT16: Final = struct.Struct("!H")
@@ -41,58 +62,187 @@ _SHORT_TEXT_HEADERS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(
 
 #: RFC 6455, section 5.5: the payload of a control frame.
 MAX_CONTROL_BYTES: Final = 125
-#: The whole of it: two bytes of header, a mask, the payload.
-MAX_CONTROL_FRAME_BYTES: Final = 2 + 4 + MAX_CONTROL_BYTES
-_MAX_HEADER_BYTES: Final = 2 + 8 + 4
-#: A partial message that has arrived in this many parts is joined, lest a peer that sends byte
-#: after byte cost us an object for each.
-_MAX_PARTS: Final = 1024
+#: A peer may send this many fragments without a byte in them, in one message.
+MAX_EMPTY_FRAGMENTS: Final = 1024
+#: What is inflated in one step: some 0.2 ms of work.
+INFLATE_STEP_BYTES: Final = 64 * 1024
+#: Up to this size, the parts of a message are joined as they arrive; from there on they go into a
+#: buffer that grows. Joining is faster for a few short fragments, and quadratic for many.
+_JOINED_BYTES: Final = 1024
+#: The objects of an `Incoming`, and what zlib keeps for one that is compressed (zlib.h: a window of
+#: 32 KiB and some 7 KiB beside it; its input in line comes on top).
+_INCOMING_BYTES: Final = 400
+INFLATING_BYTES: Final = 40 * 1024
 #: Fragments are encoded in blocks of about this size: about a millisecond of work at the most.
 _FRAGMENT_BLOCK_BYTES: Final = 16 * 1024
 
 
-class PartialMessage:
-    """A plain frame whose header has arrived and whose payload has not, or not all of it.
+class Violation(Exception):
+    """The peer sent what it may not.
 
-    Text is validated as it arrives, so that a peer sending garbage is told at its first wrong
-    byte and not after the last.
-
-    :ivar size: bytes of payload that the header promises.
-    :ivar missing: bytes of payload still to come.
+    :ivar code: the close code that the connection fails with (RFC 6455, section 7.1.7).
+    :ivar reason: says what is wrong.
     """
 
-    __slots__ = ("_decoder", "_mask", "_parts", "missing", "size")
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
 
-    def __init__(self, opcode: int, size: int, mask: bytes) -> None:
-        self.size = self.missing = size
-        self._mask = mask
-        self._parts: list[str | bytes] = []
-        self._decoder = codecs.getincrementaldecoder("utf-8")() if opcode == TEXT else None
 
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the payload, at most `missing` of them.
+class Inflating(Protocol):
+    """Inflates messages; see `deflate.Inflater`."""
 
-        :raises UnicodeDecodeError: if a text message is not UTF-8 so far.
+    @property
+    def pending(self) -> bool:
+        """Is there more to come of what it was given?"""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of its input is still to be inflated."""
+
+    def inflate(self, data: bytes, max_bytes: int, *, last: bool) -> bytes:
+        """Return what comes of this, up to a size; `last` ends the message."""
+
+
+class Incoming:
+    """A message of which not all has arrived: amid a frame, or between two.
+
+    Text is checked as it arrives, so that a peer that sends garbage is told at its first wrong
+    byte and not after the last.
+
+    :ivar opcode: `TEXT` or `BINARY`.
+    :ivar missing: bytes of the current frame's payload that are still to come.
+    :ivar complete: whether the last byte has been taken.
+    :ivar size: of the message as far as it has come, inflated, in bytes.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_deflated_bytes",
+        "_empty_fragments",
+        "_fin",
+        "_inflater",
+        "_joined",
+        "_mask",
+        "_max_bytes",
+        "_unfinished",
+        "complete",
+        "missing",
+        "opcode",
+        "size",
+    )
+
+    def __init__(self, opcode: int, max_bytes: int, inflater: Inflating | None) -> None:
+        self.opcode = opcode
+        self.missing = self.size = 0
+        self.complete = False
+        self._max_bytes = max_bytes
+        self._inflater = inflater
+        self._deflated_bytes = self._empty_fragments = 0
+        self._joined = b""
+        self._buffer: BytesIO | None = None
+        self._unfinished = b""  # the beginning of a character whose end has not arrived
+
+    @property
+    def is_inflating(self) -> bool:
+        """Is there more to inflate before anything else is read?"""
+        return self._inflater is not None and self._inflater.pending
+
+    @property
+    def is_amid_frame(self) -> bool:
+        """Does the next byte belong to the payload of a frame?"""
+        return self.missing > 0 or self.is_inflating
+
+    @property
+    def held_bytes(self) -> int:
+        """What this takes of memory."""
+        buffer, inflater = self._buffer, self._inflater
+        held = _INCOMING_BYTES + (len(self._joined) if buffer is None else buffer.__sizeof__())
+        if inflater is not None:
+            held += INFLATING_BYTES + inflater.waiting_bytes
+        return held
+
+    def begin_frame(self, size: int, fin: int, mask: bytes) -> None:
+        """Begin the first frame, or the next.
+
+        :raises Violation: if its payload would make the message too big, or if it is one of too
+            many that have none.
         """
-        self.missing -= len(chunk)
-        if mask := self._mask:
-            payload: bytes = apply_mask(chunk, mask)
-            turn = len(chunk) & 3
-            self._mask = mask[turn:] + mask[:turn]
+        self.missing = size
+        self._fin = fin
+        self._mask = mask
+        if self._inflater is None:
+            if self.size + size > self._max_bytes:
+                raise too_big(self._max_bytes)
         else:
-            payload = chunk
-        if self._decoder is None:
-            self._parts.append(payload)
-        else:
-            self._parts.append(self._decoder.decode(payload, final=not self.missing))
-        if len(self._parts) == _MAX_PARTS:
-            self._parts = [self.message()]
+            self._deflated_bytes += size
+            # As much as a peer needs that compresses badly, and no more.
+            if self._deflated_bytes > 2 * self._max_bytes + 1024:
+                raise too_big(self._max_bytes)
+        if not size and not fin:
+            self._empty_fragments += 1
+            if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
+                raise Violation(POLICY_VIOLATION, "too many empty fragments")
+
+    def take(self, data: bytes, at: int) -> int:
+        """Take what is there of the current frame's payload, or inflate what was taken before.
+
+        Inflates at most `INFLATE_STEP_BYTES`; `is_inflating` tells whether there is more.
+
+        :returns: where to go on.
+        :raises Violation: if it can't be inflated, gets too big, or is not UTF-8.
+        """
+        payload = b""
+        inflater = self._inflater
+        if self.missing and (inflater is None or not inflater.pending):
+            payload = data[at : at + self.missing]
+            at += len(payload)
+            self.missing -= len(payload)
+            if mask := self._mask:
+                turn = len(payload) & 3
+                payload = apply_mask(payload, mask)
+                self._mask = mask[turn:] + mask[:turn]
+        last = self._fin > 0 and not self.missing
+        if inflater is not None:
+            room = self._max_bytes - self.size
+            step = min(room + 1, INFLATE_STEP_BYTES)
+            payload = inflater.inflate(payload, step, last=last)
+            if len(payload) > room:
+                raise too_big(self._max_bytes)
+            last = last and not inflater.pending
+        if self.opcode == TEXT and (self._unfinished or not payload.isascii()):
+            self._check_text(payload, last)
+        self.size += len(payload)
+        self._keep(payload)
+        self.complete = last
+        return at
 
     def message(self) -> str | bytes:
-        """The message, or as much of it as has arrived."""
-        if self._decoder is None:
-            return b"".join(self._parts)  # type: ignore[arg-type]
-        return "".join(self._parts)  # type: ignore[arg-type]
+        """Return the message, which is complete."""
+        whole = self._joined if self._buffer is None else self._buffer.getvalue()
+        return whole.decode() if self.opcode == TEXT else whole
+
+    def _check_text(self, payload: bytes, last: bool) -> None:
+        text = self._unfinished + payload
+        try:
+            _, checked = codecs.utf_8_decode(text, "strict", last)
+        except UnicodeDecodeError as exc:
+            raise Violation(INVALID_PAYLOAD, str(exc)) from None
+        self._unfinished = text[checked:]
+
+    def _keep(self, payload: bytes) -> None:
+        if self._buffer is not None:
+            self._buffer.write(payload)
+        elif not self._joined:
+            self._joined = payload
+        elif self.size <= _JOINED_BYTES:
+            self._joined += payload
+        else:
+            self._buffer = buffer = BytesIO()
+            buffer.write(self._joined)
+            buffer.write(payload)
+            self._joined = b""
 
 
 def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] | None:
@@ -101,6 +251,7 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
     :param masked: whether the peer has to mask: true when it is a client.
     :returns: the message, the size of its payload in bytes, and where the next frame starts; or
         ``None`` if this is not a plain frame, or not the whole of one, or its text is not UTF-8.
+    :raises Violation: if its length or mask is wrong.
     """
     if len(data) < at + 2:
         return None
@@ -110,10 +261,10 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
     size = second & 0x7F
     start = at + 2
     if size > 125:
-        header = _read_header(data, at, masked)
-        if header is None or isinstance(header, int):
+        header = _read_length(data, at, masked)
+        if header is None:
             return None
-        _, size, start, mask = header
+        size, start, mask = header
     elif masked != (second >= MASKED):
         return None
     elif masked:
@@ -133,90 +284,169 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
         return None
 
 
-def decode_control(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
-    """Decode the ping or pong that starts at `at`, if all of it is there.
+def read(
+    data: bytes,
+    at: int,
+    masked: bool,
+    incoming: Incoming | None,
+    max_bytes: int,
+    inflater: Callable[[], Inflating] | None,
+) -> tuple[int, str | bytes | Incoming | None, int]:
+    """Read the frame that starts at `at`, or go on with the one that `incoming` is amid.
 
-    With pings on, each of ten thousand connections sends one now and then; wsproto takes sixty
-    times as long as this for it.
-
-    :returns: opcode, payload, and where the next frame starts; ``None`` if it is anything else.
+    :param masked: whether the peer has to mask.
+    :param incoming: what the last call returned with `PARTIAL`; ``None`` if it is complete since.
+    :param max_bytes: what a message may have of payload, after inflating.
+    :param inflater: gives what inflates, if compression was agreed on.
+    :returns: what there is, its value, and where to go on. `TEXT` and `BINARY` have the message,
+        `CLOSE`, `PING` and `PONG` their payload; `PARTIAL` has the message under way, and either
+        all of `data` was taken or it is to be asked again at once (`Incoming.is_inflating`), or a
+        fragment has ended; `HEADER` has nothing, and what is behind `at` has to come again.
+    :raises Violation: if what came is not allowed.
     """
+    if incoming is not None and incoming.is_amid_frame:
+        at = incoming.take(data, at)
+    else:
+        if len(data) < at + 2:
+            return HEADER, None, at
+        first = data[at]
+        opcode = first & 0x0F
+        if opcode >= CLOSE:
+            return _read_control(data, at, masked)
+        _check_place(first, opcode, incoming, inflater)
+        header = _read_length(data, at, masked)
+        if header is None:
+            return HEADER, None, at
+        size, start, mask = header
+        if incoming is None:
+            compressed = first & RSV1 and inflater is not None
+            incoming = Incoming(opcode, max_bytes, inflater() if compressed else None)  # type: ignore[misc]
+        incoming.begin_frame(size, first & FIN, mask)
+        at = incoming.take(data, start)
+    if incoming.complete:
+        return incoming.opcode, incoming.message(), at
+    return PARTIAL, incoming, at
+
+
+def skip(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
+    """Read the frame that starts at `at`, and of its payload nothing, unless it is a control frame.
+
+    For whoever looks for a close frame alone. What is wrong with the order of fragments is not
+    seen.
+
+    :returns: opcode, a control frame's payload, and where the next frame starts, which for others
+        may be behind the end of `data`; ``None`` if the header has not all arrived.
+    :raises Violation: if the header is not allowed.
+    """
+    if len(data) < at + 2:
+        return None
+    opcode = data[at] & 0x0F
+    if opcode >= CLOSE:
+        what, payload, stop = _read_control(data, at, masked)
+        return None if what == HEADER else (what, payload, stop)
+    if opcode > BINARY:
+        raise _unknown_opcode(opcode)
+    header = _read_length(data, at, masked)
+    if header is None:
+        return None
+    size, start, _ = header
+    return opcode, b"", start + size
+
+
+def read_close(payload: bytes) -> tuple[int, str]:
+    """Read a close frame: its code, or `NO_STATUS`, and its reason.
+
+    :raises Violation: if there is half a code, one that may not be sent, or a reason that is not
+        UTF-8.
+    """
+    if not payload:
+        return NO_STATUS, ""
+    if len(payload) == 1:
+        raise Violation(PROTOCOL_ERROR, "a close frame has half a code")
+    code = int.from_bytes(payload[:2])
+    if not may_be_sent(code):
+        raise Violation(PROTOCOL_ERROR, f"a close frame may not carry the code {code}")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError as exc:
+        raise Violation(INVALID_PAYLOAD, f"the close reason is not UTF-8: {exc}") from None
+
+
+def too_big(max_bytes: int) -> Violation:
+    """Say that a message is too big."""
+    return Violation(MESSAGE_TOO_BIG, f"Exceeded maximum message size: {max_bytes} bytes")
+
+
+def _check_place(
+    first: int, opcode: int, incoming: Incoming | None, inflater: Callable[[], Inflating] | None
+) -> None:
+    if opcode > BINARY:
+        raise _unknown_opcode(opcode)
+    if first & _RSV2_OR_3 or (first & RSV1 and (inflater is None or opcode == CONTINUATION)):
+        raise Violation(PROTOCOL_ERROR, "a reserved bit is set")
+    if incoming is None:
+        if opcode == CONTINUATION:
+            raise Violation(PROTOCOL_ERROR, "a fragment continues no message")
+    elif opcode != CONTINUATION:
+        raise Violation(PROTOCOL_ERROR, "a message begins before the last one has ended")
+
+
+def _read_length(data: bytes, at: int, masked: bool) -> tuple[int, int, bytes] | None:
+    """Size of the payload, where it starts, the mask; ``None`` if they have not all arrived."""
+    second = data[at + 1]
+    if masked != (second >= MASKED):
+        raise Violation(
+            PROTOCOL_ERROR, "a client has to mask" if masked else "a server may not mask"
+        )
+    size = second & 0x7F
     start = at + 2
-    if len(data) < start or data[at] not in (FIN | PING, FIN | PONG):
-        return None
-    size = data[at + 1] & 0x7F
-    if size > MAX_CONTROL_BYTES or masked != (data[at + 1] >= MASKED):
-        return None
-    if masked:
-        mask = data[start : start + 4]
-        start += 4
+    if size == 126:
+        if len(data) < start + 2:
+            return None
+        (size,) = _UINT16.unpack_from(data, start)
+        start += 2
+        if size < 126:
+            raise Violation(PROTOCOL_ERROR, "a length takes more bytes than it needs")
+    elif size == 127:
+        if len(data) < start + 8:
+            return None
+        (size,) = _UINT64.unpack_from(data, start)
+        start += 8
+        if size < 65536:
+            raise Violation(PROTOCOL_ERROR, "a length takes more bytes than it needs")
+        if size >> 63:
+            raise Violation(PROTOCOL_ERROR, "a length has its highest bit set")
+    if not masked:
+        return size, start, b""
+    start += 4
+    return (size, start, data[start - 4 : start]) if start <= len(data) else None
+
+
+def _read_control(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int]:
+    first, second = data[at], data[at + 1]
+    opcode = first & 0x0F
+    size = second & 0x7F
+    if opcode > PONG:
+        raise _unknown_opcode(opcode)
+    if first < FIN:
+        raise Violation(PROTOCOL_ERROR, "a control frame is fragmented")
+    if first & _ANY_RSV:
+        raise Violation(PROTOCOL_ERROR, "a reserved bit is set")
+    if size > MAX_CONTROL_BYTES:
+        raise Violation(PROTOCOL_ERROR, "a control frame is too long")
+    header = _read_length(data, at, masked)
+    if header is None:
+        return HEADER, b"", at
+    _, start, mask = header
     stop = start + size
     if stop > len(data):
-        return None
-    payload = data[start:stop]
-    return data[at] & 0x0F, apply_mask(payload, mask) if masked else payload, stop
-
-
-def decode_deflated(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
-    """Like `decode`, of a compressed message in one frame: opcode, compressed payload, next frame.
-
-    Only where compression was agreed on may the RSV1 bit be set at all.
-    """
-    if at == len(data) or data[at] not in (_WHOLE_TEXT | RSV1, _WHOLE_BINARY | RSV1):
-        return None
-    plain = bytes((data[at] ^ RSV1,)) + data[at + 1 : at + _MAX_HEADER_BYTES]
-    header = _read_header(plain, 0, masked)
-    if header is None or isinstance(header, int):
-        return None
-    opcode, size, start, mask = header
-    start += at
-    stop = start + size
-    if stop > len(data):
-        return None
+        return HEADER, b"", at
     payload = data[start:stop]
     return opcode, apply_mask(payload, mask) if masked else payload, stop
 
 
-def begin(data: bytes, at: int, masked: bool) -> tuple[PartialMessage, int] | int | None:
-    """Begin a plain frame that `decode` declined, because it has not all arrived.
-
-    :returns: the partial message, not yet fed, and where its payload starts; the number of bytes
-        that the header still lacks; or ``None`` if this frame is not plain.
-    """
-    header = _read_header(data, at, masked)
-    if header is None or isinstance(header, int):
-        return header
-    opcode, size, start, mask = header
-    if start + size <= len(data):
-        return None  # It is all there, and still decode() declined: not UTF-8.
-    return PartialMessage(opcode, size, mask), start
-
-
-def _read_header(data: bytes, at: int, masked: bool) -> tuple[int, int, int, bytes] | int | None:
-    """Opcode, payload size, start of payload, mask; or bytes missing; or None: not plain."""
-    there = len(data) - at
-    if there and data[at] != _WHOLE_TEXT and data[at] != _WHOLE_BINARY:
-        return None
-    if there < 2:
-        return 2 - there
-    second = data[at + 1]
-    if masked != (second >= MASKED):
-        return None
-    size = second & 0x7F
-    length_bytes = 0 if size < 126 else 2 if size == 126 else 8
-    header_bytes = 2 + length_bytes + (4 if masked else 0)
-    if there < header_bytes:
-        return header_bytes - there
-    start = at + header_bytes
-    if length_bytes == 2:
-        (size,) = _UINT16.unpack_from(data, at + 2)
-        if size < 126:
-            return None
-    elif length_bytes == 8:
-        (size,) = _UINT64.unpack_from(data, at + 2)
-        if size < 65536 or size >> 63:
-            return None
-    return data[at] & 0x0F, size, start, data[start - 4 : start] if masked else b""
+def _unknown_opcode(opcode: int) -> Violation:
+    return Violation(PROTOCOL_ERROR, f"there is no opcode {opcode:#x}")
 
 
 def encode(message: str | bytes, masked: bool) -> bytes:
@@ -267,7 +497,7 @@ def encode_control(opcode: int, payload: bytes, masked: bool) -> bytes:
 def encode_close(code: int, reason: str | None, masked: bool) -> bytes:
     """Encode a close frame; `NO_STATUS` makes an empty one (RFC 6455, section 5.5.1).
 
-    A reason that is too long is cut at a character, as wsproto does.
+    A reason that is too long is cut at a character.
 
     :raises ValueError: if the code may not be sent, or a reason comes without a code.
     """

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -257,6 +260,16 @@ async def receive_some(sock: socket.socket, size_bytes: int, flags: int = 0) -> 
             return sock.recv(size_bytes, flags)
         except BlockingIOError:
             continue
+
+
+def unread_bytes(sock: socket.socket) -> int:
+    """How much has arrived and was not received; of TLS, still encrypted. 0 if nobody can say."""
+    there = bytearray(struct.calcsize("i"))
+    try:
+        fcntl.ioctl(sock, termios.FIONREAD, there)
+    except (OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", there)[0])
 
 
 def peer_of(sock: socket.socket) -> str:

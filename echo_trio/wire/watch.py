@@ -9,15 +9,22 @@ of its own, the pings of a crowd are spread.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Iterator
 from itertools import chain
-from math import ceil
+from math import ceil, inf
+from random import getrandbits, random
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from echo_trio.wire import frames
+from echo_trio.wire.close_codes import GOING_AWAY, INTERNAL_ERROR
+from echo_trio.wire.sender import Sender
+
 if TYPE_CHECKING:
-    from echo_trio.wire.connection import Connection, Limits
+    from echo_trio.wire.connection import Connection
+    from echo_trio.wire.limits import Limits
 
 #: Ticks in the shortest of the intervals and timeouts: by a tick at most is what is due late.
 #: With 10,000 connections and the default of 20 s, some 160 are pinged in one: 2 ms of work.
@@ -26,6 +33,112 @@ TICKS: Final = 64
 MIN_TICK_S: Final = 0.01
 #: Ticks in a turn of the wheel. What is due later is looked at in vain once a turn.
 SLOTS: Final = 256
+
+
+class Watched(Sender):
+    """The part of a connection that a `Watch` looks at, and what it notes there.
+
+    :ivar slot: for a `Watch` to note where it has put this.
+    """
+
+    _awaited_pong: bytes | None = None  # the payload of the ping that was sent
+    _client: bool
+    _idle: tuple[int, float] | None = None  # after so many messages, since when
+    _pinged_at_s: float | None = None  # by the watch's clock
+    _verdict_at_bytes: int | None = None  # see _has_read_what_was_there
+
+    bytes_received = 0
+    messages_received = 0
+    messages_sent = 0
+    slot = 0
+
+    def look(self, now_s: float) -> float:
+        """Ping the peer, or give up on it, if it is time to. Called by a `Watch`.
+
+        :param now_s: by the watch's clock.
+        :returns: in how many seconds to look again.
+        """
+        limits = self._limits
+        if self._is_closing:
+            return inf  # The close timeout bounds the rest.
+        idle_in_s = ping_in_s = inf
+        if limits.idle_timeout_s:
+            idle_in_s = self._idle_in(now_s, limits.idle_timeout_s)
+        if idle_in_s <= 0 and self._has_read_what_was_there():
+            self.timed_out = "idle"
+            self._close_now(GOING_AWAY, "there was no message for too long")
+        elif limits.ping_interval_s:
+            ping_in_s = self._ping_in(now_s, limits.ping_interval_s, limits.ping_timeout_s)
+        return min(idle_in_s, ping_in_s)
+
+    def _idle_in(self, now_s: float, timeout_s: float) -> float:
+        messages = self.messages_received + self.messages_sent
+        if self._idle is None or self._idle[0] != messages:
+            self._idle = messages, now_s
+        return self._idle[1] + timeout_s - now_s
+
+    def _ping_in(self, now_s: float, interval_s: float, timeout_s: float) -> float:
+        """Ping if it is time to, or give up; returns when there is something to do next."""
+        if self._pinged_at_s is None:
+            # As if some time ago: so a crowd that came at once is not pinged at once.
+            self._pinged_at_s = now_s - interval_s * random() / 2
+        elif self._unsent or not self._is_reading:
+            # The write timeout is for who doesn't read; and we don't either, so the pong may be
+            # there.
+            self._pinged_at_s = now_s
+        elif self._awaited_pong is not None and timeout_s:
+            if now_s >= self._pinged_at_s + timeout_s and self._has_read_what_was_there():
+                self.timed_out = "ping"
+                self._give_up(INTERNAL_ERROR, "there was no answer to a ping")
+        elif now_s >= self._pinged_at_s + interval_s:
+            self._pinged_at_s = now_s
+            self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
+            if not self._write(frames.encode_control(frames.PING, payload, self._client)):
+                self._flush_in_run()
+        awaiting = self._awaited_pong is not None and timeout_s
+        return self._pinged_at_s + (timeout_s if awaiting else interval_s) - now_s
+
+    def _has_read_what_was_there(self) -> bool:
+        """Have we read all that had arrived when this was first asked, since it last was true?
+
+        An answer among it is no silence of the peer's: we are behind. What arrives later doesn't
+        count, or a peer that keeps sending would never be found silent.
+        """
+        unread_bytes = self._unread_bytes()
+        read_bytes = self.bytes_received - unread_bytes[0]
+        if self._verdict_at_bytes is None:
+            self._verdict_at_bytes = self.bytes_received + unread_bytes[1]
+        # Both, since of TLS the kernel counts what is encrypted, and we what is not.
+        if any(unread_bytes) and read_bytes < self._verdict_at_bytes:
+            return False
+        self._verdict_at_bytes = None
+        return True
+
+    @property
+    def _is_closing(self) -> bool:
+        """Has a close frame been sent or received, or has the connection ended?"""
+        raise NotImplementedError
+
+    @property
+    def _is_reading(self) -> bool:
+        """Would we notice what the peer sends now?"""
+        raise NotImplementedError
+
+    def _unread_bytes(self) -> tuple[int, int]:
+        """What has arrived and was not looked at: of what we received, and what the kernel has."""
+        raise NotImplementedError
+
+    def _close_now(self, code: int, reason: str) -> None:
+        """Begin the closing handshake."""
+        raise NotImplementedError
+
+    def _give_up(self, code: int, reason: str) -> None:
+        """Send a close frame as far as that goes, and cut."""
+        raise NotImplementedError
+
+    def _flush_in_run(self) -> None:
+        """Have the connection's task send what the kernel did not take."""
+        raise NotImplementedError
 
 
 class Watch(Collection["Connection"]):

@@ -10,7 +10,7 @@ from typing import Final
 
 from echo_trio.wire import deflate, handshake
 from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
-from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.connection import _TURN_OVER, Connection, Limits
 from echo_trio.wire.handshake import HandshakeFailed, Refused
 
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -101,7 +101,9 @@ def hear(segments: list[bytes], client: bool, compression: deflate.Parameters | 
     connection._reply = lambda reply: pongs.append(len(reply))  # type: ignore[method-assign]
     for segment in segments:
         if segment:
-            connection._receive(segment)
+            connection._take_arrived(segment)
+        while connection._halt & _TURN_OVER:
+            connection._go_on()
     assert all(len(message) <= LIMITS.max_message_bytes for message in messages)
     assert connection.failure is None or connection.failure in FAILURES
     if connection.failure is not None:

@@ -15,7 +15,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.protocol import State
 
 from echo_trio.wire import deflate, handshake, sockets
-from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.connection import Limits
+from echo_trio.wire.upstream import UpstreamConnection as Connection
 
 #: A hang guard, nothing else.
 PATIENCE_S = 240

@@ -21,8 +21,9 @@ import websockets.asyncio.server
 from picows import WSListener, WSMsgType
 
 from echo_trio.wire import handshake, sockets
-from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.connection import Limits
 from echo_trio.wire.poller import Poller
+from echo_trio.wire.upstream import UpstreamConnection as Connection
 
 #: A hang guard, nothing else.
 PATIENCE_S = 240

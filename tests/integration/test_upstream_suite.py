@@ -25,7 +25,7 @@ TIMEOUT_S = 400
 
 CONFTEST = """
 import trio_websocket, trio_websocket._impl as upstream
-from echo_trio.wire.connection import Connection
+from echo_trio.wire.upstream import UpstreamConnection as Connection
 from pytest_trio.enable_trio_mode import *
 
 trio_websocket.WebSocketConnection = upstream.WebSocketConnection = Connection
@@ -118,7 +118,7 @@ def test_upstreams_own_tests_pass_on_our_connection(suite, pytestconfig):
     result = run(suite, pytestconfig.rootpath)
     assert result.returncode == 0, result.stdout[-10_000:] + result.stderr
     assert f"{TESTS} passed" in result.stdout, result.stdout[-2_000:]
-    assert "connections used: echo_trio.wire.connection\n" in result.stdout, result.stdout[-2_000:]
+    assert "connections used: echo_trio.wire.upstream\n" in result.stdout, result.stdout[-2_000:]
 
 
 def test_a_broken_connection_would_fail_them(suite, pytestconfig, tmp_path):
@@ -127,7 +127,7 @@ def test_a_broken_connection_would_fail_them(suite, pytestconfig, tmp_path):
         (tmp_path / name).write_bytes((suite / name).read_bytes())
     with (tmp_path / "conftest.py").open("a") as conftest:
         conftest.write(
-            "\nfrom echo_trio.wire.connection import Connection, frames\n"
+            "\nfrom echo_trio.wire.upstream import UpstreamConnection as Connection, frames\n"
             "double = lambda message, masked: frames.encode(message * 2, masked)\n"
             "Connection._encode = staticmethod(double)\n"
         )

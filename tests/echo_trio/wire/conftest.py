@@ -20,10 +20,11 @@ import trio.testing
 import trustme
 
 from echo_trio.wire import tls
+from echo_trio.wire.connection import _TURN_OVER as TURN_OVER
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 PATIENCE_S = 60
 
 
@@ -31,6 +32,23 @@ class Frame(NamedTuple):
     opcode: int
     payload: bytes
     fin: bool = True
+
+
+def close_payload(code: int, reason: bytes = b"") -> bytes:
+    return struct.pack("!H", code) + reason
+
+
+def opcodes(frames) -> list[int]:
+    return [frame.opcode for frame in frames]
+
+
+def payloads(frames) -> list[bytes]:
+    return [frame.payload for frame in frames]
+
+
+def code_of(frame) -> int:
+    assert frame.opcode == CLOSE
+    return int.from_bytes(frame.payload[:2])
 
 
 def xor(data: bytes, mask: bytes) -> bytes:
@@ -121,6 +139,34 @@ class Peer:
             return None
         payload = xor(data[start : start + size], mask)
         return Frame(data[0] & 0x0F, payload, bool(data[0] & 0x80)), start + size
+
+
+class Recorder:
+    """In place of the kernel: what is sent is kept."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+
+    def send(self, data: bytes) -> int:
+        self.sent += data
+        return len(data)
+
+
+def unserved(on_message, *, client, limits, compression=None):
+    """A connection that nobody serves, to be told with `arrive` what comes; and what it sends."""
+    recorder = Recorder()
+    connection = Connection.opened(None, client=client, limits=limits, compression=compression)
+    connection._sock = recorder
+    connection._on_message = on_message
+    return connection, recorder
+
+
+def arrive(connection, data: bytes) -> None:
+    """Have a connection look at what has arrived, in as many turns as it takes."""
+    if data:
+        connection._take_arrived(data)
+    while connection._halt & TURN_OVER:
+        connection._go_on()
 
 
 class TlsStream(trio.abc.HalfCloseableStream):
@@ -274,12 +320,18 @@ async def poller(nursery):
 
 
 @pytest.fixture
-def make_wire(role, transport, poller, nursery, tls_contexts):
+def connection_class():
+    """Whose instances `make_wire` makes."""
+    return Connection
+
+
+@pytest.fixture
+def make_wire(role, transport, poller, nursery, tls_contexts, connection_class):
     """Makes a connection and its peer over a pair of sockets, or over memory ("stream")."""
 
     made = []
 
-    def make(limits=None, surplus=b"", *, sockets=None, compression=None) -> Wire:
+    def make(limits=None, surplus=b"", *, sockets=None, compression=None, budget=None) -> Wire:
         if transport == "stream" and sockets is None:
             ours, theirs = trio.testing.memory_stream_pair()
         else:
@@ -289,13 +341,14 @@ def make_wire(role, transport, poller, nursery, tls_contexts):
             else:
                 theirs = trio.SocketStream(trio.socket.from_stdlib_socket(other))
             ours.setblocking(False)
-        connection = Connection.opened(
+        connection = connection_class.opened(
             ours,
             client=role == "client",
             limits=limits or Limits(),
             poller=poller if transport in {"poller", "tls"} else None,
             surplus=surplus,
             compression=compression,
+            budget=budget,
         )
         made.extend((ours, theirs))
         return Wire(connection, Peer(theirs, masks=role == "server"), nursery)

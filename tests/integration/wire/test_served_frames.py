@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from echo_trio.metrics.counters import Outcome
-from echo_trio.wire.connection import MAX_EMPTY_FRAGMENTS
+from echo_trio.wire.frames import MAX_EMPTY_FRAGMENTS
 
 from .conftest import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 

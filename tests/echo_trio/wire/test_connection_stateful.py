@@ -39,8 +39,9 @@ from trio_websocket import ConnectionClosed
 
 from echo_trio.metrics.counters import Outcome
 from echo_trio.session import _outcome
-from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.connection import Limits
 from echo_trio.wire.poller import Poller
+from echo_trio.wire.upstream import UpstreamConnection as Connection
 from echo_trio.wire.watch import Watch
 
 from .conftest import BINARY, CLOSE, PATIENCE_S, PING, PONG, TEXT

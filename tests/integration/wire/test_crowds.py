@@ -13,8 +13,9 @@ import pytest
 import trio
 
 from echo_trio.metrics.counters import Outcome
-from echo_trio.wire.connection import RECEIVE_BYTES, Connection
+from echo_trio.wire.connection import Connection
 from echo_trio.wire.handshake import Reason
+from echo_trio.wire.limits import RECEIVE_BYTES
 
 from .conftest import BINARY, PING, TEXT, close_frame, frame, request
 

@@ -244,7 +244,8 @@ async def test_a_kernel_without_buffers_is_waited_for_and_nothing_is_lost(
     await wire.peer.send(wire.peer.text("one") + wire.peer.text("two"))
     assert payloads(await wire.peer.receive_many(2)) == [b"one", b"two"]
     ours.times = 3
-    await wire.connection.send_message("three")
+    wire.connection.send_nowait("three")
+    await wire.connection.flush()
     assert (await wire.peer.receive()).payload == b"three"
     await wire.peer.stream.aclose()
     await wire.end()

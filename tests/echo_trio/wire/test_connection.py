@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import _abc
 import random
-import ssl
 import struct
 from contextlib import suppress
 
 import pytest
 import trio
 import trio.testing
-import trustme
-import wsproto.events
-from trio_websocket import ConnectionClosed
 
-from echo_trio.wire import connection as connection_module
-from echo_trio.wire.connection import MAX_EMPTY_FRAGMENTS, Connection, Limits
+from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.frames import MAX_EMPTY_FRAGMENTS
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-
-def close_payload(code: int, reason: bytes = b"") -> bytes:
-    return struct.pack("!H", code) + reason
-
-
-def opcodes(frames) -> list[int]:
-    return [frame.opcode for frame in frames]
-
-
-def payloads(frames) -> list[bytes]:
-    return [frame.payload for frame in frames]
-
-
-def code_of(frame) -> int:
-    assert frame.opcode == CLOSE
-    return int.from_bytes(frame.payload[:2])
-
+from .conftest import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    close_payload,
+    code_of,
+    opcodes,
+    payloads,
+)
 
 # -- Messages ---------------------------------------------------------------------------------
 
@@ -146,57 +134,6 @@ async def test_pongs_and_pings_keep_their_place_among_the_messages(wire):
     await peer.send(peer.text("1") + peer.frame(PING, b"2") + peer.text("3") + peer.frame(PONG))
     await peer.send(peer.text("4"))
     assert payloads(await peer.receive_many(4)) == [b"1", b"2", b"3", b"4"]
-
-
-@pytest.fixture
-def read_by_wsproto(monkeypatch):
-    """The events that wsproto has read."""
-    read = []
-
-    class Watched(connection_module.Parser):
-        def events(self):
-            for event in super().events():
-                read.append(type(event))
-                yield event
-
-    monkeypatch.setattr(connection_module, "Parser", Watched)
-    return read
-
-
-async def test_fragments_do_not_send_the_frames_behind_them_to_wsproto(wire, read_by_wsproto):
-    wire.start()
-    peer = wire.peer
-    fragments = peer.frame(TEXT, b"a", fin=False) + peer.frame(0, b"b")
-    await peer.send((fragments + peer.text("plain") * 50) * 3 + peer.text("cut")[:-1])
-    await peer.receive_many(153)
-    assert read_by_wsproto == [wsproto.events.TextMessage] * 6
-
-
-async def test_pings_and_pongs_between_messages_are_not_left_to_wsproto(wire, read_by_wsproto):
-    wire.start()
-    peer = wire.peer
-    await peer.send(peer.frame(PONG, b"x") + peer.frame(PING, b"y" * 125) + peer.text("plain"))
-    assert await peer.receive_many(2) == [(PONG, b"y" * 125, True), (TEXT, b"plain", True)]
-    assert read_by_wsproto == []
-
-
-async def test_reading_events_leaves_no_abc_caches_behind(wire):
-    classes = [wsproto.events.Event, wsproto.events.Message, *wsproto.events.Event.__subclasses__()]
-    classes += wsproto.events.Message.__subclasses__()
-    for cls in classes:
-        _abc._reset_caches(cls)
-    wire.start()
-    peer = wire.peer
-    await wire.say_and_hear_all(
-        peer.frame(PING)
-        + peer.frame(PONG)
-        + peer.frame(TEXT, b"a", fin=False)
-        + peer.frame(CONTINUATION, b"b")
-        + peer.close(1000)
-    )
-    await wire.end()
-    dumps = [_abc._get_dump(cls) for cls in classes]
-    assert all(not positive and not negative for _, positive, negative, _ in dumps)
 
 
 # -- Violations -------------------------------------------------------------------------------
@@ -678,68 +615,7 @@ async def test_what_on_message_sends_keeps_its_place_among_the_replies(wire):
     assert payloads(frames) == [b"0", b"1", b"extra", b"2", b"3"]
 
 
-async def test_text_that_is_not_unicode_is_our_mistake_and_counts_as_nothing(wire):
-    wire.start()
-    with pytest.raises(UnicodeEncodeError):
-        wire.connection.send_nowait("\ud800")
-    with pytest.raises(UnicodeEncodeError):
-        await wire.connection.send_message("\ud800")
-    assert (wire.connection.messages_sent, wire.connection.bytes_sent) == (0, 0)
-
-
 # -- Sending ----------------------------------------------------------------------------------
-
-
-async def test_messages_can_be_sent_at_any_time(wire, nursery):
-    wire.start()
-    await wire.connection.send_message("text")
-    await wire.connection.send_message(b"binary")
-    nursery.start_soon(wire.connection.send_message, b"x" * 1_000_000)
-    frames = await wire.peer.receive_many(3)
-    assert opcodes(frames) == [TEXT, BINARY, BINARY]
-    assert payloads(frames) == [b"text", b"binary", b"x" * 1_000_000]
-    with pytest.raises(ValueError, match="str or bytes"):
-        await wire.connection.send_message(3)
-
-
-async def test_sends_at_the_same_time_do_not_mix(wire, nursery):
-    wire.start()
-    sizes = [300_000, 10, 200_000, 400_000]
-    for size in sizes:
-        nursery.start_soon(wire.connection.send_message, bytes((size % 251,)) * size)
-    frames = await wire.peer.receive_many(4)
-    assert sorted(len(frame.payload) for frame in frames) == sorted(sizes)
-    assert all(len(set(frame.payload)) == 1 for frame in frames)
-
-
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
-async def test_a_cancelled_send_never_leaves_half_a_frame(wire, nursery, transport, autojump_clock):
-    wire.start()
-    with trio.move_on_after(1) as sending:
-        await wire.connection.send_message(b"x" * 1_000_000)
-    assert sending.cancelled_caught
-    nursery.start_soon(wire.connection.send_message, "next")
-    frames = await wire.peer.receive_many(2)
-    assert payloads(frames) == [b"x" * 1_000_000, b"next"]
-
-
-async def test_a_send_that_is_cancelled_before_it_began_sends_and_counts_nothing(wire):
-    wire.start()
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await wire.connection.send_message("never")
-    assert (wire.connection.messages_sent, wire.connection.bytes_sent) == (0, 0)
-
-
-async def test_a_cancelled_send_on_a_stream_ends_the_connection(nursery, autojump_clock):
-    ours, _theirs = trio.testing.lockstep_stream_pair()
-    connection = Connection.opened(ours, client=False, limits=Limits())
-    nursery.start_soon(connection.run, lambda message: message)
-    with trio.move_on_after(1):
-        await connection.send_message("nobody reads this")
-    with pytest.raises(ConnectionClosed):
-        await connection.send_message("next")
-    assert connection.closed.code == 1006
 
 
 @pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
@@ -852,166 +728,6 @@ async def test_closing_is_cancelled_as_well(wire):
     assert wire.connection.timed_out is None
 
 
-# -- Upstream's way ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def reading(wire, nursery):
-    wire.connection.start_reading(nursery)
-    await trio.testing.wait_all_tasks_blocked()
-    return wire
-
-
-async def test_messages_are_got_one_by_one(reading):
-    peer, connection = reading.peer, reading.connection
-    await peer.send(peer.text("one") + peer.frame(BINARY, b"two") + peer.close(4000))
-    assert [await connection.get_message() for _ in range(2)] == ["one", b"two"]
-    with pytest.raises(ConnectionClosed) as caught:
-        await connection.get_message()
-    assert caught.value.reason.code == 4000
-    with pytest.raises(ConnectionClosed):
-        await connection.send_message("too late")
-    assert code_of(await peer.receive()) == 4000
-
-
-async def test_a_peer_waits_when_nobody_gets_its_messages(reading, nursery, autojump_clock):
-    count, message = 200, b"x" * 50_000
-    nursery.start_soon(reading.peer.send, reading.peer.frame(BINARY, message) * count)
-    await trio.sleep(1)
-    assert reading.connection.messages_received < count // 4 or reading.connection._sock is None
-    for _ in range(count):
-        assert await reading.connection.get_message() == message
-
-
-async def test_a_thousand_messages_in_one_segment_can_be_got(reading, nursery):
-    nursery.start_soon(reading.peer.send, reading.peer.text("x") * 1000)
-    assert [await reading.connection.get_message() for _ in range(1000)] == ["x"] * 1000
-
-
-async def test_a_ping_is_answered_by_its_pong_or_a_later_one(reading, nursery):
-    answered = []
-
-    async def ping(payload: bytes) -> None:
-        await reading.connection.ping(payload)
-        answered.append(payload)
-
-    for payload in (b"1", b"2", b"3"):
-        nursery.start_soon(ping, payload)
-    pings = await reading.peer.receive_many(3)
-    assert opcodes(pings) == [PING] * 3
-    pong = [reading.peer.frame(PONG, ping.payload) for ping in pings]
-    await reading.peer.send(reading.peer.frame(PONG, b"nobody's") + pong[1])
-    await trio.testing.wait_all_tasks_blocked(0.01)
-    assert set(answered) == set(payloads(pings)[:2])
-    await reading.peer.send(pong[2])
-    await trio.testing.wait_all_tasks_blocked(0.01)
-    assert set(answered) == set(payloads(pings))
-
-
-async def test_a_ping_without_a_payload_makes_one(reading, nursery):
-    nursery.start_soon(reading.connection.ping)
-    ping = await reading.peer.receive()
-    assert (ping.opcode, len(ping.payload)) == (PING, 4)
-    await reading.peer.send(reading.peer.frame(PONG, ping.payload))
-
-
-@pytest.mark.parametrize("how", ["close", "end"])
-async def test_a_ping_ends_with_its_connection(wire, nursery, how):
-    wire.start()
-    raised = []
-
-    async def ping() -> None:
-        with pytest.raises(ConnectionClosed) as caught:
-            await wire.connection.ping(b"x")
-        raised.append(caught.value.reason.code)
-
-    nursery.start_soon(ping)
-    assert (await wire.peer.receive()).opcode == PING
-    if how == "close":
-        await wire.peer.send(wire.peer.close(4000))
-    await wire.peer.stream.aclose()
-    await wire.end()
-    await trio.testing.wait_all_tasks_blocked()
-    assert raised == [4000 if how == "close" else 1006]
-
-
-async def test_two_pings_under_way_differ_and_a_cancelled_one_can_be_repeated(reading, nursery):
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as pinging:
-            pinging.start_soon(reading.connection.ping, b"same")
-            await reading.peer.receive()
-            with pytest.raises(ValueError, match="already in flight"):
-                await reading.connection.ping(b"same")
-            scope.cancel()
-    nursery.start_soon(reading.connection.ping, b"same")
-    assert await reading.peer.receive() == (PING, b"same", True)
-    await reading.peer.send(reading.peer.frame(PONG, b"same"))
-
-
-async def test_control_frames_are_short(reading):
-    for send in (reading.connection.ping, reading.connection.pong):
-        with pytest.raises(ValueError, match="125"):
-            await send(b"x" * 126)
-    assert not reading.connection._pings
-
-
-async def test_a_pong_can_be_sent_unasked(reading):
-    await reading.connection.pong(b"here")
-    await reading.connection.pong()
-    assert await reading.peer.receive_many(2) == [(PONG, b"here", True), (PONG, b"", True)]
-
-
-async def test_the_peers_pings_are_answered_while_messages_are_got(reading):
-    peer = reading.peer
-    await peer.send(peer.frame(PING, b"1") + peer.text("2"))
-    assert await reading.connection.get_message() == "2"
-    assert await peer.receive() == (PONG, b"1", True)
-
-
-async def test_aclose_makes_the_closing_handshake_and_is_idempotent(reading, nursery):
-    async def answer() -> None:
-        close = await reading.peer.receive()
-        await reading.peer.send(reading.peer.frame(CLOSE, close.payload))
-        assert await reading.peer.receive_rest() == []
-
-    nursery.start_soon(answer)
-    await reading.connection.aclose(4000, "done")
-    await reading.connection.aclose()
-    connection = reading.connection
-    assert (connection.close_sent, connection.close_received) == (4000, 4000)
-    assert connection.closed_first == "us"
-    for operation in (connection.get_message, connection.ping, connection.pong):
-        with pytest.raises(ConnectionClosed):
-            await operation()
-
-
-async def test_a_ping_that_arrives_while_aclose_waits_is_not_answered(reading, nursery):
-    nursery.start_soon(reading.connection.aclose, 4000)
-    peer = reading.peer
-    assert code_of(await peer.receive()) == 4000
-    await peer.send(peer.frame(PING) + peer.close(4000))
-    await peer.stream.send_eof()
-    assert await peer.receive_rest() == []
-    assert reading.connection.clean
-
-
-async def test_aclose_gives_up_on_a_silent_peer(make_wire, nursery, autojump_clock):
-    wire = make_wire(Limits(close_timeout_s=5))
-    wire.connection.start_reading(nursery)
-    await wire.connection.aclose()
-    assert trio.current_time() == pytest.approx(5)
-    assert wire.connection.timed_out == "close"
-
-
-async def test_endpoints_are_told(make_wire, tcp_pair, transport):
-    ours, theirs = tcp_pair
-    (address, port), other = ours.getsockname(), theirs.getsockname()
-    connection = make_wire(sockets=tcp_pair).connection
-    assert (str(connection.local.address), connection.local.port) == (address, port)
-    assert connection.remote.port == other[1]
-    ours.close()
-
-
 # -- Counting ---------------------------------------------------------------------------------
 
 
@@ -1033,28 +749,3 @@ async def test_messages_and_bytes_are_counted(wire):
     assert connection.bytes_received == sum(map(len, said))
     assert connection.bytes_sent == sum(overhead + len(frame.payload) for frame in frames)
     assert (connection.messages_received, connection.messages_sent) == (3, 2)
-
-
-# -- TLS --------------------------------------------------------------------------------------
-
-
-async def test_it_works_above_tls(role, nursery):
-    authority = trustme.CA()
-    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    client_context = ssl.create_default_context()
-    authority.issue_cert("here").configure_cert(server_context)
-    authority.configure_trust(client_context)
-    a, b = trio.testing.memory_stream_pair()
-    server_end = trio.SSLStream(a, server_context, server_side=True)
-    client_end = trio.SSLStream(b, client_context, server_hostname="here")
-    server = Connection.opened(server_end, client=False, limits=Limits())
-    client = Connection.opened(client_end, client=True, limits=Limits())
-    async with trio.open_nursery() as serving:
-        serving.start_soon(server.run, lambda message: message)
-        client.start_reading(serving)
-        for message in ("hello", b"x" * 500_000):
-            await client.send_message(message)
-            assert await client.get_message() == message
-        await client.aclose(1000)
-    assert server.clean
-    assert client.close_sent == client.close_received == 1000

@@ -1,0 +1,156 @@
+"""Send bytes: what the kernel takes goes at once, the rest waits in line.
+
+Nothing here blocks but `flush`, which somebody has to await when a write said that not all was
+taken. What waits in line is counted as held for the peer, and is dropped when writing fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from echo_trio.wire.budget import Holder
+
+if TYPE_CHECKING:
+    from echo_trio.wire.limits import Limits
+
+#: What one write to a stream that is not a socket gives it: the write timeout is for each.
+SEND_BYTES: Final = 256 * 1024
+#: How long to leave the kernel alone when it has no memory for what is to be sent. It doesn't say
+#: when it has some again.
+OUT_OF_BUFFERS_PAUSE_S: Final = 0.05
+_OUT_OF_BUFFERS: Final = {errno.ENOBUFS, errno.ENOMEM}
+
+
+class Sender(Holder):
+    """The sending half of a connection.
+
+    :ivar bytes_sent: handed to the kernel or waiting to be; headers of frames included.
+    :ivar timed_out: what took too long; ``"write"`` here.
+    """
+
+    _limits: Limits
+    _replies: list[bytes] | None = None  # made in this wake-up, not yet written
+    _sock: socket.socket | None
+    _stream: trio.abc.Stream  # if there is no socket
+    _stream_lock: Any = None
+    _unsent: bytearray | None = None
+
+    _attention = False  # the task has more to do than wait
+    _replies_blocked = False  # until they are gone, nothing is read
+    _write_failed = False
+
+    bytes_sent = 0
+    timed_out: str | None = None
+
+    def abort(self) -> None:
+        """End the connection at once, dropping what was not sent."""
+        raise NotImplementedError
+
+    async def flush(self) -> None:
+        """Wait until all that was sent is with the kernel.
+
+        If the kernel takes nothing for as long as the write timeout, the connection is aborted.
+        Cancelled: what is left stays in line (on a stream that isn't a socket, nobody knows what
+        is left, so the connection is aborted).
+        """
+        if self._stream_lock is None:
+            self._stream_lock = trio.Lock()
+        async with self._stream_lock:
+            with trio.CancelScope() as writing:
+                while self._unsent:
+                    writing.deadline = trio.current_time() + self._limits.write_timeout_s
+                    await self._flush_some()
+            if writing.cancelled_caught:
+                self.timed_out = self.timed_out or "write"
+                self.abort()
+
+    async def _flush_some(self) -> None:
+        try:
+            if self._sock is not None:
+                await trio.lowlevel.wait_writable(self._sock)
+                while self._unsent:  # It may be dropped meanwhile.
+                    try:
+                        self._take_out_of_line(self._sock.send(self._unsent))
+                        return
+                    except OSError as exc:
+                        if exc.errno not in _OUT_OF_BUFFERS:
+                            raise
+                    await trio.sleep(OUT_OF_BUFFERS_PAUSE_S)
+            elif self._unsent:
+                some = bytes(self._unsent[:SEND_BYTES])
+                try:
+                    await self._stream.send_all(some)
+                except trio.Cancelled:
+                    self.abort()
+                    raise
+                if self._unsent:
+                    self._take_out_of_line(len(some))
+        except BlockingIOError:
+            pass
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            self._fail_writing()
+
+    def _write(self, data: bytes) -> bool:
+        """Give the kernel what it takes now; keep the rest. True if nothing is left."""
+        if self._write_failed:
+            return True
+        if self._replies:
+            self._write_replies(self._replies)  # They were made before this, so they go before it.
+        self.bytes_sent += len(data)
+        if self._unsent:
+            self._unsent += data
+            self.hold(len(data))
+            return False
+        sent = 0
+        if self._sock is not None:
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError as exc:
+                if exc.errno not in _OUT_OF_BUFFERS:
+                    self._fail_writing()
+                    return True
+            if sent == len(data):
+                return True
+        self._unsent = bytearray(memoryview(data)[sent:])
+        self.hold(len(data) - sent)
+        return False
+
+    def _write_replies(self, replies: list[bytes]) -> None:
+        data = b"".join(replies) if len(replies) > 1 else replies[0]
+        replies.clear()
+        if not self._write(data):
+            self._replies_blocked = self._attention = True
+
+    def _take_out_of_line(self, size_bytes: int) -> None:
+        assert self._unsent is not None
+        del self._unsent[:size_bytes]
+        self.release(size_bytes)
+
+    def _fail_writing(self) -> None:
+        """Drop what waits in line, and whatever is still to be written.
+
+        Not the end yet: the peer's close frame may be there to be read. If there is nothing,
+        reading says so at once.
+        """
+        self._write_failed = True
+        if self._unsent:
+            self._take_out_of_line(len(self._unsent))
+
+    async def _send_eof(self) -> None:
+        """Half-close, so that the peer sees our close frame, then the end, and not a reset."""
+        await self.flush()
+        if self._write_failed:
+            return
+        try:
+            if self._sock is not None:
+                self._sock.shutdown(socket.SHUT_WR)
+            elif isinstance(self._stream, trio.abc.HalfCloseableStream):
+                await self._stream.send_eof()
+        except (OSError, trio.BrokenResourceError):
+            self._fail_writing()
