@@ -619,6 +619,21 @@ async def test_what_on_message_sends_keeps_its_place_among_the_replies(wire):
 
 
 @pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+async def test_a_cancelled_flush_never_leaves_half_a_frame(
+    wire, nursery, transport, autojump_clock
+):
+    wire.start()
+    with trio.move_on_after(1) as sending:
+        wire.connection.send_nowait(b"x" * 1_000_000)
+        await wire.connection.flush()
+    assert sending.cancelled_caught
+    wire.connection.send_nowait("next")
+    nursery.start_soon(wire.connection.flush)
+    frames = await wire.peer.receive_many(2)
+    assert payloads(frames) == [b"x" * 1_000_000, b"next"]
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
 async def test_nothing_is_read_while_replies_are_blocked(wire, nursery, transport, autojump_clock):
     wire.start()
     count, message = 200, b"x" * 50_000

@@ -19,9 +19,10 @@ from websockets.trio.server import serve as serve_websockets
 
 from echo_trio.metrics.counters import Outcome
 from echo_trio.wire import handshake, sockets, tls
-from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.connection import Limits
 from echo_trio.wire.handshake import Reason
 from echo_trio.wire.poller import Poller
+from echo_trio.wire.upstream import UpstreamConnection as Connection
 
 from .conftest import BINARY, CLOSE, PATIENCE_S, TEXT, close_frame, frame, request
 
