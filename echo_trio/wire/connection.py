@@ -64,11 +64,13 @@ from echo_trio.wire.close_codes import (
     MESSAGE_TOO_BIG,
     NORMAL_CLOSURE,
     POLICY_VIOLATION,
+    TRY_AGAIN_LATER,
 )
 
 if TYPE_CHECKING:
     from wsproto import WSConnection
 
+    from echo_trio.wire.budget import Budget
     from echo_trio.wire.poller import Poller
 
 __all__ = ["Connection", "ConnectionClosed", "Limits"]
@@ -86,6 +88,13 @@ OUT_OF_BUFFERS_PAUSE_S: Final = 0.05
 _OUT_OF_BUFFERS: Final = {errno.ENOBUFS, errno.ENOMEM}
 #: A peer may send this many fragments without a byte in them, in one message.
 MAX_EMPTY_FRAGMENTS: Final = 1024
+#: Held for one connection beside two of the largest messages, before it is read from no more: one
+#: being received, its reply being sent, and what one read brings.
+HELD_BESIDE_MESSAGES_BYTES: Final = RECEIVE_BYTES
+
+#: Why nothing is read for now.
+_BY_OWNER: Final = 1
+_BY_BYTES_HELD: Final = 2
 
 _BAD_GATEWAY_BYTES: Final = BAD_GATEWAY.to_bytes(2)
 
@@ -114,6 +123,11 @@ class Limits:
     ping_timeout_s: float = 0.0
     idle_timeout_s: float = 0.0
 
+    @property
+    def max_held_bytes(self) -> int:
+        """What may be held for a connection before it is not read from until that shrinks."""
+        return 2 * self.max_message_bytes + HELD_BESIDE_MESSAGES_BYTES
+
 
 class Connection(WebSocketConnection):
     """One WebSocket, either end.
@@ -125,8 +139,11 @@ class Connection(WebSocketConnection):
         ``None`` if we sent no close frame, or the connection broke before it was out.
     :ivar close_received: likewise, of the peer's close frame.
     :ivar closed_first: who sent the first close frame: ``"us"``, ``"peer"``, or ``None``.
+    :ivar evicted: closed (1013) because the process held too much, and this one most.
     :ivar failure: the code with which we failed the connection (RFC 6455, section 7.1.7): because
         of what the peer sent, or `INTERNAL_ERROR` because `on_message` raised; else ``None``.
+    :ivar held_bytes: what is held for the peer now; see `hold`.
+    :ivar holder_place: for the `Budget` to note where it has put this.
     :ivar slot: for a `Watch` to note where it has put this.
     :ivar timed_out: what took too long: ``"write"``, ``"close"``, ``"ping"`` or ``"idle"``; of
         several the first, if the connection ended because of it; else ``None``.
@@ -148,6 +165,7 @@ class Connection(WebSocketConnection):
     _stream_lock: Any = None
     _wsproto: WSConnection | None = None  # type: ignore[assignment]  # until the handshake is done
 
+    _budget: Budget | None = None
     _awaited_pong: bytes | None = None  # the payload of the ping that a Watch sent
     _compression: deflate.Parameters | None = None
     _empty_fragments = 0
@@ -174,6 +192,7 @@ class Connection(WebSocketConnection):
     _cut = False  # by us, without a close frame
     _discarding = False  # what still arrives is not looked at
     _over = False
+    _pauses = 0  # why
     _paused = False  # what still arrives is not looked at for now; then _discarding is set, too
     _replies_blocked = False  # until they are gone, nothing is read
     _resumed = False  # and what was kept meanwhile is not looked at yet
@@ -184,7 +203,10 @@ class Connection(WebSocketConnection):
     close_received: int | None = None
     close_sent: int | None = None
     closed_first: str | None = None
+    evicted = False
     failure: int | None = None
+    held_bytes = 0
+    holder_place = 0
     slot = 0
     timed_out: str | None = None
 
@@ -214,6 +236,7 @@ class Connection(WebSocketConnection):
         subprotocol: str | None = None,
         surplus: bytes = b"",
         compression: deflate.Parameters | None = None,
+        budget: Budget | None = None,
     ) -> Connection:
         """A connection whose handshake is done, to be served with `run`.
 
@@ -223,6 +246,7 @@ class Connection(WebSocketConnection):
         :param client: which end we are.
         :param surplus: what was received behind the handshake.
         :param compression: what the handshake agreed on, if it did.
+        :param budget: what all connections of the process may hold together.
         """
         self = cls.__new__(cls)
         # In the order of the attributes' table: what each message needs comes first and together,
@@ -248,6 +272,8 @@ class Connection(WebSocketConnection):
         self._path = path
         self._subprotocol = subprotocol
         self._poller = poller if self._sock is not None else None
+        if budget is not None:
+            self._budget = budget
         if compression is not None:
             self._compression = compression
             self._encode = deflate.encoder(compression, client=client)
@@ -782,7 +808,7 @@ class Connection(WebSocketConnection):
             return True
         if self.before_closing is not None:
             self.before_closing()
-        self.resume_reading()
+        self._resume(self._pauses)
         taken = self._write_close(code, reason)
         self._call_attention()
         return taken
@@ -831,16 +857,65 @@ class Connection(WebSocketConnection):
         Nothing of it is lost; the peer finds that it can't send on. A closing handshake of ours
         resumes. Idempotent.
         """
-        if self._close_reason is None and not self._paused:
-            self._paused = self._discarding = True
-            self._call_attention()
+        self._pause(_BY_OWNER)
 
     def resume_reading(self) -> None:
         """End `pause_reading`. Idempotent."""
-        if self._paused:
+        self._resume(_BY_OWNER)
+
+    def _pause(self, why: int) -> None:
+        if self._close_reason is None:
+            self._pauses |= why
+            if not self._paused:
+                self._paused = self._discarding = True
+                self._call_attention()
+
+    def _resume(self, why: int) -> None:
+        self._pauses &= ~why
+        if self._paused and not self._pauses:
             self._paused = self._discarding = False
             self._resumed = True
             self._call_attention()
+
+    def hold(self, size_bytes: int) -> None:
+        """Count bytes that are kept for this connection from now on, by whoever keeps them.
+
+        Above `Limits.max_held_bytes` nothing is read from the peer until enough is given back.
+        Above the process's budget the connection that holds most is closed, which may be this one:
+        what it held is then given back already, and is to be dropped.
+        """
+        if self._budget is None or self.evicted:
+            return
+        self._budget.hold(self, size_bytes)
+        if self.held_bytes > self._limits.max_held_bytes and not self._pauses & _BY_BYTES_HELD:
+            self._pause(_BY_BYTES_HELD)
+
+    def release(self, size_bytes: int) -> None:
+        """Count bytes that are no longer kept: those of a `hold` before."""
+        if self._budget is None or self.evicted:
+            return
+        self._budget.release(self, size_bytes)
+        if self._pauses & _BY_BYTES_HELD and self.held_bytes <= self._limits.max_held_bytes:
+            self._resume(_BY_BYTES_HELD)
+
+    def evict(self) -> None:
+        """Close with 1013 as far as that goes at once, and cut: the process holds too much.
+
+        Called by the `Budget`, which has counted all that was held here as given back.
+        """
+        self.evicted = True
+        self._discarding = self._over = True
+        self._paused = False
+        self._head = b""
+        self._partial = self._parser = self._fragments = self._inflater = None
+        if self._unsent:
+            self.abort()  # Amid a frame there is no place for a close frame.
+        else:
+            if self._close_reason is None:
+                self._write_close(TRY_AGAIN_LATER, "the server is short of memory")
+            if self._sock is not None:
+                self._fail_writing()  # What the kernel didn't take at once is not waited for.
+            self._flush_in_run()
 
     def look(self, now_s: float) -> float:
         """Ping the peer, or give up on it, if it is time to. Called by a `Watch`.
@@ -902,6 +977,7 @@ class Connection(WebSocketConnection):
         if self._sock is not None and self._sock.fileno() != -1:
             # Else the kernel would keep trying to send what the peer doesn't read.
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            trio.lowlevel.notify_closing(self._sock)  # Nobody need wait for it to take more.
         self._lose()
         self._call_attention()
 
@@ -929,7 +1005,7 @@ class Connection(WebSocketConnection):
                 await trio.lowlevel.wait_writable(self._sock)
                 while self._unsent:  # It may be dropped meanwhile.
                     try:
-                        del self._unsent[: self._sock.send(self._unsent)]
+                        self._drop_sent(self._sock.send(self._unsent))
                         return
                     except OSError as exc:
                         if exc.errno not in _OUT_OF_BUFFERS:
@@ -943,11 +1019,16 @@ class Connection(WebSocketConnection):
                     self.abort()
                     raise
                 if self._unsent:
-                    del self._unsent[: len(some)]
+                    self._drop_sent(len(some))
         except BlockingIOError:
             pass
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             self._fail_writing()
+
+    def _drop_sent(self, size_bytes: int) -> None:
+        assert self._unsent is not None
+        del self._unsent[:size_bytes]
+        self.release(size_bytes)
 
     def _write(self, data: bytes) -> bool:
         """Give the kernel what it takes now; keep the rest. True if nothing is left."""
@@ -958,6 +1039,7 @@ class Connection(WebSocketConnection):
         self.bytes_sent += len(data)
         if self._unsent:
             self._unsent += data
+            self.hold(len(data))
             return False
         sent = 0
         if self._sock is not None:
@@ -972,6 +1054,7 @@ class Connection(WebSocketConnection):
             if sent == len(data):
                 return True
         self._unsent = bytearray(memoryview(data)[sent:])
+        self.hold(len(data) - sent)
         return False
 
     def _fail_writing(self) -> None:
@@ -979,6 +1062,7 @@ class Connection(WebSocketConnection):
         # reading says so at once.
         self._write_failed = True
         if self._unsent:
+            self.release(len(self._unsent))
             self._unsent = None
             if self.close_sent is not None:  # It was the last in line, so it did not get out.
                 self.close_sent = None
@@ -1039,6 +1123,9 @@ class Connection(WebSocketConnection):
         """Close the stream, without waiting for anything."""
         self._reader_running = False
         self._lose()
+        if self._budget is not None:
+            self._budget.forget(self)
+            self._budget = None
         for unanswered in (self._pings or {}).values():
             unanswered.set()
         if self._task is not None:

@@ -279,7 +279,7 @@ def make_wire(role, transport, poller, nursery, tls_contexts):
 
     made = []
 
-    def make(limits=None, surplus=b"", *, sockets=None, compression=None) -> Wire:
+    def make(limits=None, surplus=b"", *, sockets=None, compression=None, budget=None) -> Wire:
         if transport == "stream" and sockets is None:
             ours, theirs = trio.testing.memory_stream_pair()
         else:
@@ -296,6 +296,7 @@ def make_wire(role, transport, poller, nursery, tls_contexts):
             poller=poller if transport in {"poller", "tls"} else None,
             surplus=surplus,
             compression=compression,
+            budget=budget,
         )
         made.extend((ours, theirs))
         return Wire(connection, Peer(theirs, masks=role == "server"), nursery)
