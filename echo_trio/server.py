@@ -14,7 +14,8 @@ import trio
 from echo_trio import admission
 from echo_trio.metrics.counters import Counters, Snapshot
 from echo_trio.metrics.vitals import Vitals
-from echo_trio.session import Presence, serve_session, turn_away, turn_away_at_once
+from echo_trio.places import Places
+from echo_trio.session import Caller, Presence, make_room, serve_session, turn_away_at_once
 from echo_trio.settings import Settings
 from echo_trio.wire import poller, process, sockets, tls
 from echo_trio.wire.close_codes import GOING_AWAY
@@ -45,8 +46,8 @@ class EchoServer:
         self._log = log
         counters = Counters()
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
-        self._presence = Presence(settings, self._poller, tls_context, log, counters)
-        self._capacity = self._find_capacity(settings.max_connections)
+        places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
+        self._presence = Presence(settings, self._poller, tls_context, log, counters, places)
         self._vitals = Vitals()
         self._started_s = time.monotonic()
         self.url = url_of(listeners, tls=tls_context is not None)
@@ -125,18 +126,17 @@ class EchoServer:
         )
 
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
-        presence, capacity = self._presence, self._capacity
+        presence, places = self._presence, self._presence.places
         presence.counters.accepted += 1
+        caller = Caller(sock, trio.current_time())
         # Descriptors are given out from the lowest on, so this one's number tells how many others
         # hold. The limit may have been changed meanwhile.
         short = sock.fileno() >= admission.last_descriptor(process.file_limit())
-        # Counted here: a crowd is accepted before the first of its tasks has begun.
-        if presence.admitted < capacity.connections and not short:
-            presence.admitted += 1
-            handling.start_soon(serve_session, sock, presence)
-        elif presence.turned_away < capacity.refusals and not short:
-            presence.turned_away += 1
-            handling.start_soon(turn_away, sock, presence)
+        # Places are taken here: a crowd is accepted before the first of its tasks has begun.
+        if (not short and (places.enter(caller) or places.wait(caller))) or (
+            make_room(presence) and places.enter(caller)
+        ):
+            handling.start_soon(serve_session, caller, presence)
         else:
             refused = admission.out_of_descriptors() if short else admission.full()
             turn_away_at_once(sock, presence, refused)
@@ -145,7 +145,7 @@ class EchoServer:
         presence, counters = self._presence, self._presence.counters
         if counters.ended == counters.accepted:
             return
-        for opening in presence.handshakes:
+        for opening in presence.openings:
             opening.cancel()
         if self._drain_grace_s:
             for connection in presence.connections:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -257,6 +258,13 @@ async def receive_some(sock: socket.socket, size_bytes: int, flags: int = 0) -> 
             return sock.recv(size_bytes, flags)
         except BlockingIOError:
             continue
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Is there something to read, or the end, or an error?"""
+    ready = select.poll()
+    ready.register(sock, select.POLLIN)
+    return bool(ready.poll(0))
 
 
 def peer_of(sock: socket.socket) -> str:
