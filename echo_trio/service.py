@@ -47,8 +47,8 @@ class Server(Protocol):
     async def tasks(self) -> object:
         """The nursery tree, for the console."""
 
-    def drain(self) -> None:
-        """Begin to stop."""
+    def drain(self, late_s: float = 0.0) -> None:
+        """Begin to stop, as it should have so long ago."""
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve until it is drained."""
@@ -73,8 +73,8 @@ async def run_service(settings: Settings, log: Any) -> None:
         console = _make_console(settings, console_listeners, server, log)
     failed: BaseException | None = None
 
-    def drain(signal_name: str) -> None:
-        server.drain()
+    def drain(signal_name: str, late_s: float) -> None:
+        server.drain(late_s)
         if console is not None:
             console.drain()
         systemd.notify(systemd.STOPPING)
