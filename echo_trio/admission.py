@@ -200,6 +200,12 @@ def full() -> Refused:
     return _unavailable("The server is full.", Reason.CAPACITY)
 
 
+def displaced() -> Refused:
+    """What a client is told that sent nothing of its handshake, when its place is needed."""
+    why = "The server is full, and this connection has said nothing."
+    return _unavailable(why, Reason.DISPLACED)
+
+
 def out_of_descriptors() -> Refused:
     """What a client is told for whom the machine has no descriptor left."""
     return _unavailable("The server has too many files open.", Reason.DESCRIPTORS)

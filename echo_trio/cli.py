@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from cyclopts.config import Env, Toml
 
 from echo_trio import flags, logs
-from echo_trio.service import CannotStart, run_service
+from echo_trio.service import CannotStart, check_machine, run_service
 from echo_trio.settings import Settings
 
 ENVIRONMENT_PREFIX = "ECHO_TRIO_"
@@ -31,6 +31,7 @@ def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
     """Serve until SIGINT or SIGTERM, then drain."""
     log = logs.configure(settings)
     try:
+        check_machine(settings)
         trio.run(partial(run_service, settings, log))
     except CannotStart as exc:
         return flags.complain(app, str(exc))

@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 import time
+from math import inf
 from typing import Any, Final, Self
 
 import structlog
@@ -14,14 +15,20 @@ import trio
 from echo_trio import admission
 from echo_trio.metrics.counters import Counters, Snapshot
 from echo_trio.metrics.vitals import Vitals
-from echo_trio.session import Presence, serve_session, turn_away, turn_away_at_once
+from echo_trio.places import Places
+from echo_trio.session import Caller, Presence, make_room, serve_session, turn_away_at_once
 from echo_trio.settings import Settings
 from echo_trio.wire import poller, process, sockets, tls
 from echo_trio.wire.close_codes import GOING_AWAY
 
-#: Of the drain timeout, what clients get to answer in. Dropping ten thousand that don't takes a
-#: second or so, and is part of the budget too.
-PATIENCE_SHARE: Final = 0.9
+#: Of the drain timeout, what is left for the process's end, however it comes to that: to drop
+#: those who have not answered (10,000 take a second on a busy core), and to exit.
+END_S: Final = 0.8
+END_OF_EACH_S: Final = 0.000_15
+#: Of the drain timeout, how long at most what had arrived before it is still read and answered.
+ANSWERING_SHARE: Final = 0.25
+#: How long goodbyes are said before others get a turn.
+GOODBYE_SLICE_S: Final = 0.005
 _GOODBYE: Final = "the server is stopping"
 
 
@@ -42,11 +49,12 @@ class EchoServer:
         self._drain_timeout_s = settings.drain_timeout_s
         self._drain_grace_s = settings.drain_grace_s
         self._drain = trio.Event()
+        self._drain_began_s = inf
         self._log = log
         counters = Counters()
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
-        self._presence = Presence(settings, self._poller, tls_context, log, counters)
-        self._capacity = self._find_capacity(settings.max_connections)
+        places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
+        self._presence = Presence(settings, self._poller, tls_context, log, counters, places)
         self._vitals = Vitals()
         self._started_s = time.monotonic()
         self.url = url_of(listeners, tls=tls_context is not None)
@@ -81,17 +89,24 @@ class EchoServer:
             loop_lag=self._vitals.loop_lag,
         )
 
-    def drain(self) -> None:
-        """Begin to stop: `run` says goodbye to everybody and returns. Idempotent."""
-        self._presence.counters.draining = True
-        self._drain.set()
+    def drain(self, late_s: float = 0.0) -> None:
+        """Begin to stop: `run` says goodbye to everybody and returns. Idempotent.
+
+        :param late_s: how long ago it was asked to; the drain timeout counts from then.
+        """
+        if not self._drain.is_set():
+            self._presence.counters.draining = True
+            self._drain_began_s = trio.current_time() - late_s
+            self._drain.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is called, and then until everybody is gone.
 
         Draining: no more are accepted, handshakes under way get 503, open connections close
-        code 1001, right behind their next reply if that comes within the drain grace; whoever has
-        not answered within the drain timeout is dropped. Cancelled: everybody is dropped at once.
+        code 1001, right behind their next reply if that comes within the drain grace; from then on
+        they are read from to find their close frame, and for nothing else. Whoever has not answered
+        so long before the drain timeout that there is time to drop him is dropped: this returns
+        within the timeout whatever clients do. Cancelled: everybody is dropped at once.
         """
         try:
             async with trio.open_nursery() as handling:
@@ -112,7 +127,8 @@ class EchoServer:
                     await self._drain.wait()
                     accepting.cancel_scope.cancel()
                 self._close_listeners()
-                with trio.move_on_after(self._drain_timeout_s * PATIENCE_SHARE):
+                patience_s = patience_of(self._drain_timeout_s, len(self._presence.connections))
+                with trio.CancelScope(deadline=self._drain_began_s + patience_s):
                     await self._say_goodbye(handling)
                 handling.cancel_scope.cancel()
         finally:
@@ -125,18 +141,17 @@ class EchoServer:
         )
 
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
-        presence, capacity = self._presence, self._capacity
+        presence, places = self._presence, self._presence.places
         presence.counters.accepted += 1
+        caller = Caller(sock, trio.current_time())
         # Descriptors are given out from the lowest on, so this one's number tells how many others
         # hold. The limit may have been changed meanwhile.
         short = sock.fileno() >= admission.last_descriptor(process.file_limit())
-        # Counted here: a crowd is accepted before the first of its tasks has begun.
-        if presence.admitted < capacity.connections and not short:
-            presence.admitted += 1
-            handling.start_soon(serve_session, sock, presence)
-        elif presence.turned_away < capacity.refusals and not short:
-            presence.turned_away += 1
-            handling.start_soon(turn_away, sock, presence)
+        # Places are taken here: a crowd is accepted before the first of its tasks has begun.
+        if (not short and (places.enter(caller) or places.wait(caller))) or (
+            make_room(presence) and places.enter(caller)
+        ):
+            handling.start_soon(serve_session, caller, presence)
         else:
             refused = admission.out_of_descriptors() if short else admission.full()
             turn_away_at_once(sock, presence, refused)
@@ -145,7 +160,7 @@ class EchoServer:
         presence, counters = self._presence, self._presence.counters
         if counters.ended == counters.accepted:
             return
-        for opening in presence.handshakes:
+        for opening in presence.openings:
             opening.cancel()
         if self._drain_grace_s:
             for connection in presence.connections:
@@ -153,10 +168,18 @@ class EchoServer:
             with trio.move_on_after(self._drain_grace_s):
                 await presence.all_gone.wait()
                 return
+        began_s = trio.current_time()
+        answer_until_s = began_s + self._drain_timeout_s * ANSWERING_SHARE
+        slice_ends_s = began_s + GOODBYE_SLICE_S
         for connection in list(presence.connections):
-            connection.answer_what_arrived()
+            now_s = trio.current_time()
+            if now_s < answer_until_s:
+                connection.answer_what_arrived()
             if not connection.close_nowait(GOING_AWAY, _GOODBYE):
                 handling.start_soon(connection.flush)
+            if now_s >= slice_ends_s:
+                await trio.lowlevel.checkpoint()
+                slice_ends_s = trio.current_time() + GOODBYE_SLICE_S
         await presence.all_gone.wait()
 
     def _count_accept_fault(self, fault: OSError) -> None:
@@ -187,6 +210,12 @@ class EchoServer:
         for listener in self._listeners:
             trio.lowlevel.notify_closing(listener)
             listener.close()
+
+
+def patience_of(drain_timeout_s: float, connections: int) -> float:
+    """How long clients get to answer our close frame, so that all is over in the drain timeout."""
+    end_s = END_S + connections * END_OF_EACH_S
+    return drain_timeout_s - min(end_s, drain_timeout_s / 2)
 
 
 def tls_context_of(settings: Settings) -> ssl.SSLContext | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
-from echo_trio import logs, signals, systemd
+from echo_trio import admission, logs, signals, systemd
 from echo_trio.metrics.counters import Snapshot
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 #: Beyond the drain timeout, which server and console keep themselves: whoever is still there then
 #: hangs, or the machine is so busy that it comes to the same.
 LAST_RESORT_S: Final = 5.0
+
+
+#: Open files without which no server is started: its own, and those that connections leave alone.
+LEAST_FILES: Final = admission.SPARE_DESCRIPTORS
+#: The same for a supervisor: its own, and for each worker listening sockets, copies of them while
+#: it starts, a channel, and the process.
+SUPERVISOR_FILES: Final = 32
+FILES_PER_WORKER: Final = 8
 
 
 class CannotStart(Exception):
@@ -47,14 +55,30 @@ class Server(Protocol):
     async def tasks(self) -> object:
         """The nursery tree, for the console."""
 
-    def drain(self) -> None:
-        """Begin to stop."""
+    def drain(self, late_s: float = 0.0) -> None:
+        """Begin to stop, as it should have so long ago."""
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve until it is drained."""
 
     def abandon(self) -> None:
         """Leave no process behind: this one is about to end."""
+
+
+def check_machine(settings: Settings) -> None:
+    """Look whether this machine lets a server start at all; to be done before Trio runs.
+
+    :raises CannotStart: if it doesn't.
+    """
+    limit = process.raise_file_limit()
+    least = LEAST_FILES
+    if settings.workers > 1:
+        least = max(least, SUPERVISOR_FILES + FILES_PER_WORKER * settings.workers)
+    if limit < least:
+        raise CannotStart(
+            f"the limit on open files is {limit}, and a server needs {least} at least: "
+            f"raise it (ulimit -n {least}, or LimitNOFILE= of its unit)"
+        )
 
 
 async def run_service(settings: Settings, log: Any) -> None:
@@ -73,8 +97,8 @@ async def run_service(settings: Settings, log: Any) -> None:
         console = _make_console(settings, console_listeners, server, log)
     failed: BaseException | None = None
 
-    def drain(signal_name: str) -> None:
-        server.drain()
+    def drain(signal_name: str, late_s: float) -> None:
+        server.drain(late_s)
         if console is not None:
             console.drain()
         systemd.notify(systemd.STOPPING)

@@ -20,6 +20,7 @@ from echo_trio.behaviours.scripts import About, Behaviour, OnMessage, Script
 from echo_trio.behaviours.transform import suffixes
 from echo_trio.logs import Sparing
 from echo_trio.metrics.counters import Counters, Outcome
+from echo_trio.places import Places
 from echo_trio.settings import Settings
 from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
 from echo_trio.wire.connection import Connection, Limits
@@ -48,6 +49,33 @@ class Peer:
     name: str
 
 
+@dataclass(eq=False, slots=True)
+class Caller:
+    """A connection that was accepted, until its handshake is done.
+
+    :ivar sock: what it talks over; with TLS over it once that begins.
+    :ivar heard_s: when something arrived from it last; at first, `accepted_s`.
+    :ivar has_place: whether it holds one of the `Places`; `waits`: or waits for one.
+    :ivar answered: it was refused, and is awaited for a moment to read why.
+    :ivar displaced: a newcomer has its place, and its socket is closed.
+    """
+
+    sock: socket.socket
+    accepted_s: float
+    heard_s: float = field(init=False)
+    has_place: bool = False
+    waits: bool = False
+    answered: bool = False
+    displaced: bool = False
+
+    def __post_init__(self) -> None:
+        self.heard_s = self.accepted_s
+
+    def has_unread(self) -> bool:
+        """Has something arrived that was not read yet?"""
+        return sockets.is_readable(self.sock)
+
+
 @dataclass(slots=True)
 class Presence:
     """Who is connected, and what the sessions share. Drained by `server`.
@@ -56,9 +84,8 @@ class Presence:
     :ivar limits: what a connection allows its client.
     :ivar origins: whose pages may connect; none stands for all.
     :ivar proxies: who may say that its client is another; none stands for nobody.
-    :ivar handshakes: what to cancel to interrupt each handshake under way.
-    :ivar admitted: connections that have a place.
-    :ivar turned_away: those that have none, and are being told so.
+    :ivar openings: what to cancel to interrupt each handshake under way.
+    :ivar places: of all that are connected.
     :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
@@ -67,10 +94,9 @@ class Presence:
     tls: ssl.SSLContext | None
     log: Any
     counters: Counters
-    handshakes: set[trio.CancelScope] = field(default_factory=set)
+    places: Places[Caller]
+    openings: set[trio.CancelScope] = field(default_factory=set)
     all_gone: trio.Event = field(default_factory=trio.Event)
-    admitted: int = 0
-    turned_away: int = 0
     limits: Limits = field(init=False)
     origins: frozenset[admission.Origin | None] = field(init=False)
     proxies: tuple[admission.Network, ...] = field(init=False)
@@ -88,13 +114,13 @@ class Presence:
     def opening(self, deadline_s: float) -> Iterator[trio.CancelScope]:
         """A part of a handshake: cancelled at the deadline, or when the server drains."""
         with trio.CancelScope(deadline=deadline_s) as scope:
-            self.handshakes.add(scope)
+            self.openings.add(scope)
             if self.counters.draining:
                 scope.cancel()
             try:
                 yield scope
             finally:
-                self.handshakes.discard(scope)
+                self.openings.discard(scope)
 
     def count_refused(self, refused: handshake.Refused) -> None:
         """Count a handshake that was answered with this."""
@@ -125,25 +151,54 @@ class Presence:
         )
 
 
-async def serve_session(sock: socket.socket, presence: Presence) -> None:
-    """Serve one accepted connection, which has its place, until it is over.
+def make_room(presence: Presence) -> bool:
+    """Send away the handshake that has been silent for longest, if it has been for long enough.
 
-    Counts how it ended, and gives its place back. Raises nothing but `trio.Cancelled`: what goes
-    wrong here is nobody else's business.
+    Its socket is closed at once, so that its descriptor is there for a newcomer; its task finds
+    that out by itself.
     """
-    try:
-        await _serve_accepted(sock, presence, presence.settings.open_timeout_s, admitted=True)
-    finally:
-        presence.admitted -= 1
+    caller = presence.places.longest_silent(trio.current_time(), Caller.has_unread)
+    if caller is None:
+        return False
+    if not caller.answered:
+        caller.displaced = True
+        refused = admission.displaced()
+        presence.count_refused(refused)
+        if presence.tls is None:
+            with suppress(OSError):
+                _send(caller.sock, handshake.refusal_response(refused))
+    trio.lowlevel.notify_closing(caller.sock)
+    caller.sock.close()
+    return True
 
 
-async def turn_away(sock: socket.socket, presence: Presence) -> None:
-    """Tell an accepted connection that there is no room; wait a moment for it to be gone."""
-    timeout_s = min(presence.settings.open_timeout_s, REFUSAL_LINGER_S)
+async def serve_session(caller: Caller, presence: Presence) -> None:
+    """Serve an accepted connection until it is over.
+
+    One that waits at the door has a moment to say what it wants; then it gets a place, or is told
+    that there is none. Counts how it ended, and gives its place back. Raises nothing but
+    `trio.Cancelled`: what goes wrong here is nobody else's business.
+    """
+    end = End(Outcome.FAILED)
+    timeout_s = presence.settings.open_timeout_s
+    if caller.waits:
+        timeout_s = min(timeout_s, REFUSAL_LINGER_S)
+    # It can't be asked any more when the peer has reset.
+    peer = Peer(sockets.peer_of(caller.sock))
     try:
-        await _serve_accepted(sock, presence, timeout_s, admitted=False)
+        end = await _serve_accepted(caller, presence, caller.accepted_s + timeout_s, peer)
+    except trio.Cancelled:
+        end = End(Outcome.DROPPED)
+        raise
+    except Exception:  # noqa: BLE001 - the boundary: a bug ends one session, not the server
+        if not caller.displaced:
+            presence.sparing.exception("session failed")
     finally:
-        presence.turned_away -= 1
+        caller.sock.close()
+        presence.places.leave(caller)
+        if caller.displaced:
+            end = _refused(admission.displaced())
+        presence.count_ended(end, peer.name, trio.current_time() - caller.accepted_s)
 
 
 def turn_away_at_once(sock: socket.socket, presence: Presence, refused: handshake.Refused) -> None:
@@ -158,45 +213,38 @@ def turn_away_at_once(sock: socket.socket, presence: Presence, refused: handshak
     presence.count_ended(_refused(refused), peer, 0.0)
 
 
-async def _serve_accepted(
-    sock: socket.socket, presence: Presence, timeout_s: float, *, admitted: bool
-) -> None:
-    end = End(Outcome.FAILED)
-    accepted_s = trio.current_time()
-    # It can't be asked any more when the peer has reset.
-    peer = Peer(sockets.peer_of(sock))
-    try:
-        if presence.settings.proxy_protocol and admission.is_trusted(peer.name, presence.proxies):
-            unknown = await _learn_peer(sock, presence, accepted_s + timeout_s, peer)
-            if unknown is not None:
-                end = unknown
-                return
-        secured = await _secure(sock, presence, accepted_s + timeout_s)
-        if isinstance(secured, End):
-            end = secured
-            return
-        sock = secured
-        opened = await _shake_hands(sock, presence, accepted_s + timeout_s, peer, admitted=admitted)
-        end = opened if isinstance(opened, End) else await _serve(*opened, presence)
-    except trio.Cancelled:
-        end = End(Outcome.DROPPED)
-        raise
-    except Exception:  # noqa: BLE001 - the boundary: a bug ends one session, not the server
-        presence.sparing.exception("session failed")
-    finally:
-        sock.close()
-        presence.count_ended(end, peer.name, trio.current_time() - accepted_s)
+async def _serve_accepted(caller: Caller, presence: Presence, deadline_s: float, peer: Peer) -> End:
+    if presence.settings.proxy_protocol and admission.is_trusted(peer.name, presence.proxies):
+        unknown = await _learn_peer(caller, presence, deadline_s, peer)
+        if unknown is not None:
+            return unknown
+    if presence.tls is not None:
+        insecure = await _secure(caller, presence, presence.tls, deadline_s)
+        if insecure is not None:
+            return insecure
+    opened = await _shake_hands(caller, presence, deadline_s, peer)
+    if isinstance(opened, End):
+        return opened
+    presence.places.settle(caller)
+    return await _serve(*opened, presence)
+
+
+async def _hear(caller: Caller, presence: Presence, size_bytes: int, flags: int = 0) -> bytes:
+    """Receive the next part of a handshake."""
+    data = await sockets.receive_some(caller.sock, size_bytes, flags)
+    presence.places.hear(caller, trio.current_time())
+    return data
 
 
 async def _learn_peer(
-    sock: socket.socket, presence: Presence, deadline_s: float, peer: Peer
+    caller: Caller, presence: Presence, deadline_s: float, peer: Peer
 ) -> End | None:
     """Have a trusted proxy say who its client is; or how the connection ended instead."""
     try:
         with presence.opening(deadline_s) as opening:
             header = await proxy_protocol.receive(
-                lambda: sockets.receive_some(sock, proxy_protocol.MAX_V2_BYTES, socket.MSG_PEEK),
-                sock.recv,
+                lambda: _hear(caller, presence, proxy_protocol.MAX_V2_BYTES, socket.MSG_PEEK),
+                caller.sock.recv,
             )
     except proxy_protocol.Malformed:
         refused = admission.no_proxy_header()
@@ -210,49 +258,52 @@ async def _learn_peer(
         refused = admission.draining() if presence.counters.draining else admission.too_slow()
     presence.count_refused(refused)
     if presence.tls is None:  # Else it awaits TLS, and nothing that we could say is.
-        await _refuse(sock, refused)
+        await _refuse(caller, presence, refused)
     return _refused(refused)
 
 
 async def _secure(
-    sock: socket.socket, presence: Presence, deadline_s: float
-) -> socket.socket | End:
-    """The socket, with TLS over it if it is served; or how the TLS handshake failed."""
-    if presence.tls is None:
-        return sock
+    caller: Caller, presence: Presence, context: ssl.SSLContext, deadline_s: float
+) -> End | None:
+    """Put TLS over its socket; or how the TLS handshake failed."""
+
+    def progress(sock: tls.TlsSocket) -> None:
+        caller.sock = sock
+        presence.places.hear(caller, trio.current_time())
+
     reason = "it took too long"
     with presence.opening(deadline_s):
         try:
-            return await tls.shake_hands(sock, presence.tls)
+            await tls.shake_hands(caller.sock, context, on_progress=progress)
         except (tls.TlsFailed, OSError) as exc:
             reason = str(exc)
+        else:
+            return None
     return End(Outcome.TLS_FAILED, {"reason": reason})
 
 
 async def _shake_hands(
-    sock: socket.socket, presence: Presence, deadline_s: float, peer: Peer, *, admitted: bool
+    caller: Caller, presence: Presence, deadline_s: float, peer: Peer
 ) -> tuple[Connection, OnMessage | Performance] | End:
     """The connection and what it asked for; or how it ended. The request itself is let go of."""
     counters = presence.counters
     accepted_s = time.perf_counter()
     try:
-        request, behaviour, surplus = await _receive_request(
-            sock, presence, deadline_s, peer, admitted=admitted
-        )
+        request, behaviour, surplus = await _receive_request(caller, presence, deadline_s, peer)
         # The first that it prefers: a browser fails a connection for which none is chosen.
         subprotocol = next(iter(request.subprotocols), None)
         offered = request.extensions if presence.settings.compression else ()
         compression = deflate.accept(offered)
-        _send(sock, handshake.accept_response(request, subprotocol, compression=compression))
+        _send(caller.sock, handshake.accept_response(request, subprotocol, compression=compression))
         counters.handshake.observe(time.perf_counter() - accepted_s)
     except handshake.Refused as refused:
         presence.count_refused(refused)
-        await _refuse(sock, refused)
+        await _refuse(caller, presence, refused)
         return _refused(refused)
     except (handshake.ConnectionCut, OSError):
         return End(Outcome.CUT_IN_HANDSHAKE)
     connection = Connection.opened(
-        sock,
+        caller.sock,
         client=False,
         limits=presence.limits,
         poller=presence.poller,
@@ -335,19 +386,19 @@ def _outcome(connection: Connection) -> Outcome:
 
 
 async def _receive_request(
-    sock: socket.socket, presence: Presence, deadline_s: float, peer: Peer, *, admitted: bool
+    caller: Caller, presence: Presence, deadline_s: float, peer: Peer
 ) -> tuple[handshake.UpgradeRequest, Behaviour, bytes]:
     """Read the handshake by the deadline, and decide on it."""
     with presence.opening(deadline_s) as opening:
         head, surplus = await handshake.receive_head(
-            lambda: sockets.receive_some(sock, handshake.MAX_HEAD_BYTES)
+            lambda: _hear(caller, presence, handshake.MAX_HEAD_BYTES)
         )
-    if not admitted:
-        raise admission.full()
     if presence.counters.draining:  # Also one that was read in the same moment: who says goodbye
         raise admission.draining()  # to those who are open has not seen it.
     if opening.cancelled_caught:
-        raise admission.too_slow()
+        raise admission.full() if caller.waits else admission.too_slow()
+    if caller.waits and not _let_in(caller, presence):
+        raise admission.full()
     try:
         request = handshake.parse_request(head)
     except handshake.NotAnUpgrade as exc:
@@ -358,22 +409,29 @@ async def _receive_request(
     return request, admission.admit(request, presence.origins), surplus
 
 
+def _let_in(caller: Caller, presence: Presence) -> bool:
+    """Give a place to one that has waited at the door, and has said what it wants."""
+    places = presence.places
+    return places.enter(caller) or (make_room(presence) and places.enter(caller))
+
+
 def _send(sock: socket.socket, data: bytes) -> None:
     # A fresh socket's buffer takes a head whole; one that doesn't is no connection to keep.
     if sock.send(data) != len(data):
         raise OSError(errno.ENOBUFS, "the kernel did not take the handshake's answer")
 
 
-async def _refuse(sock: socket.socket, refused: handshake.Refused) -> None:
-    """Answer, then wait a moment for the client to be gone.
+async def _refuse(caller: Caller, presence: Presence, refused: handshake.Refused) -> None:
+    """Answer, then wait a moment for the client to be gone, unless its place is needed.
 
     Closing with bytes unread would send a reset, which may overtake the answer.
     """
-    try:
+    caller.answered = True
+    presence.places.dismiss(caller)
+    sock = caller.sock
+    with suppress(OSError, trio.ClosedResourceError):  # It is gone already, or was sent away.
         _send(sock, handshake.refusal_response(refused))
         sock.shutdown(socket.SHUT_WR)
         with trio.move_on_after(REFUSAL_LINGER_S):
             while await sockets.receive_some(sock, handshake.MAX_HEAD_BYTES):
                 pass
-    except OSError:
-        pass  # It is gone already.

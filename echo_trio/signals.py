@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -21,11 +22,12 @@ _LONGEST_S: Final = 4e7
 
 @contextmanager
 def stopping(
-    *, drain: Callable[[str], None], give_up: Callable[[str], None], budget_s: float
+    *, drain: Callable[[str, float], None], give_up: Callable[[str], None], budget_s: float
 ) -> Iterator[None]:
     """Take SIGINT and SIGTERM as requests to stop, in Trio's thread, until this is left.
 
-    :param drain: is called in Trio, once, with the name of the first signal.
+    :param drain: is called in Trio, once, with the name of the first signal and how many seconds
+        ago that came: the loop may have been busy.
     :param give_up: is called with why, as the last thing before the process exits with 1: at a
         second signal, or when it is still there so long after the first. Whatever is going on is
         interrupted for it, so it must not wait for anything.
@@ -39,7 +41,8 @@ def stopping(
         if not draining:
             draining = True
             signal.setitimer(signal.ITIMER_REAL, min(budget_s, _LONGEST_S))
-            token.run_sync_soon(drain, signal.Signals(number).name)
+            name, came_s = signal.Signals(number).name, time.monotonic()
+            token.run_sync_soon(lambda: drain(name, time.monotonic() - came_s))
             return
         try:
             give_up("a second signal" if number != signal.SIGALRM else "the drain hangs")

@@ -68,6 +68,8 @@ class Reason(StrEnum):
     ORIGIN = "origin"
     TIMEOUT = "timeout"
     CAPACITY = "capacity"
+    DISPLACED = "displaced"
+    """It had been silent, and its place was needed."""
     DESCRIPTORS = "descriptors"
     """The machine had none left."""
     DRAINING = "draining"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
@@ -270,6 +271,13 @@ def unread_bytes(sock: socket.socket) -> int:
     except (OSError, ValueError):
         return 0
     return int(struct.unpack("i", there)[0])
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Is there something to read, or the end, or an error?"""
+    ready = select.poll()
+    ready.register(sock, select.POLLIN)
+    return bool(ready.poll(0))
 
 
 def peer_of(sock: socket.socket) -> str:

@@ -12,6 +12,7 @@ import errno
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -143,7 +144,11 @@ def client_context(ca_file: Path | None = None, *, verify: bool = True) -> ssl.S
 
 
 async def shake_hands(
-    sock: socket.socket, context: ssl.SSLContext, *, server_name: str | None = None
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    *,
+    server_name: str | None = None,
+    on_progress: Callable[[TlsSocket], None] | None = None,
 ) -> TlsSocket:
     """Do the TLS handshake on a connected, non-blocking TCP socket, as the end `context` is for.
 
@@ -151,6 +156,8 @@ async def shake_hands(
     raises, or is cancelled, it is closed.
 
     :param server_name: a client's: the host that the certificate has to be for, name or address.
+    :param on_progress: is called with the socket that will be returned: at once, and whenever the
+        handshake has gone on.
     :raises TlsFailed: if the handshake fails.
     :raises OSError: if the connection does: `ConnectionResetError` also when it just ended.
     """
@@ -166,8 +173,11 @@ async def shake_hands(
         raise
     assert isinstance(tls, TlsSocket)
     try:
-        while not await _step(tls):
-            pass
+        while True:
+            if on_progress is not None:
+                on_progress(tls)
+            if await _step(tls):
+                break
     except BaseException:
         tls.close()
         raise

@@ -24,7 +24,12 @@ class Start(msgspec.Struct, tag=True, frozen=True):
 
 
 class Drain(msgspec.Struct, tag=True, frozen=True):
-    """Say goodbye to everybody, and end."""
+    """Say goodbye to everybody, and end.
+
+    :ivar late_s: how long ago that was to begin.
+    """
+
+    late_s: float = 0.0
 
 
 class ShowTasks(msgspec.Struct, tag=True, frozen=True):

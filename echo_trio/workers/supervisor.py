@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Final, Self
 
 import trio
@@ -46,9 +47,9 @@ LONGEST_PAUSE_S: Final = 30.0
 LONG_LIFE_S: Final = 10.0
 #: While the pause is longer than this, the kernel is to give new connections to other workers.
 QUEUE_PATIENCE_S: Final = 1.0
-#: What workers get beyond the drain timeout, which they keep themselves unless one is stuck or the
-#: machine is very busy.
-GRACE_S: Final = 0.5
+#: Of the drain timeout, which workers keep themselves unless one is stuck or the machine is very
+#: busy, what is left to kill those that don't.
+KILLING_S: Final = 0.4
 #: For a process that has said goodbye, or was killed, to be gone.
 REAP_S: Final = 5.0
 #: For a worker's answer to a question.
@@ -102,6 +103,7 @@ class Supervisor:
             for number, its_settings in enumerate(share(settings), start=1)
         ]
         self._drain = trio.Event()
+        self._drain_began_s = inf
         self._peak_open = 0
         self._echo, self._loop_lag = Recent(), Recent()
         self._vitals = Vitals()
@@ -157,17 +159,22 @@ class Supervisor:
         )
         return TaskNode(root.name, root.count, root.children + workers)
 
-    def drain(self) -> None:
-        """Begin to stop: the workers say goodbye to everybody, and `run` returns. Idempotent."""
-        self._drain.set()
+    def drain(self, late_s: float = 0.0) -> None:
+        """Begin to stop: the workers say goodbye to everybody, and `run` returns. Idempotent.
+
+        :param late_s: how long ago it was asked to; the drain timeout counts from then.
+        """
+        if not self._drain.is_set():
+            self._drain_began_s = trio.current_time() - late_s
+            self._drain.set()
         for place in self._places:
             place.stop_listening()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is called, and then until the workers have ended.
 
-        Whichever has not ended by the drain timeout and `GRACE_S` is killed, and whom it still had
-        is counted as dropped. Cancelled: all are killed at once.
+        Whichever has not ended shortly before the drain timeout is killed, and whom it still had is
+        counted as dropped. Cancelled: all are killed at once.
 
         :raises WorkerFailed: (in a group) if a worker doesn't come to serve in the first place.
         """
@@ -180,8 +187,8 @@ class Supervisor:
                             starting.start_soon(working.start, self._keep, place)
                     task_status.started()
                     await self._drain.wait()
-                    budget_s = self._drain_timeout_s + GRACE_S
-                    working.cancel_scope.deadline = trio.current_time() + budget_s
+                    budget_s = self._drain_timeout_s - min(KILLING_S, self._drain_timeout_s / 4)
+                    working.cancel_scope.deadline = self._drain_began_s + budget_s
                 watching.cancel_scope.cancel()
         finally:
             for place in self._places:
@@ -299,7 +306,7 @@ class Supervisor:
 
     async def _pass_drain_on(self, channel: Channel) -> None:
         await self._drain.wait()
-        await channel.say(Drain())
+        await channel.say(Drain(trio.current_time() - self._drain_began_s))
 
     async def _roll_forever(self) -> None:
         while True:

@@ -120,7 +120,7 @@ async def serve_supervised(sock: socket.socket) -> int:
 async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
     async for order in orders:
         if isinstance(order, Drain):
-            worker.drain()
+            worker.drain(order.late_s)
         elif isinstance(order, ShowTasks):
             await channel.say(Tasks(await worker.tasks()))
     os._exit(1)  # The supervisor is gone: what nobody watches must not go on.

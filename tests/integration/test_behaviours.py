@@ -110,6 +110,18 @@ async def info():
             assert await exchange(client, ["a", "b"], 2) == ["a", "b"]
 
 
+async def test_a_page_on_another_port_does_not_see_the_browsers_cookies():
+    async with running() as server:
+        url = server.url + "info"
+        cookies = {"Cookie": "session=hunter2"}
+        async with connect(url, origin="http://127.0.0.1:3000", additional_headers=cookies) as page:
+            said = str(await page.recv())
+            assert "hunter2" not in said
+            assert json.loads(said)["headers"]["cookie"] == "(masked, 15 bytes)"
+        async with connect(url, additional_headers=cookies) as program:
+            assert json.loads(await program.recv())["headers"]["cookie"] == "session=hunter2"
+
+
 async def delay():
     async with talking("/delay/300ms") as client:
         sent_s = []

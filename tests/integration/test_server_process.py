@@ -29,10 +29,15 @@ REASON = b"the server is stopping"
 CLOSE_1001 = bytes([0x88, 2 + len(REASON)]) + (1001).to_bytes(2, "big") + REASON
 
 
-def run_server(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a server that is not going to start."""
+def run_server(
+    *flags: str, limit: int | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a server that is not going to start.
+
+    :param limit: on its open files.
+    """
     return subprocess.run(
-        [sys.executable, "-m", "echo_trio", *flags],
+        [*limited(limit), sys.executable, "-m", "echo_trio", *flags],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -41,11 +46,20 @@ def run_server(*flags: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+def limited(limit: int | None) -> list[str]:
+    """What runs the command behind it with a limit on open files, soft and hard."""
+    return ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh"] if limit is not None else []
+
+
 @contextmanager
-def started(**pipes: Any) -> Iterator[subprocess.Popen[str]]:
+def started(*flags: str, limit: int | None = None, **pipes: Any) -> Iterator[subprocess.Popen[str]]:
     """A server whose output goes somewhere else."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "echo_trio", "--port=0", "--no-console", "--log-format=json"],
+        [
+            *limited(limit),
+            *(sys.executable, "-m", "echo_trio", "--port=0", "--no-console", "--log-format=json"),
+            *flags,
+        ],
         text=True,
         **pipes,
     )
@@ -216,6 +230,31 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(
     finished = run_server(*flags, **environment)
     assert_one_line_of_usage_error(finished)
     assert names in finished.stderr
+
+
+@pytest.mark.parametrize("limit", [5, 12, 63])
+@pytest.mark.parametrize("flags", [["--no-console"], ["--console-port=0"], ["--workers=2"]])
+def test_a_file_limit_that_no_server_can_live_with_is_one_line_and_exit_code_2(
+    limit: int, flags: list[str]
+) -> None:
+    finished = run_server("--port=0", *flags, limit=limit)
+    assert_one_line_of_usage_error(finished)
+    assert f"the limit on open files is {limit}," in finished.stderr
+    assert "ulimit -n 64" in finished.stderr
+
+
+def test_with_many_workers_more_files_are_needed() -> None:
+    finished = run_server("--port=0", "--no-console", "--workers=20", limit=100)
+    assert_one_line_of_usage_error(finished)
+    assert "ulimit -n 192" in finished.stderr
+
+
+def test_with_the_least_file_limit_it_serves() -> None:
+    with started("--workers=2", limit=64, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert_echoes(process.stdout.readline().split()[1].removeprefix("ws="))
+        process.terminate()
+        assert process.wait(timeout=PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize(

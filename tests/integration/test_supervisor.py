@@ -121,9 +121,8 @@ async def test_who_is_told_to_stop_while_the_workers_start_is_never_ready(log, c
 
 
 async def test_a_worker_that_is_stuck_in_a_drain_is_killed_and_whom_it_had_is_counted(
-    log, monkeypatch
+    log,
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "GRACE_S", 0.0)
     server = Supervisor.listen(settings(drain_timeout_s=0.5), logger_to(log))
     parts = urlsplit(server.url)
     with trio.fail_after(PATIENCE_S):

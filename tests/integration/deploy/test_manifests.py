@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from websockets.sync.client import connect
 
 from echo_trio import units
 from echo_trio.settings import Settings
@@ -24,6 +26,7 @@ from .conftest import DEPLOY, program
 
 StartServer = Callable[..., ServerProcess]
 ROOT = DEPLOY.parents[1]
+NOBODY = "65534:65534"
 
 
 def without_log_format(arguments: list[str]) -> list[str]:
@@ -52,6 +55,18 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_the_unit_exposes_hardly_anything() -> None:
+    analyze = program("systemd-analyze", "systemd")
+    # Threshold in tenths: it fails above 2.0.
+    checked = subprocess.run(
+        [analyze, "security", "--offline=true", "--threshold=20", "--no-pager",
+         str(DEPLOY / "echo-trio.service")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout[-500:]
+    assert "Overall exposure level" in checked.stdout
+
+
 def test_the_unit_starts_a_server_that_says_when_it_is_ready_and_when_it_stops(
     start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +84,100 @@ def test_the_unit_starts_a_server_that_says_when_it_is_ready_and_when_it_stops(
     assert server.process.wait(60) == 0
     budget_s = units.parse_duration(arguments[arguments.index("--drain-timeout") + 1])
     assert int(directives["TimeoutStopSec"]) > budget_s
+
+
+# -- As both run it ---------------------------------------------------------------------------
+
+#: A mount namespace in which nothing can be written but /tmp, and no home be seen; then nobody,
+#: without a capability, a way to get one, or memory that is both written and executed.
+LOCKED_UP = """
+set -e
+prefix=$1 packages=$2; shift 2
+mount --make-rprivate /
+mkdir -p "$SCRATCH/prefix" "$SCRATCH/packages"
+mount --bind "$prefix" "$SCRATCH/prefix"
+mount --bind "$packages" "$SCRATCH/packages"
+for home in /root /home; do mount -t tmpfs -o mode=755 tmpfs "$home"; done
+mkdir -p "$prefix" "$packages"
+mount --bind "$SCRATCH/prefix" "$prefix"
+mount --bind "$SCRATCH/packages" "$packages"
+for home in /root /home; do mount -o remount,ro "$home"; done
+mount -o remount,ro,bind /
+mount -t tmpfs tmpfs /tmp
+export HOME=/nonexistent XDG_STATE_HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+cd /
+exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs --bounding-set=-all \\
+  --inh-caps=-all "$@"
+"""
+NO_WRITABLE_CODE = (
+    "import ctypes, os, sys\n"
+    "PR_SET_MDWE = 65\n"
+    "ctypes.CDLL(None).prctl(PR_SET_MDWE, 1, 0, 0, 0)\n"  # Before Linux 6.3 it does nothing.
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+WHAT_IT_HAS = (
+    "import os\n"
+    "status = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
+    "assert status['CapEff'].strip() == status['CapBnd'].strip() == '0' * 16, status\n"
+    "assert status['NoNewPrivs'].strip() == '1'\n"
+    "assert os.getuid() == os.geteuid() == 65534\n"
+    "for folder in ('/', '/etc', '/root', '/var/tmp'):\n"
+    "    try:\n"
+    "        open(folder + '/mark', 'w')\n"
+    "    except OSError:\n"
+    "        pass\n"
+    "    else:\n"
+    "        raise SystemExit(folder + ' can be written')\n"
+)
+
+
+def locked_up(tmp_path: Path, *command: str) -> list[str]:
+    """The command line that runs Python so."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be less than that")
+    unshare, _ = program("unshare", "util-linux"), program("setpriv", "util-linux")
+    python = [sys.executable, "-c", NO_WRITABLE_CODE, sys.executable, *command]
+    where = [sys.base_prefix, str(ROOT)]
+    return [unshare, "--mount", "env", f"SCRATCH={tmp_path}", "sh", "-c", LOCKED_UP, "sh",
+            *where, *python]  # fmt: skip
+
+
+def test_as_nobody_on_a_read_only_system_without_a_right_it_serves_and_drains(
+    tmp_path: Path,
+) -> None:
+    has = subprocess.run(
+        locked_up(tmp_path, "-c", WHAT_IT_HAS), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (has.returncode, has.stderr) == (0, "")
+    command = locked_up(
+        tmp_path, "-m", "echo_trio", "--port=0", "--console-port=0", "--workers=2",
+        "--log-format=json",
+    )  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("ready "), process.communicate(timeout=60)
+            url, console = (word.partition("=")[2] for word in line.split()[1:])
+            with connect(url) as client:
+                client.send("m")
+                assert str(client.recv(timeout=60)).startswith("m ")
+            assert httpx.get(f"{console}readyz", timeout=60).status_code == 200
+            order = {"count": 3, "duration": "200ms"}
+            accepted = httpx.post(f"{console}api/runs", json=order, timeout=60)
+            assert accepted.status_code == 202, accepted.text
+            run = f"{console}api/runs/{accepted.json()['id']}"
+            while (answer := httpx.get(run, timeout=60).json()).get("verdict") is None:
+                assert process.poll() is None
+            assert answer["verdict"] in {"valid", "generator-limited"}, answer
+            process.terminate()
+            _, log = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in log
 
 
 # -- Container --------------------------------------------------------------------------------
@@ -121,7 +230,7 @@ def test_the_container_is_nobody_special_and_looks_after_its_health(
     steps = container_steps()
     last = max(at for at, (word, _) in enumerate(steps) if word == "FROM")
     final = dict(steps[last:])
-    assert int(final["USER"].split(":")[0]) > 0
+    assert final["USER"] == NOBODY
     assert yaml.safe_load(final["ENTRYPOINT"]) == ["/opt/echo-trio/bin/python", "-m", "echo_trio"]
     server = start_server(*without_log_format(yaml.safe_load(final["CMD"])), console=True)
     check = yaml.safe_load(final["HEALTHCHECK"].partition(" CMD ")[2])
@@ -179,6 +288,23 @@ def test_the_manifests_parts_belong_together(manifest: dict[str, dict[str, Any]]
     assert port["targetPort"] == "websocket"
     volumes = {volume["name"] for volume in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+def test_the_pod_is_nobody_and_may_write_and_do_nothing(
+    manifest: dict[str, dict[str, Any]],
+) -> None:
+    pod = manifest["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    user, group = map(int, NOBODY.split(":"))
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True, "runAsUser": user, "runAsGroup": group,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }  # fmt: skip
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
 
 
 def test_a_pod_has_longer_than_its_prestop_and_its_drain_together(
