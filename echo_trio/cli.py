@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
@@ -11,9 +10,9 @@ from typing import Annotated
 
 import trio
 from cyclopts import App, Parameter
-from cyclopts.config import Env, Toml
+from cyclopts.config import Dict, Env
 
-from echo_trio import flags, logs
+from echo_trio import config_file, flags, logs
 from echo_trio.service import CannotStart, check_machine, run_service
 from echo_trio.settings import Settings
 
@@ -53,10 +52,10 @@ def _read_config(
     app.config = [Env(ENVIRONMENT_PREFIX, command=False)]
     if config is not None:
         try:
-            tomllib.loads(config.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-            return flags.complain(app, f"can't read {config}: {exc}")
-        app.config = [*app.config, Toml(config)]
+            settings = config_file.read(config)
+        except config_file.Unreadable as exc:
+            return flags.complain(app, str(exc))
+        app.config = [*app.config, Dict(settings, source=str(config))]
     return flags.run_app(app, app, arguments)
 
 

@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.exceptions import UnusedCliTokensError
 
 from echo_trio import units
+from echo_trio.printable import printable
 
 #: What ends a program that was called the wrong way.
 EXIT_USAGE: Final = 2
@@ -130,5 +131,6 @@ def _explain(exc: Exception) -> str:
 
 def complain(app: App, message: str) -> int:
     """Say in one line what is wrong, and where help is; returns the exit code for that."""
-    print(f"{app.name[0]}: {message} (see {app.name[0]} --help)", file=sys.stderr)
+    line = f"{app.name[0]}: {message} (see {app.name[0]} --help)"
+    print(printable(line), file=sys.stderr)
     return EXIT_USAGE

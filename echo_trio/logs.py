@@ -8,10 +8,12 @@ import select
 import sys
 import time
 from collections.abc import Callable, MutableMapping
-from typing import Any, Final
+from io import StringIO
+from typing import Any, Final, TextIO
 
 import structlog
 
+from echo_trio.printable import printable, printable_lines
 from echo_trio.settings import Settings
 
 #: One line of a kind in so long.
@@ -53,6 +55,23 @@ class _Stderr:
     debug = info = warning = error = exception = write
 
 
+def _make_printable(_: Any, __: str, event: MutableMapping[str, Any]) -> Any:
+    """A structlog processor: no client's text forges a line or is obeyed by a terminal.
+
+    What comes with the event is written as Python writes it in a string, so it needs nothing; nor
+    does JSON, which is written in ASCII.
+    """
+    event["event"] = printable(str(event["event"]))
+    return event
+
+
+def _write_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """Format a traceback in lines; what the exception says may be a client's text."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    stream.write(printable_lines(text.getvalue()))
+
+
 def can_write() -> bool:
     """Would stderr take a line at once?"""
     try:
@@ -74,10 +93,11 @@ def configure(settings: Settings) -> Any:
         ]
     else:
         render = [
+            _make_printable,
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr is not None and os.isatty(_STDERR),
-                exception_formatter=structlog.dev.plain_traceback,
-            )
+                exception_formatter=_write_traceback,
+            ),
         ]
     stderr = _Stderr()
     structlog.configure(

@@ -19,9 +19,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from echo_trio import files
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+#: The certificates that a system trusts have a quarter of this.
+_MAX_PEM_BYTES: Final = 2**20
 _PLACE: Final = re.compile(r"^\[[^]]*\] | \(_ssl\.c:[0-9]+\)$")
 _PROTOCOLS: Final = ["http/1.1"]  # RFC 7301; a WebSocket begins with no other
 
@@ -214,7 +218,7 @@ def _make_context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
 
 def _check_readable(path: Path) -> None:
     try:
-        path.read_bytes()
+        files.read(path, at_most=_MAX_PEM_BYTES)
     except OSError as exc:
         raise CertificateUnusable(f"can't read {path}: {exc.strerror}") from None
 

@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from echo_trio import flags
+from echo_trio.printable import printable
 from loadgen.cli.app import app
 from loadgen.cli.exit_codes import EXIT_FAILED, EXIT_NOTHING_OPENED, EXIT_OK
 from loadgen.cli.journal import open_journal, settle
@@ -41,7 +42,7 @@ def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output:
     settings = plan.settings() | {"workers": options.workers, "dask": options.dask}
     make_journal = partial(SearchJournal, plan=settings, limits=limits)
     try:
-        journal = open_journal(make_journal, options.journal)
+        journal = open_journal(make_journal, options.journal, overwrite=options.overwrite)
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
 
@@ -52,7 +53,7 @@ def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output:
         if journal is not None:
             journal.note(step)
         if not output.quiet:
-            print(capacity_text.show_step(step), file=sys.stderr)
+            print(printable(capacity_text.show_step(step)), file=sys.stderr)
 
     unopened: list[Result] = []
 
@@ -78,6 +79,6 @@ def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output:
     if capacity.interrupted:
         return EXIT_INTERRUPTED
     if unopened and len(capacity.steps) == 1:
-        print(explain_nothing_opened(unopened[0]), file=sys.stderr)
+        print(printable(explain_nothing_opened(unopened[0])), file=sys.stderr)
         return EXIT_NOTHING_OPENED
     return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK

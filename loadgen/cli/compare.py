@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,8 +10,10 @@ from cyclopts import Parameter
 
 from echo_trio import flags
 from loadgen.cli.app import app
+from loadgen.cli.destinations import is_stdout, open_destination
 from loadgen.cli.output import discard_stdout
 from loadgen.studies import compare as comparing
+from loadgen.studies import compare_read
 from loadgen.studies import compare_text as shown
 
 EXIT_WORSE: Final = 1
@@ -47,15 +50,18 @@ def compare(
         problem = "which of these are the runs after? compare A1.json A2.json --to B1.json B2.json"
         return flags.complain(app, problem)
     try:
-        found = comparing.compare(shown.read(before), shown.read(after))
-    except shown.Unreadable as exc:
+        found = comparing.compare(compare_read.read(before), compare_read.read(after))
+    except compare_read.Unreadable as exc:
         return flags.complain(app, str(exc))
     if found.plan_differences and not different_plans:
         differences = "; ".join(found.plan_differences)
         problem = f"the runs had different things to do ({differences}): --different-plans compares"
         return flags.complain(app, f"{problem} them all the same")
     try:
-        shown.print_to(json, found, color=color)
+        if json is not None:
+            open_destination(json).write(shown.encode(found))
+        if json is None or not is_stdout(json):
+            shown.write(found, sys.stdout, color=color)
     except BrokenPipeError:
         discard_stdout()
     except OSError as exc:

@@ -7,22 +7,25 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from loadgen.cli.output import warn
-from loadgen.journal.run import JournalFile, default_path
+from loadgen.journal.file import JournalFile, default_path
 
 NO_JOURNAL: Final = "off"
 
 _Journal = TypeVar("_Journal", bound=JournalFile)
 
 
-def open_journal(make: Callable[[Path], _Journal], path: str | None) -> _Journal | None:
+def open_journal(
+    make: Callable[..., _Journal], path: str | None, *, overwrite: bool
+) -> _Journal | None:
     """Open the journal of a run, or of many; without a path a failure is no reason not to run.
 
+    :param overwrite: whether it may take the place of a journal that is at the path.
     :raises OSError: if the place that was can't be written to.
     """
     if path == NO_JOURNAL:
         return None
     if path is not None:
-        return make(Path(path))
+        return make(Path(path), overwrite=overwrite)
     try:
         return make(default_path())
     except OSError as exc:

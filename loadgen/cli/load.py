@@ -13,6 +13,7 @@ import trio
 from rich.cells import cell_len
 
 from echo_trio import flags
+from echo_trio.printable import printable
 from loadgen.cli import capacity
 from loadgen.cli.app import app
 from loadgen.cli.exit_codes import exit_code
@@ -50,7 +51,7 @@ def load(
         return _complain_of_threshold(exc)
     if options.console is None and (problem := thresholds.find_unasked(limits)):
         return flags.complain(app, f"--fail-if: {problem}")
-    if problem := options.find_problem() or output.find_problem():
+    if problem := options.find_problem() or output.find_problem(options.journal_file):
         return flags.complain(app, problem)
     try:
         target = TargetSeries(options.console) if options.console else None
@@ -59,7 +60,9 @@ def load(
     if options.find_capacity:
         return capacity.find_capacity(plan, limits, options, output)
     try:
-        journal = open_journal(partial(Journal, plan=plan), options.journal)
+        journal = open_journal(
+            partial(Journal, plan=plan), options.journal, overwrite=options.overwrite
+        )
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
     result = trio.run(partial(run, plan, options, output, journal, target))
@@ -72,7 +75,7 @@ def load(
         result, limits=limits, target=msgspec.UNSET if target is None else target.report()
     )
     if not result.ledger.opened and not result.interrupted:
-        print(explain_nothing_opened(result), file=sys.stderr)
+        print(printable(explain_nothing_opened(result)), file=sys.stderr)
     written = output.write(report)
     settle(journal, is_told=written)
     return exit_code(report) if written else flags.EXIT_USAGE
@@ -81,8 +84,8 @@ def load(
 def _complain_of_threshold(exc: BadThreshold) -> int:
     """Say what is wrong with an expression, and point at the place."""
     code = flags.complain(app, f"--fail-if: {exc.problem}")
-    shown = "".join(ch if ch.isprintable() else "\N{REPLACEMENT CHARACTER}" for ch in exc.expr)
-    print(f"  {shown}\n  {' ' * cell_len(shown[: exc.at])}^", file=sys.stderr)
+    before, shown = printable(exc.expr[: exc.at]), printable(exc.expr)
+    print(f"  {shown}\n  {' ' * cell_len(before)}^", file=sys.stderr)
     return code
 
 

@@ -7,17 +7,25 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Final
+from itertools import combinations
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from echo_trio.printable import printable
+from loadgen.cli.destinations import (
+    STDOUT,
+    Destination,
+    Stdout,
+    is_same_file,
+    is_stdout,
+    open_destination,
+)
 from loadgen.report import csv, html, json, stream, text
 from loadgen.report.model import Report
 
-STDOUT: Final = "-"
 _STDOUT, _STDERR = 1, 2
 
 _File = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
@@ -46,11 +54,19 @@ class Output:
     color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True
     """Use colour on a terminal."""
 
+    _opened: Annotated[dict[str, Destination], Parameter(parse=False)] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
     @property
     def files(self) -> dict[str, str]:
         """Flag by flag, what is to be written to a file or to stdout."""
         given = {"--json": self.json, "--csv": self.csv, "--html": self.html}
-        return {flag: path for flag, path in given.items() if path is not None}
+        return {
+            flag: STDOUT if is_stdout(path) else path
+            for flag, path in given.items()
+            if path is not None
+        }
 
     @property
     def of_one_run(self) -> str | None:
@@ -65,8 +81,13 @@ class Output:
         taking = [f"{flag} -" for flag, path in self.files.items() if path == STDOUT]
         return [*taking, "--stream"] if self.stream else taking
 
-    def find_problem(self) -> str | None:
-        """What would keep a report from being written: better known before the run than after."""
+    def find_problem(self, journal: str | None = None) -> str | None:
+        """Open every destination; say what would keep a report from being written.
+
+        That is better known before the run than after. Files are tried and left as they are.
+
+        :param journal: a file of the run's own, which no report may take the place of.
+        """
         if len(self.takes_stdout) > 1:
             return f"{' and '.join(self.takes_stdout)} can't both have stdout"
         if self.takes_stdout and not _is_stdout_open():
@@ -75,13 +96,15 @@ class Output:
             if path.startswith("-") and path != STDOUT:
                 return f"{flag} needs a file, or - for stdout, before {path}"
         paths = [path for path in self.files.values() if path != STDOUT]
-        if twice := next((path for path in paths if paths.count(path) > 1), None):
-            return f"two reports can't go to one file, {twice}"
+        for path, other in combinations([*paths, *([journal] if journal else [])], 2):
+            if is_same_file(path, other):
+                what = "a report and the journal" if other is journal else "two reports"
+                return f"{what} can't go to one file, {path}"
         if self.html is not None and (problem := html.find_problem()):
             return problem
         for path in paths:
             try:
-                Path(path).open("a").close()
+                self._opened[path] = open_destination(path)
             except OSError as exc:
                 return f"can't write the report to {path}: {exc.strerror}"
         return None
@@ -94,8 +117,9 @@ class Output:
 
     def write_bytes(self, data: bytes, summary: str) -> bool:
         """Write JSON that is no report where the report would go, and else a summary of it."""
-        written = [self.json is None or _attempt(partial(_write, data, self.json), self.json)]
-        if self.json != STDOUT:
+        path = self.files.get("--json")
+        written = [path is None or _attempt(partial(self._write, data, path), path)]
+        if path != STDOUT:
             line = f"{summary}\n".encode(errors="replace")
             written.append(_attempt(partial(write_stdout, line), STDOUT))
         return all(written)
@@ -107,12 +131,18 @@ class Output:
             "--html": html.render,
         }
         for flag, path in self.files.items():
-            yield path, partial(_write_rendered, renders[flag], report, path)
+            yield path, partial(self._render, renders[flag], report, path)
         if self.stream:
-            yield STDOUT, partial(_write_rendered, stream.encode, report, STDOUT)
+            yield STDOUT, partial(self._render, stream.encode, report, STDOUT)
         is_told = report.connections.opened or report.interrupted  # else one line has said it all
         if not self.takes_stdout and is_told and _is_stdout_open():
             yield STDOUT, partial(text.write, report, sys.stdout, color=self.color)
+
+    def _render(self, render: Callable[[Report], bytes], report: Report, path: str) -> None:
+        self._write(render(report), path)
+
+    def _write(self, data: bytes, path: str) -> None:
+        (self._opened.get(path) or open_destination(path)).write(data)
 
 
 def replace_closed_streams() -> None:
@@ -141,19 +171,7 @@ def _is_stdout_open() -> bool:
 
 def write_stdout(data: bytes) -> None:
     """Write to stdout, at once."""
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-
-
-def _write_rendered(render: Callable[[Report], bytes], report: Report, path: str) -> None:
-    _write(render(report), path)
-
-
-def _write(data: bytes, path: str) -> None:
-    if path == STDOUT:
-        write_stdout(data)
-    else:
-        Path(path).write_bytes(data)
+    Stdout().write(data)
 
 
 def _attempt(write: Callable[[], object], path: str) -> bool:
@@ -166,7 +184,8 @@ def _attempt(write: Callable[[], object], path: str) -> bool:
             if isinstance(exc, BrokenPipeError):
                 return True  # Who read it has seen enough: `loadgen … | head`.
         where = "" if path == STDOUT else f" to {path}"
-        print(f"loadgen: can't write the report{where}: {exc.strerror}", file=sys.stderr)
+        problem = printable(f"can't write the report{where}: {exc.strerror}")
+        print(f"loadgen: {problem}", file=sys.stderr)
         return False
     return True
 
@@ -179,4 +198,4 @@ def discard_stdout() -> None:
 
 def warn(warning: str) -> None:
     """Say something on stderr in the name of this program."""
-    print(f"loadgen: {warning}", file=sys.stderr)
+    print(f"loadgen: {printable(warning)}", file=sys.stderr)

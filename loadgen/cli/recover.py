@@ -10,10 +10,11 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from echo_trio import flags
+from echo_trio.printable import printable, printable_lines
 from loadgen.cli.app import app
 from loadgen.cli.output import Output
-from loadgen.journal import run as journals
-from loadgen.journal import search
+from loadgen.journal import file as journals
+from loadgen.journal import run, search
 from loadgen.studies import capacity_text as finding
 
 _DEFAULT_OUTPUT: Final = Output()
@@ -45,16 +46,15 @@ def recover(
     try:
         capacity = search.recover(path)
         if capacity is None:
-            tell = partial(output.write, journals.recover(path))
+            tell = partial(output.write, run.recover(path))
         elif flag := output.of_one_run:
             problem = f"{path} is of a search, which made many runs, and {flag} is of one"
             return flags.complain(app, problem)
         else:
-            tell = partial(
-                output.write_bytes, finding.encode(capacity), finding.show_whole(capacity)
-            )
+            summary = printable_lines(finding.show_whole(capacity))
+            tell = partial(output.write_bytes, finding.encode(capacity), summary)
     except journals.Unreadable as exc:
         return flags.complain(app, str(exc))
     if not output.quiet:
-        print(f"recovered from {path}", file=sys.stderr)
+        print(printable(f"recovered from {path}"), file=sys.stderr)
     return 0 if tell() else flags.EXIT_USAGE

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from echo_trio import flags
 from echo_trio.wire import process
+from loadgen.cli.journal import NO_JOURNAL
 from loadgen.cli.output import Output, warn, write_stdout
 from loadgen.cli.progress import watch
 from loadgen.engine.engine import Engine
@@ -62,10 +63,21 @@ class Options:
 
     journal: str | None = None
     """Keep what is measured in this file while the run goes, for `loadgen recover` should the
-    generator be killed; by default in the user's state folder. off keeps none."""
+    generator be killed; by default in the user's state folder. off keeps none. It has to be a new
+    file."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Let --journal take the place of the journal that an earlier run has left there."""
+
+    @property
+    def journal_file(self) -> str | None:
+        """The file that --journal names."""
+        return None if self.journal == NO_JOURNAL else self.journal
 
     def find_problem(self) -> str | None:
         """What would keep the run from beginning."""
+        if self.overwrite and self.journal_file is None:
+            return "--overwrite goes with --journal FILE"
         if self.dask is not None and not _SCHEDULER.fullmatch(self.dask):
             return f"--dask {self.dask!r} is no address: write it like tcp://host:8786"
         if self.dask is not None and find_spec("distributed") is None:

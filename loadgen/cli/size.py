@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -12,7 +11,8 @@ from cyclopts import Parameter
 from echo_trio import flags, units
 from echo_trio.wire import process
 from loadgen.cli.app import app
-from loadgen.cli.output import STDOUT, discard_stdout, write_stdout
+from loadgen.cli.destinations import is_stdout, open_destination
+from loadgen.cli.output import discard_stdout, write_stdout
 from loadgen.preflight import sizing
 from loadgen.workload.target import DEFAULT_URL
 
@@ -63,9 +63,10 @@ def plan(
         return flags.complain(app, str(exc))
     encoded = msgspec.json.format(msgspec.json.encode(sized), indent=2) + b"\n"
     try:
-        if json is not None and json != STDOUT:
-            Path(json).write_bytes(encoded)
-        write_stdout(encoded if json == STDOUT else sizing.show(sized).encode())
+        if json is not None:
+            open_destination(json).write(encoded)
+        if json is None or not is_stdout(json):
+            write_stdout(sizing.show(sized).encode())
     except BrokenPipeError:
         discard_stdout()
     except OSError as exc:

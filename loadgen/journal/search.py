@@ -12,17 +12,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from loadgen.journal.run import JournalFile, Unreadable
+from loadgen.journal.file import JournalFile, Unreadable, read_lines
+from loadgen.report import bounds
+from loadgen.report.bounds import Malformed
 from loadgen.report.thresholds import Threshold
-from loadgen.studies.capacity import Capacity, Step, resume
+from loadgen.studies.capacity import MAX_STEPS, Capacity, Step, resume
+
+#: What is read of a file: 60 steps of an hour each have some 60 MB.
+MAX_READ_BYTES: Final = 256 * 2**20
 
 
 class SearchHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a search when its first step is over."""
+    """What is known of a search when it begins."""
 
     search: int
     pid: int
@@ -48,22 +53,20 @@ class SearchJournal(JournalFile):
         """
         if self.problem is not None:
             return
-        line = msgspec.json.encode(step) + b"\n"
-        if not self.has_records:
-            line = msgspec.json.encode(self._make_head()) + b"\n" + line
         try:
-            self._file.write(line)
+            self._append(msgspec.json.encode(step) + b"\n")
         except OSError as exc:
             self.problem = exc.strerror
 
-    def _make_head(self) -> SearchHead:
-        return SearchHead(
+    def _make_head(self) -> bytes:
+        head = SearchHead(
             search=1,
             pid=os.getpid(),
             written_at=datetime.now(UTC),
             limits=[limit.expr for limit in self.limits],
             plan=self.plan,
         )
+        return msgspec.json.encode(head) + b"\n"
 
 
 def recover(path: Path) -> Capacity | None:
@@ -71,20 +74,21 @@ def recover(path: Path) -> Capacity | None:
 
     :raises Unreadable: if it can't be read, or no step was over.
     """
+    lines = read_lines(path, at_most=MAX_READ_BYTES)
     try:
-        head, *lines = path.read_bytes().splitlines() or [b""]
-    except OSError as exc:
-        raise Unreadable(f"can't read {path}: {exc.strerror}") from None
-    try:
-        search = msgspec.json.decode(head, type=SearchHead)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        search = bounds.decode(next(lines, b""), SearchHead)
+    except Malformed:
         return None
+    if not isinstance(search.plan.get("url"), str):
+        raise Unreadable(f"{path} is damaged: its plan has no URL")
     steps = []
     for line in lines:
         try:
-            steps.append(msgspec.json.decode(line, type=Step))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            steps.append(bounds.decode(line, Step))
+        except Malformed:
             break  # Half a line: it was being written.
+        if len(steps) > MAX_STEPS:
+            raise Unreadable(f"{path} is damaged: it has more steps than a search")
     if not steps:
         raise Unreadable(f"{path} was begun, but its search died before its first step was over")
     return resume(search.plan, search.limits, steps)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import Final, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from echo_trio.printable import printable_lines
 
 #: Of what does not go to a terminal.
 WIDTH: Final = 80
+
+
+class _Paper(Console):
+    """A console on which no text is obeyed: some of it is a peer's, or from a file."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render as rich does, which lets escape sequences in a text through."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(printable_lines(segment.text), segment.style)
 
 
 @contextmanager
@@ -21,7 +38,7 @@ def paper(stream: TextIO, *, color: bool = True) -> Iterator[Console]:
     """
     is_terminal = stream.isatty()
     target = stream if is_terminal else StringIO()
-    yield Console(
+    yield _Paper(
         file=target,
         width=None if is_terminal else WIDTH,
         no_color=None if color else True,

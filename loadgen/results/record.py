@@ -17,7 +17,7 @@ from loadgen.results.series import Second
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
-_HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
+HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ def make(phase: str, result: Result, seconds: list[Second]) -> Record:
         ledger=dump_ledger(result.ledger),
         all_open_after_s=result.all_open_after_s,
         load_s=result.load_s,
-        histograms={name: getattr(result, name).state for name in _HISTOGRAMS},
+        histograms={name: getattr(result, name).state for name in HISTOGRAMS},
         generator=result.generator,
         load_strain=result.load_strain,
         seconds=seconds,
@@ -56,7 +56,7 @@ def make(phase: str, result: Result, seconds: list[Second]) -> Record:
 def restore(record: Record, plan: Plan, started_at: datetime, series: list[Second]) -> Result:
     """The result that was written down; what is not in a record has to be known."""
     histograms: dict[str, Any] = {
-        name: Histogram.of(record.histograms[name]) for name in _HISTOGRAMS
+        name: Histogram.of(record.histograms[name]) for name in HISTOGRAMS
     }
     return Result(
         plan=plan,

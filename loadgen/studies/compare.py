@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
-from hdrh.histogram import HdrHistogram
+
+from loadgen.report.bounds import decode_histogram
 
 Call = Literal["better", "worse", "noise", "unclear", "same"]
 
@@ -198,7 +199,7 @@ def _bounds(which: tuple[str, float], report: Mapping[str, Any]) -> tuple[float,
     encoded = report.get("histograms", {}).get(name)
     if encoded is None:
         return 0.0, math.inf
-    histogram = HdrHistogram.decode(encoded.encode())
+    histogram = decode_histogram(encoded)
     share, count = percent / 100, histogram.get_total_count()
     if not count:
         return 0.0, math.inf

@@ -1,47 +1,20 @@
-"""A comparison of runs, for a person and for a program; and the files they come from."""
+"""Show a comparison of runs, to a person and to a program."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import msgspec
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.report.model import SCHEMA_VERSION
 from loadgen.report.terminal import paper
-from loadgen.studies.compare import Change, Comparison, Reports
+from loadgen.studies.compare import Change, Comparison
 
 _STYLES: Final = {"better": "bold green", "worse": "bold red", "unclear": "yellow"}
 _WORDS: Final = {"noise": "within noise", "unclear": "unclear", "same": "same"}
-
-
-class Unreadable(Exception):
-    """A file that is no report; says which and why."""
-
-
-def read(paths: Sequence[Path]) -> Reports:
-    """The reports in these files.
-
-    :raises Unreadable: if one is none.
-    """
-    return {str(path): _read(path) for path in paths}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        report = msgspec.json.decode(path.read_bytes())
-    except OSError as exc:
-        raise Unreadable(f"can't read {path}: {exc.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Unreadable(f"{path} is no JSON report of a run") from None
-    if not isinstance(report, dict) or report.get("schema") != SCHEMA_VERSION:
-        raise Unreadable(f"{path} is no report of a run with schema {SCHEMA_VERSION}")
-    return report
 
 
 def encode(comparison: Comparison) -> bytes:
@@ -103,17 +76,3 @@ def _show(value: float, unit: str) -> str:
         return f"{value:,.4g}"
     digits = 0 if value >= 1000 else 1 if value >= 100 else 2 if value >= 1 else 3
     return f"{value:,.{digits}f}{'' if unit == '/s' else ' '}{unit}"
-
-
-def print_to(destination: str | None, comparison: Comparison, *, color: bool) -> None:
-    """Write it to stdout as a table, and as JSON where that was asked for.
-
-    :param destination: a file; ``-`` is stdout, with nothing else on it.
-    """
-    if destination == "-":
-        sys.stdout.buffer.write(encode(comparison))
-        sys.stdout.buffer.flush()
-        return
-    if destination is not None:
-        Path(destination).write_bytes(encode(comparison))
-    write(comparison, sys.stdout, color=color)

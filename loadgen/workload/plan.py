@@ -7,12 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from echo_trio import flags, units
+from echo_trio import files, flags, units
 from echo_trio.wire import deflate, handshake
 from loadgen.workload import secrets
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
@@ -23,6 +22,11 @@ from loadgen.workload.target import DEFAULT_URL, Target
 
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_RATE_PER_CONN: Final = 1.0
+
+#: Several times what any server takes as the head of a request.
+MAX_HEADERS_BYTES: Final = 256 * 1024
+#: Room for messages that a server is to refuse.
+MAX_MESSAGE_FILE_BYTES: Final = 64 * 2**20
 
 #: What follows it is a file of headers.
 HEADERS_OF_FILE: Final = "@"
@@ -63,13 +67,18 @@ def parse_headers(text: str) -> list[tuple[str, str]]:
         return [parse_header(text)]
     path = text.removeprefix(HEADERS_OF_FILE)
     try:
-        lines = Path(path).read_text("latin-1").splitlines()
+        lines = files.split_lines(files.read_text(path, at_most=MAX_HEADERS_BYTES))
     except OSError as exc:
         raise ValueError(f"can't read --header {text}: {exc.strerror}") from None
-    try:
-        return [parse_header(line) for line in lines if line.strip()]
-    except ValueError:
-        raise ValueError(f"--header {text}: a line of it is no header like 'Name: value'") from None
+    headers = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                headers.append(parse_header(line))
+            except ValueError:
+                what = f"line {number} is no header like 'Name: value'"
+                raise ValueError(f"--header {text}: {what}") from None
+    return headers
 
 
 def parse_header(text: str) -> tuple[str, str]:
@@ -332,7 +341,7 @@ class Plan:
             return self.message_content
         assert self.message_file is not None
         try:
-            return Path(self.message_file).read_bytes()
+            return files.read(self.message_file, at_most=MAX_MESSAGE_FILE_BYTES)
         except OSError as exc:
             what = f"can't read --message-file {self.message_file}"
             raise ValueError(f"{what}: {exc.strerror}") from None

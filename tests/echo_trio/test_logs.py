@@ -116,3 +116,19 @@ def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_ba
         None,
         4,
     ]
+
+
+def test_a_clients_text_forges_no_line_and_reaches_no_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    log = logs.configure(Settings())
+    hostile = "\x1b]0;owned\x07\r\n2026-01-01 [error] forged\u202e"
+    log.info("closed", reason=hostile)
+    log.info(hostile)
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        log.exception("second")
+    said = capfd.readouterr().err
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert r"\x1b]0;owned\x07\r\n2026-01-01" in said.splitlines()[0]

@@ -50,7 +50,7 @@ def test_a_certificate_and_its_key_serve_from_two_files_or_from_one(pem):
     [
         ("missing", "key", r"can't read .*/missing: No such file or directory"),
         ("certificate", "missing", r"can't read .*/missing: No such file or directory"),
-        ("certificate", ".", r"can't read .*: Is a directory"),
+        ("certificate", ".", r"can't read .*: it is a directory"),
         ("certificate", "other_key", r"the key in .*/other_key is not the one of .*/certificate"),
         ("garbage", "key", r"can't use .*/garbage and .*/key: no PEM certificate"),
         ("certificate", "encrypted", r"can't use .*/encrypted: no PEM certificate"),

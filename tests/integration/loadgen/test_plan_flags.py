@@ -257,7 +257,7 @@ def test_headers_come_from_a_file_too_so_that_nobody_else_sees_them(
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "No such file"), ("X-A: 1\nnonsense\n", "a line of it is no")]
+    ("content", "problem"), [(None, "No such file"), ("X-A: 1\nnonsense\n", "line 2 is no header")]
 )
 def test_a_file_of_headers_that_is_none_is_one_line_without_what_it_says(
     capsys, tmp_path, content, problem

@@ -40,7 +40,7 @@ from loadgen.results.ledger import Failure, Ledger
             ["1", "ws://h/", "more"], "one argument too many: more", id="too-many-arguments"
         ),
         pytest.param(["1", "--json", "/nowhere/x.json"], "No such file", id="json-nowhere"),
-        pytest.param(["1", "--json", "/"], "Is a directory", id="json-a-folder"),
+        pytest.param(["1", "--json", "/"], "it is a directory", id="json-a-folder"),
         pytest.param(["1", "--json", "--quiet"], "--json needs a file", id="json-swallows-a-flag"),
         pytest.param(["1", "--json"], "--json", id="json-of-nothing"),
         pytest.param(["1", "--csv", "/nowhere/x.csv"], "No such file", id="csv-nowhere"),

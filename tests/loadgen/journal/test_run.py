@@ -1,6 +1,5 @@
 import json
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import jsonschema
@@ -113,37 +112,6 @@ async def test_a_long_journal_is_replaced_by_a_short_one_that_knows_as_much(
     assert [path.name for path in tmp_path.iterdir()] == ["run.journal"]
 
 
-async def test_a_journal_in_use_is_not_written_over(killed, tmp_path):
-    kept = await keep(tmp_path / "run.journal", killed)
-    with pytest.raises(OSError, match="unavailable"):
-        run.Journal(kept.path, killed.plan)
-    kept.close()
-    assert run.recover(kept.path).series
-
-
-async def test_the_newest_journal_that_nobody_writes_is_found(killed, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert run.find_latest() is None
-    folder = run.default_path().parent
-    dead = await keep(folder / "20260101T000000-1.journal", killed)
-    dead.close()
-    older = await keep(folder / "20250101T000000-1.journal", killed)
-    older.close()
-    running = await keep(folder / "20270101T000000-1.journal", killed)
-    assert run.find_latest() == dead.path
-    running.remove()
-    assert not running.path.exists()
-
-
-def test_only_so_many_journals_of_dead_runs_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    folder = run.default_path().parent
-    for number in range(15):
-        (folder / f"20260101T0000{number:02}-1.journal").write_text("")
-    run.default_path()
-    assert min(path.name for path in folder.iterdir()) == "20260101T000006-1.journal"
-
-
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -171,25 +139,27 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
         run.recover(tmp_path / "none")
 
 
-async def test_a_full_disk_ends_the_journal_and_says_so_and_not_the_run(killed):
-    kept = run.Journal(Path("/dev/full"), killed.plan)
+async def test_a_full_disk_ends_the_journal_and_says_so_and_not_the_run(
+    killed, tmp_path, files_of_at_most
+):
+    kept = run.Journal(tmp_path / "run.journal", killed.plan)
     engine = FakeEngine(killed, 3)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep, engine)
-        with trio.move_on_after(60):
-            while kept.problem is None:
-                await trio.lowlevel.checkpoint()
-        nursery.cancel_scope.cancel()
+    with files_of_at_most(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kept.keep, engine)
+            with trio.move_on_after(60):
+                while kept.problem is None:
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
     kept.close()
-    assert kept.problem == "No space left on device"
+    assert kept.problem == "File too large"
 
 
-def test_a_user_without_a_home_has_no_place_for_journals(monkeypatch):
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", no_home)
-    with pytest.raises(OSError, match="no home"):
-        run.default_path()
-
-
-def no_home():
-    raise RuntimeError("Could not determine home directory.")
+async def test_a_disk_that_fills_up_leaves_what_was_written_before(
+    killed, tmp_path, files_of_at_most
+):
+    kept = await keep(tmp_path / "run.journal", killed)
+    with files_of_at_most(kept.path.stat().st_size + 10), pytest.raises(OSError, match="large"):
+        kept._append(b"x" * 100)
+    kept.close()
+    assert [second.t_s for second in run.recover(kept.path).series] == [1, 2, 3, 4]

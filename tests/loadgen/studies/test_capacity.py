@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import jsonschema
 import msgspec
@@ -7,7 +6,7 @@ import pytest
 
 from loadgen.cli import load
 from loadgen.journal import search
-from loadgen.journal.run import Unreadable
+from loadgen.journal.file import Unreadable
 from loadgen.report import thresholds
 from loadgen.report.model import TargetLag, TargetReport
 from loadgen.results.latency import Histogram
@@ -196,12 +195,14 @@ async def test_a_search_that_died_in_its_first_step_has_nothing_to_tell(target, 
         search.recover(journal.path)
 
 
-async def test_a_full_disk_ends_a_searchs_journal_and_not_the_search(target):
-    journal = search.SearchJournal(Path("/dev/full"), PLAN, [])
-    capacity = await find(Plan(10), [], target(1000), journal.note)
+async def test_a_full_disk_ends_a_searchs_journal_and_not_the_search(
+    target, journal, files_of_at_most
+):
+    with files_of_at_most(100):
+        capacity = await find(Plan(10), [], target(1000), journal.note)
     journal.close()
     assert capacity.held_per_s is not None
-    assert journal.problem == "No space left on device"
+    assert journal.problem == "File too large"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,217 @@
+"""Where output goes: a file, a pipe, a device, stdout; each opened or tried before the run.
+
+A file is written beside the one it replaces, and renamed. A pipe is opened once and kept: whoever
+reads it would take a second opening for the end of the first. Nothing waits for a reader longer
+than until the user has had enough of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import select
+import stat
+import sys
+import time
+from contextlib import suppress
+from typing import Final, Protocol
+
+from echo_trio import files
+from loadgen.signals import INTERRUPTS
+
+STDOUT: Final = "-"
+_STDOUT_FILENO: Final = 1
+#: How long a reader may take nothing once a signal has come.
+PATIENCE_S: Final = 1.0
+#: How often to look for a signal, and for somebody who reads.
+_TICK_S: Final = 0.05
+#: A pipe that has room for anything has room for this, so that writing it does not block (POSIX).
+_PIPE_BYTES: Final = select.PIPE_BUF
+
+_INHERITED: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+_NAMES: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
+#: Linux's numbers of /dev/null and /dev/full. Of /dev/mem, it is the same but for the last.
+_HARMLESS: Final = {os.makedev(1, 3), os.makedev(1, 7)}
+
+
+class Destination(Protocol):
+    """Where one output goes."""
+
+    def write(self, content: bytes) -> None:
+        """Write all of it.
+
+        :raises OSError: if that can't be done.
+        """
+
+
+class Stdout:
+    """Stdout, which stays open."""
+
+    def write(self, content: bytes) -> None:
+        """Write all of it, at once."""
+        sys.stdout.flush()
+        try:
+            descriptor = sys.stdout.fileno()
+        except OSError:  # tests' stdout, say, has no descriptor
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        else:
+            write_patiently(descriptor, content)
+
+
+class PlainFile:
+    """A file, which is replaced as a whole.
+
+    :raises OSError: if it can't be.
+    """
+
+    def __init__(self, path: str) -> None:
+        files.check_writable(path)
+        self._path = path
+
+    def write(self, content: bytes) -> None:
+        """Write all of it, or leave what was there."""
+        files.write_whole(self._path, content)
+
+
+class Stream:
+    """A device, or a descriptor that the process was started with.
+
+    :param descriptor: to write to; not closed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, content: bytes) -> None:
+        """Write all of it, behind what was written before."""
+        write_patiently(self._descriptor, content)
+
+
+class Pipe:
+    """A named pipe; who reads it may come later.
+
+    :raises OSError: if it can't be written to.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = self._open()
+
+    def write(self, content: bytes) -> None:
+        """Write all of it, and end the stream."""
+        patience = _Patience()
+        while self._descriptor is None:
+            patience.check()
+            time.sleep(_TICK_S)
+            self._descriptor = self._open()
+        try:
+            write_patiently(self._descriptor, content)
+        finally:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int | None:
+        try:
+            return os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as exc:
+            if exc.errno == errno.ENXIO:
+                return None  # Nobody reads it yet.
+            raise
+
+
+def open_destination(path: str) -> Destination:
+    """Open or try what a path names; leaves what is there as it is.
+
+    :param path: a file, a pipe, a harmless device, or `STDOUT`.
+    :raises OSError: if nothing can be written there.
+    """
+    if is_stdout(path):
+        return Stdout()
+    descriptor = _find_inherited(path)
+    with suppress(FileNotFoundError):
+        mode = os.fstat(descriptor).st_mode if descriptor is not None else os.stat(path).st_mode
+        if stat.S_ISFIFO(mode):
+            return Pipe(path)
+        if descriptor is not None:
+            return Stream(descriptor)
+        if stat.S_ISCHR(mode):
+            return Stream(_open_device(path))
+    return PlainFile(path)
+
+
+def is_stdout(path: str) -> bool:
+    """Is it a name of stdout?"""
+    return path == STDOUT or _find_inherited(path) == _STDOUT_FILENO
+
+
+def is_same_file(one: str, other: str) -> bool:
+    """Would both paths name the same plain file?"""
+    return _is_plain(one) and _is_plain(other) and files.is_same(one, other)
+
+
+def write_patiently(descriptor: int, content: bytes) -> None:
+    """Write all of it, for as long as the reader takes some now and then or no signal has come.
+
+    :raises OSError: if it can't be written.
+    """
+    view, patience = memoryview(content), _Patience()
+    is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    while view:
+        if not poll.poll(_TICK_S * 1000):
+            patience.check()
+            continue
+        try:
+            written = os.write(descriptor, view[:_PIPE_BYTES] if is_pipe else view)
+        except BlockingIOError:
+            continue
+        view = view[written:]
+        patience = _Patience()
+
+
+class _Patience:
+    """Ends `PATIENCE_S` after the user has asked for the end."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    def check(self) -> None:
+        """Go on waiting?
+
+        :raises TimeoutError: if not.
+        """
+        now = time.monotonic()
+        if not INTERRUPTS.received:
+            return
+        if self._until is None:
+            self._until = now + PATIENCE_S
+        elif now >= self._until:
+            raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
+
+
+def _find_inherited(path: str) -> int | None:
+    """The descriptor that a path like ``/dev/fd/3`` names."""
+    if match := _INHERITED.fullmatch(path):
+        return int(match[1])
+    return _NAMES.get(path)
+
+
+def _is_plain(path: str) -> bool:
+    if path == STDOUT or _find_inherited(path) is not None:
+        return False
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
+
+
+def _open_device(path: str) -> int:
+    descriptor = None
+    if os.stat(path).st_rdev in _HARMLESS or re.fullmatch(r"/dev/(tty\w*|pts/\d+|console)", path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    if descriptor is None:
+        raise files.WrongKind("it is a device, not a file; name a file")
+    return descriptor
