@@ -98,6 +98,8 @@ def _code_of(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         if isinstance(tree, ast.arg) or child is getattr(tree, "returns", None):
             continue
+        if isinstance(tree, ast.ClassDef) and child in [*tree.keywords, *tree.decorator_list]:
+            continue
         if isinstance(tree, ast.If) and getattr(tree.test, "id", "") == "TYPE_CHECKING":
             continue
         yield child

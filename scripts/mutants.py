@@ -153,7 +153,11 @@ class Job:
 
     def _serve(self, asks: object, answers: int) -> None:
         os.chdir(self.copy)
-        os.environ |= {"PYTHONPATH": str(self.copy), "PYTHONDONTWRITEBYTECODE": "1"}
+        os.environ |= {
+            "PYTHONPATH": str(self.copy),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PROPERTIES": "hasty",
+        }
         sys.dont_write_bytecode = True
         sys.path.insert(0, str(self.copy))
         for name in PRELOADED:

@@ -70,6 +70,48 @@ def test_recording_goes_on_into_the_next_second():
     assert (recorder.total.count, recorder.total.min, recorder.total.max) == (3, 10, 30)
 
 
+def test_each_percentile_of_a_summary_is_its_own():
+    summary = filled(*range(1, 1001)).summary()
+    assert (summary.p50, summary.p90, summary.p95, summary.p99, summary.p999) == (
+        0.5, 0.9, 0.95, 0.99, 0.999
+    )  # fmt: skip
+
+
+def test_a_value_recorded_many_times_counts_as_often_everywhere():
+    histogram = Histogram()
+    histogram.record(1000, 3)
+    histogram.record(5000)
+    assert (histogram.count, histogram.summary().mean) == (4, 2.0)
+    decoded = HdrHistogram.decode(histogram.encode())
+    assert decoded.get_count_at_value(1000) == 3
+
+
+def test_values_that_come_again_are_in_the_whole_once_a_second():
+    recorder = Recorder()
+    for second in (1, 2, 3):
+        for _ in range(second):
+            recorder.record(100)
+        recorder.record(200 * second)
+        assert recorder.end_second().state.counts == {100: second, 200 * second: 1}
+    assert recorder.end_second().count == 0
+    assert recorder.total.state.counts == {100: 6, 200: 1, 400: 1, 600: 1}
+    assert recorder.total.state.sum == 1800
+
+
+def test_a_histogram_with_only_large_values_has_them_as_least_when_read_back():
+    histogram = Histogram.of(filled(70_000, 90_000).state)
+    assert (histogram.min, histogram.max, histogram.count) == (70_000, 90_000, 2)
+    assert histogram.summary() == filled(70_000, 90_000).summary()
+
+
+def test_merging_makes_the_histogram_of_all_values():
+    one, other = filled(5000, 6000, 6000), filled(100, 9000)
+    one.merge(other)
+    both = filled(5000, 6000, 6000, 100, 9000)
+    assert one.state == both.state
+    assert one.summary() == both.summary()
+
+
 # -- Properties ------------------------------------------------------------------------------------
 # Our histogram against sorting, and against the `hdrhistogram` library.
 

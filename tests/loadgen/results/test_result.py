@@ -2,6 +2,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,80 @@ def test_a_report_has_the_ledgers_counts_and_rates_over_the_load_phase(report_of
 
 def test_a_run_without_load_phase_has_no_rates(report_of):
     assert report_of(load_s=0.0).messages.sent_per_s == 0
+
+
+def part(result_of, at: int, **changes):
+    """A part of a run, each of whose figures is `at` times some number of its own."""
+    begins = BEGAN + timedelta(seconds=2 * at)
+    histograms = {}
+    for number, name in enumerate(HISTOGRAMS):
+        histograms[name] = Histogram()
+        histograms[name].record(100 * at + number, 7 * at + number)
+    settings = {
+        "started_at": begins,
+        "ended_at": begins + timedelta(seconds=30 / at),
+        "all_open_after_s": 3.0 / at,
+        "load_s": 10.0 * at,
+        "generator": GeneratorFacts(
+            processes=at, cpu_s=1.5 * at, cpu_share=0.25 * at, cpu_shares=[0.25 * at],
+            peak_rss_bytes=1000 * at, python=f"3.{at}", trio="0",
+        ),
+        "load_strain": Strain(wall_s=5.0 * at, cpu_share=0.5 / at, waiting_share=0.1 * at),
+        "series": [],
+        "deaths": (f"death {at}",),
+        "apart": {Kind.NO_PONG: Ledger(10 * at), Kind.HALF_OPEN: Ledger(at, opened=3 * at)},
+    }  # fmt: skip
+    return result_of(Ledger(100 * at, opened=at), **(settings | histograms | changes))
+
+
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HISTOGRAMS = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+def test_each_figure_of_several_processes_is_their_sum_or_that_of_who_had_it_hardest(
+    result_of, order
+):
+    merged = Result.merge([part(result_of, at) for at in order], Plan(7))
+    assert merged.plan == Plan(7)
+    assert merged.started_at == BEGAN + timedelta(seconds=2)
+    assert merged.ended_at == BEGAN + timedelta(seconds=32)
+    # The third began 4 s after the first, and had all open a second later.
+    assert merged.all_open_after_s == 5.0
+    assert merged.load_s == 30.0
+    assert (merged.ledger.requested, merged.ledger.opened) == (600, 6)
+    assert {kind: (books.requested, books.opened) for kind, books in merged.apart.items()} == {
+        Kind.NO_PONG: (60, 0), Kind.HALF_OPEN: (6, 18)
+    }  # fmt: skip
+    facts = merged.generator
+    assert (facts.processes, facts.cpu_s, facts.cpu_share) == (6, 9.0, 1.5)
+    assert facts.cpu_shares == [0.25 * at for at in order]
+    assert (facts.peak_rss_bytes, facts.python, facts.trio) == (6000, "3.1, 3.2, 3.3", "0")
+    assert merged.load_strain == Strain(wall_s=15.0, cpu_share=0.5, waiting_share=0.1 * 3)
+    assert merged.deaths == tuple(f"death {at}" for at in order)
+    for number, name in enumerate(HISTOGRAMS):
+        histogram = getattr(merged, name)
+        assert histogram.state.counts == {100 * at + number: 7 * at + number for at in (1, 2, 3)}
+        assert (histogram.count, histogram.min, histogram.max) == (
+            42 + 3 * number, 100 + number, 300 + number
+        )  # fmt: skip
+
+
+def test_without_a_whole_the_plan_is_that_of_the_first(result_of):
+    parts = [part(result_of, at, plan=Plan(at)) for at in (2, 1)]
+    assert Result.merge(parts).plan == Plan(2)
+
+
+def test_a_run_is_interrupted_if_one_of_its_parts_was(result_of):
+    for one in (False, True):
+        for other in (False, True):
+            parts = [part(result_of, 1, interrupted=one), part(result_of, 2, interrupted=other)]
+            assert Result.merge(parts).interrupted is (one or other)
+
+
+def test_all_were_not_open_if_those_of_one_part_never_were(result_of):
+    parts = [part(result_of, 1), part(result_of, 2, all_open_after_s=None)]
+    assert Result.merge(parts).all_open_after_s is None
 
 
 # -- Properties ------------------------------------------------------------------------------------
