@@ -90,6 +90,20 @@ def test_what_a_dead_process_leaves_is_written_off_and_the_books_add_up(interrup
     assert ledger.unclean_closes == 0
 
 
+def test_early_endings_of_one_kind_add_up():
+    ledger = Ledger(3, opened=3)
+    for _ in range(3):
+        ledger.count_ended(Ending.BY_PEER, 1011, early=True)
+    assert ledger.early == {(Ending.BY_PEER, 1011): 3}
+    assert (ledger.errors, ledger.close_codes) == (3, {1011: 3})
+
+
+def test_what_a_dead_process_had_booked_as_missed_is_not_missed_twice():
+    ledger = Ledger(1, due=12, sent=9, missed=2)
+    ledger.write_off("it died", interrupted=False)
+    assert ledger.missed == 3
+
+
 def test_a_part_that_died_before_it_had_a_schedule_takes_nothing_from_the_others():
     both = Ledger(1)
     both.merge(Ledger(2, due=5, missed=5))
