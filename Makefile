@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance soak fuzz deploy-check cluster-check lock clean
+.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz deploy-check cluster-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ browser: install
 unit: $(VENV)/.dev page
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone and not soak and not netns'
 	$(BIN)/python -m pytest -m alone
+
+mutants: $(VENV)/.dev page ## put some faults into the code, one at a time: do the tests catch each? (minutes; ONLY=ledger: some of them)
+	$(BIN)/python scripts/mutants.py --only '$(ONLY)'
 
 bench: install ## side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # The same examples each time: `make soak` looks for others.
 settings.register_profile(
     "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 settings.register_profile("curious", settings.get_profile("steady"), derandomize=False)
-settings.load_profile("curious" if "SOAK_MINUTES" in os.environ else "steady")
+# Where the one question is whether a test fails (scripts/mutants.py), not how simply.
+settings.register_profile(
+    "hasty", settings.get_profile("steady"), phases=[Phase.explicit, Phase.generate]
+)
+settings.load_profile(
+    "curious" if "SOAK_MINUTES" in os.environ else os.environ.get("PROPERTIES", "steady")
+)
 
 # A resolver that does not answer is not waited for; a name that is none is none all the same.
 os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")

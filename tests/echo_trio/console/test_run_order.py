@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from echo_trio import units
 from echo_trio.console.run_order import BadOrder, RunOrder, Targets, read_order
+from loadgen.workload.plan import Plan
 
 URL = "ws://127.0.0.1:9000/"
 TARGETS = Targets.of(URL, "127.0.0.1", ["other.example:1"])
@@ -104,3 +107,54 @@ def test_a_run_has_no_more_processes_than_this_machine_has_cores() -> None:
     with pytest.raises(BadOrder, match="this machine has") as refused:
         read(count=10**6, workers=units.parse_processes("auto") + 1)
     assert (refused.value.status, refused.value.field) == (422, "workers")
+
+
+# -- Properties ------------------------------------------------------------------------------------
+# Whatever is sent to the console's runs is a run that loadgen would take, or refused in words.
+
+
+ANY_TARGETS = Targets.of("ws://127.0.0.1:9000/", "127.0.0.1")
+NAMES = [
+    "count", "url", "duration", "rate_per_conn", "rate", "stage", "closed_loop", "think",
+    "messages", "message", "size", "verify", "header", "origin", "subprotocol", "seed",
+    "source_ip", "fail_if", "lifetime", "binary", "nonsense",
+]  # fmt: skip
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(
+        ["1s", "10", "5/s", "1s:5/s", "ws://127.0.0.1:9000/x", "-1", "--help", "exact"]
+    )
+)
+VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(), SCALARS, max_size=2)
+ORDERS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5)
+
+
+def read_safely(body: bytes) -> None:
+    try:
+        order = read_order(body, ANY_TARGETS, max_count=20_000)
+    except BadOrder as exc:
+        refused = exc
+    else:
+        assert isinstance(order.plan, Plan)
+        assert order.plan.count <= 20_000
+        assert all("\0" not in argument for argument in order.arguments)
+        assert json.dumps(order.shown_plan)
+        return
+    assert refused.status in (400, 422)
+    assert "\n" not in str(refused)
+
+
+@given(st.binary())
+def test_any_bytes(body: bytes) -> None:
+    read_safely(body)
+
+
+# Few: cyclopts takes tens of ms for each.
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(ORDERS, st.integers(-5, 30_000))
+def test_any_settings(order: dict[str, Any], count: int) -> None:
+    read_safely(json.dumps({"count": count, **order}).encode())

@@ -1,9 +1,13 @@
 import json
+from collections import Counter
 from types import SimpleNamespace
 
 import trio
 
 from loadgen.report import stream
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
 
 
 class FakeEngine(SimpleNamespace):
@@ -66,3 +70,40 @@ async def test_a_reader_that_has_gone_ends_the_run_in_good_order(result_of):
         nursery.start_soon(stream.stream, engine, write)
         await engine.interrupted.wait()
         nursery.cancel_scope.cancel()
+
+
+def test_a_snapshot_tells_each_figure_by_its_own_name(result_of):
+    ledger = Ledger(
+        100,
+        opened=60,
+        not_attempted=3,
+        failed=Counter({Failure.TLS: 7}),
+        closed=Counter({Ending.CLEAN: 11, Ending.BY_PEER: 13}),
+        sent=1000,
+        received=900,
+        abandoned=17,
+        lost=19,
+        in_flight=23,
+        verdicts=Counter({verdict: 100 + at for at, verdict in enumerate(Verdict)}),
+    )
+    seconds = [second_of(t_s=1.0, opening=99), second_of(t_s=2.0, opening=5)]
+    snapshot = json.loads(
+        stream.encode(stream.take_snapshot("open", result_of(ledger, series=seconds)))
+    )
+    connections = snapshot["connections"]
+    assert {name: n for name, n in connections.pop("failed").items() if n} == {"tls": 7}
+    assert {n for n in connections.pop("closed").values() if n} == {11, 13}
+    assert connections == {
+        "requested": 100, "opened": 60, "open": 36, "opening": 5, "not_attempted": 3
+    }  # fmt: skip
+    assert snapshot["messages"] == {
+        "sent": 1000, "received": 900, "lost": 19, "in_flight": 23,
+        "awaited": 1000 - 100 - 101 - 102 - 17,
+        **{str(verdict): 100 + at for at, verdict in enumerate(Verdict)},
+    }  # fmt: skip
+    assert (snapshot["t_s"], snapshot["second"]["t_s"], snapshot["phase"]) == (2.0, 2.0, "open")
+
+
+def second_of(**figures):
+    rest = dict.fromkeys(Second.__struct_fields__, 0)
+    return Second(**rest | figures)

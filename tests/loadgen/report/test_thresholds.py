@@ -1,8 +1,11 @@
 import json
+import re
 from collections import Counter
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from loadgen.report import json as report_json
 from loadgen.report import thresholds
@@ -124,6 +127,95 @@ def test_what_is_no_threshold_is_pointed_at(expr, at, problem):
     assert problem in caught.value.problem
 
 
+@pytest.mark.parametrize(
+    ("op", "below", "at", "above"),
+    [
+        (">", 0, 0, 1),
+        (">=", 0, 1, 1),
+        ("<", 1, 0, 0),
+        ("<=", 1, 1, 0),
+        ("==", 0, 1, 0),
+        ("!=", 1, 0, 1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("unit", "scale"), [("", 1), ("%", 0.1)], ids=["count", "share"])
+def test_each_operator_holds_where_it_should_and_at_the_limit(
+    report, op, below, at, above, unit, scale
+):
+    """3 messages of 1,000 were lost; the limits are above, at and below that."""
+    held = [
+        parse(f"messages.lost {op} {limit * scale:g}{unit}").judge(report).breached
+        for limit in (4, 3, 2)
+    ]
+    assert held == [bool(below), bool(at), bool(above)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "ms"),
+    [("us", 0.001), ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)],
+)
+def test_times_are_of_their_unit(report, unit, ms):
+    for metric, in_ms in (("latency.p50", 1), ("generator.cpu_s", 1000)):
+        threshold = parse(f"{metric}>2{unit}")
+        assert threshold.limit == pytest.approx(2 * ms / in_ms)
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_s"),
+    [("/s", 1), ("/m", 1 / 60), ("/h", 1 / 3600), ("k/s", 1000), ("m/h", 1e6 / 3600)],
+)
+def test_rates_are_of_their_unit(unit, per_s):
+    assert parse(f"messages.sent_per_s<3{unit}").limit == pytest.approx(3 * per_s)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"), [("", 1), ("B", 1), ("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30)]
+)
+def test_sizes_are_of_their_unit(unit, size):
+    assert parse(f"generator.peak_rss_bytes>3{unit}").limit == 3 * size
+
+
+#: Of what a count is a share.
+WHOLES = {
+    "connections.failed": "connections.requested",
+    "connections.failed.dns": "connections.requested",
+    "connections.failed_status.503": "connections.requested",
+    "connections.faults.target": "connections.requested",
+    "connections.funnel.tcp": "connections.requested",
+    "connections.opened": "connections.requested",
+    "connections.closed": "connections.opened",
+    "connections.closed.clean": "connections.opened",
+    "connections.close_codes": "connections.opened",
+    "connections.close_codes.1000": "connections.opened",
+    "messages.lost": "messages.sent",
+    "messages.echoed": "messages.sent",
+    "messages.missed": "messages.sent",
+    "messages.duplicate": "messages.received",
+    "messages.unexpected": "messages.received",
+}
+
+
+@pytest.mark.parametrize("name", WHOLES)
+def test_each_count_is_a_share_of_its_own_whole(name):
+    assert ".".join(parse(f"{name}>1%").metric.whole) == WHOLES[name]
+
+
+def test_of_a_share_of_whole_numbers_nothing_is_lost_to_rounding(report_of):
+    for part, whole in ((7, 700), (3, 300), (1, 3), (29, 100), (57, 100)):
+        ledger = Ledger(1, sent=whole, lost=part)
+        percent = f"{part * 100 / whole:.9f}"
+        judged = parse(f"messages.lost>{percent}%").judge(report_of(ledger))
+        assert not judged.breached or part * 100 % whole
+        assert parse(f"messages.lost>={percent}%").judge(report_of(ledger)).value == pytest.approx(
+            part * 100 / whole
+        )
+
+
+def test_of_nothing_there_is_no_share_that_a_limit_could_be_below(report_of):
+    judged = parse("messages.lost<1%").judge(report_of(Ledger(1)))
+    assert not judged.value
+
+
 def test_of_a_target_that_nobody_asked_every_condition_holds(report_of):
     for op in ("<", ">", "=="):
         judged = parse(f"target.cpu_share {op} 1").judge(report_of())
@@ -162,3 +254,59 @@ def test_thresholds_are_explained_with_their_unit(report):
         "target.loop_lag.max<1s: 80 ms",
         "target.open_files>5: unknown",
     ]
+
+
+# -- Properties ------------------------------------------------------------------------------------
+# The grammar of --fail-if, fed what nobody would write.
+
+
+UNITS = {Kind.COUNT: "", Kind.TIME: "ms", Kind.SIZE: "KiB", Kind.RATE: "/s", Kind.SHARE: "%"}
+metrics = st.sampled_from(sorted(METRICS.values(), key=lambda metric: metric.name))
+operators = st.sampled_from([">", ">=", "<", "<=", "==", "!="])
+numbers = st.decimals(0, 10**9, places=3).map(lambda number: f"{number:f}")
+space = st.text(" \t", max_size=3)
+
+
+@st.composite
+def well_formed(draw):
+    metric = draw(metrics)
+    parts = (metric.name, draw(operators), draw(numbers), UNITS[metric.kind])
+    return metric, "".join(draw(space) + part for part in parts)
+
+
+@settings(max_examples=100, deadline=None)
+@given(well_formed())
+def test_whatever_is_well_formed_is_a_threshold(made):
+    metric, expr = made
+    assert parse(expr).metric == metric
+
+
+def problem_of(expr):
+    """What is wrong with it; ``None`` if nothing is."""
+    try:
+        parse(expr)
+    except BadThreshold as exc:
+        return exc
+    return None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text())
+@example("latency.p99>٣ms")
+@example("latency.p99\x00>3ms")
+@example("connections.close_codes.²>1")
+@example("connections.close_codes.>1")
+def test_whatever_is_not_is_pointed_at_and_never_a_traceback(text):
+    problem = problem_of(text)
+    assert problem is None or (0 <= problem.at <= len(text) and problem.problem)
+
+
+@settings(max_examples=100, deadline=None)
+@given(well_formed(), st.data())
+def test_a_character_too_many_is_pointed_at_or_the_word_that_it_spoils(made, data):
+    _, expr = made
+    at = data.draw(st.integers(0, len(expr)))
+    problem = problem_of(expr[:at] + "§" + expr[at:])
+    assert problem is not None
+    assert problem.at <= at
+    assert re.fullmatch(r"\w*|[\d.]*|\S*[ \t]*", expr[problem.at : at].rstrip(" \t"))

@@ -135,3 +135,78 @@ def test_a_failure_outweighs_a_slow_generator(result_of):
 def test_what_an_interruption_cut_short_is_no_fault_of_the_target(result_of):
     ledger = Ledger(10, opened=4, not_attempted=6, sent=4, in_flight=4)
     assert judge_run(result_of(ledger, interrupted=True)) == ("valid", [])
+
+
+def looks(value_us, count=100):
+    histogram = Histogram()
+    histogram.record(value_us, count)
+    return histogram
+
+
+def strained(**changes):
+    return Strain(**({"wall_s": 5.0, "cpu_share": 0.5, "waiting_share": 0.1} | changes))
+
+
+#: What is judged, with the highest figure that is no reason, and the lowest told apart that is.
+EDGES = [
+    pytest.param(lambda us: {"scheduling_lag": looks(us, 99)}, 100_000, 100_100, id="sent-late"),
+    pytest.param(lambda us: {"loop_lag": looks(us, 99)}, 100_000, 100_100, id="loop-late"),
+    pytest.param(lambda us: {"scheduling_lag": looks(us)}, 30_000, 30_030, id="often-late"),
+    pytest.param(lambda us: {"loop_lag": looks(us)}, 30_000, 30_030, id="loop-often-late"),
+    pytest.param(lambda us: {"loop_lag": late(100, once_us=us)}, 500_000, 500_600, id="stop"),
+    pytest.param(lambda n: {"load_strain": strained(cpu_share=n)}, 0.95, 0.951, id="core"),
+    pytest.param(
+        lambda n: {"load_strain": strained(waiting_share=n), "loop_lag": late(100, None, 60_000)},
+        0.25, 0.251, id="waiting",
+    ),
+    pytest.param(
+        lambda us: {"load_strain": strained(waiting_share=0.5), "loop_lag": late(100, None, us)},
+        50_000, 50_100, id="loop-late-while-waiting",
+    ),
+    pytest.param(
+        lambda us: {
+            "load_strain": strained(waiting_share=0.5),
+            "scheduling_lag": late(100, None, us),
+        },
+        50_000, 50_100, id="sent-late-while-waiting",
+    ),
+    pytest.param(
+        lambda s: {"load_strain": strained(wall_s=s, cpu_share=1.0)}, 0.999, 1.0, id="short"
+    ),
+    pytest.param(lambda n: {"loop_lag": looks(40_000, n)}, 99, 100, id="few-looks"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "allowed", "beyond"), EDGES)
+def test_each_limit_is_where_it_is_said_to_be(result_of, changes, allowed, beyond):
+    rest = {"scheduling_lag": looks(100), "loop_lag": looks(100)}
+    # A histogram tells one value in a thousand from the next: the edge is the upper end of one.
+    assert judge_run(result_of(**rest | changes(allowed))) == ("valid", [])
+    verdict, reasons = judge_run(result_of(**rest | changes(beyond)))
+    assert (verdict, len(reasons)) == ("generator-limited", 1)
+
+
+def test_what_fell_due_on_sockets_that_were_gone_is_a_limit_of_ours_unless_interrupted(result_of):
+    ledger = Ledger(10, opened=10, due=5, sent=3, missed=2)
+    assert judge_run(result_of(ledger)) == (
+        "generator-limited",
+        ["2 messages fell due on sockets that were gone, and were not sent"],
+    )
+    assert judge_run(result_of(ledger, interrupted=True)) == ("valid", [])
+
+
+def test_not_attempted_is_no_fault_of_who_was_interrupted(result_of):
+    ledger = Ledger(10, opened=4, not_attempted=6)
+    assert judge_run(result_of(ledger)) == (
+        "failed", ["6 sockets not attempted: the run was over"]
+    )  # fmt: skip
+    assert judge_run(result_of(ledger, interrupted=True)) == ("valid", [])
+
+
+def test_a_dead_process_is_the_reason_and_what_it_lost_is_not_the_targets_loss(result_of):
+    ledger = Ledger(10, opened=10, sent=9, lost=5, orphaned_messages=3)
+    assert judge_run(result_of(ledger, deaths=("a process died",))) == (
+        "failed", ["a process died", "2 messages lost"]
+    )  # fmt: skip
+    ledger = Ledger(10, opened=10, sent=9, lost=3, orphaned_messages=3)
+    assert judge_run(result_of(ledger, deaths=("a process died",)))[1] == ["a process died"]

@@ -1,3 +1,21 @@
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.report.build import make_report
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.result import GeneratorFacts, Result, Strain
+from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
+from loadgen.workload.misbehaviour import Kind
+from loadgen.workload.plan import Plan
+
+
 def test_a_report_has_the_ledgers_counts_and_rates_over_the_load_phase(report_of):
     report = report_of(load_s=8.0)
     assert (report.connections.requested, report.connections.opened) == (10, 10)
@@ -11,3 +29,163 @@ def test_a_report_has_the_ledgers_counts_and_rates_over_the_load_phase(report_of
 
 def test_a_run_without_load_phase_has_no_rates(report_of):
     assert report_of(load_s=0.0).messages.sent_per_s == 0
+
+
+def part(result_of, at: int, **changes):
+    """A part of a run, each of whose figures is `at` times some number of its own."""
+    begins = BEGAN + timedelta(seconds=2 * at)
+    histograms = {}
+    for number, name in enumerate(HISTOGRAMS):
+        histograms[name] = Histogram()
+        histograms[name].record(100 * at + number, 7 * at + number)
+    settings = {
+        "started_at": begins,
+        "ended_at": begins + timedelta(seconds=30 / at),
+        "all_open_after_s": 3.0 / at,
+        "load_s": 10.0 * at,
+        "generator": GeneratorFacts(
+            processes=at, cpu_s=1.5 * at, cpu_share=0.25 * at, cpu_shares=[0.25 * at],
+            peak_rss_bytes=1000 * at, python=f"3.{at}", trio="0",
+        ),
+        "load_strain": Strain(wall_s=5.0 * at, cpu_share=0.5 / at, waiting_share=0.1 * at),
+        "series": [],
+        "deaths": (f"death {at}",),
+        "apart": {Kind.NO_PONG: Ledger(10 * at), Kind.HALF_OPEN: Ledger(at, opened=3 * at)},
+    }  # fmt: skip
+    return result_of(Ledger(100 * at, opened=at), **(settings | histograms | changes))
+
+
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HISTOGRAMS = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+def test_each_figure_of_several_processes_is_their_sum_or_that_of_who_had_it_hardest(
+    result_of, order
+):
+    merged = Result.merge([part(result_of, at) for at in order], Plan(7))
+    assert merged.plan == Plan(7)
+    assert merged.started_at == BEGAN + timedelta(seconds=2)
+    assert merged.ended_at == BEGAN + timedelta(seconds=32)
+    # The third began 4 s after the first, and had all open a second later.
+    assert merged.all_open_after_s == 5.0
+    assert merged.load_s == 30.0
+    assert (merged.ledger.requested, merged.ledger.opened) == (600, 6)
+    assert {kind: (books.requested, books.opened) for kind, books in merged.apart.items()} == {
+        Kind.NO_PONG: (60, 0), Kind.HALF_OPEN: (6, 18)
+    }  # fmt: skip
+    facts = merged.generator
+    assert (facts.processes, facts.cpu_s, facts.cpu_share) == (6, 9.0, 1.5)
+    assert facts.cpu_shares == [0.25 * at for at in order]
+    assert (facts.peak_rss_bytes, facts.python, facts.trio) == (6000, "3.1, 3.2, 3.3", "0")
+    assert merged.load_strain == Strain(wall_s=15.0, cpu_share=0.5, waiting_share=0.1 * 3)
+    assert merged.deaths == tuple(f"death {at}" for at in order)
+    for number, name in enumerate(HISTOGRAMS):
+        histogram = getattr(merged, name)
+        assert histogram.state.counts == {100 * at + number: 7 * at + number for at in (1, 2, 3)}
+        assert (histogram.count, histogram.min, histogram.max) == (
+            42 + 3 * number, 100 + number, 300 + number
+        )  # fmt: skip
+
+
+def test_without_a_whole_the_plan_is_that_of_the_first(result_of):
+    parts = [part(result_of, at, plan=Plan(at)) for at in (2, 1)]
+    assert Result.merge(parts).plan == Plan(2)
+
+
+def test_a_run_is_interrupted_if_one_of_its_parts_was(result_of):
+    for one in (False, True):
+        for other in (False, True):
+            parts = [part(result_of, 1, interrupted=one), part(result_of, 2, interrupted=other)]
+            assert Result.merge(parts).interrupted is (one or other)
+
+
+def test_all_were_not_open_if_those_of_one_part_never_were(result_of):
+    parts = [part(result_of, 1), part(result_of, 2, all_open_after_s=None)]
+    assert Result.merge(parts).all_open_after_s is None
+
+
+# -- Properties ------------------------------------------------------------------------------------
+# Results of parts make the result of the whole, however they are grouped.
+
+
+small = st.integers(0, 1000)
+millis = st.floats(0, 1000).map(lambda value: round(value, 3))
+
+
+@st.composite
+def histograms(draw):
+    histogram = Histogram()
+    for value in draw(st.lists(st.integers(0, 10**7), max_size=20)):
+        histogram.record(value)
+    return histogram
+
+
+@st.composite
+def series(draw):
+    jitters = draw(st.lists(st.floats(0, 0.4), max_size=6))
+    return [
+        Second(t_s=round(number + jitter, 3), open=draw(small), opening=draw(small),
+               sent=draw(small), received=draw(small), errors=draw(small), p50_ms=draw(millis),
+               p99_ms=draw(millis), lag_ms=draw(millis))
+        for number, jitter in enumerate(jitters, 1)
+    ]  # fmt: skip
+
+
+@st.composite
+def results(draw):
+    started = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=draw(st.integers(0, 5000)))
+    ledger = Ledger(
+        draw(small), opened=draw(small), peak_open=draw(small), sent=draw(small),
+        received=draw(small), lost=draw(small), due=draw(st.none() | small),
+        failed=Counter({Failure.REFUSED: draw(small)}),
+        closed=Counter({Ending.CLEAN: draw(small)}),
+        early=Counter({(Ending.BY_PEER, 1001): draw(small)}),
+        verdicts=Counter({Verdict.ECHOED: draw(small)}),
+    )  # fmt: skip
+    return Result(
+        plan=Plan(1), started_at=started, ended_at=started + timedelta(seconds=draw(small)),
+        interrupted=draw(st.booleans()), ledger=ledger, load_s=draw(millis),
+        all_open_after_s=draw(st.none() | st.integers(0, 5).map(float)),
+        connect=draw(histograms()), intended=draw(histograms()), service=draw(histograms()),
+        scheduling_lag=draw(histograms()), loop_lag=draw(histograms()),
+        generator=GeneratorFacts(processes=1, cpu_s=draw(small) / 8, cpu_share=draw(small) / 8,
+                                 peak_rss_bytes=draw(small), python="3", trio="0"),
+        load_strain=Strain(wall_s=draw(millis), cpu_share=draw(millis)),
+        series=draw(series()),
+        apart={kind: Ledger(draw(small), opened=draw(small))
+               for kind in draw(st.sets(st.sampled_from(Kind)))},
+    )  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(results(), results(), results())
+def test_merging_is_associative(one, two, three):
+    merge = Result.merge
+    at_once = make_report(merge([one, two, three]))
+    assert make_report(merge([merge([one, two]), three])) == at_once
+    assert make_report(merge([one, merge([two, three])])) == at_once
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(results(), min_size=1, max_size=4))
+def test_nothing_counted_is_lost_or_doubled(parts):
+    report = make_report(Result.merge(parts))
+    assert report.messages.sent == sum(part.ledger.sent for part in parts)
+    assert report.connections.failed.refused == sum(
+        part.ledger.failed[Failure.REFUSED] for part in parts
+    )
+    misbehaving = {} if isinstance(report.misbehaving, msgspec.UnsetType) else report.misbehaving
+    assert sum(crowd.requested for crowd in misbehaving.values()) == sum(
+        ledger.requested for part in parts for ledger in part.apart.values()
+    )
+    assert report.latency.intended.count == sum(part.intended.count for part in parts)
+    assert report.latency.intended.max == max(part.intended.max for part in parts) / 1000
+    for name in ("sent", "received", "errors"):
+        merged = sum(getattr(second, name) for second in report.series)
+        assert merged == sum(getattr(second, name) for part in parts for second in part.series)
+    assert [second.t_s for second in report.series] == sorted(
+        {second.t_s for second in report.series}
+    )
+    if report.series:
+        assert report.series[-1].open == sum(part.series[-1].open for part in parts if part.series)

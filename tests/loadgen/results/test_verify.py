@@ -150,6 +150,32 @@ def test_a_reply_gets_one_verdict(reply, situation, verdict):
     assert judged(reply, **situation) == verdict
 
 
+def test_a_reply_is_to_the_message_that_it_is_most_like():
+    payloads = Payloads("{now}-{seq}-{conn}")
+    near, far = "1234567890-7-3", "9999567890-8-3"
+    for pending, index in (([7, 8], 0), ([8, 7], 1)):
+        assert judged(
+            "1234567890-x-x", pending=pending, payloads=payloads, messages={7: near, 8: far}
+        ) == (Verdict.CORRUPT, index)
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        pytest.param("abcd....", (Verdict.CORRUPT, 0), id="half"),
+        pytest.param("abc.....", (Verdict.CORRUPT, None), id="less-than-half"),
+    ],
+)
+def test_half_of_a_message_is_enough_to_know_it_by(reply, verdict):
+    payloads = Payloads("abcdefgh")
+    assert judged(reply, pending=[0], payloads=payloads) == verdict
+
+
+def test_a_reply_after_one_to_a_later_message_is_late_and_one_after_an_earlier_is_not():
+    for newest, verdict in ((4, Verdict.ECHOED), (6, Verdict.REORDERED)):
+        assert judged(f"{message(5)} 1", pending=[5, 7], newest=newest) == (verdict, 0)
+
+
 def test_a_wrong_timestamp_in_a_pending_message_is_corruption_and_no_duplicate():
     payloads = Payloads("{now}/{seq}")
     assert judged(

@@ -1,0 +1,333 @@
+"""Several shards become one run, whatever each says and when: on a virtual clock.
+
+`tests/integration/loadgen/test_workers.py` has the same with real processes.
+"""
+
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from loadgen.engine.running import Phase
+from loadgen.processes import messages
+from loadgen.processes.coordinator import CLOCK_QUESTIONS, DIED, SILENCE_S, Coordinator
+from loadgen.processes.messages import LinkLost
+from loadgen.results import record
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.result import Place
+from loadgen.results.series import Second
+from loadgen.workload.misbehaviour import Behave, Kind
+from loadgen.workload.plan import Plan
+
+
+class FakeLink:
+    """A shard that says what it is told to, and remembers its orders."""
+
+    def __init__(self, plan, worker=None):
+        self.plan, self.worker, self.orders = plan, worker, []
+        self._words, self._heard = trio.open_memory_channel(100)
+
+    async def send(self, order):
+        await trio.lowlevel.checkpoint()
+        self.orders.append(order)
+
+    async def receive(self):
+        word = await self._heard.receive()
+        if isinstance(word, LinkLost):
+            raise word
+        return word
+
+    def kill(self, why):
+        self._words.send_nowait(LinkLost(why))
+
+    async def say(self, *words):
+        for word in words:
+            self._words.send_nowait(word)
+        await wait_all_tasks_blocked()
+
+    async def die(self):
+        await self.say(LinkLost("killed by SIGKILL"))
+
+    def orders_of(self, kind):
+        return [order for order in self.orders if isinstance(order, kind)]
+
+    @property
+    def phases(self):
+        """Those that it was let go on to."""
+        return [order.phase for order in self.orders_of(messages.Proceed)]
+
+
+class FakeLauncher:
+    are_clocks_shared, scheduler = True, None
+
+    def __init__(self, links):
+        self.links = links
+
+    async def check(self, plan):
+        return ["ports are tight"]
+
+    @asynccontextmanager
+    async def launch(self, plan):
+        yield self.links
+
+
+class Run:
+    """A coordinator, its shards and, when it is over, its result."""
+
+    def __init__(self, plan, shards, nursery, *, workers=None):
+        workers = workers or [None] * shards
+        self.links = [FakeLink(plan.shard(at, shards), workers[at]) for at in range(shards)]
+        self.launcher = FakeLauncher(self.links)
+        self.warnings = []
+        self.coordinator = Coordinator(plan, self.launcher, on_warning=self.warnings.append)
+        self.result = None
+        self._nursery = nursery
+
+    async def begin(self):
+        self._nursery.start_soon(self._run)
+        await wait_all_tasks_blocked()
+        for link in self.links:
+            await link.say(messages.Hello(1))
+
+    async def _run(self):
+        self.result = await self.coordinator.run()
+
+    async def wait_for(self, phase, *links):
+        for link in links or self.links:
+            await link.say(messages.Waiting(phase))
+
+
+@pytest.fixture
+def make_run(nursery):
+    def make(plan=Plan(5), shards=2, **options):  # noqa: B008 - frozen
+        return Run(plan, shards, nursery, **options)
+
+    return make
+
+
+def second(t_s, **figures):
+    rest = dict.fromkeys(Second.__struct_fields__, 0)
+    return Second(**rest | {"t_s": float(t_s)} | figures)
+
+
+@pytest.fixture
+def noted(result_of):
+    """A record of a shard that has done so much."""
+
+    def make(ledger, seconds=(), phase="load", **changes):
+        return record.make(phase, result_of(ledger, **changes), list(seconds))
+
+    return make
+
+
+def over(sockets, messages_=0):
+    ledger = Ledger(sockets)
+    for _ in range(sockets):
+        ledger.count_opened()
+    for _ in range(sockets):
+        ledger.count_ended(Ending.CLEAN, 1000, early=False)
+    ledger.sent = ledger.lost = messages_
+    return ledger
+
+
+async def test_a_phase_begins_for_all_at_once_when_the_last_is_ready(make_run, autojump_clock):
+    run = make_run()
+    await run.begin()
+    one, other = run.links
+    assert [order.plan.count for link in run.links for order in link.orders] == [3, 2]
+    await run.wait_for(Phase.OPEN, one)
+    assert (one.phases, other.phases) == ([], [])
+    await run.wait_for(Phase.OPEN, other)
+    assert one.phases == other.phases == [Phase.OPEN]
+    moments = [link.orders_of(messages.Proceed)[0].at_s for link in run.links]
+    assert moments[0] == moments[1]
+    await run.wait_for(Phase.LOAD)
+    await run.wait_for(Phase.CLOSE, other)
+    assert one.phases == other.phases == [Phase.OPEN, Phase.LOAD]
+    assert run.coordinator.phase is Phase.LOAD
+
+
+async def test_a_shard_that_died_is_not_waited_for(make_run, autojump_clock):
+    run = make_run()
+    await run.begin()
+    await run.wait_for(Phase.OPEN, run.links[0])
+    await run.links[1].die()
+    assert run.links[0].phases == [Phase.OPEN]
+
+
+async def test_clocks_elsewhere_are_asked_and_the_quickest_answer_counts(make_run, autojump_clock):
+    run = make_run()
+    run.launcher.are_clocks_shared = False
+    await run.begin()
+    ahead_s = {run.links[0]: 1000.0, run.links[1]: -2000.0}
+    for link, ahead in ahead_s.items():
+        for number in range(CLOCK_QUESTIONS):
+            assert len(link.orders_of(messages.AskClock)) == number + 1
+            # As if it had been asked some seconds ago: that much the answer was on its way. One
+            # was quicker than the others, which say nonsense.
+            journey_s, wrong_s = (2.0, 0.0) if number == 3 else (7.0 + number, 99.0)
+            asked_s = time.perf_counter() - journey_s
+            await link.say(messages.Clock(asked_s, asked_s + journey_s / 2 + ahead + wrong_s))
+        await run.wait_for(Phase.OPEN, link)
+    for link, ahead in ahead_s.items():
+        (order,) = link.orders_of(messages.Proceed)
+        head_start_s = order.at_s - ahead - time.perf_counter()
+        # Twice the journey of the slowest, and a little.
+        assert 3.0 < head_start_s < 4.5
+
+
+async def test_no_phase_begins_before_each_clock_is_known(make_run, autojump_clock):
+    run = make_run()
+    run.launcher.are_clocks_shared = False
+    await run.begin()
+    await run.wait_for(Phase.OPEN)
+    assert run.links[0].phases == []
+    for link in run.links:
+        for _ in range(CLOCK_QUESTIONS):
+            await link.say(messages.Clock(time.perf_counter(), time.perf_counter()))
+    assert run.links[0].phases == run.links[1].phases == [Phase.OPEN]
+
+
+async def test_a_second_is_booked_once_when_all_have_told_of_it(make_run, noted, autojump_clock):
+    run = make_run()
+    await run.begin()
+    one, other = run.links
+    coordinator = run.coordinator
+
+    def booked():
+        return [(each.t_s, each.sent) for each in coordinator.series]
+
+    await one.say(messages.Noted(noted(Ledger(3), [second(1, sent=1), second(2, sent=10)])))
+    assert booked() == []
+    await other.say(messages.Noted(noted(Ledger(2), [second(1.1, sent=100)])))
+    assert booked() == [(1.0, 101)]
+    await one.say(messages.Noted(noted(Ledger(3), [second(3, sent=20)])))
+    await other.say(messages.Noted(noted(Ledger(2), [second(2, sent=200)])))
+    assert booked() == [(1.0, 101), (2.0, 210)]
+    await other.say(messages.Noted(noted(Ledger(2), [second(3, sent=300), second(4, sent=400)])))
+    assert booked() == [(1.0, 101), (2.0, 210), (3.0, 320)]
+    assert coordinator.result_so_far().series == coordinator.series
+
+
+async def test_who_waits_for_a_second_is_woken_by_each(make_run, noted, autojump_clock, nursery):
+    run = make_run(Plan(1), 1)
+    await run.begin()
+    woken = []
+
+    async def watch():
+        while True:
+            await run.coordinator.wait_for_second()
+            woken.append(len(run.coordinator.series))
+
+    nursery.start_soon(watch)
+    await wait_all_tasks_blocked()
+    for number in (1, 2):
+        await run.links[0].say(messages.Noted(noted(Ledger(1), [second(number)])))
+    assert woken == [1, 2]
+
+
+async def test_the_result_is_that_of_all_shards_together(make_run, noted, autojump_clock):
+    run = make_run(Plan(5), 2, workers=["w", "w"])
+    run.launcher.scheduler = "tcp://s"
+    await run.begin()
+    one, other = run.links
+    await one.say(messages.Noted(noted(Ledger(3), [second(1, sent=1)])))
+    await one.say(messages.Finished(noted(over(3, 30), [second(2, sent=29)])))
+    assert run.result is None
+    await other.say(messages.Finished(noted(over(2, 20), [second(1, sent=20)])))
+    result = run.result
+    assert (result.plan, result.interrupted, run.coordinator.phase) == (Plan(5), False, Phase.DONE)
+    assert (result.ledger.requested, result.ledger.opened, result.ledger.sent) == (5, 5, 50)
+    assert run.coordinator.ledger == result.ledger
+    assert [(each.t_s, each.sent) for each in result.series] == [(1.0, 21), (2.0, 29)]
+    assert result.workers.scheduler == "tcp://s"
+    assert result.workers.places == [Place(worker="w", processes=2, sockets=5)]
+    assert (result.workers.processes, result.deaths) == (2, ())
+
+
+async def test_what_preflight_warns_of_is_said_once(make_run, autojump_clock):
+    run = make_run()
+    await run.begin()
+    for link in run.links:
+        await link.say(messages.Waiting(Phase.OPEN, ("memory is tight",)))
+    assert run.warnings == ["ports are tight", "memory is tight"]
+
+
+async def test_what_a_dead_shard_left_is_written_off_and_the_others_go_on(
+    make_run, noted, autojump_clock
+):
+    plan = Plan(20, behave=(Behave.parse("half-open:10%"),))
+    run = make_run(plan, 2)
+    await run.begin()
+    victim, other = run.links
+    books, apart = (len(conns) for conns in (victim.plan.conns()[0], victim.plan.conns()[1][
+        Kind.HALF_OPEN]))  # fmt: skip
+    ledger = Ledger(books, opened=5, sent=9, received=2, due=11)
+    ledger.verdicts["echoed"] = 2
+    theirs = {Kind.HALF_OPEN: Ledger(apart)}
+    await victim.say(messages.Noted(noted(ledger, [second(1, sent=9)], apart=theirs)))
+    await victim.die()
+    behaving = len(other.plan.conns()[0])
+    theirs = {Kind.HALF_OPEN: over(len(other.plan.conns()[1][Kind.HALF_OPEN]))}
+    await other.say(messages.Finished(noted(over(behaving), [second(1), second(2)], apart=theirs)))
+    result = run.result
+    whole = result.ledger
+    assert whole.requested == whole.opened + whole.failed.total()
+    assert (whole.orphaned, whole.failed[Failure.OTHER]) == (5, books - 5)
+    assert whole.other_errors == {DIED: books - 5}
+    assert whole.failed_by(Fault.MACHINE) == books - 5
+    assert (whole.lost, whole.missed, whole.orphaned_messages) == (7, 2, 7)
+    crowd = result.apart[Kind.HALF_OPEN]
+    assert crowd.requested == crowd.opened + crowd.failed.total()
+    assert crowd.failed[Failure.OTHER] == apart
+    assert sum(each.errors for each in result.series) == books
+    (death,) = result.deaths
+    assert f"5 open sockets, {books - 5} sockets not yet open and 7 unanswered messages" in death
+    assert run.warnings[-1] == death
+
+
+async def test_a_shard_that_dies_after_an_interruption_has_its_messages_in_flight(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(4), 2)
+    await run.begin()
+    victim, other = run.links
+    await victim.say(messages.Noted(noted(Ledger(2, opened=2, sent=9), [second(1)])))
+    run.coordinator.interrupt()
+    await wait_all_tasks_blocked()
+    assert victim.orders[-1] == other.orders[-1] == messages.Interrupt()
+    await victim.die()
+    await other.say(messages.Finished(noted(over(2), [second(1)])))
+    assert run.result.interrupted
+    assert (run.result.ledger.lost, run.result.ledger.in_flight) == (0, 9)
+
+
+async def test_one_interrupted_shard_interrupts_the_result(make_run, noted, autojump_clock):
+    run = make_run(Plan(4), 2)
+    await run.begin()
+    await run.links[0].say(messages.Finished(noted(over(2), [second(1)], interrupted=True)))
+    await run.links[1].say(messages.Finished(noted(over(2), [second(1)])))
+    assert run.result.interrupted
+
+
+async def test_a_shard_is_taken_for_dead_after_a_minute_of_silence_and_no_sooner(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(4), 2)
+    await run.begin()
+    one, other = run.links
+    for _ in range(3):
+        await trio.sleep(SILENCE_S - 2)
+        for link in run.links:
+            await link.say(messages.Noted(noted(Ledger(2))))
+    assert run.warnings == ["ports are tight"]
+    await trio.sleep(SILENCE_S / 2)
+    await other.say(messages.Noted(noted(Ledger(2))))
+    await trio.sleep(SILENCE_S / 2 + 1)
+    await wait_all_tasks_blocked()
+    assert len(run.warnings) == 2
+    assert f"silent for {SILENCE_S} s" in run.warnings[1]
+    await other.say(messages.Finished(noted(over(2), [second(1)])))
+    assert run.result.ledger.failed[Failure.OTHER] == one.plan.count

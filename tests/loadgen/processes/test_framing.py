@@ -1,0 +1,82 @@
+"""Messages on a stream of bytes come out as they went in, however the bytes arrive."""
+
+from itertools import pairwise
+
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.processes.framing import Inbox, Outbox, frame
+from loadgen.processes.messages import LENGTH_BYTES, MAX_BYTES
+
+
+class Pieces(trio.abc.ReceiveStream):
+    """What arrives at each read; then the end."""
+
+    def __init__(self, pieces):
+        self._pieces = list(pieces)
+        self.reads = 0
+
+    async def receive_some(self, max_bytes=None):
+        self.reads += 1
+        return self._pieces.pop(0) if self._pieces else b""
+
+    async def aclose(self):
+        pass
+
+
+def cut(data, places):
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in pairwise(edges) if a < b]
+
+
+@given(st.lists(st.binary(max_size=40), max_size=6), st.lists(st.integers(0, 10**6), max_size=12))
+def test_messages_come_out_whole_and_in_order_however_they_are_cut(messages, places):
+    stream = Pieces(cut(b"".join(map(frame, messages)), places))
+
+    async def read():
+        inbox, came = Inbox(stream), []
+        while (message := await inbox.read()) is not None:
+            came.append(message)
+        return came
+
+    assert trio.run(read) == messages
+
+
+async def test_a_message_that_is_there_is_not_waited_for():
+    stream = Pieces([frame(b"one") + frame(b""), b"never asked for"])
+    inbox = Inbox(stream)
+    assert (await inbox.read(), await inbox.read()) == (b"one", b"")
+    assert stream.reads == 1
+
+
+async def test_half_a_message_and_one_that_claims_too_much_are_the_end():
+    assert await Inbox(Pieces([frame(b"half")[:-1]])).read() is None
+    too_long = (MAX_BYTES + 1).to_bytes(LENGTH_BYTES, "big")
+    stream = Pieces([too_long, b"never asked for"])
+    assert await Inbox(stream).read() is None
+    assert stream.reads == 1
+
+
+async def test_what_is_put_is_sent_in_order_and_counted_while_it_waits(nursery):
+    ours, theirs = trio.testing.memory_stream_pair()
+    outbox, inbox = Outbox(ours), Inbox(theirs)
+    for message in (b"one", b"two", b"three"):
+        outbox.put(message)
+    assert outbox.waiting == 3
+    outbox.close()
+    nursery.start_soon(outbox.write)
+    assert [await inbox.read() for _ in range(3)] == [b"one", b"two", b"three"]
+    assert outbox.waiting == 0
+
+
+async def test_who_writes_to_one_that_is_gone_is_not_told():
+    ours, theirs = trio.testing.memory_stream_pair()
+    outbox = Outbox(ours)
+    await theirs.aclose()
+    outbox.put(b"one")
+    outbox.put(b"two")
+    outbox.close()
+    await outbox.write()
+    assert outbox.waiting == 0

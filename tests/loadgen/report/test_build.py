@@ -1,0 +1,186 @@
+"""Each figure of a report is the one that was measured: no two of the result here are alike."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from loadgen.report.build import make_report
+from loadgen.report.model import TargetReport
+from loadgen.report.thresholds import parse
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.result import GeneratorFacts, Place, Strain, Workers
+from loadgen.results.verify import Verdict
+from loadgen.workload.misbehaviour import Kind
+from loadgen.workload.plan import Plan
+
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def histogram_of(*values_us: int) -> Histogram:
+    histogram = Histogram()
+    for value_us in values_us:
+        histogram.record(value_us)
+    return histogram
+
+
+def distinct_ledger() -> Ledger:
+    return Ledger(
+        requested=1001,
+        tcp=1002,
+        tls=1003,
+        opened=1004,
+        compressed=1005,
+        not_attempted=1006,
+        peak_open=1007,
+        failed=Counter({failure: 2001 + at for at, failure in enumerate(Failure)}),
+        failed_status=Counter({503: 2101, 404: 2102}),
+        other_faults=Counter({Fault.NETWORK: 2201, Fault.MACHINE: 2202}),
+        closed=Counter({ending: 2301 + at for at, ending in enumerate(Ending)}),
+        close_codes=Counter({1006: 2401, 1000: 2402}),
+        sent=3001,
+        sent_bytes=3002,
+        received=3003,
+        received_bytes=3004,
+        verdicts=Counter({verdict: 3101 + at for at, verdict in enumerate(Verdict)}),
+        abandoned=3005,
+        lost=3006,
+        in_flight=3007,
+        due=3008,
+        missed=3009,
+    )
+
+
+@pytest.fixture
+def report(result_of):
+    apart = Ledger(
+        requested=41, opened=42, not_attempted=43, sent=44, received=45,
+        failed=Counter({Failure.DNS: 46}), closed=Counter({Ending.TIMEOUT: 47}),
+        close_codes=Counter({1001: 48}), verdicts=Counter({Verdict.ECHOED: 49}),
+    )  # fmt: skip
+    result = result_of(
+        distinct_ledger(),
+        plan=Plan(1001, "wss://127.0.0.1:9/"),
+        ended_at=STARTED + timedelta(seconds=60),
+        all_open_after_s=1.75,
+        load_s=8.0,
+        connect=histogram_of(1000, 2000),
+        intended=histogram_of(3000, 4000, 5000),
+        service=histogram_of(6000),
+        scheduling_lag=histogram_of(7000, 8000, 9000, 10_000),
+        loop_lag=histogram_of(*[1100] * 98, 1200, 1300),
+        generator=GeneratorFacts(
+            processes=3, cpu_s=4.5, cpu_share=0.55, cpu_shares=[0.25, 0.3], peak_rss_bytes=6006,
+            python="3.x", trio="0.y",
+        ),
+        load_strain=Strain(wall_s=8.0, cpu_share=0.66, waiting_share=0.077),
+        apart={Kind.HALF_OPEN: apart},
+        workers=Workers(
+            processes=3, scheduler="tcp://s", places=[Place(worker="w", processes=3, sockets=1001)]
+        ),
+    )  # fmt: skip
+    return msgspec.to_builtins(make_report(result))
+
+
+def test_each_figure_of_the_sockets_is_its_own(report):
+    connections = report["connections"]
+    summary = connections.pop("connect_ms")
+    assert (summary["count"], summary["min"], summary["max"]) == (2, 1, 2)
+    assert connections == {
+        "requested": 1001,
+        "opened": 1004,
+        "not_attempted": 1006,
+        "peak_open": 1007,
+        "all_open_after_s": 1.75,
+        "failed": {str(failure): 2001 + at for at, failure in enumerate(Failure)},
+        "failed_status": {"404": 2102, "503": 2101},
+        "closed": {str(ending): 2301 + at for at, ending in enumerate(Ending)},
+        "close_codes": {"1000": 2402, "1006": 2401},
+        "funnel": {"requested": 1001, "tcp": 1002, "tls": 1003, "upgraded": 1004},
+        "faults": {
+            "target": sum(range(2001, 2008)),
+            "network": 2201,
+            "machine": 2008 + 2009 + 2202,
+        },
+        "compressed": 1005,
+    }
+    assert list(connections["close_codes"]) == ["1000", "1006"]
+
+
+def test_each_figure_of_the_messages_is_its_own(report):
+    assert report["messages"] == {
+        "sent": 3001,
+        "received": 3003,
+        **{str(verdict): 3101 + at for at, verdict in enumerate(Verdict)},
+        "lost": 3006,
+        "in_flight": 3007,
+        "missed": 3009,
+        "sent_bytes": 3002,
+        "received_bytes": 3004,
+        "sent_per_s": 375.125,
+        "received_per_s": 375.375,
+    }
+
+
+def test_each_latency_is_its_own(report):
+    shown = {
+        name: (one["count"], one["min"], one["max"]) for name, one in report["latency"].items()
+    }
+    assert shown == {"intended": (3, 3, 5), "service": (1, 6, 6), "scheduling_lag": (4, 7, 10)}
+    assert report["histograms"] == {
+        "intended": histogram_of(3000, 4000, 5000).encode(),
+        "service": histogram_of(6000).encode(),
+    }
+
+
+def test_each_figure_of_the_generator_is_its_own(report):
+    assert report["generator"] == {
+        "processes": 3,
+        "cpu_s": 4.5,
+        "cpu_share": 0.55,
+        "cpu_shares": [0.25, 0.3],
+        "peak_rss_bytes": 6006,
+        "python": "3.x",
+        "trio": "0.y",
+        "load_cpu_share": 0.66,
+        "load_waiting_share": 0.077,
+        "loop_lag": {"p50": 1.1, "p99": 1.2, "max": 1.3},
+        "places": [{"worker": "w", "processes": 3, "sockets": 1001}],
+    }
+    assert (report["plan"]["workers"], report["plan"]["dask"]) == (3, "tcp://s")
+
+
+def test_each_figure_of_those_that_misbehave_is_its_own(report):
+    assert report["misbehaving"] == {
+        "half-open": {
+            "requested": 41,
+            "opened": 42,
+            "not_attempted": 43,
+            "failed": {str(failure): 46 if failure is Failure.DNS else 0 for failure in Failure},
+            "closed": {str(ending): 47 if ending is Ending.TIMEOUT else 0 for ending in Ending},
+            "close_codes": {"1001": 48},
+            "sent": 44,
+            "received": 45,
+            "echoed": 49,
+        }
+    }
+
+
+def test_without_tls_the_funnel_has_no_such_stage_and_without_misbehaviour_no_such_part(result_of):
+    report = msgspec.to_builtins(make_report(result_of(Ledger(5, tcp=4, tls=3, opened=2))))
+    assert report["connections"]["funnel"] == {
+        "requested": 5, "tcp": 4, "tls": None, "upgraded": 2
+    }  # fmt: skip
+    assert not {"misbehaving", "target", "incomplete"} & set(report)
+
+
+def test_a_report_is_made_once_with_its_thresholds_and_its_target(result_of):
+    target = TargetReport(source="http://x/", errors=3, last_error="x", series=[])
+    report = make_report(
+        result_of(), limits=[parse("target.errors>2"), parse("messages.sent<5")], target=target
+    )
+    assert [judged.breached for judged in report.thresholds] == [True, False]
+    assert [judged.value for judged in report.thresholds] == [3, 20]
+    assert report.target == target
