@@ -4,30 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-import trio
 from cyclopts import App, Parameter
 from cyclopts.config import Dict, Env
 
-from echo_trio import config_file, flags, logs
-from echo_trio.service import CannotStart, check_machine, run_service
+from echo_trio import config_file, flags
+from echo_trio.help_page import HelpPage
 from echo_trio.settings import Settings
 
-ENVIRONMENT_PREFIX = "ECHO_TRIO_"
+ENVIRONMENT_PREFIX: Final = "ECHO_TRIO_"
+
+EPILOGUE: Final = """\
+Example: python -m echo_trio --port 9000 --workers auto --seed 1
+
+Each flag is a variable, too (--open-timeout is ECHO_TRIO_OPEN_TIMEOUT), and a key
+in the file that --config names.
+
+DURATION is written 250ms, 10s, 2m or 1h; SIZE 512, 64KiB or 1MiB;
+COUNT 10000, 10k or 1m.
+
+Exit codes: 0 stopped in good order, 1 stopped by a second signal or by a fault,
+2 bad usage or a port in use.
+
+More: docs/reference/server.md, or docs/README.md for all pages.
+"""
+
+
+def read_version() -> str:
+    """Read the version of the distribution that this is part of."""
+    from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked for
+
+    return version("echo-trio")
+
 
 app = App(
     name="echo_trio",
     help="A WebSocket echo server: each message comes back with a random number appended.",
-    version=lambda: version("echo-trio"),
+    help_format="plaintext",
+    help_formatter=HelpPage(),
+    help_epilogue=EPILOGUE,
+    usage="python -m echo_trio [OPTIONS]",
+    version=read_version,
 )
 
 
 @app.default
 def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
     """Serve until SIGINT or SIGTERM, then drain."""
+    # What serves is imported when there is something to serve: `--help` is answered at once.
+    import trio  # noqa: PLC0415
+
+    from echo_trio import logs  # noqa: PLC0415
+    from echo_trio.service import CannotStart, check_machine, run_service  # noqa: PLC0415
+
     log = logs.configure(settings)
     try:
         check_machine(settings)
@@ -40,7 +71,7 @@ def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
 @app.meta.default
 def _read_config(
     *arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    config: Path | None = None,
+    config: Annotated[Path | None, Parameter(metavar="FILE")] = None,
 ) -> int:
     """Read the sources of settings, the strongest first.
 

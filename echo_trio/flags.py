@@ -15,7 +15,6 @@ from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.exceptions import UnusedCliTokensError
 
 from echo_trio import units
-from echo_trio.printable import printable
 
 #: What ends a program that was called the wrong way.
 EXIT_USAGE: Final = 2
@@ -39,7 +38,15 @@ def _within(low: float, high: float) -> Callable[[type, Any], None]:
     return check
 
 
-Port = Annotated[int, Parameter(validator=_within(0, 65535))]
+Port = Annotated[
+    int,
+    Parameter(
+        metavar="PORT",
+        converter=_reader(units.parse_whole),
+        n_tokens=1,
+        validator=_within(0, 65535),
+    ),
+]
 
 
 def duration(name: str, *, default_s: float | None = None) -> Parameter:
@@ -47,17 +54,22 @@ def duration(name: str, *, default_s: float | None = None) -> Parameter:
 
     :param default_s: what holds where the field is ``None``, for the help.
     """
-    return _flag(name, units.parse_duration, units.show_duration, default=default_s)
+    return _flag(name, "DURATION", units.parse_duration, units.show_duration, default=default_s)
 
 
 def size(name: str) -> Parameter:
     """A flag that takes a size; its field is in bytes."""
-    return _flag(name, units.parse_size, units.show_size)
+    return _flag(name, "SIZE", units.parse_size, units.show_size)
 
 
 def count(name: str, *, at_least: int = 0) -> Parameter:
     """A flag or argument that takes a count."""
-    return _flag(name, units.parse_count, str, validator=_within(at_least, 10**12))
+    return _flag(name, "COUNT", units.parse_count, str, validator=_within(at_least, 10**12))
+
+
+def whole(name: str) -> Parameter:
+    """A flag that takes a whole number."""
+    return _flag(name, "NUMBER", units.parse_whole, str)
 
 
 def processes(name: str, *, default: int | None = None) -> Parameter:
@@ -65,7 +77,7 @@ def processes(name: str, *, default: int | None = None) -> Parameter:
 
     :param default: what holds where the field is ``None``, for the help.
     """
-    return _flag(name, units.parse_processes, str, default=default)
+    return _flag(name, "N|auto", units.parse_processes, str, default=default)
 
 
 def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
@@ -73,25 +85,37 @@ def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
 
     :param default_per_s: what holds where the field is ``None``, for the help.
     """
-    return _flag(name, units.parse_rate, lambda per_s: f"{per_s:g}/s", default=default_per_s)
+    return _flag(
+        name, "RATE", units.parse_rate, lambda per_s: f"{per_s:g}/s", default=default_per_s
+    )
 
 
-def several(name: str, parse: Callable[[str], Any]) -> Parameter:
+def several(name: str, parse: Callable[[str], Any], kind: str = "TEXT") -> Parameter:
     """A flag that may be given several times; its field is a tuple of what `parse` makes."""
-    return several_of_each(name, lambda text: [parse(text)])
+    return several_of_each(name, lambda text: [parse(text)], kind)
 
 
-def several_of_each(name: str, parse: Callable[[str], Iterable[Any]]) -> Parameter:
+def several_of_each(
+    name: str, parse: Callable[[str], Iterable[Any]], kind: str = "TEXT"
+) -> Parameter:
     """The same, where `parse` may make several things of one value."""
 
     def convert(_: type, tokens: Sequence[Token]) -> Any:
         return tuple(made for token in tokens for made in parse(token.value))
 
-    return Parameter(name=name, converter=convert, n_tokens=1, negative="", show_default=False)
+    return Parameter(
+        name=name,
+        metavar=kind,
+        converter=convert,
+        n_tokens=1,
+        negative="",
+        show_default=False,
+    )
 
 
 def _flag(
     name: str,
+    kind: str,
     parse: Callable[[str], Any],
     show: Callable[[Any], str],
     default: Any = None,
@@ -102,7 +126,14 @@ def _flag(
         return None if value is None else show(value)
 
     return Parameter(
-        name=name, converter=_reader(parse), n_tokens=1, show_default=show_default, **more
+        name=name,
+        metavar=kind,
+        converter=_reader(parse),
+        n_tokens=1,
+        # A negative number is read as a value, and refused as one.
+        allow_leading_hyphen=name.startswith("--"),
+        show_default=show_default,
+        **more,
     )
 
 
@@ -116,7 +147,9 @@ def run_app(app: App, entry: App, arguments: Sequence[str] | None) -> int:
     """
     try:
         command, bound, _ = entry.parse_args(arguments, exit_on_error=False, print_error=False)
-    except (CycloptsError, ValueError) as exc:
+    except CycloptsError as exc:
+        return complain(app, _explain(exc), command=" ".join(exc.command_chain or ()))
+    except ValueError as exc:
         return complain(app, _explain(exc))
     return command(*bound.args, **bound.kwargs) or 0
 
@@ -129,8 +162,12 @@ def _explain(exc: Exception) -> str:
     return _POSITIONAL.sub(r"\1 is missing", line)
 
 
-def complain(app: App, message: str) -> int:
-    """Say in one line what is wrong, and where help is; returns the exit code for that."""
-    line = f"{app.name[0]}: {message} (see {app.name[0]} --help)"
-    print(printable(line), file=sys.stderr)
+def complain(app: App, message: str, *, command: str = "") -> int:
+    """Say in one line what is wrong, and where help is; returns the exit code for that.
+
+    :param command: the command of the app whose help has more to say.
+    """
+    name = app.name[0]
+    asked = f"{name} {command}".rstrip()
+    print(f"{name}: {message} (see {asked} --help)", file=sys.stderr)
     return EXIT_USAGE

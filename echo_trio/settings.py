@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from echo_trio import admission, flags
 from echo_trio.wire.addresses import parse_target
-from echo_trio.wire.connection import Limits
+from echo_trio.wire.limits import Limits
 
 _TOKEN: Final = re.compile(r"[!-~]+")
 
@@ -21,13 +21,13 @@ _TOKEN: Final = re.compile(r"[!-~]+")
 class Settings:
     """The server's settings."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Parameter(metavar="HOST")] = "127.0.0.1"
     """Address or name to listen on."""
 
     port: flags.Port = 8765
     """Port to listen on; 0 takes a free one."""
 
-    console_host: str = "127.0.0.1"
+    console_host: Annotated[str, Parameter(metavar="HOST")] = "127.0.0.1"
     """Address or name where the console listens: web page, health, figures, load runs."""
 
     console_port: flags.Port = 8766
@@ -36,21 +36,21 @@ class Settings:
     console: bool = True
     """Whether to have a console."""
 
-    console_token: Annotated[str | None, Parameter(show_default=False)] = field(
+    console_token: Annotated[str | None, Parameter(metavar="TOKEN", show_default=False)] = field(
         default=None, repr=False
     )
     """Bearer token that the console asks for; needed when it listens beyond loopback."""
 
-    console_allow_host: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    console_allow_host: Annotated[tuple[str, ...], Parameter(metavar="HOST", negative="")] = ()
     """A further name under which the console may be asked for, a proxy's, say; repeatable."""
 
-    run_target: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    run_target: Annotated[tuple[str, ...], Parameter(metavar="HOST:PORT", negative="")] = ()
     """A server beside this one that the console's load runs may go to, as host:port; repeatable."""
 
     workers: Annotated[int, flags.processes("--workers")] = 1
     """Processes that share the port; auto takes one for each core."""
 
-    seed: int | None = None
+    seed: Annotated[int | None, flags.whole("--seed")] = None
     """Makes the suffixes a fixed sequence, the same on every connection."""
 
     max_message_bytes: Annotated[int, flags.size("--max-message-size")] = 2**20
@@ -59,16 +59,16 @@ class Settings:
     max_connections: Annotated[int, flags.count("--max-connections")] = 0
     """Connections at once, handshakes too; above it: 503. 0: as many as the file limit allows."""
 
-    origin: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    origin: Annotated[tuple[str, ...], Parameter(metavar="ORIGIN", negative="")] = ()
     """An origin whose pages may connect, as https://example.com; repeatable; else any may."""
 
-    tls_cert: Path | None = None
+    tls_cert: Annotated[Path | None, Parameter(metavar="FILE")] = None
     """Certificate, and the chain behind it, in PEM: serve wss."""
 
-    tls_key: Path | None = None
+    tls_key: Annotated[Path | None, Parameter(metavar="FILE")] = None
     """Its key in PEM, if that is in a file of its own."""
 
-    trust_proxy: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    trust_proxy: Annotated[tuple[str, ...], Parameter(metavar="NETWORK", negative="")] = ()
     """Address or network of a proxy that may say who its client is; repeatable."""
 
     proxy_protocol: Annotated[bool, Parameter(negative="")] = False

@@ -20,6 +20,7 @@ _SIZE: Final = re.compile(_NUMBER + r"(B|KiB|MiB|GiB)?")
 _SIZE_UNITS: Final = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _COUNT: Final = re.compile(_NUMBER + r"([km])?")
 _COUNT_UNITS: Final = {None: 1, "k": 1_000, "m": 1_000_000}
+_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 _RATE: Final = re.compile(_NUMBER + r"([km])?/(s|m|h)")
 
 
@@ -58,6 +59,16 @@ def parse_count(text: str) -> int:
     if not count.is_integer():
         raise ValueError(f"{text!r} is not a count: write it like 10000, 10k or 1m")
     return int(count)
+
+
+def parse_whole(text: str) -> int:
+    """The whole number in ``8765`` or ``-3``, in decimal digits and nothing else.
+
+    :raises ValueError: if it is none.
+    """
+    if _WHOLE.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def parse_rate(text: str) -> float:

@@ -15,8 +15,7 @@ from urllib.parse import unquote_to_bytes
 from echo_trio import units
 from echo_trio.behaviours import scripts
 from echo_trio.behaviours.scripts import Behaviour
-from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS, may_be_sent
-from echo_trio.wire.frames import MAX_CONTROL_BYTES
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MAX_REASON_BYTES, NO_STATUS, may_be_sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def _read_reason(text: str) -> str:
     if re.search("%(?![0-9A-Fa-f]{2})", text):
         raise ValueError
     reason = unquote_to_bytes(text)
-    if len(reason) > MAX_CONTROL_BYTES - 2:
+    if len(reason) > MAX_REASON_BYTES:
         raise ValueError
     return reason.decode()
 
@@ -169,7 +168,7 @@ BEHAVIOURS: Final[dict[str, Path]] = {
             "code": _CLOSE_CODE,
             "reason": Parameter(
                 _read_reason,
-                f"at most {MAX_CONTROL_BYTES - 2} bytes of UTF-8, percent-encoded; "
+                f"at most {MAX_REASON_BYTES} bytes of UTF-8, percent-encoded; "
                 "none with 1005 and 1006",
             ),
         },

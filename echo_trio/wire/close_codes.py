@@ -16,6 +16,9 @@ INTERNAL_ERROR: Final = 1011
 TRY_AGAIN_LATER: Final = 1013
 BAD_GATEWAY: Final = 1014
 
+#: Of UTF-8: what a close frame holds behind its code (RFC 6455, section 5.5).
+MAX_REASON_BYTES: Final = 123
+
 _DEFINED: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
 

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from typing import Final
 
 from cyclopts import App
+
+from echo_trio.help_page import HelpPage
+
+USAGE: Final = """loadgen COUNT [URL] [OPTIONS]
+       loadgen compare | plan | recover …    (each with its own --help)"""
+
+EPILOGUE: Final = """\
+Example: loadgen 1000 ws://127.0.0.1:8765/ --fail-if 'latency.p99>50ms'
+
+DURATION is written 250ms, 10s, 2m or 1h; SIZE 512, 64KiB or 1MiB;
+COUNT 10000, 10k or 1m; RATE 100/s, 5k/s or 30/m.
+
+--fail-if knows latency.p99, service.p99, messages.lost, connections.failed and
+the report's other numbers: docs/reference/thresholds.md lists them.
+
+Exit codes: 0 valid, 1 failed, 2 bad usage, 3 generator-limited,
+69 nothing opened, 99 a --fail-if holds, 130 interrupted.
+
+More: docs/reference/loadgen.md, or docs/README.md for all pages.
+"""
+
+
+def read_version() -> str:
+    """Read the version of the distribution that this is part of."""
+    from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked for
+
+    return version("echo-trio")
+
 
 app = App(
     name="loadgen",
     help="Opens many WebSockets, exchanges messages, checks every reply, accounts for everything.",
-    version=lambda: version("echo-trio"),
+    help_format="plaintext",
+    help_formatter=HelpPage(),
+    usage=USAGE,
+    help_epilogue=EPILOGUE,
+    version=read_version,
 )

@@ -14,8 +14,9 @@ from echo_trio.printable import printable
 from loadgen.cli.app import app
 from loadgen.cli.exit_codes import EXIT_FAILED, EXIT_NOTHING_OPENED, EXIT_OK
 from loadgen.cli.journal import open_journal, settle
+from loadgen.cli.options import Options
 from loadgen.cli.output import Output, warn
-from loadgen.cli.run import Options, explain_nothing_opened, run
+from loadgen.cli.run import explain_nothing_opened, run
 from loadgen.journal.search import SearchJournal
 from loadgen.preflight.check import Refused
 from loadgen.report.build import make_report

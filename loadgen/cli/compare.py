@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,11 +19,15 @@ from loadgen.studies import compare_text as shown
 
 EXIT_WORSE: Final = 1
 
+_complain: Final = partial(flags.complain, app, command="compare")
+
 
 def compare(
     *runs: Annotated[Path, Parameter(name="REPORT")],
-    to: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
-    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    to: Annotated[
+        tuple[Path, ...], Parameter(metavar="REPORT", consume_multiple=True, negative="")
+    ] = (),
+    json: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
     different_plans: Annotated[bool, Parameter(negative="")] = False,
     color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True,
 ) -> int:
@@ -45,18 +50,18 @@ def compare(
     """
     before, after = (runs, to) if to else (runs[:1], runs[1:])
     if not before or not after:
-        return flags.complain(app, "compare needs two reports: compare BEFORE.json AFTER.json")
+        return _complain("compare needs two reports: compare BEFORE.json AFTER.json")
     if not to and len(runs) > 2:
         problem = "which of these are the runs after? compare A1.json A2.json --to B1.json B2.json"
-        return flags.complain(app, problem)
+        return _complain(problem)
     try:
         found = comparing.compare(compare_read.read(before), compare_read.read(after))
     except compare_read.Unreadable as exc:
-        return flags.complain(app, str(exc))
+        return _complain(str(exc))
     if found.plan_differences and not different_plans:
         differences = "; ".join(found.plan_differences)
         problem = f"the runs had different things to do ({differences}): --different-plans compares"
-        return flags.complain(app, f"{problem} them all the same")
+        return _complain(f"{problem} them all the same")
     try:
         if json is not None:
             open_destination(json).write(shown.encode(found))
@@ -65,5 +70,5 @@ def compare(
     except BrokenPipeError:
         discard_stdout()
     except OSError as exc:
-        return flags.complain(app, f"can't write the comparison: {exc.strerror}")
+        return _complain(f"can't write the comparison: {exc.strerror}")
     return EXIT_WORSE if found.is_worse else 0

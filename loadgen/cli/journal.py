@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from loadgen.cli.options import NO_JOURNAL
 from loadgen.cli.output import warn
 from loadgen.journal.file import JournalFile, default_path
-
-NO_JOURNAL: Final = "off"
 
 _Journal = TypeVar("_Journal", bound=JournalFile)
 

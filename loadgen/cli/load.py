@@ -1,37 +1,31 @@
-"""Run a load: arguments become a plan; its result, a report and an exit code."""
+"""Define the command that runs a load: its flags, and what is asked for before any import.
+
+Whatever a run needs is imported when there is one: `--help` and a mistake are answered at once.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
-from functools import partial
+from difflib import get_close_matches
 from io import TextIOWrapper
 from typing import Final
 
-import msgspec
-import trio
-from rich.cells import cell_len
-
 from echo_trio import flags
-from echo_trio.printable import printable
-from loadgen.cli import capacity
 from loadgen.cli.app import app
-from loadgen.cli.exit_codes import exit_code
-from loadgen.cli.journal import open_journal, settle
-from loadgen.cli.output import Output, replace_closed_streams, warn
-from loadgen.cli.run import Options, explain_nothing_opened, run
-from loadgen.journal.run import Journal
-from loadgen.preflight.check import Refused
-from loadgen.report import thresholds
-from loadgen.report.build import make_report
-from loadgen.report.thresholds import BadThreshold
-from loadgen.target_metrics.poll import TargetSeries
+from loadgen.cli.options import Options
+from loadgen.cli.output import Output, replace_closed_streams
 from loadgen.workload.plan import Plan
 
-# Named, not imported: a run needs nothing of them.
-app.command("loadgen.cli.compare:compare", help="Compare runs by their JSON reports.")
-app.command("loadgen.cli.size:plan", help="Compute the machines that a run takes.")
-app.command("loadgen.cli.recover:recover", help="Report what a killed run left in its journal.")
+#: What the program does besides, by name: where it is imported from, and its line in the help.
+COMMANDS: Final = {
+    "compare": ("loadgen.cli.compare:compare", "Compare runs by their JSON reports."),
+    "plan": ("loadgen.cli.size:plan", "Compute the machines that a run takes."),
+    "recover": ("loadgen.cli.recover:recover", "Report what a killed run left in its journal."),
+}
+for _name, (_home, _help) in COMMANDS.items():
+    app.command(_home, name=_name, help=_help)
 
 _DEFAULT_OPTIONS: Final = Options()
 _DEFAULT_OUTPUT: Final = Output()
@@ -45,48 +39,9 @@ def load(
     output: Output = _DEFAULT_OUTPUT,
 ) -> int:
     """Run a load; the exit code tells how it went."""
-    try:
-        limits = [thresholds.parse(expr) for expr in options.fail_if]
-    except BadThreshold as exc:
-        return _complain_of_threshold(exc)
-    if options.console is None and (problem := thresholds.find_unasked(limits)):
-        return flags.complain(app, f"--fail-if: {problem}")
-    if problem := options.find_problem() or output.find_problem(options.journal_file):
-        return flags.complain(app, problem)
-    try:
-        target = TargetSeries(options.console) if options.console else None
-    except ValueError as exc:
-        return flags.complain(app, f"--console: {exc}")
-    if options.find_capacity:
-        return capacity.find_capacity(plan, limits, options, output)
-    try:
-        journal = open_journal(
-            partial(Journal, plan=plan), options.journal, overwrite=options.overwrite
-        )
-    except OSError as exc:
-        return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
-    result = trio.run(partial(run, plan, options, output, journal, target))
-    if isinstance(result, Refused):
-        if journal is not None:
-            journal.remove()
-        warn(str(result))
-        return flags.EXIT_USAGE
-    report = make_report(
-        result, limits=limits, target=msgspec.UNSET if target is None else target.report()
-    )
-    if not result.ledger.opened and not result.interrupted:
-        print(printable(explain_nothing_opened(result)), file=sys.stderr)
-    written = output.write(report)
-    settle(journal, is_told=written)
-    return exit_code(report) if written else flags.EXIT_USAGE
+    from loadgen.cli import run  # noqa: PLC0415 - half a second of imports
 
-
-def _complain_of_threshold(exc: BadThreshold) -> int:
-    """Say what is wrong with an expression, and point at the place."""
-    code = flags.complain(app, f"--fail-if: {exc.problem}")
-    before, shown = printable(exc.expr[: exc.at]), printable(exc.expr)
-    print(f"  {shown}\n  {' ' * cell_len(before)}^", file=sys.stderr)
-    return code
+    return run.load(plan, options, output)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,4 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for ours in (sys.stdout, sys.stderr):
         if isinstance(ours, TextIOWrapper):
             ours.reconfigure(errors="replace")  # No terminal is too old for a report.
-    return flags.run_app(app, app, arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and (problem := _find_misspelling(given[0])):
+        return flags.complain(app, problem)
+    return flags.run_app(app, app, given)
+
+
+def _find_misspelling(first: str) -> str | None:
+    """Find out whether the first argument was meant as a command, or COUNT or URL as a flag."""
+    if first in ("--count", "--url"):
+        name = first.removeprefix("--").upper()
+        return f"{name} has no flag: write loadgen 1000 ws://127.0.0.1:8765/"
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)*", first) or first in COMMANDS:
+        return None
+    near = get_close_matches(first, COMMANDS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+    return f"{first!r} is no command, nor a COUNT of sockets: {hint}"

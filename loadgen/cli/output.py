@@ -1,4 +1,7 @@
-"""Where a report goes: files, and stdout, to which only one thing can go."""
+"""Write a report where it is to go: files, and stdout, to which only one thing can go.
+
+The flags are read before anything else; the forms of a report are imported when one is written.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -23,12 +26,13 @@ from loadgen.cli.destinations import (
     is_stdout,
     open_destination,
 )
-from loadgen.report import csv, html, json, stream, text
-from loadgen.report.model import Report
+
+if TYPE_CHECKING:
+    from loadgen.report.model import Report
 
 _STDOUT, _STDERR = 1, 2
 
-_File = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+_File = Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)]
 
 
 @Parameter(name="*")
@@ -100,8 +104,11 @@ class Output:
             if is_same_file(path, other):
                 what = "a report and the journal" if other is journal else "two reports"
                 return f"{what} can't go to one file, {path}"
-        if self.html is not None and (problem := html.find_problem()):
-            return problem
+        if self.html is not None:
+            from loadgen.report import html  # noqa: PLC0415 - see the module's head
+
+            if problem := html.find_problem():
+                return problem
         for path in paths:
             try:
                 self._opened[path] = open_destination(path)
@@ -125,6 +132,8 @@ class Output:
         return all(written)
 
     def _writes(self, report: Report) -> Iterator[tuple[str, Callable[[], object]]]:
+        from loadgen.report import csv, html, json, stream, text  # noqa: PLC0415 - as above
+
         renders: dict[str, Callable[[Report], bytes]] = {
             "--json": json.encode,
             "--csv": csv.render,

@@ -19,6 +19,8 @@ from loadgen.studies import capacity_text as finding
 
 _DEFAULT_OUTPUT: Final = Output()
 
+_complain: Final = partial(flags.complain, app, command="recover")
+
 
 def recover(
     journal: Annotated[Path | None, Parameter(name="FILE")] = None,
@@ -34,27 +36,25 @@ def recover(
         Its journal; the newest of those that nobody is writing, if none is named.
     """
     if problem := output.find_problem():
-        return flags.complain(app, problem)
+        return _complain(problem)
     try:
         path = journal or journals.find_latest()
     except OSError as exc:
-        return flags.complain(app, f"can't look for journals: {exc.strerror}")
+        return _complain(f"can't look for journals: {exc.strerror}")
     if path is None:
-        return flags.complain(
-            app, f"no run has died here: no journal in {journals.default_folder()}"
-        )
+        return _complain(f"no run has died here: no journal in {journals.default_folder()}")
     try:
         capacity = search.recover(path)
         if capacity is None:
             tell = partial(output.write, run.recover(path))
         elif flag := output.of_one_run:
             problem = f"{path} is of a search, which made many runs, and {flag} is of one"
-            return flags.complain(app, problem)
+            return _complain(problem)
         else:
             summary = printable_lines(finding.show_whole(capacity))
             tell = partial(output.write_bytes, finding.encode(capacity), summary)
     except journals.Unreadable as exc:
-        return flags.complain(app, str(exc))
+        return _complain(str(exc))
     if not output.quiet:
         print(printable(f"recovered from {path}"), file=sys.stderr)
     return 0 if tell() else flags.EXIT_USAGE

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import sys
 from functools import partial
-from importlib.util import find_spec
-from typing import Annotated, Final
+from typing import Final
 
+import msgspec
 import trio
-from cyclopts import Parameter
+from rich.cells import cell_len
 
 from echo_trio import flags
+from echo_trio.printable import printable
 from echo_trio.wire import process
-from loadgen.cli.journal import NO_JOURNAL
+from loadgen.cli.app import app
+from loadgen.cli.exit_codes import exit_code
+from loadgen.cli.journal import open_journal, settle
+from loadgen.cli.options import Options
 from loadgen.cli.output import Output, warn, write_stdout
 from loadgen.cli.progress import watch
 from loadgen.engine.engine import Engine
@@ -22,7 +25,10 @@ from loadgen.journal.run import Journal
 from loadgen.preflight.check import Refused
 from loadgen.processes.coordinator import Coordinator
 from loadgen.processes.local import Processes
+from loadgen.report import thresholds
+from loadgen.report.build import make_report
 from loadgen.report.stream import stream
+from loadgen.report.thresholds import BadThreshold
 from loadgen.report.verdict import explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
@@ -34,55 +40,45 @@ from loadgen.workload.target import DEFAULT_PORT
 #: Where our own server listens, unless told otherwise.
 _LOOPBACK: Final = {"127.0.0.1", "localhost"}
 
-_SCHEDULER: Final = re.compile(r"((tcp|tls|ws|wss)://)?[^/\s]+:[0-9]+")
 
+def load(plan: Plan, options: Options, output: Output) -> int:
+    """Run a load, or a search for capacity; returns the exit code."""
+    try:
+        limits = [thresholds.parse(expr) for expr in options.fail_if]
+    except BadThreshold as exc:
+        return _complain_of_threshold(exc)
+    if options.console is None and (problem := thresholds.find_unasked(limits)):
+        return flags.complain(app, f"--fail-if: {problem}")
+    if problem := options.find_problem() or output.find_problem(options.journal_file):
+        return flags.complain(app, problem)
+    try:
+        target = TargetSeries(options.console) if options.console else None
+    except ValueError as exc:
+        return flags.complain(app, f"--console: {exc}")
+    if options.find_capacity:
+        from loadgen.cli.capacity import find_capacity  # noqa: PLC0415 - it runs loads, too
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """What is done with a run besides reporting it, and by how many."""
-
-    workers: Annotated[int | None, flags.processes("--workers", default=1)] = None
-    """Processes of this machine that share the sockets; auto is one for each core."""
-
-    dask: str | None = None
-    """Address of a Dask scheduler, like tcp://host:8786: its workers share the sockets, a process
-    for each of their threads, or as many as --workers says."""
-
-    fail_if: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ()
-    """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
-    connections.failed>=1% …; repeatable."""
-
-    find_capacity: Annotated[bool, Parameter(negative="")] = False
-    """Run again and again, at ever higher rates, until one breaks a --fail-if (by default
-    latency.p99>100ms) or fails; report the highest that held. Starts with the rate given."""
-
-    console: str | None = None
-    """Ask the target for its own connections, CPU, memory and lag each second: at the console of
-    echo-trio, like http://127.0.0.1:8766/, or at any Prometheus page, like http://host/metrics."""
-
-    journal: str | None = None
-    """Keep what is measured in this file while the run goes, for `loadgen recover` should the
-    generator be killed; by default in the user's state folder. off keeps none. It has to be a new
-    file."""
-
-    overwrite: Annotated[bool, Parameter(negative="")] = False
-    """Let --journal take the place of the journal that an earlier run has left there."""
-
-    @property
-    def journal_file(self) -> str | None:
-        """The file that --journal names."""
-        return None if self.journal == NO_JOURNAL else self.journal
-
-    def find_problem(self) -> str | None:
-        """What would keep the run from beginning."""
-        if self.overwrite and self.journal_file is None:
-            return "--overwrite goes with --journal FILE"
-        if self.dask is not None and not _SCHEDULER.fullmatch(self.dask):
-            return f"--dask {self.dask!r} is no address: write it like tcp://host:8786"
-        if self.dask is not None and find_spec("distributed") is None:
-            return "--dask needs an extra: pip install 'echo-trio[cluster]'"
-        return None
+        return find_capacity(plan, limits, options, output)
+    try:
+        journal = open_journal(
+            partial(Journal, plan=plan), options.journal, overwrite=options.overwrite
+        )
+    except OSError as exc:
+        return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
+    result = trio.run(partial(run, plan, options, output, journal, target))
+    if isinstance(result, Refused):
+        if journal is not None:
+            journal.remove()
+        warn(str(result))
+        return flags.EXIT_USAGE
+    report = make_report(
+        result, limits=limits, target=msgspec.UNSET if target is None else target.report()
+    )
+    if not result.ledger.opened and not result.interrupted:
+        print(printable(explain_nothing_opened(result)), file=sys.stderr)
+    written = output.write(report)
+    settle(journal, is_told=written)
+    return exit_code(report) if written else flags.EXIT_USAGE
 
 
 async def run(
@@ -145,3 +141,11 @@ def explain_nothing_opened(result: Result) -> str:
     if ledger.failed[Failure.FILE_LIMIT]:
         return f"{line}. This shell's limit on open files is too low: see ulimit -Hn"
     return line
+
+
+def _complain_of_threshold(exc: BadThreshold) -> int:
+    """Say what is wrong with an expression, and point at the place."""
+    code = flags.complain(app, f"--fail-if: {exc.problem}")
+    before, shown = printable(exc.expr[: exc.at]), printable(exc.expr)
+    print(f"  {shown}\n  {' ' * cell_len(before)}^", file=sys.stderr)
+    return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -18,6 +19,8 @@ from loadgen.workload.target import DEFAULT_URL
 
 #: Linux lets no process have more by default (fs.nr_open).
 MAX_FILES: Final = 2**20
+
+_complain: Final = partial(flags.complain, app, command="plan")
 
 
 def plan(
@@ -60,7 +63,7 @@ def plan(
     try:
         sized = sizing.size(count, url, float(count) if rate is None else rate, machine)
     except ValueError as exc:
-        return flags.complain(app, str(exc))
+        return _complain(str(exc))
     encoded = msgspec.json.format(msgspec.json.encode(sized), indent=2) + b"\n"
     try:
         if json is not None:
@@ -70,5 +73,5 @@ def plan(
     except BrokenPipeError:
         discard_stdout()
     except OSError as exc:
-        return flags.complain(app, f"can't write the plan: {exc.strerror}")
+        return _complain(f"can't write the plan: {exc.strerror}")
     return 0

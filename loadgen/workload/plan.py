@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import Parameter
 
 from echo_trio import files, flags, units
-from echo_trio.wire import deflate, handshake
 from loadgen.workload import secrets
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
 from loadgen.workload.pacing import Pace, Ramps, Share, Stage, Steady
@@ -209,7 +208,7 @@ class Plan:
     stop_timeout_s: Annotated[float, flags.duration("--stop-timeout")] = 5.0
     """Bound on awaiting replies in flight and closing all sockets."""
 
-    seed: int = 0
+    seed: Annotated[int, flags.whole("--seed")] = 0
     """Makes payloads and schedule repeat exactly."""
 
     message_content: Annotated[bytes | None, Parameter(parse=False)] = None
@@ -371,7 +370,9 @@ class Plan:
     @property
     def extensions(self) -> tuple[str, ...]:
         """What the handshake offers."""
-        return (deflate.OFFER,) if self.compression else ()
+        from echo_trio.wire.deflate import OFFER  # noqa: PLC0415 - --help needs none of the wire
+
+        return (OFFER,) if self.compression else ()
 
     @property
     def storm(self) -> Behave | None:
@@ -484,4 +485,6 @@ def _request_bytes(
     extensions: tuple[str, ...],
     key: str,
 ) -> bytes:
-    return handshake.request_bytes(resource, authority, key, headers, subprotocols, extensions)
+    from echo_trio.wire.handshake import request_bytes  # noqa: PLC0415 - as in `extensions`
+
+    return request_bytes(resource, authority, key, headers, subprotocols, extensions)

@@ -1,0 +1,67 @@
+"""Define what is done with a run besides reporting it, and by how many processes: its flags."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+
+from echo_trio import flags
+
+#: What `--journal` says when none is wanted.
+NO_JOURNAL: Final = "off"
+
+_SCHEDULER: Final = re.compile(r"((tcp|tls|ws|wss)://)?[^/\s]+:[0-9]+")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What is done with a run besides reporting it, and by how many."""
+
+    workers: Annotated[int | None, flags.processes("--workers", default=1)] = None
+    """Processes of this machine that share the sockets; auto is one for each core."""
+
+    dask: Annotated[str | None, Parameter(metavar="ADDRESS")] = None
+    """Address of a Dask scheduler, like tcp://host:8786: its workers share the sockets, a process
+    for each of their threads, or as many as --workers says."""
+
+    fail_if: Annotated[
+        tuple[str, ...], Parameter(metavar="EXPRESSION", negative="", show_default=False)
+    ] = ()
+    """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
+    connections.failed>=1% …; repeatable."""
+
+    find_capacity: Annotated[bool, Parameter(negative="")] = False
+    """Run again and again, at ever higher rates, until one breaks a --fail-if (by default
+    latency.p99>100ms) or fails; report the highest that held. Starts with the rate given."""
+
+    console: Annotated[str | None, Parameter(metavar="URL")] = None
+    """Ask the target for its own connections, CPU, memory and lag each second: at the console of
+    echo-trio, like http://127.0.0.1:8766/, or at any Prometheus page, like http://host/metrics."""
+
+    journal: Annotated[str | None, Parameter(metavar="FILE")] = None
+    """Keep what is measured in this file while the run goes, for `loadgen recover` should the
+    generator be killed; by default in the user's state folder. off keeps none. It has to be a new
+    file."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Let --journal take the place of the journal that an earlier run has left there."""
+
+    @property
+    def journal_file(self) -> str | None:
+        """The file that --journal names."""
+        return None if self.journal == NO_JOURNAL else self.journal
+
+    def find_problem(self) -> str | None:
+        """What would keep the run from beginning."""
+        if self.overwrite and self.journal_file is None:
+            return "--overwrite goes with --journal FILE"
+        if self.dask is not None and not _SCHEDULER.fullmatch(self.dask):
+            return f"--dask {self.dask!r} is no address: write it like tcp://host:8786"
+        if self.dask is not None and find_spec("distributed") is None:
+            return "--dask needs an extra: pip install 'echo-trio[cluster]'"
+        return None
