@@ -1,0 +1,180 @@
+"""Read the settings of a run that somebody asks the console for: bounded, and as texts. Pure.
+
+Only the generator knows what its settings mean, and reads them (`loadgen.cli.json_settings`). What
+is here needs no such knowledge: JSON within bounds, and whether a duration, a rate, a count or a
+size is one. So most mistakes are answered without starting a process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from echo_trio import units
+
+#: More settings than there are, each written in as many ways as there are.
+MAX_FIELDS: Final = 64
+MAX_NAME_CHARACTERS: Final = 64
+#: Values of one setting. As many headers have room in a handshake.
+MAX_VALUES: Final = 128
+#: Of one value. A template may be longer; the body's own bound is enough for that.
+MAX_CHARACTERS: Final = 8192
+MAX_DIGITS: Final = 18
+_LONG_TEXTS: Final = frozenset({"message"})
+#: Of a value with a unit; what is wrong is shown whole.
+MAX_UNIT_CHARACTERS: Final = 64
+
+#: Settings whose values have units. One that is missing here costs the process that finds out.
+UNITS: Final[Mapping[str, Callable[[str], object]]] = {
+    "connect-concurrency": units.parse_count,
+    "connect-rate": units.parse_rate,
+    "connect-timeout": units.parse_duration,
+    "count": units.parse_count,
+    "duration": units.parse_duration,
+    "lifetime": units.parse_duration,
+    "messages": units.parse_count,
+    "rate": units.parse_rate,
+    "rate-per-conn": units.parse_rate,
+    "size": units.parse_size,
+    "stop-timeout": units.parse_duration,
+    "think": units.parse_duration,
+    "workers": units.parse_processes,
+}
+
+#: What a setting may be: a text (numbers are written as such), several, a switch, or its default.
+Value = str | list[str] | bool | None
+
+
+class BadSettings(Exception):
+    """Why there won't be such a run.
+
+    :ivar status: what HTTP calls it.
+    :ivar field: the setting at fault, as it was written; None if it is none in particular.
+    """
+
+    def __init__(self, message: str, *, status: int = 422, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What somebody wants a run to be, by the names of flags without their dashes.
+
+    :ivar written: what each setting was called, for whoever called it so.
+    """
+
+    values: dict[str, Value]
+    written: dict[str, str]
+
+
+def read_settings(body: bytes) -> RunSettings:
+    """Read the settings in a request's body, in time that is linear in its length.
+
+    :raises BadSettings: if it is no JSON, too much, or has a value that can't be one.
+    """
+    fields = _parse_json(body)
+    values: dict[str, Value] = {}
+    written: dict[str, str] = {}
+    for name, value in fields.items():
+        flag = _flag_of(name)
+        if flag in values:
+            raise BadSettings(f"{name}: given twice", field=name)
+        written[flag] = name
+        values[flag] = _value_of(name, flag, value)
+    if values.get("count") is None:
+        raise BadSettings("count: how many sockets?", field=written.get("count", "count"))
+    return RunSettings(values, written)
+
+
+def _parse_json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(
+            body,
+            object_pairs_hook=_without_doubles,
+            parse_constant=_Unreadable,
+            parse_int=_bounded(int),
+            parse_float=_bounded(float),
+        )
+    except (ValueError, RecursionError) as exc:
+        reason = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+        raise BadSettings(f"the body is not JSON: {reason}", status=400) from None
+    if not isinstance(found, dict):
+        raise BadSettings('the body has to be an object, like {"count": 1000}')
+    for name in found:
+        if len(name) > MAX_NAME_CHARACTERS:
+            shown = name[:MAX_NAME_CHARACTERS]
+            raise BadSettings(f"{shown}…: a run has no such setting", field=shown)
+    if len(found) > MAX_FIELDS:
+        excess = list(found)[MAX_FIELDS]
+        raise BadSettings(f"{excess}: a run has at most {MAX_FIELDS} settings", field=excess)
+    return found
+
+
+class _Unreadable(str):
+    """A number that is none: NaN, Infinity, or one with more digits than anybody needs."""
+
+    __slots__ = ()
+
+
+def _bounded(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        number = read(text) if len(text) <= MAX_DIGITS else math.inf
+        return number if math.isfinite(number) else _Unreadable(text)
+
+    return parse
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            shown = name[:MAX_NAME_CHARACTERS]
+            raise BadSettings(f"{shown}: given twice", field=shown)
+        found[name] = value
+    return found
+
+
+def _flag_of(name: str) -> str:
+    """A setting may be written with _ or -, as its flag or without the dashes in front."""
+    return name.lstrip("-").replace("_", "-").lower()
+
+
+def _value_of(name: str, flag: str, value: Any) -> Value:
+    def refuse(reason: str) -> NoReturn:
+        raise BadSettings(f"{name}: {reason}", field=name)
+
+    if value is None or isinstance(value, bool):
+        return value
+    several = value if isinstance(value, list) else [value]
+    if len(several) > MAX_VALUES:
+        refuse(f"at most {MAX_VALUES} of them")
+    texts = []
+    for one in several:
+        if isinstance(one, _Unreadable):
+            refuse(f"{one[:MAX_DIGITS]} is not a number that a setting can have")
+        if isinstance(one, bool) or not isinstance(one, str | int | float):
+            refuse("a text or a number")
+        text = one if isinstance(one, str) else _text_of(one)
+        if flag not in _LONG_TEXTS and len(text) > MAX_CHARACTERS:
+            refuse(f"at most {MAX_CHARACTERS} characters")
+        if "\0" in text or any("\ud800" <= ch <= "\udfff" for ch in text):
+            refuse("it has a character that no argument can have")
+        if (parse := UNITS.get(flag)) is not None:
+            if len(text) > MAX_UNIT_CHARACTERS:
+                refuse(f"at most {MAX_UNIT_CHARACTERS} characters")
+            try:
+                parse(text)
+            except ValueError as exc:
+                refuse(str(exc))
+        texts.append(text)
+    return texts if isinstance(value, list) else texts[0]
+
+
+def _text_of(number: float) -> str:
+    """A number as it would be typed."""
+    return format(number, "f").rstrip("0").rstrip(".") if "." in repr(number) else str(number)

@@ -1,0 +1,153 @@
+"""Settings of a run: within bounds, as texts, and what the grammar alone can tell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from echo_trio.console.run_settings import (
+    MAX_CHARACTERS,
+    MAX_FIELDS,
+    MAX_VALUES,
+    UNITS,
+    BadSettings,
+    RunSettings,
+    read_settings,
+)
+from loadgen.cli import json_settings
+
+
+def read(**settings: Any) -> RunSettings:
+    return read_settings(json.dumps(settings).encode())
+
+
+def refusal_of(body: bytes) -> BadSettings:
+    with pytest.raises(BadSettings) as refused:
+        read_settings(body)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({"duration": "2s"}, {"duration": "2s"}),
+        ({"rate_per_conn": "5/s"}, {"rate-per-conn": "5/s"}),
+        ({"--Rate-Per-Conn": "5/s"}, {"rate-per-conn": "5/s"}),
+        ({"closed_loop": True, "binary": False}, {"closed-loop": True, "binary": False}),
+        ({"duration": None}, {"duration": None}),
+        ({"stage": ["1s:5/s", "2s:0/s"]}, {"stage": ["1s:5/s", "2s:0/s"]}),
+        ({"size": 64, "seed": 7.0}, {"size": "64", "seed": "7"}),
+        ({"seed": 0.5, "message": 1e-7}, {"seed": "0.5", "message": "1e-07"}),
+        ({"message": "a b\n'\"$(c)"}, {"message": "a b\n'\"$(c)"}),
+    ],
+)
+def test_settings_are_texts_by_the_names_of_their_flags(
+    settings: dict[str, Any], values: dict[str, Any]
+) -> None:
+    read_ones = read(count="1k", **settings)
+    assert read_ones.values == {"count": "1k", **values}
+    assert read_ones.written == {"count": "count"} | dict(zip(values, settings, strict=True))
+
+
+@pytest.mark.parametrize("flag", UNITS)
+def test_what_has_no_unit_is_told_at_once_with_its_field_as_it_was_written(flag: str) -> None:
+    name = flag.replace("-", "_")
+    refused = refusal_of(json.dumps({"count": 1, name: "1 parsec"}).encode())
+    assert (refused.status, refused.field) == (422, name)
+    assert "1 parsec" in str(refused)
+
+
+def test_of_two_bad_settings_one_is_named() -> None:
+    refused = refusal_of(b'{"count": 1, "duration": "soon", "connect_timeout": "1"}')
+    assert refused.field == "duration"
+
+
+#: Settings that have units among other things: the generator takes them apart.
+COMPOUND = {"stage", "behave"}
+COMPLAINTS = ("not a duration:", "not a size:", "not a count:", "not a rate:", "neither auto nor")
+
+
+def complaint_of_the_generator(settings: dict[str, Any]) -> str:
+    with pytest.raises(json_settings.BadSettings) as refused:
+        json_settings.read(json_settings.Order(settings, "ws://h/", [("h", 80)], 1, ""))
+    return str(refused.value)
+
+
+def test_every_unit_that_the_generator_knows_is_known_here() -> None:
+    """Or a process would be started to find out."""
+    wrong = dict.fromkeys(json_settings.settings().keys() - json_settings.LOCAL_ONLY, "1 parsec")
+    with_units = {
+        flag
+        for flag, value in wrong.items()
+        if any(
+            complaint in complaint_of_the_generator({"count": "2", flag: value})
+            for complaint in COMPLAINTS
+        )
+    }
+    assert with_units - COMPOUND == UNITS.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({f"n{number}": 1 for number in range(MAX_FIELDS + 1)}, f"n{MAX_FIELDS}"),
+        ({"n" * 65: 1}, "n" * 64),
+        ({"header": ["a: b"] * (MAX_VALUES + 1)}, "header"),
+        ({"header": ["a: " + "b" * MAX_CHARACTERS]}, "header"),
+        ({"duration": "1" * 65 + "s"}, "duration"),
+        ({"stage": [["1s:5/s"]]}, "stage"),
+        ({"stage": [{"a": 1}]}, "stage"),
+        ({"stage": [True]}, "stage"),
+        ({"stage": {"a": 1}}, "stage"),
+        ({"message": "a\0b"}, "message"),
+        ({"message": "\ud800"}, "message"),
+        ({"a-b": 1, "a_b": 1}, "a_b"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_more_than_there_can_be_is_refused_and_the_field_named(
+    settings: dict[str, Any], field: str
+) -> None:
+    refused = refusal_of(json.dumps(settings).encode())
+    assert (refused.status, refused.field) == (422, field)
+    assert len(str(refused)) < 300
+
+
+def test_what_is_within_the_bounds_is_read() -> None:
+    read(count=1, header=["a: b"] * MAX_VALUES, message="x" * 60_000, origin="x" * MAX_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 60_000, b"nonsense", b"\x80", b'{"count": 1}x', b"\xff" * 60_000]
+)
+def test_what_is_no_json_is_400(body: bytes) -> None:
+    refused = refusal_of(body)
+    assert (refused.status, refused.field) == (400, None)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"count"'])
+def test_what_is_no_object_is_422(body: bytes) -> None:
+    assert refusal_of(body).status == 422
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 19, "9" * 60_000, "1." + "9" * 60_000]
+)
+def test_a_number_that_no_setting_can_have_is_refused_shortly(number: str) -> None:
+    refused = refusal_of(b'{"count": 1, "seed": %b}' % number.encode())
+    assert refused.field == "seed"
+    assert len(str(refused)) < 100
+
+
+def test_a_doubled_key_is_found_wherever_it_is() -> None:
+    names = [f"n{number}" for number in range(5000)]
+    body = "{" + ",".join(f'"{name}":1' for name in [*names, "n0"]) + "}"
+    assert refusal_of(body.encode()).field == "n0"
+    assert refusal_of(b'{"count": 1, "header": {"a": 1, "a": 2}}').field == "a"
+
+
+def test_without_a_count_the_count_is_at_fault() -> None:
+    assert refusal_of(b'{"duration": "1s"}').field == "count"
+    assert refusal_of(b'{"COUNT": null}').field == "COUNT"
