@@ -79,8 +79,8 @@ browser: install
 
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of the time.
 unit: $(VENV)/.dev page
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone and not soak and not netns'
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone and not soak and not netns and not hostile'
+	$(BIN)/python -m pytest -m 'alone and not hostile'
 
 bench: install ## side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
