@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from echo_trio.admission import (
+    MAX_REFUSALS,
+    MIN_REFUSALS,
     Capacity,
     Origin,
+    admit,
     client_of,
     is_trusted,
     last_descriptor,
     parse_network,
     parse_origin,
 )
+from echo_trio.wire.handshake import Refused
 
 
 @pytest.mark.parametrize(
@@ -104,3 +110,48 @@ def test_whatever_is_forwarded_a_stranger_is_itself(forwarded_for, stranger) -> 
 @pytest.mark.parametrize("text", ["", "example.com", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/x"])
 def test_what_is_no_network_is_none(text) -> None:
     assert parse_network(text) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "connections", "refusals"),
+    [
+        pytest.param(0, 1024, 960, MIN_REFUSALS, id="all"),
+        pytest.param(960, 1024, 960, MIN_REFUSALS, id="just-all"),
+        pytest.param(961, 1024, 960, MIN_REFUSALS, id="more-than-all"),
+        pytest.param(959, 1024, 959, MIN_REFUSALS + 1, id="one-to-spare"),
+        pytest.param(1, 1024, 1, MIN_REFUSALS + 959, id="one"),
+        pytest.param(1, 10_000, 1, MAX_REFUSALS, id="as-many-refusals-as-there-may-be"),
+        pytest.param(0, 65, 1, MIN_REFUSALS, id="hardly-any"),
+        pytest.param(5, 10, 1, MIN_REFUSALS, id="none-to-spare"),
+    ],
+)
+def test_what_fits_is_what_the_file_limit_leaves(wanted, limit, connections, refusals):
+    capacity = Capacity.of(wanted, limit)
+    assert (capacity.connections, capacity.refusals) == (connections, refusals)
+
+
+@pytest.mark.parametrize(
+    ("origin", "may"),
+    [
+        ("https://a.example", True),
+        ("HTTPS://A.example:443", True),
+        ("https://a.example:8443", True),
+        ("https://a.example:8444", False),
+        ("http://a.example", False),
+        ("https://a.example.evil", False),
+        ("null", False),
+        ("nonsense", False),
+        (None, True),
+    ],
+)
+def test_pages_of_other_origins_may_not_connect(origin, may):
+    origins = frozenset(map(parse_origin, ("https://a.example", "https://a.example:8443")))
+    headers = [] if origin is None else [("origin", origin)]
+    request = SimpleNamespace(path="/plain", headers=headers)
+    if may:
+        assert admit(request, origins)
+    else:
+        with pytest.raises(Refused) as caught:
+            admit(request, origins)
+        assert caught.value.status == 403
+    assert admit(request)

@@ -65,3 +65,25 @@ def test_the_limits_on_a_connection_come_from_the_settings() -> None:
         idle_timeout_s=6,
     ).limits
     assert dataclasses.astuple(limits) == (1, 2, 3, 4, 5, 6)
+
+
+def test_a_grace_may_be_half_of_the_drain_and_no_more():
+    assert Settings(drain_timeout_s=10.0, drain_grace_s=5.0).drain_grace_s == 5.0
+    with pytest.raises(ValueError, match="--drain-grace"):
+        Settings(drain_timeout_s=10.0, drain_grace_s=5.001)
+
+
+def test_each_worker_needs_one_connection_and_one_is_enough():
+    assert Settings(workers=4, max_connections=4).workers == 4
+    assert Settings(workers=4, max_connections=0).workers == 4
+    with pytest.raises(ValueError, match="can't be shared"):
+        Settings(workers=4, max_connections=3)
+
+
+def test_each_limit_of_a_connection_is_its_own_setting():
+    limits = Settings(
+        max_message_bytes=1, write_timeout_s=2.0, close_timeout_s=3.0, ping_interval_s=4.0,
+        ping_timeout_s=5.0, idle_timeout_s=6.0,
+    ).limits  # fmt: skip
+    assert (limits.max_message_bytes, limits.write_timeout_s, limits.close_timeout_s) == (1, 2, 3)
+    assert (limits.ping_interval_s, limits.ping_timeout_s, limits.idle_timeout_s) == (4, 5, 6)

@@ -6,16 +6,21 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
 
+from . import books
+from .starter import Started, starter
+
+#: How long a server may take to be gone whose clients are; a hang guard, and for who has clients.
+GOODBYE_S = 2.0
 READY = re.compile(r"ready ws=(\S+) console=(\S+)\n")
 
 
@@ -23,7 +28,7 @@ READY = re.compile(r"ready ws=(\S+) console=(\S+)\n")
 class ServerProcess:
     """`python -m echo_trio`, running."""
 
-    process: subprocess.Popen[str]
+    process: Started
     url: str
     console: str
     _log: Path = field(repr=False)
@@ -50,6 +55,31 @@ class ServerProcess:
         """What it logged, with --log-format json."""
         return [json.loads(line) for line in self.log.splitlines()]
 
+    def settle(self) -> None:
+        """Assert what holds of every server at its end; one that still runs is stopped for that.
+
+        One that does not stop at once – a test has left it clients that don't answer – is killed.
+        """
+        if self.process.poll() is None:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=GOODBYE_S)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        for line in self.log.splitlines():
+            with suppress(ValueError):  # a worker's last words, say
+                event = json.loads(line)
+                if isinstance(event, dict) and event.get("event") == "stopped":
+                    books.check_summary(event)
+
+    def check_books(self) -> None:
+        """Assert what holds of every server at any time, if it has a console that answers."""
+        if self.console == "-" or self.process.poll() is not None:
+            return
+        with suppress(OSError), urlopen(f"{self.console}api/server", timeout=GOODBYE_S) as answer:
+            books.check_snapshot(json.loads(answer.read()))
+
     @property
     def summary(self) -> dict[str, Any]:
         """What it counted, once it has stopped."""
@@ -71,31 +101,48 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
         yield start(console=True)
 
 
+@pytest.fixture(autouse=True)
+def identities(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: the books of a server that goes on add up.
+
+    Those of the servers that end with the test are checked by `start_server`; those of runs, by
+    the generator's own fixtures.
+    """
+    yield
+    if "console" in request.fixturenames and isinstance(
+        server := request.getfixturevalue("console"), ServerProcess
+    ):
+        server.check_books()
+
+
 @contextmanager
 def _servers(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
-    processes: list[subprocess.Popen[str]] = []
+    servers: list[ServerProcess] = []
+    processes: list[Started] = []
 
     def start(*flags: str, console: bool = False) -> ServerProcess:
         log = tmp_path / f"server-{len(processes)}.log"
         flags += ("--console-port", "0") if console else ("--no-console",)
         with log.open("w") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "echo_trio", "--port", "0", "--log-format", "json", *flags],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
+            process = starter().start(
+                "echo_trio", "--port", "0", "--log-format", "json", *flags, stderr=stderr
             )
         processes.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
         ready = READY.fullmatch(line)
         assert ready, f"no ready line but {line!r}; log: {log.read_text()}"
-        return ServerProcess(process, ready[1], ready[2], log)
+        servers.append(ServerProcess(process, ready[1], ready[2], log))
+        return servers[-1]
 
     try:
         yield start
+        for server in servers:
+            server.check_books()
+        for server in servers:
+            server.settle()
     finally:
         for process in processes:
             if process.poll() is None:
                 process.kill()
-            process.communicate()
+            process.wait()

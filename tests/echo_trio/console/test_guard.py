@@ -107,3 +107,11 @@ def test_an_address_is_known_only_where_we_listen_on_all() -> None:
         assert every.knows_host(address)
     for name in ("evil.example", "", "192.0.2", "localhost.evil.example"):
         assert not every.knows_host(name)
+
+
+@pytest.mark.parametrize(
+    ("site", "may"),
+    [("same-origin", True), ("same-site", False), ("cross-site", False), ("none", False)],
+)
+def test_only_a_page_of_our_own_may_change_things(site: str, may: bool) -> None:
+    assert (why_no_change(Headers({**OURS, "sec-fetch-site": site})) is None) is may

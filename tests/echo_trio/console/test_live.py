@@ -141,3 +141,17 @@ async def test_who_asks_for_figures_each_second_saves_the_sampler_the_work(
     assert taken == [0, 0.5, 1.5, 2.5]
     assert reader.ids == [0, 500, 1500, 2500]
     nursery.cancel_scope.cancel()
+
+
+async def test_a_reader_that_was_busy_when_it_ended_gets_what_came_meanwhile(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    live = filled([1])
+    reader = Reader(live, slow_s=0.2)
+    async with trio.open_nursery() as reading:
+        reading.start_soon(reader.run)
+        await trio.sleep(0.1)
+        live.add({"t_ms": 2})
+        live.add({"t_ms": 3})
+        live.end()
+    assert reader.ids == [1, 2, 3]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 from echo_trio.metrics.counters import Counters, Outcome
+from echo_trio.metrics.durations import Durations
 
 
 def traffic(factor: int) -> SimpleNamespace:
@@ -34,3 +36,44 @@ def test_a_snapshot_stays_as_it_was() -> None:
     counters.close_codes[1000] += 1
     assert (before.outcomes, before.refused, before.close_codes) == ({}, {}, {})
     assert counters.ended == 1
+
+
+class Live:
+    """A connection that is open, with traffic of its own."""
+
+    def __init__(self, factor: int) -> None:
+        self.messages_received, self.messages_sent = 3 * factor, 5 * factor
+        self.bytes_received, self.bytes_sent = 7 * factor, 11 * factor
+
+
+def test_a_snapshot_has_each_count_and_the_traffic_of_ended_and_open_ones_together() -> None:
+    counters = Counters(
+        accepted=1000, open=100, peak_open=200,
+        accept_fault_reasons=Counter({"EMFILE": 4, "ENOMEM": 5}),
+        outcomes=Counter({Outcome.CLEAN: 30, Outcome.REFUSED: 40}),
+        refused=Counter({404: 6}), refused_reasons=Counter({"path": 7}),
+        close_codes=Counter({1000: 8}), messages_unanswered=9,
+    )  # fmt: skip
+    counters.add_traffic(Live(100))
+    counters.add_traffic(Live(1000))
+    now = counters.snapshot(iter([Live(1), Live(10)]), url="ws://x/", uptime_s=1.2345)
+    assert (now.accepted, now.open, now.peak_open, now.handshaking) == (1000, 100, 200, 830)
+    assert (now.accept_faults, now.accept_fault_reasons) == (9, {"EMFILE": 4, "ENOMEM": 5})
+    assert now.outcomes == {Outcome.CLEAN: 30, Outcome.REFUSED: 40}
+    assert (now.refused, now.refused_reasons, now.close_codes) == ({404: 6}, {"path": 7}, {1000: 8})
+    assert (now.messages_received, now.messages_sent) == (3 * 1111, 5 * 1111)
+    assert (now.bytes_received, now.bytes_sent) == (7 * 1111, 11 * 1111)
+    assert (now.messages_unanswered, now.url, now.uptime_s) == (9, "ws://x/", 1.234)
+
+
+def test_each_histogram_of_a_snapshot_is_its_own() -> None:
+    counters, lag = Counters(), Durations()
+    for times, durations in ((1, counters.echo), (2, counters.handshake), (3, lag)):
+        for _ in range(times):
+            durations.observe(0.001 * times)
+    now = counters.snapshot(loop_lag=lag)
+    assert now.histograms.echo_s == counters.echo.histogram()
+    assert now.histograms.handshake_s == counters.handshake.histogram()
+    assert now.histograms.loop_lag_s == lag.histogram()
+    assert (now.echo_ms.count, now.loop_lag_ms.count) == (1, 3)
+    assert (now.echo_ms.max, now.loop_lag_ms.max) == (1.0, 3.0)

@@ -65,3 +65,33 @@ def test_recent_is_what_came_since_the_roll_before_the_last() -> None:
     durations.roll()
     assert durations.recent() == Spread()
     assert durations.histogram().count == 2
+
+
+def test_a_sum_of_histograms_has_all_of_both() -> None:
+    one, other = Histogram({1: 2, 5: 3}, 0.5), Histogram({5: 4, 7: 1}, 0.25)
+    assert one + other == other + one == Histogram({1: 2, 5: 7, 7: 1}, 0.75)
+    assert (one + other).since(one) == Histogram({5: 4, 7: 1}, 0.25)
+    assert (one.counts, other.counts) == ({1: 2, 5: 3}, {5: 4, 7: 1})
+
+
+def test_quantiles_lie_in_the_bucket_that_has_their_rank() -> None:
+    durations = Durations()
+    for _ in range(98):
+        durations.observe(0.0009)  # from 0.8 to 1 ms
+    for _ in range(2):
+        durations.observe(0.0045)  # from 4 to 5 ms
+    spread = durations.histogram().spread(max_s=1.0)
+    assert spread.count == 100
+    assert spread.p50 == pytest.approx(0.8 + 0.2 * 50 / 98, abs=0.0001)
+    assert spread.p99 == pytest.approx(4.5, abs=0.0001)
+    assert durations.histogram().spread(max_s=0.0044).p99 == 4.4
+
+
+def test_a_maximum_is_told_for_the_second_it_was_in_and_the_next() -> None:
+    durations, told = Durations(), []
+    for second_s in (0.005, 0.001, 0.002, None, None):
+        if second_s is not None:
+            durations.observe(second_s)
+        told.append((durations.recent().count, durations.recent().max))
+        durations.roll()
+    assert told == [(1, 5), (2, 5), (2, 2), (1, 2), (0, 0)]

@@ -20,7 +20,7 @@ from echo_trio.metrics.durations import Histogram
 
 COUNT = st.integers(0, 10_000)
 HISTOGRAM = st.builds(
-    Histogram, st.dictionaries(st.integers(0, 81), COUNT, max_size=3), st.just(1.0)
+    Histogram, st.dictionaries(st.integers(0, 81), COUNT, max_size=2), st.just(1.0)
 )
 HISTOGRAMS = st.builds(Histograms, echo_s=HISTOGRAM, handshake_s=HISTOGRAM, loop_lag_s=HISTOGRAM)
 
@@ -99,3 +99,38 @@ def test_what_the_supervisor_holds_comes_on_top_but_for_descriptors() -> None:
     total = totals.with_holdings(totals.add_up([Counters().snapshot()]), own)
     assert (total.tasks, total.rss_bytes, total.cpu_s) == (3, 1000, 0.5)
     assert (total.descriptors, total.file_limit) == (0, 0)
+
+
+def distinct(factor: int) -> Snapshot:
+    """Each count is a number of its own, times the factor."""
+    numbers = {name: (at + 2) * factor for at, name in enumerate(totals._SUMS)}
+    keyed = {name: {"a": at + 40 * factor, name: factor} for at, name in
+             enumerate(totals._SUMS_BY_KEY)}  # fmt: skip
+    return replace(
+        totals.nothing(), peak_open=1000 * factor, gc=GarbageCollection((factor, 2, 3), 0.5),
+        **numbers, **keyed,
+    )  # fmt: skip
+
+
+def test_every_count_of_several_workers_is_added_up() -> None:
+    total = totals.add_up([distinct(1), distinct(10), distinct(100)])
+    for at, name in enumerate(totals._SUMS):
+        assert getattr(total, name) == (at + 2) * 111, name
+    for at, name in enumerate(totals._SUMS_BY_KEY):
+        assert getattr(total, name) == {"a": 3 * at + 40 * 111, name: 111}, name
+    assert total.peak_open == 111_000
+    assert total.gc == GarbageCollection((111, 6, 9), 1.5)
+
+
+def test_whom_a_dead_worker_had_is_counted_by_how_they_went() -> None:
+    last = replace(
+        totals.nothing(), accepted=9, open=3, handshaking=2, outcomes={Outcome.CLEAN: 4},
+        close_codes={1000: 4}, tasks=7, descriptors=8, file_limit=9, rss_bytes=10, cpu_s=1.5,
+    )  # fmt: skip
+    past = totals.retire(last, Outcome.DROPPED, 1001)
+    assert past.outcomes == {Outcome.CLEAN: 4, Outcome.DROPPED: 5}
+    assert past.close_codes == {1000: 4, 1001: 3}
+    assert (past.accepted, past.open, past.handshaking) == (9, 0, 0)
+    assert (past.tasks, past.descriptors, past.file_limit, past.rss_bytes) == (0, 0, 0, 0)
+    assert past.cpu_s == 1.5
+    assert totals.retire(past) == past

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from ..starter import run
 
 Ask = Callable[..., Any]
 TOKEN = "correct-horse-battery-staple"
@@ -75,13 +75,7 @@ def test_it_is_served_under_any_address_and_the_names_it_was_given(public: Any, 
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
 def test_bad_settings_are_one_line_and_exit_code_2(flags: list[str], says: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "echo_trio", "--port=0", "--console-port=0", *flags],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run("echo_trio", "--port=0", "--console-port=0", *flags)
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert says in line

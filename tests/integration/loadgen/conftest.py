@@ -30,6 +30,8 @@ from loadgen.engine.engine import Engine
 from loadgen.report import json as report_json
 from loadgen.report.build import make_report
 
+from ..starter import Started, starter
+
 SCHEMA = json.loads(report_json.SCHEMA_PATH.read_text())
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 #: A hang guard, nothing else.
@@ -255,6 +257,14 @@ class LoadgenProcess:
         self._errors = self.report_path.with_suffix(".err").open("w+")
         if "--json" not in arguments:
             arguments = (*arguments, "--json", str(self.report_path))
+        self.process: subprocess.Popen[str] | Started
+        is_plain = not before and on_terminal is None and set(options) <= {"env", "stdout"}
+        # What Python itself reads, it reads when it starts.
+        if is_plain and "PYTHONIOENCODING" not in options.get("env", {}):
+            self.process = starter().start(
+                "loadgen", *patient(arguments), stderr=self._errors, **options
+            )
+            return
         self.process = subprocess.Popen(
             [*before, sys.executable, "-m", "loadgen", *patient(arguments)],
             stdout=subprocess.PIPE if on_terminal is None else on_terminal,

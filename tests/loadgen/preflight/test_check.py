@@ -2,7 +2,13 @@ import dataclasses
 
 import pytest
 
-from loadgen.preflight.check import MachineFacts, Refused, check
+from loadgen.preflight.check import (
+    SOCKET_BYTES,
+    SPARE_FILES,
+    MachineFacts,
+    Refused,
+    check,
+)
 from loadgen.workload.plan import Plan
 
 PORTS = range(32768, 61000)
@@ -111,3 +117,48 @@ def test_tls_and_large_messages_need_more_memory():
     assert check(Plan(100_000), roomy) == []
     assert check(Plan(100_000, "wss://h/"), roomy) != []
     assert check(Plan(50_000, size_bytes=64 * 1024), roomy) != []
+
+
+def refused(plan, found, processes=1):
+    try:
+        check(plan, found, processes=processes)
+    except Refused:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("changes", "most", "processes"),
+    [
+        pytest.param({"file_limit": 1000}, 1000 - 12 - SPARE_FILES, 1, id="files"),
+        pytest.param({"file_limit": 1000, "open_files": 0}, 1000 - SPARE_FILES, 1, id="none-open"),
+        pytest.param({"file_limit": 1000}, 3 * (1000 - 12 - SPARE_FILES), 3, id="files-of-three"),
+        pytest.param({"ports_left": 500}, 500, 1, id="ports"),
+        pytest.param({"ports_left": 500, "ports_waiting": 70}, 500, 1, id="ports-and-waiting"),
+        pytest.param({"memory_bytes": 700 * SOCKET_BYTES, "available_bytes": None}, 700, 1,
+                     id="memory"),
+    ],
+)  # fmt: skip
+def test_what_just_suffices_is_enough_and_one_more_is_refused(changes, most, processes):
+    found = facts(**changes)
+    assert not refused(Plan(most), found, processes)
+    assert refused(Plan(most + 1), found, processes)
+
+
+@pytest.mark.parametrize(("waiting", "told"), [(69, False), (70, True), (71, True)])
+def test_ports_in_time_wait_are_waited_for_if_they_suffice(waiting, told):
+    with pytest.raises(Refused) as caught:
+        check(Plan(570), facts(ports_left=500, ports_waiting=waiting))
+    assert ("wait a minute" in str(caught.value)) is told
+
+
+def test_a_warning_begins_where_memory_is_to_be_had_without_swapping_no_more():
+    found = facts(available_bytes=700 * SOCKET_BYTES)
+    assert check(Plan(700), found) == []
+    assert len(check(Plan(701), found)) == 1
+
+
+def test_a_payload_is_in_memory_twice_for_each_socket():
+    found = facts(available_bytes=10 * (SOCKET_BYTES + 2 * 5000))
+    assert check(Plan(10, size_bytes=5000), found) == []
+    assert check(Plan(10, size_bytes=5001), found) != []

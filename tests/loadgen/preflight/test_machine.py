@@ -101,3 +101,22 @@ def test_a_block_of_thousands_is_not_walked_through():
     assert facts.foreign == ()
     assert facts.ports_left > 1_000_000
     assert gather([address], Sources(())).open_files == facts.open_files
+
+
+def test_a_port_that_is_used_and_in_time_wait_is_used():
+    entries = [
+        TcpEntry(("127.0.0.1", 40_000), ("127.0.0.2", 8765), ESTABLISHED),
+        TcpEntry(("127.0.0.1", 40_000), ("127.0.0.2", 8765), TIME_WAIT),
+        TcpEntry(("127.0.0.1", 40_001), ("127.0.0.2", 8765), TIME_WAIT),
+    ]
+    counted = count_ports(
+        range(40_000, 40_010), set(), ["127.0.0.1"], ("127.0.0.2", 8765), entries,
+        time_wait_is_reused=False,
+    )  # fmt: skip
+    assert (counted.left, counted.waiting) == (8, 1)
+
+
+def test_the_range_of_ports_is_as_the_kernel_has_it_with_its_last():
+    low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    facts = gather([(socket.AF_INET, ("127.0.0.1", 9))], Sources(()))
+    assert (facts.ports[0], facts.ports[-1]) == (int(low), int(high))

@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.preflight.check import Refused
-from loadgen.processes.placement import Limits, Network, cut, deal
+from loadgen.preflight.check import SOCKET_BYTES, Refused
+from loadgen.processes.placement import (
+    PROCESS_BYTES,
+    SPARE_FILES,
+    Limits,
+    Network,
+    cut,
+    deal,
+)
 from loadgen.workload.plan import Plan
 
 GIB = 2**30
@@ -48,6 +55,38 @@ def test_what_does_not_fit_is_refused(workers, problem):
         deal(10_000, workers)
 
 
+def fits(sockets, limits, shards=1):
+    """Has a worker room for so many shards of so many sockets?"""
+    memory = shards * (PROCESS_BYTES + sockets * SOCKET_BYTES)
+    return (
+        sockets + SPARE_FILES <= limits.files
+        and shards <= limits.threads
+        and (not limits.memory_bytes or memory <= limits.memory_bytes)
+    )
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001, 2001])
+def test_a_worker_is_filled_to_its_last_file_and_no_further(count):
+    workers = {"a": Limits(2, 0, 1000 + SPARE_FILES)}
+    if count <= 2000:
+        assert deal(count, workers) == ["a"] * 2
+    else:
+        with pytest.raises(Refused):
+            deal(count, workers)
+    with pytest.raises(Refused):
+        deal(1001, {"a": Limits(1, 0, 1000 + SPARE_FILES)})
+
+
+def test_a_worker_is_filled_to_its_last_byte_and_no_further():
+    exactly = 2 * (PROCESS_BYTES + 500 * SOCKET_BYTES)
+    assert deal(1000, {"a": Limits(2, exactly, 10**6)}) == ["a"] * 2
+    assert deal(1000, {"a": Limits(2, exactly - 1, 10**6)}) == ["a"]
+    one = PROCESS_BYTES + 1000 * SOCKET_BYTES
+    assert deal(1000, {"a": Limits(2, one, 10**6)}) == ["a"]
+    with pytest.raises(Refused):
+        deal(1000, {"a": Limits(2, one - 1, 10**6)})
+
+
 @settings(deadline=None)  # on a busy machine
 @given(
     st.integers(1, 10**6),
@@ -66,9 +105,7 @@ def test_no_worker_gets_more_than_it_has_room_for(count, workers):
     assert len(dealt) <= count
     for address, shards in Counter(dealt).items():
         limits = workers[address]
-        assert shards <= limits.threads
-        assert each < limits.files
-        assert not limits.memory_bytes or shards * each * 10_240 <= limits.memory_bytes
+        assert fits(each, limits, shards), address
 
 
 # -- Local addresses ------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import json
 import random
+from datetime import UTC, datetime
 
 import jsonschema
 import msgspec
@@ -16,7 +17,16 @@ from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Strain
 from loadgen.studies import capacity_text
-from loadgen.studies.capacity import MAX_STEPS, PRECISION, REPEATS, Outcome, Search, find
+from loadgen.studies.capacity import (
+    MAX_STEPS,
+    PRECISION,
+    REPEATS,
+    Outcome,
+    Search,
+    Step,
+    find,
+    resume,
+)
 from loadgen.workload.plan import Plan
 
 
@@ -72,6 +82,104 @@ def stop_at(run, rate):
         return report if plan.rate < rate else msgspec.structs.replace(report, interrupted=True)
 
     return run_to_there
+
+
+async def test_each_step_tells_what_its_own_run_measured(report_of):
+    runs = []
+
+    async def run(plan):
+        fast = plan.rate <= 30
+        runs.append(
+            report_of(
+                Ledger(10, opened=10, sent=900, received=10 * len(runs) + 7, lost=0),
+                intended=make_histogram(1_000 + len(runs) if fast else 1_000_000),
+                load_s=2.0,
+            )
+        )
+        return runs[-1]
+
+    capacity = await find(Plan(10), [], run)
+    assert len(capacity.steps) == len(runs)
+    for step, report in zip(capacity.steps, runs, strict=True):
+        assert step.received_per_s == report.messages.received_per_s
+        assert (step.p50_ms, step.p99_ms) == (
+            report.latency.intended.p50,
+            report.latency.intended.p99,
+        )
+        assert step.series == report.series
+
+
+@pytest.mark.parametrize(
+    ("broken", "outcome", "reason"),
+    [
+        pytest.param({}, Outcome.HELD, None, id="held"),
+        pytest.param({"lost": 1}, Outcome.BROKE, "1 message lost", id="failed"),
+        pytest.param({"slow": True}, Outcome.BROKE, "latency.p99>100ms: 1,000 ms", id="breached"),
+        pytest.param({"full": True}, Outcome.LIMITED, "the generator used 99%", id="limited"),
+        pytest.param(
+            {"full": True, "slow": True}, Outcome.LIMITED, "the generator used 99%",
+            id="limited-and-breached",
+        ),
+        pytest.param({"lost": 1, "full": True}, Outcome.BROKE, "1 message lost", id="failed-full"),
+    ],
+)  # fmt: skip
+async def test_a_step_is_judged_by_its_report(report_of, broken, outcome, reason):
+    async def run(plan):
+        return report_of(
+            Ledger(10, opened=10, sent=5, lost=broken.get("lost", 0)),
+            intended=make_histogram(1_000_000 if broken.get("slow") else 1_000),
+            load_strain=Strain(wall_s=10, cpu_share=0.99 if broken.get("full") else 0.5),
+        )
+
+    (step, *_) = (await find(Plan(10), [], stop_at(run, 20))).steps
+    assert step.outcome is outcome
+    assert step.reasons[0].startswith(reason) if reason else not step.reasons
+
+
+def test_the_confidence_is_that_of_as_many_runs_as_held_at_the_edge():
+    plan = {"url": "ws://x/"}
+    for runs, probability in ((1, 0.05), (2, 0.22), (3, 0.37)):
+        steps = [step_at(100, Outcome.HELD)] * runs + [step_at(105, Outcome.BROKE)]
+        found = resume(plan, [], steps)
+        assert (found.held_per_s, found.held_runs, found.probability) == (100, runs, probability)
+        assert (found.broke_per_s, found.limited_by) == (105, "target")
+        assert found.incomplete is (runs < REPEATS)
+    found = resume(plan, [], [step_at(100, Outcome.LIMITED)])
+    assert (found.held_per_s, found.held_runs, found.probability) == (None, 0, 0.0)
+    assert found.limited_by == "generator"
+
+
+def step_at(rate, outcome):
+    return Step(
+        rate_per_s=rate, outcome=outcome, reasons=[], received_per_s=0, p50_ms=0, p99_ms=0,
+        started_at=datetime(2026, 1, 2, tzinfo=UTC), series=[],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tried", "expected"),
+    [
+        pytest.param([], 100, id="first"),
+        pytest.param([(100, True)], 200, id="doubled"),
+        pytest.param([(100, False)], 50, id="halved"),
+        pytest.param([(100, True), (200, False)], 141, id="between"),
+        pytest.param([(100, True), (110, False)], 100, id="an-edge-of-a-tenth-is-one"),
+        pytest.param([(100, True), (110.2, False)], 105, id="a-little-more-is-none"),
+        pytest.param([(100, True)] * 2 + [(105, False)], 100, id="twice-is-too-few"),
+        pytest.param([(100, True)] * 3 + [(105, False)], None, id="three-times-is-enough"),
+        pytest.param([(100, True)] * 2 + [(105, False), (100, False)], 50, id="broke-in-between"),
+        pytest.param([(100, False), (50, True), (70, False), (60, False)], 54.8, id="lowest-broke"),
+        pytest.param([(0.15, False)], None, id="nothing-below"),
+        pytest.param([(0.2, False)], 0.1, id="the-lowest"),
+        pytest.param([(1, True)] * MAX_STEPS, None, id="enough-steps"),
+        pytest.param([(1, True)] * (MAX_STEPS - 1), 2, id="one-step-left"),
+    ],
+)
+def test_the_next_rate_is(tried, expected):
+    search_ = Search(100)
+    for rate, held in tried:
+        search_.book(rate, held=held)
+    assert search_.next_rate() == expected
 
 
 async def test_a_limit_of_the_generators_own_is_called_so(report_of):

@@ -1,5 +1,7 @@
 import json
+import math
 import random
+import statistics
 
 import msgspec
 import pytest
@@ -23,6 +25,7 @@ def run_of(report_of):
         report = report_of(intended=intended, service=intended, **changes)
         return json.loads(report_json.encode(report))
 
+    make.report_of = report_of
     return make
 
 
@@ -131,6 +134,97 @@ def test_reports_of_another_version_are_compared_by_what_they_have(run_of):
     document.pop("histograms")
     document["messages"].pop("lost")
     assert "latency p99" in calls(compare(sides(document), {"b": run_of(30)}))
+
+
+def told(**metrics):
+    """A report that says this and nothing else: messages_sent_per_s=5."""
+    report = {}
+    for name, value in metrics.items():
+        part, _, key = name.partition("_")
+        report.setdefault(part, {})[key] = value
+    return report
+
+
+def change_of(name, before, after):
+    comparison = compare(
+        {f"a{n}": told(messages_sent_per_s=value) for n, value in enumerate(before)},
+        {f"b{n}": told(messages_sent_per_s=value) for n, value in enumerate(after)},
+    )
+    return next((each for each in comparison.changes if each.name == name), None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([100, 110], [150, 170]),
+        ([100, 104, 108], [90, 91, 92, 93]),
+        ([10, 30], [15]),
+        ([7], [5, 6]),
+    ],
+)
+def test_the_noise_is_students_bound_on_the_difference_of_two_means(before, after):
+    """By the textbook: pooled variance, 99 %, two-sided; t as tables have it."""
+    t_of = {1: 63.657, 2: 9.925, 3: 5.841, 4: 4.604, 5: 4.032}
+    freedom = len(before) + len(after) - 2
+    pooled = (
+        sum(
+            (len(side) - 1) * statistics.variance(side) for side in (before, after) if len(side) > 1
+        )
+        / freedom
+    )
+    bound = t_of[freedom] * math.sqrt(pooled * (1 / len(before) + 1 / len(after)))
+    change = change_of("sent per second", before, after)
+    mean, new_mean = statistics.fmean(before), statistics.fmean(after)
+    assert (change.baseline, change.candidate) == (mean, new_mean)
+    assert change.noise == pytest.approx(bound / mean)
+    assert change.change == pytest.approx((new_mean - mean) / mean)
+    beyond = abs(new_mean - mean) > bound
+    assert change.call == (("better" if new_mean > mean else "worse") if beyond else "noise")
+
+
+def test_what_one_run_of_a_side_lacks_is_not_compared():
+    lacking = {"a": told(messages_sent_per_s=5), "b": told(messages_received_per_s=5)}
+    whole = {"c": told(messages_sent_per_s=9), "d": told(messages_sent_per_s=8)}
+    assert "sent per second" not in calls(compare(lacking, whole))
+    assert "sent per second" not in calls(compare(whole, lacking))
+    assert "sent per second" in calls(compare(whole, whole))
+
+
+def test_runs_that_failed_or_were_interrupted_are_named(run_of):
+    failed = run_of() | {"verdict": "failed", "verdict_reasons": ["1 message lost", "x"]}
+    cut = run_of() | {"interrupted": True}
+    assert compare(sides(failed), {"b": cut}).notes == [
+        "0.json has failed: 1 message lost; x", "b was interrupted"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("messages", "shift", "call"),
+    [(40, 1, "noise"), (40, 450, "unclear"), (20_000, 1, "noise"), (20_000, 30, "unclear")],
+)
+def test_of_two_single_runs_a_percentile_is_unclear_beyond_what_their_messages_tell(
+    run_of, messages, shift, call
+):
+    """Values spread evenly: the median is known to 2.576 √(n/4) ranks on either side."""
+
+    def run(by):
+        histogram = Histogram()
+        for rank in range(messages):
+            histogram.record(1000 + rank * 1000 // messages + by)
+        return json.loads(report_json.encode(run_of_histogram(histogram)))
+
+    def run_of_histogram(histogram):
+        return report(intended=histogram, service=filled_with(5))
+
+    report = run_of.report_of
+    comparison = compare({"a": run(0)}, {"b": run(shift)})
+    assert calls(comparison)["latency p50"] == call
+
+
+def filled_with(value_us):
+    histogram = Histogram()
+    histogram.record(value_us, 100)
+    return histogram
 
 
 # -- The command ------------------------------------------------------------------------------

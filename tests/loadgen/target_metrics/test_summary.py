@@ -56,3 +56,30 @@ def test_a_target_that_was_never_asked_has_no_figures(books):
     report = books.report("http://x/")
     assert report.series == []
     assert (report.cpu_share, report.connections, report.loop_lag.max) == (None, None, None)
+
+
+def test_of_errors_each_counts_and_the_last_is_told(books):
+    for problem in ("refused", "no answer", "no route"):
+        books.book_error(problem)
+    report = books.report("http://x/")
+    assert (report.errors, report.last_error) == (3, "no route")
+
+
+def test_the_highest_of_what_is_held_may_be_before_or_after_the_load(books):
+    looks = [
+        (Reading(rss_bytes=9, open_files=2, connections=1), False),
+        (Reading(rss_bytes=3, open_files=3, connections=2), True),
+        (Reading(rss_bytes=4, open_files=8, connections=9), False),
+    ]
+    for t_s, (reading, under_load) in enumerate(looks, start=1):
+        books.book(reading, float(t_s), float(t_s), under_load=under_load)
+    report = books.report("http://x/")
+    assert (report.rss_bytes, report.open_files, report.connections) == (9, 8, 9)
+
+
+def test_each_lag_under_load_is_its_own_worst(books):
+    for t_s, lags in enumerate([(9, 9, 9), (1, 6, 7), (3, 5, 8)], start=1):
+        reading = Reading(lag_p50_ms=lags[0], lag_p99_ms=lags[1], lag_ms=lags[2])
+        books.book(reading, float(t_s), float(t_s), under_load=True)
+    lag = books.report("http://x/").loop_lag
+    assert (lag.p50, lag.p99, lag.max) == (3, 6, 8)

@@ -80,3 +80,31 @@ def test_behaviours_that_contradict_the_plan_are_refused(settings, complaint):
     behaves = tuple(map(Behave.parse, settings.pop("behave")))
     with pytest.raises(ValueError, match=complaint):
         Plan(4, behave=behaves, **settings)
+
+
+@pytest.mark.parametrize(
+    ("percent", "sockets", "count"),
+    [(1, 149, 1), (1, 150, 2), (1, 249, 2), (1, 250, 3), (50, 3, 2), (0.4, 100, 1), (100, 7, 7),
+     (2.5, 100, 3), (2.4, 100, 2)],
+)  # fmt: skip
+def test_a_share_is_rounded_to_the_nearest_half_upwards(percent, sockets, count):
+    assert Behave(Kind.NO_PONG, percent, 0).of(sockets) == count
+
+
+def test_all_may_misbehave_in_name_but_one_has_to_behave():
+    assert Behave.parse("no-pong:100%").percent == 100
+    half = (Behave.parse("no-pong:50%"), Behave.parse("half-open:25%"))
+    assert Plan(4, behave=half).conns()[0]
+    with pytest.raises(ValueError, match="leaves none of 2 sockets"):
+        Plan(2, behave=half)
+    with pytest.raises(ValueError, match="leaves none"):
+        Plan(5, behave=(Behave.parse("no-pong:100%"),))
+
+
+def test_everybody_is_in_exactly_one_crowd_of_the_size_asked_for():
+    behaves = tuple(map(Behave.parse, ("slow-reader:10%", "half-open:7%", "no-pong:3%")))
+    behaving, apart = Plan(300, behave=behaves, seed=3).conns()
+    assert {kind: len(conns) for kind, conns in apart.items()} == {
+        Kind.SLOW_READER: 30, Kind.HALF_OPEN: 21, Kind.NO_PONG: 9
+    }  # fmt: skip
+    assert sorted(sum(apart.values(), behaving)) == list(range(300))

@@ -105,3 +105,44 @@ def test_the_text_of_the_other_opcode_is_none():
 
 def test_with_churn_any_number_can_be_another_sockets():
     assert Payloads("{conn}-{seq}", sockets=None).is_anothers("123456-0", 3)
+
+
+def test_a_message_is_known_as_that_of_its_own_socket_and_no_others():
+    payloads = Payloads("{conn}-{seq}", sockets=5)
+    for conn in range(5):
+        for seq in range(3):
+            text = payloads.render(conn, seq)
+            for other in range(5):
+                found = payloads.find_sequence(text, other, 3)
+                assert found == (seq if other == conn else None)
+                assert payloads.is_anothers(text, other) is (other != conn)
+
+
+def test_a_number_is_known_only_once_it_was_sent():
+    payloads = Payloads("{seq}")
+    assert [payloads.find_sequence("2", 0, sent) for sent in (0, 2, 3)] == [None, None, 2]
+
+
+def test_what_has_the_right_number_and_another_text_is_no_message():
+    payloads = Payloads("{seq} {random}", seed=7)
+    text = payloads.render(0, 1)
+    assert payloads.find_sequence(text, 0, 5) == 1
+    wrong = f"1 {(int(text.split()[1]) + 1) % 2**32}"
+    assert payloads.find_sequence(wrong, 0, 5) is None
+
+
+def test_seed_socket_and_number_each_change_what_is_random():
+    made = {
+        Payloads("{random}", seed=seed).render(conn, seq)
+        for seed in range(4) for conn in range(4) for seq in range(4)
+    }  # fmt: skip
+    assert len(made) == 64
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "€", "😀"])
+@pytest.mark.parametrize("size", [1, 5, 8, 9])
+def test_a_padded_message_has_as_many_bytes_as_were_asked_for(letter, size):
+    message = Payloads(letter, size_bytes=size).render(0, 0)
+    assert len(message.encode()) == max(size, len(letter.encode()))
+    binary = Payloads(letter, size_bytes=size, binary=True).render(0, 0)
+    assert len(binary) == max(size, len(letter.encode()))

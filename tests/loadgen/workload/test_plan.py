@@ -1,5 +1,6 @@
 import pytest
 
+from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.pacing import Stage
 from loadgen.workload.plan import Plan, parse_header, parse_stage
 from loadgen.workload.target import DEFAULT_URL, Target
@@ -217,3 +218,108 @@ def test_no_more_shards_than_sockets(index, shards):
         Plan(2).shard(index, shards)
     with pytest.raises(ValueError, match="can't be cut"):
         Plan(2).shard(0, 2).shard(0, 1)
+
+
+STAGES = (Stage(10.0, 100.0), Stage(20.0, 300.0))
+STORM = (Behave.parse("reconnect-storm:50%:5s"), Behave.parse("half-open:20%"))
+
+
+def test_a_crowd_sends_its_share_of_what_all_send_together():
+    plan = Plan(10, rate=200.0, behave=STORM)
+    assert (plan.part(8).count, plan.part(8).rate) == (8, 160.0)
+    assert plan.part(10) is plan
+    plan = Plan(10, stages=STAGES, behave=STORM)
+    assert plan.part(2).stages == (Stage(10.0, 20.0), Stage(20.0, 60.0))
+    shares = [plan.part(8).pace(8).total, plan.part(2).pace(2).total]
+    assert sum(shares) == plan.pace(10).total
+    plan = Plan(10, rate_per_conn=3.0)
+    assert plan.part(4).total_rate(4) == 12.0
+
+
+def test_who_misbehaves_is_not_replaced_and_who_behaves_is():
+    plan = Plan(10, lifetime_s=5.0, behave=STORM)
+    assert plan.part(8).behave == STORM[:1]
+    quiet = plan.part(2).without_churn()
+    assert (quiet.lifetime_s, quiet.behave, quiet.storm) == (None, (), None)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_where_sockets_are_missing_only_what_is_due_on_all_together_is_due(missing):
+    each_own = Plan(5, rate_per_conn=2.0, duration_s=10.0)
+    for index, count in ((0, 3), (1, 2)):
+        part = each_own.shard(index, 2)
+        there = max(count - missing, 0)
+        assert part.pace(there).total == 20 * there
+    together = Plan(5, rate=10.0, duration_s=10.0)
+    parts = [together.shard(index, 2) for index in (0, 1)]
+    assert sum(part.pace(max(part.count - missing, 1)).total for part in parts) == 100
+
+
+def test_each_socket_may_have_so_many_messages_of_its_own():
+    assert Plan(5, messages=3).pace(5).total == 15
+    assert Plan(5, messages=3, duration_s=2.0).pace(5).total == 10
+    assert Plan(5, messages=3).pace(2).total == 6
+
+
+def test_with_sockets_that_come_and_go_any_number_may_be_one_of_ours():
+    sent_by_a_later_one = "77-0" + "." * 28
+    for changing in (Plan(3, lifetime_s=1.0), Plan(3, behave=STORM[:1])):
+        assert changing.payloads().is_anothers(sent_by_a_later_one, 1)
+    assert not Plan(3).payloads().is_anothers(sent_by_a_later_one, 1)
+    assert Plan(3).payloads().is_anothers("2-0" + "." * 29, 1)
+    assert not Plan(3).payloads().is_anothers("3-0" + "." * 29, 1)
+    # A shard knows those of the others.
+    assert Plan(100).shard(0, 50).payloads().is_anothers(sent_by_a_later_one, 0)
+
+
+@pytest.mark.parametrize("shards", [2, 3, 4, 7])
+def test_uneven_shards_connect_as_fast_as_they_are_large(shards):
+    plan = Plan(7, connect_rate=70.0, connect_concurrency=5)
+    parts = [plan.shard(index, shards) for index in range(shards)]
+    assert [part.connect_rate for part in parts] == pytest.approx([10.0 * p.count for p in parts])
+    assert [part.count for part in parts] == [len(range(i, 7, shards)) for i in range(shards)]
+    assert all(part.connect_concurrency >= 1 for part in parts)
+    assert sum(part.connect_concurrency for part in parts) == max(5, shards)
+
+
+def test_shards_on_one_machine_share_its_addresses_and_each_has_one():
+    plan = Plan(6, source_ips=("10.0.0.1-10.0.0.9",))
+    placed = [plan.shard(i, 3).on_machine(["10.0.0.1-10.0.0.5"], i, 3) for i in range(3)]
+    dealt = [list(each.sources()) for each in placed]
+    assert dealt == [["10.0.0.1", "10.0.0.4"], ["10.0.0.2", "10.0.0.5"], ["10.0.0.3"]]
+    few = [plan.shard(i, 3).on_machine(["10.0.0.1-10.0.0.2"], i, 3) for i in range(3)]
+    assert [list(each.sources()) for each in few] == [["10.0.0.1", "10.0.0.2"]] * 3
+
+
+def test_the_report_has_no_secret_of_the_plan():
+    plan = Plan(
+        1, "ws://127.0.0.1:9/?access%5Ftoken=hush&x=1",
+        headers=(("Authorization", "Bearer hush"), ("X-Ok", "fine")),
+        subprotocols=("token.hush", "chat"),
+    )  # fmt: skip
+    settings = plan.settings()
+    assert "hush" not in str(settings)
+    assert "hush" not in plan.shown_url
+    assert ("X-Ok", "fine") in settings["headers"]
+    assert "x=1" in settings["url"]
+    assert "chat" in settings["subprotocols"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        ({}, 1.0),
+        ({"closed_loop": True}, None),
+        ({"rate": 5.0}, None),
+        ({"rate_per_conn": 0.0}, 0.0),
+    ],
+)
+def test_the_report_says_a_rate_of_each_socket_only_where_there_is_one(settings, rate):
+    assert Plan(2, **settings).settings()["rate_per_conn"] == rate
+
+
+def test_messages_without_a_rate_would_never_be_sent():
+    for nothing in ({"rate": 0.0}, {"rate_per_conn": 0.0}):
+        with pytest.raises(ValueError, match="--messages needs a rate"):
+            Plan(1, messages=1, **nothing)
+    assert Plan(1, messages=1, closed_loop=True)

@@ -1,4 +1,6 @@
 import sys
+from ipaddress import IPv4Address
+from itertools import chain
 
 import pytest
 
@@ -74,3 +76,29 @@ def test_a_block_with_more_addresses_than_can_be_counted_is_one_to_connect_from(
 def test_addresses_in_a_row_are_one_range(addresses, ranges):
     assert as_ranges(addresses) == ranges
     assert list(Sources(ranges)) == addresses
+
+
+def test_a_shard_has_its_own_addresses_of_each_family():
+    # As a machine has them that is reached by one of the two.
+    texts = ["127.0.0.1-127.0.0.7"]
+    dealt = [Sources(texts, start=turn, step=3) for turn in range(3)]
+    assert [list(each.of_version(4)) for each in dealt] == [list(each) for each in dealt]
+    assert sorted(chain.from_iterable(dealt), key=IPv4Address) == list(Sources(texts))
+    assert [each.total for each in dealt] == [3, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last", "count"),
+    [
+        pytest.param("10.0.0.0/24", "10.0.0.1", "10.0.0.254", 254, id="block"),
+        pytest.param("10.0.0.8/30", "10.0.0.9", "10.0.0.10", 2, id="smallest-block"),
+        pytest.param("10.0.0.8/31", "10.0.0.8", "10.0.0.9", 2, id="two"),
+        pytest.param("10.0.0.8/32", "10.0.0.8", "10.0.0.8", 1, id="one"),
+        pytest.param("fd00::/126", "fd00::", "fd00::3", 4, id="ipv6"),
+        pytest.param("10.0.0.2-10.0.1.1", "10.0.0.2", "10.0.1.1", 256, id="range"),
+    ],
+)
+def test_a_range_has_its_first_its_last_and_all_between(text, first, last, count):
+    addresses = list(Sources([text]))
+    assert (addresses[0], addresses[-1], len(addresses)) == (first, last, count)
+    assert len(set(addresses)) == count

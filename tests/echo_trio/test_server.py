@@ -1,0 +1,314 @@
+"""A server in this process, asked by raw sockets: everything that it took is given back."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import structlog
+import trio
+from structlog.testing import LogCapture
+
+from echo_trio.metrics.counters import Outcome
+from echo_trio.server import EchoServer
+from echo_trio.settings import Settings
+
+#: A hang guard, nothing else.
+PATIENCE_S = 60.0
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+)
+CLOSE = b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big")
+
+
+def message(text: bytes) -> bytes:
+    return bytes((0x81, 0x80 | len(text))) + bytes(4) + text
+
+
+class Served:
+    """A server, and who talks to it."""
+
+    def __init__(self, server: EchoServer) -> None:
+        self.server = server
+        self.presence = server._presence
+        self.streams: list[trio.SocketStream] = []
+        self._port = int(server.url.rpartition(":")[2].rstrip("/"))
+
+    async def connect(self) -> trio.SocketStream:
+        self.streams.append(await trio.open_tcp_stream("127.0.0.1", self._port))
+        return self.streams[-1]
+
+    async def open(self, path: str = "/plain", more: str = "") -> trio.SocketStream:
+        """Shake hands; returns when our side knows."""
+        stream = await self.connect()
+        await stream.send_all(HANDSHAKE.format(path=path, more=more).encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += await stream.receive_some(1)
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        return stream
+
+    async def echo(self, stream: trio.SocketStream, text: bytes = b"m") -> None:
+        await stream.send_all(message(text))
+        reply = b""
+        while len(reply) < 2 + len(text):
+            reply += await stream.receive_some()
+        assert reply == bytes((0x81, len(text))) + text
+
+    async def ended(self, count: int) -> None:
+        with trio.fail_after(PATIENCE_S):
+            while self.presence.counters.ended < count:
+                await trio.sleep(0.002)
+
+    def assert_given_back(self) -> None:
+        """Nobody is there, and nothing is kept for anybody."""
+        presence, now = self.presence, self.server.snapshot()
+        assert (presence.places.taken, presence.places.waiting) == (0, 0)
+        assert (len(presence.connections), presence.openings) == (0, set())
+        if (budget := getattr(presence, "budget", None)) is not None:
+            assert budget.held_bytes == 0
+        assert (now.open, now.handshaking) == (0, 0)
+        assert now.accepted == sum(now.outcomes.values())
+        assert sum(now.refused.values()) == sum(now.refused_reasons.values())
+        assert sum(now.refused.values()) == now.outcomes.get(Outcome.REFUSED, 0)
+
+
+@pytest.fixture
+async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[Served]]]:
+    """Starts servers; when the test is over, each has given everything back."""
+    started: list[Served] = []
+
+    async def start(**settings: Any) -> Served:
+        log = structlog.wrap_logger(None, processors=[LogCapture()])
+        server = EchoServer.listen(Settings(port=0, console=False, **settings), log)
+        await nursery.start(server.run)
+        started.append(Served(server))
+        return started[-1]
+
+    yield start
+    for served in started:
+        await served.ended(served.presence.counters.accepted)
+        served.assert_given_back()
+        served.server.drain()
+        for stream in served.streams:
+            await stream.aclose()
+
+
+async def read_to_end(stream: trio.SocketStream) -> None:
+    while await stream.receive_some():
+        pass
+
+
+async def close(served: Served, _: int) -> None:
+    stream = await served.open()
+    await stream.send_all(CLOSE)
+    await read_to_end(stream)
+
+
+async def vanish(served: Served, _: int) -> None:
+    await (await served.open()).aclose()
+
+
+async def leave_early(served: Served, _: int) -> None:
+    stream = await served.connect()
+    await stream.send_all(b"GET / HT")
+    await stream.aclose()
+
+
+async def ask_for_nothing(served: Served, _: int) -> None:
+    stream = await served.connect()
+    await stream.send_all(HANDSHAKE.format(path="/nowhere", more="").encode())
+    await read_to_end(stream)
+    await stream.aclose()
+
+
+async def violate(served: Served, _: int) -> None:
+    stream = await served.open()
+    await stream.send_all(b"\x81\x01m")
+    await read_to_end(stream)
+    await stream.aclose()
+
+
+async def be_dropped(served: Served, _: int) -> None:
+    stream = await served.open("/drop/1")
+    await stream.send_all(message(b"m"))
+    with pytest.raises(trio.BrokenResourceError):
+        await read_to_end(stream)
+
+
+async def be_closed(served: Served, _: int) -> None:
+    stream = await served.open("/close/4000")
+    await stream.send_all(message(b"m"))
+    await stream.receive_some()
+    await stream.send_all(CLOSE)
+    await read_to_end(stream)
+
+
+async def leave_half_a_message(served: Served, _: int) -> None:
+    stream = await served.open()
+    await stream.send_all(b"\x01\x85" + bytes(4) + b"hel")
+    await stream.aclose()
+
+
+async def leave_replies_behind(served: Served, _: int) -> None:
+    stream = await served.open("/delay/1h")
+    await stream.send_all(message(b"m") * 3)
+    with trio.fail_after(PATIENCE_S):
+        while sum(c.messages_received for c in served.presence.connections) < 3:
+            await trio.sleep(0.002)
+    await stream.aclose()
+
+
+ENDINGS = {
+    close: Outcome.CLEAN,
+    vanish: Outcome.ABNORMAL,
+    leave_early: Outcome.CUT_IN_HANDSHAKE,
+    ask_for_nothing: Outcome.REFUSED,
+    violate: Outcome.VIOLATION,
+    be_dropped: Outcome.ABNORMAL,
+    be_closed: Outcome.CLEAN,
+    leave_half_a_message: Outcome.ABNORMAL,
+    leave_replies_behind: Outcome.ABNORMAL,
+}
+
+
+async def test_however_connections_end_their_places_are_given_back(serve):
+    served = await serve(max_connections=2)
+    ended = 0
+    for end, outcome in ENDINGS.items():
+        before = Counter(served.server.snapshot().outcomes)
+        for number in range(3):  # one more than there are places
+            with trio.fail_after(PATIENCE_S):
+                await end(served, number)
+            ended += 1
+            await served.ended(ended)
+        assert Counter(served.server.snapshot().outcomes) - before == {outcome: 3}, end.__name__
+        served.assert_given_back()
+    one, other = await served.open(), await served.open()
+    await served.echo(one)
+    await served.echo(other)
+    assert (served.server.open, served.presence.places.taken) == (2, 2)
+    await one.aclose()
+    await other.aclose()
+
+
+async def test_one_more_than_there_are_places_is_told_so_and_counted(serve):
+    served = await serve(max_connections=2)
+    inside = [await served.open(), await served.open()]
+    outside = await served.connect()
+    await outside.send_all(HANDSHAKE.format(path="/", more="").encode())
+    answer = b""
+    while chunk := await outside.receive_some():
+        answer += chunk
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    await outside.aclose()
+    await served.ended(1)
+    now = served.server.snapshot()
+    assert (now.accepted, now.open, now.outcomes) == (3, 2, {Outcome.REFUSED: 1})
+    assert (now.refused, now.refused_reasons) == ({503: 1}, {"capacity": 1})
+    for stream in inside:
+        await served.echo(stream)
+        await stream.aclose()
+    await served.ended(3)
+    again = [await served.open(), await served.open()]
+    for stream in again:
+        await stream.aclose()
+
+
+async def test_the_peak_is_the_most_that_were_open_at_a_time(serve):
+    served = await serve()
+    for together in (3, 1, 2):
+        streams = [await served.open() for _ in range(together)]
+        assert served.server.snapshot().open == together
+        ended = served.presence.counters.ended
+        for stream in streams:
+            await stream.aclose()
+        await served.ended(ended + together)
+    assert served.server.snapshot().peak_open == 3
+
+
+async def test_traffic_of_those_that_have_ended_and_of_those_that_are_open_is_one_sum(serve):
+    served = await serve()
+    gone, there = await served.open(), await served.open()
+    for text in (b"one", b"three", b"four"):
+        await served.echo(gone, text)
+    await served.echo(there, b"seven")
+    silent = await served.open("/silent")
+    await silent.send_all(message(b"x") * 4)
+    with trio.fail_after(PATIENCE_S):
+        while served.server.snapshot().messages_received < 8:
+            await trio.sleep(0.002)
+    await gone.aclose()
+    await served.ended(1)
+    now = served.server.snapshot()
+    assert (now.messages_received, now.messages_sent) == (8, 4)
+    assert now.bytes_received == 4 * 6 + 12 + 5 + 4 * 7
+    assert now.bytes_sent == 4 * 2 + 12 + 5
+    await silent.aclose()
+    await there.aclose()
+    await served.ended(3)
+    assert served.server.snapshot().messages_received == 8
+
+
+async def test_messages_that_a_behaviour_still_owed_a_reply_are_counted(serve):
+    served = await serve()
+    await leave_replies_behind(served, 0)
+    await served.ended(1)
+    now = served.server.snapshot()
+    assert (now.messages_received, now.messages_sent, now.messages_unanswered) == (3, 0, 3)
+
+
+async def test_each_that_was_open_has_the_code_of_the_first_close_frame(serve):
+    served = await serve()
+    for end in (close, vanish, be_closed, violate, ask_for_nothing, leave_early):
+        await end(served, 0)
+    await served.ended(6)
+    assert served.server.snapshot().close_codes == {1000: 1, 1006: 1, 4000: 1, 1002: 1}
+
+
+async def test_the_first_subprotocol_offered_is_chosen(serve):
+    served = await serve()
+    stream = await served.connect()
+    more = "Sec-WebSocket-Protocol: second-best, other\r\n"
+    await stream.send_all(HANDSHAKE.format(path="/", more=more).encode())
+    assert b"second-best\r\n" in await stream.receive_some()
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("clients", [0, 2])
+async def test_a_drain_ends_when_the_last_is_gone_and_no_later(serve, clients):
+    served = await serve(drain_timeout_s=3600.0, close_timeout_s=3600.0)
+    streams = [await served.open() for _ in range(clients)]
+    served.server.drain()
+    for stream in streams:
+        assert (await stream.receive_some()).startswith(b"\x88")
+        await stream.send_all(CLOSE)
+    with trio.fail_after(PATIENCE_S):
+        while any(listener.fileno() != -1 for listener in served.server._listeners):
+            await trio.sleep(0.002)
+        await served.ended(clients)
+    assert served.server.snapshot().outcomes == ({Outcome.CLEAN: clients} if clients else {})
+
+
+async def test_whoever_does_not_answer_the_drain_is_dropped_in_time(serve):
+    served = await serve(drain_timeout_s=0.5, close_timeout_s=3600.0)
+    stream = await served.open()
+    began_s = trio.current_time()
+    served.server.drain()
+    await served.ended(1)
+    assert trio.current_time() - began_s < PATIENCE_S / 2
+    assert served.server.snapshot().outcomes == {Outcome.DROPPED: 1}
+    await stream.aclose()
+
+
+async def test_what_keeps_it_from_accepting_is_counted_by_its_name(serve):
+    served = await serve()
+    for number in (errno.EMFILE, errno.EMFILE, errno.ENOMEM, None):
+        served.server._count_accept_fault(OSError(number, "out of something"))
+    now = served.server.snapshot()
+    assert now.accept_fault_reasons == {"EMFILE": 2, "ENOMEM": 1, "other": 1}
+    assert now.accept_faults == 4

@@ -1,0 +1,45 @@
+"""What holds of every server when a test is over, whatever the test did to it.
+
+Nothing is in two columns or in none; the parts are the whole; what was acquired is given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: How a connection ends that never was open.
+NEVER_OPEN = ("refused", "tls_failed", "cut_in_handshake")
+#: How one may end before or after it was open.
+EITHER = ("dropped", "failed", "lost_with_worker")
+
+
+def check_snapshot(now: Mapping[str, Any]) -> None:
+    """Hold a snapshot of `/api/server` against itself."""
+    outcomes = now["outcomes"]
+    assert now["accepted"] == now["handshaking"] + now["open"] + sum(outcomes.values()), now
+    assert 0 <= now["open"] <= now["peak_open"] <= now["accepted"], now
+    assert sum(now["refused"].values()) == sum(now["refused_reasons"].values()), now
+    # Who has been told no, and has not gone yet, is refused and still handshaking.
+    refused = sum(now["refused"].values()) - outcomes.get("refused", 0)
+    assert 0 <= refused <= now["handshaking"], now
+    assert sum(now["accept_fault_reasons"].values()) == now["accept_faults"], now
+    _check_closed(sum(outcomes.values()), outcomes, now["close_codes"])
+    assert all(count >= 0 for count in outcomes.values()), now
+    for name in ("messages_received", "messages_sent", "messages_unanswered"):
+        assert now[name] >= 0, now
+
+
+def check_summary(summary: Mapping[str, Any]) -> None:
+    """Hold what a server says when it has stopped against itself: nobody is left."""
+    outcomes = summary["outcomes"]
+    assert summary["accepted"] == sum(outcomes.values()), summary
+    assert summary["peak_open"] <= summary["accepted"], summary
+    _check_closed(summary["accepted"], outcomes, summary["close_codes"])
+
+
+def _check_closed(ended: int, outcomes: Mapping[str, int], codes: Mapping[Any, int]) -> None:
+    """Each connection that was open has one code when it is over, and no other has."""
+    most = ended - sum(outcomes.get(how, 0) for how in NEVER_OPEN)
+    least = most - sum(outcomes.get(how, 0) for how in EITHER)
+    assert least <= sum(codes.values()) <= most, (outcomes, codes)
