@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import psutil
 import pytest
@@ -110,3 +111,35 @@ async def test_of_its_stderr_the_end_is_kept() -> None:
         await process.see_off()
     assert len(process.complaint) == run_process.ERROR_BYTES
     assert last_line(process.complaint) == "last"
+
+
+async def test_a_line_within_the_bound_behind_one_beyond_it_is_taken_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_process, "MAX_LINE_BYTES", 5)
+    assert await lines_of(b"123456789", b"0\n123\n12", b"345\n") == [b"123", b"12345"]
+    assert await lines_of(b"12345", b"6", b"7\n", b"1\n2\n") == [b"1", b"2"]
+
+
+def test_a_run_inherits_the_machines_settings_and_none_of_the_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ECHO_TRIO_CONSOLE_TOKEN", "hush")
+    monkeypatch.setenv("ECHO_TRIO_PORT", "1")
+    monkeypatch.setenv("LANG_OF_THE_MACHINE", "C")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    environment = run_process._environment()
+    assert not [name for name in environment if name.startswith("ECHO_TRIO_")]
+    assert "hush" not in environment.values()
+    assert environment["LANG_OF_THE_MACHINE"] == "C"
+    first, *rest = environment["PYTHONPATH"].split(":")
+    assert (Path(first) / "loadgen" / "__main__.py").exists()
+    assert rest == ["/elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [(b"", None), (b"one\ntwo\n", "two"), (b"one\n\n  \n", "one"), (b"half", "half")],
+)
+def test_why_it_failed_is_the_last_line_of_its_complaint(text: bytes, line: str | None) -> None:
+    assert run_process.last_line(text) == line

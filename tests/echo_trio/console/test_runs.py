@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import trio
@@ -91,48 +89,3 @@ async def test_a_run_is_done_if_it_has_reported_whatever_its_exit_code(exit_code
         run.close()
     assert (told.state, told.error) == ("done", None)
     assert (silent.state, silent.error) == ("failed", "a complaint")
-
-
-async def test_a_line_within_the_bound_behind_one_beyond_it_is_taken_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(runs, "MAX_LINE_BYTES", 5)
-    assert await lines_of(b"123456789", b"0\n123\n12", b"345\n") == [b"123", b"12345"]
-    assert await lines_of(b"12345", b"6", b"7\n", b"1\n2\n") == [b"1", b"2"]
-
-
-def test_a_run_inherits_the_machines_settings_and_none_of_the_servers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("ECHO_TRIO_CONSOLE_TOKEN", "hush")
-    monkeypatch.setenv("ECHO_TRIO_PORT", "1")
-    monkeypatch.setenv("LANG_OF_THE_MACHINE", "C")
-    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    environment = runs._environment()
-    assert not [name for name in environment if name.startswith("ECHO_TRIO_")]
-    assert "hush" not in environment.values()
-    assert environment["LANG_OF_THE_MACHINE"] == "C"
-    first, *rest = environment["PYTHONPATH"].split(":")
-    assert (Path(first) / "loadgen" / "__main__.py").exists()
-    assert rest == ["/elsewhere"]
-
-
-async def test_a_run_is_asked_to_end_once_however_often_somebody_asks() -> None:
-    class Process:
-        signals: ClassVar[list[int]] = []
-
-        def send_signal(self, number: int) -> None:
-            self.signals.append(number)
-
-    run, process = make_run(), Process()
-    for _ in range(3):
-        runs._interrupt(run, process)  # type: ignore[arg-type]
-    assert process.signals == [signal.SIGINT]
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [(b"", None), (b"one\ntwo\n", "two"), (b"one\n\n  \n", "one"), (b"half", "half")],
-)
-def test_why_it_failed_is_the_last_line_of_its_complaint(text: bytes, line: str | None) -> None:
-    assert runs._last_line(text) == line
