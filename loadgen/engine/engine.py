@@ -314,7 +314,7 @@ class Engine:
             now - before for now, before in zip(self._sampled, previous, strict=True)
         )
         second, *_ = [books.end_second() for books in self.all_books]
-        p50, p99 = second.percentiles_us([50, 99])
+        p50_ms, p99_ms = second.percentiles_ms([50, 99])
         self._load_lag.end_second()
         self.series.append(
             Second(
@@ -324,9 +324,9 @@ class Engine:
                 sent=sent,
                 received=received,
                 errors=errors,
-                p50_ms=p50 / 1000,
-                p99_ms=p99 / 1000,
-                lag_ms=self._loop_lag.end_second().max / 1000,
+                p50_ms=p50_ms,
+                p99_ms=p99_ms,
+                lag_ms=self._loop_lag.end_second().max_ms,
             )
         )
         self._on_second()

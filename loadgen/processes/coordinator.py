@@ -416,7 +416,7 @@ class Coordinator:
         member.series.append(
             Second(
                 t_s=round(when_s, 3), open=0, opening=0, sent=0, received=0,
-                errors=orphans + opening, p50_ms=0.0, p99_ms=0.0, lag_ms=0.0,
+                errors=orphans + opening, p50_ms=None, p99_ms=None, lag_ms=None,
             )
         )  # fmt: skip
         member.death = _obituary(how, when_s, orphans, opening, unanswered)

@@ -1,4 +1,9 @@
-"""The books: every socket and every message ends in exactly one column, or the run is in error."""
+"""Count every socket and every message in exactly one column, or find the run in error.
+
+The books know two things. A message that is sent is *owed* something: nothing (`one_way`), one
+reply, or a copy for each subscriber (`published`). A frame that is received is *claimed* by
+something, which its `Verdict` names, or it is unexpected.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
-from loadgen.results.verify import Verdict
+from loadgen.results.verify import ANSWERING, WRONG, Verdict
 
 
 class Failure(StrEnum):
@@ -22,6 +27,8 @@ class Failure(StrEnum):
     TLS = "tls"
     REJECTED = "rejected"
     PROTOCOL = "protocol"
+    GREETING = "greeting"
+    """What the server was expected to say after the handshake did not come in time."""
     FILE_LIMIT = "file_limit"
     ADDRESS_IN_USE = "address_in_use"
     OTHER = "other"
@@ -45,6 +52,7 @@ FAULTS: Final = {
     Failure.TLS: Fault.TARGET,
     Failure.REJECTED: Fault.TARGET,
     Failure.PROTOCOL: Fault.TARGET,
+    Failure.GREETING: Fault.TARGET,
     Failure.FILE_LIMIT: Fault.MACHINE,
     Failure.ADDRESS_IN_USE: Fault.MACHINE,
 }
@@ -80,7 +88,13 @@ class Ledger:
     :ivar abandoned: messages whose socket ended before they were answered.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
         which has no schedule.
-    :ivar missed: of these, what could not be sent because there was no socket for it.
+    :ivar one_way: of the messages sent, those that are owed nothing; `published`, those that are
+        owed a copy for each subscriber of their room.
+    :ivar owed: copies for subscribers; each ends as `delivered`, `missing`, `unsettled` (its
+        subscriber joined or left while it was under way) or `copies_in_flight` (the run was
+        interrupted). `extra` are copies that came and nobody was owed.
+    :ivar missed: of what was due, what was not sent: there was no socket for it, or, of `overdue`,
+        no time: the generator was still behind when the stop timeout after the load ran out.
     :ivar orphaned: sockets that were open when the process they were in died; `orphaned_messages`,
         what was unanswered on them.
     """
@@ -108,8 +122,17 @@ class Ledger:
     abandoned: int = 0
     lost: int = 0
     in_flight: int = 0
+    one_way: int = 0
+    published: int = 0
+    owed: int = 0
+    delivered: int = 0
+    missing: int = 0
+    unsettled: int = 0
+    copies_in_flight: int = 0
+    extra: int = 0
     due: int | None = None
     missed: int = 0
+    overdue: int = 0
     orphaned: int = 0
     orphaned_messages: int = 0
 
@@ -126,15 +149,12 @@ class Ledger:
     @property
     def answered(self) -> int:
         """Messages that a reply has settled."""
-        return sum(
-            self.verdicts[verdict]
-            for verdict in (Verdict.ECHOED, Verdict.REORDERED, Verdict.CORRUPT)
-        )
+        return sum(self.verdicts[verdict] for verdict in ANSWERING)
 
     @property
     def unanswered(self) -> int:
-        """Messages without a reply."""
-        return self.sent - self.answered
+        """Messages without the reply that they are owed."""
+        return self.sent - self.one_way - self.published - self.answered
 
     @property
     def awaited(self) -> int:
@@ -144,7 +164,7 @@ class Ledger:
     @property
     def errors(self) -> int:
         """Sockets and messages so far with which something was wrong."""
-        wrong = self.verdicts.total() - self.verdicts[Verdict.ECHOED]
+        wrong = sum(self.verdicts[verdict] for verdict in WRONG) + self.missing + self.extra
         ended_badly = (
             self.early.total() + self.unanswered_closes + self.unclean_closes + self.orphaned
         )
@@ -206,6 +226,7 @@ class Ledger:
         self.orphaned_messages += 0 if interrupted else self.awaited
         self.settle_unanswered(interrupted=interrupted)
         if self.due is not None:
+            # What waited for a socket to open goes with the process.
             self.missed = self.due - self.sent
 
     def merge(self, other: Ledger) -> None:
@@ -228,13 +249,14 @@ class Ledger:
         identities = {
             "requested = opened + failed + not attempted": (self.requested, self.settled),
             "opened = closed": (self.opened, self.closed.total()),
-            "sent = echoed + reordered + corrupt + lost + in flight": (
+            "sent = one way + published + echoed + reordered + corrupt + lost + in flight": (
                 self.sent,
-                self.answered + self.lost + self.in_flight,
+                self.one_way + self.published + self.answered + self.lost + self.in_flight,
             ),
-            "received = echoed + reordered + corrupt + duplicate + unexpected": (
-                self.received,
-                self.verdicts.total(),
+            f"received = {' + '.join(Verdict)}": (self.received, self.verdicts.total()),
+            "owed = delivered + missing + unsettled + in flight": (
+                self.owed,
+                self.delivered + self.missing + self.unsettled + self.copies_in_flight,
             ),
         }
         if self.other_faults:
