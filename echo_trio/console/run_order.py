@@ -26,7 +26,7 @@ from loadgen.workload.target import DEFAULT_URL
 #: These have a place of their own on the command line.
 _POSITIONAL: Final = ("count", "url")
 #: Files and machines of whoever runs the server: not for whoever can reach its console.
-_NOT_FROM_HERE: Final = frozenset({"message-file", "cacert", "dask"})
+_NOT_FROM_HERE: Final = frozenset({"message-file", "cacert", "cert", "key", "proxy", "dask"})
 _MAX_DIGITS: Final = 18
 
 #: More settings than there are, each written in as many ways as there are.
@@ -291,8 +291,10 @@ def _app() -> App:
         workers: Annotated[int | None, flags.processes("--workers", default=1)] = None,
     ) -> tuple[Plan, int]:
         limits = [thresholds.parse(expression) for expression in fail_if]
-        if problem := thresholds.find_unasked(limits):
-            raise ValueError(f"--fail-if: {problem}: only the command line has that")
+        if any(limit.metric.is_the_targets for limit in limits):
+            raise ValueError("--fail-if: only the command line has --console, which asks a target")
+        if problem := thresholds.find_unasked(limits, plan):
+            raise ValueError(f"--fail-if: {problem}")
         if workers is not None and workers > (cores := units.parse_processes("auto")):
             raise ValueError(f"--workers: this machine has {cores} cores")
         return plan, workers or 1

@@ -18,11 +18,11 @@ from echo_trio.wire import poller, sockets
 from echo_trio.wire.tls import CertificateUnusable
 from loadgen.engine import load_phase
 from loadgen.engine.books import Books
+from loadgen.engine.context import RunContext
 from loadgen.engine.crowd import Crowd, Gate
 from loadgen.engine.dialer import Dialer, make_tls_context, reachable_from
 from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, MisbehavingCrowd
 from loadgen.engine.running import Phase
-from loadgen.engine.session import RunContext
 from loadgen.engine.usage import Usage
 from loadgen.preflight import check, machine
 from loadgen.preflight.check import Refused
@@ -175,7 +175,7 @@ class Engine:
                 facts = await trio.to_thread.run_sync(
                     machine.gather, reachable, sources, abandon_on_cancel=True
                 )
-                for warning in check.check(plan, facts):
+                for warning in [*check.check(plan, facts), *plan.payloads().notes]:
                     self._on_warning(warning)
                 try:
                     self._tls = make_tls_context(plan)

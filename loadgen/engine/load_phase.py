@@ -7,8 +7,9 @@ from typing import Final
 
 import trio
 
+from loadgen.engine.context import RunContext, now_us
 from loadgen.engine.crowd import BATCH, TICK_S, Crowd
-from loadgen.engine.session import RunContext, Session, now_us
+from loadgen.engine.session import Session
 from loadgen.results.ledger import Ledger
 from loadgen.workload.plan import Plan
 
@@ -21,6 +22,10 @@ async def run(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nurse
         await _run_open_loop(plan, crowd, context, nursery)
 
 
+#: A message is behind that is so late, and was not sent.
+LATE_S: Final = 0.1
+
+
 async def _run_open_loop(
     plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery
 ) -> None:
@@ -30,17 +35,28 @@ async def _run_open_loop(
     ledger.due = sent = 0
     began, began_us = trio.current_time(), now_us()
     ends = began + plan.load_s
-    while sent < pace.total:
-        due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
-        ledger.due = due
-        for k in range(sent, due):
-            due_us = began_us + int(pace.due_at(k) * 1_000_000)
-            session = slots[k % len(slots)] if turns is None else turns.take()
-            session.send(due_us, nursery)
-        sent = due
-        if sent < pace.total:
-            next_due = began + pace.due_at(sent)
-            await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
+    # Where messages alone bound the load, it lasts until the last of them is due.
+    last_due = began + min(plan.load_s, pace.due_at(pace.total - 1) if pace.total else 0.0)
+    try:
+        # Held up for good, a generator does not send what is further behind, or no run would end.
+        while sent < pace.total and trio.current_time() <= last_due + plan.stop_timeout_s:
+            due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
+            ledger.due = due
+            for k in range(sent, due):
+                due_us = began_us + int(pace.due_at(k) * 1_000_000)
+                session = slots[k % len(slots)] if turns is None else turns.take()
+                session.send(due_us, nursery)
+            sent = due
+            if sent < pace.total:
+                next_due = began + pace.due_at(sent)
+                await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
+    finally:
+        # What fell due a moment before an interruption is on its way, not behind.
+        due = pace.due_by(max(trio.current_time() - began - LATE_S, 0.0))
+        if behind := max(due - sent, 0):
+            ledger.due = due
+            ledger.missed += behind
+            ledger.overdue += behind
     if plan.messages is None:
         await trio.sleep_until(ends)
     else:
@@ -122,7 +138,7 @@ async def _send_after_thinking(
     # With --messages no duration bounds this.
     patience_s = plan.think_s + plan.stop_timeout_s if plan.messages is not None else _FOREVER
     patience = Patience(context.ledger, patience_s)
-    while (thinking or context.ledger.awaited or context.reopening) and not patience.is_exhausted():
+    while (thinking or context.awaits_frames or context.reopening) and not patience.is_exhausted():
         now = trio.current_time()
         while thinking and thinking[0][0] <= now:
             due, _, session = heapq.heappop(thinking)

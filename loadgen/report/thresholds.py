@@ -26,6 +26,8 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.report.model import Report, ThresholdReport
+from loadgen.workload.matching import Rule
+from loadgen.workload.plan import Plan
 
 #: The parts of a report that have numbers to hold against a limit.
 _PARTS: Final = ("connections", "messages", "fan_out", "latency", "generator", "target")
@@ -185,12 +187,28 @@ def judge(report: Report, thresholds: Iterable[Threshold]) -> list[ThresholdRepo
     return [threshold.judge(report) for threshold in thresholds]
 
 
-def find_unasked(thresholds: Iterable[Threshold]) -> str | None:
-    """What is wrong with these where nobody asks the target, in one line; ``None`` if nothing."""
+def find_unasked(
+    thresholds: Iterable[Threshold], plan: Plan, *, is_target_asked: bool = False
+) -> str | None:
+    """Find a threshold on what no run of this plan measures; returns what is wrong, in one line."""
+    rule = plan.matching.rule
     for threshold in thresholds:
-        if threshold.metric.is_the_targets:
-            return f"{threshold.expr.strip()} needs --console, which asks the target"
+        expr, part = threshold.expr.strip(), threshold.metric.path[0]
+        if threshold.metric.is_the_targets and not is_target_asked:
+            return f"{expr} needs --console, which asks the target"
+        if part == "fan_out" and rule is not Rule.FAN_OUT:
+            return f"{expr} needs --verify fan-out, which counts copies"
+        if threshold.metric.path[:2] in _OF_REPLIES and rule in _WITHOUT_REPLIES:
+            return (
+                f"{expr}: with --verify {rule} no reply is matched, so there is no such latency"
+                + (": hold fan_out.last.p99 against a limit" if rule is Rule.FAN_OUT else "")
+            )
     return None
+
+
+#: What is measured only where messages are owed a reply.
+_OF_REPLIES: Final = {("latency", "intended"), ("latency", "service")}
+_WITHOUT_REPLIES: Final = {Rule.OFF, Rule.FAN_OUT}
 
 
 def explain(judged: ThresholdReport) -> str:

@@ -71,6 +71,10 @@ class Ending(StrEnum):
     """The peer did not answer our close frame, or read what we sent, in time; we cut it."""
 
 
+#: A target may say something else to each of a million sockets.
+MAX_DETAILS: Final = 100
+
+
 class Unbalanced(Exception):
     """The columns don't add up: an error of the load generator's, never to be passed over."""
 
@@ -84,6 +88,7 @@ class Ledger:
     :ivar other_errors: what the system said of sockets that failed for an `OTHER` reason.
     :ivar other_faults: whose those are.
     :ivar tls_errors: what OpenSSL said of sockets that failed for a `TLS` reason.
+    :ivar details: what is known of why sockets failed, beyond the reason, and how often.
     :ivar early: sockets that ended before we closed them: how, and the close code.
     :ivar abandoned: messages whose socket ended before they were answered.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
@@ -111,6 +116,7 @@ class Ledger:
     other_errors: Counter[str] = field(default_factory=Counter)
     other_faults: Counter[Fault] = field(default_factory=Counter)
     tls_errors: Counter[str] = field(default_factory=Counter)
+    details: Counter[tuple[Failure, str]] = field(default_factory=Counter)
     closed: Counter[Ending] = field(default_factory=Counter)
     close_codes: Counter[int] = field(default_factory=Counter)
     early: Counter[tuple[Ending, int]] = field(default_factory=Counter)
@@ -187,6 +193,11 @@ class Ledger:
         """Sockets that did not open, by whose fault that is."""
         known = sum(count for reason, count in self.failed.items() if FAULTS.get(reason) is fault)
         return known + self.other_faults[fault]
+
+    def explain(self, failure: Failure, detail: str) -> None:
+        """Note what is known of a socket's failure; of very many different ones the first."""
+        if (failure, detail) in self.details or len(self.details) < MAX_DETAILS:
+            self.details[failure, detail] += 1
 
     def count_opened(self) -> None:
         """A handshake is done."""

@@ -85,15 +85,9 @@ def answers_exactly(reply: str | bytes, message: str | bytes) -> bool:
     return reply == message
 
 
-def answers_anyhow(_reply: str | bytes, _message: str | bytes) -> bool:
-    """With verification off, each reply answers the oldest message."""
-    return True
-
-
 ANSWERS: Final[dict[str, Answers]] = {
     "suffix": answers_with_suffix,
     "exact": answers_exactly,
-    "off": answers_anyhow,
 }
 BINARY_ANSWERS: Final[dict[str, Answers]] = ANSWERS | {"suffix": answers_with_suffix_in_bytes}
 _SUFFIXED: Final = (answers_with_suffix, answers_with_suffix_in_bytes)

@@ -14,6 +14,8 @@ from cyclopts import Parameter
 from echo_trio import files, flags, units
 from echo_trio.wire import deflate, handshake
 from loadgen.workload import secrets
+from loadgen.workload.keys import check_key
+from loadgen.workload.matching import ANY, Rule, Verify, parse_pattern
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
 from loadgen.workload.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
@@ -27,6 +29,9 @@ DEFAULT_RATE_PER_CONN: Final = 1.0
 MAX_HEADERS_BYTES: Final = 256 * 1024
 #: Room for messages that a server is to refuse.
 MAX_MESSAGE_FILE_BYTES: Final = 64 * 2**20
+
+#: Stands in a URL for the number of the socket's room.
+ROOM: Final = "{room}"
 
 #: What follows it is a file of headers.
 HEADERS_OF_FILE: Final = "@"
@@ -164,7 +169,8 @@ class Plan:
     """Churn: close a socket that is this old, and open a new one."""
 
     message: str = DEFAULT_TEMPLATE
-    """Template of the messages; knows {conn}, {seq}, {now} (Unix ms) and {random}."""
+    """Template of the messages; knows {conn}, {seq}, {now} (Unix ms), {random} and {room}. Other
+    braces are what they are; {{ and }} around something are single braces."""
 
     message_file: Annotated[str | None, Parameter(name="--message-file")] = None
     """A file whose whole content is the template, as it is."""
@@ -175,8 +181,25 @@ class Plan:
     size_bytes: Annotated[int | None, flags.size("--size")] = None
     """Pad messages to this size; the default message to 32 bytes."""
 
-    verify: Literal["suffix", "exact", "off"] = "suffix"
-    """What a reply has to be: message, space and number; the message; or anything."""
+    verify: str = "suffix"
+    """How a reply finds its message: suffix (it is the message, a space and a number), exact,
+    json:PATH or json:PATH=PATH (both are JSON with equal values there), regex:PATTERN (it finds the
+    same in both), turn (the n-th frame answers the n-th message), fan-out (every socket of the room
+    gets a copy), off (frames are counted)."""
+
+    expect: Annotated[tuple[str, ...], flags.several("--expect", parse_pattern)] = ()
+    """Repeatable: what the server says by itself after the handshake, in this order;
+    json:PATH=VALUE, regex:PATTERN or any. A socket is open when all of it is there."""
+
+    ignore: Annotated[tuple[str, ...], flags.several("--ignore", parse_pattern)] = ()
+    """Repeatable, same patterns: frames that are no replies; counted."""
+
+    rooms: Annotated[int, flags.count("--rooms", at_least=1)] = 1
+    """With --verify fan-out: {room} in URL and message is the socket's number modulo this."""
+
+    arrivals: Literal["even", "poisson"] = "even"
+    """Open loop: messages fall due at even distances, or at random ones as of many independent
+    users: exponential gaps, fixed by the seed."""
 
     headers: Annotated[
         tuple[tuple[str, str], ...], flags.several_of_each("--header", parse_headers)
@@ -220,14 +243,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check what no single field can."""
-        target = Target.parse(self.url)
+        target = self.target
         self._check_load()
         self._check_handshake(target)
         if self.message_file is not None and self.message != DEFAULT_TEMPLATE:
             raise ValueError("--message and --message-file both say what to send: give one")
         if self.shard_of is None:
             check_behaviours(self.behave, self.count)
-        self.payloads()
+        self._check_replies(self.payloads())
         Sources(self.source_ips)
 
     def _check_load(self) -> None:
@@ -261,6 +284,28 @@ class Plan:
             if value is not None and not value:
                 raise ValueError(f"{flag} has to be more than 0")
 
+    def _check_replies(self, payloads: Payloads) -> None:
+        """Can replies be told apart, and from what is no reply?"""
+        verify = self.matching
+        if verify.find_own is not None:
+            check_key(verify, self.verify, payloads, payloads.render(0, 0))
+        if verify.rule is Rule.FAN_OUT and not {"conn", "seq"} <= payloads.names:
+            raise ValueError(
+                "--verify fan-out tells copies apart by the message: it needs {conn} and {seq}"
+            )
+        if ANY in self.ignore and verify.rule is not Rule.OFF:
+            raise ValueError("--ignore any leaves no reply: it goes with --verify off")
+        if self.rooms > 1 and verify.rule is not Rule.FAN_OUT:
+            raise ValueError("--rooms goes with --verify fan-out")
+        if self.rooms > 1 and ROOM not in self.url:
+            raise ValueError(f"--rooms: which room a socket is in is said by {ROOM} in the URL")
+        if self.target_of(0).authority != self.target_of(1).authority:
+            raise ValueError(f"{ROOM} goes into the path or query of the URL: all have one host")
+        if self.closed_loop and verify.rule is Rule.FAN_OUT:
+            raise ValueError("--closed-loop awaits a reply, and fan-out has copies: give a rate")
+        if self.arrivals != "even" and self.closed_loop:
+            raise ValueError("--arrivals says when messages fall due: not with --closed-loop")
+
     def _check_handshake(self, target: Target) -> None:
         for name, _ in self.headers:
             if (instead := _OWN_HEADERS.get(name.lower())) is not None:
@@ -275,9 +320,18 @@ class Plan:
         self.request(target)("")
 
     @property
+    def matching(self) -> Verify:
+        """How a reply finds its message."""
+        return Verify.parse(self.verify)
+
+    @property
     def target(self) -> Target:
-        """Where to connect, taken apart."""
-        return Target.parse(self.url)
+        """Where to connect, taken apart; of room 0."""
+        return self.target_of(0)
+
+    def target_of(self, conn: int) -> Target:
+        """Where a socket connects, by the room that it is in."""
+        return Target.parse(self.url.replace(ROOM, str(conn % self.rooms)))
 
     @property
     def load_s(self) -> float:
@@ -334,6 +388,7 @@ class Plan:
             # With churn more come to be, nobody knows how many.
             sockets=None if self.lifetime_s is not None or self.storm is not None else sockets,
             binary=self.binary,
+            rooms=self.rooms,
         )
 
     def _message_content(self) -> bytes:
