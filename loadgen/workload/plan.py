@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from echo_trio import files, flags, units
 from echo_trio.wire import deflate, handshake
 from loadgen.workload import secrets
+from loadgen.workload.arrivals import OwnArrivals, Poisson
 from loadgen.workload.keys import check_key
 from loadgen.workload.matching import ANY, Rule, Verify, parse_pattern
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
@@ -367,10 +368,22 @@ class Plan:
         return Share(whole, index=shard.index, shards=shard.shards, sockets=shard.sockets)
 
     def _pace(self, sockets: int) -> Pace:
-        if self.stages:
-            return Ramps(self.stages)
         at_most = math.inf if self.messages is None else sockets * self.messages
-        return Steady.lasting(self.total_rate(sockets), self.load_s, at_most)
+        if self.stages:
+            pace: Steady | Ramps = Ramps(self.stages)
+        else:
+            pace = Steady.lasting(self.total_rate(sockets), self.load_s, at_most)
+        if self.arrivals == "poisson" and pace.total:
+            return Poisson(pace, self.seed, at_most)
+        return pace
+
+    def own_arrivals(self, conns: Sequence[int]) -> OwnArrivals | None:
+        """Return when messages are due on each of these sockets, if each has its own arrivals."""
+        if self.arrivals == "even" or not self.is_rate_each_sockets_own:
+            return None
+        rate = DEFAULT_RATE_PER_CONN if self.rate_per_conn is None else self.rate_per_conn
+        at_most = math.inf if self.messages is None else self.messages
+        return OwnArrivals(conns, rate, self.load_s, self.seed, at_most)
 
     def payloads(self) -> Payloads:
         """What the sockets send.
