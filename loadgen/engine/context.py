@@ -12,6 +12,7 @@ from echo_trio.wire.connection import Limits
 from echo_trio.wire.poller import Poller
 from loadgen.engine.books import Books
 from loadgen.engine.dialer import Dialer
+from loadgen.results.fan_out import TakesEvents
 from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, answers_exactly
 from loadgen.workload.keys import Keys
 from loadgen.workload.matching import Fits, compile_pattern
@@ -20,6 +21,7 @@ from loadgen.workload.plan import Plan
 
 if TYPE_CHECKING:
     from loadgen.engine.greeting import Greeting
+    from loadgen.engine.rooms import Copies
     from loadgen.engine.session import Session
 
 
@@ -40,6 +42,8 @@ class RunContext:
     :ivar on_closing: called with each session when the close phase begins.
     :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
     :ivar greetings: the sockets that await a greeting, with the time until when, the oldest first.
+    :ivar fan_out: where what happens in the rooms goes, `copies` what tells copies apart; ``None``
+        unless messages go to whole rooms.
     :ivar reopening: sockets that are to follow those that were closed of age.
     :ivar turns_open: in a closed loop where nothing is owed: sockets that await their next frame.
     :ivar closing: whether the sockets are being closed by us.
@@ -81,6 +85,8 @@ class RunContext:
         self.on_answered: Callable[[Session], str | bytes | None] | None = None
         self.on_none_open: Callable[[], None] | None = None
         self.greetings: deque[tuple[float, Greeting]] = deque()
+        self.fan_out: TakesEvents | None = None
+        self.copies: Copies | None = None
         self.reopening = 0
         self.turns_open = 0
         self.closing = False
@@ -88,7 +94,8 @@ class RunContext:
     @property
     def awaits_frames(self) -> bool:
         """Whether something may still come that a message waits for."""
-        return bool(self.ledger.awaited or self.turns_open)
+        copies = self.fan_out is not None and self.fan_out.awaited
+        return bool(self.ledger.awaited or self.turns_open or copies)
 
     def look_whether_any_is_open(self) -> None:
         """To be called when a socket has ended, or will not open."""

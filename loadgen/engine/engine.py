@@ -26,10 +26,12 @@ from loadgen.engine.running import Phase
 from loadgen.engine.usage import Usage
 from loadgen.preflight import check, machine
 from loadgen.preflight.check import Refused
+from loadgen.results.fan_out import EventLog, Matcher
 from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.result import Result, Strain
 from loadgen.results.series import Second
+from loadgen.workload.matching import Rule
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -72,6 +74,10 @@ class Engine:
         self._books = Books(self.ledger)
         self._books_apart = {kind: Books(ledger) for kind, ledger in self.apart.items()}
         self.all_books = (self._books, *self._books_apart.values())
+        is_fan_out = plan.matching.rule is Rule.FAN_OUT
+        #: In one of several processes: what happens in the rooms, for who runs them all.
+        self.events = EventLog() if is_fan_out and gate is not None else None
+        self._matcher = Matcher(self.ledger) if is_fan_out and gate is None else None
         self._loop_lag = Recorder()
         # The report has this one: opening sockets holds the loop up, and makes no message late.
         self._load_lag = Recorder()
@@ -131,6 +137,7 @@ class Engine:
             load_strain=strain,
             series=self.series,
             apart=self.apart,
+            fan_out=None if self._matcher is None else self._matcher.result(),
         )
 
     async def run(self) -> Result:
@@ -155,6 +162,8 @@ class Engine:
                 await self._run_phases(addresses, nursery)
                 nursery.cancel_scope.cancel()
         self.phase = Phase.DONE
+        if self._matcher is not None:
+            self._matcher.finish(interrupted=self.interrupted)
         for ledger in (self.ledger, *self.apart.values()):
             ledger.settle_unanswered(interrupted=self.interrupted)
             ledger.check()
@@ -210,6 +219,7 @@ class Engine:
         self._enter(Phase.OPEN)
         dialer = Dialer(addresses, plan.sources())
         context = RunContext(plan, dialer, shared_poller, self._books, self._tls)
+        context.fan_out = self.events or self._matcher
         crowd = Crowd(plan, context, nursery, gate, self._conns)
         others = [
             self._make_apart(each, addresses, shared_poller, nursery, gate)
@@ -316,6 +326,8 @@ class Engine:
         second, *_ = [books.end_second() for books in self.all_books]
         p50_ms, p99_ms = second.percentiles_ms([50, 99])
         self._load_lag.end_second()
+        if self._matcher is not None:
+            self._matcher.end_second()
         self.series.append(
             Second(
                 t_s=round(self.elapsed_s, 3),

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from typing import Final
 
 from loadgen.engine.context import RunContext, now_us
+from loadgen.engine.rooms import RoomSession
 from loadgen.engine.session import Session
 from loadgen.results.verify import Verdict
 from loadgen.workload.matching import Rule
@@ -161,6 +162,7 @@ _KINDS: Final[dict[Rule, type[Session]]] = {
     Rule.JSON: KeyedSession,
     Rule.REGEX: KeyedSession,
     Rule.TURN: TurnSession,
+    Rule.FAN_OUT: RoomSession,
     Rule.OFF: OneWaySession,
 }
 

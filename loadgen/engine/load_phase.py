@@ -43,7 +43,7 @@ async def _run_open_loop(
     else:
         patience = Patience(ledger, plan.stop_timeout_s)
         with trio.move_on_at(ends):
-            while ledger.awaited and not patience.is_exhausted():
+            while context.awaits_frames and not patience.is_exhausted():
                 await trio.sleep(TICK_S)
 
 

@@ -217,6 +217,15 @@ class Ledger:
             self.in_flight += self.unanswered
         else:
             self.lost += self.unanswered
+        self.settle_copies(interrupted=interrupted)
+
+    def settle_copies(self, *, interrupted: bool) -> None:
+        """Put copies that will never come where they belong, at the end."""
+        settled = self.delivered + self.missing + self.unsettled + self.copies_in_flight
+        if interrupted:
+            self.copies_in_flight += self.owed - settled
+        else:
+            self.missing += self.owed - settled
 
     def write_off(self, why: str, *, interrupted: bool) -> None:
         """The process whose books these are has died: what it left unsettled is its fault.

@@ -98,6 +98,21 @@ class Payloads:
             return None
         return seq if self.changes_with_time or self._render_text(conn, seq) == text else None
 
+    def find_key(self, text: str) -> tuple[int, int] | None:
+        """Which socket's message a text is, and which of its; ``None`` if it is none of the run.
+
+        For messages that say both.
+        """
+        found = self._pattern.fullmatch(text)
+        if found is None:
+            return None
+        conn, seq = int(found["conn"]), int(found["seq"])
+        if self.sockets is not None and conn >= self.sockets:
+            return None
+        if not self.changes_with_time and self._render_text(conn, seq) != text:
+            return None
+        return conn, seq
+
     def is_anothers(self, text: str, conn: int) -> bool:
         """Could another socket of this run have sent this?"""
         found = self._pattern.fullmatch(text)

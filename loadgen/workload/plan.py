@@ -296,6 +296,10 @@ class Plan:
             )
         if ANY in self.ignore and verify.rule is not Rule.OFF:
             raise ValueError("--ignore any leaves no reply: it goes with --verify off")
+        if self.behave and verify.rule is Rule.FAN_OUT:
+            raise ValueError(
+                "--behave: nobody knows what a socket that misbehaves in a room is owed"
+            )
         if self.rooms > 1 and verify.rule is not Rule.FAN_OUT:
             raise ValueError("--rooms goes with --verify fan-out")
         if self.rooms > 1 and ROOM not in self.url:
