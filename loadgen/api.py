@@ -43,6 +43,8 @@ async def run(
         raise ValueError(
             "fail_if: nothing is asked of the target here, so none of target.* is known"
         )
+    if problem := thresholds.find_unasked(limits, plan):
+        raise ValueError(f"fail_if: {problem}")
     outcome: Result | Refused
     async with trio.open_nursery() as nursery:
         engine = Engine(plan, on_warning=on_warning)

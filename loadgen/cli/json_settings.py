@@ -209,8 +209,10 @@ def _app() -> App:
             limits = [thresholds.parse(expression) for expression in fail_if]
         except ValueError as exc:
             raise ValueError(f"--fail-if: {exc}") from None
-        if problem := thresholds.find_unasked(limits):
-            raise ValueError(f"--fail-if: {problem}: only the command line has that")
+        if any(limit.metric.is_the_targets for limit in limits):
+            raise ValueError("--fail-if: only the command line has --console, which asks a target")
+        if problem := thresholds.find_unasked(limits, plan):
+            raise ValueError(f"--fail-if: {problem}")
         if workers is not None and workers > (cores := units.parse_processes("auto")):
             raise ValueError(f"--workers: this machine has {cores} cores")
         return AskedRun(plan, workers or 1, fail_if)

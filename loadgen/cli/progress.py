@@ -108,7 +108,7 @@ def _display(engine: Running) -> Group:
     )
     if last is not None and (last.sent or last.received):
         facts.add_row("  a second", f"{last.sent:,} sent, {last.received:,} received", "")
-    if last is not None and last.received:
+    if last is not None and last.p50_ms is not None and last.p99_ms is not None:
         facts.add_row(
             "  latency",
             f"p50 {last.p50_ms:.2f} ms, p99 {last.p99_ms:.2f} ms",
@@ -142,7 +142,7 @@ def _completed(engine: Running) -> float:
 
 def _spark(engine: Running, field: str) -> Text:
     """The last seconds of one figure."""
-    values = [getattr(second, field) for second in engine.series[-_SPARK_SECONDS:]]
+    values = [getattr(second, field) or 0 for second in engine.series[-_SPARK_SECONDS:]]
     highest = max(values, default=0) or 1
     steps = len(_SPARKS) - 1
     return Text("".join(_SPARKS[round(value / highest * steps)] for value in values), style="cyan")

@@ -10,7 +10,10 @@ from typing import Final, NoReturn
 
 import trio
 
-from loadgen.engine.session import RunContext, Session
+from loadgen.engine import greeting
+from loadgen.engine.context import RunContext
+from loadgen.engine.exchanges import make_session
+from loadgen.engine.session import Session
 from loadgen.results.ledger import Failure
 from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.plan import Plan
@@ -77,7 +80,7 @@ class Crowd:
         gate: Gate,
         conns: Sequence[int],
     ) -> None:
-        self.slots: list[Session] = [Session(conn, context) for conn in conns]
+        self.slots: list[Session] = [make_session(conn, context) for conn in conns]
         self.on_reopened: Callable[[Session], None] | None = None
         self._plan = plan
         self._context = context
@@ -107,6 +110,8 @@ class Crowd:
         changes, limiter, nursery = self._changes, self._limiter, self._nursery
         if changes:
             self._context.on_opened = self._on_opened
+        if self._context.expect:
+            nursery.start_soon(greeting.sweep, self._context)
 
         def on_settled() -> None:
             self._look_whether_settled(on_all_open)
@@ -137,7 +142,10 @@ class Crowd:
         ledger = self._ledger
         if ledger.open == ledger.requested:
             on_all_open()
-        elif not ledger.opened and ledger.failed[Failure.TIMEOUT] == self._plan.connect_concurrency:
+        elif not ledger.opened and (
+            ledger.failed[Failure.TIMEOUT] + ledger.failed[Failure.GREETING]
+            == self._plan.connect_concurrency
+        ):
             # A whole wave waited in vain: the others would only wait as long, wave by wave.
             self._give_up_opening()
         if ledger.settled == ledger.requested:
@@ -191,7 +199,7 @@ class Crowd:
         """
         if session.connection is None or session.successor is not None:
             return
-        following = Session(self._plan.conn(self._created), self._context)
+        following = make_session(self._plan.conn(self._created), self._context)
         self._created += 1
         slot = self._slot_of.pop(session.conn)
         self._slot_of[following.conn] = slot
@@ -252,7 +260,7 @@ class Crowd:
             if context.on_closing is not None:
                 await trio.sleep(CATCH_UP_S)
             with trio.move_on_after(stop_timeout_s * AWAIT_SHARE), interruption:
-                while ledger.awaited or context.reopening:
+                while context.awaits_frames or context.reopening:
                     await trio.sleep(TICK_S)
             await self._settle()
             self._expect_ends()

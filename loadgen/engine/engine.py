@@ -18,18 +18,20 @@ from echo_trio.wire import poller, sockets
 from echo_trio.wire.tls import CertificateUnusable
 from loadgen.engine import load_phase
 from loadgen.engine.books import Books
+from loadgen.engine.context import RunContext
 from loadgen.engine.crowd import Crowd, Gate
 from loadgen.engine.dialer import Dialer, make_tls_context, reachable_from
 from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, MisbehavingCrowd
 from loadgen.engine.running import Phase
-from loadgen.engine.session import RunContext
 from loadgen.engine.usage import Usage
 from loadgen.preflight import check, machine
 from loadgen.preflight.check import Refused
+from loadgen.results.fan_out import EventLog, Matcher
 from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.result import Result, Strain
 from loadgen.results.series import Second
+from loadgen.workload.matching import Rule
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -72,6 +74,10 @@ class Engine:
         self._books = Books(self.ledger)
         self._books_apart = {kind: Books(ledger) for kind, ledger in self.apart.items()}
         self.all_books = (self._books, *self._books_apart.values())
+        is_fan_out = plan.matching.rule is Rule.FAN_OUT
+        #: In one of several processes: what happens in the rooms, for who runs them all.
+        self.events = EventLog() if is_fan_out and gate is not None else None
+        self._matcher = Matcher(self.ledger) if is_fan_out and gate is None else None
         self._loop_lag = Recorder()
         # The report has this one: opening sockets holds the loop up, and makes no message late.
         self._load_lag = Recorder()
@@ -131,6 +137,7 @@ class Engine:
             load_strain=strain,
             series=self.series,
             apart=self.apart,
+            fan_out=None if self._matcher is None else self._matcher.result(),
         )
 
     async def run(self) -> Result:
@@ -155,6 +162,8 @@ class Engine:
                 await self._run_phases(addresses, nursery)
                 nursery.cancel_scope.cancel()
         self.phase = Phase.DONE
+        if self._matcher is not None:
+            self._matcher.finish(interrupted=self.interrupted)
         for ledger in (self.ledger, *self.apart.values()):
             ledger.settle_unanswered(interrupted=self.interrupted)
             ledger.check()
@@ -175,7 +184,7 @@ class Engine:
                 facts = await trio.to_thread.run_sync(
                     machine.gather, reachable, sources, abandon_on_cancel=True
                 )
-                for warning in check.check(plan, facts):
+                for warning in [*check.check(plan, facts), *plan.payloads().notes]:
                     self._on_warning(warning)
                 try:
                     self._tls = make_tls_context(plan)
@@ -210,6 +219,7 @@ class Engine:
         self._enter(Phase.OPEN)
         dialer = Dialer(addresses, plan.sources())
         context = RunContext(plan, dialer, shared_poller, self._books, self._tls)
+        context.fan_out = self.events or self._matcher
         crowd = Crowd(plan, context, nursery, gate, self._conns)
         others = [
             self._make_apart(each, addresses, shared_poller, nursery, gate)
@@ -314,8 +324,10 @@ class Engine:
             now - before for now, before in zip(self._sampled, previous, strict=True)
         )
         second, *_ = [books.end_second() for books in self.all_books]
-        p50, p99 = second.percentiles_us([50, 99])
+        p50_ms, p99_ms = second.percentiles_ms([50, 99])
         self._load_lag.end_second()
+        if self._matcher is not None:
+            self._matcher.end_second()
         self.series.append(
             Second(
                 t_s=round(self.elapsed_s, 3),
@@ -324,9 +336,9 @@ class Engine:
                 sent=sent,
                 received=received,
                 errors=errors,
-                p50_ms=p50 / 1000,
-                p99_ms=p99 / 1000,
-                lag_ms=self._loop_lag.end_second().max / 1000,
+                p50_ms=p50_ms,
+                p99_ms=p99_ms,
+                lag_ms=self._loop_lag.end_second().max_ms,
             )
         )
         self._on_second()

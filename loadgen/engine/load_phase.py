@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import heapq
+import math
 from typing import Final
 
 import trio
 
+from loadgen.engine.context import RunContext, now_us
 from loadgen.engine.crowd import BATCH, TICK_S, Crowd
-from loadgen.engine.session import RunContext, Session, now_us
+from loadgen.engine.session import Session
 from loadgen.results.ledger import Ledger
+from loadgen.workload.arrivals import OwnArrivals
 from loadgen.workload.plan import Plan
 
 
@@ -21,33 +24,93 @@ async def run(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nurse
         await _run_open_loop(plan, crowd, context, nursery)
 
 
+#: A message is behind that is so late, and was not sent.
+LATE_S: Final = 0.1
+
+
 async def _run_open_loop(
     plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery
 ) -> None:
-    ledger, slots = context.ledger, crowd.slots
-    pace = plan.pace(len(slots))
-    turns = None if plan.is_rate_each_sockets_own else Turns(crowd)
-    ledger.due = sent = 0
-    began, began_us = trio.current_time(), now_us()
+    ledger, began = context.ledger, trio.current_time()
+    own = plan.own_arrivals([session.conn for session in crowd.slots])
+    if own is None:
+        await _send_by_turns(plan, crowd, ledger, nursery)
+    else:
+        await _send_own_arrivals(plan, crowd, ledger, own, nursery)
     ends = began + plan.load_s
-    while sent < pace.total:
-        due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
-        ledger.due = due
-        for k in range(sent, due):
-            due_us = began_us + int(pace.due_at(k) * 1_000_000)
-            session = slots[k % len(slots)] if turns is None else turns.take()
-            session.send(due_us, nursery)
-        sent = due
-        if sent < pace.total:
-            next_due = began + pace.due_at(sent)
-            await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
     if plan.messages is None:
         await trio.sleep_until(ends)
     else:
         patience = Patience(ledger, plan.stop_timeout_s)
         with trio.move_on_at(ends):
-            while ledger.awaited and not patience.is_exhausted():
+            while context.awaits_frames and not patience.is_exhausted():
                 await trio.sleep(TICK_S)
+
+
+async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nursery) -> None:
+    """Send what falls due on all sockets in turn, until all is sent or it is too late."""
+    slots = crowd.slots
+    pace = plan.pace(len(slots))
+    turns = None if plan.is_rate_each_sockets_own else Turns(crowd)
+    ledger.due = sent = 0
+    began, began_us = trio.current_time(), now_us()
+    # Where messages alone bound the load, it lasts until the last of them is due.
+    last_due = began + min(plan.load_s, pace.due_at(pace.total - 1) if pace.total else 0.0)
+    try:
+        # Held up for good, a generator does not send what is further behind, or no run would end.
+        while sent < pace.total and trio.current_time() <= last_due + plan.stop_timeout_s:
+            due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
+            ledger.due = due
+            for k in range(sent, due):
+                due_us = began_us + int(pace.due_at(k) * 1_000_000)
+                session = slots[k % len(slots)] if turns is None else turns.take()
+                session.send(due_us, nursery)
+            sent = due
+            if sent < pace.total:
+                next_due = began + pace.due_at(sent)
+                await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
+    finally:
+        # What fell due a moment before an interruption is on its way, not behind.
+        due = pace.due_by(max(trio.current_time() - began - LATE_S, 0.0))
+        if behind := max(due - sent, 0):
+            _book_overdue(ledger, behind)
+
+
+async def _send_own_arrivals(
+    plan: Plan, crowd: Crowd, ledger: Ledger, own: OwnArrivals, nursery: trio.Nursery
+) -> None:
+    """Send what falls due on each socket by itself, until all is sent or it is too late."""
+    slots = crowd.slots
+    ledger.due = 0
+    began, began_us = trio.current_time(), now_us()
+    last_s = 0.0 if math.isinf(plan.load_s) else plan.load_s
+    try:
+        while (next_s := own.next_due_s) is not None:
+            elapsed_s = trio.current_time() - began
+            if elapsed_s > max(last_s, next_s) + plan.stop_timeout_s:
+                break
+            for _ in range(BATCH):
+                if next_s is None or next_s > elapsed_s:
+                    break
+                due_s, place = own.take()
+                ledger.due += 1
+                slots[place].send(began_us + int(due_s * 1_000_000), nursery)
+                next_s = own.next_due_s
+            if next_s is not None:
+                await trio.sleep_until(max(began + next_s, trio.current_time() + TICK_S))
+    finally:
+        elapsed_s, behind = trio.current_time() - began, 0
+        while (next_s := own.next_due_s) is not None and next_s <= elapsed_s - LATE_S:
+            own.take()
+            behind += 1
+        _book_overdue(ledger, behind)
+
+
+def _book_overdue(ledger: Ledger, count: int) -> None:
+    """Book messages that fell due and will not be sent, because the generator is behind."""
+    ledger.due = (ledger.due or 0) + count
+    ledger.missed += count
+    ledger.overdue += count
 
 
 class Turns:
@@ -122,7 +185,7 @@ async def _send_after_thinking(
     # With --messages no duration bounds this.
     patience_s = plan.think_s + plan.stop_timeout_s if plan.messages is not None else _FOREVER
     patience = Patience(context.ledger, patience_s)
-    while (thinking or context.ledger.awaited or context.reopening) and not patience.is_exhausted():
+    while (thinking or context.awaits_frames or context.reopening) and not patience.is_exhausted():
         now = trio.current_time()
         while thinking and thinking[0][0] <= now:
             due, _, session = heapq.heappop(thinking)

@@ -12,8 +12,9 @@ import trio
 
 from echo_trio.wire.connection import Connection
 from loadgen.engine import load_phase
+from loadgen.engine.context import RunContext
 from loadgen.engine.crowd import Crowd
-from loadgen.engine.session import RunContext, Session
+from loadgen.engine.session import Session
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 

@@ -1,105 +1,26 @@
-"""One socket of a run: open it, exchange messages, close it; every step is booked."""
+"""One socket of a run: open it, exchange messages, close it; every step is booked.
+
+A `Session` matches replies by the message that they repeat; what else `--verify` may say is in
+`exchanges` and `rooms`, which differ in what a message is owed and what claims a frame.
+"""
 
 from __future__ import annotations
 
-import errno
-import os
-import ssl
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import trio
 
-from echo_trio.wire import handshake, tls
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
-from echo_trio.wire.connection import Connection, ConnectionClosed
-from echo_trio.wire.poller import Poller
-from loadgen.engine.allowance import make_budget, make_limits
-from loadgen.engine.books import Books
-from loadgen.engine.dialer import Dialer
-from loadgen.results.ledger import Ending, Failure, Fault
-from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, Sent, Verdict, judge
-from loadgen.workload.payloads import Payloads
-from loadgen.workload.plan import Plan
+from echo_trio.wire.connection import Connection, ConnectionClosed, OnMessage
+from loadgen.engine.context import RunContext, now_us
+from loadgen.engine.greeting import Greeting
+from loadgen.engine.opening import OPENING_ERRORS, book_failure, open_connection
+from loadgen.results.ledger import Ending, Failure
+from loadgen.results.verify import Sent, Verdict, judge
 
-#: Foreign errors become ours here, and nowhere else.
-_FAILURE_BY_ERRNO: Final = {
-    errno.ECONNREFUSED: Failure.REFUSED,
-    errno.ECONNRESET: Failure.RESET,
-    errno.EPIPE: Failure.RESET,
-    errno.ETIMEDOUT: Failure.TIMEOUT,
-    errno.EMFILE: Failure.FILE_LIMIT,
-    errno.ENFILE: Failure.FILE_LIMIT,
-    errno.EADDRNOTAVAIL: Failure.ADDRESS_IN_USE,
-    errno.EADDRINUSE: Failure.ADDRESS_IN_USE,
-}
-
-
-_FAULT_BY_ERRNO: Final = {
-    errno.EHOSTUNREACH: Fault.NETWORK,
-    errno.EHOSTDOWN: Fault.NETWORK,
-    errno.ENETUNREACH: Fault.NETWORK,
-    errno.ENETDOWN: Fault.NETWORK,
-    errno.ENETRESET: Fault.NETWORK,
-}
 #: Shared by all sessions that have none: nearly all.
 _NO_BACKLOG: Final[list[int]] = []
-
-
-def now_us() -> int:
-    """Microseconds of a monotonic clock."""
-    return time.perf_counter_ns() // 1000
-
-
-class RunContext:
-    """What all sessions of a run have in common.
-
-    :ivar on_opened: called with a session whose socket has opened.
-    :ivar on_answered: called with a session whose message was answered, when the plan is a
-        closed loop; returns the next message to send at once, or ``None``.
-    :ivar on_closing: called with each session when the close phase begins.
-    :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
-    :ivar reopening: sockets that are to follow those that were closed of age.
-    :ivar closing: whether the sockets are being closed by us.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        dialer: Dialer,
-        poller: Poller | None,
-        books: Books,
-        tls_context: ssl.SSLContext | None = None,
-    ) -> None:
-        self.dialer = dialer
-        self.tls = tls_context
-        self.server_name = plan.target.host
-        self.extensions = plan.extensions
-        self.resource = plan.target.resource
-        self.request = plan.request(plan.target)
-        self.subprotocols = plan.subprotocols
-        self.connect_timeout_s = plan.connect_timeout_s
-        self.payloads: Payloads = plan.payloads()
-        self.limits = make_limits(plan, self.payloads)
-        self.budget = make_budget(plan, self.payloads)
-        answers = BINARY_ANSWERS if plan.binary else ANSWERS
-        self.answers: Answers = answers[plan.verify]
-        self.poller = poller
-        self.books = books
-        self.ledger = books.ledger
-        self.on_opened: Callable[[Session], None] | None = None
-        self.on_closing: Callable[[Session], None] | None = None
-        self.on_answered: Callable[[Session], str | bytes | None] | None = None
-        self.on_none_open: Callable[[], None] | None = None
-        self.reopening = 0
-        self.closing = False
-
-    def look_whether_any_is_open(self) -> None:
-        """To be called when a socket has ended, or will not open."""
-        if not self.ledger.open and not self.reopening and self.on_none_open is not None:
-            self.on_none_open()
 
 
 class Session:
@@ -114,6 +35,7 @@ class Session:
         "_blocked",
         "_context",
         "_end_expected",
+        "_greeting",
         "_newest_answered",
         "_opening",
         "_pending",
@@ -132,7 +54,9 @@ class Session:
         self._context = context
         self._backlog: list[int] = _NO_BACKLOG
         self._opening: trio.CancelScope | None = trio.CancelScope()
-        self._pending: list[Sent] = []
+        #: What is owed a reply; of what kind it is depends on how they are matched.
+        self._pending: Any = self._make_pending()
+        self._greeting: Greeting | None = None
         self._strays = 0
         self._newest_answered = -1
         self._blocked = False
@@ -145,103 +69,92 @@ class Session:
 
         :param on_settled: called once it is open, or will never be.
         """
-        self.connection = connection = await self._open_within_timeout(limiter)
-        self._opening = None
-        on_settled()
-        if connection is None:
+        opened = await self._open_within_timeout(limiter)
+        if opened is None:
+            self._settle_opening(on_settled)
             self.miss_backlog()
             return
-        if (on_opened := self._context.on_opened) is not None:
-            on_opened(self)
+        connection, took_us = opened
+        if self._context.expect:
+            self._await_greeting(connection, took_us, limiter, on_settled)
+        else:
+            limiter.release_on_behalf_of(self)
+            self._begin(connection, took_us, on_settled)
         try:
-            await connection.run(self._receive)
+            await connection.run(self._receiver())
         finally:
-            self._book_ending(connection)
-            self.connection = None
+            if self._greeting is not None:
+                self._greeting.fail(f"before it closed with {_shown_code(connection)}")
+            if self.connection is not None:
+                self._book_ending(connection)
+                self.connection = None
+
+    def _await_greeting(
+        self,
+        connection: Connection,
+        took_us: int,
+        limiter: trio.CapacityLimiter,
+        on_settled: Callable[[], None],
+    ) -> None:
+        """Have the socket count as open when the server has said what is expected of it."""
+
+        def begin() -> None:
+            limiter.release_on_behalf_of(self)
+            self._begin(connection, took_us, on_settled)
+
+        def give_up() -> None:
+            limiter.release_on_behalf_of(self)
+            self._settle_opening(on_settled)
+            self.miss_backlog()
+
+        assert self._opening is not None
+        self._greeting = Greeting(self._context, connection, begin, give_up)
+        self._context.greetings.append((self._opening.deadline, self._greeting))
+
+    def _begin(self, connection: Connection, took_us: int, on_settled: Callable[[], None]) -> None:
+        context = self._context
+        context.books.connect.record(took_us)
+        context.ledger.count_opened()
+        self.connection = connection
+        self._settle_opening(on_settled)
+        if (on_opened := context.on_opened) is not None:
+            on_opened(self)
+
+    def _settle_opening(self, on_settled: Callable[[], None]) -> None:
+        self._opening = None
+        on_settled()
 
     def give_up_opening(self) -> None:
         """Stop trying, or don't begin to; nothing if it is open. Books it as not attempted."""
-        if self._opening is not None:
+        if self._greeting is not None:
+            self._greeting.give_up()
+        elif self._opening is not None:
             self._opening.cancel()
 
-    async def _open_within_timeout(self, limiter: trio.CapacityLimiter) -> Connection | None:
-        ledger, opening = self._context.ledger, self._opening
+    async def _open_within_timeout(
+        self, limiter: trio.CapacityLimiter
+    ) -> tuple[Connection, int] | None:
+        """Open the socket; returns holding the limiter if it did."""
+        context, ledger, opening = self._context, self._context.ledger, self._opening
         assert opening is not None
+        opened = None
         with opening:
-            async with limiter:
-                opening.deadline = trio.current_time() + self._context.connect_timeout_s
-                try:
-                    return await self._open()
-                except handshake.Rejected as exc:
-                    ledger.failed[Failure.REJECTED] += 1
-                    ledger.failed_status[exc.status] += 1
-                except (handshake.HandshakeFailed, handshake.Refused):
-                    ledger.failed[Failure.PROTOCOL] += 1
-                except handshake.ConnectionCut:
-                    ledger.failed[Failure.RESET] += 1
-                except tls.TlsFailed as exc:
-                    ledger.failed[Failure.TLS] += 1
-                    ledger.tls_errors[str(exc)] += 1
-                except OSError as exc:
-                    self._book_failure(exc)
+            await limiter.acquire_on_behalf_of(self)
+            try:
+                opening.deadline = trio.current_time() + context.connect_timeout_s
+                opened = await open_connection(context, self.conn)
+            except OPENING_ERRORS as exc:
+                book_failure(ledger, exc)
                 return None
+            finally:
+                if opened is None:
+                    limiter.release_on_behalf_of(self)
+            return opened
         if trio.current_time() >= opening.deadline:
             ledger.failed[Failure.TIMEOUT] += 1
         else:
             ledger.not_attempted += 1
         return None
-
-    def _book_failure(self, exc: OSError) -> None:
-        ledger, number = self._context.ledger, exc.errno or 0
-        if isinstance(exc, ssl.SSLError):  # OpenSSL's numbers are not the system's
-            ledger.failed[Failure.TLS] += 1
-            ledger.tls_errors[exc.reason or str(exc)] += 1
-            return
-        failure = _FAILURE_BY_ERRNO.get(number, Failure.OTHER)
-        ledger.failed[failure] += 1
-        if failure is Failure.OTHER:
-            ledger.other_errors[os.strerror(number) if number else str(exc)] += 1
-            ledger.other_faults[_FAULT_BY_ERRNO.get(number, Fault.MACHINE)] += 1
-
-    async def _open(self) -> Connection:
-        context, ledger = self._context, self._context.ledger
-        began_us = now_us()
-        sock = await context.dialer.dial()
-        ledger.tcp += 1
-        if context.tls is not None:
-            sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
-            ledger.tls += 1
-        try:
-            key = handshake.make_key()
-            sock.send(context.request(key))
-
-            async def receive() -> bytes:
-                while True:
-                    await trio.lowlevel.wait_readable(sock)
-                    # TLS has a word of its own to say now and then.
-                    with suppress(BlockingIOError):
-                        return sock.recv(handshake.MAX_HEAD_BYTES)
-
-            head, surplus = await handshake.receive_head(receive)
-            response = handshake.parse_response(head, key, context.subprotocols, context.extensions)
-        except BaseException:
-            sock.close()
-            raise
-        context.books.connect.record(now_us() - began_us)
-        ledger.count_opened()
-        if response.compression is not None:
-            ledger.compressed += 1
-        return Connection.opened(
-            sock,
-            client=True,
-            limits=context.limits,
-            poller=context.poller,
-            path=context.resource,
-            subprotocol=response.subprotocol,
-            surplus=surplus,
-            compression=response.compression,
-            budget=context.budget,
-        )
 
     @property
     def is_to_open(self) -> bool:
@@ -296,18 +209,59 @@ class Session:
         self._context.ledger.missed += len(self._backlog)
         self._backlog = _NO_BACKLOG
 
+    def _make_pending(self) -> Any:
+        """Make the place for what is owed a reply."""
+        return list[Sent]()
+
     def _book_sent(self, message: str | bytes, due_us: int, sent_us: int) -> None:
-        context = self._context
+        """Book a message, and what it is owed."""
         self._pending.append(Sent(message, self.sent, due_us, sent_us))
+        self._count_sent(message, sent_us - due_us)
+
+    def _count_sent(self, message: str | bytes, late_us: int) -> None:
+        context = self._context
         self.sent += 1
         ledger = context.ledger
         ledger.sent += 1
-        ledger.sent_bytes += _payload_bytes(message)
-        context.books.scheduling_lag.record(sent_us - due_us)
+        ledger.sent_bytes += payload_bytes(message)
+        context.books.scheduling_lag.record(late_us)
 
     async def _flush(self, connection: Connection) -> None:
         await connection.flush()
         self._blocked = False
+
+    def _receiver(self) -> OnMessage:
+        """Return what takes each frame: no more calls than the plan needs."""
+        if self._greeting is not None:
+            return self._receive_greeting
+        return self._receive if self._context.ignores is None else self._receive_unless_ignored
+
+    def _receive_greeting(self, frame: str | bytes) -> str | bytes | None:
+        """Offer a frame to the greeting, until that is complete."""
+        greeting = self._greeting
+        if greeting is None:
+            if self._context.ignores is None:
+                return self._receive(frame)
+            return self._receive_unless_ignored(frame)
+        self._count_received(frame)
+        self._context.ledger.verdicts[greeting.claim(frame)] += 1
+        if self.connection is not None:
+            self._greeting = None
+        return None
+
+    def _receive_unless_ignored(self, frame: str | bytes) -> str | bytes | None:
+        context = self._context
+        assert context.ignores is not None
+        if not context.ignores(frame):
+            return self._receive(frame)
+        self._count_received(frame)
+        context.ledger.verdicts[Verdict.IGNORED] += 1
+        return None
+
+    def _count_received(self, frame: str | bytes) -> None:
+        ledger = self._context.ledger
+        ledger.received += 1
+        ledger.received_bytes += payload_bytes(frame)
 
     def _receive(self, reply: str | bytes) -> str | bytes | None:
         """Book a reply; in a closed loop, return the next message."""
@@ -315,7 +269,7 @@ class Session:
         context, pending = self._context, self._pending
         ledger = context.ledger
         ledger.received += 1
-        ledger.received_bytes += _payload_bytes(reply)
+        ledger.received_bytes += payload_bytes(reply)
         # Nearly every reply is the right one to the oldest message: no call for what is plain.
         if (
             pending
@@ -359,7 +313,22 @@ class Session:
         self._book_sent(message, due_us, now_us())
         return message
 
+    def _book_latencies(self, times: tuple[int, int], received_us: int) -> None:
+        """Book how long a reply took since its message was due, and since it was sent."""
+        due_us, sent_us = times
+        books = self._context.books
+        books.intended.record(received_us - due_us)
+        books.service.record(received_us - sent_us)
+
     # -- Closing ---------------------------------------------------------------------------
+
+    def _count_pending(self) -> int:
+        """Count the messages that are owed a reply."""
+        return len(self._pending)
+
+    def _forget_pending(self) -> None:
+        """Await no reply any more."""
+        self._pending.clear()
 
     @property
     def awaits_reply(self) -> bool:
@@ -392,15 +361,23 @@ class Session:
         context = self._context
         ledger = context.ledger
         # Replies that resembled nothing, and messages that got no other: those were the answers.
-        wrong = min(self._strays, len(self._pending))
+        pending = self._count_pending()
+        wrong = min(self._strays, pending)
         ledger.verdicts[Verdict.UNEXPECTED] -= wrong
         ledger.verdicts[Verdict.CORRUPT] += wrong
-        ledger.abandoned += len(self._pending) - wrong
-        self._pending.clear()
+        ledger.abandoned += pending - wrong
+        self._forget_pending()
         ledger.count_ended(
             _ending(connection), _close_code(connection), early=not self._end_expected
         )
         context.look_whether_any_is_open()
+
+
+def _shown_code(connection: Connection) -> str:
+    """The peer's close code, and its reason, if it gave one."""
+    closed = connection.closed
+    reason = None if closed is None else closed.reason
+    return f"{_close_code(connection)}{f': {reason}' if reason else ''}"
 
 
 def _ending(connection: Connection) -> Ending:
@@ -424,7 +401,8 @@ def _close_code(connection: Connection) -> int:
     return ABNORMAL_CLOSURE if connection.close_received is None else connection.close_received
 
 
-def _payload_bytes(message: str | bytes) -> int:
+def payload_bytes(message: str | bytes) -> int:
+    """Return the size of a message in bytes, as it stands in a frame."""
     if isinstance(message, str) and not message.isascii():
         return len(message.encode())
     return len(message)

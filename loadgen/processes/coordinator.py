@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+import msgspec
 import trio
 
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
+from loadgen.processes.fan_out import AWAIT_SHARE, SharedRooms
 from loadgen.processes.messages import Link, LinkLost
 from loadgen.results import record
 from loadgen.results.latency import Histogram
@@ -28,6 +30,7 @@ from loadgen.results.ledger import Ledger
 from loadgen.results.record import Record
 from loadgen.results.result import GeneratorFacts, Place, Result, Strain, Workers
 from loadgen.results.series import Second, merge_series
+from loadgen.workload.matching import Rule
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -179,6 +182,9 @@ class Coordinator:
         self._second_booked = trio.lowlevel.ParkingLot()
         self._booked_s = 0
         self._merged: Result | None = None
+        #: The rooms of all shards, where messages go to whole rooms.
+        self._rooms: SharedRooms | None = None
+        self._copies_until: float | None = None
         self._began = self._phase_began = 0.0
         self._started_at = datetime.now(UTC)
 
@@ -196,6 +202,8 @@ class Coordinator:
         whole = Ledger(0 if ledgers else len(self.plan.conns()[0]))
         for ledger in ledgers:
             whole.merge(ledger)
+        if self._rooms is not None:
+            whole.merge(self._rooms.ledger)
         return whole
 
     @property
@@ -227,8 +235,11 @@ class Coordinator:
             for member in self._members
         ] or [_nothing(self.plan, self._started_at, self.ledger, [], {})]
         merged = Result.merge(results, self.plan)
+        if self._rooms is not None:
+            merged.ledger.merge(self._rooms.ledger)
         return dataclasses.replace(
             merged,
+            fan_out=None if self._rooms is None else self._rooms.result(self._clock_error_s),
             interrupted=self.interrupted or merged.interrupted,
             ended_at=datetime.now(UTC),
             workers=self._place(),
@@ -262,6 +273,8 @@ class Coordinator:
             self._warn(warning)
         async with self._launcher.launch(self.plan) as links:
             self._members = [Member(link.plan, link) for link in links]
+            if self.plan.matching.rule is Rule.FAN_OUT:
+                self._rooms = SharedRooms(len(links))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_silence)
                 nursery.start_soon(self._interrupt_all)
@@ -272,7 +285,14 @@ class Coordinator:
         if self._refusal is not None:
             raise Refused(self._refusal)
         self.phase = Phase.DONE
+        if self._rooms is not None:
+            self._rooms.finish(interrupted=self.interrupted)
         result = self._merge()
+        if self._rooms is not None and result.series:
+            # Which copies are missing is known only now.
+            last = result.series[-1]
+            wrong = self._rooms.ledger.errors
+            result.series[-1] = msgspec.structs.replace(last, errors=last.errors + wrong)
         for ledger in (result.ledger, *result.apart.values()):
             ledger.check()
         self._merged = result
@@ -316,9 +336,16 @@ class Coordinator:
             case messages.Noted(noted):
                 member.note(noted)
                 self._book_seconds()
+            case messages.Happened(until_us, events):
+                assert self._rooms is not None
+                shard = self._members.index(member)
+                self._rooms.note(shard, until_us, events, self._ahead_s(member))
+                await self._look_whether_together()
             case messages.Finished(noted):
                 member.note(noted)
                 member.is_over = True
+                if self._rooms is not None:
+                    self._rooms.end(self._members.index(member))
                 self._book_seconds()
 
     async def _compare_clocks(self, member: Member, asked_s: float, clock_s: float) -> None:
@@ -343,6 +370,8 @@ class Coordinator:
         ):
             return
         phase = following[0]
+        if phase is Phase.CLOSE and self._awaits_copies():
+            return
         # Where words travel far, the slowest has to have it in time.
         journey_s = max((each.fastest_s for each in there), default=0.0)
         head_start_s = HEAD_START_S + (0 if self._launcher.are_clocks_shared else 2 * journey_s)
@@ -352,6 +381,26 @@ class Coordinator:
             self._began, self._started_at = self._phase_began, datetime.now(UTC)
         for member in there:
             await member.link.send(messages.Proceed(phase, at_s + member.ahead_s))
+
+    def _awaits_copies(self) -> bool:
+        """Whether copies may still come, now that all shards wait for the close phase."""
+        if self._rooms is None or self.interrupted or not self._rooms.awaited:
+            return False
+        now = trio.current_time()
+        if self._copies_until is None:
+            self._copies_until = now + self.plan.stop_timeout_s * AWAIT_SHARE
+        return now < self._copies_until
+
+    def _ahead_s(self, member: Member) -> float:
+        return 0.0 if self._launcher.are_clocks_shared else member.ahead_s
+
+    @property
+    def _clock_error_s(self) -> float | None:
+        """By how much two clocks may disagree: half of each one's journey, there and back."""
+        if self._launcher.are_clocks_shared:
+            return None
+        journeys = (each.fastest_s for each in self._members if each.clock_answers)
+        return sum(sorted(journeys)[-2:]) / 2
 
     def _comes_before(self, phase: Phase) -> bool:
         """Is the run not that far yet?"""
@@ -412,11 +461,14 @@ class Coordinator:
         unanswered = ledger.awaited
         for books in (ledger, *member.apart.values()):
             books.write_off(DIED, interrupted=self.interrupted)
+        if self._rooms is not None:
+            sockets = [(conn % self.plan.rooms, conn) for conn in member.plan.conns()[0]]
+            self._rooms.lose(self._members.index(member), sockets)
         when_s = self.elapsed_s
         member.series.append(
             Second(
                 t_s=round(when_s, 3), open=0, opening=0, sent=0, received=0,
-                errors=orphans + opening, p50_ms=0.0, p99_ms=0.0, lag_ms=0.0,
+                errors=orphans + opening, p50_ms=None, p99_ms=None, lag_ms=None,
             )
         )  # fmt: skip
         member.death = _obituary(how, when_s, orphans, opening, unanswered)

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from loadgen.engine.running import Phase
+from loadgen.results.fan_out import Event
 from loadgen.results.record import Record
 from loadgen.workload.plan import Plan
 
@@ -80,13 +81,20 @@ class Noted(msgspec.Struct, frozen=True, tag=True):
     record: Record
 
 
+class Happened(msgspec.Struct, frozen=True, tag=True):
+    """What has happened in the rooms, up to a moment of its own clock."""
+
+    until_us: int
+    events: list[Event]
+
+
 class Finished(msgspec.Struct, frozen=True, tag=True):
     """It is done, and this is all there is to tell."""
 
     record: Record
 
 
-Word = Hello | Clock | Waiting | Refusal | Noted | Finished
+Word = Hello | Clock | Waiting | Refusal | Noted | Happened | Finished
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_order: Final[Callable[[bytes], Order]] = msgspec.msgpack.Decoder(Order).decode

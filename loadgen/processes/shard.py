@@ -16,6 +16,7 @@ from typing import Final
 import trio
 
 from echo_trio.wire import process
+from loadgen.engine.context import now_us
 from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
@@ -27,6 +28,8 @@ from loadgen.workload.plan import Plan
 
 #: Of a reader that has stopped, so many records are kept waiting; then they come less often.
 MAX_WAITING: Final = 4
+#: How often who runs the shards is told of events while they wait for each other.
+EVENTS_INTERVAL_S: Final = 0.05
 
 
 class Shard:
@@ -48,7 +51,14 @@ class Shard:
     async def _gate(self, phase: Phase) -> None:
         if phase is Phase.LOAD:  # The display need not wait for the next second.
             self._say(messages.Noted(self._record()))
+        self._tell_events()
         self._say(messages.Waiting(phase, tuple(self._warnings)))
+        if self.engine.events is not None:
+            # The copies that are still to come are awaited by who runs all the shards.
+            while not self._proceed[phase].is_set():
+                with trio.move_on_after(EVENTS_INTERVAL_S):
+                    await self._proceed[phase].wait()
+                self._tell_events()
         await self._proceed[phase].wait()
         await trio.sleep(max(self._moments[phase] - time.perf_counter(), 0))
 
@@ -65,6 +75,7 @@ class Shard:
 
     def _note(self) -> None:
         """Say how far the run is; its books and histograms agree at this moment."""
+        self._tell_events()
         if self._outbox.waiting < MAX_WAITING:
             self._say(messages.Noted(self._record()))
 
@@ -75,7 +86,13 @@ class Shard:
         except Refused as refused:
             self._say(messages.Refusal(str(refused)))
         else:
+            self._tell_events()
             self._say(messages.Finished(self._record()))
+
+    def _tell_events(self) -> None:
+        """Say what has happened in the rooms since the last time."""
+        if self.engine.events is not None:
+            self._say(messages.Happened(now_us(), self.engine.events.drain()))
 
     def _record(self) -> record.Record:
         result = self.engine.result_so_far()

@@ -13,6 +13,7 @@ from loadgen.report.model import (
     ConnectionsReport,
     EncodedHistograms,
     FailedSockets,
+    FanOutReport,
     Faults,
     Funnel,
     GeneratorReport,
@@ -27,7 +28,7 @@ from loadgen.report.model import (
 from loadgen.report.thresholds import Threshold, judge
 from loadgen.report.verdict import FAILED, judge_run
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
-from loadgen.results.result import Result
+from loadgen.results.result import FanOut, Result
 from loadgen.results.verify import Verdict
 
 
@@ -61,6 +62,7 @@ def make_report(
         ended_at=result.ended_at,
         connections=_report_connections(result),
         messages=_report_messages(result),
+        fan_out=None if result.fan_out is None else _report_fan_out(result.ledger, result.fan_out),
         latency=summarize_latency(result),
         histograms=EncodedHistograms(
             intended=result.intended.encode(), service=result.service.encode()
@@ -94,6 +96,7 @@ def _report_misbehaving(ledger: Ledger) -> MisbehavingReport:
         sent=ledger.sent,
         received=ledger.received,
         echoed=ledger.verdicts[Verdict.ECHOED],
+        ignored=ledger.verdicts[Verdict.IGNORED],
     )
 
 
@@ -144,29 +147,50 @@ def _report_messages(result: Result) -> MessagesReport:
     ledger, load_s = result.ledger, result.load_s
     return MessagesReport(
         sent=ledger.sent,
-        echoed=ledger.verdicts[Verdict.ECHOED],
-        reordered=ledger.verdicts[Verdict.REORDERED],
-        corrupt=ledger.verdicts[Verdict.CORRUPT],
+        one_way=ledger.one_way,
+        published=ledger.published,
         lost=ledger.lost,
         in_flight=ledger.in_flight,
         received=ledger.received,
-        duplicate=ledger.verdicts[Verdict.DUPLICATE],
-        unexpected=ledger.verdicts[Verdict.UNEXPECTED],
         missed=ledger.missed,
         sent_bytes=ledger.sent_bytes,
         received_bytes=ledger.received_bytes,
-        sent_per_s=round(ledger.sent / load_s, 3) if load_s else 0.0,
-        received_per_s=round(ledger.received / load_s, 3) if load_s else 0.0,
+        sent_per_s=round(ledger.sent / load_s, 3) if load_s else None,
+        received_per_s=round(ledger.received / load_s, 3) if load_s else None,
+        **count_claims(ledger),
+    )
+
+
+def count_claims(ledger: Ledger) -> dict[str, int]:
+    """Count the received frames by what claims them, each under its column's name."""
+    return {str(verdict): ledger.verdicts[verdict] for verdict in Verdict}
+
+
+def _report_fan_out(ledger: Ledger, fan_out: FanOut) -> FanOutReport:
+    error_s = fan_out.clock_error_s
+    return FanOutReport(
+        published=ledger.published,
+        owed=ledger.owed,
+        delivered=ledger.delivered,
+        missing=ledger.missing,
+        unsettled=ledger.unsettled,
+        in_flight=ledger.copies_in_flight,
+        extra=ledger.extra,
+        first=fan_out.first.summary(),
+        last=fan_out.last.summary(),
+        each=fan_out.each.summary(),
+        clock_error_ms=None if error_s is None else round(error_s * 1000, 3),
     )
 
 
 def _report_generator(result: Result) -> GeneratorReport:
-    p50, p99 = result.loop_lag.percentiles_us([50, 99])
+    p50, p99 = result.loop_lag.percentiles_ms([50, 99])
+    strain = result.load_strain
     return GeneratorReport(
         **msgspec.structs.asdict(result.generator),
-        load_cpu_share=result.load_strain.cpu_share,
-        load_waiting_share=result.load_strain.waiting_share,
-        loop_lag=LoopLag(p50=p50 / 1000, p99=p99 / 1000, max=result.loop_lag.max / 1000),
+        load_cpu_share=strain.cpu_share if strain.wall_s else None,
+        load_waiting_share=strain.waiting_share if strain.wall_s else None,
+        loop_lag=LoopLag(p50=p50, p99=p99, max=result.loop_lag.max_ms),
         places=result.workers.places or msgspec.UNSET,
     )
 

@@ -25,6 +25,7 @@ class FailedSockets(msgspec.Struct, frozen=True, kw_only=True):
     tls: int
     rejected: int
     protocol: int
+    greeting: int
     file_limit: int
     address_in_use: int
     other: int
@@ -78,9 +79,14 @@ class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of every message."""
+    """What every message was owed and got, and what claimed every frame that came.
+
+    :ivar sent_per_s: over the load phase; null if there was none, as is `received_per_s`.
+    """
 
     sent: int
+    one_way: int
+    published: int
     echoed: int
     reordered: int
     corrupt: int
@@ -88,20 +94,49 @@ class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     received: int
     duplicate: int
+    expected: int
+    ignored: int
+    streamed: int
+    copies: int
     unexpected: int
     missed: int
     sent_bytes: int
     received_bytes: int
-    sent_per_s: float
-    received_per_s: float
+    sent_per_s: float | None
+    received_per_s: float | None
 
 
 class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Three latencies: from when due, from when sent, and what lies between the two."""
+    """Latencies: from when due, from when sent, what lies between, and how late a script was."""
 
     intended: Summary
     service: Summary
     scheduling_lag: Summary
+    script_lag: Summary = Summary(count=0)
+
+
+class FanOutReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the copies of messages that go to whole rooms; null in other runs.
+
+    :ivar unsettled: copies whose subscriber joined or left while they were under way.
+    :ivar extra: copies that came and were owed to nobody.
+    :ivar first: from when a message was handed to its socket until its first copy; `last` until
+        all had come, `each` until each.
+    :ivar clock_error_ms: by how much the clocks of different machines may falsify these; null if
+        all sockets share one clock.
+    """
+
+    published: int
+    owed: int
+    delivered: int
+    missing: int
+    unsettled: int
+    in_flight: int
+    extra: int
+    first: Summary
+    last: Summary
+    each: Summary
+    clock_error_ms: float | None
 
 
 class EncodedHistograms(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,11 +147,11 @@ class EncodedHistograms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoopLag(msgspec.Struct, frozen=True, kw_only=True):
-    """How late the generator's event loop was, in milliseconds."""
+    """How late the generator's event loop was under load, in ms; null if nobody looked."""
 
-    p50: float
-    p99: float
-    max: float
+    p50: float | None
+    p99: float | None
+    max: float | None
 
 
 class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
@@ -127,8 +162,8 @@ class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
     :ivar places: the workers of a cluster on which it ran; in no other report.
     """
 
-    load_cpu_share: float
-    load_waiting_share: float
+    load_cpu_share: float | None
+    load_waiting_share: float | None
     loop_lag: LoopLag
     places: list[Place] | msgspec.UnsetType = msgspec.UNSET
 
@@ -136,7 +171,8 @@ class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
 class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
     """One --fail-if.
 
-    :ivar value: in the unit of the report, or in percent; ``None`` is what never happened.
+    :ivar value: in the unit of the report, or in percent; null if nothing measured it, which
+        counts as breached.
     """
 
     expr: str
@@ -216,6 +252,7 @@ class MisbehavingReport(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
     received: int
     echoed: int
+    ignored: int
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +268,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime
     connections: ConnectionsReport
     messages: MessagesReport
+    fan_out: FanOutReport | None
     latency: LatencyReport
     histograms: EncodedHistograms
     generator: GeneratorReport

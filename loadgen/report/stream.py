@@ -9,12 +9,16 @@ import msgspec
 import trio
 
 from loadgen.engine.running import Running
-from loadgen.report.build import count_closed, count_failed, summarize_latency
+from loadgen.report.build import (
+    count_claims,
+    count_closed,
+    count_failed,
+    summarize_latency,
+)
 from loadgen.report.model import ClosedSockets, FailedSockets, LatencyReport, Report
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Result
 from loadgen.results.series import Second
-from loadgen.results.verify import Verdict
 
 
 class SocketsNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,11 +37,17 @@ class MessagesNow(msgspec.Struct, frozen=True, kw_only=True):
     """What has become of the messages so far; `awaited` are those whose reply may still come."""
 
     sent: int
+    one_way: int
+    published: int
     received: int
     echoed: int
     reordered: int
     corrupt: int
     duplicate: int
+    expected: int
+    ignored: int
+    streamed: int
+    copies: int
     unexpected: int
     lost: int
     in_flight: int
@@ -78,14 +88,15 @@ def take_snapshot(phase: str, result: Result) -> Snapshot:
 
 
 def _count_messages(ledger: Ledger) -> MessagesNow:
-    verdicts = {str(verdict): ledger.verdicts[verdict] for verdict in Verdict}
     return MessagesNow(
         sent=ledger.sent,
+        one_way=ledger.one_way,
+        published=ledger.published,
         received=ledger.received,
         lost=ledger.lost,
         in_flight=ledger.in_flight,
         awaited=ledger.awaited,
-        **verdicts,
+        **count_claims(ledger),
     )
 
 

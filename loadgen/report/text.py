@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, TextIO
 
 import msgspec
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.report import distribution
-from loadgen.report.model import Report
+from loadgen.report.model import MessagesReport, Report
 from loadgen.report.terminal import paper
 from loadgen.report.thresholds import explain
 from loadgen.report.verdict import FAILED, VALID
@@ -20,6 +21,8 @@ from loadgen.results.latency import Summary
 MAX_BAR_WIDTH: Final = 24
 MAX_PICTURE_WIDTH: Final = 60
 _INDENT: Final = 2
+#: Stands for a figure that nothing measured.
+NOTHING: Final = "–"
 _BAR_LEGEND: Final = "p50 ▪ p99.9 ▫"
 
 _PERCENTILES: Final = {
@@ -82,30 +85,42 @@ def _facts(report: Report) -> Table:
         table.add_row("", _opening(report))
     if funnel := _funnel(report):
         table.add_row("", funnel)
-    columns = ("echoed", "reordered", "corrupt", "lost", "in_flight")
-    table.add_row(
-        "messages",
-        _sum("sent", messages.sent) + _rest({key: getattr(messages, key) for key in columns}),
-    )
-    strays = {key: getattr(messages, key) for key in ("duplicate", "unexpected")}
-    answers = {key: getattr(messages, key) for key in columns[:3]}
-    table.add_row("", _sum("received", messages.received) + _rest({**answers, **strays}))
-    table.add_row(
-        "",
-        f"{messages.sent_per_s:,.0f}/s sent, {messages.received_per_s:,.0f}/s received; "
-        f"{_size(messages.sent_bytes)} out, {_size(messages.received_bytes)} in",
-    )
+    for number, line in enumerate(_messages(messages)):
+        table.add_row("" if number else "messages", line)
     for number, (kind, crowd) in enumerate(_misbehaving(report).items()):
         table.add_row("" if number else "on purpose", f"{kind}: {crowd}")
     table.add_row(
         "generator",
         f"{generator.cpu_share:.0%} of one core{_in_processes(generator.processes)}, "
         f"{_size(generator.peak_rss_bytes)} at most, "
-        f"event loop late by {generator.loop_lag.p99:.1f} ms (p99)",
+        f"event loop late by {_figure(generator.loop_lag.p99, '.1f')} ms (p99)",
     )
     if target := _target(report):
         table.add_row("target", target)
     return table
+
+
+#: Where a sent message ends; the first three are also where a received frame does.
+_OWED: Final = (
+    "echoed", "reordered", "corrupt", "one_way", "published", "lost", "in_flight",
+)  # fmt: skip
+_CLAIMED: Final = (
+    *_OWED[:3], "duplicate", "expected", "ignored", "streamed", "copies", "unexpected",
+)  # fmt: skip
+
+
+def _messages(messages: MessagesReport) -> Iterator[str]:
+    """Say what every message got, what claimed every frame, and how many that is a second."""
+    missed = f"; {messages.missed:,} more were due and missed" if messages.missed else ""
+    owed = {key: getattr(messages, key) for key in _OWED}
+    yield _sum("sent", messages.sent) + _rest(owed) + missed
+    claimed = {key: getattr(messages, key) for key in _CLAIMED}
+    yield _sum("received", messages.received) + _rest(claimed)
+    yield (
+        f"{_figure(messages.sent_per_s, ',.0f')}/s sent, "
+        f"{_figure(messages.received_per_s, ',.0f')}/s received; "
+        f"{_size(messages.sent_bytes)} out, {_size(messages.received_bytes)} in"
+    )
 
 
 def _misbehaving(report: Report) -> dict[str, str]:
@@ -180,20 +195,21 @@ def _opening(report: Report) -> str:
         held = f"{connections.peak_open:,} open at once"
     else:
         held = f"all open after {connections.all_open_after_s:.2f} s"
-    return f"{held}; connecting: p50 {connect.p50:,.1f} ms, p99 {connect.p99:,.1f} ms"
+    p50, p99 = _figure(connect.p50, ",.1f"), _figure(connect.p99, ",.1f")
+    return f"{held}; connecting: p50 {p50} ms, p99 {p99} ms"
 
 
 def _latencies(report: Report, width: int) -> Text:
     """A line for each latency, with a bar in what room there is; all bars on one scale."""
     summaries: dict[str, Summary] = {name: getattr(report.latency, name) for name in _LATENCIES}
     rows = {
-        name: [_ms(getattr(summary, key)) if summary.count else "-" for key in _PERCENTILES]
+        name: [_ms(getattr(summary, key)) for key in _PERCENTILES]
         for name, summary in summaries.items()
     }
     cell = max(len(text) for row in (_PERCENTILES.values(), *rows.values()) for text in row) + 2
     label = max(map(len, _LATENCIES)) + 1
     bar = min(width - label - cell * len(_PERCENTILES) - 2, MAX_BAR_WIDTH)
-    slowest = max(summary.p999 for summary in summaries.values())
+    slowest = max(summary.p999 or 0.0 for summary in summaries.values())
     head = "latency in ms".ljust(label) + "".join(f"{key:>{cell}}" for key in _PERCENTILES.values())
     text = Text(head, "bold")
     if bar >= len(_BAR_LEGEND):
@@ -207,13 +223,18 @@ def _latencies(report: Report, width: int) -> Text:
     return text.append(" · ".join(meanings), "dim not bold")
 
 
-def _ms(value: float) -> str:
-    """So short that six of them fit a line of 80 columns."""
-    return f"{value:,.2f}" if value < 1000 else f"{value:,.0f}"
+def _ms(value: float | None) -> str:
+    """Write a latency so short that six of them fit a line of 80 columns."""
+    return _figure(value, ",.2f" if value is not None and value < 1000 else ",.0f")
+
+
+def _figure(value: float | None, form: str) -> str:
+    """Write a figure; a dash if nothing measured it."""
+    return NOTHING if value is None else format(value, form)
 
 
 def _bar(summary: Summary, slowest: float, width: int) -> Text:
-    if not slowest or width <= 0:
+    if not slowest or width <= 0 or summary.p50 is None or summary.p999 is None:
         return Text("")
     median = round(summary.p50 / slowest * width)
     tail = round(summary.p999 / slowest * width)

@@ -2,7 +2,7 @@
 
     threshold = metric op value
     metric    = the path of a number in the report; latency.p99 is latency.intended.p99;
-                target.… is what --console asked for
+                target.… is what --console asked for, fan_out.… what --verify fan-out measures
     op        = > >= < <= == !=
     value     = number [unit]
     unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
@@ -26,9 +26,11 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.report.model import Report, ThresholdReport
+from loadgen.workload.matching import Rule
+from loadgen.workload.plan import Plan
 
 #: The parts of a report that have numbers to hold against a limit.
-_PARTS: Final = ("connections", "messages", "latency", "generator", "target")
+_PARTS: Final = ("connections", "messages", "fan_out", "latency", "generator", "target")
 #: `latency` alone is what users wait for.
 _ALIASES: Final = {"latency.": "latency.intended."}
 
@@ -148,21 +150,19 @@ class Threshold:
     def judge(self, report: Report) -> ThresholdReport:
         """Does the condition hold of this report?
 
-        What never happened, `all_open_after_s` of sockets that were never all open, is ``null``
-        in the report and above every limit here. What a target did not say holds of it, whatever
-        the limit is: nobody knows, and a run is not to pass for that.
+        What nothing measured is ``null`` in the report, and breaches every limit: the latency of
+        replies that never came, a share of nothing, what a target did not say of itself. Nobody
+        knows what it would have been, and a run is not to pass for that.
         """
         value = _look_up(report, self.metric.path)
         if self.percent and value is not None:
             whole = 1.0 if self.metric.whole is None else _look_up(report, self.metric.whole)
             # Multiplied first: 7 of 700 are 1 % exactly.
-            value = round(value * 100 / whole, 9) if whole else 0.0
-        compared = float("inf") if value is None else value
+            value = round(value * 100 / whole, 9) if whole else None
         return ThresholdReport(
             expr=self.expr,
             value=value,
-            breached=_OPERATORS[self.op](compared, self.limit)
-            or (value is None and self.metric.is_the_targets),
+            breached=value is None or _OPERATORS[self.op](value, self.limit),
         )
 
 
@@ -187,20 +187,44 @@ def judge(report: Report, thresholds: Iterable[Threshold]) -> list[ThresholdRepo
     return [threshold.judge(report) for threshold in thresholds]
 
 
-def find_unasked(thresholds: Iterable[Threshold]) -> str | None:
-    """What is wrong with these where nobody asks the target, in one line; ``None`` if nothing."""
+def find_unasked(
+    thresholds: Iterable[Threshold], plan: Plan, *, is_target_asked: bool = False
+) -> str | None:
+    """Find a threshold on what no run of this plan measures; returns what is wrong, in one line."""
+    rule = plan.matching.rule
     for threshold in thresholds:
-        if threshold.metric.is_the_targets:
-            return f"{threshold.expr.strip()} needs --console, which asks the target"
+        expr, part = threshold.expr.strip(), threshold.metric.path[0]
+        if threshold.metric.is_the_targets and not is_target_asked:
+            return f"{expr} needs --console, which asks the target"
+        if part == "fan_out" and rule is not Rule.FAN_OUT:
+            return f"{expr} needs --verify fan-out, which counts copies"
+        if threshold.metric.path[:2] in _OF_REPLIES and rule in _WITHOUT_REPLIES:
+            return (
+                f"{expr}: with --verify {rule} no reply is matched, so there is no such latency"
+                + (": hold fan_out.last.p99 against a limit" if rule is Rule.FAN_OUT else "")
+            )
     return None
+
+
+#: What is measured only where messages are owed a reply.
+_OF_REPLIES: Final = {("latency", "intended"), ("latency", "service")}
+_WITHOUT_REPLIES: Final = {Rule.OFF, Rule.FAN_OUT}
 
 
 def explain(judged: ThresholdReport) -> str:
     """One line on a threshold that is judged."""
     threshold = parse(judged.expr)
     if judged.value is None:
-        return f"{judged.expr}: {'unknown' if threshold.metric.is_the_targets else 'never'}"
+        return f"{judged.expr}: {_why_unmeasured(threshold)}"
     return f"{judged.expr}: {judged.value:,.6g}{_unit_shown(threshold)}"
+
+
+def _why_unmeasured(threshold: Threshold) -> str:
+    if threshold.metric.is_the_targets:
+        return "unknown: the target did not say"
+    if threshold.metric.path[-1] == "all_open_after_s":
+        return "never: the sockets were not all open together"
+    return "nothing was measured"
 
 
 def _unit_shown(threshold: Threshold) -> str:
@@ -332,7 +356,9 @@ def _make_metric(path: tuple[str, ...]) -> Metric:
         return Metric(path, Kind.SHARE)
     if leaf.endswith("_s"):
         return Metric(path, Kind.TIME, scale=Fraction(1, 1_000))
-    in_ms = path[0] == "latency" or any(key.endswith(("_ms", "_lag")) for key in path)
+    in_ms = any(key == "latency" or key.endswith(("_ms", "_lag")) for key in path) or (
+        path[0] == "fan_out" and len(path) > 2
+    )
     if in_ms and leaf != "count":
         return Metric(path, Kind.TIME)
     return Metric(path, Kind.COUNT, whole=_whole_of(path))
@@ -349,17 +375,24 @@ def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
             _,
         ):
             return ("connections", "requested")
-        case ("messages", "received" | "duplicate" | "unexpected"):
+        case ("messages", "received" | "duplicate" | "expected" | "ignored") | (
+            "messages",
+            "streamed" | "copies" | "unexpected",
+        ):
             return ("messages", "received")
         case ("messages", _):
             return ("messages", "sent")
+        case ("fan_out", "delivered" | "missing" | "unsettled" | "in_flight"):
+            return ("fan_out", "owed")
+        case ("fan_out", "extra"):
+            return ("messages", "copies")
     return None
 
 
 def _look_up(report: Report, path: Sequence[str]) -> float | None:
     value: Any = report
     for key in path:
-        if isinstance(value, msgspec.UnsetType):
+        if value is None or isinstance(value, msgspec.UnsetType):
             return None
         value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
     if isinstance(value, msgspec.Struct):

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final, Literal
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
@@ -35,6 +37,8 @@ STARVED_LAG_P99_MS: Final = 50.0
 STARVED_WAITING_SHARE: Final = 0.25
 #: Of fewer looks or messages a tenth is a handful.
 MIN_LOOKS: Final = 100
+#: Of the causes of a failure so many are named, the most frequent.
+MAX_CAUSES: Final = 3
 #: A shorter load phase is mostly start and end: no shares are judged.
 MIN_JUDGED_S: Final = 1.0
 
@@ -76,15 +80,30 @@ def _failures(result: Result) -> list[str]:
             reasons.append(f"{count:,} {'reply' if count == 1 else 'replies'} {what}")
     if count := ledger.lost - ledger.orphaned_messages:
         reasons.append(f"{_messages(count)} lost")
+    if ledger.missing:
+        reasons.append(f"{_copies(ledger.missing)} of {ledger.owed:,} missing")
+    if ledger.extra:
+        reasons.append(f"{_copies(ledger.extra)} too many")
     return reasons
+
+
+def _copies(count: int) -> str:
+    return "1 copy" if count == 1 else f"{count:,} copies"
 
 
 def _messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count:,} messages"
 
 
-def _explain_missed(ledger: Ledger) -> str:
-    return f"{_messages(ledger.missed)} fell due on sockets that were gone, and were not sent"
+def _explain_missed(ledger: Ledger) -> Iterator[str]:
+    if gone := ledger.missed - ledger.overdue:
+        yield f"{_messages(gone)} fell due on sockets that were gone, and were not sent"
+    if ledger.overdue:
+        due = ledger.due or 0
+        yield (
+            f"the generator could not keep up: of {_messages(due)} that fell due, "
+            f"{ledger.overdue:,} were not sent by the time the run had to end"
+        )
 
 
 def _sockets(count: int) -> str:
@@ -99,7 +118,18 @@ def explain_failure(ledger: Ledger, reason: Failure) -> str:
         return f"{reason} ({', '.join(sorted(ledger.tls_errors))})"
     if reason is Failure.OTHER:
         return ", ".join(sorted(ledger.other_errors))
+    if reason is Failure.GREETING:
+        return f"no greeting ({_details(ledger, reason)})"
     return reason.replace("_", " ")
+
+
+def _details(ledger: Ledger, reason: Failure) -> str:
+    """What is known of the most frequent causes of a failure."""
+    known = Counter(
+        {detail: count for (failure, detail), count in ledger.details.items() if failure is reason}
+    )
+    shown = [detail for detail, _ in known.most_common(MAX_CAUSES)]
+    return "; ".join(shown + ["…"] * (len(known) > MAX_CAUSES))
 
 
 def _explain_fault(ledger: Ledger, reason: Failure) -> str:
@@ -125,9 +155,9 @@ def _explain_early(ending: Ending, code: int, sockets: str) -> str:
 
 
 def _own_limits(result: Result) -> list[str]:
-    reasons = []
+    reasons: list[str] = []
     if result.ledger.missed and not result.interrupted:
-        reasons.append(_explain_missed(result.ledger))
+        reasons += _explain_missed(result.ledger)
     lag_ms = result.scheduling_lag.percentile_us(99) / 1000
     if lag_ms > MAX_SCHEDULING_LAG_P99_MS:
         reasons.append(f"1 % of the messages were sent more than {lag_ms:,.0f} ms late")

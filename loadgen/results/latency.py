@@ -24,17 +24,17 @@ SIGNIFICANT_DIGITS: Final = 3
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A distribution of times, in milliseconds; all zero when nothing was recorded."""
+    """A distribution of times, in milliseconds; without values its figures are ``None``, not 0."""
 
     count: int
-    min: float
-    mean: float
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    p999: float
-    max: float
+    min: float | None = None
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
 
 
 class HistogramState(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +96,17 @@ class Histogram:
         """The least recorded value that so many percent do not exceed; 0 if there is none."""
         return self.percentiles_us([percent])[0]
 
+    def percentiles_ms(self, percents: list[float]) -> list[float | None]:
+        """Percentiles in milliseconds, as reports have them: ``None`` if nothing was recorded."""
+        if not self.count:
+            return [None] * len(percents)
+        return [value_us / 1000 for value_us in self.percentiles_us(percents)]
+
+    @property
+    def max_ms(self) -> float | None:
+        """The highest recorded value in milliseconds; ``None`` if nothing was recorded."""
+        return self.max / 1000 if self.count else None
+
     def percentiles_us(self, percents: list[float]) -> list[int]:
         """The same for several percentages, which have to ascend."""
         found: list[int] = []
@@ -113,7 +124,7 @@ class Histogram:
     def summary(self) -> Summary:
         """What a report says of it."""
         if not self.count:
-            return Summary(count=0, min=0, mean=0, p50=0, p90=0, p95=0, p99=0, p999=0, max=0)
+            return Summary(count=0)
         p50, p90, p95, p99, p999 = (
             value / 1000 for value in self.percentiles_us([50, 90, 95, 99, 99.9])
         )

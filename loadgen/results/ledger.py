@@ -1,4 +1,9 @@
-"""The books: every socket and every message ends in exactly one column, or the run is in error."""
+"""Count every socket and every message in exactly one column, or find the run in error.
+
+The books know two things. A message that is sent is *owed* something: nothing (`one_way`), one
+reply, or a copy for each subscriber (`published`). A frame that is received is *claimed* by
+something, which its `Verdict` names, or it is unexpected.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
-from loadgen.results.verify import Verdict
+from loadgen.results.verify import ANSWERING, WRONG, Verdict
 
 
 class Failure(StrEnum):
@@ -22,6 +27,8 @@ class Failure(StrEnum):
     TLS = "tls"
     REJECTED = "rejected"
     PROTOCOL = "protocol"
+    GREETING = "greeting"
+    """What the server was expected to say after the handshake did not come in time."""
     FILE_LIMIT = "file_limit"
     ADDRESS_IN_USE = "address_in_use"
     OTHER = "other"
@@ -45,6 +52,7 @@ FAULTS: Final = {
     Failure.TLS: Fault.TARGET,
     Failure.REJECTED: Fault.TARGET,
     Failure.PROTOCOL: Fault.TARGET,
+    Failure.GREETING: Fault.TARGET,
     Failure.FILE_LIMIT: Fault.MACHINE,
     Failure.ADDRESS_IN_USE: Fault.MACHINE,
 }
@@ -63,6 +71,10 @@ class Ending(StrEnum):
     """The peer did not answer our close frame, or read what we sent, in time; we cut it."""
 
 
+#: A target may say something else to each of a million sockets.
+MAX_DETAILS: Final = 100
+
+
 class Unbalanced(Exception):
     """The columns don't add up: an error of the load generator's, never to be passed over."""
 
@@ -76,11 +88,18 @@ class Ledger:
     :ivar other_errors: what the system said of sockets that failed for an `OTHER` reason.
     :ivar other_faults: whose those are.
     :ivar tls_errors: what OpenSSL said of sockets that failed for a `TLS` reason.
+    :ivar details: what is known of why sockets failed, beyond the reason, and how often.
     :ivar early: sockets that ended before we closed them: how, and the close code.
     :ivar abandoned: messages whose socket ended before they were answered.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
         which has no schedule.
-    :ivar missed: of these, what could not be sent because there was no socket for it.
+    :ivar one_way: of the messages sent, those that are owed nothing; `published`, those that are
+        owed a copy for each subscriber of their room.
+    :ivar owed: copies for subscribers; each ends as `delivered`, `missing`, `unsettled` (its
+        subscriber joined or left while it was under way) or `copies_in_flight` (the run was
+        interrupted). `extra` are copies that came and nobody was owed.
+    :ivar missed: of what was due, what was not sent: there was no socket for it, or, of `overdue`,
+        no time: the generator was still behind when the stop timeout after the load ran out.
     :ivar orphaned: sockets that were open when the process they were in died; `orphaned_messages`,
         what was unanswered on them.
     """
@@ -97,6 +116,7 @@ class Ledger:
     other_errors: Counter[str] = field(default_factory=Counter)
     other_faults: Counter[Fault] = field(default_factory=Counter)
     tls_errors: Counter[str] = field(default_factory=Counter)
+    details: Counter[tuple[Failure, str]] = field(default_factory=Counter)
     closed: Counter[Ending] = field(default_factory=Counter)
     close_codes: Counter[int] = field(default_factory=Counter)
     early: Counter[tuple[Ending, int]] = field(default_factory=Counter)
@@ -108,8 +128,17 @@ class Ledger:
     abandoned: int = 0
     lost: int = 0
     in_flight: int = 0
+    one_way: int = 0
+    published: int = 0
+    owed: int = 0
+    delivered: int = 0
+    missing: int = 0
+    unsettled: int = 0
+    copies_in_flight: int = 0
+    extra: int = 0
     due: int | None = None
     missed: int = 0
+    overdue: int = 0
     orphaned: int = 0
     orphaned_messages: int = 0
 
@@ -126,15 +155,12 @@ class Ledger:
     @property
     def answered(self) -> int:
         """Messages that a reply has settled."""
-        return sum(
-            self.verdicts[verdict]
-            for verdict in (Verdict.ECHOED, Verdict.REORDERED, Verdict.CORRUPT)
-        )
+        return sum(self.verdicts[verdict] for verdict in ANSWERING)
 
     @property
     def unanswered(self) -> int:
-        """Messages without a reply."""
-        return self.sent - self.answered
+        """Messages without the reply that they are owed."""
+        return self.sent - self.one_way - self.published - self.answered
 
     @property
     def awaited(self) -> int:
@@ -144,7 +170,7 @@ class Ledger:
     @property
     def errors(self) -> int:
         """Sockets and messages so far with which something was wrong."""
-        wrong = self.verdicts.total() - self.verdicts[Verdict.ECHOED]
+        wrong = sum(self.verdicts[verdict] for verdict in WRONG) + self.missing + self.extra
         ended_badly = (
             self.early.total() + self.unanswered_closes + self.unclean_closes + self.orphaned
         )
@@ -168,6 +194,11 @@ class Ledger:
         known = sum(count for reason, count in self.failed.items() if FAULTS.get(reason) is fault)
         return known + self.other_faults[fault]
 
+    def explain(self, failure: Failure, detail: str) -> None:
+        """Note what is known of a socket's failure; of very many different ones the first."""
+        if (failure, detail) in self.details or len(self.details) < MAX_DETAILS:
+            self.details[failure, detail] += 1
+
     def count_opened(self) -> None:
         """A handshake is done."""
         self.opened += 1
@@ -186,6 +217,15 @@ class Ledger:
             self.in_flight += self.unanswered
         else:
             self.lost += self.unanswered
+        self.settle_copies(interrupted=interrupted)
+
+    def settle_copies(self, *, interrupted: bool) -> None:
+        """Put copies that will never come where they belong, at the end."""
+        settled = self.delivered + self.missing + self.unsettled + self.copies_in_flight
+        if interrupted:
+            self.copies_in_flight += self.owed - settled
+        else:
+            self.missing += self.owed - settled
 
     def write_off(self, why: str, *, interrupted: bool) -> None:
         """The process whose books these are has died: what it left unsettled is its fault.
@@ -206,6 +246,7 @@ class Ledger:
         self.orphaned_messages += 0 if interrupted else self.awaited
         self.settle_unanswered(interrupted=interrupted)
         if self.due is not None:
+            # What waited for a socket to open goes with the process.
             self.missed = self.due - self.sent
 
     def merge(self, other: Ledger) -> None:
@@ -228,13 +269,14 @@ class Ledger:
         identities = {
             "requested = opened + failed + not attempted": (self.requested, self.settled),
             "opened = closed": (self.opened, self.closed.total()),
-            "sent = echoed + reordered + corrupt + lost + in flight": (
+            "sent = one way + published + echoed + reordered + corrupt + lost + in flight": (
                 self.sent,
-                self.answered + self.lost + self.in_flight,
+                self.one_way + self.published + self.answered + self.lost + self.in_flight,
             ),
-            "received = echoed + reordered + corrupt + duplicate + unexpected": (
-                self.received,
-                self.verdicts.total(),
+            f"received = {' + '.join(Verdict)}": (self.received, self.verdicts.total()),
+            "owed = delivered + missing + unsettled + in flight": (
+                self.owed,
+                self.delivered + self.missing + self.unsettled + self.copies_in_flight,
             ),
         }
         if self.other_faults:

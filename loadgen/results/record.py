@@ -12,12 +12,21 @@ import msgspec
 
 from loadgen.results.latency import Histogram, HistogramState
 from loadgen.results.ledger import Ledger
-from loadgen.results.result import GeneratorFacts, Result, Strain
+from loadgen.results.result import FanOut, GeneratorFacts, Result, Strain
 from loadgen.results.series import Second
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
 HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_lag")
+
+
+class FanOutState(msgspec.Struct, frozen=True, kw_only=True):
+    """How long copies took, as it can be written down."""
+
+    first: HistogramState
+    last: HistogramState
+    each: HistogramState
+    clock_error_s: float | None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     load_strain: Strain
     seconds: list[Second]
     apart: dict[Kind, dict[str, Any]] = msgspec.field(default_factory=dict)
+    fan_out: FanOutState | None = None
 
 
 def make(phase: str, result: Result, seconds: list[Second]) -> Record:
@@ -50,6 +60,25 @@ def make(phase: str, result: Result, seconds: list[Second]) -> Record:
         load_strain=result.load_strain,
         seconds=seconds,
         apart={kind: dump_ledger(ledger) for kind, ledger in result.apart.items()},
+        fan_out=None if result.fan_out is None else _dump_fan_out(result.fan_out),
+    )
+
+
+def _dump_fan_out(fan_out: FanOut) -> FanOutState:
+    return FanOutState(
+        first=fan_out.first.state,
+        last=fan_out.last.state,
+        each=fan_out.each.state,
+        clock_error_s=fan_out.clock_error_s,
+    )
+
+
+def _load_fan_out(state: FanOutState) -> FanOut:
+    return FanOut(
+        first=Histogram.of(state.first),
+        last=Histogram.of(state.last),
+        each=Histogram.of(state.each),
+        clock_error_s=state.clock_error_s,
     )
 
 
@@ -70,6 +99,7 @@ def restore(record: Record, plan: Plan, started_at: datetime, series: list[Secon
         load_strain=record.load_strain,
         series=series,
         apart={kind: load_ledger(ledger) for kind, ledger in record.apart.items()},
+        fan_out=None if record.fan_out is None else _load_fan_out(record.fan_out),
         **histograms,
     )
 

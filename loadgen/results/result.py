@@ -63,6 +63,23 @@ class Strain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut:
+    """How long copies took from when their message was handed to its socket.
+
+    :ivar first: until its first copy; of each message that has one.
+    :ivar last: until its last copy; of each message of which all came.
+    :ivar each: until each copy.
+    :ivar clock_error_s: by how much the clocks of sender and receiver may disagree, where they
+        are on different machines; ``None`` if all have one clock.
+    """
+
+    first: Histogram
+    last: Histogram
+    each: Histogram
+    clock_error_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A run that is over."""
 
@@ -84,6 +101,8 @@ class Result:
     apart: Mapping[Kind, Ledger] = field(default_factory=dict)
     """The books of sockets that misbehaved on purpose, by how."""
     workers: Workers = field(default_factory=Workers)
+    fan_out: FanOut | None = None
+    """``None`` unless messages go to whole rooms."""
     deaths: tuple[str, ...] = ()
     """What is to be said of processes that died in the run, in a line each."""
 
@@ -133,6 +152,7 @@ class Result:
             ),
             series=merge_series([(result.started_at, result.series) for result in results]),
             apart=_merge_apart(results),
+            fan_out=_merge_fan_outs([each.fan_out for each in results if each.fan_out]),
             deaths=tuple(death for result in results for death in result.deaths),
         )
 
@@ -143,6 +163,18 @@ def _merge_apart(results: Sequence[Result]) -> Mapping[Kind, Ledger]:
         for kind, ledger in result.apart.items():
             merged.setdefault(kind, Ledger(0)).merge(ledger)
     return merged
+
+
+def _merge_fan_outs(fan_outs: Sequence[FanOut]) -> FanOut | None:
+    if not fan_outs:
+        return None
+    errors = [each.clock_error_s for each in fan_outs if each.clock_error_s is not None]
+    return FanOut(
+        first=_merge_histograms(each.first for each in fan_outs),
+        last=_merge_histograms(each.last for each in fan_outs),
+        each=_merge_histograms(each.each for each in fan_outs),
+        clock_error_s=max(errors, default=None),
+    )
 
 
 def _merge_all_open(results: Sequence[Result], began: datetime) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +10,11 @@ import msgspec
 
 
 class Second(msgspec.Struct, frozen=True, kw_only=True):
-    """One second of a run, as it ended."""
+    """One second of a run, as it ended.
+
+    :ivar p50_ms: of the replies of this second, as is `p99_ms`; ``None`` if none came.
+    :ivar lag_ms: how late the event loop was at most; ``None`` if nobody looked.
+    """
 
     t_s: float
     open: int
@@ -18,9 +22,9 @@ class Second(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
     received: int
     errors: int
-    p50_ms: float
-    p99_ms: float
-    lag_ms: float
+    p50_ms: float | None
+    p99_ms: float | None
+    lag_ms: float | None
 
 
 #: How many are now: a process that has booked nothing for a second still holds its sockets.
@@ -57,10 +61,17 @@ def merge_series(parts: Sequence[tuple[datetime, Sequence[Second]]]) -> list[Sec
                 t_s=float(place),
                 **{name: sum(gauges[name] for gauges in now) for name in _GAUGES},
                 **{name: sum(getattr(entry, name) for entry in entries) for name in _COUNTS},
-                **{name: max(getattr(entry, name) for entry in entries) for name in _WORST},
+                p50_ms=_worst(entry.p50_ms for entry in entries),
+                p99_ms=_worst(entry.p99_ms for entry in entries),
+                lag_ms=_worst(entry.lag_ms for entry in entries),
             )
         )
     return merged
+
+
+def _worst(values: Iterable[float | None]) -> float | None:
+    """Return the highest of the values that were measured; ``None`` if none was."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _clock_s(moment: datetime) -> int:
@@ -76,7 +87,7 @@ def _merge_within_a_part(offset_s: int, seconds: Sequence[Second]) -> dict[int, 
             second = msgspec.structs.replace(  # noqa: PLW2901
                 second,
                 **{name: getattr(before, name) + getattr(second, name) for name in _COUNTS},
-                **{name: max(getattr(before, name), getattr(second, name)) for name in _WORST},
+                **{name: _worst((getattr(before, name), getattr(second, name))) for name in _WORST},
             )
         placed[place] = second
     return placed

@@ -26,13 +26,31 @@ Answers = Callable[[str | bytes, str | bytes], bool]
 
 
 class Verdict(StrEnum):
-    """What a reply is. The first three answer a message, the others answer none."""
+    """Say what claims a received frame: every one gets exactly one of these.
+
+    The first three answer a message, a duplicate answers one again, and nothing claims what is
+    unexpected. The others are no replies, and nothing is wrong with them.
+    """
 
     ECHOED = "echoed"
     REORDERED = "reordered"
     CORRUPT = "corrupt"
     DUPLICATE = "duplicate"
     UNEXPECTED = "unexpected"
+    EXPECTED = "expected"
+    """What the server says by itself, and was awaited: a greeting."""
+    IGNORED = "ignored"
+    """What the plan says to pass over."""
+    STREAMED = "streamed"
+    """A push to somebody who has subscribed."""
+    COPIES = "copies"
+    """A copy of a message that was published."""
+
+
+#: Settle a message.
+ANSWERING: Final = (Verdict.ECHOED, Verdict.REORDERED, Verdict.CORRUPT)
+#: Make a run fail.
+WRONG: Final = (Verdict.REORDERED, Verdict.CORRUPT, Verdict.DUPLICATE, Verdict.UNEXPECTED)
 
 
 class Sent(NamedTuple):
@@ -67,15 +85,9 @@ def answers_exactly(reply: str | bytes, message: str | bytes) -> bool:
     return reply == message
 
 
-def answers_anyhow(_reply: str | bytes, _message: str | bytes) -> bool:
-    """With verification off, each reply answers the oldest message."""
-    return True
-
-
 ANSWERS: Final[dict[str, Answers]] = {
     "suffix": answers_with_suffix,
     "exact": answers_exactly,
-    "off": answers_anyhow,
 }
 BINARY_ANSWERS: Final[dict[str, Answers]] = ANSWERS | {"suffix": answers_with_suffix_in_bytes}
 _SUFFIXED: Final = (answers_with_suffix, answers_with_suffix_in_bytes)

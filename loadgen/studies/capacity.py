@@ -47,6 +47,7 @@ class Outcome(StrEnum):
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the search.
 
+    :ivar p50_ms: intended latency; ``None`` if no reply came, as is `p99_ms`.
     :ivar series: its seconds, as in a report.
     :ivar target: the target's side of them, likewise; only where --console named it.
     """
@@ -54,9 +55,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float
     outcome: Outcome
     reasons: list[str]
-    received_per_s: float
-    p50_ms: float
-    p99_ms: float
+    received_per_s: float | None
+    p50_ms: float | None
+    p99_ms: float | None
     started_at: datetime
     series: list[Second]
     target: TargetReport | msgspec.UnsetType = msgspec.UNSET

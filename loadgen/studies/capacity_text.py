@@ -35,9 +35,13 @@ def show_step(step: Step) -> str:
     side = f"  target {target}" if target else ""
     why = f"  {step.reasons[0]}" if step.reasons else ""
     return (
-        f"  {_rate(step.rate_per_s):>10}  {step.outcome:<17} p50 {step.p50_ms:,.1f} ms, "
-        f"p99 {step.p99_ms:,.1f} ms{side}{why}"
+        f"  {_rate(step.rate_per_s):>10}  {step.outcome:<17} p50 {_ms(step.p50_ms)}, "
+        f"p99 {_ms(step.p99_ms)}{side}{why}"
     )
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f} ms"
 
 
 def _target(step: Step) -> str:

@@ -39,16 +39,18 @@ class Steady:
 
     :ivar rate_per_s: messages a second, over all sockets.
     :ivar total: how many messages there are.
+    :ivar ideal_total: how many the rate alone would have sent in the whole time.
     """
 
     rate_per_s: float
     total: int
+    ideal_total: float = math.inf
 
     @classmethod
     def lasting(cls, rate_per_s: float, duration_s: float, at_most: float = math.inf) -> Steady:
         """As many as the duration holds, and no more than `at_most`; one of them is finite."""
         held = rate_per_s * duration_s if rate_per_s else 0.0
-        return cls(rate_per_s, _round_half_up(min(held, at_most)))
+        return cls(rate_per_s, _round_half_up(min(held, at_most)), held)
 
     def due_by(self, elapsed_s: float) -> int:
         """How many messages are due by then."""
@@ -57,6 +59,14 @@ class Steady:
     def due_at(self, k: int) -> float:
         """When message k is due, in seconds."""
         return (k + 0.5) / self.rate_per_s
+
+    def ideal_by(self, elapsed_s: float) -> float:
+        """How many messages the ideal has sent by then: the integral of the rate."""
+        return min(elapsed_s * self.rate_per_s, self.ideal_total)
+
+    def time_of(self, ideal: float) -> float:
+        """When the ideal has sent so many, in seconds."""
+        return ideal / self.rate_per_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,16 @@ class Ramps:
 
     def due_at(self, k: int) -> float:
         """When message k is due, in seconds."""
-        ideal = min(k + 0.5, self._due_before[-1])
+        return self.time_of(k + 0.5)
+
+    @property
+    def ideal_total(self) -> float:
+        """How many messages the ideal sends in all."""
+        return self._due_before[-1]
+
+    def time_of(self, ideal: float) -> float:
+        """When the ideal has sent so many, in seconds."""
+        ideal = min(ideal, self._due_before[-1])
         # The first stage by whose end so many are due; one without messages never is.
         index = bisect_left(self._due_before, ideal, lo=1) - 1
         rate_per_s, stage = self._stages[index]

@@ -1,4 +1,4 @@
-"""Templates become messages that can be told apart: each says whose it is and which."""
+"""Make messages from templates: each says whose it is and which, so that it can be told apart."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ DEFAULT_SIZE_BYTES: Final = 32
 #: Neither a digit nor a space, so that padding can't be taken for a number or a suffix.
 PADDING: Final = "."
 
-_KNOWN: Final = ("conn", "seq", "now", "random")
+_KNOWN: Final = ("conn", "seq", "now", "random", "room")
 _PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(_KNOWN)})\}}")
-#: Braces around a lower-case word; JSON's have quotes or spaces in them, and are left alone.
+#: A literal brace, written twice, or a placeholder.
+_BRACES: Final = re.compile(rf"\{{\{{|\}}\}}|{_PLACEHOLDER.pattern}")
+#: Braces around a lower-case word, as in GraphQL, or a placeholder that is misspelt.
 _LIKE_A_PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
 #: No number in a message is longer; a reply may bring one of a million digits.
 _NUMBER: Final = "0|[1-9][0-9]{0,18}"
@@ -30,15 +32,19 @@ class Payloads:
     templates and verification are the same for both.
 
     :param template: what a message is made from, with the placeholders ``{conn}``, ``{seq}``,
-        ``{now}`` (Unix time in milliseconds) and ``{random}`` (fixed by seed, socket and number).
-        In text, any other lower-case word in braces is a mistake; in bytes, which are a file's,
-        it is part of the message.
+        ``{now}`` (Unix time in milliseconds), ``{random}`` (fixed by seed, socket and number) and
+        ``{room}``. All other braces are part of the message. In text, ``{{`` is one brace, and so
+        is the ``}}`` that closes it; in bytes, which are a file's, they are what they are.
     :param size_bytes: pad shorter messages to this; longer ones stay as they are.
     :param sockets: how many there are; ``None`` if that is not known.
     :param binary: send binary messages.
+    :param rooms: how many rooms the sockets are in, by turns.
+    :ivar sockets: how many there are; ``None`` if that is not known.
+    :ivar notes: what in the template may be a mistake, in a line each.
+    :ivar names: the placeholders in it.
     :ivar has_sequence: whether a message says its number. Without it, messages of a socket that
         differ by time or chance alone are not known again once they have been answered.
-    :raises ValueError: for an unknown placeholder, or text that can't be sent.
+    :raises ValueError: for text that can't be sent.
     """
 
     def __init__(
@@ -49,17 +55,23 @@ class Payloads:
         seed: int = 0,
         sockets: int | None = 1,
         binary: bool = False,
+        rooms: int = 1,
     ) -> None:
         text = _decode(template, binary=binary)
-        names = _PLACEHOLDER.findall(text)
+        # Even parts are text, odd ones are placeholders.
+        parts = _PLACEHOLDER.split(text) if isinstance(template, bytes) else _split(text)
+        names = parts[1::2]
+        self.notes = () if isinstance(template, bytes) else _find_odd_names(parts[0::2])
+        self.names = frozenset(names)
+        self._rooms = rooms
         self.is_binary = binary
         self._size_bytes = size_bytes
         self._seed = seed
-        self._changes_with_time = "now" in names
-        self._sockets = sockets
+        self.changes_with_time = "now" in names
+        self.sockets = sockets
         self.has_sequence = "seq" in names
-        self._format = self._compile(text)
-        self._pattern = self._compile_pattern(text)
+        self._format = self._compile(parts)
+        self._pattern = self._compile_pattern(parts)
 
     def render(self, conn: int, seq: int) -> str | bytes:
         """The message to send now."""
@@ -84,7 +96,22 @@ class Payloads:
         seq = int(groups["seq"]) if self.has_sequence else sent - 1
         if seq >= sent or int(groups.get("conn", conn)) != conn:
             return None
-        return seq if self._changes_with_time or self._render_text(conn, seq) == text else None
+        return seq if self.changes_with_time or self._render_text(conn, seq) == text else None
+
+    def find_key(self, text: str) -> tuple[int, int] | None:
+        """Which socket's message a text is, and which of its; ``None`` if it is none of the run.
+
+        For messages that say both.
+        """
+        found = self._pattern.fullmatch(text)
+        if found is None:
+            return None
+        conn, seq = int(found["conn"]), int(found["seq"])
+        if self.sockets is not None and conn >= self.sockets:
+            return None
+        if not self.changes_with_time and self._render_text(conn, seq) != text:
+            return None
+        return conn, seq
 
     def is_anothers(self, text: str, conn: int) -> bool:
         """Could another socket of this run have sent this?"""
@@ -93,7 +120,7 @@ class Payloads:
             return False
         if (sender := found.groupdict().get("conn")) is None:
             return True
-        return int(sender) != conn and (self._sockets is None or int(sender) < self._sockets)
+        return int(sender) != conn and (self.sockets is None or int(sender) < self.sockets)
 
     def _render_text(self, conn: int, seq: int) -> str:
         text = self._format(conn, seq)
@@ -108,18 +135,17 @@ class Payloads:
         mixed = (self._seed * _MIX[0] + conn * _MIX[1] + seq * _MIX[2]) & 0xFFFFFFFF
         return (mixed ^ (mixed >> 15)) * _MIX[0] & 0xFFFFFFFF
 
-    def _compile(self, template: str) -> Callable[[int, int], str]:
-        if template == DEFAULT_TEMPLATE:
+    def _compile(self, parts: list[str]) -> Callable[[int, int], str]:
+        if parts == _DEFAULT_PARTS:
             return lambda conn, seq: f"{conn}-{seq}"
-        if not _PLACEHOLDER.search(template):
-            return lambda _conn, _seq: template
-        # Even parts are text, odd ones are placeholders.
-        parts = _PLACEHOLDER.split(template)
+        if len(parts) == 1:
+            return lambda _conn, _seq: parts[0]
         fill: dict[str, Callable[[int, int], object]] = {
             "conn": lambda conn, _: conn,
             "seq": lambda _, seq: seq,
             "now": lambda _conn, _seq: time.time_ns() // 1_000_000,
             "random": self._random,
+            "room": lambda conn, _: conn % self._rooms,
         }
         texts, fills = parts[0::2], [fill[name] for name in parts[1::2]]
 
@@ -131,8 +157,7 @@ class Payloads:
 
         return format_
 
-    def _compile_pattern(self, template: str) -> re.Pattern[str]:
-        parts = _PLACEHOLDER.split(template)
+    def _compile_pattern(self, parts: list[str]) -> re.Pattern[str]:
         pattern, seen = re.escape(parts[0]), set()
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             pattern += rf"(?P={name})" if name in seen else rf"(?P<{name}>{_NUMBER})"
@@ -155,8 +180,41 @@ def _decode(template: str | bytes, *, binary: bool) -> str:
         encoded = template.encode()
     except UnicodeEncodeError:
         raise ValueError("--message is not valid UTF-8, as a text message has to be") from None
-    for name in _LIKE_A_PLACEHOLDER.findall(template):
-        if name not in _KNOWN:
-            known = ", ".join(f"{{{known}}}" for known in _KNOWN)
-            raise ValueError(f"unknown placeholder {{{name}}}; there are {known}")
     return encoded.decode("latin-1") if binary else template
+
+
+def _split(text: str) -> list[str]:
+    """Take a template apart: even parts are text, odd ones are placeholders.
+
+    A ``}}`` without a ``{{`` before it is no escape: nested JSON ends like that.
+    """
+    parts, at, escaped = [""], 0, 0
+    for found in _BRACES.finditer(text):
+        parts[-1] += text[at : found.start()]
+        at = found.end()
+        if found[1]:
+            parts += (found[1], "")
+        elif found[0] == "{{":
+            parts[-1] += "{"
+            escaped += 1
+        elif escaped:
+            parts[-1] += "}"
+            escaped -= 1
+        else:
+            parts[-1] += "}}"
+    parts[-1] += text[at:]
+    return parts
+
+
+_DEFAULT_PARTS: Final = _split(DEFAULT_TEMPLATE)
+
+
+def _find_odd_names(texts: list[str]) -> tuple[str, ...]:
+    """Name what looks like a placeholder and is none; it is sent as it is."""
+    names = dict.fromkeys(name for text in texts for name in _LIKE_A_PLACEHOLDER.findall(text))
+    known = ", ".join(f"{{{name}}}" for name in _KNOWN)
+    return tuple(
+        f"{{{name}}} is no placeholder and is sent as it is; there are {known}"
+        for name in names
+        if name not in _KNOWN
+    )

@@ -13,6 +13,9 @@ from cyclopts import Parameter
 
 from echo_trio import files, flags, units
 from loadgen.workload import secrets
+from loadgen.workload.arrivals import OwnArrivals, Poisson
+from loadgen.workload.keys import check_key
+from loadgen.workload.matching import ANY, Rule, Verify, parse_pattern
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
 from loadgen.workload.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
@@ -26,6 +29,9 @@ DEFAULT_RATE_PER_CONN: Final = 1.0
 MAX_HEADERS_BYTES: Final = 256 * 1024
 #: Room for messages that a server is to refuse.
 MAX_MESSAGE_FILE_BYTES: Final = 64 * 2**20
+
+#: Stands in a URL for the number of the socket's room.
+ROOM: Final = "{room}"
 
 #: What follows it is a file of headers.
 HEADERS_OF_FILE: Final = "@"
@@ -163,7 +169,8 @@ class Plan:
     """Churn: close a socket that is this old, and open a new one."""
 
     message: str = DEFAULT_TEMPLATE
-    """Template of the messages; knows {conn}, {seq}, {now} (Unix ms) and {random}."""
+    """Template of the messages; knows {conn}, {seq}, {now} (Unix ms), {random} and {room}. Other
+    braces are what they are; {{ and }} around something are single braces."""
 
     message_file: Annotated[str | None, Parameter(name="--message-file")] = None
     """A file whose whole content is the template, as it is."""
@@ -174,8 +181,25 @@ class Plan:
     size_bytes: Annotated[int | None, flags.size("--size")] = None
     """Pad messages to this size; the default message to 32 bytes."""
 
-    verify: Literal["suffix", "exact", "off"] = "suffix"
-    """What a reply has to be: message, space and number; the message; or anything."""
+    verify: str = "suffix"
+    """How a reply finds its message: suffix (it is the message, a space and a number), exact,
+    json:PATH or json:PATH=PATH (both are JSON with equal values there), regex:PATTERN (it finds the
+    same in both), turn (the n-th frame answers the n-th message), fan-out (every socket of the room
+    gets a copy), off (frames are counted)."""
+
+    expect: Annotated[tuple[str, ...], flags.several("--expect", parse_pattern)] = ()
+    """Repeatable: what the server says by itself after the handshake, in this order;
+    json:PATH=VALUE, regex:PATTERN or any. A socket is open when all of it is there."""
+
+    ignore: Annotated[tuple[str, ...], flags.several("--ignore", parse_pattern)] = ()
+    """Repeatable, same patterns: frames that are no replies; counted."""
+
+    rooms: Annotated[int, flags.count("--rooms", at_least=1)] = 1
+    """With --verify fan-out: {room} in URL and message is the socket's number modulo this."""
+
+    arrivals: Literal["even", "poisson"] = "even"
+    """Open loop: messages fall due at even distances, or at random ones as of many independent
+    users: exponential gaps, fixed by the seed."""
 
     headers: Annotated[
         tuple[tuple[str, str], ...], flags.several_of_each("--header", parse_headers)
@@ -219,14 +243,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check what no single field can."""
-        target = Target.parse(self.url)
+        target = self.target
         self._check_load()
         self._check_handshake(target)
         if self.message_file is not None and self.message != DEFAULT_TEMPLATE:
             raise ValueError("--message and --message-file both say what to send: give one")
         if self.shard_of is None:
             check_behaviours(self.behave, self.count)
-        self.payloads()
+        self._check_replies(self.payloads())
         Sources(self.source_ips)
 
     def _check_load(self) -> None:
@@ -260,6 +284,32 @@ class Plan:
             if value is not None and not value:
                 raise ValueError(f"{flag} has to be more than 0")
 
+    def _check_replies(self, payloads: Payloads) -> None:
+        """Can replies be told apart, and from what is no reply?"""
+        verify = self.matching
+        if verify.find_own is not None:
+            check_key(verify, self.verify, payloads, payloads.render(0, 0))
+        if verify.rule is Rule.FAN_OUT and not {"conn", "seq"} <= payloads.names:
+            raise ValueError(
+                "--verify fan-out tells copies apart by the message: it needs {conn} and {seq}"
+            )
+        if ANY in self.ignore and verify.rule is not Rule.OFF:
+            raise ValueError("--ignore any leaves no reply: it goes with --verify off")
+        if self.behave and verify.rule is Rule.FAN_OUT:
+            raise ValueError(
+                "--behave: nobody knows what a socket that misbehaves in a room is owed"
+            )
+        if self.rooms > 1 and verify.rule is not Rule.FAN_OUT:
+            raise ValueError("--rooms goes with --verify fan-out")
+        if self.rooms > 1 and ROOM not in self.url:
+            raise ValueError(f"--rooms: which room a socket is in is said by {ROOM} in the URL")
+        if self.target_of(0).authority != self.target_of(1).authority:
+            raise ValueError(f"{ROOM} goes into the path or query of the URL: all have one host")
+        if self.closed_loop and verify.rule is Rule.FAN_OUT:
+            raise ValueError("--closed-loop awaits a reply, and fan-out has copies: give a rate")
+        if self.arrivals != "even" and self.closed_loop:
+            raise ValueError("--arrivals says when messages fall due: not with --closed-loop")
+
     def _check_handshake(self, target: Target) -> None:
         for name, _ in self.headers:
             if (instead := _OWN_HEADERS.get(name.lower())) is not None:
@@ -274,9 +324,18 @@ class Plan:
         self.request(target)("")
 
     @property
+    def matching(self) -> Verify:
+        """How a reply finds its message."""
+        return Verify.parse(self.verify)
+
+    @property
     def target(self) -> Target:
-        """Where to connect, taken apart."""
-        return Target.parse(self.url)
+        """Where to connect, taken apart; of room 0."""
+        return self.target_of(0)
+
+    def target_of(self, conn: int) -> Target:
+        """Where a socket connects, by the room that it is in."""
+        return Target.parse(self.url.replace(ROOM, str(conn % self.rooms)))
 
     @property
     def load_s(self) -> float:
@@ -312,10 +371,22 @@ class Plan:
         return Share(whole, index=shard.index, shards=shard.shards, sockets=shard.sockets)
 
     def _pace(self, sockets: int) -> Pace:
-        if self.stages:
-            return Ramps(self.stages)
         at_most = math.inf if self.messages is None else sockets * self.messages
-        return Steady.lasting(self.total_rate(sockets), self.load_s, at_most)
+        if self.stages:
+            pace: Steady | Ramps = Ramps(self.stages)
+        else:
+            pace = Steady.lasting(self.total_rate(sockets), self.load_s, at_most)
+        if self.arrivals == "poisson" and pace.total:
+            return Poisson(pace, self.seed, at_most)
+        return pace
+
+    def own_arrivals(self, conns: Sequence[int]) -> OwnArrivals | None:
+        """Return when messages are due on each of these sockets, if each has its own arrivals."""
+        if self.arrivals == "even" or not self.is_rate_each_sockets_own:
+            return None
+        rate = DEFAULT_RATE_PER_CONN if self.rate_per_conn is None else self.rate_per_conn
+        at_most = math.inf if self.messages is None else self.messages
+        return OwnArrivals(conns, rate, self.load_s, self.seed, at_most)
 
     def payloads(self) -> Payloads:
         """What the sockets send.
@@ -333,6 +404,7 @@ class Plan:
             # With churn more come to be, nobody knows how many.
             sockets=None if self.lifetime_s is not None or self.storm is not None else sockets,
             binary=self.binary,
+            rooms=self.rooms,
         )
 
     def _message_content(self) -> bytes:

@@ -332,11 +332,18 @@ def check(report: dict[str, Any]) -> None:
     assert connections["opened"] == connections["connect_ms"]["count"]
     assert connections["failed"]["rejected"] == sum(connections["failed_status"].values())
     answered = messages["echoed"] + messages["reordered"] + messages["corrupt"]
-    assert messages["sent"] == answered + messages["lost"] + messages["in_flight"]
-    assert messages["received"] == answered + messages["duplicate"] + messages["unexpected"]
+    owed_no_reply = messages["one_way"] + messages["published"]
+    assert messages["sent"] == answered + messages["lost"] + messages["in_flight"] + owed_no_reply
+    assert messages["received"] == answered + sum(
+        messages[claim]
+        for claim in ("duplicate", "unexpected", "expected", "ignored", "streamed", "copies")
+    )
     right = messages["echoed"] + messages["reordered"]
     latency = report["latency"]
     assert latency["intended"]["count"] == latency["service"]["count"] == right
+    for name in ("intended", "service", "scheduling_lag", "script_lag"):
+        figures = [value for key, value in latency[name].items() if key != "count"]
+        assert (None in figures) == (not latency[name]["count"])
     assert latency["scheduling_lag"]["count"] == messages["sent"]
     series = report["series"]
     assert sum(second["sent"] for second in series) == messages["sent"]

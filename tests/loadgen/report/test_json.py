@@ -7,8 +7,10 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from loadgen.report import json as report_json
+from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.result import Place, Workers
+from loadgen.results.series import Second
 
 
 def test_the_published_schema_is_the_reports():
@@ -49,7 +51,7 @@ def test_a_report_has_the_contracts_keys(report_of):
     document = json.loads(report_json.encode(report_of()))
     assert list(document) == [
         "schema", "verdict", "verdict_reasons", "interrupted", "thresholds", "plan",
-        "started_at", "ended_at", "connections", "messages", "latency", "histograms",
+        "started_at", "ended_at", "connections", "messages", "fan_out", "latency", "histograms",
         "generator", "series",
     ]  # fmt: skip
     assert set(document["connections"]) == {
@@ -57,15 +59,16 @@ def test_a_report_has_the_contracts_keys(report_of):
         "failed_status", "closed", "close_codes", "connect_ms", "funnel", "faults", "compressed",
     }  # fmt: skip
     assert set(document["connections"]["failed"]) == {
-        "refused", "timeout", "reset", "dns", "tls", "rejected", "protocol", "file_limit",
-        "address_in_use", "other",
+        "refused", "timeout", "reset", "dns", "tls", "rejected", "protocol", "greeting",
+        "file_limit", "address_in_use", "other",
     }  # fmt: skip
     assert set(document["connections"]["closed"]) == {"clean", "by_peer", "abnormal", "timeout"}
     assert set(document["messages"]) == {
         "sent", "echoed", "reordered", "corrupt", "lost", "in_flight", "received", "duplicate",
         "unexpected", "missed", "sent_bytes", "received_bytes", "sent_per_s", "received_per_s",
+        "one_way", "published", "expected", "ignored", "streamed", "copies",
     }  # fmt: skip
-    assert set(document["latency"]) == {"intended", "service", "scheduling_lag"}
+    assert set(document["latency"]) == {"intended", "service", "scheduling_lag", "script_lag"}
     for summary in [*document["latency"].values(), document["connections"]["connect_ms"]]:
         assert set(summary) == {
             "count", "min", "mean", "p50", "p90", "p95", "p99", "p999", "max"
@@ -113,3 +116,24 @@ def test_the_histograms_can_be_read_and_merged_by_any_hdr_library(report_of):
     intended = HdrHistogram.decode(histograms["intended"])
     intended.add(HdrHistogram.decode(histograms["service"]))
     assert intended.get_total_count() == 6
+
+
+def test_what_nothing_measured_is_null(report_of):
+    second = Second(
+        t_s=1.0, open=2, opening=0, sent=0, received=0, errors=0,
+        p50_ms=None, p99_ms=None, lag_ms=None,
+    )  # fmt: skip
+    nothing = dict.fromkeys(
+        ("connect", "intended", "service", "scheduling_lag", "loop_lag"), Histogram()
+    )
+    document = json.loads(
+        report_json.encode(
+            report_of(Ledger(2, not_attempted=2), load_s=0.0, series=[second], **nothing)
+        )
+    )
+    for summary in [*document["latency"].values(), document["connections"]["connect_ms"]]:
+        assert summary.pop("count") == 0
+        assert set(summary.values()) == {None}
+    assert set(document["generator"]["loop_lag"].values()) == {None}
+    assert document["messages"]["sent_per_s"] is document["messages"]["received_per_s"] is None
+    assert document["series"][0]["p50_ms"] is document["series"][0]["p99_ms"] is None

@@ -38,10 +38,11 @@ def test_a_snapshot_is_one_line_with_the_agreed_keys(result_of):
         "requested", "opened", "open", "opening", "not_attempted", "failed", "closed"
     }  # fmt: skip
     assert snapshot["messages"] == {
-        "sent": 20, "received": 20, "echoed": 20, "reordered": 0, "corrupt": 0, "duplicate": 0,
+        "sent": 20, "one_way": 0, "published": 0, "received": 20, "echoed": 20, "reordered": 0,
+        "corrupt": 0, "duplicate": 0, "expected": 0, "ignored": 0, "streamed": 0, "copies": 0,
         "unexpected": 0, "lost": 0, "in_flight": 0, "awaited": 0,
     }  # fmt: skip
-    assert set(snapshot["latency"]) == {"intended", "service", "scheduling_lag"}
+    assert set(snapshot["latency"]) == {"intended", "service", "scheduling_lag", "script_lag"}
     assert snapshot["second"]["sent"] == 20
 
 

@@ -208,4 +208,4 @@ def test_latencies_that_nothing_had_are_not_zero(report_of):
     text = written(report_of(intended=Histogram(), service=Histogram()))
     for name in ("intended", "service"):
         (line,) = re.findall(rf"^  {name} +(.*)$", text, re.MULTILINE)
-        assert line.split() == ["-"] * 6
+        assert line.split() == ["–"] * 6

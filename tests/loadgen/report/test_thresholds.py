@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from loadgen.report import json as report_json
 from loadgen.report import thresholds
 from loadgen.report.model import TargetLag, TargetReport
-from loadgen.report.thresholds import METRICS, BadThreshold, Kind, explain, parse
+from loadgen.report.thresholds import METRICS, BadThreshold, Kind, explain, judge, parse
+from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.result import Strain
 from loadgen.results.verify import Verdict
 
 
@@ -63,8 +65,8 @@ def report(report_of):
         pytest.param("connections.failed_status.404>0", 0, False, id="status-never-seen"),
         pytest.param("connections.close_codes.1011>0", 3, True, id="close-code"),
         pytest.param("connections.closed.by_peer>0.4%", 300 / 693, True, id="share-of-opened"),
-        pytest.param("connections.all_open_after_s>5s", None, True, id="never-is-above"),
-        pytest.param("connections.all_open_after_s<5s", None, False, id="never-is-not-below"),
+        pytest.param("connections.all_open_after_s>5s", None, True, id="never-is-breached"),
+        pytest.param("connections.all_open_after_s<5s", None, True, id="never-is-not-below"),
         pytest.param("messages.sent_per_s<6k/m", 100.0, False, id="rate-in-thousands-a-minute"),
         pytest.param("messages.sent_per_s<101/s", 100.0, True, id="rate"),
         pytest.param("messages.sent_per_s<6000/m", 100.0, False, id="rate-a-minute"),
@@ -249,10 +251,10 @@ def test_thresholds_are_explained_with_their_unit(report):
         "latency.p99>1ms: 3.5 ms",
         "messages.lost>0.1%: 0.3 %",
         "generator.cpu_s>1s: 1.5 s",
-        "connections.all_open_after_s>5s: never",
+        "connections.all_open_after_s>5s: never: the sockets were not all open together",
         "messages.sent_per_s<1m/s: 100/s",
         "target.loop_lag.max<1s: 80 ms",
-        "target.open_files>5: unknown",
+        "target.open_files>5: unknown: the target did not say",
     ]
 
 
@@ -310,3 +312,31 @@ def test_a_character_too_many_is_pointed_at_or_the_word_that_it_spoils(made, dat
     assert problem is not None
     assert problem.at <= at
     assert re.fullmatch(r"\w*|[\d.]*|\S*[ \t]*", expr[problem.at : at].rstrip(" \t"))
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        pytest.param("latency.p99>50ms", id="latency-above"),
+        pytest.param("latency.mean<1ms", id="latency-below"),
+        pytest.param("latency.service.max==0us", id="latency-equal"),
+        pytest.param("messages.lost>=1%", id="share-of-nothing"),
+        pytest.param("messages.unexpected<50%", id="share-of-nothing-received"),
+        pytest.param("connections.connect_ms.p50>1s", id="connecting"),
+        pytest.param("generator.loop_lag.max>1s", id="loop-lag"),
+        pytest.param("generator.load_cpu_share>95%", id="share-of-no-load-phase"),
+        pytest.param("messages.sent_per_s<1/s", id="rate-over-no-load-phase"),
+    ],
+)
+def test_what_nothing_measured_breaches_every_limit_and_is_said_to_be_unknown(report_of, expr):
+    idle = report_of(
+        Ledger(2, not_attempted=2),
+        load_s=0.0,
+        load_strain=Strain(),
+        **dict.fromkeys(
+            ("connect", "intended", "service", "scheduling_lag", "loop_lag"), Histogram()
+        ),
+    )
+    (judged,) = judge(idle, [parse(expr)])
+    assert (judged.value, judged.breached) == (None, True)
+    assert explain(judged) == f"{expr}: nothing was measured"

@@ -1,5 +1,6 @@
 import math
 
+import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
 from hypothesis import given
@@ -15,10 +16,13 @@ def filled(*values_us):
     return histogram
 
 
-def test_an_empty_histogram_is_all_zero():
-    summary = Histogram().summary()
-    assert (summary.count, summary.min, summary.mean, summary.p50, summary.max) == (0, 0, 0, 0, 0)
+def test_an_empty_histogram_has_no_figures():
+    count, *figures = msgspec.structs.astuple(Histogram().summary())
+    assert count == 0
+    assert figures == [None] * 8
     assert Histogram().percentile_us(99) == 0
+    assert Histogram().percentiles_ms([50, 99]) == [None, None]
+    assert Histogram().max_ms is None
 
 
 def test_a_summary_is_in_milliseconds():

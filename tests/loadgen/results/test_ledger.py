@@ -65,7 +65,9 @@ def test_whatever_went_wrong_counts_as_an_error_once():
             "opened = closed",
             id="a-socket-that-never-ended",
         ),
-        pytest.param({"sent": 1}, "sent = echoed", id="a-message-nowhere"),
+        pytest.param({"sent": 1}, "sent = one way", id="a-message-nowhere"),
+        pytest.param({"sent": 1, "one_way": 2}, "sent = one way", id="a-message-twice"),
+        pytest.param({"owed": 3, "delivered": 2}, "owed = delivered", id="a-copy-nowhere"),
         pytest.param({"received": 1}, "received = echoed", id="a-reply-nowhere"),
     ],
 )
@@ -302,3 +304,15 @@ def test_merged_books_say_what_both_do(pair, interrupted):
             assert getattr(both, field.name) == sum(value or 0 for value in values), field.name
     for fault in Fault:
         assert both.failed_by(fault) == sum(part.failed_by(fault) for part in parts)
+
+
+def test_what_is_owed_nothing_is_not_unanswered_and_what_is_no_reply_is_no_error():
+    ledger = Ledger(0, sent=5, one_way=2, published=1, received=6)
+    ledger.verdicts.update({Verdict.ECHOED: 2, Verdict.EXPECTED: 1, Verdict.IGNORED: 1})
+    ledger.verdicts.update({Verdict.STREAMED: 1, Verdict.COPIES: 1})
+    assert (ledger.unanswered, ledger.awaited, ledger.errors) == (0, 0, 0)
+    ledger.check()
+
+
+def test_copies_that_are_missing_or_that_nobody_was_owed_are_errors():
+    assert Ledger(0, owed=9, delivered=4, missing=3, extra=2, unsettled=2).errors == 5

@@ -5,7 +5,6 @@ from loadgen.results.verify import (
     BINARY_ANSWERS,
     Sent,
     Verdict,
-    answers_anyhow,
     answers_exactly,
     answers_with_suffix,
     answers_with_suffix_in_bytes,
@@ -73,10 +72,6 @@ def test_exactly_means_the_same_text():
     assert not answers_exactly(b"m", "m")
 
 
-def test_unverified_anything_answers():
-    assert answers_anyhow(b"anything", "m")
-
-
 @pytest.mark.parametrize(
     ("reply", "situation", "verdict"),
     [
@@ -134,15 +129,6 @@ def test_unverified_anything_answers():
             {"pending": [5], "verify": "exact"},
             (Verdict.DUPLICATE, None),
             id="exact-duplicate",
-        ),
-        pytest.param(
-            "anything", {"pending": [5, 6], "verify": "off"}, (Verdict.ECHOED, 0), id="unverified"
-        ),
-        pytest.param(
-            "anything",
-            {"verify": "off"},
-            (Verdict.UNEXPECTED, None),
-            id="unverified-nothing-pending",
         ),
     ],
 )

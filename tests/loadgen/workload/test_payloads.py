@@ -1,4 +1,3 @@
-import re
 import time
 
 import pytest
@@ -20,9 +19,37 @@ def test_a_template_is_filled_in(template, expected):
     assert Payloads(template).render(3, 5) == expected
 
 
-def test_an_unknown_placeholder_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(ValueError, match=re.escape("{sek}; there are {conn}, {seq}, {now}")):
-        Payloads("{sek}")
+def test_a_word_in_braces_that_is_no_placeholder_is_sent_as_it_is_with_a_note():
+    payloads = Payloads('{"query": "subscription {ticks}", "id": {seq}, "again": "{ticks}"}')
+    assert payloads.render(0, 7) == '{"query": "subscription {ticks}", "id": 7, "again": "{ticks}"}'
+    (note,) = payloads.notes
+    assert note == (
+        "{ticks} is no placeholder and is sent as it is; "
+        "there are {conn}, {seq}, {now}, {random}, {room}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        pytest.param('{"a": {"b": {"c": {seq}}}}', '{"a": {"b": {"c": 5}}}', id="nested-json"),
+        pytest.param("{{seq}}", "{seq}", id="literal-placeholder"),
+        pytest.param('{{"id": {seq}}}', '{"id": 5}', id="doubled-as-python-wants-it"),
+        pytest.param('{{"a": {{"b": {seq}}}}}', '{"a": {"b": 5}}', id="doubled-and-nested"),
+        pytest.param("{{{seq}}}", "{5}", id="literal-braces-around-a-placeholder"),
+        pytest.param("a }} b", "a }} b", id="closing-nothing"),
+        pytest.param("{ } {} {1} {Seq}", "{ } {} {1} {Seq}", id="other-braces"),
+    ],
+)
+def test_braces_that_are_doubled_are_literal_and_others_are_what_they_are(template, message):
+    payloads = Payloads(template)
+    assert payloads.render(3, 5) == message
+    assert payloads.notes == ()
+    assert payloads.find_sequence(message, 3, 6) == 5
+
+
+def test_in_a_file_doubled_braces_are_what_they_are():
+    assert Payloads(b"{{seq}} {ticks} {seq}").render(0, 5) == "{5} {ticks} 5"
 
 
 def test_padding_counts_bytes():

@@ -35,7 +35,26 @@ def test_the_default_message_can_be_of_another_size():
     [
         pytest.param({"think_s": 1.0}, "--think goes with --closed-loop", id="think-open-loop"),
         pytest.param({"messages": 3, "rate_per_conn": 0.0}, "needs a rate", id="messages-no-rate"),
-        pytest.param({"message": "{nonsense}"}, "unknown placeholder", id="placeholder"),
+        pytest.param({"verify": "strict"}, "'strict' is none of suffix", id="verify"),
+        pytest.param({"ignore": ("any",)}, "--ignore any leaves no reply", id="ignore-any"),
+        pytest.param({"rooms": 2}, "--rooms goes with --verify fan-out", id="rooms"),
+        pytest.param(
+            {"rooms": 2, "verify": "fan-out"}, "is said by {room} in the URL", id="rooms-nowhere"
+        ),
+        pytest.param(
+            {"rooms": 2, "verify": "fan-out", "url": "ws://host{room}/"},
+            "goes into the path or query",
+            id="rooms-in-the-host",
+        ),
+        pytest.param(
+            {"verify": "fan-out", "message": "{seq}"}, "needs {conn} and {seq}", id="copies-alike"
+        ),
+        pytest.param(
+            {"verify": "fan-out", "closed_loop": True}, "fan-out has copies", id="closed-fan-out"
+        ),
+        pytest.param(
+            {"arrivals": "poisson", "closed_loop": True}, "--arrivals says when", id="arrivals"
+        ),
         pytest.param({"message": "\udcff"}, "not valid UTF-8", id="not-utf-8"),
         pytest.param({"url": "http://x/"}, "write it like ws://", id="http-url"),
         pytest.param(

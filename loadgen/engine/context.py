@@ -1,0 +1,111 @@
+"""Hold what all sessions of a run have in common: settings made ready to use, and hooks."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from echo_trio.wire.poller import Poller
+from loadgen.engine.allowance import make_budget, make_limits
+from loadgen.engine.books import Books
+from loadgen.engine.dialer import Dialer
+from loadgen.results.fan_out import TakesEvents
+from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, answers_exactly
+from loadgen.workload.keys import Keys
+from loadgen.workload.matching import Fits, compile_pattern
+from loadgen.workload.payloads import Payloads
+from loadgen.workload.plan import Plan
+
+if TYPE_CHECKING:
+    from loadgen.engine.greeting import Greeting
+    from loadgen.engine.rooms import Copies
+    from loadgen.engine.session import Session
+
+
+def now_us() -> int:
+    """Microseconds of a monotonic clock."""
+    return time.perf_counter_ns() // 1000
+
+
+class RunContext:
+    """What all sessions of a run have in common.
+
+    :ivar requests: what makes the handshake's request from a key, for each room.
+    :ivar expect: what the server is to say before a socket counts as open, in order.
+    :ivar ignores: tells whether a frame is to be passed over; ``None`` if none is.
+    :ivar on_opened: called with a session whose socket has opened.
+    :ivar on_answered: called with a session whose message was answered, when the plan is a
+        closed loop; returns the next message to send at once, or ``None``.
+    :ivar on_closing: called with each session when the close phase begins.
+    :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
+    :ivar greetings: the sockets that await a greeting, with the time until when, the oldest first.
+    :ivar fan_out: where what happens in the rooms goes, `copies` what tells copies apart; ``None``
+        unless messages go to whole rooms.
+    :ivar reopening: sockets that are to follow those that were closed of age.
+    :ivar turns_open: in a closed loop where nothing is owed: sockets that await their next frame.
+    :ivar closing: whether the sockets are being closed by us.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dialer: Dialer,
+        poller: Poller | None,
+        books: Books,
+        tls_context: ssl.SSLContext | None = None,
+    ) -> None:
+        targets = [plan.target_of(room) for room in range(plan.rooms)]
+        self.dialer = dialer
+        self.tls = tls_context
+        self.server_name = plan.target.host
+        self.extensions = plan.extensions
+        self.rooms = plan.rooms
+        self.resources = [target.resource for target in targets]
+        self.requests = [plan.request(target) for target in targets]
+        self.subprotocols = plan.subprotocols
+        self.connect_timeout_s = plan.connect_timeout_s
+        self.payloads: Payloads = plan.payloads()
+        self.limits = make_limits(plan, self.payloads)
+        self.budget = make_budget(plan, self.payloads)
+        self.is_binary = plan.binary
+        matching = plan.matching
+        self.rule = matching.rule
+        answers = BINARY_ANSWERS if plan.binary else ANSWERS
+        self.answers: Answers = answers.get(matching.rule, answers_exactly)
+        self.keys = None if matching.find_own is None else Keys(matching, self.payloads)
+        self.expect = tuple(compile_pattern(text) for text in plan.expect)
+        self.ignores = _any_of([compile_pattern(text) for text in plan.ignore])
+        self.poller = poller
+        self.books = books
+        self.ledger = books.ledger
+        self.on_opened: Callable[[Session], None] | None = None
+        self.on_closing: Callable[[Session], None] | None = None
+        self.on_answered: Callable[[Session], str | bytes | None] | None = None
+        self.on_none_open: Callable[[], None] | None = None
+        self.greetings: deque[tuple[float, Greeting]] = deque()
+        self.fan_out: TakesEvents | None = None
+        self.copies: Copies | None = None
+        self.reopening = 0
+        self.turns_open = 0
+        self.closing = False
+
+    @property
+    def awaits_frames(self) -> bool:
+        """Whether something may still come that a message waits for."""
+        copies = self.fan_out is not None and self.fan_out.awaited
+        return bool(self.ledger.awaited or self.turns_open or copies)
+
+    def look_whether_any_is_open(self) -> None:
+        """To be called when a socket has ended, or will not open."""
+        if not self.ledger.open and not self.reopening and self.on_none_open is not None:
+            self.on_none_open()
+
+
+def _any_of(patterns: Sequence[Fits]) -> Fits | None:
+    """Return what tells whether one of the patterns fits; ``None`` if there is none."""
+    if len(patterns) < 2:
+        return next(iter(patterns), None)
+    return lambda frame: any(fits(frame) for fits in patterns)

@@ -1,0 +1,124 @@
+"""Open one socket: TCP, TLS, the WebSocket's handshake; and say why it could not be opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from echo_trio.wire import handshake, tls
+from echo_trio.wire.connection import Connection
+from loadgen.engine.context import now_us
+from loadgen.results.ledger import Failure, Fault, Ledger
+
+if TYPE_CHECKING:
+    from loadgen.engine.context import RunContext
+
+#: Foreign errors become ours here, and nowhere else.
+_FAILURE_BY_ERRNO: Final = {
+    errno.ECONNREFUSED: Failure.REFUSED,
+    errno.ECONNRESET: Failure.RESET,
+    errno.EPIPE: Failure.RESET,
+    errno.ETIMEDOUT: Failure.TIMEOUT,
+    errno.EMFILE: Failure.FILE_LIMIT,
+    errno.ENFILE: Failure.FILE_LIMIT,
+    errno.EADDRNOTAVAIL: Failure.ADDRESS_IN_USE,
+    errno.EADDRINUSE: Failure.ADDRESS_IN_USE,
+}
+_FAULT_BY_ERRNO: Final = {
+    errno.EHOSTUNREACH: Fault.NETWORK,
+    errno.EHOSTDOWN: Fault.NETWORK,
+    errno.ENETUNREACH: Fault.NETWORK,
+    errno.ENETDOWN: Fault.NETWORK,
+    errno.ENETRESET: Fault.NETWORK,
+}
+
+
+#: What opening a socket raises if that fails.
+OPENING_ERRORS: Final = (
+    handshake.HandshakeFailed,
+    handshake.Refused,
+    handshake.ConnectionCut,
+    tls.TlsFailed,
+    OSError,
+)
+
+
+async def open_connection(context: RunContext, conn: int) -> tuple[Connection, int]:
+    """Open a socket; returns it, and how long TCP and the handshakes took, in microseconds.
+
+    What it raises, `book_failure` takes.
+    """
+    ledger, room = context.ledger, conn % context.rooms
+    began_us = now_us()
+    sock = await context.dialer.dial()
+    ledger.tcp += 1
+    if context.tls is not None:
+        sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
+        ledger.tls += 1
+    try:
+        key = handshake.make_key()
+        sock.send(context.requests[room](key))
+
+        async def receive() -> bytes:
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                # TLS has a word of its own to say now and then.
+                with suppress(BlockingIOError):
+                    return sock.recv(handshake.MAX_HEAD_BYTES)
+
+        head, surplus = await handshake.receive_head(receive)
+        response = handshake.parse_response(head, key, context.subprotocols, context.extensions)
+    except BaseException:
+        sock.close()
+        raise
+    connection = Connection.opened(
+        sock,
+        client=True,
+        limits=context.limits,
+        poller=context.poller,
+        path=context.resources[room],
+        subprotocol=response.subprotocol,
+        surplus=surplus,
+        compression=response.compression,
+        budget=context.budget,
+    )
+    if response.compression is not None:
+        ledger.compressed += 1
+    return connection, now_us() - began_us
+
+
+def book_failure(ledger: Ledger, exc: Exception) -> None:
+    """Book why a socket could not be opened.
+
+    :param exc: one of `OPENING_ERRORS`.
+    """
+    match exc:
+        case handshake.Rejected():
+            ledger.failed[Failure.REJECTED] += 1
+            ledger.failed_status[exc.status] += 1
+        case handshake.HandshakeFailed() | handshake.Refused():
+            ledger.failed[Failure.PROTOCOL] += 1
+        case handshake.ConnectionCut():
+            ledger.failed[Failure.RESET] += 1
+        case tls.TlsFailed():
+            ledger.failed[Failure.TLS] += 1
+            ledger.tls_errors[str(exc)] += 1
+        case ssl.SSLError():  # an OSError, but OpenSSL's numbers are not the system's
+            ledger.failed[Failure.TLS] += 1
+            ledger.tls_errors[exc.reason or str(exc)] += 1
+        case OSError():
+            _book_os_error(ledger, exc)
+
+
+def _book_os_error(ledger: Ledger, exc: OSError) -> None:
+    number = exc.errno or 0
+    failure = _FAILURE_BY_ERRNO.get(number, Failure.OTHER)
+    ledger.failed[failure] += 1
+    if failure is Failure.OTHER:
+        ledger.other_errors[os.strerror(number) if number else str(exc)] += 1
+        ledger.other_faults[_FAULT_BY_ERRNO.get(number, Fault.MACHINE)] += 1

@@ -1,0 +1,247 @@
+"""Match copies with the messages that they are copies of: who is owed one, and who got it; pure.
+
+Everything that happens in a room is an event, in the order of time: a socket joins or leaves it, a
+message is published there, a copy comes to a socket. In one process events are taken as they
+happen; of several processes each notes its own, and who runs them takes all in the order of time.
+
+A message is owed to every socket that is in the room when it is handed to its own socket. What
+came to a socket that joined meanwhile, or was owed to one that left meanwhile, is *unsettled*:
+nobody can say whether the server should have sent it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+from loadgen.results.latency import Recorder
+from loadgen.results.ledger import Ledger
+from loadgen.results.result import FanOut
+from loadgen.results.verify import Verdict
+
+#: A message's socket and its number there: tells it from all others of the run.
+Key = tuple[int, int]
+#: So many messages are remembered when all their copies have come: one more may come late to a
+#: socket that joined while they were under way.
+REMEMBERED: Final = 4096
+
+
+class Joined(msgspec.Struct, frozen=True, tag="j", array_like=True):
+    """A socket is in a room from now on."""
+
+    at_us: int
+    room: int
+    conn: int
+
+
+class Left(msgspec.Struct, frozen=True, tag="l", array_like=True):
+    """A socket is in a room no more."""
+
+    at_us: int
+    room: int
+    conn: int
+
+
+class Published(msgspec.Struct, frozen=True, tag="p", array_like=True):
+    """A message has been handed to its socket."""
+
+    at_us: int
+    room: int
+    conn: int
+    seq: int
+
+
+class Copied(msgspec.Struct, frozen=True, tag="c", array_like=True):
+    """A copy of a socket's message has come to a receiver."""
+
+    at_us: int
+    room: int
+    receiver: int
+    conn: int
+    seq: int
+
+
+Event = Joined | Left | Published | Copied
+
+
+class TakesEvents(Protocol):
+    """Where events go: to be matched, or to be noted for who matches them.
+
+    :ivar awaited: how many copies may still come, as far as is known here.
+    """
+
+    awaited: int
+
+    def take(self, event: Event, /) -> object:
+        """Take an event, which is not older than any before it."""
+
+
+class EventLog:
+    """Events noted for who matches them: one process's part of a run."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        #: Where the copies of a message are is not known in one process.
+        self.awaited = 0
+
+    def take(self, event: Event) -> None:
+        """Note an event."""
+        self._events.append(event)
+
+    def drain(self) -> list[Event]:
+        """Take out what has been noted since the last time."""
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+
+@dataclass(slots=True)
+class _Publication:
+    """A message on its way to a room.
+
+    :ivar owed: the sockets whose copy has not come yet.
+    :ivar late: sockets that joined while it was under way and got a copy.
+    :ivar has_come: whether one copy has come; `is_whole`, whether all that were owed can.
+    """
+
+    room: int
+    at_us: int
+    owed: set[int]
+    late: set[int] = field(default_factory=set)
+    has_come: bool = False
+    is_whole: bool = True
+
+
+class Matcher:
+    """Who is owed a copy of what, and what has come.
+
+    :param ledger: where the copies are counted.
+    :ivar first: how long the first copies took, `last` the last ones, and `each` all.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.first, self.last, self.each = Recorder(), Recorder(), Recorder()
+        self.awaited = 0
+        #: Since when each socket is in its room.
+        self._rooms: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        #: What is under way, by room.
+        self._open: defaultdict[int, dict[Key, _Publication]] = defaultdict(dict)
+        #: What has come to all, the oldest first.
+        self._settled: OrderedDict[Key, _Publication] = OrderedDict()
+        #: How many messages each socket has published.
+        self._published: defaultdict[int, int] = defaultdict(int)
+        #: Copies that came, by the clock of their process, before their message was sent.
+        self._early: defaultdict[Key, list[Copied]] = defaultdict(list)
+        self._lost: set[int] = set()
+
+    def take(self, event: Event) -> None:
+        """Take an event, which is not older than any before it, but for what clocks differ by."""
+        match event:
+            case Copied():
+                self._take_copy(event)
+            case Published():
+                self._publish(event)
+            case Joined():
+                self._rooms[event.room][event.conn] = event.at_us
+            case Left():
+                self._leave(event.room, event.conn)
+
+    def _publish(self, event: Published) -> None:
+        key, owed = (event.conn, event.seq), set(self._rooms[event.room])
+        self._open[event.room][key] = _Publication(event.room, event.at_us, owed)
+        self._published[event.conn] = event.seq + 1
+        self._ledger.owed += len(owed)
+        self.awaited += len(owed)
+        for early in self._early.pop(key, ()):
+            self._take_copy(early)
+
+    def _take_copy(self, copy: Copied) -> None:
+        key = copy.conn, copy.seq
+        publication = self._open[copy.room].get(key) or self._settled.get(key)
+        if publication is not None and copy.receiver in publication.owed:
+            self._deliver(copy, publication, key)
+        elif publication is not None and self._has_joined_since(copy, publication):
+            publication.late.add(copy.receiver)
+            self._ledger.owed += 1
+            self._ledger.unsettled += 1
+        elif publication is not None or copy.seq < self._published[copy.conn]:
+            self._ledger.extra += 1
+        else:
+            self._early[key].append(copy)
+
+    def _has_joined_since(self, copy: Copied, publication: _Publication) -> bool:
+        """Whether a copy is the first to a socket that joined after the message was sent."""
+        joined_us = self._rooms[copy.room].get(copy.receiver, -1)
+        return (
+            copy.room == publication.room
+            and copy.receiver not in publication.late
+            and joined_us > publication.at_us
+        )
+
+    def _deliver(self, copy: Copied, publication: _Publication, key: Key) -> None:
+        took_us = copy.at_us - publication.at_us
+        publication.owed.remove(copy.receiver)
+        self.awaited -= 1
+        self._ledger.delivered += 1
+        self.each.record(took_us)
+        if not publication.has_come:
+            publication.has_come = True
+            self.first.record(took_us)
+        if not publication.owed:
+            if publication.is_whole:
+                self.last.record(took_us)
+            self._settle(key, publication)
+
+    def _leave(self, room: int, conn: int) -> None:
+        if self._rooms[room].pop(conn, None) is None:
+            return
+        for key, publication in list(self._open[room].items()):
+            if conn in publication.owed:
+                publication.owed.remove(conn)
+                publication.is_whole = False
+                self.awaited -= 1
+                self._ledger.unsettled += 1
+                if not publication.owed:
+                    self._settle(key, publication)
+
+    def _settle(self, key: Key, publication: _Publication) -> None:
+        del self._open[publication.room][key]
+        self._settled[key] = publication
+        if len(self._settled) > REMEMBERED:
+            self._settled.popitem(last=False)
+
+    def lose(self, room: int, conn: int) -> None:
+        """Take note that nobody knows any more what a socket has published."""
+        self._leave(room, conn)
+        self._lost.add(conn)
+
+    def finish(self, *, interrupted: bool) -> None:
+        """Book what will not come any more."""
+        for (conn, _), copies in self._early.items():
+            if conn in self._lost:
+                self._ledger.owed += len(copies)
+                self._ledger.unsettled += len(copies)
+            else:  # Nobody has sent such a message.
+                self._ledger.verdicts[Verdict.COPIES] -= len(copies)
+                self._ledger.verdicts[Verdict.UNEXPECTED] += len(copies)
+        self._early.clear()
+        self._ledger.settle_copies(interrupted=interrupted)
+        self.awaited = 0
+
+    def end_second(self) -> None:
+        """Sort what was recorded in this second into the histograms."""
+        for recorder in (self.first, self.last, self.each):
+            recorder.end_second()
+
+    def result(self, clock_error_s: float | None = None) -> FanOut:
+        """What there is up to the last `end_second`."""
+        return FanOut(
+            first=self.first.total,
+            last=self.last.total,
+            each=self.each.total,
+            clock_error_s=clock_error_s,
+        )
