@@ -38,6 +38,8 @@ UNITS: Final[Mapping[str, Callable[[str], object]]] = {
     "messages": units.parse_count,
     "rate": units.parse_rate,
     "rate-per-conn": units.parse_rate,
+    "rooms": units.parse_count,
+    "seed": units.parse_whole,
     "size": units.parse_size,
     "stop-timeout": units.parse_duration,
     "think": units.parse_duration,

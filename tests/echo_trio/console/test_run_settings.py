@@ -39,7 +39,7 @@ def refusal_of(body: bytes) -> BadSettings:
         ({"duration": None}, {"duration": None}),
         ({"stage": ["1s:5/s", "2s:0/s"]}, {"stage": ["1s:5/s", "2s:0/s"]}),
         ({"size": 64, "seed": 7.0}, {"size": "64", "seed": "7"}),
-        ({"seed": 0.5, "message": 1e-7}, {"seed": "0.5", "message": "1e-07"}),
+        ({"origin": 0.5, "message": 1e-7}, {"origin": "0.5", "message": "1e-07"}),
         ({"message": "a b\n'\"$(c)"}, {"message": "a b\n'\"$(c)"}),
     ],
 )
@@ -66,7 +66,14 @@ def test_of_two_bad_settings_one_is_named() -> None:
 
 #: Settings that have units among other things: the generator takes them apart.
 COMPOUND = {"stage", "behave"}
-COMPLAINTS = ("not a duration:", "not a size:", "not a count:", "not a rate:", "neither auto nor")
+COMPLAINTS = (
+    "not a duration:",
+    "not a size:",
+    "not a count:",
+    "not a rate:",
+    "not a whole number",
+    "neither auto nor",
+)
 
 
 def complaint_of_the_generator(settings: dict[str, Any]) -> str:

@@ -100,7 +100,6 @@ def test_a_run_goes_nowhere_else(url: str) -> None:
         ({"rate": "5/s", "stage": ["1s:5/s"]}, "rate"),
         ({"header": "X: a\r\nY: b"}, "header"),
         ({"header": "none"}, "header"),
-        ({"message": "{nonsense}"}, "message"),
         ({"source_ip": "nowhere"}, "source-ip"),
         ({"url": "http://127.0.0.1/"}, "url"),
         ({"url": "--json=/tmp/x"}, "url"),
@@ -138,6 +137,7 @@ def test_what_names_files_and_machines_is_for_the_command_line(flag: str) -> Non
 def test_of_every_setting_it_is_decided_whether_others_may_have_it() -> None:
     """A new one goes here, or, if it names a file or a machine, among those that are local."""
     assert json_settings.settings().keys() - json_settings.LOCAL_ONLY == {
+        "arrivals",
         "behave",
         "binary",
         "closed-loop",
@@ -147,8 +147,10 @@ def test_of_every_setting_it_is_decided_whether_others_may_have_it() -> None:
         "connect-timeout",
         "count",
         "duration",
+        "expect",
         "fail-if",
         "header",
+        "ignore",
         "insecure",
         "lifetime",
         "message",
@@ -156,6 +158,7 @@ def test_of_every_setting_it_is_decided_whether_others_may_have_it() -> None:
         "origin",
         "rate",
         "rate-per-conn",
+        "rooms",
         "seed",
         "size",
         "source-ip",
