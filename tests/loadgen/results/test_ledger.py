@@ -205,7 +205,12 @@ class Told:
             self.unanswered -= 1
         self.ledger.received += 1
         self.ledger.verdicts[verdict] += 1
-        self.errors += verdict is not Verdict.ECHOED
+        self.errors += verdict in (
+            Verdict.REORDERED,
+            Verdict.CORRUPT,
+            Verdict.DUPLICATE,
+            Verdict.UNEXPECTED,
+        )
 
     def abandon(self, _):
         if self.unanswered > self.gone:
