@@ -448,6 +448,18 @@ class Connection(Watched, WebSocketConnection):
 
     def _receive_rare(self, data: bytes, at: int) -> int:
         """Take some of what is not a whole plain frame; return where to go on."""
+        if self._incoming is None and at < len(data):
+            masked = not self._client
+            control = frames.decode_control(data, at, masked)
+            if control is not None:
+                opcode, payload, at = control
+                self._take_control(opcode, payload)
+                return at
+            whole = frames.decode_fragments(data, at, masked, self._limits.max_message_bytes)
+            if whole is not None:
+                message, at = whole
+                self._deliver(message)
+                return at
         what, value, at = frames.read(
             data,
             at,
@@ -505,7 +517,7 @@ class Connection(Watched, WebSocketConnection):
 
     def _answer_ping(self, payload: bytes) -> None:
         if self._close_reason is None and self.answers_pings:
-            self._reply(frames.encode_control(frames.PONG, payload, self._client))
+            self._reply(frames.encode_pong(payload, self._client))
 
     def _take_pong(self, payload: bytes) -> None:
         if payload == self._awaited_pong:
