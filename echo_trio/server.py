@@ -175,7 +175,7 @@ class EchoServer:
             now_s = trio.current_time()
             if now_s < answer_until_s:
                 connection.answer_what_arrived()
-            if not connection.close_nowait(GOING_AWAY, _GOODBYE):
+            if not connection.drain(GOING_AWAY, _GOODBYE):
                 handling.start_soon(connection.flush)
             if now_s >= slice_ends_s:
                 await trio.lowlevel.checkpoint()

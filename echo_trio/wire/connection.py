@@ -307,20 +307,27 @@ class Connection(Watched, WebSocketConnection):
             return
         except OSError:
             data = b""
+        size = len(data)
         try:
-            if self._halt or not data:
+            if self._halt or not size:
                 self._take_arrived(data)
             else:
-                self.bytes_received += len(data)
+                self.bytes_received += size
                 self._receive(data)
         except Exception as exc:  # noqa: BLE001 - on_message's own: for the task that called run
             self._raised = exc
             self._attention = True
         if self._attention:
             self._call_attention()
+        if size >= RECEIVE_BYTES and not self._halt & _TURN_OVER and self._task is not None:
+            # There is more, and it is a turn's work as well.
+            self._poller.postpone(self._sock, self._on_turn)  # type: ignore[union-attr,arg-type]
 
     def _on_turn(self) -> None:
         """Go on with what one turn was not enough for. Called by the poller, in its task."""
+        if not self._halt & _TURN_OVER:
+            self._on_readable()
+            return
         try:
             self._go_on()
         except Exception as exc:  # noqa: BLE001 - as above
@@ -578,6 +585,14 @@ class Connection(Watched, WebSocketConnection):
         if self.close_received is not None and self.close_sent is None:
             self._answer_close()
 
+    def _skim_from_now_on(self) -> None:
+        if not self._halt & (_DEAF | _SKIMMING):
+            self._halt = self._halt & _LEFT | _SKIMMING
+            if self._incoming is not None:
+                self._skip_bytes = self._incoming.missing
+                self._incoming = self._inflater = None
+                self._count_held_to_read()
+
     def _stop_listening(self) -> None:
         """Look at nothing more, and keep nothing of what came."""
         self._halt = _DEAF
@@ -645,6 +660,8 @@ class Connection(Watched, WebSocketConnection):
             self.close_sent = None  # It was the last in line, so it did not get out.
             self.closed_first = None if self.close_received is None else "peer"
         super()._fail_writing()
+        if not self._client:
+            self._skim_from_now_on()  # Nothing can be answered. A client learns from what comes.
 
     # -- Closing ---------------------------------------------------------------------------
 
@@ -699,12 +716,7 @@ class Connection(Watched, WebSocketConnection):
         :returns: whether the kernel took the close frame. If not, somebody has to await `flush`.
         """
         taken = self.close_nowait(code, reason)
-        if not self._halt & (_DEAF | _SKIMMING):
-            self._halt = self._halt & _TURN_OVER | _SKIMMING
-            if self._incoming is not None:
-                self._skip_bytes = self._incoming.missing
-                self._incoming = self._inflater = None
-                self._count_held_to_read()
+        self._skim_from_now_on()
         return taken
 
     def cut(self) -> None:

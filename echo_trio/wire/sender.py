@@ -17,7 +17,8 @@ from echo_trio.wire.budget import Holder
 if TYPE_CHECKING:
     from echo_trio.wire.limits import Limits
 
-#: What one write to a stream that is not a socket gives it: the write timeout is for each.
+#: What is sent at once of what waits in line: some 0.1 ms of the kernel's work. On a stream that is
+#: not a socket, the write timeout is for each.
 SEND_BYTES: Final = 256 * 1024
 #: How long to leave the kernel alone when it has no memory for what is to be sent. It doesn't say
 #: when it has some again.
@@ -74,14 +75,14 @@ class Sender(Holder):
                 await trio.lowlevel.wait_writable(self._sock)
                 while self._unsent:  # It may be dropped meanwhile.
                     try:
-                        self._take_out_of_line(self._sock.send(self._unsent))
+                        self._take_out_of_line(self._sock.send(self._first_unsent()))
                         return
                     except OSError as exc:
                         if exc.errno not in _OUT_OF_BUFFERS:
                             raise
                     await trio.sleep(OUT_OF_BUFFERS_PAUSE_S)
             elif self._unsent:
-                some = bytes(self._unsent[:SEND_BYTES])
+                some = bytes(self._first_unsent())
                 try:
                     await self._stream.send_all(some)
                 except trio.Cancelled:
@@ -126,6 +127,11 @@ class Sender(Holder):
         replies.clear()
         if not self._write(data):
             self._replies_blocked = self._attention = True
+
+    def _first_unsent(self) -> bytearray:
+        """As much as is sent at once; then the others get their turn."""
+        assert self._unsent is not None
+        return self._unsent if len(self._unsent) <= SEND_BYTES else self._unsent[:SEND_BYTES]
 
     def _take_out_of_line(self, size_bytes: int) -> None:
         assert self._unsent is not None
