@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: The certificates that a system trusts have a quarter of this.
 _MAX_PEM_BYTES: Final = 2**20
 _PLACE: Final = re.compile(r"^\[[^]]*\] | \(_ssl\.c:[0-9]+\)$")
+#: What OpenSSL is given at once. It asks for no less when it has to be asked again.
+WRITE_BYTES: Final = 64 * 1024
 _PROTOCOLS: Final = ["http/1.1"]  # RFC 7301; a WebSocket begins with no other
 
 
@@ -62,7 +64,7 @@ class TlsSocket(ssl.SSLSocket):
         """Send as much as the kernel takes.
 
         What it did not take has to come again, at the beginning of the next `send`: part of it may
-        be encrypted already.
+        be encrypted already. The first `WRITE_BYTES` of it are enough.
 
         :raises BlockingIOError: if it takes nothing.
         """
@@ -70,7 +72,7 @@ class TlsSocket(ssl.SSLSocket):
         with memoryview(data) as view:
             try:
                 while sent < len(view):
-                    sent += super().send(view[sent:] if sent else data, flags)
+                    sent += super().send(view[sent : sent + WRITE_BYTES], flags)
             except ssl.SSLWantWriteError:
                 if not sent:
                     raise BlockingIOError from None

@@ -34,6 +34,13 @@ class Frame(NamedTuple):
     fin: bool = True
 
 
+async def until(condition) -> None:
+    """Wait until something holds, which others bring about."""
+    with trio.fail_after(PATIENCE_S):
+        while not condition():
+            await trio.sleep(0.001)
+
+
 def close_payload(code: int, reason: bytes = b"") -> bytes:
     return struct.pack("!H", code) + reason
 

@@ -1,5 +1,7 @@
 """What all connections hold together, and who has to go when it is too much."""
 
+import zlib
+
 import pytest
 import trio
 import trio.testing
@@ -9,8 +11,12 @@ from hypothesis import strategies as st
 from echo_trio.wire.budget import Budget, Holder
 from echo_trio.wire.close_codes import TRY_AGAIN_LATER
 from echo_trio.wire.connection import Limits
+from echo_trio.wire.deflate import Parameters
+
+from .conftest import BINARY, CONTINUATION, until
 
 MIB = 2**20
+FRESH = Parameters(server_no_context_takeover=True, client_no_context_takeover=True)
 
 
 class Owner(Holder):
@@ -146,3 +152,81 @@ async def test_a_connection_that_holds_twice_its_largest_message_is_not_read_fro
     wire.connection.release(1)
     await wire.end()
     assert heard == ["kept"]
+
+
+async def test_what_is_kept_of_a_message_is_counted_until_it_is_whole(make_wire):
+    budget = Budget()
+    wire = make_wire(budget=budget)
+    wire.start(lambda _: None)
+    peer, connection = wire.peer, wire.connection
+    first = peer.frame(BINARY, bytes(1000), fin=False)
+    rest = peer.frame(CONTINUATION, bytes(5000))
+    await peer.send(first + rest[:-1])
+    await until(lambda: connection.bytes_received == len(first + rest) - 1)
+    assert 6000 <= budget.held_bytes <= 7000
+    await peer.send(rest[-1:])
+    await until(lambda: connection.messages_received)
+    assert budget.held_bytes == 0
+
+
+async def test_what_is_left_for_later_is_counted_while_reading_is_paused(make_wire):
+    budget = Budget()
+    wire = make_wire(budget=budget)
+    wire.start(lambda _: wire.connection.pause_reading())
+    said = wire.peer.text("x" * 100) * 5
+    await wire.peer.send(said)
+    await until(lambda: wire.connection.messages_received)
+    await trio.testing.wait_all_tasks_blocked()
+    assert budget.held_bytes == wire.connection.bytes_received - len(said) // 5
+    for _ in range(4):
+        wire.connection.resume_reading()
+        await trio.testing.wait_all_tasks_blocked()
+    assert (wire.connection.messages_received, budget.held_bytes) == (5, 0)
+
+
+async def test_half_a_message_alone_does_not_stop_reading(make_wire):
+    """It gets less by being read: to wait would be for ever."""
+    wire = make_wire(Limits(max_message_bytes=10), compression=FRESH, budget=Budget())
+    heard = []
+    wire.start(heard.append)
+    data = zlib.compressobj(wbits=-15)
+    sent = (data.compress(b"x" * 10) + data.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    peer = wire.peer
+    many = peer.text("x") * 20_000  # more than one read, and more turns than one
+    await peer.send(many + peer.frame(BINARY, sent[:2], rsv=4, fin=False))
+    await peer.send(peer.frame(CONTINUATION, sent[2:]))
+    await until(lambda: len(heard) == 20_001)
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+async def test_one_that_is_evicted_amid_a_frame_is_reset_and_the_others_go_on(make_wire):
+    budget = Budget(6 * MIB)
+    limits = Limits(max_message_bytes=16 * MIB)
+    large, other = make_wire(limits, budget=budget), make_wire(limits, budget=budget)
+    large.start()
+    other.start()
+    other.connection.hold(MIB)
+    large.connection.send_nowait(bytes(12 * MIB))
+    await large.end()
+    connection = large.connection
+    assert connection.evicted
+    assert (connection.close_sent, connection.clean) == (None, False)
+    assert budget.held_bytes == MIB
+    await other.peer.send(other.peer.text("still there"))
+    assert (await other.peer.receive()).payload == b"still there"
+
+
+async def test_one_that_is_evicted_while_it_is_read_from_answers_nothing_more(make_wire):
+    budget = Budget(MIB)
+    wire = make_wire(budget=budget)
+
+    def on_message(_):
+        wire.connection.hold(2 * MIB)
+        return "too late"
+
+    wire.start(on_message)
+    await wire.peer.send(wire.peer.text("x") * 3)
+    [close] = await wire.peer.receive_rest()
+    assert int.from_bytes(close.payload[:2]) == TRY_AGAIN_LATER
+    await wire.end()
+    assert (wire.connection.messages_received, wire.connection.messages_sent) == (1, 0)

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import socket
 import struct
+import zlib
 from contextlib import suppress
 
 import pytest
 import trio
 import trio.testing
 
-from echo_trio.wire.connection import Connection, Limits
-from echo_trio.wire.frames import MAX_EMPTY_FRAGMENTS
+from echo_trio.wire.budget import Budget
+from echo_trio.wire.connection import FRAMES_PER_TURN, Connection, Limits
+from echo_trio.wire.deflate import Parameters
+from echo_trio.wire.frames import INFLATE_STEP_BYTES, MAX_EMPTY_FRAGMENTS
 
 from .conftest import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    PATIENCE_S,
     PING,
     PONG,
     TEXT,
+    Peer,
     close_payload,
     code_of,
     opcodes,
     payloads,
+    until,
 )
+
+FRESH = Parameters(server_no_context_takeover=True, client_no_context_takeover=True)
+
 
 # -- Messages ---------------------------------------------------------------------------------
 
@@ -764,3 +775,364 @@ async def test_messages_and_bytes_are_counted(wire):
     assert connection.bytes_received == sum(map(len, said))
     assert connection.bytes_sent == sum(overhead + len(frame.payload) for frame in frames)
     assert (connection.messages_received, connection.messages_sent) == (3, 2)
+
+
+# -- What a behaviour needs: pausing, cutting, a last word -------------------------------------
+
+
+@pytest.fixture
+def segment(wire) -> bytes:
+    """Messages of every kind in one segment; each is answered by itself."""
+    peer = wire.peer
+    return (
+        peer.text("one")
+        + peer.frame(TEXT, b"t", fin=False)
+        + peer.frame(PING, b"amid")
+        + peer.frame(CONTINUATION, b"wo")
+        + peer.frame(PING, b"behind")
+        + peer.frame(BINARY, b"three" * 40)
+        + peer.text("four")
+        + peer.close(1000)
+    )
+
+
+ANSWERS = [b"one", b"amid", b"two", b"behind", b"three" * 40, b"four", b"\x03\xe8"]
+
+
+async def test_pausing_at_each_message_loses_nothing_and_keeps_the_order(wire, nursery, segment):
+    connection = wire.connection
+
+    def on_message(message):
+        connection.pause_reading()
+        nursery.start_soon(resume)
+        return message
+
+    async def resume():
+        await trio.testing.wait_all_tasks_blocked()
+        connection.resume_reading()
+
+    wire.start(on_message)
+    await wire.peer.send(segment)
+    assert payloads(await wire.peer.receive_many(7)) == ANSWERS
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert connection.bytes_received == len(segment)
+    assert connection.messages_received == 4
+    assert connection.clean
+
+
+async def test_while_paused_nothing_is_answered_not_even_a_ping(wire):
+    connection = wire.connection
+    seen = []
+
+    def on_message(message):
+        seen.append(message)
+        connection.pause_reading()
+        connection.pause_reading()
+        return message
+
+    wire.start(on_message)
+    first = wire.peer.text("one") + wire.peer.frame(PING) + wire.peer.text("two")
+    await wire.peer.send(first)
+    assert (await wire.peer.receive()).payload == b"one"
+    await wire.peer.send(wire.peer.frame(PING))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    assert seen == ["one"]
+    assert connection.bytes_received == len(first), "read on"
+    connection.resume_reading()
+    assert opcodes(await wire.peer.receive_many(2)) == [PONG, TEXT]
+    assert seen == ["one", "two"]
+
+
+async def test_pausing_from_elsewhere_loses_nothing_that_was_under_way(wire):
+    wire.start()
+    for number in range(20):
+        await wire.peer.send(wire.peer.text(f"{number}"))
+        wire.connection.pause_reading()
+        await trio.lowlevel.checkpoint()
+        wire.connection.resume_reading()
+        await trio.lowlevel.checkpoint()
+    assert payloads(await wire.peer.receive_many(20)) == [b"%d" % n for n in range(20)]
+
+
+async def test_our_goodbye_ends_a_pause(wire, role):
+    def on_message(message):
+        wire.connection.pause_reading()
+        return message
+
+    wire.start(on_message)
+    await wire.peer.send(wire.peer.text("one"))
+    assert (await wire.peer.receive()).payload == b"one"
+    if not wire.connection.close_nowait(1001):
+        await wire.connection.flush()
+    assert (await wire.peer.receive()).opcode == CLOSE
+    await wire.peer.send(wire.peer.close(1001))
+    if role == "client":
+        await wire.peer.stream.send_eof()
+    await wire.end()
+    assert wire.connection.clean
+
+
+async def test_an_abort_ends_a_paused_connection(wire):
+    def on_message(message):
+        wire.connection.pause_reading()
+
+    wire.start(on_message)
+    await wire.peer.send(wire.peer.text("one"))
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    wire.connection.abort()
+    await wire.end()
+
+
+async def test_a_bug_while_paused_is_still_told_to_the_peer(wire):
+    def on_message(message):
+        wire.connection.pause_reading()
+        raise ZeroDivisionError
+
+    wire.start(on_message)
+    await wire.peer.send(wire.peer.text("one") + wire.peer.text("two"))
+    assert (await wire.peer.receive()).payload == b"\x03\xf3"
+    await wire.peer.send(wire.peer.close(1011))
+    await wire.peer.stream.send_eof()
+    with trio.fail_after(60):
+        await wire.ended.wait()
+    assert isinstance(wire.raised, ZeroDivisionError)
+
+
+async def test_a_cut_ends_the_stream_without_a_close_frame_and_awaits_the_peers(wire):
+    wire.start()
+    await wire.peer.send(wire.peer.text("one"))
+    assert (await wire.peer.receive()).payload == b"one"
+    wire.connection.cut()
+    wire.connection.cut()
+    assert await wire.peer.receive_rest() == []
+    assert not wire.ended.is_set()
+    await wire.peer.send(wire.peer.text("two"))
+    await wire.peer.stream.send_eof()
+    await wire.end()
+    assert (wire.connection.close_sent, wire.connection.timed_out) == (None, None)
+    assert wire.connection.closed.code == 1006
+    assert wire.connection.messages_received == 1
+
+
+@pytest.mark.parametrize("first", ["us", "peer"])
+async def test_the_last_word_goes_before_our_close_frame_whoever_closes(wire, first):
+    connection, words = wire.connection, ["last"]
+    connection.before_closing = lambda: connection.send_nowait(words.pop())
+    wire.start()
+    if first == "us":
+        connection.close_nowait(1000)
+        await connection.flush()
+    else:
+        await wire.peer.send(wire.peer.text("one") + wire.peer.close(1000))
+        assert (await wire.peer.receive()).payload == b"one"
+    assert opcodes(await wire.peer.receive_many(2)) == [TEXT, CLOSE]
+    assert connection.closed_first == first
+
+
+# -- Turns ------------------------------------------------------------------------------------
+
+
+async def in_rounds(look):
+    """What `look` returns each time the other tasks had their turn, until it returns ``None``."""
+    seen = []
+    with trio.fail_after(PATIENCE_S):
+        while (now := look()) is not None:
+            seen.append(now)
+            await trio.lowlevel.checkpoint()
+    return seen
+
+
+@pytest.mark.parametrize("payload", [b"", b"x" * 16], ids=["empty", "16 bytes"])
+@pytest.mark.parametrize("kind", ["text", "ping", "pong", "two fragments", "many fragments"])
+async def test_one_wake_up_reads_a_bounded_number_of_frames(make_wire, role, kind, payload):
+    """Counted, not timed: the bytes that are left, each time the other tasks had their turn."""
+    peer = Peer(None, masks=role == "server")
+    first, last = peer.frame(TEXT, payload, fin=False), peer.frame(CONTINUATION, payload)
+    more = peer.frame(CONTINUATION, payload, fin=False)
+    said = {
+        "text": peer.frame(TEXT, payload) * 2000,
+        "ping": peer.frame(PING, payload) * 2000,
+        "pong": peer.frame(PONG, payload) * 2000,
+        "two fragments": (first + last) * 1000,
+        "many fragments": (first + more * 998 + last) * 2,
+    }[kind]
+    wire = make_wire(surplus=said)
+    wire.start(lambda _: None)
+    connection = wire.connection
+    left = await in_rounds(lambda: len(connection._head) or None)
+    assert connection.bytes_received == len(said)
+    # A message in two fragments may count as one, and the poller may run before us and after us.
+    a_turn = FRAMES_PER_TURN * 2 * len(last)
+    assert len(left) >= 2000 // (2 * 2 * FRAMES_PER_TURN)
+    assert all(a - b <= 2 * a_turn for a, b in itertools.pairwise([*left, 0]))
+    await wire.peer.send(wire.peer.frame(PING, b"done?"))
+    while (await wire.peer.receive()).payload != b"done?":
+        pass
+
+
+async def test_a_message_is_inflated_in_steps_and_the_others_have_their_turn_in_between(
+    make_wire, role
+):
+    whole = bytes(2**20)
+    compressor = zlib.compressobj(wbits=-15)
+    data = (compressor.compress(whole) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    peer = Peer(None, masks=role == "server")
+    wire = make_wire(compression=FRESH, surplus=peer.frame(BINARY, data, rsv=4))
+    heard = []
+    wire.start(heard.append)
+    connection = wire.connection
+
+    def size() -> int | None:
+        return None if heard else connection._incoming.size if connection._incoming else 0
+
+    sizes = await in_rounds(size)
+    assert len(sizes) > 8
+    assert all(b - a <= 2 * INFLATE_STEP_BYTES for a, b in itertools.pairwise(sizes))
+    assert heard == [whole]
+
+
+@pytest.mark.parametrize("transport", ["poller"])
+async def test_who_sends_much_is_served_behind_who_sends_little(make_wire, nursery):
+    flood, probe = make_wire(), make_wire()
+    order = []
+    flood.start(lambda _: order.append("flood"))
+    probe.start(lambda _: order.append("probe"))
+    await trio.testing.wait_all_tasks_blocked()
+    await flood.peer.send(flood.peer.text("x") * 2000)
+    await probe.peer.send(probe.peer.text("x"))
+    await until(lambda: len(order) == 2001)
+    assert order.index("probe") <= 2 * FRAMES_PER_TURN
+
+
+@pytest.mark.parametrize("transport", ["poller"])
+async def test_who_sends_large_messages_is_served_behind_who_sends_little(make_wire, nursery):
+    """However many there are: only one of them has its turn before the others."""
+    floods, probe = [make_wire() for _ in range(30)], make_wire()
+    reads = []
+
+    class Counted:
+        def __init__(self, sock) -> None:
+            self._sock = sock
+
+        def recv(self, size) -> bytes:
+            data = self._sock.recv(size)
+            reads.append(len(data))
+            return data
+
+        def __getattr__(self, name):
+            return getattr(self._sock, name)
+
+    for flood in floods:
+        flood.connection._sock = Counted(flood.connection._sock)
+        flood.start(lambda _: None)
+        data = flood.peer.frame(BINARY, bytes(2**20))
+        nursery.start_soon(flood.peer.send, data * 20)
+    probe.start()
+    await until(lambda: len(reads) > 300)
+    seen = []
+    for _ in range(10):
+        before = len(reads)
+        await probe.peer.send(probe.peer.text("x"))
+        await probe.peer.receive()
+        seen.append(sum(size >= 2**16 for size in reads[before:]))
+    assert sorted(seen)[5] < 30
+    nursery.cancel_scope.cancel()
+
+
+# -- Draining ---------------------------------------------------------------------------------
+
+
+async def test_after_a_drain_began_nothing_is_looked_at_but_the_peers_close_frame(make_wire):
+    budget = Budget()
+    wire = make_wire(budget=budget)
+    heard = []
+    wire.start(heard.append)
+    peer, connection = wire.peer, wire.connection
+    begun = peer.frame(BINARY, b"x" * 70_000, fin=False)
+    await peer.send(peer.text("before") + begun[:50_000])
+    await until(lambda: connection.bytes_received > 50_000)
+    connection.drain(1001, "bye")
+    await connection.flush()
+    assert budget.held_bytes == 0
+    await peer.send(begun[50_000:])
+    await peer.send(peer.frame(CONTINUATION, b"y" * 3000) + peer.frame(PING))
+    await peer.send(peer.text("no more") * 1000 + peer.close(1001, b"see you"))
+    assert [frame.opcode for frame in await peer.receive_many(1)] == [CLOSE]
+    with suppress(trio.BrokenResourceError):
+        await peer.stream.send_eof()
+    assert await peer.receive_rest() == []
+    await wire.end()
+    assert heard == ["before"]
+    assert (connection.clean, connection.close_received, connection.failure) == (True, 1001, None)
+
+
+async def test_a_drain_goes_on_with_what_was_left_for_later(make_wire):
+    wire = make_wire()
+    heard = []
+
+    def on_message(message):
+        heard.append(message)
+        wire.connection.pause_reading()
+
+    wire.start(on_message)
+    peer = wire.peer
+    close = peer.close(1000)
+    await peer.send(peer.text("one") + peer.text("two") * 500 + close[:-1])
+    await until(lambda: wire.connection.messages_received)
+    wire.connection.drain(1001, "bye")
+    await wire.connection.flush()
+    await peer.receive()
+    await peer.send(close[-1:])
+    with suppress(trio.BrokenResourceError):
+        await peer.stream.send_eof()
+    await wire.end()
+    assert (heard, wire.connection.clean) == (["one"], True)
+
+
+async def test_what_is_malformed_ends_a_drain_at_once(make_wire):
+    wire = make_wire()
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.drain(1001, "bye")
+    await wire.connection.flush()
+    await wire.peer.send(wire.peer.text("x") + wire.peer.frame(3))
+    assert [frame.opcode for frame in await wire.peer.receive_rest()] == [CLOSE]
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert (wire.connection.failure, wire.connection.close_sent) == (1002, 1001)
+
+
+async def test_the_reason_that_the_peer_gave_is_kept(wire):
+    assert wire.connection.close_reason == ""
+    wire.start()
+    await wire.say_and_hear_all(wire.peer.close(4000, "tschüß".encode()))
+    await wire.end()
+    assert wire.connection.close_reason == "tschüß"
+
+
+async def test_our_own_reason_is_not_the_peers(wire):
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.close_nowait(4000, "ours")
+    await wire.connection.flush()
+    await wire.peer.receive()
+    assert wire.connection.close_reason == ""
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert wire.connection.close_reason == ""
+
+
+@pytest.mark.parametrize("role", ["server"])
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_a_server_that_cannot_answer_any_more_reads_on_for_the_close_frame_alone(make_wire):
+    heard = []
+    wire = make_wire()
+    wire.start(lambda message: heard.append(message) or message)
+    peer = wire.peer
+    peer.stream.socket.shutdown(socket.SHUT_RD)
+    await peer.send(peer.text("x") * 1000 + peer.close(4000))
+    await wire.end()
+    connection = wire.connection
+    assert len(heard) <= FRAMES_PER_TURN
+    assert (connection.close_received, connection.close_sent) == (4000, None)

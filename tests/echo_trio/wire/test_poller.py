@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+from collections import Counter
 
 import pytest
 import trio
@@ -108,17 +109,119 @@ async def test_a_socket_can_be_registered_again(poller, pairs):
     assert read == [b"x", b"x"]
 
 
-async def test_other_tasks_run_between_batches(poller, pairs):
+class Clock:
+    """In place of the time module: callbacks say how long they took."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(poller_module, "time", clock)
+    return clock
+
+
+async def test_other_tasks_run_when_a_slice_of_time_is_over(poller, pairs, clock):
+    """Not only between batches: 266 sockets whose callbacks take a millisecond each."""
     calls, turns = [], []
+
+    def on_readable() -> None:  # never reads: always ready
+        calls.append(1)
+        clock.now_s += 0.001
+
     for ours, theirs in pairs:
-        poller.register(ours, lambda: calls.append(1))  # never reads: always ready
+        poller.register(ours, on_readable)
         theirs.send(b"x")
-    for _ in range(5):
+    for _ in range(60):
         await trio.lowlevel.checkpoint()
         turns.append(len(calls))
-    assert turns[-1] > turns[0]
+    assert turns[-1] > 2 * len(pairs)
     # Within one turn of ours the poller has had one of its own, or one before us and one after.
-    assert all(b - a <= 2 * poller_module.BATCH for a, b in itertools.pairwise(turns))
+    assert max(b - a for a, b in itertools.pairwise(turns)) <= 2 * poller_module.UNTIMED
+
+
+async def test_everybody_is_served_however_long_a_batch_takes(poller, pairs, clock):
+    served = Counter()
+
+    def on_readable(number) -> None:
+        served[number] += 1
+        clock.now_s += 0.01
+
+    for number, (ours, theirs) in enumerate(pairs):
+        poller.register(ours, lambda number=number: on_readable(number))
+        theirs.send(b"x")
+    while served.total() < 4 * len(pairs):
+        await trio.lowlevel.checkpoint()
+    assert len(served) == len(pairs)
+    assert max(served.values()) - min(served.values()) <= 2
+
+
+async def test_who_asks_for_another_turn_has_it_once_and_behind_the_others(poller, pairs):
+    order = []
+    (slow, to_slow), *others = pairs[:6]
+
+    def on_readable() -> None:
+        order.append("slow")
+        slow.recv(1)
+        poller.postpone(slow, lambda: order.append("again"))
+
+    poller.register(slow, on_readable)
+    for ours, _ in others:
+        poller.register(ours, lambda ours=ours: order.append(ours.recv(10)))
+    to_slow.send(b"xyz")  # It stays readable, and is not called back for that meanwhile.
+    for _, theirs in others:
+        theirs.send(b"o")
+    await settle()
+    assert Counter(order) == {"slow": 3, "again": 3, b"o": len(others)}
+    assert order.index("again") > max(at for at, what in enumerate(order[:6]) if what == b"o")
+    assert [what for what in order if what != b"o"] == ["slow", "again"] * 3
+
+
+async def test_those_in_line_take_turns_and_the_line_has_a_slice_of_each_round(
+    poller, pairs, clock
+):
+    turns, rounds = [], []
+
+    def on_turn(number) -> None:
+        turns.append(number)
+        clock.now_s += 0.0006
+        poller.postpone(pairs[number][0], lambda: on_turn(number))
+
+    def on_readable(number) -> None:
+        pairs[number][0].recv(10)
+        poller.postpone(pairs[number][0], lambda: on_turn(number))
+
+    for number in range(5):
+        poller.register(pairs[number][0], lambda number=number: on_readable(number))
+        pairs[number][1].send(b"x")
+    while len(turns) < 50:
+        await trio.lowlevel.checkpoint()
+        rounds.append(len(turns))
+    assert len(set(turns[:5])) == 5
+    assert turns[:45] == turns[:5] * 9
+    # Two take it up; the poller may have run before us and after us.
+    assert max(b - a for a, b in itertools.pairwise(rounds)) <= 4
+    for number in range(5):
+        poller.unregister(pairs[number][0])
+    await settle()
+    assert len(turns) < 60
+
+
+async def test_with_an_empty_line_the_poller_sleeps(poller, pairs):
+    """Or it would take a core for nothing."""
+    ours, theirs = pairs[0]
+    poller.register(ours, lambda: (ours.recv(10), poller.postpone(ours, lambda: None)))
+    theirs.send(b"x")
+    with trio.fail_after(10):
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    theirs.send(b"x")
+    await settle()
+    assert not poller._line
 
 
 async def test_a_cancelled_poller_can_still_be_unregistered_from(pairs):

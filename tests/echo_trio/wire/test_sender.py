@@ -1,4 +1,4 @@
-"""What a behaviour needs of a connection: pausing, cutting, fragments, a last word."""
+"""Bytes out: what the kernel does not take waits in line, is counted, and goes on when it can."""
 
 from __future__ import annotations
 
@@ -10,152 +10,11 @@ import trio
 import trio.testing
 from trio_websocket import ConnectionClosed
 
+from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Limits
+from echo_trio.wire.sender import SEND_BYTES
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-
-def opcodes(frames) -> list[int]:
-    return [frame.opcode for frame in frames]
-
-
-def payloads(frames) -> list[bytes]:
-    return [frame.payload for frame in frames]
-
-
-@pytest.fixture
-def segment(wire) -> bytes:
-    """Messages of every kind in one segment; each is answered by itself."""
-    peer = wire.peer
-    return (
-        peer.text("one")
-        + peer.frame(TEXT, b"t", fin=False)
-        + peer.frame(PING, b"amid")
-        + peer.frame(CONTINUATION, b"wo")
-        + peer.frame(PING, b"behind")
-        + peer.frame(BINARY, b"three" * 40)
-        + peer.text("four")
-        + peer.close(1000)
-    )
-
-
-ANSWERS = [b"one", b"amid", b"two", b"behind", b"three" * 40, b"four", b"\x03\xe8"]
-
-
-async def test_pausing_at_each_message_loses_nothing_and_keeps_the_order(wire, nursery, segment):
-    connection = wire.connection
-
-    def on_message(message):
-        connection.pause_reading()
-        nursery.start_soon(resume)
-        return message
-
-    async def resume():
-        await trio.testing.wait_all_tasks_blocked()
-        connection.resume_reading()
-
-    wire.start(on_message)
-    await wire.peer.send(segment)
-    assert payloads(await wire.peer.receive_many(7)) == ANSWERS
-    await wire.peer.stream.aclose()
-    await wire.end()
-    assert connection.bytes_received == len(segment)
-    assert connection.messages_received == 4
-    assert connection.clean
-
-
-async def test_while_paused_nothing_is_answered_not_even_a_ping(wire):
-    connection = wire.connection
-    seen = []
-
-    def on_message(message):
-        seen.append(message)
-        connection.pause_reading()
-        connection.pause_reading()
-        return message
-
-    wire.start(on_message)
-    first = wire.peer.text("one") + wire.peer.frame(PING) + wire.peer.text("two")
-    await wire.peer.send(first)
-    assert (await wire.peer.receive()).payload == b"one"
-    await wire.peer.send(wire.peer.frame(PING))
-    await trio.testing.wait_all_tasks_blocked(0.01)
-    assert seen == ["one"]
-    assert connection.bytes_received == len(first), "read on"
-    connection.resume_reading()
-    assert opcodes(await wire.peer.receive_many(2)) == [PONG, TEXT]
-    assert seen == ["one", "two"]
-
-
-async def test_pausing_from_elsewhere_loses_nothing_that_was_under_way(wire):
-    wire.start()
-    for number in range(20):
-        await wire.peer.send(wire.peer.text(f"{number}"))
-        wire.connection.pause_reading()
-        await trio.lowlevel.checkpoint()
-        wire.connection.resume_reading()
-        await trio.lowlevel.checkpoint()
-    assert payloads(await wire.peer.receive_many(20)) == [b"%d" % n for n in range(20)]
-
-
-async def test_our_goodbye_ends_a_pause(wire, role):
-    def on_message(message):
-        wire.connection.pause_reading()
-        return message
-
-    wire.start(on_message)
-    await wire.peer.send(wire.peer.text("one"))
-    assert (await wire.peer.receive()).payload == b"one"
-    if not wire.connection.close_nowait(1001):
-        await wire.connection.flush()
-    assert (await wire.peer.receive()).opcode == CLOSE
-    await wire.peer.send(wire.peer.close(1001))
-    if role == "client":
-        await wire.peer.stream.send_eof()
-    await wire.end()
-    assert wire.connection.clean
-
-
-async def test_an_abort_ends_a_paused_connection(wire):
-    def on_message(message):
-        wire.connection.pause_reading()
-
-    wire.start(on_message)
-    await wire.peer.send(wire.peer.text("one"))
-    await trio.testing.wait_all_tasks_blocked(0.01)
-    wire.connection.abort()
-    await wire.end()
-
-
-async def test_a_bug_while_paused_is_still_told_to_the_peer(wire):
-    def on_message(message):
-        wire.connection.pause_reading()
-        raise ZeroDivisionError
-
-    wire.start(on_message)
-    await wire.peer.send(wire.peer.text("one") + wire.peer.text("two"))
-    assert (await wire.peer.receive()).payload == b"\x03\xf3"
-    await wire.peer.send(wire.peer.close(1011))
-    await wire.peer.stream.send_eof()
-    with trio.fail_after(60):
-        await wire.ended.wait()
-    assert isinstance(wire.raised, ZeroDivisionError)
-
-
-async def test_a_cut_ends_the_stream_without_a_close_frame_and_awaits_the_peers(wire):
-    wire.start()
-    await wire.peer.send(wire.peer.text("one"))
-    assert (await wire.peer.receive()).payload == b"one"
-    wire.connection.cut()
-    wire.connection.cut()
-    assert await wire.peer.receive_rest() == []
-    assert not wire.ended.is_set()
-    await wire.peer.send(wire.peer.text("two"))
-    await wire.peer.stream.send_eof()
-    await wire.end()
-    assert (wire.connection.close_sent, wire.connection.timed_out) == (None, None)
-    assert wire.connection.closed.code == 1006
-    assert wire.connection.messages_received == 1
+from .conftest import BINARY, CONTINUATION, TEXT, opcodes, payloads
 
 
 @pytest.mark.parametrize(
@@ -205,21 +64,6 @@ async def test_no_fragment_is_sent_once_the_connection_closes(wire):
         next(wire.connection.send_fragments("x", 1))
 
 
-@pytest.mark.parametrize("first", ["us", "peer"])
-async def test_the_last_word_goes_before_our_close_frame_whoever_closes(wire, first):
-    connection, words = wire.connection, ["last"]
-    connection.before_closing = lambda: connection.send_nowait(words.pop())
-    wire.start()
-    if first == "us":
-        connection.close_nowait(1000)
-        await connection.flush()
-    else:
-        await wire.peer.send(wire.peer.text("one") + wire.peer.close(1000))
-        assert (await wire.peer.receive()).payload == b"one"
-    assert opcodes(await wire.peer.receive_many(2)) == [TEXT, CLOSE]
-    assert connection.closed_first == first
-
-
 class OutOfBuffers(socket.socket):
     """A socket of a kernel that has no memory for what is sent, so many times."""
 
@@ -264,3 +108,59 @@ async def test_a_kernel_that_never_has_buffers_is_waited_for_until_the_write_tim
     await wire.end()
     assert wire.connection.timed_out == "write"
     assert trio.current_time() == pytest.approx(5, abs=1)
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_what_waits_in_line_is_sent_in_steps(make_wire, nursery):
+    """A send of megabytes is a millisecond of the kernel's: the others have their turn."""
+    sizes = []
+
+    class Watched(socket.socket):
+        def send(self, data) -> int:
+            sizes.append(len(data))
+            return super().send(data)
+
+    ours, theirs = socket.socketpair()
+    wire = make_wire(sockets=(Watched(fileno=ours.detach()), theirs))
+    wire.start()
+    wire.connection.send_nowait(b"x" * 2**21)
+    nursery.start_soon(wire.connection.flush)
+    assert (await wire.peer.receive()).payload == b"x" * 2**21
+    assert len(sizes) > 2
+    assert max(sizes[1:]) <= SEND_BYTES
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+async def test_what_waits_in_line_is_counted_as_held_and_given_back(make_wire, nursery):
+    budget = Budget()
+    wire = make_wire(Limits(max_message_bytes=2**24), budget=budget)
+    wire.start()
+    connection = wire.connection
+    assert not connection.send_nowait(b"x" * 2**23)
+    assert budget.held_bytes == connection.held_bytes == len(connection._unsent) > 2**20
+    assert not connection.send_nowait(b"y" * 1000)
+    assert budget.held_bytes == len(connection._unsent)
+    nursery.start_soon(connection.flush)
+    assert len(await wire.peer.receive_many(2)) == 2
+    await trio.testing.wait_all_tasks_blocked()
+    assert budget.held_bytes == 0
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+async def test_an_abort_ends_a_flush_that_waits_for_the_kernel(make_wire, nursery):
+    budget = Budget()
+    wire = make_wire(budget=budget)
+    wire.start()
+    wire.connection.send_nowait(b"x" * 2**23)
+    flushed = trio.Event()
+
+    async def flush() -> None:
+        await wire.connection.flush()
+        flushed.set()
+
+    nursery.start_soon(flush)
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.abort()
+    await flushed.wait()
+    await wire.end()
+    assert budget.held_bytes == 0
