@@ -134,9 +134,9 @@ class Sparing:
         """
         self._say(self._log.info, event, kind or event, details)
 
-    def warning(self, event: str, **details: Any) -> None:
-        """Log a warning; its kind is the event's name."""
-        self._say(self._log.warning, event, event, details)
+    def warning(self, event: str, *, kind: str | None = None, **details: Any) -> None:
+        """Log a warning; as `info` otherwise."""
+        self._say(self._log.warning, event, kind or event, details)
 
     def exception(self, event: str, **details: Any) -> None:
         """Log the exception that is being handled, with its traceback."""

@@ -75,6 +75,11 @@ class EchoServer:
         return self._presence.counters.open
 
     @property
+    def held_bytes(self) -> int:
+        """What is held for all connections together."""
+        return self._presence.budget.held_bytes
+
+    @property
     def ended(self) -> int:
         """How many connections have ended."""
         return self._presence.counters.ended
@@ -87,6 +92,7 @@ class EchoServer:
             uptime_s=time.monotonic() - self._started_s,
             holdings=self._vitals.holdings(),
             loop_lag=self._vitals.loop_lag,
+            held_bytes=self._presence.budget.held_bytes,
         )
 
     def drain(self, late_s: float = 0.0) -> None:

@@ -23,6 +23,7 @@ from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.places import Places
 from echo_trio.settings import Settings
 from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
+from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 from echo_trio.wire.watch import Watch
@@ -82,6 +83,7 @@ class Presence:
 
     :ivar tls: what to serve TLS with, if it is served.
     :ivar limits: what a connection allows its client.
+    :ivar budget: what all connections may hold together.
     :ivar origins: whose pages may connect; none stands for all.
     :ivar proxies: who may say that its client is another; none stands for nobody.
     :ivar openings: what to cancel to interrupt each handshake under way.
@@ -98,6 +100,7 @@ class Presence:
     openings: set[trio.CancelScope] = field(default_factory=set)
     all_gone: trio.Event = field(default_factory=trio.Event)
     limits: Limits = field(init=False)
+    budget: Budget = field(init=False)
     origins: frozenset[admission.Origin | None] = field(init=False)
     proxies: tuple[admission.Network, ...] = field(init=False)
     connections: Watch = field(init=False)
@@ -105,6 +108,7 @@ class Presence:
 
     def __post_init__(self) -> None:
         self.limits = self.settings.limits
+        self.budget = Budget(self.settings.max_held_bytes)
         self.origins = frozenset(map(admission.parse_origin, self.settings.origin))
         self.proxies = tuple(filter(None, map(admission.parse_network, self.settings.trust_proxy)))
         self.connections = Watch(self.limits)
@@ -138,6 +142,8 @@ class Presence:
             self.all_gone.set()
         if self.settings.log_level == "debug":
             say = self.log.debug
+        elif outcome is Outcome.MEMORY:  # Neither the client's fault nor ours: too little memory.
+            say = partial(self.sparing.warning, kind=outcome)
         elif outcome is not Outcome.CLEAN:
             say = partial(self.sparing.info, kind=outcome)
         else:
@@ -311,6 +317,7 @@ async def _shake_hands(
         subprotocol=subprotocol,
         surplus=surplus,
         compression=compression,
+        budget=presence.budget,
     )
     acting = behaviour(suffixes(presence.settings.seed))
     if not isinstance(acting, Script):
@@ -376,6 +383,8 @@ _TIMEOUTS: Final = {
 
 
 def _outcome(connection: Connection) -> Outcome:
+    if connection.evicted:
+        return Outcome.MEMORY
     if connection.timed_out in _TIMEOUTS:
         return _TIMEOUTS[connection.timed_out]
     if connection.failure is not None:

@@ -56,6 +56,10 @@ class Settings:
     max_message_bytes: Annotated[int, flags.size("--max-message-size")] = 2**20
     """Payload of one message; a longer one is answered with close code 1009."""
 
+    max_held_bytes: Annotated[int, flags.size("--max-held")] = 256 * 2**20
+    """What a process may hold for all connections together: parts of messages, replies not yet
+    sent; above it the connection that holds most is closed with code 1013. 0: no bound."""
+
     max_connections: Annotated[int, flags.count("--max-connections")] = 0
     """Connections at once, handshakes too; above it: 503. 0: as many as the file limit allows."""
 

@@ -1,10 +1,15 @@
 """Carries out a connection's script: whatever takes time, or more than one reply to a message.
 
-    on_message ─► script ─► actions ─► pending ─► in line, each when it is due ─► connection
+    on_message ─► in line ─► script ─► actions, each when it is due ─► connection
 
 What can be done at once is done where the message arrives. What has to wait – for its time, for
 the end of a freeze, for the kernel to take more – waits at the head of the line, and a task of the
-connection's own waits with it. Ordinary echoes have none of this: `session` runs them as they are.
+connection's own waits with it. Behind it wait messages as they came: a reply is made when its turn
+comes, and the next one when the kernel has taken it. Ordinary echoes have none of this: `session`
+runs them as they are.
+
+What waits is counted in bytes of memory with the connection (`Connection.hold`), which reads
+nothing while that is too much, and is closed if it is too much for the process.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from sys import getsizeof
 from typing import Final, NamedTuple
 
 import trio
@@ -20,10 +26,8 @@ from echo_trio.behaviours.scripts import Action, Close, Freeze, Reply, Reset, Sc
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
 from echo_trio.wire.connection import Connection, ConnectionClosed
 
-#: So many messages, or bytes of them, may wait for their replies to be due: about 1.6 MB and as
-#: much again. Then the client is not read from until one is: it finds that it can't send on.
-MAX_PENDING_MESSAGES: Final = 4_000
-MAX_PENDING_BYTES: Final = 2**20
+#: Memory of a place in line, beside the message itself: a tuple, the time, a slot of the deque.
+PLACE_BYTES: Final = 128
 #: Actions done in line before the other connections get a turn: about a millisecond of sends.
 BATCH: Final = 100
 
@@ -44,11 +48,15 @@ _FLUSH: Final = _Wait(None, reading=False)
 
 
 class _Pending(NamedTuple):
-    """What a message leads to; `actions` is taken from as they are done."""
+    """What stands in line: a message that the script has not had yet, or actions of its own."""
 
     arrived_s: float
-    size: int
-    actions: Iterator[Action]
+    what: str | bytes | Iterator[Action]
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that this takes."""
+        return PLACE_BYTES + (getsizeof(self.what) if isinstance(self.what, str | bytes) else 0)
 
 
 class Performance:
@@ -68,6 +76,8 @@ class Performance:
         self._opening = opening
         self._line: deque[_Pending] = deque()
         self._line_bytes = 0
+        self._reply_bytes = 0  # of the one that waits for its time, or for the kernel
+        self._held_bytes = 0  # as the connection knows it
         self._steps = self._carry_out()
         self._wait = _IDLE
         self._stirred = trio.Event()
@@ -81,7 +91,7 @@ class Performance:
         holds back behind others, which are out, go before our close frame.
         """
         self._connection.before_closing = self._send_held_back
-        self._stand_in_line(0, self._opening)
+        self._stand_in_line(iter(self._opening))
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._wait_in_line)
@@ -95,6 +105,7 @@ class Performance:
             self._steps.close()
             del self._connection  # It refers to us, too: no work for the garbage collector.
             self.unanswered += len(self._line)
+            self._line.clear()
             if self._raised is None and not self._done:
                 self.unanswered += sum(1 for _ in self._script.ended())
 
@@ -104,22 +115,23 @@ class Performance:
         if self._wait is _OVER:
             self.unanswered += 1  # The client doesn't listen any more.
         else:
-            self._stand_in_line(len(message), self._script.received(message))
+            self._stand_in_line(message)
 
     def _send_held_back(self) -> None:
         if self._wait is _IDLE and not self._done:
             try:
-                self._stand_in_line(0, self._script.ended())
+                self._stand_in_line(iter(self._script.ended()))
             except Exception as exc:  # noqa: BLE001 - a script's own: not for who closes, which
                 self._raised = exc  # may be the server, for all at once
 
-    def _stand_in_line(self, size: int, actions: Iterable[Action]) -> None:
-        self._line.append(_Pending(trio.current_time(), size, iter(actions)))
-        self._line_bytes += size
+    def _stand_in_line(self, what: str | bytes | Iterator[Action]) -> None:
+        pending = _Pending(trio.current_time(), what)
+        self._line.append(pending)
+        self._line_bytes += pending.held_bytes
         if self._wait is _IDLE:
             self._advance()
         else:
-            self._regulate_reading()
+            self._count_held()
 
     async def _wait_in_line(self) -> None:
         try:
@@ -146,14 +158,20 @@ class Performance:
             if wait.until_s is None or wait.until_s > trio.current_time()
         )
         self._stirred.set()
-        self._regulate_reading()
-
-    def _regulate_reading(self) -> None:
-        full = len(self._line) > MAX_PENDING_MESSAGES or self._line_bytes > MAX_PENDING_BYTES
-        if full or not self._wait.reading:
-            self._connection.pause_reading()
-        else:
+        if self._wait.reading:
             self._connection.resume_reading()
+        else:
+            self._connection.pause_reading()
+        self._count_held()
+
+    def _count_held(self) -> None:
+        """Tell the connection what is kept for it now; it may be closed for that."""
+        before = self._held_bytes
+        self._held_bytes = self._line_bytes + self._reply_bytes + self._script.held_bytes
+        if self._held_bytes > before:
+            self._connection.hold(self._held_bytes - before)
+        elif self._held_bytes < before:
+            self._connection.release(before - self._held_bytes)
 
     def _carry_out(self) -> Generator[_Wait]:
         """Do one thing after the other; yield where that may have to wait."""
@@ -163,20 +181,22 @@ class Performance:
                 if not self._line:
                     yield _IDLE
                     continue
-                arrived_s, size, actions = self._line[0]
+                arrived_s, what = self._line[0]
+                actions = self._script.received(what) if isinstance(what, str | bytes) else what
                 for action in actions:
                     yield from self._do(action, arrived_s)
+                    self._reply_bytes = 0
                     count += 1
                     if count % BATCH == 0:
                         yield _FLUSH
-                self._line.popleft()
-                self._line_bytes -= size
+                self._line_bytes -= self._line.popleft().held_bytes
         while True:
             yield _OVER
 
     def _do(self, action: Action, arrived_s: float) -> Iterator[_Wait]:
         match action:
             case Reply():
+                self._reply_bytes = getsizeof(action.message)
                 if action.late_s:
                     yield _Wait(arrived_s + action.late_s, reading=True)
                 yield from self._send(action)

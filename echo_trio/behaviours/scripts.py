@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from sys import getsizeof
 from typing import Final
 
 from echo_trio.behaviours.transform import NextSuffix, append_suffix, random_suffix
@@ -128,6 +129,11 @@ class Script:
 
     The actions of each call have to be taken to their end before the next call's are.
     """
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the replies that are kept between two calls."""
+        return 0
 
     def opened(self, about: About) -> Iterable[Action]:
         """What comes before any message has."""
@@ -292,6 +298,10 @@ class _Around(Script):
     messages: int = field(default=0, init=False)
     replies: int = field(default=0, init=False)
 
+    @property
+    def held_bytes(self) -> int:
+        return self.of.held_bytes
+
     def opened(self, about: About) -> Iterator[Action]:
         yield from self.change(self.of.opened(about))
 
@@ -393,6 +403,11 @@ class _Corrupt(_Around):
 class _Reorder(_Around):
     every: int
     held: Reply | None = field(default=None, init=False)
+
+    @property
+    def held_bytes(self) -> int:
+        own_bytes = getsizeof(self.held.message) if self.held is not None else 0
+        return own_bytes + self.of.held_bytes
 
     def instead_of(self, reply: Reply) -> Iterator[Reply]:
         held, self.held = self.held, None

@@ -37,6 +37,8 @@ class Outcome(StrEnum):
     """The client did not answer our ping in time."""
     IDLE_TIMEOUT = "idle_timeout"
     """There was no message for too long; we closed with 1001."""
+    MEMORY = "memory"
+    """Too much was held for all connections, and most for this one; closed with 1013."""
     FAILED = "failed"
     """Our own bug: closed with 1011."""
     DROPPED = "dropped"
@@ -107,6 +109,8 @@ class Snapshot(Holdings):
     :ivar messages_unanswered: those to which a behaviour (`/delay/…` and the like) still owed a
         reply, or part of it, when their connection ended.
     :ivar bytes_received: of the streams behind the handshakes, headers of frames included.
+    :ivar held_bytes: memory of what is held for connections: parts of messages, replies that the
+        kernel has not taken, and what a behaviour answers later.
     :ivar echo_ms: how long echoes took inside the server, over the last second or so.
     :ivar loop_lag_ms: how late the event loop was, likewise.
     """
@@ -132,6 +136,7 @@ class Snapshot(Holdings):
     messages_unanswered: int = 0
     bytes_received: int
     bytes_sent: int
+    held_bytes: int = 0
     echo_ms: Spread
     loop_lag_ms: Spread
     histograms: Histograms
@@ -186,6 +191,7 @@ class Counters:
         uptime_s: float = 0.0,
         holdings: Holdings = Holdings(),
         loop_lag: Durations | None = None,
+        held_bytes: int = 0,
     ) -> Snapshot:
         """The counters as they stand, with the traffic of the connections still open."""
         now_s = time.time()
@@ -213,6 +219,7 @@ class Counters:
             messages_unanswered=self.messages_unanswered,
             bytes_received=self.bytes_received + _sum("bytes_received", live),
             bytes_sent=self.bytes_sent + _sum("bytes_sent", live),
+            held_bytes=held_bytes,
             echo_ms=self.echo.recent(),
             loop_lag_ms=loop_lag.recent(),
             histograms=Histograms(

@@ -42,6 +42,18 @@ CLOSE_CODES: Final = (
     "4xxx",
 )
 
+#: Outcomes that the server brings about; the others are the clients' doing.
+CLOSED_BY_US: Final = (
+    Outcome.MEMORY,
+    Outcome.VIOLATION,
+    Outcome.CLOSE_TIMEOUT,
+    Outcome.WRITE_TIMEOUT,
+    Outcome.PING_TIMEOUT,
+    Outcome.IDLE_TIMEOUT,
+    Outcome.FAILED,
+    Outcome.DROPPED,
+)
+
 #: What a machine runs out of; see `sockets.accept_forever`.
 ACCEPT_ERRORS: Final = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 
@@ -103,6 +115,12 @@ def _connections(now: Snapshot) -> Iterator[Metric]:
         dict.fromkeys(Outcome, 0) | now.outcomes,
     )
     yield _labelled(
+        "closed",
+        "Connections that the server closed of its own accord, by why.",
+        "reason",
+        {outcome: now.outcomes.get(outcome, 0) for outcome in CLOSED_BY_US},
+    )
+    yield _labelled(
         "connections_closed",
         "Connections that were open and are over, by the code of the first close frame.",
         "code",
@@ -160,6 +178,11 @@ def _process(now: Snapshot) -> Iterator[Metric]:
         "event_loop_lag_seconds",
         "How late the event loop ran a task that was due (a sample).",
         now.histograms.loop_lag_s,
+    )
+    yield _gauge(
+        "held_bytes",
+        "Memory of what is held for connections: parts of messages, replies not yet sent.",
+        now.held_bytes,
     )
     yield _gauge("workers", "Processes that serve.", now.workers)
     yield _gauge("draining", "1 while the server stops.", int(now.draining))

@@ -21,7 +21,7 @@ from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 _SUMS: Final = (
     "accepted", "handshaking", "open", "accept_faults",
     "messages_received", "messages_sent", "messages_unanswered", "bytes_received", "bytes_sent",
-    "tasks", "descriptors", "file_limit", "rss_bytes", "cpu_s",
+    "held_bytes", "tasks", "descriptors", "file_limit", "rss_bytes", "cpu_s",
 )  # fmt: skip
 _SUMS_BY_KEY: Final = (
     "accept_fault_reasons", "outcomes", "refused", "refused_reasons", "close_codes",
@@ -50,6 +50,7 @@ def retire(
         last,
         handshaking=0,
         open=0,
+        held_bytes=0,
         outcomes=dict(outcomes),
         close_codes=dict(close_codes),
         tasks=0,

@@ -81,21 +81,34 @@ def keep_large_buffers() -> None:
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
-async def collect_after_crowds(opened: Callable[[], int], ended: Callable[[], int]) -> NoReturn:
+async def collect_after_crowds(
+    opened: Callable[[], int], ended: Callable[[], int], held_bytes: Callable[[], int]
+) -> NoReturn:
     """Collect the old generation when enough connections have ended, until cancelled.
 
-    Then what a crowd of connections leaves behind goes back to the system.
+    Then what a crowd of connections leaves behind goes back to the system; and so does what a few
+    leave who held much, once no more of them go.
 
     :param opened: how many connections are open now.
     :param ended: how many have ended since the start.
+    :param held_bytes: how much is held for connections now.
     """
-    collected_at = 0
+    collected_at = returned_at = ended_before = 0
+    most_held = 0
     while True:
         await trio.sleep(LOOK_INTERVAL_S)
         if ended() - collected_at >= max(MIN_ENDED, opened() // 4):
-            collected_at = ended()
+            collected_at = returned_at = ended()
             gc.collect()
             _return_free_memory()
+        most_held = max(most_held, held_bytes())
+        # While it goes on, what is free is used again at once: each page that had been returned
+        # would cost a fault.
+        calm = ended() == ended_before
+        if calm and (ended() != returned_at or held_bytes() <= most_held - KEPT_BYTES):
+            returned_at, most_held = ended(), held_bytes()
+            _return_free_memory()
+        ended_before = ended()
 
 
 def _return_free_memory() -> None:

@@ -77,7 +77,10 @@ class Worker:
         server = self._server
         async with trio.open_nursery() as nursery:
             nursery.start_soon(
-                process.collect_after_crowds, lambda: server.open, lambda: server.ended
+                process.collect_after_crowds,
+                lambda: server.open,
+                lambda: server.ended,
+                lambda: server.held_bytes,
             )
             process.spare_long_lived_objects()
             await server.run(task_status=task_status)

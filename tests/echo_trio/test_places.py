@@ -100,7 +100,7 @@ class AnyOrder(RuleBasedStateMachine):
         elif what == "settle":
             self.places.settle(guest)
             self.settled.add(guest)
-        elif what == "dismiss" and guest not in self.settled:
+        elif what == "dismiss" and guest.has_place and guest not in self.settled:
             self.places.dismiss(guest)
             self.refused.add(guest)
         elif what == "leave":

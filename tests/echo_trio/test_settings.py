@@ -21,6 +21,7 @@ CONTRACT_DEFAULTS = {
     "workers": 1,
     "seed": None,
     "max_message_bytes": 2**20,
+    "max_held_bytes": 256 * 2**20,
     "trust_proxy": (),
     "proxy_protocol": False,
     "open_timeout_s": 10.0,
@@ -49,7 +50,7 @@ def test_every_setting_is_a_documented_flag(capsys: pytest.CaptureFixture[str]) 
     assert cli.main(["--help"]) == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     flags = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(Settings)]
-    renamed = {"--max-message-bytes": "--max-message-size"}
+    renamed = {"--max-message-bytes": "--max-message-size", "--max-held-bytes": "--max-held"}
     for flag in flags:
         assert renamed.get(flag, flag.removesuffix("-s")) in text
     assert "Bound on the opening handshake" in text

@@ -56,8 +56,8 @@ def test_the_pages_table_is_the_servers():
 
 
 def test_the_page_has_the_limits_that_hold():
-    assert f"{player.MAX_PENDING_MESSAGES:,} messages, or 1 MiB of them" in REFERENCE
-    assert player.MAX_PENDING_BYTES == 2**20
+    assert f"{player.PLACE_BYTES} bytes for its place" in REFERENCE
+    assert Settings().limits.max_held_bytes == 2 * 2**20 + 64 * 1024
 
 
 def test_every_path_has_a_section_and_all_but_the_silent_one_an_example():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from sys import getsizeof
+from typing import Any
 
 import pytest
 import trio
@@ -13,6 +15,7 @@ import trio.testing
 from echo_trio.behaviours import player, scripts
 from echo_trio.behaviours.player import Performance
 from echo_trio.behaviours.scripts import Action, Behaviour, Close, Freeze, Reply, Reset, Script
+from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, Limits
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
@@ -31,15 +34,26 @@ def close(code: int) -> bytes:
 class Client:
     """The raw other end of a connection that acts as a behaviour says."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
-        ours, self.stream = trio.testing.memory_stream_pair()
-        self.connection = Connection.opened(ours, client=False, limits=Limits())
-        script = behaviour(lambda: 7)
-        assert isinstance(script, Script)
-        self.performance = Performance(self.connection, script)
+    def __init__(
+        self, behaviour: Behaviour, limits: Limits | None = None, budget: Budget | None = None
+    ) -> None:
+        self._limits = limits or Limits()
+        self.budget = budget or Budget()
+        self._behaviour = behaviour
+        self.transport(*trio.testing.memory_stream_pair())
         self.raised: Exception | None = None
         self.heard: list[tuple[float, int, bytes]] = []
         self._unread = b""
+
+    def transport(self, ours: trio.abc.Stream, theirs: Any) -> None:
+        """Talk over these."""
+        self.stream = theirs
+        self.connection = Connection.opened(
+            ours, client=False, limits=self._limits, budget=self.budget
+        )
+        script = self._behaviour(lambda: 7)
+        assert isinstance(script, Script)
+        self.performance = Performance(self.connection, script)
 
     async def run(self) -> None:
         try:
@@ -72,8 +86,8 @@ class Client:
 
 @pytest.fixture
 async def start(nursery):
-    def start(behaviour: Behaviour, *, listening: bool = True) -> Client:
-        client = Client(behaviour)
+    def start(behaviour: Behaviour, *, listening: bool = True, **options: Any) -> Client:
+        client = Client(behaviour, **options)
         nursery.start_soon(client.run)
         if listening:
             nursery.start_soon(client.listen)
@@ -199,32 +213,76 @@ async def test_an_end_without_close_frame_waits_for_the_clients_own(start, autoj
     assert client.connection.closed.code == 1006
 
 
-async def test_more_late_replies_than_may_wait_make_the_client_wait(
-    start, autojump_clock, monkeypatch
-):
-    monkeypatch.setattr(player, "MAX_PENDING_MESSAGES", 3)
-    client = start(scripts.delay(10, of=scripts.echo_exactly))
-    await client.stream.send_all(b"".join(frame(TEXT, b"%d" % n) for n in range(6)))
+async def test_more_late_replies_than_may_wait_make_the_client_wait(start, autojump_clock):
+    client = start(scripts.delay(10, of=scripts.echo_exactly), limits=Limits(max_message_bytes=100))
+    for number in range(1000):
+        await client.stream.send_all(frame(TEXT, b"%d" % number))
     await trio.sleep(1)
-    assert client.connection.messages_received == 4
-    await trio.sleep(100)
-    assert client.texts == [(10, "0"), (10, "1"), (10, "2"), (10, "3"), (20, "4"), (20, "5")]
+    received = client.connection.messages_received
+    assert 100 < received < 1000
+    held = client.budget.held_bytes
+    assert client.connection._limits.max_held_bytes < held
+    assert received * player.PLACE_BYTES < held
+    await trio.sleep(1000)
+    assert [text for _, text in client.texts] == [str(number) for number in range(1000)]
+    assert client.budget.held_bytes == 0
 
 
-async def test_bytes_that_wait_are_bounded_as_well(start, autojump_clock, monkeypatch):
-    monkeypatch.setattr(player, "MAX_PENDING_BYTES", 100)
+async def test_what_waits_is_counted_by_the_memory_that_it_takes(start, autojump_clock):
     client = start(scripts.delay(10))
-    await client.stream.send_all(frame(TEXT, b"x" * 60) * 4)
+    await client.stream.send_all(frame(TEXT, b"x" * 100))
+    await client.stream.send_all(frame(TEXT, "語".encode() * 40))
     await trio.sleep(1)
-    assert client.connection.messages_received == 2
+    # Not 2 × 120 bytes of UTF-8: characters above 255 take two bytes each, and texts a header.
+    texts = getsizeof("x" * 100) + getsizeof("語" * 40)
+    assert client.budget.held_bytes > texts + 2 * player.PLACE_BYTES - 1
+    await trio.sleep(30)
+    assert client.budget.held_bytes == 0
+
+
+async def test_a_reply_that_is_held_back_behind_the_next_is_counted(start, autojump_clock):
+    client = start(scripts.duplicate(9, of=scripts.reorder(2, of=scripts.echo_exactly)))
+    await client.stream.send_all(frame(TEXT, b"1") + frame(TEXT, b"x" * 100))
+    await trio.sleep(1)
+    assert client.budget.held_bytes == getsizeof("x" * 100)
+    await client.stream.send_all(frame(TEXT, b"3"))
+    await trio.sleep(1)
+    assert client.budget.held_bytes == 0
+
+
+async def test_of_a_burst_one_reply_is_in_memory_at_a_time(nursery):
+    client = Client(scripts.burst(1000, of=scripts.echo_exactly))
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    client.transport(ours, theirs)
+    nursery.start_soon(client.run)
+    await theirs.send_all(frame(TEXT, b"x" * 100))
+    await trio.testing.wait_all_tasks_blocked()
+    one = getsizeof("x" * 100) + player.PLACE_BYTES
+    assert client.budget.held_bytes < 2 * one + player.BATCH * 110
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_client_for_whom_too_much_waits_is_told_and_what_waited_is_gone(
+    start, autojump_clock
+):
+    client = start(scripts.delay(3600), budget=Budget(1000))
+    for _ in range(5):
+        await client.stream.send_all(frame(TEXT, b"x" * 100))
+    await trio.sleep(1)
+    assert client.connection.evicted
+    assert client.heard[-1][1:] == (
+        CLOSE,
+        struct.pack("!H", 1013) + b"the server is short of memory",
+    )
+    assert client.budget.held_bytes == 0
+    assert not client.performance._line
+    assert client.performance.unanswered == client.connection.messages_received
 
 
 async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nursery):
     client = Client(scripts.burst(1000, of=scripts.echo_exactly))
     ours, theirs = trio.testing.lockstep_stream_pair()
-    client.connection = Connection.opened(ours, client=False, limits=Limits())
-    client.performance = Performance(client.connection, client.performance._script)
-    client.stream = theirs
+    client.transport(ours, theirs)
     nursery.start_soon(client.run)
     await theirs.send_all(frame(TEXT, b"1") + frame(TEXT, b"2"))
     await trio.testing.wait_all_tasks_blocked()
@@ -236,10 +294,7 @@ async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nur
     nursery.cancel_scope.cancel()
 
 
-async def test_who_does_not_listen_any_more_is_read_to_the_end_and_counted(
-    start, autojump_clock, monkeypatch
-):
-    monkeypatch.setattr(player, "MAX_PENDING_MESSAGES", 3)
+async def test_who_does_not_listen_any_more_is_read_to_the_end_and_counted(start, autojump_clock):
     client = start(scripts.delay(10), listening=False)
     client.stream.receive_stream.close()
     for _ in range(3):

@@ -66,15 +66,19 @@ def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
 
 def test_each_number_of_the_snapshot_is_told() -> None:
     counters = Counters(
-        accepted=11 + 13 + 20, open=13, peak_open=14,
+        accepted=11 + 13 + 20 + 24, open=13, peak_open=14,
         messages_received=16, messages_sent=17, messages_unanswered=23,
         bytes_received=18, bytes_sent=19,
     )  # fmt: skip
     counters.outcomes[Outcome.CLEAN] = 20
     counters.accept_fault_reasons["EMFILE"] = 15
     counters.refused_reasons["path"] = 21
-    now = counters.snapshot(uptime_s=22.0, loop_lag=Durations())
-    assert value(now, "connections_accepted_total") == 44
+    counters.outcomes[Outcome.MEMORY] = 24
+    now = counters.snapshot(uptime_s=22.0, loop_lag=Durations(), held_bytes=25)
+    assert value(now, "closed_total", reason="memory") == 24
+    assert value(now, "closed_total", reason="dropped") == 0
+    assert value(now, "held_bytes") == 25
+    assert value(now, "connections_accepted_total") == 68
     assert value(now, "connections_handshaking") == 11
     assert value(now, "connections_open") == 13
     assert value(now, "connections_peak_open") == 14

@@ -101,13 +101,42 @@ async def test_the_old_are_collected_after_crowds(
     collected, crowd = [], Crowd()
     crowd.open = open_
     monkeypatch.setattr(process.gc, "collect", lambda: collected.append(trio.current_time()))
-    nursery.start_soon(process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone)
+    nursery.start_soon(
+        process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone, lambda: 0
+    )
     await trio.sleep(process.LOOK_INTERVAL_S / 2)  # so that we act between its looks
     for step in steps:
         crowd.gone += step
         await trio.sleep(process.LOOK_INTERVAL_S)
     await trio.sleep(process.LOOK_INTERVAL_S)
     assert len(collected) == collections
+
+
+@pytest.mark.parametrize(
+    ("looks", "returns"),
+    [
+        pytest.param([(0, 0), (0, 0)], 0, id="nothing happens"),
+        pytest.param([(1, 0), (0, 0), (0, 0)], 1, id="one ends"),
+        pytest.param([(1, 0), (1, 0), (1, 0)], 0, id="some go on ending"),
+        pytest.param([(1, 0), (1, 0), (0, 0), (0, 0)], 1, id="no more end"),
+        pytest.param([(0, 100 * 2**20), (0, 0), (0, 0)], 1, id="nobody ends, but lets go of much"),
+        pytest.param([(0, 2**20), (0, 0), (0, 0)], 0, id="nobody ends, and lets go of little"),
+    ],
+)
+async def test_what_a_few_leave_goes_back_to_the_system_once_no_more_of_them_go(
+    nursery, autojump_clock, monkeypatch, looks, returns
+):
+    returned, crowd = [], Crowd()
+    held = 0
+    monkeypatch.setattr(process, "_return_free_memory", lambda: returned.append(None))
+    nursery.start_soon(
+        process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone, lambda: held
+    )
+    await trio.sleep(process.LOOK_INTERVAL_S / 2)
+    for gone, held in looks:  # noqa: B007 - read by the task
+        crowd.gone += gone
+        await trio.sleep(process.LOOK_INTERVAL_S)
+    assert len(returned) == returns
 
 
 async def test_a_library_without_malloc_trim_is_no_error(monkeypatch):
