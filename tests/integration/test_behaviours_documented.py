@@ -17,12 +17,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import ClientConnection, connect
 
 from echo_trio.behaviours import paths, player
-from echo_trio.flags import parse_duration
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
+from echo_trio.units import parse_duration
 
 DOCS = Path(__file__).parents[2] / "docs"
-REFERENCE = (DOCS / "reference" / "paths.md").read_text()
+REFERENCE = (DOCS / "reference" / "behaviours.md").read_text()
 HOW_TO = (DOCS / "how-to" / "test-a-client.md").read_text()
 #: A hang guard, nothing else.
 PATIENCE_S = 240
