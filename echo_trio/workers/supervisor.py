@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import trio
 
@@ -33,6 +33,7 @@ from echo_trio.workers.channel import (
     Drain,
     Figures,
     Ready,
+    Reload,
     Report,
     ShowTasks,
     Start,
@@ -96,6 +97,9 @@ class Supervisor:
     def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
         self.url = url_of(listeners, tls=settings.tls_cert is not None)
         self._log = log
+        self._settings = settings
+        self._reload = trio.Event()
+        self._reloads = 0
         self._drain_timeout_s = settings.drain_timeout_s
         self._addresses = sockets.share(listeners)
         self._places = [
@@ -169,6 +173,20 @@ class Supervisor:
             self._drain.set()
         for place in self._places:
             place.stop_listening()
+
+    def reload(self) -> None:
+        """Have the workers read certificate and key again, if they can be used."""
+        if self._settings.tls_cert is None:
+            self._log.info("there is no certificate to read again")
+            return
+        try:
+            tls_context_of(self._settings)
+        except OSError as exc:
+            self._log.error("the certificate stays as it was", reason=exc.strerror)
+            return
+        self._reloads += 1
+        self._reload.set()
+        self._reload = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is called, and then until the workers have ended.
@@ -263,6 +281,7 @@ class Supervisor:
                 await channel.say(Start(place.number, place.settings, descriptors))
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._pass_drain_on, channel)
+                    nursery.start_soon(self._pass_reloads_on, channel)
                     await self._listen_to(place, channel, served, task_status)
                     nursery.cancel_scope.cancel()
                 with trio.move_on_after(REAP_S):
@@ -307,6 +326,14 @@ class Supervisor:
     async def _pass_drain_on(self, channel: Channel) -> None:
         await self._drain.wait()
         await channel.say(Drain(trio.current_time() - self._drain_began_s))
+
+    async def _pass_reloads_on(self, channel: Channel) -> NoReturn:
+        passed_on = self._reloads
+        while True:
+            if passed_on == self._reloads:
+                await self._reload.wait()
+            passed_on = self._reloads
+            await channel.say(Reload())
 
     async def _roll_forever(self) -> None:
         while True:

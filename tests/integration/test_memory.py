@@ -79,7 +79,7 @@ def test_what_is_held_stays_within_the_budget_and_is_given_back(
     server = start_server(
         f"--max-held={MAX_HELD}", "--write-timeout=1h", "--ping-interval=0", console=True
     )
-    with connect(server.url) as client:  # What is made once, is made.
+    with connect(server.url, max_size=None) as client:  # What is made once, is made.
         client.send("m" * MIB)
         client.recv(timeout=PATIENCE_S)
     before = server.resident_bytes
