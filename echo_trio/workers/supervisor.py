@@ -48,9 +48,9 @@ LONGEST_PAUSE_S: Final = 30.0
 LONG_LIFE_S: Final = 10.0
 #: While the pause is longer than this, the kernel is to give new connections to other workers.
 QUEUE_PATIENCE_S: Final = 1.0
-#: Of the drain timeout, which workers keep themselves unless one is stuck or the machine is very
-#: busy, what is left to kill those that don't.
-KILLING_S: Final = 0.4
+#: Of the drain timeout, what is the supervisor's own: workers are to have ended before it, those
+#: that are stuck are killed at its beginning, and in it they are reaped and this process ends.
+OWN_END_S: Final = 0.6
 #: For a process that has said goodbye, or was killed, to be gone.
 REAP_S: Final = 5.0
 #: For a worker's answer to a question.
@@ -101,6 +101,7 @@ class Supervisor:
         self._reload = trio.Event()
         self._reloads = 0
         self._drain_timeout_s = settings.drain_timeout_s
+        self._own_end_s = min(OWN_END_S, settings.drain_timeout_s / 4)
         self._addresses = sockets.share(listeners)
         self._places = [
             _Place(number, its_settings, sockets.join(self._addresses) if number > 1 else listeners)
@@ -205,8 +206,8 @@ class Supervisor:
                             starting.start_soon(working.start, self._keep, place)
                     task_status.started()
                     await self._drain.wait()
-                    budget_s = self._drain_timeout_s - min(KILLING_S, self._drain_timeout_s / 4)
-                    working.cancel_scope.deadline = self._drain_began_s + budget_s
+                    workers_s = self._drain_timeout_s - self._own_end_s
+                    working.cancel_scope.deadline = self._drain_began_s + workers_s
                 watching.cancel_scope.cancel()
         finally:
             for place in self._places:
@@ -325,7 +326,9 @@ class Supervisor:
 
     async def _pass_drain_on(self, channel: Channel) -> None:
         await self._drain.wait()
-        await channel.say(Drain(trio.current_time() - self._drain_began_s))
+        # As if it were later: a worker is to end before it would be killed.
+        late_s = trio.current_time() - self._drain_began_s + self._own_end_s
+        await channel.say(Drain(late_s))
 
     async def _pass_reloads_on(self, channel: Channel) -> NoReturn:
         passed_on = self._reloads
