@@ -7,4 +7,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from echo_trio.cli import main  # noqa: E402
 
-raise SystemExit(main())
+status = main()
+# The interpreter puts the default back while it ends, and a terminal that goes away hangs up twice.
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+raise SystemExit(status)

@@ -56,11 +56,12 @@ def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
     # What serves is imported when there is something to serve: `--help` is answered at once.
     import trio  # noqa: PLC0415
 
-    from echo_trio import logs  # noqa: PLC0415
+    from echo_trio import logs, signals  # noqa: PLC0415
     from echo_trio.service import CannotStart, check_machine, run_service  # noqa: PLC0415
 
     log = logs.configure(settings)
     try:
+        signals.outlive_hang_ups()
         check_machine(settings)
         trio.run(partial(run_service, settings, log))
     except CannotStart as exc:

@@ -105,6 +105,19 @@ class EchoServer:
             self._drain_began_s = trio.current_time() - late_s
             self._drain.set()
 
+    def reload(self) -> None:
+        """Read certificate and key again; new connections get them. A bad pair changes nothing."""
+        presence = self._presence
+        if presence.tls is None:
+            self._log.info("there is no certificate to read again")
+            return
+        try:
+            presence.tls = tls_context_of(presence.settings)
+        except OSError as exc:
+            self._log.error("the certificate stays as it was", reason=exc.strerror)
+        else:
+            self._log.info("the certificate was read again")
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is called, and then until everybody is gone.
 

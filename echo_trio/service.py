@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
-from echo_trio import admission, logs, signals, systemd
+from echo_trio import admission, certificates, logs, signals, systemd
 from echo_trio.metrics.counters import Snapshot
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
@@ -61,6 +61,9 @@ class Server(Protocol):
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve until it is drained."""
 
+    def reload(self) -> None:
+        """Read certificate and key again."""
+
     def abandon(self) -> None:
         """Leave no process behind: this one is about to end."""
 
@@ -83,6 +86,8 @@ def check_machine(settings: Settings) -> None:
 
 async def run_service(settings: Settings, log: Any) -> None:
     """Serve until SIGINT or SIGTERM, then drain and return.
+
+    SIGHUP reads certificates again; if it is because the terminal went away, it is a SIGTERM.
 
     The first signal drains; a second one ends the process at once with status 1, as does a drain
     that goes on for `LAST_RESORT_S` beyond its budget. Prints the ready line on stdout once
@@ -113,9 +118,17 @@ async def run_service(settings: Settings, log: Any) -> None:
 
     try:
         with signals.stopping(
-            drain=drain, give_up=give_up, budget_s=settings.drain_timeout_s + LAST_RESORT_S
+            drain=drain,
+            reload=server.reload,
+            give_up=give_up,
+            budget_s=settings.drain_timeout_s + LAST_RESORT_S,
         ):
-            await _serve(server, console, _url_of(console_listeners), file_limit, log)
+            async with trio.open_nursery() as nursery:
+                if settings.tls_cert is not None:
+                    files = [path for path in (settings.tls_cert, settings.tls_key) if path]
+                    nursery.start_soon(certificates.watch, files, server.reload)
+                await _serve(server, console, _url_of(console_listeners), file_limit, log)
+                nursery.cancel_scope.cancel()
     except* WorkerFailed as group:
         failed = group
     if failed is not None:

@@ -260,7 +260,8 @@ class Connection(Watched, WebSocketConnection):
             return
         if self._poller is not None:
             assert self._sock is not None
-            self._poller.register(self._sock, self._on_readable, reading=not self._paused)
+            callback = self._on_hang_up if self._paused else self._on_readable
+            self._poller.register(self._sock, callback, reading=not self._paused)
             # Not before: if that raised, a running task would later be taken for a waiting one.
             self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
@@ -322,6 +323,14 @@ class Connection(Watched, WebSocketConnection):
         if size >= RECEIVE_BYTES and not self._halt & _TURN_OVER and self._task is not None:
             # There is more, and it is a turn's work as well.
             self._poller.postpone(self._sock, self._on_turn)  # type: ignore[union-attr,arg-type]
+
+    def _on_hang_up(self) -> None:
+        """The peer has ended TCP while nothing is read. Called by the poller, in its task.
+
+        What it sent before is not looked at: whoever does not wait for us is not answered.
+        """
+        self._lose()
+        self._call_attention()
 
     def _on_turn(self) -> None:
         """Go on with what one turn was not enough for. Called by the poller, in its task."""
@@ -431,7 +440,7 @@ class Connection(Watched, WebSocketConnection):
             self._replies = None
             if replies:
                 self._write_replies(replies)
-        if not all_plain or self._halt:
+        if not all_plain or self._halt or self._held_to_read:
             self._end_turn(data[at:])
 
     def _end_turn(self, rest: bytes) -> None:
@@ -845,6 +854,11 @@ class Connection(Watched, WebSocketConnection):
     @property
     def _is_closing(self) -> bool:
         return self._close_reason is not None
+
+    @property
+    def _is_frozen(self) -> bool:
+        # Without a poller, or when our task is busy otherwise, nobody looks at what has arrived.
+        return bool(self._halt & _PAUSED) or (self._poller is not None and self._task is None)
 
     @property
     def _is_reading(self) -> bool:

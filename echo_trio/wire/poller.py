@@ -67,7 +67,8 @@ class Poller:
     ) -> None:
         """Call `on_readable` whenever there is something to read, until `unregister`.
 
-        :param reading: false: only if the peer has reset the connection, which reading then tells.
+        :param reading: false: only once the peer has reset the connection, or ended its half of it,
+            whatever there is to read before that end.
 
         It is called in the poller's task, so it must not block, and it must not raise: an
         exception of one connection has no business with the others.
@@ -75,7 +76,7 @@ class Poller:
         if self._epoll.closed:
             return  # `run` was cancelled just now, and whoever asks is about to be.
         fd = sock.fileno()
-        self._epoll.register(fd, select.EPOLLIN if reading else 0)
+        self._epoll.register(fd, select.EPOLLIN if reading else select.EPOLLRDHUP)
         if fd >= len(self._callbacks):
             self._callbacks += [None] * (fd + 1 - len(self._callbacks))
         self._callbacks[fd] = on_readable

@@ -82,21 +82,30 @@ class Watched(Sender):
         if self._pinged_at_s is None:
             # As if some time ago: so a crowd that came at once is not pinged at once.
             self._pinged_at_s = now_s - interval_s * random() / 2
-        elif self._unsent or not self._is_reading:
+        elif self._unsent or self._is_frozen:
             # The write timeout is for who doesn't read; and we don't either, so the pong may be
             # there.
             self._pinged_at_s = now_s
+        elif not self._is_reading:
+            # Its end can't be seen while what it sent before is not read; but when it is gone, its
+            # kernel answers with a reset, and that can.
+            if now_s >= self._pinged_at_s + interval_s:
+                self._ping(now_s)
+            return self._pinged_at_s + interval_s - now_s
         elif self._awaited_pong is not None and timeout_s:
             if now_s >= self._pinged_at_s + timeout_s and self._has_read_what_was_there():
                 self.timed_out = "ping"
                 self._give_up(INTERNAL_ERROR, "there was no answer to a ping")
         elif now_s >= self._pinged_at_s + interval_s:
-            self._pinged_at_s = now_s
-            self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
-            if not self._write(frames.encode_control(frames.PING, payload, self._client)):
-                self._flush_in_run()
+            self._ping(now_s)
         awaiting = self._awaited_pong is not None and timeout_s
         return self._pinged_at_s + (timeout_s if awaiting else interval_s) - now_s
+
+    def _ping(self, now_s: float) -> None:
+        self._pinged_at_s = now_s
+        self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
+        if not self._write(frames.encode_control(frames.PING, payload, self._client)):
+            self._flush_in_run()
 
     def _has_read_what_was_there(self) -> bool:
         """Have we read all that had arrived when this was first asked, since it last was true?
@@ -117,6 +126,11 @@ class Watched(Sender):
     @property
     def _is_closing(self) -> bool:
         """Has a close frame been sent or received, or has the connection ended?"""
+        raise NotImplementedError
+
+    @property
+    def _is_frozen(self) -> bool:
+        """Is nothing to be read, and nothing sent either, for now?"""
         raise NotImplementedError
 
     @property

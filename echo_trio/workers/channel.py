@@ -32,6 +32,10 @@ class Drain(msgspec.Struct, tag=True, frozen=True):
     late_s: float = 0.0
 
 
+class Reload(msgspec.Struct, tag=True, frozen=True):
+    """Read certificate and key again."""
+
+
 class ShowTasks(msgspec.Struct, tag=True, frozen=True):
     """Say which tasks there are."""
 
@@ -52,7 +56,7 @@ class Tasks(msgspec.Struct, tag=True, frozen=True):
     tree: TaskNode
 
 
-Order = Start | Drain | ShowTasks
+Order = Start | Drain | Reload | ShowTasks
 Report = Ready | Figures | Tasks
 
 _RECEIVE_BYTES: Final = 2**16

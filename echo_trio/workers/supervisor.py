@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import trio
 
@@ -33,6 +33,7 @@ from echo_trio.workers.channel import (
     Drain,
     Figures,
     Ready,
+    Reload,
     Report,
     ShowTasks,
     Start,
@@ -47,9 +48,9 @@ LONGEST_PAUSE_S: Final = 30.0
 LONG_LIFE_S: Final = 10.0
 #: While the pause is longer than this, the kernel is to give new connections to other workers.
 QUEUE_PATIENCE_S: Final = 1.0
-#: Of the drain timeout, which workers keep themselves unless one is stuck or the machine is very
-#: busy, what is left to kill those that don't.
-KILLING_S: Final = 0.4
+#: Of the drain timeout, what is the supervisor's own: workers are to have ended before it, those
+#: that are stuck are killed at its beginning, and in it they are reaped and this process ends.
+OWN_END_S: Final = 0.6
 #: For a process that has said goodbye, or was killed, to be gone.
 REAP_S: Final = 5.0
 #: For a worker's answer to a question.
@@ -96,7 +97,11 @@ class Supervisor:
     def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
         self.url = url_of(listeners, tls=settings.tls_cert is not None)
         self._log = log
+        self._settings = settings
+        self._reload = trio.Event()
+        self._reloads = 0
         self._drain_timeout_s = settings.drain_timeout_s
+        self._own_end_s = min(OWN_END_S, settings.drain_timeout_s / 4)
         self._addresses = sockets.share(listeners)
         self._places = [
             _Place(number, its_settings, sockets.join(self._addresses) if number > 1 else listeners)
@@ -170,6 +175,20 @@ class Supervisor:
         for place in self._places:
             place.stop_listening()
 
+    def reload(self) -> None:
+        """Have the workers read certificate and key again, if they can be used."""
+        if self._settings.tls_cert is None:
+            self._log.info("there is no certificate to read again")
+            return
+        try:
+            tls_context_of(self._settings)
+        except OSError as exc:
+            self._log.error("the certificate stays as it was", reason=exc.strerror)
+            return
+        self._reloads += 1
+        self._reload.set()
+        self._reload = trio.Event()
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is called, and then until the workers have ended.
 
@@ -187,8 +206,8 @@ class Supervisor:
                             starting.start_soon(working.start, self._keep, place)
                     task_status.started()
                     await self._drain.wait()
-                    budget_s = self._drain_timeout_s - min(KILLING_S, self._drain_timeout_s / 4)
-                    working.cancel_scope.deadline = self._drain_began_s + budget_s
+                    workers_s = self._drain_timeout_s - self._own_end_s
+                    working.cancel_scope.deadline = self._drain_began_s + workers_s
                 watching.cancel_scope.cancel()
         finally:
             for place in self._places:
@@ -263,6 +282,7 @@ class Supervisor:
                 await channel.say(Start(place.number, place.settings, descriptors))
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._pass_drain_on, channel)
+                    nursery.start_soon(self._pass_reloads_on, channel)
                     await self._listen_to(place, channel, served, task_status)
                     nursery.cancel_scope.cancel()
                 with trio.move_on_after(REAP_S):
@@ -306,7 +326,17 @@ class Supervisor:
 
     async def _pass_drain_on(self, channel: Channel) -> None:
         await self._drain.wait()
-        await channel.say(Drain(trio.current_time() - self._drain_began_s))
+        # As if it were later: a worker is to end before it would be killed.
+        late_s = trio.current_time() - self._drain_began_s + self._own_end_s
+        await channel.say(Drain(late_s))
+
+    async def _pass_reloads_on(self, channel: Channel) -> NoReturn:
+        passed_on = self._reloads
+        while True:
+            if passed_on == self._reloads:
+                await self._reload.wait()
+            passed_on = self._reloads
+            await channel.say(Reload())
 
     async def _roll_forever(self) -> None:
         while True:

@@ -22,7 +22,17 @@ from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.server import EchoServer, tls_context_of
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
-from echo_trio.workers.channel import Channel, Drain, Figures, Order, Ready, ShowTasks, Start, Tasks
+from echo_trio.workers.channel import (
+    Channel,
+    Drain,
+    Figures,
+    Order,
+    Ready,
+    Reload,
+    ShowTasks,
+    Start,
+    Tasks,
+)
 
 REPORT_INTERVAL_S: Final = 1.0
 #: For the last report, if the supervisor is slow to read.
@@ -47,6 +57,7 @@ class Worker:
         self._server = EchoServer(settings, listeners, log, tls_context)
         self.url = self._server.url
         self.drain = self._server.drain
+        self.reload = self._server.reload
         self.snapshot = self._server.snapshot
 
     @classmethod
@@ -124,6 +135,8 @@ async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
     async for order in orders:
         if isinstance(order, Drain):
             worker.drain(order.late_s)
+        elif isinstance(order, Reload):
+            worker.reload()
         elif isinstance(order, ShowTasks):
             await channel.say(Tasks(await worker.tasks()))
     os._exit(1)  # The supervisor is gone: what nobody watches must not go on.
@@ -146,7 +159,7 @@ def _inherited(fd: int) -> socket.socket:
 def main() -> int:
     """Serve for the supervisor that has started this process; its end of the channel is argv[1]."""
     # Signals are the supervisor's: a terminal's Ctrl-C and systemd's SIGTERM reach us both.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     try:
         sock = socket.socket(fileno=int(sys.argv[1]))

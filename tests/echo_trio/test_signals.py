@@ -14,7 +14,8 @@ from echo_trio import signals
 
 async def main():
     with signals.stopping(
-        drain=lambda name: None,
+        drain=lambda name, late_s: None,
+        reload=lambda: None,
         give_up=lambda why: print(why, flush=True),
         budget_s=float(sys.argv[1]),
     ):

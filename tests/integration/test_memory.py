@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,29 +72,37 @@ def send_what_goes(socks: list[socket.socket], messages: int) -> None:
 
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    "path", ["/", "/delay/1h", "/stall/1/1h", "/burst/300", "/reorder/1", "/duplicate/1"]
+    ("path", "messages"),
+    [
+        ("/delay/1h", 2),
+        ("/stall/1/1h", 2),
+        ("/burst/300", 2),
+        # The kernel holds the first few replies itself.
+        ("/", 20),
+        ("/reorder/1", 20),
+        ("/duplicate/1", 10),
+    ],
 )
 def test_what_is_held_stays_within_the_budget_and_is_given_back(
-    start_server: StartServer, path: str
+    start_server: StartServer, path: str, messages: int
 ) -> None:
     server = start_server(
         f"--max-held={MAX_HELD}", "--write-timeout=1h", "--ping-interval=0", console=True
     )
-    with connect(server.url) as client:  # What is made once, is made.
+    with connect(server.url, max_size=None) as client:  # What is made once, is made.
         client.send("m" * MIB)
         client.recv(timeout=PATIENCE_S)
     before = server.resident_bytes
     with ExitStack() as stack:
         socks = [stack.enter_context(open_socket(server, path)) for _ in range(CLIENTS)]
-        send_what_goes(socks, messages=2)
+        send_what_goes(socks, messages)
         assert 0 < snapshot(server)["held_bytes"] <= MAX_HELD
         assert server.resident_bytes < before + MAX_HELD + BESIDE
         with connect(server.url) as neighbour:
             neighbour.send("m")
             assert str(neighbour.recv(timeout=PATIENCE_S)).startswith("m ")
-        for sock in socks:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        for sock in socks:  # Or the end would wait behind what the server does not read.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     until(server, lambda: snapshot(server)["open"] == 0)
     assert snapshot(server)["held_bytes"] == 0
     until(server, lambda: server.resident_bytes < before + 50 * MIB)
@@ -138,3 +147,23 @@ def test_workers_hold_together_what_each_holds(start_server: StartServer) -> Non
             client.send("x" * 100_000)
         until(server, lambda: snapshot(server)["held_bytes"] > 1_600_000)
     until(server, lambda: snapshot(server)["held_bytes"] == 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "messages", "interval"),
+    [
+        pytest.param("/stall/1/1h", 1, "0", id="its end arrives"),
+        pytest.param("/delay/1h", 20, "100ms", id="its end waits behind what is not read"),
+    ],
+)
+def test_a_client_that_leaves_while_nothing_is_read_from_it_is_noticed(
+    start_server: StartServer, path: str, messages: int, interval: str
+) -> None:
+    server = start_server("--ping-interval", interval, console=True)
+    with open_socket(server, path) as sock:
+        send_what_goes([sock], messages)
+        until(server, lambda: snapshot(server)["held_bytes"] > MIB)
+    until(server, lambda: snapshot(server)["open"] == 0)
+    assert snapshot(server)["held_bytes"] == 0
+    assert server.stop() == 0
+    assert server.summary["outcomes"] == {"abnormal": 1}

@@ -294,7 +294,7 @@ async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nur
     nursery.cancel_scope.cancel()
 
 
-async def test_who_does_not_listen_any_more_is_read_to_the_end_and_counted(start, autojump_clock):
+async def test_what_is_owed_to_who_does_not_listen_any_more_is_counted(start, autojump_clock):
     client = start(scripts.delay(10), listening=False)
     client.stream.receive_stream.close()
     for _ in range(3):
@@ -303,8 +303,9 @@ async def test_who_does_not_listen_any_more_is_read_to_the_end_and_counted(start
     await client.stream.send_eof()
     await trio.sleep(1)
     assert client.connection.closed.code == 1006
-    assert client.connection.messages_received == 12
-    assert client.performance.unanswered == 12 - client.connection.messages_sent
+    connection = client.connection
+    assert connection.messages_received >= 4
+    assert client.performance.unanswered == connection.messages_received - connection.messages_sent
 
 
 async def test_what_comes_behind_our_goodbye_takes_no_room(start, autojump_clock):
