@@ -34,6 +34,8 @@ PAGE_MISSING: Final = (
 )
 #: Streams at once: each is a connection, and costs a write a second.
 MAX_READERS: Final = 32
+#: Requests for runs that are looked at or wait for it. One is enough, and each holds a connection.
+MAX_ORDERS: Final = 8
 
 #: What a file of the page may be called. No name begins with a dot, so no path leads anywhere else.
 _PAGE_FILE: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -188,6 +190,8 @@ class _Endpoints:
 
     async def start_run(self, request: Request) -> Response:
         _require_change(request)
+        if self._one_at_a_time.statistics().tasks_waiting >= MAX_ORDERS:
+            raise HTTPException(503, "too many ask for runs", {"retry-after": "1"})
         try:
             # In a thread: the parser takes tens of ms, for which the echo would wait.
             read = partial(

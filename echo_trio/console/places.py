@@ -5,21 +5,24 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import Enum, auto
+from typing import Final
 
 import trio
 
+#: Who has just come may look idle and has its request on the way.
+GRACE_S: Final = 0.25
 
-class Waiting(IntEnum):
-    """What a connection waits for; in this order they make room for others."""
 
-    PEER = 0
-    """For what its client has to send, or to take. The one that has waited longest goes first."""
-    TURN = 1
-    """For the turn of a request that has arrived. Any of them: if it were the newest, others that
-    come all the time would keep everybody out; if the oldest, nobody would get to the front."""
-    HEALTH = 2
-    """The same, of a request for health. Never without the others gone first."""
+class Waiting(Enum):
+    """What a connection waits for."""
+
+    PEER = auto()
+    """For what its client has to send, or to take."""
+    TURN = auto()
+    """For the turn of a request that has arrived."""
+    HEALTH = auto()
+    """The same, of a request for health."""
 
 
 class Place:
@@ -38,11 +41,18 @@ class Place:
     def waiting(self, what: Waiting) -> Iterator[None]:
         """While this goes on, the place may be given to another connection."""
         line = self._places.waiting[what]
-        line[self] = None
+        line[self] = trio.current_time()
         try:
             yield
         finally:
             line.pop(self, None)
+
+    def lose(self) -> None:
+        """Make room for another connection. Only while it waits."""
+        lines = self._places.waiting.items()
+        self.lost_while = next(what for what, line in lines if line.pop(self, None) is not None)
+        self.scope.cancel()
+        self.give_up()
 
     def give_up(self) -> None:
         """Leave it to others. Idempotent."""
@@ -53,13 +63,13 @@ class Places:
     """As many places as there may be connections.
 
     :ivar held: those that are taken.
-    :ivar waiting: of them, those that are waiting, in the order in which they began.
+    :ivar waiting: of them, those that are waiting, and since when, in that order.
     :ivar evicted: how many had to make room.
     """
 
     def __init__(self, limit: int) -> None:
         self.held: set[Place] = set()
-        self.waiting: dict[Waiting, dict[Place, None]] = {what: {} for what in Waiting}
+        self.waiting: dict[Waiting, dict[Place, float]] = {what: {} for what in Waiting}
         self.evicted = 0
         self._limit = limit
 
@@ -77,13 +87,23 @@ class Places:
         return place
 
     def _make_room(self) -> bool:
-        for what, line in self.waiting.items():
-            if line:
-                leaver = next(iter(line)) if what is Waiting.PEER else random.choice(list(line))
-                del line[leaver]
-                leaver.lost_while = what
-                leaver.scope.cancel()
-                leaver.give_up()
-                self.evicted += 1
-                return True
-        return False
+        """Take a place away: from who idles, or else from a request, of which health is the last.
+
+        Of those that wait for their client the one that has waited longest goes first. Of requests
+        any: if it were the newest, others that come all the time would keep everybody out; if the
+        oldest, nobody would get to the front.
+        """
+        idle, turn, health = (self.waiting[what] for what in Waiting)
+        oldest = next(iter(idle), None)
+        leaver: Place | None
+        if oldest is not None and idle[oldest] + GRACE_S <= trio.current_time():
+            leaver = oldest
+        elif turn:
+            leaver = random.choice(list(turn))
+        elif idle or health:
+            leaver = random.choice([*idle, *health])
+        else:
+            return False
+        leaver.lose()
+        self.evicted += 1
+        return True

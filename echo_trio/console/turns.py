@@ -9,16 +9,15 @@ comes next waits until the share that is granted has made up for it.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass, field
 from functools import partial
 from types import coroutine
 from typing import Any, Final, TypeVar
 
 import trio
 
-#: Taken from the credit when a turn begins, before anybody knows what it will cost: without it, a
-#: crowd that arrives together would begin together. About what /api/server takes (0.8 ms).
-ADVANCE_S: Final = 0.001
 #: A debt of less is not slept for exactly: the clock's own steps are of that size.
 MIN_PAUSE_S: Final = 0.0001
 
@@ -29,23 +28,53 @@ class Turns:
     """Turns at most for a share of the loop's time, first come, first served.
 
     :param share: of each second, for all turns together.
-    :param burst_s: how much of an unused share is kept: a page loads a dozen files at once.
+    :param burst_s: how much of an unused share is kept: so much may be done in one go.
+    :param advance_s: taken from the credit when a turn begins, before anybody knows what it will
+        cost. Without it, all of a crowd that arrives together would begin together.
     """
 
-    def __init__(self, share: float, burst_s: float) -> None:
+    def __init__(self, share: float, *, burst_s: float, advance_s: float) -> None:
         self._share = share
         self._burst_s = burst_s
+        self._advance_s = advance_s
         self._credit_s = burst_s
         self._counted_at = -1.0
-        self._line = trio.Lock()
+        self._line: deque[_Waiter] = deque()
 
     async def take(self) -> Turn:
         """Wait for a turn: until those before have had theirs, and what they owe is made up for."""
-        async with self._line:
-            while (credit_s := self._replenish()) < 0:
-                await trio.sleep(max(-credit_s / self._share, MIN_PAUSE_S))
-            self._credit_s -= ADVANCE_S
-        return Turn(self.charge, ADVANCE_S)
+        if self._line or self._replenish() < 0:
+            await self._stand_in_line()
+        else:
+            self._credit_s -= self._advance_s
+        return Turn(self.charge, self._advance_s)
+
+    async def _stand_in_line(self) -> None:
+        """Wait behind the others; whoever is first looks at the clock, and lets others in, too."""
+        waiter = _Waiter()
+        self._line.append(waiter)
+        try:
+            if self._line[0] is not waiter:
+                await waiter.news.wait()
+            if not waiter.admitted:
+                while (credit_s := self._replenish()) < 0:
+                    await trio.sleep(max(-credit_s / self._share, MIN_PAUSE_S))
+                while self._line and self._credit_s >= 0:
+                    self._admit(self._line.popleft())
+        except BaseException:
+            if waiter.admitted:
+                self._credit_s += self._advance_s
+            else:
+                self._line.remove(waiter)
+            raise
+        finally:
+            if self._line:
+                self._line[0].news.set()
+
+    def _admit(self, waiter: _Waiter) -> None:
+        waiter.admitted = True
+        waiter.news.set()
+        self._credit_s -= self._advance_s
 
     def charge(self, seconds: float) -> None:
         """Take this from the credit; negative gives back."""
@@ -60,6 +89,14 @@ class Turns:
         return self._credit_s
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Who stands in line; has news when it is admitted, or the first."""
+
+    news: trio.Event = field(default_factory=trio.Event)
+    admitted: bool = False
+
+
 class Turn:
     """One turn; pays for what is run in it, beyond the advance that was taken at its beginning."""
 
@@ -68,7 +105,7 @@ class Turn:
         self._advance_s = advance_s
 
     async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await this, and pay for the CPU time of each of its steps; not for what it waits."""
+        """Await this, and pay for the time that each of its steps keeps the loop; not for waits."""
         try:
             return await _metered(work, self._pay)
         finally:
@@ -88,14 +125,16 @@ def _metered(
     """Pass on what a coroutine and Trio say to each other, and measure it in between."""
     step: Callable[[], Any] = partial(work.send, None)
     while True:
-        began = time.thread_time()
+        # Not the thread's CPU time: asking for that is a system call, of a millisecond in some
+        # sandboxes; and a step that was preempted has kept the others waiting all the same.
+        began = time.perf_counter()
         try:
             wanted = step()
         except StopIteration as end:
             result: _T = end.value
             return result
         finally:
-            pay(time.thread_time() - began)
+            pay(time.perf_counter() - began)
         try:
             step = partial(work.send, (yield wanted))
         except BaseException as exc:  # noqa: BLE001 - the coroutine is who has to hear of it

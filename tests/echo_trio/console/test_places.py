@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
+import trio
+from trio.testing import MockClock
 
-from echo_trio.console.places import Place, Places, Waiting
+from echo_trio.console.places import GRACE_S, Place, Places, Waiting
 
 
 def take(places: Places) -> Place:
@@ -15,12 +17,18 @@ def take(places: Places) -> Place:
     return place
 
 
+@pytest.fixture(autouse=True)
+def _clock(autojump_clock: MockClock) -> MockClock:
+    return autojump_clock
+
+
 async def test_of_those_who_wait_for_their_client_the_oldest_makes_room() -> None:
     places = Places(3)
     held = [take(places) for _ in range(3)]
     with ExitStack() as waiting:
         for place in (held[1], held[0]):
             waiting.enter_context(place.waiting(Waiting.PEER))
+        await trio.sleep(GRACE_S)
         newest = take(places)
         assert held[1].scope.cancel_called
         assert held[1].lost_while is Waiting.PEER
@@ -38,6 +46,7 @@ async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more() -> N
     with first.waiting(Waiting.PEER):
         pass
     with second.waiting(Waiting.PEER), first.waiting(Waiting.PEER):
+        await trio.sleep(GRACE_S)
         take(places)
     assert second.scope.cancel_called
     assert not first.scope.cancel_called
@@ -48,11 +57,22 @@ async def test_a_request_leaves_its_place_only_where_nobody_idles(turn: Waiting)
     places = Places(2)
     asking, idle = take(places), take(places)
     with asking.waiting(turn), idle.waiting(Waiting.PEER):
+        await trio.sleep(GRACE_S)
         take(places)
         assert idle.scope.cancel_called
         assert not asking.scope.cancel_called
         take(places)
         assert asking.lost_while is turn
+
+
+async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
+    places = Places(2)
+    asking, newcomer = take(places), take(places)
+    with asking.waiting(Waiting.TURN), newcomer.waiting(Waiting.PEER):
+        take(places)
+        assert asking.scope.cancel_called
+        take(places)  # There is nobody else.
+        assert newcomer.scope.cancel_called
 
 
 async def test_health_leaves_last() -> None:

@@ -7,11 +7,17 @@ import trio
 from trio.testing import MockClock
 
 from echo_trio.console import turns
-from echo_trio.console.turns import ADVANCE_S, Turns
+from echo_trio.console.turns import Turns
+
+ADVANCE_S = 0.001
+
+
+def make(share: float, burst_s: float) -> Turns:
+    return Turns(share, burst_s=burst_s, advance_s=ADVANCE_S)
 
 
 async def test_turns_take_their_share_of_the_time_and_no_more(autojump_clock: MockClock) -> None:
-    granted = Turns(share=0.25, burst_s=0.0)
+    granted = make(0.25, 0.0)
     began = trio.current_time()
 
     async def take_turns() -> None:
@@ -29,7 +35,7 @@ async def test_turns_take_their_share_of_the_time_and_no_more(autojump_clock: Mo
 async def test_a_burst_waits_for_nobody_and_comes_back_when_nobody_asks(
     autojump_clock: MockClock,
 ) -> None:
-    granted = Turns(share=0.5, burst_s=0.1)
+    granted = make(0.5, 0.1)
     for _ in range(2):
         began = trio.current_time()
         for _ in range(10):
@@ -43,7 +49,7 @@ async def test_a_burst_waits_for_nobody_and_comes_back_when_nobody_asks(
 
 
 async def test_who_comes_first_is_served_first(autojump_clock: MockClock) -> None:
-    granted = Turns(share=0.25, burst_s=0.0)
+    granted = make(0.25, 0.0)
     order: list[int] = []
 
     async def ask(number: int) -> None:
@@ -58,12 +64,56 @@ async def test_who_comes_first_is_served_first(autojump_clock: MockClock) -> Non
     assert order == list(range(5))
 
 
+async def test_of_those_who_wait_as_many_begin_together_as_the_credit_allows(
+    autojump_clock: MockClock,
+) -> None:
+    granted = make(0.25, 0.0101)
+    began: list[float] = []
+
+    async def ask() -> None:
+        await granted.take()
+        began.append(trio.current_time())
+
+    granted.charge(10)
+    async with trio.open_nursery() as crowd:
+        for _ in range(30):
+            crowd.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        granted.charge(-9.99)
+        await trio.sleep(60)
+    assert 1 < began.count(began[0]) <= 11
+    assert len(began) == 30
+
+
+async def test_who_leaves_the_line_takes_no_turn_with_him(autojump_clock: MockClock) -> None:
+    granted = make(0.25, 0.0)
+    granted.charge(1.0)
+    scopes = [trio.CancelScope() for _ in range(6)]
+    served: list[int] = []
+
+    async def ask(number: int) -> None:
+        with scopes[number]:
+            await granted.take()
+            served.append(number)
+
+    async with trio.open_nursery() as crowd:
+        for number in range(6):
+            crowd.start_soon(ask, number)
+            await trio.testing.wait_all_tasks_blocked()
+        for number in (0, 3, 5):
+            scopes[number].cancel()
+    assert served == [1, 2, 4]
+    await trio.sleep(60)
+    granted._replenish()
+    assert granted._credit_s == 0.0
+
+
 async def test_a_turn_pays_for_its_steps_and_not_for_what_it_waits(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spent_s = 0.0
-    monkeypatch.setattr(turns.time, "thread_time", lambda: spent_s)
-    granted = Turns(share=0.25, burst_s=1.0)
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: spent_s)
+    granted = make(0.25, 1.0)
     paid: list[float] = []
     monkeypatch.setattr(granted, "charge", paid.append)
     turn = turns.Turn(granted.charge, ADVANCE_S)
@@ -85,8 +135,8 @@ async def test_a_turn_pays_for_its_steps_and_not_for_what_it_waits(
 async def test_a_turn_that_cost_less_than_its_advance_gets_the_rest_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(turns.time, "thread_time", lambda: 0.0)
-    granted = Turns(share=0.25, burst_s=1.0)
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: 0.0)
+    granted = make(0.25, 1.0)
     for _ in range(100):
         turn = await granted.take()
         with pytest.raises(ValueError, match="passed on"):
