@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,8 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from echo_trio.console.event_stream import EventStream
 from echo_trio.console.guard import FAILED, error, why_no_change
 from echo_trio.console.live import Live
-from echo_trio.console.run_order import BadOrder, Targets, read_order
-from echo_trio.console.runs import CannotRun, Run, Runs, can_make_pages
+from echo_trio.console.run_settings import BadSettings, read_settings
+from echo_trio.console.runs import CannotRun, Run, Runs
 from echo_trio.console.security_headers import REPORT_POLICY
 from echo_trio.console.snapshots import SnapshotCache, ask
 from echo_trio.metrics import prometheus
@@ -34,8 +32,6 @@ PAGE_MISSING: Final = (
 )
 #: Streams at once: each is a connection, and costs a write a second.
 MAX_READERS: Final = 32
-#: Requests for runs that are looked at or wait for it. One is enough, and each holds a connection.
-MAX_ORDERS: Final = 8
 
 #: What a file of the page may be called. No name begins with a dot, so no path leads anywhere else.
 _PAGE_FILE: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -46,17 +42,14 @@ _FOREVER: Final = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What the console shows, beside the figures, and what it allows.
+    """What the console shows, beside the figures.
 
     :ivar tasks: the nursery tree. May be async: a supervisor asks its workers.
     :ivar metrics: what the console counts of itself, in Prometheus' text format.
-    :ivar max_run: sockets that this machine's limit on open files allows one run.
     """
 
     tasks: Callable[[], Any]
-    targets: Targets
     metrics: Callable[[], bytes]
-    max_run: int
 
 
 def make_app(
@@ -118,7 +111,6 @@ class _Endpoints:
         self._runs = runs
         self._page = page
         self._readers = 0
-        self._one_at_a_time = trio.CapacityLimiter(1)
 
     # The page
 
@@ -190,19 +182,9 @@ class _Endpoints:
 
     async def start_run(self, request: Request) -> Response:
         _require_change(request)
-        if self._one_at_a_time.statistics().tasks_waiting >= MAX_ORDERS:
-            raise HTTPException(503, "too many ask for runs", {"retry-after": "1"})
         try:
-            # In a thread: the parser takes tens of ms, for which the echo would wait.
-            read = partial(
-                read_order,
-                await request.body(),
-                self._sources.targets,
-                max_count=self._sources.max_run,
-            )
-            order = await trio.to_thread.run_sync(read, limiter=self._one_at_a_time)
-            run = await self._runs.start(order)
-        except BadOrder as exc:
+            run = await self._runs.start(read_settings(await request.body()))
+        except BadSettings as exc:
             return error(
                 exc.status, str(exc), **({} if exc.field is None else {"field": exc.field})
             )
@@ -224,7 +206,7 @@ class _Endpoints:
         if not run.over:
             raise HTTPException(409, "the run goes on: its report is there when it has ended")
         if not run.html.is_file():
-            if not can_make_pages():
+            if not run.accepted.page:
                 raise HTTPException(503, "the report's page isn't built: make page")
             raise HTTPException(404, run.error or "the run has left no page")
         return FileResponse(run.html, headers={"content-security-policy": REPORT_POLICY})

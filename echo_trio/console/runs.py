@@ -5,13 +5,8 @@ One at a time: two would measure each other. What a run said is kept, for the la
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,10 +19,11 @@ from typing import Any, Final, Literal
 import msgspec
 import trio
 
-import loadgen
 from echo_trio.console.event_stream import Emit, event
-from echo_trio.console.run_order import RunOrder
-from loadgen.report.html import TEMPLATE_PATH
+from echo_trio.console.run_process import Accepted, NoAnswer, Refused, RunProcess, last_line
+from echo_trio.console.run_settings import BadSettings, RunSettings
+from echo_trio.console.run_target import Targets
+from echo_trio.console.turns import Turns
 
 #: Runs that are remembered.
 HISTORY: Final = 20
@@ -35,17 +31,22 @@ HISTORY: Final = 20
 SNAPSHOTS: Final = 3600
 #: Snapshots that are put together for one write, so that a reader holds no second copy of all.
 BATCH: Final = 32
-#: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
-MAX_LINE_BYTES: Final = 16 * 2**20
-ERROR_BYTES: Final = 4096
 #: Beyond what the run itself allows for closing its sockets; then it is killed.
 STOP_GRACE_S: Final = 5.0
-#: The same when the console ends: nobody waits for a report any more.
-EXIT_GRACE_S: Final = 1.0
 #: For what a process has said to arrive once it has ended: its children may have kept its pipes.
 LAST_WORDS_S: Final = 2.0
+#: Those who may wait while a generator looks at somebody's settings: each holds a connection.
+MAX_WAITING: Final = 4
+#: Of the time, what generators may take that refuse what they are asked for: each is half a second
+#: of CPU, which anybody can ask for as often as he likes.
+CHECKS_SHARE: Final = 0.5
+CHECKS_BURST_S: Final = 2.0
 
 State = Literal["running", "cancelling", "done", "failed"]
+
+
+def _new_id() -> str:
+    return secrets.token_hex(6)
 
 
 def _now() -> str:
@@ -72,9 +73,9 @@ class Run:
     :ivar snapshots_seen: how many there were in all.
     """
 
-    order: RunOrder
+    accepted: Accepted
     folder: Path
-    id: str = field(default_factory=lambda: secrets.token_hex(6))
+    id: str = field(default_factory=_new_id)
     state: State = "running"
     started_at: str = field(default_factory=_now)
     ended_at: str | None = None
@@ -85,7 +86,6 @@ class Run:
     snapshots: deque[bytes] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     series: deque[msgspec.Raw] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     snapshots_seen: int = 0
-    interrupted: bool = False
     stop: trio.Event = field(default_factory=trio.Event)
     news: trio.Event = field(default_factory=trio.Event)
 
@@ -104,7 +104,7 @@ class Run:
         return {
             "id": self.id,
             "state": self.state,
-            "plan": self.order.shown_plan,
+            "plan": self.accepted.plan,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
             "exit_code": self.exit_code,
@@ -185,17 +185,24 @@ class _Head(msgspec.Struct):
 class Runs:
     """The runs of one console: at most one of them goes on.
 
+    :param max_run: the most sockets that a run may have.
     :param on_failure: is told what fails in the task of a run, which ends that run alone.
     """
 
-    def __init__(self, log: Any, on_failure: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self, targets: Targets, max_run: int, log: Any, on_failure: Callable[[str, Exception], None]
+    ) -> None:
+        self._targets = targets
+        self._max_run = max_run
         self._log = log
         self._on_failure = on_failure
         self._runs: deque[Run] = deque()
-        self._process: trio.Process | None = None
+        self._process: RunProcess | None = None
         self._folder: Path | None = None
         self._nursery: trio.Nursery | None = None
         self._draining = False
+        self._one_at_a_time = trio.Lock()
+        self._checks = Turns(CHECKS_SHARE, burst_s=CHECKS_BURST_S, advance_s=0.0)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be the place where runs go on, until cancelled; then none goes on, and none is kept."""
@@ -216,35 +223,70 @@ class Runs:
         """The run with this id, if it is remembered."""
         return next((run for run in self._runs if run.id == run_id), None)
 
-    async def start(self, order: RunOrder) -> Run:
-        """Start a run; returns once its process is there.
+    async def start(self, settings: RunSettings) -> Run:
+        """Start a run; returns once its generator has taken the settings.
 
-        :raises CannotRun: if one goes on, or this machine can't start a process.
+        :raises BadSettings: if it has not.
+        :raises CannotRun: if one goes on, too many ask, or this machine can't start a process.
         """
-        if self._draining or self._nursery is None:
-            raise CannotRun("the server is stopping", 503)
-        if any(not run.over for run in self._runs):
-            raise CannotRun("a run goes on: cancel it, or wait for its end", 409)
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="echo-trio-runs-"))
-        run = Run(order, self._folder)
-        # Remembered before anything is awaited: a second request finds it.
-        self._runs.appendleft(run)
-        try:
-            self._process = await _open(run)
-        except OSError as exc:
-            self._runs.remove(run)
-            raise CannotRun(f"can't start a process: {exc.strerror}", 503) from None
-        plan = order.plan
+        self._check_vacancy()
+        if self._one_at_a_time.statistics().tasks_waiting >= MAX_WAITING:
+            raise CannotRun("too many ask for runs: try again in a few seconds", 503)
+        async with self._one_at_a_time:
+            self._check_vacancy()
+            await self._checks.take()
+            assert self._nursery is not None
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="echo-trio-runs-"))
+            run = await self._begin(settings, self._folder, self._nursery)
         self._log.info(
-            "a run has started", run=run.id, sockets=plan.count, target=plan.target.authority
+            "a run has started",
+            run=run.id,
+            sockets=run.accepted.plan.get("count"),
+            target=run.accepted.target,
         )
-        self._nursery.start_soon(self._conduct, run, self._process)
         while len(self._runs) > HISTORY:
             self._runs.pop().html.unlink(missing_ok=True)
         return run
 
-    async def _conduct(self, run: Run, process: trio.Process) -> None:
+    def _check_vacancy(self) -> None:
+        if self._draining or self._nursery is None:
+            raise CannotRun("the server is stopping", 503)
+        if any(not run.over for run in self._runs):
+            raise CannotRun("a run goes on: cancel it, or wait for its end", 409)
+
+    async def _begin(self, settings: RunSettings, folder: Path, nursery: trio.Nursery) -> Run:
+        run_id, began = _new_id(), trio.current_time()
+        order = {
+            "settings": settings.values,
+            "url": self._targets.own_url,
+            "targets": sorted(self._targets.allowed),
+            "max_count": self._max_run,
+            "html": str(folder / f"{run_id}.html"),
+        }
+        try:
+            process = self._process = await RunProcess.open(order)
+        except OSError as exc:
+            raise CannotRun(f"can't start a process: {exc.strerror}", 503) from None
+        try:
+            answer = await process.answer()
+            # What was asked of it meanwhile may be that nothing is started any more.
+            self._check_vacancy()
+            if isinstance(answer, Refused):
+                self._checks.charge(trio.current_time() - began)
+                raise _bad_settings(answer, settings)
+        except BaseException as exc:
+            self._process = None
+            await process.see_off()
+            if isinstance(exc, NoAnswer):
+                raise CannotRun(f"the generator did not start: {exc}", 503) from None
+            raise
+        run = Run(answer, folder, run_id)
+        self._runs.appendleft(run)
+        nursery.start_soon(self._conduct, run, process)
+        return run
+
+    async def _conduct(self, run: Run, process: RunProcess) -> None:
         try:
             await _conduct(run, process)
         except* Exception as exc:  # noqa: BLE001 - a bug in this is no reason to end the echo
@@ -265,121 +307,41 @@ class Runs:
     def abandon(self) -> None:
         """Leave nothing behind, at once: neither a process nor a file."""
         if self._process is not None:
-            _kill(self._process)
+            self._process.kill()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def can_make_pages() -> bool:
-    """Is there what `--html` needs: the report's page, built?"""
-    return TEMPLATE_PATH.is_file()
+def _bad_settings(refused: Refused, settings: RunSettings) -> BadSettings:
+    """The generator's complaint, with the field as it was written."""
+    written = settings.written.get(refused.field or "", refused.field)
+    return BadSettings(refused.error, status=400 if refused.elsewhere else 422, field=written)
 
 
-async def _open(run: Run) -> trio.Process:
-    arguments = [*run.order.arguments, "--stream", "--quiet"]
-    if can_make_pages():
-        arguments.append(f"--html={run.html}")
-    # A pipe might be full before it is read; this is as private, and there at once.
-    with tempfile.TemporaryFile() as told:
-        told.write(json.dumps(arguments).encode())
-        told.seek(0)
-        return await trio.lowlevel.open_process(
-            # -P: a module named loadgen in the current folder is not meant.
-            [sys.executable, "-P", "-m", "loadgen.cli.from_stdin"],
-            stdin=told,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # A group of its own: Ctrl-C on our terminal is for us, and we pass it on once.
-            process_group=0,
-            env=_environment(),
-        )
-
-
-async def _conduct(run: Run, process: trio.Process) -> None:
+async def _conduct(run: Run, process: RunProcess) -> None:
     """See the process to its end, whichever that is. Cancelled: that is soon."""
-    complaint = bytearray()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_asked, run, process)
             async with trio.open_nursery() as listening:
-                listening.start_soon(_read_lines, process.stdout, run.take_line)
-                listening.start_soon(_read_tail, process.stderr, complaint)
+                listening.start_soon(_take_lines, run, process)
+                listening.start_soon(process.read_complaint)
                 await process.wait()
                 listening.cancel_scope.deadline = trio.current_time() + LAST_WORDS_S
             nursery.cancel_scope.cancel()
     finally:
-        await _see_off(run, process)
-        run.exit_code = process.returncode
-        run.error = _last_line(complaint)
+        await process.see_off()
+        run.exit_code = process.exit_code
+        run.error = last_line(process.complaint)
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without our settings, and with the same loadgen that we are installed with."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ECHO_TRIO_")}
-    path = [str(Path(loadgen.__file__).parents[1]), *filter(None, [inherited.get("PYTHONPATH")])]
-    return {**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONUTF8": "1"}
+async def _take_lines(run: Run, process: RunProcess) -> None:
+    async for line in process.lines:
+        run.take_line(line)
 
 
-async def _stop_when_asked(run: Run, process: trio.Process) -> None:
+async def _stop_when_asked(run: Run, process: RunProcess) -> None:
     await run.stop.wait()
-    _interrupt(run, process)
-    await trio.sleep(run.order.plan.stop_timeout_s + STOP_GRACE_S)
-    _kill(process)
-
-
-async def _see_off(run: Run, process: trio.Process) -> None:
-    """Whatever happened, the process is no more when this returns, which is soon."""
-    with trio.CancelScope(shield=True):
-        if process.returncode is None:
-            _interrupt(run, process)
-            with trio.move_on_after(EXIT_GRACE_S):
-                await process.wait()
-        _kill(process)
-        await process.wait()
-        for pipe in (process.stdout, process.stderr):
-            assert pipe is not None
-            await pipe.aclose()
-
-
-def _interrupt(run: Run, process: trio.Process) -> None:
-    """Ask it to end in good order; once, for a second SIGINT would end it at once."""
-    if not run.interrupted:
-        run.interrupted = True
-        process.send_signal(signal.SIGINT)
-
-
-def _kill(process: trio.Process) -> None:
-    """End the process and those that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-async def _read_lines(stream: trio.abc.ReceiveStream | None, take: Callable[[bytes], None]) -> None:
-    """Hand on each line. What follows one that is too long is thrown away up to its end."""
-    assert stream is not None
-    buffer, too_long = bytearray(), False
-    async for chunk in stream:
-        *lines, rest = bytes(chunk).split(b"\n")
-        for line in lines:
-            buffer += line
-            if not too_long and len(buffer) <= MAX_LINE_BYTES:
-                take(bytes(buffer))
-            buffer.clear()
-            too_long = False
-        buffer += rest
-        if len(buffer) > MAX_LINE_BYTES:
-            too_long = True
-            buffer.clear()
-
-
-async def _read_tail(stream: trio.abc.ReceiveStream | None, tail: bytearray) -> None:
-    """Keep the last of what it complains about."""
-    assert stream is not None
-    async for chunk in stream:
-        tail += chunk
-        del tail[:-ERROR_BYTES]
-
-
-def _last_line(text: bytes | bytearray) -> str | None:
-    lines = bytes(text).decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), None)
+    process.interrupt()
+    await trio.sleep(run.accepted.stop_timeout_s + STOP_GRACE_S)
+    process.kill()

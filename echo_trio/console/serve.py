@@ -18,7 +18,7 @@ from echo_trio.console.guard import Access, Guard
 from echo_trio.console.http_connection import HttpServer, turn_away
 from echo_trio.console.live import Live
 from echo_trio.console.places import Place, Places
-from echo_trio.console.run_order import Targets
+from echo_trio.console.run_target import Targets
 from echo_trio.console.runs import Runs
 from echo_trio.console.snapshots import SnapshotCache
 from echo_trio.console.turns import Turns
@@ -94,13 +94,13 @@ class Console:
         self._sparing = Sparing(log)
         sources = Sources(
             tasks=tasks,
-            targets=Targets.of(url, settings.host, settings.run_target),
             metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
-            max_run=process.file_limit(hard=True),
         )
         snapshots = SnapshotCache(snapshot)
         self.live = Live(snapshots)
-        self._runs = Runs(log, self._on_failure)
+        targets = Targets.of(url, settings.host, settings.run_target)
+        max_run = process.file_limit(hard=True)
+        self._runs = Runs(targets, max_run, log, self._on_failure)
         app = make_app(sources, snapshots, self.live, self._runs, page)
         self.connections = Places(MAX_CONNECTIONS)
         self._server = HttpServer(

@@ -1,21 +1,45 @@
-"""`python -m loadgen.cli.from_stdin`: its arguments come on stdin, as a list in JSON.
+"""`python -m loadgen.cli.from_stdin`: run the load that an order on stdin asks for, in JSON.
 
-For who runs a load for others: a command line is seen by every user of the machine, and there may
-be a token in it.
+For a program that runs loads for others. On stdin, since a command line is seen by every user of
+the machine, and there may be a token in it. The first line of output is whether the run begins
+(`json_settings.Accepted` or `Refused`); the others are those of `--stream`.
 """
 
 from loadgen.signals import INTERRUPTS
 
 
 def main() -> int:
-    """Run the command line that stdin says; Ctrl-C is in good hands before the imports."""
+    """Read the order, answer it, and carry it out; Ctrl-C is in good hands before the imports."""
     INTERRUPTS.listen()
-    import json  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
-    from loadgen.cli import load  # noqa: PLC0415
+    import msgspec  # noqa: PLC0415
 
-    return load.main(json.load(sys.stdin))
+    from loadgen.cli import json_settings  # noqa: PLC0415
+    from loadgen.report import html  # noqa: PLC0415
+
+    def answer(line: json_settings.Accepted | json_settings.Refused) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+        sys.stdout.flush()
+
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=json_settings.Order)
+    try:
+        run = json_settings.read(order)
+    except json_settings.BadSettings as exc:
+        answer(exc.refused)
+        return 2
+    page = html.find_problem() is None
+    target = f"{run.plan.target.host}:{run.plan.target.port}"
+    answer(json_settings.Accepted(run.shown_plan, target, float(run.plan.stop_timeout_s), page))
+    # Only now: what carries a run out takes as long to import as all of the above.
+    from loadgen.cli import load, output  # noqa: PLC0415
+    from loadgen.cli import run as running  # noqa: PLC0415
+
+    return load.load(
+        run.plan,
+        options=running.Options(workers=run.workers, fail_if=run.fail_if),
+        output=output.Output(stream=True, quiet=True, html=order.html if page else None),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a request for a run becomes: loadgen's own command line."""
+"""Settings of a run: within bounds, as texts, and what the grammar alone can tell."""
 
 from __future__ import annotations
 
@@ -6,155 +6,148 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from echo_trio import units
-from echo_trio.console.run_order import BadOrder, RunOrder, Targets, read_order
-from loadgen.workload.plan import Plan
-
-URL = "ws://127.0.0.1:9000/"
-TARGETS = Targets.of(URL, "127.0.0.1", ["other.example:1"])
-
-
-def read(**order: Any) -> RunOrder:
-    return read_order(json.dumps(order).encode(), TARGETS, max_count=20_000)
+from echo_trio.console.run_settings import (
+    MAX_CHARACTERS,
+    MAX_FIELDS,
+    MAX_VALUES,
+    UNITS,
+    BadSettings,
+    RunSettings,
+    read_settings,
+)
+from loadgen.cli import json_settings
 
 
-def test_without_a_target_a_run_goes_to_this_server() -> None:
-    order = read(count=1000)
-    assert order.arguments == ("1000", URL)
-    assert (order.plan.count, order.plan.url) == (1000, URL)
+def read(**settings: Any) -> RunSettings:
+    return read_settings(json.dumps(settings).encode())
+
+
+def refusal_of(body: bytes) -> BadSettings:
+    with pytest.raises(BadSettings) as refused:
+        read_settings(body)
+    return refused.value
 
 
 @pytest.mark.parametrize(
-    ("settings", "arguments"),
+    ("settings", "values"),
     [
-        ({"duration": "2s"}, ("--duration=2s",)),
-        ({"rate_per_conn": "5/s"}, ("--rate-per-conn=5/s",)),
-        ({"rate-per-conn": "5/s"}, ("--rate-per-conn=5/s",)),
-        ({"closed_loop": True, "think": "1s"}, ("--closed-loop", "--think=1s")),
-        ({"closed_loop": False, "duration": None}, ()),
-        ({"stage": ["1s:5/s", "2s:0/s"]}, ("--stage=1s:5/s", "--stage=2s:0/s")),
-        ({"stage": "1s:5/s"}, ("--stage=1s:5/s",)),
-        ({"fail_if": ["latency.p99>50ms"]}, ("--fail-if=latency.p99>50ms",)),
-        ({"workers": 1}, ("--workers=1",)),
-        ({"size": 64, "seed": 7.0}, ("--size=64", "--seed=7")),
-        ({"message": "--json=/etc/passwd"}, ("--message=--json=/etc/passwd",)),
-        ({"message": "a b\n'\"$(c)"}, ("--message=a b\n'\"$(c)",)),
-        ({"header": ["X: --csv=/x"]}, ("--header=X: --csv=/x",)),
+        ({"duration": "2s"}, {"duration": "2s"}),
+        ({"rate_per_conn": "5/s"}, {"rate-per-conn": "5/s"}),
+        ({"--Rate-Per-Conn": "5/s"}, {"rate-per-conn": "5/s"}),
+        ({"closed_loop": True, "binary": False}, {"closed-loop": True, "binary": False}),
+        ({"duration": None}, {"duration": None}),
+        ({"stage": ["1s:5/s", "2s:0/s"]}, {"stage": ["1s:5/s", "2s:0/s"]}),
+        ({"size": 64, "seed": 7.0}, {"size": "64", "seed": "7"}),
+        ({"seed": 0.5, "message": 1e-7}, {"seed": "0.5", "message": "1e-07"}),
+        ({"message": "a b\n'\"$(c)"}, {"message": "a b\n'\"$(c)"}),
     ],
 )
-def test_a_setting_becomes_one_argument_that_can_be_no_other(
-    settings: dict[str, Any], arguments: tuple[str, ...]
+def test_settings_are_texts_by_the_names_of_their_flags(
+    settings: dict[str, Any], values: dict[str, Any]
 ) -> None:
-    assert read(count="1k", **settings).arguments == ("1k", URL, *arguments)
+    read_ones = read(count="1k", **settings)
+    assert read_ones.values == {"count": "1k", **values}
+    assert read_ones.written == {"count": "count"} | dict(zip(values, settings, strict=True))
 
 
-def test_the_plan_is_shown_as_a_report_has_it() -> None:
-    shown = read(count=10).shown_plan
-    assert shown["count"] == 10
-    assert shown["duration_s"] == 10.0
-    assert shown["workers"] == 1
-    assert json.dumps(shown)
+@pytest.mark.parametrize("flag", UNITS)
+def test_what_has_no_unit_is_told_at_once_with_its_field_as_it_was_written(flag: str) -> None:
+    name = flag.replace("-", "_")
+    refused = refusal_of(json.dumps({"count": 1, name: "1 parsec"}).encode())
+    assert (refused.status, refused.field) == (422, name)
+    assert "1 parsec" in str(refused)
+
+
+def test_of_two_bad_settings_one_is_named() -> None:
+    refused = refusal_of(b'{"count": 1, "duration": "soon", "connect_timeout": "1"}')
+    assert refused.field == "duration"
+
+
+#: Settings that have units among other things: the generator takes them apart.
+COMPOUND = {"stage", "behave"}
+COMPLAINTS = ("not a duration:", "not a size:", "not a count:", "not a rate:", "neither auto nor")
+
+
+def complaint_of_the_generator(settings: dict[str, Any]) -> str:
+    with pytest.raises(json_settings.BadSettings) as refused:
+        json_settings.read(json_settings.Order(settings, "ws://h/", [("h", 80)], 1, ""))
+    return str(refused.value)
+
+
+def test_every_unit_that_the_generator_knows_is_known_here() -> None:
+    """Or a process would be started to find out."""
+    wrong = dict.fromkeys(json_settings.settings().keys() - json_settings.LOCAL_ONLY, "1 parsec")
+    with_units = {
+        flag
+        for flag, value in wrong.items()
+        if any(
+            complaint in complaint_of_the_generator({"count": "2", flag: value})
+            for complaint in COMPLAINTS
+        )
+    }
+    assert with_units - COMPOUND == UNITS.keys()
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("settings", "field"),
     [
-        "ws://127.0.0.1:9000/delay/10ms?a=b",
-        "ws://localhost:9000/",
-        "ws://LOCALHOST:9000/",
-        "ws://[::1]:9000/",
-        "ws://other.example:1/any",
+        ({f"n{number}": 1 for number in range(MAX_FIELDS + 1)}, f"n{MAX_FIELDS}"),
+        ({"n" * 65: 1}, "n" * 64),
+        ({"header": ["a: b"] * (MAX_VALUES + 1)}, "header"),
+        ({"header": ["a: " + "b" * MAX_CHARACTERS]}, "header"),
+        ({"duration": "1" * 65 + "s"}, "duration"),
+        ({"stage": [["1s:5/s"]]}, "stage"),
+        ({"stage": [{"a": 1}]}, "stage"),
+        ({"stage": [True]}, "stage"),
+        ({"stage": {"a": 1}}, "stage"),
+        ({"message": "a\0b"}, "message"),
+        ({"message": "\ud800"}, "message"),
+        ({"a-b": 1, "a_b": 1}, "a_b"),
     ],
+    ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_this_server_has_each_of_its_names_and_what_is_allowed_is(url: str) -> None:
-    assert read(count=1, url=url).plan.url == url
+def test_more_than_there_can_be_is_refused_and_the_field_named(
+    settings: dict[str, Any], field: str
+) -> None:
+    refused = refusal_of(json.dumps(settings).encode())
+    assert (refused.status, refused.field) == (422, field)
+    assert len(str(refused)) < 300
 
 
-def test_of_a_server_that_listens_everywhere_the_near_address_is_taken() -> None:
-    targets = Targets.of("ws://0.0.0.0:9000/", "0.0.0.0")
-    assert targets.own_url == "ws://127.0.0.1:9000/"
-    assert ("localhost", 9000) in targets
-    assert ("0.0.0.0", 9000) not in targets
-    assert Targets.of("ws://[::]:9000/", "::").own_url == "ws://[::1]:9000/"
+def test_what_is_within_the_bounds_is_read() -> None:
+    read(count=1, header=["a: b"] * MAX_VALUES, message="x" * 60_000, origin="x" * MAX_CHARACTERS)
 
 
-def test_of_several_settings_the_one_at_fault_is_named_as_it_was_written() -> None:
-    with pytest.raises(BadOrder) as refused:
-        read(count=1, duration="1s", connect_timeout="1", verify="exact")
-    assert refused.value.field == "connect_timeout"
-    with pytest.raises(BadOrder) as refused:
-        read(count=1, rate_per_conn="0/s", messages=5)
-    assert refused.value.field in ("rate_per_conn", "messages")
-
-
-def test_a_limit_of_the_targets_is_refused_where_nobody_asks_the_target() -> None:
-    with pytest.raises(BadOrder, match="needs --console") as refused:
-        read(count=1, fail_if=["messages.lost>0", "target.cpu_share>90%"])
-    assert (refused.value.status, refused.value.field) == (422, "fail_if")
-
-
-@pytest.mark.parametrize("value", ["@/etc/passwd", ["X-A: 1", "@/etc/passwd"]], ids=["one", "of"])
-def test_no_file_of_this_machine_is_read_for_who_reaches_the_console(value: object) -> None:
-    with pytest.raises(BadOrder, match="only the command line") as refused:
-        read(count=1, header=value)
-    assert refused.value.field == "header"
-
-
-def test_a_run_has_no_more_processes_than_this_machine_has_cores() -> None:
-    with pytest.raises(BadOrder, match="this machine has") as refused:
-        read(count=10**6, workers=units.parse_processes("auto") + 1)
-    assert (refused.value.status, refused.value.field) == (422, "workers")
-
-
-# -- Properties ------------------------------------------------------------------------------------
-# Whatever is sent to the console's runs is a run that loadgen would take, or refused in words.
-
-
-ANY_TARGETS = Targets.of("ws://127.0.0.1:9000/", "127.0.0.1")
-NAMES = [
-    "count", "url", "duration", "rate_per_conn", "rate", "stage", "closed_loop", "think",
-    "messages", "message", "size", "verify", "header", "origin", "subprotocol", "seed",
-    "source_ip", "fail_if", "lifetime", "binary", "nonsense",
-]  # fmt: skip
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(
-        ["1s", "10", "5/s", "1s:5/s", "ws://127.0.0.1:9000/x", "-1", "--help", "exact"]
-    )
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 60_000, b"nonsense", b"\x80", b'{"count": 1}x', b"\xff" * 60_000]
 )
-VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(), SCALARS, max_size=2)
-ORDERS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5)
+def test_what_is_no_json_is_400(body: bytes) -> None:
+    refused = refusal_of(body)
+    assert (refused.status, refused.field) == (400, None)
 
 
-def read_safely(body: bytes) -> None:
-    try:
-        order = read_order(body, ANY_TARGETS, max_count=20_000)
-    except BadOrder as exc:
-        refused = exc
-    else:
-        assert isinstance(order.plan, Plan)
-        assert order.plan.count <= 20_000
-        assert all("\0" not in argument for argument in order.arguments)
-        assert json.dumps(order.shown_plan)
-        return
-    assert refused.status in (400, 422)
-    assert "\n" not in str(refused)
+@pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"count"'])
+def test_what_is_no_object_is_422(body: bytes) -> None:
+    assert refusal_of(body).status == 422
 
 
-@given(st.binary())
-def test_any_bytes(body: bytes) -> None:
-    read_safely(body)
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 19, "9" * 60_000, "1." + "9" * 60_000]
+)
+def test_a_number_that_no_setting_can_have_is_refused_shortly(number: str) -> None:
+    refused = refusal_of(b'{"count": 1, "seed": %b}' % number.encode())
+    assert refused.field == "seed"
+    assert len(str(refused)) < 100
 
 
-# Few: cyclopts takes tens of ms for each.
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(ORDERS, st.integers(-5, 30_000))
-def test_any_settings(order: dict[str, Any], count: int) -> None:
-    read_safely(json.dumps({"count": count, **order}).encode())
+def test_a_doubled_key_is_found_wherever_it_is() -> None:
+    names = [f"n{number}" for number in range(5000)]
+    body = "{" + ",".join(f'"{name}":1' for name in [*names, "n0"]) + "}"
+    assert refusal_of(body.encode()).field == "n0"
+    assert refusal_of(b'{"count": 1, "header": {"a": 1, "a": 2}}').field == "a"
+
+
+def test_without_a_count_the_count_is_at_fault() -> None:
+    assert refusal_of(b'{"duration": "1s"}').field == "count"
+    assert refusal_of(b'{"COUNT": null}').field == "COUNT"

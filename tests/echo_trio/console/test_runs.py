@@ -7,63 +7,19 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import MemoryReceiveStream, memory_stream_one_way_pair
 
 from echo_trio.console import runs
-from echo_trio.console.run_order import Targets, read_order
+from echo_trio.console.run_process import Accepted
 from echo_trio.console.runs import Run
-
-TARGETS = Targets.of("ws://127.0.0.1:9000/", "127.0.0.1")
 
 
 def make_run() -> Run:
-    return Run(read_order(b'{"count": 1}', TARGETS, max_count=1), Path("/nowhere"))
+    accepted = Accepted({"count": 1}, "127.0.0.1:9000", stop_timeout_s=5.0, page=False)
+    return Run(accepted, Path("/nowhere"))
 
 
 def snapshot(second: int) -> bytes:
     return json.dumps({"type": "snapshot", "t_s": second, "second": {"t_s": second}}).encode()
-
-
-async def lines_of(*chunks: bytes) -> list[bytes]:
-    sending, receiving = memory_stream_one_way_pair()
-    lines: list[bytes] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(runs._read_lines, receiving, lines.append)
-        for chunk in chunks:
-            await sending.send_all(chunk)
-        await sending.aclose()
-    return lines
-
-
-async def test_lines_are_put_together_however_they_come() -> None:
-    whole = b"one\ntwo\n\nthree\n"
-    assert await lines_of(whole) == [b"one", b"two", b"", b"three"]
-    pieces = [whole[at : at + 1] for at in range(len(whole))]
-    assert await lines_of(*pieces) == [b"one", b"two", b"", b"three"]
-
-
-async def test_a_line_that_is_too_long_is_thrown_away_and_the_next_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(runs, "MAX_LINE_BYTES", 5)
-    assert await lines_of(b"12345\n123456\n1\n") == [b"12345", b"1"]
-    assert await lines_of(b"1234", b"567", b"89\n1\n") == [b"1"]
-    assert await lines_of(b"1234567", b"\n", b"12", b"345", b"6\n1\n") == [b"1"]
-
-
-async def test_of_what_it_complains_about_the_end_is_kept() -> None:
-    sending, receiving = memory_stream_one_way_pair()
-    assert isinstance(receiving, MemoryReceiveStream)
-    tail = bytearray()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(runs._read_tail, receiving, tail)
-        await sending.send_all(b"x" * 10_000)
-        await sending.send_all(b"\nloadgen: the reason\n\n")
-        await sending.aclose()
-    assert len(tail) == runs.ERROR_BYTES
-    assert runs._last_line(tail) == "loadgen: the reason"
-    assert runs._last_line(b"\n\xff \n") == "\N{REPLACEMENT CHARACTER}"
-    assert runs._last_line(b"") is None
 
 
 def test_snapshots_and_report_are_told_apart_and_nonsense_is_nothing() -> None:

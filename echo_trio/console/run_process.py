@@ -1,0 +1,196 @@
+"""The generator as a child process: started with an order, heard line by line, and always ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+import trio
+
+import echo_trio
+
+#: From its start to its first line; on a machine that has nothing else to do, half a second.
+FIRST_LINE_TIMEOUT_S: Final = 30.0
+#: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
+MAX_LINE_BYTES: Final = 16 * 2**20
+ERROR_BYTES: Final = 4096
+#: When the console ends: nobody waits for a report any more.
+EXIT_GRACE_S: Final = 1.0
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """The first line of a run that begins.
+
+    :ivar plan: as the report is going to have it.
+    :ivar target: host and port.
+    :ivar page: will there be a page?
+    """
+
+    plan: dict[str, Any]
+    target: str
+    stop_timeout_s: float
+    page: bool
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The first and only line of a run that doesn't.
+
+    :ivar field: the setting at fault, by the name of its flag; None if it is none in particular.
+    :ivar elsewhere: is it that the run may not go there?
+    """
+
+    error: str
+    field: str | None = None
+    elsewhere: bool = False
+
+
+class NoAnswer(Exception):
+    """The generator has said neither; why, as far as it is known."""
+
+
+class RunProcess:
+    """A generator. Whoever has it has to `see_off` it, whatever happens.
+
+    :ivar complaint: the last of what it wrote to stderr, while that is read.
+    """
+
+    def __init__(self, process: trio.Process) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.complaint = bytearray()
+        self.lines = LineReader(process.stdout)
+        self._process = process
+        self._stderr = process.stderr
+        self._interrupted = False
+
+    @classmethod
+    async def open(cls, order: dict[str, Any]) -> Self:
+        """Start a generator with this order (`loadgen.cli.json_settings.Order`).
+
+        :raises OSError: if this machine can't start a process.
+        """
+        # A pipe might be full before it is read; this is as private, and there at once.
+        with tempfile.TemporaryFile() as told:
+            told.write(msgspec.json.encode(order))
+            told.seek(0)
+            process = await trio.lowlevel.open_process(
+                # -P: a module named loadgen in the current folder is not meant.
+                [sys.executable, "-P", "-m", "loadgen.cli.from_stdin"],
+                stdin=told,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                # A group of its own: Ctrl-C on our terminal is for us, and we pass it on once.
+                process_group=0,
+                env=_environment(),
+            )
+        return cls(process)
+
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; None while it has not."""
+        return self._process.returncode
+
+    async def answer(self) -> Accepted | Refused:
+        """Wait for its first line.
+
+        :raises NoAnswer: if it ends without one, or takes too long.
+        """
+        with trio.move_on_after(FIRST_LINE_TIMEOUT_S):
+            line = await anext(self.lines, b"")
+            try:
+                return msgspec.json.decode(line, type=Accepted | Refused)
+            except msgspec.DecodeError:
+                with trio.move_on_after(EXIT_GRACE_S):
+                    await self.read_complaint()
+                raise NoAnswer(last_line(self.complaint) or "it ended without a word") from None
+        raise NoAnswer(f"it said nothing in {FIRST_LINE_TIMEOUT_S:g} s")
+
+    async def read_complaint(self) -> None:
+        """Read its stderr to the end, and keep the last of it."""
+        async for chunk in self._stderr:
+            self.complaint += chunk
+            del self.complaint[:-ERROR_BYTES]
+
+    async def wait(self) -> None:
+        """Wait for its end."""
+        await self._process.wait()
+
+    def interrupt(self) -> None:
+        """Ask it to end in good order; once, for a second SIGINT would end it at once."""
+        if not self._interrupted:
+            self._interrupted = True
+            self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End the process and those that it started. Idempotent."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def see_off(self) -> None:
+        """Whatever happened, the process is no more when this returns, which is soon."""
+        with trio.CancelScope(shield=True):
+            if self._process.returncode is None:
+                self.interrupt()
+                with trio.move_on_after(EXIT_GRACE_S):
+                    await self._process.wait()
+            self.kill()
+            await self._process.wait()
+            await self.lines.aclose()
+            await self._stderr.aclose()
+
+
+class LineReader:
+    """The lines of a stream, one by one. What is too long for one is thrown away up to its end."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self.aclose = stream.aclose
+        self._stream = stream
+        self._ready: deque[bytes] = deque()
+        self._rest = bytearray()
+        self._too_long = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._ready:
+            chunk = await self._stream.receive_some()
+            if not chunk:
+                raise StopAsyncIteration
+            self._take(bytes(chunk))
+        return self._ready.popleft()
+
+    def _take(self, chunk: bytes) -> None:
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            self._rest += line
+            if not self._too_long and len(self._rest) <= MAX_LINE_BYTES:
+                self._ready.append(bytes(self._rest))
+            self._rest.clear()
+            self._too_long = False
+        self._rest += rest
+        if len(self._rest) > MAX_LINE_BYTES:
+            self._too_long = True
+            self._rest.clear()
+
+
+def last_line(text: bytes | bytearray) -> str | None:
+    """The last line that has something on it."""
+    lines = bytes(text).decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), None)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without our settings, and with the loadgen that we are installed with."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ECHO_TRIO_")}
+    path = [str(Path(echo_trio.__file__).parents[1])]
+    path += filter(None, [inherited.get("PYTHONPATH")])
+    return {**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONUTF8": "1"}

@@ -1,0 +1,225 @@
+"""Read the settings of a run that another program wants, as JSON has them.
+
+The values are those of the command line, by the names of its flags, and read by the same parser: a
+value is good here if it is good there. What names a file or another machine is not for whoever
+can reach that program; where the run may go and how large it may be, the program says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Final, get_origin
+
+import msgspec
+from cyclopts import App, Argument, CycloptsError, Parameter
+
+from echo_trio import flags, units
+from loadgen.report import thresholds
+from loadgen.workload.plan import HEADERS_OF_FILE, Plan
+
+#: These have a place of their own on the command line.
+_POSITIONAL: Final = ("count", "url")
+#: Files of this machine, and ways to others, by flag: for whoever sits at it alone. Every other
+#: setting of a run may be asked for; a test has the list of those, too.
+LOCAL_ONLY: Final = frozenset(
+    {"cacert", "cert", "dask", "key", "message-file", "proxy", "scenario"}
+)
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What another program asks for, as one JSON object.
+
+    :ivar settings: by the names of flags without dashes: a text, several, or true for a switch;
+        null and false leave the default.
+    :ivar url: where the run goes if the settings don't say so.
+    :ivar targets: hosts, in lower case, and ports where it may go.
+    :ivar max_count: the most sockets that it may have.
+    :ivar html: the file that its page is written to, where a page can be made.
+    """
+
+    settings: dict[str, str | list[str] | bool | None]
+    url: str
+    targets: list[tuple[str, int]]
+    max_count: int
+    html: str
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """The first line of a run that begins.
+
+    :ivar plan: as the report is going to have it.
+    :ivar target: host and port.
+    :ivar page: will there be a page?
+    """
+
+    plan: dict[str, Any]
+    target: str
+    stop_timeout_s: float
+    page: bool
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The first and only line of a run that doesn't.
+
+    :ivar error: why, in one line.
+    :ivar field: the setting at fault, by the name of its flag; None if it is none in particular.
+    :ivar elsewhere: is it that the run may not go there?
+    """
+
+    error: str
+    field: str | None = None
+    elsewhere: bool = False
+
+
+class BadSettings(Exception):
+    """Settings that are no run's.
+
+    :ivar refused: what there is to say about it.
+    """
+
+    def __init__(self, error: str, field: str | None = None, *, elsewhere: bool = False) -> None:
+        super().__init__(error)
+        self.refused = Refused(" ".join(error.split()).rstrip("."), field, elsewhere)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRun:
+    """A run that may begin."""
+
+    plan: Plan
+    workers: int
+    fail_if: tuple[str, ...]
+
+    @property
+    def shown_plan(self) -> dict[str, Any]:
+        """The plan as a report has it."""
+        shown: dict[str, Any] = msgspec.to_builtins(self.plan.settings())
+        return shown | {"workers": self.workers, "dask": None}
+
+
+def read(order: Order) -> AskedRun:
+    """Read the settings of a run.
+
+    :raises BadSettings: if they are wrong, or more than the order allows.
+    """
+    values = {name: _arguments_of(name, value) for name, value in order.settings.items()}
+    values = {"url": [order.url], **{name: texts for name, texts in values.items() if texts}}
+    if "count" not in values:
+        raise BadSettings("count: how many sockets?", "count")
+    try:
+        run = _parse(values)
+    except _Fault as fault:
+        field = fault.field or _named_in(str(fault), values) or _find_alone(values, order.url)
+        raise BadSettings(str(fault), field) from None
+    if run.plan.count > order.max_count:
+        limit = f"this machine's limit on open files allows {order.max_count} sockets"
+        raise BadSettings(f"count: {limit}", "count")
+    target = run.plan.target.host.lower(), run.plan.target.port
+    if target not in order.targets:
+        allow = f"allow it with --run-target {target[0]}:{target[1]}"
+        raise BadSettings(
+            f"{run.plan.shown_url} is not this server: {allow}", "url", elsewhere=True
+        )
+    return run
+
+
+def _parse(values: dict[str, list[str]]) -> AskedRun:
+    options = [text for name, texts in values.items() if name not in _POSITIONAL for text in texts]
+    arguments = [*values["count"], *values["url"], *options]
+    try:
+        command, bound, _ = _app().parse_args(arguments, exit_on_error=False, print_error=False)
+        parsed: AskedRun = command(*bound.args, **bound.kwargs)
+    except CycloptsError as exc:
+        raise _Fault(str(exc), None if exc.argument is None else _name_of(exc.argument)) from None
+    except ValueError as exc:
+        raise _Fault(str(exc)) from None
+    return parsed
+
+
+class _Fault(Exception):
+    """What the parser finds wrong, and with which setting, if it says so."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def _named_in(complaint: str, values: dict[str, list[str]]) -> str | None:
+    """The setting that a complaint names first."""
+    named = {name: complaint.find(f"--{name}") for name in values}
+    # Of --rate and --rate-per-conn in one place the longer is meant.
+    found = [(at, -len(name), name) for name, at in named.items() if at >= 0]
+    return min(found)[2] if found else None
+
+
+def _find_alone(values: dict[str, list[str]], url: str) -> str | None:
+    """The setting that is wrong by itself, for complaints that name none."""
+    for name, texts in values.items():
+        try:
+            _parse({"count": ["1"], "url": [url], name: texts})
+        except _Fault:
+            return name
+    return None
+
+
+def _arguments_of(setting: str, value: str | list[str] | bool | None) -> list[str]:
+    """The arguments that say so; none for null or false, which leave the default."""
+    argument = settings().get(setting)
+    if argument is None:
+        raise BadSettings(f"{setting}: a run has no such setting", setting)
+    if setting in LOCAL_ONLY:
+        raise BadSettings(f"{setting}: only the command line has that", setting)
+    if value is None:
+        return []
+    if argument.hint is bool:
+        if not isinstance(value, bool):
+            raise BadSettings(f"{setting}: true or false", setting)
+        return [argument.name] if value else []
+    repeatable = get_origin(argument.hint) in (tuple, list)
+    texts = value if isinstance(value, list) and repeatable else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise BadSettings(f"{setting}: a text or a number", setting)
+    shown = [str(text) for text in texts]
+    if setting == "header" and any(text.startswith(HEADERS_OF_FILE) for text in shown):
+        raise BadSettings(f"{setting}: only the command line takes them from a file", setting)
+    if setting not in _POSITIONAL:
+        return [f"{argument.name}={text}" for text in shown]
+    if shown[0].startswith("-"):
+        raise BadSettings(f"{setting}: it can't begin with -", setting)
+    return shown
+
+
+def _name_of(argument: Argument) -> str:
+    return argument.name.lstrip("-").replace("_", "-").lower()
+
+
+@cache
+def _app() -> App:
+    app = App(name="loadgen")
+
+    @app.default
+    def read(
+        plan: Plan,
+        *,
+        fail_if: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+        workers: Annotated[int | None, flags.processes("--workers", default=1)] = None,
+    ) -> AskedRun:
+        try:
+            limits = [thresholds.parse(expression) for expression in fail_if]
+        except ValueError as exc:
+            raise ValueError(f"--fail-if: {exc}") from None
+        if problem := thresholds.find_unasked(limits):
+            raise ValueError(f"--fail-if: {problem}: only the command line has that")
+        if workers is not None and workers > (cores := units.parse_processes("auto")):
+            raise ValueError(f"--workers: this machine has {cores} cores")
+        return AskedRun(plan, workers or 1, fail_if)
+
+    return app
+
+
+@cache
+def settings() -> dict[str, Argument]:
+    """What a run can be told, by name."""
+    arguments = _app().assemble_argument_collection()
+    return {_name_of(one): one for one in arguments if one.parse and one.name != "*"}

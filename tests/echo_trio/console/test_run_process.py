@@ -1,0 +1,112 @@
+"""A generator as a child process: its first line, its lines, its end."""
+
+from __future__ import annotations
+
+import subprocess
+
+import psutil
+import pytest
+import trio
+from trio.testing import memory_stream_one_way_pair
+
+from echo_trio.console import run_process
+from echo_trio.console.run_process import (
+    Accepted,
+    LineReader,
+    NoAnswer,
+    Refused,
+    RunProcess,
+    last_line,
+)
+
+
+async def lines_of(*chunks: bytes) -> list[bytes]:
+    sending, receiving = memory_stream_one_way_pair()
+
+    async def send() -> None:
+        for chunk in chunks:
+            await sending.send_all(chunk)
+        await sending.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        return [line async for line in LineReader(receiving)]
+
+
+async def test_lines_are_put_together_however_they_come() -> None:
+    whole = b"one\ntwo\n\nthree\n"
+    assert await lines_of(whole) == [b"one", b"two", b"", b"three"]
+    pieces = [whole[at : at + 1] for at in range(len(whole))]
+    assert await lines_of(*pieces) == [b"one", b"two", b"", b"three"]
+
+
+async def test_a_line_that_is_too_long_is_thrown_away_and_the_next_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_process, "MAX_LINE_BYTES", 5)
+    assert await lines_of(b"12345\n123456\n1\n") == [b"12345", b"1"]
+    assert await lines_of(b"1234", b"567", b"89\n1\n") == [b"1"]
+    assert await lines_of(b"1234567", b"\n", b"12", b"345", b"6\n1\n") == [b"1"]
+
+
+def test_of_what_it_complains_about_the_last_line_is_told() -> None:
+    assert last_line(b"x" * 10_000 + b"\nloadgen: the reason\n\n") == "loadgen: the reason"
+    assert last_line(b"\n\xff \n") == "\N{REPLACEMENT CHARACTER}"
+    assert last_line(b"") is None
+
+
+ORDER = {
+    "settings": {"count": "1"},
+    "url": "ws://127.0.0.1:1/",
+    "targets": [["127.0.0.1", 1]],
+    "max_count": 1,
+    "html": "",
+}
+
+
+async def test_a_generator_answers_an_order_with_its_first_line_and_is_gone_when_seen_off() -> None:
+    process = await RunProcess.open({**ORDER, "settings": {"count": "1", "duration": "10m"}})
+    try:
+        answer = await process.answer()
+        assert isinstance(answer, Accepted)
+        assert (answer.plan["count"], answer.target) == (1, "127.0.0.1:1")
+    finally:
+        await process.see_off()
+    assert process.exit_code is not None
+    assert not psutil.pid_exists(process._process.pid)
+
+
+async def test_a_generator_that_refuses_names_the_field_and_ends_with_2() -> None:
+    process = await RunProcess.open({**ORDER, "settings": {"count": "1", "think": "1s"}})
+    try:
+        answer = await process.answer()
+        await process.wait()
+    finally:
+        await process.see_off()
+    assert isinstance(answer, Refused)
+    assert (answer.field, answer.elsewhere, process.exit_code) == ("think", False, 2)
+
+
+async def test_a_generator_that_dies_at_its_start_is_told_by_its_last_line() -> None:
+    process = await RunProcess.open({"nonsense": 1})
+    try:
+        with pytest.raises(NoAnswer, match="nonsense"):
+            await process.answer()
+    finally:
+        await process.see_off()
+
+
+async def test_of_its_stderr_the_end_is_kept() -> None:
+    child = await trio.lowlevel.open_process(
+        ["sh", "-c", "yes complaint | head -c 100000 >&2; echo last >&2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    )
+    process = RunProcess(child)
+    try:
+        await process.read_complaint()
+    finally:
+        await process.see_off()
+    assert len(process.complaint) == run_process.ERROR_BYTES
+    assert last_line(process.complaint) == "last"
