@@ -276,8 +276,8 @@ def cost_of(server: Any, body: bytes) -> float:
 
 @pytest.fixture(scope="module")
 def honest_s(console: Any) -> float:
-    """What one setting too many costs."""
-    body = b'{"count": 1, "unknown": 1}'
+    """What a value that is none costs."""
+    body = b'{"count": 1, "duration": "soon"}'
     cost_of(console, body)  # What is imported at first.
     return cost_of(console, body)
 
