@@ -32,12 +32,11 @@ def main() -> int:
     target = f"{run.plan.target.host}:{run.plan.target.port}"
     answer(json_settings.Accepted(run.shown_plan, target, float(run.plan.stop_timeout_s), page))
     # Only now: what carries a run out takes as long to import as all of the above.
-    from loadgen.cli import load, output  # noqa: PLC0415
-    from loadgen.cli import run as running  # noqa: PLC0415
+    from loadgen.cli import load, options, output  # noqa: PLC0415
 
     return load.load(
         run.plan,
-        options=running.Options(workers=run.workers, fail_if=run.fail_if),
+        options=options.Options(workers=run.workers, fail_if=run.fail_if),
         output=output.Output(stream=True, quiet=True, html=order.html if page else None),
     )
 
