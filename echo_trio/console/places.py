@@ -10,8 +10,9 @@ from typing import Final
 
 import trio
 
-#: Who has just come may look idle and has its request on the way.
-GRACE_S: Final = 0.25
+#: Who has just come may look idle and has its request on the way. On a busy machine the loop needs
+#: a tenth of a second to go round, and a client as much to send.
+GRACE_S: Final = 0.5
 
 
 class Waiting(Enum):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from echo_trio.console.run_settings import (
     MAX_CHARACTERS,
@@ -158,3 +162,65 @@ def test_a_doubled_key_is_found_wherever_it_is() -> None:
 def test_without_a_count_the_count_is_at_fault() -> None:
     assert refusal_of(b'{"duration": "1s"}').field == "count"
     assert refusal_of(b'{"COUNT": null}').field == "COUNT"
+
+
+# -- Properties ------------------------------------------------------------------------------------
+# Whatever is sent to the console's runs is a run that loadgen would take, or refused in words.
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["1s", "10", "5/s", "1s:5/s", "ws://h/x", "-1", "--help", "exact"])
+)
+VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(), SCALARS, max_size=2)
+NAMES = [*sorted(json_settings.settings().keys() - {"count"}), "rate_per_conn", "nonsense"]
+SETTINGS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5)
+
+
+def read_safely(body: bytes) -> RunSettings | None:
+    try:
+        return read_settings(body)
+    except BadSettings as exc:
+        refused = exc
+    assert refused.status in (400, 422)
+    assert "\n" not in str(refused)
+    return None
+
+
+@given(st.binary())
+def test_any_bytes_are_settings_or_refused_in_one_line(body: bytes) -> None:
+    read_safely(body)
+
+
+# Few: cyclopts takes tens of ms for each.
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(SETTINGS, st.integers(-5, 30_000))
+def test_any_settings_are_a_run_that_the_generator_takes_or_refused_in_one_line(
+    settings: dict[str, Any], count: int
+) -> None:
+    asked = read_safely(json.dumps({**settings, "count": count}).encode())
+    if asked is None:
+        return
+    order = {
+        "settings": asked.values,
+        "url": "ws://h/",
+        "targets": [["h", 80]],
+        "max_count": 20_000,
+        "html": "",
+    }
+    try:
+        run = json_settings.read(
+            msgspec.json.decode(msgspec.json.encode(order), type=json_settings.Order)
+        )
+    except json_settings.BadSettings as exc:
+        refused = exc.refused
+    else:
+        assert run.plan.count <= 20_000
+        assert json.dumps(run.shown_plan)
+        return
+    assert "\n" not in refused.error
+    assert refused.field is None or refused.field in asked.values

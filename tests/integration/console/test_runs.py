@@ -220,6 +220,8 @@ def test_a_server_that_ends_at_once_leaves_no_run_behind(
         ('{"count": 1, "json": "/tmp/x"}', "json"),
         ('{"count": 1, "help": true}', "help"),
         ('{"count": 1, "": 1}', ""),
+        ('{"count": 1, "verify": "sometimes", "message": "{nonsense}"}', "verify"),
+        ('{"count": 1, "duration": "soon", "connect_timeout": "1"}', "duration"),
     ],
 )
 def test_a_bad_value_is_422_and_names_its_field(
@@ -228,6 +230,25 @@ def test_a_bad_value_is_422_and_names_its_field(
     answer = ask(console.console, "POST /api/runs", order.encode(), content_type="application/json")
     assert (answer.status, answer.json.get("field")) == (422, field), answer.json
     assert "\n" not in answer.json["error"]
+
+
+def test_a_value_that_its_unit_gives_away_is_refused_without_a_process_in_50_ms(
+    ask: Any, console: Any
+) -> None:
+    def refuse() -> Any:
+        order = b'{"count": 1, "duration": "soon", "rate": "fast"}'
+        answer = ask(console.console, "POST /api/runs", order, content_type="application/json")
+        assert (answer.status, answer.json["field"]) == (422, "duration")
+        return psutil.Process(console.process.pid).cpu_times()
+
+    before = refuse()
+    for _ in range(10):
+        after = refuse()
+    # What children took is counted when they have ended, and they are waited for.
+    assert after.children_user + after.children_system == (
+        before.children_user + before.children_system
+    )
+    assert after.user + after.system - before.user - before.system < 10 * 0.05
 
 
 @pytest.mark.parametrize("body", ["", "{", "[" * 60_000, "nonsense", "\x80", '{"count": 1}x'])
