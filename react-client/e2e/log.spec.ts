@@ -133,3 +133,23 @@ test('keeps the last of a flood, says how much it dropped, and holds the readerâ
   expect(await distanceFromEndPx(chat)).toBeGreaterThan(1_000);
   flood.stop();
 });
+
+test('still follows the end after the window has changed its shape', async ({ chat, server }) => {
+  await chat.connectAndOpen(server.url);
+  for (let number = 1; number <= 12; number++)
+    await chat.say(`${String(number)} ${'words '.repeat(40)}`);
+  await expect(chat.figure('Echoed')).toHaveText('12');
+  for (const window of [
+    { width: 320, height: 640 },
+    { width: 844, height: 390 },
+    { width: 1280, height: 800 },
+    { width: 390, height: 420 },
+  ]) {
+    await chat.page.setViewportSize(window);
+    // Until all rows have been measured anew.
+    await expect(chat.log.getByText(/ 12 words/).last()).toBeInViewport();
+  }
+  await chat.say('the last');
+  await expect(chat.log.getByText(/ the last/).last()).toBeInViewport();
+  await expect(chat.page.getByRole('button', { name: /Jump to the newest/ })).toBeHidden();
+});

@@ -12,7 +12,7 @@ async function haveConversation(chat: ChatPage, url: string): Promise<void> {
   const messages = ['hello', 'is anybody there?', '{"type": "ping", "id": 7}', 'ça va ?', '1 2'];
   for (const [index, message] of messages.entries()) {
     await chat.say(message);
-    await expect(chat.figure('Echoed')).toHaveText(String(index + 1));
+    await expect(chat.log).toContainText(`answers ↩ #${String(index + 1)}`);
   }
 }
 

@@ -130,10 +130,12 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
           </TabList>
           <div className={styles.tools}>
             <ShareButton onShare={share} />
-            <IconButton label="Keyboard shortcuts" onPress={() => setIsHelpOpen(true)}>
-              <rect x="2.5" y="6" width="19" height="12" rx="2" />
-              <path d="M6.5 10h.01M10.2 10h.01M13.8 10h.01M17.5 10h.01M8 14h8" />
-            </IconButton>
+            <span className={styles.forKeyboards}>
+              <IconButton label="Keyboard shortcuts" onPress={() => setIsHelpOpen(true)}>
+                <rect x="2.5" y="6" width="19" height="12" rx="2" />
+                <path d="M6.5 10h.01M10.2 10h.01M13.8 10h.01M17.5 10h.01M8 14h8" />
+              </IconButton>
+            </span>
             <ThemeButton />
           </div>
         </header>

@@ -54,10 +54,13 @@ export function useTail(scroller: RefObject<HTMLElement | null>, newestId: numbe
       },
     });
     // A growing draft or a phone's keyboard takes room from the end, where the newest is.
+    // With another width all rows are measured anew, and the list moves by itself again.
     const observer = new ResizeObserver(() => {
+      newest.current = { ...newest.current, atMs: performance.now() };
       if (isFollowing.current) goToEnd(element);
     });
     observer.observe(element);
+    if (element.firstElementChild !== null) observer.observe(element.firstElementChild);
     return () => {
       stopListening();
       observer.disconnect();

@@ -1,5 +1,6 @@
-import { useId } from 'react';
+import { useId, useState } from 'react';
 
+import { VisuallyHidden } from '../../components/visually-hidden';
 import { formatCount, formatMilliseconds } from '../../lib/figures';
 import { usePartName } from '../../lib/part-name';
 import type { EchoCounts } from './conversation';
@@ -17,15 +18,29 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
   const verdictId = useId();
   const roundTripId = useId();
   const { text, tone } = verdictSentence(counts);
+  // Where there is little room, the rest is behind one line.
+  const [isOpen, setIsOpen] = useState(false);
   return (
-    <section className={styles.panel} aria-label={usePartName('Figures')}>
-      <div role="group" aria-labelledby={verdictId}>
+    <section className={styles.panel} data-open={isOpen} aria-label={usePartName('Figures')}>
+      <div role="group" aria-labelledby={verdictId} className={styles.verdict}>
         <h2 id={verdictId} className={styles.heading}>
           Echo verdict
         </h2>
         <p className={styles.sentence} data-tone={tone}>
           {text}
         </p>
+        <button
+          type="button"
+          className={styles.toggle}
+          aria-expanded={isOpen}
+          onClick={() => {
+            setIsOpen(!isOpen);
+          }}
+        >
+          {formatCount(counts.sent)} sent
+          {roundTrips !== null && ` · ${formatMilliseconds(roundTrips.lastMs)}`}
+          <VisuallyHidden>, all figures</VisuallyHidden>
+        </button>
         <dl className={styles.figures}>
           <Count name="Sent" count={counts.sent} />
           <Count name="Echoed" count={counts.echoed} />

@@ -53,21 +53,24 @@ export function LoadView(props: LoadViewProps) {
   }
   return (
     <div className={styles.view}>
-      <div className={styles.side}>
-        <LoadForm
-          form={form}
-          isBusy={isBusy}
-          ownUrl={ownUrl}
-          onChange={setForm}
-          onStart={(body) => session.start(body)}
-        />
-        <RunHistory
-          runs={runs ?? []}
-          shownId={shownId}
-          onShow={(id) => {
-            session.show(id);
-          }}
-        />
+      {/* What stays in sight stays within this: it may not come over what is below. */}
+      <div className={styles.track}>
+        <div className={styles.side}>
+          <LoadForm
+            form={form}
+            isBusy={isBusy}
+            ownUrl={ownUrl}
+            onChange={setForm}
+            onStart={(body) => session.start(body)}
+          />
+          <RunHistory
+            runs={runs ?? []}
+            shownId={shownId}
+            onShow={(id) => {
+              session.show(id);
+            }}
+          />
+        </div>
       </div>
       <div className={styles.run}>
         {problem !== null && (

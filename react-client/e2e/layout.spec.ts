@@ -1,0 +1,240 @@
+import type { Page } from '@playwright/test';
+
+import { startEchoServer } from './echo-server';
+import { expect, test } from './fixtures';
+import { composerFaults, layoutFaults, WINDOWS } from './layout-audit';
+
+/** Where pictures of every state go; nowhere unless asked for. */
+const { SHOTS } = process.env;
+
+/** Looks at the state that the page is in, in every window. */
+async function expectOrder(page: Page, state: string): Promise<void> {
+  for (const window of WINDOWS) {
+    await page.setViewportSize(window);
+    // Charts are drawn anew a frame after they have heard of it.
+    await page.evaluate(
+      () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+    );
+    if (SHOTS !== undefined) await takePictures(page, `${state}-${sizeOf(window)}`);
+    const faults = await lastingFaults(page, state);
+    expect.soft(faults, `${state}, ${sizeOf(window)}`).toEqual([]);
+  }
+  await page.setViewportSize(ROOMY);
+}
+
+/** Without those of the moment in which rows of a moving log are being measured. */
+async function lastingFaults(page: Page, state: string): Promise<string[]> {
+  const look = async () => [
+    ...(await layoutFaults(page)),
+    ...(state.startsWith('chat-') ? await composerFaults(page) : []),
+  ];
+  let faults = await look();
+  for (let looks = 1; looks < 4 && faults.length > 0; looks++) {
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)));
+    const again = await look();
+    faults = faults.filter((fault) => again.includes(fault));
+  }
+  return faults;
+}
+
+async function takePictures(page: Page, name: string): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    const path = `${SHOTS ?? ''}/${name}-${colorScheme}.png`;
+    await page.screenshot({ path, fullPage: true, animations: 'disabled' });
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+/** Where there is room for whatever a test does next. */
+const ROOMY = { width: 1280, height: 800 };
+
+function sizeOf({ width, height }: { width: number; height: number }): string {
+  return `${String(width)}x${String(height)}`;
+}
+
+const LONG = 'unbroken'.repeat(40);
+
+test.describe('nothing overlaps and nothing is cut off', () => {
+  test.slow();
+
+  test('in the chat, from the first view to the close', async ({ chat, server }) => {
+    const { page } = chat;
+    await expectOrder(page, 'chat-welcome');
+    await chat.connect('http://');
+    await expect(page.getByRole('alert')).toBeVisible();
+    await expectOrder(page, 'chat-bad-address');
+    await chat.reconnectByItself(false);
+    await chat.connectAndOpen(`${server.url}burst/2`);
+    for (const text of ['hello', LONG, '{"type": "ping", "id": 7}', 'ça va ? 1 2']) {
+      await chat.say(text);
+    }
+    await expect(chat.figure('Duplicate')).toHaveText('4');
+    await expectOrder(page, 'chat-open');
+    await page.getByRole('button', { name: 'Filter', exact: true }).click();
+    await page.getByRole('button', { name: 'Latency', exact: true }).click();
+    await expect(page.getByRole('figure', { name: 'Round trip' })).toBeVisible();
+    await expectOrder(page, 'chat-filter-latency');
+    await page.getByRole('button', { name: 'Filter', exact: true }).click();
+    await page.getByRole('button', { name: 'Latency', exact: true }).click();
+    await page.setViewportSize(WINDOWS[0]);
+    await page.getByRole('button', { name: /all figures/ }).click();
+    await expectOrder(page, 'chat-figures');
+    await page.setViewportSize(WINDOWS[0]);
+    await page.getByRole('button', { name: /all figures/ }).click();
+    await server.stop();
+    await expect(chat.log).toContainText('The server closed the connection');
+    await chat.say('too late');
+    await expect(page.getByRole('alert')).toBeVisible();
+    await expectOrder(page, 'chat-closed');
+    await chat.connect(server.url);
+    await expect(chat.log).toContainText('No connection');
+    await expectOrder(page, 'chat-refused');
+  });
+
+  test('in the panels and dialogs of the chat', async ({ chat, server }) => {
+    const { page } = chat;
+    await chat.connectAndOpen(server.url);
+    await chat.say('{"a": {"b": [1, 2, 3]}}');
+    await expect(chat.figure('Echoed')).toHaveText('1');
+    for (const name of [
+      'Connection options',
+      'More for the log',
+      'Saved messages',
+      'Repeat this message',
+    ]) {
+      for (const window of WINDOWS) {
+        await page.setViewportSize(window);
+        await page.getByRole('button', { name, exact: true }).click();
+        await expect(page.getByRole('dialog', { name })).toBeVisible();
+        if (SHOTS !== undefined) {
+          await takePictures(page, `panel-${name.replaceAll(' ', '-')}-${sizeOf(window)}`);
+        }
+        expect.soft(await layoutFaults(page), `${name}, ${sizeOf(window)}`).toEqual([]);
+        await page.keyboard.press('Escape');
+      }
+    }
+    await page.setViewportSize(ROOMY);
+    await chat.log.getByRole('listitem').last().hover();
+    await page.getByRole('button', { name: 'Details of reply to message 1' }).click();
+    await expect(page.getByRole('dialog', { name: 'Message received' })).toBeVisible();
+    await expectOrder(page, 'dialog-message');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
+    await expect(page.getByRole('dialog')).toBeVisible();
+    await expectOrder(page, 'dialog-shortcuts');
+  });
+
+  test('with several connections, trying again and sending by itself', async ({ chat }) => {
+    const { page } = chat;
+    const first = await startEchoServer();
+    await chat.connectAndOpen(first.url);
+    await first.stop();
+    await expect(chat.log).toContainText('Attempt 2 came to nothing');
+    await expect(page.getByRole('timer')).toBeVisible();
+    await expectOrder(page, 'chat-retrying');
+    await page.getByRole('button', { name: 'Stop trying' }).click();
+
+    const second = await startEchoServer();
+    await chat.connectAndOpen(second.url);
+    await chat.message.fill('again and again');
+    await page.getByRole('button', { name: 'Repeat this message' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Start' }).click();
+    await expect(page.getByRole('button', { name: 'Stop', exact: true })).toBeVisible();
+    await expectOrder(page, 'chat-repeating');
+    await page.getByRole('button', { name: '+ Connection' }).click();
+    const pane = page.getByRole('region', { name: 'Connection 2' });
+    await pane.getByRole('button', { name: '+ Connection' }).click();
+    await expectOrder(page, 'chat-three');
+    await page.getByRole('button', { name: 'Side by side' }).click();
+    await expectOrder(page, 'chat-side-by-side');
+    await second.stop();
+  });
+
+  test('in the server view', async ({ page, consoled }) => {
+    await expect(page.getByRole('combobox', { name: 'Address' })).toHaveValue(consoled.url);
+    await page.getByRole('tab', { name: 'Server' }).click();
+    await expect(page.getByText('Live', { exact: true })).toBeVisible();
+    await page.getByRole('button', { name: 'Show the tasks' }).click();
+    await expect(page.getByText(/\d+ tasks at /)).toBeVisible();
+    await page.getByRole('figure', { name: 'Connections' }).getByText('Table').click();
+    await expectOrder(page, 'server-live');
+    await consoled.stop();
+    await expect(page.getByText(/Trying again in \d+ s/)).toBeVisible();
+    await expectOrder(page, 'server-gone');
+  });
+
+  test('in the views that have no console', async ({ chat }) => {
+    await chat.page.getByRole('tab', { name: 'Server' }).click();
+    await expect(chat.page.getByText(/Trying again in \d+ s/)).toBeVisible();
+    await expectOrder(chat.page, 'server-none');
+    await chat.page.getByRole('tab', { name: 'Load' }).click();
+    await expect(chat.page.getByRole('region', { name: /^No console/ })).toBeVisible();
+    await expectOrder(chat.page, 'load-none');
+  });
+
+  test('before a console that wants its token', async ({ page }) => {
+    const server = await startEchoServer({ console: true, token: 'open-sesame' });
+    await page.goto(`${server.consoleUrl}#/load`);
+    await expect(page.getByLabel(/The token that the server/)).toBeVisible();
+    await expectOrder(page, 'load-locked');
+    await server.stop();
+  });
+
+  test('in the load view, before, during and after runs', async ({ page, consoled }) => {
+    expect(consoled.url).not.toBe('');
+    const set = (label: string, text: string) =>
+      page.getByRole('textbox', { name: label }).fill(text);
+    const start = page.getByRole('button', { name: 'Start the run' });
+    const verdict = page.getByRole('region', { name: 'Verdict' });
+    const runs = page.getByRole('region', { name: 'Runs', exact: true }).getByRole('listitem');
+    await page.getByRole('tab', { name: 'Load' }).click();
+    await expect(start).toBeVisible();
+    await expectOrder(page, 'load-empty');
+    await set('Duration', '10');
+    await start.click();
+    await expect(page.getByRole('alert')).toBeVisible();
+    await expectOrder(page, 'load-bad-value');
+    await set('Sockets', '20');
+    await set('Duration', '5m');
+    await set('Fail if', 'latency.p99>0.001ms\nmessages.lost>0\nlatency.p50>10s');
+    await start.click();
+    await expect(page.getByRole('button', { name: 'Cancel the run' })).toBeVisible();
+    await expect(page.getByRole('figure', { name: 'Throughput' })).toBeVisible();
+    await expectOrder(page, 'load-running');
+    await page.getByRole('button', { name: 'Cancel the run' }).click();
+    await expect(verdict).toBeVisible();
+    await expectOrder(page, 'load-interrupted');
+    await set('Duration', '2s');
+    await start.click();
+    await expect(runs).toHaveCount(2);
+    await expect(runs.first()).toContainText('Threshold breached');
+    await expect(page.getByRole('figure', { name: 'Latency by percentile' })).toBeVisible();
+    await expect(page.getByRole('region', { name: 'Figures compared' })).toBeVisible();
+    await page.getByText('More settings').click();
+    await expectOrder(page, 'load-two-runs');
+    await set('Target', `${consoled.url}status/503`);
+    await start.click();
+    await expect(runs.first()).toContainText('Nothing opened');
+    await expect(verdict).toContainText('Nothing opened');
+    await expectOrder(page, 'load-nothing-opened');
+  });
+});
+
+test('the layout test sees what covers, cuts off or sticks out', async ({ page }) => {
+  await page.setContent(`<!doctype html>
+    <p id="under" style="position: absolute; top: 0; left: 0; margin: 0">under</p>
+    <p style="position: absolute; top: 0; left: 0; margin: 0; background: white">over it all</p>
+    <div style="position: absolute; top: 100px; width: 40px; overflow: hidden; white-space: nowrap">
+      much too long for this
+    </div>
+    <p style="position: absolute; top: 200px; left: 98vw; white-space: nowrap">out of the window</p>
+    <input placeholder="no room for these words" style="position: absolute; top: 300px; width: 40px">
+  `);
+  const faults = (await layoutFaults(page)).join('\n');
+  expect(faults).toContain('“under” is covered by');
+  expect(faults).toContain('is cut off by');
+  expect(faults).toContain('sticks out of the window');
+  expect(faults).toContain('scrolls sideways');
+  expect(faults).toContain('has no room in');
+});
