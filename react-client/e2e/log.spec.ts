@@ -153,3 +153,47 @@ test('still follows the end after the window has changed its shape', async ({ ch
   await expect(chat.log.getByText(/ the last/).last()).toBeInViewport();
   await expect(chat.page.getByRole('button', { name: /Jump to the newest/ })).toBeHidden();
 });
+
+test('shows one’s own message, wherever in the log one was reading', async ({ chat, server }) => {
+  await chat.connectAndOpen(server.url);
+  for (let number = 1; number <= 30; number++) await chat.say(`line ${String(number)}`);
+  await expect(chat.figure('Echoed')).toHaveText('30');
+  await chat.log.hover();
+  await chat.page.mouse.wheel(0, -3_000);
+  const jump = chat.page.getByRole('button', { name: /Jump to the newest/ });
+  await expect(jump).toBeVisible();
+  await chat.say('here I am');
+  await expect(chat.log.getByText(/ here I am/).last()).toBeInViewport();
+  await expect(jump).toBeHidden();
+});
+
+test('survives a reload, with what was said and when, and counts afresh', async ({
+  chat,
+  server,
+}) => {
+  await chat.connectAndOpen(server.url);
+  await chat.say('precious');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  const sent = chat.log.getByRole('listitem').filter({ hasText: 'Sent: precious' });
+  const said = await sent.textContent();
+  await chat.page.reload();
+  await expect(chat.log).toContainText('The page was loaded anew here');
+  await expect(sent).toHaveText(said ?? '');
+  await expect(chat.figure('Sent')).toHaveText('0');
+  await chat.connectAndOpen(server.url);
+  await chat.say('again');
+  await expect(chat.log).toContainText('answers ↩ #2');
+});
+
+test('counts of one address are not those of the next', async ({ chat, server }) => {
+  await chat.connectAndOpen(`${server.url}burst/2`);
+  await chat.say('hello');
+  await expect(chat.figure('Duplicate')).toHaveText('1');
+  await chat.page.getByRole('button', { name: 'Disconnect' }).click();
+  await chat.connectAndOpen(server.url);
+  await expect(chat.figure('Duplicate')).toHaveText('0');
+  await expect(chat.figure('Slowest')).toHaveText('–');
+  await chat.say('hello');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  await expect(chat.figure('Sent')).toHaveText('1');
+});

@@ -33,15 +33,15 @@ const ShortcutsDialog = lazyPart(() => import('./shortcuts-dialog'));
 
 interface AppProps {
   chats: ChatTabs;
-  /** The address that the field starts with. */
-  initialUrl?: string;
+  /** Of the server that has served this page; `null` where none has. */
+  servedUrl?: string | null;
   feed?: LiveFeed;
 }
 
 const CAPTIONS: Readonly<Record<View, string>> = { chat: 'Chat', server: 'Server', load: 'Load' };
 
 /** The whole page: three views, of which the chat goes on while one looks at another. */
-export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }: AppProps) {
+export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
   const { view } = usePlace();
   const [feed] = useState(() => givenFeed ?? new LiveFeed());
   const [load] = useState(
@@ -82,7 +82,8 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
   }, [chats]);
 
   const tryPath = (path: string) => {
-    const server = feed.store.getSnapshot().snapshots.at(-1)?.url ?? initialUrl;
+    const known = feed.store.getSnapshot().snapshots.at(-1)?.url ?? servedUrl;
+    const server = known ?? DEFAULT_SOCKET_URL;
     const url = new URL(path, server).href;
     goTo('chat');
     void chats.visit(url);
@@ -144,7 +145,7 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
           <TabPanel id="chat" shouldForceMount className={styles.panel ?? ''}>
             <Activity mode={view === 'chat' ? 'visible' : 'hidden'}>
               <ErrorBoundary part="The chat">
-                <ChatView chats={chats} />
+                <ChatView chats={chats} servedUrl={servedUrl} />
               </ErrorBoundary>
             </Activity>
           </TabPanel>

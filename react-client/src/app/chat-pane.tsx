@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 
 import { ConnectionBar } from '../features/connection/connection-bar';
 import { ConnectionNotice } from '../features/connection/connection-notice';
@@ -19,16 +19,22 @@ import { describeNotice } from './describe-notice';
 
 interface ChatPaneProps {
   tab: ChatTab;
+  /** Of the server that has served this page; `null` where none has. */
+  servedUrl: string | null;
+  /** Connects to an address that was not typed. */
+  onVisit: (url: string) => void;
   onNote: (fields: { address?: string; subprotocols?: string }) => void;
   /** Further tools of the connection. */
   children?: ReactNode;
 }
 
 /** One conversation with a server, and what it was worth. */
-export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
+export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPaneProps) {
   const { session, subprotocols } = tab;
   const snapshot: ChatSnapshot = useStore(session.store);
   const { connection, counts, roundTrips, sending } = snapshot;
+  /** Of the messages sent by hand: after each, the end of the log is what one wants to see. */
+  const [sentByHand, setSentByHand] = useState(0);
 
   const connect = async (url: string) => {
     const outcome = await session.connect(url, { subprotocols, reconnects: doesReconnect() });
@@ -71,8 +77,11 @@ export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
             conversation={snapshot}
             latency={session.latency}
             target={copyTargetOf(snapshot, subprotocols)}
-            welcome={<Welcome />}
-            renderNotice={({ notice, atMs }) => <ConnectionNotice notice={notice} atMs={atMs} />}
+            sentByHand={sentByHand}
+            welcome={<Welcome servedUrl={servedUrl} onConnect={onVisit} />}
+            renderNotice={({ notice, atMs }) => (
+              <ConnectionNotice notice={notice} atMs={atMs} servedUrl={servedUrl} />
+            )}
             describeNotice={describeNotice}
             onStart={(plan) => problemOf(session.start(plan))}
             onClear={() => {
@@ -96,7 +105,11 @@ export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
           <MessageComposer
             isConnected={connection.phase === 'open'}
             draftKey={draftKeyOf(tab.id)}
-            onSend={async (data) => problemOf(await session.send(data))}
+            onSend={async (data) => {
+              const outcome = await session.send(data);
+              if (outcome.ok) setSentByHand((count) => count + 1);
+              return problemOf(outcome);
+            }}
             onStart={(plan) => problemOf(session.start(plan))}
           />
         </section>
