@@ -1,5 +1,4 @@
 import '@fontsource-variable/geist';
-import '@fontsource-variable/geist-mono';
 import './app/tokens.css';
 import './app/page.css';
 
@@ -38,4 +37,8 @@ createRoot(root).render(
 
 /** Not in the way of the first view, nor long after it. */
 const FETCH_REST_AFTER_MS = 500;
-setTimeout(() => void fetchLazyParts(), FETCH_REST_AFTER_MS);
+setTimeout(() => {
+  // Of what is in this face, the first view has an address or two.
+  void import('@fontsource-variable/geist-mono');
+  void fetchLazyParts();
+}, FETCH_REST_AFTER_MS);

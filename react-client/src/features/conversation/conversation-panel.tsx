@@ -51,7 +51,7 @@ interface Held<Notice> {
 }
 
 /** The log of a conversation with its tools. */
-export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>) {
+export default function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>) {
   const { conversation, latency, target, renderNotice, describeNotice } = props;
   const [held, setHeld] = useState<Held<Notice> | null>(null);
   const [filter, setFilter] = useState(NO_FILTER);
