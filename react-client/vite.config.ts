@@ -2,6 +2,7 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
 import { firstViewBudget } from './first-view.ts';
+import { precompressed } from './precompressed.ts';
 
 // The Python package serves the page from this folder, so that an installed wheel needs no Node.
 const PAGE_INSIDE_PYTHON_PACKAGE = '../echo_trio/console/page';
@@ -17,7 +18,7 @@ const toConsole = {
 const proxy = { '/api': toConsole, '/metrics': toConsole, '/healthz': toConsole };
 
 export default defineConfig({
-  plugins: [react(), firstViewBudget()],
+  plugins: [react(), firstViewBudget(), precompressed()],
   // Relative addresses: the page works under whatever path it is served from.
   base: './',
   server: { host: '127.0.0.1', port: 5173, strictPort: true, proxy },

@@ -13,7 +13,10 @@ test('served by the console, it offers the address of that very server', async (
     await page.goto(server.consoleUrl);
     const chat = new ChatPage(page);
     await expect(chat.address).toHaveValue(server.url);
-    await page.getByRole('button', { name: 'Connect', exact: true }).click();
+    await expect(page.getByText(`The server of this page listens at ${server.url}`)).toBeVisible();
+    await expect(page.getByText(/No server yet/)).toBeHidden();
+    await chat.address.fill('ws://127.0.0.1:1/');
+    await page.getByRole('button', { name: 'Connect to it' }).click();
     await expect(chat.status).toContainText('Connected since');
     await chat.say('hello');
     await expect(chat.figure('Echoed')).toHaveText('1');

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 
 import type { Locator } from '@playwright/test';
-import { WebSocketServer } from 'ws';
+import { type WebSocket as Peer, WebSocketServer } from 'ws';
 
+import { onText, startServer } from '../src/testing/web-socket-server';
 import { type ChatPage, expect, test } from './fixtures';
 
 /** Sends so many numbered messages of all lengths to whoever connects, and more when told. */
@@ -44,8 +45,12 @@ async function placeOf(row: Locator): Promise<number> {
 
 test('follows the newest message, lets go when one scrolls up, and takes it up again', async ({
   chat,
-  server,
 }) => {
+  const peers: Peer[] = [];
+  const server = await startServer((client) => {
+    peers.push(client);
+    onText(client, (text) => client.send(`${text} 7`));
+  });
   await chat.connectAndOpen(server.url);
   for (let i = 1; i <= 20; i++) await chat.say(`message ${String(i)}`);
   await expect(chat.figure('Echoed')).toHaveText('20');
@@ -63,7 +68,7 @@ test('follows the newest message, lets go when one scrolls up, and takes it up a
   const read = chat.log.getByRole('listitem').filter({ hasText: 'Sent: message 10' });
   const place = await placeOf(read);
 
-  await chat.say('while reading back');
+  for (const text of ['while reading back', 'and once more']) peers[0]?.send(text);
   await expect(jump).toHaveText('2 new · Jump to the newest');
   expect(await placeOf(read)).toBeCloseTo(place, 0);
 
@@ -77,11 +82,12 @@ test('follows the newest message, lets go when one scrolls up, and takes it up a
     await expect(jump).toBeVisible({ timeout: 1_000 });
   }).toPass();
   await jump.click();
-  await expect(chat.log.getByText('while reading back').first()).toBeInViewport();
+  await expect(chat.log.getByText('and once more')).toBeInViewport();
   await expect(jump).toBeHidden();
   await chat.say('following again');
-  await expect(chat.figure('Echoed')).toHaveText('22');
+  await expect(chat.figure('Echoed')).toHaveText('21');
   await expect.poll(() => distanceFromEndPx(chat)).toBe(0);
+  await server.stop();
 });
 
 test('keeps the last of a flood, says how much it dropped, and holds the reader’s place', async ({
@@ -152,4 +158,48 @@ test('still follows the end after the window has changed its shape', async ({ ch
   await chat.say('the last');
   await expect(chat.log.getByText(/ the last/).last()).toBeInViewport();
   await expect(chat.page.getByRole('button', { name: /Jump to the newest/ })).toBeHidden();
+});
+
+test('shows one’s own message, wherever in the log one was reading', async ({ chat, server }) => {
+  await chat.connectAndOpen(server.url);
+  for (let number = 1; number <= 30; number++) await chat.say(`line ${String(number)}`);
+  await expect(chat.figure('Echoed')).toHaveText('30');
+  await chat.log.hover();
+  await chat.page.mouse.wheel(0, -3_000);
+  const jump = chat.page.getByRole('button', { name: /Jump to the newest/ });
+  await expect(jump).toBeVisible();
+  await chat.say('here I am');
+  await expect(chat.log.getByText(/ here I am/).last()).toBeInViewport();
+  await expect(jump).toBeHidden();
+});
+
+test('survives a reload, with what was said and when, and counts afresh', async ({
+  chat,
+  server,
+}) => {
+  await chat.connectAndOpen(server.url);
+  await chat.say('precious');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  const sent = chat.log.getByRole('listitem').filter({ hasText: 'Sent: precious' });
+  const said = await sent.textContent();
+  await chat.page.reload();
+  await expect(chat.log).toContainText('The page was loaded anew here');
+  await expect(sent).toHaveText(said ?? '');
+  await expect(chat.figure('Sent')).toHaveText('0');
+  await chat.connectAndOpen(server.url);
+  await chat.say('again');
+  await expect(chat.log).toContainText('answers ↩ #2');
+});
+
+test('counts of one address are not those of the next', async ({ chat, server }) => {
+  await chat.connectAndOpen(`${server.url}burst/2`);
+  await chat.say('hello');
+  await expect(chat.figure('Duplicate')).toHaveText('1');
+  await chat.page.getByRole('button', { name: 'Disconnect' }).click();
+  await chat.connectAndOpen(server.url);
+  await expect(chat.figure('Duplicate')).toHaveText('0');
+  await expect(chat.figure('Slowest')).toHaveText('–');
+  await chat.say('hello');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  await expect(chat.figure('Sent')).toHaveText('1');
 });

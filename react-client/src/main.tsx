@@ -1,5 +1,4 @@
 import '@fontsource-variable/geist';
-import '@fontsource-variable/geist-mono';
 import './app/tokens.css';
 import './app/page.css';
 
@@ -8,9 +7,11 @@ import { createRoot } from 'react-dom/client';
 
 import { App } from './app/app';
 import { ChatTabs } from './app/chat-tabs';
+import { showUnreadInTitle } from './app/unread-title';
 import { applyRememberedTheme } from './app/theme';
 import { ErrorBoundary } from './components/error-boundary';
 import { findServedSocketUrl } from './features/connection/served-socket-url';
+import { DEFAULT_SOCKET_URL } from './features/connection/socket-url';
 import { fetchLazyParts } from './lib/lazy-part';
 
 applyRememberedTheme();
@@ -18,15 +19,26 @@ applyRememberedTheme();
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no element with the id "root"');
 
-const initialUrl = await findServedSocketUrl();
+const servedUrl = await findServedSocketUrl();
+const chats = new ChatTabs(servedUrl ?? DEFAULT_SOCKET_URL);
+// A phone that puts the page away may never bring it back, and tells so in no other way.
+addEventListener('pagehide', () => chats.keepLogs());
+addEventListener('visibilitychange', () => {
+  if (document.hidden) chats.keepLogs();
+});
+showUnreadInTitle(chats);
 createRoot(root).render(
   <StrictMode>
     <ErrorBoundary>
-      <App chats={new ChatTabs(initialUrl)} initialUrl={initialUrl} />
+      <App chats={chats} servedUrl={servedUrl} />
     </ErrorBoundary>
   </StrictMode>,
 );
 
 /** Not in the way of the first view, nor long after it. */
 const FETCH_REST_AFTER_MS = 500;
-setTimeout(() => void fetchLazyParts(), FETCH_REST_AFTER_MS);
+setTimeout(() => {
+  // Of what is in this face, the first view has an address or two.
+  void import('@fontsource-variable/geist-mono');
+  void fetchLazyParts();
+}, FETCH_REST_AFTER_MS);

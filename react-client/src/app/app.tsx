@@ -1,8 +1,8 @@
 import { Activity, Suspense, useEffect, useMemo, useState } from 'react';
-import { Tab, TabList, TabPanel, Tabs } from 'react-aria-components';
 
 import { EchoMark } from '../components/echo-mark';
 import { ErrorBoundary } from '../components/error-boundary';
+import { panelProps, ViewTabs } from '../components/view-tabs';
 import { explainCloseCode } from '../features/connection/close-codes';
 import { commandsThatStartServer } from '../features/connection/server-commands';
 import { DEFAULT_SOCKET_URL } from '../features/connection/socket-url';
@@ -33,15 +33,17 @@ const ShortcutsDialog = lazyPart(() => import('./shortcuts-dialog'));
 
 interface AppProps {
   chats: ChatTabs;
-  /** The address that the field starts with. */
-  initialUrl?: string;
+  /** Of the server that has served this page; `null` where none has. */
+  servedUrl?: string | null;
   feed?: LiveFeed;
 }
 
 const CAPTIONS: Readonly<Record<View, string>> = { chat: 'Chat', server: 'Server', load: 'Load' };
 
+const TABS = VIEWS.map((key) => ({ key, caption: CAPTIONS[key] }));
+
 /** The whole page: three views, of which the chat goes on while one looks at another. */
-export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }: AppProps) {
+export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
   const { view } = usePlace();
   const [feed] = useState(() => givenFeed ?? new LiveFeed());
   const [load] = useState(
@@ -82,7 +84,8 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
   }, [chats]);
 
   const tryPath = (path: string) => {
-    const server = feed.store.getSnapshot().snapshots.at(-1)?.url ?? initialUrl;
+    const known = feed.store.getSnapshot().snapshots.at(-1)?.url ?? servedUrl;
+    const server = known ?? DEFAULT_SOCKET_URL;
     const url = new URL(path, server).href;
     goTo('chat');
     void chats.visit(url);
@@ -111,23 +114,20 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
 
   return (
     <>
-      <Tabs
-        className={styles.page ?? ''}
-        selectedKey={view}
-        onSelectionChange={(key) => goTo(VIEWS.find((one) => one === key) ?? 'chat')}
-      >
+      <div className={styles.page}>
         <header className={styles.header}>
           <h1 className={styles.name}>
             <EchoMark size={22} />
             <span className={styles.wordmark}>echo-trio</span>
           </h1>
-          <TabList className={styles.tabs ?? ''} aria-label="Views">
-            {VIEWS.map((one) => (
-              <Tab key={one} id={one} className={styles.tab ?? ''}>
-                {CAPTIONS[one]}
-              </Tab>
-            ))}
-          </TabList>
+          <ViewTabs
+            label="Views"
+            tabs={TABS}
+            selected={view}
+            onSelect={goTo}
+            className={styles.tabs}
+            tabClassName={styles.tab}
+          />
           <div className={styles.tools}>
             <ShareButton onShare={share} />
             <span className={styles.forKeyboards}>
@@ -141,40 +141,44 @@ export function App({ chats, initialUrl = DEFAULT_SOCKET_URL, feed: givenFeed }:
         </header>
 
         <main className={styles.main}>
-          <TabPanel id="chat" shouldForceMount className={styles.panel ?? ''}>
+          <div {...panelProps('chat', view === 'chat')} className={styles.panel}>
             <Activity mode={view === 'chat' ? 'visible' : 'hidden'}>
               <ErrorBoundary part="The chat">
-                <ChatView chats={chats} />
+                <ChatView chats={chats} servedUrl={servedUrl} />
               </ErrorBoundary>
             </Activity>
-          </TabPanel>
-          <TabPanel id="server" className={styles.panel ?? ''}>
-            <ErrorBoundary part="The server view">
-              <Suspense fallback={<Loading />}>
-                <ServerView
-                  feed={feed}
-                  onTry={tryPath}
-                  nameCloseCode={(code) => explainCloseCode(code).name}
-                  help={<ServerHelp />}
-                />
-              </Suspense>
-            </ErrorBoundary>
-          </TabPanel>
-          <TabPanel id="load" className={styles.panel ?? ''}>
-            <ErrorBoundary part="The load view">
-              <Suspense fallback={<Loading />}>
-                <LoadPage
-                  key={linksFollowed}
-                  session={load}
-                  feed={feed}
-                  chatLatency={active.session.latency}
-                  help={<ServerHelp />}
-                />
-              </Suspense>
-            </ErrorBoundary>
-          </TabPanel>
+          </div>
+          <div {...panelProps('server', view === 'server')} className={styles.panel}>
+            {view === 'server' && (
+              <ErrorBoundary part="The server view">
+                <Suspense fallback={<Loading />}>
+                  <ServerView
+                    feed={feed}
+                    onTry={tryPath}
+                    nameCloseCode={(code) => explainCloseCode(code).name}
+                    help={<ServerHelp />}
+                  />
+                </Suspense>
+              </ErrorBoundary>
+            )}
+          </div>
+          <div {...panelProps('load', view === 'load')} className={styles.panel}>
+            {view === 'load' && (
+              <ErrorBoundary part="The load view">
+                <Suspense fallback={<Loading />}>
+                  <LoadPage
+                    key={linksFollowed}
+                    session={load}
+                    feed={feed}
+                    chatLatency={active.session.latency}
+                    help={<ServerHelp />}
+                  />
+                </Suspense>
+              </ErrorBoundary>
+            )}
+          </div>
         </main>
-      </Tabs>
+      </div>
       {isHelpOpen && (
         <ErrorBoundary part="The list of shortcuts">
           <Suspense>

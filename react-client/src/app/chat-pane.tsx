@@ -1,34 +1,52 @@
-import type { ReactNode } from 'react';
+import { type ComponentProps, type ReactNode, Suspense, useState } from 'react';
 
 import { ConnectionBar } from '../features/connection/connection-bar';
 import { ConnectionNotice } from '../features/connection/connection-notice';
+import type { ConnectionNotice as Notice } from '../features/connection/connection-state';
 import { doesReconnect } from '../features/connection/reconnect-choice';
 import { rememberAddress } from '../features/connection/url-history';
 import { Welcome } from '../features/connection/welcome';
-import { ConversationPanel } from '../features/conversation/conversation-panel';
+import type AnyConversationPanel from '../features/conversation/conversation-panel';
 import { MessageComposer } from '../features/conversation/message-composer';
 import { SendingStrip } from '../features/conversation/sending-strip';
 import { VerdictPanel } from '../features/conversation/verdict-panel';
 import { useStore } from '../lib/frame-store';
 import { usePartName } from '../lib/part-name';
+import { ErrorBoundary } from '../components/error-boundary';
+import { lazyPart } from '../lib/lazy-part';
 import styles from './chat-pane.module.css';
 import type { ChatSnapshot, Outcome } from './chat-session';
 import { type ChatTab, draftKeyOf } from './chat-tabs';
 import { copyTargetOf } from './copy-target';
 import { describeNotice } from './describe-notice';
 
+type PanelProps = ComponentProps<typeof AnyConversationPanel<Notice>>;
+// Before anything was said, there is no log to show.
+const ConversationPanel = lazyPart<PanelProps>(
+  () => import('../features/conversation/conversation-panel'),
+);
+
 interface ChatPaneProps {
   tab: ChatTab;
+  /** Of the server that has served this page; `null` where none has. */
+  servedUrl: string | null;
+  /** Connects to an address that was not typed. */
+  onVisit: (url: string) => void;
   onNote: (fields: { address?: string; subprotocols?: string }) => void;
   /** Further tools of the connection. */
   children?: ReactNode;
 }
 
 /** One conversation with a server, and what it was worth. */
-export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
+export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPaneProps) {
   const { session, subprotocols } = tab;
   const snapshot: ChatSnapshot = useStore(session.store);
   const { connection, counts, roundTrips, sending } = snapshot;
+  /** Of the messages sent by hand: after each, the end of the log is what one wants to see. */
+  const [sentByHand, setSentByHand] = useState(0);
+
+  const isEmpty = snapshot.entries.length === 0 && snapshot.dropped === 0 && counts.sent === 0;
+  const welcome = <Welcome servedUrl={servedUrl} onConnect={onVisit} />;
 
   const connect = async (url: string) => {
     const outcome = await session.connect(url, { subprotocols, reconnects: doesReconnect() });
@@ -67,21 +85,32 @@ export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
           <VerdictPanel counts={counts} roundTrips={roundTrips} />
         </div>
         <section className={styles.chat} aria-label={usePartName('Chat')}>
-          <ConversationPanel
-            conversation={snapshot}
-            latency={session.latency}
-            target={copyTargetOf(snapshot, subprotocols)}
-            welcome={<Welcome />}
-            renderNotice={({ notice, atMs }) => <ConnectionNotice notice={notice} atMs={atMs} />}
-            describeNotice={describeNotice}
-            onStart={(plan) => problemOf(session.start(plan))}
-            onClear={() => {
-              session.clearLog();
-            }}
-            onRestartCounts={() => {
-              session.restartCounts();
-            }}
-          />
+          {isEmpty ? (
+            welcome
+          ) : (
+            <ErrorBoundary part="The log">
+              <Suspense fallback={<div className={styles.coming} />}>
+                <ConversationPanel
+                  conversation={snapshot}
+                  latency={session.latency}
+                  target={copyTargetOf(snapshot, subprotocols)}
+                  sentByHand={sentByHand}
+                  welcome={welcome}
+                  renderNotice={({ notice, atMs }) => (
+                    <ConnectionNotice notice={notice} atMs={atMs} servedUrl={servedUrl} />
+                  )}
+                  describeNotice={describeNotice}
+                  onStart={(plan) => problemOf(session.start(plan))}
+                  onClear={() => {
+                    session.clearLog();
+                  }}
+                  onRestartCounts={() => {
+                    session.restartCounts();
+                  }}
+                />
+              </Suspense>
+            </ErrorBoundary>
+          )}
           {sending !== null && (
             <SendingStrip
               sending={sending}
@@ -96,7 +125,11 @@ export function ChatPane({ tab, onNote, children }: ChatPaneProps) {
           <MessageComposer
             isConnected={connection.phase === 'open'}
             draftKey={draftKeyOf(tab.id)}
-            onSend={async (data) => problemOf(await session.send(data))}
+            onSend={async (data) => {
+              const outcome = await session.send(data);
+              if (outcome.ok) setSentByHand((count) => count + 1);
+              return problemOf(outcome);
+            }}
             onStart={(plan) => problemOf(session.start(plan))}
           />
         </section>

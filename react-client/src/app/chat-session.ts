@@ -92,6 +92,8 @@ export class ChatSession {
   /** Of the plan that `#sending` is about: one that it took the place of may still be heard of. */
   #planId = 0;
   #openedAtMs = 0;
+  /** What the counts and round trips are of. */
+  #countedUrl: string | undefined;
 
   constructor(options: SessionOptions = {}) {
     const { startThread = startSocketWorker, schedule = roomyFrames() } = options;
@@ -114,9 +116,19 @@ export class ChatSession {
     if (!offered.ok) return Promise.resolve(offered);
 
     this.#failures = 0;
+    if (this.#countedUrl !== address.url) this.#countAfresh(address.url);
     const { reconnects = false } = options;
     this.#target = { url: address.url, subprotocols: offered.names, reconnects };
     return this.#open(this.#target);
+  }
+
+  /** What came back from one address says nothing of another. */
+  #countAfresh(url: string): void {
+    this.#countedUrl = url;
+    this.#conversation.restartCounts();
+    this.#latencyTrack.clear();
+    this.#published.markChanged();
+    this.#publishedLatency.markChanged();
   }
 
   /** As it is now, which the store tells a frame later. */
@@ -199,6 +211,19 @@ export class ChatSession {
   /** Forgets what sent by itself, once it has ended. */
   dismissSending(): void {
     if (this.#sending?.state !== 'running') this.#sending = null;
+    this.#published.markChanged();
+  }
+
+  /** Its log as a text, for the page that comes after a reload. */
+  keepLog(): string | null {
+    return this.#conversation.keepLog();
+  }
+
+  /** Begins with the log of the page before the reload. */
+  restoreLog(kept: string | null): void {
+    const left = this.#conversation.restoreLog(kept);
+    if (left === null) return;
+    this.#conversation.recordNotice({ kind: 'reloaded', left }, performance.now());
     this.#published.markChanged();
   }
 

@@ -1,6 +1,7 @@
 import { doesReconnect } from '../features/connection/reconnect-choice';
 import { FrameStore, type Store } from '../lib/frame-store';
 import { forget, remember, remembered } from '../lib/remembered';
+import { keptInTab, keepInTab } from '../lib/kept-in-tab';
 import { ChatSession } from './chat-session';
 
 /** One connection of several, with what its fields hold. */
@@ -28,6 +29,11 @@ const STORAGE_KEY = 'echo-trio.chats';
 /** Under which the draft of a tab is remembered. */
 export function draftKeyOf(id: number): string {
   return `echo-trio.draft.${String(id)}`;
+}
+
+/** Under which the log of a tab is kept for the page after a reload. */
+function logKeyOf(id: number): string {
+  return `echo-trio.log.${String(id)}`;
 }
 
 /** More would not fit beside each other, nor into anyone's head. */
@@ -75,6 +81,7 @@ export class ChatTabs {
     if (closed === undefined || this.#tabs.length === 1) return;
     closed.session.end();
     forget(draftKeyOf(id));
+    keepInTab(logKeyOf(id), null);
     this.#tabs = this.#tabs.filter((tab) => tab !== closed);
     if (this.#activeId === id) {
       this.#activeId = (this.#tabs[Math.min(index, this.#tabs.length - 1)] ?? this.#first).id;
@@ -97,6 +104,11 @@ export class ChatTabs {
   showSideBySide(isSideBySide: boolean): void {
     this.#isSideBySide = isSideBySide;
     this.#changed();
+  }
+
+  /** Keeps all logs for the page after a reload; what finds no room goes with this page. */
+  keepLogs(): void {
+    for (const { id, session } of this.#tabs) keepInTab(logKeyOf(id), session.keepLog());
   }
 
   /** What the fields of a tab hold. */
@@ -141,7 +153,9 @@ export class ChatTabs {
   }
 
   #newTab(kept: KeptTab): ChatTab {
-    return { ...kept, session: this.#newSession(), proposals: 0, problem: null };
+    const session = this.#newSession();
+    session.restoreLog(keptInTab(logKeyOf(kept.id)));
+    return { ...kept, session, proposals: 0, problem: null };
   }
 
   get #active(): ChatTab {

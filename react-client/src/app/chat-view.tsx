@@ -9,7 +9,7 @@ import styles from './chat-view.module.css';
 import { ConnectionStrip } from './connection-strip';
 
 /** The chats: one in front, or all of them side by side. */
-export function ChatView({ chats }: { chats: ChatTabs }) {
+export function ChatView({ chats, servedUrl }: { chats: ChatTabs; servedUrl: string | null }) {
   const { tabs, active, isSideBySide } = useStore(chats.store);
   const areAllShown = isSideBySide && tabs.length > 1;
   return (
@@ -31,6 +31,11 @@ export function ChatView({ chats }: { chats: ChatTabs }) {
               <PartNumber value={index + 1}>
                 <ChatPane
                   tab={tab}
+                  servedUrl={servedUrl}
+                  onVisit={(url) => {
+                    chats.activate(tab.id);
+                    void chats.visit(url);
+                  }}
                   onNote={(fields) => {
                     chats.note(tab.id, fields);
                   }}

@@ -7,6 +7,8 @@ export function describeNotice(notice: ConnectionNotice) {
       const { url, handshakeMs, subprotocol, extensions } = notice;
       return { type: 'opened', url, handshake_ms: handshakeMs, subprotocol, extensions };
     }
+    case 'reloaded':
+      return { type: 'reloaded', not_kept: notice.left };
     case 'failedAgain':
       return { type: 'failed', attempt: notice.attempt };
     case 'closed': {

@@ -16,6 +16,10 @@ export class LatencyTrack {
     if (oldest !== undefined) this.#slowestMs.delete(oldest);
   }
 
+  clear(): void {
+    this.#slowestMs.clear();
+  }
+
   series(): TimeSeries {
     return { times: [...this.#slowestMs.keys()], columns: [[...this.#slowestMs.values()]] };
   }

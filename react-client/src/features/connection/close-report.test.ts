@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { explainClose, whoClosed } from './close-report';
+import { type CloseReport, explainClose, whoClosed } from './close-report';
 
 describe('whoClosed', () => {
   it.each([
@@ -40,5 +40,31 @@ describe('explainClose', () => {
       const explained = explainClose({ ...report, code: 1006, closedBy: 'unknown', hadOpened });
       expect(explained.meaning).toContain('Browsers hide the cause');
     }
+  });
+});
+
+describe('a path that refuses on purpose', () => {
+  const refused = (url: string): CloseReport => ({
+    url,
+    code: 1006,
+    reason: '',
+    closedBy: 'unknown',
+    hadOpened: false,
+  });
+  it.each(['ws://127.0.0.1:8765/status/503', 'ws://127.0.0.1:8765/~status/503/chat'])(
+    'is told from a server that is not there: %s',
+    (url) => {
+      const { meaning, advice } = explainClose(refused(url), true);
+      expect(meaning).toContain('HTTP 503');
+      expect(advice).toBe(`To see the status: python -m loadgen 1 ${url}`);
+    },
+  );
+  it('is not supposed of a server that nobody knows, nor of another path', () => {
+    expect(explainClose(refused('ws://example.org/status/503')).meaning).toContain(
+      'Nothing listens',
+    );
+    expect(explainClose(refused('ws://127.0.0.1:8765/'), true).meaning).toContain(
+      'Nothing listens',
+    );
   });
 });

@@ -33,9 +33,16 @@ export interface CloseExplanation {
   readonly advice?: string;
 }
 
-export function explainClose(report: CloseReport): CloseExplanation {
+/**
+ * @param isServed whether the address is of the server that has served this page, whose paths are
+ *   known.
+ */
+export function explainClose(report: CloseReport, isServed = false): CloseExplanation {
   const { code, closedBy, hadOpened } = report;
-  if (!hadOpened) return closedBy === 'page' ? CANCELLED : NEVER_OPENED;
+  if (!hadOpened) {
+    if (closedBy === 'page') return CANCELLED;
+    return (isServed ? refusedOnPurpose(report.url) : null) ?? NEVER_OPENED;
+  }
   if (closedBy === 'unknown') {
     return { headline: 'The connection broke', ...withoutName(code) };
   }
@@ -43,6 +50,19 @@ export function explainClose(report: CloseReport): CloseExplanation {
   const headline =
     closedBy === 'page' ? 'You closed the connection' : 'The server closed the connection';
   return { headline, ...withoutName(code) };
+}
+
+/** The server's path that refuses every handshake. */
+function refusedOnPurpose(url: string): CloseExplanation | null {
+  const status = /^\/(?:~[^?]*\/)?~?status\/(\d{3})(?:\/|$)/.exec(new URL(url).pathname)?.[1];
+  if (status === undefined) return null;
+  return {
+    headline: 'No connection',
+    meaning:
+      `This path answers every handshake with HTTP ${status}, as it was asked to. Browsers do ` +
+      'not tell a page so: here it looks as if nothing listened.',
+    advice: `To see the status: python -m loadgen 1 ${url}`,
+  };
 }
 
 function withoutName(code: number): Omit<CloseExplanation, 'headline'> {

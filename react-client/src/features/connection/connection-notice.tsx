@@ -7,7 +7,13 @@ import { commandsThatStartServer } from './server-commands';
 import { StartServerHelp } from './start-server-help';
 
 /** What happened to the connection, told in the conversation where it happened. */
-export function ConnectionNotice({ notice, atMs }: { notice: Notice; atMs: number }) {
+export function ConnectionNotice(props: {
+  notice: Notice;
+  atMs: number;
+  /** Of the server that has served this page; `null` where none has. */
+  servedUrl?: string | null;
+}) {
+  const { notice, atMs, servedUrl = null } = props;
   const time = formatTimeOfDay(atMs, 'milliseconds');
   if (notice.kind === 'opened') {
     return (
@@ -39,12 +45,31 @@ export function ConnectionNotice({ notice, atMs }: { notice: Notice; atMs: numbe
       </p>
     );
   }
-  return <CloseNotice report={notice.report} lostCount={notice.lostCount} time={time} />;
+  if (notice.kind === 'reloaded') {
+    return (
+      <p className={styles.opened}>
+        <span>
+          The page was loaded anew here
+          {notice.left > 0 &&
+            `; ${formatPlural(notice.left, 'older entry was', 'older entries were')} not kept`}
+        </span>
+        <time className={styles.time}>{time}</time>
+      </p>
+    );
+  }
+  const { report, lostCount } = notice;
+  return <CloseNotice report={report} lostCount={lostCount} time={time} servedUrl={servedUrl} />;
 }
 
-function CloseNotice(props: { report: CloseReport; lostCount: number; time: string }) {
-  const { report, lostCount, time } = props;
-  const { headline, meaning, advice } = explainClose(report);
+function CloseNotice(props: {
+  report: CloseReport;
+  lostCount: number;
+  time: string;
+  servedUrl: string | null;
+}) {
+  const { report, lostCount, time, servedUrl } = props;
+  const isServed = servedUrl !== null && new URL(report.url).host === new URL(servedUrl).host;
+  const { headline, meaning, advice } = explainClose(report, isServed);
   const isCalm = report.closedBy === 'page';
   const commands =
     !report.hadOpened && report.closedBy !== 'page' ? commandsThatStartServer(report.url) : [];
@@ -75,7 +100,14 @@ function CloseNotice(props: { report: CloseReport; lostCount: number; time: stri
       {lostCount > 0 && <p className={styles.lost}>{describeLoss(lostCount, isCalm)}</p>}
       {commands.length > 0 && (
         // Last, because the end of a conversation is what a small window shows.
-        <StartServerHelp lead="If no server runs there yet, start one:" commands={commands} />
+        <StartServerHelp
+          lead={
+            isServed
+              ? 'If this page’s server has stopped meanwhile, start it again:'
+              : 'If no server runs there yet, start one:'
+          }
+          commands={commands}
+        />
       )}
     </section>
   );

@@ -30,6 +30,12 @@ export type ConnectionNotice =
       readonly subprotocol: string;
       readonly extensions: string;
     }
+  /** What is above was said before the page was loaded anew. */
+  | {
+      readonly kind: 'reloaded';
+      /** Entries for which there was no room. */
+      readonly left: number;
+    }
   /** An attempt to connect again that came to nothing. */
   | { readonly kind: 'failedAgain'; readonly attempt: number }
   | {

@@ -38,6 +38,8 @@ interface ConversationPanelProps<Notice> {
   onStart: (plan: SendPlan) => string | null;
   onClear: () => void;
   onRestartCounts: () => void;
+  /** Rises with each message sent by hand: then the log goes to its end, where it stands. */
+  sentByHand?: number;
   /** What stands there before anything was said. */
   welcome: ReactNode;
 }
@@ -49,7 +51,7 @@ interface Held<Notice> {
 }
 
 /** The log of a conversation with its tools. */
-export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>) {
+export default function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>) {
   const { conversation, latency, target, renderNotice, describeNotice } = props;
   const [held, setHeld] = useState<Held<Notice> | null>(null);
   const [filter, setFilter] = useState(NO_FILTER);
@@ -149,6 +151,7 @@ export function ConversationPanel<Notice>(props: ConversationPanelProps<Notice>)
           <MessageList
             entries={entries}
             isLive={held === null}
+            sentByHand={props.sentByHand}
             onOpen={open}
             renderNotice={renderNotice}
           />

@@ -108,6 +108,48 @@ describe('Conversation', () => {
     expect(conversation.snapshot().entries.at(-1)).toMatchObject({ number: 3 });
   });
 
+  it('goes on from the log of the page before a reload, numbers on and counts afresh', () => {
+    const before = new Conversation<string>();
+    before.recordSent(text('a'), 1);
+    before.recordReceived(text('a 1'), 2);
+    before.recordSent(binaryPayload(new Uint8Array([0, 0x80, 0xff])), 3);
+    before.recordNotice('closed', 4);
+    const after = new Conversation<string>();
+    expect(after.restoreLog(before.keepLog())).toBe(0);
+    after.recordSent(text('b'), 5);
+    const { counts, entries } = after.snapshot();
+    expect(counts).toMatchObject({ sent: 1, received: 0, waiting: 1 });
+    expect(entries).toMatchObject([
+      { id: 0, kind: 'sent', number: 1, fate: 'answered', payload: text('a') },
+      { id: 1, kind: 'received', roundTripMs: 1, answers: { number: 1, suffix: '1' } },
+      // What waited for its reply will not get it any more.
+      { id: 2, number: 2, fate: 'lost', payload: binaryPayload(new Uint8Array([0, 0x80, 0xff])) },
+      { id: 3, kind: 'notice', notice: 'closed' },
+      { id: 4, number: 3, fate: 'waiting' },
+    ]);
+    expect(entries.map(({ atMs }) => Math.round(atMs))).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('keeps for a reload what there is room for, and says how many older entries are missing', () => {
+    const before = new Conversation<string>();
+    for (let number = 0; number < 2_500; number++) before.recordSent(text('x'.repeat(300)), number);
+    const after = new Conversation<string>();
+    const left = after.restoreLog(before.keepLog()) ?? NaN;
+    const { entries } = after.snapshot();
+    expect(left).toBeGreaterThan(500);
+    expect(left + entries.length).toBe(2_500);
+    expect(entries.at(-1)).toMatchObject({ number: 2_500 });
+  });
+
+  it.each([null, '', '7', '{"entries": 1}', '{"entries": [null]}'])(
+    'takes nothing from %j, which is no log of ours',
+    (kept) => {
+      const conversation = new Conversation();
+      expect(conversation.restoreLog(kept)).toBeNull();
+      expect(conversation.snapshot().entries).toEqual([]);
+    },
+  );
+
   it('keeps counting what its log has dropped', () => {
     const conversation = new Conversation({ entries: 2, characters: 1_000 });
     for (const message of ['a', 'b', 'c']) conversation.recordSent(text(message), 0);

@@ -1,4 +1,5 @@
 import { EchoMatcher, type SentMessage } from './echo-matcher';
+import { keepLog, readKeptLog } from './kept-log';
 import { type LogBounds, MessageLog } from './message-log';
 import { matchKey, type Payload, weightOf } from './payload';
 import { type RoundTripSummary, RoundTrips } from './round-trips';
@@ -57,6 +58,8 @@ export interface ConversationSnapshot<Notice> {
   readonly dropped: number;
   readonly counts: EchoCounts;
   readonly roundTrips: RoundTripSummary | null;
+  /** Messages received since the page began; it goes on when the counts start afresh. */
+  readonly heard: number;
 }
 
 interface LoggedMessage extends SentMessage {
@@ -81,6 +84,7 @@ export class Conversation<Notice> {
   #tally = { ...NOTHING };
   /** Of the message sent last; it goes on when the counts start afresh. */
   #number = 0;
+  #heard = 0;
   #matcher = new EchoMatcher<LoggedMessage>();
 
   constructor(bounds?: LogBounds) {
@@ -100,6 +104,7 @@ export class Conversation<Notice> {
   /** Returns the round trip, if the reply ends one. */
   recordReceived(payload: Payload, atMs: number): number | null {
     this.#tally.received += 1;
+    this.#heard += 1;
     const judged = this.#matcher.judge(matchKey(payload));
     this.#tally[judged.kind] += 1;
 
@@ -154,12 +159,30 @@ export class Conversation<Notice> {
     this.#roundTrips = new RoundTrips();
   }
 
+  /** The log as a text that another page can go on from; `null` while there is nothing in it. */
+  keepLog(): string | null {
+    const entries = this.#log.snapshot();
+    return entries.length === 0 ? null : keepLog(entries, this.#log.dropped);
+  }
+
+  /** Goes on from a log that was kept; returns how many older entries are missing, or `null`. */
+  restoreLog(kept: string | null): number | null {
+    const read = readKeptLog<Notice>(kept, this.#log.nextId);
+    if (read === null) return null;
+    for (const entry of read.entries) {
+      this.#log.append(entry);
+      if (entry.kind === 'sent') this.#number = Math.max(this.#number, entry.number);
+    }
+    return read.left;
+  }
+
   snapshot(): ConversationSnapshot<Notice> {
     return {
       entries: this.#log.snapshot(),
       dropped: this.#log.dropped,
       counts: { ...this.#tally, waiting: this.#matcher.waitingCount },
       roundTrips: this.#roundTrips.summary(),
+      heard: this.#heard,
     };
   }
 

@@ -1,3 +1,4 @@
+import { toBase64 } from '../../lib/base64';
 import type { Entry } from './conversation';
 import { type Payload, sizeBytesOf } from './payload';
 
@@ -103,14 +104,4 @@ function cellOf(value: ExportedEntry[keyof ExportedEntry]): string {
 
 function rounded(durationMs: number): number {
   return Math.round(durationMs * 1000) / 1000;
-}
-
-const AT_ONCE = 32_768;
-
-function toBase64(bytes: Uint8Array): string {
-  let characters = '';
-  for (let from = 0; from < bytes.length; from += AT_ONCE) {
-    characters += String.fromCharCode(...bytes.subarray(from, from + AT_ONCE));
-  }
-  return btoa(characters);
 }

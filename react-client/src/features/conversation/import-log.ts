@@ -1,3 +1,4 @@
+import { fromBase64 } from '../../lib/base64';
 import type { Outgoing, TimedMessage } from '../../lib/send-plan';
 
 export type ImportedLog =
@@ -130,7 +131,7 @@ function dataIn({ line, cells }: Row): Outgoing {
   if (kind === 'text') return data;
   if (kind !== 'binary') fail(line, 'is of a "kind" that is neither text nor binary');
   try {
-    return Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+    return fromBase64(data);
   } catch {
     fail(line, 'is binary, but its "data" is not base64');
   }

@@ -14,6 +14,8 @@ interface MessageListProps<Notice> {
   onOpen?: ((entry: SentEntry | ReceivedEntry) => void) | undefined;
   /** Whether new ones are announced: not while there are none to come. */
   isLive?: boolean;
+  /** Rises with each message sent by hand, which one wants to see. */
+  sentByHand?: number | undefined;
   renderNotice: (entry: NoticeEntry<Notice>) => ReactNode;
 }
 
@@ -24,7 +26,7 @@ const TYPICAL_ROW_HEIGHT_PX = 46;
  * message until one scrolls up, and again once one is back at the end.
  */
 export function MessageList<Notice>(props: MessageListProps<Notice>) {
-  const { entries, onOpen, isLive = true, renderNotice } = props;
+  const { entries, onOpen, isLive = true, sentByHand = 0, renderNotice } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const newestId = entries.at(-1)?.id ?? -1;
 
@@ -40,7 +42,7 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
     anchorTo: 'end',
   });
 
-  const { leftAtId, follow } = useTail(scroller, newestId);
+  const { leftAtId, follow } = useTail(scroller, newestId, sentByHand);
   const isFollowing = leftAtId === null;
   const newCount = isFollowing ? 0 : countSince(entries, leftAtId);
 

@@ -20,9 +20,20 @@ interface Tail {
  * Scroll events alone do not tell who scrolled: in a flood the list moves by itself in every
  * frame. So going back by wheel, finger, key or scroll bar lets go at once; any other way of
  * scrolling back (a search, the focus, a screen reader) counts while the list is settled.
+ *
+ * @param returns rises when the list is to be at its end again, whoever went back.
  */
-export function useTail(scroller: RefObject<HTMLElement | null>, newestId: number): Tail {
+export function useTail(
+  scroller: RefObject<HTMLElement | null>,
+  newestId: number,
+  returns = 0,
+): Tail {
   const [leftAtId, setLeftAtId] = useState<number | null>(null);
+  const [returned, setReturned] = useState(returns);
+  if (returned !== returns) {
+    setReturned(returns);
+    setLeftAtId(null);
+  }
   // What holds from this moment on; the state above is what the next rendering will show of it.
   const isFollowing = useRef(true);
   const newest = useRef({ id: newestId, atMs: 0 });
@@ -30,6 +41,11 @@ export function useTail(scroller: RefObject<HTMLElement | null>, newestId: numbe
   useLayoutEffect(() => {
     newest.current = { id: newestId, atMs: performance.now() };
   }, [newestId]);
+
+  useLayoutEffect(() => {
+    isFollowing.current = true;
+    goToEnd(scroller.current);
+  }, [scroller, returns]);
 
   // After every rendering: a flood may be there before the list is, rows turn out to be of another
   // height than was thought, and the virtualizer corrects its place by a rendering of its own.
