@@ -1,16 +1,18 @@
 """What a target says of itself: the console of echo-trio, or any Prometheus page, becomes numbers.
 
-Pure: `loadgen.target_metrics.poll` fetches.
+Pure: `loadgen.target_metrics.poll` fetches, and has this done beside its event loop: a page may be
+megabytes long, and whoever wrote it may be nobody's friend. Nothing is made of what isn't looked
+for.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+import math
+import re
+from collections.abc import Iterator
+from typing import Final
 
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,47 @@ _PROMETHEUS: Final[dict[str, dict[str, float]]] = {
 }
 
 
+_NAMES: Final = tuple(name for names in _PROMETHEUS.values() for name in names)
+#: What follows the name in a sample's line (Prometheus' text format 0.0.4; in OpenMetrics, where an
+#: exemplar may come behind). Possessive, so that what fails does so at once.
+_SAMPLE: Final = re.compile(
+    rb'[ \t]*+(?:\{(?:[^"{}\n]|"(?:[^"\\\n]|\\.)*+")*+\}[ \t]*+|(?<=[ \t]))'
+    rb"([^\s#]{1,40}+)(?:[ \t][^\n]*+)?\r?\Z"
+)
+#: The line of any sample, known or not.
+_ANY_SAMPLE: Final = re.compile(
+    rb"^[ \t]*+[a-zA-Z_:][a-zA-Z0-9_:]*+(?:\{[^\n]*\})?[ \t]+[-+.0-9IN]", re.MULTILINE
+)
+#: How much of a page has to show that it is one.
+_BEGINNING_BYTES: Final = 16 * 1024
+#: A server with a worker on each of a thousand cores has fewer, and no labels that are longer.
+_MAX_SAMPLES: Final = 10_000
+_MAX_LINE_BYTES: Final = 4096
+_MAX_INDENT_BYTES: Final = 64
+#: As a number is written; a text, a list or a table of the same name is longer or no number.
+_MAX_NUMBER_BYTES: Final = 40
+#: Beyond any count, size or time.
+_MAX_VALUE: Final = 1e18
+
+_NOTHING: Final = msgspec.Raw(b"null")
+
+
+class _Snapshot(msgspec.Struct):
+    """What is looked for in a snapshot of our console; the rest is passed over unread."""
+
+    open: msgspec.Raw = _NOTHING
+    cpu_s: msgspec.Raw = _NOTHING
+    rss_bytes: msgspec.Raw = _NOTHING
+    descriptors: msgspec.Raw = _NOTHING
+    loop_lag_ms: msgspec.Raw = _NOTHING
+
+
+class _Lag(msgspec.Struct):
+    max: msgspec.Raw = _NOTHING
+    p50: msgspec.Raw = _NOTHING
+    p99: msgspec.Raw = _NOTHING
+
+
 def read(content_type: str, body: bytes) -> Reading:
     """What an answer says.
 
@@ -70,49 +113,78 @@ def read(content_type: str, body: bytes) -> Reading:
 
 def _read_console(body: bytes) -> Reading:
     try:
-        snapshot = json.loads(body)
-    except ValueError:
+        snapshot = msgspec.json.decode(body, type=_Snapshot)
+    except msgspec.ValidationError:
+        raise Meaningless("it is no snapshot of a server") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Meaningless("it is no JSON, though it says so") from None
-    if not isinstance(snapshot, dict):
-        raise Meaningless("it is no snapshot of a server")
-    lag = snapshot.get("loop_lag_ms")
-    lags = lag if isinstance(lag, Mapping) else {}
+    try:
+        lag = msgspec.json.decode(snapshot.loop_lag_ms, type=_Lag)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        lag = _Lag()
     return Reading(
-        connections=_number(snapshot, "open"),
-        cpu_s=_number(snapshot, "cpu_s"),
-        rss_bytes=_number(snapshot, "rss_bytes"),
-        open_files=_number(snapshot, "descriptors"),
-        lag_ms=_number(lags, "max"),
-        lag_p50_ms=_number(lags, "p50"),
-        lag_p99_ms=_number(lags, "p99"),
+        connections=_number(snapshot.open),
+        cpu_s=_number(snapshot.cpu_s),
+        rss_bytes=_number(snapshot.rss_bytes),
+        open_files=_number(snapshot.descriptors),
+        lag_ms=_number(lag.max),
+        lag_p50_ms=_number(lag.p50),
+        lag_p99_ms=_number(lag.p99),
     )
 
 
-def _number(place: Mapping[str, Any], key: str) -> float | None:
-    value = place.get(key)
-    return float(value) if isinstance(value, int | float) else None
+def _number(raw: msgspec.Raw) -> float | None:
+    text = bytes(raw)
+    if len(text) > _MAX_NUMBER_BYTES:
+        return None
+    try:
+        return _within_bounds(msgspec.json.decode(text, type=float))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _within_bounds(value: float) -> float | None:
+    """The number, if anything can be computed from it; a gauge may be NaN or infinite."""
+    return value if math.isfinite(value) and abs(value) <= _MAX_VALUE else None
 
 
 def _read_prometheus(body: bytes) -> Reading:
-    try:
-        found = _sum_samples(body.decode())
-    except (ValueError, IndexError, KeyError):  # what the parser raises
-        raise Meaningless("it is neither a snapshot in JSON nor Prometheus text") from None
+    found: dict[str, float | None] = {}
+    # Samples of one name, with whatever labels, add up: they are workers, or kinds.
+    for name, value in _find_samples(body):
+        before = found.get(name, 0.0)
+        # One that is not a number leaves nothing to be said of the sum.
+        found[name] = None if value is None or before is None else before + value
+    if not found and not _ANY_SAMPLE.search(body[:_BEGINNING_BYTES]):
+        raise Meaningless("it is neither a snapshot in JSON nor Prometheus text")
     return Reading(
         **{
-            field: next((found[name] * unit for name, unit in names.items() if name in found), None)
+            field: next(
+                (_scale(found[name], unit) for name, unit in names.items() if name in found), None
+            )
             for field, names in _PROMETHEUS.items()
         }
     )
 
 
-def _sum_samples(text: str) -> dict[str, float]:
-    """Samples of one name, with whatever labels, add up: they are workers, or kinds."""
-    known = {name for names in _PROMETHEUS.values() for name in names}
-    found: dict[str, float] = {}
-    families: Iterable[Any] = text_string_to_metric_families(text)
-    for family in families:
-        for sample in family.samples:
-            if sample.name in known:
-                found[sample.name] = found.get(sample.name, 0.0) + sample.value
-    return found
+def _scale(value: float | None, unit: float) -> float | None:
+    return None if value is None else _within_bounds(value * unit)
+
+
+def _find_samples(body: bytes) -> Iterator[tuple[str, float | None]]:
+    """Find the known names where they begin a line, and what the line says."""
+    found = 0
+    for name in _NAMES:
+        sought, at = name.encode(), -1
+        # The rest of the page, megabytes perhaps, costs no more than this search.
+        while (at := body.find(sought, at + 1)) >= 0:
+            found += 1
+            if found > _MAX_SAMPLES:
+                raise Meaningless(f"it has more than {_MAX_SAMPLES:,} lines of what is asked for")
+            before = body[max(at - _MAX_INDENT_BYTES, 0) : at].rpartition(b"\n")[2]
+            line = body[at + len(sought) : at + _MAX_LINE_BYTES].partition(b"\n")[0]
+            if not before.strip(b" \t") and (sample := _SAMPLE.match(line)):
+                try:
+                    yield name, _within_bounds(float(sample[1]))
+                except ValueError:
+                    yield name, None

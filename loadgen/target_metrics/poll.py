@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
+from echo_trio.printable import printable
 from loadgen.engine.running import Phase, Running
 from loadgen.report.model import TargetReport
 from loadgen.target_metrics.parse import Meaningless, Reading, read
@@ -21,11 +22,17 @@ from loadgen.workload.secrets import mask_url
 #: A second's look has to be over before the next.
 TIMEOUT_S: Final = 0.9
 MAX_BODY_BYTES: Final = 8 * 2**20
+#: Chunks, interim answers and whatever else an answer comes in: twice what 8 MiB in 4 KiB are.
+MAX_EVENTS: Final = 4096
+#: Between two looks at Trio's other tasks: less than a millisecond of work.
+_BATCH: Final = 16
 #: What the server takes its console's token from, so that one setting does for both.
 TOKEN_VARIABLE: Final = "ECHO_TRIO_CONSOLE_TOKEN"  # noqa: S105 - its name only
 #: Where echo-trio's console has its snapshot.
 _CONSOLE_PATH: Final = "/api/server"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+#: What is kept of a complaint in which the target's own words may be.
+MAX_SAID: Final = 200
 _READ_BYTES: Final = 65536
 
 
@@ -118,7 +125,9 @@ class TargetSeries:
             with trio.fail_after(TIMEOUT_S):
                 if self._connection is None:
                     self._connection = await Connection.open(self._source)
-                reading = read(*await self._connection.get())
+                answer = await self._connection.get()
+                # Beside the loop, which has messages to send; what takes too long is not awaited.
+                reading = await trio.to_thread.run_sync(read, *answer, abandon_on_cancel=True)
         except trio.TooSlowError:
             self._books.book_error("no answer within a second")
         except FetchFailed as exc:
@@ -180,7 +189,8 @@ class Connection:
             cause = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
             raise FetchFailed(_why(cause)) from None
         except h11.RemoteProtocolError as exc:
-            raise FetchFailed(f"it does not speak HTTP: {exc}") from None
+            said = printable(str(exc), at_most=MAX_SAID)
+            raise FetchFailed(f"it does not speak HTTP: {said}") from None
 
     async def _get(self) -> tuple[str, bytes]:
         http, source = self._http, self._source
@@ -188,8 +198,14 @@ class Connection:
         head, end = http.send(request), http.send(h11.EndOfMessage())
         await self._stream.send_all((head or b"") + (end or b""))
         status, content_type, body = 0, "", bytearray()
+        events = 0
         while True:
             event = http.next_event()
+            events += event is not h11.NEED_DATA
+            if events > MAX_EVENTS:
+                raise FetchFailed("its answer comes in too many pieces")
+            if events % _BATCH == 0:
+                await trio.lowlevel.checkpoint()
             if event is h11.NEED_DATA:
                 http.receive_data(bytes(await self._stream.receive_some(_READ_BYTES)))
             elif isinstance(event, h11.Response):
