@@ -13,9 +13,10 @@ from typing import Final
 import trio
 
 from echo_trio.wire import handshake, tls
-from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
-from echo_trio.wire.connection import Connection, ConnectionClosed, Limits
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
+from echo_trio.wire.connection import Connection, ConnectionClosed
 from echo_trio.wire.poller import Poller
+from loadgen.engine.allowance import make_budget, make_limits
 from loadgen.engine.books import Books
 from loadgen.engine.dialer import Dialer
 from loadgen.results.ledger import Ending, Failure, Fault
@@ -80,8 +81,9 @@ class RunContext:
         self.request = plan.request(plan.target)
         self.subprotocols = plan.subprotocols
         self.connect_timeout_s = plan.connect_timeout_s
-        self.limits = Limits(max_message_bytes=2**30, close_timeout_s=plan.stop_timeout_s)
         self.payloads: Payloads = plan.payloads()
+        self.limits = make_limits(plan, self.payloads)
+        self.budget = make_budget(plan, self.payloads)
         answers = BINARY_ANSWERS if plan.binary else ANSWERS
         self.answers: Answers = answers[plan.verify]
         self.poller = poller
@@ -238,6 +240,7 @@ class Session:
             subprotocol=response.subprotocol,
             surplus=surplus,
             compression=response.compression,
+            budget=context.budget,
         )
 
     @property
@@ -401,7 +404,7 @@ class Session:
 
 
 def _ending(connection: Connection) -> Ending:
-    if connection.failure is not None:
+    if connection.failure is not None or connection.evicted:
         return Ending.ABNORMAL
     if connection.closed_first == "peer":
         return Ending.BY_PEER
@@ -414,6 +417,8 @@ def _ending(connection: Connection) -> Ending:
 
 def _close_code(connection: Connection) -> int:
     """The peer's code; ours, if the peer broke the protocol; 1006 if there was no close frame."""
+    if connection.evicted:
+        return MESSAGE_TOO_BIG  # All that it sent at once, that is.
     if connection.failure is not None:
         return connection.close_code
     return ABNORMAL_CLOSURE if connection.close_received is None else connection.close_received

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
 from loadgen.results.ledger import FAULTS, Ending, Failure, Fault, Ledger
 from loadgen.results.result import Result
 from loadgen.results.verify import Verdict
@@ -113,6 +113,10 @@ def _explain_fault(ledger: Ledger, reason: Failure) -> str:
 def _explain_early(ending: Ending, code: int, sockets: str) -> str:
     if ending is Ending.TIMEOUT:
         return f"{sockets} had to be cut: the server did not read what we sent"
+    if ending is Ending.ABNORMAL and code == MESSAGE_TOO_BIG:
+        return (
+            f"the server sent more than is taken in, on {sockets}, which we failed with code 1009"
+        )
     if ending is Ending.ABNORMAL and code != ABNORMAL_CLOSURE:
         return f"the server broke the protocol on {sockets}, which we failed with code {code}"
     if ending is Ending.ABNORMAL:

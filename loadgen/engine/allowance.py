@@ -1,0 +1,55 @@
+"""What a server may send, and how much of it is kept: so that none can use up this machine.
+
+A message that is still arriving is kept until it is whole. For one socket its length is bounded,
+for all of a run what is kept together (`echo_trio.wire.budget`): the socket that holds most is
+closed when that is too much.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from echo_trio.wire.budget import Budget
+from echo_trio.wire.limits import Limits
+from loadgen.workload.payloads import Payloads
+from loadgen.workload.plan import Plan
+
+#: Of one message. Larger than what servers send that aren't told to; a larger message of our own
+#: may come back, with what the server adds.
+MAX_MESSAGE_BYTES: Final = 16 * 2**20
+#: Of all sockets, for messages that have not arrived whole: with copies of some of them while they
+#: become text, this is less than 128 MiB of memory.
+MAX_HELD_BYTES: Final = 48 * 2**20
+#: What each of many sockets may have beyond that, as long as the machine has four times as much.
+HELD_BYTES_PER_SOCKET: Final = 2**20
+MEMORY_SHARE: Final = 4
+
+
+def make_limits(plan: Plan, payloads: Payloads) -> Limits:
+    """The limits of each connection of a plan."""
+    return Limits(
+        max_message_bytes=max(MAX_MESSAGE_BYTES, 2 * _largest(payloads)),
+        close_timeout_s=plan.stop_timeout_s,
+    )
+
+
+def make_budget(plan: Plan, payloads: Payloads) -> Budget:
+    """What all connections of a plan may hold together.
+
+    Each may hold a reply to a message of ours, however large that is: who asks for a thousand
+    messages of a megabyte at once has asked for the memory, too (see preflight).
+    """
+    spare = min(plan.count * HELD_BYTES_PER_SOCKET, _memory_bytes() // MEMORY_SHARE)
+    own = plan.count * 2 * _largest(payloads)
+    return Budget(max(MAX_HELD_BYTES, spare) + own)
+
+
+def _largest(payloads: Payloads) -> int:
+    message = payloads.render(0, 0)
+    size = len(message) if isinstance(message, bytes) else len(message.encode())
+    return size + 1024  # Numbers that get longer, and what a server adds.
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
