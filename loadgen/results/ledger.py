@@ -77,6 +77,8 @@ class Ledger:
     :ivar other_faults: whose those are.
     :ivar tls_errors: what OpenSSL said of sockets that failed for a `TLS` reason.
     :ivar early: sockets that ended before we closed them: how, and the close code.
+    :ivar still_sending: sockets that we cut while their server went on sending instead of answering
+        our close frame.
     :ivar abandoned: messages whose socket ended before they were answered.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
         which has no schedule.
@@ -112,6 +114,7 @@ class Ledger:
     missed: int = 0
     orphaned: int = 0
     orphaned_messages: int = 0
+    still_sending: int = 0
 
     @property
     def open(self) -> int:
