@@ -864,6 +864,11 @@ class Connection(Watched, WebSocketConnection):
     def _is_reading(self) -> bool:
         return not self._paused and (self._poller is None or self._task is not None)
 
+    @property
+    def has_unread(self) -> bool:
+        """Has more arrived than was looked at so far?"""
+        return any(self._unread_bytes())
+
     def _unread_bytes(self) -> tuple[int, int]:
         in_kernel = sockets.unread_bytes(self._sock) if self._sock is not None else 0
         return (len(self._head) if self._halt & _TURN_OVER else 0), in_kernel

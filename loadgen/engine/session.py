@@ -19,6 +19,8 @@ from loadgen.engine.opening import OPENING_ERRORS, book_failure, open_connection
 from loadgen.results.ledger import Ending, Failure
 from loadgen.results.verify import Sent, Verdict, judge
 
+#: A server from which more comes after our close frame, which it does not answer, goes on sending.
+STILL_SENDING_BYTES: Final = 64 * 1024
 #: Shared by all sessions that have none: nearly all.
 _NO_BACKLOG: Final[list[int]] = []
 
@@ -39,6 +41,8 @@ class Session:
         "_newest_answered",
         "_opening",
         "_pending",
+        "_received_before_closing",
+        "_still_sending",
         "_strays",
         "conn",
         "connection",
@@ -61,6 +65,8 @@ class Session:
         self._newest_answered = -1
         self._blocked = False
         self._end_expected = False
+        self._received_before_closing = 0
+        self._still_sending = False
 
     # -- Opening ---------------------------------------------------------------------------
 
@@ -348,14 +354,19 @@ class Session:
     def close(self, nursery: trio.Nursery) -> None:
         """Begin the closing handshake, if the socket is open."""
         connection = self.connection
-        if connection is not None and not connection.close_nowait():
+        if connection is None:
+            return
+        self._received_before_closing = connection.bytes_received
+        if not connection.close_nowait():
             nursery.start_soon(self._flush, connection)
 
     def cut(self) -> None:
         """End the socket at once, because the peer takes too long to."""
-        if self.connection is not None:
-            self.connection.timed_out = "close"
-            self.connection.abort()
+        connection = self.connection
+        if connection is not None:
+            self._still_sending = connection.has_unread
+            connection.timed_out = "close"
+            connection.abort()
 
     def _book_ending(self, connection: Connection) -> None:
         context = self._context
@@ -367,9 +378,11 @@ class Session:
         ledger.verdicts[Verdict.CORRUPT] += wrong
         ledger.abandoned += pending - wrong
         self._forget_pending()
-        ledger.count_ended(
-            _ending(connection), _close_code(connection), early=not self._end_expected
-        )
+        ending = _ending(connection)
+        if ending is Ending.TIMEOUT and self._end_expected:
+            more = connection.bytes_received - self._received_before_closing
+            ledger.still_sending += self._still_sending or more > STILL_SENDING_BYTES
+        ledger.count_ended(ending, _close_code(connection), early=not self._end_expected)
         context.look_whether_any_is_open()
 
 

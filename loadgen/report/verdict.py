@@ -71,7 +71,11 @@ def _failures(result: Result) -> list[str]:
         _explain_early(ending, code, _sockets(ended))
         for (ending, code), ended in sorted(ledger.early.items())
     ]
-    if cut := ledger.unanswered_closes:
+    still_sending = min(ledger.still_sending, ledger.unanswered_closes)
+    if still_sending:
+        what = "the server went on sending, and did not answer our close frame"
+        reasons.append(f"{_sockets(still_sending)} had to be cut: {what}")
+    if cut := ledger.unanswered_closes - still_sending:
         reasons.append(f"{_sockets(cut)} had to be cut: no answer to our close frame in time")
     if cut := ledger.unclean_closes:
         reasons.append(f"{_sockets(cut)} ended without an answer to our close frame")

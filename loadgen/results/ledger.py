@@ -90,6 +90,8 @@ class Ledger:
     :ivar tls_errors: what OpenSSL said of sockets that failed for a `TLS` reason.
     :ivar details: what is known of why sockets failed, beyond the reason, and how often.
     :ivar early: sockets that ended before we closed them: how, and the close code.
+    :ivar still_sending: sockets that we cut while their server went on sending instead of answering
+        our close frame.
     :ivar abandoned: messages whose socket ended before they were answered.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
         which has no schedule.
@@ -141,6 +143,7 @@ class Ledger:
     overdue: int = 0
     orphaned: int = 0
     orphaned_messages: int = 0
+    still_sending: int = 0
 
     @property
     def open(self) -> int:

