@@ -50,8 +50,7 @@ def load(
     except BadThreshold as exc:
         return _complain_of_threshold(exc)
     asks = options.console is not None
-    judged = or_default(limits) if options.find_capacity else limits
-    if problem := thresholds.find_unasked(judged, plan, is_target_asked=asks):
+    if problem := thresholds.find_unasked(limits, plan, is_target_asked=asks):
         return flags.complain(app, f"--fail-if: {problem}")
     if problem := options.find_problem() or output.find_problem(options.journal_file):
         return flags.complain(app, problem)

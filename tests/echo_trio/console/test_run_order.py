@@ -91,7 +91,7 @@ def test_of_several_settings_the_one_at_fault_is_named_as_it_was_written() -> No
 
 
 def test_a_limit_of_the_targets_is_refused_where_nobody_asks_the_target() -> None:
-    with pytest.raises(BadOrder, match="needs --console") as refused:
+    with pytest.raises(BadOrder, match="only the command line has --console") as refused:
         read(count=1, fail_if=["messages.lost>0", "target.cpu_share>90%"])
     assert (refused.value.status, refused.value.field) == (422, "fail_if")
 

@@ -27,7 +27,7 @@ from loadgen.results.ledger import Failure, Ledger
         pytest.param(["1", "--connect-concurrency", "0"], "--connect-concurrency", id="limiter"),
         pytest.param(["1", "--verify", "maybe"], "--verify", id="verify"),
         pytest.param(["1", "--think", "1s"], "--think goes with --closed-loop", id="think"),
-        pytest.param(["1", "--message", "{what}"], "unknown placeholder {what}", id="placeholder"),
+        pytest.param(["1", "--verify", "what"], "'what' is none of suffix, exact", id="verify"),
         pytest.param(["1", "--stage", "5/s"], "write it like 30s:5000/s", id="stage"),
         pytest.param(["1", "--stage", "5s:5/s", "--rate", "1/s"], "give one", id="stage-and-rate"),
         pytest.param(["1", "--header", "X"], "write it like 'Name: value'", id="header"),

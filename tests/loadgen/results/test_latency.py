@@ -1,4 +1,5 @@
 import math
+
 import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram

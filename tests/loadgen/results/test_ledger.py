@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.results.ledger import FAULTS, Ending, Failure, Fault, Ledger, Unbalanced
-from loadgen.results.verify import Verdict
+from loadgen.results.verify import WRONG, Verdict
 
 
 def test_open_sockets_are_those_opened_and_not_ended():
@@ -205,7 +205,7 @@ class Told:
             self.unanswered -= 1
         self.ledger.received += 1
         self.ledger.verdicts[verdict] += 1
-        self.errors += verdict is not Verdict.ECHOED
+        self.errors += verdict in WRONG
 
     def abandon(self, _):
         if self.unanswered > self.gone:
