@@ -23,6 +23,8 @@ from echo_trio.wire import deflate
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 128
+#: Answers like 103 before the one that counts: servers send one or two.
+MAX_INTERIM: Final = 8
 VERSION: Final = "13"
 
 _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -31,6 +33,7 @@ _TCHAR: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TOKEN: Final = re.compile(f"{_TCHAR}+")
 _TARGET: Final = re.compile(r"/[!-~]*")
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?")
+_INTERIM: Final = re.compile(rb"HTTP/1\.1 1(?!01)[0-9]{2}[ \r]|HTTP/1\.1 1(?!01)[0-9]{2}\Z")
 #: RFC 6455, section 9.1. A quoted value has to be a token once its quotes are gone.
 _EXTENSION: Final = re.compile(rf"[ \t]*({_TCHAR}+)")
 _EXTENSION_PARAMETER: Final = re.compile(
@@ -113,11 +116,17 @@ class Rejected(HandshakeFailed):
     """The server answered with an HTTP status other than 101.
 
     :ivar status: that status.
+    :ivar headers: in order, names in lower case.
     """
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(f"the server answered with HTTP status {status}")
         self.status = status
+        self.headers = list(headers)
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, which is in lower case."""
+        return next(iter(_values(self.headers, name)), None)
 
 
 class ConnectionCut(Exception):
@@ -379,6 +388,33 @@ def request_bytes(
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
+async def receive_answer(receive: Receive) -> tuple[bytes, bytes]:
+    """Receive the head of the server's answer, and pass over interim ones before it.
+
+    RFC 9110, section 15.2: a client has to be able to parse 1xx responses received before the final
+    one, even if it does not expect any. CDNs send 103 with what a browser may fetch ahead. 101 is
+    final here: it is the answer that was asked for.
+
+    :returns: the head, and what arrived behind it.
+    :raises HandshakeFailed: if there are more than `MAX_INTERIM` of them.
+    :raises ConnectionCut, Refused: as `receive_head`.
+    """
+    surplus = b""
+
+    async def receive_on() -> bytes:
+        nonlocal surplus
+        if not surplus:
+            return await receive()
+        first, surplus = surplus, b""
+        return first
+
+    for _ in range(MAX_INTERIM + 1):
+        head, surplus = await receive_head(receive_on)
+        if not _INTERIM.match(head):
+            return head, surplus
+    raise HandshakeFailed(f"the server sent more than {MAX_INTERIM} interim answers")
+
+
 def parse_response(
     head: bytes, key: str, subprotocols: Iterable[str] = (), extensions: Iterable[str] = ()
 ) -> UpgradeResponse:
@@ -399,7 +435,7 @@ def parse_response(
         raise HandshakeFailed("the server's answer is not HTTP/1.1")
     minor, code = status.groups()
     if code != "101":
-        raise Rejected(int(code))  # by HTTP/1.0 too: proxies do
+        raise Rejected(int(code), headers)  # by HTTP/1.0 too: proxies do
     if minor != "1":
         raise HandshakeFailed("the server's answer is not HTTP/1.1")
     if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(

@@ -19,6 +19,7 @@ from loadgen.cli.output import Output, warn
 from loadgen.cli.run import explain_nothing_opened, run
 from loadgen.journal.search import SearchJournal
 from loadgen.preflight.check import Refused
+from loadgen.report import thresholds
 from loadgen.report.build import make_report
 from loadgen.report.model import Report
 from loadgen.report.thresholds import Threshold
@@ -40,6 +41,8 @@ def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output:
     if flag := output.of_one_run:
         return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
     limits = or_default(limits)
+    if unasked := thresholds.find_unasked(limits, plan, is_target_asked=True):
+        return flags.complain(app, f"--find-capacity: {unasked}; --fail-if says what is to hold")
     settings = plan.settings() | {"workers": options.workers, "dask": options.dask}
     make_journal = partial(SearchJournal, plan=settings, limits=limits)
     try:

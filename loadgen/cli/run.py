@@ -33,7 +33,6 @@ from loadgen.report.verdict import explain_failure
 from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
 from loadgen.signals import INTERRUPTS
-from loadgen.studies.capacity import or_default
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 from loadgen.workload.target import DEFAULT_PORT
@@ -49,8 +48,7 @@ def load(plan: Plan, options: Options, output: Output) -> int:
     except BadThreshold as exc:
         return _complain_of_threshold(exc)
     asks = options.console is not None
-    judged = or_default(limits) if options.find_capacity else limits
-    if problem := thresholds.find_unasked(judged, plan, is_target_asked=asks):
+    if problem := thresholds.find_unasked(limits, plan, is_target_asked=asks):
         return flags.complain(app, f"--fail-if: {problem}")
     if problem := options.find_problem() or output.find_problem(options.journal_file):
         return flags.complain(app, problem)

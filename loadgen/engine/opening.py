@@ -13,6 +13,7 @@ import trio
 from echo_trio.wire import handshake, tls
 from echo_trio.wire.connection import Connection
 from loadgen.engine.context import now_us
+from loadgen.engine.rejection import explain_rejection
 from loadgen.results.ledger import Failure, Fault, Ledger
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _FAILURE_BY_ERRNO: Final = {
     errno.EADDRNOTAVAIL: Failure.ADDRESS_IN_USE,
     errno.EADDRINUSE: Failure.ADDRESS_IN_USE,
 }
+#: How a TLS alert and a handshake record begin (RFC 8446, section 5.1).
+_TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
 _FAULT_BY_ERRNO: Final = {
     errno.EHOSTUNREACH: Fault.NETWORK,
     errno.EHOSTDOWN: Fault.NETWORK,
@@ -71,8 +74,12 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
                 with suppress(BlockingIOError):
                     return sock.recv(handshake.MAX_HEAD_BYTES)
 
-        head, surplus = await handshake.receive_head(receive)
-        response = handshake.parse_response(head, key, context.subprotocols, context.extensions)
+        head, surplus = await handshake.receive_answer(_refusing_tls(receive))
+        try:
+            response = handshake.parse_response(head, key, context.subprotocols, context.extensions)
+        except handshake.Rejected as rejected:
+            ledger.explain(Failure.REJECTED, await explain_rejection(rejected, surplus, receive))
+            raise
     except BaseException:
         sock.close()
         raise
@@ -92,6 +99,18 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
     return connection, now_us() - began_us
 
 
+def _refusing_tls(receive: handshake.Receive) -> handshake.Receive:
+    """Tell TLS from other things that are no HTTP: it is what listens at the port of wss://."""
+
+    async def receive_checked() -> bytes:
+        data = await receive()
+        if data[:2] in _TLS_RECORDS:
+            raise handshake.HandshakeFailed("TLS answers there: the URL should begin with wss://")
+        return data
+
+    return receive_checked
+
+
 def book_failure(ledger: Ledger, exc: Exception) -> None:
     """Book why a socket could not be opened.
 
@@ -103,6 +122,7 @@ def book_failure(ledger: Ledger, exc: Exception) -> None:
             ledger.failed_status[exc.status] += 1
         case handshake.HandshakeFailed() | handshake.Refused():
             ledger.failed[Failure.PROTOCOL] += 1
+            ledger.explain(Failure.PROTOCOL, str(exc).removesuffix("."))
         case handshake.ConnectionCut():
             ledger.failed[Failure.RESET] += 1
         case tls.TlsFailed():

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from echo_trio.printable import printable
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
 from echo_trio.wire.connection import Connection, ConnectionClosed, OnMessage
 from loadgen.engine.context import RunContext, now_us
@@ -390,7 +391,7 @@ def _shown_code(connection: Connection) -> str:
     """The peer's close code, and its reason, if it gave one."""
     closed = connection.closed
     reason = None if closed is None else closed.reason
-    return f"{_close_code(connection)}{f': {reason}' if reason else ''}"
+    return f"{_close_code(connection)}{f': {printable(reason, at_most=200)}' if reason else ''}"
 
 
 def _ending(connection: Connection) -> Ending:

@@ -37,6 +37,8 @@ STARVED_LAG_P99_MS: Final = 50.0
 STARVED_WAITING_SHARE: Final = 0.25
 #: Of fewer looks or messages a tenth is a handful.
 MIN_LOOKS: Final = 100
+#: What OpenSSL says of an answer that is no TLS.
+_NOT_TLS: Final = ("wrong version number", "record layer failure", "packet length too long")
 #: Of the causes of a failure so many are named, the most frequent.
 MAX_CAUSES: Final = 3
 #: A shorter load phase is mostly start and end: no shares are judged.
@@ -117,14 +119,24 @@ def _sockets(count: int) -> str:
 def explain_failure(ledger: Ledger, reason: Failure) -> str:
     """Why sockets did not open, in a few words."""
     if reason is Failure.REJECTED:
-        return f"{reason} (HTTP {', '.join(map(str, sorted(ledger.failed_status)))})"
+        statuses = ", ".join(map(str, sorted(ledger.failed_status)))
+        return f"{reason} ({_details(ledger, reason) or f'HTTP {statuses}'})"
+    if reason is Failure.PROTOCOL and (details := _details(ledger, reason)):
+        return f"{reason} ({details})"
     if reason is Failure.TLS:
-        return f"{reason} ({', '.join(sorted(ledger.tls_errors))})"
+        return f"{reason} ({', '.join(map(_explain_tls, sorted(ledger.tls_errors)))})"
     if reason is Failure.OTHER:
         return ", ".join(sorted(ledger.other_errors))
     if reason is Failure.GREETING:
         return f"no greeting ({_details(ledger, reason)})"
     return reason.replace("_", " ")
+
+
+def _explain_tls(error: str) -> str:
+    """What OpenSSL says, in words, where it is the scheme of the URL that is wrong."""
+    if any(sign in error.lower().replace("_", " ") for sign in _NOT_TLS):
+        return f"{error}: no TLS answers there, the URL should begin with ws://"
+    return error
 
 
 def _details(ledger: Ledger, reason: Failure) -> str:

@@ -206,7 +206,7 @@ def test_a_server_that_ends_at_once_leaves_no_run_behind(
         ('{"count": 1, "think": "1s"}', "think"),
         ('{"count": 1, "message": "a\\u0000b"}', "message"),
         ('{"count": 1, "message": "\\ud800"}', "message"),
-        ('{"count": 1, "message": "{nonsense}"}', "message"),
+        ('{"count": 1, "verify": "nonsense"}', "verify"),
         ('{"count": 1, "url": "http://127.0.0.1/"}', "url"),
         ('{"count": 1, "url": "--json=/tmp/x"}', "url"),
         ('{"count": 1, "url": "ws://localhost/", "cacert": "/etc/passwd"}', "cacert"),

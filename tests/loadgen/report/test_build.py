@@ -11,7 +11,7 @@ from loadgen.report.model import TargetReport
 from loadgen.report.thresholds import parse
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
-from loadgen.results.result import GeneratorFacts, Place, Strain, Workers
+from loadgen.results.result import FanOut, GeneratorFacts, Place, Strain, Workers
 from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
@@ -50,6 +50,14 @@ def distinct_ledger() -> Ledger:
         in_flight=3007,
         due=3008,
         missed=3009,
+        one_way=3010,
+        published=3011,
+        owed=3012,
+        delivered=3013,
+        missing=3014,
+        unsettled=3015,
+        copies_in_flight=3016,
+        extra=3017,
     )
 
 
@@ -58,7 +66,8 @@ def report(result_of):
     apart = Ledger(
         requested=41, opened=42, not_attempted=43, sent=44, received=45,
         failed=Counter({Failure.DNS: 46}), closed=Counter({Ending.TIMEOUT: 47}),
-        close_codes=Counter({1001: 48}), verdicts=Counter({Verdict.ECHOED: 49}),
+        close_codes=Counter({1001: 48}),
+        verdicts=Counter({Verdict.ECHOED: 49, Verdict.IGNORED: 50}),
     )  # fmt: skip
     result = result_of(
         distinct_ledger(),
@@ -77,6 +86,12 @@ def report(result_of):
         ),
         load_strain=Strain(wall_s=8.0, cpu_share=0.66, waiting_share=0.077),
         apart={Kind.HALF_OPEN: apart},
+        fan_out=FanOut(
+            first=histogram_of(21_000),
+            last=histogram_of(22_000),
+            each=histogram_of(23_000),
+            clock_error_s=0.0245,
+        ),
         workers=Workers(
             processes=3, scheduler="tcp://s", places=[Place(worker="w", processes=3, sockets=1001)]
         ),
@@ -100,9 +115,9 @@ def test_each_figure_of_the_sockets_is_its_own(report):
         "close_codes": {"1000": 2402, "1006": 2401},
         "funnel": {"requested": 1001, "tcp": 1002, "tls": 1003, "upgraded": 1004},
         "faults": {
-            "target": sum(range(2001, 2008)),
+            "target": sum(range(2001, 2009)),
             "network": 2201,
-            "machine": 2008 + 2009 + 2202,
+            "machine": 2009 + 2010 + 2202,
         },
         "compressed": 1005,
     }
@@ -117,6 +132,8 @@ def test_each_figure_of_the_messages_is_its_own(report):
         "lost": 3006,
         "in_flight": 3007,
         "missed": 3009,
+        "one_way": 3010,
+        "published": 3011,
         "sent_bytes": 3002,
         "received_bytes": 3004,
         "sent_per_s": 375.125,
@@ -128,7 +145,12 @@ def test_each_latency_is_its_own(report):
     shown = {
         name: (one["count"], one["min"], one["max"]) for name, one in report["latency"].items()
     }
-    assert shown == {"intended": (3, 3, 5), "service": (1, 6, 6), "scheduling_lag": (4, 7, 10)}
+    assert shown == {
+        "intended": (3, 3, 5),
+        "service": (1, 6, 6),
+        "scheduling_lag": (4, 7, 10),
+        "script_lag": (0, None, None),
+    }
     assert report["histograms"] == {
         "intended": histogram_of(3000, 4000, 5000).encode(),
         "service": histogram_of(6000).encode(),
@@ -164,7 +186,24 @@ def test_each_figure_of_those_that_misbehave_is_its_own(report):
             "sent": 44,
             "received": 45,
             "echoed": 49,
+            "ignored": 50,
         }
+    }
+
+
+def test_each_figure_of_the_copies_is_its_own(report):
+    fan_out = report["fan_out"]
+    shown = {name: fan_out.pop(name)["max"] for name in ("first", "last", "each")}
+    assert shown == {"first": 21, "last": 22, "each": 23}
+    assert fan_out == {
+        "published": 3011,
+        "owed": 3012,
+        "delivered": 3013,
+        "missing": 3014,
+        "unsettled": 3015,
+        "in_flight": 3016,
+        "extra": 3017,
+        "clock_error_ms": 24.5,
     }
 
 
@@ -174,6 +213,7 @@ def test_without_tls_the_funnel_has_no_such_stage_and_without_misbehaviour_no_su
         "requested": 5, "tcp": 4, "tls": None, "upgraded": 2
     }  # fmt: skip
     assert not {"misbehaving", "target", "incomplete"} & set(report)
+    assert report["fan_out"] is None
 
 
 def test_a_report_is_made_once_with_its_thresholds_and_its_target(result_of):

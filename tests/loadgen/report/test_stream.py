@@ -100,6 +100,7 @@ def test_a_snapshot_tells_each_figure_by_its_own_name(result_of):
     assert snapshot["messages"] == {
         "sent": 1000, "received": 900, "lost": 19, "in_flight": 23,
         "awaited": 1000 - 100 - 101 - 102 - 17,
+        "one_way": 0, "published": 0,
         **{str(verdict): 100 + at for at, verdict in enumerate(Verdict)},
     }  # fmt: skip
     assert (snapshot["t_s"], snapshot["second"]["t_s"], snapshot["phase"]) == (2.0, 2.0, "open")

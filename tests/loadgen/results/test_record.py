@@ -10,7 +10,7 @@ import pytest
 from loadgen.results import record
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
-from loadgen.results.result import GeneratorFacts, Strain
+from loadgen.results.result import FanOut, GeneratorFacts, Strain
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
@@ -23,6 +23,7 @@ COUNTERS = {
     "other_errors": Counter({"No route to host": 11, "x": 13}),
     "other_faults": Counter({Fault.NETWORK: 17, Fault.MACHINE: 19}),
     "tls_errors": Counter({"bad": 23, "worse": 29}),
+    "details": Counter({(Failure.GREETING, "late"): 67, (Failure.REJECTED, "no"): 71}),
     "closed": Counter({Ending.CLEAN: 31, Ending.TIMEOUT: 37}),
     "close_codes": Counter({1000: 41, 1006: 43}),
     "early": Counter({(Ending.BY_PEER, 1011): 47, (Ending.ABNORMAL, 1006): 53}),
@@ -63,13 +64,21 @@ def result(result_of):
         ),
         load_strain=Strain(wall_s=9.25, cpu_share=0.6, waiting_share=0.2),
         apart={Kind.HALF_OPEN: Ledger(7, opened=3), Kind.NO_PONG: Ledger(8, opened=5)},
+        fan_out=FanOut(
+            first=histogram_of(12), last=histogram_of(13, 14), each=histogram_of(15, 16, 17),
+            clock_error_s=0.018,
+        ),
     )  # fmt: skip
 
 
 def figures(result):
     """Everything of a result, histograms as what they hold."""
     return {
-        each.name: value.state if hasattr(value, "state") else value
+        each.name: figures(value)
+        if isinstance(value, FanOut)
+        else value.state
+        if hasattr(value, "state")
+        else value
         for each in dataclasses.fields(result)
         for value in [getattr(result, each.name)]
     }

@@ -1,0 +1,216 @@
+"""The columns of sessions that match by key or turn are those of a slow and obvious reference.
+
+The reference looks through everything that was sent for each frame, and parses with the standard
+library; it knows the contract's sentences and nothing of how sessions find a message.
+"""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.engine.books import Books
+from loadgen.engine.context import RunContext
+from loadgen.engine.dialer import Dialer
+from loadgen.engine.exchanges import make_session
+from loadgen.results.ledger import Ending, Ledger
+from loadgen.workload.plan import Plan
+from loadgen.workload.sources import Sources
+
+SOCKETS = 3
+TICK = '{"type": "tick"}'
+TEMPLATES = [
+    '{"id": "{conn}-{seq}"}', '{"id": {seq}, "conn": {conn}}', '{"id": 1, "n": {seq}}',
+    '{"id": "{random}"}', '{"id": true, "n": {seq}}', '{"id": "{seq}/{seq}"}',
+]  # fmt: skip
+STRAYS = [
+    "", "hello", "{}", "[]", '{"id": null}', '{"id": [1]}', '{"id": "0-0"}', '{"id": "1"}',
+    '{"id": 1}', '{"id": 1.0}', '{"id": true}', '{"id": 99}', '{"id": "0-00"}', '{"id": "2-1"}',
+    '{"id": "0/1"}', b"\xff", b'{"id": 0}',
+]  # fmt: skip
+
+
+class Reference:
+    """What the contract says, frame by frame; `None` is a key that there isn't."""
+
+    def __init__(self, verify):
+        self.verify = verify
+        self.open = {conn: [] for conn in range(SOCKETS)}
+        self.answered = {conn: [] for conn in range(SOCKETS)}
+        self.columns = Counter()
+
+    def key(self, frame):
+        text = frame.decode("utf-8", "surrogateescape") if isinstance(frame, bytes) else frame
+        if self.verify.startswith("regex:"):
+            found = re.search(self.verify.removeprefix("regex:"), text)
+            return None if found is None else ("text", found.group(1))
+        try:
+            document = json.loads(text)
+        except ValueError:
+            return None
+        value = document.get("id") if isinstance(document, dict) else None
+        if value is None or isinstance(value, list | dict):
+            return None
+        kinds = {bool: "truth", str: "text", int: "number", float: "number"}
+        return kinds[type(value)], value
+
+    def send(self, conn, message):
+        self.columns["sent"] += 1
+        if self.verify == "off":
+            self.columns["one_way"] += 1
+        else:
+            self.open[conn].append(self.key(message) if self.verify != "turn" else None)
+
+    def receive(self, conn, frame):
+        self.columns["received"] += 1
+        self.columns[self.claim(conn, frame)] += 1
+
+    def claim(self, conn, frame):
+        if frame == TICK or self.verify == "off":
+            return "ignored"
+        waiting = self.open[conn]
+        if self.verify == "turn":
+            if not waiting:
+                return "unexpected"
+            waiting.pop(0)
+            return "echoed"
+        key = self.key(frame)
+        for at, other in enumerate(waiting):
+            if key is not None and other == key:
+                del waiting[at]
+                self.answered[conn].append(key)
+                return "corrupt" if isinstance(frame, bytes) else "echoed"
+        return "duplicate" if key in self.answered[conn] else "unexpected"
+
+    def end(self, *, interrupted):
+        left = sum(map(len, self.open.values()))
+        self.columns["in_flight" if interrupted else "lost"] += left
+
+
+class Connection:
+    """Takes what is sent, and has ended by closing handshake."""
+
+    closed = None
+    closed_first, clean, timed_out, failure, close_received = "us", True, None, None, 1000
+
+    def __init__(self):
+        self.sent = []
+
+    def send_nowait(self, message):
+        self.sent.append(message)
+        return True
+
+
+conns = st.integers(0, SOCKETS - 1)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), conns),
+        st.tuples(st.just("send"), conns),
+        # Of any message so far, to any socket, as often as it likes, by either opcode.
+        st.tuples(st.just("reply"), conns, st.integers(0, 30), st.booleans()),
+        st.tuples(st.just("reply"), conns, st.integers(0, 30), st.just(False)),
+        st.tuples(st.just("tick"), conns),
+        st.tuples(st.just("stray"), conns, st.sampled_from(STRAYS)),
+        st.tuples(st.just("close"), conns),
+    ),
+    max_size=80,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps,
+    st.sampled_from(["json:id", r'regex:"id": "?([^",}]+)', "turn", "off"]),
+    st.sampled_from(TEMPLATES),
+    st.booleans(),
+)
+def test_for_any_interleaving_the_columns_are_those_of_the_reference(
+    steps, verify, message, interrupted
+):
+    plan = Plan(SOCKETS, verify=verify, message=message, ignore=("json:type=tick",))
+    ledger, reference = Ledger(SOCKETS), Reference(verify)
+    books = Books(ledger)
+    context = RunContext(plan, Dialer([], Sources(())), None, books)
+    sessions = [make_session(conn, context) for conn in range(SOCKETS)]
+    for session in sessions:
+        session.connection = Connection()
+        ledger.count_opened()
+    everything = []
+    for what, conn, *more in steps:
+        session = sessions[conn]
+        if session.connection is None:
+            continue
+        match what:
+            case "send":
+                session.send(0, None)
+                everything.append(session.connection.sent[-1])
+                reference.send(conn, everything[-1])
+                continue
+            case "close":
+                session.expect_end()
+                session._book_ending(session.connection)
+                session.connection = None
+                continue
+            case "tick":
+                frame = TICK
+            case "stray":
+                (frame,) = more
+            case "reply":
+                number, is_binary = more
+                if number >= len(everything):
+                    continue
+                frame = everything[number].encode() if is_binary else everything[number]
+        assert session._receiver()(frame) is None
+        reference.receive(conn, frame)
+    waiting = sum(map(len, reference.open.values()))
+    reference.end(interrupted=interrupted)
+    for session in sessions:
+        if session.connection is not None:
+            session.expect_end()
+            session._book_ending(session.connection)
+    assert ledger.awaited == 0
+    assert ledger.abandoned == waiting
+    ledger.settle_unanswered(interrupted=interrupted)
+    ledger.check()
+    columns = {name: getattr(ledger, name) for name in ("sent", "one_way", "received", "lost")}
+    columns |= {"in_flight": ledger.in_flight}
+    columns |= {str(verdict): count for verdict, count in ledger.verdicts.items()}
+    assert Counter(columns) == reference.columns
+    assert ledger.closed == {Ending.CLEAN: SOCKETS}
+    books.end_second()
+    assert books.intended.total.count == books.service.total.count == reference.columns["echoed"]
+
+
+@pytest.mark.parametrize("verify", ["json:id", "turn"])
+def test_finding_a_message_takes_as_long_however_many_are_open(verify):
+    """Counted in comparisons of keys, not in seconds."""
+
+    class Key(str):
+        __slots__ = ()
+        compared = 0
+
+        def __eq__(self, other):
+            Key.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    plan = Plan(1, verify=verify, message='{"id": "{seq}"}')
+    context = RunContext(plan, Dialer([], Sources(())), None, Books(Ledger(1)))
+    if context.keys is not None:
+        find = context.keys.find_own
+        context.keys.find_own = lambda frame: Key(find(frame))
+        context.keys.find_theirs = context.keys.find_own
+    session = make_session(0, context)
+    session.connection = Connection()
+    for _ in range(2000):
+        session.send(0, None)
+    Key.compared = 0
+    for frame in session.connection.sent[:1000]:
+        session._receive(frame)
+    # A dictionary compares once for what it finds; a few more where hashes collide.
+    assert Key.compared < 1500
+    assert session._count_pending() == 1000

@@ -1,0 +1,173 @@
+"""Copies are matched as a slow and obvious reference does, in one process and over many."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.processes.fan_out import SharedRooms
+from loadgen.results.fan_out import Copied, EventLog, Joined, Left, Matcher, Published
+from loadgen.results.ledger import Ledger
+from loadgen.results.verify import Verdict
+
+ROOMS = 2
+LAST_CONN = 7
+
+
+class Reference:
+    """Goes through all that has happened, for each message and each socket."""
+
+    def __init__(self, events):
+        self.events = events
+
+    def members(self, room, moment):
+        inside = set()
+        for event in self.events:
+            if event.at_us <= moment and getattr(event, "room", None) == room:
+                if isinstance(event, Joined):
+                    inside.add(event.conn)
+                elif isinstance(event, Left):
+                    inside.discard(event.conn)
+        return inside
+
+    def columns(self, *, interrupted):
+        counts = Counter()
+        joined = {event.conn: event.at_us for event in self.events if isinstance(event, Joined)}
+        left = {event.conn for event in self.events if isinstance(event, Left)}
+        messages = {(e.conn, e.seq): e for e in self.events if isinstance(e, Published)}
+        copies = Counter((e.conn, e.seq, e.receiver) for e in self.events if isinstance(e, Copied))
+        for message in messages.values():
+            for receiver in self.members(message.room, message.at_us):
+                counts["owed"] += 1
+                if copies[message.conn, message.seq, receiver]:
+                    counts["delivered"] += 1
+                elif receiver in left:
+                    counts["unsettled"] += 1
+                else:
+                    counts["in_flight" if interrupted else "missing"] += 1
+        for (conn, seq, receiver), times in copies.items():
+            if (message := messages.get((conn, seq))) is None:
+                counts["unexpected"] += times
+                continue
+            if receiver in self.members(message.room, message.at_us):
+                counts["extra"] += times - 1
+            elif receiver % ROOMS == message.room and joined[receiver] > message.at_us:
+                counts["owed"] += 1
+                counts["unsettled"] += 1
+                counts["extra"] += times - 1
+            else:
+                counts["extra"] += times
+        return +counts
+
+
+@st.composite
+def histories(draw):
+    """What may happen: sockets join once and leave once; copies come to whoever is there."""
+    events, inside, gone, sent = [], set(), set(), []
+    for _ in range(draw(st.integers(0, 60))):
+        at_us = 10 * (len(events) + 1)
+        what = draw(st.sampled_from(["join", "leave", "publish", "publish", *["copy"] * 6]))
+        if what == "join":
+            conn = draw(st.integers(0, LAST_CONN))
+            if conn not in inside | gone:
+                inside.add(conn)
+                events.append(Joined(at_us, conn % ROOMS, conn))
+        elif not inside:
+            continue
+        elif what == "leave":
+            conn = draw(st.sampled_from(sorted(inside)))
+            inside.discard(conn)
+            gone.add(conn)
+            events.append(Left(at_us, conn % ROOMS, conn))
+        elif what == "publish":
+            conn = draw(st.sampled_from(sorted(inside)))
+            seq = sum(sender == conn for sender, _ in sent)
+            sent.append((conn, seq))
+            events.append(Published(at_us, conn % ROOMS, conn, seq))
+        else:
+            receiver = draw(st.sampled_from(sorted(inside)))
+            conn, seq = draw(st.sampled_from([*sent, (0, 99)]))
+            events.append(Copied(at_us, receiver % ROOMS, receiver, conn, seq))
+    return events
+
+
+def columns(ledger):
+    return +Counter(
+        owed=ledger.owed, delivered=ledger.delivered, missing=ledger.missing,
+        unsettled=ledger.unsettled, in_flight=ledger.copies_in_flight, extra=ledger.extra,
+        unexpected=ledger.verdicts[Verdict.UNEXPECTED],
+    )  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), st.booleans())
+def test_one_process_counts_as_the_reference(events, interrupted):
+    ledger = Ledger(0)
+    matcher = Matcher(ledger)
+    for event in events:
+        matcher.take(event)
+    matcher.finish(interrupted=interrupted)
+    assert columns(ledger) == Reference(events).columns(interrupted=interrupted)
+    assert matcher.awaited == 0
+    matcher.end_second()
+    assert matcher.each.total.count == ledger.delivered
+    assert matcher.last.total.count <= matcher.first.total.count <= ledger.delivered
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), st.integers(1, 4), st.data())
+def test_several_processes_count_as_one_however_their_tales_arrive(events, shards, data):
+    """Each process tells of its own sockets, in its own pieces, by its own clock."""
+    rooms = SharedRooms(shards)
+    ahead_s = [data.draw(st.sampled_from([0.0, 5.0, -3.0])) for _ in range(shards)]
+    tales = [[] for _ in range(shards)]
+    for event in events:
+        shard = getattr(event, "receiver", event.conn) % shards
+        there_us = event.at_us + round(ahead_s[shard] * 1_000_000)
+        tales[shard].append((event, there_us))
+    told = [0] * shards
+    while any(told[shard] < len(tales[shard]) for shard in range(shards)):
+        shard = data.draw(st.integers(0, shards - 1))
+        piece = tales[shard][told[shard] :][: data.draw(st.integers(1, 5))]
+        if not piece:
+            continue
+        told[shard] += len(piece)
+        kinds = [
+            type(event)(there_us, *[getattr(event, name) for name in event.__struct_fields__[1:]])
+            for event, there_us in piece
+        ]
+        log = EventLog()
+        for event in kinds:
+            log.take(event)
+        rooms.note(shard, piece[-1][1], log.drain(), ahead_s[shard])
+    for shard in range(shards):
+        rooms.end(shard)
+    rooms.finish(interrupted=False)
+    assert columns(rooms.ledger) == Reference(events).columns(interrupted=False)
+    assert rooms.awaited == 0
+
+
+def test_copies_of_what_a_dead_process_sent_are_nobodys_fault():
+    rooms = SharedRooms(2)
+    rooms.note(0, 100, [Joined(1, 0, 0), Copied(50, 0, 0, 1, 7)])
+    rooms.note(1, 20, [Joined(2, 0, 1)])
+    rooms.lose(1, [(0, 1)])
+    rooms.finish(interrupted=False)
+    assert columns(rooms.ledger) == {"owed": 1, "unsettled": 1}
+
+
+def test_latencies_are_from_when_the_message_was_sent_to_the_first_the_last_and_each_copy():
+    matcher = Matcher(Ledger(0))
+    for conn in (0, 2, 4):
+        matcher.take(Joined(conn, 0, conn))
+    matcher.take(Published(1000, 0, 0, 0))
+    for receiver, at_us in ((4, 1300), (0, 1100 + 400), (2, 2500)):
+        matcher.take(Copied(at_us, 0, receiver, 0, 0))
+    matcher.end_second()
+    fan_out = matcher.result()
+    shown = {
+        name: (one.count, one.min, one.max)
+        for name in ("first", "last", "each")
+        for one in [getattr(fan_out, name)]
+    }
+    assert shown == {"first": (1, 300, 300), "last": (1, 1500, 1500), "each": (3, 300, 1500)}
