@@ -79,8 +79,8 @@ browser: install
 
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of the time.
 unit: $(VENV)/.dev page
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone and not soak and not netns'
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone and not soak and not netns and not hostile'
+	$(BIN)/python -m pytest -m 'alone and not hostile'
 
 mutants: $(VENV)/.dev page ## put some faults into the code, one at a time: do the tests catch each? (minutes; ONLY=ledger: some of them)
 	$(BIN)/python scripts/mutants.py --only '$(ONLY)'

@@ -1,0 +1,128 @@
+"""Say what a hostile WebSocket client sends."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+from .attack import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    RSV1,
+    SWITCHED,
+    TEXT,
+    Attack,
+    deflated,
+    filled,
+    frame,
+    over_websocket,
+    upgrade,
+)
+
+SIXTEEN = b"sixteen bytes, 0"
+MIB = 2**20
+
+#: The yardstick: what a client costs that sends the same bytes as small whole messages.
+HONEST = over_websocket("honest", filled(frame(TEXT, SIXTEEN)))
+
+
+def in_fragments(pieces: list[bytes], *, rsv: int = 0) -> bytes:
+    """Frame a message in these pieces."""
+    last = len(pieces) - 1
+    return b"".join(
+        frame(
+            TEXT if index == 0 else CONTINUATION,
+            piece,
+            fin=index == last,
+            rsv=rsv if index == 0 else 0,
+        )
+        for index, piece in enumerate(pieces)
+    )
+
+
+def on_path(name: str, path: str, block: bytes, **more: object) -> Attack:
+    """Send this block to a behaviour."""
+    return Attack(name, opening=upgrade(path), awaits=SWITCHED, block=block, **more)  # type: ignore[arg-type]
+
+
+def compressed(name: str, block: bytes) -> Attack:
+    """Send this block on a WebSocket that has agreed on permessage-deflate."""
+    asked = "Sec-WebSocket-Extensions: permessage-deflate"
+    return Attack(
+        name,
+        opening=upgrade("/", asked),
+        awaits=SWITCHED,
+        block=block,
+        flags=("--compression",),
+    )
+
+
+def close_frame(code: int) -> bytes:
+    """Frame a close code."""
+    return frame(CLOSE, struct.pack("!H", code))
+
+
+_NOISE = random.Random(12).randbytes(4096)
+_SMALL = deflated(SIXTEEN)
+_BOMB = deflated(bytes(MIB - 1024))
+_CLIENT_HELLO = bytes.fromhex("16030100c8010000c40303") + _NOISE[:190]
+_HEAD_OF_15_KIB = upgrade("/", *(f"X-{number}: {'x' * 130}" for number in range(105)))
+
+#: Frames and segments: alone and twenty of them.
+FLOODS = (
+    over_websocket("two-fragments", filled(in_fragments([SIXTEEN[:8], SIXTEEN[8:]]))),
+    over_websocket("one-byte-fragments", filled(in_fragments([b"x"] * 1000))),
+    over_websocket("empty-fragments", filled(in_fragments([b""] * 1000 + [SIXTEEN]))),
+    over_websocket("empty-messages", filled(frame(TEXT))),
+    over_websocket("pings", filled(frame(PING))),
+    over_websocket("pings-of-125-bytes", filled(frame(PING, b"x" * 125))),
+    over_websocket("pongs", filled(frame(PONG))),
+    over_websocket(
+        "pings-between-fragments",
+        filled(frame(TEXT, b"x", fin=False) + frame(PING) * 1000 + frame(CONTINUATION, b"y")),
+    ),
+    over_websocket("one-byte-segments", filled(frame(TEXT, SIXTEEN)), segment=1),
+    over_websocket("megabyte-messages", frame(TEXT, b"x" * MIB)),
+    over_websocket("megabyte-in-kibibytes", in_fragments([b"x" * 1024] * 1024)),
+    over_websocket("garbage", _NOISE),
+    over_websocket("endless-after-violation", filled(frame(3) + frame(TEXT, SIXTEEN))),
+    compressed("compressed-messages", filled(frame(TEXT, _SMALL, rsv=RSV1))),
+    compressed("compressed-fragments", filled(in_fragments([_SMALL[:8], _SMALL[8:]], rsv=RSV1))),
+    compressed("compressed-bombs", filled(frame(BINARY, _BOMB, rsv=RSV1))),
+    compressed("compressed-bombs-in-bytes", in_fragments([bytes((b,)) for b in _BOMB], rsv=RSV1)),
+    compressed(
+        "compressed-bombs-too-large", frame(BINARY, deflated(bytes(64 * MIB)), rsv=RSV1)
+    ),
+)
+
+#: Connections rather than frames.
+CROWDS = (
+    Attack("churn", opening=upgrade(), awaits=SWITCHED, block=frame(TEXT, SIXTEEN), times=1,
+           leaves=True),
+    Attack("churn-of-tcp", block=b"G", times=1, leaves=True),
+    Attack("churn-of-large-heads", opening=_HEAD_OF_15_KIB, awaits=SWITCHED, leaves=True),
+    Attack("tls-bytes", opening=_CLIENT_HELLO),
+    Attack("garbage-for-a-handshake", opening=_NOISE),
+    Attack("goodbye-and-stay", opening=upgrade(), awaits=SWITCHED,
+           block=close_frame(1000) + frame(TEXT, SIXTEEN), times=1),
+    over_websocket("never-reading", filled(frame(TEXT, b"x" * 60_000)), reads=False),
+)  # fmt: skip
+
+#: 150 of them at once, where there is room for 100.
+HALF_HANDSHAKES = Attack(
+    "half-handshakes", redials=False, flags=("--max-connections", "100")
+)
+
+#: What they have the server hold: 300 of them, 2 MiB each, or what a behaviour makes of them.
+_TWO_MIB = frame(BINARY, bytes(MIB)) * 2
+HOARDERS = (
+    on_path("delay-1h", "/delay/1h", _TWO_MIB, times=1),
+    on_path("stall-1h", "/stall/1/1h", _TWO_MIB, times=1),
+    on_path("reorder", "/reorder/1000000", _TWO_MIB, times=1),
+    on_path("burst-300", "/burst/300", _TWO_MIB, times=1, reads=False),
+    on_path("half-a-message", "/", frame(BINARY, bytes(MIB - 1), fin=False), times=1),
+    on_path("delay-1h-small", "/delay/1h", filled(frame(TEXT, SIXTEEN), 2 * MIB), times=1),
+)

@@ -1,0 +1,265 @@
+"""Measure what an attack costs everybody else, beside what an honest client costs.
+
+One server, one run: the probes alone, beside the honest flooder, beside the attackers, and after
+they have left; then once more amid the attack a SIGTERM. `Verdict.problems` says what was promised
+and not kept.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .attack import Attack
+from .attackers_wire import HONEST
+from .probes import Probes, Repeated, Window, check_health, come_and_go
+from .server import Server, attacked, running
+
+MIB = 2**20
+#: An attacker may cost the probes so much more than the honest flooder does.
+TIMES_HONEST = 3.0
+#: Beyond what the probes take alone, less than this decides nothing: it is what a time slice or two
+#: of another process on the server's core costs, and nobody at the other end would notice.
+FLOOR_MS = 50.0
+#: After an attack all is as before within this time.
+RECOVERY_S = 3.0
+#: How long a server that has not recovered is watched.
+RECOVERY_PATIENCE_S = 20.0
+#: Of the probes' messages in this time nine of ten have to be fast again.
+RECOVERED_WINDOW_S = 0.5
+#: What a process may hold afterwards above what it held before.
+LEFT_BEHIND_BYTES = 50 * MIB
+#: The bounds of the contract: for one connection, and for all of them together.
+HELD_EACH_BYTES = 2 * MIB + 64 * 1024
+HELD_BYTES = 256 * MIB
+HEALTH_MS = 1000.0
+DRAIN_TIMEOUT_S = 2.0
+#: For the process to end behind the drain, and for the machine to get round to it.
+DRAIN_MARGIN_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a trial looks, in seconds."""
+
+    alone_s: float
+    honest_s: float
+    attack_s: float
+
+
+THOROUGH = Timing(alone_s=2.0, honest_s=4.0, attack_s=5.0)
+#: For `make test`: enough to tell a factor of three from a factor of ten.
+BRIEF = Timing(alone_s=0.8, honest_s=1.5, attack_s=2.0)
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """What a trial has found. Latencies in ms, memory in MiB."""
+
+    attack: str
+    count: int
+    alone_p50: float = inf
+    alone_p99: float = inf
+    honest_p50: float = inf
+    honest_p99: float = inf
+    attack_p50: float = inf
+    attack_p99: float = inf
+    health_alone: float = inf
+    health_honest: float = inf
+    health: float = inf
+    newcomer_honest: float = inf
+    newcomer: float = inf
+    recovered_s: float = inf
+    before_mib: float = 0.0
+    peak_mib: float = inf
+    after_mib: float = inf
+    exit_code: int | None = None
+    drain_s: float = inf
+    log_bytes: int = 0
+    tracebacks: int = 0
+    failures: list[str] = field(default_factory=list)
+    sent: dict[str, float] = field(default_factory=dict)
+    load: float = 0.0
+
+    @property
+    def allowed_p99(self) -> float:
+        """What the attack may cost the probes."""
+        return max(TIMES_HONEST * self.honest_p99, self.alone_p99 + FLOOR_MS)
+
+    @property
+    def allowed_peak_mib(self) -> float:
+        """What the process may hold while it lasts."""
+        held = min(self.count * HELD_EACH_BYTES, HELD_BYTES)
+        return self.before_mib + (held + LEFT_BEHIND_BYTES) / MIB
+
+    def problems(self, *, by_the_clock: bool) -> list[str]:
+        """What was promised and not kept, a line each.
+
+        :param by_the_clock: also what is promised in seconds, which a busy machine may break.
+        """
+        found = list(self.failures)
+
+        def expect(holds: bool, otherwise: str) -> None:
+            if not holds:
+                found.append(otherwise)
+
+        expect(
+            self.attack_p99 <= self.allowed_p99,
+            f"the probes' p99 was {self.attack_p99:.0f} ms; allowed {self.allowed_p99:.0f} ms, "
+            f"beside the honest flooder {self.honest_p99:.0f} ms",
+        )
+        expect(self.recovered_s <= RECOVERY_S, f"recovered after {self.recovered_s:.1f} s")
+        expect(
+            self.peak_mib <= self.allowed_peak_mib,
+            f"held {self.peak_mib:.0f} MiB, allowed {self.allowed_peak_mib:.0f} MiB",
+        )
+        expect(
+            self.after_mib <= self.before_mib + LEFT_BEHIND_BYTES / MIB,
+            f"holds {self.after_mib:.0f} MiB afterwards, {self.before_mib:.0f} MiB before",
+        )
+        expect(self.exit_code == 0, f"SIGTERM: exit code {self.exit_code}, {self.drain_s:.1f} s")
+        expect(self.tracebacks == 0, f"{self.tracebacks} tracebacks in the log")
+        if by_the_clock:
+            expect(self.health <= HEALTH_MS, f"/healthz took {self.health:.0f} ms")
+            expect(
+                self.drain_s <= DRAIN_TIMEOUT_S + DRAIN_MARGIN_S,
+                f"SIGTERM took {self.drain_s:.1f} s of {DRAIN_TIMEOUT_S:.0f} s",
+            )
+        return found
+
+
+class _Watch:
+    """Everybody else: probes, newcomers, health checks."""
+
+    def __init__(self, server: Server) -> None:
+        self.probes = Probes(server.echo)
+        self.health = Repeated(lambda: check_health(server.console))
+        self.newcomers = Repeated(lambda: come_and_go(server.echo))
+
+    def stop(self) -> None:
+        for each in (self.health, self.newcomers, self.probes):
+            each.stop()
+
+
+def try_attack(folder: Path, attack: Attack, count: int, timing: Timing) -> Verdict:
+    """Start a server, attack it with so many connections, and see what becomes of the others."""
+    verdict = Verdict(attack=attack.name, count=count, load=psutil.getloadavg()[0])
+    with running(folder, "--drain-timeout", f"{DRAIN_TIMEOUT_S}s", *attack.flags) as server:
+        watch = _Watch(server)
+        try:
+            _measure(server, watch, attack, count, timing, verdict)
+        finally:
+            watch.stop()
+        _stop_amid(server, attack, count, verdict)
+        verdict.log_bytes = len(server.log)
+        verdict.tracebacks = server.log.count("Traceback (most recent call last)")
+    return verdict
+
+
+def _measure(
+    server: Server, watch: _Watch, attack: Attack, count: int, timing: Timing, verdict: Verdict
+) -> None:
+    # What is made once is made: imports, the allocator's arenas.
+    with attacked(server, HONEST, 1):
+        time.sleep(0.3)
+    _until_recovered(watch, time.monotonic(), inf)
+    alone = _span(timing.alone_s)
+    with attacked(server, HONEST, _honest(attack, count)):
+        honest = _span(timing.honest_s)
+    limit_ms = watch.probes.record.window(*alone).p99 + FLOOR_MS
+    _until_recovered(watch, time.monotonic(), limit_ms)
+    verdict.before_mib = server.resident_bytes / MIB
+    with attacked(server, attack, count) as sender:
+        under_attack = _span(timing.attack_s)
+    ended_s = time.monotonic()
+    verdict.sent = sender.done
+    verdict.recovered_s = _until_recovered(watch, ended_s, limit_ms)
+    verdict.peak_mib = server.peak_bytes(under_attack[0], ended_s) / MIB
+    verdict.after_mib = _memory_afterwards(server, verdict.before_mib, ended_s) / MIB
+
+    probes, health, newcomers = (
+        (each.record.window(*alone), each.record.window(*honest), each.record.window(*under_attack))
+        for each in (watch.probes, watch.health, watch.newcomers)
+    )
+    verdict.alone_p50, verdict.alone_p99 = probes[0].p50, probes[0].p99
+    verdict.honest_p50, verdict.honest_p99 = probes[1].p50, probes[1].p99
+    verdict.attack_p50, verdict.attack_p99 = probes[2].p50, probes[2].p99
+    verdict.health_alone, verdict.health_honest, verdict.health = (one.longest for one in health)
+    verdict.newcomer_honest, verdict.newcomer = newcomers[1].longest, newcomers[2].longest
+    afterwards = ended_s + RECOVERY_S
+    for name, each, windows in (
+        ("probes", watch.probes, probes),
+        ("/healthz", watch.health, health),
+        ("newcomers", watch.newcomers, newcomers),
+    ):
+        verdict.failures += _summary(name, windows[2])
+        verdict.failures += _summary(f"{name} afterwards", each.record.window(afterwards))
+
+
+def _honest(attack: Attack, count: int) -> int:
+    """How many honest flooders stand beside an attack: those who only hold something are no flood."""
+    return min(count, 20) if attack.times or not attack.block else count
+
+
+def _span(seconds: float) -> tuple[float, float]:
+    """Let so much time pass; returns its beginning and its end."""
+    begin_s = time.monotonic()
+    time.sleep(seconds)
+    return begin_s, time.monotonic()
+
+
+def _until_recovered(watch: _Watch, since_s: float, limit_ms: float) -> float:
+    """Wait until the probes are fast again; returns how many seconds it took, `inf` for too long."""
+    while True:
+        now_s = time.monotonic()
+        if now_s - since_s > RECOVERY_PATIENCE_S:
+            return inf
+        if now_s - since_s >= RECOVERED_WINDOW_S:
+            window = watch.probes.record.window(now_s - RECOVERED_WINDOW_S, now_s)
+            if window.latencies_ms and window.percentile(0.9) <= limit_ms:
+                return now_s - since_s - RECOVERED_WINDOW_S
+        time.sleep(0.05)
+
+
+def _memory_afterwards(server: Server, before_mib: float, ended_s: float) -> int:
+    """What it holds when it has given back what it will, or has had its time to."""
+    while True:
+        resident = server.resident_bytes
+        given_back = resident <= before_mib * MIB + LEFT_BEHIND_BYTES
+        if given_back or time.monotonic() >= ended_s + RECOVERY_S:
+            return resident
+        time.sleep(0.05)
+
+
+def _stop_amid(server: Server, attack: Attack, count: int, verdict: Verdict) -> None:
+    try:
+        come_and_go(server.echo)
+    except (OSError, AssertionError) as exc:
+        verdict.failures.append(f"no fresh connection echoes afterwards: {exc}")
+    with attacked(server, attack, count):
+        time.sleep(0.5)
+        verdict.exit_code, verdict.drain_s = server.stop()
+
+
+def _summary(name: str, window: Window) -> list[str]:
+    if not window.failures:
+        return []
+    return [f"{name}: {len(window.failures)} failed, the first with {window.failures[0]}"]
+
+
+def as_row(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON has it."""
+    row = {name: _plain(getattr(verdict, name)) for name in verdict.__dataclass_fields__}
+    return row | {"problems": verdict.problems(by_the_clock=True)}
+
+
+def _plain(value: Any) -> Any:
+    """Round what is shown; there is no infinity in JSON."""
+    if isinstance(value, float):
+        return None if value == inf else round(value, 2)
+    return value
