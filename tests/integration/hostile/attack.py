@@ -31,9 +31,11 @@ class Attack:
     :ivar times: how often the block is sent; 0: without end.
     :ivar leaves: whether the connection is reset behind the block, and another one dialled.
     :ivar redials: whether a connection that the server ends is dialled again, at once.
+    :ivar hangs_on: whether it goes on when the server has ended its half of the connection.
     :ivar reads: whether what the server sends is read, behind the awaited answer.
     :ivar segment: bytes a write; 0: as many as the kernel takes.
     :ivar flags: of the server under attack.
+    :ivar grace_s: how long after its beginning newcomers may be turned away.
     """
 
     name: str
@@ -43,10 +45,12 @@ class Attack:
     times: int = 0
     leaves: bool = False
     redials: bool = True
+    hangs_on: bool = False
     reads: bool = True
     segment: int = 0
     console: bool = False
     flags: tuple[str, ...] = ()
+    grace_s: float = 0.0
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) -> bytes:

@@ -68,7 +68,7 @@ FLOODS = (
     on_console("console-stages-in-order", _many("stage", "1s:1/s", 6_000)),
     on_console("console-thresholds-in-order", _many("fail-if", "messages.lost>0", 3_000)),
     on_console("console-doubled-key", order(_DOUBLED)),
-    on_console("console-one-byte-chunks", _BYTES_AS_CHUNKS, times=1, leaves=False),
+    on_console("console-one-byte-chunks", _BYTES_AS_CHUNKS, times=1),
     on_console(
         "console-large-head",
         request("GET /healthz", *(f"x{number}: y" for number in range(6_000))),
@@ -80,10 +80,9 @@ FLOODS = (
     ),
     on_console(
         "console-http2-resets",
-        _rapid_resets(20_000),
+        _rapid_resets(100_000),
         opening=_HTTP2_OPENING,
         times=1,
-        leaves=True,
     ),
     on_console("console-churn", request("GET /healthz"), times=1, leaves=True),
 )

@@ -88,7 +88,7 @@ FLOODS = (
     over_websocket("megabyte-messages", frame(TEXT, b"x" * MIB)),
     over_websocket("megabyte-in-kibibytes", in_fragments([b"x" * 1024] * 1024)),
     over_websocket("garbage", _NOISE),
-    over_websocket("endless-after-violation", filled(frame(3) + frame(TEXT, SIXTEEN))),
+    over_websocket("endless-after-violation", filled(frame(3) + frame(TEXT, SIXTEEN)), hangs_on=True),
     compressed("compressed-messages", filled(frame(TEXT, _SMALL, rsv=RSV1))),
     compressed("compressed-fragments", filled(in_fragments([_SMALL[:8], _SMALL[8:]], rsv=RSV1))),
     compressed("compressed-bombs", filled(frame(BINARY, _BOMB, rsv=RSV1))),
@@ -113,7 +113,11 @@ CROWDS = (
 
 #: 150 of them at once, where there is room for 100.
 HALF_HANDSHAKES = Attack(
-    "half-handshakes", redials=False, flags=("--max-connections", "100")
+    "half-handshakes",
+    redials=False,
+    flags=("--max-connections", "100"),
+    # Only who has been silent for a second gives way, and who is told so needs a moment to go.
+    grace_s=1.5,
 )
 
 #: What they have the server hold: 300 of them, 2 MiB each, or what a behaviour makes of them.

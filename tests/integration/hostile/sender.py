@@ -24,7 +24,7 @@ from typing import Any
 WRITES = 64
 READ_BYTES = 256 * 1024
 RESET = struct.pack("ii", 1, 0)
-#: What a connection asks of epoll while it is dialled, while it reads only, and while it floods.
+#: What a connection asks of epoll: while it is dialled, while it reads, and while it doesn't.
 DIALLING = select.EPOLLOUT
 HOLDING = select.EPOLLIN | select.EPOLLRDHUP
 DEAF = select.EPOLLRDHUP
@@ -98,7 +98,10 @@ class Crowd:
     def _read(self, peer: Peer) -> None:
         size = peer.sock.recv_into(self._scratch)
         if not size:
-            raise ConnectionError
+            if not self.attack["hangs_on"]:
+                raise ConnectionError
+            self.epoll.modify(peer.sock.fileno(), DIALLING)
+            return
         if not peer.answered:
             peer.answer += self._scratch[:size]
             awaited = self.attack["awaits"]

@@ -191,13 +191,15 @@ def _measure(
     verdict.attack_p50, verdict.attack_p99 = probes[2].p50, probes[2].p99
     verdict.health_alone, verdict.health_honest, verdict.health = (one.longest for one in health)
     verdict.newcomer_honest, verdict.newcomer = newcomers[1].longest, newcomers[2].longest
+    begin_s, end_s = under_attack
+    let_in = watch.newcomers.record.window(begin_s + attack.grace_s, end_s)
     afterwards = ended_s + RECOVERY_S
-    for name, each, windows in (
-        ("probes", watch.probes, probes),
-        ("/healthz", watch.health, health),
-        ("newcomers", watch.newcomers, newcomers),
+    for name, each, amid in (
+        ("probes", watch.probes, probes[2]),
+        ("/healthz", watch.health, health[2]),
+        ("newcomers", watch.newcomers, let_in),
     ):
-        verdict.failures += _summary(name, windows[2])
+        verdict.failures += _summary(name, amid)
         verdict.failures += _summary(f"{name} afterwards", each.record.window(afterwards))
 
 
