@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz deploy-check cluster-check lock clean
+.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz hostile deploy-check cluster-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -115,6 +115,9 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz ## throw bytes at the handshake and the frames, for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
+
+hostile: $(VENV)/.dev page ## what each attack costs everybody else, beside what an honest client costs (half an hour)
+	$(BIN)/python -m pytest -m hostile tests/integration/hostile
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	$(PIP) install uv

@@ -1,6 +1,7 @@
 """Describe an attack as bytes: what one hostile connection sends, and whether it reads.
 
-An `Attack` is data. `sender.py` plays it in a process of its own, `trial.py` measures what it costs.
+An `Attack` is data. `sender.py` plays it in a process of its own, and `trial.py` measures what it
+costs.
 """
 
 from __future__ import annotations

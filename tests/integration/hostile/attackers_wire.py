@@ -88,14 +88,14 @@ FLOODS = (
     over_websocket("megabyte-messages", frame(TEXT, b"x" * MIB)),
     over_websocket("megabyte-in-kibibytes", in_fragments([b"x" * 1024] * 1024)),
     over_websocket("garbage", _NOISE),
-    over_websocket("endless-after-violation", filled(frame(3) + frame(TEXT, SIXTEEN)), hangs_on=True),
+    over_websocket(
+        "endless-after-violation", filled(frame(3) + frame(TEXT, SIXTEEN)), hangs_on=True
+    ),
     compressed("compressed-messages", filled(frame(TEXT, _SMALL, rsv=RSV1))),
     compressed("compressed-fragments", filled(in_fragments([_SMALL[:8], _SMALL[8:]], rsv=RSV1))),
     compressed("compressed-bombs", filled(frame(BINARY, _BOMB, rsv=RSV1))),
     compressed("compressed-bombs-in-bytes", in_fragments([bytes((b,)) for b in _BOMB], rsv=RSV1)),
-    compressed(
-        "compressed-bombs-too-large", frame(BINARY, deflated(bytes(64 * MIB)), rsv=RSV1)
-    ),
+    compressed("compressed-bombs-too-large", frame(BINARY, deflated(bytes(64 * MIB)), rsv=RSV1)),
 )
 
 #: Connections rather than frames.

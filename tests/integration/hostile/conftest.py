@@ -33,7 +33,9 @@ def withstands(
 
     def try_it(attack: Attack, count: int) -> list[str]:
         verdict = try_attack(tmp_path, attack, count, THOROUGH if thorough else BRIEF)
-        request.config.stash[ROWS].append(as_row(verdict))
+        rows = request.config.stash[ROWS]
+        rows.append(as_row(verdict))
+        _write(rows)
         return verdict.problems(by_the_clock=thorough)
 
     return try_it
@@ -45,11 +47,15 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     terminalreporter.section("what it costs the others")
     terminalreporter.write_line(as_text(rows))
-    RESULTS.parent.mkdir(exist_ok=True)
+    terminalreporter.write_line(f"figures: {RESULTS}")
+
+
+def _write(rows: list[dict[str, Any]]) -> None:
+    """Write what there is: a run that is ended half-way leaves the first half."""
     machine = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "cores": os.cpu_count(),
     }
+    RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
-    terminalreporter.write_line(f"figures: {RESULTS}")

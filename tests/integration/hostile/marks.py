@@ -20,5 +20,7 @@ def cases(
             name = f"{attack.name}-{count}"
             found.append(pytest.param(attack, count, id=name, marks=pytest.mark.hostile))
             if (attack.name, count) in briefly:
-                found.append(pytest.param(attack, count, id=f"{name}-brief", marks=pytest.mark.alone))
+                found.append(
+                    pytest.param(attack, count, id=f"{name}-brief", marks=pytest.mark.alone)
+                )
     return found

@@ -1,4 +1,4 @@
-"""Play an attack over many sockets with one epoll: a program of its own, so that it is no bottleneck.
+"""Play an attack over many sockets with one epoll: a program of its own, and so no bottleneck.
 
 Standard input: a pickled dictionary with the fields of an `Attack`, `address` and `count`; the
 attack lasts until standard input ends. Standard output: `started` once every connection is

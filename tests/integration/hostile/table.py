@@ -1,6 +1,7 @@
-"""Show verdicts as a table: on the terminal, and side by side in the documentation.
+"""Show verdicts as a table: on the terminal, and before beside after in the documentation.
 
-`python tests/integration/hostile/table.py BEFORE.json AFTER.json` prints the latter in Markdown.
+`python tests/integration/hostile/table.py BEFORE.json AFTER.json` prints the latter in Markdown;
+without the second file the columns of afterwards stay empty.
 """
 
 from __future__ import annotations
@@ -11,25 +12,27 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+
 COLUMNS = (
     ("attack", "attack"),
     ("count", "×"),
     ("alone_p99", "alone"),
-    ("honest_p99", "honest"),
-    ("attack_p50", "p50"),
-    ("attack_p99", "p99 ms"),
-    ("health", "health"),
+    ("honest_p50", "honest p50"),
+    ("honest_p99", "p99"),
+    ("attack_p50", "attack p50"),
+    ("attack_p99", "p99"),
+    ("health", "healthz"),
     ("newcomer", "newcomer"),
-    ("recovered_s", "recov s"),
-    ("before_mib", "before"),
+    ("recovered_s", "recovered s"),
+    ("before_mib", "MiB before"),
     ("peak_mib", "peak"),
     ("after_mib", "after"),
     ("exit_code", "exit"),
     ("drain_s", "drain s"),
-    ("tracebacks", "traceb"),
-    ("log_bytes", "log B"),
+    ("tracebacks", "tracebacks"),
     ("load", "load"),
 )
+HEADS = ("attack", "×", "honest p99", *("p99", "`/healthz`", "peak", "left", "SIGTERM") * 2)
 
 
 def as_text(rows: list[Row]) -> str:
@@ -40,8 +43,38 @@ def as_text(rows: list[Row]) -> str:
     text = []
     for line in lines:
         first, *others = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        text.append(" ".join([first.strip().ljust(widths[0]), *others]))
+        text.append("  ".join([first.strip().ljust(widths[0]), *others]))
     return "\n".join(text)
+
+
+def as_markdown(before: list[Row], after: list[Row]) -> str:
+    """One row an attack: what it cost the others before, and after."""
+    later = {(row["attack"], row["count"]): row for row in after}
+    lines = [f"| {' | '.join(HEADS)} |", f"| --- |{' ---: |' * (len(HEADS) - 1)}"]
+    for row in before:
+        now = later.get((row["attack"], row["count"]))
+        cells = [row["attack"], str(row["count"]), _ms((now or row)["honest_p99"])]
+        cells += _figures(row) + (_figures(now) if now else [""] * 5)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _figures(row: Row) -> list[str]:
+    held = row["peak_mib"] - row["before_mib"]
+    left = row["after_mib"] - row["before_mib"]
+    return [
+        _ms(row["attack_p99"]),
+        _ms(row["health"]),
+        f"{max(0, held):.0f} MiB",
+        f"{max(0, left):.0f} MiB",
+        f"exit {row['exit_code']}, {row['drain_s']:.1f} s",
+    ]
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "never"
+    return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.0f} ms"
 
 
 def _shown(value: Any) -> str:
@@ -50,3 +83,12 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}" if value < 10 else f"{value:.0f}"
     return str(value)
+
+
+def _rows(path: str) -> list[Row]:
+    found: list[Row] = json.loads(Path(path).read_text())["rows"]
+    return found
+
+
+if __name__ == "__main__":
+    print(as_markdown(_rows(sys.argv[1]), _rows(sys.argv[2]) if sys.argv[2:] else []))

@@ -204,7 +204,7 @@ def _measure(
 
 
 def _honest(attack: Attack, count: int) -> int:
-    """How many honest flooders stand beside an attack: those who only hold something are no flood."""
+    """How many honest flooders an attack is compared with; to hold something is no flood."""
     return min(count, 20) if attack.times or not attack.block else count
 
 
@@ -216,7 +216,7 @@ def _span(seconds: float) -> tuple[float, float]:
 
 
 def _until_recovered(watch: _Watch, since_s: float, limit_ms: float) -> float:
-    """Wait until the probes are fast again; returns how many seconds it took, `inf` for too long."""
+    """Wait until the probes are fast again; returns how many seconds it took, or `inf`."""
     while True:
         now_s = time.monotonic()
         if now_s - since_s > RECOVERY_PATIENCE_S:
