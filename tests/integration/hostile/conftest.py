@@ -34,7 +34,7 @@ def withstands(
     def try_it(attack: Attack, count: int) -> list[str]:
         verdict = try_attack(tmp_path, attack, count, THOROUGH if thorough else BRIEF)
         rows = request.config.stash[ROWS]
-        rows.append(as_row(verdict))
+        rows.append(as_row(verdict) | {"test": request.node.nodeid.split("[")[0]})
         _write(rows)
         return verdict.problems(by_the_clock=thorough)
 

@@ -65,13 +65,20 @@ class Record:
     outstanding: Callable[[], list[float]] = list
 
     def window(self, begin_s: float, end_s: float = inf) -> Window:
-        now_s = time.monotonic()
-        found = [(due_s, latency_s) for due_s, latency_s in self.answered]
-        found += [(due_s, now_s - due_s) for due_s in self.outstanding()]
+        """What was due between two moments of the monotonic clock."""
         return Window(
-            sorted(1000 * latency for due_s, latency in found if begin_s <= due_s < end_s),
+            sorted(1000 * latency for due_s, latency in self._known() if begin_s <= due_s < end_s),
             [why for due_s, why in self.failures if begin_s <= due_s < end_s],
         )
+
+    def late(self, begin_s: float, end_s: float, until_s: float) -> int:
+        """How many that were due between two moments were not answered until a third."""
+        found = [due_s + latency for due_s, latency in self._known() if begin_s <= due_s < end_s]
+        return sum(answered_s > until_s for answered_s in found)
+
+    def _known(self) -> list[tuple[float, float]]:
+        now_s = time.monotonic()
+        return self.answered + [(due_s, now_s - due_s) for due_s in self.outstanding()]
 
 
 class Probe:
@@ -219,6 +226,18 @@ def check_health(console: tuple[str, int]) -> None:
         response = connection.getresponse()
         assert response.status == 200, f"status {response.status}"
         assert response.read() == b"alive\n"
+    finally:
+        connection.close()
+
+
+def place_order(console: tuple[str, int]) -> None:
+    """Ask for a run that names no count: a question that is answered, and starts nothing."""
+    connection = http.client.HTTPConnection(*console, timeout=GIVE_UP_S)
+    try:
+        connection.request("POST", "/api/runs", b"{}", {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        assert response.status == 422, f"status {response.status}"
+        response.read()
     finally:
         connection.close()
 

@@ -1,7 +1,7 @@
 """Show verdicts as a table: on the terminal, and before beside after in the documentation.
 
-`python tests/integration/hostile/table.py BEFORE.json AFTER.json` prints the latter in Markdown;
-without the second file the columns of afterwards stay empty.
+`python tests/integration/hostile/table.py figures/before.json figures/after.json` writes them into
+docs/explanation/robustness.md; without the second file the columns of afterwards stay empty.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ COLUMNS = (
     ("tracebacks", "tracebacks"),
     ("load", "load"),
 )
-HEADS = ("attack", "×", "honest p99", *("p99", "`/healthz`", "peak", "left", "SIGTERM") * 2)
+PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "robustness.md"
+BEGIN, END = "<!-- hostile: begin", "<!-- hostile: end"
+FIGURES = ("p99", "`/healthz`", "peak", "left", "SIGTERM")
 
 
 def as_text(rows: list[Row]) -> str:
@@ -50,19 +52,32 @@ def as_text(rows: list[Row]) -> str:
 def as_markdown(before: list[Row], after: list[Row]) -> str:
     """One row an attack: what it cost the others before, and after."""
     later = {(row["attack"], row["count"]): row for row in after}
-    lines = [f"| {' | '.join(HEADS)} |", f"| --- |{' ---: |' * (len(HEADS) - 1)}"]
+    heads = ["attack", "×"]
+    for when in ("before", "now"):
+        heads += [f"{when}: honest p99", *FIGURES]
+    heads.append("shown by")
+    lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 2)} --- |"]
     for row in before:
         now = later.get((row["attack"], row["count"]))
-        cells = [row["attack"], str(row["count"]), _ms((now or row)["honest_p99"])]
-        cells += _figures(row) + (_figures(now) if now else [""] * 5)
+        cells = [row["attack"], str(row["count"]), *_figures(row)]
+        cells += _figures(now) if now else [""] * (1 + len(FIGURES))
+        cells.append(f"`{row['test'].split('::')[0]}`")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def write_into_page(table: str) -> None:
+    """Put the table between its marks."""
+    text = PAGE.read_text()
+    begin = text.index("\n", text.index(BEGIN)) + 1
+    PAGE.write_text(f"{text[:begin]}{table}\n{text[text.index(END) :]}")
 
 
 def _figures(row: Row) -> list[str]:
     held = row["peak_mib"] - row["before_mib"]
     left = row["after_mib"] - row["before_mib"]
     return [
+        _ms(row["honest_p99"]),
         _ms(row["attack_p99"]),
         _ms(row["health"]),
         f"{max(0, held):.0f} MiB",
@@ -91,4 +106,4 @@ def _rows(path: str) -> list[Row]:
 
 
 if __name__ == "__main__":
-    print(as_markdown(_rows(sys.argv[1]), _rows(sys.argv[2]) if sys.argv[2:] else []))
+    write_into_page(as_markdown(_rows(sys.argv[1]), _rows(sys.argv[2]) if sys.argv[2:] else []))

@@ -15,7 +15,6 @@ Withstands = Callable[[Attack, int], list[str]]
 #: What `make test` tries; `make hostile` tries all.
 BRIEFLY: set[tuple[str, int]] = {
     ("two-fragments", 20),
-    ("one-byte-fragments", 20),
     ("pings", 20),
     ("compressed-fragments", 20),
 }

@@ -17,7 +17,7 @@ import psutil
 
 from .attack import Attack
 from .attackers_wire import HONEST
-from .probes import Probes, Repeated, Window, check_health, come_and_go
+from .probes import Probes, Record, Repeated, check_health, come_and_go, place_order
 from .server import Server, attacked, running
 
 MIB = 2**20
@@ -41,6 +41,8 @@ HEALTH_MS = 1000.0
 DRAIN_TIMEOUT_S = 2.0
 #: For the process to end behind the drain, and for the machine to get round to it.
 DRAIN_MARGIN_S = 1.5
+#: A line a second of each kind, however often an attacker does what is logged.
+LOG_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Verdict:
             f"holds {self.after_mib:.0f} MiB afterwards, {self.before_mib:.0f} MiB before",
         )
         expect(self.exit_code == 0, f"SIGTERM: exit code {self.exit_code}, {self.drain_s:.1f} s")
+        expect(self.log_bytes <= LOG_BYTES, f"{self.log_bytes} bytes of log")
         expect(self.tracebacks == 0, f"{self.tracebacks} tracebacks in the log")
         if by_the_clock:
             expect(self.health <= HEALTH_MS, f"/healthz took {self.health:.0f} ms")
@@ -134,23 +137,25 @@ class Verdict:
 
 
 class _Watch:
-    """Everybody else: probes, newcomers, health checks."""
+    """Everybody else: probes, newcomers, health checks, and who uses the console."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, console: bool) -> None:
         self.probes = Probes(server.echo)
         self.health = Repeated(lambda: check_health(server.console))
         self.newcomers = Repeated(lambda: come_and_go(server.echo))
+        self.orders = Repeated(lambda: place_order(server.console)) if console else None
 
     def stop(self) -> None:
-        for each in (self.health, self.newcomers, self.probes):
-            each.stop()
+        for each in (self.health, self.newcomers, self.orders, self.probes):
+            if each is not None:
+                each.stop()
 
 
 def try_attack(folder: Path, attack: Attack, count: int, timing: Timing) -> Verdict:
     """Start a server, attack it with so many connections, and see what becomes of the others."""
     verdict = Verdict(attack=attack.name, count=count, load=psutil.getloadavg()[0])
     with running(folder, "--drain-timeout", f"{DRAIN_TIMEOUT_S}s", *attack.flags) as server:
-        watch = _Watch(server)
+        watch = _Watch(server, console=attack.console)
         try:
             _measure(server, watch, attack, count, timing, verdict)
         finally:
@@ -175,15 +180,15 @@ def _measure(
     _until_recovered(watch, time.monotonic(), limit_ms)
     verdict.before_mib = server.resident_bytes / MIB
     with attacked(server, attack, count) as sender:
-        under_attack = _span(timing.attack_s)
+        amid = _span(timing.attack_s)
     ended_s = time.monotonic()
     verdict.sent = sender.done
     verdict.recovered_s = _until_recovered(watch, ended_s, limit_ms)
-    verdict.peak_mib = server.peak_bytes(under_attack[0], ended_s) / MIB
     verdict.after_mib = _memory_afterwards(server, verdict.before_mib, ended_s) / MIB
+    verdict.peak_mib = server.peak_bytes(amid[0], time.monotonic()) / MIB
 
     probes, health, newcomers = (
-        (each.record.window(*alone), each.record.window(*honest), each.record.window(*under_attack))
+        [each.record.window(*span) for span in (alone, honest, amid)]
         for each in (watch.probes, watch.health, watch.newcomers)
     )
     verdict.alone_p50, verdict.alone_p99 = probes[0].p50, probes[0].p99
@@ -191,16 +196,25 @@ def _measure(
     verdict.attack_p50, verdict.attack_p99 = probes[2].p50, probes[2].p99
     verdict.health_alone, verdict.health_honest, verdict.health = (one.longest for one in health)
     verdict.newcomer_honest, verdict.newcomer = newcomers[1].longest, newcomers[2].longest
-    begin_s, end_s = under_attack
-    let_in = watch.newcomers.record.window(begin_s + attack.grace_s, end_s)
-    afterwards = ended_s + RECOVERY_S
-    for name, each, amid in (
-        ("probes", watch.probes, probes[2]),
-        ("/healthz", watch.health, health[2]),
-        ("newcomers", watch.newcomers, let_in),
-    ):
-        verdict.failures += _summary(name, amid)
-        verdict.failures += _summary(f"{name} afterwards", each.record.window(afterwards))
+    verdict.failures += _failures("probes", watch.probes.record, amid, ended_s)
+    verdict.failures += _failures("/healthz", watch.health.record, amid, ended_s)
+    let_in = (amid[0] + attack.grace_s, amid[1])
+    verdict.failures += _failures("newcomers", watch.newcomers.record, let_in, ended_s)
+    if watch.orders is not None:
+        verdict.failures += _failures("orders", watch.orders.record, amid, ended_s)
+
+
+def _failures(name: str, record: Record, amid: tuple[float, float], ended_s: float) -> list[str]:
+    """Say what was refused amid the attack or afterwards, and what had to wait for its end."""
+    begin_s, end_s = amid
+    found = []
+    if late := record.late(begin_s, (begin_s + end_s) / 2, ended_s):
+        found.append(f"{name}: {late} waited until the attack was over")
+    refused = record.window(begin_s, end_s).failures
+    refused += record.window(ended_s + RECOVERY_S).failures
+    if refused:
+        found.append(f"{name}: {len(refused)} failed, the first with {refused[0]}")
+    return found
 
 
 def _honest(attack: Attack, count: int) -> int:
@@ -246,12 +260,6 @@ def _stop_amid(server: Server, attack: Attack, count: int, verdict: Verdict) -> 
     with attacked(server, attack, count):
         time.sleep(0.5)
         verdict.exit_code, verdict.drain_s = server.stop()
-
-
-def _summary(name: str, window: Window) -> list[str]:
-    if not window.failures:
-        return []
-    return [f"{name}: {len(window.failures)} failed, the first with {window.failures[0]}"]
 
 
 def as_row(verdict: Verdict) -> dict[str, Any]:
