@@ -16,7 +16,8 @@ from .attack import Attack
 from .table import as_text
 from .trial import BRIEF, THOROUGH, as_row, try_attack
 
-RESULTS = Path(__file__).parents[3] / "build" / "hostile.json"
+#: Below the folder that pytest is started in.
+RESULTS = Path("build", "hostile.json").absolute()
 ROWS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 
 
