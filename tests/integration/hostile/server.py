@@ -52,7 +52,10 @@ class Server:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         ready = READY.fullmatch(line)
-        assert ready, f"no ready line but {line!r}; log: {self.log}"
+        if ready is None:
+            self.process.kill()
+            self.process.communicate()
+            raise AssertionError(f"no ready line but {line!r}; log: {self.log}")
         self.echo, self.console = (_address(url) for url in ready.groups())
         self._memory = psutil.Process(self.process.pid)
         self._samples: list[tuple[float, int]] = []
