@@ -120,13 +120,23 @@ HALF_HANDSHAKES = Attack(
     grace_s=1.5,
 )
 
-#: What they have the server hold: 300 of them, 2 MiB each, or what a behaviour makes of them.
+#: What they have the server hold: 300 of them, 2 MiB each, or what a behaviour makes of them. They
+#: leave with a FIN; that nobody is behind it any more, a ping finds out.
+_PINGING = ("--ping-interval", "1s")
 _TWO_MIB = frame(BINARY, bytes(MIB)) * 2
 HOARDERS = (
-    on_path("delay-1h", "/delay/1h", _TWO_MIB, times=1),
-    on_path("stall-1h", "/stall/1/1h", _TWO_MIB, times=1),
-    on_path("reorder", "/reorder/1000000", _TWO_MIB, times=1),
-    on_path("burst-300", "/burst/300", _TWO_MIB, times=1, reads=False),
-    on_path("half-a-message", "/", frame(BINARY, bytes(MIB - 1), fin=False), times=1),
-    on_path("delay-1h-small", "/delay/1h", filled(frame(TEXT, SIXTEEN), 2 * MIB), times=1),
+    on_path("delay-1h", "/delay/1h", _TWO_MIB, times=1, flags=_PINGING),
+    on_path("stall-1h", "/stall/1/1h", _TWO_MIB, times=1, flags=_PINGING),
+    on_path("reorder", "/reorder/1000000", _TWO_MIB, times=1, flags=_PINGING),
+    on_path("burst-300", "/burst/300", _TWO_MIB, times=1, reads=False, flags=_PINGING),
+    on_path(
+        "half-a-message", "/", frame(BINARY, bytes(MIB - 1), fin=False), times=1, flags=_PINGING
+    ),
+    on_path(
+        "delay-1h-small",
+        "/delay/1h",
+        filled(frame(TEXT, SIXTEEN), 2 * MIB),
+        times=1,
+        flags=_PINGING,
+    ),
 )
