@@ -48,9 +48,9 @@ def on_path(name: str, path: str, block: bytes, **more: object) -> Attack:
     return Attack(name, opening=upgrade(path), awaits=SWITCHED, block=block, **more)  # type: ignore[arg-type]
 
 
-def compressed(name: str, block: bytes) -> Attack:
+def compressed(name: str, block: bytes, parameters: str = "") -> Attack:
     """Send this block on a WebSocket that has agreed on permessage-deflate."""
-    asked = "Sec-WebSocket-Extensions: permessage-deflate"
+    asked = f"Sec-WebSocket-Extensions: permessage-deflate{parameters}"
     return Attack(
         name,
         opening=upgrade("/", asked),
@@ -93,6 +93,12 @@ FLOODS = (
     ),
     compressed("compressed-messages", filled(frame(TEXT, _SMALL, rsv=RSV1))),
     compressed("compressed-fragments", filled(in_fragments([_SMALL[:8], _SMALL[8:]], rsv=RSV1))),
+    # A window of its own for each message, 32 KiB large.
+    compressed(
+        "compressed-fragments-alone",
+        filled(in_fragments([_SMALL[:8], _SMALL[8:]], rsv=RSV1)),
+        "; client_no_context_takeover; server_no_context_takeover",
+    ),
     compressed("compressed-bombs", filled(frame(BINARY, _BOMB, rsv=RSV1))),
     compressed("compressed-bombs-in-bytes", in_fragments([bytes((b,)) for b in _BOMB], rsv=RSV1)),
     compressed("compressed-bombs-too-large", frame(BINARY, deflated(bytes(64 * MIB)), rsv=RSV1)),
