@@ -55,8 +55,8 @@ class Timing:
     floor_ms: float
 
 
-#: 50 ms are what a few time slices of another process on the server's core cost; nobody at the other
-#: end would notice.
+#: 50 ms are what a few time slices of another process on the server's core cost; nobody at the
+#: other end would notice.
 THOROUGH = Timing(alone_s=2.0, honest_s=2.5, attack_s=4.0, floor_ms=50.0)
 #: For `make test`: a p99 of 100 messages is the slowest of them, and on a busy machine the server's
 #: core may be another's for 100 ms. What this is to catch costs half a second and more.
