@@ -31,6 +31,9 @@ RECOVERY_PATIENCE_S = 20.0
 RECOVERED_WINDOW_S = 0.5
 #: What a process may hold afterwards above what it held before.
 LEFT_BEHIND_BYTES = 50 * MIB
+#: Within this time: what the kernel still has of those who left is read first, and a ping each
+#: second finds out who is gone.
+GIVEN_BACK_S = 10.0
 #: The bounds of the contract: for one connection, and for all of them together.
 HELD_EACH_BYTES = 2 * MIB + 64 * 1024
 HELD_BYTES = 256 * MIB
@@ -273,7 +276,7 @@ def _memory_afterwards(server: Server, before_mib: float, ended_s: float) -> int
     while True:
         resident = server.resident_bytes
         given_back = resident <= before_mib * MIB + LEFT_BEHIND_BYTES
-        if given_back or time.monotonic() >= ended_s + RECOVERY_S:
+        if given_back or time.monotonic() >= ended_s + GIVEN_BACK_S:
             return resident
         time.sleep(0.05)
 
