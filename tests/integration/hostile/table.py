@@ -1,7 +1,7 @@
 """Show verdicts as a table: on the terminal, and before beside after in the documentation.
 
 `python tests/integration/hostile/table.py figures/before.json figures/after.json` writes them into
-docs/explanation/robustness.md; without the second file the columns of afterwards stay empty.
+docs/explanation/robustness.md; without the second file there are no columns of afterwards.
 """
 
 from __future__ import annotations
@@ -53,14 +53,15 @@ def as_markdown(before: list[Row], after: list[Row]) -> str:
     """One row an attack: what it cost the others before, and after."""
     later = {(row["attack"], row["count"]): row for row in after}
     heads = ["attack", "×"]
-    for when in ("before", "now"):
+    for when in ("before", "now") if after else ("before",):
         heads += [f"{when}: honest p99", *FIGURES]
     heads.append("shown by")
     lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 2)} --- |"]
     for row in before:
         now = later.get((row["attack"], row["count"]))
         cells = [row["attack"], str(row["count"]), *_figures(row)]
-        cells += _figures(now) if now else [""] * (1 + len(FIGURES))
+        if after:
+            cells += _figures(now) if now else [""] * (1 + len(FIGURES))
         cells.append(f"`{row['test'].split('::')[0]}`")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
