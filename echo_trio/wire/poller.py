@@ -94,11 +94,15 @@ class Poller:
         """Call `on_turn` once, after the others had their turn, instead of `on_readable`.
 
         For a registered socket whose callback has more to do than one turn's work. Until then it is
-        not called back, whatever arrives.
+        not called back, whatever arrives. Idempotent: whoever stands in line keeps its place there.
         """
         fd = sock.fileno()
         on_readable = self._callbacks[fd]
-        assert on_readable is not None
+        if (
+            on_readable is None
+        ):  # It was served out of turn meanwhile: `answer_what_arrived` does so.
+            assert fd in self._line
+            return
         self._callbacks[fd] = None
         self._line[fd] = on_turn, on_readable
 

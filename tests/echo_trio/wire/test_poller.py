@@ -212,6 +212,22 @@ async def test_those_in_line_take_turns_and_the_line_has_a_slice_of_each_round(
     assert len(turns) < 60
 
 
+async def test_whoever_is_served_out_of_turn_while_in_line_keeps_its_place(poller, pairs):
+    """As a server does that says goodbye: it takes what has arrived, whoever's turn it is."""
+    (ours, theirs), turns = pairs[0], []
+
+    def on_readable() -> None:
+        ours.recv(1)
+        poller.postpone(ours, lambda: turns.append("in line"))
+        poller.postpone(ours, lambda: turns.append("out of turn"))
+
+    poller.register(ours, on_readable)
+    theirs.send(b"xy")
+    await settle()
+    assert turns == ["in line", "in line"]  # one for each byte
+    poller.unregister(ours)
+
+
 async def test_with_an_empty_line_the_poller_sleeps(poller, pairs):
     """Or it would take a core for nothing."""
     ours, theirs = pairs[0]
