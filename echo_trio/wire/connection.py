@@ -594,14 +594,6 @@ class Connection(Watched, WebSocketConnection):
         if self.close_received is not None and self.close_sent is None:
             self._answer_close()
 
-    def _skim_from_now_on(self) -> None:
-        if not self._halt & (_DEAF | _SKIMMING):
-            self._halt = self._halt & _LEFT | _SKIMMING
-            if self._incoming is not None:
-                self._skip_bytes = self._incoming.missing
-                self._incoming = self._inflater = None
-                self._count_held_to_read()
-
     def _stop_listening(self) -> None:
         """Look at nothing more, and keep nothing of what came."""
         self._halt = _DEAF
@@ -669,8 +661,6 @@ class Connection(Watched, WebSocketConnection):
             self.close_sent = None  # It was the last in line, so it did not get out.
             self.closed_first = None if self.close_received is None else "peer"
         super()._fail_writing()
-        if not self._client:
-            self._skim_from_now_on()  # Nothing can be answered. A client learns from what comes.
 
     # -- Closing ---------------------------------------------------------------------------
 
@@ -725,7 +715,12 @@ class Connection(Watched, WebSocketConnection):
         :returns: whether the kernel took the close frame. If not, somebody has to await `flush`.
         """
         taken = self.close_nowait(code, reason)
-        self._skim_from_now_on()
+        if not self._halt & (_DEAF | _SKIMMING):
+            self._halt = self._halt & _TURN_OVER | _SKIMMING
+            if self._incoming is not None:
+                self._skip_bytes = self._incoming.missing
+                self._incoming = self._inflater = None
+                self._count_held_to_read()
         return taken
 
     def cut(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import socket
 import struct
 import zlib
 from contextlib import suppress
@@ -1121,18 +1120,3 @@ async def test_our_own_reason_is_not_the_peers(wire):
     await wire.peer.stream.aclose()
     await wire.end()
     assert wire.connection.close_reason == ""
-
-
-@pytest.mark.parametrize("role", ["server"])
-@pytest.mark.parametrize("transport", ["poller", "no-poller"])
-async def test_a_server_that_cannot_answer_any_more_reads_on_for_the_close_frame_alone(make_wire):
-    heard = []
-    wire = make_wire()
-    wire.start(lambda message: heard.append(message) or message)
-    peer = wire.peer
-    peer.stream.socket.shutdown(socket.SHUT_RD)
-    await peer.send(peer.text("x") * 1000 + peer.close(4000))
-    await wire.end()
-    connection = wire.connection
-    assert len(heard) <= FRAMES_PER_TURN
-    assert (connection.close_received, connection.close_sent) == (4000, None)
