@@ -150,13 +150,16 @@ class Verdict:
 
 
 class _Watch:
-    """Everybody else: probes, newcomers, health checks, and who uses the console."""
+    """Everybody else: probes, newcomers, health checks, and who uses the console.
 
-    def __init__(self, server: Server, *, console: bool) -> None:
+    :ivar orders: where the console has room, whoever asks for a run is answered.
+    """
+
+    def __init__(self, server: Server, *, orders: bool) -> None:
         self.probes = Probes(server.echo)
         self.health = Repeated(lambda: check_health(server.console))
         self.newcomers = Repeated(lambda: come_and_go(server.echo))
-        self.orders = Repeated(lambda: place_order(server.console)) if console else None
+        self.orders = Repeated(lambda: place_order(server.console)) if orders else None
 
         self.records = {
             "probes": self.probes.record,
@@ -183,7 +186,7 @@ def try_attack(folder: Path, attack: Attack, count: int, timing: Timing) -> Verd
         load=load,
     )
     with running(folder, "--drain-timeout", f"{timing.drain_s}s", *attack.flags) as server:
-        watch = _Watch(server, console=attack.console)
+        watch = _Watch(server, orders=attack.console and attack.block != b"")
         try:
             _measure(server, watch, attack, count, timing, verdict)
         finally:
