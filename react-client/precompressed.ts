@@ -6,8 +6,8 @@ import type { Plugin } from 'vite';
 
 /** What shrinks; fonts are compressed as they are. */
 const SHRINKS = /\.(?:css|html|js|svg)$/;
-/** Below this an answer fits one packet anyway. */
-const SMALLEST_BYTES = 1_024;
+/** Below this there is nothing to gain. */
+const SMALLEST_BYTES = 150;
 
 /** Lays a `.br` and a `.gz` beside each file of the page, for the console to send in its place. */
 export function precompressed(): Plugin {

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from echo_trio.console.assets import asset_response
 from echo_trio.console.event_stream import EventStream
 from echo_trio.console.guard import FAILED, error, why_no_change
 from echo_trio.console.live import Live
@@ -114,11 +115,11 @@ class _Endpoints:
 
     # The page
 
-    async def index(self, _: Request) -> Response:
+    async def index(self, request: Request) -> Response:
         index = self._page / "index.html"
         if not index.is_file():
             return PlainTextResponse(PAGE_MISSING, 503)
-        return FileResponse(index, headers={"cache-control": "no-cache"})
+        return asset_response(index, _encodings(request), cache_control="no-cache")
 
     async def page_file(self, request: Request) -> Response:
         name = request.path_params["path"]
@@ -126,7 +127,7 @@ class _Endpoints:
         if not _PAGE_FILE.fullmatch(name) or not file.is_file():
             raise HTTPException(404, "there is nothing of that name")
         lasting = _FOREVER if name.startswith(_HASHED) else "no-cache"
-        return FileResponse(file, headers={"cache-control": lasting})
+        return asset_response(file, _encodings(request), cache_control=lasting)
 
     # What an orchestrator asks
 
@@ -224,6 +225,10 @@ class _Endpoints:
         if run is None:
             raise HTTPException(404, "there is no such run, or it was long ago")
         return run
+
+
+def _encodings(request: Request) -> str:
+    return request.headers.get("accept-encoding", "")
 
 
 def _require_change(request: Request) -> None:

@@ -44,7 +44,7 @@ export function keepLog<Notice>(entries: readonly Entry<Notice>[], dropped: numb
 function asKept<Notice>(entry: Entry<Notice>): KeptEntry<Notice> {
   const unixMs = performance.timeOrigin + entry.atMs;
   if (entry.kind === 'notice') return { kind: 'notice', unixMs, notice: entry.notice };
-  const { id: _, atMs: __, characters: ___, payload, ...rest } = entry;
+  const { payload, ...rest } = entry;
   const carried =
     payload.type === 'text' ? { text: payload.text } : { bytes: toBase64(payload.bytes) };
   const message = { ...rest, unixMs, ...carried };
@@ -64,12 +64,12 @@ export function readKeptLog<Notice>(
     const entries = kept.entries.map((entry: KeptEntry<Notice>, index): Entry<Notice> => {
       const shared = { id: firstId + index, atMs: entry.unixMs - performance.timeOrigin };
       if (entry.kind === 'notice') return { ...shared, ...entry, characters: 0 };
-      const { text: words, bytes, unixMs: _, ...rest } = entry;
+      const { text: words, bytes, ...rest } = entry;
       const payload: Payload =
         bytes === undefined ? textPayload(words ?? '') : binaryPayload(fromBase64(bytes));
-      return { ...shared, ...rest, payload, characters: weightOf(payload) };
+      return { ...rest, ...shared, payload, characters: weightOf(payload) };
     });
-    return { entries, left: Number(kept.left) };
+    return { entries, left: kept.left };
   } catch {
     // Kept by another version of the page, or not by us at all.
     return null;

@@ -4,6 +4,7 @@ import button from '../../components/button.module.css';
 import { PopButton } from '../../components/pop-button';
 import hidden from '../../components/visually-hidden.module.css';
 import { formatBytes } from '../../lib/figures';
+import { lazyPart } from '../../lib/lazy-part';
 import { usePartName } from '../../lib/part-name';
 import { remember, remembered } from '../../lib/remembered';
 import type { Outgoing, SendPlan } from '../../lib/send-plan';
@@ -18,9 +19,15 @@ import {
 } from './composer-draft';
 import { sentBefore } from './kept-drafts';
 import styles from './message-composer.module.css';
-import { RepeatPanel } from './repeat-panel';
-import { SavedPanel } from './saved-panel';
 import { useSentBefore } from './use-sent-before';
+
+// Behind a button: they come soon after the first view.
+const RepeatPanel = lazyPart(() =>
+  import('./repeat-panel').then((module) => ({ default: module.RepeatPanel })),
+);
+const SavedPanel = lazyPart(() =>
+  import('./saved-panel').then((module) => ({ default: module.SavedPanel })),
+);
 
 interface MessageComposerProps {
   isConnected: boolean;

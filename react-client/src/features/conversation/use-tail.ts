@@ -112,7 +112,9 @@ function onReaderScroll(element: HTMLElement, tail: TailControl): () => void {
   let hasBeenAway = false;
 
   const goBack = () => {
-    if (element.scrollTop === 0 || !tail.isFollowing()) return;
+    // One turn of the wheel may have come to the beginning before it is told here.
+    const isAllInSight = element.scrollTop === 0 && element.scrollHeight <= element.clientHeight;
+    if (isAllInSight || !tail.isFollowing()) return;
     hasBeenAway = false;
     tail.letGo();
   };
