@@ -1,7 +1,7 @@
 import pytest
 
 from loadgen.workload.pacing import Stage
-from loadgen.workload.plan import Plan, parse_header, parse_stage
+from loadgen.workload.plan import Plan, parse_header, parse_headers, parse_stage
 from loadgen.workload.target import DEFAULT_URL, Target
 
 
@@ -217,3 +217,13 @@ def test_no_more_shards_than_sockets(index, shards):
         Plan(2).shard(index, shards)
     with pytest.raises(ValueError, match="can't be cut"):
         Plan(2).shard(0, 2).shard(0, 1)
+
+
+@pytest.mark.parametrize("text", ["é", "日本", "plain"])
+def test_a_header_is_the_same_bytes_from_the_command_line_and_from_a_file(tmp_path, text):
+    file = tmp_path / "headers"
+    file.write_text(f"\ufeffX-Name: {text}\r\n\r\nX-Other: 1\r\n", encoding="utf-8")
+    given = (*parse_headers(f"X-Name: {text}"), *parse_headers("X-Other: 1"))
+    assert parse_headers(f"@{file}") == [*given]
+    plan = Plan(1, headers=given)
+    assert f"X-Name: {text}\r\n".encode() in plan.request(plan.target)("key")
