@@ -385,7 +385,8 @@ def request_bytes(
     if offers:
         lines.append(f"Sec-WebSocket-Extensions: {offers}")
     lines += [f"{name}: {value}" for name, value in headers]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    # Text beyond ASCII goes out in UTF-8, wherever it was typed; other bytes as they were typed.
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
 async def receive_answer(receive: Receive) -> tuple[bytes, bytes]:

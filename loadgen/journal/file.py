@@ -129,7 +129,9 @@ class JournalFile:
 
     def _publish(self, instead_of: Draft | None = None) -> None:
         """Give it its name, which is free or has the file that it is to replace."""
-        replaced = self._before if instead_of is None else instead_of.file
+        replaced = self._before
+        if replaced is None and instead_of is not None:
+            replaced = instead_of.file
         is_there = replaced is not None and _is_at(self.path, replaced)
         self._draft.publish(overwrite=is_there)
         self._let_go_of_before()

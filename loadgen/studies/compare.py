@@ -217,7 +217,8 @@ def _look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(value, Mapping):
-        return float(sum(value.values()))
+        counts = [count for count in value.values() if isinstance(count, int | float)]
+        return float(sum(counts)) if len(counts) == len(value) else None
     return float(value) if isinstance(value, int | float) else None
 
 

@@ -65,7 +65,8 @@ def test_what_is_no_plain_file_is_no_place_for_a_journal(tmp_path, kind, overwri
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.journal", "x"]
 
 
-def test_the_journal_of_another_run_is_written_over_only_if_that_was_said(tmp_path):
+@pytest.mark.parametrize("write", [Journal._append, Journal._restart])
+def test_the_journal_of_another_run_is_written_over_only_if_that_was_said(tmp_path, write):
     path = tmp_path / "x"
     before = leave_journal(path)
     with pytest.raises(FileExistsError) as caught:
@@ -74,7 +75,7 @@ def test_the_journal_of_another_run_is_written_over_only_if_that_was_said(tmp_pa
     assert path.read_bytes() == before
     journal = Journal(path, PLAN, overwrite=True)
     assert path.read_bytes() == before  # until there is something to replace it by
-    journal._append(b"another\n")
+    write(journal, b"another\n")
     assert path.read_bytes().endswith(b"another\n")
     assert b"a record" not in path.read_bytes()
     journal.remove()

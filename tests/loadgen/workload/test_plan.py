@@ -2,7 +2,7 @@ import pytest
 
 from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.pacing import Stage
-from loadgen.workload.plan import Plan, parse_header, parse_stage
+from loadgen.workload.plan import Plan, parse_header, parse_headers, parse_stage
 from loadgen.workload.target import DEFAULT_URL, Target
 
 
@@ -342,3 +342,13 @@ def test_messages_without_a_rate_would_never_be_sent():
         with pytest.raises(ValueError, match="--messages needs a rate"):
             Plan(1, messages=1, **nothing)
     assert Plan(1, messages=1, closed_loop=True)
+
+
+@pytest.mark.parametrize("text", ["é", "日本", "plain"])
+def test_a_header_is_the_same_bytes_from_the_command_line_and_from_a_file(tmp_path, text):
+    file = tmp_path / "headers"
+    file.write_text(f"\ufeffX-Name: {text}\r\n\r\nX-Other: 1\r\n", encoding="utf-8")
+    given = (*parse_headers(f"X-Name: {text}"), *parse_headers("X-Other: 1"))
+    assert parse_headers(f"@{file}") == [*given]
+    plan = Plan(1, headers=given)
+    assert f"X-Name: {text}\r\n".encode() in plan.request(plan.target)("key")
