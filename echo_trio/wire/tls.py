@@ -105,11 +105,20 @@ def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     :param key: PEM; ``None`` if it is in the certificate's file.
     :raises CertificateUnusable: if they can't be read, or don't belong together.
     """
-    for path in filter(None, (certificate, key)):
-        _check_readable(path)
     context = _make_context(ssl.PROTOCOL_TLS_SERVER)
     # Or a client could have us do its handshakes again and again (CVE-2011-1473).
     context.options |= ssl.OP_NO_RENEGOTIATION
+    _load_pair(context, certificate, key)
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    """Load who we are into a context.
+
+    :raises CertificateUnusable: if the files can't be read, or don't belong together.
+    """
+    for path in filter(None, (certificate, key)):
+        _check_readable(path)
     try:
         # An encrypted key would make OpenSSL ask at the terminal.
         context.load_cert_chain(certificate, key, password="")
@@ -122,15 +131,22 @@ def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
         raise CertificateUnusable(
             f"can't use {files}: no PEM certificate with its unencrypted key ({_said(exc)})"
         ) from None
-    return context
 
 
-def client_context(ca_file: Path | None = None, *, verify: bool = True) -> ssl.SSLContext:
+def client_context(
+    ca_file: Path | None = None,
+    *,
+    verify: bool = True,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> ssl.SSLContext:
     """What a client needs for TLS.
 
     :param ca_file: PEM: whose signature to trust, instead of those that the system trusts.
     :param verify: whether the server has to prove who it is.
-    :raises CertificateUnusable: if the file can't be read.
+    :param certificate: PEM: who we are, with the chain behind it, where a server asks.
+    :param key: PEM; ``None`` if it is in the certificate's file.
+    :raises CertificateUnusable: if a file can't be read, or the pair doesn't belong together.
     """
     context = _make_context(ssl.PROTOCOL_TLS_CLIENT)
     if not verify:
@@ -146,6 +162,8 @@ def client_context(ca_file: Path | None = None, *, verify: bool = True) -> ssl.S
             raise CertificateUnusable(
                 f"{ca_file} has no certificates in PEM ({_said(exc)})"
             ) from None
+    if certificate is not None:
+        _load_pair(context, certificate, key)
     return context
 
 

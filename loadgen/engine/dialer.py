@@ -25,7 +25,12 @@ def make_tls_context(plan: Plan) -> ssl.SSLContext | None:
     if not plan.target.tls:
         return None
     ca_file = None if plan.cacert is None else Path(plan.cacert)
-    return tls.client_context(ca_file, verify=not plan.insecure)
+    return tls.client_context(
+        ca_file,
+        verify=not plan.insecure,
+        certificate=None if plan.cert is None else Path(plan.cert),
+        key=None if plan.key is None else Path(plan.key),
+    )
 
 
 def reachable_from(addresses: list[sockets.Address], sources: Sources) -> list[sockets.Address]:

@@ -189,7 +189,7 @@ class Engine:
                 try:
                     self._tls = make_tls_context(plan)
                 except CertificateUnusable as exc:
-                    raise Refused(f"--cacert: {exc.strerror}") from None
+                    raise Refused(f"wss: {exc.strerror}") from None
                 return reachable
         self._book_unattempted()
         return []

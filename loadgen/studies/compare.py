@@ -29,7 +29,7 @@ _Z_99: Final = 2.576
 NEGLIGIBLE: Final = 0.01
 #: In these, runs may differ and still be the same experiment on two targets.
 _FREE_SETTINGS: Final = frozenset(
-    {"url", "seed", "headers", "cacert", "insecure", "source_ips", "workers", "dask"}
+    {"url", "seed", "headers", "cacert", "cert", "key", "insecure", "source_ips", "workers", "dask"}
 )
 
 

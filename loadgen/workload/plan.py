@@ -219,6 +219,12 @@ class Plan:
     insecure: Annotated[bool, Parameter(negative="")] = False
     """wss: take any certificate."""
 
+    cert: Annotated[str | None, Parameter(name="--cert")] = None
+    """wss: a PEM file with our own certificate, for a server that asks who we are."""
+
+    key: Annotated[str | None, Parameter(name="--key")] = None
+    """wss: a PEM file with its key, unencrypted; by default it is looked for in --cert's file."""
+
     compression: Annotated[bool, Parameter(negative="")] = False
     """Offer permessage-deflate."""
 
@@ -316,7 +322,13 @@ class Plan:
                 raise ValueError(f"--header can't set {name}, which the handshake does{instead}")
             if name.lower() == "origin" and self.origin is not None:
                 raise ValueError("--origin and --header both set Origin: give one")
-        for flag, given in (("--cacert", self.cacert is not None), ("--insecure", self.insecure)):
+        if self.key is not None and self.cert is None:
+            raise ValueError("--key goes with --cert, whose key it is")
+        for flag, given in (
+            ("--cacert", self.cacert is not None),
+            ("--cert", self.cert is not None),
+            ("--insecure", self.insecure),
+        ):
             if given and not target.tls:
                 raise ValueError(f"{flag} goes with wss://, and {self.url} is not")
         if self.cacert is not None and self.insecure:

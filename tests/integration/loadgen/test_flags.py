@@ -190,7 +190,10 @@ def test_unverified_what_comes_is_counted_and_nothing_is_called_an_answer(
 
     run = loadgen("3", serve_websockets(say_ok).url, *QUICK, "--rate-per-conn", "10/s",
                   "--verify", "off")  # fmt: skip
-    assert run.messages == {"sent": 9, "one_way": 9, "received": 9, "ignored": 9}
+    # Nothing is awaited, so the sockets may be closed before the last frames come.
+    assert run.messages["sent"] == run.messages["one_way"] == 9
+    assert 0 < run.messages["received"] == run.messages["ignored"] <= 9
+    assert set(run.messages) == {"sent", "one_way", "received", "ignored"}
     assert run.report["latency"]["intended"]["p99"] is None
     assert run.target_did_right
 

@@ -126,3 +126,45 @@ def test_a_server_that_does_not_compress_is_talked_to_without(loadgen, serve_web
     run = loadgen("3", server.url, *QUICK, "--compression")
     assert run.messages["echoed"] == 9
     assert run.connections["compressed"] == server.counts["deflated"] == 0
+
+
+@pytest.fixture
+def serve_tls_to_members(serve_websockets, authority):
+    """A server that lets in only who has a certificate of this authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = serve_websockets(echo, ssl=context)
+    return dataclasses.replace(server, url=server.url.replace("ws:", "wss:"))
+
+
+def test_a_server_that_asks_who_we_are_is_shown_our_certificate(
+    loadgen, serve_tls_to_members, authority, ca_file, tmp_path
+):
+    own = authority.issue_cert("client@example.org")
+    both, cert, key = (tmp_path / name for name in ("both.pem", "cert.pem", "key.pem"))
+    own.private_key_and_cert_chain_pem.write_to_path(both)
+    own.cert_chain_pems[0].write_to_path(cert)
+    own.private_key_pem.write_to_path(key)
+    for pair in (("--cert", str(both)), ("--cert", str(cert), "--key", str(key))):
+        run = loadgen("3", serve_tls_to_members.url, *QUICK, "--cacert", ca_file, *pair)
+        assert (run.connections["opened"], run.failed) == (3, {})
+        assert run.target_did_right
+    run = loadgen("3", serve_tls_to_members.url, *QUICK, "--cacert", ca_file)
+    # In TLS 1.3 the server says no after the handshake, and may be gone before that is read.
+    assert run.connections["opened"] == 0
+    assert sum(run.failed.values()) == 3
+    assert set(run.failed) <= {"tls", "reset"}
+
+
+def test_a_certificate_that_cannot_be_used_is_one_line(start_loadgen, authority, tmp_path):
+    own, other = authority.issue_cert("a@example.org"), authority.issue_cert("b@example.org")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    own.cert_chain_pems[0].write_to_path(cert)
+    other.private_key_pem.write_to_path(key)
+    done = start_loadgen("1", "wss://127.0.0.1:9/", "--cert", str(cert), "--key", str(key)).finish()
+    assert done.code == 2
+    assert f"the key in {key} is not the one of {cert}" in done.stderr
+    done = start_loadgen("1", "wss://127.0.0.1:9/", "--key", str(key)).finish()
+    assert (done.code, "--key goes with --cert" in done.stderr) == (2, True)

@@ -74,7 +74,8 @@ def test_help_names_every_flag_with_its_default(capsys, monkeypatch):
         "--stop-timeout", "--json", "--quiet", "--no-color", "--seed", "--rate", "--stage",
         "--lifetime", "--connect-rate", "--message-file", "--binary", "--header", "--origin",
         "--subprotocol", "--behave", "--cacert", "--insecure", "--compression", "--source-ip",
-        "--csv", "--html", "--stream", "--fail-if",
+        "--csv", "--html", "--stream", "--fail-if", "--expect", "--ignore", "--rooms",
+        "--arrivals", "--cert", "--key",
     ):  # fmt: skip
         assert flag in text
     for default in ("256", "10s", "1/s", "{conn}-{seq}", "suffix", "5s", "ws://127.0.0.1:8765/"):
