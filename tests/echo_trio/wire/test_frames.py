@@ -589,3 +589,133 @@ def test_a_close_code_is_sent_if_wsproto_accepts_it(code, reason, masked):
     assert int(read.code) == code
     assert reason.startswith(read.reason)
     assert len(read.reason.encode()) >= min(len(reason.encode()), 120)
+
+
+# -- Limits and order, frame by frame ----------------------------------------------------------
+
+
+def read_all(*encoded: bytes, max_bytes: int = 100) -> list[str | bytes]:
+    """The messages of these frames, as a client reads them.
+
+    :raises Violation: at the first that is not allowed.
+    """
+    data, at, incoming, messages = b"".join(encoded), 0, None, []
+    while at < len(data):
+        what, value, at = frames.read(data, at, False, incoming, max_bytes, None)
+        assert what != frames.HEADER
+        incoming = value if what == frames.PARTIAL else None
+        if what in (frames.TEXT, frames.BINARY):
+            messages.append(value)
+    return messages
+
+
+def code_for(*encoded: bytes, max_bytes: int = 100) -> int | None:
+    """The code that the connection fails with for these; ``None`` if they are fine."""
+    try:
+        read_all(*encoded, max_bytes=max_bytes)
+    except frames.Violation as violation:
+        return violation.code
+    return None
+
+
+def part(opcode: int, payload: bytes, *, last: bool = False) -> bytes:
+    return frames.encode_frame(opcode, payload, False, frames.FIN if last else 0)
+
+
+@pytest.mark.parametrize("size", [99, 100, 101])
+def test_a_message_may_have_as_much_as_is_allowed_in_one_frame_or_in_several(size):
+    expected = None if size <= 100 else 1009
+    body = b"x" * size
+    assert code_for(part(BINARY, body, last=True)) == expected
+    halves = (part(BINARY, body[:50]), part(CONTINUATION, body[50:], last=True))
+    assert code_for(*halves) == expected
+    bytewise = [part(BINARY, b"")] + [part(CONTINUATION, b"x") for _ in range(size)]
+    assert code_for(*bytewise, part(CONTINUATION, b"", last=True)) == expected
+
+
+@pytest.mark.parametrize("empty", [1023, 1024, 1025])
+def test_a_message_may_have_a_thousand_and_twenty_four_empty_fragments(empty):
+    fragments = [part(TEXT, b"")] + [part(CONTINUATION, b"")] * (empty - 1)
+    expected = None if empty <= frames.MAX_EMPTY_FRAGMENTS else 1008
+    # Its last frame may be empty, too, and in between are others that are not.
+    assert code_for(*fragments, part(CONTINUATION, b"", last=True)) == expected
+    assert code_for(*fragments, part(CONTINUATION, b"m"), part(CONTINUATION, b"", last=True)) == (
+        expected
+    )
+
+
+def test_of_each_message_the_empty_fragments_are_counted_anew():
+    one = [part(TEXT, b"")] * 1 + [part(CONTINUATION, b"")] * 1000
+    whole = [*one, part(CONTINUATION, b"", last=True)]
+    assert read_all(*whole, *whole) == ["", ""]
+    assert read_all(*[part(TEXT, b"", last=True)] * 3000) == [""] * 3000
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        pytest.param([part(TEXT, b"a"), part(TEXT, b"b", last=True)], 1002, id="begun-twice"),
+        pytest.param([part(TEXT, b"a"), part(BINARY, b"b")], 1002, id="begun-amid-another"),
+        pytest.param([part(CONTINUATION, b"a", last=True)], 1002, id="continues-nothing"),
+        pytest.param([part(TEXT, b"a"), part(CONTINUATION, b"b", last=True)], None, id="fine"),
+        pytest.param([b"\x83\x00"], 1002, id="opcode-3"),
+        pytest.param([b"\xc1\x00"], 1002, id="rsv1"),
+        pytest.param([b"\xa1\x00"], 1002, id="rsv2"),
+        pytest.param([b"\x91\x00"], 1002, id="rsv3"),
+        pytest.param([part(TEXT, b"a"), b"\xc0\x00"], 1002, id="rsv1-of-a-continuation"),
+        pytest.param([b"\x82\x7e\x00\x7d" + b"x" * 125], 1002, id="125-in-two-bytes"),
+        pytest.param([b"\x82\x7f" + (65535).to_bytes(8, "big")], 1002, id="65535-in-eight"),
+        pytest.param([b"\x82\x7f" + (2**63).to_bytes(8, "big")], 1002, id="highest-bit"),
+        pytest.param([b"\x82\x7f" + (2**63 - 1).to_bytes(8, "big")], 1009, id="all-but-that-bit"),
+        pytest.param([b"\x82\x7f" + (65536).to_bytes(8, "big")], 1009, id="65536-in-eight"),
+        pytest.param([b"\x82\x80" + bytes(4)], 1002, id="masked-by-a-server"),
+        pytest.param([b"\x88\x01x"], None, id="half-a-code-is-read-by-read_close"),
+        pytest.param([b"\x09\x00"], 1002, id="fragmented-ping"),
+        pytest.param([b"\x89\x7e\x00\x7e" + b"x" * 126], 1002, id="long-ping"),
+    ],
+)
+def test_what_is_allowed_is_told_frame_by_frame(sent, code):
+    assert code_for(*sent) == code
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
+def test_a_length_takes_as_few_bytes_as_it_can(size):
+    header = {0: 2, 126: 4, 65536: 10}[max(each for each in (0, 126, 65536) if each <= size)]
+    assert len(frames.encode(b"x" * size, False)) == header + size
+    assert len(frames.encode(b"x" * size, True)) == header + 4 + size
+    assert read_all(frames.encode(b"x" * size, False), max_bytes=size) == [b"x" * size]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
+def test_a_message_in_fragments_has_as_many_as_it_needs_and_the_last_says_so(size, step):
+    body = b"x" * size
+    data = b"".join(frames.encode_fragments(body, step, False))
+    assert read_all(data) == [body]
+    count = max(1, -(-size // step))
+    assert len(data) == size + 2 * count
+    at = 2 * (count - 1) + step * (count - 1)
+    assert data[at] & frames.FIN
+    assert not count > 1 or not data[0] & frames.FIN
+
+
+def test_what_an_unfinished_message_holds_grows_with_what_it_has():
+    held = []
+    for size in (0, 500, 5000, 50_000):
+        data = part(BINARY, b"x" * size)
+        what, incoming, _ = frames.read(data, 0, False, None, 2**20, None)
+        assert what == frames.PARTIAL
+        held.append(incoming.held_bytes)
+    assert held[0] >= 200  # the objects themselves
+    assert held == sorted(held)
+    assert all(bytes_ >= size for bytes_, size in zip(held, (0, 500, 5000, 50_000), strict=True))
+
+
+def test_no_mask_is_used_twice():
+    source = frames._MaskSource()
+    masks = [source() for _ in range(3000)]
+    assert len(set(masks)) > 2990
+    assert all(len(mask) == 4 for mask in masks)
+    page = source._page
+    source.discard()
+    assert (source() in {page[at : at + 4] for at in range(0, len(page), 4)}) is False
