@@ -12,7 +12,6 @@ import trio.testing
 from trio_websocket import ConnectionClosed
 
 from echo_trio.wire.budget import Budget
-from echo_trio.wire.connection import Limits
 from echo_trio.wire.limits import Limits
 from echo_trio.wire.sender import SEND_BYTES, Sender
 
