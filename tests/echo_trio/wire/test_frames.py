@@ -719,3 +719,38 @@ def test_no_mask_is_used_twice():
     page = source._page
     source.discard()
     assert (source() in {page[at : at + 4] for at in range(0, len(page), 4)}) is False
+
+
+@pytest.mark.parametrize(
+    ("payload", "read"),
+    [
+        pytest.param(b"", (1005, ""), id="empty"),
+        pytest.param(b"x", 1002, id="half-a-code"),
+        pytest.param(b"\x03\xe8", (1000, ""), id="code"),
+        pytest.param(b"\x03\xe8bye", (1000, "bye"), id="reason"),
+        pytest.param(b"\x03\xed", 1002, id="1005-may-not-be-sent"),
+        pytest.param(b"\x03\xe8\xff", 1007, id="not-utf-8"),
+    ],
+)
+def test_a_close_frame_is_read_or_what_is_wrong_with_it_is_told(payload, read):
+    if isinstance(read, tuple):
+        assert frames.read_close(payload) == read
+    else:
+        with pytest.raises(frames.Violation) as caught:
+            frames.read_close(payload)
+        assert caught.value.code == read
+
+
+@pytest.mark.parametrize("size", [0, 1, 20, 125])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_frame_that_is_masked_by_the_wrong_end_is_never_taken_for_a_message(size, masked):
+    for message in (b"\0" * size, "x" * size):
+        assert frames.decode(frames.encode(message, not masked), 0, masked) is None
+        assert frames.decode(frames.encode(message, masked), 0, masked) is not None
+
+
+def test_where_compression_was_agreed_on_a_continuation_may_not_say_that_it_is_compressed():
+    _, incoming, _ = frames.read(part(TEXT, b"a"), 0, False, None, 100, lambda: None)
+    with pytest.raises(frames.Violation) as caught:
+        frames.read(b"\xc0\x00", 0, False, incoming, 100, lambda: None)
+    assert caught.value.code == 1002

@@ -1,12 +1,16 @@
 """What an engine books by the clock: seconds, lag, phases; on a clock that nothing holds up."""
 
 import pytest
+import structlog
 import trio
+from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
+from echo_trio.server import EchoServer
+from echo_trio.settings import Settings
 from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
-from loadgen.results.ledger import Ending, Failure
+from loadgen.results.ledger import Ending, Failure, Unbalanced
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -120,7 +124,7 @@ async def test_only_the_lag_of_the_load_phase_is_the_runs(engine, nursery):
         engine._load_lag.end_second()
         counts.append(engine._load_lag.total.count)
     assert counts[0] == 0
-    assert counts[1] == counts[2] == pytest.approx(48, abs=5)
+    assert counts[1] == counts[2] > 20
 
 
 @pytest.mark.parametrize(("interrupted", "column"), [(True, "not_attempted"), (False, "dns")])
@@ -144,3 +148,71 @@ async def test_an_interruption_reaches_scopes_that_are_made_later_too(engine):
     after = engine._new_interruption()
     await wait_all_tasks_blocked()
     assert (before.cancel_called, after.cancel_called) == (True, True)
+
+
+# -- Whole runs, against a server in this process ----------------------------------------------
+
+
+@pytest.fixture
+async def url(nursery):
+    log = structlog.wrap_logger(None, processors=[LogCapture()])
+    server = EchoServer.listen(Settings(port=0, console=False), log)
+    await nursery.start(server.run)
+    yield server.url
+    server.drain()
+
+
+async def wait_for(holds):
+    with trio.fail_after(60):
+        while not holds():
+            await trio.sleep(0.002)
+
+
+async def test_a_run_to_its_end_has_all_its_figures_in_their_places(url):
+    plan = Plan(4, f"{url}plain", rate_per_conn=20.0, duration_s=0.5, verify="exact")
+    engine = Engine(plan)
+    began = trio.current_time()
+    result = await engine.run()
+    took_s = trio.current_time() - began
+    ledger = result.ledger
+    ledger.check()
+    assert (ledger.opened, ledger.sent, ledger.due, ledger.missed) == (4, 40, 40, 0)
+    assert ledger.answered == ledger.received == 40
+    assert (ledger.lost, ledger.in_flight, result.interrupted) == (0, 0, False)
+    assert 0 < result.all_open_after_s < took_s
+    assert 0.5 <= result.load_s <= took_s - result.all_open_after_s
+    assert sum(second.sent for second in result.series) == 40
+    assert sum(second.received for second in result.series) == 40
+    assert result.series[-1].open == 0
+    assert (result.connect.count, result.intended.count, result.scheduling_lag.count) == (4, 40, 40)
+    assert result.load_strain.wall_s == pytest.approx(result.load_s, abs=0.05)
+
+
+async def test_an_interrupted_run_has_its_unanswered_messages_in_flight(url, nursery):
+    engine = Engine(Plan(2, f"{url}silent", rate_per_conn=50.0, duration_s=3600.0))
+    results = []
+
+    async def run():
+        results.append(await engine.run())
+
+    nursery.start_soon(run)
+    await wait_for(lambda: engine.ledger.sent >= 4)
+    engine.interrupt()
+    await wait_for(lambda: results)
+    (result,) = results
+    assert result.interrupted
+    assert (result.ledger.lost, result.ledger.in_flight) == (0, result.ledger.sent)
+    assert result.ledger.closed == {Ending.CLEAN: 2}
+
+
+async def test_replies_that_never_come_are_lost_where_nobody_interrupts(url):
+    plan = Plan(2, f"{url}silent", messages=1, stop_timeout_s=0.2)
+    result = await Engine(plan).run()
+    assert (result.ledger.lost, result.ledger.in_flight, result.ledger.sent) == (2, 0, 2)
+
+
+async def test_books_that_do_not_add_up_are_an_error_and_no_report(url):
+    engine = Engine(Plan(1, f"{url}plain", messages=1, verify="exact"))
+    engine.ledger.received += 1
+    with pytest.raises(Unbalanced):
+        await engine.run()
