@@ -58,7 +58,12 @@ demo: install ## the real thing: the server, ten thousand sockets, the report
 serve: install ## the server with its console
 	$(BIN)/python -m echo_trio
 
-test: lint types client-check browser unit ## every check that CI runs
+# What only reads the sources goes side by side, each with its output in one piece; what listens and
+# measures has the machine to itself.
+test: $(VENV)/.dev page ## every check that CI runs
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types client-check
+	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -77,9 +82,10 @@ client-check: $(CLIENT)/node_modules/.installed
 browser: install
 	cd $(CLIENT) && npm run --silent test:e2e
 
-# Most tests wait for processes to start and timeouts to pass: several side by side take a third of the time.
+# Most tests wait for processes to start and timeouts to pass: several side by side take a third of
+# the time. Who is done takes tests from who is not, the longest of which come first.
 unit: $(VENV)/.dev page
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m 'not alone and not soak and not netns and not hostile'
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not soak and not netns and not hostile'
 	$(BIN)/python -m pytest -m 'alone and not hostile'
 
 mutants: $(VENV)/.dev page ## put some faults into the code, one at a time: do the tests catch each? (minutes; ONLY=ledger: some of them)

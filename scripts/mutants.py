@@ -5,7 +5,7 @@ put in its place, and the tests that must fail then. With `sample`, faults are m
 that tests can be held against some that nobody had in mind when writing them.
 
     scripts/mutants.py                          every fault of the list
-    scripts/mutants.py --only ledger            those whose file or description has this in it
+    scripts/mutants.py --only ledger            those whose file and description match this
     scripts/mutants.py --check                  only whether each still fits its file
     scripts/mutants.py sample loadgen/results/ledger.py --count 20 --seed 1
 
@@ -23,6 +23,7 @@ import os
 import py_compile
 import queue
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -95,7 +96,7 @@ def read_list(only: str = "") -> list[Fault]:
         for entry in tomllib.loads(path.read_text())["fault"]:
             tests = tuple(entry.pop("tests", ())) or (mirror_of(entry["file"]),)
             faults.append(Fault(**entry, tests=tests))
-    return [fault for fault in faults if only in fault.file or only in fault.what]
+    return [fault for fault in faults if re.search(only, f"{fault.file}: {fault.what}")]
 
 
 @contextmanager
@@ -310,7 +311,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="part of a file's name or of a description")
+    parser.add_argument("--only", default="", help="a regular expression of file and description")
     parser.add_argument("--check", action="store_true", help="only whether each fits its file")
     commands = parser.add_subparsers(dest="command")
     sample = commands.add_parser("sample", help="faults made up by chance")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # The same examples each time: `make soak` looks for others.
@@ -21,3 +22,11 @@ settings.load_profile(
 
 # A resolver that does not answer is not waited for; a name that is none is none all the same.
 os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
+
+#: Files whose tests take longest each: begun first, so that nobody waits for the last of them.
+LONG = ("test_conformance.py", "test_upstream_suite.py", "test_dask.py", "test_scale_out.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first; the others stay in their order."""
+    items.sort(key=lambda item: item.path.name not in LONG)

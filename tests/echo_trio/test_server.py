@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -12,6 +13,7 @@ import structlog
 import trio
 from structlog.testing import LogCapture
 
+from echo_trio import places
 from echo_trio.metrics.counters import Outcome
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
@@ -36,7 +38,12 @@ class Served:
         self.server = server
         self.presence = server._presence
         self.streams: list[trio.SocketStream] = []
+        self.over = trio.Event()
         self._port = int(server.url.rpartition(":")[2].rstrip("/"))
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        await self.server.run(task_status=task_status)
+        self.over.set()
 
     async def connect(self) -> trio.SocketStream:
         self.streams.append(await trio.open_tcp_stream("127.0.0.1", self._port))
@@ -85,8 +92,8 @@ async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[
     async def start(**settings: Any) -> Served:
         log = structlog.wrap_logger(None, processors=[LogCapture()])
         server = EchoServer.listen(Settings(port=0, console=False, **settings), log)
-        await nursery.start(server.run)
         started.append(Served(server))
+        await nursery.start(started[-1].run)
         return started[-1]
 
     yield start
@@ -288,9 +295,8 @@ async def test_a_drain_ends_when_the_last_is_gone_and_no_later(serve, clients):
         assert (await stream.receive_some()).startswith(b"\x88")
         await stream.send_all(CLOSE)
     with trio.fail_after(PATIENCE_S):
-        while any(listener.fileno() != -1 for listener in served.server._listeners):
-            await trio.sleep(0.002)
-        await served.ended(clients)
+        await served.over.wait()
+    assert all(listener.fileno() == -1 for listener in served.server._listeners)
     assert served.server.snapshot().outcomes == ({Outcome.CLEAN: clients} if clients else {})
 
 
@@ -312,3 +318,50 @@ async def test_what_keeps_it_from_accepting_is_counted_by_its_name(serve):
     now = served.server.snapshot()
     assert now.accept_fault_reasons == {"EMFILE": 2, "ENOMEM": 1, "other": 1}
     assert now.accept_faults == 4
+
+
+async def test_who_is_open_keeps_its_place_however_silent_it_is(serve, monkeypatch):
+    monkeypatch.setattr(places, "SILENCE_S", 0.0)  # Whoever is silent at all has been for too long.
+    served = await serve(max_connections=1)
+    silent = await served.connect()
+    await silent.send_all(b"GET / HT")
+    inside = await served.open()  # It takes the place of who had not asked for anything yet.
+    await served.ended(1)
+    outside = await served.connect()
+    await outside.send_all(HANDSHAKE.format(path="/", more="").encode())
+    assert (await outside.receive_some()).startswith(b"HTTP/1.1 503 ")
+    await outside.aclose()
+    await served.ended(2)
+    await served.echo(inside)
+    assert served.server.snapshot().refused_reasons["capacity"] == 1
+    await inside.aclose()
+
+
+async def test_whoever_finds_no_descriptor_left_is_counted_and_told(serve):
+    served = await serve()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        accepted, _ = listener.accept()
+        accepted.setblocking(False)
+        served.server._turn_away_excess(accepted)
+        assert client.recv(1000).startswith(b"HTTP/1.1 503 ")
+    now = served.server.snapshot()
+    assert (now.accepted, now.outcomes) == (1, {Outcome.REFUSED: 1})
+    assert now.refused_reasons == {"descriptors": 1}
+
+
+async def test_what_a_behaviour_has_answered_counts_no_longer_against_its_client(serve):
+    """Ten times as much passes as may wait at once: of each message the bytes are given back."""
+    served = await serve()
+    stream = await served.open("/delay/1ms")
+    body = b"x" * 500_000
+    with trio.fail_after(PATIENCE_S):
+        for _ in range(20):
+            await stream.send_all(b"\x82\xff" + len(body).to_bytes(8, "big") + bytes(4) + body)
+            reply = b""
+            while len(reply) < 10 or len(reply) < 10 + int.from_bytes(reply[2:10], "big"):
+                reply += await stream.receive_some()
+            assert reply[10 : 10 + len(body)] == body
+    await stream.aclose()

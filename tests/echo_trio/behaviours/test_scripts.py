@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,3 +172,11 @@ def test_two_connections_of_one_behaviour_count_apart():
     behaviour = scripts.swallow(2, of=scripts.echo_exactly)
     assert replies_of(behaviour, ["a"]) == ["a"]
     assert replies_of(behaviour, ["b"]) == ["b"]
+
+
+def test_two_delays_add_up_and_the_later_fault_sees_what_the_first_made() -> None:
+    behaviour = scripts.delay(0.2, of=scripts.delay(0.3, of=scripts.echo_exactly))
+    (reply,) = behaviour(lambda: 0).received("m")
+    assert reply.late_s == pytest.approx(0.5)
+    doubled = scripts.swallow(2, of=scripts.duplicate(1, of=scripts.echo_exactly))(lambda: 0)
+    assert [len(list(doubled.received(text))) for text in "abc"] == [1, 1, 1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -143,3 +145,13 @@ def test_a_run_inherits_the_machines_settings_and_none_of_the_servers(
 )
 def test_why_it_failed_is_the_last_line_of_its_complaint(text: bytes, line: str | None) -> None:
     assert run_process.last_line(text) == line
+
+
+def test_a_run_is_asked_to_end_once_however_often_somebody_asks() -> None:
+    signals: list[int] = []
+    process = RunProcess.__new__(RunProcess)
+    process._interrupted = False
+    process._process = SimpleNamespace(send_signal=signals.append)  # type: ignore[assignment]
+    for _ in range(3):
+        process.interrupt()
+    assert signals == [signal.SIGINT]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from echo_trio.metrics.counters import Counters, Outcome, Snapshot
+from echo_trio.metrics.counters import Counters, GarbageCollection, Outcome, Snapshot
 from echo_trio.metrics.durations import Durations
 from echo_trio.metrics.prometheus import console_exposition, exposition
 
@@ -127,3 +128,24 @@ def test_the_dashboard_asks_for_nothing_that_is_not_there() -> None:
     asked = re.findall(r"echo_trio_\w+", json.dumps(dashboard))
     assert len(asked) > 20
     assert set(asked) <= exposed
+
+
+def test_each_figure_of_the_process_is_its_own_in_the_base_units_of_prometheus() -> None:
+    now = replace(
+        Counters().snapshot(), open=1, peak_open=2, handshaking=3, accepted=4, messages_received=5,
+        messages_sent=6, messages_unanswered=7, bytes_received=8, bytes_sent=9, workers=10,
+        draining=True, uptime_s=11.5, tasks=12, descriptors=13, file_limit=14, rss_bytes=15,
+        cpu_s=16.5, gc=GarbageCollection((17, 18, 19), 2500.0),
+    )  # fmt: skip
+    told = {
+        "connections_open": 1, "connections_peak_open": 2, "connections_handshaking": 3,
+        "connections_accepted_total": 4, "messages_unanswered_total": 7, "workers": 10,
+        "draining": 1, "uptime_seconds": 11.5, "tasks": 12, "open_fds": 13, "max_fds": 14,
+        "resident_memory_bytes": 15, "cpu_seconds_total": 16.5, "gc_pause_seconds_total": 2.5,
+    }  # fmt: skip
+    assert {name: value(now, name) for name in told} == told
+    for name, received, sent in (("messages", 5, 6), ("bytes", 8, 9)):
+        assert value(now, f"{name}_total", direction="received") == received
+        assert value(now, f"{name}_total", direction="sent") == sent
+    for generation, runs in enumerate((17, 18, 19)):
+        assert value(now, "gc_collections_total", generation=str(generation)) == runs

@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from echo_trio.wire import frames
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import FRAMES_PER_TURN, Connection, Limits
 from echo_trio.wire.deflate import Parameters
@@ -26,10 +27,12 @@ from .conftest import (
     PONG,
     TEXT,
     Peer,
+    arrive,
     close_payload,
     code_of,
     opcodes,
     payloads,
+    unserved,
     until,
 )
 
@@ -1120,3 +1123,59 @@ async def test_our_own_reason_is_not_the_peers(wire):
     await wire.peer.stream.aclose()
     await wire.end()
     assert wire.connection.close_reason == ""
+
+
+# -- What is counted, of a connection that nobody serves ----------------------------------------
+
+
+def counted(connection: Connection) -> tuple[int, int]:
+    return connection.messages_received, connection.messages_sent
+
+
+@pytest.mark.parametrize("client", [False, True], ids=["server", "client"])
+def test_each_message_counts_once_however_it_came_and_however_it_is_answered(client):
+    connection, sent = unserved(lambda message: message, client=client, limits=Limits())
+    masked, data = not client, b""
+    for message in ("plain", b"binary", "x" * 70_000):
+        data += frames.encode(message, masked)
+    data += b"".join(frames.encode_fragments("in fragments", 5, masked))
+    arrive(connection, data)
+    assert counted(connection) == (4, 4)
+    assert (connection.bytes_received, connection.bytes_sent) == (len(data), len(sent.sent))
+    # Byte by byte, which never is a whole frame.
+    for at in range(len(data)):
+        arrive(connection, data[at : at + 1])
+    assert counted(connection) == (8, 8)
+    assert connection.bytes_received == 2 * len(data)
+
+
+@pytest.mark.parametrize("size", [1, 10, 100, 40_000])
+def test_a_message_sent_in_fragments_counts_once_when_it_is_out(size):
+    connection, sent = unserved(lambda _: None, client=False, limits=Limits())
+    body = b"x" * 100_000
+    steps = connection.send_fragments(body, size)
+    assert next(steps)
+    assert connection.messages_sent == 0
+    for taken in steps:
+        assert taken
+    assert connection.messages_sent == 1
+    assert connection.bytes_sent == len(sent.sent)
+
+
+def test_only_the_pong_to_the_ping_that_is_awaited_ends_the_wait():
+    connection, _ = unserved(lambda _: None, client=False, limits=Limits())
+    connection._awaited_pong = b"1234"
+    for wrong in (b"", b"4321", b"12345", b"123"):
+        arrive(connection, frames.encode_control(frames.PONG, wrong, True))
+        assert connection._awaited_pong == b"1234"
+    arrive(connection, frames.encode_control(frames.PONG, b"1234", True))
+    assert connection._awaited_pong is None
+
+
+def test_a_message_may_be_exactly_as_large_as_is_allowed():
+    for size, failure in ((10, None), (11, 1009)):
+        for encoded in (frames.encode(b"x" * size, True), frames.encode("x" * size, True)):
+            connection, _ = unserved(lambda _: None, client=False, limits=Limits(10))
+            arrive(connection, encoded)
+            assert connection.failure == failure
+            assert connection.messages_received == (failure is None)

@@ -21,7 +21,7 @@ from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.protocol import OPEN, Protocol, Side
 from wsproto.connection import Connection as Parser
 from wsproto.connection import ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import FrameProtocol
 
 from echo_trio.wire import frames
@@ -546,13 +546,26 @@ def test_wsproto_reads_what_is_encoded(message, masked):
     assert type(message)().join(parts) == message
 
 
-@given(opcode=st.sampled_from([CLOSE, PING, PONG]), payload=st.binary(max_size=125), masked=...)
+@given(opcode=st.sampled_from([PING, PONG]), payload=st.binary(max_size=125), masked=...)
 def test_control_frames_are_read_by_wsproto(opcode, payload, masked: bool):
-    assume(opcode != CLOSE or not payload)
     parser = authority(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
     parser.receive_data(frames.encode_control(opcode, payload, masked))
     (read,) = parser.events()
-    assert opcode == CLOSE or bytes(read.payload) == payload
+    assert type(read) is {PING: Ping, PONG: Pong}[opcode]
+    assert bytes(read.payload) == payload
+
+
+@given(
+    code=st.sampled_from([None, 1000, 1001, 3000, 4999]), reason=st.text(max_size=30), masked=...
+)
+def test_close_frames_are_read_by_wsproto(code, reason, masked: bool):
+    """As control frames: what `encode_close` makes of codes and reasons has tests of its own."""
+    payload = b"" if code is None else code.to_bytes(2, "big") + reason.encode()
+    parser = authority(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
+    parser.receive_data(frames.encode_control(CLOSE, payload, masked))
+    (read,) = parser.events()
+    assert type(read) is CloseConnection
+    assert (int(read.code), read.reason or "") == ((1005, "") if code is None else (code, reason))
 
 
 @example(code=1014, reason="bad gateway", masked=False)
@@ -576,3 +589,168 @@ def test_a_close_code_is_sent_if_wsproto_accepts_it(code, reason, masked):
     assert int(read.code) == code
     assert reason.startswith(read.reason)
     assert len(read.reason.encode()) >= min(len(reason.encode()), 120)
+
+
+# -- Limits and order, frame by frame ----------------------------------------------------------
+
+
+def read_all(*encoded: bytes, max_bytes: int = 100) -> list[str | bytes]:
+    """The messages of these frames, as a client reads them.
+
+    :raises Violation: at the first that is not allowed.
+    """
+    data, at, incoming, messages = b"".join(encoded), 0, None, []
+    while at < len(data):
+        what, value, at = frames.read(data, at, False, incoming, max_bytes, None)
+        assert what != frames.HEADER
+        incoming = value if what == frames.PARTIAL else None
+        if what in (frames.TEXT, frames.BINARY):
+            messages.append(value)
+    return messages
+
+
+def code_for(*encoded: bytes, max_bytes: int = 100) -> int | None:
+    """The code that the connection fails with for these; ``None`` if they are fine."""
+    try:
+        read_all(*encoded, max_bytes=max_bytes)
+    except frames.Violation as violation:
+        return violation.code
+    return None
+
+
+def part(opcode: int, payload: bytes, *, last: bool = False) -> bytes:
+    return frames.encode_frame(opcode, payload, False, frames.FIN if last else 0)
+
+
+@pytest.mark.parametrize("size", [99, 100, 101])
+def test_a_message_may_have_as_much_as_is_allowed_in_one_frame_or_in_several(size):
+    expected = None if size <= 100 else 1009
+    body = b"x" * size
+    assert code_for(part(BINARY, body, last=True)) == expected
+    halves = (part(BINARY, body[:50]), part(CONTINUATION, body[50:], last=True))
+    assert code_for(*halves) == expected
+    bytewise = [part(BINARY, b"")] + [part(CONTINUATION, b"x") for _ in range(size)]
+    assert code_for(*bytewise, part(CONTINUATION, b"", last=True)) == expected
+
+
+@pytest.mark.parametrize("empty", [1023, 1024, 1025])
+def test_a_message_may_have_a_thousand_and_twenty_four_empty_fragments(empty):
+    fragments = [part(TEXT, b"")] + [part(CONTINUATION, b"")] * (empty - 1)
+    expected = None if empty <= frames.MAX_EMPTY_FRAGMENTS else 1008
+    # Its last frame may be empty, too, and in between are others that are not.
+    assert code_for(*fragments, part(CONTINUATION, b"", last=True)) == expected
+    assert code_for(*fragments, part(CONTINUATION, b"m"), part(CONTINUATION, b"", last=True)) == (
+        expected
+    )
+
+
+def test_of_each_message_the_empty_fragments_are_counted_anew():
+    one = [part(TEXT, b"")] * 1 + [part(CONTINUATION, b"")] * 1000
+    whole = [*one, part(CONTINUATION, b"", last=True)]
+    assert read_all(*whole, *whole) == ["", ""]
+    assert read_all(*[part(TEXT, b"", last=True)] * 3000) == [""] * 3000
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        pytest.param([part(TEXT, b"a"), part(TEXT, b"b", last=True)], 1002, id="begun-twice"),
+        pytest.param([part(TEXT, b"a"), part(BINARY, b"b")], 1002, id="begun-amid-another"),
+        pytest.param([part(CONTINUATION, b"a", last=True)], 1002, id="continues-nothing"),
+        pytest.param([part(TEXT, b"a"), part(CONTINUATION, b"b", last=True)], None, id="fine"),
+        pytest.param([b"\x83\x00"], 1002, id="opcode-3"),
+        pytest.param([b"\xc1\x00"], 1002, id="rsv1"),
+        pytest.param([b"\xa1\x00"], 1002, id="rsv2"),
+        pytest.param([b"\x91\x00"], 1002, id="rsv3"),
+        pytest.param([part(TEXT, b"a"), b"\xc0\x00"], 1002, id="rsv1-of-a-continuation"),
+        pytest.param([b"\x82\x7e\x00\x7d" + b"x" * 125], 1002, id="125-in-two-bytes"),
+        pytest.param([b"\x82\x7f" + (65535).to_bytes(8, "big")], 1002, id="65535-in-eight"),
+        pytest.param([b"\x82\x7f" + (2**63).to_bytes(8, "big")], 1002, id="highest-bit"),
+        pytest.param([b"\x82\x7f" + (2**63 - 1).to_bytes(8, "big")], 1009, id="all-but-that-bit"),
+        pytest.param([b"\x82\x7f" + (65536).to_bytes(8, "big")], 1009, id="65536-in-eight"),
+        pytest.param([b"\x82\x80" + bytes(4)], 1002, id="masked-by-a-server"),
+        pytest.param([b"\x88\x01x"], None, id="half-a-code-is-read-by-read_close"),
+        pytest.param([b"\x09\x00"], 1002, id="fragmented-ping"),
+        pytest.param([b"\x89\x7e\x00\x7e" + b"x" * 126], 1002, id="long-ping"),
+    ],
+)
+def test_what_is_allowed_is_told_frame_by_frame(sent, code):
+    assert code_for(*sent) == code
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
+def test_a_length_takes_as_few_bytes_as_it_can(size):
+    header = {0: 2, 126: 4, 65536: 10}[max(each for each in (0, 126, 65536) if each <= size)]
+    assert len(frames.encode(b"x" * size, False)) == header + size
+    assert len(frames.encode(b"x" * size, True)) == header + 4 + size
+    assert read_all(frames.encode(b"x" * size, False), max_bytes=size) == [b"x" * size]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
+def test_a_message_in_fragments_has_as_many_as_it_needs_and_the_last_says_so(size, step):
+    body = b"x" * size
+    data = b"".join(frames.encode_fragments(body, step, False))
+    assert read_all(data) == [body]
+    count = max(1, -(-size // step))
+    assert len(data) == size + 2 * count
+    at = 2 * (count - 1) + step * (count - 1)
+    assert data[at] & frames.FIN
+    assert not count > 1 or not data[0] & frames.FIN
+
+
+def test_what_an_unfinished_message_holds_grows_with_what_it_has():
+    held = []
+    for size in (0, 500, 5000, 50_000):
+        data = part(BINARY, b"x" * size)
+        what, incoming, _ = frames.read(data, 0, False, None, 2**20, None)
+        assert what == frames.PARTIAL
+        held.append(incoming.held_bytes)
+    assert held[0] >= 200  # the objects themselves
+    assert held == sorted(held)
+    assert all(bytes_ >= size for bytes_, size in zip(held, (0, 500, 5000, 50_000), strict=True))
+
+
+def test_no_mask_is_used_twice():
+    source = frames._MaskSource()
+    masks = [source() for _ in range(3000)]
+    assert len(set(masks)) > 2990
+    assert all(len(mask) == 4 for mask in masks)
+    page = source._page
+    source.discard()
+    assert (source() in {page[at : at + 4] for at in range(0, len(page), 4)}) is False
+
+
+@pytest.mark.parametrize(
+    ("payload", "read"),
+    [
+        pytest.param(b"", (1005, ""), id="empty"),
+        pytest.param(b"x", 1002, id="half-a-code"),
+        pytest.param(b"\x03\xe8", (1000, ""), id="code"),
+        pytest.param(b"\x03\xe8bye", (1000, "bye"), id="reason"),
+        pytest.param(b"\x03\xed", 1002, id="1005-may-not-be-sent"),
+        pytest.param(b"\x03\xe8\xff", 1007, id="not-utf-8"),
+    ],
+)
+def test_a_close_frame_is_read_or_what_is_wrong_with_it_is_told(payload, read):
+    if isinstance(read, tuple):
+        assert frames.read_close(payload) == read
+    else:
+        with pytest.raises(frames.Violation) as caught:
+            frames.read_close(payload)
+        assert caught.value.code == read
+
+
+@pytest.mark.parametrize("size", [0, 1, 20, 125])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_frame_that_is_masked_by_the_wrong_end_is_never_taken_for_a_message(size, masked):
+    for message in (b"\0" * size, "x" * size):
+        assert frames.decode(frames.encode(message, not masked), 0, masked) is None
+        assert frames.decode(frames.encode(message, masked), 0, masked) is not None
+
+
+def test_where_compression_was_agreed_on_a_continuation_may_not_say_that_it_is_compressed():
+    _, incoming, _ = frames.read(part(TEXT, b"a"), 0, False, None, 100, lambda: None)
+    with pytest.raises(frames.Violation) as caught:
+        frames.read(b"\xc0\x00", 0, False, incoming, 100, lambda: None)
+    assert caught.value.code == 1002

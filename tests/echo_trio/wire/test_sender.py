@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterator
 
 import pytest
 import trio
@@ -11,8 +12,8 @@ import trio.testing
 from trio_websocket import ConnectionClosed
 
 from echo_trio.wire.budget import Budget
-from echo_trio.wire.connection import Limits
-from echo_trio.wire.sender import SEND_BYTES
+from echo_trio.wire.limits import Limits
+from echo_trio.wire.sender import SEND_BYTES, Sender
 
 from .conftest import BINARY, CONTINUATION, TEXT, opcodes, payloads
 
@@ -164,3 +165,154 @@ async def test_an_abort_ends_a_flush_that_waits_for_the_kernel(make_wire, nurser
     await flushed.wait()
     await wire.end()
     assert budget.held_bytes == 0
+
+
+# -- A sender and nothing else ---------------------------------------------------------------------
+# Bytes out: in order, each counted once, and held for as long as they wait in line.
+
+
+BLOCK = b"x" * 2**20
+
+
+class Line(Sender):
+    """A sender and nothing else."""
+
+    def __init__(self, sock: socket.socket, budget: Budget, write_timeout_s: float = 60.0) -> None:
+        self._sock = sock
+        self._budget = budget
+        self._limits = Limits(write_timeout_s=write_timeout_s)
+        self.aborted = False
+
+    def _regulate_reading(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.aborted = True
+        self._fail_writing()
+
+    def _drop_everything(self) -> None:
+        self.abort()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+@pytest.fixture
+def budget() -> Budget:
+    return Budget()
+
+
+async def read(theirs: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        await trio.lowlevel.wait_readable(theirs)
+        data += theirs.recv(2**20)
+    return data
+
+
+def test_what_the_kernel_takes_at_once_is_sent_and_not_held(pair, budget):
+    line = Line(pair[0], budget)
+    assert line._write(b"hello")
+    assert (line.bytes_sent, line.held_bytes, budget.held_bytes) == (5, 0, 0)
+    assert pair[1].recv(10) == b"hello"
+
+
+async def test_what_it_does_not_take_is_held_until_it_does(pair, budget, nursery):
+    line = Line(pair[0], budget)
+    assert not line._write(BLOCK)
+    assert line._unsent
+    waiting = len(line._unsent)
+    assert 0 < waiting < len(BLOCK)
+    assert line.held_bytes == budget.held_bytes == waiting
+    assert not line._write(b"and more")
+    assert line.held_bytes == budget.held_bytes == waiting + 8
+    assert line.bytes_sent == len(BLOCK) + 8
+    nursery.start_soon(line.flush)
+    assert await read(pair[1], len(BLOCK) + 8) == BLOCK + b"and more"
+    await trio.testing.wait_all_tasks_blocked()
+    assert (line.held_bytes, budget.held_bytes, bool(line._unsent)) == (0, 0, False)
+    assert line._write(b"again")
+    assert line.held_bytes == 0
+
+
+async def test_replies_made_before_go_out_before(pair, budget, nursery):
+    line = Line(pair[0], budget)
+    line._write(BLOCK)
+    line._replies = [b"first ", b"second "]
+    line._write(b"third")
+    assert line._replies == []
+    nursery.start_soon(line.flush)
+    assert (await read(pair[1], len(BLOCK) + 18))[len(BLOCK) :] == b"first second third"
+    assert line.bytes_sent == len(BLOCK) + 18
+
+
+async def test_a_peer_that_takes_something_now_and_then_is_waited_for(pair, budget, autojump_clock):
+    """The timeout is of one blocked write, however many there are."""
+    line = Line(pair[0], budget, write_timeout_s=5.0)
+    line._write(BLOCK * 4)
+
+    async def take_slowly() -> None:
+        taken = 0
+        while taken < 4 * len(BLOCK):
+            await trio.sleep(3.0)
+            while True:
+                try:
+                    taken += len(pair[1].recv(2**20))
+                except BlockingIOError:
+                    break
+
+    async with trio.open_nursery() as both:
+        both.start_soon(take_slowly)
+        await line.flush()
+        assert (line.timed_out, line.aborted, line.held_bytes) == (None, False, 0)
+        assert trio.current_time() > 5.0
+
+
+async def test_a_peer_that_takes_nothing_is_given_up_and_nothing_is_held(
+    pair, budget, autojump_clock
+):
+    line = Line(pair[0], budget, write_timeout_s=5.0)
+    line._write(BLOCK)
+    await line.flush()
+    assert (line.timed_out, line.aborted) == ("write", True)
+    assert (line.held_bytes, budget.held_bytes) == (0, 0)
+    assert line._write(b"more")  # It is dropped.
+    assert line.held_bytes == 0
+
+
+def test_when_writing_fails_what_waits_is_dropped_and_given_back(pair, budget):
+    line = Line(pair[0], budget)
+    line._write(BLOCK)
+    line._fail_writing()
+    assert (line.held_bytes, budget.held_bytes) == (0, 0)
+    line._fail_writing()
+    assert budget.held_bytes == 0
+
+
+def test_over_budget_as_many_have_to_go_as_it_takes(budget):
+    made = [socket.socketpair() for _ in range(4)]
+    budget.max_bytes = 1000
+    lines = [Line(ours, budget) for ours, _ in made]
+    for line, size in zip(lines, (100, 300, 200, 150), strict=True):
+        line.hold(size)
+    lines[0].hold(250)  # exactly 1000
+    assert (budget.held_bytes, budget.evicted) == (1000, 0)
+    lines[3].hold(500)  # the largest, which is enough
+    assert [line.evicted for line in lines] == [False, False, False, True]
+    assert budget.held_bytes == 850
+    budget.max_bytes = 250
+    lines[2].hold(1)
+    assert [line.evicted for line in lines] == [True, True, False, True]
+    assert (budget.held_bytes, budget.evicted) == (201, 3)
+    lines[2].release(201)
+    assert budget.held_bytes == 0
+    for ours, theirs in made:
+        ours.close()
+        theirs.close()

@@ -258,12 +258,13 @@ def test_a_stdout_that_knows_only_ascii_gets_the_report_too(loadgen, echo):
 def test_the_series_is_a_second_each(loadgen, echo):
     run = loadgen("2", echo.url, "--duration", "3500ms", "--rate-per-conn", "10/s")
     *seconds, rest = run.report["series"]
-    # Those for which the generator was held up are one, which says how long it was.
-    held_up = max(second["lag_ms"] for second in run.report["series"]) > 500
+    # Those for which the generator was held up are one: `tests/loadgen/engine/test_engine.py` has
+    # the same on a clock that nothing holds up.
     ended = [int(second["t_s"]) for second in seconds]
-    assert ended[:3] == [1, 2, 3] or (held_up and ended == sorted(set(ended)))
+    assert ended == sorted(set(ended))
+    assert 1 <= len(seconds) <= rest["t_s"]
     assert rest["t_s"] >= 3.5
-    assert held_up or {second["open"] for second in seconds} == {2}
+    assert max(second["open"] for second in seconds) == 2
     busiest = max(run.report["series"], key=lambda second: second["received"])
     assert busiest["received"] > 0
     assert busiest["p50_ms"] > 0

@@ -1,0 +1,218 @@
+"""What an engine books by the clock: seconds, lag, phases; on a clock that nothing holds up."""
+
+import pytest
+import structlog
+import trio
+from structlog.testing import LogCapture
+from trio.testing import wait_all_tasks_blocked
+
+from echo_trio.server import EchoServer
+from echo_trio.settings import Settings
+from loadgen.engine.engine import Engine
+from loadgen.engine.running import Phase
+from loadgen.results.ledger import Ending, Failure, Unbalanced
+from loadgen.workload.misbehaviour import Behave, Kind
+from loadgen.workload.plan import Plan
+
+
+@pytest.fixture
+async def engine(autojump_clock):
+    made = Engine(Plan(10))
+    made._began = made._phase_began = trio.current_time()
+    return made
+
+
+async def test_each_second_has_what_was_counted_in_it(engine, nursery):
+    nursery.start_soon(engine._sample_every_second)
+    ledger, series = engine.ledger, engine.series
+    await trio.sleep(0.5)
+    for _ in range(4):
+        ledger.count_opened()
+    ledger.failed[Failure.REFUSED] += 1
+    ledger.sent, ledger.received = 10, 7
+    await trio.sleep(1.0)
+    ledger.count_ended(Ending.BY_PEER, 1000, early=True)
+    ledger.sent, ledger.received = 15, 17
+    engine._books.intended.record(4000)
+    engine._books.intended.record(8000)
+    await trio.sleep(1.0)
+    ledger.not_attempted = 2
+    await trio.sleep(1.0)
+    told = [(round(s.t_s, 1), s.open, s.opening, s.sent, s.received, s.errors) for s in series]
+    assert told == [(1.0, 4, 5, 10, 7, 1), (2.0, 3, 5, 5, 10, 1), (3.0, 3, 3, 0, 0, 0)]
+    assert [round(s.p50_ms) for s in series] == [0, 4, 0]
+    assert [round(s.p99_ms) for s in series] == [0, 8, 0]
+    assert engine._books.intended.total.count == 2
+
+
+async def test_a_second_that_is_cut_short_is_booked_with_the_rest(engine, nursery):
+    nursery.start_soon(engine._sample_every_second)
+    await trio.sleep(2.3)
+    engine.ledger.sent = 3
+    engine._sample()
+    assert [(round(second.t_s, 1), second.sent) for second in engine.series] == [
+        (1.0, 0), (2.0, 0), (2.3, 3)
+    ]  # fmt: skip
+
+
+async def test_who_waits_for_a_second_is_woken_when_it_is_booked(engine, nursery):
+    woken = []
+
+    async def watch():
+        while True:
+            await engine.wait_for_second()
+            woken.append((trio.current_time() - engine._began, len(engine.series)))
+
+    nursery.start_soon(watch)
+    nursery.start_soon(engine._sample_every_second)
+    await trio.sleep(2.5)
+    assert woken == [(pytest.approx(1, abs=0.1), 1), (pytest.approx(2, abs=0.1), 2)]
+
+
+async def test_books_of_all_crowds_are_sorted_into_buckets_each_second(autojump_clock):
+    engine = Engine(Plan(10, behave=(Behave.parse("half-open:30%"),)))
+    engine._began = trio.current_time()
+    assert (engine.ledger.requested, engine.apart[Kind.HALF_OPEN].requested) == (7, 3)
+    for books in engine.all_books:
+        books.intended.record(5000)
+        books.connect.record(6000)
+    engine._sample()
+    for books in engine.all_books:
+        assert (books.intended.total.count, books.connect.total.count) == (1, 1)
+
+
+class Clock(trio.abc.Clock):
+    """Jumps as it is told to: how late whoever sleeps is."""
+
+    def __init__(self, lates_s):
+        self._now, self._lates_s = 0.0, list(lates_s)
+
+    def start_clock(self):
+        pass
+
+    def current_time(self):
+        return self._now
+
+    def deadline_to_sleep_time(self, deadline):
+        if deadline > self._now and deadline < 1e6:
+            self._now = deadline + (self._lates_s.pop(0) if self._lates_s else 0.0)
+        return 0.0
+
+
+def test_a_stop_is_as_many_looks_as_fell_due_meanwhile():
+    async def main():
+        engine = Engine(Plan(1))
+        engine.phase = Phase.LOAD
+        with trio.move_on_after(1.0):
+            await engine._measure_lag()
+        engine._load_lag.end_second()
+        return engine._load_lag.total
+
+    # Late by 100 ms once, where a look is due every 20 ms: by 100, 80, 60, 40, 20 and 0.
+    lag = trio.run(main, clock=Clock([0.0, 0.1]))
+    assert lag.max == pytest.approx(100_000, abs=100)
+    late = sorted(value for value, n in lag.state.counts.items() for _ in range(n) if value > 1000)
+    assert len(late) == 5
+
+
+async def test_only_the_lag_of_the_load_phase_is_the_runs(engine, nursery):
+    nursery.start_soon(engine._measure_lag)
+    counts = []
+    for phase in (Phase.OPEN, Phase.LOAD, Phase.CLOSE):
+        engine.phase = phase
+        await trio.sleep(1.0)
+        engine._load_lag.end_second()
+        counts.append(engine._load_lag.total.count)
+    assert counts[0] == 0
+    assert counts[1] == counts[2] > 20
+
+
+@pytest.mark.parametrize(("interrupted", "column"), [(True, "not_attempted"), (False, "dns")])
+async def test_a_target_that_has_no_address_is_booked_by_why(engine, interrupted, column):
+    engine.interrupted = interrupted
+    engine._book_unattempted()
+    engine.ledger.check()
+    assert engine.ledger.not_attempted == (10 if interrupted else 0)
+    assert engine.ledger.failed[Failure.DNS] == (0 if interrupted else 10)
+
+
+async def test_a_run_against_a_name_that_is_none_has_a_report(autojump_clock):
+    result = await Engine(Plan(3, "ws://no.such.name.invalid/", connect_timeout_s=1.0)).run()
+    assert result.ledger.failed == {Failure.DNS: 3}
+    assert (len(result.series), result.series[-1].errors) == (1, 3)
+
+
+async def test_an_interruption_reaches_scopes_that_are_made_later_too(engine):
+    before = engine._new_interruption()
+    engine.interrupt()
+    after = engine._new_interruption()
+    await wait_all_tasks_blocked()
+    assert (before.cancel_called, after.cancel_called) == (True, True)
+
+
+# -- Whole runs, against a server in this process ----------------------------------------------
+
+
+@pytest.fixture
+async def url(nursery):
+    log = structlog.wrap_logger(None, processors=[LogCapture()])
+    server = EchoServer.listen(Settings(port=0, console=False), log)
+    await nursery.start(server.run)
+    yield server.url
+    server.drain()
+
+
+async def wait_for(holds):
+    with trio.fail_after(60):
+        while not holds():
+            await trio.sleep(0.002)
+
+
+async def test_a_run_to_its_end_has_all_its_figures_in_their_places(url):
+    plan = Plan(4, f"{url}plain", rate_per_conn=20.0, duration_s=0.5, verify="exact")
+    engine = Engine(plan)
+    began = trio.current_time()
+    result = await engine.run()
+    took_s = trio.current_time() - began
+    ledger = result.ledger
+    ledger.check()
+    assert (ledger.opened, ledger.sent, ledger.due, ledger.missed) == (4, 40, 40, 0)
+    assert ledger.answered == ledger.received == 40
+    assert (ledger.lost, ledger.in_flight, result.interrupted) == (0, 0, False)
+    assert 0 < result.all_open_after_s < took_s
+    assert 0.5 <= result.load_s <= took_s - result.all_open_after_s
+    assert sum(second.sent for second in result.series) == 40
+    assert sum(second.received for second in result.series) == 40
+    assert result.series[-1].open == 0
+    assert (result.connect.count, result.intended.count, result.scheduling_lag.count) == (4, 40, 40)
+    assert result.load_strain.wall_s == pytest.approx(result.load_s, abs=0.05)
+
+
+async def test_an_interrupted_run_has_its_unanswered_messages_in_flight(url, nursery):
+    engine = Engine(Plan(2, f"{url}silent", rate_per_conn=50.0, duration_s=3600.0))
+    results = []
+
+    async def run():
+        results.append(await engine.run())
+
+    nursery.start_soon(run)
+    await wait_for(lambda: engine.ledger.sent >= 4)
+    engine.interrupt()
+    await wait_for(lambda: results)
+    (result,) = results
+    assert result.interrupted
+    assert (result.ledger.lost, result.ledger.in_flight) == (0, result.ledger.sent)
+    assert result.ledger.closed == {Ending.CLEAN: 2}
+
+
+async def test_replies_that_never_come_are_lost_where_nobody_interrupts(url):
+    plan = Plan(2, f"{url}silent", messages=1, stop_timeout_s=0.2)
+    result = await Engine(plan).run()
+    assert (result.ledger.lost, result.ledger.in_flight, result.ledger.sent) == (2, 0, 2)
+
+
+async def test_books_that_do_not_add_up_are_an_error_and_no_report(url):
+    engine = Engine(Plan(1, f"{url}plain", messages=1, verify="exact"))
+    engine.ledger.received += 1
+    with pytest.raises(Unbalanced):
+        await engine.run()

@@ -1,0 +1,193 @@
+"""Who sends when: on a virtual clock, to connections that only remember what they were sent."""
+
+from types import SimpleNamespace
+
+import pytest
+import trio
+
+from loadgen.engine import load_phase
+from loadgen.engine.books import Books
+from loadgen.engine.dialer import Dialer
+from loadgen.engine.load_phase import Patience, Turns
+from loadgen.engine.session import RunContext, Session
+from loadgen.results.ledger import Ledger
+from loadgen.workload.pacing import Stage
+from loadgen.workload.plan import Plan
+from loadgen.workload.sources import Sources
+
+
+class Remembering:
+    """A connection that is open, and whose peer replies when it is asked to."""
+
+    closed, closed_first, clean, timed_out, failure = None, None, False, None, None
+
+    def __init__(self):
+        self.sent = []
+
+    def send_nowait(self, message):
+        self.sent.append((trio.current_time(), message))
+        return True
+
+
+@pytest.fixture
+async def make(autojump_clock):
+    def made(plan):
+        context = RunContext(plan, Dialer([], Sources(())), None, Books(Ledger(plan.count)))
+        slots = [Session(conn, context) for conn in range(plan.count)]
+        for session in slots:
+            session.connection, session._opening = Remembering(), None
+            context.ledger.count_opened()
+        return SimpleNamespace(slots=slots, on_reopened=None), context
+
+    return made
+
+
+def moments(crowd):
+    began = min(at for session in crowd.slots for at, _ in session.connection.sent)
+    return [[round(at - began, 2) for at, _ in session.connection.sent] for session in crowd.slots]
+
+
+async def run(plan, crowd, context, seconds=None):
+    async with trio.open_nursery() as nursery:
+        with trio.move_on_after(seconds or 1e6):
+            await load_phase.run(plan, crowd, context, nursery)
+        nursery.cancel_scope.cancel()
+
+
+async def test_sockets_take_turns_and_each_message_is_sent_once_when_it_is_due(make):
+    plan = Plan(3, rate=30.0, duration_s=1.0)
+    crowd, context = make(plan)
+    began = trio.current_time()
+    await run(plan, crowd, context)
+    assert trio.current_time() - began == pytest.approx(1.0, abs=0.2)
+    assert (context.ledger.sent, context.ledger.due, context.ledger.missed) == (30, 30, 0)
+    assert [len(session.connection.sent) for session in crowd.slots] == [10, 10, 10]
+    assert moments(crowd)[0][:3] == pytest.approx([0.0, 0.1, 0.2], abs=0.06)
+    messages = [message for session in crowd.slots for _, message in session.connection.sent]
+    assert len(set(messages)) == 30
+
+
+async def test_a_batch_larger_than_one_turn_sends_each_message_once(make):
+    plan = Plan(2, rate=100_000.0, duration_s=0.01)
+    crowd, context = make(plan)
+    await run(plan, crowd, context)
+    assert (context.ledger.sent, context.ledger.due) == (1000, 1000)
+
+
+async def test_what_is_due_is_counted_also_where_there_is_no_socket_for_it(make):
+    plan = Plan(2, rate_per_conn=10.0, duration_s=1.0)
+    crowd, context = make(plan)
+    crowd.slots[1].connection = None
+    await run(plan, crowd, context)
+    assert (context.ledger.sent, context.ledger.missed, context.ledger.due) == (10, 10, 20)
+
+
+async def test_with_one_rate_for_all_the_others_send_for_one_that_is_gone(make):
+    plan = Plan(3, rate=30.0, duration_s=1.0)
+    crowd, context = make(plan)
+    gone = crowd.slots[1]
+    gone.connection = None
+    await run(plan, crowd, context)
+    assert (context.ledger.sent, context.ledger.missed) == (30, 0)
+    assert [len(s.connection.sent) for s in (crowd.slots[0], crowd.slots[2])] == [15, 15]
+
+
+async def test_turns_pass_by_who_is_yet_to_open_and_come_back_to_it(make):
+    crowd, _ = make(Plan(3))
+    turns = Turns(crowd)
+    reopening = crowd.slots[1]
+    connection, reopening.connection, reopening._opening = reopening.connection, None, object()
+    taken = [turns.take().conn for _ in range(4)]
+    assert set(taken) == {0, 2}
+    reopening.connection, reopening._opening = connection, None
+    assert sorted(turns.take().conn for _ in range(3)) == [0, 1, 2]
+
+
+async def test_when_all_are_gone_there_is_still_somebody_to_miss_it(make):
+    crowd, _ = make(Plan(2))
+    for session in crowd.slots:
+        session.connection = None
+    turns = Turns(crowd)
+    assert [turns.take() in crowd.slots for _ in range(5)] == [True] * 5
+
+
+async def test_stages_end_with_their_time(make):
+    plan = Plan(2, stages=(Stage(1.0, 20.0), Stage(1.0, 0.0)))
+    crowd, context = make(plan)
+    began = trio.current_time()
+    await run(plan, crowd, context)
+    assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)
+    assert context.ledger.sent == context.ledger.due == 20
+
+
+async def test_with_messages_the_load_ends_when_the_last_is_answered(make, nursery):
+    plan = Plan(2, messages=3, rate_per_conn=10.0, stop_timeout_s=60.0)
+    crowd, context = make(plan)
+
+    async def answer_later():
+        await trio.sleep(7.0)
+        for session in crowd.slots:
+            for _, message in list(session.connection.sent):
+                session._receive(f"{message} 1")
+
+    nursery.start_soon(answer_later)
+    began = trio.current_time()
+    await run(plan, crowd, context)
+    assert context.ledger.sent == context.ledger.answered == 6
+    assert trio.current_time() - began == pytest.approx(7.0, abs=0.1)
+
+
+async def test_with_messages_nobody_waits_longer_than_the_stop_timeout_for_what_never_comes(make):
+    plan = Plan(1, messages=1, rate_per_conn=10.0, stop_timeout_s=3.0)
+    crowd, context = make(plan)
+    began = trio.current_time()
+    await run(plan, crowd, context)
+    assert trio.current_time() - began == pytest.approx(3.05, abs=0.1)
+
+
+async def test_in_a_closed_loop_each_reply_brings_the_next_up_to_the_number_asked_for(make):
+    plan = Plan(2, closed_loop=True, messages=3)
+    crowd, context = make(plan)
+    answered = [0, 0]
+
+    def answer(session):
+        _, message = session.connection.sent[-1]
+        following = session._receive(f"{message} 1")
+        answered[session.conn] += 1
+        if following is not None:
+            session.connection.send_nowait(following)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, plan, crowd, context)
+        await trio.sleep(0.5)
+        for session in crowd.slots:
+            while len(session.connection.sent) > answered[session.conn]:
+                answer(session)
+    assert [session.sent for session in crowd.slots] == answered == [3, 3]
+    assert (context.ledger.sent, context.ledger.due) == (6, None)
+
+
+async def test_between_a_reply_and_the_next_message_there_is_time_to_think(make):
+    plan = Plan(1, closed_loop=True, think_s=2.0, duration_s=7.0)
+    crowd, context = make(plan)
+    (session,) = crowd.slots
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, plan, crowd, context)
+        for number in range(3):
+            while len(session.connection.sent) <= number:
+                await trio.sleep(0.01)
+            await trio.sleep(0.1)
+            assert session._receive(f"{session.connection.sent[number][1]} 1") is None
+    assert moments(crowd)[0] == pytest.approx([0.0, 2.1, 4.2, 6.3], abs=0.1)
+
+
+async def test_patience_is_as_long_as_anything_happens_and_so_long_beyond(autojump_clock):
+    ledger = Ledger(1)
+    patience = Patience(ledger, 2.0)
+    for column in ("sent", "received", "sent", "received"):
+        setattr(ledger, column, getattr(ledger, column) + 1)
+        assert not patience.is_exhausted()
+        await trio.sleep(1.9)
+        assert not patience.is_exhausted()
+    await trio.sleep(0.2)
+    assert patience.is_exhausted()
