@@ -69,6 +69,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/draw_house.py --check
 
 house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into docs/explanation
 	$(BIN)/python scripts/draw_house.py

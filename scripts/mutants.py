@@ -49,7 +49,7 @@ PRELOADED = (
     "pytest", "hypothesis", "hypothesis.stateful", "trio", "trio.testing", "msgspec",
     "jsonschema", "rich.live", "rich.table", "hdrh.histogram",
     "cyclopts", "trio_websocket", "wsproto", "h11", "websockets.asyncio.server", "structlog",
-    "starlette.applications", "hypercorn.trio", "prometheus_client", "psutil", "trustme", "httpx",
+    "starlette.applications", "prometheus_client", "psutil", "trustme", "httpx",
 )  # fmt: skip
 #: What is preloaded can't be rewritten by pytest, and need not be.
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
