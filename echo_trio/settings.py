@@ -34,7 +34,7 @@ class Settings:
     """Port of the console; 0 takes a free one."""
 
     console: bool = True
-    """Whether to have a console."""
+    """Serve without the console: no web page, no health, no metrics, no load runs."""
 
     console_token: Annotated[str | None, Parameter(metavar="TOKEN", show_default=False)] = field(
         default=None, repr=False

@@ -46,7 +46,7 @@ def compare(
     different_plans
         Compare runs that had different things to do.
     color
-        Use colour on a terminal.
+        Leave colours out on a terminal, too.
     """
     before, after = (runs, to) if to else (runs[:1], runs[1:])
     if not before or not after:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Final
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from echo_trio import flags
 
@@ -17,38 +17,42 @@ NO_JOURNAL: Final = "off"
 _SCHEDULER: Final = re.compile(r"((tcp|tls|ws|wss)://)?[^/\s]+:[0-9]+")
 
 
+#: Where these flags stand in the help.
+RUN: Final = Parameter(group=Group("Run", sort_key=5))
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """What is done with a run besides reporting it, and by how many."""
 
-    workers: Annotated[int | None, flags.processes("--workers", default=1)] = None
+    workers: Annotated[int | None, flags.processes("--workers", default=1), RUN] = None
     """Processes of this machine that share the sockets; auto is one for each core."""
 
-    dask: Annotated[str | None, Parameter(metavar="ADDRESS")] = None
+    dask: Annotated[str | None, Parameter(metavar="ADDRESS"), RUN] = None
     """Address of a Dask scheduler, like tcp://host:8786: its workers share the sockets, a process
     for each of their threads, or as many as --workers says."""
 
     fail_if: Annotated[
-        tuple[str, ...], Parameter(metavar="EXPRESSION", negative="", show_default=False)
+        tuple[str, ...], Parameter(metavar="EXPRESSION", negative="", show_default=False), RUN
     ] = ()
     """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
     connections.failed>=1% …; repeatable."""
 
-    find_capacity: Annotated[bool, Parameter(negative="")] = False
+    find_capacity: Annotated[bool, Parameter(negative=""), RUN] = False
     """Run again and again, at ever higher rates, until one breaks a --fail-if (by default
     latency.p99>100ms) or fails; report the highest that held. Starts with the rate given."""
 
-    console: Annotated[str | None, Parameter(metavar="URL")] = None
+    console: Annotated[str | None, Parameter(metavar="URL"), RUN] = None
     """Ask the target for its own connections, CPU, memory and lag each second: at the console of
     echo-trio, like http://127.0.0.1:8766/, or at any Prometheus page, like http://host/metrics."""
 
-    journal: Annotated[str | None, Parameter(metavar="FILE")] = None
+    journal: Annotated[str | None, Parameter(metavar="FILE"), RUN] = None
     """Keep what is measured in this file while the run goes, for `loadgen recover` should the
     generator be killed; by default in the user's state folder. off keeps none. It has to be a new
     file."""
 
-    overwrite: Annotated[bool, Parameter(negative="")] = False
+    overwrite: Annotated[bool, Parameter(negative=""), RUN] = False
     """Let --journal take the place of the journal that an earlier run has left there."""
 
     @property

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from echo_trio.printable import printable
 from loadgen.cli.destinations import (
@@ -35,28 +35,32 @@ _STDOUT, _STDERR = 1, 2
 _File = Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)]
 
 
+#: Where these flags stand in the help.
+OUTPUT: Final = Parameter(group=Group("Output", sort_key=6))
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
     """Where the report goes."""
 
-    json: _File = None
+    json: Annotated[_File, OUTPUT] = None
     """Write the report as JSON to this file; - is stdout, with nothing else on it."""
 
-    csv: _File = None
+    csv: Annotated[_File, OUTPUT] = None
     """Write the seconds of the run as CSV to this file, or to stdout."""
 
-    html: _File = None
+    html: Annotated[_File, OUTPUT] = None
     """Write the report as one HTML file with charts, which needs nothing else."""
 
-    stream: Annotated[bool, Parameter(negative="")] = False
+    stream: Annotated[bool, Parameter(negative=""), OUTPUT] = False
     """Write a line of JSON a second to stdout, and the report as the last."""
 
-    quiet: Annotated[bool, Parameter(negative="")] = False
+    quiet: Annotated[bool, Parameter(negative=""), OUTPUT] = False
     """Show no progress."""
 
-    color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True
-    """Use colour on a terminal."""
+    color: Annotated[bool, Parameter(name="--color", negative="--no-color"), OUTPUT] = True
+    """Leave colours out on a terminal, too."""
 
     _opened: Annotated[dict[str, Destination], Parameter(parse=False)] = field(
         default_factory=dict, init=False, repr=False, compare=False

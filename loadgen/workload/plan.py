@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from echo_trio import files, flags, units
 from loadgen.workload import secrets
@@ -21,6 +21,12 @@ from loadgen.workload.pacing import Pace, Ramps, Share, Stage, Steady
 from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
 from loadgen.workload.sources import Sources
 from loadgen.workload.target import DEFAULT_URL, Target
+
+#: Where a flag stands in the help.
+CONNECT: Final = Parameter(group=Group("Connect", sort_key=1))
+LOAD: Final = Parameter(group=Group("Load", sort_key=2))
+MESSAGES: Final = Parameter(group=Group("Messages", sort_key=3))
+REPLIES: Final = Parameter(group=Group("Replies", sort_key=4))
 
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_RATE_PER_CONN: Final = 1.0
@@ -130,115 +136,133 @@ class Plan:
 
     _: KW_ONLY
 
-    connect_concurrency: Annotated[int, flags.count("--connect-concurrency", at_least=1)] = 256
+    connect_concurrency: Annotated[
+        int, flags.count("--connect-concurrency", at_least=1), CONNECT
+    ] = 256
     """Handshakes in flight at once."""
 
-    connect_rate: Annotated[float | None, flags.rate("--connect-rate")] = None
+    connect_rate: Annotated[float | None, flags.rate("--connect-rate"), CONNECT] = None
     """Handshakes begun a second, at most; unlimited by default."""
 
-    connect_timeout_s: Annotated[float, flags.duration("--connect-timeout")] = 10.0
+    connect_timeout_s: Annotated[float, flags.duration("--connect-timeout"), CONNECT] = 10.0
     """Bound on each socket's TCP connect and handshake together."""
 
     duration_s: Annotated[
-        float | None, flags.duration("--duration", default_s=DEFAULT_DURATION_S)
+        float | None, flags.duration("--duration", default_s=DEFAULT_DURATION_S), LOAD
     ] = None
     """Length of the load phase."""
 
     rate_per_conn: Annotated[
-        float | None, flags.rate("--rate-per-conn", default_per_s=DEFAULT_RATE_PER_CONN)
+        float | None, flags.rate("--rate-per-conn", default_per_s=DEFAULT_RATE_PER_CONN), LOAD
     ] = None
     """Open loop: messages due on each socket, whether or not replies are in; 0/s holds idle."""
 
-    rate: Annotated[float | None, flags.rate("--rate")] = None
+    rate: Annotated[float | None, flags.rate("--rate"), LOAD] = None
     """Open loop: messages due on all sockets together."""
 
-    stages: Annotated[tuple[Stage, ...], flags.several("--stage", parse_stage)] = ()
+    stages: Annotated[
+        tuple[Stage, ...], flags.several("--stage", parse_stage, "DURATION:RATE"), LOAD
+    ] = ()
     """Open loop: repeatable, 30s:5000/s; the total rate goes there in a straight line, from 0 at
     first. The stages together are the load phase."""
 
-    closed_loop: Annotated[bool, Parameter(negative="")] = False
+    closed_loop: Annotated[bool, Parameter(negative=""), LOAD] = False
     """Send a socket's next message when its reply is in, rather than when it is due."""
 
-    think_s: Annotated[float, flags.duration("--think")] = 0.0
+    think_s: Annotated[float, flags.duration("--think"), LOAD] = 0.0
     """Closed loop: pause between a reply and the next message."""
 
-    messages: Annotated[int | None, flags.count("--messages", at_least=1)] = None
+    messages: Annotated[int | None, flags.count("--messages", at_least=1), LOAD] = None
     """Messages for each socket; the load phase then ends when all are answered."""
 
-    lifetime_s: Annotated[float | None, flags.duration("--lifetime")] = None
+    lifetime_s: Annotated[float | None, flags.duration("--lifetime"), LOAD] = None
     """Churn: close a socket that is this old, and open a new one."""
 
-    message: str = DEFAULT_TEMPLATE
+    message: Annotated[str, Parameter(metavar="TEMPLATE"), MESSAGES] = DEFAULT_TEMPLATE
     """Template of the messages; knows {conn}, {seq}, {now} (Unix ms), {random} and {room}. Other
     braces are what they are; {{ and }} around something are single braces."""
 
-    message_file: Annotated[str | None, Parameter(name="--message-file")] = None
+    message_file: Annotated[
+        str | None, Parameter(metavar="FILE", name="--message-file"), MESSAGES
+    ] = None
     """A file whose whole content is the template, as it is."""
 
-    binary: Annotated[bool, Parameter(negative="")] = False
+    binary: Annotated[bool, Parameter(negative=""), MESSAGES] = False
     """Send binary messages."""
 
-    size_bytes: Annotated[int | None, flags.size("--size")] = None
+    size_bytes: Annotated[int | None, flags.size("--size"), MESSAGES] = None
     """Pad messages to this size; the default message to 32 bytes."""
 
-    verify: str = "suffix"
+    verify: Annotated[str, Parameter(metavar="RULE"), REPLIES] = "suffix"
     """How a reply finds its message: suffix (it is the message, a space and a number), exact,
     json:PATH or json:PATH=PATH (both are JSON with equal values there), regex:PATTERN (it finds the
     same in both), turn (the n-th frame answers the n-th message), fan-out (every socket of the room
     gets a copy), off (frames are counted)."""
 
-    expect: Annotated[tuple[str, ...], flags.several("--expect", parse_pattern)] = ()
+    expect: Annotated[
+        tuple[str, ...], flags.several("--expect", parse_pattern, "PATTERN"), REPLIES
+    ] = ()
     """Repeatable: what the server says by itself after the handshake, in this order;
     json:PATH=VALUE, regex:PATTERN or any. A socket is open when all of it is there."""
 
-    ignore: Annotated[tuple[str, ...], flags.several("--ignore", parse_pattern)] = ()
+    ignore: Annotated[
+        tuple[str, ...], flags.several("--ignore", parse_pattern, "PATTERN"), REPLIES
+    ] = ()
     """Repeatable, same patterns: frames that are no replies; counted."""
 
-    rooms: Annotated[int, flags.count("--rooms", at_least=1)] = 1
+    rooms: Annotated[int, flags.count("--rooms", at_least=1), REPLIES] = 1
     """With --verify fan-out: {room} in URL and message is the socket's number modulo this."""
 
-    arrivals: Literal["even", "poisson"] = "even"
+    arrivals: Annotated[Literal["even", "poisson"], LOAD] = "even"
     """Open loop: messages fall due at even distances, or at random ones as of many independent
     users: exponential gaps, fixed by the seed."""
 
     headers: Annotated[
-        tuple[tuple[str, str], ...], flags.several_of_each("--header", parse_headers)
+        tuple[tuple[str, str], ...],
+        flags.several_of_each("--header", parse_headers, "HEADER"),
+        CONNECT,
     ] = ()
     """Repeatable, 'Name: value': goes with each handshake. @FILE takes them from a file, one a
     line. In the report, values of Authorization, Cookie and the like are masked."""
 
-    origin: Annotated[str | None, Parameter(name="--origin")] = None
+    origin: Annotated[str | None, Parameter(metavar="ORIGIN", name="--origin"), CONNECT] = None
     """The Origin header, which a browser would send."""
 
-    subprotocols: Annotated[tuple[str, ...], flags.several("--subprotocol", str)] = ()
+    subprotocols: Annotated[
+        tuple[str, ...], flags.several("--subprotocol", str, "NAME"), CONNECT
+    ] = ()
     """Repeatable: offered in this order."""
 
-    cacert: Annotated[str | None, Parameter(name="--cacert")] = None
+    cacert: Annotated[str | None, Parameter(metavar="FILE", name="--cacert"), CONNECT] = None
     """wss: a PEM file with the certificates to trust, instead of the system's."""
 
-    insecure: Annotated[bool, Parameter(negative="")] = False
+    insecure: Annotated[bool, Parameter(negative=""), CONNECT] = False
     """wss: take any certificate."""
 
-    cert: Annotated[str | None, Parameter(name="--cert")] = None
+    cert: Annotated[str | None, Parameter(metavar="FILE", name="--cert"), CONNECT] = None
     """wss: a PEM file with our own certificate, for a server that asks who we are."""
 
-    key: Annotated[str | None, Parameter(name="--key")] = None
+    key: Annotated[str | None, Parameter(metavar="FILE", name="--key"), CONNECT] = None
     """wss: a PEM file with its key, unencrypted; by default it is looked for in --cert's file."""
 
-    compression: Annotated[bool, Parameter(negative="")] = False
+    compression: Annotated[bool, Parameter(negative=""), CONNECT] = False
     """Offer permessage-deflate."""
 
-    source_ips: Annotated[tuple[str, ...], flags.several("--source-ip", str)] = ()
+    source_ips: Annotated[
+        tuple[str, ...], flags.several("--source-ip", str, "ADDRESSES"), CONNECT
+    ] = ()
     """Repeatable: local address, range 127.0.0.2-127.0.0.9 or CIDR block, used in turn."""
 
-    behave: Annotated[tuple[Behave, ...], flags.several("--behave", Behave.parse)] = ()
+    behave: Annotated[
+        tuple[Behave, ...], flags.several("--behave", Behave.parse, "WHAT"), LOAD
+    ] = ()
     """Repeatable, slow-reader:1%:1KiB/s, half-open:1%, no-pong:1%, mid-frame-drop:1%:1s or
     reconnect-storm:100%:10s: so many of the sockets misbehave, and are accounted for apart."""
 
-    stop_timeout_s: Annotated[float, flags.duration("--stop-timeout")] = 5.0
+    stop_timeout_s: Annotated[float, flags.duration("--stop-timeout"), LOAD] = 5.0
     """Bound on awaiting replies in flight and closing all sockets."""
 
-    seed: Annotated[int, flags.whole("--seed")] = 0
+    seed: Annotated[int, flags.whole("--seed"), MESSAGES] = 0
     """Makes payloads and schedule repeat exactly."""
 
     message_content: Annotated[bytes | None, Parameter(parse=False)] = None

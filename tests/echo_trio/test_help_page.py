@@ -13,7 +13,7 @@ from loadgen.cli.load import COMMANDS
 PROGRAMS = [["echo_trio"], ["loadgen"], *(["loadgen", command] for command in COMMANDS)]
 #: What Python calls a value, and a user doesn't.
 PYTHONIC = re.compile(
-    r"\b(FLOAT|INT|BOOL|TUPLE|NONE|PATH)\b|\[\(\)\]|\[(True|False|None)\]|--COUNT|--URL"
+    r"\b(FLOAT|INT|BOOL|TUPLE|NONE)\b|--\S+ (PATH|STR)\b|\[\(\)\]|\[(True|False|None)\]|--COUNT|--URL"
 )
 
 
