@@ -93,6 +93,7 @@ class Reference:
 class Connection:
     """Takes what is sent, and has ended by closing handshake."""
 
+    evicted = False
     closed = None
     closed_first, clean, timed_out, failure, close_received = "us", True, None, None, 1000
 

@@ -19,6 +19,7 @@ from loadgen.workload.sources import Sources
 class Remembering:
     """A connection that is open, and whose peer replies when it is asked to."""
 
+    evicted = False
     closed, closed_first, clean, timed_out, failure = None, None, False, None, None
 
     def __init__(self):

@@ -20,6 +20,7 @@ from loadgen.workload.sources import Sources
 class FakeConnection:
     """An open connection, to which nothing can be sent any more if it is `broken`."""
 
+    evicted = False
     closed, closed_first, clean, timed_out, failure = None, None, False, None, None
     close_received = None
 
@@ -159,6 +160,7 @@ SOCKETS = 3
 class EndedConnection:
     """Takes what is sent, and has ended by closing handshake."""
 
+    evicted = False
     closed = None
     closed_first, clean, timed_out, failure, close_received = "us", True, None, None, 1000
 
