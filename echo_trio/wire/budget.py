@@ -49,6 +49,16 @@ class Holder:
             self._budget.release(self, size_bytes)
             self._regulate_reading()
 
+    def _hold_unsent(self, size_bytes: int) -> None:
+        """Count bytes that wait for the kernel to take them, where the budget counts those."""
+        if self._budget is not None and self._budget.counts_unsent:
+            self.hold(size_bytes)
+
+    def _release_unsent(self, size_bytes: int) -> None:
+        """Count bytes that no longer wait: those of a `_hold_unsent` before."""
+        if self._budget is not None and self._budget.counts_unsent:
+            self.release(size_bytes)
+
     def evict(self) -> None:
         """Let go of everything, now: the process holds too much. Called by the budget."""
         self.evicted = True
@@ -76,10 +86,13 @@ class Budget:
     :ivar held_bytes: what is held now, in bytes: the gauge.
     :ivar max_bytes: above it a connection is evicted; 0: never.
     :ivar evicted: how many were.
+    :ivar counts_unsent: whether what waits to be sent counts: a server's replies are its peer's
+        doing, a client's messages are its own.
     """
 
-    def __init__(self, max_bytes: int = 0) -> None:
+    def __init__(self, max_bytes: int = 0, *, counts_unsent: bool = True) -> None:
         self.max_bytes = max_bytes
+        self.counts_unsent = counts_unsent
         self.held_bytes = 0
         self.evicted = 0
         self._places: dict[int, set[Holder]] = {}

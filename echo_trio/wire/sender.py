@@ -104,7 +104,7 @@ class Sender(Holder):
         self.bytes_sent += len(data)
         if self._unsent:
             self._unsent += data
-            self.hold(len(data))
+            self._hold_unsent(len(data))
             return False
         sent = 0
         if self._sock is not None:
@@ -119,7 +119,7 @@ class Sender(Holder):
             if sent == len(data):
                 return True
         self._unsent = bytearray(memoryview(data)[sent:])
-        self.hold(len(data) - sent)
+        self._hold_unsent(len(data) - sent)
         return False
 
     def _write_replies(self, replies: list[bytes]) -> None:
@@ -136,7 +136,7 @@ class Sender(Holder):
     def _take_out_of_line(self, size_bytes: int) -> None:
         assert self._unsent is not None
         del self._unsent[:size_bytes]
-        self.release(size_bytes)
+        self._release_unsent(size_bytes)
 
     def _fail_writing(self) -> None:
         """Drop what waits in line, and whatever is still to be written.

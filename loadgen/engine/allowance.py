@@ -42,7 +42,7 @@ def make_budget(plan: Plan, payloads: Payloads) -> Budget:
     """
     spare = min(plan.count * HELD_BYTES_PER_SOCKET, _memory_bytes() // MEMORY_SHARE)
     own = plan.count * 2 * _largest(payloads)
-    return Budget(max(MAX_HELD_BYTES, spare) + own)
+    return Budget(max(MAX_HELD_BYTES, spare) + own, counts_unsent=False)
 
 
 def _largest(payloads: Payloads) -> int:
