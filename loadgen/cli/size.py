@@ -32,7 +32,7 @@ def plan(
     cores: Annotated[int | None, flags.count("--cores", at_least=1)] = None,
     memory_bytes: Annotated[int | None, flags.size("--memory")] = None,
     files: Annotated[int | None, flags.count("--files", at_least=1)] = None,
-    json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    json: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
 ) -> int:
     """Say what a run takes on both ends: processes, machines, addresses, memory, and the commands.
 

@@ -13,7 +13,8 @@ from loadgen.cli.load import COMMANDS
 PROGRAMS = [["echo_trio"], ["loadgen"], *(["loadgen", command] for command in COMMANDS)]
 #: What Python calls a value, and a user doesn't.
 PYTHONIC = re.compile(
-    r"\b(FLOAT|INT|BOOL|TUPLE|NONE)\b|--\S+ (PATH|STR)\b|\[\(\)\]|\[(True|False|None)\]|--COUNT|--URL"
+    r"\b(FLOAT|INT|BOOL|TUPLE|NONE)\b|--\S+ (PATH|STR)\b"
+    r"|\[\(\)\]|\[(True|False|None)\]|--COUNT|--URL"
 )
 
 
