@@ -55,6 +55,12 @@ def test_the_pages_table_is_the_servers():
     assert [(path, text.replace("`", "")) for path, text in rows] == expected
 
 
+def test_the_web_page_offers_every_behaviour_and_none_that_is_not_there():
+    page = (DOCS.parent / "react-client/src/features/server/behaviours.tsx").read_text()
+    offered = {f"/{path.split('/')[1]}" for path in re.findall(r"path: '(/[^']*)'", page)}
+    assert offered == {f"/{template.split('/')[1]}" for template in paths.BEHAVIOURS}
+
+
 def test_the_page_has_the_limits_that_hold():
     assert f"{player.PLACE_BYTES} bytes for its place" in REFERENCE
     assert Settings().limits.max_held_bytes == 2 * 2**20 + 64 * 1024
