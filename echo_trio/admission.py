@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Self
 
 from echo_trio.behaviours import paths
 from echo_trio.behaviours.scripts import Behaviour
-from echo_trio.wire.handshake import NotAnUpgrade, Reason, Refused, UpgradeRequest
+from echo_trio.wire.handshake import HandshakeRefused, NotAnUpgrade, Reason, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
 RETRY_AFTER_S = 5
@@ -45,7 +45,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class PlaceCapacity:
     """How many may be there at once.
 
     :ivar connections: handshakes and closing connections too.
@@ -90,25 +90,25 @@ def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> B
 
     :param origins: whose pages may connect; none stands for all. A client that names no origin is
         no browser, and may in any case.
-    :raises Refused: if it may not have one, with the status that says why.
+    :raises HandshakeRefused: if it may not have one, with the status that says why.
     """
     if origins:
         for name, value in request.headers:
             if name == "origin" and (
                 (origin := parse_origin(value)) is None or origin not in origins
             ):
-                raise Refused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
+                raise HandshakeRefused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
     found = _find(request.path)
     if isinstance(found, paths.Refusal):
-        raise Refused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
+        raise HandshakeRefused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
     return found
 
 
-def not_an_upgrade(exc: NotAnUpgrade) -> Refused:
+def not_an_upgrade(exc: NotAnUpgrade) -> HandshakeRefused:
     """What a client is told that does not ask for a WebSocket: first, whether one is there."""
     try:
         _find(exc.path)
-    except Refused as refused:
+    except HandshakeRefused as refused:
         return refused
     return exc
 
@@ -117,9 +117,9 @@ def _find(path: str) -> Behaviour | paths.Refusal:
     try:
         found = paths.find(path)
     except paths.BadParameter as exc:
-        raise Refused(400, str(exc), Reason.PARAMETER) from None
+        raise HandshakeRefused(400, str(exc), Reason.PARAMETER) from None
     if found is None:
-        raise Refused(404, paths.listing(), Reason.PATH)
+        raise HandshakeRefused(404, paths.listing(), Reason.PATH)
     return found
 
 
@@ -179,37 +179,37 @@ def _parse_hop(text: str) -> tuple[IPAddress, int | None] | None:
     return (address, int(digits)) if int(digits) <= 0xFFFF else None
 
 
-def no_proxy_header() -> Refused:
+def no_proxy_header() -> HandshakeRefused:
     """What a trusted proxy is told that didn't say whom it speaks for, as it should."""
     why = "A connection from a trusted proxy begins with a header of the PROXY protocol."
-    return Refused(400, why, Reason.PROXY_HEADER)
+    return HandshakeRefused(400, why, Reason.PROXY_HEADER)
 
 
-def too_slow() -> Refused:
+def too_slow() -> HandshakeRefused:
     """What a client is told whose handshake took longer than the open timeout."""
-    return Refused(408, "The handshake took too long.", Reason.TIMEOUT)
+    return HandshakeRefused(408, "The handshake took too long.", Reason.TIMEOUT)
 
 
-def draining() -> Refused:
+def draining() -> HandshakeRefused:
     """What a client is told that comes while the server stops."""
     return _unavailable("The server is stopping.", Reason.DRAINING)
 
 
-def full() -> Refused:
+def full() -> HandshakeRefused:
     """What a client is told for whom there is no room."""
     return _unavailable("The server is full.", Reason.CAPACITY)
 
 
-def displaced() -> Refused:
+def displaced() -> HandshakeRefused:
     """What a client is told that sent nothing of its handshake, when its place is needed."""
     why = "The server is full, and this connection has said nothing."
     return _unavailable(why, Reason.DISPLACED)
 
 
-def out_of_descriptors() -> Refused:
+def out_of_descriptors() -> HandshakeRefused:
     """What a client is told for whom the machine has no descriptor left."""
     return _unavailable("The server has too many files open.", Reason.DESCRIPTORS)
 
 
-def _unavailable(why: str, reason: Reason) -> Refused:
-    return Refused(503, why, reason, Retry_After=str(RETRY_AFTER_S))
+def _unavailable(why: str, reason: Reason) -> HandshakeRefused:
+    return HandshakeRefused(503, why, reason, Retry_After=str(RETRY_AFTER_S))

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from echo_trio.admission import Capacity
+from echo_trio.admission import PlaceCapacity
 
 #: A handshake that has sent nothing for so long may lose its place to a newcomer. A client that
 #: means it sends its request with its first segment, and the next part a round trip later.
@@ -60,7 +60,7 @@ class Places(Generic[SomeGuest]):
     :ivar waiting: connections that hold none, and are told so as soon as they have asked.
     """
 
-    def __init__(self, capacity: Capacity) -> None:
+    def __init__(self, capacity: PlaceCapacity) -> None:
         self._inside = _Count(0, capacity.connections)
         self._at_the_door = _Count(0, capacity.refusals)
         # By when they were heard last, the longest silent first. An OrderedDict, because a plain

@@ -13,10 +13,10 @@ import structlog
 import trio
 
 from echo_trio import admission
-from echo_trio.metrics.counters import Counters, Snapshot
+from echo_trio.metrics.counters import Counters, ServerSnapshot
 from echo_trio.metrics.vitals import Vitals
 from echo_trio.places import Places
-from echo_trio.session import Caller, Presence, make_room, serve_session, turn_away_at_once
+from echo_trio.session import Caller, Sessions, make_room, serve_session, turn_away_at_once
 from echo_trio.settings import Settings
 from echo_trio.wire import poller, process, sockets, tls
 from echo_trio.wire.close_codes import GOING_AWAY
@@ -54,7 +54,7 @@ class EchoServer:
         counters = Counters()
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
         places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
-        self._presence = Presence(settings, self._poller, tls_context, log, counters, places)
+        self._sessions = Sessions(settings, self._poller, tls_context, log, counters, places)
         self._vitals = Vitals()
         self._started_s = time.monotonic()
         self.url = url_of(listeners, tls=tls_context is not None)
@@ -72,27 +72,27 @@ class EchoServer:
     @property
     def open(self) -> int:
         """How many connections are open."""
-        return self._presence.counters.open
+        return self._sessions.counters.open
 
     @property
     def held_bytes(self) -> int:
         """What is held for all connections together."""
-        return self._presence.budget.held_bytes
+        return self._sessions.budget.held_bytes
 
     @property
     def ended(self) -> int:
         """How many connections have ended."""
-        return self._presence.counters.ended
+        return self._sessions.counters.ended
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ServerSnapshot:
         """The server as it is now. To be called in a Trio task."""
-        return self._presence.counters.snapshot(
-            live=self._presence.connections,
+        return self._sessions.counters.snapshot(
+            live=self._sessions.connections,
             url=self.url,
             uptime_s=time.monotonic() - self._started_s,
             holdings=self._vitals.holdings(),
             loop_lag=self._vitals.loop_lag,
-            held_bytes=self._presence.budget.held_bytes,
+            held_bytes=self._sessions.budget.held_bytes,
         )
 
     def drain(self, late_s: float = 0.0) -> None:
@@ -101,18 +101,18 @@ class EchoServer:
         :param late_s: how long ago it was asked to; the drain timeout counts from then.
         """
         if not self._drain.is_set():
-            self._presence.counters.draining = True
+            self._sessions.counters.draining = True
             self._drain_began_s = trio.current_time() - late_s
             self._drain.set()
 
     def reload(self) -> None:
         """Read certificate and key again; new connections get them. A bad pair changes nothing."""
-        presence = self._presence
-        if presence.tls is None:
+        sessions = self._sessions
+        if sessions.tls is None:
             self._log.info("there is no certificate to read again")
             return
         try:
-            presence.tls = tls_context_of(presence.settings)
+            sessions.tls = tls_context_of(sessions.settings)
         except OSError as exc:
             self._log.error("the certificate stays as it was", reason=exc.strerror)
         else:
@@ -132,7 +132,7 @@ class EchoServer:
                 if self._poller is not None:
                     handling.start_soon(self._poller.run)
                 handling.start_soon(self._watch)
-                handling.start_soon(self._presence.connections.run)
+                handling.start_soon(self._sessions.connections.run)
                 async with trio.open_nursery() as accepting:
                     for listener in self._listeners:
                         accepting.start_soon(
@@ -146,7 +146,7 @@ class EchoServer:
                     await self._drain.wait()
                     accepting.cancel_scope.cancel()
                 self._close_listeners()
-                patience_s = patience_of(self._drain_timeout_s, len(self._presence.connections))
+                patience_s = patience_of(self._drain_timeout_s, len(self._sessions.connections))
                 with trio.CancelScope(deadline=self._drain_began_s + patience_s):
                     await self._say_goodbye(handling)
                 handling.cancel_scope.cancel()
@@ -155,42 +155,42 @@ class EchoServer:
 
     async def _watch(self) -> None:
         await self._vitals.run(
-            rolling=[self._presence.counters.echo],
+            rolling=[self._sessions.counters.echo],
             on_try=self._poller.time_next if self._poller is not None else lambda: None,
         )
 
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
-        presence, places = self._presence, self._presence.places
-        presence.counters.accepted += 1
+        sessions, places = self._sessions, self._sessions.places
+        sessions.counters.accepted += 1
         caller = Caller(sock, trio.current_time())
         # Descriptors are given out from the lowest on, so this one's number tells how many others
         # hold. The limit may have been changed meanwhile.
         short = sock.fileno() >= admission.last_descriptor(process.file_limit())
         # Places are taken here: a crowd is accepted before the first of its tasks has begun.
         if (not short and (places.enter(caller) or places.wait(caller))) or (
-            make_room(presence) and places.enter(caller)
+            make_room(sessions) and places.enter(caller)
         ):
-            handling.start_soon(serve_session, caller, presence)
+            handling.start_soon(serve_session, caller, sessions)
         else:
             refused = admission.out_of_descriptors() if short else admission.full()
-            turn_away_at_once(sock, presence, refused)
+            turn_away_at_once(sock, sessions, refused)
 
     async def _say_goodbye(self, handling: trio.Nursery) -> None:
-        presence, counters = self._presence, self._presence.counters
+        sessions, counters = self._sessions, self._sessions.counters
         if counters.ended == counters.accepted:
             return
-        for opening in presence.openings:
+        for opening in sessions.openings:
             opening.cancel()
         if self._drain_grace_s:
-            for connection in presence.connections:
+            for connection in sessions.connections:
                 connection.close_behind_reply(GOING_AWAY, _GOODBYE)
             with trio.move_on_after(self._drain_grace_s):
-                await presence.all_gone.wait()
+                await sessions.all_gone.wait()
                 return
         began_s = trio.current_time()
         answer_until_s = began_s + self._drain_timeout_s * ANSWERING_SHARE
         slice_ends_s = began_s + GOODBYE_SLICE_S
-        for connection in list(presence.connections):
+        for connection in list(sessions.connections):
             now_s = trio.current_time()
             if now_s < answer_until_s:
                 connection.answer_what_arrived()
@@ -199,23 +199,23 @@ class EchoServer:
             if now_s >= slice_ends_s:
                 await trio.lowlevel.checkpoint()
                 slice_ends_s = trio.current_time() + GOODBYE_SLICE_S
-        await presence.all_gone.wait()
+        await sessions.all_gone.wait()
 
     def _count_accept_fault(self, fault: OSError) -> None:
-        counters = self._presence.counters
+        counters = self._sessions.counters
         name = errno.errorcode.get(fault.errno or 0, "other")
         counters.accept_fault_reasons[name] += 1
-        self._presence.sparing.warning(
+        self._sessions.sparing.warning(
             "can't accept for now", reason=fault.strerror, error=name, open=counters.open
         )
 
     def _turn_away_excess(self, sock: socket.socket) -> None:
-        self._presence.counters.accepted += 1
-        turn_away_at_once(sock, self._presence, admission.out_of_descriptors())
+        self._sessions.counters.accepted += 1
+        turn_away_at_once(sock, self._sessions, admission.out_of_descriptors())
 
-    def _find_capacity(self, max_connections: int) -> admission.Capacity:
+    def _find_capacity(self, max_connections: int) -> admission.PlaceCapacity:
         limit = process.file_limit()
-        capacity = admission.Capacity.of(max_connections, limit)
+        capacity = admission.PlaceCapacity.of(max_connections, limit)
         if capacity.connections < max_connections:
             self._log.warning(
                 "the file limit allows fewer connections than asked for: raise it (ulimit -n)",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from echo_trio import admission, certificates, logs, signals, systemd
-from echo_trio.metrics.counters import Snapshot
+from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
 from echo_trio.workers.supervisor import Supervisor, WorkerFailed
@@ -49,7 +49,7 @@ class Server(Protocol):
     def open(self) -> int:
         """How many connections are open."""
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ServerSnapshot:
         """The server as it is now."""
 
     async def tasks(self) -> object:

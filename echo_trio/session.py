@@ -15,7 +15,7 @@ from typing import Any, Final
 import trio
 
 from echo_trio import admission
-from echo_trio.behaviours.player import Performance
+from echo_trio.behaviours.player import ScriptPlayer
 from echo_trio.behaviours.scripts import About, Behaviour, OnMessage, Script
 from echo_trio.behaviours.transform import suffixes
 from echo_trio.logs import Sparing
@@ -33,7 +33,7 @@ REFUSAL_LINGER_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class SessionEnd:
     """How a connection ended, and what there is to say of it in the log."""
 
     outcome: Outcome
@@ -78,7 +78,7 @@ class Caller:
 
 
 @dataclass(slots=True)
-class Presence:
+class Sessions:
     """Who is connected, and what the sessions share. Drained by `server`.
 
     :ivar tls: what to serve TLS with, if it is served.
@@ -126,12 +126,12 @@ class Presence:
             finally:
                 self.openings.discard(scope)
 
-    def count_refused(self, refused: handshake.Refused) -> None:
+    def count_refused(self, refused: handshake.HandshakeRefused) -> None:
         """Count a handshake that was answered with this."""
         self.counters.refused[refused.status] += 1
         self.counters.refused_reasons[refused.reason] += 1
 
-    def count_ended(self, end: End, peer: str, duration_s: float) -> None:
+    def count_ended(self, end: SessionEnd, peer: str, duration_s: float) -> None:
         """Count how an accepted connection ended, and log it.
 
         Every one at the level debug; else those that didn't end well, as far as they aren't many.
@@ -157,20 +157,20 @@ class Presence:
         )
 
 
-def make_room(presence: Presence) -> bool:
+def make_room(sessions: Sessions) -> bool:
     """Send away the handshake that has been silent for longest, if it has been for long enough.
 
     Its socket is closed at once, so that its descriptor is there for a newcomer; its task finds
     that out by itself.
     """
-    caller = presence.places.longest_silent(trio.current_time(), Caller.has_unread)
+    caller = sessions.places.longest_silent(trio.current_time(), Caller.has_unread)
     if caller is None:
         return False
     if not caller.answered:
         caller.displaced = True
         refused = admission.displaced()
-        presence.count_refused(refused)
-        if presence.tls is None:
+        sessions.count_refused(refused)
+        if sessions.tls is None:
             with suppress(OSError):
                 _send(caller.sock, handshake.refusal_response(refused))
     trio.lowlevel.notify_closing(caller.sock)
@@ -178,152 +178,156 @@ def make_room(presence: Presence) -> bool:
     return True
 
 
-async def serve_session(caller: Caller, presence: Presence) -> None:
+async def serve_session(caller: Caller, sessions: Sessions) -> None:
     """Serve an accepted connection until it is over.
 
     One that waits at the door has a moment to say what it wants; then it gets a place, or is told
     that there is none. Counts how it ended, and gives its place back. Raises nothing but
     `trio.Cancelled`: what goes wrong here is nobody else's business.
     """
-    end = End(Outcome.FAILED)
-    timeout_s = presence.settings.open_timeout_s
+    end = SessionEnd(Outcome.FAILED)
+    timeout_s = sessions.settings.open_timeout_s
     if caller.waits:
         timeout_s = min(timeout_s, REFUSAL_LINGER_S)
     # It can't be asked any more when the peer has reset.
     peer = Peer(sockets.peer_of(caller.sock))
     try:
-        end = await _serve_accepted(caller, presence, caller.accepted_s + timeout_s, peer)
+        end = await _serve_accepted(caller, sessions, caller.accepted_s + timeout_s, peer)
     except trio.Cancelled:
-        end = End(Outcome.DROPPED)
+        end = SessionEnd(Outcome.DROPPED)
         raise
     except Exception:  # noqa: BLE001 - the boundary: a bug ends one session, not the server
         if not caller.displaced:
-            presence.sparing.exception("session failed")
+            sessions.sparing.exception("session failed")
     finally:
         caller.sock.close()
-        presence.places.leave(caller)
+        sessions.places.leave(caller)
         if caller.displaced:
             end = _refused(admission.displaced())
-        presence.count_ended(end, peer.name, trio.current_time() - caller.accepted_s)
+        sessions.count_ended(end, peer.name, trio.current_time() - caller.accepted_s)
 
 
-def turn_away_at_once(sock: socket.socket, presence: Presence, refused: handshake.Refused) -> None:
+def turn_away_at_once(
+    sock: socket.socket, sessions: Sessions, refused: handshake.HandshakeRefused
+) -> None:
     """Tell an accepted connection why not as far as that goes at once, and close it."""
     peer = sockets.peer_of(sock)
     with sock, suppress(OSError):
-        if presence.tls is None:
+        if sessions.tls is None:
             _send(sock, handshake.refusal_response(refused))
             # What is there unread would make this a reset, which may overtake the answer.
             sock.recv(handshake.MAX_HEAD_BYTES)
-    presence.count_refused(refused)
-    presence.count_ended(_refused(refused), peer, 0.0)
+    sessions.count_refused(refused)
+    sessions.count_ended(_refused(refused), peer, 0.0)
 
 
-async def _serve_accepted(caller: Caller, presence: Presence, deadline_s: float, peer: Peer) -> End:
-    if presence.settings.proxy_protocol and admission.is_trusted(peer.name, presence.proxies):
-        unknown = await _learn_peer(caller, presence, deadline_s, peer)
+async def _serve_accepted(
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
+) -> SessionEnd:
+    if sessions.settings.proxy_protocol and admission.is_trusted(peer.name, sessions.proxies):
+        unknown = await _learn_peer(caller, sessions, deadline_s, peer)
         if unknown is not None:
             return unknown
-    if presence.tls is not None:
-        insecure = await _secure(caller, presence, presence.tls, deadline_s)
+    if sessions.tls is not None:
+        insecure = await _secure(caller, sessions, sessions.tls, deadline_s)
         if insecure is not None:
             return insecure
-    opened = await _shake_hands(caller, presence, deadline_s, peer)
-    if isinstance(opened, End):
+    opened = await _shake_hands(caller, sessions, deadline_s, peer)
+    if isinstance(opened, SessionEnd):
         return opened
-    presence.places.settle(caller)
-    return await _serve(*opened, presence)
+    sessions.places.settle(caller)
+    return await _serve(*opened, sessions)
 
 
-async def _hear(caller: Caller, presence: Presence, size_bytes: int, flags: int = 0) -> bytes:
+async def _hear(caller: Caller, sessions: Sessions, size_bytes: int, flags: int = 0) -> bytes:
     """Receive the next part of a handshake."""
     data = await sockets.receive_some(caller.sock, size_bytes, flags)
-    presence.places.hear(caller, trio.current_time())
+    sessions.places.hear(caller, trio.current_time())
     return data
 
 
 async def _learn_peer(
-    caller: Caller, presence: Presence, deadline_s: float, peer: Peer
-) -> End | None:
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
+) -> SessionEnd | None:
     """Have a trusted proxy say who its client is; or how the connection ended instead."""
     try:
-        with presence.opening(deadline_s) as opening:
+        with sessions.opening(deadline_s) as opening:
             header = await proxy_protocol.receive(
-                lambda: _hear(caller, presence, proxy_protocol.MAX_V2_BYTES, socket.MSG_PEEK),
+                lambda: _hear(caller, sessions, proxy_protocol.MAX_V2_BYTES, socket.MSG_PEEK),
                 caller.sock.recv,
             )
     except proxy_protocol.Malformed:
         refused = admission.no_proxy_header()
     except (proxy_protocol.Cut, OSError):
-        return End(Outcome.CUT_IN_HANDSHAKE)
+        return SessionEnd(Outcome.CUT_IN_HANDSHAKE)
     else:
         if not opening.cancelled_caught:
             if header.source is not None:
                 peer.name = admission.show_peer(*header.source)
             return None
-        refused = admission.draining() if presence.counters.draining else admission.too_slow()
-    presence.count_refused(refused)
-    if presence.tls is None:  # Else it awaits TLS, and nothing that we could say is.
-        await _refuse(caller, presence, refused)
+        refused = admission.draining() if sessions.counters.draining else admission.too_slow()
+    sessions.count_refused(refused)
+    if sessions.tls is None:  # Else it awaits TLS, and nothing that we could say is.
+        await _refuse(caller, sessions, refused)
     return _refused(refused)
 
 
 async def _secure(
-    caller: Caller, presence: Presence, context: ssl.SSLContext, deadline_s: float
-) -> End | None:
+    caller: Caller, sessions: Sessions, context: ssl.SSLContext, deadline_s: float
+) -> SessionEnd | None:
     """Put TLS over its socket; or how the TLS handshake failed."""
 
     def progress(sock: tls.TlsSocket) -> None:
         caller.sock = sock
-        presence.places.hear(caller, trio.current_time())
+        sessions.places.hear(caller, trio.current_time())
 
     reason = "it took too long"
-    with presence.opening(deadline_s):
+    with sessions.opening(deadline_s):
         try:
             await tls.shake_hands(caller.sock, context, on_progress=progress)
         except (tls.TlsFailed, OSError) as exc:
             reason = str(exc)
         else:
             return None
-    return End(Outcome.TLS_FAILED, {"reason": reason})
+    return SessionEnd(Outcome.TLS_FAILED, {"reason": reason})
 
 
 async def _shake_hands(
-    caller: Caller, presence: Presence, deadline_s: float, peer: Peer
-) -> tuple[Connection, OnMessage | Performance] | End:
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
+) -> tuple[Connection, OnMessage | ScriptPlayer] | SessionEnd:
     """The connection and what it asked for; or how it ended. The request itself is let go of."""
-    counters = presence.counters
+    counters = sessions.counters
     accepted_s = time.perf_counter()
     try:
-        request, behaviour, surplus = await _receive_request(caller, presence, deadline_s, peer)
+        request, behaviour, surplus = await _receive_request(caller, sessions, deadline_s, peer)
         # The first that it prefers: a browser fails a connection for which none is chosen.
         subprotocol = next(iter(request.subprotocols), None)
-        offered = request.extensions if presence.settings.compression else ()
+        offered = request.extensions if sessions.settings.compression else ()
         compression = deflate.accept(offered)
         _send(caller.sock, handshake.accept_response(request, subprotocol, compression=compression))
         counters.handshake.observe(time.perf_counter() - accepted_s)
-    except handshake.Refused as refused:
-        presence.count_refused(refused)
-        await _refuse(caller, presence, refused)
+    except handshake.HandshakeRefused as refused:
+        sessions.count_refused(refused)
+        await _refuse(caller, sessions, refused)
         return _refused(refused)
     except (handshake.ConnectionCut, OSError):
-        return End(Outcome.CUT_IN_HANDSHAKE)
+        return SessionEnd(Outcome.CUT_IN_HANDSHAKE)
     connection = Connection.opened(
         caller.sock,
         client=False,
-        limits=presence.limits,
-        poller=presence.poller,
+        limits=sessions.limits,
+        poller=sessions.poller,
         path=request.target,
         subprotocol=subprotocol,
         surplus=surplus,
         compression=compression,
-        budget=presence.budget,
+        budget=sessions.budget,
     )
-    acting = behaviour(suffixes(presence.settings.seed))
+    acting = behaviour(suffixes(sessions.settings.seed))
     if not isinstance(acting, Script):
         return connection, acting
     opening = acting.opened(_about(request, subprotocol, compression, peer.name))
-    return connection, Performance(connection, acting, opening)
+    return connection, ScriptPlayer(connection, acting, opening)
 
 
 def _about(
@@ -343,21 +347,21 @@ def _about(
 
 
 async def _serve(
-    connection: Connection, acting: OnMessage | Performance, presence: Presence
-) -> End:
-    counters = presence.counters
-    presence.connections.add(connection)
+    connection: Connection, acting: OnMessage | ScriptPlayer, sessions: Sessions
+) -> SessionEnd:
+    counters = sessions.counters
+    sessions.connections.add(connection)
     counters.open += 1
     counters.peak_open = max(counters.peak_open, counters.open)
     try:
-        if isinstance(acting, Performance):
+        if isinstance(acting, ScriptPlayer):
             await acting.run()
         else:
             await connection.run(acting)
     finally:
-        if isinstance(acting, Performance):
+        if isinstance(acting, ScriptPlayer):
             counters.messages_unanswered += acting.unanswered
-        presence.connections.discard(connection)
+        sessions.connections.discard(connection)
         counters.open -= 1
         counters.add_traffic(connection)
         counters.close_codes[connection.close_code] += 1
@@ -367,12 +371,12 @@ async def _serve(
         "messages_received": connection.messages_received,
         "messages_sent": connection.messages_sent,
     }
-    return End(_outcome(connection), details)
+    return SessionEnd(_outcome(connection), details)
 
 
-def _refused(refused: handshake.Refused) -> End:
+def _refused(refused: handshake.HandshakeRefused) -> SessionEnd:
     details = {"status": refused.status, "reason": refused.reason.value}
-    return End(Outcome.REFUSED, details)
+    return SessionEnd(Outcome.REFUSED, details)
 
 
 _TIMEOUTS: Final = {
@@ -395,33 +399,33 @@ def _outcome(connection: Connection) -> Outcome:
 
 
 async def _receive_request(
-    caller: Caller, presence: Presence, deadline_s: float, peer: Peer
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
 ) -> tuple[handshake.UpgradeRequest, Behaviour, bytes]:
     """Read the handshake by the deadline, and decide on it."""
-    with presence.opening(deadline_s) as opening:
+    with sessions.opening(deadline_s) as opening:
         head, surplus = await handshake.receive_head(
-            lambda: _hear(caller, presence, handshake.MAX_HEAD_BYTES)
+            lambda: _hear(caller, sessions, handshake.MAX_HEAD_BYTES)
         )
-    if presence.counters.draining:  # Also one that was read in the same moment: who says goodbye
+    if sessions.counters.draining:  # Also one that was read in the same moment: who says goodbye
         raise admission.draining()  # to those who are open has not seen it.
     if opening.cancelled_caught:
         raise admission.full() if caller.waits else admission.too_slow()
-    if caller.waits and not _let_in(caller, presence):
+    if caller.waits and not _let_in(caller, sessions):
         raise admission.full()
     try:
         request = handshake.parse_request(head)
     except handshake.NotAnUpgrade as exc:
         raise admission.not_an_upgrade(exc) from None
-    if presence.proxies:
+    if sessions.proxies:
         forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
-        peer.name = admission.client_of(peer.name, forwarded_for, presence.proxies)
-    return request, admission.admit(request, presence.origins), surplus
+        peer.name = admission.client_of(peer.name, forwarded_for, sessions.proxies)
+    return request, admission.admit(request, sessions.origins), surplus
 
 
-def _let_in(caller: Caller, presence: Presence) -> bool:
+def _let_in(caller: Caller, sessions: Sessions) -> bool:
     """Give a place to one that has waited at the door, and has said what it wants."""
-    places = presence.places
-    return places.enter(caller) or (make_room(presence) and places.enter(caller))
+    places = sessions.places
+    return places.enter(caller) or (make_room(sessions) and places.enter(caller))
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
@@ -430,13 +434,13 @@ def _send(sock: socket.socket, data: bytes) -> None:
         raise OSError(errno.ENOBUFS, "the kernel did not take the handshake's answer")
 
 
-async def _refuse(caller: Caller, presence: Presence, refused: handshake.Refused) -> None:
+async def _refuse(caller: Caller, sessions: Sessions, refused: handshake.HandshakeRefused) -> None:
     """Answer, then wait a moment for the client to be gone, unless its place is needed.
 
     Closing with bytes unread would send a reset, which may overtake the answer.
     """
     caller.answered = True
-    presence.places.dismiss(caller)
+    sessions.places.dismiss(caller)
     sock = caller.sock
     with suppress(OSError, trio.ClosedResourceError):  # It is gone already, or was sent away.
         _send(sock, handshake.refusal_response(refused))

@@ -59,7 +59,7 @@ class _Pending(NamedTuple):
         return PLACE_BYTES + (getsizeof(self.what) if isinstance(self.what, str | bytes) else 0)
 
 
-class Performance:
+class ScriptPlayer:
     """One connection's script, being carried out.
 
     :ivar unanswered: once `run` is over, the messages whose replies were still to come (all of

@@ -42,7 +42,7 @@ _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class ConsoleSources:
     """What the console shows, beside the figures.
 
     :ivar tasks: the nursery tree. May be async: a supervisor asks its workers.
@@ -54,7 +54,7 @@ class Sources:
 
 
 def make_app(
-    sources: Sources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path = PAGE
+    sources: ConsoleSources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path = PAGE
 ) -> ASGIApp:
     """The console's endpoints.
 
@@ -104,7 +104,7 @@ def _admit(*_: Any) -> Response:
 
 class _Endpoints:
     def __init__(
-        self, sources: Sources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path
+        self, sources: ConsoleSources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path
     ) -> None:
         self._sources = sources
         self._snapshots = snapshots

@@ -23,10 +23,10 @@ from echo_trio.console.http_request import (
     MAX_HEAD_BYTES,
     PIECE_BYTES,
     HeadBuffer,
-    Refused,
     RequestReader,
+    RequestRefused,
 )
-from echo_trio.console.places import Place, Places, Waiting
+from echo_trio.console.places import ConsolePlaces, Place, Waiting
 from echo_trio.console.security_headers import SECURITY_HEADERS
 from echo_trio.console.turns import Turns
 
@@ -58,7 +58,9 @@ class HttpServer:
     :param app: is not told of anything but whole HTTP requests.
     """
 
-    def __init__(self, app: ASGIApp, places: Places, turns: Turns, health_turns: Turns) -> None:
+    def __init__(
+        self, app: ASGIApp, places: ConsolePlaces, turns: Turns, health_turns: Turns
+    ) -> None:
         self.app = app
         self.places = places
         self._turns = turns
@@ -111,7 +113,7 @@ class _Connection:
                     if exchange.answered:
                         await self._linger()
                     return
-        except Refused as refused:
+        except RequestRefused as refused:
             await self.send(refusal(refused))
             await self._linger()
 
@@ -133,7 +135,7 @@ class _Connection:
     async def _read_head(self) -> bytes | None:
         """The next head; None if there is none in time.
 
-        :raises Refused: if it is malformed or too long, or not all there in time.
+        :raises RequestRefused: if it is malformed or too long, or not all there in time.
         """
         if not self._buffer.data:
             arrived = False
@@ -146,7 +148,7 @@ class _Connection:
                 if not await self._receive():
                     return None
             return head
-        raise Refused(408)
+        raise RequestRefused(408)
 
     async def _read_body(self, reader: RequestReader) -> None:
         if reader.waits_for_continue:
@@ -155,13 +157,13 @@ class _Connection:
         with trio.move_on_after(BODY_TIMEOUT_S):
             while not reader.read_body():
                 if not self._buffer.data and not await self._receive():
-                    raise Refused(400)
+                    raise RequestRefused(400)
                 reader.feed(self._buffer.take(PIECE_BYTES))
                 # However much has arrived, others have their turn between two pieces.
                 await trio.lowlevel.checkpoint()
             self._buffer.put_back(reader.connection.trailing_data[0])
             return
-        raise Refused(408)
+        raise RequestRefused(408)
 
     async def _receive(self) -> bool:
         """Wait for something to arrive; false if nothing more will."""
@@ -257,7 +259,7 @@ class _Exchange:
         self.answered = not message.get("more_body", False)
 
 
-def refusal(refused: Refused) -> bytes:
+def refusal(refused: RequestRefused) -> bytes:
     """The answer to a request that the app never sees."""
     body = json.dumps({"error": str(refused)}).encode()
     headers = {
@@ -275,7 +277,7 @@ def refusal(refused: Refused) -> bytes:
 def turn_away(sock: socket.socket) -> None:
     """Say that there are too many, if the kernel takes it at once."""
     with suppress(OSError):
-        sock.send(refusal(Refused(503)))
+        sock.send(refusal(RequestRefused(503)))
 
 
 @lru_cache(maxsize=1)

@@ -37,7 +37,7 @@ _REASONS: Final = {
 }
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """Why a request is not answered by the app; with nothing in it that the client has sent.
 
     :ivar status: what HTTP calls it.
@@ -60,15 +60,15 @@ class HeadBuffer:
 
         However it arrives, each byte is searched about once.
 
-        :raises Refused: if it is too long, or can't be one.
+        :raises RequestRefused: if it is too long, or can't be one.
         """
         data = self.data
         if data and data[0] <= 0x20:  # TLS, or a blank line.
-            raise Refused(400)
+            raise RequestRefused(400)
         match = _BLANK_LINE.search(data, self._searched)
         size = len(data) if match is None else match.end()
         if size > MAX_HEAD_BYTES or data.count(b"\n", 0, size) > MAX_HEADERS + 2:
-            raise Refused(431)
+            raise RequestRefused(431)
         if match is None:
             self._searched = max(0, len(data) - 2)
             return None
@@ -93,7 +93,7 @@ class RequestReader:
     :ivar request: the head.
     :ivar body: what there is of the body.
     :ivar connection: h11's side of it, for the answer.
-    :raises Refused: if the head is malformed, or announces what won't be read.
+    :raises RequestRefused: if the head is malformed, or announces what won't be read.
     """
 
     def __init__(self, head: bytes) -> None:
@@ -104,12 +104,12 @@ class RequestReader:
         self.connection.receive_data(head)
         event = self._next_event()
         if not isinstance(event, h11.Request):
-            raise Refused(400)
+            raise RequestRefused(400)
         self.request = event
         if event.http_version not in (b"1.1", b"1.0"):
-            raise Refused(505)
+            raise RequestRefused(505)
         if int(dict(event.headers).get(b"content-length", 0)) > MAX_BODY_BYTES:
-            raise Refused(413)
+            raise RequestRefused(413)
 
     @property
     def waits_for_continue(self) -> bool:
@@ -119,7 +119,7 @@ class RequestReader:
     def read_body(self) -> bool:
         """Take what h11 has of the body; true when that was all.
 
-        :raises Refused: if it is malformed or too long.
+        :raises RequestRefused: if it is malformed or too long.
         """
         while True:
             event = self._next_event()
@@ -127,22 +127,22 @@ class RequestReader:
                 self.body += event.data
                 self._chunks += event.chunk_start
                 if len(self.body) > MAX_BODY_BYTES or self._chunks > MAX_CHUNKS:
-                    raise Refused(413)
+                    raise RequestRefused(413)
             elif isinstance(event, h11.EndOfMessage):
                 return True
             elif event is h11.NEED_DATA:
                 return False
             else:
-                raise Refused(400)
+                raise RequestRefused(400)
 
     def feed(self, data: bytes) -> None:
         """Give h11 some bytes of the body; none is the end of the connection.
 
-        :raises Refused: if there were too many already.
+        :raises RequestRefused: if there were too many already.
         """
         self._framed_bytes += len(data)
         if self._framed_bytes > MAX_FRAMED_BODY_BYTES:
-            raise Refused(413)
+            raise RequestRefused(413)
         self.connection.receive_data(data)
 
     def _next_event(self) -> Any:
@@ -150,7 +150,7 @@ class RequestReader:
             return self.connection.next_event()
         except h11.RemoteProtocolError as exc:
             too_long = 413 if self._framed_bytes else 431
-            raise Refused(
+            raise RequestRefused(
                 too_long if exc.error_status_hint == 431 else exc.error_status_hint
             ) from None
 

@@ -33,7 +33,7 @@ class Place:
     :ivar lost_while: what it was waiting for when that happened; None if it has not.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: ConsolePlaces) -> None:
         self.scope = trio.CancelScope()
         self.lost_while: Waiting | None = None
         self._places = places
@@ -60,7 +60,7 @@ class Place:
         self._places.held.discard(self)
 
 
-class Places:
+class ConsolePlaces:
     """As many places as there may be connections.
 
     :ivar held: those that are taken.

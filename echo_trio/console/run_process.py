@@ -26,7 +26,7 @@ ERROR_BYTES: Final = 4096
 EXIT_GRACE_S: Final = 1.0
 
 
-class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+class RunAccepted(msgspec.Struct, frozen=True, tag="accepted"):
     """The first line of a run that begins.
 
     :ivar plan: as the report is going to have it.
@@ -40,7 +40,7 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     page: bool
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class RunRefused(msgspec.Struct, frozen=True, tag="refused"):
     """The first and only line of a run that doesn't.
 
     :ivar field: the setting at fault, by the name of its flag; None if it is none in particular.
@@ -98,7 +98,7 @@ class RunProcess:
         """What it ended with; None while it has not."""
         return self._process.returncode
 
-    async def answer(self) -> Accepted | Refused:
+    async def answer(self) -> RunAccepted | RunRefused:
         """Wait for its first line.
 
         :raises NoAnswer: if it ends without one, or takes too long.
@@ -106,7 +106,7 @@ class RunProcess:
         with trio.move_on_after(FIRST_LINE_TIMEOUT_S):
             line = await anext(self.lines, b"")
             try:
-                return msgspec.json.decode(line, type=Accepted | Refused)
+                return msgspec.json.decode(line, type=RunAccepted | RunRefused)
             except msgspec.DecodeError:
                 with trio.move_on_after(EXIT_GRACE_S):
                     await self.read_complaint()

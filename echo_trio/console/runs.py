@@ -20,7 +20,7 @@ import msgspec
 import trio
 
 from echo_trio.console.event_stream import Emit, event
-from echo_trio.console.run_process import Accepted, NoAnswer, Refused, RunProcess, last_line
+from echo_trio.console.run_process import NoAnswer, RunAccepted, RunProcess, RunRefused, last_line
 from echo_trio.console.run_settings import BadSettings, RunSettings
 from echo_trio.console.run_target import Targets
 from echo_trio.console.turns import Turns
@@ -73,7 +73,7 @@ class Run:
     :ivar snapshots_seen: how many there were in all.
     """
 
-    accepted: Accepted
+    accepted: RunAccepted
     folder: Path
     id: str = field(default_factory=_new_id)
     state: State = "running"
@@ -272,7 +272,7 @@ class Runs:
             answer = await process.answer()
             # What was asked of it meanwhile may be that nothing is started any more.
             self._check_vacancy()
-            if isinstance(answer, Refused):
+            if isinstance(answer, RunRefused):
                 self._checks.charge(trio.current_time() - began)
                 raise _bad_settings(answer, settings)
         except BaseException as exc:
@@ -312,7 +312,7 @@ class Runs:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _bad_settings(refused: Refused, settings: RunSettings) -> BadSettings:
+def _bad_settings(refused: RunRefused, settings: RunSettings) -> BadSettings:
     """The generator's complaint, with the field as it was written."""
     written = settings.written.get(refused.field or "", refused.field)
     return BadSettings(refused.error, status=400 if refused.elsewhere else 422, field=written)

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import trio
 
-from echo_trio.console.endpoints import PAGE, Sources, make_app
+from echo_trio.console.endpoints import PAGE, ConsoleSources, make_app
 from echo_trio.console.guard import Access, Guard
 from echo_trio.console.http_connection import HttpServer, turn_away
 from echo_trio.console.live import Live
-from echo_trio.console.places import Place, Places
+from echo_trio.console.places import ConsolePlaces, Place
 from echo_trio.console.run_target import Targets
 from echo_trio.console.runs import Runs
 from echo_trio.console.snapshots import SnapshotCache
@@ -92,7 +92,7 @@ class Console:
         self._listeners = listeners
         self._log = log
         self._sparing = Sparing(log)
-        sources = Sources(
+        sources = ConsoleSources(
             tasks=tasks,
             metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
         )
@@ -102,7 +102,7 @@ class Console:
         max_run = process.file_limit(hard=True)
         self._runs = Runs(targets, max_run, log, self._on_failure)
         app = make_app(sources, snapshots, self.live, self._runs, page)
-        self.connections = Places(MAX_CONNECTIONS)
+        self.connections = ConsolePlaces(MAX_CONNECTIONS)
         self._server = HttpServer(
             Guard(app, _access(settings, listeners), self._on_failure),
             self.connections,

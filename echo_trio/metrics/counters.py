@@ -11,7 +11,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Protocol
 
-from echo_trio.metrics.durations import Durations, Histogram, Spread
+from echo_trio.metrics.durations import DurationHistogram, Durations, Spread
 
 
 class Outcome(StrEnum):
@@ -86,13 +86,13 @@ class Histograms:
     :ivar loop_lag_s: how late the event loop ran a task that was due. A sample as well.
     """
 
-    echo_s: Histogram = field(default_factory=Histogram)
-    handshake_s: Histogram = field(default_factory=Histogram)
-    loop_lag_s: Histogram = field(default_factory=Histogram)
+    echo_s: DurationHistogram = field(default_factory=DurationHistogram)
+    handshake_s: DurationHistogram = field(default_factory=DurationHistogram)
+    loop_lag_s: DurationHistogram = field(default_factory=DurationHistogram)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot(Holdings):
+class ServerSnapshot(Holdings):
     """The server at one moment, as `/api/server` shows it.
 
     `accepted` is `handshaking` + `open` + Σ `outcomes`. A handshake that was refused is under way
@@ -144,7 +144,7 @@ class Snapshot(Holdings):
 
 @dataclass(slots=True)
 class Counters:
-    """The running counts behind a `Snapshot`; only `server` and `session` write them.
+    """The running counts behind a `ServerSnapshot`; only `server` and `session` write them.
 
     :ivar echo: written by the poller.
     """
@@ -192,12 +192,12 @@ class Counters:
         holdings: Holdings = Holdings(),
         loop_lag: Durations | None = None,
         held_bytes: int = 0,
-    ) -> Snapshot:
+    ) -> ServerSnapshot:
         """The counters as they stand, with the traffic of the connections still open."""
         now_s = time.time()
         live = list(live)
         loop_lag = loop_lag or Durations()
-        return Snapshot(
+        return ServerSnapshot(
             t=datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds"),
             t_ms=int(now_s * 1000),
             uptime_s=round(uptime_s, 3),

@@ -30,7 +30,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class DurationHistogram:
     """Observations so far; can be added up and subtracted.
 
     :ivar counts: observations by the index of their bucket in `BOUNDS_S`; empty ones are left out.
@@ -45,20 +45,20 @@ class Histogram:
         """How many observations there are."""
         return sum(self.counts.values())
 
-    def __add__(self, other: Histogram) -> Histogram:
+    def __add__(self, other: DurationHistogram) -> DurationHistogram:
         counts = dict(self.counts)
         for bucket, n in other.counts.items():
             counts[bucket] = counts.get(bucket, 0) + n
-        return Histogram(counts, self.sum_s + other.sum_s)
+        return DurationHistogram(counts, self.sum_s + other.sum_s)
 
-    def since(self, earlier: Histogram) -> Histogram:
+    def since(self, earlier: DurationHistogram) -> DurationHistogram:
         """The observations that were not there yet, earlier."""
         counts = {
             bucket: new
             for bucket, n in self.counts.items()
             if (new := n - earlier.counts.get(bucket, 0))
         }
-        return Histogram(counts, self.sum_s - earlier.sum_s)
+        return DurationHistogram(counts, self.sum_s - earlier.sum_s)
 
     def spread(self, max_s: float) -> Spread:
         """Its quantiles, taken to be evenly spread within a bucket, and none above the maximum."""
@@ -86,19 +86,19 @@ class Recent:
     """
 
     def __init__(self) -> None:
-        self._rolled = (Histogram(), Histogram())
+        self._rolled = (DurationHistogram(), DurationHistogram())
 
-    def roll(self, now: Histogram) -> None:
+    def roll(self, now: DurationHistogram) -> None:
         """A second is over."""
         self._rolled = (self._rolled[1], now)
 
-    def spread(self, now: Histogram, max_s: float) -> Spread:
+    def spread(self, now: DurationHistogram, max_s: float) -> Spread:
         """What is in `now` and was not yet."""
         return now.since(self._rolled[0]).spread(max_s)
 
 
 class Durations:
-    """The running histogram behind a `Histogram`, and what is `Recent` of it."""
+    """The running histogram behind a `DurationHistogram`, and what is `Recent` of it."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS_S) + 1)
@@ -112,9 +112,9 @@ class Durations:
         self._sum_s += seconds
         self._max_s = max(self._max_s, seconds)
 
-    def histogram(self) -> Histogram:
+    def histogram(self) -> DurationHistogram:
         """All that was observed, up to this moment."""
-        return Histogram({at: n for at, n in enumerate(self._counts) if n}, self._sum_s)
+        return DurationHistogram({at: n for at, n in enumerate(self._counts) if n}, self._sum_s)
 
     def recent(self) -> Spread:
         """What was observed of late."""

@@ -22,8 +22,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from echo_trio.metrics.counters import Outcome, Snapshot
-from echo_trio.metrics.durations import BOUNDS_S, Histogram
+from echo_trio.metrics.counters import Outcome, ServerSnapshot
+from echo_trio.metrics.durations import BOUNDS_S, DurationHistogram
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS, may_be_sent
 from echo_trio.wire.handshake import Reason
 
@@ -58,7 +58,7 @@ CLOSED_BY_US: Final = (
 ACCEPT_ERRORS: Final = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 
 
-def exposition(snapshot: Snapshot) -> bytes:
+def exposition(snapshot: ServerSnapshot) -> bytes:
     """The snapshot in Prometheus' text format (see `CONTENT_TYPE`)."""
     return generate_latest(_Snapshot(snapshot))
 
@@ -91,7 +91,7 @@ class _Console(Collector):
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot(Collector):
-    snapshot: Snapshot
+    snapshot: ServerSnapshot
 
     def collect(self) -> Iterator[Metric]:
         """Each family of metrics, those of the connections first."""
@@ -101,7 +101,7 @@ class _Snapshot(Collector):
         yield from _process(self.snapshot)
 
 
-def _connections(now: Snapshot) -> Iterator[Metric]:
+def _connections(now: ServerSnapshot) -> Iterator[Metric]:
     yield _gauge("connections_open", "Connections that are open.", now.open)
     yield _gauge(
         "connections_peak_open", "The most connections that were open at a time.", now.peak_open
@@ -134,7 +134,7 @@ def _connections(now: Snapshot) -> Iterator[Metric]:
     )
 
 
-def _handshakes(now: Snapshot) -> Iterator[Metric]:
+def _handshakes(now: ServerSnapshot) -> Iterator[Metric]:
     yield _labelled(
         "handshakes_refused",
         "Handshakes that were answered with an HTTP error, by why.",
@@ -148,7 +148,7 @@ def _handshakes(now: Snapshot) -> Iterator[Metric]:
     )
 
 
-def _messages(now: Snapshot) -> Iterator[Metric]:
+def _messages(now: ServerSnapshot) -> Iterator[Metric]:
     yield _labelled(
         "messages",
         "Whole messages.",
@@ -173,7 +173,7 @@ def _messages(now: Snapshot) -> Iterator[Metric]:
     )
 
 
-def _process(now: Snapshot) -> Iterator[Metric]:
+def _process(now: ServerSnapshot) -> Iterator[Metric]:
     yield _histogram(
         "event_loop_lag_seconds",
         "How late the event loop ran a task that was due (a sample).",
@@ -223,13 +223,13 @@ def _labelled(name: str, text: str, label: str, values: Mapping[Any, int]) -> Me
     return family
 
 
-def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+def _histogram(name: str, text: str, histogram: DurationHistogram) -> Metric:
     family = HistogramMetricFamily(f"echo_trio_{name}", text)
     family.add_metric([], [*_cumulative(histogram)], histogram.sum_s)
     return family
 
 
-def _cumulative(histogram: Histogram) -> Iterable[tuple[str, float]]:
+def _cumulative(histogram: DurationHistogram) -> Iterable[tuple[str, float]]:
     total = 0
     for bucket, bound in enumerate(BOUNDS_S):
         total += histogram.counts.get(bucket, 0)

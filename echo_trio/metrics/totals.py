@@ -13,9 +13,9 @@ from echo_trio.metrics.counters import (
     Histograms,
     Holdings,
     Outcome,
-    Snapshot,
+    ServerSnapshot,
 )
-from echo_trio.metrics.durations import Histogram
+from echo_trio.metrics.durations import DurationHistogram
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 
 _SUMS: Final = (
@@ -28,14 +28,16 @@ _SUMS_BY_KEY: Final = (
 )  # fmt: skip
 
 
-def nothing() -> Snapshot:
+def nothing() -> ServerSnapshot:
     """What a worker has done that has done nothing."""
     return Counters().snapshot()
 
 
 def retire(
-    last: Snapshot, outcome: Outcome = Outcome.LOST_WITH_WORKER, close_code: int = ABNORMAL_CLOSURE
-) -> Snapshot:
+    last: ServerSnapshot,
+    outcome: Outcome = Outcome.LOST_WITH_WORKER,
+    close_code: int = ABNORMAL_CLOSURE,
+) -> ServerSnapshot:
     """What remains of a worker that is dead: all that it counted, and nothing that it held.
 
     :param outcome: how whoever was connected has ended with it; of the open ones, with which code.
@@ -60,7 +62,7 @@ def retire(
     )
 
 
-def add_up(parts: Sequence[Snapshot], **more: Any) -> Snapshot:
+def add_up(parts: Sequence[ServerSnapshot], **more: Any) -> ServerSnapshot:
     """The parts as one snapshot of now.
 
     Counts and what is held are added up, `peak_open` too, which is more than there were at a time;
@@ -76,7 +78,7 @@ def add_up(parts: Sequence[Snapshot], **more: Any) -> Snapshot:
     sums["histograms"] = Histograms(
         **{
             field.name: sum(
-                (getattr(part.histograms, field.name) for part in parts), start=Histogram()
+                (getattr(part.histograms, field.name) for part in parts), start=DurationHistogram()
             )
             for field in fields(Histograms)
         }
@@ -84,7 +86,7 @@ def add_up(parts: Sequence[Snapshot], **more: Any) -> Snapshot:
     return replace(nothing(), **(sums | more))
 
 
-def with_holdings(snapshot: Snapshot, own: Holdings) -> Snapshot:
+def with_holdings(snapshot: ServerSnapshot, own: Holdings) -> ServerSnapshot:
     """With what the supervisor itself holds; of descriptors, only the workers' run out."""
     return replace(
         snapshot,

@@ -2,8 +2,8 @@
 
 The server's end reads the upgrade request before anything of trio-websocket or h11 sees a byte:
 what it lets through is a request that RFC 6455 allows, and nothing that it refuses can raise
-anything but `Refused`. The client's end builds the request and judges the answer. Frames that
-arrive behind either head are handed on as surplus.
+anything but `HandshakeRefused`. The client's end builds the request and judges the answer. Frames
+that arrive behind either head are handed on as surplus.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Reason(StrEnum):
     """A trusted proxy did not begin with one, or with one that is malformed."""
 
 
-class Refused(Exception):
+class HandshakeRefused(Exception):
     """The server will not upgrade: the status to answer with, and why.
 
     :ivar status: the HTTP status.
@@ -97,7 +97,7 @@ class Refused(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-class NotAnUpgrade(Refused):
+class NotAnUpgrade(HandshakeRefused):
     """A well-formed request for something else than a WebSocket: a browser's, say, or a probe's.
 
     :ivar path: what it asked for.
@@ -166,8 +166,8 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
     :param receive: returns the next bytes, none at the end of the stream.
     :returns: the head, and what arrived behind it.
     :raises ConnectionCut: if the stream ends first.
-    :raises Refused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`; 400 at the first
-        byte, if no head begins so: a TLS handshake, say.
+    :raises HandshakeRefused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`; 400 at the
+        first byte, if no head begins so: a TLS handshake, say.
     """
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0 and len(data) <= MAX_HEAD_BYTES:
@@ -176,9 +176,9 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
             raise ConnectionCut(len(data))
         data += chunk
         if not data[:1].isalpha():
-            raise Refused(400, "This is not HTTP.", Reason.NOT_HTTP)
+            raise HandshakeRefused(400, "This is not HTTP.", Reason.NOT_HTTP)
     if end < 0 or end > MAX_HEAD_BYTES:
-        raise Refused(
+        raise HandshakeRefused(
             431, f"The request's head is longer than {MAX_HEAD_BYTES} bytes.", Reason.HEAD_TOO_LARGE
         )
     return data[:end], data[end + 4 :]
@@ -191,25 +191,27 @@ def parse_request(head: bytes) -> UpgradeRequest:
     """Read an upgrade request.
 
     :param head: up to the empty line, without it.
-    :raises Refused: if it is anything else, with the status that says what; `NotAnUpgrade` if
-        nothing else is wrong with it.
+    :raises HandshakeRefused: if it is anything else, with the status that says what;
+        `NotAnUpgrade` if nothing else is wrong with it.
     """
     try:
         lines = head.decode("ascii").split("\r\n")
     except UnicodeDecodeError:
-        raise Refused(400, "A header has a byte that is not ASCII.", Reason.HEADER) from None
+        raise HandshakeRefused(
+            400, "A header has a byte that is not ASCII.", Reason.HEADER
+        ) from None
     method, target = _parse_request_line(lines[0])
     headers = _parse_headers(lines[1:])
     if method != "GET":
-        raise Refused(405, "A WebSocket begins with GET.", Reason.METHOD, Allow="GET")
+        raise HandshakeRefused(405, "A WebSocket begins with GET.", Reason.METHOD, Allow="GET")
     if not _TARGET.fullmatch(target):
-        raise Refused(400, "The request's target is not a path.", Reason.TARGET)
+        raise HandshakeRefused(400, "The request's target is not a path.", Reason.TARGET)
     if len(_values(headers, "host")) != 1:
-        raise Refused(400, "There has to be one Host header.", Reason.HOST)
+        raise HandshakeRefused(400, "There has to be one Host header.", Reason.HOST)
     if _values(headers, "transfer-encoding") or any(
         value != "0" for value in _values(headers, "content-length")
     ):
-        raise Refused(400, "An upgrade request has no body.", Reason.BODY)
+        raise HandshakeRefused(400, "An upgrade request has no body.", Reason.BODY)
     if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
         headers, "connection"
     ):
@@ -220,7 +222,7 @@ def parse_request(head: bytes) -> UpgradeRequest:
         )
     versions = _values(headers, "sec-websocket-version")
     if versions != [VERSION]:
-        raise Refused(
+        raise HandshakeRefused(
             426,
             f"The WebSocket version has to be {VERSION}.",
             Reason.WEBSOCKET_VERSION,
@@ -269,7 +271,7 @@ def accept_response(
     ).encode("ascii")
 
 
-def refusal_response(refused: Refused) -> bytes:
+def refusal_response(refused: HandshakeRefused) -> bytes:
     """The answer that says why not; the connection is closed after it."""
     body = b"" if refused.status in _WITHOUT_BODY else (refused.why + "\n").encode()
     headers = {"Connection": "close", **refused.headers}
@@ -289,12 +291,12 @@ def refusal_response(refused: Refused) -> bytes:
 def _parse_request_line(line: str) -> tuple[str, str]:
     parts = line.split(" ")
     if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):
-        raise Refused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
+        raise HandshakeRefused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
     method, target, version = parts
     if version != "HTTP/1.1":
         if re.fullmatch(r"HTTP/[0-9](\.[0-9])?", version):
-            raise Refused(505, "A WebSocket begins with HTTP/1.1.", Reason.HTTP_VERSION)
-        raise Refused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
+            raise HandshakeRefused(505, "A WebSocket begins with HTTP/1.1.", Reason.HTTP_VERSION)
+        raise HandshakeRefused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
     return method, target
 
 
@@ -306,13 +308,15 @@ def _parse_key(headers: list[tuple[str, str]]) -> str:
             return key
     except (ValueError, binascii.Error):
         pass
-    raise Refused(400, "There has to be one Sec-WebSocket-Key, 16 bytes in base64.", Reason.KEY)
+    raise HandshakeRefused(
+        400, "There has to be one Sec-WebSocket-Key, 16 bytes in base64.", Reason.KEY
+    )
 
 
 def _parse_subprotocols(headers: list[tuple[str, str]]) -> list[str]:
     offered = _list(headers, "sec-websocket-protocol")
     if not all(_TOKEN.fullmatch(name) for name in offered) or len(set(offered)) != len(offered):
-        raise Refused(
+        raise HandshakeRefused(
             400, "Sec-WebSocket-Protocol is not a list of different names.", Reason.SUBPROTOCOL
         )
     return offered
@@ -322,7 +326,7 @@ def _parse_offered_extensions(headers: list[tuple[str, str]]) -> list[deflate.Ex
     try:
         return _parse_extensions(_values(headers, "sec-websocket-extensions"))
     except ValueError as exc:
-        raise Refused(400, f"{exc}.", Reason.EXTENSION) from None
+        raise HandshakeRefused(400, f"{exc}.", Reason.EXTENSION) from None
 
 
 # -- The client's end -------------------------------------------------------------------------
@@ -398,7 +402,7 @@ async def receive_answer(receive: Receive) -> tuple[bytes, bytes]:
 
     :returns: the head, and what arrived behind it.
     :raises HandshakeFailed: if there are more than `MAX_INTERIM` of them.
-    :raises ConnectionCut, Refused: as `receive_head`.
+    :raises ConnectionCut, HandshakeRefused: as `receive_head`.
     """
     surplus = b""
 
@@ -429,7 +433,7 @@ def parse_response(
     lines = head.decode("latin-1").split("\r\n")
     try:
         headers = _parse_headers(lines[1:])
-    except Refused as exc:
+    except HandshakeRefused as exc:
         raise HandshakeFailed(f"the server's answer is malformed: {exc.why}") from None
     status = _STATUS_LINE.fullmatch(lines[0])
     if status is None:
@@ -474,13 +478,15 @@ def _accept_value(key: str) -> str:
 
 def _parse_headers(lines: list[str]) -> list[tuple[str, str]]:
     if len(lines) > MAX_HEADERS:
-        raise Refused(431, f"There are more than {MAX_HEADERS} headers.", Reason.HEAD_TOO_LARGE)
+        raise HandshakeRefused(
+            431, f"There are more than {MAX_HEADERS} headers.", Reason.HEAD_TOO_LARGE
+        )
     headers = []
     for line in lines:
         name, colon, value = line.partition(":")
         # A name with a space before its colon, or a folded line, could smuggle another header.
         if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-            raise Refused(400, "A header is malformed.", Reason.HEADER)
+            raise HandshakeRefused(400, "A header is malformed.", Reason.HEADER)
         headers.append((name.lower(), value.strip(" \t")))
     return headers
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import msgspec
 import trio
 
-from echo_trio.metrics.counters import Snapshot
+from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.metrics.nursery_tree import TaskNode
 from echo_trio.settings import Settings
 
@@ -44,10 +44,10 @@ class Ready(msgspec.Struct, tag=True, frozen=True):
     """The worker accepts connections."""
 
 
-class Figures(msgspec.Struct, tag=True, frozen=True):
+class SnapshotReport(msgspec.Struct, tag=True, frozen=True):
     """The worker as it is now: once a second, and at its end."""
 
-    snapshot: Snapshot
+    snapshot: ServerSnapshot
 
 
 class Tasks(msgspec.Struct, tag=True, frozen=True):
@@ -57,7 +57,7 @@ class Tasks(msgspec.Struct, tag=True, frozen=True):
 
 
 Order = Start | Drain | Reload | ShowTasks
-Report = Ready | Figures | Tasks
+Report = Ready | SnapshotReport | Tasks
 
 _RECEIVE_BYTES: Final = 2**16
 

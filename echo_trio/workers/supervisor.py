@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, Self
 import trio
 
 from echo_trio.metrics import totals
-from echo_trio.metrics.counters import Outcome, Snapshot
+from echo_trio.metrics.counters import Outcome, ServerSnapshot
 from echo_trio.metrics.durations import Recent
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.metrics.vitals import Vitals
@@ -31,11 +31,11 @@ from echo_trio.wire.close_codes import GOING_AWAY
 from echo_trio.workers.channel import (
     Channel,
     Drain,
-    Figures,
     Ready,
     Reload,
     Report,
     ShowTasks,
+    SnapshotReport,
     Start,
     Tasks,
 )
@@ -76,8 +76,8 @@ class _Place:
     listeners: list[socket.socket]
     process: trio.Process | None = None
     channel: Channel | None = None
-    now: Snapshot | None = None
-    past: Snapshot = field(default_factory=totals.nothing)
+    now: ServerSnapshot | None = None
+    past: ServerSnapshot = field(default_factory=totals.nothing)
     tree: TaskNode | None = None
     told_tree: trio.Event = field(default_factory=trio.Event)
 
@@ -130,7 +130,7 @@ class Supervisor:
         """How many connections are open."""
         return sum(place.now.open for place in self._places if place.now)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ServerSnapshot:
         """All workers together, as they were at most a second ago. To be called in a Trio task."""
         total = self._total()
         living = [place.now for place in self._places if place.now]
@@ -303,7 +303,7 @@ class Supervisor:
     ) -> None:
         """Take a worker's reports until it is gone."""
         async for report in channel:
-            if isinstance(report, Figures):
+            if isinstance(report, SnapshotReport):
                 place.now = report.snapshot
                 self._peak_open = max(self._peak_open, self.open)
             elif isinstance(report, Tasks):
@@ -345,7 +345,7 @@ class Supervisor:
             self._loop_lag.roll(now.loop_lag_s)
             await trio.sleep(1)
 
-    def _total(self) -> Snapshot:
+    def _total(self) -> ServerSnapshot:
         return totals.add_up(
             [part for place in self._places for part in (place.past, place.now) if part]
         )

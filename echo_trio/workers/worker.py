@@ -25,11 +25,11 @@ from echo_trio.wire import process, sockets
 from echo_trio.workers.channel import (
     Channel,
     Drain,
-    Figures,
     Order,
     Ready,
     Reload,
     ShowTasks,
+    SnapshotReport,
     Start,
     Tasks,
 )
@@ -121,13 +121,13 @@ async def serve_supervised(sock: socket.socket) -> int:
             async with trio.open_nursery() as serving:
                 await serving.start(worker.run)
                 # Its figures first: whoever is ready has some.
-                await channel.say(Figures(worker.snapshot()))
+                await channel.say(SnapshotReport(worker.snapshot()))
                 await channel.say(Ready())
                 log.debug("the worker serves", pid=os.getpid())
                 nursery.start_soon(_report_forever, channel, worker)
             nursery.cancel_scope.cancel()
         with trio.move_on_after(FAREWELL_S):
-            await channel.say(Figures(worker.snapshot()))
+            await channel.say(SnapshotReport(worker.snapshot()))
     return 0
 
 
@@ -145,7 +145,7 @@ async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
 async def _report_forever(channel: Channel, worker: Worker) -> NoReturn:
     due = trio.current_time()
     while True:
-        await channel.say(Figures(worker.snapshot()))
+        await channel.say(SnapshotReport(worker.snapshot()))
         due = max(due + REPORT_INTERVAL_S, trio.current_time())
         await trio.sleep_until(due)
 

@@ -2,7 +2,7 @@
 
 For a program that runs loads for others. On stdin, since a command line is seen by every user of
 the machine, and there may be a token in it. The first line of output is whether the run begins
-(`json_settings.Accepted` or `Refused`); the others are those of `--stream`.
+(`json_settings.OrderAccepted` or `Refused`); the others are those of `--stream`.
 """
 
 from loadgen.signals import INTERRUPTS
@@ -18,7 +18,7 @@ def main() -> int:
     from loadgen.cli import json_settings  # noqa: PLC0415
     from loadgen.report import html  # noqa: PLC0415
 
-    def answer(line: json_settings.Accepted | json_settings.Refused) -> None:
+    def answer(line: json_settings.OrderAccepted | json_settings.OrderRefused) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
         sys.stdout.flush()
 
@@ -30,7 +30,9 @@ def main() -> int:
         return 2
     page = html.find_problem() is None
     target = f"{run.plan.target.host}:{run.plan.target.port}"
-    answer(json_settings.Accepted(run.shown_plan, target, float(run.plan.stop_timeout_s), page))
+    answer(
+        json_settings.OrderAccepted(run.shown_plan, target, float(run.plan.stop_timeout_s), page)
+    )
     # Only now: what carries a run out takes as long to import as all of the above.
     from loadgen.cli import load, output  # noqa: PLC0415
     from loadgen.cli.options import Options  # noqa: PLC0415

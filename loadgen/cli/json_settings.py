@@ -45,7 +45,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     html: str
 
 
-class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted"):
     """The first line of a run that begins.
 
     :ivar plan: as the report is going to have it.
@@ -59,7 +59,7 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     page: bool
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class OrderRefused(msgspec.Struct, frozen=True, tag="refused"):
     """The first and only line of a run that doesn't.
 
     :ivar error: why, in one line.
@@ -80,7 +80,7 @@ class BadSettings(Exception):
 
     def __init__(self, error: str, field: str | None = None, *, elsewhere: bool = False) -> None:
         super().__init__(error)
-        self.refused = Refused(" ".join(error.split()).rstrip("."), field, elsewhere)
+        self.refused = OrderRefused(" ".join(error.split()).rstrip("."), field, elsewhere)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ _FAULT_BY_ERRNO: Final = {
 #: What opening a socket raises if that fails.
 OPENING_ERRORS: Final = (
     handshake.HandshakeFailed,
-    handshake.Refused,
+    handshake.HandshakeRefused,
     handshake.ConnectionCut,
     tls.TlsFailed,
     OSError,
@@ -120,7 +120,7 @@ def book_failure(ledger: Ledger, exc: Exception) -> None:
         case handshake.Rejected():
             ledger.failed[Failure.REJECTED] += 1
             ledger.failed_status[exc.status] += 1
-        case handshake.HandshakeFailed() | handshake.Refused():
+        case handshake.HandshakeFailed() | handshake.HandshakeRefused():
             ledger.failed[Failure.PROTOCOL] += 1
             ledger.explain(Failure.PROTOCOL, str(exc).removesuffix("."))
         case handshake.ConnectionCut():

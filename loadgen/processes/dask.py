@@ -31,7 +31,7 @@ from loadgen.processes import messages
 from loadgen.processes.framing import frame
 from loadgen.processes.local import EXIT_TIMEOUT_S, explain_exit, start_shard
 from loadgen.processes.messages import LENGTH_BYTES, Link, LinkLost
-from loadgen.processes.placement import Limits, Network, cut, deal
+from loadgen.processes.placement import Network, WorkerLimits, cut, deal
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
@@ -242,7 +242,9 @@ class _DaskThread:
         finally:
             await client.close()
 
-    async def _find_limits(self, client: Client) -> tuple[dict[str, Limits], dict[str, Network]]:
+    async def _find_limits(
+        self, client: Client
+    ) -> tuple[dict[str, WorkerLimits], dict[str, Network]]:
         """What each worker may take, and where it is."""
         workers = (await client.scheduler.identity())["workers"]
         around = {}
@@ -255,7 +257,7 @@ class _DaskThread:
                     "version of this: pip install 'echo-trio[cluster]'"
                 )
         limits = {
-            address: Limits(each["nthreads"], each["memory_limit"] or 0, around[address][0])
+            address: WorkerLimits(each["nthreads"], each["memory_limit"] or 0, around[address][0])
             for address, each in workers.items()
             if address in around
         }

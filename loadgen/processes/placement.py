@@ -18,7 +18,7 @@ SPARE_FILES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WorkerLimits:
     """What a worker reports of itself.
 
     :ivar threads: tasks that it runs at once.
@@ -31,7 +31,7 @@ class Limits:
     files: int
 
 
-def deal(count: int, workers: Mapping[str, Limits], wanted: int | None = None) -> list[str]:
+def deal(count: int, workers: Mapping[str, WorkerLimits], wanted: int | None = None) -> list[str]:
     """The worker of each shard: one for each thread, unless fewer are wanted.
 
     A worker gets no shard that is too large for its files, and no more than its memory holds.
@@ -54,7 +54,7 @@ def deal(count: int, workers: Mapping[str, Limits], wanted: int | None = None) -
     )
 
 
-def _places(each: int, workers: Mapping[str, Limits]) -> dict[str, int]:
+def _places(each: int, workers: Mapping[str, WorkerLimits]) -> dict[str, int]:
     """How many shards of so many sockets every worker has room for."""
     size_bytes = PROCESS_BYTES + each * SOCKET_BYTES
     return {

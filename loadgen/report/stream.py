@@ -54,7 +54,7 @@ class MessagesNow(msgspec.Struct, frozen=True, kw_only=True):
     awaited: int
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The run up to the second that has just ended."""
 
     type: Literal["snapshot"] = "snapshot"
@@ -66,10 +66,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     second: Second
 
 
-def take_snapshot(phase: str, result: Result) -> Snapshot:
+def take_snapshot(phase: str, result: Result) -> RunSnapshot:
     """What a run that has booked at least one second is to say of itself."""
     ledger, second = result.ledger, result.series[-1]
-    return Snapshot(
+    return RunSnapshot(
         phase=phase,
         t_s=second.t_s,
         connections=SocketsNow(
@@ -100,7 +100,7 @@ def _count_messages(ledger: Ledger) -> MessagesNow:
     )
 
 
-def encode(line: Snapshot | Report) -> bytes:
+def encode(line: RunSnapshot | Report) -> bytes:
     """One line of the stream."""
     return msgspec.json.encode(line) + b"\n"
 

@@ -50,7 +50,7 @@ _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _MAX_DIGITS: Final = 20
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What a metric is counted in, and so which units its limit may have."""
 
     COUNT = "a count"
@@ -62,9 +62,9 @@ class Kind(StrEnum):
 
 #: What a limit may be written with, and how much that is: in milliseconds, bytes, per second.
 #: Exact, so that 700us are 0.7 ms.
-_UNITS: Final[dict[Kind, dict[str, Fraction]]] = {
-    Kind.COUNT: {"": Fraction(1), "k": Fraction(1_000), "m": Fraction(1_000_000)},
-    Kind.TIME: {
+_UNITS: Final[dict[MetricKind, dict[str, Fraction]]] = {
+    MetricKind.COUNT: {"": Fraction(1), "k": Fraction(1_000), "m": Fraction(1_000_000)},
+    MetricKind.TIME: {
         "us": Fraction(1, 1_000),
         "µs": Fraction(1, 1_000),
         "ms": Fraction(1),
@@ -72,27 +72,27 @@ _UNITS: Final[dict[Kind, dict[str, Fraction]]] = {
         "m": Fraction(60_000),
         "h": Fraction(3_600_000),
     },
-    Kind.SIZE: {
+    MetricKind.SIZE: {
         "": Fraction(1),
         "B": Fraction(1),
         "KiB": Fraction(2**10),
         "MiB": Fraction(2**20),
         "GiB": Fraction(2**30),
     },
-    Kind.RATE: {"": Fraction(1)}
+    MetricKind.RATE: {"": Fraction(1)}
     | {
         f"{many}/{unit}": Fraction(factor, seconds)
         for many, factor in {"": 1, "k": 1_000, "m": 1_000_000}.items()
         for unit, seconds in {"s": 1, "m": 60, "h": 3_600}.items()
     },
-    Kind.SHARE: {"": Fraction(1), "%": Fraction(1, 100)},
+    MetricKind.SHARE: {"": Fraction(1), "%": Fraction(1, 100)},
 }
 _EXAMPLES: Final = {
-    Kind.COUNT: "10, 5k or 1%",
-    Kind.TIME: "500us, 50ms, 2s or 1m",
-    Kind.SIZE: "512, 64KiB or 1GiB",
-    Kind.RATE: "900/s, 5k/s or 30/m",
-    Kind.SHARE: "80% or 0.8",
+    MetricKind.COUNT: "10, 5k or 1%",
+    MetricKind.TIME: "500us, 50ms, 2s or 1m",
+    MetricKind.SIZE: "512, 64KiB or 1GiB",
+    MetricKind.RATE: "900/s, 5k/s or 30/m",
+    MetricKind.SHARE: "80% or 0.8",
 }
 
 
@@ -119,7 +119,7 @@ class Metric:
     """
 
     path: tuple[str, ...]
-    kind: Kind
+    kind: MetricKind
     scale: Fraction = Fraction(1)
     whole: tuple[str, ...] | None = None
 
@@ -230,9 +230,9 @@ def _why_unmeasured(threshold: Threshold) -> str:
 def _unit_shown(threshold: Threshold) -> str:
     if threshold.percent:
         return " %"
-    if threshold.metric.kind is Kind.TIME:
+    if threshold.metric.kind is MetricKind.TIME:
         return " ms" if threshold.metric.scale == 1 else " s"
-    return "/s" if threshold.metric.kind is Kind.RATE else ""
+    return "/s" if threshold.metric.kind is MetricKind.RATE else ""
 
 
 # -- Parsing --------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def _find_coded(name: str) -> Metric | None:
     metric = METRICS.get(start)
     if metric is None or start not in _CODED or not (code.isascii() and code.isdecimal()):
         return None
-    return Metric((*metric.path, code), Kind.COUNT, whole=metric.whole)
+    return Metric((*metric.path, code), MetricKind.COUNT, whole=metric.whole)
 
 
 def _parse_limit(expr: str, at: int, metric: Metric) -> tuple[float, bool]:
@@ -298,7 +298,7 @@ def _parse_limit(expr: str, at: int, metric: Metric) -> tuple[float, bool]:
     end = len(expr.rstrip(" \t"))
     unit = expr[at:end] if at < end else ""
     value, units = Fraction(number[0]), _UNITS[metric.kind]
-    if unit == "%" and (metric.whole is not None or metric.kind is Kind.SHARE):
+    if unit == "%" and (metric.whole is not None or metric.kind is MetricKind.SHARE):
         return float(value), True
     if unit in units:
         return float(value * units[unit] * metric.scale), False
@@ -313,7 +313,7 @@ def _parse_limit(expr: str, at: int, metric: Metric) -> tuple[float, bool]:
 
 def _write_like(metric: Metric) -> str:
     example = _EXAMPLES[metric.kind]
-    if metric.kind is Kind.COUNT and metric.whole is None:
+    if metric.kind is MetricKind.COUNT and metric.whole is None:
         example = example.replace(" or 1%", " or 1m")
     return f"write it like {example}"
 
@@ -333,11 +333,11 @@ def _walk(path: tuple[str, ...], kind: Any) -> Iterator[Metric]:
         fields = msgspec.structs.fields(kind)
         if len(path) > 1 and all(field.type is int for field in fields):
             # All its columns together: connections.failed.
-            yield Metric(path, Kind.COUNT, whole=_whole_of(path))
+            yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
         for field in fields:
             yield from _walk((*path, field.name), field.type)
     elif typing.get_origin(kind) is dict:
-        yield Metric(path, Kind.COUNT, whole=_whole_of(path))
+        yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
     elif {int, float} & set(_options(kind)):
         yield _make_metric(path)
 
@@ -349,19 +349,19 @@ def _options(kind: Any) -> tuple[Any, ...]:
 def _make_metric(path: tuple[str, ...]) -> Metric:
     leaf = path[-1]
     if leaf.endswith("_per_s"):
-        return Metric(path, Kind.RATE)
+        return Metric(path, MetricKind.RATE)
     if leaf.endswith("_bytes"):
-        return Metric(path, Kind.SIZE)
+        return Metric(path, MetricKind.SIZE)
     if leaf.endswith("_share"):
-        return Metric(path, Kind.SHARE)
+        return Metric(path, MetricKind.SHARE)
     if leaf.endswith("_s"):
-        return Metric(path, Kind.TIME, scale=Fraction(1, 1_000))
+        return Metric(path, MetricKind.TIME, scale=Fraction(1, 1_000))
     in_ms = any(key == "latency" or key.endswith(("_ms", "_lag")) for key in path) or (
         path[0] == "fan_out" and len(path) > 2
     )
     if in_ms and leaf != "count":
-        return Metric(path, Kind.TIME)
-    return Metric(path, Kind.COUNT, whole=_whole_of(path))
+        return Metric(path, MetricKind.TIME)
+    return Metric(path, MetricKind.COUNT, whole=_whole_of(path))
 
 
 def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -35,7 +35,7 @@ LOWEST_PER_S: Final = 0.1
 MAX_STEPS: Final = 60
 
 
-class Outcome(StrEnum):
+class SearchOutcome(StrEnum):
     """How a step ended."""
 
     HELD = "held"
@@ -53,7 +53,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rate_per_s: float
-    outcome: Outcome
+    outcome: SearchOutcome
     reasons: list[str]
     received_per_s: float | None
     p50_ms: float | None
@@ -103,7 +103,7 @@ class Search:
         """The search that has made these steps."""
         search = cls(steps[0].rate_per_s if steps else 0.0)
         for step in steps:
-            search.book(step.rate_per_s, held=step.outcome is Outcome.HELD)
+            search.book(step.rate_per_s, held=step.outcome is SearchOutcome.HELD)
         return search
 
     def book(self, rate_per_s: float, *, held: bool) -> None:
@@ -173,7 +173,7 @@ async def find(
         if interrupted := report.interrupted:
             break
         step = _judge(rate, report, limits)
-        search.book(rate, held=step.outcome is Outcome.HELD)
+        search.book(rate, held=step.outcome is SearchOutcome.HELD)
         steps.append(step)
         on_step(step)
         if not report.connections.opened:
@@ -189,14 +189,14 @@ def resume(plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step]) -
 
 
 def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
-    outcome, reasons = Outcome.HELD, list[str]()
+    outcome, reasons = SearchOutcome.HELD, list[str]()
     breached = [one for one in thresholds.judge(report, limits) if one.breached]
     if report.verdict == FAILED or breached or not report.connections.opened:
-        outcome = Outcome.BROKE
+        outcome = SearchOutcome.BROKE
         reasons = [thresholds.explain(one) for one in breached] + report.verdict_reasons
     if report.verdict == GENERATOR_LIMITED:
         # Whatever else was breached may have been breached by us.
-        outcome, reasons = Outcome.LIMITED, report.verdict_reasons
+        outcome, reasons = SearchOutcome.LIMITED, report.verdict_reasons
     return Step(
         rate_per_s=rate,
         outcome=outcome,
@@ -219,7 +219,7 @@ def _conclude(
     runs = 0 if held is None else search.runs_at(held)
     limited_by = None
     if broke is not None:
-        limited_by = "target" if Outcome.BROKE in at_edge else "generator"
+        limited_by = "target" if SearchOutcome.BROKE in at_edge else "generator"
     return Capacity(
         url=plan["url"],
         held_per_s=held,

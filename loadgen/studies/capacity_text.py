@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.report.terminal import WIDTH
-from loadgen.studies.capacity import Capacity, Outcome, Step
+from loadgen.studies.capacity import Capacity, SearchOutcome, Step
 
 SCHEMA_PATH: Final = Path(__file__).parents[1] / "capacity.schema.json"
 
@@ -101,7 +101,7 @@ def _step_at(capacity: Capacity, rate_per_s: float) -> Step:
     return next(
         step
         for step in capacity.steps
-        if step.rate_per_s == rate_per_s and (step.outcome is Outcome.HELD) == has_held
+        if step.rate_per_s == rate_per_s and (step.outcome is SearchOutcome.HELD) == has_held
     )
 
 

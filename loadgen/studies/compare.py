@@ -33,7 +33,7 @@ _FREE_SETTINGS: Final = frozenset(
 )
 
 
-class Metric(msgspec.Struct, frozen=True):
+class ComparedMetric(msgspec.Struct, frozen=True):
     """What is compared; less of it is better, unless said.
 
     :ivar path: of the number in the report.
@@ -49,31 +49,33 @@ class Metric(msgspec.Struct, frozen=True):
 
 _PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 METRICS: Final = (
-    Metric("sent per second", ("messages", "sent_per_s"), "/s", more_is_better=True),
-    Metric("received per second", ("messages", "received_per_s"), "/s", more_is_better=True),
+    ComparedMetric("sent per second", ("messages", "sent_per_s"), "/s", more_is_better=True),
+    ComparedMetric(
+        "received per second", ("messages", "received_per_s"), "/s", more_is_better=True
+    ),
     *(
-        Metric(f"latency {key.replace('999', '99.9')}", ("latency", "intended", key), "ms",
+        ComparedMetric(f"latency {key.replace('999', '99.9')}", ("latency", "intended", key), "ms",
                histogram=("intended", percent))
         for key, percent in _PERCENTILES.items()
     ),
-    Metric("latency max", ("latency", "intended", "max")),
+    ComparedMetric("latency max", ("latency", "intended", "max")),
     *(
-        Metric(f"service {key}", ("latency", "service", key), "ms",
+        ComparedMetric(f"service {key}", ("latency", "service", key), "ms",
                histogram=("service", _PERCENTILES[key]))
         for key in ("p50", "p99")
     ),
-    Metric("connect p50", ("connections", "connect_ms", "p50")),
-    Metric("connect p99", ("connections", "connect_ms", "p99")),
-    Metric("all open after", ("connections", "all_open_after_s"), "s"),
-    Metric("sockets failed", ("connections", "failed"), ""),
-    Metric("sockets cut", ("connections", "closed", "abnormal"), ""),
-    Metric("closed by the peer", ("connections", "closed", "by_peer"), ""),
+    ComparedMetric("connect p50", ("connections", "connect_ms", "p50")),
+    ComparedMetric("connect p99", ("connections", "connect_ms", "p99")),
+    ComparedMetric("all open after", ("connections", "all_open_after_s"), "s"),
+    ComparedMetric("sockets failed", ("connections", "failed"), ""),
+    ComparedMetric("sockets cut", ("connections", "closed", "abnormal"), ""),
+    ComparedMetric("closed by the peer", ("connections", "closed", "by_peer"), ""),
     *(
-        Metric(f"messages {name}", ("messages", name), "")
+        ComparedMetric(f"messages {name}", ("messages", name), "")
         for name in ("lost", "corrupt", "reordered", "duplicate", "unexpected")
     ),
-    Metric("generator CPU", ("generator", "cpu_s"), "s"),
-    Metric("generator memory", ("generator", "peak_rss_bytes"), "B"),
+    ComparedMetric("generator CPU", ("generator", "cpu_s"), "s"),
+    ComparedMetric("generator memory", ("generator", "peak_rss_bytes"), "B"),
 )  # fmt: skip
 
 
@@ -137,7 +139,9 @@ def compare(baseline: Reports, candidate: Reports) -> Comparison:
 
 
 def _compare_metric(
-    metric: Metric, baseline: Sequence[Mapping[str, Any]], candidate: Sequence[Mapping[str, Any]]
+    metric: ComparedMetric,
+    baseline: Sequence[Mapping[str, Any]],
+    candidate: Sequence[Mapping[str, Any]],
 ) -> Change | None:
     """``None`` where a report lacks it, or nothing of the kind ever happened."""
     ours = [_look_up(report, metric.path) for report in baseline]

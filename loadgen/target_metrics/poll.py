@@ -99,7 +99,7 @@ class TargetSeries:
         """
         self._source = Source(url)
         self._books = TargetBooks()
-        self._connection: Connection | None = None
+        self._connection: HttpConnection | None = None
 
     async def keep(self, engine: Running) -> NoReturn:
         """Look at the target as each second of the run ends, until cancelled.
@@ -124,7 +124,7 @@ class TargetSeries:
         try:
             with trio.fail_after(TIMEOUT_S):
                 if self._connection is None:
-                    self._connection = await Connection.open(self._source)
+                    self._connection = await HttpConnection.open(self._source)
                 answer = await self._connection.get()
                 # Beside the loop, which has messages to send; what takes too long is not awaited.
                 reading = await trio.to_thread.run_sync(read, *answer, abandon_on_cancel=True)
@@ -148,7 +148,7 @@ class TargetSeries:
         return self._books.report(mask_url(self._source.url))
 
 
-class Connection:
+class HttpConnection:
     """One HTTP/1.1 connection, used again for each GET.
 
     A dozen lines around h11: an HTTP client would be a dependency of its own, with a pool,
@@ -162,7 +162,7 @@ class Connection:
         self.is_reusable = True
 
     @classmethod
-    async def open(cls, source: Source) -> Connection:
+    async def open(cls, source: Source) -> HttpConnection:
         """Connect.
 
         :raises FetchFailed: if that can't be done.

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from echo_trio.admission import (
     MAX_REFUSALS,
     MIN_REFUSALS,
-    Capacity,
     Origin,
+    PlaceCapacity,
     admit,
     client_of,
     is_trusted,
@@ -20,7 +20,7 @@ from echo_trio.admission import (
     parse_network,
     parse_origin,
 )
-from echo_trio.wire.handshake import Refused
+from echo_trio.wire.handshake import HandshakeRefused
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_any_text_is_an_origin_or_none(text) -> None:
 def test_the_capacity_is_what_was_asked_for_as_far_as_it_fits(
     asked_for, file_limit, connections
 ) -> None:
-    assert Capacity.of(asked_for, file_limit).connections == connections
+    assert PlaceCapacity.of(asked_for, file_limit).connections == connections
 
 
 @given(st.integers(0, 2**20), st.integers(256, 2**20))
 def test_connections_and_refusals_leave_descriptors_for_health(asked_for, file_limit) -> None:
-    capacity = Capacity.of(asked_for, file_limit)
+    capacity = PlaceCapacity.of(asked_for, file_limit)
     assert capacity.connections >= 1
     assert capacity.refusals >= 1
     assert capacity.connections + capacity.refusals <= file_limit - 32
@@ -126,7 +126,7 @@ def test_what_is_no_network_is_none(text) -> None:
     ],
 )
 def test_what_fits_is_what_the_file_limit_leaves(wanted, limit, connections, refusals):
-    capacity = Capacity.of(wanted, limit)
+    capacity = PlaceCapacity.of(wanted, limit)
     assert (capacity.connections, capacity.refusals) == (connections, refusals)
 
 
@@ -151,7 +151,7 @@ def test_pages_of_other_origins_may_not_connect(origin, may):
     if may:
         assert admit(request, origins)
     else:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(HandshakeRefused) as caught:
             admit(request, origins)
         assert caught.value.status == 403
     assert admit(request)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from echo_trio.admission import Capacity
+from echo_trio.admission import PlaceCapacity
 from echo_trio.places import MAX_LOOKS, SILENCE_S, Places
 
 
@@ -24,7 +24,7 @@ def has_unread(guest: Guest) -> bool:
 
 
 def filled(connections: int, at_s: float = 0.0) -> tuple[Places[Guest], list[Guest]]:
-    places: Places[Guest] = Places(Capacity(connections, 2))
+    places: Places[Guest] = Places(PlaceCapacity(connections, 2))
     guests = [Guest(heard_s=at_s) for _ in range(connections)]
     assert all(map(places.enter, guests))
     return places, guests
@@ -78,7 +78,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: Places[Guest] = Places(Capacity(3, 2))
+        self.places: Places[Guest] = Places(PlaceCapacity(3, 2))
         self.guests: list[Guest] = []
         self.settled: set[Guest] = set()
         self.refused: set[Guest] = set()

@@ -36,7 +36,7 @@ class Served:
 
     def __init__(self, server: EchoServer) -> None:
         self.server = server
-        self.presence = server._presence
+        self.sessions = server._sessions
         self.streams: list[trio.SocketStream] = []
         self.over = trio.Event()
         self._port = int(server.url.rpartition(":")[2].rstrip("/"))
@@ -68,15 +68,15 @@ class Served:
 
     async def ended(self, count: int) -> None:
         with trio.fail_after(PATIENCE_S):
-            while self.presence.counters.ended < count:
+            while self.sessions.counters.ended < count:
                 await trio.sleep(0.002)
 
     def assert_given_back(self) -> None:
         """Nobody is there, and nothing is kept for anybody."""
-        presence, now = self.presence, self.server.snapshot()
-        assert (presence.places.taken, presence.places.waiting) == (0, 0)
-        assert (len(presence.connections), presence.openings) == (0, set())
-        if (budget := getattr(presence, "budget", None)) is not None:
+        sessions, now = self.sessions, self.server.snapshot()
+        assert (sessions.places.taken, sessions.places.waiting) == (0, 0)
+        assert (len(sessions.connections), sessions.openings) == (0, set())
+        if (budget := getattr(sessions, "budget", None)) is not None:
             assert budget.held_bytes == 0
         assert (now.open, now.handshaking) == (0, 0)
         assert now.accepted == sum(now.outcomes.values())
@@ -98,7 +98,7 @@ async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[
 
     yield start
     for served in started:
-        await served.ended(served.presence.counters.accepted)
+        await served.ended(served.sessions.counters.accepted)
         served.assert_given_back()
         served.server.drain()
         for stream in served.streams:
@@ -165,7 +165,7 @@ async def leave_replies_behind(served: Served, _: int) -> None:
     stream = await served.open("/delay/1h")
     await stream.send_all(message(b"m") * 3)
     with trio.fail_after(PATIENCE_S):
-        while sum(c.messages_received for c in served.presence.connections) < 3:
+        while sum(c.messages_received for c in served.sessions.connections) < 3:
             await trio.sleep(0.002)
     await stream.aclose()
 
@@ -198,7 +198,7 @@ async def test_however_connections_end_their_places_are_given_back(serve):
     one, other = await served.open(), await served.open()
     await served.echo(one)
     await served.echo(other)
-    assert (served.server.open, served.presence.places.taken) == (2, 2)
+    assert (served.server.open, served.sessions.places.taken) == (2, 2)
     await one.aclose()
     await other.aclose()
 
@@ -231,7 +231,7 @@ async def test_the_peak_is_the_most_that_were_open_at_a_time(serve):
     for together in (3, 1, 2):
         streams = [await served.open() for _ in range(together)]
         assert served.server.snapshot().open == together
-        ended = served.presence.counters.ended
+        ended = served.sessions.counters.ended
         for stream in streams:
             await stream.aclose()
         await served.ended(ended + together)

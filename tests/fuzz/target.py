@@ -11,7 +11,7 @@ from typing import Final
 from echo_trio.wire import deflate, handshake
 from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
 from echo_trio.wire.connection import _TURN_OVER, Connection, Limits
-from echo_trio.wire.handshake import HandshakeFailed, Refused
+from echo_trio.wire.handshake import HandshakeFailed, HandshakeRefused
 
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 LIMITS: Final = Limits(max_message_bytes=10_000)
@@ -29,7 +29,7 @@ def check_request(_: int, head: bytes) -> None:
     """An upgrade request's head."""
     try:
         request = handshake.parse_request(head)
-    except Refused as exc:
+    except HandshakeRefused as exc:
         _check_refusal(exc)
         return
     assert request.path.startswith("/")
@@ -39,7 +39,7 @@ def check_request(_: int, head: bytes) -> None:
     assert answer.count(b"\r\n\r\n") == 1
 
 
-def _check_refusal(refused: Refused) -> None:
+def _check_refusal(refused: HandshakeRefused) -> None:
     assert refused.status in REFUSALS
     assert handshake.refusal_response(refused).count(b"\r\n\r\n") == 1
 

@@ -9,7 +9,7 @@ import pytest
 from echo_trio import admission
 from echo_trio.behaviours import paths
 from echo_trio.behaviours.scripts import About, Close, Freeze, Reply, Reset, Script
-from echo_trio.wire.handshake import Refused, UpgradeRequest, refusal_response
+from echo_trio.wire.handshake import HandshakeRefused, UpgradeRequest, refusal_response
 
 #: One of each path, and what its third message leads to; suffixes are always 7.
 EXAMPLES = {
@@ -35,8 +35,8 @@ def request_for(target: str) -> UpgradeRequest:
     return UpgradeRequest(target, [], "key", [])
 
 
-def refusal_of(target: str) -> Refused:
-    with pytest.raises(Refused) as refused:
+def refusal_of(target: str) -> HandshakeRefused:
+    with pytest.raises(HandshakeRefused) as refused:
         admission.admit(request_for(target))
     return refused.value
 

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from echo_trio.behaviours import player, scripts
-from echo_trio.behaviours.player import Performance
+from echo_trio.behaviours.player import ScriptPlayer
 from echo_trio.behaviours.scripts import Action, Behaviour, Close, Freeze, Reply, Reset, Script
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, Limits
@@ -53,7 +53,7 @@ class Client:
         )
         script = self._behaviour(lambda: 7)
         assert isinstance(script, Script)
-        self.performance = Performance(self.connection, script)
+        self.performance = ScriptPlayer(self.connection, script)
 
     async def run(self) -> None:
         try:
@@ -325,7 +325,7 @@ async def test_after_some_of_a_burst_the_other_connections_have_their_turn():
         ours.setblocking(False)
         connection = Connection.opened(ours, client=False, limits=Limits())
         script = scripts.burst(1000, of=scripts.echo_exactly)(lambda: 7)
-        Performance(connection, script)._on_message("m")
+        ScriptPlayer(connection, script)._on_message("m")
         assert connection.messages_sent == player.BATCH
 
 

@@ -11,8 +11,8 @@ from echo_trio.console.http_request import (
     MAX_HEADERS,
     PIECE_BYTES,
     HeadBuffer,
-    Refused,
     RequestReader,
+    RequestRefused,
 )
 
 HEAD = b"POST /a%20b?c=d HTTP/1.1\r\nHost: h\r\n"
@@ -62,14 +62,14 @@ def test_a_head_has_so_many_headers_and_bytes_and_no_more(step: int) -> None:
         long % (b"x" * (MAX_HEAD_BYTES - len(long) + 3)),
         b"GET /" + b"x" * MAX_HEAD_BYTES,
     ):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RequestRefused) as refused:
             head_of(excess, step)
         assert refused.value.status == 431
 
 
 @pytest.mark.parametrize("nonsense", [b"\x16\x03\x01", b"\r\n\r\n", b"\0", b" GET / HTTP/1.1"])
 def test_what_can_be_no_head_is_refused_at_its_first_byte(nonsense: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         head_of(nonsense, 1)
     assert refused.value.status == 400
 
@@ -91,7 +91,7 @@ def test_what_can_be_no_head_is_refused_at_its_first_byte(nonsense: bytes) -> No
     ],
 )
 def test_a_bad_head_is_refused_without_a_word_of_it(head: bytes, status: int) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         RequestReader(head)
     assert refused.value.status == status
     assert "nonsense" not in str(refused.value)
@@ -137,13 +137,13 @@ def test_what_comes_behind_a_body_is_left_for_the_next_request() -> None:
     ids=["long", "70000", "chunks", "extension", "extensions", "trailers", "trailer"],
 )
 def test_a_chunked_body_costs_bounded_work(framed: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         read(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", framed)
     assert refused.value.status == 413
 
 
 @pytest.mark.parametrize("framed", [b"x\r\n", b"1\r\nxx\r\n", b"-1\r\n", b""])
 def test_a_malformed_body_is_400(framed: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         read(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", framed)
     assert refused.value.status == 400

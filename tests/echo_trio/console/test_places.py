@@ -8,10 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from echo_trio.console.places import GRACE_S, Place, Places, Waiting
+from echo_trio.console.places import GRACE_S, ConsolePlaces, Place, Waiting
 
 
-def take(places: Places) -> Place:
+def take(places: ConsolePlaces) -> Place:
     place = places.take()
     assert place is not None
     return place
@@ -23,7 +23,7 @@ def _clock(autojump_clock: MockClock) -> MockClock:
 
 
 async def test_of_those_who_wait_for_their_client_the_oldest_makes_room() -> None:
-    places = Places(3)
+    places = ConsolePlaces(3)
     held = [take(places) for _ in range(3)]
     with ExitStack() as waiting:
         for place in (held[1], held[0]):
@@ -41,7 +41,7 @@ async def test_of_those_who_wait_for_their_client_the_oldest_makes_room() -> Non
 
 
 async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more() -> None:
-    places = Places(2)
+    places = ConsolePlaces(2)
     first, second = take(places), take(places)
     with first.waiting(Waiting.PEER):
         pass
@@ -54,7 +54,7 @@ async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more() -> N
 
 @pytest.mark.parametrize("turn", [Waiting.TURN, Waiting.HEALTH])
 async def test_a_request_leaves_its_place_only_where_nobody_idles(turn: Waiting) -> None:
-    places = Places(2)
+    places = ConsolePlaces(2)
     asking, idle = take(places), take(places)
     with asking.waiting(turn), idle.waiting(Waiting.PEER):
         await trio.sleep(GRACE_S)
@@ -66,7 +66,7 @@ async def test_a_request_leaves_its_place_only_where_nobody_idles(turn: Waiting)
 
 
 async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
-    places = Places(2)
+    places = ConsolePlaces(2)
     asking, newcomer = take(places), take(places)
     with asking.waiting(Waiting.TURN), newcomer.waiting(Waiting.PEER):
         take(places)
@@ -76,7 +76,7 @@ async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
 
 
 async def test_health_leaves_last() -> None:
-    places = Places(3)
+    places = ConsolePlaces(3)
     held = [take(places) for _ in range(3)]
     with held[0].waiting(Waiting.HEALTH), held[1].waiting(Waiting.TURN):
         take(places)
@@ -85,7 +85,7 @@ async def test_health_leaves_last() -> None:
 
 
 async def test_a_place_that_is_given_up_is_free() -> None:
-    places = Places(1)
+    places = ConsolePlaces(1)
     place = take(places)
     assert places.full
     place.give_up()

@@ -14,11 +14,11 @@ from trio.testing import memory_stream_one_way_pair
 
 from echo_trio.console import run_process
 from echo_trio.console.run_process import (
-    Accepted,
     LineReader,
     NoAnswer,
-    Refused,
+    RunAccepted,
     RunProcess,
+    RunRefused,
     last_line,
 )
 
@@ -71,7 +71,7 @@ async def test_a_generator_answers_an_order_with_its_first_line_and_is_gone_when
     process = await RunProcess.open({**ORDER, "settings": {"count": "1", "duration": "10m"}})
     try:
         answer = await process.answer()
-        assert isinstance(answer, Accepted)
+        assert isinstance(answer, RunAccepted)
         assert (answer.plan["count"], answer.target) == (1, "127.0.0.1:1")
     finally:
         await process.see_off()
@@ -86,7 +86,7 @@ async def test_a_generator_that_refuses_names_the_field_and_ends_with_2() -> Non
         await process.wait()
     finally:
         await process.see_off()
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RunRefused)
     assert (answer.field, answer.elsewhere, process.exit_code) == ("think", False, 2)
 
 

@@ -9,12 +9,12 @@ import pytest
 import trio
 
 from echo_trio.console import runs
-from echo_trio.console.run_process import Accepted
+from echo_trio.console.run_process import RunAccepted
 from echo_trio.console.runs import Run
 
 
 def make_run() -> Run:
-    accepted = Accepted({"count": 1}, "127.0.0.1:9000", stop_timeout_s=5.0, page=False)
+    accepted = RunAccepted({"count": 1}, "127.0.0.1:9000", stop_timeout_s=5.0, page=False)
     return Run(accepted, Path("/nowhere"))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.metrics.durations import BOUNDS_S, Durations, Histogram, Spread
+from echo_trio.metrics.durations import BOUNDS_S, DurationHistogram, Durations, Spread
 
 SECONDS = st.floats(min_value=0, max_value=200)
 
@@ -31,7 +31,7 @@ def test_the_bounds_rise_by_a_quarter_or_so_and_have_1_2_and_5_of_each_decade() 
     [(0.0, 0), (1e-6, 0), (1.1e-6, 1), (100.0, len(BOUNDS_S) - 1), (100.1, len(BOUNDS_S))],
 )
 def test_a_bound_is_in_its_own_bucket(seconds: float, bucket: int) -> None:
-    assert of(seconds).histogram() == Histogram({bucket: 1}, seconds)
+    assert of(seconds).histogram() == DurationHistogram({bucket: 1}, seconds)
 
 
 @given(st.lists(SECONDS, min_size=1, max_size=50))
@@ -68,9 +68,9 @@ def test_recent_is_what_came_since_the_roll_before_the_last() -> None:
 
 
 def test_a_sum_of_histograms_has_all_of_both() -> None:
-    one, other = Histogram({1: 2, 5: 3}, 0.5), Histogram({5: 4, 7: 1}, 0.25)
-    assert one + other == other + one == Histogram({1: 2, 5: 7, 7: 1}, 0.75)
-    assert (one + other).since(one) == Histogram({5: 4, 7: 1}, 0.25)
+    one, other = DurationHistogram({1: 2, 5: 3}, 0.5), DurationHistogram({5: 4, 7: 1}, 0.25)
+    assert one + other == other + one == DurationHistogram({1: 2, 5: 7, 7: 1}, 0.75)
+    assert (one + other).since(one) == DurationHistogram({5: 4, 7: 1}, 0.25)
     assert (one.counts, other.counts) == ({1: 2, 5: 3}, {5: 4, 7: 1})
 
 

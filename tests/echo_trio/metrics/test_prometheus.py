@@ -11,19 +11,19 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from echo_trio.metrics.counters import Counters, GarbageCollection, Outcome, Snapshot
+from echo_trio.metrics.counters import Counters, GarbageCollection, Outcome, ServerSnapshot
 from echo_trio.metrics.durations import Durations
 from echo_trio.metrics.prometheus import console_exposition, exposition
 
 DOCS = Path(__file__).parents[3] / "docs"
 
 
-def families(snapshot: Snapshot) -> dict[str, Metric]:
+def families(snapshot: ServerSnapshot) -> dict[str, Metric]:
     text = (exposition(snapshot) + console_exposition(0, {})).decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
-def value(snapshot: Snapshot, name: str, **labels: str) -> float:
+def value(snapshot: ServerSnapshot, name: str, **labels: str) -> float:
     (sample,) = (
         sample
         for family in families(snapshot).values()

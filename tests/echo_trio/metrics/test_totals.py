@@ -14,19 +14,19 @@ from echo_trio.metrics.counters import (
     Histograms,
     Holdings,
     Outcome,
-    Snapshot,
+    ServerSnapshot,
 )
-from echo_trio.metrics.durations import Histogram
+from echo_trio.metrics.durations import DurationHistogram
 
 COUNT = st.integers(0, 10_000)
 HISTOGRAM = st.builds(
-    Histogram, st.dictionaries(st.integers(0, 81), COUNT, max_size=2), st.just(1.0)
+    DurationHistogram, st.dictionaries(st.integers(0, 81), COUNT, max_size=2), st.just(1.0)
 )
 HISTOGRAMS = st.builds(Histograms, echo_s=HISTOGRAM, handshake_s=HISTOGRAM, loop_lag_s=HISTOGRAM)
 
 
 @st.composite
-def snapshots(draw: st.DrawFn) -> Snapshot:
+def snapshots(draw: st.DrawFn) -> ServerSnapshot:
     outcomes = draw(st.dictionaries(st.sampled_from(Outcome), COUNT, max_size=3))
     open_, handshaking = draw(COUNT), draw(COUNT)
     return replace(
@@ -47,14 +47,14 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
 
 
-def unbalanced(snapshot: Snapshot) -> int:
+def unbalanced(snapshot: ServerSnapshot) -> int:
     return (
         snapshot.accepted - snapshot.handshaking - snapshot.open - sum(snapshot.outcomes.values())
     )
 
 
 @given(st.lists(snapshots(), max_size=3))
-def test_a_sum_of_what_adds_up_adds_up(parts: list[Snapshot]) -> None:
+def test_a_sum_of_what_adds_up_adds_up(parts: list[ServerSnapshot]) -> None:
     total = totals.add_up(parts)
     assert unbalanced(total) == 0
     for name in ("accepted", "open", "messages_received", "bytes_sent", "rss_bytes"):
@@ -69,7 +69,7 @@ def test_a_sum_of_what_adds_up_adds_up(parts: list[Snapshot]) -> None:
 
 
 @given(snapshots())
-def test_a_dead_worker_keeps_what_it_counted_and_loses_whom_it_had(last: Snapshot) -> None:
+def test_a_dead_worker_keeps_what_it_counted_and_loses_whom_it_had(last: ServerSnapshot) -> None:
     past = totals.retire(last)
     assert unbalanced(past) == 0
     assert (past.open, past.handshaking, past.rss_bytes, past.tasks) == (0, 0, 0, 0)
@@ -81,7 +81,7 @@ def test_a_dead_worker_keeps_what_it_counted_and_loses_whom_it_had(last: Snapsho
 
 
 @given(snapshots())
-def test_to_add_nothing_changes_no_count(part: Snapshot) -> None:
+def test_to_add_nothing_changes_no_count(part: ServerSnapshot) -> None:
     assert replace(totals.add_up([part, totals.nothing()]), t="", t_ms=0) == replace(
         totals.add_up([part]), t="", t_ms=0
     )
@@ -91,7 +91,7 @@ def test_each_field_of_a_snapshot_is_summed_or_set_by_whoever_sums() -> None:
     set_by_the_supervisor = {"url", "uptime_s", "workers", "draining", "peak_open"}
     set_by_the_supervisor |= {"echo_ms", "loop_lag_ms", "t", "t_ms"}
     summed = {*totals._SUMS, *totals._SUMS_BY_KEY, "gc", "histograms"}
-    assert summed | set_by_the_supervisor == set(Snapshot.__dataclass_fields__)
+    assert summed | set_by_the_supervisor == set(ServerSnapshot.__dataclass_fields__)
 
 
 def test_what_the_supervisor_holds_comes_on_top_but_for_descriptors() -> None:
@@ -101,7 +101,7 @@ def test_what_the_supervisor_holds_comes_on_top_but_for_descriptors() -> None:
     assert (total.descriptors, total.file_limit) == (0, 0)
 
 
-def distinct(factor: int) -> Snapshot:
+def distinct(factor: int) -> ServerSnapshot:
     """Each count is a number of its own, times the factor."""
     numbers = {name: (at + 2) * factor for at, name in enumerate(totals._SUMS)}
     keyed = {name: {"a": at + 40 * factor, name: factor} for at, name in

@@ -24,7 +24,7 @@ from websockets.protocol import Protocol, Side
 from echo_trio.wire import deflate, frames, handshake
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.deflate import Parameters
-from echo_trio.wire.handshake import HandshakeFailed, Refused
+from echo_trio.wire.handshake import HandshakeFailed, HandshakeRefused
 
 from .conftest import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, arrive, unserved
 
@@ -125,7 +125,7 @@ def test_an_offer_split_over_two_headers_is_one_list():
     "header", ["", ",", ";", "a;", "a b", "a; b=", 'a; b="', 'a; b=""', 'a; b="c d"', "a; b=c=d"]
 )
 def test_a_list_that_rfc_6455_does_not_know_is_refused(header):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HandshakeRefused) as caught:
         request(header)
     assert caught.value.status == 400
 

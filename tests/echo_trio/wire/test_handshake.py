@@ -10,7 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from echo_trio.wire import handshake
-from echo_trio.wire.handshake import ConnectionCut, HandshakeFailed, Reason, Refused, Rejected
+from echo_trio.wire.handshake import (
+    ConnectionCut,
+    HandshakeFailed,
+    HandshakeRefused,
+    Reason,
+    Rejected,
+)
 
 # RFC 6455, section 1.3.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -69,7 +75,7 @@ async def test_a_stream_that_ends_first_is_told_apart(received):
 
 @pytest.mark.parametrize("first", [b"\x16\x03\x01", b"\0", b"\r\n", b" GET"])
 async def test_what_begins_as_no_head_does_is_refused_at_its_first_byte(first):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HandshakeRefused) as caught:
         await handshake.receive_head(chunks(first, b"never asked for"))
     assert (caught.value.status, caught.value.reason) == (400, Reason.NOT_HTTP)
 
@@ -77,7 +83,7 @@ async def test_what_begins_as_no_head_does_is_refused_at_its_first_byte(first):
 async def test_a_head_of_16_kib_is_allowed_and_a_byte_more_is_not():
     longest = b"x" * handshake.MAX_HEAD_BYTES
     assert await handshake.receive_head(chunks(longest + b"\r\n\r\n")) == (longest, b"")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HandshakeRefused) as caught:
         await handshake.receive_head(chunks(longest + b"x\r\n\r\n"))
     assert caught.value.status == 431
 
@@ -89,7 +95,7 @@ async def test_a_head_without_an_end_is_refused_and_not_kept():
         received.append(1000)
         return b"x" * 1000
 
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HandshakeRefused) as caught:
         await handshake.receive_head(receive)
     assert caught.value.status == 431
     assert sum(received) <= handshake.MAX_HEAD_BYTES + 1000
@@ -195,7 +201,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("request_head", "status"), REFUSALS)
 def test_whatever_else_is_refused_with_its_status(request_head, status):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HandshakeRefused) as caught:
         handshake.parse_request(request_head)
     assert caught.value.status == status
     response = handshake.refusal_response(caught.value)
@@ -203,13 +209,13 @@ def test_whatever_else_is_refused_with_its_status(request_head, status):
 
 
 def test_a_refused_version_is_told_which_would_do():
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HandshakeRefused) as caught:
         handshake.parse_request(head(Sec_WebSocket_Version="8"))
     assert caught.value.headers["Sec-WebSocket-Version"] == "13"
 
 
 def test_a_refused_method_is_told_which_would_do():
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HandshakeRefused) as caught:
         handshake.parse_request(head("POST / HTTP/1.1"))
     assert caught.value.headers == {"Allow": "GET"}
 
@@ -228,7 +234,7 @@ def test_the_accepting_response_answers_the_key(subprotocol):
 
 
 def test_a_refusing_response_says_why():
-    refused = Refused(503, "The server is füll.", Reason.CAPACITY, Retry_After="5")
+    refused = HandshakeRefused(503, "The server is füll.", Reason.CAPACITY, Retry_After="5")
     top, _, body = handshake.refusal_response(refused).partition(b"\r\n\r\n")
     lines = top.decode().split("\r\n")
     assert lines[0] == "HTTP/1.1 503 Service Unavailable"
@@ -237,7 +243,7 @@ def test_a_refusing_response_says_why():
 
 
 def test_a_refusing_response_may_have_a_status_without_a_name():
-    assert handshake.refusal_response(Refused(499, "no", Reason.ASKED_FOR)).startswith(
+    assert handshake.refusal_response(HandshakeRefused(499, "no", Reason.ASKED_FOR)).startswith(
         b"HTTP/1.1 499 \r\n"
     )
 
@@ -403,7 +409,7 @@ def test_a_request_parses_or_is_refused(head):
     refused = None
     try:
         request = handshake.parse_request(head)
-    except Refused as exc:
+    except HandshakeRefused as exc:
         refused = exc
     if refused is not None:
         assert refused.status in {400, 405, 426, 431, 505}

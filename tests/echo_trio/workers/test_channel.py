@@ -14,22 +14,22 @@ from echo_trio.settings import Settings
 from echo_trio.workers.channel import (
     Channel,
     Drain,
-    Figures,
     Order,
     Ready,
     Report,
     ShowTasks,
+    SnapshotReport,
     Start,
     Tasks,
 )
 
 
-def _figures() -> Figures:
+def _figures() -> SnapshotReport:
     counters = Counters(accepted=2, open=1)
     counters.outcomes[Outcome.CLEAN] = 1
     counters.close_codes[1000] = 1
     counters.echo.observe(0.001)
-    return Figures(counters.snapshot(url="ws://x/"))
+    return SnapshotReport(counters.snapshot(url="ws://x/"))
 
 
 ORDERS = [

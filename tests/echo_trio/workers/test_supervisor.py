@@ -12,9 +12,9 @@ import trio
 from structlog.testing import LogCapture
 
 from echo_trio.metrics import totals
-from echo_trio.metrics.counters import Outcome, Snapshot
+from echo_trio.metrics.counters import Outcome, ServerSnapshot
 from echo_trio.settings import Settings
-from echo_trio.workers.channel import Figures, Ready
+from echo_trio.workers.channel import Ready, SnapshotReport
 from echo_trio.workers.supervisor import (
     FIRST_PAUSE_S,
     LONG_LIFE_S,
@@ -93,7 +93,7 @@ async def supervisor() -> AsyncIterator[Supervisor]:
         place.stop_listening()
 
 
-def worker(accepted: int, open_: int, handshaking: int = 0) -> Snapshot:
+def worker(accepted: int, open_: int, handshaking: int = 0) -> ServerSnapshot:
     ended = accepted - open_ - handshaking
     return replace(
         totals.nothing(), accepted=accepted, open=open_, handshaking=handshaking, peak_open=open_,
@@ -121,7 +121,7 @@ async def test_the_peak_is_the_most_that_all_workers_had_open_at_a_time(supervis
     events = (trio.Event(), trio.TASK_STATUS_IGNORED)
 
     async def tell(place: Any, open_: int) -> None:
-        report = Figures(worker(100, open_))
+        report = SnapshotReport(worker(100, open_))
         await supervisor._listen_to(place, Reports(report), *events)
 
     for place, open_ in ((first, 5), (second, 7), (first, 2), (second, 1), (first, 9)):

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from loadgen.studies import capacity_text as found_report
-from loadgen.studies.capacity import Outcome, Search, Step
+from loadgen.studies.capacity import Search, SearchOutcome, Step
 
 from .conftest import PATIENCE_S
 
@@ -45,9 +45,9 @@ def test_rates_rise_until_a_threshold_breaks(start_loadgen, echo):
     ]
     assert Search.after(steps).next_rate() is None
     for step, count in zip(steps, sent, strict=True):
-        if step.outcome is Outcome.HELD:
+        if step.outcome is SearchOutcome.HELD:
             assert (count <= 30, step.reasons) == (True, [])
-        if step.outcome is Outcome.BROKE:
+        if step.outcome is SearchOutcome.BROKE:
             assert (count > 30, step.reasons) == (True, [f"messages.sent>30: {count}"])
         assert count <= step.rate_per_s * 0.4 + 1
     search = Search.after(steps)

@@ -28,7 +28,7 @@ import trustme
 from structlog.testing import LogCapture
 from websockets.trio.client import connect
 
-from echo_trio.metrics.counters import Outcome, Snapshot
+from echo_trio.metrics.counters import Outcome, ServerSnapshot
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.wire.handshake import Reason
@@ -228,7 +228,7 @@ class Wire:
         return peer
 
     @property
-    def counts(self) -> Snapshot:
+    def counts(self) -> ServerSnapshot:
         """The server's counters."""
         return self.server.snapshot()
 

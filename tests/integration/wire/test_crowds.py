@@ -35,7 +35,7 @@ async def test_beside_peers_that_never_read_the_others_get_every_reply_and_memor
 
     for _ in range(DEAF):
         nursery.start_soon(flood, await wire.open())
-    connections = wire.server._presence.connections
+    connections = wire.server._sessions.connections
     await wire.until(lambda: sum(bool(one._unsent) for one in connections) == DEAF)
     received = Counter()
 
@@ -87,7 +87,7 @@ async def test_a_client_that_resets_while_it_is_frozen_is_gone_at_once(wire):
     peer = await wire.connect()
     await peer.open_path("/stall/1/1h")
     await peer.send(frame(TEXT, b"freeze") + frame(TEXT, b"and this waits"))
-    (connection,) = wire.server._presence.connections
+    (connection,) = wire.server._sessions.connections
     await wire.until(lambda: connection._paused)
     await peer.send(frame(TEXT, b"this is not even read"))
     peer.reset()

@@ -88,7 +88,7 @@ async def test_replies_that_a_behaviour_holds_back_have_the_grace_to_come(gracef
 
 async def test_what_had_arrived_before_the_close_frame_is_answered_before_it(wire):
     peer = await wire.open()
-    (connection,) = wire.server._presence.connections
+    (connection,) = wire.server._sessions.connections
     await trio.testing.wait_all_tasks_blocked()
     # Nothing of the server runs between these: the message is with the kernel, and no further.
     peer.stream.socket._sock.send(frame(TEXT, b"in time"))

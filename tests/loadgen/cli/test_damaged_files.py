@@ -16,7 +16,7 @@ from loadgen.journal.search import SearchJournal
 from loadgen.report import json as report_json
 from loadgen.report import thresholds
 from loadgen.results import record
-from loadgen.studies.capacity import Outcome, Step
+from loadgen.studies.capacity import SearchOutcome, Step
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -52,7 +52,7 @@ def search_journal(tmp_path, report_of):
         tmp_path / "made.journal", Plan(3).settings(), [thresholds.parse("latency.p99>1ms")]
     )
     report = report_of()
-    for rate, outcome in ((10.0, Outcome.HELD), (20.0, Outcome.BROKE)):
+    for rate, outcome in ((10.0, SearchOutcome.HELD), (20.0, SearchOutcome.BROKE)):
         made.note(
             Step(
                 rate_per_s=rate,

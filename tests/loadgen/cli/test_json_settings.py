@@ -21,7 +21,7 @@ def read(**settings: Any) -> AskedRun:
     return json_settings.read(Order(flags, URL, TARGETS, max_count=20_000, html=""))
 
 
-def refusal_of(**settings: Any) -> json_settings.Refused:
+def refusal_of(**settings: Any) -> json_settings.OrderRefused:
     with pytest.raises(BadSettings) as refused:
         read(**settings)
     return refused.value.refused

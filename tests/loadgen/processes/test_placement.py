@@ -8,8 +8,8 @@ from loadgen.preflight.check import SOCKET_BYTES, Refused
 from loadgen.processes.placement import (
     PROCESS_BYTES,
     SPARE_FILES,
-    Limits,
     Network,
+    WorkerLimits,
     cut,
     deal,
 )
@@ -19,25 +19,25 @@ GIB = 2**30
 
 
 def test_every_thread_gets_a_shard():
-    workers = {"a": Limits(4, 8 * GIB, 20_000), "b": Limits(2, 8 * GIB, 20_000)}
+    workers = {"a": WorkerLimits(4, 8 * GIB, 20_000), "b": WorkerLimits(2, 8 * GIB, 20_000)}
     assert Counter(deal(60_000, workers)) == {"a": 4, "b": 2}
 
 
 def test_there_are_no_more_shards_than_sockets_or_than_wanted():
-    workers = {"a": Limits(4, 0, 20_000), "b": Limits(4, 0, 20_000)}
+    workers = {"a": WorkerLimits(4, 0, 20_000), "b": WorkerLimits(4, 0, 20_000)}
     assert len(deal(3, workers)) == 3
     assert Counter(deal(1_000, workers, 4)) == {"a": 2, "b": 2}
 
 
 def test_memory_bounds_the_shards_of_a_worker():
-    workers = {"a": Limits(8, 1 * GIB, 10**6), "b": Limits(8, 16 * GIB, 10**6)}
+    workers = {"a": WorkerLimits(8, 1 * GIB, 10**6), "b": WorkerLimits(8, 16 * GIB, 10**6)}
     dealt = Counter(deal(160_000, workers))
     assert dealt["b"] == 8
     assert 0 < dealt["a"] < 8
 
 
 def test_a_worker_whose_files_do_not_suffice_gets_none():
-    workers = {"a": Limits(2, 0, 1_024), "b": Limits(2, 0, 20_000)}
+    workers = {"a": WorkerLimits(2, 0, 1_024), "b": WorkerLimits(2, 0, 20_000)}
     assert Counter(deal(20_000, workers)) == {"b": 2}
 
 
@@ -45,11 +45,14 @@ def test_a_worker_whose_files_do_not_suffice_gets_none():
     ("workers", "problem"),
     [
         pytest.param({}, "has no workers", id="none"),
-        pytest.param({"a": Limits(2, 0, 1_000)}, "don't fit this cluster: 1 workers with 2 threads",
-                     id="files"),
-        pytest.param({"a": Limits(2, 10**6, 10**6)}, "don't fit", id="memory"),
+        pytest.param(
+            {"a": WorkerLimits(2, 0, 1_000)},
+            "don't fit this cluster: 1 workers with 2 threads",
+            id="files",
+        ),
+        pytest.param({"a": WorkerLimits(2, 10**6, 10**6)}, "don't fit", id="memory"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused(workers, problem):
     with pytest.raises(Refused, match=problem):
         deal(10_000, workers)
@@ -67,24 +70,24 @@ def fits(sockets, limits, shards=1):
 
 @pytest.mark.parametrize("count", [999, 1000, 1001, 2001])
 def test_a_worker_is_filled_to_its_last_file_and_no_further(count):
-    workers = {"a": Limits(2, 0, 1000 + SPARE_FILES)}
+    workers = {"a": WorkerLimits(2, 0, 1000 + SPARE_FILES)}
     if count <= 2000:
         assert deal(count, workers) == ["a"] * 2
     else:
         with pytest.raises(Refused):
             deal(count, workers)
     with pytest.raises(Refused):
-        deal(1001, {"a": Limits(1, 0, 1000 + SPARE_FILES)})
+        deal(1001, {"a": WorkerLimits(1, 0, 1000 + SPARE_FILES)})
 
 
 def test_a_worker_is_filled_to_its_last_byte_and_no_further():
     exactly = 2 * (PROCESS_BYTES + 500 * SOCKET_BYTES)
-    assert deal(1000, {"a": Limits(2, exactly, 10**6)}) == ["a"] * 2
-    assert deal(1000, {"a": Limits(2, exactly - 1, 10**6)}) == ["a"]
+    assert deal(1000, {"a": WorkerLimits(2, exactly, 10**6)}) == ["a"] * 2
+    assert deal(1000, {"a": WorkerLimits(2, exactly - 1, 10**6)}) == ["a"]
     one = PROCESS_BYTES + 1000 * SOCKET_BYTES
-    assert deal(1000, {"a": Limits(2, one, 10**6)}) == ["a"]
+    assert deal(1000, {"a": WorkerLimits(2, one, 10**6)}) == ["a"]
     with pytest.raises(Refused):
-        deal(1000, {"a": Limits(2, one - 1, 10**6)})
+        deal(1000, {"a": WorkerLimits(2, one - 1, 10**6)})
 
 
 @settings(deadline=None)  # on a busy machine
@@ -92,7 +95,7 @@ def test_a_worker_is_filled_to_its_last_byte_and_no_further():
     st.integers(1, 10**6),
     st.dictionaries(
         st.text("abc", max_size=2),
-        st.builds(Limits, st.integers(1, 16), st.integers(0, 2**34), st.integers(64, 10**5)),
+        st.builds(WorkerLimits, st.integers(1, 16), st.integers(0, 2**34), st.integers(64, 10**5)),
         max_size=5,
     ),
 )

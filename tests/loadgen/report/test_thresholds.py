@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loadgen.report import json as report_json
 from loadgen.report import thresholds
 from loadgen.report.model import TargetLag, TargetReport
-from loadgen.report.thresholds import METRICS, BadThreshold, Kind, explain, judge, parse
+from loadgen.report.thresholds import METRICS, BadThreshold, MetricKind, explain, judge, parse
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.result import Strain
@@ -236,7 +236,7 @@ def test_every_number_of_the_report_is_a_metric(report):
 
     for part in ("connections", "messages", "latency", "generator", "target"):
         for name in numbers(document[part], (part,)):
-            unit = "ms" if name in METRICS and METRICS[name].kind is Kind.TIME else ""
+            unit = "ms" if name in METRICS and METRICS[name].kind is MetricKind.TIME else ""
             assert parse(f"{name}>0{unit}").judge(report).expr
 
 
@@ -262,7 +262,13 @@ def test_thresholds_are_explained_with_their_unit(report):
 # The grammar of --fail-if, fed what nobody would write.
 
 
-UNITS = {Kind.COUNT: "", Kind.TIME: "ms", Kind.SIZE: "KiB", Kind.RATE: "/s", Kind.SHARE: "%"}
+UNITS = {
+    MetricKind.COUNT: "",
+    MetricKind.TIME: "ms",
+    MetricKind.SIZE: "KiB",
+    MetricKind.RATE: "/s",
+    MetricKind.SHARE: "%",
+}
 metrics = st.sampled_from(sorted(METRICS.values(), key=lambda metric: metric.name))
 operators = st.sampled_from([">", ">=", "<", "<=", "==", "!="])
 numbers = st.decimals(0, 10**9, places=3).map(lambda number: f"{number:f}")

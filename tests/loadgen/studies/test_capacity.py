@@ -21,8 +21,8 @@ from loadgen.studies.capacity import (
     MAX_STEPS,
     PRECISION,
     REPEATS,
-    Outcome,
     Search,
+    SearchOutcome,
     Step,
     find,
     resume,
@@ -73,7 +73,7 @@ async def test_the_highest_rate_that_held_is_found_with_its_confidence(target):
 async def test_the_limits_asked_for_are_those_that_count(target):
     capacity = await find(Plan(10), [thresholds.parse("latency.p99>2s")], stop_at(target(), 5000))
     assert capacity.interrupted
-    assert {step.outcome for step in capacity.steps} == {Outcome.HELD}
+    assert {step.outcome for step in capacity.steps} == {SearchOutcome.HELD}
 
 
 def stop_at(run, rate):
@@ -112,15 +112,19 @@ async def test_each_step_tells_what_its_own_run_measured(report_of):
 @pytest.mark.parametrize(
     ("broken", "outcome", "reason"),
     [
-        pytest.param({}, Outcome.HELD, None, id="held"),
-        pytest.param({"lost": 1}, Outcome.BROKE, "1 message lost", id="failed"),
-        pytest.param({"slow": True}, Outcome.BROKE, "latency.p99>100ms: 1,000 ms", id="breached"),
-        pytest.param({"full": True}, Outcome.LIMITED, "the generator used 99%", id="limited"),
+        pytest.param({}, SearchOutcome.HELD, None, id="held"),
+        pytest.param({"lost": 1}, SearchOutcome.BROKE, "1 message lost", id="failed"),
         pytest.param(
-            {"full": True, "slow": True}, Outcome.LIMITED, "the generator used 99%",
+            {"slow": True}, SearchOutcome.BROKE, "latency.p99>100ms: 1,000 ms", id="breached"
+        ),
+        pytest.param({"full": True}, SearchOutcome.LIMITED, "the generator used 99%", id="limited"),
+        pytest.param(
+            {"full": True, "slow": True}, SearchOutcome.LIMITED, "the generator used 99%",
             id="limited-and-breached",
         ),
-        pytest.param({"lost": 1, "full": True}, Outcome.BROKE, "1 message lost", id="failed-full"),
+        pytest.param(
+            {"lost": 1, "full": True}, SearchOutcome.BROKE, "1 message lost", id="failed-full"
+        ),
     ],
 )  # fmt: skip
 async def test_a_step_is_judged_by_its_report(report_of, broken, outcome, reason):
@@ -139,12 +143,12 @@ async def test_a_step_is_judged_by_its_report(report_of, broken, outcome, reason
 def test_the_confidence_is_that_of_as_many_runs_as_held_at_the_edge():
     plan = {"url": "ws://x/"}
     for runs, probability in ((1, 0.05), (2, 0.22), (3, 0.37)):
-        steps = [step_at(100, Outcome.HELD)] * runs + [step_at(105, Outcome.BROKE)]
+        steps = [step_at(100, SearchOutcome.HELD)] * runs + [step_at(105, SearchOutcome.BROKE)]
         found = resume(plan, [], steps)
         assert (found.held_per_s, found.held_runs, found.probability) == (100, runs, probability)
         assert (found.broke_per_s, found.limited_by) == (105, "target")
         assert found.incomplete is (runs < REPEATS)
-    found = resume(plan, [], [step_at(100, Outcome.LIMITED)])
+    found = resume(plan, [], [step_at(100, SearchOutcome.LIMITED)])
     assert (found.held_per_s, found.held_runs, found.probability) == (None, 0, 0.0)
     assert found.limited_by == "generator"
 
