@@ -652,3 +652,21 @@ def test_what_our_server_answers_our_client_agrees_to(offers):
     answer = handshake.accept_response(request, compression=accepted)[:-4]
     agreed = handshake.parse_response(answer, KEY, extensions=offers).compression
     assert agreed == accepted
+
+
+@pytest.mark.parametrize("size", [63, 64, 65])
+def test_messages_are_compressed_from_64_bytes_on(size):
+    encode = deflate.encoder(deflate.Parameters(), client=False)
+    compressed = bool(encode("x" * size, False)[0] & 0x40)
+    assert compressed is (size >= 64)
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001, 1002])
+def test_a_compressed_message_may_be_exactly_as_large_as_is_allowed(size):
+    agreed = deflate.Parameters(server_no_context_takeover=True, client_no_context_takeover=True)
+    encoded = deflate.encoder(agreed, client=True)("x" * size, True)
+    assert encoded[0] & 0x40
+    connection, _ = unserved(lambda _: None, client=False, limits=Limits(1000), compression=agreed)
+    arrive(connection, encoded)
+    assert connection.failure == (None if size <= 1000 else 1009)
+    assert connection.messages_received == (size <= 1000)

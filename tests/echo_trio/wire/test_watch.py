@@ -1,121 +1,51 @@
-"""Pings and idle connections, by the watch's own clock: who is silent, and who is unheard yet."""
+"""Who is watched is a set; how the watch looks after them is tested on sockets (test_time)."""
 
 from __future__ import annotations
 
-import socket
-
 import pytest
-import trio
-import trio.testing
 
-from echo_trio.wire import sockets
-from echo_trio.wire.connection import Limits
-from echo_trio.wire.poller import Poller
-
-from .conftest import CLOSE, PING, PONG, until
-
-PINGS = Limits(ping_interval_s=10, ping_timeout_s=5, max_message_bytes=2**23)
+from echo_trio.wire.limits import Limits
+from echo_trio.wire.watch import SLOTS, Watch
 
 
-@pytest.fixture
-def transport() -> str:
-    return "poller"
+class Watched:
+    """Is to be looked at again in so many seconds."""
+
+    slot = 0
+
+    def __init__(self, in_s: float) -> None:
+        self.in_s, self.looked = in_s, 0
+
+    def look(self, _: float) -> float:
+        self.looked += 1
+        return self.in_s
 
 
-@pytest.fixture
-def poller():
-    """One that does not run yet: a server that is behind with its work."""
-    return Poller()
+@pytest.mark.parametrize("limits", [Limits(), Limits(ping_interval_s=1.0, ping_timeout_s=2.0)])
+def test_the_connections_of_a_process_are_a_set(limits) -> None:
+    watch = Watch(limits)
+    made = [Watched(in_s) for in_s in (0.0, 0.1, 0.1, 50.0, float("inf"))]
+    for each in made:
+        watch.add(each)  # type: ignore[arg-type]
+    assert len(watch) == 5
+    assert set(watch) == set(made)
+    for gone, each in enumerate(made, 1):
+        assert each in watch
+        watch.discard(each)  # type: ignore[arg-type]
+        watch.discard(each)  # type: ignore[arg-type]
+        assert each not in watch
+        assert len(watch) == 5 - gone
 
 
-async def pinged(wire, nursery) -> bytes:
-    """Have the connection sleep, and ping the peer; its payload."""
-    wire.start()
-    await trio.testing.wait_all_tasks_blocked()
-    wire.connection.look(0)
-    wire.connection.look(10)
-    ping = await wire.peer.receive()
-    assert ping.opcode == PING
-    return ping.payload
-
-
-async def test_a_peer_that_does_not_answer_a_ping_is_told_and_cut(make_wire, nursery, poller):
-    wire = make_wire(PINGS)
-    await pinged(wire, nursery)
-    assert wire.connection.look(14.9) == pytest.approx(0.1)
-    wire.connection.look(15.1)
-    [close] = await wire.peer.receive_rest()
-    assert (close.opcode, int.from_bytes(close.payload[:2])) == (CLOSE, 1011)
-    await wire.end()
-    assert wire.connection.timed_out == "ping"
-
-
-async def test_an_answer_that_we_have_not_read_yet_is_no_silence(make_wire, nursery, poller):
-    wire = make_wire(PINGS)
-    payload = await pinged(wire, nursery)
-    await wire.peer.send(wire.peer.text("x" * 1000) * 20 + wire.peer.frame(PONG, payload))
-    for now_s in (15.1, 20, 30):
-        assert wire.connection.look(now_s) <= 0  # look again as soon as you can
-    assert wire.connection.timed_out is None
-    nursery.start_soon(poller.run)
-    await until(lambda: wire.connection._awaited_pong is None)
-    assert wire.connection.look(31) > 0
-    assert wire.connection.timed_out is None
-
-
-async def test_who_sends_all_the_time_and_never_answers_is_silent_all_the_same(
-    make_wire, nursery, poller
-):
-    wire = make_wire(PINGS)
-    await pinged(wire, nursery)
-
-    async def flood() -> None:
-        while True:
-            await wire.peer.send(wire.peer.frame(PONG, b"another's") * 1000)
-
-    nursery.start_soon(flood)
-    await trio.testing.wait_all_tasks_blocked()
-    assert sockets.unread_bytes(wire.connection._sock) > 0
-    assert wire.connection.look(15.1) <= 0
-    assert wire.connection.timed_out is None
-    nursery.start_soon(poller.run)
-    await until(lambda: wire.connection.look(15.2) and wire.connection.timed_out == "ping")
-    nursery.cancel_scope.cancel()
-
-
-async def test_a_message_that_we_have_not_read_yet_is_no_idleness(make_wire, nursery, poller):
-    wire = make_wire(Limits(idle_timeout_s=10))
-    wire.start()
-    await trio.testing.wait_all_tasks_blocked()
-    assert wire.connection.look(0) == 10
-    await wire.peer.send(wire.peer.text("here"))
-    assert wire.connection.look(11) <= 0
-    nursery.start_soon(poller.run)
-    assert (await wire.peer.receive()).payload == b"here"
-    assert wire.connection.look(12) == 10
-    assert wire.connection.timed_out is None
-
-
-async def test_half_a_message_is_idleness_once_it_is_read(make_wire, nursery, poller):
-    wire = make_wire(Limits(idle_timeout_s=10))
-    wire.start()
-    await trio.testing.wait_all_tasks_blocked()
-    wire.connection.look(0)
-    await wire.peer.send(wire.peer.text("half")[:-1])
-    assert wire.connection.look(11) <= 0
-    nursery.start_soon(poller.run)
-    await until(lambda: wire.connection.bytes_received)
-    wire.connection.look(12)
-    assert wire.connection.timed_out == "idle"
-    assert (await wire.peer.receive()).opcode == CLOSE
-
-
-def test_the_kernel_says_how_much_is_unread_and_nothing_of_a_closed_socket():
-    ours, theirs = socket.socketpair()
-    with theirs:
-        theirs.send(b"12345")
-        assert sockets.unread_bytes(ours) == 5
-        ours.recv(2)
-        assert sockets.unread_bytes(ours) == 3
-        ours.close()
-        assert sockets.unread_bytes(ours) == 0
+def test_each_is_looked_at_when_it_is_time_to_and_stays_watched() -> None:
+    watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))  # a tick is a second
+    soon, later, never = Watched(3.0), Watched(10.0), Watched(float("inf"))
+    for each in (soon, later, never):
+        watch.add(each)  # type: ignore[arg-type]
+    for _ in range(30):
+        watch._turn()
+    assert (soon.looked, later.looked, never.looked) == (11, 4, 1)
+    for _ in range(SLOTS):
+        watch._turn()
+    assert never.looked == 2
+    assert len(watch) == 3

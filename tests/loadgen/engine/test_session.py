@@ -10,7 +10,7 @@ from trio_websocket import CloseReason, ConnectionClosed
 from loadgen.engine.books import Books
 from loadgen.engine.context import RunContext
 from loadgen.engine.dialer import Dialer
-from loadgen.engine.session import Session
+from loadgen.engine.session import Session, now_us
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.plan import Plan
@@ -145,6 +145,86 @@ def test_an_end_that_had_begun_before_it_was_expected_is_early(session, ledger):
     session.expect_end()
     session._book_ending(session.connection)
     assert ledger.early.total() == 1
+
+
+# -- What is booked, and since when --------------------------------------------------------------
+
+
+def opened(plan):
+    ledger = Ledger(1, opened=1)
+    made = Session(0, RunContext(plan, Dialer([], Sources(())), None, Books(ledger)))
+    made.connection = FakeConnection()
+    return made, ledger
+
+
+def test_latency_counts_from_when_a_message_was_due_and_service_from_when_it_was_sent():
+    session, _ = opened(Plan(1))
+    for late_s in (5, 3):
+        session.send(now_us() - late_s * 1_000_000, None)
+        session._receive(f"{session.connection.sent[-1]} 1")
+    books = session._context.books
+    for recorder in (books.intended, books.service, books.scheduling_lag):
+        recorder.end_second()
+    assert (books.intended.total.min, books.intended.total.max) >= (3_000_000, 5_000_000)
+    assert books.scheduling_lag.total.min >= 3_000_000
+    assert books.service.total.max < 1_000_000
+    assert books.intended.total.count == books.service.total.count == 2
+
+
+def test_a_wrong_reply_has_no_latency():
+    session, ledger = opened(Plan(1))
+    session.send(now_us(), None)
+    session._receive(f"{session.connection.sent[-1]} 1000000")
+    session._context.books.intended.end_second()
+    assert (ledger.verdicts[Verdict.CORRUPT], ledger.answered) == (1, 1)
+    assert session._context.books.intended.total.count == 0
+
+
+def test_payload_is_counted_in_bytes():
+    session, ledger = opened(Plan(1, message="é{seq}", verify="exact"))
+    session.send(now_us(), None)
+    message = session.connection.sent[-1]
+    session._receive(message)
+    assert ledger.sent_bytes == ledger.received_bytes == len(message.encode()) > len(message)
+    session._receive("€")
+    assert ledger.received_bytes == len(message.encode()) + 3
+
+
+def test_all_that_waits_for_a_socket_that_does_not_open_is_missed():
+    session, ledger = opened(Plan(1))
+    session.connection = None
+    for due_us in (7, 8, 9):
+        session.send(due_us, None)
+    session.miss_backlog()
+    session.miss_backlog()
+    assert ledger.missed == 3
+
+
+@pytest.mark.parametrize(("strays", "unanswered"), [(3, 1), (1, 3), (2, 2), (2, 0)])
+def test_strays_were_the_answers_to_as_many_messages_as_got_no_other(strays, unanswered):
+    session, ledger = opened(Plan(1))
+    for _ in range(max(unanswered, 1)):
+        session.send(now_us(), None)
+    for _ in range(strays):
+        session._receive("WRONG")
+    if not unanswered:
+        session._receive(f"{session.connection.sent[0]} 1")
+    session.connection.closed_first, session.connection.clean = "us", True
+    session._book_ending(session.connection)
+    wrong = min(strays, unanswered)
+    assert ledger.verdicts[Verdict.CORRUPT] == wrong
+    assert ledger.verdicts[Verdict.UNEXPECTED] == strays - wrong
+    assert ledger.abandoned == unanswered - wrong
+
+
+def test_a_reply_is_late_if_a_later_message_was_answered_at_any_time_before():
+    session, ledger = opened(Plan(1))
+    for _ in range(4):
+        session.send(now_us(), None)
+    for number in (2, 0, 1, 3):
+        session._receive(f"{session.connection.sent[number]} 1")
+    assert ledger.verdicts[Verdict.REORDERED] == 2
+    assert ledger.verdicts[Verdict.ECHOED] == 2
 
 
 # -- Properties ------------------------------------------------------------------------------------

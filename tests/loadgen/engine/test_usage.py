@@ -1,8 +1,10 @@
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from loadgen.engine import usage
 from loadgen.engine.usage import Usage, peak_rss_bytes
 
 
@@ -34,3 +36,16 @@ subprocess.run([{sys.executable!r}, "-c",
         [sys.executable, "-c", large], capture_output=True, text=True, check=True, cwd=Path.cwd()
     )
     assert int(done.stdout) < 200 * 2**20
+
+
+def test_cpu_and_waiting_are_those_since_it_was_made(monkeypatch):
+    burnt_until = time.process_time() + 0.3
+    while time.process_time() < burnt_until:
+        pass
+    waited = iter((7.0, 7.25))
+    monkeypatch.setattr(usage, "_waited_for_core_s", lambda: next(waited))
+    begun = Usage()
+    strain = begun.strain(wall_s=1.0)
+    assert strain.waiting_share == 0.25
+    assert strain.cpu_share < 0.2
+    assert begun.facts(wall_s=1.0).cpu_s < 0.2

@@ -321,3 +321,14 @@ def test_what_is_owed_nothing_is_not_unanswered_and_what_is_no_reply_is_no_error
 
 def test_copies_that_are_missing_or_that_nobody_was_owed_are_errors():
     assert Ledger(0, owed=9, delivered=4, missing=3, extra=2, unsettled=2).errors == 5
+
+
+@pytest.mark.parametrize(
+    ("verdict", "is_wrong"),
+    [("echoed", False), ("reordered", True), ("corrupt", True), ("duplicate", True),
+     ("unexpected", True)],
+)  # fmt: skip
+def test_which_replies_are_errors_and_which_settle_a_message(verdict, is_wrong):
+    ledger = Ledger(1, sent=1, verdicts=Counter({Verdict(verdict): 1}))
+    assert ledger.errors == is_wrong
+    assert ledger.answered == (verdict in {"echoed", "reordered", "corrupt"})

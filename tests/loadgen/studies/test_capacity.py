@@ -167,7 +167,7 @@ def step_at(rate, outcome):
         pytest.param([(100, True)], 200, id="doubled"),
         pytest.param([(100, False)], 50, id="halved"),
         pytest.param([(100, True), (200, False)], 141, id="between"),
-        pytest.param([(100, True), (110, False)], 100, id="an-edge-of-a-tenth-is-one"),
+        pytest.param([(100, True), (100 * PRECISION, False)], 100, id="an-edge-of-a-tenth-is-one"),
         pytest.param([(100, True), (110.2, False)], 105, id="a-little-more-is-none"),
         pytest.param([(100, True)] * 2 + [(105, False)], 100, id="twice-is-too-few"),
         pytest.param([(100, True)] * 3 + [(105, False)], None, id="three-times-is-enough"),
@@ -184,6 +184,31 @@ def test_the_next_rate_is(tried, expected):
     for rate, held in tried:
         search_.book(rate, held=held)
     assert search_.next_rate() == expected
+
+
+async def test_after_an_interruption_nothing_is_run_and_its_step_is_not_judged(target):
+    rates = []
+
+    async def run(plan):
+        rates.append(plan.rate)
+        return await stop_at(target(), 40)(plan)
+
+    capacity = await find(Plan(10), [], run)
+    assert rates == [10, 20, 40]
+    assert [step.rate_per_s for step in capacity.steps] == [10, 20]
+    assert (capacity.interrupted, capacity.held_per_s, capacity.broke_per_s) == (True, 20, None)
+
+
+async def test_each_step_has_its_rate_for_all_and_none_for_each(target):
+    plans = []
+
+    async def run(plan):
+        plans.append(plan)
+        return await target(20)(plan)
+
+    await find(Plan(10, rate_per_conn=0.5), [], run)
+    assert [plan.rate for plan in plans][:2] == [5.0, 10.0]
+    assert {plan.rate_per_conn for plan in plans} == {None}
 
 
 async def test_a_limit_of_the_generators_own_is_called_so(report_of):

@@ -173,3 +173,10 @@ def test_a_padded_message_has_as_many_bytes_as_were_asked_for(letter, size):
     assert len(message.encode()) == max(size, len(letter.encode()))
     binary = Payloads(letter, size_bytes=size, binary=True).render(0, 0)
     assert len(binary) == max(size, len(letter.encode()))
+
+
+def test_a_message_that_changes_with_time_is_still_that_of_its_own_socket():
+    payloads = Payloads("{conn} {seq} {now}", sockets=5)
+    assert payloads.find_sequence("3 1 1700000000000", 3, 5) == 1
+    assert payloads.find_sequence("3 1 1700000000000", 2, 5) is None
+    assert payloads.is_anothers("3 1 1700000000000", 2)
