@@ -120,7 +120,7 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 	  || { echo "make: atheris, the fuzzer, has no wheel for this Python; one for 3.11 to 3.13: make PYTHON=python3.13" >&2; exit 1; }
 	@touch $@
 
-fuzz: $(VENV)/.fuzz ## throw bytes at the handshake and the frames, for FUZZ_SECONDS
+fuzz: $(VENV)/.fuzz ## throw bytes at the handshake, the frames, settings, journals and reports, for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
 
 hostile: $(VENV)/.dev page ## what each attack costs everybody else, beside what an honest client costs (half an hour)

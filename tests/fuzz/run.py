@@ -1,4 +1,4 @@
-"""Fuzzes the handshake and the frames with atheris, starting from the corpus.
+"""Fuzz the handshake, the frames, settings, journals and reports with atheris, from the corpus.
 
     python tests/fuzz/run.py SECONDS
 
@@ -16,7 +16,7 @@ import atheris
 HERE = Path(__file__).parent
 FOUND = HERE / "found"
 
-with atheris.instrument_imports(include=["echo_trio", "wsproto", "target"]):
+with atheris.instrument_imports(include=["echo_trio", "loadgen", "target"]):
     sys.path.insert(0, str(HERE))
     import target
 
@@ -26,7 +26,7 @@ def main() -> None:
     FOUND.mkdir(exist_ok=True)
     options = [
         f"-max_total_time={seconds}",
-        "-max_len=4096",
+        "-max_len=16384",
         "-timeout=20",
         "-rss_limit_mb=2048",
         f"-artifact_prefix={FOUND}/broken-",

@@ -5,13 +5,20 @@ The first byte of an input chooses the target, the second how the rest is cut in
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from echo_trio.console import run_settings
 from echo_trio.wire import deflate, handshake
 from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
 from echo_trio.wire.connection import _TURN_OVER, Connection, Limits
 from echo_trio.wire.handshake import HandshakeFailed, HandshakeRefused
+from loadgen.journal import run, search
+from loadgen.journal.file import Unreadable
+from loadgen.studies import compare_read
+from loadgen.studies.compare import compare
 
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 LIMITS: Final = Limits(max_message_bytes=10_000)
@@ -132,10 +139,52 @@ _AGREED = deflate.accept(
     ).extensions
 )
 
+#: What a file's readers are given; of this process alone.
+SCRATCH: Final = Path(tempfile.mkdtemp(prefix="echo-trio-fuzz-")) / "input"
+
+
+def _check_told(exc: run_settings.BadSettings | Unreadable | compare_read.Unreadable) -> None:
+    assert "\n" not in str(exc)
+    assert not isinstance(exc, run_settings.BadSettings) or exc.status in {400, 422}
+
+
+def check_settings(_: int, body: bytes) -> None:
+    """The body of a request for a run of the console's."""
+    try:
+        asked = run_settings.read_settings(body)
+    except run_settings.BadSettings as exc:
+        _check_told(exc)
+        return
+    assert "count" in asked.values
+
+
+def check_journal(_: int, data: bytes) -> None:
+    """The journal of a run, or of a search for capacity, that `recover` is given."""
+    SCRATCH.write_bytes(data)
+    try:
+        if search.recover(SCRATCH) is None:
+            run.recover(SCRATCH)
+    except Unreadable as exc:
+        _check_told(exc)
+
+
+def check_report(_: int, data: bytes) -> None:
+    """A report that `compare` is given."""
+    SCRATCH.write_bytes(data)
+    try:
+        reports = compare_read.read([SCRATCH])
+        compare(reports, reports)
+    except compare_read.Unreadable as exc:
+        _check_told(exc)
+
+
 TARGETS: Final = [
     check_request,
     check_response,
     check_frames_from_a_client,
     check_frames_from_a_server,
     check_compressed_frames,
+    check_settings,
+    check_journal,
+    check_report,
 ]
