@@ -45,7 +45,8 @@ MAX_ORDER_BYTES = 2**18
 class Started:
     """A program that was started; as far as tests need it, a `subprocess.Popen`."""
 
-    def __init__(self, control: socket.socket, stdout: IO[str] | None) -> None:
+    def __init__(self, args: Sequence[str], control: socket.socket, stdout: IO[str] | None) -> None:
+        self.args = args
         self._control = control
         self._said = control.makefile("r")
         self.stdout = stdout
@@ -174,7 +175,7 @@ class Starter:
                 self._socket.sendall(message)
         if writing is not None:
             os.close(writing)
-        return Started(ours, None if reading is None else os.fdopen(reading))
+        return Started(arguments, ours, None if reading is None else os.fdopen(reading))
 
 
 def _descriptor(stream: int | IO[Any] | None, inherited: int) -> int:

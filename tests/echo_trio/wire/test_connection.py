@@ -1038,7 +1038,8 @@ async def test_who_sends_large_messages_is_served_behind_who_sends_little(make_w
         await probe.peer.send(probe.peer.text("x"))
         await probe.peer.receive()
         seen.append(sum(size >= 2**16 for size in reads[before:]))
-    assert sorted(seen)[5] < 30
+    # An answer takes two rounds of the loop: in each, everybody who is ready has one turn at most.
+    assert sorted(seen)[5] < 2 * len(floods)
     nursery.cancel_scope.cancel()
 
 

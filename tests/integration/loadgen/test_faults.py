@@ -316,7 +316,11 @@ def test_a_server_that_stops_reading_is_cut_in_time(serve_bytes, loadgen, accept
     run = loadgen("2", serve_bytes(stop_reading).url, "--rate-per-conn", "100/s", "--size", "1MiB",
                   "--duration", "300ms", *NOTHING_COMES)  # fmt: skip
     assert run.closed == {"timeout": 2}
-    assert run.messages == {"sent": 60, "lost": 60}
+    messages = {"missed": 0, **run.messages}
+    # A machine that is held up sends late, and what it can't send in time at all is missed.
+    assert messages.keys() == {"sent", "lost", "missed"}
+    assert messages["sent"] + messages["missed"] == 60
+    assert messages["lost"] == messages["sent"] > 0
     assert run.code == 1
 
 
