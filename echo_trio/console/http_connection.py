@@ -50,6 +50,7 @@ MAX_REQUESTS: Final = 1000
 _HEALTH: Final = tuple(
     method + path for method in (b"GET ", b"HEAD ") for path in (b"/healthz ", b"/readyz ")
 )
+_LONGEST_HEALTH: Final = max(map(len, _HEALTH))
 
 
 class HttpServer:
@@ -77,11 +78,24 @@ class HttpServer:
         try:
             with place.scope:
                 await _Connection(self, sock, place).run()
-            if place.lost_while in (Waiting.TURN, Waiting.HEALTH):
-                turn_away(sock)
+            if place.lost_while is not None:
+                await self._serve_health_or_turn_away(sock, place.lost_while)
         finally:
             place.give_up()
             sock.close()
+
+    async def _serve_health_or_turn_away(self, sock: socket.socket, lost_while: Waiting) -> None:
+        """Serve a connection that has lost its place if it asks for health."""
+        if lost_while is Waiting.PEER and not asks_for_health(sock):
+            return
+        place = self.places.take_for_health() if lost_while is Waiting.PEER else None
+        if place is None:
+            turn_away(sock)
+            return
+        try:
+            await _Connection(self, sock, place).run()
+        finally:
+            place.give_up()
 
 
 class _Connection:
@@ -272,6 +286,14 @@ def refusal(refused: RequestRefused) -> bytes:
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {refused.status} \r\n{lines}\r\n".encode("ascii") + body
+
+
+def asks_for_health(sock: socket.socket) -> bool:
+    """Whether what has arrived, and was not read yet, begins with a request for health."""
+    try:
+        return sock.recv(_LONGEST_HEALTH, socket.MSG_PEEK).startswith(_HEALTH)
+    except OSError:
+        return False
 
 
 def turn_away(sock: socket.socket) -> None:

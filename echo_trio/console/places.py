@@ -13,6 +13,8 @@ import trio
 #: Who has just come may look idle and has its request on the way. On a busy machine the loop needs
 #: a tenth of a second to go round, and a client as much to send.
 GRACE_S: Final = 0.5
+#: Beyond the others, for requests for health that would have to make room, or find none.
+HEALTH_PLACES: Final = 32
 
 
 class Waiting(Enum):
@@ -33,14 +35,18 @@ class Place:
     :ivar lost_while: what it was waiting for when that happened; None if it has not.
     """
 
-    def __init__(self, places: ConsolePlaces) -> None:
+    def __init__(self, places: ConsolePlaces, *, of_health: bool = False) -> None:
         self.scope = trio.CancelScope()
         self.lost_while: Waiting | None = None
         self._places = places
+        self._of_health = of_health
 
     @contextmanager
     def waiting(self, what: Waiting) -> Iterator[None]:
-        """While this goes on, the place may be given to another connection."""
+        """While this goes on, the place may be given to another, unless it is health's."""
+        if self._of_health:
+            yield
+            return
         line = self._places.waiting[what]
         line[self] = trio.current_time()
         try:
@@ -58,18 +64,21 @@ class Place:
     def give_up(self) -> None:
         """Leave it to others. Idempotent."""
         self._places.held.discard(self)
+        self._places.held_for_health.discard(self)
 
 
 class ConsolePlaces:
     """As many places as there may be connections.
 
     :ivar held: those that are taken.
+    :ivar held_for_health: those beyond the limit that are taken, for requests for health alone.
     :ivar waiting: of them, those that are waiting, and since when, in that order.
     :ivar evicted: how many had to make room.
     """
 
     def __init__(self, limit: int) -> None:
         self.held: set[Place] = set()
+        self.held_for_health: set[Place] = set()
         self.waiting: dict[Waiting, dict[Place, float]] = {what: {} for what in Waiting}
         self.evicted = 0
         self._limit = limit
@@ -85,6 +94,14 @@ class ConsolePlaces:
             return None
         place = Place(self)
         self.held.add(place)
+        return place
+
+    def take_for_health(self) -> Place | None:
+        """Take a place beyond the limit, for a request for health; None if all are taken."""
+        if len(self.held_for_health) >= HEALTH_PLACES:
+            return None
+        place = Place(self, of_health=True)
+        self.held_for_health.add(place)
         return place
 
     def _make_room(self) -> bool:

@@ -15,7 +15,7 @@ import trio
 
 from echo_trio.console.endpoints import PAGE, ConsoleSources, make_app
 from echo_trio.console.guard import Access, Guard
-from echo_trio.console.http_connection import HttpServer, turn_away
+from echo_trio.console.http_connection import HttpServer, asks_for_health, turn_away
 from echo_trio.console.live import Live
 from echo_trio.console.places import ConsolePlaces, Place
 from echo_trio.console.run_target import Targets
@@ -191,7 +191,10 @@ class Console:
             self._sparing.warning(
                 "the console is full: what waits longest makes room", connections=MAX_CONNECTIONS
             )
-        if place := self.connections.take():
+        full = self.connections.full
+        # Asked at once where all places are taken: a newcomer may have to leave before it is read.
+        place = self.connections.take_for_health() if full and asks_for_health(sock) else None
+        if place := place or self.connections.take():
             connections.start_soon(self._serve, sock, place)
         else:
             turn_away(sock)
