@@ -135,7 +135,7 @@ class EchoServer:
                 handling.start_soon(self._sessions.connections.run)
                 async with trio.open_nursery() as accepting:
                     for listener in self._listeners:
-                        accepting.start_soon(
+                        await accepting.start(
                             sockets.accept_forever,
                             listener,
                             lambda sock: self._start_session(handling, sock),

@@ -125,6 +125,8 @@ async def accept_forever(
     on_accept: Callable[[socket.socket], None],
     on_fault: Callable[[OSError], None],
     on_excess: Callable[[socket.socket], None] | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Accept connections, many at a time, until cancelled.
 
@@ -137,6 +139,7 @@ async def accept_forever(
         this, it waits for an answer until others have gone.
     """
     reserve = _Reserve(on_excess)
+    task_status.started()
     try:
         while True:
             await trio.lowlevel.wait_readable(listener)
