@@ -19,6 +19,7 @@ const plain = (text: string) => text.replaceAll('\u00a0', ' ');
 
 describe('formatMilliseconds', () => {
   it.each([
+    [null, '–'],
     [0, '< 0.1 ms'],
     [0.1, '0.1 ms'],
     [1.26, '1.3 ms'],

@@ -15,9 +15,10 @@ export function formatCount(count: number): string {
  * `1.234` → `1.2 ms`, `123.4` → `123 ms`.
  *
  * Browsers coarsen their clock to 0.1 ms or worse, so a difference of nothing is shown as the
- * bound it is.
+ * bound it is. What nothing measured, which a report has as null, is a dash.
  */
-export function formatMilliseconds(durationMs: number): string {
+export function formatMilliseconds(durationMs: number | null): string {
+  if (durationMs === null) return '–';
   if (durationMs < 0.1) return `<${NO_BREAK}0.1${NO_BREAK}ms`;
   const isFine = durationMs < 99.95;
   return `${(isFine ? TENTHS : COUNT).format(durationMs)}${NO_BREAK}ms`;

@@ -86,7 +86,8 @@ export interface RunReport {
     readonly cpu_s: number;
     readonly cpu_share: number;
     readonly peak_rss_bytes: number;
-    readonly loop_lag: { readonly p50: number; readonly p99: number; readonly max: number };
+    /** Null if nobody looked: a run without a load phase. */
+    readonly loop_lag: Readonly<Record<'p50' | 'p99' | 'max', number | null>>;
     readonly python: string;
     readonly trio: string;
   };
