@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { startEchoServer } from './echo-server';
+import { PARTS_FETCHED } from '../src/lib/lazy-part';
 import { ChatPage, expect, test } from './fixtures';
 
 test('served by the console, it offers the address of that very server', async ({ page }) => {
@@ -59,11 +60,10 @@ test('once its server has gone, the page still shows and exports what it holds, 
   await chat.say('precious');
   await expect(chat.figure('Echoed')).toHaveText('1');
   // What the first view does without comes by itself soon after.
-  await page.waitForFunction(() => {
-    const fetched = performance.getEntriesByType('resource').map(({ name }) => name);
-    const awaited = ['pop-panel', 'message-dialog', 'load-page'];
-    return awaited.every((part) => fetched.some((name) => name.includes(part)));
-  });
+  await page.waitForFunction(
+    (mark) => performance.getEntriesByName(mark).length > 0,
+    PARTS_FETCHED,
+  );
 
   await consoled.stop();
   await expect(chat.log).toContainText('The server closed the connection');

@@ -12,10 +12,15 @@ export function lazyPart<Props>(load: () => Promise<PartModule<Props>>) {
   return lazy(load);
 }
 
+/** The name of the performance mark that says that every part is here. */
+export const PARTS_FETCHED = 'lazy-parts-fetched';
+
 /**
- * Fetches all parts that were not asked for yet. They come from the server that one debugs: once
- * it has gone, the log should still open, be exported and be compared.
+ * Fetches all parts that were not asked for yet, and leaves the mark `PARTS_FETCHED` once all have
+ * come. They come from the server that one debugs: once it has gone, the log should still open, be
+ * exported and be compared.
  */
 export async function fetchLazyParts(): Promise<void> {
-  await Promise.allSettled(loads.map((load) => load()));
+  const outcomes = await Promise.allSettled(loads.map((load) => load()));
+  if (outcomes.every(({ status }) => status === 'fulfilled')) performance.mark(PARTS_FETCHED);
 }
