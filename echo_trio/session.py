@@ -15,8 +15,9 @@ from typing import Any, Final
 import trio
 
 from echo_trio import admission
+from echo_trio.behaviours.about import About
 from echo_trio.behaviours.player import ScriptPlayer
-from echo_trio.behaviours.scripts import About, Behaviour, OnMessage, Script
+from echo_trio.behaviours.scripts import Behaviour, OnMessage, Script
 from echo_trio.behaviours.transform import suffixes
 from echo_trio.logs import Sparing
 from echo_trio.metrics.counters import Counters, Outcome

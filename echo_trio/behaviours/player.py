@@ -22,7 +22,8 @@ from typing import Final, NamedTuple
 
 import trio
 
-from echo_trio.behaviours.scripts import Action, Close, Freeze, Reply, Reset, Script
+from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
+from echo_trio.behaviours.scripts import Script
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
 from echo_trio.wire.connection import Connection, ConnectionClosed
 

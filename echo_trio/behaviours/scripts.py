@@ -12,116 +12,15 @@ many" counts on its own, from 1, on each connection. `behaviours` gives them pat
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from sys import getsizeof
-from typing import Final
 
+from echo_trio.behaviours.about import About
+from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.transform import NextSuffix, append_suffix, random_suffix
 
 OnMessage = Callable[[str | bytes], str | bytes | None]
-
-
-# -- What a script can have done --------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Send a message.
-
-    :ivar late_s: not before so long after the message arrived that it answers.
-    :ivar fragment_bytes: payload of each of its frames; ``None`` sends it in one.
-    """
-
-    message: str | bytes
-    late_s: float = 0.0
-    fragment_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Freeze:
-    """Neither read nor send for so long."""
-
-    duration_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close with this code; 1005 is an empty close frame, 1006 the end of TCP without one."""
-
-    code: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """End TCP with a reset, without a close frame."""
-
-
-Action = Reply | Freeze | Close | Reset
-
-#: Names of headers that carry credentials: those of HTTP, and those by which proxies and
-#: applications pass on who somebody is (X-Api-Key, X-Auth-Request-Access-Token,
-#: Cf-Access-Jwt-Assertion, X-Amzn-Oidc-Data, X-Forwarded-Client-Cert, X-Csrf-Token …).
-_CREDENTIALS: Final = re.compile(
-    r"auth|cookie|token|secret|passw|credential|session|jwt|assertion|signature|csrf|xsrf|oidc|saml"
-    r"|(api|access|private|security)-?key|client-cert|ssl-cert"
-)
-#: The handshake's own headers have nothing that the page has not chosen itself.
-_OF_THE_HANDSHAKE: Final = "sec-websocket-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What is known of a connection when its handshake is done.
-
-    :ivar query: without its question mark.
-    :ivar headers: of the request, in order, names in lower case.
-    :ivar extensions: as in the answer's Sec-WebSocket-Extensions, one entry each.
-    :ivar peer: host and port.
-    """
-
-    path: str
-    query: str
-    headers: list[tuple[str, str]]
-    subprotocol: str | None
-    extensions: list[str]
-    peer: str
-
-    def to_json(self) -> str:
-        """As one object; the values of a header that came more than once are joined.
-
-        If a browser sent the request, which tells its page's origin, the values of headers that
-        carry credentials are masked: the page may be anybody's, and its browser adds cookies that
-        the page itself is not to see.
-        """
-        from_browser = any(name == "origin" for name, _ in self.headers)
-        headers: dict[str, str] = {}
-        for name, sent in self.headers:
-            value = mask(sent) if from_browser and carries_credentials(name) else sent
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return json.dumps(
-            {
-                "path": self.path,
-                "query": self.query,
-                "headers": headers,
-                "subprotocol": self.subprotocol,
-                "extensions": self.extensions,
-                "peer": self.peer,
-            }
-        )
-
-
-def carries_credentials(name: str) -> bool:
-    """Does a header of this name, in lower case, say who somebody is, or let him in?"""
-    return not name.startswith(_OF_THE_HANDSHAKE) and bool(_CREDENTIALS.search(name))
-
-
-def mask(value: str) -> str:
-    """What is shown instead of a secret."""
-    return f"(masked, {len(value.encode())} bytes)"
 
 
 class Script:

@@ -13,8 +13,9 @@ import trio
 import trio.testing
 
 from echo_trio.behaviours import player, scripts
+from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.player import ScriptPlayer
-from echo_trio.behaviours.scripts import Action, Behaviour, Close, Freeze, Reply, Reset, Script
+from echo_trio.behaviours.scripts import Behaviour, Script
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, Limits
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echo_trio.behaviours import scripts
-from echo_trio.behaviours.scripts import About, Behaviour, Close, Freeze, Reply, Reset, Script
+from echo_trio.behaviours.about import About
+from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
+from echo_trio.behaviours.scripts import Behaviour, Script
 
 ABOUT = About(path="/", query="", headers=[], subprotocol=None, extensions=[], peer="x:1")
 messages = st.lists(st.text(max_size=3) | st.binary(max_size=3), max_size=40)
@@ -25,7 +27,7 @@ def script_of(behaviour: Behaviour) -> Script:
     return made
 
 
-def actions_of(behaviour: Behaviour, sent: list[str | bytes]) -> list[scripts.Action]:
+def actions_of(behaviour: Behaviour, sent: list[str | bytes]) -> list[Action]:
     """All that a connection does which gets these messages and is closed then."""
     script = script_of(behaviour)
     actions = list(script.opened(ABOUT))
