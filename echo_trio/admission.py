@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
@@ -27,13 +26,6 @@ _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
 )
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
-
-
-#: A hop as proxies write it in X-Forwarded-For; some add the port.
-_HOP: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})|([^\s%]+)")
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Origin(NamedTuple):
@@ -121,62 +113,6 @@ def _find(path: str) -> Behaviour | paths.Refusal:
     if found is None:
         raise HandshakeRefused(404, paths.listing(), Reason.PATH)
     return found
-
-
-def parse_network(text: str) -> Network | None:
-    """A network, or an address as the network of that alone; ``None`` if it is neither."""
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        return None
-
-
-def is_trusted(peer: str, proxies: Collection[Network]) -> bool:
-    """Is this peer (address, with its port or without) one of our proxies?"""
-    hop = _parse_hop(peer)
-    return hop is not None and any(hop[0] in network for network in proxies)
-
-
-def client_of(peer: str, forwarded_for: Iterable[str], proxies: Collection[Network]) -> str:
-    """Who the client is: the nearest hop that is none of our proxies.
-
-    What stands further left in X-Forwarded-For was there when the request reached our outermost
-    proxy: anybody can have written it.
-
-    :param peer: who speaks to us.
-    :param forwarded_for: the values of X-Forwarded-For, in order.
-    """
-    hops = [hop for value in forwarded_for for hop in value.split(",")]
-    while hops and is_trusted(peer, proxies):
-        hop = _parse_hop(hops.pop().strip(" \t"))
-        if hop is None:
-            break  # "unknown", say: nobody can tell what is behind it.
-        peer = show_peer(*hop)
-    return peer
-
-
-def show_peer(address: IPAddress, port: int | None) -> str:
-    """Address and port as a URL has them; the address alone if the port isn't known."""
-    if port is None:
-        return str(address)
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
-
-
-def _parse_hop(text: str) -> tuple[IPAddress, int | None] | None:
-    match = _HOP.fullmatch(text)
-    if match is None:
-        return None
-    in_brackets, its_port, with_port, port, alone = match.groups()
-    try:
-        address = ipaddress.ip_address(in_brackets or with_port or alone)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    digits = its_port or port
-    if digits is None:
-        return address, None
-    return (address, int(digits)) if int(digits) <= 0xFFFF else None
 
 
 def no_proxy_header() -> HandshakeRefused:

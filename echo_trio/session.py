@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import trio
 
-from echo_trio import admission
+from echo_trio import admission, proxies
 from echo_trio.behaviours.about import About
 from echo_trio.behaviours.player import ScriptPlayer
 from echo_trio.behaviours.scripts import Behaviour, OnMessage, Script
@@ -103,7 +103,7 @@ class Sessions:
     limits: Limits = field(init=False)
     budget: Budget = field(init=False)
     origins: frozenset[admission.Origin | None] = field(init=False)
-    proxies: tuple[admission.Network, ...] = field(init=False)
+    proxies: tuple[proxies.Network, ...] = field(init=False)
     connections: Watch = field(init=False)
     sparing: Sparing = field(init=False)
 
@@ -111,7 +111,7 @@ class Sessions:
         self.limits = self.settings.limits
         self.budget = Budget(self.settings.max_held_bytes)
         self.origins = frozenset(map(admission.parse_origin, self.settings.origin))
-        self.proxies = tuple(filter(None, map(admission.parse_network, self.settings.trust_proxy)))
+        self.proxies = tuple(filter(None, map(proxies.parse_network, self.settings.trust_proxy)))
         self.connections = Watch(self.limits)
         self.sparing = Sparing(self.log)
 
@@ -225,7 +225,7 @@ def turn_away_at_once(
 async def _serve_accepted(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
 ) -> SessionEnd:
-    if sessions.settings.proxy_protocol and admission.is_trusted(peer.name, sessions.proxies):
+    if sessions.settings.proxy_protocol and proxies.is_trusted(peer.name, sessions.proxies):
         unknown = await _learn_peer(caller, sessions, deadline_s, peer)
         if unknown is not None:
             return unknown
@@ -264,7 +264,7 @@ async def _learn_peer(
     else:
         if not opening.cancelled_caught:
             if header.source is not None:
-                peer.name = admission.show_peer(*header.source)
+                peer.name = proxies.show_peer(*header.source)
             return None
         refused = admission.draining() if sessions.counters.draining else admission.too_slow()
     sessions.count_refused(refused)
@@ -419,7 +419,7 @@ async def _receive_request(
         raise admission.not_an_upgrade(exc) from None
     if sessions.proxies:
         forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
-        peer.name = admission.client_of(peer.name, forwarded_for, sessions.proxies)
+        peer.name = proxies.client_of(peer.name, forwarded_for, sessions.proxies)
     return request, admission.admit(request, sessions.origins), surplus
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from echo_trio import admission, flags
+from echo_trio import admission, flags, proxies
 from echo_trio.wire.addresses import parse_target
 from echo_trio.wire.limits import Limits
 
@@ -121,7 +121,7 @@ class Settings:
             if admission.parse_origin(origin) is None:
                 raise ValueError(f"--origin: {origin!r} is not an origin, like https://example.com")
         for network in self.trust_proxy:
-            if admission.parse_network(network) is None:
+            if proxies.parse_network(network) is None:
                 raise ValueError(
                     f"--trust-proxy: {network!r} is neither an address nor a network, "
                     "like 10.0.0.5 or 10.0.0.0/8"
