@@ -13,10 +13,12 @@ import structlog
 import trio
 
 from echo_trio import admission
+from echo_trio.callers import Caller, Sessions
 from echo_trio.metrics.counters import Counters, ServerSnapshot
 from echo_trio.metrics.vitals import Vitals
+from echo_trio.opening import make_room, turn_away_at_once
 from echo_trio.places import Places
-from echo_trio.session import Caller, Sessions, make_room, serve_session, turn_away_at_once
+from echo_trio.session import serve_session
 from echo_trio.settings import Settings
 from echo_trio.wire import poller, process, sockets, tls
 from echo_trio.wire.close_codes import GOING_AWAY

@@ -1,0 +1,154 @@
+"""Keep who is connected, and what all sessions of a server share."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
+
+import trio
+
+from echo_trio import admission, proxies
+from echo_trio.logs import Sparing
+from echo_trio.metrics.counters import Counters, Outcome
+from echo_trio.places import Places
+from echo_trio.settings import Settings
+from echo_trio.wire import handshake, sockets
+from echo_trio.wire.budget import Budget
+from echo_trio.wire.connection import Limits
+from echo_trio.wire.poller import Poller
+from echo_trio.wire.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """How a connection ended, and what there is to say of it in the log."""
+
+    outcome: Outcome
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def refusal(cls, refused: handshake.HandshakeRefused) -> Self:
+        """The end of one whose handshake was refused."""
+        return cls(Outcome.REFUSED, {"status": refused.status, "reason": refused.reason.value})
+
+
+@dataclass(slots=True)
+class Peer:
+    """Who is at the other end, as far as is known: a trusted proxy may say that it is another.
+
+    For what is shown and logged. Nothing is decided by it.
+    """
+
+    name: str
+
+
+@dataclass(eq=False, slots=True)
+class Caller:
+    """A connection that was accepted, until its handshake is done.
+
+    :ivar sock: what it talks over; with TLS over it once that begins.
+    :ivar heard_s: when something arrived from it last; at first, `accepted_s`.
+    :ivar has_place: whether it holds one of the `Places`; `waits`: or waits for one.
+    :ivar answered: it was refused, and is awaited for a moment to read why.
+    :ivar displaced: a newcomer has its place, and its socket is closed.
+    """
+
+    sock: socket.socket
+    accepted_s: float
+    heard_s: float = field(init=False)
+    has_place: bool = False
+    waits: bool = False
+    answered: bool = False
+    displaced: bool = False
+
+    def __post_init__(self) -> None:
+        self.heard_s = self.accepted_s
+
+    def has_unread(self) -> bool:
+        """Has something arrived that was not read yet?"""
+        return sockets.is_readable(self.sock)
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Who is connected, and what the sessions share. Drained by `server`.
+
+    :ivar tls: what to serve TLS with, if it is served.
+    :ivar limits: what a connection allows its client.
+    :ivar budget: what all connections may hold together.
+    :ivar origins: whose pages may connect; none stands for all.
+    :ivar proxies: who may say that its client is another; none stands for nobody.
+    :ivar openings: what to cancel to interrupt each handshake under way.
+    :ivar places: of all that are connected.
+    :ivar all_gone: set when, while draining, the last connection has ended.
+    """
+
+    settings: Settings
+    poller: Poller | None
+    tls: ssl.SSLContext | None
+    log: Any
+    counters: Counters
+    places: Places[Caller]
+    openings: set[trio.CancelScope] = field(default_factory=set)
+    all_gone: trio.Event = field(default_factory=trio.Event)
+    limits: Limits = field(init=False)
+    budget: Budget = field(init=False)
+    origins: frozenset[admission.Origin | None] = field(init=False)
+    proxies: tuple[proxies.Network, ...] = field(init=False)
+    connections: Watch = field(init=False)
+    sparing: Sparing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limits = self.settings.limits
+        self.budget = Budget(self.settings.max_held_bytes)
+        self.origins = frozenset(map(admission.parse_origin, self.settings.origin))
+        self.proxies = tuple(filter(None, map(proxies.parse_network, self.settings.trust_proxy)))
+        self.connections = Watch(self.limits)
+        self.sparing = Sparing(self.log)
+
+    @contextmanager
+    def opening(self, deadline_s: float) -> Iterator[trio.CancelScope]:
+        """A part of a handshake: cancelled at the deadline, or when the server drains."""
+        with trio.CancelScope(deadline=deadline_s) as scope:
+            self.openings.add(scope)
+            if self.counters.draining:
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self.openings.discard(scope)
+
+    def count_refused(self, refused: handshake.HandshakeRefused) -> None:
+        """Count a handshake that was answered with this."""
+        self.counters.refused[refused.status] += 1
+        self.counters.refused_reasons[refused.reason] += 1
+
+    def count_ended(self, end: SessionEnd, peer: str, duration_s: float) -> None:
+        """Count how an accepted connection ended, and log it.
+
+        Every one at the level debug; else those that didn't end well, as far as they aren't many.
+        """
+        counters, outcome = self.counters, end.outcome
+        counters.outcomes[outcome] += 1
+        if counters.draining and counters.ended == counters.accepted:
+            self.all_gone.set()
+        if self.settings.log_level == "debug":
+            say = self.log.debug
+        elif outcome is Outcome.MEMORY:  # Neither the client's fault nor ours: too little memory.
+            say = partial(self.sparing.warning, kind=outcome)
+        elif outcome is not Outcome.CLEAN:
+            say = partial(self.sparing.info, kind=outcome)
+        else:
+            return
+        say(
+            "connection ended",
+            outcome=outcome.value,
+            peer=peer,
+            duration_s=round(duration_s, 3),
+            **end.details,
+        )

@@ -1,0 +1,234 @@
+"""Open a connection on the server: PROXY header, TLS, handshake; or say why it is refused."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from echo_trio import admission, proxies
+from echo_trio.behaviours.about import About
+from echo_trio.behaviours.player import ScriptPlayer
+from echo_trio.behaviours.scripts import Behaviour, OnMessage, Script
+from echo_trio.behaviours.transform import suffixes
+from echo_trio.callers import Caller, Peer, SessionEnd, Sessions
+from echo_trio.metrics.counters import Outcome
+from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
+from echo_trio.wire.connection import Connection
+
+#: How long a refused client may take to read our answer before the connection is cut.
+REFUSAL_LINGER_S: Final = 1.0
+
+
+def make_room(sessions: Sessions) -> bool:
+    """Send away the handshake that has been silent for longest, if it has been for long enough.
+
+    Its socket is closed at once, so that its descriptor is there for a newcomer; its task finds
+    that out by itself.
+    """
+    caller = sessions.places.longest_silent(trio.current_time(), Caller.has_unread)
+    if caller is None:
+        return False
+    if not caller.answered:
+        caller.displaced = True
+        refused = admission.displaced()
+        sessions.count_refused(refused)
+        if sessions.tls is None:
+            with suppress(OSError):
+                _send(caller.sock, handshake.refusal_response(refused))
+    trio.lowlevel.notify_closing(caller.sock)
+    caller.sock.close()
+    return True
+
+
+def turn_away_at_once(
+    sock: socket.socket, sessions: Sessions, refused: handshake.HandshakeRefused
+) -> None:
+    """Tell an accepted connection why not as far as that goes at once, and close it."""
+    peer = sockets.peer_of(sock)
+    with sock, suppress(OSError):
+        if sessions.tls is None:
+            _send(sock, handshake.refusal_response(refused))
+            # What is there unread would make this a reset, which may overtake the answer.
+            sock.recv(handshake.MAX_HEAD_BYTES)
+    sessions.count_refused(refused)
+    sessions.count_ended(SessionEnd.refusal(refused), peer, 0.0)
+
+
+async def open_connection(
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
+) -> tuple[Connection, OnMessage | ScriptPlayer] | SessionEnd:
+    """The connection of a caller and what it asked for; or how it ended instead."""
+    if sessions.settings.proxy_protocol and proxies.is_trusted(peer.name, sessions.proxies):
+        unknown = await _learn_peer(caller, sessions, deadline_s, peer)
+        if unknown is not None:
+            return unknown
+    if sessions.tls is not None:
+        insecure = await _secure(caller, sessions, sessions.tls, deadline_s)
+        if insecure is not None:
+            return insecure
+    return await _shake_hands(caller, sessions, deadline_s, peer)
+
+
+async def _hear(caller: Caller, sessions: Sessions, size_bytes: int, flags: int = 0) -> bytes:
+    """Receive the next part of a handshake."""
+    data = await sockets.receive_some(caller.sock, size_bytes, flags)
+    sessions.places.hear(caller, trio.current_time())
+    return data
+
+
+async def _learn_peer(
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
+) -> SessionEnd | None:
+    """Have a trusted proxy say who its client is; or how the connection ended instead."""
+    try:
+        with sessions.opening(deadline_s) as opening:
+            header = await proxy_protocol.receive(
+                lambda: _hear(caller, sessions, proxy_protocol.MAX_V2_BYTES, socket.MSG_PEEK),
+                caller.sock.recv,
+            )
+    except proxy_protocol.Malformed:
+        refused = admission.no_proxy_header()
+    except (proxy_protocol.Cut, OSError):
+        return SessionEnd(Outcome.CUT_IN_HANDSHAKE)
+    else:
+        if not opening.cancelled_caught:
+            if header.source is not None:
+                peer.name = proxies.show_peer(*header.source)
+            return None
+        refused = admission.draining() if sessions.counters.draining else admission.too_slow()
+    sessions.count_refused(refused)
+    if sessions.tls is None:  # Else it awaits TLS, and nothing that we could say is.
+        await _refuse(caller, sessions, refused)
+    return SessionEnd.refusal(refused)
+
+
+async def _secure(
+    caller: Caller, sessions: Sessions, context: ssl.SSLContext, deadline_s: float
+) -> SessionEnd | None:
+    """Put TLS over its socket; or how the TLS handshake failed."""
+
+    def progress(sock: tls.TlsSocket) -> None:
+        caller.sock = sock
+        sessions.places.hear(caller, trio.current_time())
+
+    reason = "it took too long"
+    with sessions.opening(deadline_s):
+        try:
+            await tls.shake_hands(caller.sock, context, on_progress=progress)
+        except (tls.TlsFailed, OSError) as exc:
+            reason = str(exc)
+        else:
+            return None
+    return SessionEnd(Outcome.TLS_FAILED, {"reason": reason})
+
+
+async def _shake_hands(
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
+) -> tuple[Connection, OnMessage | ScriptPlayer] | SessionEnd:
+    """The connection and what it asked for; or how it ended. The request itself is let go of."""
+    counters = sessions.counters
+    accepted_s = time.perf_counter()
+    try:
+        request, behaviour, surplus = await _receive_request(caller, sessions, deadline_s, peer)
+        # The first that it prefers: a browser fails a connection for which none is chosen.
+        subprotocol = next(iter(request.subprotocols), None)
+        offered = request.extensions if sessions.settings.compression else ()
+        compression = deflate.accept(offered)
+        _send(caller.sock, handshake.accept_response(request, subprotocol, compression=compression))
+        counters.handshake.observe(time.perf_counter() - accepted_s)
+    except handshake.HandshakeRefused as refused:
+        sessions.count_refused(refused)
+        await _refuse(caller, sessions, refused)
+        return SessionEnd.refusal(refused)
+    except (handshake.ConnectionCut, OSError):
+        return SessionEnd(Outcome.CUT_IN_HANDSHAKE)
+    connection = Connection.opened(
+        caller.sock,
+        client=False,
+        limits=sessions.limits,
+        poller=sessions.poller,
+        path=request.target,
+        subprotocol=subprotocol,
+        surplus=surplus,
+        compression=compression,
+        budget=sessions.budget,
+    )
+    acting = behaviour(suffixes(sessions.settings.seed))
+    if not isinstance(acting, Script):
+        return connection, acting
+    opening = acting.opened(_about(request, subprotocol, compression, peer.name))
+    return connection, ScriptPlayer(connection, acting, opening)
+
+
+def _about(
+    request: handshake.UpgradeRequest,
+    subprotocol: str | None,
+    compression: deflate.Parameters | None,
+    peer: str,
+) -> About:
+    return About(
+        path=request.path,
+        query=request.target.partition("?")[2],
+        headers=request.headers,
+        subprotocol=subprotocol,
+        extensions=[str(compression)] if compression else [],
+        peer=peer,
+    )
+
+
+async def _receive_request(
+    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
+) -> tuple[handshake.UpgradeRequest, Behaviour, bytes]:
+    """Read the handshake by the deadline, and decide on it."""
+    with sessions.opening(deadline_s) as opening:
+        head, surplus = await handshake.receive_head(
+            lambda: _hear(caller, sessions, handshake.MAX_HEAD_BYTES)
+        )
+    if sessions.counters.draining:  # Also one that was read in the same moment: who says goodbye
+        raise admission.draining()  # to those who are open has not seen it.
+    if opening.cancelled_caught:
+        raise admission.full() if caller.waits else admission.too_slow()
+    if caller.waits and not _let_in(caller, sessions):
+        raise admission.full()
+    try:
+        request = handshake.parse_request(head)
+    except handshake.NotAnUpgrade as exc:
+        raise admission.not_an_upgrade(exc) from None
+    if sessions.proxies:
+        forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
+        peer.name = proxies.client_of(peer.name, forwarded_for, sessions.proxies)
+    return request, admission.admit(request, sessions.origins), surplus
+
+
+def _let_in(caller: Caller, sessions: Sessions) -> bool:
+    """Give a place to one that has waited at the door, and has said what it wants."""
+    places = sessions.places
+    return places.enter(caller) or (make_room(sessions) and places.enter(caller))
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    # A fresh socket's buffer takes a head whole; one that doesn't is no connection to keep.
+    if sock.send(data) != len(data):
+        raise OSError(errno.ENOBUFS, "the kernel did not take the handshake's answer")
+
+
+async def _refuse(caller: Caller, sessions: Sessions, refused: handshake.HandshakeRefused) -> None:
+    """Answer, then wait a moment for the client to be gone, unless its place is needed.
+
+    Closing with bytes unread would send a reset, which may overtake the answer.
+    """
+    caller.answered = True
+    sessions.places.dismiss(caller)
+    sock = caller.sock
+    with suppress(OSError, trio.ClosedResourceError):  # It is gone already, or was sent away.
+        _send(sock, handshake.refusal_response(refused))
+        sock.shutdown(socket.SHUT_WR)
+        with trio.move_on_after(REFUSAL_LINGER_S):
+            while await sockets.receive_some(sock, handshake.MAX_HEAD_BYTES):
+                pass
