@@ -1,1 +1,1 @@
-"""The WebSocket over Trio that server and load generator share; knows nothing of either."""
+"""Speak WebSocket over Trio: shared by server and load generator, and independent of both."""

@@ -1,21 +1,21 @@
-"""Host and port as a Host header, an Origin or a setting name them."""
+"""Read host and port as a Host header, an Origin or a setting names them."""
 
 from __future__ import annotations
 
 from typing import Final
 from urllib.parse import urlsplit
 
-#: What a browser on this machine may call it.
+#: The names by which a browser on this machine may call it.
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-#: What a server may listen on, and nobody can connect to.
+#: A server may listen on these; nobody can connect to them.
 ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})
 DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def split_authority(authority: str) -> tuple[str, int | None]:
-    """Host, in lower case and without brackets, and port of `host:port`.
+    """Split `host:port` into the host, in lower case and without brackets, and the port.
 
-    :returns: ("", None) if it is something else.
+    :returns: the port is ``None`` where there is none; ("", None) if the text is something else.
     """
     try:
         parts = urlsplit(f"//{authority}")
@@ -28,9 +28,10 @@ def split_authority(authority: str) -> tuple[str, int | None]:
 
 
 def parse_target(text: str) -> tuple[str, int]:
-    """Host and port of `host:port`, or of a WebSocket URL, whose path means nothing here.
+    """Read host and port from `host:port`, or from a WebSocket URL, whose path is ignored.
 
-    :raises ValueError: if it is neither.
+    :returns: host and port; for a URL without a port, the default port of its scheme.
+    :raises ValueError: if the text is neither; the message says how to write one.
     """
     scheme, separator, rest = text.rpartition("://")
     host, port = split_authority(rest.partition("/")[0])

@@ -1,9 +1,9 @@
 """Bound the memory that all connections of a process hold together.
 
-A connection holds bytes for its peer: a message of which not all has arrived, replies that the
-kernel has not taken, replies that a behaviour sends later. Whoever keeps them says so, with
-`hold`, and with `release` when they are gone. Above the budget the connection that holds most has
-to go: it is the one that costs the others most, and the one whose end helps most.
+A connection holds bytes for its peer: the part of a message that has arrived so far, replies that
+the kernel has not taken, replies that a behaviour sends later. The code that keeps such bytes
+counts them with `hold`, and with `release` when they are gone. Above the budget the connection that
+holds most is closed: it costs the others most, and closing it frees most.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _CANDIDATES: Final = 64
 
 
 class Holder:
-    """Count what is held on behalf of one peer.
+    """One peer on whose behalf bytes are held.
 
-    :ivar held_bytes: how many bytes; kept by the budget.
-    :ivar evicted: whether this had to go because the process held too much, and this most.
+    :ivar held_bytes: the number of bytes held now; kept by the budget.
+    :ivar evicted: true once this was closed because the process held too much, and this most.
     """
 
     _budget: Budget | None = None
@@ -31,48 +31,53 @@ class Holder:
     evicted = False
 
     def hold(self, size_bytes: int) -> None:
-        """Count bytes that are kept for this peer from now on, by whoever keeps them.
+        """Count bytes that are kept for this peer from now on; the caller keeps them.
 
-        Above the process's budget whoever holds most is evicted, which may be this one: what it
-        held is then given back already, and is to be dropped.
+        If this takes the process above its budget, the holder with most bytes is evicted, which may
+        be this one: then what it held is given back already, and the caller drops it.
+
+        :param size_bytes: how many bytes more.
         """
         if self._budget is not None:
             self._budget.hold(self, size_bytes)
             self._regulate_reading()
 
     def release(self, size_bytes: int) -> None:
-        """Count bytes that are no longer kept: those of a `hold` before.
+        """Count bytes, counted before with `hold`, that are no longer kept.
 
-        Once this is evicted, or has ended, everything is given back already, and nothing happens.
+        After this holder was evicted, or has ended, everything is given back already, and this does
+        nothing.
+
+        :param size_bytes: how many bytes fewer.
         """
         if self._budget is not None:
             self._budget.release(self, size_bytes)
             self._regulate_reading()
 
     def _hold_unsent(self, size_bytes: int) -> None:
-        """Count bytes that wait for the kernel to take them, where the budget counts those."""
+        """Count bytes that wait for the kernel to take them, if the budget counts those."""
         if self._budget is not None and self._budget.counts_unsent:
             self.hold(size_bytes)
 
     def _release_unsent(self, size_bytes: int) -> None:
-        """Count bytes that no longer wait: those of a `_hold_unsent` before."""
+        """Count bytes, counted before with `_hold_unsent`, that no longer wait."""
         if self._budget is not None and self._budget.counts_unsent:
             self.release(size_bytes)
 
     def evict(self) -> None:
-        """Let go of everything, now: the process holds too much. Called by the budget."""
+        """Drop everything now, because the process holds too much. Called by the budget."""
         self.evicted = True
         self._give_back()  # First: what follows may want to hold bytes as well.
         self._drop_everything()
 
     def _give_back(self) -> None:
-        """Hold nothing, and count nothing any longer. Idempotent."""
+        """Give back everything that is held, and count nothing from now on. Idempotent."""
         if self._budget is not None:
             self._budget.release(self, self.held_bytes)
             self._budget = None
 
     def _regulate_reading(self) -> None:
-        """Read from the peer, or don't, as `held_bytes` says."""
+        """Pause or resume reading from the peer, depending on `held_bytes`."""
         raise NotImplementedError
 
     def _drop_everything(self) -> None:
@@ -81,13 +86,13 @@ class Holder:
 
 
 class Budget:
-    """Count what is held for all connections, and evict the one that holds most if it is too much.
+    """The memory held for all connections, and the rule that the largest holder goes above a limit.
 
-    :ivar held_bytes: what is held now, in bytes: the gauge.
-    :ivar max_bytes: above it a connection is evicted; 0: never.
-    :ivar evicted: how many were.
-    :ivar counts_unsent: whether what waits to be sent counts: a server's replies are its peer's
-        doing, a client's messages are its own.
+    :ivar held_bytes: the number of bytes held now; a gauge.
+    :ivar max_bytes: above this a connection is evicted; 0 (the default) means no limit.
+    :ivar evicted: the number of connections evicted so far.
+    :ivar counts_unsent: true if bytes that wait to be sent count. A server's replies are caused by
+        its peer; a client's messages are its own, so a client sets this to false.
     """
 
     def __init__(self, max_bytes: int = 0, *, counts_unsent: bool = True) -> None:
@@ -99,10 +104,10 @@ class Budget:
         self._place_of: dict[Holder, int] = {}
 
     def hold(self, holder: Holder, size_bytes: int) -> None:
-        """Count bytes that are kept from now on.
+        """Count bytes that are kept for a holder from now on.
 
-        Evicts whoever holds most, which may be the one that is being served, while this is above
-        `max_bytes`.
+        While the sum is above `max_bytes`, the holder with most bytes is evicted, which may be this
+        one.
         """
         self.held_bytes += size_bytes
         holder.held_bytes += size_bytes
@@ -111,7 +116,10 @@ class Budget:
             self._evict_largest()
 
     def release(self, holder: Holder, size_bytes: int) -> None:
-        """Count bytes that are no longer kept."""
+        """Count bytes that are no longer kept for a holder.
+
+        :raises AssertionError: if more is given back than was held.
+        """
         assert size_bytes <= holder.held_bytes, "more is given back than was held"
         self.held_bytes -= size_bytes
         holder.held_bytes -= size_bytes
@@ -144,6 +152,6 @@ def _held_bytes(holder: Holder) -> int:
 
 
 def _place_of(size_bytes: int) -> int:
-    """The size's leading bits and their position: equal for sizes within an eighth."""
+    """Map a size to its leading bits and their position: equal for sizes within an eighth."""
     shift = max(size_bytes.bit_length() - 1 - _PLACE_BITS, 0)
     return (shift << _PLACE_BITS) + (size_bytes >> shift)

@@ -1,4 +1,4 @@
-"""The codes of close frames (RFC 6455, section 7.4.1, and IANA's registry), by name."""
+"""Name the codes of close frames (RFC 6455, section 7.4.1, and IANA's registry)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _DEFINED: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 
 
 def may_be_sent(code: int) -> bool:
-    """May a close frame carry this code?
+    """Tell whether a close frame may carry this code (RFC 6455, sections 7.4.1 and 7.4.2).
 
-    Those that are defined to be sent, and 3000 to 4999, which libraries and applications may
-    define. The same that a peer may send us.
+    These are the codes defined for sending, and 3000 to 4999, which libraries and applications may
+    define. The same codes are accepted from a peer.
     """
     return code in _DEFINED or 3000 <= code <= 4999

@@ -1,16 +1,16 @@
-"""The WebSocket connection that both ends use: a `trio_websocket.WebSocketConnection`, made fast.
+"""Serve a WebSocket, either end: a `trio_websocket.WebSocketConnection`, made fast.
 
 Upstream runs a reader task beside the handler's, with a channel between them and an event object
 for every frame. Here one task owns the connection, and data does not wait for it: the process's
-`Poller` calls `_on_readable`, which reads, decodes, hands each message to a callback and sends
-what that returns, all at once. The task sleeps in `run` until something needs patience: a reply
-that the kernel cannot take yet, a closing handshake, the end.
+`Poller` calls `_on_readable`, which reads, decodes, hands each message to a callback and sends what
+that returns, all at once. The task sleeps in `run` until something needs patience: a reply that the
+kernel cannot take yet, a closing handshake, the end.
 
     kernel ─► _receive ─► frames.decode ─► on_message ─► frames.encode ─► _write ─► kernel
                   └─► whatever is not plain: frames.read                  └─► flush, if full
 
-One wake-up does a bounded amount of work: `FRAMES_PER_TURN` frames, or one step of inflating. What
-is left of the bytes is kept, and the poller goes on with them after the others had their turn.
+One wake-up does a bounded amount of work: `FRAMES_PER_TURN` frames, or one step of inflating. The
+rest of the bytes is kept, and the poller goes on with it after the others had their turn.
 
 The handshake is done by then (see `handshake.py`). Upstream's own API, with upstream's handshake,
 is in `upstream.py`. Bytes go out in `sender.py`, pings are sent in `watch.py`.
@@ -44,21 +44,23 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ConnectionClosed", "Limits"]
 
 #: Frames that are read in one wake-up: about half a millisecond of work, replies included. Then
-#: the others get their turn.
+#: the other connections get their turn.
 FRAMES_PER_TURN: Final = 128
-#: Where messages may be compressed, one that is longer is all of a turn: inflating it, and
-#: compressing the reply, is the work of a hundred short ones.
+#: With compression, a message longer than this ends the turn: inflating it, and compressing the
+#: reply, is the work of a hundred short ones.
 INFLATED_BYTES_PER_TURN: Final = 4 * 1024
 _TURN: Final = range(FRAMES_PER_TURN)
 
-# Why `_receive` does not look at what arrives as it is used to, one bit each. Of those that are
-# left for later, nothing is lost; they end, and what was kept is looked at.
-_PAUSED: Final = 1  # left for later: the owner says so
+# `_halt` holds the reasons why arriving bytes are not looked at as usual, one bit each. The first
+# three leave them for later, in `_head`: when the last of these reasons ends, they are looked at.
+# The last two belong to closing and go one way: open, then perhaps _SKIMMING, then _DEAF, which
+# clears all other bits and stays.
+_PAUSED: Final = 1  # left for later: the owner asked for that
 _FULL: Final = 2  # left for later: too much is held for this peer
-_TURN_OVER: Final = 4  # left for later: the others come first
-_FAREWELL: Final = 8  # close behind the next reply
-_SKIMMING: Final = 16  # looked at for a close frame only
-_DEAF: Final = 32  # dropped: there is nothing to be learned from it
+_TURN_OVER: Final = 4  # left for later: other connections come first
+_FAREWELL: Final = 8  # read as usual, but close behind the next reply
+_SKIMMING: Final = 16  # searched for a close frame only
+_DEAF: Final = 32  # dropped: nothing the peer says matters any more
 _LEFT: Final = _PAUSED | _FULL | _TURN_OVER
 
 OnMessage = Callable[[str | bytes], str | bytes | None]
@@ -68,35 +70,36 @@ class Connection(Watched, WebSocketConnection):
     """One WebSocket, either end.
 
     :ivar before_closing: called when a closing handshake begins, the peer's or ours, while messages
-        can still be sent; it must not block. For whoever holds back what is to come before.
-    :ivar answers_pings: whether the peer's pings are answered; a client that tests servers may not.
-    :ivar close_sent: the code of the close frame that we sent, `NO_STATUS` if it had none;
-        ``None`` if we sent no close frame, or the connection broke before it was out.
-    :ivar close_received: the same of the peer's close frame.
-    :ivar closed_first: who sent the first close frame: ``"us"``, ``"peer"``, or ``None``.
+        can still be sent; it must not block. For an owner that holds back messages which have to go
+        first.
+    :ivar answers_pings: true if the peer's pings are answered; a client that tests servers may not.
+    :ivar close_sent: the code of the close frame that we sent, `NO_STATUS` if it had none; ``None``
+        if we sent no close frame, or the connection broke before it was out.
+    :ivar close_received: the same for the peer's close frame.
+    :ivar closed_first: the end that sent the first close frame: ``"us"``, ``"peer"``, or ``None``.
     :ivar failure: the code with which we failed the connection (RFC 6455, section 7.1.7): because
         of what the peer sent, or `INTERNAL_ERROR` because `on_message` raised; else ``None``.
     :ivar timed_out: what took too long: ``"write"``, ``"close"``, ``"ping"`` or ``"idle"``; of
-        several the first, if the connection ended because of it; else ``None``.
-    :ivar messages_received: whole messages, handed to `on_message`.
-    :ivar messages_sent: whole messages, replies too.
-    :ivar bytes_received: of the stream since the handshake, headers of frames included.
-    :ivar bytes_sent: the same of what was handed to the kernel or waits to be.
+        several the first, if the connection ended because of that; else ``None``.
+    :ivar messages_received: the number of whole messages handed to `on_message`.
+    :ivar messages_sent: the number of whole messages sent, replies included.
+    :ivar bytes_received: bytes of the stream since the handshake, headers of frames included.
+    :ivar bytes_sent: the same for bytes handed to the kernel or waiting in line.
     """
 
     _IDS = itertools.count()
 
-    # What upstream's constructor makes for each connection, and few ever need: defaults here,
-    # the real thing on first use. On ten thousand idle sockets this is most of the memory.
+    # Upstream's constructor makes these for each connection, and few ever need them: so here are
+    # defaults, replaced on first use. On ten thousand idle sockets this is most of the memory.
     _close_reason: CloseReason | None = None
     _handshake_headers: tuple[tuple[bytes, bytes], ...] = ()
 
     _compression: deflate.Parameters | None = None
     _encode: deflate.Encode = staticmethod(frames.encode)
-    _farewell: tuple[int, int, str] | None = None  # after so many messages sent, code and reason
-    _halt = 0  # why what arrives is not looked at, or not as usual
+    _farewell: tuple[int, int, str] | None = None  # messages_sent when asked for, code, reason
+    _halt = 0  # the reasons why arriving bytes are not looked at as usual
     _head = b""  # the beginning of a frame's header, or what was left for later
-    _held_to_read = 0  # of what is held, that which is to be read, or waits for more
+    _held_to_read = 0  # held bytes that came from the peer: left for later, or waiting for more
     _incoming: frames.Incoming | None = None  # while a message is incomplete
     _inflater: deflate.Inflater | None = None  # while a message may refer to earlier ones
     _on_message: OnMessage
@@ -130,19 +133,22 @@ class Connection(Watched, WebSocketConnection):
         compression: deflate.Parameters | None = None,
         budget: Budget | None = None,
     ) -> Self:
-        """A connection whose handshake is done, to be served with `run`.
+        """Make a connection whose handshake is done, to be served with `run`.
 
-        :param transport: what to talk over. A non-blocking TCP socket as it is takes less memory
-            than one in a `trio.SocketStream`, and is no different otherwise; nor is a `TlsSocket`
+        :param transport: the stream to talk over. A non-blocking TCP socket itself takes less
+            memory than one in a `trio.SocketStream`, and is otherwise the same; so is a `TlsSocket`
             (see `tls.py`).
-        :param client: which end we are.
-        :param surplus: what was received behind the handshake.
-        :param compression: what the handshake agreed on, if it did.
-        :param budget: what all connections of the process may hold together.
+        :param client: true if we are the client.
+        :param poller: waits for the socket; without one, this connection's task does.
+        :param path: the path of the request, and its query.
+        :param subprotocol: the subprotocol that the handshake chose, if any.
+        :param surplus: bytes that were received behind the handshake.
+        :param compression: the parameters that the handshake agreed on, if it did.
+        :param budget: the bound on what all connections of the process hold together.
         """
         self = cls.__new__(cls)
-        # In the order of the attributes' table: what each message needs comes first and together,
-        # since it is cold by the time the next one comes.
+        # The order of the attributes' table: the ones that each message needs come first and
+        # together, since the CPU's caches have lost them by the time the next message comes.
         self._sock = transport if isinstance(transport, socket.socket) else raw_socket(transport)
         self._halt = 0
         self._incoming = None
@@ -155,8 +161,8 @@ class Connection(Watched, WebSocketConnection):
         self._attention = False
         self.bytes_received = self.bytes_sent = 0
         self.messages_received = self.messages_sent = 0
-        # What every connection comes to set, though it has defaults: CPython sizes the table that
-        # instances share by the first few, and what comes later costs each a dictionary (0.7 KB).
+        # These have defaults, but every connection comes to set them: CPython sizes the table that
+        # instances share by the first few, and a later attribute costs each a dictionary (0.7 KB).
         self._awaited_pong = self._idle = self._pinged_at_s = None
         self.slot = 0
         self._task = None
@@ -174,17 +180,17 @@ class Connection(Watched, WebSocketConnection):
 
     @property
     def is_client(self) -> bool:
-        """Are we the client?"""
+        """True if we are the client."""
         return self._client
 
     @property
     def is_server(self) -> bool:
-        """Are we the server?"""
+        """True if we are the server."""
         return not self._client
 
     @property
     def clean(self) -> bool:
-        """Did both ends send a close frame?"""
+        """True if both ends sent a close frame."""
         return self.close_sent is not None and self.close_received is not None
 
     @property
@@ -203,15 +209,15 @@ class Connection(Watched, WebSocketConnection):
     # -- Serving ---------------------------------------------------------------------------
 
     async def run(self, on_message: OnMessage) -> None:
-        """Serve the connection until it is over, then close its stream.
+        """Serve the connection until it has ended, then close its stream.
 
         Each message goes to `on_message`, and what that returns is sent back, in order; ``None``
-        sends nothing. It is called from the poller's task: it must not block, and must not care
-        which task is current. A peer that does not read its replies is not read from either.
+        sends nothing. It is called from the poller's task: it must not block, and must not depend
+        on the current task. A peer that does not read its replies is not read from either.
 
-        Returns however the connection ended: `closed`, `clean`, `failure` and `timed_out` tell.
-        What `on_message` raises comes out here, after the peer was told (1011). Cancelled: the
-        stream is closed at once, without a goodbye.
+        Returns however the connection ended; `closed`, `clean`, `failure` and `timed_out` tell how.
+        What `on_message` raises is raised here, after the peer was told (1011). Cancelled: the
+        stream is closed at once, without a close frame.
         """
         self._on_message = on_message
         try:
@@ -232,10 +238,14 @@ class Connection(Watched, WebSocketConnection):
     async def _serve_closing(self) -> None:
         if self._over and not self._unsent and self.failure is None:
             return  # The usual end of a server's: the client closed, and has our answer.
+        # One deadline for all that is left: our bytes in line, the peer's close frame, the end of
+        # TCP. `_over` says that the last two are not waited for any more.
         half_closed = False
         with trio.move_on_after(self._limits.close_timeout_s) as closing:
             while self._unsent or not self._over:
-                # Also if the peer breaks the protocol only now, instead of answering our close.
+                # After a failure or a cut the peer need not answer: half-close, so that it sees
+                # our close frame and then the end. In the loop, since the peer may also break the
+                # protocol only now, instead of answering our close frame.
                 if not half_closed and (self.failure is not None or self._cut):
                     half_closed = True
                     await self._send_eof()
@@ -246,9 +256,12 @@ class Connection(Watched, WebSocketConnection):
 
     async def _serve_once(self) -> None:
         """Do what needs patience; when nothing does, sleep until something does."""
+        # The order matters: bytes in line go out before more is read, or replies would pile up;
+        # bytes left for later are looked at before the task sleeps, or they would wait until the
+        # peer sends more; and it sleeps only if neither has made new work.
         self._attention = False
         if self._unsent and (
-            # Else whoever sent it awaits `flush`, and meanwhile we read on.
+            # Otherwise the sender awaits `flush` itself, and meanwhile we read on.
             self._replies_blocked or self._over or self.close_received is not None
         ):
             await self.flush()
@@ -262,7 +275,8 @@ class Connection(Watched, WebSocketConnection):
             assert self._sock is not None
             callback = self._on_hang_up if self._paused else self._on_readable
             self._poller.register(self._sock, callback, reading=not self._paused)
-            # Not before: if that raised, a running task would later be taken for a waiting one.
+            # Not before `register`: if that raised, this running task would later be taken for a
+            # sleeping one, and rescheduled.
             self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
             if self._raised is not None:
@@ -299,7 +313,7 @@ class Connection(Watched, WebSocketConnection):
             self._waiting.cancel()
 
     def _on_readable(self) -> None:
-        """The data path. Called by the poller, in the poller's task."""
+        """Read, answer and send: the data path. Called by the poller, in the poller's task."""
         try:
             data = self._sock.recv(  # type: ignore[union-attr]
                 RECEIVE_BYTES if self._incoming is None else self._receive_size()
@@ -325,15 +339,15 @@ class Connection(Watched, WebSocketConnection):
             self._poller.postpone(self._sock, self._on_turn)  # type: ignore[union-attr,arg-type]
 
     def _on_hang_up(self) -> None:
-        """The peer has ended TCP while nothing is read. Called by the poller, in its task.
+        """Note that the peer has ended TCP while we don't read. Called by the poller, in its task.
 
-        What it sent before is not looked at: whoever does not wait for us is not answered.
+        What it sent before is not looked at: a peer that does not wait for us is not answered.
         """
         self._lose()
         self._call_attention()
 
     def _on_turn(self) -> None:
-        """Go on with what one turn was not enough for. Called by the poller, in its task."""
+        """Go on with what was too much for one turn. Called by the poller, in its task."""
         if not self._halt & _TURN_OVER:
             self._on_readable()
             return
@@ -346,7 +360,7 @@ class Connection(Watched, WebSocketConnection):
             self._call_attention()
 
     async def _receive_some(self) -> bytes:
-        """Wait for data without a poller. Nothing, also after an error, is the end."""
+        """Wait for data without a poller. An empty result is the end, also after an error."""
         try:
             if self._sock is None:
                 return bytes(await self._stream.receive_some(self._receive_size()))
@@ -368,7 +382,7 @@ class Connection(Watched, WebSocketConnection):
     # -- Receiving -------------------------------------------------------------------------
 
     def _take_arrived(self, data: bytes) -> None:
-        """Take what has arrived, whatever the state; no data means the end."""
+        """Take what has arrived, in every state; empty data means the end."""
         if not data:
             self._lose()
             return
@@ -385,6 +399,8 @@ class Connection(Watched, WebSocketConnection):
         if self._halt & _SKIMMING:
             self._skim(self._head + data)
         elif self._halt & _FAREWELL:
+            # Off while reading: `_receive` stops behind the first message if any bit is set, and
+            # every message that is here already is to be answered before the close frame.
             self._halt &= ~_FAREWELL
             try:
                 self._receive(data)
@@ -396,7 +412,7 @@ class Connection(Watched, WebSocketConnection):
             self._receive(data)
 
     def _go_on(self) -> None:
-        """Look at what was left for later."""
+        """Look at the bytes that were left for later."""
         self._halt &= ~_TURN_OVER
         if self._halt & (_LEFT | _DEAF):
             return
@@ -404,10 +420,12 @@ class Connection(Watched, WebSocketConnection):
         self._look_at(kept)
 
     def _receive(self, data: bytes) -> None:  # noqa: PLR0912 - a call would cost each message
-        """Answer what can be answered, in one turn; the rest is left for the next."""
+        """Answer what can be answered in one turn; leave the rest for the next."""
         if self._head:
             data = self._head + data
             self._head = b""
+        # Replies are collected and written in one system call, also if a message makes this fail:
+        # then the close frame goes behind them (`_write` sends `_replies` first).
         self._replies = replies = []
         on_message, client, encode = self._on_message, self._client, self._encode
         at, end = 0, len(data)
@@ -440,14 +458,15 @@ class Connection(Watched, WebSocketConnection):
             self._replies = None
             if replies:
                 self._write_replies(replies)
+        # Plain messages alone leave nothing behind: nearly every call ends with this one test.
         if not all_plain or self._halt or self._held_to_read:
             self._end_turn(data[at:])
 
     def _end_turn(self, rest: bytes) -> None:
-        """Keep what is left for later, and do what a turn leads to that was not all plain."""
+        """Keep the rest for later, and do what follows from frames that were not plain."""
         if rest and not self._halt & _DEAF:
             self._head = rest
-            if not self._paused:
+            if not self._paused:  # Otherwise `_resume` sets it, when the last reason has ended.
                 self._halt |= _TURN_OVER
         if self._halt & _TURN_OVER:
             self._leave_for_next_turn()
@@ -463,7 +482,7 @@ class Connection(Watched, WebSocketConnection):
             self._attention = True
 
     def _receive_rare(self, data: bytes, at: int) -> int:
-        """Take some of what is not a whole plain frame; return where to go on."""
+        """Take some bytes that are not a whole plain frame; return where to go on."""
         if self._incoming is None and at < len(data):
             masked = not self._client
             control = frames.decode_control(data, at, masked)
@@ -557,7 +576,7 @@ class Connection(Watched, WebSocketConnection):
         self._finish_closing()
 
     def _finish_closing(self) -> None:
-        """Both close frames are there: the server ends TCP, the client waits for that.
+        """End TCP as a server, or wait for the server to: both close frames are there.
 
         RFC 6455, section 7.1.1; so it is the server's port that stays in TIME_WAIT.
         """
@@ -595,7 +614,7 @@ class Connection(Watched, WebSocketConnection):
             self._answer_close()
 
     def _stop_listening(self) -> None:
-        """Look at nothing more, and keep nothing of what came."""
+        """Look at nothing more, and drop all that was kept to be read."""
         self._halt = _DEAF
         self._head = b""
         self._incoming = self._inflater = None
@@ -610,7 +629,7 @@ class Connection(Watched, WebSocketConnection):
         self._attention = True
 
     def _lose(self) -> None:
-        """The stream has ended."""
+        """Note that the stream has ended: nothing can be read or written any more."""
         self._over = self._attention = True
         self._stop_listening()
         self._fail_writing()
@@ -622,7 +641,7 @@ class Connection(Watched, WebSocketConnection):
     def send_nowait(self, message: str | bytes) -> bool:
         """Send a message as far as the kernel takes it; keep the rest, in order.
 
-        :returns: whether the kernel took it all. If not, somebody has to await `flush`.
+        :returns: true if the kernel took it all. If not, somebody has to await `flush`.
         :raises ConnectionClosed: if the connection is closed or closing.
         """
         self._check_open()
@@ -631,11 +650,11 @@ class Connection(Watched, WebSocketConnection):
         return self._write(frame)
 
     def send_fragments(self, message: str | bytes, size_bytes: int) -> Iterator[bool]:
-        """Send a message in frames of so many bytes of payload, as this is iterated.
+        """Send a message in frames of `size_bytes` of payload, some with each step of the iterator.
 
-        Until it is at its end, no other message may be sent.
+        Until it is exhausted, no other message may be sent.
 
-        :returns: for each of its steps, whether the kernel took it all, as `send_nowait` does.
+        :returns: for each step, true if the kernel took it all, as `send_nowait` does.
         :raises ConnectionClosed: if the connection is closed or closing.
         """
         for frames_ in frames.encode_fragments(message, size_bytes, self._client):
@@ -644,7 +663,7 @@ class Connection(Watched, WebSocketConnection):
         self.messages_sent += 1
 
     def drop_in_frame(self, message: str | bytes) -> None:
-        """Send the first half of a frame, and reset TCP: to test what a server makes of that."""
+        """Send the first half of a frame, and reset TCP: to test how a server handles that."""
         if self._close_reason is None:
             frame = self._encode(message, self._client)
             self._write(frame[: len(frame) // 2])
@@ -668,8 +687,8 @@ class Connection(Watched, WebSocketConnection):
         """Begin the closing handshake; `run` completes it. Idempotent.
 
         :param code: `NO_STATUS` sends an empty close frame.
-        :param reason: cut at a character when it is longer than 123 bytes.
-        :returns: whether the kernel took the close frame. If not, somebody has to await `flush`.
+        :param reason: longer than 123 bytes it is cut, between two characters.
+        :returns: true if the kernel took the close frame. If not, somebody has to await `flush`.
         :raises ValueError: if the code may not be sent (see `close_codes`).
         """
         if self._close_reason is not None:
@@ -682,11 +701,12 @@ class Connection(Watched, WebSocketConnection):
         return taken
 
     def close_behind_reply(self, code: int, reason: str) -> None:
-        """Close as `close_nowait` does, but right behind the reply to a message yet to come.
+        """Close as `close_nowait` does, but right behind the reply to the next message.
 
         A message that crosses our close frame can't be answered (RFC 6455, section 5.5.1). Right
         behind a reply none crosses it, if the peer's next one takes longer to come than our close
-        frame takes to get there. If no message comes, nothing happens: `close_nowait` still can.
+        frame takes to get there. If no message comes, nothing happens; `close_nowait` can still be
+        called.
         """
         self._farewell = self.messages_sent, code, reason
         self._halt |= _FAREWELL
@@ -695,14 +715,14 @@ class Connection(Watched, WebSocketConnection):
         assert self._farewell is not None
         messages_sent, code, reason = self._farewell
         amid_message = self._head or self._incoming is not None
-        # Whoever holds back replies would lose those that aren't due yet.
+        # An owner that holds back replies would lose those that aren't due yet.
         if self.messages_sent > messages_sent and not amid_message and self.before_closing is None:
             self._close_now(code, reason)
 
     def answer_what_arrived(self) -> None:
-        """Take what the kernel already has for us, as far as one read takes, and answer it.
+        """Take what the kernel already has for us, up to the size of one read, and answer it.
 
-        For whoever is about to close: behind a close frame nothing can be answered.
+        For callers that are about to close: behind a close frame nothing can be answered.
         """
         if self._task is not None and not self._halt & (_LEFT | _DEAF):
             self._on_readable()
@@ -710,12 +730,13 @@ class Connection(Watched, WebSocketConnection):
     def drain(self, code: int, reason: str) -> bool:
         """Close as `close_nowait` does, and look at what still arrives for a close frame only.
 
-        Messages that are under way are not received any more, and what was kept of them is dropped.
+        Messages under way are no longer received; their parts that have arrived are dropped.
 
-        :returns: whether the kernel took the close frame. If not, somebody has to await `flush`.
+        :returns: true if the kernel took the close frame. If not, somebody has to await `flush`.
         """
         taken = self.close_nowait(code, reason)
         if not self._halt & (_DEAF | _SKIMMING):
+            # `close_nowait` has resumed reading; bytes that a turn left for later are skimmed too.
             self._halt = self._halt & _TURN_OVER | _SKIMMING
             if self._incoming is not None:
                 self._skip_bytes = self._incoming.missing
@@ -732,16 +753,16 @@ class Connection(Watched, WebSocketConnection):
             self._call_attention()
 
     def abort(self) -> None:
-        """End the connection at once with a TCP reset, dropping what was not sent."""
+        """End the connection at once with a TCP reset, dropping unsent bytes."""
         if self._sock is not None and self._sock.fileno() != -1:
-            # Else the kernel would keep trying to send what the peer doesn't read.
+            # Without this the kernel would keep trying to send what the peer doesn't read.
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            trio.lowlevel.notify_closing(self._sock)  # Nobody need wait for it to take more.
+            trio.lowlevel.notify_closing(self._sock)  # Wakes a `flush` that waits for the kernel.
         self._lose()
         self._call_attention()
 
     def _write_close(self, code: int, reason: str | None) -> bool:
-        """Send our close frame: nothing is sent after it."""
+        """Send our close frame: nothing is sent after it. True if the kernel took it."""
         frame = frames.encode_close(code, reason, self._client)
         if self._close_reason is None:
             self._close_reason = CloseReason(code, reason)
@@ -780,10 +801,10 @@ class Connection(Watched, WebSocketConnection):
     # -- Not reading, for a while ----------------------------------------------------------
 
     def pause_reading(self) -> None:
-        """Look at nothing that comes behind the message being handled, until `resume_reading`.
+        """Stop looking at what comes behind the message being handled, until `resume_reading`.
 
-        Nothing of it is lost; the peer finds that it can't send on. A closing handshake of ours
-        resumes. Idempotent.
+        Nothing is lost; the peer finds that it can't send on. A closing handshake begun by us
+        resumes reading. Idempotent.
         """
         self._pause(_PAUSED)
 
@@ -808,9 +829,9 @@ class Connection(Watched, WebSocketConnection):
                 self._call_attention()
 
     def _regulate_reading(self) -> None:
-        """Don't read while too much is held for this peer.
+        """Stop reading while too much is held for this peer.
 
-        Unless it is all what it sends: that gets less by being read.
+        But not if all of that is what the peer sent: reading is what makes that less.
         """
         limit = max(self._limits.max_held_bytes, self._held_to_read)
         if self.held_bytes > limit:
@@ -819,7 +840,7 @@ class Connection(Watched, WebSocketConnection):
             self._resume(_FULL)
 
     def _count_held_to_read(self) -> None:
-        """Count the parts of messages, and what is left for later, as they are now."""
+        """Count the parts of messages, and the bytes left for later, as they are now."""
         held = len(self._head)
         if self._incoming is not None:
             held += self._incoming.held_bytes
@@ -841,7 +862,7 @@ class Connection(Watched, WebSocketConnection):
         if self._close_reason is None:
             self._write_close(TRY_AGAIN_LATER, "the server is short of memory")
         if self._sock is not None:
-            self._fail_writing()  # What the kernel didn't take at once is not waited for.
+            self._fail_writing()  # Bytes that the kernel didn't take at once are not waited for.
         self._flush_in_run()
 
     # -- For a Watch -----------------------------------------------------------------------
@@ -852,7 +873,7 @@ class Connection(Watched, WebSocketConnection):
 
     @property
     def _is_frozen(self) -> bool:
-        # Without a poller, or when our task is busy otherwise, nobody looks at what has arrived.
+        # With a poller, nobody looks at what has arrived while our task is busy with other things.
         return bool(self._halt & _PAUSED) or (self._poller is not None and self._task is None)
 
     @property
@@ -861,7 +882,7 @@ class Connection(Watched, WebSocketConnection):
 
     @property
     def has_unread(self) -> bool:
-        """Has more arrived than was looked at so far?"""
+        """True if more has arrived than was looked at so far."""
         return any(self._unread_bytes())
 
     def _unread_bytes(self) -> tuple[int, int]:
@@ -870,7 +891,7 @@ class Connection(Watched, WebSocketConnection):
 
 
 def raw_socket(stream: trio.abc.Stream) -> socket.socket | None:
-    """The operating system's socket under a plain TCP stream."""
+    """Return the operating system's socket under a plain TCP stream; ``None`` for other streams."""
     if isinstance(stream, trio.SocketStream):
         raw: socket.socket = stream.socket._sock  # type: ignore[attr-defined]  # noqa: SLF001
         return raw

@@ -1,12 +1,12 @@
-"""permessage-deflate (RFC 7692), sans-I/O: its negotiation, its compressing, its inflating.
+"""Negotiate permessage-deflate (RFC 7692), compress and inflate. Sans-I/O.
 
-What we send never refers to earlier messages, whatever was negotiated: RFC 7692 lets a sender
-forgo that, and then no connection holds a compressor between two messages. A server also asks its
+What we send never refers to earlier messages, whatever was negotiated: RFC 7692 lets a sender do
+without, and then no connection holds a compressor between two messages. A server also asks its
 client for the same, so an idle connection holds no decompressor either. A client takes what its
-server chooses: if that takes its context over, each socket keeps one window, up to 40 KB.
+server chooses: if the server keeps its context, each socket keeps one window, up to 40 KB.
 
-An `Inflater` inflates in steps: whoever reads counts what has come out before it asks for more,
-and may leave the rest for later.
+An `Inflater` inflates in steps: its caller counts what has come out before it asks for more, and
+may leave the rest for later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from echo_trio.wire import frames
 from echo_trio.wire.close_codes import INVALID_PAYLOAD, POLICY_VIOLATION
 
 NAME: Final = "permessage-deflate"
-#: What a client offers: the same as browsers do.
+#: The offer of a client: the same as a browser's.
 OFFER: Final = f"{NAME}; client_max_window_bits"
 
 #: An element of Sec-WebSocket-Extensions: its name, and its parameters in order.
@@ -41,7 +41,7 @@ _UNWRITABLE_WINDOW_BITS: Final = 8
 _LEVEL: Final = 1
 _NO_CONTEXT_TAKEOVER: Final = ("server_no_context_takeover", "client_no_context_takeover")
 _MAX_WINDOW: Final = ("server_max_window_bits", "client_max_window_bits")
-#: What the sender of each message leaves off its end (section 7.2.1).
+#: The end that the sender of each message leaves off (section 7.2.1).
 _TAIL: Final = b"\x00\x00\xff\xff"
 
 
@@ -50,10 +50,12 @@ _TAIL: Final = b"\x00\x00\xff\xff"
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What the two ends agreed on (RFC 7692, section 7.1).
+    """The parameters that the two ends agreed on (RFC 7692, section 7.1).
 
-    :ivar server_max_window_bits: ``None`` if the server may use any window.
-    :ivar client_max_window_bits: likewise of the client.
+    :ivar server_no_context_takeover: true if the server's messages never refer to earlier ones.
+    :ivar client_no_context_takeover: true if the client's messages never refer to earlier ones.
+    :ivar server_max_window_bits: 8 to 15; ``None`` if the server may use any window.
+    :ivar client_max_window_bits: 8 to 15; ``None`` if the client may use any window.
     """
 
     server_no_context_takeover: bool = False
@@ -62,7 +64,7 @@ class Parameters:
     client_max_window_bits: int | None = None
 
     def __str__(self) -> str:
-        """As the server's answer has it."""
+        """Write the parameters as the server's answer has them."""
         parts = [NAME]
         parts += [name for name in _NO_CONTEXT_TAKEOVER if getattr(self, name)]
         parts += [f"{name}={bits}" for name in _MAX_WINDOW if (bits := getattr(self, name))]
@@ -70,7 +72,7 @@ class Parameters:
 
 
 def accept(offered: Iterable[Extension]) -> Parameters | None:
-    """The server's choice: the first offer that it understands, ``None`` if there is none."""
+    """Choose as a server: the first offer that it understands, ``None`` if there is none."""
     for name, parameters in offered:
         offer = _read(parameters) if name == NAME else None
         if offer is not None:
@@ -83,10 +85,10 @@ def accept(offered: Iterable[Extension]) -> Parameters | None:
 
 
 def agree(offered: Iterable[Extension], chosen: list[Extension]) -> Parameters | None:
-    """What the server's answer means to the client that made these offers.
+    """Read what the server's answer means to the client that made these offers.
 
-    :returns: ``None`` if the server chose nothing.
-    :raises ValueError: if it chose what was not offered.
+    :returns: ``None`` if the server chose no extension.
+    :raises ValueError: if it chose what was not offered, or its parameters are malformed.
     """
     if not chosen:
         return None
@@ -107,7 +109,7 @@ def agree(offered: Iterable[Extension], chosen: list[Extension]) -> Parameters |
 
 
 def _read(parameters: list[tuple[str, str | None]]) -> dict[str, int | None] | None:
-    """The parameters by name, if each is one that RFC 7692 knows, once, with a value it allows."""
+    """Read parameters by name; ``None`` unless RFC 7692 allows each, with its value, once."""
     read: dict[str, int | None] = {}
     for name, value in parameters:
         needs_no_value = name in _NO_CONTEXT_TAKEOVER or name == "client_max_window_bits"
@@ -123,7 +125,7 @@ def _read(parameters: list[tuple[str, str | None]]) -> dict[str, int | None] | N
 
 
 def _fits(answer: dict[str, int | None], offer: dict[str, int | None]) -> bool:
-    """May a server answer this offer so? It may promise more than it was asked for, not less."""
+    """Tell whether a server may answer an offer so: it may promise more than asked, not less."""
     if "server_no_context_takeover" in offer and "server_no_context_takeover" not in answer:
         return False
     asked = offer.get("server_max_window_bits")
@@ -136,7 +138,7 @@ def _fits(answer: dict[str, int | None], offer: dict[str, int | None]) -> bool:
 
 
 def encoder(parameters: Parameters, *, client: bool) -> Encode:
-    """`frames.encode`, with what gets shorter by it compressed. It holds no state."""
+    """Make a `frames.encode` that compresses messages which get shorter. It holds no state."""
     bits = parameters.client_max_window_bits if client else parameters.server_max_window_bits
     return _encoder(bits or _MAX_WINDOW_BITS)
 
@@ -164,11 +166,11 @@ def _encoder(window_bits: int) -> Encode:
 
 
 class Inflater:
-    """Inflates compressed messages, one after the other, and each in steps of bounded size.
+    """A decompressor of messages, one after the other, each in steps of bounded size.
 
-    :ivar keeps_context: whether a message may refer to earlier ones. If not, nothing of zlib's is
-        kept between two, and a new inflater does as well.
-    :ivar pending: whether there is more to come of what it was given.
+    :ivar keeps_context: true if a message may refer to earlier ones. If not, zlib keeps nothing
+        between two messages, and a new inflater does as well.
+    :ivar pending: true while there is more output to come from the input it has.
     """
 
     __slots__ = (
@@ -199,19 +201,20 @@ class Inflater:
 
     @property
     def waiting_bytes(self) -> int:
-        """How much of its input is still to be inflated."""
+        """The number of input bytes that are still to be inflated."""
         return len(self._input)
 
     def inflate(self, data: bytes, max_bytes: int, *, last: bool) -> bytes:
-        """Return what comes of this, up to a size; the next call goes on from there.
+        """Inflate some bytes and return the output, up to a size; the next call goes on from there.
 
-        :param data: more of the message; nothing while there is more to come of what was given.
-        :param max_bytes: at least 1.
-        :param last: whether the message has no more than this. Once all of it has come out, the
-            next call begins another message.
-        :raises Violation: if it is not what DEFLATE allows, or consists of too many streams.
+        :param data: more of the message; ignored while `pending` is true.
+        :param max_bytes: the largest output of this call; at least 1.
+        :param last: true if the message has no more bytes than these. Once all output has been
+            returned, the next call begins another message.
+        :raises Violation: if the bytes are not DEFLATE, or consist of more than `MAX_STREAM_ENDS`
+            streams.
         """
-        # zlib may have more to give though it has taken all that it was given.
+        # zlib may have more output to give though it has taken all its input.
         more = self.pending and self._stream is not None
         if self.pending:
             data = self._input
@@ -225,7 +228,7 @@ class Inflater:
                     self._input = data
                     self.pending = True
                     return inflated
-            # A stream that has ended, with nothing behind it, leaves nothing off.
+            # A stream that has ended (BFINAL), with nothing behind it, leaves no tail off.
             if not last or self._ended or self._stream is None:
                 break
             self._ended = True
@@ -240,7 +243,7 @@ class Inflater:
         return inflated
 
     def _step(self, data: bytes, max_bytes: int) -> tuple[bytes, bytes]:
-        """Have zlib inflate some; returns what came of it, and what it has not taken."""
+        """Inflate some with zlib; return the output, and the input that zlib has not taken."""
         stream = self._stream
         if stream is None:
             stream = self._stream = zlib.decompressobj(-self._window_bits)
@@ -250,7 +253,7 @@ class Inflater:
             raise frames.Violation(INVALID_PAYLOAD, str(exc)) from None
         if not stream.eof:
             return part, stream.unconsumed_tail
-        # What follows is a stream of its own: who ends one has begun anew.
+        # The peer has ended its stream (section 7.2.3.4): the next bytes begin another.
         self._stream = None
         if stream.unused_data:
             self._stream_ends += 1

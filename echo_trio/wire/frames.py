@@ -60,18 +60,18 @@ _WHOLE_PONG: Final = FIN | PONG
 _ALL_BUT_FIN: Final = 0x7F
 _UINT16: Final = struct.Struct("!H")
 _UINT64: Final = struct.Struct("!Q")
-#: So many fragments are decoded without remembering anything in between.
+#: The number of fragments that are decoded without remembering anything in between.
 _FEW: Final = range(8)
 #: Headers of unmasked text frames of 0 to 125 bytes: all that most replies need.
 _SHORT_TEXT_HEADERS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(126))
 
-#: RFC 6455, section 5.5: the payload of a control frame.
+#: The longest payload of a control frame (RFC 6455, section 5.5).
 MAX_CONTROL_BYTES: Final = 125
-#: The same of pongs.
+#: Headers of unmasked pongs of 0 to 125 bytes.
 _PONG_HEADERS: Final = tuple(bytes((_WHOLE_PONG, size)) for size in range(126))
 #: A peer may send this many fragments without a byte in them, in one message.
 MAX_EMPTY_FRAGMENTS: Final = 1024
-#: What is inflated in one step: some 0.2 ms of work.
+#: The output of one step of inflating: some 0.2 ms of work.
 INFLATE_STEP_BYTES: Final = 64 * 1024
 #: Up to this size, the parts of a message are joined as they arrive; from there on they go into a
 #: buffer that grows. Joining is faster for a few short fragments, and quadratic for many.
@@ -98,31 +98,31 @@ class Violation(Exception):
 
 
 class Inflating(Protocol):
-    """Inflates messages; see `deflate.Inflater`."""
+    """An inflater of messages; see `deflate.Inflater`."""
 
     @property
     def pending(self) -> bool:
-        """Is there more to come of what it was given?"""
+        """True while there is more output to come from the input it has."""
 
     @property
     def waiting_bytes(self) -> int:
-        """How much of its input is still to be inflated."""
+        """The number of input bytes that are still to be inflated."""
 
     def inflate(self, data: bytes, max_bytes: int, *, last: bool) -> bytes:
-        """Return what comes of this, up to a size; `last` ends the message."""
+        """Inflate some bytes and return the output, up to a size; `last` ends the message."""
 
 
 class Incoming:
-    """A message of which not all has arrived: amid a frame, or between two.
+    """A message that has not arrived completely: amid a frame, or between two.
 
-    Text is checked as it arrives, so that a peer that sends garbage is told at its first wrong
-    byte and not after the last.
+    Text is checked as it arrives, so that a peer that sends garbage is told at its first wrong byte
+    and not after the last.
 
     :ivar opcode: `TEXT` or `BINARY`.
-    :ivar is_amid_frame: whether it is to take more, before another frame begins.
+    :ivar is_amid_frame: true while it has to take more before another frame begins.
     :ivar missing: bytes of the current frame's payload that are still to come.
-    :ivar complete: whether the last byte has been taken.
-    :ivar size: of the message as far as it has come, inflated, in bytes.
+    :ivar complete: true once the last byte has been taken.
+    :ivar size: bytes of the message that have arrived, after inflating.
     """
 
     __slots__ = (
@@ -155,12 +155,12 @@ class Incoming:
 
     @property
     def is_inflating(self) -> bool:
-        """Is there more to inflate before anything else is read?"""
+        """True while there is more to inflate before anything else is read."""
         return self._inflater is not None and self._inflater.pending
 
     @property
     def held_bytes(self) -> int:
-        """What this takes of memory."""
+        """The memory that this takes, in bytes."""
         buffer, inflater = self._buffer, self._inflater
         held = _INCOMING_BYTES + (len(self._joined) if buffer is None else buffer.__sizeof__())
         if inflater is not None:
@@ -170,6 +170,9 @@ class Incoming:
     def begin_frame(self, size: int, fin: int, mask: bytes) -> None:
         """Begin the first frame, or the next.
 
+        :param size: bytes of its payload.
+        :param fin: `FIN` if it is the last frame of the message, else 0.
+        :param mask: four bytes, or none if it is not masked.
         :raises Violation: if its payload would make the message too big, or if it is one of too
             many that have none.
         """
@@ -181,7 +184,8 @@ class Incoming:
                 raise too_big(self._max_bytes)
         else:
             self._deflated_bytes += size
-            # As much as a peer needs that compresses badly, and no more.
+            # DEFLATE makes incompressible data a little longer. Twice the size is enough for the
+            # worst compressor, and bounds what a peer can send that inflates to nothing.
             if self._deflated_bytes > 2 * self._max_bytes + 1024:
                 raise too_big(self._max_bytes)
         if not size and not fin:
@@ -190,12 +194,14 @@ class Incoming:
                 raise Violation(POLICY_VIOLATION, "too many empty fragments")
 
     def take(self, data: bytes, at: int) -> int:
-        """Take what is there of the current frame's payload, or inflate what was taken before.
+        """Take the current frame's payload as far as it is there, or inflate what was taken before.
 
         Inflates at most `INFLATE_STEP_BYTES`; `is_inflating` tells whether there is more.
 
-        :returns: where to go on.
-        :raises Violation: if it can't be inflated, gets too big, or is not UTF-8.
+        :param at: where the payload goes on in `data`.
+        :returns: where to go on reading in `data`.
+        :raises Violation: if the payload can't be inflated, the message gets too big, or text is
+            not UTF-8.
         """
         payload = b""
         inflater = self._inflater
@@ -227,7 +233,7 @@ class Incoming:
         return at
 
     def message(self) -> str | bytes:
-        """Return the message, which is complete."""
+        """Return the message; only once it is `complete`."""
         whole = self._joined if self._buffer is None else self._buffer.getvalue()
         return whole.decode() if self.opcode == TEXT else whole
 
@@ -254,11 +260,13 @@ class Incoming:
 
 
 def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] | None:
-    """Decode the plain frame that starts at `at`, if all of it is there.
+    """Decode the plain frame that starts at `at`, if all its bytes are there.
 
-    :param masked: whether the peer has to mask: true when it is a client.
+    This is the fast path of nearly every message: a whole text or binary message, not compressed.
+
+    :param masked: true if the peer has to mask, because it is a client (RFC 6455, section 5.1).
     :returns: the message, the size of its payload in bytes, and where the next frame starts; or
-        ``None`` if this is not a plain frame, or not the whole of one, or its text is not UTF-8.
+        ``None`` if this is not a plain frame, or only part of one, or its text is not UTF-8.
     :raises Violation: if its length or mask is wrong.
     """
     if len(data) < at + 2:
@@ -293,10 +301,11 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
 
 
 def decode_control(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
-    """Decode the ping or pong that starts at `at`, if all of it is there: as `read`, but faster.
+    """Decode the ping or pong that starts at `at`, if it is all there: as `read`, but faster.
 
     A peer may send nothing else. It should not cost more than the same bytes as messages.
 
+    :param masked: true if the peer has to mask.
     :returns: opcode, payload, and where the next frame starts; ``None`` if it is anything else.
     """
     first = data[at]
@@ -321,10 +330,11 @@ def decode_control(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int]
 def decode_fragments(  # noqa: PLR0912 - a call would cost each fragment
     data: bytes, at: int, masked: bool, max_bytes: int
 ) -> tuple[str | bytes, int] | None:
-    """Decode a message in a few fragments, if all of it is there: as `read`, but faster.
+    """Decode a message in a few fragments, if all its bytes are there: as `read`, but faster.
 
     Nothing has to be remembered for it, so there is no `Incoming` to be made and dropped.
 
+    :param masked: true if the peer has to mask.
     :returns: the message, and where the next frame starts; ``None`` if it is anything else, and
         also if it is too big or its text is not UTF-8.
     :raises Violation: if a length or mask is wrong.
@@ -383,15 +393,17 @@ def read(
 ) -> tuple[int, str | bytes | Incoming | None, int]:
     """Read the frame that starts at `at`, or go on with the one that `incoming` is amid.
 
-    :param masked: whether the peer has to mask.
-    :param incoming: what the last call returned with `PARTIAL`; ``None`` if it is complete since.
-    :param max_bytes: what a message may have of payload, after inflating.
-    :param inflater: gives what inflates, if compression was agreed on.
-    :returns: what there is, its value, and where to go on. `TEXT` and `BINARY` have the message,
-        `CLOSE`, `PING` and `PONG` their payload; `PARTIAL` has the message under way, and either
-        all of `data` was taken or it is to be asked again at once (`Incoming.is_inflating`), or a
-        fragment has ended; `HEADER` has nothing, and what is behind `at` has to come again.
-    :raises Violation: if what came is not allowed.
+    :param masked: true if the peer has to mask.
+    :param incoming: the message that the last call returned with `PARTIAL`; ``None`` if there is
+        none.
+    :param max_bytes: the largest payload of a message, after inflating.
+    :param inflater: makes an inflater; ``None`` if compression was not negotiated.
+    :returns: what was read, its value, and where to go on. `TEXT` and `BINARY` come with the
+        message, `CLOSE`, `PING` and `PONG` with their payload. `PARTIAL` comes with the message
+        under way, and either all of `data` was taken, or this is to be called again at once
+        (`Incoming.is_inflating`), or a fragment has ended. `HEADER` comes with ``None``: the bytes
+        from `at` on have to come again, with more.
+    :raises Violation: if the peer sent what it may not.
     """
     if incoming is not None and incoming.is_amid_frame:
         at = incoming.take(data, at)
@@ -418,10 +430,9 @@ def read(
 
 
 def skip(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
-    """Read the frame that starts at `at`, and of its payload nothing, unless it is a control frame.
+    """Read the header of the frame that starts at `at`, and the payload only of a control frame.
 
-    For whoever looks for a close frame alone. What is wrong with the order of fragments is not
-    seen.
+    For callers that look for nothing but a close frame. A wrong order of fragments is not noticed.
 
     :returns: opcode, a control frame's payload, and where the next frame starts, which for others
         may be behind the end of `data`; ``None`` if the header has not all arrived.
@@ -443,7 +454,7 @@ def skip(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
 
 
 def read_close(payload: bytes) -> tuple[int, str]:
-    """Read a close frame: its code, or `NO_STATUS`, and its reason.
+    """Read the payload of a close frame: its code, or `NO_STATUS`, and its reason.
 
     :raises Violation: if there is half a code, one that may not be sent, or a reason that is not
         UTF-8.
@@ -462,7 +473,7 @@ def read_close(payload: bytes) -> tuple[int, str]:
 
 
 def too_big(max_bytes: int) -> Violation:
-    """Say that a message is too big."""
+    """Make the violation of a message that is too big."""
     return Violation(MESSAGE_TOO_BIG, f"Exceeded maximum message size: {max_bytes} bytes")
 
 
@@ -481,7 +492,7 @@ def _check_place(
 
 
 def _read_length(data: bytes, at: int, masked: bool) -> tuple[int, int, bytes] | None:
-    """Size of the payload, where it starts, the mask; ``None`` if they have not all arrived."""
+    """Read the payload's size, where it starts, and the mask; ``None`` if not all has arrived."""
     second = data[at + 1]
     if masked != (second >= MASKED):
         raise Violation(
@@ -553,9 +564,9 @@ def encode(message: str | bytes, masked: bool) -> bytes:
 
 
 def encode_fragments(message: str | bytes, size_bytes: int, masked: bool) -> Iterator[bytes]:
-    """Encode one message as frames of so many bytes of payload, the last with what is left.
+    """Encode one message as frames of `size_bytes` of payload each; the last holds the rest.
 
-    Text is split between bytes, so also amid a character (RFC 6455, section 5.6, allows it). An
+    Text is split between bytes, so also within a character (RFC 6455, section 5.6, allows it). An
     empty message is one frame.
 
     :returns: the frames, joined to blocks of a size that is good to send.
@@ -574,7 +585,7 @@ def encode_fragments(message: str | bytes, size_bytes: int, masked: bool) -> Ite
 
 
 def encode_pong(payload: bytes, masked: bool) -> bytes:
-    """Encode the answer to a ping, whose payload is no longer than it may be."""
+    """Encode the answer to a ping, whose payload has at most 125 bytes."""
     if masked:
         return encode_frame(PONG, payload, masked)
     return _PONG_HEADERS[len(payload)] + payload
@@ -593,8 +604,7 @@ def encode_control(opcode: int, payload: bytes, masked: bool) -> bytes:
 def encode_close(code: int, reason: str | None, masked: bool) -> bytes:
     """Encode a close frame; `NO_STATUS` makes an empty one (RFC 6455, section 5.5.1).
 
-    A reason that is too long is cut at a character.
-
+    :param reason: longer than 123 bytes of UTF-8 it is cut, between two characters.
     :raises ValueError: if the code may not be sent, or a reason comes without a code.
     """
     if code == NO_STATUS:
@@ -608,7 +618,7 @@ def encode_close(code: int, reason: str | None, masked: bool) -> bytes:
 
 
 def encode_frame(opcode: int, payload: bytes, masked: bool, fin: int = FIN) -> bytes:
-    """Encode a frame that is whole; RSV1 may come with the opcode."""
+    """Encode a whole frame; the opcode may come with RSV1, which marks a compressed message."""
     size = len(payload)
     mask_bit = MASKED if masked else 0
     if size < 126:
@@ -624,10 +634,10 @@ def encode_frame(opcode: int, payload: bytes, masked: bool, fin: int = FIN) -> b
 
 
 class _MaskSource:
-    """Masking keys from the system's entropy, fetched a page at a time.
+    """A source of masking keys from the system's entropy, fetched a page at a time.
 
-    RFC 6455, section 10.3, wants them unpredictable; a system call for each message costs as
-    much as encoding the message does.
+    RFC 6455, section 10.3, wants them unpredictable; a system call for each message costs as much
+    as encoding the message does.
     """
 
     def __init__(self) -> None:

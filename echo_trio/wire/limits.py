@@ -1,30 +1,31 @@
-"""What a connection allows its peer; one object for all connections of a process."""
+"""Limit what a connection allows its peer: sizes and timeouts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-#: What one read takes. All of it is answered before the next, so this bounds the replies that a
-#: wake-up makes, not the memory of a connection.
+#: The size of one read. All its messages are answered before the next read, so this bounds the
+#: replies that a wake-up makes, not the memory of a connection.
 RECEIVE_BYTES: Final = 64 * 1024
-#: The same while a large message arrives.
+#: The size of one read while a large message arrives.
 BULK_RECEIVE_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a connection allows its peer; one object for all connections of a process.
+    """Sizes and timeouts that a connection allows its peer; one object for a whole process.
 
-    :ivar max_message_bytes: payload of one message; above it the connection fails with 1009.
-    :ivar write_timeout_s: how long the kernel may take nothing of what waits to be sent, before
-        the connection is aborted.
-    :ivar close_timeout_s: how long the peer may take to answer our close frame, or to end TCP.
-    :ivar ping_interval_s: how often a `Watch` pings the peer; 0: never.
-    :ivar ping_timeout_s: how long the peer may take to answer such a ping, before it is told so
-        (1011) and the connection is cut; 0: for ever.
-    :ivar idle_timeout_s: how long there may be no message, before a `Watch` closes the connection
-        with 1001; 0: for ever.
+    :ivar max_message_bytes: payload of one message, after inflating; above this the connection
+        fails with 1009.
+    :ivar write_timeout_s: the connection is aborted when the kernel takes nothing of the bytes that
+        wait to be sent for this long.
+    :ivar close_timeout_s: the time the peer has to answer our close frame, or to end TCP.
+    :ivar ping_interval_s: the interval at which a `Watch` pings the peer; 0 means never.
+    :ivar ping_timeout_s: the time the peer has to answer such a ping; then it gets close code 1011
+        and the connection is cut; 0 means no limit.
+    :ivar idle_timeout_s: after this time without a message in either direction a `Watch` closes the
+        connection with 1001; 0 means never.
     """
 
     max_message_bytes: int = 2**20
@@ -36,8 +37,8 @@ class Limits:
 
     @property
     def max_held_bytes(self) -> int:
-        """What may be held for a connection before it is not read from until that shrinks.
+        """The bytes held for one connection above which it is not read from until they are fewer.
 
-        A message being received, one being sent, and what one read brings.
+        Enough for one message being received, one being sent, and the bytes of one read.
         """
         return 2 * self.max_message_bytes + RECEIVE_BYTES

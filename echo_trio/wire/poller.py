@@ -1,17 +1,17 @@
-"""One epoll for all connections of a process, so that a message costs no task switch.
+"""Wait for all connections of a process with one epoll, so that a message costs no task switch.
 
-`trio.lowlevel.wait_readable` arms the kernel anew for each wait and wakes a task for each
-message: on ten thousand sockets that is half of what an echo costs (figures in
+`trio.lowlevel.wait_readable` arms the kernel anew for each wait and wakes a task for each message:
+on ten thousand sockets that is half of what an echo costs (figures in
 docs/decisions/0001-one-poller-per-process.md). Here each socket is registered once, level
-triggered; one task waits for them all – on the epoll's own descriptor, through Trio – and calls
-the ready ones back in turn. What a callback cannot finish at once (a send that would block, a
-closing handshake) it hands to its connection's task, which is parked until then.
+triggered; one task waits for them all – on the epoll's own descriptor, through Trio – and calls the
+ready ones back in turn. What a callback cannot finish at once (a send that would block, a closing
+handshake) it hands to its connection's task, which is parked until then.
 
 A callback does no more than one turn's work. If its connection has bytes left, which the kernel
-knows nothing of, it asks with `postpone` to be called again. Those who wait for that form a line of
-their own: in each round everybody else who is ready is served first, then the line for a short
-while, then Trio's other tasks run. So a peer that sends much waits for itself, and for others like
-it, and the others hardly notice.
+knows nothing about, it asks with `postpone` to be called again. Connections that wait for that form
+a line: in each round every other ready connection is served first, then the line for a short while,
+then Trio's other tasks run. So a peer that sends much waits for itself and for others like it, and
+the others hardly notice.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 BATCH: Final = 256
 #: Sockets served between two looks at the clock.
 UNTIMED: Final = 16
-#: How long sockets are served before Trio's other tasks run, if there are any left.
+#: The time for which sockets are served before Trio's other tasks run.
 SLICE_S: Final = 0.004
-#: How long those who wait for another turn are served in each round.
+#: The time for which connections in line for another turn are served in each round.
 LINE_SLICE_S: Final = 0.001
 
-#: One batch in so many is timed, and any that `time_next` asks for. It adds some 0.2 µs to each of
+#: Every 32nd batch is timed, and any that `time_next` asks for. Timing adds some 0.2 µs to each of
 #: the batch's sockets, where an echo takes 14 µs or more: less than a thousandth in all.
 TIMED_EVERY: Final = 32
 
@@ -44,13 +44,13 @@ AVAILABLE: Final = hasattr(select, "epoll")
 
 
 class Poller:
-    """Calls back when sockets become readable, while `run` runs.
+    """One epoll that calls back when sockets become readable, while `run` runs.
 
-    Needs epoll (see `AVAILABLE`); connections without a poller wait through Trio instead, which
-    is slower and no different otherwise.
+    It needs epoll (see `AVAILABLE`); connections without a poller wait through Trio instead, which
+    is slower and otherwise the same.
 
-    :param observe: is given samples of how long a socket took, in seconds: from waking up to the
-        end of its callback, those before it in the batch included.
+    :param observe: is given samples, in seconds, of the time from the poller's waking up to the end
+        of a socket's callback; this includes the callbacks before it in the batch.
     """
 
     def __init__(self, observe: Callable[[float], None] | None = None) -> None:
@@ -67,14 +67,14 @@ class Poller:
     ) -> None:
         """Call `on_readable` whenever there is something to read, until `unregister`.
 
-        :param reading: false: only once the peer has reset the connection, or ended its half of it,
-            whatever there is to read before that end.
+        It is called in the poller's task, so it must not block, and it must not raise: an exception
+        of one connection must not end the others.
 
-        It is called in the poller's task, so it must not block, and it must not raise: an
-        exception of one connection has no business with the others.
+        :param reading: if false, call back only when the peer resets the connection or ends its
+            half, even if there are unread bytes before that end.
         """
         if self._epoll.closed:
-            return  # `run` was cancelled just now, and whoever asks is about to be.
+            return  # `run` was cancelled just now, and the caller is about to be.
         fd = sock.fileno()
         self._epoll.register(fd, select.EPOLLIN if reading else select.EPOLLRDHUP)
         if fd >= len(self._callbacks):
@@ -82,7 +82,7 @@ class Poller:
         self._callbacks[fd] = on_readable
 
     def unregister(self, sock: socket.socket) -> None:
-        """Stop calling back. To be done before the socket is closed; idempotent."""
+        """Stop calling back. Call it before the socket is closed; idempotent."""
         fd = sock.fileno()
         if 0 <= fd < len(self._callbacks) and (
             self._callbacks[fd] is not None or self._line.pop(fd, None) is not None
@@ -93,8 +93,9 @@ class Poller:
     def postpone(self, sock: socket.socket, on_turn: Callable[[], None]) -> None:
         """Call `on_turn` once, after the others had their turn, instead of `on_readable`.
 
-        For a registered socket whose callback has more to do than one turn's work. Until then it is
-        not called back, whatever arrives. Idempotent: whoever stands in line keeps its place there.
+        This is for a registered socket whose callback has more to do than one turn's work. Until
+        then it is not called back, whatever arrives. Idempotent: a socket that stands in line keeps
+        its place.
         """
         fd = sock.fileno()
         on_readable = self._callbacks[fd]
@@ -141,15 +142,17 @@ class Poller:
         self._until_timed = 0
 
     async def _serve_many(self, ready: list[tuple[int, int]]) -> None:
-        """Serve a batch; when it takes long, Trio's other tasks run in between.
+        """Serve a batch; when it takes long, let Trio's other tasks run in between.
 
-        Those who are left are served then. To ask the kernel again would start at the same ones.
+        The rest of the batch is served afterwards. Asking the kernel again would start at the same
+        sockets.
         """
         callbacks = self._callbacks
         until_s = time.perf_counter() + SLICE_S
         for first in range(0, len(ready), UNTIMED):
             for fd, _ in ready[first : first + UNTIMED]:
-                # As above; and meanwhile the descriptor may be another's, who has nothing to read.
+                # As above. After a checkpoint the descriptor may even be another connection's,
+                # which has nothing to read: its callback then finds that out (BlockingIOError).
                 if callbacks[fd] is not None:
                     callbacks[fd]()  # type: ignore[misc]
             if time.perf_counter() >= until_s:
@@ -172,7 +175,7 @@ class Poller:
                     until_s = time.perf_counter() + SLICE_S
 
     def _serve_line(self) -> None:
-        """Give those who wait for it another turn, each at most one, for a slice of time."""
+        """Give connections in line another turn, each at most one, for `LINE_SLICE_S`."""
         until_s = time.perf_counter() + LINE_SLICE_S
         for _ in range(len(self._line)):
             if not self._line:  # Callbacks may have unregistered others.

@@ -1,11 +1,11 @@
-"""What ten thousand sockets need of a process: files, memory, and a collector that lets them be.
+"""Prepare a process for ten thousand sockets: file limit, memory, garbage collector.
 
-Each connection is some twenty objects that live as long as it does. Left to itself, CPython's
-cyclic collector walks all of them again and again while more are made: at 10,000 sockets that is
-most of what an idle echo costs (DESIGN.md: 345 µs a message with it, 97 µs without). Reference
-counting frees a connection when it ends; the collector is needed only for what cycles
-leave behind, mostly exceptions' tracebacks. So it runs rarely, and over the young alone, and the
-old generation is collected when many connections have gone: `collect_after_crowds`.
+Each connection is some twenty objects that live as long as it does. By default, CPython's cyclic
+collector walks all of them again and again while more are made: at 10,000 sockets that is most of
+what an idle echo costs (docs/decisions/0004: 345 µs a message with it, 97 µs without). Reference
+counting frees a connection when it ends; the collector is needed only for what cycles leave behind,
+mostly exceptions' tracebacks. So it runs rarely, and over the young generation only, and the old
+generation is collected when many connections have gone: `collect_after_crowds`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ NEVER: Final = 2**31 - 1
 #: More files than any machine has.
 UNLIMITED_FILES: Final = 2**31
 
-#: How often to look whether the old generation should be collected.
+#: The interval of looking whether the old generation should be collected.
 LOOK_INTERVAL_S: Final = 1.0
-#: It is when this many connections have ended since, and a quarter of those open: a collection
-#: takes some 3 ms for each thousand sockets open, so this is about 12 µs for each ended one.
+#: It should when this many connections have ended since the last time, and a quarter of those open:
+#: a collection takes some 3 ms for each thousand sockets open, so about 12 µs for each ended one.
 MIN_ENDED: Final = 500
 
 
@@ -40,12 +40,12 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 #: Buffers up to this come from memory that is kept; glibc knows no higher threshold.
 LARGE_BUFFER_BYTES: Final = 32 * 2**20
-#: And so much of it is kept at most, where it is free at the end of the heap.
+#: At most this much of that memory is kept where it is free at the end of the heap.
 KEPT_BYTES: Final = 16 * 2**20
 
 
 def raise_file_limit() -> int:
-    """Raise the soft limit on open files to the hard one; returns the limit that then holds."""
+    """Raise the soft limit on open files to the hard one; return the limit that then holds."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # macOS calls its hard limit infinite, and doesn't grant it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -55,25 +55,26 @@ def raise_file_limit() -> int:
 def file_limit(*, hard: bool = False) -> int:
     """Return how many files this process may have open; `UNLIMITED_FILES` where nothing bounds it.
 
-    :param hard: return the limit up to which `raise_file_limit` may raise the present one.
+    :param hard: return the hard limit, up to which `raise_file_limit` may raise the soft one.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[hard]
     return limit if limit != resource.RLIM_INFINITY else UNLIMITED_FILES
 
 
 def spare_long_lived_objects() -> None:
-    """Set the collector for many long-lived connections. To be called once, after the imports."""
+    """Set the garbage collector for many long-lived connections; once, after the imports."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_THRESHOLD, MIDDLE_THRESHOLD, NEVER)
 
 
 def keep_large_buffers() -> None:
-    """Have the C library keep the memory of large messages for the next ones (glibc).
+    """Tell the C library to keep the memory of large messages for the next ones (glibc).
 
     By default it takes each buffer of more than 128 KiB from the system and gives it back, a page
-    fault for every 4 KiB: with messages of 1 MiB that was two thirds of what an echo costs
-    (2.4 ms of CPU; 0.9 ms with this). What a crowd leaves is given back by `collect_after_crowds`.
+    fault for every 4 KiB: with messages of 1 MiB that was two thirds of what an echo costs (2.4 ms
+    of CPU; 0.9 ms with this). `collect_after_crowds` returns that memory after a crowd has gone.
+    Without glibc this does nothing.
     """
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -86,12 +87,12 @@ async def collect_after_crowds(
 ) -> NoReturn:
     """Collect the old generation when enough connections have ended, until cancelled.
 
-    Then what a crowd of connections leaves behind goes back to the system; and so does what a few
-    leave who held much, once no more of them go.
+    Memory that a crowd of connections leaves free is returned to the system. So is the memory of a
+    few connections that held much, once no more of them end.
 
-    :param opened: how many connections are open now.
-    :param ended: how many have ended since the start.
-    :param held_bytes: how much is held for connections now.
+    :param opened: returns how many connections are open now.
+    :param ended: returns how many have ended since the start.
+    :param held_bytes: returns how many bytes are held for connections now.
     """
     collected_at = returned_at = ended_before = 0
     most_held = 0
@@ -102,8 +103,8 @@ async def collect_after_crowds(
             gc.collect()
             _return_free_memory()
         most_held = max(most_held, held_bytes())
-        # While it goes on, what is free is used again at once: each page that had been returned
-        # would cost a fault.
+        # While connections end, others take the free memory at once: each page returned to the
+        # system would cost a page fault.
         calm = ended() == ended_before
         if calm and (ended() != returned_at or held_bytes() <= most_held - KEPT_BYTES):
             returned_at, most_held = ended(), held_bytes()

@@ -1,8 +1,9 @@
-"""The PROXY protocol, versions 1 and 2: a proxy's first bytes say whom it speaks for. Sans-I/O.
+"""Read the PROXY protocol, versions 1 and 2: a proxy's first bytes name its client. Sans-I/O.
 
-It is HAProxy's (doc/proxy-protocol.txt), and others' that forward TCP as it is. The header comes
-before anything else, before TLS too, and nothing behind it may be taken from the socket: OpenSSL
-reads that itself. So what has arrived is looked at first (MSG_PEEK), and only the header is taken.
+The protocol is HAProxy's (doc/proxy-protocol.txt); other proxies that forward TCP use it too. The
+header comes before anything else, before TLS too, and no byte behind it may be taken from the
+socket: OpenSSL reads those itself. So arrived bytes are looked at first (MSG_PEEK), and only the
+header is taken.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-#: The longest there is, says the specification: version 1, its line break included.
+#: The longest header of version 1, its line break included, says the specification.
 MAX_V1_BYTES: Final = 107
-#: Of version 2, which allows 65,535: addresses and what a proxy adds, its client's certificate's
-#: name, say. nginx allows as much.
+#: The longest header of version 2 that we take, of the 65,535 bytes it allows: addresses, and what
+#: a proxy adds, such as the name in its client's certificate. nginx takes the same.
 MAX_V2_BYTES: Final = 4096
 
 _SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -34,7 +35,7 @@ IPAddress = IPv4Address | IPv6Address
 
 
 class Malformed(Exception):
-    """What came is no PROXY header, or one that is longer than is allowed."""
+    """The bytes are no PROXY header, or one that is longer than allowed."""
 
 
 class Cut(Exception):
@@ -43,11 +44,11 @@ class Cut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a proxy said.
+    """A PROXY header.
 
-    :ivar size_bytes: of the header; what follows is the connection itself.
-    :ivar source: the client's address and port; ``None`` if it is the proxy's own connection (a
-        health check), or not one over TCP and IP: then whoever connected is the client.
+    :ivar size_bytes: the size of the header; what follows is the connection itself.
+    :ivar source: the client's address and port; ``None`` if this is the proxy's own connection (a
+        health check), or not one over TCP and IP: then the TCP peer is the client.
     """
 
     size_bytes: int
@@ -57,10 +58,10 @@ class Header:
 async def receive(peek: Callable[[], Awaitable[bytes]], take: Callable[[int], bytes]) -> Header:
     """Receive the header, and not a byte more.
 
-    :param peek: waits for something to arrive, and returns it without taking it; nothing is the
-        end of the stream.
-    :param take: takes so many of the bytes that `peek` has shown.
-    :raises Malformed: at the first byte that can't be one of a header.
+    :param peek: waits for bytes to arrive, and returns them without taking them; an empty result is
+        the end of the stream.
+    :param take: takes this number of the bytes that `peek` has shown.
+    :raises Malformed: at the first byte that can't belong to a header.
     :raises Cut: if the stream ends first.
     """
     taken = b""
@@ -72,13 +73,13 @@ async def receive(peek: Callable[[], Awaitable[bytes]], take: Callable[[int], by
         if header is not None:
             take(header.size_bytes - len(taken))
             return header
-        taken += take(len(arrived))  # All of it belongs to the header, which isn't whole yet.
+        taken += take(len(arrived))  # All these bytes belong to the header, which isn't whole yet.
 
 
 def parse(data: bytes) -> Header | None:
-    """The header that `data` begins with; ``None`` if more has to arrive.
+    """Parse the header that `data` begins with; ``None`` if more has to arrive.
 
-    :raises Malformed: if it can't become one.
+    :raises Malformed: if it can't become a header, whatever follows.
     """
     if data.startswith(_V1[: len(data)]):
         return _parse_v1(data)
@@ -132,7 +133,7 @@ def _parse_v2(data: bytes) -> Header | None:
     command, family = fixed[:2]
     length = int.from_bytes(fixed[2:])
     size = _V2_FIXED_BYTES + length
-    # What a proxy says of its own connection doesn't matter, not even whether it makes sense.
+    # In a header about the proxy's own connection the addresses are ignored, valid or not.
     address_bytes = 0 if command == _LOCAL else _V2_ADDRESS_BYTES.get(family)
     if size > MAX_V2_BYTES or address_bytes is None or length < address_bytes:
         raise Malformed
@@ -150,7 +151,7 @@ def _parse_v2(data: bytes) -> Header | None:
 
 
 def _check_additions(data: bytes) -> None:
-    """What a proxy adds (type, length, value) is skipped; but it has to be that."""
+    """Check that what a proxy adds to the addresses is a list of (type, length, value); skip it."""
     at = 0
     while at < len(data):
         if at + _TLV_FIXED_BYTES > len(data):

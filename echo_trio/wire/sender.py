@@ -1,7 +1,7 @@
-"""Send bytes: what the kernel takes goes at once, the rest waits in line.
+"""Send bytes: the kernel takes what it can at once, the rest waits in line.
 
-Nothing here blocks but `flush`, which somebody has to await when a write said that not all was
-taken. What waits in line is counted as held for the peer, and is dropped when writing fails.
+Nothing here blocks but `flush`, which somebody has to await when a write returned that not all was
+taken. Bytes in line count as held for the peer, and are dropped when writing fails.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from echo_trio.wire.budget import Holder
 if TYPE_CHECKING:
     from echo_trio.wire.limits import Limits
 
-#: What is sent at once of what waits in line: some 0.1 ms of the kernel's work. On a stream that is
-#: not a socket, the write timeout is for each.
+#: Bytes in line that are sent in one go: some 0.1 ms of the kernel's work. On a stream that is not
+#: a socket, the write timeout is for each of these pieces.
 SEND_BYTES: Final = 256 * 1024
-#: How long to leave the kernel alone when it has no memory for what is to be sent. It doesn't say
-#: when it has some again.
+#: The pause when the kernel has no memory for what is to be sent. It doesn't say when it has some
+#: again.
 OUT_OF_BUFFERS_PAUSE_S: Final = 0.05
 _OUT_OF_BUFFERS: Final = {errno.ENOBUFS, errno.ENOMEM}
 
@@ -29,8 +29,8 @@ _OUT_OF_BUFFERS: Final = {errno.ENOBUFS, errno.ENOMEM}
 class Sender(Holder):
     """The sending half of a connection.
 
-    :ivar bytes_sent: handed to the kernel or waiting to be; headers of frames included.
-    :ivar timed_out: what took too long; ``"write"`` here.
+    :ivar bytes_sent: bytes handed to the kernel or waiting in line; headers of frames included.
+    :ivar timed_out: what took too long; ``"write"`` here, ``None`` if nothing did.
     """
 
     _limits: Limits
@@ -48,15 +48,15 @@ class Sender(Holder):
     timed_out: str | None = None
 
     def abort(self) -> None:
-        """End the connection at once, dropping what was not sent."""
+        """End the connection at once, dropping unsent bytes."""
         raise NotImplementedError
 
     async def flush(self) -> None:
-        """Wait until all that was sent is with the kernel.
+        """Wait until the kernel has taken everything that was sent.
 
         If the kernel takes nothing for as long as the write timeout, the connection is aborted.
-        Cancelled: what is left stays in line (on a stream that isn't a socket, nobody knows what
-        is left, so the connection is aborted).
+        Cancelled: the rest stays in line. On a stream that isn't a socket nobody knows what the
+        rest is, so there a cancellation aborts the connection.
         """
         if self._stream_lock is None:
             self._stream_lock = trio.Lock()
@@ -129,7 +129,7 @@ class Sender(Holder):
             self._replies_blocked = self._attention = True
 
     def _first_unsent(self) -> bytearray:
-        """As much as is sent at once; then the others get their turn."""
+        """Return as much as is sent in one go; then other tasks get their turn."""
         assert self._unsent is not None
         return self._unsent if len(self._unsent) <= SEND_BYTES else self._unsent[:SEND_BYTES]
 
@@ -139,10 +139,10 @@ class Sender(Holder):
         self._release_unsent(size_bytes)
 
     def _fail_writing(self) -> None:
-        """Drop what waits in line, and whatever is still to be written.
+        """Drop what waits in line, and everything written from now on.
 
-        Not the end yet: the peer's close frame may be there to be read. If there is nothing,
-        reading says so at once.
+        The connection does not end here: the peer's close frame may be there to be read. If there
+        is none, reading finds the end at once.
         """
         self._write_failed = True
         if self._unsent:

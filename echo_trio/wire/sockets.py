@@ -1,4 +1,4 @@
-"""TCP as both ends need it: listening and accepting in bulk, connecting from a resolved address."""
+"""Listen, accept in bulk, and connect from a chosen address: TCP as both ends need it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ import trio
 BACKLOG: Final = 65_535
 #: Connections accepted between two looks at Trio's other tasks.
 ACCEPT_BATCH: Final = 64
-#: How long to leave the listener alone when the machine is out of something.
+#: The pause of accepting when the machine is out of descriptors or memory.
 OUT_OF_RESOURCES_PAUSE_S: Final = 0.1
 _OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
-#: What accept(2) says of a connection that is gone again: no fault of the listener.
+#: The errors by which accept(2) reports a connection that has ended already: no fault of the
+#: listener.
 _GONE: Final = {
     errno.ECONNABORTED,
     errno.ECONNRESET,
@@ -47,6 +48,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     """Listen on every address that `host` stands for, all on one port.
 
     :param port: 0 takes a free one.
+    :returns: the listening sockets, non-blocking.
     :raises OSError: if an address can't be had; the message names it.
     """
     listeners: list[socket.socket] = []
@@ -63,11 +65,11 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def share(listeners: list[socket.socket]) -> list[Address]:
-    """Let more sockets of this user's `join` these; returns the addresses that they are to join.
+    """Allow more sockets of this user to `join` these; return the addresses to join.
 
-    The first socket listened alone, so nobody else did; and whoever comes to `listen` finds the
-    address in use, as long as one of them is there. SO_REUSEPORT from the start would let a second
-    server of the same user in, unnoticed.
+    The first socket listened without SO_REUSEPORT, so nobody else listens there; and while it
+    exists, another server's `listen` fails with "address in use". SO_REUSEPORT from the start would
+    let a second server of the same user in, unnoticed.
     """
     for listener in listeners:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -77,7 +79,7 @@ def share(listeners: list[socket.socket]) -> list[Address]:
 def join(addresses: list[Address]) -> list[socket.socket]:
     """Listen beside the sockets on these addresses; the kernel spreads new connections over all.
 
-    :raises OSError: if that can't be.
+    :raises OSError: if an address can't be joined; the message names it.
     """
     listeners: list[socket.socket] = []
     try:
@@ -131,12 +133,12 @@ async def accept_forever(
     """Accept connections, many at a time, until cancelled.
 
     :param on_accept: takes each new socket, non-blocking and without Nagle's delay.
-    :param on_fault: is told when accepting fails: the machine has run out of descriptors or
-        memory, or the listener is broken; accepting goes on after a pause. A connection that was
-        gone before it was accepted is no fault.
-    :param on_excess: takes a socket for which there is no descriptor. It got one that is kept for
-        this; it has to be turned away and closed at once. Left in the backlog, as it is without
-        this, it waits for an answer until others have gone.
+    :param on_fault: is told when accepting fails because the machine has run out of descriptors or
+        memory, or the listener is broken; accepting goes on after a pause. A connection that ended
+        before it was accepted is no fault.
+    :param on_excess: takes a socket for which there was no descriptor left but one kept in reserve:
+        it has to turn the client away, and the socket is closed at once. Without `on_excess` such a
+        connection stays in the backlog until others have gone.
     """
     reserve = _Reserve(on_excess)
     task_status.started()
@@ -165,7 +167,7 @@ def _accept(listener: socket.socket) -> socket.socket:
 
 
 class _Reserve:
-    """A descriptor kept for when there is none left."""
+    """A descriptor kept in reserve for when there is none left."""
 
     def __init__(self, on_excess: Callable[[socket.socket], None] | None) -> None:
         self._on_excess = on_excess
@@ -173,7 +175,7 @@ class _Reserve:
         self._refill()
 
     def spend(self, listener: socket.socket) -> bool:
-        """Accept one connection for `on_excess` to close; false if not even this can be done."""
+        """Accept one connection for `on_excess`, and close it; false if even this can't be done."""
         if self._on_excess is None:
             return False
         if self._fd is None:
@@ -200,14 +202,14 @@ class _Reserve:
 
 
 def prepare(sock: socket.socket) -> None:
-    """Make a socket non-blocking, and its small messages go out at once."""
+    """Make a socket non-blocking, and switch off Nagle's delay for small messages."""
     sock.setblocking(False)
     with suppress(OSError):  # Its peer is gone already, which reading will tell.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """Every address of a host, in the system's order of preference.
+    """Resolve a host to all its addresses, in the system's order of preference.
 
     Cancelled: returns at once, and leaves the system's look-up to its thread.
 
@@ -219,8 +221,11 @@ async def resolve(host: str, port: int) -> list[Address]:
 async def connect(address: Address, source: str | None = None) -> socket.socket:
     """Open a TCP connection to one address.
 
-    :param source: the local address to connect from; the system chooses otherwise.
-    :raises OSError: if that fails; out of local ports or descriptors too.
+    Cancelled: the socket is closed.
+
+    :param source: the local address to connect from; by default the system chooses.
+    :returns: a connected, non-blocking socket.
+    :raises OSError: if that fails, also when local ports or descriptors have run out.
     """
     family, target = address
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -243,8 +248,8 @@ async def connect(address: Address, source: str | None = None) -> socket.socket:
 def _bind_address(sock: socket.socket, source: str) -> None:
     """Choose the local address, and leave the port to `connect`.
 
-    A port chosen here would be taken from every destination, not from this one alone: all sources
-    together would have no more ports than one.
+    A port chosen here would be taken for every destination, not for this one only: then all source
+    addresses together would have no more ports than one has.
     """
     with suppress(OSError):  # not Linux
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
@@ -252,9 +257,9 @@ def _bind_address(sock: socket.socket, source: str) -> None:
 
 
 async def receive_some(sock: socket.socket, size_bytes: int, flags: int = 0) -> bytes:
-    """Wait for something to arrive on a non-blocking socket, TLS or not; nothing is the end.
+    """Wait for bytes to arrive on a non-blocking socket, TLS or not; an empty result is the end.
 
-    :param flags: as of recv(2); TLS knows none.
+    :param flags: as for recv(2); TLS supports none.
     :raises OSError: if the connection has broken.
     """
     while True:
@@ -267,7 +272,7 @@ async def receive_some(sock: socket.socket, size_bytes: int, flags: int = 0) -> 
 
 
 def unread_bytes(sock: socket.socket) -> int:
-    """How much has arrived and was not received; of TLS, still encrypted. 0 if nobody can say."""
+    """Count bytes that have arrived and are not received, for TLS encrypted ones; 0 if unknown."""
     there = bytearray(struct.calcsize("i"))
     try:
         fcntl.ioctl(sock, termios.FIONREAD, there)
@@ -277,14 +282,14 @@ def unread_bytes(sock: socket.socket) -> int:
 
 
 def is_readable(sock: socket.socket) -> bool:
-    """Is there something to read, or the end, or an error?"""
+    """Tell whether there is something to read, or the end, or an error."""
     ready = select.poll()
     ready.register(sock, select.POLLIN)
     return bool(ready.poll(0))
 
 
 def peer_of(sock: socket.socket) -> str:
-    """The address of the other end; empty if it is gone already."""
+    """Name the address of the other end; empty if the other end has gone already."""
     try:
         host, port, *_ = sock.getpeername()
     except OSError:
@@ -293,7 +298,7 @@ def peer_of(sock: socket.socket) -> str:
 
 
 def authority(host: str, port: int) -> str:
-    """Host and port as a URL has them: an IPv6 address in brackets."""
+    """Write host and port as a URL has them: an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -1,4 +1,4 @@
-"""TLS for both ends: contexts, the handshake, and a socket that speaks it as if it were plain.
+"""Do TLS for both ends: contexts, the handshake, and a socket that behaves like a plain one.
 
 A `TlsSocket` is non-blocking and raises what a plain socket would, so the data path above it – the
 poller's callback, `Connection` – is the same. OpenSSL is given the descriptor itself: it reads one
@@ -24,16 +24,16 @@ from echo_trio import files
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-#: The certificates that a system trusts have a quarter of this.
+#: Four times the size of the certificates that a system trusts.
 _MAX_PEM_BYTES: Final = 2**20
 _PLACE: Final = re.compile(r"^\[[^]]*\] | \(_ssl\.c:[0-9]+\)$")
-#: What OpenSSL is given at once. It asks for no less when it has to be asked again.
+#: The bytes that OpenSSL is given in one call. A repeated call has to give it no fewer.
 WRITE_BYTES: Final = 64 * 1024
 _PROTOCOLS: Final = ["http/1.1"]  # RFC 7301; a WebSocket begins with no other
 
 
 class TlsFailed(Exception):
-    """The TLS handshake failed; the message says what OpenSSL said."""
+    """The TLS handshake failed; the message is OpenSSL's reason."""
 
 
 class CertificateUnusable(OSError):
@@ -47,10 +47,11 @@ class TlsSocket(ssl.SSLSocket):
     """A non-blocking TLS socket, after its handshake, that behaves like a plain one."""
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Return what has arrived, nothing at the end.
+        """Return the bytes that have arrived; an empty result is the end.
 
-        :raises BlockingIOError: if nothing has, or nothing that is for us: a session ticket, say.
-        :raises OSError: if it was not TLS, or the peer has us rekey and does not read that.
+        :raises BlockingIOError: if nothing has arrived, or only something that is not for us, such
+            as a session ticket.
+        :raises OSError: if the peer does not speak TLS, or has us rekey and does not read that.
         """
         try:
             data = super().recv(buflen, flags)
@@ -61,10 +62,10 @@ class TlsSocket(ssl.SSLSocket):
         return data
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        """Send as much as the kernel takes.
+        """Send as much as the kernel takes; return the number of bytes.
 
-        What it did not take has to come again, at the beginning of the next `send`: part of it may
-        be encrypted already. The first `WRITE_BYTES` of it are enough.
+        The bytes that it did not take have to come again, at the beginning of the next `send`: some
+        may be encrypted already. The first `WRITE_BYTES` of the rest are enough.
 
         :raises BlockingIOError: if it takes nothing.
         """
@@ -79,14 +80,14 @@ class TlsSocket(ssl.SSLSocket):
         return sent
 
     def shutdown(self, how: int) -> None:
-        """End what we send, in TLS and in TCP. What still arrives can't be decrypted any more."""
+        """End our sending half, in TLS and in TCP. After that nothing that arrives is decrypted."""
         self._say_goodbye()
         super().shutdown(how)
 
     def close(self) -> None:
         """Tell the peer that this is the end and not an attack (close_notify), and close.
 
-        A socket that lingers for no time is to be reset, which is no end to be told of.
+        A socket with SO_LINGER of zero seconds is about to be reset: then the peer is not told.
         """
         if self.fileno() != -1 and not self.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
             self._say_goodbye()
@@ -99,10 +100,12 @@ class TlsSocket(ssl.SSLSocket):
 
 
 def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
-    """What a server needs for TLS.
+    """Make the TLS context of a server.
 
-    :param certificate: PEM, with the chain behind it.
-    :param key: PEM; ``None`` if it is in the certificate's file.
+    TLS 1.2 is the lowest version; ALPN is "http/1.1"; renegotiation is off.
+
+    :param certificate: a PEM file, with the chain behind the certificate.
+    :param key: a PEM file, not encrypted; ``None`` if the key is in the certificate's file.
     :raises CertificateUnusable: if they can't be read, or don't belong together.
     """
     context = _make_context(ssl.PROTOCOL_TLS_SERVER)
@@ -113,7 +116,7 @@ def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
 
 
 def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    """Load who we are into a context.
+    """Load our own certificate and key into a context.
 
     :raises CertificateUnusable: if the files can't be read, or don't belong together.
     """
@@ -140,12 +143,12 @@ def client_context(
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> ssl.SSLContext:
-    """What a client needs for TLS.
+    """Make the TLS context of a client.
 
-    :param ca_file: PEM: whose signature to trust, instead of those that the system trusts.
-    :param verify: whether the server has to prove who it is.
-    :param certificate: PEM: who we are, with the chain behind it, where a server asks.
-    :param key: PEM; ``None`` if it is in the certificate's file.
+    :param ca_file: a PEM file of the authorities to trust; by default those that the system trusts.
+    :param verify: false accepts any certificate of the server.
+    :param certificate: a PEM file: our own certificate, with its chain, for a server that asks.
+    :param key: a PEM file, not encrypted; ``None`` if the key is in the certificate's file.
     :raises CertificateUnusable: if a file can't be read, or the pair doesn't belong together.
     """
     context = _make_context(ssl.PROTOCOL_TLS_CLIENT)
@@ -176,14 +179,14 @@ async def shake_hands(
 ) -> TlsSocket:
     """Do the TLS handshake on a connected, non-blocking TCP socket, as the end `context` is for.
 
-    The socket is used up, whatever happens: the one returned has its descriptor, and if this
-    raises, or is cancelled, it is closed.
+    The socket that is passed can't be used afterwards: the one returned has its descriptor, and if
+    this raises, or is cancelled, the descriptor is closed.
 
-    :param server_name: a client's: the host that the certificate has to be for, name or address.
+    :param server_name: for a client, the host that the certificate has to be for, name or address.
     :param on_progress: is called with the socket that will be returned: at once, and whenever the
         handshake has gone on.
     :raises TlsFailed: if the handshake fails.
-    :raises OSError: if the connection does: `ConnectionResetError` also when it just ended.
+    :raises OSError: if the connection breaks; `ConnectionResetError` also when it just ended.
     """
     try:
         tls = context.wrap_socket(
@@ -209,7 +212,7 @@ async def shake_hands(
 
 
 async def _step(tls: TlsSocket) -> bool:
-    """Go on with the handshake as far as it goes, then wait; true once it is done."""
+    """Go on with the handshake as far as possible, then wait; true once it is done."""
     try:
         tls.do_handshake()
     except ssl.SSLWantReadError:
@@ -244,5 +247,5 @@ def _check_readable(path: Path) -> None:
 
 
 def _said(exc: ssl.SSLError) -> str:
-    """OpenSSL's words, without the place in Python's source."""
+    """Return OpenSSL's reason, without the place in Python's source."""
     return (exc.reason or _PLACE.sub("", str(exc))).lower().replace("_", " ")

@@ -1,8 +1,8 @@
-"""Upstream's own API on our connection: trio-websocket's handshake, reader task and `get_message`.
+"""Offer upstream's own API: trio-websocket's handshake, reader task and `get_message`.
 
 `UpstreamConnection` goes wherever a `trio_websocket.WebSocketConnection` does: its constructor, its
 handshake by wsproto, `send_message`, `get_message`, `ping`, `pong` and `aclose` are there, and
-upstream's own tests pass on it. What is received goes through an inbox to upstream's own handlers,
+upstream's own tests pass on it. Received messages go through an inbox to upstream's own handlers,
 in a reader task. Frames are read and written by `frames.py` here as well.
 
 This is the only file that touches private parts of trio-websocket, and the only one that knows
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 class UpstreamConnection(Connection):
     """One WebSocket, either end, as users of trio-websocket know it.
 
-    Made by upstream's constructor, with the handshake still to be done, or by `opened`; then
-    `start_reading` begins what `get_message` takes from, or `run` serves it without.
+    It is made by upstream's constructor, with the handshake still to be done, or by `opened`. Then
+    `start_reading` feeds `get_message`, or `run` serves the connection without it.
     """
 
     _close_handshake: Any = None
@@ -60,7 +60,7 @@ class UpstreamConnection(Connection):
     def __init__(
         self, stream: trio.abc.Stream, ws_connection: WSConnection, **options: Any
     ) -> None:
-        """Upstream's constructor; the handshake is still to be done, by `_reader_task`."""
+        """Take upstream's arguments; the handshake is still to be done, by `_reader_task`."""
         Upstream.__init__(self, stream, ws_connection, **options)
         self._client = ws_connection.client
         self._sock = raw_socket(stream)
@@ -68,13 +68,13 @@ class UpstreamConnection(Connection):
 
     @cached_property
     def _stream(self) -> trio.abc.Stream:  # type: ignore[override]
-        """What upstream's properties ask; above a socket, made when they first do."""
+        """The stream that upstream's properties ask; above a socket, made when they first do."""
         assert self._sock is not None
         return trio.SocketStream(trio.socket.from_stdlib_socket(self._sock))
 
     @property
     def local(self) -> Endpoint | str:
-        """Our address."""
+        """Our address and port."""
         if isinstance(self._sock, ssl.SSLSocket):  # Nothing of Trio's goes over one.
             address, port, *_ = self._sock.getsockname()
             return Endpoint(address, port, is_ssl=True)
@@ -82,7 +82,7 @@ class UpstreamConnection(Connection):
 
     @property
     def remote(self) -> Endpoint | str:
-        """The peer's address."""
+        """The peer's address and port."""
         if isinstance(self._sock, ssl.SSLSocket):
             address, port, *_ = self._sock.getpeername()
             return Endpoint(address, port, is_ssl=True)
@@ -91,12 +91,13 @@ class UpstreamConnection(Connection):
     # -- Sending ---------------------------------------------------------------------------
 
     async def send_message(self, message: str | bytes) -> None:
-        """Send a message, waiting until the kernel has all of it.
+        """Send a message, waiting until the kernel has taken all its bytes.
 
-        Cancelled while waiting, the message stays in line, and the next `flush` sends on where
-        this one stopped: there is never half a frame followed by another.
+        Cancelled while waiting, the message stays in line, and the next `flush` sends on where this
+        one stopped: half a frame is never followed by another.
 
         :raises ConnectionClosed: if the connection is closed or closing.
+        :raises ValueError: if the message is neither str nor bytes.
         """
         if not isinstance(message, str | bytes):
             raise ValueError("message must be str or bytes")
@@ -108,6 +109,8 @@ class UpstreamConnection(Connection):
 
     async def ping(self, payload: bytes | None = None) -> None:
         """Send a ping and wait for its pong, or for one to a later ping.
+
+        Cancelled: the ping is sent, and its pong is ignored.
 
         :param payload: at most 125 bytes; four random ones by default.
         :raises ConnectionClosed: if the connection is closed or closing, or ends before the pong.
@@ -156,7 +159,7 @@ class UpstreamConnection(Connection):
             await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def _send(self, event: Event) -> None:
-        """Upstream's way to send anything."""
+        """Send an event, as upstream sends everything."""
         if isinstance(event, CloseConnection):
             taken = self._write_close(int(event.code), event.reason)
         elif isinstance(event, Pong):
@@ -192,7 +195,8 @@ class UpstreamConnection(Connection):
             await self.run(self._inbox.append)
         finally:
             self._send_channel.close()
-            # As upstream's aclose() is one, but a cancellation can't replace what was raised.
+            # A checkpoint, as upstream's aclose() is; shielded, so that no cancellation replaces
+            # the exception that was raised.
             await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _receive(self, data: bytes) -> None:
@@ -243,7 +247,7 @@ class UpstreamConnection(Connection):
     # -- The handshake ---------------------------------------------------------------------
 
     async def _shake_hands(self) -> bool:
-        """Upstream's opening handshake, by wsproto. False if there is no connection after it."""
+        """Do upstream's opening handshake, by wsproto. False if there is no connection after it."""
         wsproto = self._wsproto
         assert wsproto is not None
         handlers: dict[type[Event], Any] = {
@@ -259,7 +263,7 @@ class UpstreamConnection(Connection):
                 for event in wsproto.events():
                     await handlers[type(event)](event)
                     if isinstance(event, AcceptConnection):
-                        break  # What follows are frames, and ours to read.
+                        break  # From here on there are frames, which we read ourselves.
                 if self._client and self._open_handshake.is_set():
                     break
                 data = await self._receive_some()
@@ -338,6 +342,6 @@ class UpstreamConnection(Connection):
 
 
 def _trailing_bytes(wsproto: WSConnection) -> bytes:
-    """What wsproto received behind the handshake, and has not read yet."""
+    """Return the bytes that wsproto received behind the handshake, and has not read yet."""
     parser = wsproto.connection
     return bytes(parser._proto._frame_decoder.buffer.buffer) if parser is not None else b""

@@ -1,10 +1,10 @@
-"""The watch over the connections of a process: pings, and the end of those that are silent.
+"""Watch over the connections of a process: ping them, and end those that are silent.
 
 A timer for each connection would cost ten thousand of them a task or a deadline each, moved with
 each message. Here one task looks at each connection when it may have something to do – about once
-in a ping interval – and only at what it counts anyway: a message costs nothing. They stand on a
-wheel, in the slot of the moment at which each is to be looked at; and as each begins at a moment
-of its own, the pings of a crowd are spread.
+in a ping interval – and only at counters that exist anyway, so a message costs nothing. The
+connections stand on a timing wheel, in the slot of the moment at which each is looked at next; and
+as each begins at a random moment, the pings of a crowd are spread.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from echo_trio.wire.connection import Connection
     from echo_trio.wire.limits import Limits
 
-#: Ticks in the shortest of the intervals and timeouts: by a tick at most is what is due late.
-#: With 10,000 connections and the default of 20 s, some 160 are pinged in one: 2 ms of work.
+#: Ticks in the shortest of the intervals and timeouts: a ping or an end is a tick late at most.
+#: With 10,000 connections and the default of 20 s, some 160 are pinged in a tick: 2 ms of work.
 TICKS: Final = 64
 #: No timer is finer than this.
 MIN_TICK_S: Final = 0.01
-#: Ticks in a turn of the wheel. What is due later is looked at in vain once a turn.
+#: Ticks in a turn of the wheel. A connection that is due later is looked at in vain once a turn.
 SLOTS: Final = 256
 
 
 class Watched(Sender):
-    """The part of a connection that a `Watch` looks at, and what it notes there.
+    """The part of a connection that a `Watch` looks at, and where it keeps its notes.
 
-    :ivar slot: for a `Watch` to note where it has put this.
+    :ivar slot: the slot of the wheel in which a `Watch` has put this connection.
     """
 
     _awaited_pong: bytes | None = None  # the payload of the ping that was sent
     _client: bool
-    _idle: tuple[int, float] | None = None  # after so many messages, since when
+    _idle: tuple[int, float] | None = None  # messages when last looked at, and since when
     _pinged_at_s: float | None = None  # by the watch's clock
     _verdict_at_bytes: int | None = None  # see _has_read_what_was_there
 
@@ -55,8 +55,8 @@ class Watched(Sender):
     def look(self, now_s: float) -> float:
         """Ping the peer, or give up on it, if it is time to. Called by a `Watch`.
 
-        :param now_s: by the watch's clock.
-        :returns: in how many seconds to look again.
+        :param now_s: seconds on the watch's clock.
+        :returns: in how many seconds to look again; infinity once the connection is closing.
         """
         limits = self._limits
         if self._is_closing:
@@ -78,17 +78,18 @@ class Watched(Sender):
         return self._idle[1] + timeout_s - now_s
 
     def _ping_in(self, now_s: float, interval_s: float, timeout_s: float) -> float:
-        """Ping if it is time to, or give up; returns when there is something to do next."""
+        """Ping if it is time to, or give up; return in how many seconds to look again."""
         if self._pinged_at_s is None:
-            # As if some time ago: so a crowd that came at once is not pinged at once.
+            # As if pinged some time ago: so a crowd that came at once is not pinged at once.
             self._pinged_at_s = now_s - interval_s * random() / 2
         elif self._unsent or self._is_frozen:
-            # The write timeout is for who doesn't read; and we don't either, so the pong may be
-            # there.
+            # A peer that doesn't read is the write timeout's business; and if we are frozen, its
+            # pong may have arrived unread. In both cases the interval begins again.
             self._pinged_at_s = now_s
         elif not self._is_reading:
-            # Its end can't be seen while what it sent before is not read; but when it is gone, its
-            # kernel answers with a reset, and that can.
+            # While we don't read, the peer's end stays hidden behind what it sent before. But if it
+            # is gone, its kernel answers a ping with a reset, and that we notice. There is no
+            # timeout, for the pong isn't read either.
             if now_s >= self._pinged_at_s + interval_s:
                 self._ping(now_s)
             return self._pinged_at_s + interval_s - now_s
@@ -108,10 +109,13 @@ class Watched(Sender):
             self._flush_in_run()
 
     def _has_read_what_was_there(self) -> bool:
-        """Have we read all that had arrived when this was first asked, since it last was true?
+        """Tell whether we have read all that had arrived when this question was first asked.
 
-        An answer among it is no silence of the peer's: we are behind. What arrives later doesn't
-        count, or a peer that keeps sending would never be found silent.
+        Once the answer is yes, the next question is a first one again.
+
+        If the answer to our ping is among the unread bytes, the peer is not silent: we are behind.
+        Bytes that arrive later don't count, or a peer that keeps sending would never be found
+        silent.
         """
         unread_bytes = self._unread_bytes()
         read_bytes = self.bytes_received - unread_bytes[0]
@@ -125,21 +129,21 @@ class Watched(Sender):
 
     @property
     def _is_closing(self) -> bool:
-        """Has a close frame been sent or received, or has the connection ended?"""
+        """True once a close frame was sent or received, or the connection has ended."""
         raise NotImplementedError
 
     @property
     def _is_frozen(self) -> bool:
-        """Is nothing to be read, and nothing sent either, for now?"""
+        """True while nothing is read, and nothing is sent either."""
         raise NotImplementedError
 
     @property
     def _is_reading(self) -> bool:
-        """Would we notice what the peer sends now?"""
+        """True while we would notice what the peer sends now."""
         raise NotImplementedError
 
     def _unread_bytes(self) -> tuple[int, int]:
-        """What has arrived and was not looked at: of what we received, and what the kernel has."""
+        """Count bytes that nobody has looked at: those we received, those in the kernel."""
         raise NotImplementedError
 
     def _close_now(self, code: int, reason: str) -> None:
@@ -147,16 +151,16 @@ class Watched(Sender):
         raise NotImplementedError
 
     def _give_up(self, code: int, reason: str) -> None:
-        """Send a close frame as far as that goes, and cut."""
+        """Send a close frame as far as the kernel takes it, and cut the connection."""
         raise NotImplementedError
 
     def _flush_in_run(self) -> None:
-        """Have the connection's task send what the kernel did not take."""
+        """Wake the connection's task to send what the kernel did not take."""
         raise NotImplementedError
 
 
 class Watch(Collection["Connection"]):
-    """The connections of a process. `run` looks after them; without it this is just a set."""
+    """A collection of the connections of a process, which `run` looks after."""
 
     def __init__(self, limits: Limits) -> None:
         self._slots: list[set[Connection]] = [set() for _ in range(SLOTS)]
@@ -167,14 +171,14 @@ class Watch(Collection["Connection"]):
         self._tick_s = max(min(filter(None, intervals)) / TICKS, MIN_TICK_S) if self._on else 1.0
 
     def add(self, connection: Connection) -> None:
-        """Watch this one."""
+        """Begin to watch a connection."""
         delay_s = connection.look(self._now_s) if self._on else 0.0
         ticks = max(ceil(min(delay_s / self._tick_s, SLOTS - 1)), 1)
         connection.slot = (self._at + ticks) % SLOTS
         self._slots[connection.slot].add(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Watch this one no longer. Idempotent."""
+        """Stop watching a connection. Idempotent."""
         self._slots[connection.slot].discard(connection)
 
     def __iter__(self) -> Iterator[Connection]:
@@ -187,9 +191,9 @@ class Watch(Collection["Connection"]):
         return any(connection in slot for slot in self._slots)
 
     async def run(self) -> None:
-        """Look after the connections until cancelled; returns at once if no limit asks for it.
+        """Look after the connections until cancelled; return at once if no limit asks for it.
 
-        Time that this process was held up for does not count against the peers: what they sent
+        Time in which this process was held up does not count against the peers: what they sent
         meanwhile has yet to be read.
         """
         if not self._on:
