@@ -1,4 +1,4 @@
-"""Who may come in, and how many at once. Pure decisions."""
+"""Decide which clients may come in, and how many at once. Pure decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ RETRY_AFTER_S = 5
 #: Descriptors that connections leave alone: the process's own, the console's, and those of
 #: clients that are being told that the server is full.
 SPARE_DESCRIPTORS: Final = 64
-#: As many of these clients at once have a descriptor; more, where the file limit leaves room.
+#: At least this many of these clients have a descriptor at once; more, up to the maximum, where the
+#: file limit leaves room.
 MIN_REFUSALS: Final = 24
 MAX_REFUSALS: Final = 1024
 
@@ -29,7 +30,7 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
 class Origin(NamedTuple):
-    """Where a web page comes from (RFC 6454), in the one form in which two can be compared."""
+    """The origin of a web page (RFC 6454), in the one form in which two can be compared."""
 
     scheme: str
     host: str
@@ -38,11 +39,11 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlaceCapacity:
-    """How many may be there at once.
+    """The numbers of connections that may be there at once.
 
-    :ivar connections: handshakes and closing connections too.
-    :ivar refusals: beside those, as many are told that there is no room, and awaited until they
-        have read it; whoever comes beyond is told, and cut.
+    :ivar connections: connections, including handshakes and closing connections.
+    :ivar refusals: connections beside those, which are told that there is no room, and kept until
+        they have read it; any beyond these are told, and cut at once.
     """
 
     connections: int
@@ -50,9 +51,10 @@ class PlaceCapacity:
 
     @classmethod
     def of(cls, max_connections: int, file_limit: int) -> Self:
-        """What fits.
+        """Compute the capacity that fits into the file limit.
 
-        :param max_connections: what was asked for; 0: as many as the file limit allows.
+        :param max_connections: the number asked for; 0 means as many as the file limit allows.
+        :param file_limit: the number of descriptors that the process may have.
         """
         allowed = max(1, file_limit - SPARE_DESCRIPTORS)
         connections = min(max_connections or allowed, allowed)
@@ -61,15 +63,15 @@ class PlaceCapacity:
 
 
 def last_descriptor(file_limit: int) -> int:
-    """The first descriptor that no connection may have, whatever else the process has open.
+    """Return the first descriptor that no connection may have, whatever else the process has open.
 
-    Half of what is spare is left: health is to answer even then.
+    Half of the spare descriptors stay free: health checks are to be answered even then.
     """
     return max(file_limit - SPARE_DESCRIPTORS // 2, file_limit // 2)
 
 
 def parse_origin(text: str) -> Origin | None:
-    """An origin as a browser's header or a user writes it; ``None`` if it isn't one, as null."""
+    """Read an origin as a browser or a user writes it; ``None`` if it isn't one, such as "null"."""
     match = _ORIGIN.fullmatch(text.lower())
     if match is None:
         return None
@@ -78,11 +80,11 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> Behaviour:
-    """The behaviour that the client asked for.
+    """Find the behaviour that the client asked for, if its page may connect.
 
-    :param origins: whose pages may connect; none stands for all. A client that names no origin is
-        no browser, and may in any case.
-    :raises HandshakeRefused: if it may not have one, with the status that says why.
+    :param origins: the origins whose pages may connect; empty means all. A client that sends no
+        origin is no browser, and may connect in any case.
+    :raises HandshakeRefused: if it may not connect, with the status that says why.
     """
     if origins:
         for name, value in request.headers:
@@ -97,7 +99,7 @@ def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> B
 
 
 def not_an_upgrade(exc: NotAnUpgrade) -> HandshakeRefused:
-    """What a client is told that does not ask for a WebSocket: first, whether one is there."""
+    """Refuse a request that is no WebSocket handshake: with 404 or 400 if its path is wrong."""
     try:
         _find(exc.path)
     except HandshakeRefused as refused:
@@ -116,34 +118,34 @@ def _find(path: str) -> Behaviour | paths.Refusal:
 
 
 def no_proxy_header() -> HandshakeRefused:
-    """What a trusted proxy is told that didn't say whom it speaks for, as it should."""
+    """Refuse a trusted proxy that has not said for which client it speaks."""
     why = "A connection from a trusted proxy begins with a header of the PROXY protocol."
     return HandshakeRefused(400, why, Reason.PROXY_HEADER)
 
 
 def too_slow() -> HandshakeRefused:
-    """What a client is told whose handshake took longer than the open timeout."""
+    """Refuse a client whose handshake took longer than the open timeout."""
     return HandshakeRefused(408, "The handshake took too long.", Reason.TIMEOUT)
 
 
 def draining() -> HandshakeRefused:
-    """What a client is told that comes while the server stops."""
+    """Refuse a client that comes while the server stops."""
     return _unavailable("The server is stopping.", Reason.DRAINING)
 
 
 def full() -> HandshakeRefused:
-    """What a client is told for whom there is no room."""
+    """Refuse a client for which there is no place."""
     return _unavailable("The server is full.", Reason.CAPACITY)
 
 
 def displaced() -> HandshakeRefused:
-    """What a client is told that sent nothing of its handshake, when its place is needed."""
+    """Refuse a client that has sent nothing of its handshake, when its place is needed."""
     why = "The server is full, and this connection has said nothing."
     return _unavailable(why, Reason.DISPLACED)
 
 
 def out_of_descriptors() -> HandshakeRefused:
-    """What a client is told for whom the machine has no descriptor left."""
+    """Refuse a client for which the process has no descriptor left."""
     return _unavailable("The server has too many files open.", Reason.DESCRIPTORS)
 
 

@@ -1,4 +1,4 @@
-"""Keep who is connected, and what all sessions of a server share."""
+"""Hold the connections that a server has, and everything that its sessions share."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from echo_trio.wire.watch import Watch
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """How a connection ended, and what there is to say of it in the log."""
+    """The outcome of a connection, and the details that its log line gives."""
 
     outcome: Outcome
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def refusal(cls, refused: handshake.HandshakeRefused) -> Self:
-        """The end of one whose handshake was refused."""
+        """Make the end of a connection whose handshake was refused."""
         return cls(Outcome.REFUSED, {"status": refused.status, "reason": refused.reason.value})
 
 
 @dataclass(slots=True)
 class Peer:
-    """Who is at the other end, as far as is known: a trusted proxy may say that it is another.
+    """The other end as far as it is known: a trusted proxy may say that its client is another.
 
-    For what is shown and logged. Nothing is decided by it.
+    For display and logs. Nothing is decided by it.
     """
 
     name: str
@@ -51,11 +51,12 @@ class Peer:
 class Caller:
     """A connection that was accepted, until its handshake is done.
 
-    :ivar sock: what it talks over; with TLS over it once that begins.
-    :ivar heard_s: when something arrived from it last; at first, `accepted_s`.
-    :ivar has_place: whether it holds one of the `Places`; `waits`: or waits for one.
-    :ivar answered: it was refused, and is awaited for a moment to read why.
-    :ivar displaced: a newcomer has its place, and its socket is closed.
+    :ivar sock: the socket; once TLS begins, the one that does TLS.
+    :ivar heard_s: when bytes arrived from it last; at first, `accepted_s`.
+    :ivar has_place: true while it holds one of the `Places`.
+    :ivar waits: true while it waits for one.
+    :ivar answered: true once it was refused, while it may read the reason.
+    :ivar displaced: true once a newcomer has its place, and its socket is closed.
     """
 
     sock: socket.socket
@@ -70,21 +71,21 @@ class Caller:
         self.heard_s = self.accepted_s
 
     def has_unread(self) -> bool:
-        """Has something arrived that was not read yet?"""
+        """Tell whether bytes have arrived that were not read yet."""
         return sockets.is_readable(self.sock)
 
 
 @dataclass(slots=True)
 class Sessions:
-    """Who is connected, and what the sessions share. Drained by `server`.
+    """The connections, and what their sessions share. Drained by `server`.
 
-    :ivar tls: what to serve TLS with, if it is served.
-    :ivar limits: what a connection allows its client.
-    :ivar budget: what all connections may hold together.
-    :ivar origins: whose pages may connect; none stands for all.
-    :ivar proxies: who may say that its client is another; none stands for nobody.
-    :ivar openings: what to cancel to interrupt each handshake under way.
-    :ivar places: of all that are connected.
+    :ivar tls: the context to serve TLS with; ``None`` to serve without.
+    :ivar limits: the limits of each connection.
+    :ivar budget: the memory that all connections may hold together.
+    :ivar origins: the origins whose pages may connect; empty means all.
+    :ivar proxies: the networks of proxies that may name their clients; empty means none.
+    :ivar openings: the scopes to cancel, which interrupts each handshake under way.
+    :ivar places: the places of all connections.
     :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
@@ -113,7 +114,7 @@ class Sessions:
 
     @contextmanager
     def opening(self, deadline_s: float) -> Iterator[trio.CancelScope]:
-        """A part of a handshake: cancelled at the deadline, or when the server drains."""
+        """Bound a part of a handshake: cancel it at the deadline, or when the server drains."""
         with trio.CancelScope(deadline=deadline_s) as scope:
             self.openings.add(scope)
             if self.counters.draining:
@@ -131,7 +132,8 @@ class Sessions:
     def count_ended(self, end: SessionEnd, peer: str, duration_s: float) -> None:
         """Count how an accepted connection ended, and log it.
 
-        Every one at the level debug; else those that didn't end well, as far as they aren't many.
+        At the level debug every end is logged; otherwise ends that were not clean, one a second of
+        each outcome.
         """
         counters, outcome = self.counters, end.outcome
         counters.outcomes[outcome] += 1

@@ -1,8 +1,8 @@
 """Notice that the files of a certificate have changed, so that they are read again.
 
-Whoever renews a certificate replaces two files, one after the other, and not all of them send a
-signal. So the files are looked at from time to time; and only when two looks have found the same is
-the change taken to be complete.
+Renewing a certificate replaces two files, one after the other, and not every program that does so
+sends a signal. So the files are looked at from time to time; a change counts as complete only when
+two looks have found the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ State = tuple[tuple[int, int, int] | None, ...]
 
 
 async def watch(files: Sequence[Path], on_change: Callable[[], None]) -> NoReturn:
-    """Call `on_change` when the files are others than they were, until cancelled."""
+    """Call `on_change` when the files have changed, until cancelled."""
     taken = before = _look(files)
     while True:
         await trio.sleep(LOOK_INTERVAL_S)
@@ -36,7 +36,7 @@ def _look(files: Sequence[Path]) -> State:
 
 
 def _state_of(file: Path) -> tuple[int, int, int] | None:
-    """What tells a file from another one in its place; `None` if there is none."""
+    """Identify the present content of a file by inode, time and size; `None` if there is none."""
     try:
         stat = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""`python -m echo_trio`: arguments, environment and file become settings, and an exit code."""
+"""Run `python -m echo_trio`: make settings of arguments, environment and file; exit with a code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ app = App(
 @app.default
 def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
     """Serve until SIGINT or SIGTERM, then drain."""
-    # What serves is imported when there is something to serve: `--help` is answered at once.
+    # Imported only when there is something to serve, so that `--help` is answered at once.
     import trio  # noqa: PLC0415
 
     from echo_trio import logs, signals  # noqa: PLC0415
@@ -92,5 +92,5 @@ def _read_config(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     return flags.run_app(app, app.meta, arguments)

@@ -1,8 +1,8 @@
-"""Read a TOML file of settings, which nothing but its size, nesting and names is known of yet.
+"""Read a TOML file of settings, after checking its size, nesting and the length of its names.
 
-Python's parser goes into brackets recursively, takes a time that grows with the square of the
-names in a dotted key, and makes integers of any number of digits. A file of settings has none of
-these, so they are looked for before it is parsed.
+Python's parser goes into brackets recursively, takes a time that grows with the square of the names
+in a dotted key, and makes integers of any number of digits. A file of settings needs none of these,
+so they are refused before it is parsed.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _LONG_NUMBER: Final = re.compile(rf"[0-9a-fA-F_]{{{MAX_DIGITS + 1}}}")
 
 
 class Unreadable(Exception):
-    """A file of settings that can't be read; one line that says which and why."""
+    """A file of settings that can't be read; the message is one line that says which and why."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what a TOML file says.
+    """Return the content of a TOML file of settings.
 
-    :raises Unreadable: if it can't be read, or no server has such settings.
+    :raises Unreadable: if it can't be read, or is larger or nested deeper than settings can be.
     """
     try:
         text = files.read_text(path, at_most=MAX_BYTES)
@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _find_excess(text: str) -> str | None:
-    """What of it a parser should not be given."""
+    """Find what a parser should not be given; None if there is nothing."""
     # A text may be a name in a key; so may what stands for it.
     text = _INERT.sub("_", text)
     depth = 0

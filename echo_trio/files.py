@@ -1,14 +1,14 @@
 """Read and write the files that users name: of the right kind, with a bound, whole or not at all.
 
-Reading takes plain files only, up to a size that the caller says. A device, a pipe or a sparse file
-of terabytes would otherwise be read until the memory or the user's patience is used up.
+Reading takes plain files only, up to a size that the caller gives. A device, a pipe or a sparse
+file of terabytes would otherwise be read until the memory or the user's patience is used up.
 
-Writing never touches what is there before all of the new content is on the disk: a `Draft` has no
-name, or one of its own, until `publish` gives it the final one in a single step. A program
-that is killed in between leaves the old file as it was.
+Writing never touches the old file before all of the new content is on the disk: a `Draft` has no
+name, or one of its own, until `publish` gives it the final one in a single step. A program that is
+killed in between leaves the old file as it was.
 
-What goes wrong is an `OSError` whose `strerror` is one line for the user; the caller says which
-setting named the file.
+Failures are an `OSError` whose `strerror` is one line for the user; the caller adds which setting
+named the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import BinaryIO, Final
 
 _CHUNK_BYTES: Final = 2**20
 
-#: How a file of each other kind is called, and what its user can do about it.
+#: The name of each other kind of file, and what its user can do.
 _KINDS: Final[tuple[tuple[Callable[[int], bool], str, str], ...]] = (
     (stat.S_ISDIR, "it is a directory, not a file", "name a file in it"),
     (stat.S_ISFIFO, "it is a pipe, not a file", "write what comes from it into a file first"),
@@ -45,7 +45,7 @@ _FOREIGN_TEXT: Final = {
 
 
 class WrongKind(OSError):
-    """Something other than a plain file, or more of it than is read; `strerror` says what to do."""
+    """The path is not a plain file, or its file is too large; `strerror` says what to do."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.EINVAL, why)
@@ -55,13 +55,13 @@ class WrongKind(OSError):
 
 
 def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a plain file for reading, or a link to one; never waits.
+    """Open a plain file for reading, or a link to one; never wait.
 
     :raises OSError: if there is none, or it is something else: `WrongKind`.
     """
     name = _encode_path(path)
-    # Looked at before it is opened: opening alone rewinds a tape, arms a watchdog, and has whoever
-    # writes to a pipe believe that it is read. And once more after, as it may have been replaced.
+    # Checked before it is opened: opening alone rewinds a tape, arms a watchdog, and makes the
+    # writer of a pipe believe that it is read. And again afterwards, as it may have been replaced.
     _check_plain(_stat(name).st_mode)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     file = os.fdopen(os.open(name, flags), "rb")
@@ -76,8 +76,8 @@ def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
 def read(path: str | os.PathLike[str], *, at_most: int) -> bytes:
     """Return the content of a plain file.
 
-    :param at_most: its size in bytes; a longer one is not read.
-    :raises OSError: if it can't be read, is something else, or is longer.
+    :param at_most: the largest size in bytes; a larger file is refused.
+    :raises OSError: if it can't be read, is no plain file, or is larger.
     """
     with open_plain(path) as file:
         content = bytearray()
@@ -91,9 +91,10 @@ def read(path: str | os.PathLike[str], *, at_most: int) -> bytes:
 
 
 def read_text(path: str | os.PathLike[str], *, at_most: int) -> str:
-    """Return the text of a plain file in UTF-8, without the mark that some editors begin it with.
+    """Return the text of a plain file in UTF-8, without a byte order mark.
 
-    :raises OSError: as `read`, and if it is no such text.
+    :param at_most: the largest size in bytes; a larger file is refused.
+    :raises OSError: as `read` does, and if the content is not UTF-8.
     """
     content = read(path, at_most=at_most)
     for mark, encoding in _FOREIGN_TEXT.items():
@@ -110,7 +111,7 @@ def read_text(path: str | os.PathLike[str], *, at_most: int) -> str:
 def split_lines(text: str) -> list[str]:
     """Split a text where Unix, Windows and old Macs end a line, and nowhere else.
 
-    `str.splitlines` splits at form feeds and U+2028 as well, within what is one header, say.
+    `str.splitlines` also splits at form feeds and U+2028, which may stand within one header.
     """
     return _LINE_END.split(text)
 
@@ -125,11 +126,12 @@ class Draft:
     published, so that a process that is killed leaves nothing behind. Elsewhere it has a name of
     its own beside the path.
 
-    :param path: where it is to be. A link is followed: what it points to is replaced, and the link
-        stays.
+    :param path: where it will appear. A link is followed: the file it points to is replaced, and
+        the link stays.
     :param mode: its permissions, less the process's umask; by default those of the file that it
-        replaces, or else what a new file gets.
-    :ivar file: to be written to; unbuffered, so what is written is the kernel's and survives us.
+        replaces, or else those of any new file.
+    :ivar file: the file to write to; unbuffered, so written bytes are the kernel's and survive a
+        crash of this process.
     :raises OSError: if nothing can be written there.
     """
 
@@ -144,8 +146,8 @@ class Draft:
             status = os.stat(self._path)
             _check_plain(status.st_mode)
             self._replaced_mode = stat.S_IMODE(status.st_mode) if mode is None else None
-            # It could be replaced all the same, as that is up to its folder; who made it read-only
-            # did not mean that.
+            # It could be replaced all the same, as the permission to do so is its folder's; but a
+            # file was not made read-only for that.
             if not os.access(self._path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if len(self._name) > os.pathconf(self._folder, "PC_NAME_MAX"):
@@ -162,10 +164,10 @@ class Draft:
         self.file: BinaryIO = os.fdopen(descriptor, "ab", buffering=0)
 
     def publish(self, *, overwrite: bool = True) -> None:
-        """Give it its name, in one step; may be called once.
+        """Give the file its final name, in one step; may be called once.
 
         :param overwrite: replace a file that has that name.
-        :raises FileExistsError: if one has, and is not to be replaced.
+        :raises FileExistsError: if one has that name, and is not to be replaced.
         """
         if self._beside is None and self._link(self._path):
             return
@@ -182,7 +184,7 @@ class Draft:
         self._beside = None
 
     def close(self) -> None:
-        """Close it; unless it was published, it is gone."""
+        """Close the file; unless it was published, delete it."""
         self.file.close()
         self._forget_beside()
 
@@ -214,7 +216,7 @@ class Draft:
         return os.path.join(self._folder, own)
 
     def _link(self, path: bytes, source: bytes | None = None) -> bool:
-        """Give it a name that no file has; false if one has it."""
+        """Give the file a name that no file has; false if one has it."""
         try:
             if source is not None:
                 _link_or_reserve(source, path)
@@ -246,9 +248,9 @@ def _link_or_reserve(source: bytes, path: bytes) -> None:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file of which either all is there or nothing: what was there before stays until then.
+    """Write a file completely or not at all: until all is written, the old content stays.
 
-    :raises OSError: if it can't be written; then what was there is as it was.
+    :raises OSError: if it can't be written; then the old file is unchanged.
     """
     draft = Draft(path)
     try:
@@ -262,7 +264,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_all(descriptor: int, content: bytes | memoryview) -> None:
-    """Write everything to a descriptor that blocks, in as many calls as it takes.
+    """Write everything to a blocking descriptor, in as many calls as necessary.
 
     :raises OSError: if it takes no more.
     """
@@ -272,7 +274,7 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Find out whether `write_whole` could write there; leaves everything as it is.
+    """Check that `write_whole` could write there; change nothing.
 
     :raises OSError: if it could not.
     """
@@ -280,7 +282,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def is_same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Would both paths name the same file, whether or not it is there?"""
+    """Tell whether both paths name the same file, also if it doesn't exist."""
     return os.path.realpath(_encode_path(one)) == os.path.realpath(_encode_path(other))
 
 

@@ -1,4 +1,4 @@
-"""How both command lines read what users type: durations, sizes, counts, rates; one-line errors.
+"""Read what users type on both command lines: durations, sizes, counts, rates; one-line errors.
 
 Flags, environment variables and TOML keys all come from the fields of a frozen dataclass, which
 cyclopts reads; this module gives it the units of the contract.
@@ -16,7 +16,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from echo_trio import units
 
-#: What ends a program that was called the wrong way.
+#: The exit code of a program that was called the wrong way.
 EXIT_USAGE: Final = 2
 
 #: cyclopts knows each argument by a flag as well, and asks for that.
@@ -50,40 +50,43 @@ Port = Annotated[
 
 
 def duration(name: str, *, default_s: float | None = None) -> Parameter:
-    """A flag that takes a duration; its field is in seconds.
+    """Make a flag that takes a duration; its field is in seconds.
 
-    :param default_s: what holds where the field is ``None``, for the help.
+    :param default_s: for the help: the value that applies where the field is ``None``.
     """
     return _flag(name, "DURATION", units.parse_duration, units.show_duration, default=default_s)
 
 
 def size(name: str) -> Parameter:
-    """A flag that takes a size; its field is in bytes."""
+    """Make a flag that takes a size; its field is in bytes."""
     return _flag(name, "SIZE", units.parse_size, units.show_size)
 
 
 def count(name: str, *, at_least: int = 0) -> Parameter:
-    """A flag or argument that takes a count."""
+    """Make a flag or argument that takes a count.
+
+    :param at_least: the smallest count allowed; the largest is 10**12.
+    """
     return _flag(name, "COUNT", units.parse_count, str, validator=_within(at_least, 10**12))
 
 
 def whole(name: str) -> Parameter:
-    """A flag that takes a whole number."""
+    """Make a flag that takes a whole number."""
     return _flag(name, "NUMBER", units.parse_whole, str)
 
 
 def processes(name: str, *, default: int | None = None) -> Parameter:
-    """A flag that takes a number of processes, or auto.
+    """Make a flag that takes a number of processes, or auto.
 
-    :param default: what holds where the field is ``None``, for the help.
+    :param default: for the help: the value that applies where the field is ``None``.
     """
     return _flag(name, "N|auto", units.parse_processes, str, default=default)
 
 
 def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
-    """A flag that takes a rate; its field is per second.
+    """Make a flag that takes a rate; its field is per second.
 
-    :param default_per_s: what holds where the field is ``None``, for the help.
+    :param default_per_s: for the help: the value that applies where the field is ``None``.
     """
     return _flag(
         name, "RATE", units.parse_rate, lambda per_s: f"{per_s:g}/s", default=default_per_s
@@ -91,14 +94,14 @@ def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
 
 
 def several(name: str, parse: Callable[[str], Any], kind: str = "TEXT") -> Parameter:
-    """A flag that may be given several times; its field is a tuple of what `parse` makes."""
+    """Make a flag that may be repeated; its field is a tuple of what `parse` returns for each."""
     return several_of_each(name, lambda text: [parse(text)], kind)
 
 
 def several_of_each(
     name: str, parse: Callable[[str], Iterable[Any]], kind: str = "TEXT"
 ) -> Parameter:
-    """The same, where `parse` may make several things of one value."""
+    """Make a flag that may be repeated, where `parse` returns several things for each value."""
 
     def convert(_: type, tokens: Sequence[Token]) -> Any:
         return tuple(made for token in tokens for made in parse(token.value))
@@ -140,8 +143,8 @@ def _flag(
 def run_app(app: App, entry: App, arguments: Sequence[str] | None) -> int:
     """Parse the arguments, run the command, return its exit code.
 
-    What is wrong with them goes to stderr in one line: what cyclopts finds, and the `ValueError`
-    of a settings class, about what no single flag can know.
+    Bad arguments are reported on stderr in one line: those that cyclopts finds, and the
+    `ValueError` of a settings class about what no single flag can know.
 
     :param entry: where parsing starts: the app itself, or its meta app.
     """
@@ -155,7 +158,7 @@ def run_app(app: App, entry: App, arguments: Sequence[str] | None) -> int:
 
 
 def _explain(exc: Exception) -> str:
-    """What is wrong, in one line, in words of our own where cyclopts' are its own affairs."""
+    """Explain an error in one line, in our words where those of cyclopts mean nothing to a user."""
     if isinstance(exc, UnusedCliTokensError):
         return f"one argument too many: {' '.join(exc.unused_tokens or ())}"
     line = " ".join(str(exc).split()).rstrip(".")
@@ -163,7 +166,7 @@ def _explain(exc: Exception) -> str:
 
 
 def complain(app: App, message: str, *, command: str = "") -> int:
-    """Say in one line what is wrong, and where help is; returns the exit code for that.
+    """Say in one line what is wrong, and where help is; return the exit code for bad usage.
 
     :param command: the command of the app whose help has more to say.
     """

@@ -1,7 +1,7 @@
 """Lay out `--help`: groups of flags, each with the kind of its value, its meaning, its default.
 
-Cyclopts finds out what there is to say; this is how it looks: two columns, no boxes, wrapped to the
-terminal, the same in a pipe, and nothing that isn't needed to write a command line.
+Cyclopts collects what there is to say; this decides how it looks: two columns, no boxes, wrapped to
+the terminal, the same in a pipe, and nothing that isn't needed to write a command line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _INDENT: Final = 2
 
 
 class HelpPage:
-    """Print help as two columns, for cyclopts' `help_formatter`."""
+    """A layout of help in two columns, for cyclopts' `help_formatter`."""
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Print one group of flags, or of commands."""
@@ -81,7 +81,7 @@ def _width(console: Console) -> int:
 
 
 def _text(value: Any) -> str:
-    """Take the words out of what cyclopts hands over: a string, or something of Rich's."""
+    """Extract the words from what cyclopts hands over: a string, or something of Rich's."""
     if value is None or isinstance(value, str):
         return (value or "").strip()
     plain = getattr(value, "plain", None)

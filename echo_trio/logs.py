@@ -1,4 +1,4 @@
-"""What the server says on stderr: lines for people, or one JSON object a line. Never a message."""
+"""Log to stderr: lines for people, or one JSON object a line. Messages are never logged."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ _STDERR: Final = 2
 
 
 class _Stderr:
-    """Writes lines where the process's stderr goes.
+    """A writer of lines to the process's stderr.
 
-    One that is not taken, because the disk is full or the reader gone, is no reason to end the
-    echo: it is counted, and the next one that is taken says so.
+    A line that can't be written, because the disk is full or the reader gone, does not end the
+    echo: it is counted, and the next line that is written says so.
 
-    Straight to the descriptor, without a lock or a buffer, so that a signal's handler may log.
+    Lines go straight to the descriptor, without a lock or a buffer, so that a signal's handler may
+    log.
     """
 
     def __init__(self) -> None:
         self._lost = 0
 
     def say_lost(self, _: Any, __: str, event: MutableMapping[str, Any]) -> Any:
-        """A structlog processor: adds how many lines were lost before this one."""
+        """Add how many lines were lost before this one; a structlog processor."""
         if self._lost:
             event["lost_lines"] = self._lost
         return event
@@ -56,24 +57,24 @@ class _Stderr:
 
 
 def _make_printable(_: Any, __: str, event: MutableMapping[str, Any]) -> Any:
-    """A structlog processor: no client's text forges a line or is obeyed by a terminal.
+    """Make the event harmless, so that no client's text forges a line; a structlog processor.
 
-    What comes with the event is written as Python writes it in a string, so it needs nothing; nor
-    does JSON, which is written in ASCII.
+    The event's values are written by ConsoleRenderer as Python writes them in a string, so they
+    need nothing.
     """
     event["event"] = printable(str(event["event"]))
     return event
 
 
 def _write_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
-    """Format a traceback in lines; what the exception says may be a client's text."""
+    """Format a traceback line by line; an exception's message may be a client's text."""
     text = StringIO()
     structlog.dev.plain_traceback(text, exc_info)
     stream.write(printable_lines(text.getvalue()))
 
 
 def can_write() -> bool:
-    """Would stderr take a line at once?"""
+    """Tell whether stderr would take a line at once."""
     try:
         return sys.stderr is not None and bool(select.select([], [_STDERR], [], 0)[1])
     except (OSError, ValueError):
@@ -116,9 +117,9 @@ def configure(settings: Settings) -> Any:
 
 
 class Sparing:
-    """Logs at most one line of each kind in a second, and says how many it has kept back.
+    """A logger of at most one line of each kind in a second, which says how many it has kept back.
 
-    For what the outside can cause as often as it likes. The counters have them all.
+    For events that the outside can cause as often as it likes. The counters count them all.
     """
 
     def __init__(self, log: Any, clock: Callable[[], float] = time.monotonic) -> None:
@@ -128,14 +129,14 @@ class Sparing:
         self._kept_back: dict[str, int] = {}
 
     def info(self, event: str, *, kind: str | None = None, **details: Any) -> None:
-        """Log what is worth knowing.
+        """Log an event as information.
 
-        :param kind: what is limited to one line in a second; by default the event.
+        :param kind: the kind that is limited to one line in a second; by default the event.
         """
         self._say(self._log.info, event, kind or event, details)
 
     def warning(self, event: str, *, kind: str | None = None, **details: Any) -> None:
-        """Log a warning; as `info` otherwise."""
+        """Log an event as a warning; otherwise as `info`."""
         self._say(self._log.warning, event, kind or event, details)
 
     def exception(self, event: str, **details: Any) -> None:

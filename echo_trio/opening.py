@@ -21,15 +21,17 @@ from echo_trio.metrics.counters import Outcome
 from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
 from echo_trio.wire.connection import Connection
 
-#: How long a refused client may take to read our answer before the connection is cut.
+#: The time a refused client has to read our answer before the connection is cut.
 REFUSAL_LINGER_S: Final = 1.0
 
 
 def make_room(sessions: Sessions) -> bool:
-    """Send away the handshake that has been silent for longest, if it has been for long enough.
+    """Send away the handshake that has been silent for longest, if for `SILENCE_S` or more.
 
     Its socket is closed at once, so that its descriptor is there for a newcomer; its task finds
     that out by itself.
+
+    :returns: true if there was one.
     """
     caller = sessions.places.longest_silent(trio.current_time(), Caller.has_unread)
     if caller is None:
@@ -49,12 +51,12 @@ def make_room(sessions: Sessions) -> bool:
 def turn_away_at_once(
     sock: socket.socket, sessions: Sessions, refused: handshake.HandshakeRefused
 ) -> None:
-    """Tell an accepted connection why not as far as that goes at once, and close it."""
+    """Refuse an accepted connection as far as that goes without waiting, and close it."""
     peer = sockets.peer_of(sock)
     with sock, suppress(OSError):
         if sessions.tls is None:
             _send(sock, handshake.refusal_response(refused))
-            # What is there unread would make this a reset, which may overtake the answer.
+            # Unread bytes would turn this close into a reset, which may overtake the answer.
             sock.recv(handshake.MAX_HEAD_BYTES)
     sessions.count_refused(refused)
     sessions.count_ended(SessionEnd.refusal(refused), peer, 0.0)
@@ -63,7 +65,11 @@ def turn_away_at_once(
 async def open_connection(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
 ) -> tuple[Connection, OnMessage | ScriptPlayer] | SessionEnd:
-    """The connection of a caller and what it asked for; or how it ended instead."""
+    """Open a caller's connection and find the behaviour it asked for; or return how it ended.
+
+    :param deadline_s: Trio's time by which the handshake has to be done.
+    :param peer: the peer; changed if a trusted proxy names its client.
+    """
     if sessions.settings.proxy_protocol and proxies.is_trusted(peer.name, sessions.proxies):
         unknown = await _learn_peer(caller, sessions, deadline_s, peer)
         if unknown is not None:
@@ -85,7 +91,7 @@ async def _hear(caller: Caller, sessions: Sessions, size_bytes: int, flags: int 
 async def _learn_peer(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
 ) -> SessionEnd | None:
-    """Have a trusted proxy say who its client is; or how the connection ended instead."""
+    """Let a trusted proxy say who its client is; or return how the connection ended."""
     try:
         with sessions.opening(deadline_s) as opening:
             header = await proxy_protocol.receive(
@@ -111,7 +117,7 @@ async def _learn_peer(
 async def _secure(
     caller: Caller, sessions: Sessions, context: ssl.SSLContext, deadline_s: float
 ) -> SessionEnd | None:
-    """Put TLS over its socket; or how the TLS handshake failed."""
+    """Do the TLS handshake on its socket; or return how that failed."""
 
     def progress(sock: tls.TlsSocket) -> None:
         caller.sock = sock
@@ -131,12 +137,15 @@ async def _secure(
 async def _shake_hands(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
 ) -> tuple[Connection, OnMessage | ScriptPlayer] | SessionEnd:
-    """The connection and what it asked for; or how it ended. The request itself is let go of."""
+    """Do the WebSocket handshake; or return how the connection ended.
+
+    The request is local to this function, so that it is freed while the connection lives.
+    """
     counters = sessions.counters
     accepted_s = time.perf_counter()
     try:
         request, behaviour, surplus = await _receive_request(caller, sessions, deadline_s, peer)
-        # The first that it prefers: a browser fails a connection for which none is chosen.
+        # The client's first choice: a browser fails a connection for which none is chosen.
         subprotocol = next(iter(request.subprotocols), None)
         offered = request.extensions if sessions.settings.compression else ()
         compression = deflate.accept(offered)
@@ -190,8 +199,8 @@ async def _receive_request(
         head, surplus = await handshake.receive_head(
             lambda: _hear(caller, sessions, handshake.MAX_HEAD_BYTES)
         )
-    if sessions.counters.draining:  # Also one that was read in the same moment: who says goodbye
-        raise admission.draining()  # to those who are open has not seen it.
+    if sessions.counters.draining:  # Also if it was read in the same moment: the drain closes the
+        raise admission.draining()  # connections that are open, and this one is not among them.
     if opening.cancelled_caught:
         raise admission.full() if caller.waits else admission.too_slow()
     if caller.waits and not _let_in(caller, sessions):
@@ -207,7 +216,7 @@ async def _receive_request(
 
 
 def _let_in(caller: Caller, sessions: Sessions) -> bool:
-    """Give a place to one that has waited at the door, and has said what it wants."""
+    """Give a place to a caller that has waited at the door, now that its request has arrived."""
     places = sessions.places
     return places.enter(caller) or (make_room(sessions) and places.enter(caller))
 
@@ -219,7 +228,7 @@ def _send(sock: socket.socket, data: bytes) -> None:
 
 
 async def _refuse(caller: Caller, sessions: Sessions, refused: handshake.HandshakeRefused) -> None:
-    """Answer, then wait a moment for the client to be gone, unless its place is needed.
+    """Answer, then wait a moment for the client to leave, unless its place is needed.
 
     Closing with bytes unread would send a reset, which may overtake the answer.
     """

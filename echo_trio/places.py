@@ -1,7 +1,7 @@
-"""Give each connection a place, and say whose place a newcomer may take. Pure: no I/O, no clock.
+"""Give each connection a place, and choose whose place a newcomer may take. Pure: no I/O, no clock.
 
 A connection holds one of the places from accept to its end. When all are taken, a newcomer waits at
-the door until it has said what it wants; then it takes the place of the handshake that has been
+the door until its request has arrived; then it takes the place of the handshake that has been
 silent for longest, if that is a second or more. So connections that never say a word can't keep out
 those that do: the silent ones at the door take nobody's place, those inside lose theirs.
 
@@ -30,9 +30,9 @@ MAX_LOOKS: Final = 8
 class Guest(Protocol):
     """A connection, as far as its place is concerned.
 
-    :ivar heard_s: when something of its handshake arrived last; at first, when it was accepted.
-    :ivar has_place: whether it holds a place.
-    :ivar waits: whether it waits at the door.
+    :ivar heard_s: when a part of its handshake arrived last; at first, when it was accepted.
+    :ivar has_place: true while it holds a place.
+    :ivar waits: true while it waits at the door.
     """
 
     heard_s: float
@@ -54,10 +54,10 @@ class _Count:
 
 
 class Places(Generic[SomeGuest]):
-    """The places of a process, and who waits for one.
+    """The places of a process, and the connections that wait for one.
 
     :ivar taken: connections that hold a place.
-    :ivar waiting: connections that hold none, and are told so as soon as they have asked.
+    :ivar waiting: connections that hold none; each is told so once its request has arrived.
     """
 
     def __init__(self, capacity: PlaceCapacity) -> None:
@@ -70,16 +70,16 @@ class Places(Generic[SomeGuest]):
 
     @property
     def taken(self) -> int:
-        """How many places are taken."""
+        """The number of places taken."""
         return self._inside.now
 
     @property
     def waiting(self) -> int:
-        """How many connections wait at the door."""
+        """The number of connections at the door."""
         return self._at_the_door.now
 
     def enter(self, guest: SomeGuest) -> bool:
-        """Give it a place, if one is free, whether it is new or has waited at the door."""
+        """Give a connection a place, if one is free, whether it is new or waits at the door."""
         if self._inside.full:
             return False
         self.leave(guest)
@@ -89,7 +89,7 @@ class Places(Generic[SomeGuest]):
         return True
 
     def wait(self, guest: SomeGuest) -> bool:
-        """Let a newcomer wait at the door, if there is room."""
+        """Let a newcomer wait at the door, if there is room; false if there is none."""
         if self._at_the_door.full:
             return False
         self._at_the_door.now += 1
@@ -97,23 +97,23 @@ class Places(Generic[SomeGuest]):
         return True
 
     def hear(self, guest: SomeGuest, now_s: float) -> None:
-        """Note that some of its handshake has arrived."""
+        """Note that a part of a connection's handshake has arrived."""
         guest.heard_s = now_s
         if guest in self._handshakes:
             self._handshakes.move_to_end(guest)
 
     def settle(self, guest: SomeGuest) -> None:
-        """Note that its handshake is done: nobody takes its place any more."""
+        """Note that a connection's handshake is done: nobody takes its place any more."""
         self._handshakes.pop(guest, None)
 
     def dismiss(self, guest: SomeGuest) -> None:
-        """Note that it was refused: its place goes to whoever comes first."""
+        """Note that a connection was refused: its place goes to the next newcomer."""
         if guest.has_place:
             self._handshakes.pop(guest, None)
             self._dismissed[guest] = None
 
     def leave(self, guest: SomeGuest) -> None:
-        """Count it no longer, wherever it is. Idempotent."""
+        """Give back a connection's place, or its place at the door. Idempotent."""
         if guest.waits:
             guest.waits = False
             self._at_the_door.now -= 1
@@ -126,9 +126,9 @@ class Places(Generic[SomeGuest]):
     def longest_silent(
         self, now_s: float, has_unread: Callable[[SomeGuest], bool]
     ) -> SomeGuest | None:
-        """Take the place from whoever is to lose it to a newcomer; `None` if nobody is.
+        """Take the place from the connection that loses it to a newcomer; `None` if none does.
 
-        :param has_unread: whether something has arrived that `hear` was not told of yet.
+        :param has_unread: tells whether bytes have arrived that `hear` was not told about yet.
         """
         if self._dismissed:
             guest = next(iter(self._dismissed))

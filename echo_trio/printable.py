@@ -1,12 +1,12 @@
-"""Make text harmless to show: whatever came from a peer, a file or a command line.
+"""Make text harmless to show: any text that came from a peer, a file or a command line.
 
-One function for each place where text can do something instead of being read. A terminal obeys
-control characters and escape sequences, a bidirectional override turns a line around, a line break
-forges the next line of a log, a spreadsheet computes a cell that begins with `=`, and Markdown and
-HTML have syntax of their own.
+There is one function for each place where text can do something instead of being read. A terminal
+obeys control characters and escape sequences, a bidirectional override turns a line around, a line
+break forges the next line of a log, a spreadsheet computes a cell that begins with `=`, and
+Markdown and HTML have syntax of their own.
 
-Nothing is left out: what can't be shown is written as Python would write it in a string, so
-that two texts that differ still look different.
+Nothing is left out: a character that can't be shown is written as Python would write it in a
+string, so that two texts that differ still look different.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import html
 import re
 from typing import Final
 
-#: What marks a text that was cut.
+#: The mark of a text that was cut.
 ELLIPSIS: Final = "…"
 
-#: How a spreadsheet recognises a formula, in ASCII and in the full-width forms that some of them
+#: A spreadsheet recognises a formula by these, in ASCII and in full-width forms that some of them
 #: take as well (OWASP, "CSV Injection"). Tab and carriage return are on OWASP's list, too; they
 #: are written as `\t` and `\r` before this is looked at.
 _FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")

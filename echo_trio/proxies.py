@@ -15,7 +15,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_network(text: str) -> Network | None:
-    """A network, or an address as the network of that alone; ``None`` if it is neither."""
+    """Read a network, or an address as a network of one; ``None`` if the text is neither."""
     try:
         return ipaddress.ip_network(text)
     except ValueError:
@@ -23,19 +23,20 @@ def parse_network(text: str) -> Network | None:
 
 
 def is_trusted(peer: str, proxies: Collection[Network]) -> bool:
-    """Is this peer (address, with its port or without) one of our proxies?"""
+    """Tell whether this peer (an address, with or without port) is one of our proxies."""
     hop = _parse_hop(peer)
     return hop is not None and any(hop[0] in network for network in proxies)
 
 
 def client_of(peer: str, forwarded_for: Iterable[str], proxies: Collection[Network]) -> str:
-    """Who the client is: the nearest hop that is none of our proxies.
+    """Find the client's address: that of the nearest hop that is none of our proxies.
 
-    What stands further left in X-Forwarded-For was there when the request reached our outermost
-    proxy: anybody can have written it.
+    Entries further left in X-Forwarded-For were there when the request reached our outermost proxy:
+    anybody can have written them.
 
-    :param peer: who speaks to us.
+    :param peer: the TCP peer, or the source that a PROXY header named.
     :param forwarded_for: the values of X-Forwarded-For, in order.
+    :returns: an address with its port where it is known.
     """
     hops = [hop for value in forwarded_for for hop in value.split(",")]
     while hops and is_trusted(peer, proxies):
@@ -47,7 +48,7 @@ def client_of(peer: str, forwarded_for: Iterable[str], proxies: Collection[Netwo
 
 
 def show_peer(address: IPAddress, port: int | None) -> str:
-    """Address and port as a URL has them; the address alone if the port isn't known."""
+    """Write address and port as a URL has them; the address alone if the port isn't known."""
     if port is None:
         return str(address)
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"

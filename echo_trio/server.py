@@ -1,4 +1,4 @@
-"""The echo server: accepting, serving, draining, each in the nursery that waits for it."""
+"""Accept, serve and drain: the echo server, and the nurseries that wait for its tasks."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from echo_trio.settings import Settings
 from echo_trio.wire import poller, process, sockets, tls
 from echo_trio.wire.close_codes import GOING_AWAY
 
-#: Of the drain timeout, what is left for the process's end, however it comes to that: to drop
-#: those who have not answered (10,000 take a second on a busy core), and to exit.
+#: The part of the drain timeout that is kept for the process's end: to drop clients that have not
+#: answered (10,000 take a second on a busy core), and to exit.
 END_S: Final = 0.8
 END_OF_EACH_S: Final = 0.000_15
-#: Of the drain timeout, how long at most what had arrived before it is still read and answered.
+#: The largest share of the drain timeout in which messages that had arrived before are answered.
 ANSWERING_SHARE: Final = 0.25
-#: How long goodbyes are said before others get a turn.
+#: The time for which close frames are sent before other tasks get a turn.
 GOODBYE_SLICE_S: Final = 0.005
 _GOODBYE: Final = "the server is stopping"
 
 
 class EchoServer:
-    """Echoes on every connection that its listeners get. Made by `listen`, lives in `run`.
+    """A server that echoes on every connection of its listeners; made by `listen`.
 
-    :ivar url: where clients connect.
+    :ivar url: the URL that clients connect to.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class EchoServer:
     def listen(cls, settings: Settings, log: Any = None) -> Self:
         """Listen as the settings say, without accepting yet.
 
-        :raises OSError: if the address can't be had, or the certificate.
+        :raises OSError: if the address can't be had, or the certificate can't be used.
         """
         context = tls_context_of(settings)
         listeners = sockets.listen(settings.host, settings.port)
@@ -73,21 +73,21 @@ class EchoServer:
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return self._sessions.counters.open
 
     @property
     def held_bytes(self) -> int:
-        """What is held for all connections together."""
+        """The bytes held for all connections together."""
         return self._sessions.budget.held_bytes
 
     @property
     def ended(self) -> int:
-        """How many connections have ended."""
+        """The number of connections that have ended."""
         return self._sessions.counters.ended
 
     def snapshot(self) -> ServerSnapshot:
-        """The server as it is now. To be called in a Trio task."""
+        """Return the server's counts and measurements as they are now. Call it in a Trio task."""
         return self._sessions.counters.snapshot(
             live=self._sessions.connections,
             url=self.url,
@@ -98,9 +98,9 @@ class EchoServer:
         )
 
     def drain(self, late_s: float = 0.0) -> None:
-        """Begin to stop: `run` says goodbye to everybody and returns. Idempotent.
+        """Begin to stop: `run` closes every connection and returns. Idempotent.
 
-        :param late_s: how long ago it was asked to; the drain timeout counts from then.
+        :param late_s: the seconds since the stop was asked for; the drain timeout counts from then.
         """
         if not self._drain.is_set():
             self._sessions.counters.draining = True
@@ -121,13 +121,13 @@ class EchoServer:
             self._log.info("the certificate was read again")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `drain` is called, and then until everybody is gone.
+        """Serve until `drain` is called, and then until every connection has ended.
 
-        Draining: no more are accepted, handshakes under way get 503, open connections close
-        code 1001, right behind their next reply if that comes within the drain grace; from then on
-        they are read from to find their close frame, and for nothing else. Whoever has not answered
-        so long before the drain timeout that there is time to drop him is dropped: this returns
-        within the timeout whatever clients do. Cancelled: everybody is dropped at once.
+        While draining: no connection is accepted, handshakes under way get 503, open connections
+        are closed with code 1001, right behind their next reply if that comes within the drain
+        grace; from then on they are read only to find their close frame. A client that has not
+        answered shortly before the drain timeout is dropped (see `patience_of`): this returns
+        within the timeout whatever clients do. Cancelled: every connection is dropped at once.
         """
         try:
             async with trio.open_nursery() as handling:
@@ -165,8 +165,8 @@ class EchoServer:
         sessions, places = self._sessions, self._sessions.places
         sessions.counters.accepted += 1
         caller = Caller(sock, trio.current_time())
-        # Descriptors are given out from the lowest on, so this one's number tells how many others
-        # hold. The limit may have been changed meanwhile.
+        # The kernel gives out the lowest free descriptor, so its number tells how many are in use.
+        # The limit is asked for again, as it may have been changed meanwhile.
         short = sock.fileno() >= admission.last_descriptor(process.file_limit())
         # Places are taken here: a crowd is accepted before the first of its tasks has begun.
         if (not short and (places.enter(caller) or places.wait(caller))) or (
@@ -234,15 +234,18 @@ class EchoServer:
 
 
 def patience_of(drain_timeout_s: float, connections: int) -> float:
-    """How long clients get to answer our close frame, so that all is over in the drain timeout."""
+    """Compute how long clients may take to answer our close frame, within the drain timeout.
+
+    :returns: seconds: the drain timeout, less the time that dropping the rest and exiting takes.
+    """
     end_s = END_S + connections * END_OF_EACH_S
     return drain_timeout_s - min(end_s, drain_timeout_s / 2)
 
 
 def tls_context_of(settings: Settings) -> ssl.SSLContext | None:
-    """What to serve TLS with, if it is to be served.
+    """Make the TLS context that the settings ask for; ``None`` if they ask for none.
 
-    :raises OSError: if the certificate can't be had.
+    :raises OSError: if the certificate can't be used.
     """
     if settings.tls_cert is None:
         return None
@@ -250,6 +253,6 @@ def tls_context_of(settings: Settings) -> ssl.SSLContext | None:
 
 
 def url_of(listeners: list[socket.socket], *, tls: bool) -> str:
-    """Where clients connect to these."""
+    """Write the URL under which clients connect to these listeners."""
     host, port, *_ = listeners[0].getsockname()
     return f"{'wss' if tls else 'ws'}://{sockets.authority(host, port)}/"

@@ -1,4 +1,4 @@
-"""The server as one runs it: its signals, the echo, the console, the ready line."""
+"""Run the server as a program: its signals, the echo, the console, the ready line."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from echo_trio.console.serve import Console
 
 
-#: Beyond the drain timeout, which server and console keep themselves: whoever is still there then
-#: hangs, or the machine is so busy that it comes to the same.
+#: The time beyond the drain timeout after which the process ends by force. Server and console keep
+#: the timeout themselves, so it hangs, or the machine is too busy to tell the difference.
 LAST_RESORT_S: Final = 5.0
 
 
 #: Open files without which no server is started: its own, and those that connections leave alone.
 LEAST_FILES: Final = admission.SPARE_DESCRIPTORS
-#: The same for a supervisor: its own, and for each worker listening sockets, copies of them while
-#: it starts, a channel, and the process.
+#: The open files of a supervisor: its own; and for each worker its listening sockets, their copies
+#: while it starts, a channel, and the process.
 SUPERVISOR_FILES: Final = 32
 FILES_PER_WORKER: Final = 8
 
@@ -41,22 +41,22 @@ class CannotStart(Exception):
 
 
 class Server(Protocol):
-    """What echoes: this process, or several that it supervises."""
+    """A server that echoes: this process, or several that it supervises."""
 
     url: str
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
 
     def snapshot(self) -> ServerSnapshot:
-        """The server as it is now."""
+        """Return the server's counts and measurements as they are now."""
 
     async def tasks(self) -> object:
-        """The nursery tree, for the console."""
+        """Return the nursery tree, for the console."""
 
     def drain(self, late_s: float = 0.0) -> None:
-        """Begin to stop, as it should have so long ago."""
+        """Begin to stop, as it should have done `late_s` seconds ago."""
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve until it is drained."""
@@ -65,13 +65,13 @@ class Server(Protocol):
         """Read certificate and key again."""
 
     def abandon(self) -> None:
-        """Leave no process behind: this one is about to end."""
+        """Leave no other process behind: this one is about to end."""
 
 
 def check_machine(settings: Settings) -> None:
-    """Look whether this machine lets a server start at all; to be done before Trio runs.
+    """Check that this machine lets a server start at all. Call it before Trio runs.
 
-    :raises CannotStart: if it doesn't.
+    :raises CannotStart: if the file limit is too low.
     """
     limit = process.raise_file_limit()
     least = LEAST_FILES
@@ -87,13 +87,14 @@ def check_machine(settings: Settings) -> None:
 async def run_service(settings: Settings, log: Any) -> None:
     """Serve until SIGINT or SIGTERM, then drain and return.
 
-    SIGHUP reads certificates again; if it is because the terminal went away, it is a SIGTERM.
+    SIGHUP reads certificates again; if it comes because the terminal went away, it counts as
+    SIGTERM.
 
     The first signal drains; a second one ends the process at once with status 1, as does a drain
-    that goes on for `LAST_RESORT_S` beyond its budget. Prints the ready line on stdout once
+    that goes on for `LAST_RESORT_S` beyond its budget. The ready line is printed on stdout once
     everything listens.
 
-    :raises CannotStart: if an address can't be had.
+    :raises CannotStart: if an address can't be had, or a worker fails.
     """
     file_limit = process.raise_file_limit()
     server, console_listeners = _listen(settings, log)
@@ -199,7 +200,7 @@ def _url_of(listeners: list[socket.socket]) -> str:
 
 
 def _announce(line: str, log: Any) -> None:
-    """Print a line; if nobody takes it, say so and go on: the log has it, too."""
+    """Print a line; if nobody takes it, log that and go on: the log has the same facts."""
     try:
         print(line, flush=True)  # noqa: T201
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""One connection's life: handshake, echo, close. And the boundary that keeps its errors its own."""
+"""Serve one connection from handshake to close, and keep its errors from the others."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from echo_trio.wire.connection import Connection
 
 
 async def serve_session(caller: Caller, sessions: Sessions) -> None:
-    """Serve an accepted connection until it is over.
+    """Serve an accepted connection until it has ended.
 
-    One that waits at the door has a moment to say what it wants; then it gets a place, or is told
-    that there is none. Counts how it ended, and gives its place back. Raises nothing but
-    `trio.Cancelled`: what goes wrong here is nobody else's business.
+    A caller that waits at the door has `REFUSAL_LINGER_S` to send its request; then it gets a
+    place, or is told that there is none. Its end is counted, and its place given back. Raises
+    nothing but `trio.Cancelled`: an error here must not end other connections.
     """
     end = SessionEnd(Outcome.FAILED)
     timeout_s = sessions.settings.open_timeout_s

@@ -1,4 +1,4 @@
-"""Everything that can be set about the server, once: flags, environment and TOML come from here."""
+"""Define every setting of the server once: flags, environment and TOML come from here."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """What a connection allows its peer."""
+        """The limits of each connection."""
         return Limits(
             self.max_message_bytes,
             self.write_timeout_s,

@@ -1,10 +1,10 @@
-"""SIGINT and SIGTERM: the first drains, a second one ends the process at once, and so does time.
+"""Stop on SIGINT and SIGTERM: the first drains; a second, or a timeout, ends the process at once.
 
 SIGHUP has two meanings. A process without a terminal is told to read its files again. One whose
 terminal has gone away is told that nobody watches it any more, and drains; it may be told so twice,
 by its shell and by the kernel, so this is never the second signal that ends at once.
 
-With handlers of its own, not Trio's receiver: Python calls them between any two lines, also while
+The handlers are Python's, not Trio's receiver: Python calls them between any two lines, also while
 the loop is stuck – in a bug, or in a log line that nobody takes. Then, too, a process has to end
 when it is asked to.
 """
@@ -25,9 +25,10 @@ _LONGEST_S: Final = 4e7
 
 
 def outlive_hang_ups() -> None:
-    """Let no SIGHUP end the process, neither before `stopping` takes it nor after.
+    """Keep SIGHUP from ending the process, before `stopping` handles it and afterwards.
 
-    By a handler that does nothing: to be ignored is inherited by what is started from here.
+    This installs a handler that does nothing, since ignoring a signal would be inherited by child
+    processes.
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: None)
@@ -43,16 +44,16 @@ def stopping(
 ) -> Iterator[None]:
     """Take SIGINT and SIGTERM as requests to stop, in Trio's thread, until this is left.
 
-    SIGHUP as well if the process had a terminal and has it no more, unless it was ignored before:
-    so `nohup` asks for it.
+    SIGHUP is one as well if the process had a terminal and has lost it, unless SIGHUP was ignored
+    before, as `nohup` does.
 
     :param drain: is called in Trio, once, with the name of the first signal and how many seconds
-        ago that came: the loop may have been busy.
+        ago it came: the loop may have been busy.
     :param reload: is called in Trio at a SIGHUP that is no request to stop.
-    :param give_up: is called with why, as the last thing before the process exits with 1: at a
-        second signal, or when it is still there so long after the first. Whatever is going on is
-        interrupted for it, so it must not wait for anything.
-    :param budget_s: how long that is.
+    :param give_up: is called with the reason, as the last thing before the process exits with 1: at
+        a second signal, or when `budget_s` have passed since the first. Any running code is
+        interrupted for this call, so it must not wait for anything.
+    :param budget_s: the time from the first signal to the end, in seconds.
     """
     token = trio.lowlevel.current_trio_token()
     draining = False
@@ -94,7 +95,7 @@ def stopping(
 
 
 def _has_terminal() -> bool:
-    """Does this process have a controlling terminal?"""
+    """Tell whether this process has a controlling terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

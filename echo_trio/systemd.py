@@ -1,4 +1,4 @@
-"""Telling systemd how it stands with us: sd_notify(3), as far as a server needs it."""
+"""Tell systemd that the server is ready or stopping: sd_notify(3), as far as a server needs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ STOPPING: Final = "STOPPING=1"
 
 
 def notify(state: str) -> None:
-    """Tell whoever started us, if it wants to know (NOTIFY_SOCKET), and if it still listens."""
+    """Send our state to the process that started us, if it asked for it (NOTIFY_SOCKET).
+
+    If it no longer listens, or its buffer is full, this does nothing.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return

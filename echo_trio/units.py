@@ -25,9 +25,9 @@ _RATE: Final = re.compile(_NUMBER + r"([km])?/(s|m|h)")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in ``250ms``, ``10s``, ``1.5m``, ``1h`` or ``0``.
+    """Read ``250ms``, ``10s``, ``1.5m``, ``1h`` or ``0`` as seconds.
 
-    :raises ValueError: if it is none of these.
+    :raises ValueError: if the text is none of these; the message says how to write one.
     """
     if text == "0":
         return 0.0
@@ -38,9 +38,9 @@ def parse_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes in ``512``, ``64KiB`` or ``1MiB``.
+    """Read ``512``, ``64KiB`` or ``1MiB`` as bytes.
 
-    :raises ValueError: if it is none of these, or not a whole number of bytes.
+    :raises ValueError: if the text is none of these, or not a whole number of bytes.
     """
     match = _SIZE.fullmatch(text)
     size = float(match[1]) * _SIZE_UNITS[match[2]] if match else 0.5
@@ -50,9 +50,9 @@ def parse_size(text: str) -> int:
 
 
 def parse_count(text: str) -> int:
-    """The number in ``10000``, ``10k`` or ``1m``.
+    """Read ``10000``, ``10k`` or ``1m`` as a number.
 
-    :raises ValueError: if it is none of these, or not whole.
+    :raises ValueError: if the text is none of these, or not whole.
     """
     match = _COUNT.fullmatch(text)
     count = float(match[1]) * _COUNT_UNITS[match[2]] if match else 0.5
@@ -62,9 +62,9 @@ def parse_count(text: str) -> int:
 
 
 def parse_whole(text: str) -> int:
-    """The whole number in ``8765`` or ``-3``, in decimal digits and nothing else.
+    """Read ``8765`` or ``-3`` as a whole number: at most 18 decimal digits and nothing else.
 
-    :raises ValueError: if it is none.
+    :raises ValueError: if the text is no such number.
     """
     if _WHOLE.fullmatch(text) is None:
         raise ValueError(f"{text!r} is not a whole number")
@@ -72,9 +72,9 @@ def parse_whole(text: str) -> int:
 
 
 def parse_rate(text: str) -> float:
-    """What ``100/s``, ``5k/s`` or ``30/m`` is a second.
+    """Read ``100/s``, ``5k/s`` or ``30/m`` as a number per second.
 
-    :raises ValueError: if it is none of these.
+    :raises ValueError: if the text is none of these.
     """
     match = _RATE.fullmatch(text)
     if match is None:
@@ -83,7 +83,7 @@ def parse_rate(text: str) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """A duration as users write it."""
+    """Write a duration as users do, in the largest unit that makes it a whole number."""
     for unit, length in reversed(_DURATION_UNITS.items()):
         if seconds >= length and (seconds / length).is_integer():
             return f"{seconds / length:g}{unit}"
@@ -91,7 +91,7 @@ def show_duration(seconds: float) -> str:
 
 
 def show_size(size_bytes: int) -> str:
-    """A size as users write it."""
+    """Write a size as users do, in the largest unit that makes it a whole number."""
     for unit in ("GiB", "MiB", "KiB"):
         if size_bytes and size_bytes % _SIZE_UNITS[unit] == 0:
             return f"{size_bytes // _SIZE_UNITS[unit]}{unit}"
@@ -99,9 +99,9 @@ def show_size(size_bytes: int) -> str:
 
 
 def parse_processes(text: str) -> int:
-    """The number in ``4``, or of the cores that this process may use, for ``auto``.
+    """Read ``4`` as a number, or ``auto`` as the number of cores that this process may use.
 
-    :raises ValueError: if it is neither.
+    :raises ValueError: if the text is neither, or not from 1 to `MAX_PROCESSES`.
     """
     if text == "auto":
         return _cores()

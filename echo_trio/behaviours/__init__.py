@@ -1,1 +1,1 @@
-"""What a connection to each path is answered with: pure scripts, and their player."""
+"""Answer the connections to each path: pure scripts, and the player that carries them out."""

@@ -20,11 +20,11 @@ _OF_THE_HANDSHAKE: Final = "sec-websocket-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What is known of a connection when its handshake is done.
+    """A connection when its handshake is done.
 
     :ivar query: without its question mark.
-    :ivar headers: of the request, in order, names in lower case.
-    :ivar extensions: as in the answer's Sec-WebSocket-Extensions, one entry each.
+    :ivar headers: those of the request, in order, names in lower case.
+    :ivar extensions: one entry for each in the answer's Sec-WebSocket-Extensions.
     :ivar peer: host and port.
     """
 
@@ -36,11 +36,11 @@ class About:
     peer: str
 
     def to_json(self) -> str:
-        """As one object; the values of a header that came more than once are joined.
+        """Write it as one object; the values of a header that came more than once are joined.
 
-        If a browser sent the request, which tells its page's origin, the values of headers that
-        carry credentials are masked: the page may be anybody's, and its browser adds cookies that
-        the page itself is not to see.
+        If a browser sent the request, which includes its page's origin, the values of headers that
+        carry credentials are masked: anybody may have written the page, and its browser adds
+        cookies that the page itself is not to see.
         """
         from_browser = any(name == "origin" for name, _ in self.headers)
         headers: dict[str, str] = {}
@@ -60,10 +60,10 @@ class About:
 
 
 def carries_credentials(name: str) -> bool:
-    """Does a header of this name, in lower case, say who somebody is, or let him in?"""
+    """Tell whether a header of this name, in lower case, identifies somebody or gives access."""
     return not name.startswith(_OF_THE_HANDSHAKE) and bool(_CREDENTIALS.search(name))
 
 
 def mask(value: str) -> str:
-    """What is shown instead of a secret."""
+    """Write a placeholder for a secret, with its length."""
     return f"(masked, {len(value.encode())} bytes)"

@@ -1,4 +1,4 @@
-"""Name what a script can have done with a connection: reply, freeze, close, reset. Pure."""
+"""Name the actions that a script can take on a connection: reply, freeze, close, reset. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Reply:
     """Send a message.
 
-    :ivar late_s: not before so long after the message arrived that it answers.
+    :ivar late_s: the least number of seconds between the message that it answers and this.
     :ivar fragment_bytes: payload of each of its frames; ``None`` sends it in one.
     """
 
@@ -20,7 +20,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Neither read nor send for so long."""
+    """Neither read nor send for a number of seconds."""
 
     duration_s: float
 

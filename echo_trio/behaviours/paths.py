@@ -1,7 +1,7 @@
-"""Path → behaviour: the table, and how its parameters are written. Pure.
+"""Find the behaviour behind a path: the table, and how its parameters are written. Pure.
 
-What the behaviours do is in `scripts`. A path is compared as it is written: with its case, its
-slashes and its percent signs. Only a close reason is percent-decoded.
+`scripts` implements the behaviours. A path is compared as it is written: with its case, its slashes
+and its percent signs. Only a close reason is percent-decoded.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MAX_REASON_BYTES, NO_ST
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a path has instead of a behaviour if its handshake is to be refused.
+    """The status with which a path's handshake is refused, instead of a behaviour.
 
-    :ivar headers: those that HTTP wants with this status.
+    :ivar headers: the headers that HTTP requires with this status.
     """
 
     status: int
@@ -30,15 +30,15 @@ class Refusal:
 
 
 class BadParameter(ValueError):
-    """One of the table's paths, but for a parameter. Says what is allowed."""
+    """The path is in the table, but a parameter is wrong; the message says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A part of a path that stands for a value.
 
-    :ivar read: the value of a text; a `ValueError` says that it has none.
-    :ivar allowed: what may stand there, for people.
+    :ivar read: reads the value from a text, or raises `ValueError`.
+    :ivar allowed: describes the allowed values, for people.
     """
 
     read: Callable[[str], Any]
@@ -50,8 +50,8 @@ class Path:
     """A path of the table.
 
     :ivar make: makes the behaviour, given the values of the parameters.
-    :ivar text: what it does, in one line.
-    :ivar parameters: by the names that stand in braces in the path, in its order.
+    :ivar text: describes the behaviour, in one line.
+    :ivar parameters: the parameters by their names in braces, in the order of the path.
     """
 
     make: Callable[..., Behaviour | Refusal]
@@ -117,7 +117,7 @@ _CLOSE_CODE: Final = Parameter(
 
 # -- The table --------------------------------------------------------------------------------
 
-#: What HTTP wants with a status (RFC 9110, sections 11.6.1, 11.7.1, 15.5.6 and 15.5.22).
+#: Headers that HTTP requires with a status (RFC 9110, sections 11.6.1, 11.7.1, 15.5.6, 15.5.22).
 _STATUS_HEADERS: Final[dict[int, dict[str, str]]] = {
     401: {"WWW-Authenticate": 'Basic realm="echo-trio"'},
     405: {"Allow": "GET"},
@@ -127,7 +127,7 @@ _STATUS_HEADERS: Final[dict[int, dict[str, str]]] = {
 
 
 def _refuse(status: int) -> Refusal:
-    """The handshake is refused with that status."""
+    """Refuse the handshake with a status."""
     return Refusal(status, _STATUS_HEADERS.get(status, {}))
 
 
@@ -209,12 +209,12 @@ BEHAVIOURS: Final[dict[str, Path]] = {
 
 
 def find(path: str) -> Behaviour | Refusal | None:
-    """What stands behind a path, if something does.
+    """Find the behaviour or refusal behind a path; ``None`` if there is none.
 
     A path is compared as it is written: with its case, its slashes and its percent signs. Only a
     close reason is percent-decoded.
 
-    :raises BadParameter: if it is one of the table's but for a parameter.
+    :raises BadParameter: if the path is one of the table's, but a parameter is wrong.
     """
     found = BEHAVIOURS.get(path)
     if found and not found.parameters:
@@ -227,7 +227,7 @@ def find(path: str) -> Behaviour | Refusal | None:
 
 
 def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
-    """What stands in the place of each name in braces, if all else is equal."""
+    """Return the text in the place of each name in braces, if all other parts are equal."""
     if len(template) != len(parts):
         return None
     texts = {}
@@ -251,7 +251,7 @@ def _make(template: str, path: Path, texts: dict[str, str]) -> Behaviour | Refus
 
 
 def listing() -> str:
-    """All paths, for somebody who asked for another."""
+    """List all paths, for somebody who asked for another."""
     width = max(map(len, BEHAVIOURS))
     return "\n".join(
         ["There is nothing here. These paths echo, or do what clients should be tested with:"]

@@ -1,15 +1,15 @@
-"""Carries out a connection's script: whatever takes time, or more than one reply to a message.
+"""Carry out a connection's script: whatever takes time, or more than one reply to a message.
 
     on_message ─► in line ─► script ─► actions, each when it is due ─► connection
 
-What can be done at once is done where the message arrives. What has to wait – for its time, for
-the end of a freeze, for the kernel to take more – waits at the head of the line, and a task of the
-connection's own waits with it. Behind it wait messages as they came: a reply is made when its turn
-comes, and the next one when the kernel has taken it. Ordinary echoes have none of this: `session`
-runs them as they are.
+An action that can be done at once is done where the message arrives. One that has to wait – for its
+time, for the end of a freeze, for the kernel to take more – waits at the head of the line, and a
+task of the connection's own waits with it. Behind it wait messages as they came: a reply is made
+when its turn comes, and the next one when the kernel has taken it. Ordinary echoes have none of
+this: `session` runs them as they are.
 
-What waits is counted in bytes of memory with the connection (`Connection.hold`), which reads
-nothing while that is too much, and is closed if it is too much for the process.
+The memory of what waits is counted with the connection (`Connection.hold`), which reads nothing
+while that is too much, and is closed if it is too much for the process.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ BATCH: Final = 100
 
 
 class _Wait(NamedTuple):
-    """What the head of the line waits for: a time; ``None``: that the kernel takes more.
+    """The event that the head of the line waits for: a time, or ``None``: the kernel taking more.
 
-    :ivar reading: whether the client is read from meanwhile.
+    :ivar reading: true if the client is read from meanwhile.
     """
 
     until_s: float | None
@@ -49,28 +49,31 @@ _FLUSH: Final = _Wait(None, reading=False)
 
 
 class _Pending(NamedTuple):
-    """What stands in line: a message that the script has not had yet, or actions of its own."""
+    """An entry of the line: a message that the script has not had yet, or actions of its own."""
 
     arrived_s: float
     what: str | bytes | Iterator[Action]
 
     @property
     def held_bytes(self) -> int:
-        """The memory that this takes."""
+        """The memory that this takes, in bytes."""
         return PLACE_BYTES + (getsizeof(self.what) if isinstance(self.what, str | bytes) else 0)
 
 
 class ScriptPlayer:
     """One connection's script, being carried out.
 
-    :ivar unanswered: once `run` is over, the messages whose replies were still to come (all of
-        them, or some) when the connection ended.
+    :ivar unanswered: once `run` has returned, the number of messages whose replies were still to
+        come (all of them, or some) when the connection ended.
     """
 
     def __init__(
         self, connection: Connection, script: Script, opening: Iterable[Action] = ()
     ) -> None:
-        """:param opening: what the script has done before any message (`Script.opened`)."""
+        """Take a connection and its script; begin with `run`.
+
+        :param opening: the actions of the script before any message (`Script.opened`).
+        """
         self.unanswered = 0
         self._connection = connection
         self._script = script
@@ -86,7 +89,7 @@ class ScriptPlayer:
         self._raised: Exception | None = None
 
     async def run(self) -> None:
-        """Serve the connection until it is over, as `Connection.run` does.
+        """Serve the connection until it has ended, as `Connection.run` does.
 
         Replies that are not due yet when the connection ends are not sent. Those that the script
         holds back behind others, which are out, go before our close frame.
@@ -152,7 +155,7 @@ class ScriptPlayer:
                 await self._connection.flush()
 
     def _advance(self) -> None:
-        """Do what is due."""
+        """Do everything that is due."""
         self._wait = next(
             wait
             for wait in self._steps
@@ -166,7 +169,7 @@ class ScriptPlayer:
         self._count_held()
 
     def _count_held(self) -> None:
-        """Tell the connection what is kept for it now; it may be closed for that."""
+        """Tell the connection how much is kept for it now; it may be closed for that."""
         before = self._held_bytes
         self._held_bytes = self._line_bytes + self._reply_bytes + self._script.held_bytes
         if self._held_bytes > before:
@@ -175,7 +178,7 @@ class ScriptPlayer:
             self._connection.release(before - self._held_bytes)
 
     def _carry_out(self) -> Generator[_Wait]:
-        """Do one thing after the other; yield where that may have to wait."""
+        """Do one action after the other; yield where that may have to wait."""
         count = 0
         with suppress(ConnectionClosed):
             while not self._done:
@@ -227,7 +230,7 @@ class ScriptPlayer:
 
 
 def _what_counts(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """One exception instead of a nursery's many: ours, if there is one; else the cancellation.
+    """Choose one exception of a nursery's group: ours, if there is one; else the cancellation.
 
     The task that waits in line raises nothing else, so there is one of ours at most.
     """

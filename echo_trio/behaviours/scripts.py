@@ -1,13 +1,13 @@
-"""What a connection does with its messages, as something to build from. Pure: no I/O, no clock.
+"""Build what a connection does with its messages from small parts. Pure: no I/O, no clock.
 
 A behaviour makes one connection's `OnMessage` (a function: each message has one reply at once, or
-none) or its `Script` (whatever else). A script turns messages into actions, which `performance`
+none) or its `Script` (everything else). A script turns messages into actions, which `player`
 carries out. Behaviours are built from one another, so that
 
     delay(0.2, of=duplicate(3, of=echo_exactly))
 
-echoes exactly, every third reply twice, and all of it 200 ms late. Whatever counts "every that
-many" counts on its own, from 1, on each connection. `behaviours` gives them paths.
+echoes exactly, every third reply twice, and all replies 200 ms late. Each part that acts on every
+nth message or reply counts on its own, from 1, on each connection. `paths` gives them paths.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ OnMessage = Callable[[str | bytes], str | bytes | None]
 
 
 class Script:
-    """What one connection does, as actions; it holds that connection's counts.
+    """The behaviour of one connection, as actions; it holds that connection's counts.
 
     The actions of each call have to be taken to their end before the next call's are.
     """
 
     @property
     def held_bytes(self) -> int:
-        """Memory of the replies that are kept between two calls."""
+        """The memory of the replies that are kept between two calls, in bytes."""
         return 0
 
     def opened(self, about: About) -> Iterable[Action]:
-        """What comes before any message has."""
+        """Give the actions that come before any message."""
         return ()
 
     def received(self, message: str | bytes) -> Iterable[Action]:
-        """What the next message leads to."""
+        """Give the actions that the next message leads to."""
         raise NotImplementedError
 
     def ended(self) -> Iterable[Action]:
-        """What was held back, when a closing handshake begins."""
+        """Give the replies that were held back, when a closing handshake begins."""
         return ()
 
 
@@ -54,20 +54,20 @@ Behaviour = Callable[[NextSuffix], OnMessage | Script]
 
 
 def echo_with_suffix(next_suffix: NextSuffix) -> OnMessage:
-    """Each message comes back with a random number appended."""
+    """Echo each message with a random number appended."""
     if next_suffix is random_suffix:
         return _echo_with_random_suffix
     return lambda message: append_suffix(message, next_suffix())
 
 
 def _echo_with_random_suffix(message: str | bytes) -> str | bytes:
-    # One for all connections: a function of each one's own is five cache lines that are cold by
-    # the time its next message comes, where there are ten thousand.
+    # One function for all connections: with ten thousand, a function of each connection's own is
+    # five cache lines that are cold by the time its next message comes.
     return append_suffix(message, random_suffix())
 
 
 def echo_exactly(_: NextSuffix) -> OnMessage:
-    """Each message comes back as it was."""
+    """Echo each message as it was."""
     return _itself
 
 
@@ -76,7 +76,7 @@ def _itself(message: str | bytes) -> str | bytes:
 
 
 def silent(_: NextSuffix) -> OnMessage:
-    """Nothing comes back."""
+    """Reply to no message."""
     return lambda _message: None
 
 
@@ -84,66 +84,66 @@ def silent(_: NextSuffix) -> OnMessage:
 
 
 def close(code: int, reason: str = "") -> Behaviour:
-    """The first message is answered with this close code, as the client is to see it."""
+    """Close at the first message, with the code and reason that the client is to see."""
     return lambda _: _Close(code, reason)
 
 
 def info(of: Behaviour = echo_with_suffix) -> Behaviour:
-    """The first message out describes the connection, in JSON (see `About`)."""
+    """Send first a description of the connection, in JSON (see `About`)."""
     return _around(_Info, of)
 
 
 def stall(every: int, duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Every that many messages, the connection freezes so long, and replies then."""
+    """Freeze the connection for `duration_s` at every `every`-th message, and reply then."""
     return _around(lambda inner: _Stall(inner, every, duration_s), of)
 
 
 def drop(n: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """After n messages and the replies to them, TCP is reset; after 0 messages, at once."""
+    """Reset TCP after n messages and the replies to them; after 0 messages, at once."""
     return _around(lambda inner: _Drop(inner, n), of)
 
 
 def burst(n: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Each message is answered as if it had come n times."""
+    """Answer each message as if it had come n times."""
     return _around(lambda inner: _Burst(inner, n), of)
 
 
 def delay(duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Each reply is sent so long after its message arrived."""
+    """Send each reply `duration_s` after its message arrived."""
     return _around(lambda inner: _Delay(inner, duration_s), of)
 
 
 def duplicate(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Every that many replies, one is sent twice, the same bytes one after the other."""
+    """Send every `every`-th reply twice, the same bytes one after the other."""
     return _around(lambda inner: _Duplicate(inner, every), of)
 
 
 def corrupt(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Every that many replies, one is altered (see `altered`)."""
+    """Alter every `every`-th reply (see `altered`)."""
     return _around(lambda inner: _Corrupt(inner, every), of)
 
 
 def reorder(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Every that many replies, one is held back until the next is out.
+    """Hold back every `every`-th reply until the next is out.
 
-    That next one is not held back itself: 1 swaps them in pairs. One that is still held back when
-    a closing handshake begins is sent before our close frame.
+    That next one is not held back itself: 1 swaps them in pairs. One that is still held back when a
+    closing handshake begins is sent before our close frame.
     """
     return _around(lambda inner: _Reorder(inner, every), of)
 
 
 def swallow(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Every that many replies, one is never sent."""
+    """Leave out every `every`-th reply."""
     return _around(lambda inner: _Swallow(inner, every), of)
 
 
 def fragment(size_bytes: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Each reply is sent in frames of so many bytes of payload."""
+    """Send each reply in frames of `size_bytes` of payload."""
     return _around(lambda inner: _Fragment(inner, size_bytes), of)
 
 
 def altered(message: str | bytes) -> str | bytes:
-    """A different message: bit 6 of its first character or byte is flipped.
+    """Make a different message: bit 6 of its first character or byte is flipped.
 
     Text stays text, and as many bytes of UTF-8: neither the surrogates nor the code points of one
     length begin or end within 128. An empty message becomes one NUL.
@@ -166,7 +166,7 @@ def _around(make: Callable[[Script], Script], of: Behaviour) -> Behaviour:
 
 @dataclass(slots=True)
 class _Answering(Script):
-    """A function of messages."""
+    """A function of messages, as a script."""
 
     on_message: OnMessage
 
@@ -187,10 +187,10 @@ class _Close(Script):
 
 @dataclass(slots=True)
 class _Around(Script):
-    """What another script does, changed: by default not at all.
+    """Another script, changed: by default not at all.
 
-    :ivar messages: how many have come, this one included.
-    :ivar replies: how many the other script has given, this one included.
+    :ivar messages: the number of messages received, this one included.
+    :ivar replies: the number of replies the other script has given, this one included.
     """
 
     of: Script
@@ -212,7 +212,7 @@ class _Around(Script):
         yield from self.change(self.of.ended())
 
     def change(self, actions: Iterable[Action]) -> Iterator[Action]:
-        """What is done instead of these."""
+        """Replace actions by others."""
         for action in actions:
             if isinstance(action, Reply):
                 self.replies += 1
@@ -221,7 +221,7 @@ class _Around(Script):
                 yield action
 
     def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        """What is sent instead of this one."""
+        """Replace a reply by others."""
         yield reply
 
 

@@ -1,4 +1,4 @@
-"""A message becomes its reply: itself, one space, a random number. Pure, but for the numbers."""
+"""Turn a message into its reply: itself, one space, a random number. Pure, but for the numbers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MASK64: Final = 2**64 - 1
 
 
 def append_suffix(message: str | bytes, suffix: int) -> str | bytes:
-    """The reply to a message, of the same kind: text to text, binary to binary."""
+    """Make the reply to a message, of the same kind: text to text, binary to binary."""
     if isinstance(message, str):
         return f"{message} {suffix}"
     return b"%b %d" % (message, suffix)
 
 
 def random_suffix() -> int:
-    """A suffix that nobody can foresee."""
+    """Draw a suffix from Python's default generator."""
     return int(random() * SUFFIX_RANGE)
 
 
@@ -38,7 +38,7 @@ class SeededSuffixes:
         self._state = seed & _MASK64
 
     def __call__(self) -> int:
-        """The next one."""
+        """Return the next suffix."""
         self._state = z = (self._state + _GOLDEN_GAMMA) & _MASK64
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK64
@@ -46,5 +46,5 @@ class SeededSuffixes:
 
 
 def suffixes(seed: int | None) -> NextSuffix:
-    """Where one connection's suffixes come from."""
+    """Choose the source of one connection's suffixes: the seed's sequence, or random numbers."""
     return random_suffix if seed is None else SeededSuffixes(seed)

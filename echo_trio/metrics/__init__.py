@@ -1,1 +1,1 @@
-"""What the server counts and measures, and the forms in which it is read."""
+"""Count and measure what the server does, and present it in the forms in which it is read."""

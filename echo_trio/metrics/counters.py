@@ -1,4 +1,4 @@
-"""What the server counts. Every connection that was accepted ends in exactly one outcome."""
+"""Count what the server does. Every accepted connection ends in exactly one outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from echo_trio.metrics.durations import DurationHistogram, Durations, Spread
 
 
 class Outcome(StrEnum):
-    """How a connection ended."""
+    """The way in which a connection ended."""
 
     CLEAN = "clean"
     """Both ends sent a close frame."""
@@ -48,7 +48,7 @@ class Outcome(StrEnum):
 
 
 class Traffic(Protocol):
-    """What a connection counts itself, so that a message costs the server no further count."""
+    """The counts that a connection keeps itself, so that a message costs no further count."""
 
     messages_received: int
     messages_sent: int
@@ -58,7 +58,7 @@ class Traffic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GarbageCollection:
-    """What the cyclic collector did: collections by generation, and how long it stopped us."""
+    """The work of the cyclic collector: runs by generation, and for how long they stopped us."""
 
     collections: tuple[int, ...] = (0, 0, 0)
     pause_ms_total: float = 0.0
@@ -66,7 +66,7 @@ class GarbageCollection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """What a process holds (tasks, descriptors, memory) and has used (CPU, the collector)."""
+    """The resources that a process holds (tasks, descriptors, memory) and has used (CPU, GC)."""
 
     tasks: int = 0
     descriptors: int = 0
@@ -80,7 +80,7 @@ class Holdings:
 class Histograms:
     """Durations since the start, in the buckets of `durations.BOUNDS_S`.
 
-    :ivar echo_s: from waking up for a socket to its replies being with the kernel. A sample: some
+    :ivar echo_s: from waking up for a socket until the kernel has its replies. A sample: some
         wake-ups are timed, the others not.
     :ivar handshake_s: from accept to our 101.
     :ivar loop_lag_s: how late the event loop ran a task that was due. A sample as well.
@@ -98,21 +98,21 @@ class ServerSnapshot(Holdings):
     `accepted` is `handshaking` + `open` + Σ `outcomes`. A handshake that was refused is under way
     until the client has read our answer.
 
-    :ivar t: when, RFC 3339; `t_ms` is the same, Unix milliseconds.
-    :ivar url: where clients connect.
-    :ivar workers: processes that this is the sum of.
-    :ivar accept_fault_reasons: times that accepting failed, by the name of the error.
-    :ivar refused: handshakes by the HTTP status they were refused with.
-    :ivar refused_reasons: the same by reason.
-    :ivar close_codes: ended connections by the code of the first close frame that was on the
-        wire, whoever sent it.
-    :ivar messages_unanswered: those to which a behaviour (`/delay/…` and the like) still owed a
-        reply, or part of it, when their connection ended.
-    :ivar bytes_received: of the streams behind the handshakes, headers of frames included.
-    :ivar held_bytes: memory of what is held for connections: parts of messages, replies that the
-        kernel has not taken, and what a behaviour answers later.
-    :ivar echo_ms: how long echoes took inside the server, over the last second or so.
-    :ivar loop_lag_ms: how late the event loop was, likewise.
+    :ivar t: the moment, RFC 3339; `t_ms` is the same in Unix milliseconds.
+    :ivar url: the URL that clients connect to.
+    :ivar workers: the number of processes that this is the sum of.
+    :ivar accept_fault_reasons: failures to accept, by the name of the error.
+    :ivar refused: refused handshakes, by HTTP status.
+    :ivar refused_reasons: refused handshakes, by reason.
+    :ivar close_codes: ended connections, by the code of the first close frame on the wire, from
+        either end.
+    :ivar messages_unanswered: messages to which a behaviour (`/delay/…` and the like) still owed a
+        reply, or part of one, when their connection ended.
+    :ivar bytes_received: bytes of the streams behind the handshakes, headers of frames included.
+    :ivar held_bytes: bytes held for connections: parts of messages, replies that the kernel has not
+        taken, and replies that a behaviour sends later.
+    :ivar echo_ms: how long echoes took inside the server, over the last one to two seconds.
+    :ivar loop_lag_ms: how late the event loop was, over the last one to two seconds.
     """
 
     t: str
@@ -144,7 +144,7 @@ class ServerSnapshot(Holdings):
 
 @dataclass(slots=True)
 class Counters:
-    """The running counts behind a `ServerSnapshot`; only `server` and `session` write them.
+    """The running counts behind a `ServerSnapshot`, written by the code that serves connections.
 
     :ivar echo: written by the poller.
     """
@@ -168,16 +168,16 @@ class Counters:
 
     @property
     def ended(self) -> int:
-        """Connections that are over."""
+        """The number of connections that have ended."""
         return self.outcomes.total()
 
     @property
     def handshaking(self) -> int:
-        """Connections that are neither open nor over."""
+        """The number of connections that are neither open nor ended."""
         return self.accepted - self.open - self.ended
 
     def add_traffic(self, connection: Traffic) -> None:
-        """Add what a connection that has ended received and sent."""
+        """Add the traffic of a connection that has ended."""
         self.messages_received += connection.messages_received
         self.messages_sent += connection.messages_sent
         self.bytes_received += connection.bytes_received
@@ -193,7 +193,12 @@ class Counters:
         loop_lag: Durations | None = None,
         held_bytes: int = 0,
     ) -> ServerSnapshot:
-        """The counters as they stand, with the traffic of the connections still open."""
+        """Copy the counters as they are now, with the traffic of the connections still open.
+
+        :param live: the open connections.
+        :param uptime_s: seconds since the server started.
+        :param loop_lag: ``None`` stands for no observation.
+        """
         now_s = time.time()
         live = list(live)
         loop_lag = loop_lag or Durations()

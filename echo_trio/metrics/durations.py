@@ -1,4 +1,4 @@
-"""Durations in buckets: a histogram that allocates nothing for an observation."""
+"""Count durations in buckets: a histogram that allocates nothing for an observation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOUNDS_S: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How long something took, in milliseconds; zeros if there was nothing."""
+    """The median, 99th percentile and maximum in milliseconds; zeros without observations."""
 
     count: int = 0
     p50: float = 0.0
@@ -31,10 +31,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class DurationHistogram:
-    """Observations so far; can be added up and subtracted.
+    """The observations so far; histograms can be added and subtracted.
 
     :ivar counts: observations by the index of their bucket in `BOUNDS_S`; empty ones are left out.
-    :ivar sum_s: all observations together.
+    :ivar sum_s: the sum of all observations, in seconds.
     """
 
     counts: dict[int, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class DurationHistogram:
 
     @property
     def count(self) -> int:
-        """How many observations there are."""
+        """The number of observations."""
         return sum(self.counts.values())
 
     def __add__(self, other: DurationHistogram) -> DurationHistogram:
@@ -52,7 +52,7 @@ class DurationHistogram:
         return DurationHistogram(counts, self.sum_s + other.sum_s)
 
     def since(self, earlier: DurationHistogram) -> DurationHistogram:
-        """The observations that were not there yet, earlier."""
+        """Return the observations that an earlier histogram did not have yet."""
         counts = {
             bucket: new
             for bucket, n in self.counts.items()
@@ -61,7 +61,7 @@ class DurationHistogram:
         return DurationHistogram(counts, self.sum_s - earlier.sum_s)
 
     def spread(self, max_s: float) -> Spread:
-        """Its quantiles, taken to be evenly spread within a bucket, and none above the maximum."""
+        """Compute quantiles, as if evenly spread within a bucket, and none above the maximum."""
         count = self.count
         if not count:
             return Spread()
@@ -80,25 +80,25 @@ class DurationHistogram:
 
 
 class Recent:
-    """What came since the `roll` before the last: with one a second, the last one to two seconds.
+    """The observations since the `roll` before the last: with one a second, of one to two seconds.
 
-    So everybody may look, as often as they like.
+    So any number of readers may look, as often as they like.
     """
 
     def __init__(self) -> None:
         self._rolled = (DurationHistogram(), DurationHistogram())
 
     def roll(self, now: DurationHistogram) -> None:
-        """A second is over."""
+        """Note that a second has passed."""
         self._rolled = (self._rolled[1], now)
 
     def spread(self, now: DurationHistogram, max_s: float) -> Spread:
-        """What is in `now` and was not yet."""
+        """Compute the spread of the observations in `now` that are recent."""
         return now.since(self._rolled[0]).spread(max_s)
 
 
 class Durations:
-    """The running histogram behind a `DurationHistogram`, and what is `Recent` of it."""
+    """The running histogram behind a `DurationHistogram`, with its `Recent` observations."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS_S) + 1)
@@ -113,14 +113,14 @@ class Durations:
         self._max_s = max(self._max_s, seconds)
 
     def histogram(self) -> DurationHistogram:
-        """All that was observed, up to this moment."""
+        """Return all observations up to this moment."""
         return DurationHistogram({at: n for at, n in enumerate(self._counts) if n}, self._sum_s)
 
     def recent(self) -> Spread:
-        """What was observed of late."""
+        """Compute the spread of recent observations."""
         return self._recent.spread(self.histogram(), max(self._max_s, self._max_before_s))
 
     def roll(self) -> None:
-        """A second is over."""
+        """Note that a second has passed."""
         self._recent.roll(self.histogram())
         self._max_s, self._max_before_s = 0.0, self._max_s

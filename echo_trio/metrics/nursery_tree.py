@@ -1,7 +1,7 @@
-"""The nursery tree: which tasks live in which, with equal ones folded into one line and a count.
+"""Show which tasks live in which nursery, with equal ones folded into one line and a count.
 
-What a task looks like is read from Trio itself, at the moment somebody asks: nothing is kept, so
-that it costs nothing meanwhile. Ten thousand connections are ten thousand equal leaves.
+The tree is read from Trio itself, at the moment somebody asks: nothing is kept, so that it costs
+nothing meanwhile. Ten thousand connections are ten thousand equal leaves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME: Final = attrgetter("name")
 
 
 class Nursery(Protocol):
-    """What the walk needs of a `trio.Nursery`."""
+    """The part of a `trio.Nursery` that is read."""
 
     @property
     def child_tasks(self) -> Iterable[Task]:
@@ -26,11 +26,11 @@ class Nursery(Protocol):
 
 
 class Task(Protocol):
-    """What the walk needs of a `trio.lowlevel.Task`."""
+    """The part of a `trio.lowlevel.Task` that is read."""
 
     @property
     def name(self) -> str:
-        """What Trio calls it: the function it runs."""
+        """The name that Trio gives it: the function it runs."""
 
     @property
     def child_nurseries(self) -> Iterable[Nursery]:
@@ -38,29 +38,29 @@ class Task(Protocol):
 
 
 class TaskNode(msgspec.Struct, frozen=True):
-    """So many tasks of one name, whose children look alike too."""
+    """A number of tasks with one name, whose children look alike too."""
 
     name: str
     count: int
     children: tuple[TaskNode, ...] = ()
 
     def times(self, count: int) -> Self:
-        """The same, so many times."""
+        """Return the same node with another count."""
         return self if count == self.count else msgspec.structs.replace(self, count=count)
 
 
 def current_tasks() -> TaskNode | None:
-    """The tree of this process's tasks; None outside of Trio.
+    """Return the tree of this process's tasks; None outside of Trio.
 
-    Read in one go, without a checkpoint: of tasks that come and go meanwhile it would make a tree
-    that never was. Ten thousand connections take some 3 ms, for which the echo waits.
+    It is read in one go, without a checkpoint: if tasks came and went meanwhile, the tree would be
+    one that never existed. Ten thousand connections take some 3 ms, for which the echo waits.
     """
     root = trio.lowlevel.current_root_task()
     return None if root is None else fold(root)
 
 
 def fold(task: Task) -> TaskNode:
-    """A task and all below it. Siblings of equal name and equal children are one node."""
+    """Make a node of a task and all below it; siblings of equal name and equal children are one."""
     children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
     nodes = Counter(fold(child) for child in children if child.child_nurseries)
     # By map and attrgetter: with thousands of connections, nearly all are leaves.
@@ -71,5 +71,5 @@ def fold(task: Task) -> TaskNode:
 
 
 def _order(node: TaskNode) -> tuple[str, int, int]:
-    """A set has no order of its own; equal trees shall read alike."""
+    """Give children an order, so that equal trees look alike: a set has none."""
     return node.name, -len(node.children), -node.count

@@ -1,7 +1,7 @@
-"""A snapshot as Prometheus reads it. Every label value that is known ahead is there from the start.
+"""Write a snapshot for Prometheus, with every label value that can be known from the start.
 
 So a rate over a counter that has just begun to move is right, and an alert on it can't miss the
-first one.
+first event.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from echo_trio.wire.handshake import Reason
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
-#: 1, 2 and 5 of each decade: what a histogram here shows of its finer buckets.
+#: 1, 2 and 5 of each decade: the bounds that a histogram here shows, of its finer buckets.
 SHOWN_BOUNDS_S: Final = tuple(bound for at, bound in enumerate(BOUNDS_S) if at % 10 in {0, 3, 7})
 
-#: Those of the protocol. Of the others, which clients choose freely, only the thousand is told: a
-#: label with two thousand values would be theirs to fill.
+#: The values of the label `code`: the protocol's codes. Of the others, which clients choose freely,
+#: only the thousand is shown, or clients could fill the label with two thousand values.
 CLOSE_CODES: Final = (
     *(str(code) for code in range(1000, 3000) if may_be_sent(code)),
     str(NO_STATUS),
@@ -54,19 +54,20 @@ CLOSED_BY_US: Final = (
     Outcome.DROPPED,
 )
 
-#: What a machine runs out of; see `sockets.accept_forever`.
+#: The errors of accepting when the machine runs out of something; see `sockets.accept_forever`.
 ACCEPT_ERRORS: Final = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM")
 
 
 def exposition(snapshot: ServerSnapshot) -> bytes:
-    """The snapshot in Prometheus' text format (see `CONTENT_TYPE`)."""
+    """Write a snapshot in Prometheus' text format (see `CONTENT_TYPE`)."""
     return generate_latest(_Snapshot(snapshot))
 
 
 def console_exposition(failures: int, accept_faults: Mapping[str, int]) -> bytes:
-    """What the console counts of itself, likewise.
+    """Write the console's own counts in Prometheus' text format.
 
-    :param accept_faults: times that accepting failed, by the name of the error.
+    :param failures: requests and parts of the console that failed.
+    :param accept_faults: failures to accept, by the name of the error.
     """
     return generate_latest(_Console(failures, accept_faults))
 
@@ -77,7 +78,7 @@ class _Console(Collector):
     accept_faults: Mapping[str, int]
 
     def collect(self) -> Iterator[Metric]:
-        """Both families."""
+        """Yield both families."""
         yield _counter(
             "console_failures", "Requests and parts of the console that failed.", self.failures
         )
@@ -94,7 +95,7 @@ class _Snapshot(Collector):
     snapshot: ServerSnapshot
 
     def collect(self) -> Iterator[Metric]:
-        """Each family of metrics, those of the connections first."""
+        """Yield each family of metrics, those of the connections first."""
         yield from _connections(self.snapshot)
         yield from _handshakes(self.snapshot)
         yield from _messages(self.snapshot)

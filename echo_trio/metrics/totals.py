@@ -1,4 +1,4 @@
-"""Several workers' snapshots as one. Pure; a counter never goes back, whoever dies."""
+"""Add up several workers' snapshots. Pure; a counter never goes back, whichever worker dies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SUMS_BY_KEY: Final = (
 
 
 def nothing() -> ServerSnapshot:
-    """What a worker has done that has done nothing."""
+    """Make the snapshot of a worker that has done nothing."""
     return Counters().snapshot()
 
 
@@ -38,9 +38,10 @@ def retire(
     outcome: Outcome = Outcome.LOST_WITH_WORKER,
     close_code: int = ABNORMAL_CLOSURE,
 ) -> ServerSnapshot:
-    """What remains of a worker that is dead: all that it counted, and nothing that it held.
+    """Return what remains of a dead worker: all that it counted, and nothing that it held.
 
-    :param outcome: how whoever was connected has ended with it; of the open ones, with which code.
+    :param outcome: the outcome of all its connections, open or in handshake.
+    :param close_code: the close code of its open connections.
     """
     lost = last.open + last.handshaking
     outcomes, close_codes = Counter(last.outcomes), Counter(last.close_codes)
@@ -63,12 +64,12 @@ def retire(
 
 
 def add_up(parts: Sequence[ServerSnapshot], **more: Any) -> ServerSnapshot:
-    """The parts as one snapshot of now.
+    """Add up snapshots into one, taken now.
 
-    Counts and what is held are added up, `peak_open` too, which is more than there were at a time;
-    whoever watched can say it better.
+    Counts and holdings are added, `peak_open` too, which gives more than were open at one time; a
+    caller that has watched can pass the true one.
 
-    :param more: fields that are not a matter of adding.
+    :param more: values of fields that can't be added.
     """
     sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
     sums |= {name: _by_key(getattr(part, name) for part in parts) for name in _SUMS_BY_KEY}
@@ -87,7 +88,7 @@ def add_up(parts: Sequence[ServerSnapshot], **more: Any) -> ServerSnapshot:
 
 
 def with_holdings(snapshot: ServerSnapshot, own: Holdings) -> ServerSnapshot:
-    """With what the supervisor itself holds; of descriptors, only the workers' run out."""
+    """Add what the supervisor itself holds; not its descriptors, for only the workers' run out."""
     return replace(
         snapshot,
         tasks=snapshot.tasks + own.tasks,

@@ -1,4 +1,4 @@
-"""What a process notices of itself: how late its loop is, how long it is stopped, what it holds."""
+"""Measure the process itself: how late its loop is, how long it is stopped, what it holds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from echo_trio.metrics.counters import GarbageCollection, Holdings
 from echo_trio.metrics.durations import Durations
 from echo_trio.wire import process
 
-#: How often the loop is tried. A stall that is longer is always seen; an idle worker spends less
-#: than a hundredth of a core in all (0.7 %; 1.25 % with tries every 20 ms).
+#: The interval of measuring the loop's lag. A longer stall is always seen; an idle worker spends
+#: less than a hundredth of a core in all (0.7 %; 1.25 % with an interval of 20 ms).
 TRY_INTERVAL_S: Final = 0.05
 TRIES_A_SECOND: Final = round(1 / TRY_INTERVAL_S)
 
@@ -25,7 +25,7 @@ _DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
 class Vitals:
-    """Watches the process while `run` runs.
+    """A watch over the process while `run` runs.
 
     :ivar loop_lag: how late the loop ran tasks that were due.
     """
@@ -36,10 +36,10 @@ class Vitals:
         self._pauses_s = 0.0
 
     async def run(self, rolling: Sequence[Durations], on_try: Callable[[], None]) -> NoReturn:
-        """Try the loop again and again, until cancelled.
+        """Measure the loop's lag again and again, until cancelled.
 
-        :param rolling: what else is to `roll` once a second.
-        :param on_try: is called at each try.
+        :param rolling: other durations that are to `roll` once a second.
+        :param on_try: is called at each measurement.
         """
         with self._timing_collections():
             while True:
@@ -52,7 +52,7 @@ class Vitals:
                     durations.roll()
 
     def holdings(self) -> Holdings:
-        """What the process holds and has used, now. To be called in a Trio task."""
+        """Return what the process holds and has used, now. Call it in a Trio task."""
         return Holdings(
             tasks=trio.lowlevel.current_statistics().tasks_living,
             descriptors=_count_descriptors(self._process),

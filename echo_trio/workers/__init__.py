@@ -1,1 +1,1 @@
-"""Several processes that share the server's port, and the one that watches over them."""
+"""Serve in several processes that share the server's port, with one that supervises them."""

@@ -1,4 +1,4 @@
-"""What a supervisor and its workers say to each other, over a socket pair: JSON, one a line."""
+"""Talk between a supervisor and its workers, over a socket pair: JSON, one object a line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from echo_trio.settings import Settings
 
 
 class Start(msgspec.Struct, tag=True, frozen=True):
-    """Serve so, on listening sockets that the worker has inherited as these descriptors."""
+    """The order to serve with these settings, on the descriptors that the worker has inherited."""
 
     number: int
     settings: Settings
@@ -24,34 +24,34 @@ class Start(msgspec.Struct, tag=True, frozen=True):
 
 
 class Drain(msgspec.Struct, tag=True, frozen=True):
-    """Say goodbye to everybody, and end.
+    """The order to close every connection, and end.
 
-    :ivar late_s: how long ago that was to begin.
+    :ivar late_s: the seconds since that should have begun.
     """
 
     late_s: float = 0.0
 
 
 class Reload(msgspec.Struct, tag=True, frozen=True):
-    """Read certificate and key again."""
+    """The order to read certificate and key again."""
 
 
 class ShowTasks(msgspec.Struct, tag=True, frozen=True):
-    """Say which tasks there are."""
+    """The order to report the tasks."""
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
-    """The worker accepts connections."""
+    """The report that the worker accepts connections."""
 
 
 class SnapshotReport(msgspec.Struct, tag=True, frozen=True):
-    """The worker as it is now: once a second, and at its end."""
+    """The report of the worker's snapshot: once a second, and at its end."""
 
     snapshot: ServerSnapshot
 
 
 class Tasks(msgspec.Struct, tag=True, frozen=True):
-    """The worker's nursery tree."""
+    """The report of the worker's nursery tree."""
 
     tree: TaskNode
 
@@ -63,21 +63,21 @@ _RECEIVE_BYTES: Final = 2**16
 
 
 class Channel:
-    """One end: orders go to a worker, reports come from it."""
+    """One end of the channel: orders go to a worker, reports come from it."""
 
     def __init__(self, sock: socket.socket, hears: Any) -> None:
         """Talk over one end of a socket pair.
 
-        :param hears: what the other end says, `Order` or `Report`.
+        :param hears: what the other end sends, `Order` or `Report`.
         """
         self._sock = trio.socket.from_stdlib_socket(sock)
         self._lock = trio.Lock()
         self._decoder = msgspec.json.Decoder(hears, dec_hook=_decode)
 
     async def say(self, what: Order | Report) -> bool:
-        """Say one thing; returns whether the other end is still there to hear it.
+        """Send one order or report; false if the other end is gone.
 
-        Cancelled half-way, it was the last: nothing may follow half a line.
+        Cancelled half-way, the channel is closed: nothing may follow half a line.
         """
         line = memoryview(msgspec.json.encode(what, enc_hook=str) + b"\n")
         async with self._lock:
@@ -94,7 +94,7 @@ class Channel:
         return True
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        """What the other end says, until it is gone."""
+        """Yield what the other end sends, until it is gone."""
         pending = b""
         while True:
             try:

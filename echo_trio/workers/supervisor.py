@@ -1,8 +1,8 @@
-"""Several processes on one port: started, watched, started anew when they die, drained together.
+"""Supervise several processes on one port: start and watch them, replace dead ones, drain them all.
 
 The supervisor makes every worker's listening socket and keeps a copy of each. So the connections
 that wait for a worker that dies wait for the next one in its place, and are not reset; and the port
-stays taken, whoever dies.
+stays taken, whichever process dies.
 """
 
 from __future__ import annotations
@@ -40,34 +40,35 @@ from echo_trio.workers.channel import (
     Tasks,
 )
 
-#: How long a worker that has died is waited for before the next: the first time; and while they
+#: The pause between the death of a worker and the start of the next: the first time; and while they
 #: keep dying at once, twice as long each time, up to the longest.
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 30.0
-#: A worker that lived so long did not die at once.
+#: A worker that lived this long did not die at once.
 LONG_LIFE_S: Final = 10.0
-#: While the pause is longer than this, the kernel is to give new connections to other workers.
+#: While the pause is longer than this, we close the place's listening sockets, so that the kernel
+#: gives new connections to other workers.
 QUEUE_PATIENCE_S: Final = 1.0
-#: Of the drain timeout, what is the supervisor's own: workers are to have ended before it, those
-#: that are stuck are killed at its beginning, and in it they are reaped and this process ends.
+#: The end of the drain timeout that is the supervisor's own. Workers should have ended before; at
+#: its beginning those that are stuck are killed, and in it they are reaped and this process ends.
 OWN_END_S: Final = 0.6
-#: For a process that has said goodbye, or was killed, to be gone.
+#: The time for a process to end that has closed its channel, or was killed.
 REAP_S: Final = 5.0
-#: For a worker's answer to a question.
+#: The time for a worker's answer to a question.
 ANSWER_S: Final = 2.0
 
 
 class WorkerFailed(Exception):
-    """A worker ended before there was one in its place that served."""
+    """A worker ended before any worker in its place had served."""
 
 
 @dataclass(eq=False, slots=True)
 class _Place:
-    """One worker's place: who comes after a worker that died has its number and its sockets.
+    """One worker's place: the successor of a worker that died has its number and its sockets.
 
     :ivar channel: to the worker, while there is one that serves.
-    :ivar now: what the worker reported last; ``None`` while there is none that serves.
-    :ivar past: what those before it had counted.
+    :ivar now: the worker's last report; ``None`` while there is none that serves.
+    :ivar past: the counts of its predecessors.
     :ivar tree: its tasks, when it was asked for them.
     """
 
@@ -89,9 +90,9 @@ class _Place:
 
 
 class Supervisor:
-    """Workers on one port. Made by `listen`, lives in `run`; to its users it is an `EchoServer`.
+    """Workers on one port, used like an `EchoServer`: made by `listen`, it lives in `run`.
 
-    :ivar url: where clients connect.
+    :ivar url: the URL that clients connect to.
     """
 
     def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
@@ -119,19 +120,20 @@ class Supervisor:
     def listen(cls, settings: Settings, log: Any) -> Self:
         """Listen as the settings say, once for each worker, without accepting yet.
 
-        :raises OSError: if the address can't be had; another instance of this server may have it.
-            Or the certificate, which each worker reads by itself: the next one, a new one.
+        :raises OSError: if the address can't be had (another instance of this server may have it),
+            or the certificate can't be used, which each worker reads by itself, and its successor
+            again.
         """
         tls_context_of(settings)
         return cls(settings, sockets.listen(settings.host, settings.port), log)
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return sum(place.now.open for place in self._places if place.now)
 
     def snapshot(self) -> ServerSnapshot:
-        """All workers together, as they were at most a second ago. To be called in a Trio task."""
+        """Add up all workers as they were at most a second ago. Call it in a Trio task."""
         total = self._total()
         living = [place.now for place in self._places if place.now]
         lags = [now.loop_lag_ms.max for now in living]
@@ -151,7 +153,7 @@ class Supervisor:
         return totals.with_holdings(total, self._vitals.holdings())
 
     async def tasks(self) -> TaskNode:
-        """The nursery tree of this process, and below it those of the workers that answer."""
+        """Return this process's nursery tree, and below it those of the workers that answer."""
         async with self._asking, trio.open_nursery() as nursery:
             for place in self._places:
                 nursery.start_soon(_ask_for_tree, place)
@@ -165,9 +167,9 @@ class Supervisor:
         return TaskNode(root.name, root.count, root.children + workers)
 
     def drain(self, late_s: float = 0.0) -> None:
-        """Begin to stop: the workers say goodbye to everybody, and `run` returns. Idempotent.
+        """Begin to stop: the workers close every connection, and `run` returns. Idempotent.
 
-        :param late_s: how long ago it was asked to; the drain timeout counts from then.
+        :param late_s: the seconds since the stop was asked for; the drain timeout counts from then.
         """
         if not self._drain.is_set():
             self._drain_began_s = trio.current_time() - late_s
@@ -176,7 +178,7 @@ class Supervisor:
             place.stop_listening()
 
     def reload(self) -> None:
-        """Have the workers read certificate and key again, if they can be used."""
+        """Tell the workers to read certificate and key again, if they can be used."""
         if self._settings.tls_cert is None:
             self._log.info("there is no certificate to read again")
             return
@@ -192,10 +194,10 @@ class Supervisor:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` is called, and then until the workers have ended.
 
-        Whichever has not ended shortly before the drain timeout is killed, and whom it still had is
-        counted as dropped. Cancelled: all are killed at once.
+        A worker that has not ended shortly before the drain timeout is killed, and the connections
+        it still had are counted as dropped. Cancelled: all workers are killed at once.
 
-        :raises WorkerFailed: (in a group) if a worker doesn't come to serve in the first place.
+        :raises WorkerFailed: (in a group) if a worker never comes to serve.
         """
         try:
             async with trio.open_nursery() as watching:
@@ -220,7 +222,7 @@ class Supervisor:
                 place.process.kill()
 
     async def _keep(self, place: _Place, *, task_status: trio.TaskStatus[None]) -> None:
-        """Have a worker in this place until it drains."""
+        """Keep a worker in this place until it drains."""
         served = trio.Event()
         pause_s = 0.0
         while not self._drain.is_set():
@@ -230,8 +232,8 @@ class Supervisor:
             except OSError as exc:
                 how = f"not started: {exc.strerror}"
             except BaseException:
-                # Cancelled, alone or in a nursery's group: we killed it, with those who had not
-                # answered our 1001 in time.
+                # Cancelled, alone or in a nursery's group: we killed it, with the clients that had
+                # not answered our 1001 in time.
                 self._retire(place, Outcome.DROPPED, GOING_AWAY)
                 raise
             lost = self._retire(place)
@@ -260,7 +262,7 @@ class Supervisor:
     async def _run_worker(
         self, place: _Place, served: trio.Event, task_status: trio.TaskStatus[None]
     ) -> str:
-        """Run a worker to its end; returns how it ended."""
+        """Run a worker to its end; return how it ended."""
         if not place.listeners:
             place.listeners = sockets.join(self._addresses)
         ours, theirs = socket.socketpair()
@@ -268,7 +270,8 @@ class Supervisor:
         async with Channel(ours, Report) as channel:
             with ExitStack() as inherited:
                 inherited.enter_context(theirs)
-                # Copies: should we drain meanwhile, their numbers are not another's by then.
+                # Copies: if we drain meanwhile, ours are closed, and a new file could get the
+                # number that the worker is told.
                 listeners = [inherited.enter_context(each.dup()) for each in place.listeners]
                 descriptors = tuple(each.fileno() for each in listeners)
                 process = place.process = await trio.lowlevel.open_process(
@@ -317,7 +320,7 @@ class Supervisor:
         place.channel = None
 
     def _retire(self, place: _Place, *how: Any) -> int:
-        """Take a dead worker's counts over; returns how many connections are gone with it."""
+        """Take a dead worker's counts over; return how many connections are gone with it."""
         last, place.now, place.channel = place.now, None, None
         if last is None:
             return 0
@@ -326,7 +329,7 @@ class Supervisor:
 
     async def _pass_drain_on(self, channel: Channel) -> None:
         await self._drain.wait()
-        # As if it were later: a worker is to end before it would be killed.
+        # As if the stop had been asked for earlier: so a worker ends before it would be killed.
         late_s = trio.current_time() - self._drain_began_s + self._own_end_s
         await channel.say(Drain(late_s))
 
@@ -352,7 +355,7 @@ class Supervisor:
 
 
 def share(settings: Settings) -> list[Settings]:
-    """The settings of each worker: what is to be had at most is to be had of all together."""
+    """Divide the settings among the workers: each gets its share of `max_connections`."""
     at_most, left = divmod(settings.max_connections, settings.workers)
     return [
         replace(settings, workers=1, max_connections=at_most + (number < left))
@@ -361,10 +364,10 @@ def share(settings: Settings) -> list[Settings]:
 
 
 def next_pause_s(last_s: float, lived_s: float) -> float:
-    """How long a place stays empty.
+    """Compute how many seconds a place stays empty before the next worker starts.
 
-    :param last_s: how long it did the last time; 0 if it never has.
-    :param lived_s: how long the worker lived that has died.
+    :param last_s: the pause before; 0 if there was none.
+    :param lived_s: how long the worker lived that has died, in seconds.
     """
     if lived_s >= LONG_LIFE_S or not last_s:
         return FIRST_PAUSE_S
@@ -380,7 +383,7 @@ async def _ask_for_tree(place: _Place) -> None:
 
 
 def _describe(status: int | None) -> str:
-    """How a process ended, for people."""
+    """Describe how a process ended, for people."""
     if status is None:
         return "it can't be killed"
     if status < 0:

@@ -1,8 +1,8 @@
-"""One process that echoes: alone, or `python -m echo_trio.workers.worker` as one of a supervisor's.
+"""Echo in one process: alone, or as a supervisor's `python -m echo_trio.workers.worker`.
 
 A supervisor's worker has inherited its end of the control channel and its listening sockets. It
-does as it is told and reports once a second; when the channel ends, the supervisor is gone, and so
-is the worker.
+obeys the supervisor's orders and reports once a second; when the channel ends, the supervisor is
+gone, and so is the worker.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from echo_trio.workers.channel import (
 )
 
 REPORT_INTERVAL_S: Final = 1.0
-#: For the last report, if the supervisor is slow to read.
+#: The time for the last report, if the supervisor is slow to read.
 FAREWELL_S: Final = 1.0
 
 
 class Worker:
     """An `EchoServer` in a process that is made for ten thousand sockets.
 
-    :ivar url: where clients connect.
+    :ivar url: the URL that clients connect to.
     """
 
     def __init__(
@@ -64,26 +64,26 @@ class Worker:
     def listen(cls, settings: Settings, log: Any) -> Self:
         """Listen as the settings say, without accepting yet.
 
-        :raises OSError: if the address can't be had, or the certificate.
+        :raises OSError: if the address can't be had, or the certificate can't be used.
         """
         tls_context = tls_context_of(settings)
         return cls(settings, sockets.listen(settings.host, settings.port), log, tls_context)
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return self._server.open
 
     async def tasks(self) -> TaskNode:
-        """The nursery tree."""
+        """Return the nursery tree."""
         tree = current_tasks()
         assert tree is not None
         return tree
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the server. To be called after the imports: the collector leaves alone what is there.
+        """Run the server. Call it after the imports: objects that exist now are never collected.
 
-        Drained and cancelled as `EchoServer.run` is.
+        Draining and cancelling work as in `EchoServer.run`.
         """
         server = self._server
         async with trio.open_nursery() as nursery:
@@ -98,11 +98,11 @@ class Worker:
             nursery.cancel_scope.cancel()
 
     def abandon(self) -> None:
-        """Nothing is left when this process ends."""
+        """Do nothing: nothing is left when this process ends."""
 
 
 async def serve_supervised(sock: socket.socket) -> int:
-    """Serve as the supervisor at the other end says, until it says to drain; returns the status."""
+    """Serve as the supervisor at the other end says, until it says to drain; return the status."""
     async with Channel(sock, Order) as channel:
         orders = aiter(channel)
         start = await anext(orders, None)
@@ -112,7 +112,7 @@ async def serve_supervised(sock: socket.socket) -> int:
         listeners = [_inherited(fd) for fd in start.listeners]
         try:
             tls_context = tls_context_of(start.settings)
-        except OSError as exc:  # It was there when the supervisor looked.
+        except OSError as exc:  # The files could be read when the supervisor looked.
             log.error("can't serve", reason=exc.strerror)
             return EXIT_USAGE
         worker = Worker(start.settings, listeners, log, tls_context)
@@ -120,7 +120,7 @@ async def serve_supervised(sock: socket.socket) -> int:
             nursery.start_soon(_obey, orders, channel, worker)
             async with trio.open_nursery() as serving:
                 await serving.start(worker.run)
-                # Its figures first: whoever is ready has some.
+                # A snapshot first: the supervisor shows one of every worker that is ready.
                 await channel.say(SnapshotReport(worker.snapshot()))
                 await channel.say(Ready())
                 log.debug("the worker serves", pid=os.getpid())
@@ -139,7 +139,7 @@ async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
             worker.reload()
         elif isinstance(order, ShowTasks):
             await channel.say(Tasks(await worker.tasks()))
-    os._exit(1)  # The supervisor is gone: what nobody watches must not go on.
+    os._exit(1)  # The supervisor is gone: a worker that nobody watches must not go on.
 
 
 async def _report_forever(channel: Channel, worker: Worker) -> NoReturn:
