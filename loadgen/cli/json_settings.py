@@ -16,7 +16,8 @@ from cyclopts import App, Argument, CycloptsError, Parameter
 
 from echo_trio import flags, units
 from loadgen.report import thresholds
-from loadgen.workload.plan import HEADERS_OF_FILE, Plan
+from loadgen.workload.headers import HEADERS_OF_FILE
+from loadgen.workload.plan import Plan
 
 #: These have a place of their own on the command line.
 _POSITIONAL: Final = ("count", "url")

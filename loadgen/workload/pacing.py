@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from echo_trio import units
+
 
 class Pace(Protocol):
     """A schedule: how many messages there are, and when each is due."""
@@ -79,6 +81,17 @@ class Stage:
 
     duration_s: float
     rate_per_s: float
+
+
+def parse_stage(text: str) -> Stage:
+    """Read a stage like ``30s:5000/s``.
+
+    :raises ValueError: if it is none.
+    """
+    duration, colon, rate = text.partition(":")
+    if not colon:
+        raise ValueError(f"{text!r} is not a stage: write it like 30s:5000/s")
+    return Stage(units.parse_duration(duration), units.parse_rate(rate))
 
 
 class Ramps:

@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from echo_trio import files
+
 DEFAULT_TEMPLATE: Final = "{conn}-{seq}"
 #: What the default message is padded to.
 DEFAULT_SIZE_BYTES: Final = 32
+#: Room for messages that a server is to refuse.
+MAX_MESSAGE_FILE_BYTES: Final = 64 * 2**20
 #: Neither a digit nor a space, so that padding can't be taken for a number or a suffix.
 PADDING: Final = "."
 
@@ -23,6 +27,17 @@ _LIKE_A_PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
 _NUMBER: Final = "0|[1-9][0-9]{0,18}"
 #: Odd constants that spread (seed, socket, sequence number) over 32 bits.
 _MIX: Final = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+
+
+def read_template(path: str) -> bytes:
+    """Read the file of --message-file.
+
+    :raises ValueError: if it can't be read.
+    """
+    try:
+        return files.read(path, at_most=MAX_MESSAGE_FILE_BYTES)
+    except OSError as exc:
+        raise ValueError(f"can't read --message-file {path}: {exc.strerror}") from None
 
 
 class Payloads:

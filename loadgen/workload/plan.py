@@ -11,16 +11,18 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Group, Parameter
 
-from echo_trio import files, flags, units
+from echo_trio import flags
 from loadgen.workload import secrets
 from loadgen.workload.arrivals import OwnArrivals, Poisson
-from loadgen.workload.keys import check_key
-from loadgen.workload.matching import ANY, Rule, Verify, parse_pattern
+from loadgen.workload.contradictions import check_handshake, check_load, check_replies
+from loadgen.workload.headers import make_request, parse_headers
+from loadgen.workload.matching import Verify, parse_pattern
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
-from loadgen.workload.pacing import Pace, Ramps, Share, Stage, Steady
-from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads
+from loadgen.workload.pacing import Pace, Ramps, Stage, Steady, parse_stage
+from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads, read_template
+from loadgen.workload.shards import ShardOf
 from loadgen.workload.sources import Sources
-from loadgen.workload.target import DEFAULT_URL, Target
+from loadgen.workload.target import DEFAULT_URL, ROOM, Target
 
 #: Where a flag stands in the help.
 CONNECT: Final = Parameter(group=Group("Connect", sort_key=1))
@@ -30,94 +32,6 @@ REPLIES: Final = Parameter(group=Group("Replies", sort_key=4))
 
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_RATE_PER_CONN: Final = 1.0
-
-#: Several times what any server takes as the head of a request.
-MAX_HEADERS_BYTES: Final = 256 * 1024
-#: Room for messages that a server is to refuse.
-MAX_MESSAGE_FILE_BYTES: Final = 64 * 2**20
-
-#: Stands in a URL for the number of the socket's room.
-ROOM: Final = "{room}"
-
-#: What follows it is a file of headers.
-HEADERS_OF_FILE: Final = "@"
-
-#: Headers that make the handshake one, and what to use instead where there is something.
-_OWN_HEADERS: Final = {
-    "connection": "",
-    "upgrade": "",
-    "sec-websocket-accept": "",
-    "sec-websocket-extensions": ": use --compression",
-    "sec-websocket-key": "",
-    "sec-websocket-protocol": ": use --subprotocol",
-    "sec-websocket-version": "",
-    "content-length": "",
-    "transfer-encoding": "",
-}
-
-
-def parse_stage(text: str) -> Stage:
-    """Read a stage like ``30s:5000/s``.
-
-    :raises ValueError: if it is none.
-    """
-    duration, colon, rate = text.partition(":")
-    if not colon:
-        raise ValueError(f"{text!r} is not a stage: write it like 30s:5000/s")
-    return Stage(units.parse_duration(duration), units.parse_rate(rate))
-
-
-def parse_headers(text: str) -> list[tuple[str, str]]:
-    """Read a header, or those of a file like ``@headers.txt``, one a line.
-
-    What is on a command line is seen by every user of the machine, and kept by the shell.
-
-    :raises ValueError: if something is none, or there is no such file.
-    """
-    if not text.startswith(HEADERS_OF_FILE):
-        return [parse_header(text)]
-    path = text.removeprefix(HEADERS_OF_FILE)
-    try:
-        lines = files.split_lines(files.read_text(path, at_most=MAX_HEADERS_BYTES))
-    except OSError as exc:
-        raise ValueError(f"can't read --header {text}: {exc.strerror}") from None
-    headers = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                headers.append(parse_header(line))
-            except ValueError:
-                what = f"line {number} is no header like 'Name: value'"
-                raise ValueError(f"--header {text}: {what}") from None
-    return headers
-
-
-def parse_header(text: str) -> tuple[str, str]:
-    """Read a header like ``Authorization: Bearer x``.
-
-    :raises ValueError: if it is none, or one that the handshake itself has to set.
-    """
-    name, colon, value = text.partition(":")
-    name, value = name.strip(), value.strip()
-    if not colon or not name:
-        raise ValueError(f"{text!r} is not a header: write it like 'Name: value'")
-    return name, value
-
-
-@dataclass(frozen=True, slots=True)
-class ShardOf:
-    """Which part of a larger plan a plan is: shard `index`, from 0, of `shards`.
-
-    :ivar sockets: of the whole plan.
-    :ivar turn: from 0, of the `takers` that share its local addresses; these are all shards, or
-        those on the same machine.
-    """
-
-    index: int
-    shards: int
-    sockets: int
-    turn: int
-    takers: int
 
 
 @Parameter(name="*")
@@ -274,90 +188,14 @@ class Plan:
     def __post_init__(self) -> None:
         """Check what no single field can."""
         target = self.target
-        self._check_load()
-        self._check_handshake(target)
+        check_load(self)
+        check_handshake(self, target)
         if self.message_file is not None and self.message != DEFAULT_TEMPLATE:
             raise ValueError("--message and --message-file both say what to send: give one")
         if self.shard_of is None:
             check_behaviours(self.behave, self.count)
-        self._check_replies(self.payloads())
+        check_replies(self, self.payloads())
         Sources(self.source_ips)
-
-    def _check_load(self) -> None:
-        """Is there one answer to when messages are sent, and when the load ends?"""
-        rates = {
-            "--rate-per-conn": self.rate_per_conn is not None,
-            "--rate": self.rate is not None,
-            "--stage": bool(self.stages),
-            "--closed-loop": self.closed_loop,
-        }
-        if len(given := [flag for flag, is_given in rates.items() if is_given]) > 1:
-            raise ValueError(f"{given[0]} and {given[1]} both say when to send: give one")
-        if self.stages:
-            for flag, setting in (("--duration", self.duration_s), ("--messages", self.messages)):
-                if setting is not None:
-                    raise ValueError(f"--stage and {flag} both say when the load ends: give one")
-            if not self.load_s:
-                raise ValueError("--stage: all stages together take no time")
-        if self.messages and self.lifetime_s is not None:
-            raise ValueError(
-                "--messages counts for each socket, and --lifetime opens more: give one"
-            )
-        if self.messages and self.storm is not None:
-            raise ValueError("--messages is for each socket, and a storm opens more: give one")
-        if self.think_s and not self.closed_loop:
-            raise ValueError("--think goes with --closed-loop")
-        if self.messages and not self.closed_loop and not self.total_rate(self.count):
-            flag = "--rate-per-conn" if self.rate is None else "--rate"
-            raise ValueError(f"--messages needs a rate: {flag} is 0/s")
-        for flag, value in (("--connect-rate", self.connect_rate), ("--lifetime", self.lifetime_s)):
-            if value is not None and not value:
-                raise ValueError(f"{flag} has to be more than 0")
-
-    def _check_replies(self, payloads: Payloads) -> None:
-        """Can replies be told apart, and from what is no reply?"""
-        verify = self.matching
-        if verify.find_own is not None:
-            check_key(verify, self.verify, payloads, payloads.render(0, 0))
-        if verify.rule is Rule.FAN_OUT and not {"conn", "seq"} <= payloads.names:
-            raise ValueError(
-                "--verify fan-out tells copies apart by the message: it needs {conn} and {seq}"
-            )
-        if ANY in self.ignore and verify.rule is not Rule.OFF:
-            raise ValueError("--ignore any leaves no reply: it goes with --verify off")
-        if self.behave and verify.rule is Rule.FAN_OUT:
-            raise ValueError(
-                "--behave: nobody knows what a socket that misbehaves in a room is owed"
-            )
-        if self.rooms > 1 and verify.rule is not Rule.FAN_OUT:
-            raise ValueError("--rooms goes with --verify fan-out")
-        if self.rooms > 1 and ROOM not in self.url:
-            raise ValueError(f"--rooms: which room a socket is in is said by {ROOM} in the URL")
-        if self.target_of(0).authority != self.target_of(1).authority:
-            raise ValueError(f"{ROOM} goes into the path or query of the URL: all have one host")
-        if self.closed_loop and verify.rule is Rule.FAN_OUT:
-            raise ValueError("--closed-loop awaits a reply, and fan-out has copies: give a rate")
-        if self.arrivals != "even" and self.closed_loop:
-            raise ValueError("--arrivals says when messages fall due: not with --closed-loop")
-
-    def _check_handshake(self, target: Target) -> None:
-        for name, _ in self.headers:
-            if (instead := _OWN_HEADERS.get(name.lower())) is not None:
-                raise ValueError(f"--header can't set {name}, which the handshake does{instead}")
-            if name.lower() == "origin" and self.origin is not None:
-                raise ValueError("--origin and --header both set Origin: give one")
-        if self.key is not None and self.cert is None:
-            raise ValueError("--key goes with --cert, whose key it is")
-        for flag, given in (
-            ("--cacert", self.cacert is not None),
-            ("--cert", self.cert is not None),
-            ("--insecure", self.insecure),
-        ):
-            if given and not target.tls:
-                raise ValueError(f"{flag} goes with wss://, and {self.url} is not")
-        if self.cacert is not None and self.insecure:
-            raise ValueError("--cacert says whom to trust, --insecure to trust anyone: give one")
-        self.request(target)("")
 
     @property
     def matching(self) -> Verify:
@@ -403,8 +241,7 @@ class Plan:
         shard = self.shard_of
         if shard is None or (self.is_rate_each_sockets_own and sockets != self.count):
             return self._pace(sockets)
-        whole = self._pace(shard.sockets)
-        return Share(whole, index=shard.index, shards=shard.shards, sockets=shard.sockets)
+        return shard.share(self._pace(shard.sockets))
 
     def _pace(self, sockets: int) -> Pace:
         at_most = math.inf if self.messages is None else sockets * self.messages
@@ -447,33 +284,14 @@ class Plan:
         if self.message_content is not None:
             return self.message_content
         assert self.message_file is not None
-        try:
-            return files.read(self.message_file, at_most=MAX_MESSAGE_FILE_BYTES)
-        except OSError as exc:
-            what = f"can't read --message-file {self.message_file}"
-            raise ValueError(f"{what}: {exc.strerror}") from None
+        return read_template(self.message_file)
 
     def request(self, target: Target) -> partial[bytes]:
         """What makes the handshake's request from a key.
 
         :raises ValueError: if a header or subprotocol is not what HTTP allows.
         """
-        authority, headers = target.authority, []
-        for name, value in self.headers:
-            if name.lower() == "host":
-                authority = value
-            else:
-                headers.append((name, value))
-        if self.origin is not None:
-            headers.append(("Origin", self.origin))
-        return partial(
-            _request_bytes,
-            target.resource,
-            authority,
-            tuple(headers),
-            self.subprotocols,
-            self.extensions,
-        )
+        return make_request(target, self.headers, self.origin, self.subprotocols, self.extensions)
 
     @property
     def extensions(self) -> tuple[str, ...]:
@@ -517,15 +335,13 @@ class Plan:
 
     def conn(self, number: int) -> int:
         """The number in the whole plan of socket `number` of this one."""
-        shard = self.shard_of
-        return number if shard is None else shard.index + shard.shards * number
+        return number if self.shard_of is None else self.shard_of.conn(number)
 
     def sources(self) -> Sources:
         """The local addresses to connect from; empty if the system is to choose."""
-        sources, shard = Sources(self.source_ips), self.shard_of
-        if shard is None or len(sources) < shard.takers:
-            return sources
-        return Sources(self.source_ips, start=shard.turn, step=shard.takers)
+        if self.shard_of is None:
+            return Sources(self.source_ips)
+        return self.shard_of.sources(self.source_ips)
 
     def shard(self, index: int, shards: int) -> Plan:
         """Part `index`, from 0, of this plan cut into `shards`.
@@ -538,16 +354,14 @@ class Plan:
         """
         if self.shard_of is not None:
             raise ValueError("a shard can't be cut into shards")
-        if not 0 <= index < shards <= self.count:
-            raise ValueError(f"{self.count} sockets can't be cut into {shards} shards")
-        own = len(range(index, self.count, shards))
+        shard = ShardOf.cut(index, shards, self.count)
         return dataclasses.replace(
             self,
-            count=own,
-            connect_concurrency=max(1, len(range(index, self.connect_concurrency, shards))),
-            connect_rate=self.connect_rate and self.connect_rate * own / self.count,
+            count=shard.count,
+            connect_concurrency=max(1, shard.deal(self.connect_concurrency)),
+            connect_rate=self.connect_rate and self.connect_rate * shard.count / self.count,
             message_content=None if self.message_file is None else self._message_content(),
-            shard_of=ShardOf(index, shards, self.count, turn=index, takers=shards),
+            shard_of=shard,
         )
 
     def on_machine(self, source_ips: Sequence[str], turn: int, takers: int) -> Plan:
@@ -583,16 +397,3 @@ class Plan:
     def shown_url(self) -> str:
         """Where the sockets connect, as others may read it."""
         return secrets.mask_url(self.url)
-
-
-def _request_bytes(
-    resource: str,
-    authority: str,
-    headers: tuple[tuple[str, str], ...],
-    subprotocols: tuple[str, ...],
-    extensions: tuple[str, ...],
-    key: str,
-) -> bytes:
-    from echo_trio.wire.handshake import request_bytes  # noqa: PLC0415 - as in `extensions`
-
-    return request_bytes(resource, authority, key, headers, subprotocols, extensions)

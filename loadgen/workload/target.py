@@ -12,6 +12,9 @@ SCHEMES: Final = ("ws", "wss")
 DEFAULT_PORT: Final = 8765
 DEFAULT_URL: Final = f"ws://127.0.0.1:{DEFAULT_PORT}/"
 
+#: Stands in a URL for the number of the socket's room.
+ROOM: Final = "{room}"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

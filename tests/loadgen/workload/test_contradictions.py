@@ -1,0 +1,99 @@
+import pytest
+
+from loadgen.workload.pacing import Stage
+from loadgen.workload.plan import Plan
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        pytest.param({"think_s": 1.0}, "--think goes with --closed-loop", id="think-open-loop"),
+        pytest.param({"messages": 3, "rate_per_conn": 0.0}, "needs a rate", id="messages-no-rate"),
+        pytest.param({"verify": "strict"}, "'strict' is none of suffix", id="verify"),
+        pytest.param({"ignore": ("any",)}, "--ignore any leaves no reply", id="ignore-any"),
+        pytest.param({"rooms": 2}, "--rooms goes with --verify fan-out", id="rooms"),
+        pytest.param(
+            {"rooms": 2, "verify": "fan-out"}, "is said by {room} in the URL", id="rooms-nowhere"
+        ),
+        pytest.param(
+            {"rooms": 2, "verify": "fan-out", "url": "ws://host{room}/"},
+            "goes into the path or query",
+            id="rooms-in-the-host",
+        ),
+        pytest.param(
+            {"verify": "fan-out", "message": "{seq}"}, "needs {conn} and {seq}", id="copies-alike"
+        ),
+        pytest.param(
+            {"verify": "fan-out", "closed_loop": True}, "fan-out has copies", id="closed-fan-out"
+        ),
+        pytest.param(
+            {"arrivals": "poisson", "closed_loop": True}, "--arrivals says when", id="arrivals"
+        ),
+        pytest.param({"message": "\udcff"}, "not valid UTF-8", id="not-utf-8"),
+        pytest.param({"url": "http://x/"}, "write it like ws://", id="http-url"),
+        pytest.param(
+            {"rate": 5.0, "rate_per_conn": 1.0},
+            "--rate-per-conn and --rate both say",
+            id="two-rates",
+        ),
+        pytest.param(
+            {"rate": 5.0, "stages": (Stage(1, 1),)},
+            "--rate and --stage both say",
+            id="rate-and-stages",
+        ),
+        pytest.param(
+            {"rate_per_conn": 1.0, "closed_loop": True},
+            "--closed-loop both say",
+            id="rate-in-a-closed-loop",
+        ),
+        pytest.param(
+            {"duration_s": 10.0, "stages": (Stage(1, 1),)},
+            "--stage and --duration both",
+            id="duration-and-stages",
+        ),
+        pytest.param(
+            {"messages": 3, "stages": (Stage(1, 1),)},
+            "--stage and --messages both",
+            id="messages-and-stages",
+        ),
+        pytest.param({"stages": (Stage(0, 5),)}, "take no time", id="stages-of-no-time"),
+        pytest.param({"messages": 3, "rate": 0.0}, "--rate is 0/s", id="messages-no-total-rate"),
+        pytest.param({"messages": 3, "lifetime_s": 1.0}, "--lifetime opens more", id="churn"),
+        pytest.param({"lifetime_s": 0.0}, "--lifetime has to be more than 0", id="no-life"),
+        pytest.param({"connect_rate": 0.0}, "--connect-rate has to be more", id="no-connects"),
+        pytest.param({"message": "m", "message_file": "f"}, "--message-file both say", id="two-m"),
+        pytest.param({"message_file": "/nowhere/m"}, "/nowhere/m: No such file", id="no-file"),
+        pytest.param({"headers": (("Upgrade", "x"),)}, "can't set Upgrade", id="own-header"),
+        pytest.param(
+            {"headers": (("sec-websocket-protocol", "x"),)},
+            "use --subprotocol",
+            id="subprotocol-by-header",
+        ),
+        pytest.param(
+            {"headers": (("Origin", "x"),), "origin": "y"},
+            "--origin and --header both",
+            id="two-origins",
+        ),
+        pytest.param({"headers": (("X", "a\nb"),)}, "is not a header", id="smuggled-header"),
+        pytest.param({"origin": "http://x\r\nY: z"}, "is not a header", id="smuggled-origin"),
+        pytest.param({"subprotocols": ("a b",)}, "is not a subprotocol", id="subprotocol"),
+        pytest.param({"insecure": True}, "--insecure goes with wss", id="insecure-ws"),
+        pytest.param({"cacert": "x.pem"}, "--cacert goes with wss", id="cacert-ws"),
+        pytest.param({"source_ips": ("nonsense",)}, "no local address", id="source"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_in_one_line(settings, complaint):
+    with pytest.raises(ValueError, match=complaint) as caught:
+        Plan(1, **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_closed_loop_needs_no_rate_for_its_messages():
+    assert Plan(1, messages=3, closed_loop=True, think_s=0.1).messages == 3
+
+
+def test_messages_without_a_rate_would_never_be_sent():
+    for nothing in ({"rate": 0.0}, {"rate_per_conn": 0.0}):
+        with pytest.raises(ValueError, match="--messages needs a rate"):
+            Plan(1, messages=1, **nothing)
+    assert Plan(1, messages=1, closed_loop=True)
