@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Self
 
 from echo_trio.behaviours import paths
 from echo_trio.behaviours.scripts import Behaviour
+from echo_trio.wire.addresses import DEFAULT_PORTS
 from echo_trio.wire.handshake import HandshakeRefused, NotAnUpgrade, Reason, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
@@ -26,7 +27,6 @@ MAX_REFUSALS: Final = 1024
 _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
 )
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
 class Origin(NamedTuple):
@@ -76,7 +76,9 @@ def parse_origin(text: str) -> Origin | None:
     if match is None:
         return None
     scheme, host, port = match.groups()
-    return Origin(scheme, host, port.lstrip("0") if port else _DEFAULT_PORTS.get(scheme))
+    if port is None and scheme in DEFAULT_PORTS:
+        port = str(DEFAULT_PORTS[scheme])
+    return Origin(scheme, host, port and port.lstrip("0"))
 
 
 def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> Behaviour:

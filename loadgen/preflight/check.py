@@ -9,17 +9,13 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from loadgen.preflight.costs import SOCKET_BYTES, TLS_SOCKET_BYTES
 from loadgen.workload.plan import Plan
 
 #: Descriptors that come and go beside the sockets: the report, the resolver, the poller.
 SPARE_FILES: Final = 8
-#: What a socket takes of this machine, ours and the kernel's share (docs/benchmarks.md: 4.4 KB of
-#: the process with nothing under way, more with a message in flight; kernel buffers beside that).
-SOCKET_BYTES: Final = 10 * 1024
-#: The same over TLS: 38 KB of the process, most of it OpenSSL's (600 sockets, OpenSSL 3).
-TLS_SOCKET_BYTES: Final = 48 * 1024
 #: Linux's, where it is not told otherwise.
-DEFAULT_PORTS: Final = range(32768, 61000)
+LOCAL_PORTS: Final = range(32768, 61000)
 
 
 class Refused(Exception):
@@ -47,7 +43,7 @@ class MachineFacts:
     open_files: int
     memory_bytes: int | None = None
     available_bytes: int | None = None
-    ports: range = DEFAULT_PORTS
+    ports: range = LOCAL_PORTS
     ports_left: int | None = None
     ports_waiting: int = 0
     addresses: int = 1

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from loadgen.preflight.check import DEFAULT_PORTS
+from loadgen.preflight.check import LOCAL_PORTS
+from loadgen.preflight.costs import GENERATOR, KERNEL_BYTES, PROCESS_BYTES, SERVER, Costs
 from loadgen.workload.target import Target
 
 #: Of a process, less what is no socket: listener, poller, report, what comes and goes.
@@ -19,29 +20,12 @@ SPARE_FILES: Final = 64
 #: So much of a core is used, and of memory: the rest is for peaks, and for whoever else is there.
 CORE_SHARE: Final = 0.7
 MEMORY_SHARE: Final = 0.8
-#: One end of a TCP connection in the kernel: sock, dentry, inode, epoll item (docs/scale.md: 9 to
-#: 11 KB for both ends).
-KERNEL_BYTES: Final = 5_300
-#: A process of either side without a socket (docs/scale.md).
-PROCESS_BYTES: Final = 45 * 2**20
 #: Of one address to one destination, when the system is told: `WIDER_PORTS`. On a cluster each
 #: machine connects from the address that its system chooses.
 PORTS_WIDENED: Final = 60_000
 WIDER_PORTS: Final = "sysctl net.ipv4.ip_local_port_range='1024 65535'"
 #: Open everything within so long.
 OPEN_S: Final = 60.0
-
-
-class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What one end takes: CPU from docs/benchmarks.md, memory under load from docs/scale.md."""
-
-    socket_bytes: int
-    message_us: float
-    handshake_us: float
-
-
-SERVER: Final = Costs(socket_bytes=3_900, message_us=10.9, handshake_us=77)
-GENERATOR: Final = Costs(socket_bytes=4_900, message_us=23.6, handshake_us=100)
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +112,7 @@ def _size_end(
         machines=machines,
         bound_by=bound_by if machines > 1 else "nothing: one is enough",
         processes=here,
-        addresses=math.ceil(each / (ports or len(DEFAULT_PORTS))),
+        addresses=math.ceil(each / (ports or len(LOCAL_PORTS))),
         cores=round(cores, 2),
         memory_bytes=each * (costs.socket_bytes + KERNEL_BYTES) + here * PROCESS_BYTES,
         commands=[],
@@ -154,7 +138,7 @@ def _generator_commands(
         workers = "" if end.processes == 1 else f" --workers {end.processes}"
         return [limit, run + workers + sources]
     worker = f"dask worker tcp://SCHEDULER:8786 --nthreads {end.processes} --no-nanny"
-    wider = [WIDER_PORTS] if sockets / end.machines > len(DEFAULT_PORTS) else []
+    wider = [WIDER_PORTS] if sockets / end.machines > len(LOCAL_PORTS) else []
     return [
         "dask scheduler",
         f"{' && '.join([*wider, limit, worker])}  # on each of {end.machines}",

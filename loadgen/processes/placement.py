@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.preflight.check import SOCKET_BYTES, Refused
+from loadgen.preflight.check import Refused
+from loadgen.preflight.costs import PROCESS_BYTES, SOCKET_BYTES
 from loadgen.workload.plan import Plan
 
-#: What a shard's process takes without a socket: Python, Trio, this program (docs/scale.md).
-PROCESS_BYTES: Final = 45 * 2**20
 #: Files that are no sockets of the run.
 SPARE_FILES: Final = 32
 

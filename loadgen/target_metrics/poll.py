@@ -13,6 +13,7 @@ import h11
 import trio
 
 from echo_trio.printable import printable
+from echo_trio.wire.addresses import DEFAULT_PORTS
 from loadgen.engine.running import Phase, Running
 from loadgen.report.model import TargetReport
 from loadgen.target_metrics.parse import Meaningless, Reading, read
@@ -30,7 +31,6 @@ _BATCH: Final = 16
 TOKEN_VARIABLE: Final = "ECHO_TRIO_CONSOLE_TOKEN"  # noqa: S105 - its name only
 #: Where echo-trio's console has its snapshot.
 _CONSOLE_PATH: Final = "/api/server"
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 #: What is kept of a complaint in which the target's own words may be.
 MAX_SAID: Final = 200
 _READ_BYTES: Final = 65536
@@ -59,13 +59,13 @@ class Source:
             port = parts.port
         except ValueError as exc:
             raise ValueError(f"{self.url!r} is not a URL: {exc}") from None
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not self.url.isascii():
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not self.url.isascii():
             raise ValueError(f"{self.url!r} is not an HTTP URL: write it like http://host:8766/")
         path = parts.path if parts.path not in {"", "/"} else _CONSOLE_PATH
         for name, value in {
             "scheme": parts.scheme,
             "host": parts.hostname,
-            "port": port or _DEFAULT_PORTS[parts.scheme],
+            "port": port or DEFAULT_PORTS[parts.scheme],
             "path": path + (f"?{parts.query}" if parts.query else ""),
         }.items():
             object.__setattr__(self, name, value)
@@ -80,7 +80,7 @@ class Source:
         """Of a request."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         headers = [
-            ("Host", host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"),
+            ("Host", host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"),
             ("Accept", "application/json, text/plain;version=0.0.4"),
             ("User-Agent", "loadgen"),
         ]

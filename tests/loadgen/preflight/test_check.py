@@ -2,13 +2,8 @@ import dataclasses
 
 import pytest
 
-from loadgen.preflight.check import (
-    SOCKET_BYTES,
-    SPARE_FILES,
-    MachineFacts,
-    Refused,
-    check,
-)
+from loadgen.preflight.check import SPARE_FILES, MachineFacts, Refused, check
+from loadgen.preflight.costs import SOCKET_BYTES
 from loadgen.workload.plan import Plan
 
 PORTS = range(32768, 61000)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.cli import load
-from loadgen.preflight import sizing
+from loadgen.preflight import costs, sizing
 
 GIB = 2**30
 LARGE = sizing.Machine(cores=64, memory_bytes=256 * GIB, files=20_000)
@@ -50,7 +50,7 @@ def test_what_is_planned_holds_the_sockets(sockets, rate, cores, files):
     sized = sizing.size(sockets, URL, rate, machine)
     for end in (sized.server, sized.generator):
         assert end.machines * end.processes * (files - sizing.SPARE_FILES) >= sockets
-        assert end.memory_bytes <= 64 * GIB or end.processes * sizing.PROCESS_BYTES > 12 * GIB
+        assert end.memory_bytes <= 64 * GIB or end.processes * costs.PROCESS_BYTES > 12 * GIB
     assert sized.generator.addresses * sized.generator.machines * 28_232 >= sockets or (
         sized.generator.machines > 1
     )

@@ -4,15 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.preflight.check import SOCKET_BYTES, Refused
-from loadgen.processes.placement import (
-    PROCESS_BYTES,
-    SPARE_FILES,
-    Network,
-    WorkerLimits,
-    cut,
-    deal,
-)
+from loadgen.preflight.check import Refused
+from loadgen.preflight.costs import PROCESS_BYTES, SOCKET_BYTES
+from loadgen.processes.placement import SPARE_FILES, Network, WorkerLimits, cut, deal
 from loadgen.workload.plan import Plan
 
 GIB = 2**30

@@ -1,0 +1,74 @@
+from loadgen.preflight.ports import Ports, TcpEntry, count_ports, parse_tcp
+
+ESTABLISHED, TIME_WAIT, LISTEN = 1, 6, 10
+SERVER = ("127.0.0.1", 8765)
+PORTS = range(40_000, 40_010)
+
+
+def counted(*entries, sources=("127.0.0.1",), reserved=(), time_wait_is_reused=False):
+    return count_ports(
+        PORTS, set(reserved), sources, SERVER, entries, time_wait_is_reused=time_wait_is_reused
+    )
+
+
+def ours(port, state=ESTABLISHED, host="127.0.0.1", to=SERVER):
+    return TcpEntry((host, port), to, state)
+
+
+def test_each_connection_to_the_same_destination_takes_a_port():
+    assert counted(ours(40_000), ours(40_009), ours(40_010)) == Ports(left=8, waiting=0)
+
+
+def test_a_port_serves_other_destinations_as_well():
+    assert counted(
+        ours(40_000, to=("127.0.0.1", 80)), ours(40_001, to=("10.0.0.1", 8765))
+    ) == Ports(left=10, waiting=0)
+
+
+def test_the_servers_end_of_a_connection_takes_none():
+    assert counted(TcpEntry(SERVER, ("127.0.0.1", 40_000), TIME_WAIT)).left == 10
+
+
+def test_listeners_and_what_is_reserved_take_a_port_from_all():
+    listener = TcpEntry(("0.0.0.0", 40_003), ("0.0.0.0", 0), LISTEN)
+    assert counted(listener, reserved=[40_004, 50_000]).left == 8
+
+
+def test_a_port_in_time_wait_is_only_waiting():
+    assert counted(ours(40_000, TIME_WAIT), ours(40_001)) == Ports(left=8, waiting=1)
+
+
+def test_where_the_system_reuses_time_wait_it_takes_no_port():
+    assert counted(ours(40_000, TIME_WAIT), time_wait_is_reused=True) == Ports(left=10, waiting=0)
+
+
+def test_each_local_address_has_ports_of_its_own():
+    sources = ("127.0.0.2", "127.0.0.3")
+    assert counted(ours(40_000, host="127.0.0.2"), ours(40_000), sources=sources).left == 19
+
+
+def test_the_kernels_table_is_read():
+    table = (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+        "   0: 0100007F:9C40 0200007F:223D 06 00000000:00000000 00:00000000 00000000     0\n"
+        "   1: 0000000000000000FFFF00000100007F:9C41 0000000000000000FFFF00000200007F:223D 01 0:0\n"
+        "   2: 00000000000000000000000001000000:9C42 00000000000000000000000000000000:0000 0A 0:0\n"
+    )
+    assert list(parse_tcp(table.splitlines())) == [
+        TcpEntry(("127.0.0.1", 40_000), ("127.0.0.2", 8765), TIME_WAIT),
+        TcpEntry(("127.0.0.1", 40_001), ("127.0.0.2", 8765), ESTABLISHED),
+        TcpEntry(("::1", 40_002), ("::", 0), LISTEN),
+    ]
+
+
+def test_a_port_that_is_used_and_in_time_wait_is_used():
+    entries = [
+        TcpEntry(("127.0.0.1", 40_000), ("127.0.0.2", 8765), ESTABLISHED),
+        TcpEntry(("127.0.0.1", 40_000), ("127.0.0.2", 8765), TIME_WAIT),
+        TcpEntry(("127.0.0.1", 40_001), ("127.0.0.2", 8765), TIME_WAIT),
+    ]
+    counted = count_ports(
+        range(40_000, 40_010), set(), ["127.0.0.1"], ("127.0.0.2", 8765), entries,
+        time_wait_is_reused=False,
+    )  # fmt: skip
+    assert (counted.left, counted.waiting) == (8, 1)
