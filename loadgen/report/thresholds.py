@@ -1,13 +1,11 @@
 """`--fail-if latency.p99>50ms`: an expression becomes a threshold; a report, what it breaches.
 
-    threshold = metric op value
-    metric    = the path of a number in the report; latency.p99 is latency.intended.p99;
-                target.… is what --console asked for, fan_out.… what --verify fan-out measures
-    op        = > >= < <= == !=
-    value     = number [unit]
-    unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
-
-The metrics are the fields of the report's own classes, so none can be forgotten here.
+threshold = metric op value
+metric    = the path of a number in the report; latency.p99 is latency.intended.p99;
+target.… is what --console asked for, fan_out.… what --verify fan-out measures
+op        = > >= < <= == !=
+value     = number [unit]
+unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
 """
 
 from __future__ import annotations
@@ -15,24 +13,16 @@ from __future__ import annotations
 import difflib
 import operator
 import re
-import types
-import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from loadgen.report import metrics
+from loadgen.report.metrics import Metric, MetricKind
 from loadgen.report.model import Report, ThresholdReport
 from loadgen.workload.matching import Rule
 from loadgen.workload.plan import Plan
-
-#: The parts of a report that have numbers to hold against a limit.
-_PARTS: Final = ("connections", "messages", "fan_out", "latency", "generator", "target")
-#: `latency` alone is what users wait for.
-_ALIASES: Final = {"latency.": "latency.intended."}
 
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">=": operator.ge,
@@ -48,16 +38,6 @@ _OPERATOR: Final = re.compile(r"[<>]=?|[=!]=")
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 #: More digits than this are no figure of a load test, and would soon be more than a float holds.
 _MAX_DIGITS: Final = 20
-
-
-class MetricKind(StrEnum):
-    """What a metric is counted in, and so which units its limit may have."""
-
-    COUNT = "a count"
-    TIME = "a time"
-    SIZE = "a size"
-    RATE = "a rate"
-    SHARE = "a share"
 
 
 #: What a limit may be written with, and how much that is: in milliseconds, bytes, per second.
@@ -110,31 +90,6 @@ class BadThreshold(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """A number that every report has, or may have.
-
-    :ivar path: the keys that lead to it.
-    :ivar scale: from milliseconds to the report's unit.
-    :ivar whole: the path of the number of which `%` is a share; ``None`` if it has no such.
-    """
-
-    path: tuple[str, ...]
-    kind: MetricKind
-    scale: Fraction = Fraction(1)
-    whole: tuple[str, ...] | None = None
-
-    @property
-    def name(self) -> str:
-        """As users write it."""
-        return ".".join(self.path)
-
-    @property
-    def is_the_targets(self) -> bool:
-        """Is it of what the target says of itself, which a report has only if it was asked?"""
-        return self.path[0] == "target"
-
-
-@dataclass(frozen=True, slots=True)
 class Threshold:
     """A condition under which a run is to count as failed.
 
@@ -154,9 +109,9 @@ class Threshold:
         replies that never came, a share of nothing, what a target did not say of itself. Nobody
         knows what it would have been, and a run is not to pass for that.
         """
-        value = _look_up(report, self.metric.path)
+        value = metrics.look_up(report, self.metric.path)
         if self.percent and value is not None:
-            whole = 1.0 if self.metric.whole is None else _look_up(report, self.metric.whole)
+            whole = 1.0 if self.metric.whole is None else metrics.look_up(report, self.metric.whole)
             # Multiplied first: 7 of 700 are 1 % exactly.
             value = round(value * 100 / whole, 9) if whole else None
         return ThresholdReport(
@@ -248,21 +203,18 @@ def _parse_metric(expr: str, at: int) -> tuple[Metric, int]:
     found = _METRIC.match(expr, at)
     if found is None:
         raise BadThreshold(expr, at, "a metric is due here, such as latency.p99 or messages.lost")
-    name = full_name = found[0]
-    for short, full in _ALIASES.items():
-        if name.startswith(short) and name not in METRICS:
-            full_name = full + name.removeprefix(short)
-    if metric := METRICS.get(full_name) or _find_coded(full_name):
+    name = found[0]
+    if metric := metrics.find(name):
         return metric, found.end()
     wrong = at + _known_length(name)
-    close = difflib.get_close_matches(name, _names(), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, metrics.names(), n=1, cutoff=0.5)
     hint = f": did you mean {close[0]}?" if close else f"; there is, say, {_like(name)}"
     raise BadThreshold(expr, wrong, f"no metric {name}{hint}")
 
 
 def _known_length(name: str) -> int:
     """How much of a wrong name is right: whole components only."""
-    known, names = 0, _names()
+    known, names = 0, metrics.names()
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         start = ".".join(parts[:depth])
@@ -275,17 +227,8 @@ def _known_length(name: str) -> int:
 def _like(name: str) -> str:
     """Metrics of the part that a wrong name begins with; any others, if there is no such."""
     part = name.split(".", maxsplit=1)[0]
-    some = [other for other in _names() if other.startswith(f"{part}.")]
+    some = [other for other in metrics.names() if other.startswith(f"{part}.")]
     return ", ".join(some[:3] or ("latency.p99", "messages.lost", "connections.failed"))
-
-
-def _find_coded(name: str) -> Metric | None:
-    """`connections.close_codes.1011`: a count per code, of which a report has those it saw."""
-    start, _, code = name.rpartition(".")
-    metric = METRICS.get(start)
-    if metric is None or start not in _CODED or not (code.isascii() and code.isdecimal()):
-        return None
-    return Metric((*metric.path, code), MetricKind.COUNT, whole=metric.whole)
 
 
 def _parse_limit(expr: str, at: int, metric: Metric) -> tuple[float, bool]:
@@ -316,103 +259,3 @@ def _write_like(metric: Metric) -> str:
     if metric.kind is MetricKind.COUNT and metric.whole is None:
         example = example.replace(" or 1%", " or 1m")
     return f"write it like {example}"
-
-
-# -- The metrics ----------------------------------------------------------------------------
-
-
-def _find_metrics() -> Iterator[Metric]:
-    for field in msgspec.structs.fields(Report):
-        if field.name in _PARTS:
-            for kind in _options(field.type):
-                yield from _walk((field.name,), kind)
-
-
-def _walk(path: tuple[str, ...], kind: Any) -> Iterator[Metric]:
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        fields = msgspec.structs.fields(kind)
-        if len(path) > 1 and all(field.type is int for field in fields):
-            # All its columns together: connections.failed.
-            yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
-        for field in fields:
-            yield from _walk((*path, field.name), field.type)
-    elif typing.get_origin(kind) is dict:
-        yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
-    elif {int, float} & set(_options(kind)):
-        yield _make_metric(path)
-
-
-def _options(kind: Any) -> tuple[Any, ...]:
-    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-
-
-def _make_metric(path: tuple[str, ...]) -> Metric:
-    leaf = path[-1]
-    if leaf.endswith("_per_s"):
-        return Metric(path, MetricKind.RATE)
-    if leaf.endswith("_bytes"):
-        return Metric(path, MetricKind.SIZE)
-    if leaf.endswith("_share"):
-        return Metric(path, MetricKind.SHARE)
-    if leaf.endswith("_s"):
-        return Metric(path, MetricKind.TIME, scale=Fraction(1, 1_000))
-    in_ms = any(key == "latency" or key.endswith(("_ms", "_lag")) for key in path) or (
-        path[0] == "fan_out" and len(path) > 2
-    )
-    if in_ms and leaf != "count":
-        return Metric(path, MetricKind.TIME)
-    return Metric(path, MetricKind.COUNT, whole=_whole_of(path))
-
-
-def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Of which number a count is a share: of all sockets, of those opened, of messages."""
-    match path:
-        case ("connections", "closed" | "close_codes", *_):
-            return ("connections", "opened")
-        case ("connections", _) | (
-            "connections",
-            "failed" | "failed_status" | "faults" | "funnel",
-            _,
-        ):
-            return ("connections", "requested")
-        case ("messages", "received" | "duplicate" | "expected" | "ignored") | (
-            "messages",
-            "streamed" | "copies" | "unexpected",
-        ):
-            return ("messages", "received")
-        case ("messages", _):
-            return ("messages", "sent")
-        case ("fan_out", "delivered" | "missing" | "unsettled" | "in_flight"):
-            return ("fan_out", "owed")
-        case ("fan_out", "extra"):
-            return ("messages", "copies")
-    return None
-
-
-def _look_up(report: Report, path: Sequence[str]) -> float | None:
-    value: Any = report
-    for key in path:
-        if value is None or isinstance(value, msgspec.UnsetType):
-            return None
-        value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.structs.asdict(value)
-    if isinstance(value, dict):
-        return float(sum(value.values()))
-    return None if value is None else float(value)
-
-
-#: Counts per code or status.
-_CODED: Final = {"connections.failed_status", "connections.close_codes"}
-METRICS: Final = {metric.name: metric for metric in _find_metrics()}
-
-
-def _names() -> list[str]:
-    """Every name that users may write."""
-    aliases = [
-        short + name.removeprefix(full)
-        for short, full in _ALIASES.items()
-        for name in METRICS
-        if name.startswith(full)
-    ]
-    return [*aliases, *METRICS]

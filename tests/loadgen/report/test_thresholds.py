@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from loadgen.report import json as report_json
 from loadgen.report import thresholds
+from loadgen.report.metrics import METRICS, MetricKind
 from loadgen.report.model import TargetLag, TargetReport
-from loadgen.report.thresholds import METRICS, BadThreshold, MetricKind, explain, judge, parse
+from loadgen.report.thresholds import BadThreshold, explain, judge, parse
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.result import Strain

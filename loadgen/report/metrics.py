@@ -1,0 +1,174 @@
+"""Name every number of a report that may be held against a limit, and its unit; pure.
+
+The metrics are the fields of the report's own classes, so none can be forgotten here.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, Final
+
+import msgspec
+
+from loadgen.report.model import Report
+
+#: The parts of a report that have numbers to hold against a limit.
+_PARTS: Final = ("connections", "messages", "fan_out", "latency", "generator", "target")
+#: `latency` alone is what users wait for.
+_ALIASES: Final = {"latency.": "latency.intended."}
+
+
+class MetricKind(StrEnum):
+    """What a metric is counted in, and so which units its limit may have."""
+
+    COUNT = "a count"
+    TIME = "a time"
+    SIZE = "a size"
+    RATE = "a rate"
+    SHARE = "a share"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that every report has, or may have.
+
+    :ivar path: the keys that lead to it.
+    :ivar scale: from milliseconds to the report's unit.
+    :ivar whole: the path of the number of which `%` is a share; ``None`` if it has no such.
+    """
+
+    path: tuple[str, ...]
+    kind: MetricKind
+    scale: Fraction = Fraction(1)
+    whole: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """As users write it."""
+        return ".".join(self.path)
+
+    @property
+    def is_the_targets(self) -> bool:
+        """Is it of what the target says of itself, which a report has only if it was asked?"""
+        return self.path[0] == "target"
+
+
+def find(name: str) -> Metric | None:
+    """The metric that users call so; ``None`` if there is none."""
+    full_name = name
+    for short, full in _ALIASES.items():
+        if name.startswith(short) and name not in METRICS:
+            full_name = full + name.removeprefix(short)
+    return METRICS.get(full_name) or _find_coded(full_name)
+
+
+def names() -> list[str]:
+    """Every name that users may write."""
+    aliases = [
+        short + name.removeprefix(full)
+        for short, full in _ALIASES.items()
+        for name in METRICS
+        if name.startswith(full)
+    ]
+    return [*aliases, *METRICS]
+
+
+def look_up(report: Report, path: Sequence[str]) -> float | None:
+    """The number that is there in a report; ``None`` if nothing measured it."""
+    value: Any = report
+    for key in path:
+        if value is None or isinstance(value, msgspec.UnsetType):
+            return None
+        value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return float(sum(value.values()))
+    return None if value is None else float(value)
+
+
+def _find_coded(name: str) -> Metric | None:
+    """`connections.close_codes.1011`: a count per code, of which a report has those it saw."""
+    start, _, code = name.rpartition(".")
+    metric = METRICS.get(start)
+    if metric is None or start not in _CODED or not (code.isascii() and code.isdecimal()):
+        return None
+    return Metric((*metric.path, code), MetricKind.COUNT, whole=metric.whole)
+
+
+def _find_metrics() -> Iterator[Metric]:
+    for field in msgspec.structs.fields(Report):
+        if field.name in _PARTS:
+            for kind in _options(field.type):
+                yield from _walk((field.name,), kind)
+
+
+def _walk(path: tuple[str, ...], kind: Any) -> Iterator[Metric]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = msgspec.structs.fields(kind)
+        if len(path) > 1 and all(field.type is int for field in fields):
+            # All its columns together: connections.failed.
+            yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
+        for field in fields:
+            yield from _walk((*path, field.name), field.type)
+    elif typing.get_origin(kind) is dict:
+        yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
+    elif {int, float} & set(_options(kind)):
+        yield _make_metric(path)
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def _make_metric(path: tuple[str, ...]) -> Metric:
+    leaf = path[-1]
+    if leaf.endswith("_per_s"):
+        return Metric(path, MetricKind.RATE)
+    if leaf.endswith("_bytes"):
+        return Metric(path, MetricKind.SIZE)
+    if leaf.endswith("_share"):
+        return Metric(path, MetricKind.SHARE)
+    if leaf.endswith("_s"):
+        return Metric(path, MetricKind.TIME, scale=Fraction(1, 1_000))
+    in_ms = any(key == "latency" or key.endswith(("_ms", "_lag")) for key in path) or (
+        path[0] == "fan_out" and len(path) > 2
+    )
+    if in_ms and leaf != "count":
+        return Metric(path, MetricKind.TIME)
+    return Metric(path, MetricKind.COUNT, whole=_whole_of(path))
+
+
+def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Of which number a count is a share: of all sockets, of those opened, of messages."""
+    match path:
+        case ("connections", "closed" | "close_codes", *_):
+            return ("connections", "opened")
+        case ("connections", _) | (
+            "connections",
+            "failed" | "failed_status" | "faults" | "funnel",
+            _,
+        ):
+            return ("connections", "requested")
+        case ("messages", "received" | "duplicate" | "expected" | "ignored") | (
+            "messages",
+            "streamed" | "copies" | "unexpected",
+        ):
+            return ("messages", "received")
+        case ("messages", _):
+            return ("messages", "sent")
+        case ("fan_out", "delivered" | "missing" | "unsettled" | "in_flight"):
+            return ("fan_out", "owed")
+        case ("fan_out", "extra"):
+            return ("messages", "copies")
+    return None
+
+
+#: Counts per code or status.
+_CODED: Final = {"connections.failed_status", "connections.close_codes"}
+METRICS: Final = {metric.name: metric for metric in _find_metrics()}
