@@ -38,7 +38,8 @@ createRoot(root).render(
 /** Not in the way of the first view, nor long after it. */
 const FETCH_REST_AFTER_MS = 500;
 setTimeout(() => {
-  // Of what is in this face, the first view has an address or two.
-  void import('@fontsource-variable/geist-mono');
+  // Of what is in this face, the first view has an address or two. The server of the page may go
+  // meanwhile, and the page then does with the face that it has.
+  import('@fontsource-variable/geist-mono').catch(() => undefined);
   void fetchLazyParts();
 }, FETCH_REST_AFTER_MS);
