@@ -1,11 +1,11 @@
-"""Hold what all sessions of a run have in common: settings made ready to use, and hooks."""
+"""Hold what all sessions of a run have in common: settings made ready to use, and an observer."""
 
 from __future__ import annotations
 
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from echo_trio.wire.poller import Poller
@@ -30,17 +30,42 @@ def now_us() -> int:
     return time.perf_counter_ns() // 1000
 
 
+class Observer:
+    """React to what happens to the sockets of a run; this one does not.
+
+    The sessions call it from within the poller's turn: nothing in it may block.
+
+    :ivar catch_up_s: how long sockets may take, once the close phase has begun, to find out what
+        the server has said to them meanwhile, before their replies are awaited.
+    """
+
+    catch_up_s = 0.0
+
+    def opened(self, session: Session) -> None:
+        """A socket has opened."""
+
+    def answered(self, session: Session) -> str | bytes | None:
+        """A message was answered, and the plan is a closed loop.
+
+        :returns: the next message, to be sent at once; ``None`` if there is none.
+        """
+        return None
+
+    def closing(self, session: Session) -> None:
+        """The close phase begins for this socket."""
+
+    def none_open(self) -> None:
+        """A socket has ended or did not open, no other is open, and none will be."""
+
+
 class RunContext:
     """What all sessions of a run have in common.
 
     :ivar requests: what makes the handshake's request from a key, for each room.
     :ivar expect: what the server is to say before a socket counts as open, in order.
     :ivar ignores: tells whether a frame is to be passed over; ``None`` if none is.
-    :ivar on_opened: called with a session whose socket has opened.
-    :ivar on_answered: called with a session whose message was answered, when the plan is a
-        closed loop; returns the next message to send at once, or ``None``.
-    :ivar on_closing: called with each session when the close phase begins.
-    :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
+    :ivar answered: the observer's method of that name; ``None`` unless the plan is a closed loop,
+        so that replies in an open loop cost no call.
     :ivar greetings: the sockets that await a greeting, with the time until when, the oldest first.
     :ivar fan_out: where what happens in the rooms goes, `copies` what tells copies apart; ``None``
         unless messages go to whole rooms.
@@ -55,6 +80,7 @@ class RunContext:
         dialer: Dialer,
         poller: Poller | None,
         books: Books,
+        observer: Observer,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
         targets = [plan.target_of(room) for room in range(plan.rooms)]
@@ -81,10 +107,8 @@ class RunContext:
         self.poller = poller
         self.books = books
         self.ledger = books.ledger
-        self.on_opened: Callable[[Session], None] | None = None
-        self.on_closing: Callable[[Session], None] | None = None
-        self.on_answered: Callable[[Session], str | bytes | None] | None = None
-        self.on_none_open: Callable[[], None] | None = None
+        self.observer = observer
+        self.answered = observer.answered if plan.closed_loop else None
         self.greetings: deque[tuple[float, Greeting]] = deque()
         self.fan_out: TakesEvents | None = None
         self.copies: Copies | None = None
@@ -100,8 +124,8 @@ class RunContext:
 
     def look_whether_any_is_open(self) -> None:
         """To be called when a socket has ended, or will not open."""
-        if not self.ledger.open and not self.reopening and self.on_none_open is not None:
-            self.on_none_open()
+        if not self.ledger.open and not self.reopening:
+            self.observer.none_open()
 
 
 def _any_of(patterns: Sequence[Fits]) -> Fits | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, NoReturn
@@ -13,6 +12,7 @@ import trio
 from loadgen.engine import greeting
 from loadgen.engine.context import RunContext
 from loadgen.engine.exchanges import make_session
+from loadgen.engine.observer import CrowdObserver
 from loadgen.engine.session import Session
 from loadgen.results.ledger import Failure
 from loadgen.workload.misbehaviour import Behave
@@ -26,8 +26,6 @@ TICK_S: Final = 0.001
 AGE_TICK_S: Final = 0.005
 #: Of the stop timeout, what replies in flight may use; the rest is for closing.
 AWAIT_SHARE: Final = 0.5
-#: For those that didn't read, to find out whether they were closed long ago.
-CATCH_UP_S: Final = 0.2
 #: A generator that was held up may begin the handshakes of so long at once, and no more.
 CONNECT_CATCH_UP_S: Final = 0.1
 
@@ -66,22 +64,23 @@ class Gate:
 class Crowd:
     """Sockets of a run, each in its place.
 
+    :param context: theirs, with the same observer.
     :param conns: their numbers.
     :ivar slots: the session in each place. Once all have opened, places whose socket did not open
         are taken out.
-    :ivar on_reopened: called with the session of a socket that has followed another.
     """
 
     def __init__(
         self,
         plan: Plan,
         context: RunContext,
+        observer: CrowdObserver,
         nursery: trio.Nursery,
         gate: Gate,
         conns: Sequence[int],
     ) -> None:
         self.slots: list[Session] = [make_session(conn, context) for conn in conns]
-        self.on_reopened: Callable[[Session], None] | None = None
+        self.observer = observer
         self._plan = plan
         self._context = context
         self._ledger = context.ledger
@@ -93,7 +92,6 @@ class Crowd:
         # Of a crowd that changes only.
         self._created = plan.count
         self._slot_of: dict[int, int] = {}
-        self._ages: deque[tuple[float, Session]] = deque()
         self._retired: set[Session] = set()
         self._settling = False
 
@@ -108,8 +106,6 @@ class Crowd:
         :param on_all_open: called at the moment when all are.
         """
         changes, limiter, nursery = self._changes, self._limiter, self._nursery
-        if changes:
-            self._context.on_opened = self._on_opened
         if self._context.expect:
             nursery.start_soon(greeting.sweep, self._context)
 
@@ -186,10 +182,11 @@ class Crowd:
         raise AssertionError("there is always another")
 
     async def _replace_those_of_age(self, lifetime_s: float) -> NoReturn:
+        ages = self.observer.ages
         while True:
             now = trio.current_time()
-            while self._ages and self._ages[0][0] + lifetime_s <= now:
-                self.retire(self._ages.popleft()[1])
+            while ages and ages[0][0] + lifetime_s <= now:
+                self.retire(ages.popleft()[1])
             await trio.sleep(AGE_TICK_S)
 
     def retire(self, session: Session) -> None:
@@ -238,13 +235,6 @@ class Crowd:
         self._context.reopening -= 1
         self._context.look_whether_any_is_open()
 
-    def _on_opened(self, session: Session) -> None:
-        if self._plan.lifetime_s is not None:
-            self._ages.append((trio.current_time(), session))
-        session.send_backlog(self._nursery)
-        if self.on_reopened is not None:
-            self.on_reopened(session)
-
     # -- Closing ---------------------------------------------------------------------------
 
     async def close(self, interruption: trio.CancelScope) -> None:
@@ -257,8 +247,8 @@ class Crowd:
         for session in self._all():
             session.prepare_to_close()
         with trio.move_on_after(stop_timeout_s):
-            if context.on_closing is not None:
-                await trio.sleep(CATCH_UP_S)
+            if catch_up_s := self.observer.catch_up_s:
+                await trio.sleep(catch_up_s)
             with trio.move_on_after(stop_timeout_s * AWAIT_SHARE), interruption:
                 while context.awaits_frames or context.reopening:
                     await trio.sleep(TICK_S)

@@ -21,7 +21,8 @@ from loadgen.engine.books import Books
 from loadgen.engine.context import RunContext
 from loadgen.engine.crowd import Crowd, Gate
 from loadgen.engine.dialer import Dialer, make_tls_context, reachable_from
-from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, MisbehavingCrowd
+from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, Misbehaving, MisbehavingCrowd
+from loadgen.engine.observer import CrowdObserver
 from loadgen.engine.running import Phase
 from loadgen.engine.usage import Usage
 from loadgen.preflight import check, machine
@@ -218,9 +219,10 @@ class Engine:
         plan, gate = self.plan, Gate(self.plan)
         self._enter(Phase.OPEN)
         dialer = Dialer(addresses, plan.sources())
-        context = RunContext(plan, dialer, shared_poller, self._books, self._tls)
+        observer = CrowdObserver(plan, nursery)
+        context = RunContext(plan, dialer, shared_poller, self._books, observer, self._tls)
         context.fan_out = self.events or self._matcher
-        crowd = Crowd(plan, context, nursery, gate, self._conns)
+        crowd = Crowd(plan, context, observer, nursery, gate, self._conns)
         others = [
             self._make_apart(each, addresses, shared_poller, nursery, gate)
             for each in plan.behave
@@ -234,10 +236,8 @@ class Engine:
         if self.ledger.open and not self.interrupted:
             self._enter(Phase.LOAD)
             self._load_usage = Usage()
-            with self._new_interruption():
+            with self._new_interruption(), observer.loading():
                 async with trio.open_nursery() as loading:
-                    # Nothing can be sent or held open when the last socket is gone.
-                    context.on_none_open = loading.cancel_scope.cancel
                     loading.start_soon(crowd.change)
                     for other in others:
                         loading.start_soon(other.run_load, nursery)
@@ -268,11 +268,11 @@ class Engine:
             receive_buffer_bytes=RECEIVE_BUFFER_BYTES if is_slow else None,
         )
         plan = self.plan.part(len(conns)).without_churn()
-        context = RunContext(plan, dialer, shared_poller, self._books_apart[behave.kind], self._tls)
+        observer, books = Misbehaving(behave, plan, nursery), self._books_apart[behave.kind]
+        context = RunContext(plan, dialer, shared_poller, books, observer, self._tls)
         context.payloads = self.plan.payloads()
-        return MisbehavingCrowd(
-            behave, plan, context, Crowd(plan, context, nursery, gate, conns), nursery
-        )
+        crowd = Crowd(plan, context, observer, nursery, gate, conns)
+        return MisbehavingCrowd(behave, plan, context, crowd)
 
     async def _wait_for_others(self, phase: Phase) -> None:
         if self._gate is not None:

@@ -69,7 +69,7 @@ class KeyedSession(Session):
             self._book_latencies(times, received_us)
         else:
             verdicts[Verdict.CORRUPT] += 1
-        return context.on_answered(self) if context.on_answered is not None else None
+        return context.answered(self) if context.answered is not None else None
 
     def _judge_stray(self, key: Hashable | None) -> Verdict:
         """Judge a frame that finds no open message: it may have found one before."""
@@ -118,7 +118,7 @@ class TurnSession(Session):
             return None
         context.ledger.verdicts[Verdict.ECHOED] += 1
         self._book_latencies(self._pending.popleft(), received_us)
-        return context.on_answered(self) if context.on_answered is not None else None
+        return context.answered(self) if context.answered is not None else None
 
 
 class OneWaySession(Session):
@@ -136,7 +136,7 @@ class OneWaySession(Session):
     def _book_sent(self, message: str | bytes, due_us: int, sent_us: int) -> None:
         context = self._context
         context.ledger.one_way += 1
-        if context.on_answered is not None and not self._awaits_turn:
+        if context.answered is not None and not self._awaits_turn:
             self._awaits_turn = True
             context.turns_open += 1
         self._count_sent(message, sent_us - due_us)
@@ -148,7 +148,7 @@ class OneWaySession(Session):
         if not self._awaits_turn:
             return None
         self._forget_pending()
-        return context.on_answered(self) if context.on_answered is not None else None
+        return context.answered(self) if context.answered is not None else None
 
     def _forget_pending(self) -> None:
         if self._awaits_turn:

@@ -146,28 +146,12 @@ class Turns:
 async def _run_closed_loop(
     plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery
 ) -> None:
-    thinking: list[tuple[float, int, Session]] = []
-
-    def on_answered(session: Session) -> str | bytes | None:
-        if session.sent == plan.messages:
-            return None
-        if not plan.think_s:
-            return session.compose_next()
-        due = trio.current_time() + plan.think_s
-        heapq.heappush(thinking, (due, session.conn, session))
-        return None
-
-    context.on_answered = on_answered
-    crowd.on_reopened = lambda session: session.send(now_us(), nursery)
-    try:
-        with trio.move_on_after(plan.load_s):
-            for number, session in enumerate(list(crowd.slots), 1):
-                _send_if_open(session, now_us(), nursery)
-                if number % BATCH == 0:
-                    await trio.sleep(TICK_S)
-            await _send_after_thinking(plan, context, thinking, nursery)
-    finally:
-        context.on_answered = None
+    with crowd.observer.looping(), trio.move_on_after(plan.load_s):
+        for number, session in enumerate(list(crowd.slots), 1):
+            _send_if_open(session, now_us(), nursery)
+            if number % BATCH == 0:
+                await trio.sleep(TICK_S)
+        await _send_after_thinking(plan, context, crowd.observer.thinking, nursery)
 
 
 def _send_if_open(session: Session, due_us: int, nursery: trio.Nursery) -> None:

@@ -6,6 +6,7 @@ fault of the target's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -14,41 +15,53 @@ from echo_trio.wire.connection import Connection
 from loadgen.engine import load_phase
 from loadgen.engine.context import RunContext
 from loadgen.engine.crowd import Crowd
+from loadgen.engine.observer import CrowdObserver
 from loadgen.engine.session import Session
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
 #: Of a slow reader's socket, so that its peer soon finds that it can't send on.
 RECEIVE_BUFFER_BYTES: Final = 4096
+#: For those that didn't read, to find out whether they were closed long ago.
+CATCH_UP_S: Final = 0.2
 #: How long a slow reader reads at a time: one turn of the loop.
 _GLANCE_S: Final = 0.002
 
 
+@dataclass(frozen=True, slots=True)
 class MisbehavingCrowd:
     """A crowd of which all misbehave in the same way.
 
-    :param context: theirs alone, with books of their own.
-    :param nursery: where they misbehave.
+    :ivar context: theirs alone, with books of their own, and a `Misbehaving` as its observer.
     """
 
-    def __init__(
-        self, behave: Behave, plan: Plan, context: RunContext, crowd: Crowd, nursery: trio.Nursery
-    ) -> None:
-        self.crowd = crowd
-        self._behave = behave
-        self._plan = plan
-        self._context = context
-        self._nursery = nursery
-        self._closing = False
-        context.on_opened = self._on_opened
-        context.on_closing = self._on_closing
+    behave: Behave
+    plan: Plan
+    context: RunContext
+    crowd: Crowd
 
     async def run_load(self, nursery: trio.Nursery) -> None:
         """Send as the plan says; who is half open sends nothing."""
-        if self._behave.kind is not Kind.HALF_OPEN and self.crowd.slots:
-            await load_phase.run(self._plan, self.crowd, self._context, nursery)
+        if self.behave.kind is not Kind.HALF_OPEN and self.crowd.slots:
+            await load_phase.run(self.plan, self.crowd, self.context, nursery)
 
-    def _on_opened(self, session: Session) -> None:
+
+class Misbehaving(CrowdObserver):
+    """Have each socket that opens misbehave, until the close phase.
+
+    :param nursery: where they misbehave.
+    """
+
+    catch_up_s = CATCH_UP_S
+
+    def __init__(self, behave: Behave, plan: Plan, nursery: trio.Nursery) -> None:
+        super().__init__(plan, nursery)
+        self._behave = behave
+        self._closing = False
+
+    def opened(self, session: Session) -> None:
+        """Do to it what the plan says."""
+        super().opened(session)
         connection, parameter = session.connection, self._behave.parameter
         assert connection is not None
         match self._behave.kind:
@@ -62,8 +75,8 @@ class MisbehavingCrowd:
             case Kind.MID_FRAME_DROP:
                 self._nursery.start_soon(self._drop_later, connection, parameter)
 
-    def _on_closing(self, session: Session) -> None:
-        # From here on it behaves, and finds out what the target has said to it meanwhile.
+    def closing(self, session: Session) -> None:
+        """Have it behave from here on, and find out what the target has said to it meanwhile."""
         self._closing = True
         if session.connection is not None:
             session.connection.resume_reading()

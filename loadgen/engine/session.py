@@ -124,8 +124,7 @@ class Session:
         context.ledger.count_opened()
         self.connection = connection
         self._settle_opening(on_settled)
-        if (on_opened := context.on_opened) is not None:
-            on_opened(self)
+        context.observer.opened(self)
 
     def _settle_opening(self, on_settled: Callable[[], None]) -> None:
         self._opening = None
@@ -309,7 +308,7 @@ class Session:
             books = context.books
             books.intended.record(received_us - answered.due_us)
             books.service.record(received_us - answered.sent_us)
-        return context.on_answered(self) if context.on_answered is not None else None
+        return context.answered(self) if context.answered is not None else None
 
     def compose_next(self) -> str | bytes | None:
         """In a closed loop: the next message, due now; ``None`` if the socket is closing."""
@@ -344,8 +343,7 @@ class Session:
 
     def prepare_to_close(self) -> None:
         """Do what has to be done before its replies are awaited for the last time."""
-        if (on_closing := self._context.on_closing) is not None:
-            on_closing(self)
+        self._context.observer.closing(self)
 
     def expect_end(self) -> None:
         """From now on the socket's end is not early, unless it has begun already."""

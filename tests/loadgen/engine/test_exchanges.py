@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.engine.books import Books
-from loadgen.engine.context import RunContext
+from loadgen.engine.context import Observer, RunContext
 from loadgen.engine.dialer import Dialer
 from loadgen.engine.exchanges import make_session
 from loadgen.results.ledger import Ending, Ledger
@@ -135,7 +135,7 @@ def test_for_any_interleaving_the_columns_are_those_of_the_reference(
     plan = Plan(SOCKETS, verify=verify, message=message, ignore=("json:type=tick",))
     ledger, reference = Ledger(SOCKETS), Reference(verify)
     books = Books(ledger)
-    context = RunContext(plan, Dialer([], Sources(())), None, books)
+    context = RunContext(plan, Dialer([], Sources(())), None, books, Observer())
     sessions = [make_session(conn, context) for conn in range(SOCKETS)]
     for session in sessions:
         session.connection = Connection()
@@ -201,7 +201,7 @@ def test_finding_a_message_takes_as_long_however_many_are_open(verify):
         __hash__ = str.__hash__
 
     plan = Plan(1, verify=verify, message='{"id": "{seq}"}')
-    context = RunContext(plan, Dialer([], Sources(())), None, Books(Ledger(1)))
+    context = RunContext(plan, Dialer([], Sources(())), None, Books(Ledger(1)), Observer())
     if context.keys is not None:
         find = context.keys.find_own
         context.keys.find_own = lambda frame: Key(find(frame))

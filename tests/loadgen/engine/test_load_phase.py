@@ -7,9 +7,11 @@ import trio
 
 from loadgen.engine import load_phase
 from loadgen.engine.books import Books
+from loadgen.engine.context import RunContext
 from loadgen.engine.dialer import Dialer
 from loadgen.engine.load_phase import Patience, Turns
-from loadgen.engine.session import RunContext, Session
+from loadgen.engine.observer import CrowdObserver
+from loadgen.engine.session import Session
 from loadgen.results.ledger import Ledger
 from loadgen.workload.pacing import Stage
 from loadgen.workload.plan import Plan
@@ -31,14 +33,15 @@ class Remembering:
 
 
 @pytest.fixture
-async def make(autojump_clock):
+async def make(autojump_clock, nursery):
     def made(plan):
-        context = RunContext(plan, Dialer([], Sources(())), None, Books(Ledger(plan.count)))
+        observer, books = CrowdObserver(plan, nursery), Books(Ledger(plan.count))
+        context = RunContext(plan, Dialer([], Sources(())), None, books, observer)
         slots = [Session(conn, context) for conn in range(plan.count)]
         for session in slots:
             session.connection, session._opening = Remembering(), None
             context.ledger.count_opened()
-        return SimpleNamespace(slots=slots, on_reopened=None), context
+        return SimpleNamespace(slots=slots, observer=observer), context
 
     return made
 

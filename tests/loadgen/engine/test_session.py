@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from trio_websocket import CloseReason, ConnectionClosed
 
 from loadgen.engine.books import Books
-from loadgen.engine.context import RunContext
+from loadgen.engine.context import Observer, RunContext
 from loadgen.engine.dialer import Dialer
 from loadgen.engine.session import Session, now_us
 from loadgen.results.ledger import Ending, Ledger
@@ -44,7 +44,7 @@ def ledger():
 
 @pytest.fixture
 def session(ledger):
-    return Session(0, RunContext(Plan(1), Dialer([], Sources(())), None, Books(ledger)))
+    return Session(0, RunContext(Plan(1), Dialer([], Sources(())), None, Books(ledger), Observer()))
 
 
 def test_a_message_into_a_socket_that_has_just_broken_is_missed_and_not_sent(session, ledger):
@@ -75,8 +75,21 @@ def test_what_waits_for_a_socket_that_does_not_open_is_missed(session, ledger):
     assert (ledger.missed, session.has_backlog) == (1, False)
 
 
-def test_a_socket_of_age_sends_nothing_more_in_a_closed_loop(session):
-    session._context.on_answered = Session.compose_next
+class Following(Observer):
+    """Every reply leads to the next message."""
+
+    def answered(self, session):
+        return session.compose_next()
+
+
+@pytest.fixture
+def looping(ledger):
+    plan = Plan(1, closed_loop=True)
+    return Session(0, RunContext(plan, Dialer([], Sources(())), None, Books(ledger), Following()))
+
+
+def test_a_socket_of_age_sends_nothing_more_in_a_closed_loop(looping):
+    session = looping
     session.connection = FakeConnection()
     session.send(0, None)
     session.successor = session
@@ -93,8 +106,8 @@ async def test_one_task_waits_for_the_kernel_however_many_messages_do(session):
     assert len(session.connection.sent) == 2
 
 
-def test_in_a_closed_loop_the_reply_is_followed_by_the_next_message(session, ledger):
-    session._context.on_answered = Session.compose_next
+def test_in_a_closed_loop_the_reply_is_followed_by_the_next_message(looping, ledger):
+    session = looping
     session.connection = FakeConnection()
     session.send(0, None)
     following = session._receive(f"{session.connection.sent[0]} 1")
@@ -152,7 +165,7 @@ def test_an_end_that_had_begun_before_it_was_expected_is_early(session, ledger):
 
 def opened(plan):
     ledger = Ledger(1, opened=1)
-    made = Session(0, RunContext(plan, Dialer([], Sources(())), None, Books(ledger)))
+    made = Session(0, RunContext(plan, Dialer([], Sources(())), None, Books(ledger), Observer()))
     made.connection = FakeConnection()
     return made, ledger
 
@@ -260,7 +273,7 @@ class Crowd:
         plan = Plan(SOCKETS, **settings)
         self.ledger = Ledger(SOCKETS)
         self.books = Books(self.ledger)
-        self.context = RunContext(plan, Dialer([], Sources(())), None, self.books)
+        self.context = RunContext(plan, Dialer([], Sources(())), None, self.books, Observer())
         self.sessions = [Session(conn, self.context) for conn in range(SOCKETS)]
         for session in self.sessions:
             session.connection = EndedConnection()
