@@ -1,1 +1,1 @@
-"""What a person and an orchestrator look at: the web page, health, the server's numbers."""
+"""Serve the web page, health and the server's figures, to people and to orchestrators."""

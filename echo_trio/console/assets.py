@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 
 #: In the order of preference: the suffix beside the file, by the name of its encoding.
 _VARIANTS: Final = {"br": ".br", "gzip": ".gz"}
-#: Of a longer list of encodings nothing more is read: no browser sends one.
+#: The part of a list of encodings that is read: no browser sends a longer one.
 _MAX_ACCEPT: Final = 512
 
 

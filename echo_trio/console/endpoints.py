@@ -1,4 +1,4 @@
-"""The console's endpoints, over functions that say what there is to show."""
+"""Answer the console's requests, from functions that return what there is to show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from echo_trio.console.security_headers import REPORT_POLICY
 from echo_trio.console.snapshots import SnapshotCache, ask
 from echo_trio.metrics import prometheus
 
-#: Where `npm run build` puts the page.
+#: The folder into which `npm run build` puts the page.
 PAGE: Final = Path(__file__).parent / "page"
 PAGE_MISSING: Final = (
     "The page isn't built. In a checkout: make install (or: cd react-client && npm run build).\n"
@@ -34,7 +34,7 @@ PAGE_MISSING: Final = (
 #: Streams at once: each is a connection, and costs a write a second.
 MAX_READERS: Final = 32
 
-#: What a file of the page may be called. No name begins with a dot, so no path leads anywhere else.
+#: Names of the page's files. None begins with a dot, so that no path leads out of the folder.
 _PAGE_FILE: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 #: Vite puts a hash of the content into these names.
 _HASHED: Final = "assets/"
@@ -43,10 +43,10 @@ _FOREVER: Final = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleSources:
-    """What the console shows, beside the figures.
+    """The functions whose results the console shows, beside the snapshots.
 
-    :ivar tasks: the nursery tree. May be async: a supervisor asks its workers.
-    :ivar metrics: what the console counts of itself, in Prometheus' text format.
+    :ivar tasks: returns the nursery tree. May be async: a supervisor asks its workers.
+    :ivar metrics: returns the console's own counts, in Prometheus' text format.
     """
 
     tasks: Callable[[], Any]
@@ -56,7 +56,7 @@ class ConsoleSources:
 def make_app(
     sources: ConsoleSources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path = PAGE
 ) -> ASGIApp:
-    """The console's endpoints.
+    """Make the console's ASGI app, with all its endpoints.
 
     :param page: the folder of the built web page.
     """
@@ -84,7 +84,7 @@ def make_app(
     health = {"/healthz": endpoints.healthz, "/readyz": endpoints.readyz}
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        # Health is answered without the framework: whoever asks counts the milliseconds.
+        # Health is answered without the framework: an orchestrator counts the milliseconds.
         find = health.get(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
         await (app if find is None else await find())(scope, receive, send)
 
@@ -129,7 +129,7 @@ class _Endpoints:
         lasting = _FOREVER if name.startswith(_HASHED) else "no-cache"
         return asset_response(file, _encodings(request), cache_control=lasting)
 
-    # What an orchestrator asks
+    # For an orchestrator
 
     async def healthz(self, _: Request | None = None) -> Response:
         return PlainTextResponse("alive\n")
@@ -139,7 +139,7 @@ class _Endpoints:
         if self._live.over or snapshot.draining:
             return PlainTextResponse("draining\n", 503)
         if not snapshot.workers:
-            # A recent snapshot may be of before they were there.
+            # A recent snapshot may have been taken before they were there.
             snapshot = await self._snapshots.now()
         if not snapshot.workers:
             return PlainTextResponse("no worker serves\n", 503)

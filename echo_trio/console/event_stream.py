@@ -1,4 +1,4 @@
-"""Server-sent events as an ASGI response that notices when its reader has gone."""
+"""Send server-sent events as an ASGI response that notices when its reader has gone."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Emit = Callable[[bytes], Awaitable[None]]
 
 
 def event(name: str, data: bytes, *, event_id: int | None = None) -> bytes:
-    """One event, as the HTML standard has it (9.2.6).
+    """Encode one event, as the HTML standard defines it (9.2.6).
 
-    :param data: without a line break, as JSON is.
+    :param data: bytes without a line break, as JSON has none.
     """
     identity = b"" if event_id is None else b"id: %d\n" % event_id
     return b"event: %s\n%sdata: %s\n\n" % (name.encode("ascii"), identity, data)
 
 
 class EventStream:
-    """A response whose events `produce` emits; over when that returns, or the reader leaves.
+    """A response whose events `produce` emits; it ends when that returns, or the reader leaves.
 
-    Where `produce` finds the reader too slow (`trio.TooSlowError`), the response ends without its
-    end, so that the reader knows that something is missing.
+    Where `produce` finds the reader too slow (`trio.TooSlowError`), the response is cut off without
+    its last chunk, so that the reader knows that something is missing.
 
     :param on_end: called once at the end, whatever ended it.
     """

@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask what.
+"""Decide which requests are answered, before any of them reaches the app.
 
 Pure decisions first, then the middleware that carries them out.
 """
@@ -21,17 +21,17 @@ from echo_trio.wire.addresses import DEFAULT_PORTS, split_authority
 
 FAILED: Final = "the console failed at this; the server's log says how"
 
-#: What needs the token. The page and health don't: they say nothing that a scan of ports wouldn't.
+#: Paths that need the token. The page and health don't: they tell no more than a scan of ports.
 _GUARDED: Final = ("/api/", "/metrics")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may ask.
+    """The rules by which requests are let in.
 
     :ivar hosts: the names that a request's Host header may have, in lower case.
-    :ivar any_address: may it be any IP address, too? A name is what DNS rebinding needs.
-    :ivar token: what has to be in the Authorization header; None: nothing.
+    :ivar any_address: true if it may also be any IP address: DNS rebinding works with names only.
+    :ivar token: the bearer token that the Authorization header must have; None if none is needed.
     """
 
     hosts: frozenset[str]
@@ -39,7 +39,7 @@ class Access:
     token: str | None = field(default=None, repr=False)
 
     def knows_host(self, authority: str) -> bool:
-        """Is this Host header one of ours? Its port doesn't matter."""
+        """Tell whether this Host header is one of ours. Its port doesn't matter."""
         host = split_authority(authority)[0]
         if host in self.hosts:
             return True
@@ -48,9 +48,11 @@ class Access:
         return False
 
     def accepts(self, authorization: str) -> bool:
-        """Is this Authorization header good enough? Takes as long for any wrong one."""
+        """Tell whether this Authorization header has the token, in a time that reveals nothing."""
         if self.token is None:
             return True
+        # compare_digest takes the same time wherever two values differ. It is given bytes, because
+        # it refuses text beyond ASCII; Starlette has decoded the header as Latin-1.
         scheme, _, given = authorization.partition(" ")
         wanted = self.token.encode()
         return hmac.compare_digest(given.strip().encode("latin-1"), wanted) and (
@@ -59,10 +61,14 @@ class Access:
 
 
 def why_not_from_here(headers: Headers) -> str | None:
-    """Why a page of another origin may not ask this; None if it comes from our own, or no browser.
+    """Say why a page of another origin may not ask this; None if the request may be answered.
 
-    A browser says where a request comes from in Sec-Fetch-Site. Whoever follows a link to us may.
+    A browser says in Sec-Fetch-Site where a request comes from. Requests of our own page, of
+    programs that are no browser, and of people who follow a link to us are answered.
     """
+    # A header that only browsers send, and pages can't set (W3C, Fetch Metadata). "none" is what
+    # somebody typed. A link is a navigation of the whole window: the page that has the link does
+    # not see the answer.
     site = headers.get("sec-fetch-site", "none")
     followed_link = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == (
         "navigate",
@@ -74,11 +80,14 @@ def why_not_from_here(headers: Headers) -> str | None:
 
 
 def why_no_change(headers: Headers) -> str | None:
-    """Why this request may not change anything; None if it may.
+    """Say why this request may not change anything; None if it may.
 
     Any page on the web can make a browser send a form here. It can't make it send JSON, nor hide
     that it comes from elsewhere.
     """
+    # Three independent signs, since old browsers lack one or the other: a page elsewhere can't send
+    # this type without asking us first (a CORS preflight, which fails here); Sec-Fetch-Site; and
+    # Origin, which browsers send with a POST or DELETE.
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         return "send it with Content-Type: application/json"
@@ -91,7 +100,7 @@ def why_no_change(headers: Headers) -> str | None:
 
 
 def _same_origin(origin: str, authority: str) -> bool:
-    """Does the origin name the same host and port? Its scheme may be a proxy's, in front of us."""
+    """Tell whether the origin has our host and port; its scheme may be that of a proxy."""
     scheme, _, rest = origin.partition("://")
     if scheme.lower() not in ("http", "https"):
         return False
@@ -102,7 +111,7 @@ def _same_origin(origin: str, authority: str) -> bool:
 
 
 class Guard:
-    """Refuses what may not be asked, counts what fails, adds the headers."""
+    """A middleware that refuses requests, counts failures, and adds headers to every answer."""
 
     def __init__(
         self, app: ASGIApp, access: Access, on_failure: Callable[[str, Exception], None]
@@ -118,12 +127,14 @@ class Guard:
         try:
             await app(scope, receive, answer.send)
         except Exception as exc:  # noqa: BLE001 - a bug in one request is that request's alone
-            # An answer that had begun is cut short instead.
+            # An answer that has begun can't become another: it ends early, without its end.
             self._on_failure("request", exc)
             if not answer.begun:
                 await error(500, FAILED)(scope, receive, answer.send)
 
     def _refuse(self, headers: Headers, path: str) -> Response | None:
+        # The Host first: with a foreign name (DNS rebinding) a browser takes a foreign page and us
+        # for one origin, and all that it says below would be in that page's favour.
         if not self._access.knows_host(headers.get("host", "")):
             return error(403, "this host isn't served here: ask for the console by its own name")
         if headers.get("upgrade", "").lower() == "websocket":
@@ -140,14 +151,14 @@ class Guard:
 
 
 def error(status: int, message: str, **more: Any) -> Response:
-    """What every refusal looks like."""
+    """Make the response of a refusal: JSON with the reason in `error`."""
     return JSONResponse({"error": message, **more}, status)
 
 
 class _Answer:
-    """The answer on its way, with our headers.
+    """The answer on its way, to which our headers are added.
 
-    :ivar begun: has some of it been sent?
+    :ivar begun: true once a part of it has been sent.
     """
 
     def __init__(self, send: Send) -> None:

@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection of the console: bounded in what it takes, holds and waits for.
+"""Serve one HTTP/1.1 connection of the console: bounded in what it takes, holds and waits for.
 
-The app (ASGI) gets requests whole: nothing of it runs before the last byte of a body has arrived.
-Whatever the client does, the connection ends without an exception, and nothing of what it sent
-gets into one.
+The app (ASGI) gets requests whole: it isn't called before the last byte of a body has arrived.
+Whatever the client does, the connection ends without an exception, and no bytes of the client's get
+into one.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ from echo_trio.console.places import ConsolePlaces, Place, Waiting
 from echo_trio.console.security_headers import SECURITY_HEADERS
 from echo_trio.console.turns import Turns
 
-#: For a request to begin, the first or the next one.
+#: The time for a request to begin, the first or the next one.
 IDLE_TIMEOUT_S: Final = 5.0
 #: From a head's first byte to its last; it can't be stretched by sending a byte now and then.
 HEAD_TIMEOUT_S: Final = 10.0
 BODY_TIMEOUT_S: Final = 10.0
-#: For a client to take `WRITE_PIECE_BYTES`; after that it is not reading.
+#: The time for a client to take `WRITE_PIECE_BYTES`; after that it is not reading.
 WRITE_TIMEOUT_S: Final = 10.0
 WRITE_PIECE_BYTES: Final = 2**16
 READ_BYTES: Final = 2**14
-#: How long, and how much, we read on behind the last answer: a reset would take that with it.
+#: The time for which, and the bytes that, we read on behind the last answer: closing with unread
+#: bytes would send a reset, which may destroy the answer.
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 2**20
-#: Then it has to come anew: a place is nobody's for good.
+#: After this many requests a client has to connect again: a place is nobody's for good.
 MAX_REQUESTS: Final = 1000
 
 #: Requests for health, which have turns of their own. As bytes, since they are told apart before
@@ -54,9 +55,9 @@ _LONGEST_HEALTH: Final = max(map(len, _HEALTH))
 
 
 class HttpServer:
-    """What all connections share: the app, the places, the turns.
+    """The app, the places and the turns that all connections share.
 
-    :param app: is not told of anything but whole HTTP requests.
+    :param app: is called with whole HTTP requests only.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class HttpServer:
         self._health_turns = health_turns
 
     def turns_of(self, head: bytes) -> tuple[Turns, Waiting]:
-        """Where a request stands in line, by its first bytes."""
+        """Choose the line in which a request waits for its turn, by its first bytes."""
         if head.startswith(_HEALTH):
             return self._health_turns, Waiting.HEALTH
         return self._turns, Waiting.TURN
@@ -85,7 +86,7 @@ class HttpServer:
             sock.close()
 
     async def _serve_health_or_turn_away(self, sock: socket.socket, lost_while: Waiting) -> None:
-        """Serve a connection that has lost its place if it asks for health."""
+        """Serve a connection that has lost its place if it asks for health; else turn it away."""
         if lost_while is Waiting.PEER and not asks_for_health(sock):
             return
         place = self.places.take_for_health() if lost_while is Waiting.PEER else None
@@ -107,15 +108,15 @@ class _Connection:
         self._buffer = HeadBuffer()
         self._requests = 0
         self._arrived_s = 0.0
-        # What the current request runs in: ended where its client has gone.
+        # The current request runs in this; it is cancelled when the client has gone.
         self._request_scope = trio.CancelScope()
 
     async def run(self) -> None:
-        """Serve requests, until one end has had enough."""
+        """Serve requests, until one end wants no more."""
         try:
             client, server = self._sock.getpeername()[:2], self._sock.getsockname()[:2]
         except OSError:
-            return  # It is gone already.
+            return  # The client has gone already.
         try:
             while (head := await self._read_head()) is not None:
                 self._arrived_s = trio.current_time()
@@ -143,13 +144,13 @@ class _Connection:
         return exchange
 
     def _is_last(self) -> bool:
-        """Where others wait for places, each has one request."""
+        """Tell whether to close after this request: where others wait for places, each has one."""
         return self._requests >= MAX_REQUESTS or self._server.places.full
 
     async def _read_head(self) -> bytes | None:
-        """The next head; None if there is none in time.
+        """Read the next head; None if there is none in time.
 
-        :raises RequestRefused: if it is malformed or too long, or not all there in time.
+        :raises RequestRefused: if it is malformed or too long, or not complete in time.
         """
         if not self._buffer.data:
             arrived = False
@@ -180,7 +181,7 @@ class _Connection:
         raise RequestRefused(408)
 
     async def _receive(self) -> bool:
-        """Wait for something to arrive; false if nothing more will."""
+        """Wait for bytes to arrive; false if no more will."""
         with self._place.waiting(Waiting.PEER):
             try:
                 data = await self._stream.receive_some(READ_BYTES)
@@ -190,7 +191,7 @@ class _Connection:
         return bool(data)
 
     async def send(self, data: bytes) -> None:
-        """Send it; where the client doesn't take it, its request is over."""
+        """Send bytes; if the client doesn't take them, cancel its request."""
         with self._place.waiting(Waiting.PEER):
             try:
                 for at in range(0, len(data), WRITE_PIECE_BYTES):
@@ -202,7 +203,7 @@ class _Connection:
                 await trio.lowlevel.checkpoint()
 
     async def wait_for_departure(self) -> None:
-        """Return once the client has closed its end, or sends what nobody wants to keep."""
+        """Return once the client has closed its end, or sends more than anybody wants to keep."""
         while len(self._buffer.data) <= MAX_HEAD_BYTES:
             try:
                 data = await self._stream.receive_some(READ_BYTES)
@@ -213,7 +214,7 @@ class _Connection:
             self._buffer.data += data
 
     async def _linger(self) -> None:
-        """Say that this was all, and give the client some time to stop sending and to read it."""
+        """End our half, and give the client some time to read it and to stop sending."""
         with self._place.waiting(Waiting.PEER), trio.move_on_after(LINGER_S):
             try:
                 await self._stream.send_eof()
@@ -229,7 +230,7 @@ class _Connection:
 class _Exchange:
     """One request and its answer, as ASGI's `receive` and `send`.
 
-    :ivar answered: has all of the answer been sent?
+    :ivar answered: true once all of the answer has been sent.
     """
 
     def __init__(self, connection: _Connection, reader: RequestReader, *, last: bool) -> None:
@@ -243,11 +244,11 @@ class _Exchange:
 
     @property
     def may_go_on(self) -> bool:
-        """Is all answered, and do both ends want another request?"""
+        """True if all is answered, and both ends want another request."""
         return self.answered and self._h11.our_state is self._h11.their_state is h11.DONE
 
     async def receive(self) -> dict[str, Any]:
-        """The body as one message; after it, that the client has gone."""
+        """Return the body as one message; after it, once the client has gone, that it has."""
         body, self._body = self._body, None
         if body is not None:
             await trio.lowlevel.checkpoint()
@@ -274,7 +275,7 @@ class _Exchange:
 
 
 def refusal(refused: RequestRefused) -> bytes:
-    """The answer to a request that the app never sees."""
+    """Encode the answer to a request that the app never sees."""
     body = json.dumps({"error": str(refused)}).encode()
     headers = {
         "date": formatdate(usegmt=True),
@@ -289,7 +290,7 @@ def refusal(refused: RequestRefused) -> bytes:
 
 
 def asks_for_health(sock: socket.socket) -> bool:
-    """Whether what has arrived, and was not read yet, begins with a request for health."""
+    """Tell whether the unread bytes begin with a request for health."""
     try:
         return sock.recv(_LONGEST_HEALTH, socket.MSG_PEEK).startswith(_HEALTH)
     except OSError:
@@ -297,7 +298,7 @@ def asks_for_health(sock: socket.socket) -> bool:
 
 
 def turn_away(sock: socket.socket) -> None:
-    """Say that there are too many, if the kernel takes it at once."""
+    """Answer that there are too many connections, if the kernel takes it at once."""
     with suppress(OSError):
         sock.send(refusal(RequestRefused(503)))
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import h11
 
-#: As the WebSocket's handshake has it.
+#: Bounds as for the WebSocket's handshake.
 MAX_HEAD_BYTES: Final = 16 * 2**10
 MAX_HEADERS: Final = 128
 MAX_BODY_BYTES: Final = 2**16
@@ -20,7 +20,7 @@ MAX_BODY_BYTES: Final = 2**16
 MAX_CHUNKS: Final = 1024
 #: A body with all that frames it: sizes and extensions of chunks, trailers.
 MAX_FRAMED_BODY_BYTES: Final = 2 * MAX_BODY_BYTES
-#: What h11 is given at a time. A chunk's head, or all trailers, may be incomplete for so long, too.
+#: The bytes that h11 is given at a time. A chunk's head, or all trailers, may be as long as this.
 PIECE_BYTES: Final = 1024
 
 #: Ends a head. A bare line feed will do, as it does for h11.
@@ -38,9 +38,9 @@ _REASONS: Final = {
 
 
 class RequestRefused(Exception):
-    """Why a request is not answered by the app; with nothing in it that the client has sent.
+    """The reason why a request does not get to the app; without any text of the client's.
 
-    :ivar status: what HTTP calls it.
+    :ivar status: the HTTP status.
     """
 
     def __init__(self, status: int) -> None:
@@ -49,18 +49,18 @@ class RequestRefused(Exception):
 
 
 class HeadBuffer:
-    """What has arrived and is not part of a request that was read already."""
+    """The bytes that have arrived and belong to no request that was read already."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self._searched = 0
 
     def take_head(self) -> bytes | None:
-        """The bytes of a whole head, or None if there is none yet.
+        """Take the bytes of a whole head, or return None if there is none yet.
 
         However it arrives, each byte is searched about once.
 
-        :raises RequestRefused: if it is too long, or can't be one.
+        :raises RequestRefused: if it is too long, or can't become a head.
         """
         data = self.data
         if data and data[0] <= 0x20:  # TLS, or a blank line.
@@ -75,25 +75,25 @@ class HeadBuffer:
         return self.take(size)
 
     def take(self, size_bytes: int) -> bytes:
-        """At most so many bytes from the front."""
+        """Take at most this number of bytes from the front."""
         taken = bytes(self.data[:size_bytes])
         del self.data[:size_bytes]
         self._searched = 0
         return taken
 
     def put_back(self, data: bytes) -> None:
-        """Put in front what was taken and not needed."""
+        """Put bytes back in front that were taken and not needed."""
         self.data[:0] = data
         self._searched = 0
 
 
 class RequestReader:
-    """One request: its head, which is here, and its body, as it is fed.
+    """One request: its head, which has arrived, and its body, as it is fed.
 
     :ivar request: the head.
-    :ivar body: what there is of the body.
-    :ivar connection: h11's side of it, for the answer.
-    :raises RequestRefused: if the head is malformed, or announces what won't be read.
+    :ivar body: the body as far as it has been read.
+    :ivar connection: h11's state of the connection, for the answer.
+    :raises RequestRefused: if the head is malformed, or announces a body that won't be read.
     """
 
     def __init__(self, head: bytes) -> None:
@@ -113,11 +113,11 @@ class RequestReader:
 
     @property
     def waits_for_continue(self) -> bool:
-        """Is the client waiting for us to say that it may send the body?"""
+        """True if the client waits for our permission to send the body."""
         return self.connection.they_are_waiting_for_100_continue
 
     def read_body(self) -> bool:
-        """Take what h11 has of the body; true when that was all.
+        """Take what h11 has of the body; true once that was all.
 
         :raises RequestRefused: if it is malformed or too long.
         """
@@ -136,9 +136,9 @@ class RequestReader:
                 raise RequestRefused(400)
 
     def feed(self, data: bytes) -> None:
-        """Give h11 some bytes of the body; none is the end of the connection.
+        """Give h11 some bytes of the body; an empty argument is the end of the connection.
 
-        :raises RequestRefused: if there were too many already.
+        :raises RequestRefused: if there were too many bytes already.
         """
         self._framed_bytes += len(data)
         if self._framed_bytes > MAX_FRAMED_BODY_BYTES:
@@ -155,7 +155,7 @@ class RequestReader:
             ) from None
 
     def scope(self, client: Any, server: Any, state: dict[str, Any]) -> dict[str, Any]:
-        """The request as ASGI has it."""
+        """Make the ASGI scope of the request."""
         raw_path, _, query = self.request.target.partition(b"?")
         return {
             "type": "http",

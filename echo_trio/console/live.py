@@ -1,7 +1,7 @@
-"""The server's figures as they go: one sampler, one ring of ten minutes, any number of readers.
+"""Stream the server's figures: one sampler, one ring of ten minutes, any number of readers.
 
-A reader has no queue of its own: it remembers where in the ring it is, and takes what is newer. One
-that takes too long for that is cut, and may go on from there when it connects again.
+A reader has no queue of its own: it remembers its position in the ring, and takes what is newer. A
+reader that is too slow is cut off, and may go on from its position when it connects again.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from echo_trio.console.snapshots import SnapshotCache
 PERIOD_S: Final = 1.0
 #: Ten minutes: a chart survives a reload.
 HISTORY: Final = 600
-#: For a reader to take all that is there for it: ten minutes of snapshots are about a megabyte.
+#: The time for a reader to take all that is there: ten minutes of snapshots are about a megabyte.
 TAKE_TIMEOUT_S: Final = 10.0
 #: Snapshots that are put together for one write: some 64 KiB.
 BATCH: Final = 32
-#: How long the browser waits before it connects anew, in ms.
+#: The time in ms that the browser waits before it connects again.
 RETRY: Final = b"retry: 1000\n\n"
 
 
@@ -35,9 +35,9 @@ class _Sample:
 
 
 class Live:
-    """The last ten minutes, and whoever watches them go on.
+    """The snapshots of the last ten minutes, and the readers that follow them.
 
-    :ivar over: has the last snapshot been taken?
+    :ivar over: true once the last snapshot has been taken.
     """
 
     def __init__(self, snapshots: SnapshotCache) -> None:
@@ -48,10 +48,10 @@ class Live:
         self.over = False
 
     async def sample_forever(self) -> None:
-        """Take a snapshot a second. One that takes longer makes the next ones late, not many."""
+        """Take a snapshot a second; if one takes longer, the next ones are late, not bunched."""
         due = trio.current_time()
         while True:
-            # Somebody else's will do, if it is recent: who scrapes each second costs little.
+            # A recent snapshot of another reader will do: then scraping every second costs little.
             self.add(msgspec.to_builtins(await self._snapshots.recent(), str_keys=True))
             due = max(due + PERIOD_S, trio.current_time())
             await trio.sleep_until(due)
@@ -67,7 +67,7 @@ class Live:
         self._wake()
 
     def end(self) -> None:
-        """Let every reader have what there is, and then its end."""
+        """Let every reader have all there is, and then end its stream."""
         self.over = True
         self._wake()
 
@@ -76,9 +76,9 @@ class Live:
         self._news = trio.Event()
 
     async def follow(self, emit: Emit, *, after_ms: int | None) -> None:
-        """Emit what the ring has, then each new snapshot, until `end`.
+        """Emit the snapshots in the ring, then each new one, until `end`.
 
-        :param after_ms: only those that are newer than this, which the reader has already.
+        :param after_ms: emit only those newer than this (Unix milliseconds); None: all.
         :raises trio.TooSlowError: if the reader doesn't take them.
         """
         await emit(RETRY)
@@ -96,7 +96,7 @@ class Live:
                 await news.wait()
 
     def _number_at(self, t_ms: int | None) -> int:
-        """The last sample that is not newer: by its place, for wall clocks are set back."""
+        """Find the last sample that is not newer: its number, for wall clocks can be set back."""
         if t_ms is None:
             return 0
         return max((sample.number for sample in self._samples if sample.t_ms <= t_ms), default=0)

@@ -1,4 +1,4 @@
-"""Places for connections: how many there may be, and who has to leave when one more comes."""
+"""Give the console's connections places, and choose which has to leave when one more comes."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Final
 
 import trio
 
-#: Who has just come may look idle and has its request on the way. On a busy machine the loop needs
-#: a tenth of a second to go round, and a client as much to send.
+#: A connection that has just been accepted may look idle while its request is on the way. On a busy
+#: machine the loop needs a tenth of a second to go round, and a client as much to send.
 GRACE_S: Final = 0.5
-#: Beyond the others, for requests for health that would have to make room, or find none.
+#: Places beyond the others, for requests for health that would have to make room, or find none.
 HEALTH_PLACES: Final = 32
 
 
 class Waiting(Enum):
-    """What a connection waits for."""
+    """The event that a connection waits for."""
 
     PEER = auto()
-    """For what its client has to send, or to take."""
+    """Its client, which has to send or to take something."""
     TURN = auto()
-    """For the turn of a request that has arrived."""
+    """The turn of a request that has arrived."""
     HEALTH = auto()
-    """The same, of a request for health."""
+    """The turn of a request for health."""
 
 
 class Place:
     """The place of one connection.
 
-    :ivar scope: cancelled when the place is given to another; to be entered by the connection.
-    :ivar lost_while: what it was waiting for when that happened; None if it has not.
+    :ivar scope: cancelled when the place is given to another; the connection runs in it.
+    :ivar lost_while: the event it was waiting for when that happened; None if it has not.
     """
 
     def __init__(self, places: ConsolePlaces, *, of_health: bool = False) -> None:
@@ -43,7 +43,7 @@ class Place:
 
     @contextmanager
     def waiting(self, what: Waiting) -> Iterator[None]:
-        """While this goes on, the place may be given to another, unless it is health's."""
+        """Allow the place to be given to another while this lasts, unless it is one for health."""
         if self._of_health:
             yield
             return
@@ -62,18 +62,19 @@ class Place:
         self.give_up()
 
     def give_up(self) -> None:
-        """Leave it to others. Idempotent."""
+        """Leave the place to others. Idempotent."""
         self._places.held.discard(self)
         self._places.held_for_health.discard(self)
 
 
 class ConsolePlaces:
-    """As many places as there may be connections.
+    """The places of all connections, as many as may be open.
 
-    :ivar held: those that are taken.
-    :ivar held_for_health: those beyond the limit that are taken, for requests for health alone.
-    :ivar waiting: of them, those that are waiting, and since when, in that order.
-    :ivar evicted: how many had to make room.
+    :ivar held: the places that are taken.
+    :ivar held_for_health: the taken places beyond the limit, for requests for health alone.
+    :ivar waiting: for each event, the places whose connections wait for it, and since when, in that
+        order.
+    :ivar evicted: the number of connections that had to make room.
     """
 
     def __init__(self, limit: int) -> None:
@@ -85,11 +86,11 @@ class ConsolePlaces:
 
     @property
     def full(self) -> bool:
-        """Is every place taken?"""
+        """True if every place is taken."""
         return len(self.held) >= self._limit
 
     def take(self) -> Place | None:
-        """A place; if all are taken, that of a connection that waits. None if none of them does."""
+        """Take a place; if there is none, that of a connection that waits; else return None."""
         if self.full and not self._make_room():
             return None
         place = Place(self)
@@ -105,11 +106,11 @@ class ConsolePlaces:
         return place
 
     def _make_room(self) -> bool:
-        """Take a place away: from who idles, or else from a request, of which health is the last.
+        """Take a place away: from an idle connection, or else from a request, health last.
 
-        Of those that wait for their client the one that has waited longest goes first. Of requests
-        any: if it were the newest, others that come all the time would keep everybody out; if the
-        oldest, nobody would get to the front.
+        Of connections that wait for their client the one that has waited longest goes first. Of
+        requests any one: if it were the newest, others that come all the time would keep everybody
+        out; if the oldest, nobody would get to the front.
         """
         idle, turn, health = (self.waiting[what] for what in Waiting)
         oldest = next(iter(idle), None)

@@ -1,4 +1,4 @@
-"""The generator as a child process: started with an order, heard line by line, and always ended."""
+"""Run the generator as a child process: give it an order, read it line by line, always end it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ import trio
 
 import echo_trio
 
-#: From its start to its first line; on a machine that has nothing else to do, half a second.
+#: The time from its start to its first line; on an idle machine it takes half a second.
 FIRST_LINE_TIMEOUT_S: Final = 30.0
 #: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
 MAX_LINE_BYTES: Final = 16 * 2**20
 ERROR_BYTES: Final = 4096
-#: When the console ends: nobody waits for a report any more.
+#: The time to end in good order when the console ends: nobody waits for a report any more.
 EXIT_GRACE_S: Final = 1.0
 
 
 class RunAccepted(msgspec.Struct, frozen=True, tag="accepted"):
     """The first line of a run that begins.
 
-    :ivar plan: as the report is going to have it.
+    :ivar plan: the plan as the report will have it.
     :ivar target: host and port.
-    :ivar page: will there be a page?
+    :ivar stop_timeout_s: the seconds that the run takes at most to close its sockets.
+    :ivar page: true if the report will be written as a page, too.
     """
 
     plan: dict[str, Any]
@@ -41,10 +42,10 @@ class RunAccepted(msgspec.Struct, frozen=True, tag="accepted"):
 
 
 class RunRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """The first and only line of a run that doesn't.
+    """The first and only line of a run that does not begin.
 
     :ivar field: the setting at fault, by the name of its flag; None if it is none in particular.
-    :ivar elsewhere: is it that the run may not go there?
+    :ivar elsewhere: true if the reason is that a run may not go to this target.
     """
 
     error: str
@@ -53,13 +54,13 @@ class RunRefused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class NoAnswer(Exception):
-    """The generator has said neither; why, as far as it is known."""
+    """The generator has neither accepted nor refused; the message is the reason, if it is known."""
 
 
 class RunProcess:
-    """A generator. Whoever has it has to `see_off` it, whatever happens.
+    """A generator's process. Its owner has to call `see_off`, whatever happens.
 
-    :ivar complaint: the last of what it wrote to stderr, while that is read.
+    :ivar complaint: the last bytes it wrote to stderr, once `read_complaint` has read them.
     """
 
     def __init__(self, process: trio.Process) -> None:
@@ -95,13 +96,13 @@ class RunProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with; None while it has not."""
+        """The exit code; None while the process runs."""
         return self._process.returncode
 
     async def answer(self) -> RunAccepted | RunRefused:
         """Wait for its first line.
 
-        :raises NoAnswer: if it ends without one, or takes too long.
+        :raises NoAnswer: if it ends without one, or takes longer than `FIRST_LINE_TIMEOUT_S`.
         """
         with trio.move_on_after(FIRST_LINE_TIMEOUT_S):
             line = await anext(self.lines, b"")
@@ -114,7 +115,7 @@ class RunProcess:
         raise NoAnswer(f"it said nothing in {FIRST_LINE_TIMEOUT_S:g} s")
 
     async def read_complaint(self) -> None:
-        """Read its stderr to the end, and keep the last of it."""
+        """Read its stderr to the end, and keep the last `ERROR_BYTES`."""
         async for chunk in self._stderr:
             self.complaint += chunk
             del self.complaint[:-ERROR_BYTES]
@@ -130,12 +131,12 @@ class RunProcess:
             self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End the process and those that it started. Idempotent."""
+        """Kill the process and those that it started. Idempotent."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def see_off(self) -> None:
-        """Whatever happened, the process is no more when this returns, which is soon."""
+        """End the process, within seconds, in whatever state it is; a cancellation has to wait."""
         with trio.CancelScope(shield=True):
             if self._process.returncode is None:
                 self.interrupt()
@@ -148,7 +149,7 @@ class RunProcess:
 
 
 class LineReader:
-    """The lines of a stream, one by one. What is too long for one is thrown away up to its end."""
+    """The lines of a stream, one by one. A line longer than `MAX_LINE_BYTES` is dropped."""
 
     def __init__(self, stream: trio.abc.ReceiveStream) -> None:
         self.aclose = stream.aclose
@@ -183,13 +184,13 @@ class LineReader:
 
 
 def last_line(text: bytes | bytearray) -> str | None:
-    """The last line that has something on it."""
+    """Find the last line that is not empty."""
     lines = bytes(text).decode(errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without our settings, and with the loadgen that we are installed with."""
+    """Make its environment: ours, without our settings, and with the loadgen beside us."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ECHO_TRIO_")}
     path = [str(Path(echo_trio.__file__).parents[1])]
     path += filter(None, [inherited.get("PYTHONPATH")])

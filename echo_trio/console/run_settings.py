@@ -1,7 +1,7 @@
-"""Read the settings of a run that somebody asks the console for: bounded, and as texts. Pure.
+"""Read the settings of a run that the console is asked for: bounded, and as texts. Pure.
 
-Only the generator knows what its settings mean, and reads them (`loadgen.cli.json_settings`). What
-is here needs no such knowledge: JSON within bounds, and whether a duration, a rate, a count or a
+Only the generator knows what its settings mean, and reads them (`loadgen.cli.json_settings`). The
+checks here need no such knowledge: JSON within bounds, and whether a duration, a rate, a count or a
 size is one. So most mistakes are answered without starting a process.
 """
 
@@ -18,16 +18,16 @@ from echo_trio import units
 #: More settings than there are, each written in as many ways as there are.
 MAX_FIELDS: Final = 64
 MAX_NAME_CHARACTERS: Final = 64
-#: Values of one setting. As many headers have room in a handshake.
+#: Values of one setting: a handshake has room for this many headers.
 MAX_VALUES: Final = 128
-#: Of one value. A template may be longer; the body's own bound is enough for that.
+#: Characters of one value. A template may be longer: the body's own bound is enough for that.
 MAX_CHARACTERS: Final = 8192
 MAX_DIGITS: Final = 18
 _LONG_TEXTS: Final = frozenset({"message"})
-#: Of a value with a unit; what is wrong is shown whole.
+#: Characters of a value with a unit; a wrong one is shown in full.
 MAX_UNIT_CHARACTERS: Final = 64
 
-#: Settings whose values have units. One that is missing here costs the process that finds out.
+#: Settings whose values have units. One that is missing here is checked by the generator only.
 UNITS: Final[Mapping[str, Callable[[str], object]]] = {
     "connect-concurrency": units.parse_count,
     "connect-rate": units.parse_rate,
@@ -46,14 +46,14 @@ UNITS: Final[Mapping[str, Callable[[str], object]]] = {
     "workers": units.parse_processes,
 }
 
-#: What a setting may be: a text (numbers are written as such), several, a switch, or its default.
+#: The value of a setting: a text (also for a number), several, a switch, or None for its default.
 Value = str | list[str] | bool | None
 
 
 class BadSettings(Exception):
-    """Why there won't be such a run.
+    """The reason why there won't be such a run.
 
-    :ivar status: what HTTP calls it.
+    :ivar status: the HTTP status.
     :ivar field: the setting at fault, as it was written; None if it is none in particular.
     """
 
@@ -65,9 +65,9 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What somebody wants a run to be, by the names of flags without their dashes.
+    """The settings of a run, by the names of flags without their dashes.
 
-    :ivar written: what each setting was called, for whoever called it so.
+    :ivar written: the name under which each setting was sent, for error messages.
     """
 
     values: dict[str, Value]
@@ -142,7 +142,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _flag_of(name: str) -> str:
-    """A setting may be written with _ or -, as its flag or without the dashes in front."""
+    """Convert a setting's name to its flag's: with _ or -, with or without the dashes in front."""
     return name.lstrip("-").replace("_", "-").lower()
 
 
@@ -178,5 +178,5 @@ def _value_of(name: str, flag: str, value: Any) -> Value:
 
 
 def _text_of(number: float) -> str:
-    """A number as it would be typed."""
+    """Write a number as it would be typed."""
     return format(number, "f").rstrip("0").rstrip(".") if "." in repr(number) else str(number)

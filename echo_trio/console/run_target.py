@@ -15,10 +15,10 @@ from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES, parse_target
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where a run may go: host and port, any path. By name: nothing is looked up.
+    """The targets that a run may have: host and port, any path. By name: nothing is looked up.
 
     :ivar own_url: this server's; a run that names no target goes there.
-    :ivar allowed: hosts, in lower case, with a port of each.
+    :ivar allowed: pairs of a host, in lower case, and a port.
     """
 
     own_url: str
@@ -29,6 +29,8 @@ class Targets:
         """Allow this server, under each of its names, and what `--run-target` names.
 
         :param listens_on: the host that the server was told to listen on.
+        :param also: the values of `--run-target`.
+        :raises ValueError: if one of them is no target.
         """
         host, port = parse_target(own_url)
         hosts = {host, listens_on.lower()}
@@ -41,7 +43,7 @@ class Targets:
 
 
 def _reachable(url: str, host: str, port: int) -> str:
-    """A URL to connect to: nobody can connect to every address."""
+    """Replace the address that means "all addresses" by loopback: nobody can connect to it."""
     if host not in ANY_ADDRESS:
         return url
     return f"{urlsplit(url).scheme}://{'127.0.0.1' if host == '0.0.0.0' else '[::1]'}:{port}/"

@@ -1,6 +1,6 @@
-"""Load runs that the console starts: each a child process, each in a task that waits for its end.
+"""Run the load runs that the console starts: each a child process, with a task that awaits its end.
 
-One at a time: two would measure each other. What a run said is kept, for the last few of them.
+One at a time: two would measure each other. The output of the last few runs is kept.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ HISTORY: Final = 20
 SNAPSHOTS: Final = 3600
 #: Snapshots that are put together for one write, so that a reader holds no second copy of all.
 BATCH: Final = 32
-#: Beyond what the run itself allows for closing its sockets; then it is killed.
+#: The time beyond the run's own limit for closing its sockets; then it is killed.
 STOP_GRACE_S: Final = 5.0
-#: For what a process has said to arrive once it has ended: its children may have kept its pipes.
+#: The time for a process's last output to arrive once it has ended: its children may have kept its
+#: pipes, so that the end of the stream never comes.
 LAST_WORDS_S: Final = 2.0
-#: Those who may wait while a generator looks at somebody's settings: each holds a connection.
+#: Requests that may wait while a generator checks another's settings: each holds a connection.
 MAX_WAITING: Final = 4
-#: Of the time, what generators may take that refuse what they are asked for: each is half a second
-#: of CPU, which anybody can ask for as often as he likes.
+#: The share of time for generators that refuse their settings: each is half a second of CPU, which
+#: anybody can ask for again and again.
 CHECKS_SHARE: Final = 0.5
 CHECKS_BURST_S: Final = 2.0
 
@@ -54,9 +55,9 @@ def _now() -> str:
 
 
 class CannotRun(Exception):
-    """Why no run can be started now.
+    """The reason why no run can be started now.
 
-    :ivar status: what HTTP calls it.
+    :ivar status: the HTTP status.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -68,9 +69,10 @@ class CannotRun(Exception):
 class Run:
     """One run, from its start for as long as it is remembered.
 
-    :ivar error: why there is no report.
-    :ivar snapshots: its lines, the last hour of them; `series` is what each said of its second.
-    :ivar snapshots_seen: how many there were in all.
+    :ivar error: the reason why there is no report.
+    :ivar snapshots: its lines, those of the last hour.
+    :ivar series: the part of each snapshot that is about its second.
+    :ivar snapshots_seen: the number of snapshots in all.
     """
 
     accepted: RunAccepted
@@ -91,16 +93,16 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Has it ended, one way or the other?"""
+        """True once it has ended, with a report or without."""
         return self.state in ("done", "failed")
 
     @property
     def html(self) -> Path:
-        """Where its report as a page is, if there is one."""
+        """The path of its report as a page, if there is one."""
         return self.folder / f"{self.id}.html"
 
     def summary(self) -> dict[str, Any]:
-        """What a list of runs says of it."""
+        """Summarise the run, as the list of runs shows it."""
         return {
             "id": self.id,
             "state": self.state,
@@ -113,7 +115,7 @@ class Run:
         }
 
     def progress(self) -> dict[str, Any]:
-        """The same, with what it has said so far."""
+        """Summarise the run, with its last snapshot and its series so far."""
         snapshot = msgspec.Raw(self.snapshots[-1]) if self.snapshots else None
         return {**self.summary(), "snapshot": snapshot, "series": list(self.series)}
 
@@ -136,7 +138,7 @@ class Run:
                 self.report, self.verdict = line, head.verdict
 
     def close(self) -> None:
-        """It has ended: with a report, or without."""
+        """Note that its process has ended, with a report or without."""
         self.ended_at = _now()
         self.state = "failed" if self.report is None else "done"
         if self.report is not None:
@@ -148,12 +150,12 @@ class Run:
         self.wake()
 
     def wake(self) -> None:
-        """Tell those who watch that there is something new."""
+        """Tell its readers that there is something new."""
         self.news.set()
         self.news = trio.Event()
 
     async def follow(self, emit: Emit) -> None:
-        """Emit what it has said and what it says, then its report, or why there is none."""
+        """Emit its snapshots, those to come too, then its report, or why there is none."""
         seen = 0
         while True:
             news, over = self.news, self.over
@@ -174,7 +176,7 @@ class Run:
 
 
 class _Head(msgspec.Struct):
-    """What tells a snapshot from the report."""
+    """The fields by which a snapshot and a report are told apart."""
 
     type: str | None = None
     second: msgspec.Raw = msgspec.Raw(b"null")
@@ -185,8 +187,8 @@ class _Head(msgspec.Struct):
 class Runs:
     """The runs of one console: at most one of them goes on.
 
-    :param max_run: the most sockets that a run may have.
-    :param on_failure: is told what fails in the task of a run, which ends that run alone.
+    :param max_run: the largest number of sockets of a run.
+    :param on_failure: is told about errors in the task of a run, which end that run alone.
     """
 
     def __init__(
@@ -205,7 +207,7 @@ class Runs:
         self._checks = Turns(CHECKS_SHARE, burst_s=CHECKS_BURST_S, advance_s=0.0)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Be the place where runs go on, until cancelled; then none goes on, and none is kept."""
+        """Hold the tasks of runs until cancelled; then end the run, and delete all files."""
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -216,18 +218,20 @@ class Runs:
             self.abandon()
 
     def __iter__(self) -> Iterator[Run]:
-        """Those that are remembered, the newest first."""
+        """Iterate over the remembered runs, the newest first."""
         return iter(self._runs)
 
     def get(self, run_id: str) -> Run | None:
-        """The run with this id, if it is remembered."""
+        """Return the run with this id, if it is remembered."""
         return next((run for run in self._runs if run.id == run_id), None)
 
     async def start(self, settings: RunSettings) -> Run:
-        """Start a run; returns once its generator has taken the settings.
+        """Start a run; return once its generator has accepted the settings.
 
-        :raises BadSettings: if it has not.
-        :raises CannotRun: if one goes on, too many ask, or this machine can't start a process.
+        Cancelled: the generator is ended.
+
+        :raises BadSettings: if it refuses them.
+        :raises CannotRun: if a run goes on, too many ask, or this machine can't start a process.
         """
         self._check_vacancy()
         if self._one_at_a_time.statistics().tasks_waiting >= MAX_WAITING:
@@ -270,7 +274,7 @@ class Runs:
             raise CannotRun(f"can't start a process: {exc.strerror}", 503) from None
         try:
             answer = await process.answer()
-            # What was asked of it meanwhile may be that nothing is started any more.
+            # Meanwhile the server may have begun to stop.
             self._check_vacancy()
             if isinstance(answer, RunRefused):
                 self._checks.charge(trio.current_time() - began)
@@ -299,7 +303,7 @@ class Runs:
             self._log.info("a run has ended", **ended)
 
     def drain(self) -> None:
-        """Let what goes on end in good order, and start nothing more."""
+        """Let the present run end in good order, and start no other."""
         self._draining = True
         for run in self._runs:
             run.cancel()
@@ -313,13 +317,13 @@ class Runs:
 
 
 def _bad_settings(refused: RunRefused, settings: RunSettings) -> BadSettings:
-    """The generator's complaint, with the field as it was written."""
+    """Convert the generator's refusal, with the field as it was written."""
     written = settings.written.get(refused.field or "", refused.field)
     return BadSettings(refused.error, status=400 if refused.elsewhere else 422, field=written)
 
 
 async def _conduct(run: Run, process: RunProcess) -> None:
-    """See the process to its end, whichever that is. Cancelled: that is soon."""
+    """Await the process's end, however it comes. Cancelled: end the process."""
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_asked, run, process)

@@ -1,4 +1,4 @@
-"""What every answer of the console tells browsers: take nothing from elsewhere, guess nothing."""
+"""Tell browsers with every answer to take nothing from elsewhere and to guess nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console as one task: listeners, sampler, runs. Whatever fails in it stays in it."""
+"""Run the console as one task: listeners, sampler, runs. Its failures never leave it."""
 
 from __future__ import annotations
 
@@ -31,41 +31,41 @@ from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES
 
 #: Connections at once: each takes a descriptor that a WebSocket could have.
 MAX_CONNECTIONS: Final = 128
-#: What the kernel keeps for a client that doesn't read; it would let it grow to megabytes.
+#: The kernel's buffer for a client that doesn't read; by default it grows to megabytes.
 SEND_BUFFER_BYTES: Final = 2**17
-#: Of the loop's time, what requests may take when there are more than can be answered: the rest
-#: is the echo's. A request takes from a fraction of a millisecond to some (/metrics); the burst,
-#: which is done in one go, is a page with its files.
+#: The share of the loop's time for requests when there are more than can be answered: the rest is
+#: the echo's. A request takes from a fraction of a millisecond to some (/metrics); the burst, which
+#: is done in one go, is a page with its files.
 REQUESTS_SHARE: Final = 0.25
 REQUESTS_BURST_S: Final = 0.01
 REQUEST_S: Final = 0.001
-#: The same for health, beside it: all 128 connections asking together get their answers within
-#: half a second.
+#: The share for health, beside that: if all 128 connections ask together, they get their answers
+#: within half a second.
 HEALTH_SHARE: Final = 0.1
 HEALTH_BURST_S: Final = 0.005
 HEALTH_S: Final = 0.0004
 #: Connections accepted between two looks at other tasks.
 ACCEPT_BATCH: Final = 8
-#: After what failed has failed: so long until it is tried again, and twice as long each time.
+#: The pause before a part that failed is started again; twice as long each time.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
-#: A kind of failure is logged once in so long: whoever caused it may cause it again and again.
+#: A kind of failure is logged once in this time: a client may be able to cause it at will.
 SAME_FAILURE_S: Final = 60.0
-#: Parts whose failures may have a client's words in them, and how much is logged of where.
+#: Parts whose errors may contain a client's text: only the place is logged, in so few frames.
 FOR_CLIENTS: Final = frozenset({"request", "connection", "run"})
 TOLD_FRAMES: Final = 8
-#: How long to leave the listener alone when the machine is out of descriptors.
+#: The pause of accepting when the machine is out of descriptors.
 ACCEPT_PAUSE_S: Final = 0.1
 
 
 class Console:
-    """Page, health, figures and runs on these listeners. Lives in `run`; never raises from it.
+    """The web page, health, figures and runs on some listeners; `run` never raises an error.
 
-    :ivar live: the last ten minutes of snapshots.
+    :ivar live: the snapshots of the last ten minutes.
     :ivar connections: the places of its connections.
-    :ivar failures: how often something in it failed that should not.
-    :ivar accept_faults: times that accepting failed, by the name of the error; that is this
-        machine's doing, or a client's that was gone before we looked.
+    :ivar failures: the number of failures that should not happen.
+    :ivar accept_faults: failures to accept, by the name of the error; their cause is this machine,
+        or a client that had gone before we looked.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Console:
         log: Any,
         page: Path = PAGE,
     ) -> None:
-        """Make the console that the settings want.
+        """Make the console that the settings ask for.
 
-        :param url: where the echo listens.
-        :param snapshot: the server as it stands. May be async, as `tasks` may: a supervisor asks
-            its workers.
+        :param url: the URL where the echo listens.
+        :param snapshot: returns the server's snapshot. May be async, as `tasks` may: a supervisor
+            asks its workers.
         :param page: the folder of the built web page.
         """
         self.failures = 0
@@ -111,12 +111,12 @@ class Console:
         )
 
     def drain(self) -> None:
-        """The server stops: streams end, a run is ended in good order; all else goes on."""
+        """End streams, and a run in good order, since the server stops; serve on otherwise."""
         self.live.end()
         self._runs.drain()
 
     def abandon(self) -> None:
-        """The process ends at once: leave no run and no file behind."""
+        """Leave no run and no file behind, since the process ends at once."""
         self._runs.abandon()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -135,13 +135,13 @@ class Console:
                 listener.close()
 
     async def _keep_going(self, part: str, serve: Callable[[], Awaitable[None]]) -> None:
-        """Start it again whenever it fails: after a pause, which grows."""
+        """Start a part again whenever it fails: after a pause, which grows."""
         pause_s = FIRST_PAUSE_S
         while True:
             began = trio.current_time()
             try:
                 await serve()
-            except* Exception as exc:  # noqa: BLE001 - none is the echo's business
+            except* Exception as exc:  # noqa: BLE001 - no error of the console may end the echo
                 self._on_failure(part, exc)
             if trio.current_time() - began > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
@@ -149,14 +149,14 @@ class Console:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _on_failure(self, part: str, exc: Exception) -> None:
-        """Count it; log it, unless the same kind of failure was logged a moment ago."""
+        """Count a failure; log it, unless one of the same kind was logged a moment ago."""
         self.failures += 1
         while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
             exc = exc.exceptions[0]
         now = trio.current_time()
         if now >= self._quiet_until.get(type(exc), 0.0):
             self._quiet_until[type(exc)] = now + SAME_FAILURE_S
-            # What failed for a client may have its words in it: only where that was is logged.
+            # Such an error may contain the client's text: only its place is logged.
             detail: dict[str, Any] = (
                 {"error": type(exc).__name__, "at": _place_of(exc)}
                 if part in FOR_CLIENTS
@@ -170,7 +170,7 @@ class Console:
             )
 
     async def _accept(self, listener: socket.socket) -> None:
-        # Inherited by what is accepted.
+        # Accepted sockets inherit it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         async with trio.open_nursery() as connections:
             while True:
@@ -192,7 +192,7 @@ class Console:
                 "the console is full: what waits longest makes room", connections=MAX_CONNECTIONS
             )
         full = self.connections.full
-        # Asked at once where all places are taken: a newcomer may have to leave before it is read.
+        # If all places are taken, look at the newcomer now: it may have to leave before it is read.
         place = self.connections.take_for_health() if full and asks_for_health(sock) else None
         if place := place or self.connections.take():
             connections.start_soon(self._serve, sock, place)
@@ -206,21 +206,21 @@ class Console:
         self._sparing.warning("the console can't accept for now", reason=fault.strerror, error=name)
 
     async def _serve(self, sock: socket.socket, place: Place) -> None:
-        """Serve one connection; what fails in it ends it alone."""
+        """Serve one connection; an error in it ends it alone."""
         try:
             await self._server.serve(sock, place)
-        except Exception as exc:  # noqa: BLE001 - nor another client's
+        except Exception as exc:  # noqa: BLE001 - an error ends this connection, no other
             self._on_failure("connection", exc)
 
 
 def _place_of(exc: BaseException) -> list[str]:
-    """Where it was raised, the innermost call last: a traceback without anybody's words."""
+    """List the calls in which it was raised, the innermost last: a traceback without any values."""
     frames = traceback.extract_tb(exc.__traceback__)[-TOLD_FRAMES:]
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _access(settings: Settings, listeners: list[socket.socket]) -> Access:
-    """Who may ask, given where we listen: names of this machine, and those of the settings."""
+    """Make the rules for our addresses: names of this machine, and those of the settings."""
     addresses = {listener.getsockname()[0] for listener in listeners}
     hosts = {*addresses, settings.console_host, *settings.console_allow_host, *LOOPBACK_NAMES}
     public = bool(addresses & ANY_ADDRESS)

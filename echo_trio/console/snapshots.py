@@ -1,7 +1,7 @@
-"""The server's snapshots, of which each serves whoever comes soon after it.
+"""Share the server's snapshots among all who ask for one soon after it was taken.
 
 With ten thousand connections open, a snapshot takes some 4 ms, for which the echo waits: their
-traffic is added up. So whoever can do with a recent one gets that.
+traffic is added up. So a caller for which a recent one is good enough gets that.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, Final
 
 import trio
 
-#: Less than a second: who asks once a second gets a new one each time.
+#: Less than a second: a reader that asks once a second gets a new one each time.
 RECENT_S: Final = 0.9
 
 
 async def ask(what: Callable[[], Any]) -> Any:
-    """What a function returns, now or later."""
+    """Call a function, and await its result if it is awaitable."""
     answer = what()
     return await answer if inspect.isawaitable(answer) else answer
 
 
 class SnapshotCache:
-    """The server as it stands, and as it stood a moment ago.
+    """The latest snapshot of the server, and the way to take a new one.
 
     :param take: returns a snapshot; may be async.
     """
@@ -35,18 +35,21 @@ class SnapshotCache:
         self._taken_at = -math.inf
 
     async def now(self) -> Any:
-        """A new snapshot."""
+        """Take a new snapshot."""
         began = trio.current_time()
         self._latest = await ask(self._take)
         self._taken_at = began
         return self._latest
 
     async def since(self, asked_at: float) -> Any:
-        """A snapshot taken at this moment or later: those who wait together share one."""
+        """Return a snapshot taken at this moment or later: callers that wait together share one.
+
+        :param asked_at: Trio's time, in seconds.
+        """
         return self._latest if self._taken_at >= asked_at else await self.now()
 
     async def recent(self) -> Any:
-        """The latest snapshot, or a new one if that is not recent."""
+        """Return the latest snapshot, or take a new one if that is older than `RECENT_S`."""
         if trio.current_time() - self._taken_at > RECENT_S:
             return await self.now()
         return self._latest

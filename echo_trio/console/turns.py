@@ -1,9 +1,9 @@
-"""Turns on the loop: what the console may take of the time that it shares with the echo.
+"""Grant turns on the loop: bound the time that the console takes from the echo.
 
 A request to the console costs a few hundred microseconds to some milliseconds, for which every
 connection of the echo waits. One client can ask a hundred at once, again and again. So requests
-stand in line for a turn, and all that has had one pays for the time that it kept the loop: who
-comes next waits until the share that is granted has made up for it.
+stand in line for a turn, and each turn is charged for the time that it kept the loop: the next one
+waits until the granted share has made up for it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-#: A debt of less is not slept for exactly: the clock's own steps are of that size.
+#: The shortest sleep: the clock's own steps are of this size.
 MIN_PAUSE_S: Final = 0.0001
 
 _T = TypeVar("_T")
 
 
 class Turns:
-    """Turns at most for a share of the loop's time, first come, first served.
+    """Turns that together take at most a share of the loop's time; first come, first served.
 
-    :param share: of each second, for all turns together.
+    :param share: the part of each second that all turns together may take.
     :param burst_s: how much of an unused share is kept: so much may be done in one go.
     :param advance_s: taken from the credit when a turn begins, before anybody knows what it will
-        cost. Without it, all of a crowd that arrives together would begin together.
+        cost. Without this, a crowd that arrives together would begin together.
     """
 
     def __init__(self, share: float, *, burst_s: float, advance_s: float) -> None:
@@ -42,7 +42,10 @@ class Turns:
         self._line: deque[_Waiter] = deque()
 
     async def take(self) -> Turn:
-        """Wait for a turn: until those before have had theirs, and what they owe is made up for."""
+        """Wait for a turn: until those before have had theirs, and the debt is made up for.
+
+        Cancelled: the place in line, or the advance, is given back.
+        """
         if self._line or self._replenish() < 0:
             await self._stand_in_line()
         else:
@@ -50,7 +53,7 @@ class Turns:
         return Turn(self.charge, self._advance_s)
 
     async def _stand_in_line(self) -> None:
-        """Wait behind the others; whoever is first looks at the clock, and lets others in, too."""
+        """Wait behind the others; the first in line watches the clock, and lets others in, too."""
         waiter = _Waiter()
         self._line.append(waiter)
         try:
@@ -77,7 +80,7 @@ class Turns:
         self._credit_s -= self._advance_s
 
     def charge(self, seconds: float) -> None:
-        """Take this from the credit; negative gives back."""
+        """Take seconds from the credit; a negative number gives back."""
         self._credit_s -= seconds
 
     def _replenish(self) -> float:
@@ -91,21 +94,21 @@ class Turns:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """Who stands in line; has news when it is admitted, or the first."""
+    """A place in line; has news when it is admitted, or becomes the first."""
 
     news: trio.Event = field(default_factory=trio.Event)
     admitted: bool = False
 
 
 class Turn:
-    """One turn; pays for what is run in it, beyond the advance that was taken at its beginning."""
+    """One turn, charged for the code that is run in it, beyond the advance at its beginning."""
 
     def __init__(self, charge: Callable[[float], None], advance_s: float) -> None:
         self._charge = charge
         self._advance_s = advance_s
 
     async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await this, and pay for the time that each of its steps keeps the loop; not for waits."""
+        """Await a coroutine; charge the time for which its steps keep the loop, not its waits."""
         try:
             return await _metered(work, self._pay)
         finally:
@@ -122,7 +125,7 @@ class Turn:
 def _metered(
     work: Coroutine[Any, Any, _T], pay: Callable[[float], None]
 ) -> Generator[Any, Any, _T]:
-    """Pass on what a coroutine and Trio say to each other, and measure it in between."""
+    """Pass on what a coroutine and Trio say to each other, and measure the steps in between."""
     step: Callable[[], Any] = partial(work.send, None)
     while True:
         # Not the thread's CPU time: asking for that is a system call, of a millisecond in some
@@ -137,5 +140,5 @@ def _metered(
             pay(time.perf_counter() - began)
         try:
             step = partial(work.send, (yield wanted))
-        except BaseException as exc:  # noqa: BLE001 - the coroutine is who has to hear of it
+        except BaseException as exc:  # noqa: BLE001 - raised in the coroutine, which handles it
             step = partial(work.throw, exc)
