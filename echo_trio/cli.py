@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
-from cyclopts.config import Dict, Env
 
-from echo_trio import config_file, flags
+from echo_trio import completion, config_file, flags, setting_sources
 from echo_trio.help_page import HelpPage
 from echo_trio.settings import Settings
 
@@ -20,13 +21,15 @@ EPILOGUE: Final = """\
 Example: python -m echo_trio --port 9000 --workers auto --seed 1
 
 Each flag is a variable, too (--open-timeout is ECHO_TRIO_OPEN_TIMEOUT), and a key
-in the file that --config names.
+in the file that --config names. A list in a variable has commas between.
 
 DURATION is written 250ms, 10s, 2m or 1h; SIZE 512, 64KiB or 1MiB;
 COUNT 10000, 10k or 1m.
 
 Exit codes: 0 stopped in good order, 1 stopped by a second signal or by a fault,
 2 bad usage or a port in use.
+
+Completion: source <(echo-trio --completion bash); also zsh, fish.
 
 More: docs/reference/server.md, or docs/README.md for all pages.
 """
@@ -51,8 +54,15 @@ app = App(
 
 
 @app.default
-def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
-    """Serve until SIGINT or SIGTERM, then drain."""
+def serve(
+    settings: Settings = Settings(),  # noqa: B008 - frozen
+    *,
+    notes: Annotated[Sequence[str], Parameter(parse=False)] = (),
+) -> int:
+    """Serve until SIGINT or SIGTERM, then drain.
+
+    :param notes: what to warn of in the log before anything else.
+    """
     # Imported only when there is something to serve, so that `--help` is answered at once.
     import trio  # noqa: PLC0415
 
@@ -60,6 +70,8 @@ def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
     from echo_trio.service import CannotStart, check_machine, run_service  # noqa: PLC0415
 
     log = logs.configure(settings)
+    for note in notes:
+        log.warning(note)
     try:
         signals.outlive_hang_ups()
         check_machine(settings)
@@ -70,7 +82,7 @@ def serve(settings: Settings = Settings()) -> int:  # noqa: B008 - frozen
 
 
 @app.meta.default
-def _read_config(
+def _read_settings(
     *arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None,
 ) -> int:
@@ -81,16 +93,26 @@ def _read_config(
     config
         TOML file with a key for each flag. Flags win over ECHO_TRIO_… variables, those over it.
     """
-    app.config = [Env(ENVIRONMENT_PREFIX, command=False)]
-    if config is not None:
-        try:
-            settings = config_file.read(config)
-        except config_file.Unreadable as exc:
-            return flags.complain(app, str(exc))
-        app.config = [*app.config, Dict(settings, source=str(config))]
-    return flags.run_app(app, app, arguments)
+    table = setting_sources.make_table(app)
+    try:
+        given = setting_sources.read_variables(table, ENVIRONMENT_PREFIX, os.environ)
+        if config is None and setting_sources.CONFIG in given.settings:
+            config = Path(given.settings[setting_sources.CONFIG][1][0])
+        if config is not None:
+            keys = config_file.read(config)
+            given.add_weaker(setting_sources.read_keys(table, keys, str(config)))
+    except (config_file.Unreadable, setting_sources.BadSource) as exc:
+        return flags.complain(app, str(exc))
+    app.config = [given]
+    try:
+        return flags.run_app(app, app, arguments, explain=given.replace_names, notes=given.notes)
+    finally:
+        app.config = ()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    return flags.run_app(app, app.meta, arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if completion.asks_for_it(given):
+        return completion.print_completion(app, "echo-trio", given)
+    return flags.run_app(app, app.meta, given)

@@ -140,21 +140,33 @@ def _flag(
     )
 
 
-def run_app(app: App, entry: App, arguments: Sequence[str] | None) -> int:
+def run_app(
+    app: App,
+    entry: App,
+    arguments: Sequence[str] | None,
+    *,
+    explain: Callable[[str], str] = str,
+    **extra: Any,
+) -> int:
     """Parse the arguments, run the command, return its exit code.
 
     Bad arguments are reported on stderr in one line: those that cyclopts finds, and the
     `ValueError` of a settings class about what no single flag can know.
 
     :param entry: where parsing starts: the app itself, or its meta app.
+    :param explain: rewrites what is wrong with the arguments before it is said.
+    :param extra: given to a command that has parameters of these names with ``parse=False``.
     """
     try:
-        command, bound, _ = entry.parse_args(arguments, exit_on_error=False, print_error=False)
+        command, bound, unparsed = entry.parse_args(
+            arguments, exit_on_error=False, print_error=False
+        )
     except CycloptsError as exc:
-        return complain(app, _explain(exc), command=" ".join(exc.command_chain or ()))
+        return complain(app, explain(_explain(exc)), command=" ".join(exc.command_chain or ()))
     except ValueError as exc:
-        return complain(app, _explain(exc))
-    return command(*bound.args, **bound.kwargs) or 0
+        return complain(app, explain(_explain(exc)))
+    own = {name: value for name, value in extra.items() if name in unparsed}
+    return command(*bound.args, **bound.kwargs, **own) or 0
 
 
 def _explain(exc: Exception) -> str:

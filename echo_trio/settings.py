@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import Parameter
 
 from echo_trio import admission, flags, proxies
-from echo_trio.wire.addresses import parse_target
+from echo_trio.wire.addresses import is_host, parse_target
 from echo_trio.wire.limits import Limits
 
 _TOKEN: Final = re.compile(r"[!-~]+")
@@ -115,6 +115,12 @@ class Settings:
         """Check what a type can't say."""
         if self.console_token is not None and not _TOKEN.fullmatch(self.console_token):
             raise ValueError("--console-token has to be printable ASCII without spaces")
+        for host in self.console_allow_host:
+            if not is_host(host):
+                raise ValueError(
+                    f"--console-allow-host: {host!r} is no host: write it like console.example, "
+                    "without scheme, port and path"
+                )
         for target in self.run_target:
             parse_target(target)
         for origin in self.origin:

@@ -226,5 +226,5 @@ def _access(settings: Settings, listeners: list[socket.socket]) -> Access:
     public = bool(addresses & ANY_ADDRESS)
     if public:
         hosts.add(socket.gethostname())
-    hosts = {host.lower() for host in hosts} - ANY_ADDRESS
+    hosts = {host.lower().strip("[]") for host in hosts} - ANY_ADDRESS
     return Access(hosts=frozenset(hosts), any_address=public, token=settings.console_token)

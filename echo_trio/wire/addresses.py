@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -10,6 +12,8 @@ LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 #: A server may listen on these; nobody can connect to them.
 ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})
 DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+#: Whatever has none of what ends a host in a URL.
+_NAME: Final = re.compile(r"[^\s:/?#@\[\]]+")
 
 
 def split_authority(authority: str) -> tuple[str, int | None]:
@@ -25,6 +29,14 @@ def split_authority(authority: str) -> tuple[str, int | None]:
     if host is None or parts.netloc != authority or "@" in authority:
         return "", None
     return host, port
+
+
+def is_host(text: str) -> bool:
+    """Tell whether a text is a host by itself: a name or an address, with no port and no path."""
+    try:
+        return bool(ip_address(text[1:-1] if text[:1] + text[-1:] == "[]" else text))
+    except ValueError:
+        return split_authority(text) == (text.lower(), None) and bool(_NAME.fullmatch(text))
 
 
 def parse_target(text: str) -> tuple[str, int]:

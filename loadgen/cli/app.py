@@ -23,6 +23,8 @@ the report's other numbers: docs/reference/thresholds.md lists them.
 Exit codes: 0 valid, 1 failed, 2 bad usage, 3 generator-limited,
 69 nothing opened, 99 a --fail-if holds, 130 interrupted.
 
+Completion: source <(loadgen --completion bash); also zsh, fish.
+
 More: docs/reference/loadgen.md, or docs/README.md for all pages.
 """
 

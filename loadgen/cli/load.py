@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from io import TextIOWrapper
 from typing import Final
 
-from echo_trio import flags
+from echo_trio import completion, flags
 from loadgen.cli.app import app
 from loadgen.cli.options import Options
 from loadgen.cli.output import Output, replace_closed_streams
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(ours, TextIOWrapper):
             ours.reconfigure(errors="replace")  # No terminal is too old for a report.
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if completion.asks_for_it(given):
+        return completion.print_completion(app, app.name[0], given)
     if given and (problem := _find_misspelling(given[0])):
         return flags.complain(app, problem)
     return flags.run_app(app, app, given)

@@ -282,6 +282,7 @@ def test_settings_come_from_the_flag_else_the_environment_else_the_file(
     config.write_text('max-message-size = "10"\nseed = 1\nlog-level = "debug"\n')
     monkeypatch.setenv("ECHO_TRIO_MAX_MESSAGE_SIZE", "20")
     monkeypatch.setenv("ECHO_TRIO_SEED", "2")
+    monkeypatch.setenv("ECHO_TRIO_PORT_8765_TCP", "tcp://10.96.0.12:8765")
     server = start_server("--config", str(config), "--max-message-size", "30")
     with connect(server.url) as client:
         client.send("x" * 30)
@@ -292,6 +293,8 @@ def test_settings_come_from_the_flag_else_the_environment_else_the_file(
         assert client.recv(timeout=PATIENCE_S) == from_environment
     assert server.stop() == 0
     assert [e["event"] for e in server.events if e["level"] == "debug"] == ["connection ended"]
+    (warning,) = [e["event"] for e in server.events if e["level"] == "warning"]
+    assert warning.startswith("ECHO_TRIO_PORT_8765_TCP: set by Kubernetes")
 
 
 def test_a_seed_fixes_the_suffixes_of_every_connection(start_server: StartServer) -> None:
