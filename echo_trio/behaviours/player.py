@@ -82,6 +82,7 @@ class ScriptPlayer:
         self._line_bytes = 0
         self._reply_bytes = 0  # of the one that waits for its time, or for the kernel
         self._held_bytes = 0  # as the connection knows it
+        self._done_actions = 0
         self._steps = self._carry_out()
         self._wait = _IDLE
         self._stirred = trio.Event()
@@ -179,23 +180,28 @@ class ScriptPlayer:
 
     def _carry_out(self) -> Generator[_Wait]:
         """Do one action after the other; yield where that may have to wait."""
-        count = 0
         with suppress(ConnectionClosed):
             while not self._done:
                 if not self._line:
                     yield _IDLE
                     continue
-                arrived_s, what = self._line[0]
-                actions = self._script.received(what) if isinstance(what, str | bytes) else what
-                for action in actions:
-                    yield from self._do(action, arrived_s)
-                    self._reply_bytes = 0
-                    count += 1
-                    if count % BATCH == 0:
-                        yield _FLUSH
+                # No names for these here: while nothing is in line, they would keep the last
+                # message and its reply for as long as the connection lasts, counted nowhere.
+                yield from self._carry_out_first(*self._line[0])
                 self._line_bytes -= self._line.popleft().held_bytes
         while True:
             yield _OVER
+
+    def _carry_out_first(
+        self, arrived_s: float, what: str | bytes | Iterator[Action]
+    ) -> Iterator[_Wait]:
+        actions = self._script.received(what) if isinstance(what, str | bytes) else what
+        for action in actions:
+            yield from self._do(action, arrived_s)
+            self._reply_bytes = 0
+            self._done_actions += 1
+            if self._done_actions % BATCH == 0:
+                yield _FLUSH
 
     def _do(self, action: Action, arrived_s: float) -> Iterator[_Wait]:
         match action:

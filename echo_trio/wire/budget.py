@@ -8,12 +8,19 @@ holds most is closed: it costs the others most, and closing it frees most.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
+
+from echo_trio.wire.process import return_free_memory
 
 #: A connection's place among the holders is known to an eighth of what it holds, so that a place
 #: changes a few times while a megabyte arrives, and not with every byte.
 _PLACE_BITS: Final = 3
+#: Above this share of the budget memory is short, and what is no longer held goes back to the
+#: system each time it comes to `RETURNED_BYTES`. Below it, it is kept for the next messages.
+TIGHT_SHARE: Final = 0.5
+RETURNED_BYTES: Final = 16 * 2**20
 #: The fullest of these many candidates in the same eighth is taken: a crowd in which all hold the
 #: same must not cost a look at each of them for each one that goes.
 _CANDIDATES: Final = 64
@@ -93,13 +100,28 @@ class Budget:
     :ivar evicted: the number of connections evicted so far.
     :ivar counts_unsent: true if bytes that wait to be sent count. A server's replies are caused by
         its peer; a client's messages are its own, so a client sets this to false.
+
+    Freeing memory does not return it: the C library keeps it between blocks that are in use, where
+    the next ones may not fit. With 255 MiB held, connections that came and went made 425 MiB of
+    resident memory that way, 124 of them free. So free pages are returned while much is held.
+
+    :param return_memory: returns the C library's free pages to the system.
     """
 
-    def __init__(self, max_bytes: int = 0, *, counts_unsent: bool = True) -> None:
+    def __init__(
+        self,
+        max_bytes: int = 0,
+        *,
+        counts_unsent: bool = True,
+        return_memory: Callable[[], None] = return_free_memory,
+    ) -> None:
         self.max_bytes = max_bytes
         self.counts_unsent = counts_unsent
         self.held_bytes = 0
         self.evicted = 0
+        self._return_memory = return_memory
+        self._tight_bytes = max_bytes * TIGHT_SHARE
+        self._freed_bytes = 0  # since memory was returned
         self._places: dict[int, set[Holder]] = {}
         self._place_of: dict[Holder, int] = {}
 
@@ -112,8 +134,12 @@ class Budget:
         self.held_bytes += size_bytes
         holder.held_bytes += size_bytes
         self._move(holder)
-        while self.held_bytes > self.max_bytes > 0 and self._places:
-            self._evict_largest()
+        if self.held_bytes > self._tight_bytes > 0:
+            while self.held_bytes > self.max_bytes and self._places:
+                self._evict_largest()
+            if self._freed_bytes >= RETURNED_BYTES:
+                self._freed_bytes = 0
+                self._return_memory()
 
     def release(self, holder: Holder, size_bytes: int) -> None:
         """Count bytes that are no longer kept for a holder.
@@ -122,6 +148,7 @@ class Budget:
         """
         assert size_bytes <= holder.held_bytes, "more is given back than was held"
         self.held_bytes -= size_bytes
+        self._freed_bytes += size_bytes
         holder.held_bytes -= size_bytes
         self._move(holder)
 

@@ -339,7 +339,7 @@ class Connection(Watched, WebSocketConnection):
             self._poller.postpone(self._sock, self._on_turn)  # type: ignore[union-attr,arg-type]
 
     def _on_hang_up(self) -> None:
-        """Note that the peer has ended TCP while we don't read. Called by the poller, in its task.
+        """End the connection: the peer has ended TCP. Called in the poller's task, or in a watch's.
 
         What it sent before is not looked at: a peer that does not wait for us is not answered.
         """
@@ -879,6 +879,18 @@ class Connection(Watched, WebSocketConnection):
     @property
     def _is_reading(self) -> bool:
         return not self._paused and (self._poller is None or self._task is not None)
+
+    @property
+    def _is_shut_out(self) -> bool:
+        return (
+            self._sock is not None
+            and bool(self._halt & _PAUSED)
+            and sockets.is_receive_buffer_full(self._sock)
+        )
+
+    @property
+    def _is_reset(self) -> bool:
+        return self._sock is not None and sockets.is_reset(self._sock)
 
     @property
     def has_unread(self) -> bool:

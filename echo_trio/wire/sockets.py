@@ -281,6 +281,26 @@ def unread_bytes(sock: socket.socket) -> int:
     return int(struct.unpack("i", there)[0])
 
 
+def is_receive_buffer_full(sock: socket.socket) -> bool:
+    """Can the peer send no more, or hardly any, because so much has arrived and was not received?
+
+    Then nothing of what its kernel still keeps can be seen here, its end included. What messages
+    take of the buffer beside their bytes is the kernel's secret: a quarter of it counts as full.
+    """
+    try:
+        size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    except OSError:
+        return False
+    return 4 * unread_bytes(sock) >= size
+
+
+def is_reset(sock: socket.socket) -> bool:
+    """Has TCP ended in both directions, as a reset does, whatever there is still to receive?"""
+    state = select.poll()
+    state.register(sock, 0)
+    return any(events & (select.POLLHUP | select.POLLERR) for _, events in state.poll(0))
+
+
 def is_readable(sock: socket.socket) -> bool:
     """Tell whether there is something to read, or the end, or an error."""
     ready = select.poll()

@@ -45,6 +45,7 @@ class Watched(Sender):
     _client: bool
     _idle: tuple[int, float] | None = None  # messages when last looked at, and since when
     _pinged_at_s: float | None = None  # by the watch's clock
+    _probed_at_s: float | None = None  # the same
     _verdict_at_bytes: int | None = None  # see _has_read_what_was_there
 
     bytes_received = 0
@@ -86,6 +87,8 @@ class Watched(Sender):
             # A peer that doesn't read is the write timeout's business; and if we are frozen, its
             # pong may have arrived unread. In both cases the interval begins again.
             self._pinged_at_s = now_s
+            if not self._unsent and self._is_shut_out:
+                self._probe(now_s, interval_s)
         elif not self._is_reading:
             # While we don't read, the peer's end stays hidden behind what it sent before. But if it
             # is gone, its kernel answers a ping with a reset, and that we notice. There is no
@@ -97,15 +100,32 @@ class Watched(Sender):
             if now_s >= self._pinged_at_s + timeout_s and self._has_read_what_was_there():
                 self.timed_out = "ping"
                 self._give_up(INTERNAL_ERROR, "there was no answer to a ping")
+            elif now_s >= self._pinged_at_s + interval_s and any(self._unread_bytes()):
+                self._probe(now_s, interval_s)
         elif now_s >= self._pinged_at_s + interval_s:
             self._ping(now_s)
         awaiting = self._awaited_pong is not None and timeout_s
-        return self._pinged_at_s + (timeout_s if awaiting else interval_s) - now_s
+        due_in_s = self._pinged_at_s + (timeout_s if awaiting else interval_s) - now_s
+        return min(due_in_s, interval_s)
 
     def _ping(self, now_s: float) -> None:
         self._pinged_at_s = now_s
         self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
         if not self._write(frames.encode_control(frames.PING, payload, self._client)):
+            self._flush_in_run()
+
+    def _probe(self, now_s: float, interval_s: float) -> None:
+        """Find out if a peer has gone whose end can't be seen, behind what is not read of it.
+
+        Send it a pong that it has not asked for: who is there ignores that (RFC 6455, section
+        5.5.3), and the kernel of who has gone answers with a reset. At most once in an interval.
+        """
+        if self._probed_at_s is not None and now_s < self._probed_at_s + interval_s:
+            return
+        self._probed_at_s = now_s
+        if self._is_reset:
+            self._on_hang_up()
+        elif not self._write(frames.encode_pong(b"", self._client)):
             self._flush_in_run()
 
     def _has_read_what_was_there(self) -> bool:
@@ -142,6 +162,16 @@ class Watched(Sender):
         """True while we would notice what the peer sends now."""
         raise NotImplementedError
 
+    @property
+    def _is_shut_out(self) -> bool:
+        """Can the peer's kernel send nothing more, because nothing is read for now?"""
+        raise NotImplementedError
+
+    @property
+    def _is_reset(self) -> bool:
+        """Has the peer reset TCP, although there may still be something to read?"""
+        raise NotImplementedError
+
     def _unread_bytes(self) -> tuple[int, int]:
         """Count bytes that nobody has looked at: those we received, those in the kernel."""
         raise NotImplementedError
@@ -152,6 +182,10 @@ class Watched(Sender):
 
     def _give_up(self, code: int, reason: str) -> None:
         """Send a close frame as far as the kernel takes it, and cut the connection."""
+        raise NotImplementedError
+
+    def _on_hang_up(self) -> None:
+        """End the connection: there is nobody at the other end."""
         raise NotImplementedError
 
     def _flush_in_run(self) -> None:

@@ -154,6 +154,7 @@ def test_workers_hold_together_what_each_holds(start_server: StartServer) -> Non
     [
         pytest.param("/stall/1/1h", 1, "0", id="its end arrives"),
         pytest.param("/delay/1h", 20, "100ms", id="its end waits behind what is not read"),
+        pytest.param("/stall/1/1h", 20, "100ms", id="it waits, and the connection is frozen"),
     ],
 )
 def test_a_client_that_leaves_while_nothing_is_read_from_it_is_noticed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import weakref
 from collections.abc import Iterator
 from sys import getsizeof
 from typing import Any
@@ -137,6 +138,24 @@ async def test_a_goodbye_of_ours_does_not_wait_for_late_replies(start, autojump_
     await trio.sleep(1)
     assert client.performance.unanswered == 1
     assert client.connection.clean
+
+
+class Noticed(str):
+    """A message of which one can tell whether anything still refers to it."""
+
+
+async def test_nothing_is_kept_of_a_message_that_was_answered(start, autojump_clock):
+    client = start(scripts.delay(5, of=scripts.echo_exactly))
+    await trio.sleep(1)
+    message = Noticed("x" * 100)
+    alive = weakref.ref(message)
+    client.performance._on_message(message)
+    del message
+    await trio.sleep(4)
+    assert alive() is not None
+    await trio.sleep(4)
+    assert client.texts == [(6, "x" * 100)]
+    assert alive() is None
 
 
 async def test_a_frozen_connection_neither_reads_nor_replies_and_goes_on_then(

@@ -102,6 +102,23 @@ def test_without_a_bound_all_is_counted_and_nobody_goes():
     assert not owner.evicted
 
 
+def test_while_much_is_held_what_was_freed_goes_back_to_the_system():
+    returned = []
+    budget = Budget(100 * MIB, return_memory=lambda: returned.append(budget.held_bytes))
+    stays, goes = Owner(budget), Owner(budget)
+    for _ in range(40):
+        goes.hold(MIB)
+        goes.release(MIB)
+    stays.hold(49 * MIB)
+    assert returned == [], "it is kept for the next messages"
+    stays.hold(2 * MIB)
+    assert returned == [51 * MIB]
+    for _ in range(40):
+        goes.hold(MIB)
+        goes.release(MIB)
+    assert returned == [51 * MIB, 52 * MIB, 52 * MIB]
+
+
 def test_more_is_never_given_back_than_was_held():
     owner = Owner(Budget())
     owner.hold(5)

@@ -121,6 +121,8 @@ async def test_the_old_are_collected_after_crowds(
         pytest.param([(1, 0), (1, 0), (0, 0), (0, 0)], 1, id="no more end"),
         pytest.param([(0, 100 * 2**20), (0, 0), (0, 0)], 1, id="nobody ends, but lets go of much"),
         pytest.param([(0, 2**20), (0, 0), (0, 0)], 0, id="nobody ends, and lets go of little"),
+        pytest.param([(1, 99 * 2**20), (1, 0), (1, 0)], 1, id="some go on ending, one held much"),
+        pytest.param([(1, 40 * 2**20), (1, 0), (1, 0)], 0, id="some go on ending, one held some"),
     ],
 )
 async def test_what_a_few_leave_goes_back_to_the_system_once_no_more_of_them_go(
@@ -128,7 +130,7 @@ async def test_what_a_few_leave_goes_back_to_the_system_once_no_more_of_them_go(
 ):
     returned, crowd = [], Crowd()
     held = 0
-    monkeypatch.setattr(process, "_return_free_memory", lambda: returned.append(None))
+    monkeypatch.setattr(process, "return_free_memory", lambda: returned.append(None))
     nursery.start_soon(
         process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone, lambda: held
     )
@@ -140,5 +142,5 @@ async def test_what_a_few_leave_goes_back_to_the_system_once_no_more_of_them_go(
 
 
 async def test_a_library_without_malloc_trim_is_no_error(monkeypatch):
-    monkeypatch.setattr(process.ctypes, "CDLL", lambda _: object())
-    process._return_free_memory()
+    monkeypatch.setattr(process, "_c_library", object)
+    process.return_free_memory()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import select
+import socket
+import struct
+
 import pytest
 
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
+from echo_trio.wire.connection import Connection
 from echo_trio.wire.limits import Limits
 from echo_trio.wire.watch import SLOTS, Watch
 
@@ -49,3 +55,30 @@ def test_each_is_looked_at_when_it_is_time_to_and_stays_watched() -> None:
         watch._turn()
     assert never.looked == 2
     assert len(watch) == 3
+
+
+def test_a_peer_that_resets_is_found_although_what_it_sent_is_not_read_yet() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    with ours, theirs:
+        theirs.settimeout(60)
+        limits = Limits(ping_interval_s=1.0, ping_timeout_s=20.0)
+        connection = Connection.opened(ours, client=False, limits=limits)
+        connection.look(0.0)
+        assert connection.look(1.0) <= 1.0
+        assert theirs.recv(100)[:2] == b"\x89\x04", "a ping"
+        theirs.sendall(b"\x81\x85\0\0\0\0flood")
+        assert ours in select.select([ours], [], [], 60)[0]
+        assert 0.0 < connection.look(2.0) <= 1.0
+        assert theirs.recv(100) == b"\x8a\0", "a pong that nobody asked for"
+        connection.look(2.5)
+        assert not select.select([theirs], [], [], 0)[0], "once in an interval"
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        ended = select.poll()
+        ended.register(ours, 0)
+        assert ended.poll(60_000)
+        connection.look(3.0)
+        assert connection.closed is not None
+        assert connection.closed.code == ABNORMAL_CLOSURE
