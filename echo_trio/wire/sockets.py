@@ -282,10 +282,11 @@ def unread_bytes(sock: socket.socket) -> int:
 
 
 def is_receive_buffer_full(sock: socket.socket) -> bool:
-    """Can the peer send no more, or hardly any, because so much has arrived and was not received?
+    """Return true if the peer can send hardly any more, because so much was not received yet.
 
-    Then nothing of what its kernel still keeps can be seen here, its end included. What messages
-    take of the buffer beside their bytes is the kernel's secret: a quarter of it counts as full.
+    Then its end stays hidden behind what its own kernel still keeps. How much of the buffer
+    segments take beside their payload, the kernel does not tell: from a quarter on it counts as
+    full (seen on Linux 6.18: 78 to 98 %).
     """
     try:
         size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
@@ -295,7 +296,7 @@ def is_receive_buffer_full(sock: socket.socket) -> bool:
 
 
 def is_reset(sock: socket.socket) -> bool:
-    """Has TCP ended in both directions, as a reset does, whatever there is still to receive?"""
+    """Return true if TCP has ended in both directions, even if there is still data to receive."""
     state = select.poll()
     state.register(sock, 0)
     return any(events & (select.POLLHUP | select.POLLERR) for _, events in state.poll(0))

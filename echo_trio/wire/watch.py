@@ -115,10 +115,11 @@ class Watched(Sender):
             self._flush_in_run()
 
     def _probe(self, now_s: float, interval_s: float) -> None:
-        """Find out if a peer has gone whose end can't be seen, behind what is not read of it.
+        """Find out if a peer is gone whose end stays hidden behind what we have not read.
 
-        Send it a pong that it has not asked for: who is there ignores that (RFC 6455, section
-        5.5.3), and the kernel of who has gone answers with a reset. At most once in an interval.
+        Send it a pong that it has not asked for: a peer that is there ignores that (RFC 6455,
+        section 5.5.3), and the kernel of one that is gone answers with a reset. At most once in an
+        interval.
         """
         if self._probed_at_s is not None and now_s < self._probed_at_s + interval_s:
             return
@@ -164,12 +165,12 @@ class Watched(Sender):
 
     @property
     def _is_shut_out(self) -> bool:
-        """Can the peer's kernel send nothing more, because nothing is read for now?"""
+        """True while the peer's kernel can send nothing more, because nothing is read."""
         raise NotImplementedError
 
     @property
     def _is_reset(self) -> bool:
-        """Has the peer reset TCP, although there may still be something to read?"""
+        """True once the peer has reset TCP, although there may still be something to read."""
         raise NotImplementedError
 
     def _unread_bytes(self) -> tuple[int, int]:
