@@ -24,13 +24,13 @@ from typing import Any, Final
 import trio
 from distributed import Client, Queue, get_client
 
+from echo_trio.process_channel import LENGTH_BYTES, frame
 from echo_trio.wire import process
 from loadgen.preflight import machine
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
-from loadgen.processes.framing import frame
 from loadgen.processes.local import EXIT_TIMEOUT_S, explain_exit, start_shard
-from loadgen.processes.messages import LENGTH_BYTES, Link, LinkLost
+from loadgen.processes.messages import Link, LinkLost
 from loadgen.processes.placement import Network, WorkerLimits, cut, deal
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources

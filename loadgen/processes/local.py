@@ -12,11 +12,11 @@ from typing import Final
 
 import trio
 
+from echo_trio.process_channel import Inbox, frame
 from echo_trio.wire import sockets
 from loadgen.engine.dialer import reachable_from
 from loadgen.preflight import check, machine
 from loadgen.processes import messages
-from loadgen.processes.framing import Inbox, frame
 from loadgen.processes.messages import Link, LinkLost
 from loadgen.workload.plan import Plan
 

@@ -12,12 +12,6 @@ from loadgen.results.fan_out import Event
 from loadgen.results.record import Record
 from loadgen.workload.plan import Plan
 
-#: Before each message on a stream: its length.
-LENGTH_BYTES: Final = 4
-#: A record has a few thousand buckets at most; what claims to be longer is no message of ours.
-MAX_BYTES: Final = 256 * 2**20
-
-
 # -- Orders: to a shard ---------------------------------------------------------------------
 
 

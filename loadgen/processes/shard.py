@@ -15,13 +15,13 @@ from typing import Final
 
 import trio
 
+from echo_trio.process_channel import Inbox, Outbox
 from echo_trio.wire import process
 from loadgen.engine.context import now_us
 from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
-from loadgen.processes.framing import Inbox, Outbox
 from loadgen.results import record
 from loadgen.signals import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.workload.plan import Plan

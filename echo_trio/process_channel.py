@@ -7,7 +7,10 @@ from typing import Final
 
 import trio
 
-from loadgen.processes.messages import LENGTH_BYTES, MAX_BYTES
+#: Before each message: its length.
+LENGTH_BYTES: Final = 4
+#: The record of a run has a few thousand buckets at most; what is longer is no message of ours.
+MAX_BYTES: Final = 256 * 2**20
 
 _READ_BYTES: Final = 1 << 16
 

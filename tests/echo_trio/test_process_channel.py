@@ -7,8 +7,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.processes.framing import Inbox, Outbox, frame
-from loadgen.processes.messages import LENGTH_BYTES, MAX_BYTES
+from echo_trio.process_channel import LENGTH_BYTES, MAX_BYTES, Inbox, Outbox, frame
 
 
 class Pieces(trio.abc.ReceiveStream):
