@@ -1,9 +1,16 @@
-"""Messages on a stream of bytes, each after its length; one task reads, one writes."""
+"""Carry messages between processes of one program: msgpack, never pickle, each after its length.
+
+A `Channel` is one end of a socket pair, for orders and reports that are awaited. `Inbox` and
+`Outbox` are its halves for any stream; an outbox takes messages without waiting, for one that
+reports from where nothing may block.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, Generic, Self, TypeVar
 
 import trio
 
@@ -13,17 +20,33 @@ LENGTH_BYTES: Final = 4
 MAX_BYTES: Final = 256 * 2**20
 
 _READ_BYTES: Final = 1 << 16
+#: What the streams and sockets of Trio raise when the other end, or this one, is gone.
+_GONE: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+Said = TypeVar("Said")
+Heard = TypeVar("Heard")
+
+
+def frame(message: bytes) -> bytes:
+    """Return a message as it goes on the stream."""
+    return len(message).to_bytes(LENGTH_BYTES, "big") + message
 
 
 class Inbox:
-    """Messages as they come in."""
+    """Take messages out of a stream of bytes.
 
-    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
-        self._stream = stream
+    :param receive: receives at most so many bytes, and none at the end of the stream.
+    """
+
+    def __init__(self, receive: Callable[[int], Awaitable[bytes | bytearray]]) -> None:
+        self._receive = receive
         self._buffer = bytearray()
 
     async def read(self) -> bytes | None:
-        """The next message; ``None`` when the other end has closed, or is gone."""
+        """Return the next message; ``None`` when the other end has closed, or is gone.
+
+        Cancelled, nothing is lost: the next call goes on.
+        """
         buffer = self._buffer
         while True:
             length = int.from_bytes(buffer[:LENGTH_BYTES], "big")
@@ -34,21 +57,16 @@ class Inbox:
                 del buffer[: LENGTH_BYTES + length]
                 return message
             try:
-                data = await self._stream.receive_some(_READ_BYTES)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = await self._receive(_READ_BYTES)
+            except _GONE:
                 return None
             if not data:
                 return None
             buffer += data
 
 
-def frame(message: bytes) -> bytes:
-    """A message as it goes on the stream."""
-    return len(message).to_bytes(LENGTH_BYTES, "big") + message
-
-
 class Outbox:
-    """Messages on their way out: put without waiting, and written whole whoever is cancelled."""
+    """Take messages without waiting, and send them whole whoever is cancelled."""
 
     def __init__(self, stream: trio.abc.SendStream) -> None:
         self._stream = stream
@@ -56,15 +74,15 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """How many are not on their way yet."""
+        """The number of messages that are not on their way yet."""
         return self._take.statistics().current_buffer_used
 
     def put(self, message: bytes) -> None:
-        """Send it as soon as those before are sent."""
+        """Send a message as soon as those before are sent."""
         self._put.send_nowait(message)
 
     def close(self) -> None:
-        """No more will come: `write` ends when all are sent."""
+        """Take no more: `write` ends when all are sent."""
         self._put.close()
 
     async def write(self) -> None:
@@ -72,6 +90,64 @@ class Outbox:
         try:
             async for message in self._take:
                 await self._stream.send_all(frame(message))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except _GONE:
             async for _ in self._take:
                 pass
+
+
+class Channel(Generic[Said, Heard]):
+    """Talk over one end of a socket pair.
+
+    :param encode: makes bytes of what this end says; `decode`: and what the other says of bytes.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        encode: Callable[[Said], bytes],
+        decode: Callable[[bytes], Heard],
+    ) -> None:
+        self._sock = trio.socket.from_stdlib_socket(sock)
+        self._lock = trio.Lock()
+        self._encode = encode
+        self._decode = decode
+        self._inbox = Inbox(self._sock.recv)
+
+    async def say(self, what: Said) -> bool:
+        """Send one message; false if the other end is gone.
+
+        Cancelled half-way, the channel is closed: nothing may follow half a message.
+        """
+        message = memoryview(frame(self._encode(what)))
+        async with self._lock:
+            sent = 0
+            try:
+                while sent < len(message):
+                    sent += await self._sock.send(message[sent:])
+            except _GONE:
+                return False
+            except trio.Cancelled:
+                if sent:
+                    self._sock.close()
+                raise
+        return True
+
+    async def hear(self) -> Heard | None:
+        """Return what the other end says next; ``None`` when it is gone."""
+        message = await self._inbox.read()
+        return None if message is None else self._decode(message)
+
+    async def __aiter__(self) -> AsyncIterator[Heard]:
+        """Yield what the other end says, until it is gone."""
+        while (heard := await self.hear()) is not None:
+            yield heard
+
+    def close(self) -> None:
+        """Close this end."""
+        self._sock.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()

@@ -3,10 +3,6 @@
 SIGHUP has two meanings. A process without a terminal is told to read its files again. One whose
 terminal has gone away is told that nobody watches it any more, and drains; it may be told so twice,
 by its shell and by the kernel, so this is never the second signal that ends at once.
-
-The handlers are Python's, not Trio's receiver: Python calls them between any two lines, also while
-the loop is stuck – in a bug, or in a log line that nobody takes. Then, too, a process has to end
-when it is asked to.
 """
 
 from __future__ import annotations
@@ -19,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import trio
+
+from echo_trio.interrupts import Interrupts
 
 #: More than a year: as good as none, and less than what a timer can't take.
 _LONGEST_S: Final = 4e7
@@ -56,38 +54,30 @@ def stopping(
     :param budget_s: the time from the first signal to the end, in seconds.
     """
     token = trio.lowlevel.current_trio_token()
-    draining = False
     leaves_with_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
 
-    def on_hang_up(number: int, frame: Any) -> None:
-        if draining:
+    def stop() -> None:
+        signal.setitimer(signal.ITIMER_REAL, min(budget_s, _LONGEST_S))
+        name, came_s = signal.Signals(interrupts.received).name, time.monotonic()
+        token.run_sync_soon(lambda: drain(name, time.monotonic() - came_s))
+
+    def say_why(number: int) -> None:
+        give_up("a second signal" if number != signal.SIGALRM else "the drain hangs")
+
+    def on_hang_up(number: int, _: Any) -> None:
+        if interrupts.received:
             return
         if leaves_with_terminal and not _has_terminal():
-            on_signal(number, frame)
+            interrupts.take(number)
         else:
             token.run_sync_soon(reload)
 
-    def on_signal(number: int, _: Any) -> None:
-        nonlocal draining
-        if not draining:
-            draining = True
-            signal.setitimer(signal.ITIMER_REAL, min(budget_s, _LONGEST_S))
-            name, came_s = signal.Signals(number).name, time.monotonic()
-            token.run_sync_soon(lambda: drain(name, time.monotonic() - came_s))
-            return
-        try:
-            give_up("a second signal" if number != signal.SIGALRM else "the drain hangs")
-        finally:
-            # Ten thousand tasks take a while to unwind; nobody is to wait for that.
-            os._exit(1)
-
-    before = {
-        number: signal.signal(number, on_signal)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-    }
+    interrupts = Interrupts(1, say_why)
+    before = interrupts.listen(signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
     try:
-        yield
+        with interrupts.stopping(stop):
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():

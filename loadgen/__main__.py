@@ -1,11 +1,11 @@
 """`python -m loadgen`, and the command `loadgen`."""
 
-from loadgen.signals import INTERRUPTS
+from loadgen import signals
 
 
 def main() -> int:
     """Run the command line; Ctrl-C is in good hands before the imports, which take a while."""
-    INTERRUPTS.listen()
+    signals.listen()
     from loadgen.cli import load  # noqa: PLC0415
 
     return load.main()

@@ -1,17 +1,16 @@
-"""Talk between a supervisor and its workers, over a socket pair: JSON, one object a line."""
+"""Define what a supervisor and its workers say to each other, over a socket pair."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import msgspec
-import trio
 
 from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.metrics.nursery_tree import TaskNode
+from echo_trio.process_channel import Channel
 from echo_trio.settings import Settings
 
 
@@ -59,62 +58,23 @@ class Tasks(msgspec.Struct, tag=True, frozen=True):
 Order = Start | Drain | Reload | ShowTasks
 Report = Ready | SnapshotReport | Tasks
 
-_RECEIVE_BYTES: Final = 2**16
+
+def worker_end(sock: socket.socket) -> Channel[Report, Order]:
+    """Return the worker's end of a channel over a socket pair."""
+    return Channel(sock, _ENCODER.encode, _ORDERS.decode)
 
 
-class Channel:
-    """One end of the channel: orders go to a worker, reports come from it."""
-
-    def __init__(self, sock: socket.socket, hears: Any) -> None:
-        """Talk over one end of a socket pair.
-
-        :param hears: what the other end sends, `Order` or `Report`.
-        """
-        self._sock = trio.socket.from_stdlib_socket(sock)
-        self._lock = trio.Lock()
-        self._decoder = msgspec.json.Decoder(hears, dec_hook=_decode)
-
-    async def say(self, what: Order | Report) -> bool:
-        """Send one order or report; false if the other end is gone.
-
-        Cancelled half-way, the channel is closed: nothing may follow half a line.
-        """
-        line = memoryview(msgspec.json.encode(what, enc_hook=str) + b"\n")
-        async with self._lock:
-            sent = 0
-            try:
-                while sent < len(line):
-                    sent += await self._sock.send(line[sent:])
-            except (OSError, trio.ClosedResourceError):
-                return False
-            except trio.Cancelled:
-                if sent:
-                    self._sock.close()
-                raise
-        return True
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        """Yield what the other end sends, until it is gone."""
-        pending = b""
-        while True:
-            try:
-                data = await self._sock.recv(_RECEIVE_BYTES)
-            except (OSError, trio.ClosedResourceError):
-                return
-            if not data:
-                return
-            *lines, pending = (pending + data).split(b"\n")
-            for line in lines:
-                yield self._decoder.decode(line)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._sock.close()
+def supervisor_end(sock: socket.socket) -> Channel[Order, Report]:
+    """Return the supervisor's end of a channel over a socket pair."""
+    return Channel(sock, _ENCODER.encode, _REPORTS.decode)
 
 
 def _decode(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(value)
     raise NotImplementedError(f"no {kind} goes over a control channel")
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=str)
+_ORDERS: Final[msgspec.msgpack.Decoder[Order]] = msgspec.msgpack.Decoder(Order, dec_hook=_decode)
+_REPORTS: Final[msgspec.msgpack.Decoder[Report]] = msgspec.msgpack.Decoder(Report)

@@ -24,13 +24,14 @@ from echo_trio.metrics.counters import Outcome, ServerSnapshot
 from echo_trio.metrics.durations import Recent
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.metrics.vitals import Vitals
+from echo_trio.process_channel import Channel
 from echo_trio.server import tls_context_of, url_of
 from echo_trio.settings import Settings
 from echo_trio.wire import sockets
 from echo_trio.wire.close_codes import GOING_AWAY
 from echo_trio.workers.channel import (
-    Channel,
     Drain,
+    Order,
     Ready,
     Reload,
     Report,
@@ -38,6 +39,7 @@ from echo_trio.workers.channel import (
     SnapshotReport,
     Start,
     Tasks,
+    supervisor_end,
 )
 
 #: The pause between the death of a worker and the start of the next: the first time; and while they
@@ -76,7 +78,7 @@ class _Place:
     settings: Settings
     listeners: list[socket.socket]
     process: trio.Process | None = None
-    channel: Channel | None = None
+    channel: Channel[Order, Report] | None = None
     now: ServerSnapshot | None = None
     past: ServerSnapshot = field(default_factory=totals.nothing)
     tree: TaskNode | None = None
@@ -267,7 +269,7 @@ class Supervisor:
             place.listeners = sockets.join(self._addresses)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        async with Channel(ours, Report) as channel:
+        async with supervisor_end(ours) as channel:
             with ExitStack() as inherited:
                 inherited.enter_context(theirs)
                 # Copies: if we drain meanwhile, ours are closed, and a new file could get the
@@ -300,7 +302,7 @@ class Supervisor:
     async def _listen_to(
         self,
         place: _Place,
-        channel: Channel,
+        channel: Channel[Order, Report],
         served: trio.Event,
         task_status: trio.TaskStatus[None],
     ) -> None:
@@ -327,13 +329,13 @@ class Supervisor:
         place.past = totals.add_up([place.past, totals.retire(last, *how)])
         return last.open + last.handshaking
 
-    async def _pass_drain_on(self, channel: Channel) -> None:
+    async def _pass_drain_on(self, channel: Channel[Order, Report]) -> None:
         await self._drain.wait()
         # As if the stop had been asked for earlier: so a worker ends before it would be killed.
         late_s = trio.current_time() - self._drain_began_s + self._own_end_s
         await channel.say(Drain(late_s))
 
-    async def _pass_reloads_on(self, channel: Channel) -> NoReturn:
+    async def _pass_reloads_on(self, channel: Channel[Order, Report]) -> NoReturn:
         passed_on = self._reloads
         while True:
             if passed_on == self._reloads:

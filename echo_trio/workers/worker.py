@@ -19,19 +19,21 @@ import trio
 from echo_trio import logs
 from echo_trio.flags import EXIT_USAGE
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
+from echo_trio.process_channel import Channel
 from echo_trio.server import EchoServer, tls_context_of
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
 from echo_trio.workers.channel import (
-    Channel,
     Drain,
     Order,
     Ready,
     Reload,
+    Report,
     ShowTasks,
     SnapshotReport,
     Start,
     Tasks,
+    worker_end,
 )
 
 REPORT_INTERVAL_S: Final = 1.0
@@ -103,9 +105,8 @@ class Worker:
 
 async def serve_supervised(sock: socket.socket) -> int:
     """Serve as the supervisor at the other end says, until it says to drain; return the status."""
-    async with Channel(sock, Order) as channel:
-        orders = aiter(channel)
-        start = await anext(orders, None)
+    async with worker_end(sock) as channel:
+        start = await channel.hear()
         if not isinstance(start, Start):
             return EXIT_USAGE  # The supervisor was gone before it had said anything.
         log = logs.configure(start.settings).bind(worker=start.number)
@@ -117,7 +118,7 @@ async def serve_supervised(sock: socket.socket) -> int:
             return EXIT_USAGE
         worker = Worker(start.settings, listeners, log, tls_context)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey, orders, channel, worker)
+            nursery.start_soon(_obey, channel, worker)
             async with trio.open_nursery() as serving:
                 await serving.start(worker.run)
                 # A snapshot first: the supervisor shows one of every worker that is ready.
@@ -131,8 +132,8 @@ async def serve_supervised(sock: socket.socket) -> int:
     return 0
 
 
-async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
-    async for order in orders:
+async def _obey(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
+    async for order in channel:
         if isinstance(order, Drain):
             worker.drain(order.late_s)
         elif isinstance(order, Reload):
@@ -142,7 +143,7 @@ async def _obey(orders: Any, channel: Channel, worker: Worker) -> NoReturn:
     os._exit(1)  # The supervisor is gone: a worker that nobody watches must not go on.
 
 
-async def _report_forever(channel: Channel, worker: Worker) -> NoReturn:
+async def _report_forever(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
     due = trio.current_time()
     while True:
         await channel.say(SnapshotReport(worker.snapshot()))

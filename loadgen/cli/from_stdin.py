@@ -5,12 +5,12 @@ the machine, and there may be a token in it. The first line of output is whether
 (`json_settings.OrderAccepted` or `Refused`); the others are those of `--stream`.
 """
 
-from loadgen.signals import INTERRUPTS
+from loadgen import signals
 
 
 def main() -> int:
     """Read the order, answer it, and carry it out; Ctrl-C is in good hands before the imports."""
-    INTERRUPTS.listen()
+    signals.listen()
     import sys  # noqa: PLC0415
 
     import msgspec  # noqa: PLC0415

@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from echo_trio.process_channel import Inbox, frame
+from echo_trio.process_channel import Channel
 from echo_trio.wire import sockets
 from loadgen.engine.dialer import reachable_from
 from loadgen.preflight import check, machine
@@ -32,27 +32,21 @@ class ProcessLink:
     def __init__(self, plan: Plan, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
         self.plan = plan
         self._process = process
-        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        self._inbox = Inbox(self._stream)
-        self._sending = trio.Lock()
+        self._channel = Channel(sock, messages.encode, messages.decode_word)
         self._killed: str | None = None
 
     async def send(self, order: messages.Order) -> None:
         """Tell the shard; nothing if it is gone, which `receive` finds out."""
-        try:
-            async with self._sending:
-                # Small: only a shard that has stood still for very long does not take it at once.
-                await self._stream.send_all(frame(messages.encode(order)))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
+        # Small: only a shard that has stood still for very long does not take it at once.
+        await self._channel.say(order)
 
     async def receive(self) -> messages.Word:
         """What the shard says next.
 
         :raises LinkLost: if it is gone.
         """
-        if (message := await self._inbox.read()) is not None:
-            return messages.decode_word(message)
+        if (word := await self._channel.hear()) is not None:
+            return word
         raise LinkLost(self._killed or await self._wait_and_explain())
 
     def kill(self, why: str) -> None:
@@ -71,7 +65,7 @@ class ProcessLink:
 
     async def aclose(self) -> None:
         """Wait for the process to end; it does, now that nobody listens."""
-        await self._stream.aclose()
+        self._channel.close()
         await self._wait()
 
 

@@ -17,13 +17,13 @@ import trio
 
 from echo_trio.process_channel import Inbox, Outbox
 from echo_trio.wire import process
+from loadgen import signals
 from loadgen.engine.context import now_us
 from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.results import record
-from loadgen.signals import EXIT_INTERRUPTED, INTERRUPTS
 from loadgen.workload.plan import Plan
 
 #: Of a reader that has stopped, so many records are kept waiting; then they come less often.
@@ -115,7 +115,7 @@ async def serve(sock: socket.socket) -> None:
         outbox = Outbox(stream)
         writing.start_soon(outbox.write)
         outbox.put(messages.encode(messages.Hello(os.getpid())))
-        inbox = Inbox(stream)
+        inbox = Inbox(stream.receive_some)
         first = await inbox.read()
         order = None if first is None else messages.decode_order(first)
         if isinstance(order, messages.Begin):
@@ -126,10 +126,10 @@ async def serve(sock: socket.socket) -> None:
                     shard.obey(messages.decode_order(message))
                 # Who runs us is gone: killed, or by a second Ctrl-C.
                 if shard.engine.interrupted:
-                    os._exit(EXIT_INTERRUPTED)
+                    os._exit(signals.EXIT_INTERRUPTED)
                 shard.engine.interrupt()
 
-            with INTERRUPTS.stopping(lambda: token.run_sync_soon(shard.engine.interrupt)):
+            with signals.INTERRUPTS.stopping(lambda: token.run_sync_soon(shard.engine.interrupt)):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(listen)
                     await shard.run()
@@ -139,7 +139,7 @@ async def serve(sock: socket.socket) -> None:
 
 def main() -> None:
     """Run a shard."""
-    INTERRUPTS.listen()
+    signals.listen()
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         trio.run(serve, sock)
 

@@ -35,7 +35,7 @@ def test_messages_come_out_whole_and_in_order_however_they_are_cut(messages, pla
     stream = Pieces(cut(b"".join(map(frame, messages)), places))
 
     async def read():
-        inbox, came = Inbox(stream), []
+        inbox, came = Inbox(stream.receive_some), []
         while (message := await inbox.read()) is not None:
             came.append(message)
         return came
@@ -45,22 +45,22 @@ def test_messages_come_out_whole_and_in_order_however_they_are_cut(messages, pla
 
 async def test_a_message_that_is_there_is_not_waited_for():
     stream = Pieces([frame(b"one") + frame(b""), b"never asked for"])
-    inbox = Inbox(stream)
+    inbox = Inbox(stream.receive_some)
     assert (await inbox.read(), await inbox.read()) == (b"one", b"")
     assert stream.reads == 1
 
 
 async def test_half_a_message_and_one_that_claims_too_much_are_the_end():
-    assert await Inbox(Pieces([frame(b"half")[:-1]])).read() is None
+    assert await Inbox(Pieces([frame(b"half")[:-1]]).receive_some).read() is None
     too_long = (MAX_BYTES + 1).to_bytes(LENGTH_BYTES, "big")
     stream = Pieces([too_long, b"never asked for"])
-    assert await Inbox(stream).read() is None
+    assert await Inbox(stream.receive_some).read() is None
     assert stream.reads == 1
 
 
 async def test_what_is_put_is_sent_in_order_and_counted_while_it_waits(nursery):
     ours, theirs = trio.testing.memory_stream_pair()
-    outbox, inbox = Outbox(ours), Inbox(theirs)
+    outbox, inbox = Outbox(ours), Inbox(theirs.receive_some)
     for message in (b"one", b"two", b"three"):
         outbox.put(message)
     assert outbox.waiting == 3

@@ -12,15 +12,14 @@ from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.metrics.nursery_tree import TaskNode
 from echo_trio.settings import Settings
 from echo_trio.workers.channel import (
-    Channel,
     Drain,
-    Order,
     Ready,
-    Report,
     ShowTasks,
     SnapshotReport,
     Start,
     Tasks,
+    supervisor_end,
+    worker_end,
 )
 
 
@@ -50,16 +49,20 @@ def pair():
         end.close()
 
 
-@pytest.mark.parametrize(("kind", "said"), [(Order, ORDERS), (Report, REPORTS)], ids=["to", "from"])
-async def test_what_is_said_is_heard_in_order_until_the_end(pair, kind, said) -> None:
+@pytest.mark.parametrize(
+    ("sayer", "hearer", "said"),
+    [(supervisor_end, worker_end, ORDERS), (worker_end, supervisor_end, REPORTS)],
+    ids=["to", "from"],
+)
+async def test_what_is_said_is_heard_in_order_until_the_end(pair, sayer, hearer, said) -> None:
     heard = []
 
     async def say_all() -> None:
-        async with Channel(pair[0], kind) as channel:
+        async with sayer(pair[0]) as channel:
             for one in said:
                 assert await channel.say(one)
 
-    async with Channel(pair[1], kind) as channel, trio.open_nursery() as nursery:
+    async with hearer(pair[1]) as channel, trio.open_nursery() as nursery:
         nursery.start_soon(say_all)
         async for one in channel:
             heard.append(one)  # noqa: PERF401
@@ -67,13 +70,13 @@ async def test_what_is_said_is_heard_in_order_until_the_end(pair, kind, said) ->
 
 
 async def test_who_talks_to_somebody_that_is_gone_is_told(pair) -> None:
-    async with Channel(pair[0], Report) as channel:
+    async with supervisor_end(pair[0]) as channel:
         pair[1].close()
         assert not await channel.say(Drain())
 
 
 async def test_nothing_follows_what_was_cancelled_half_way(pair) -> None:
-    async with Channel(pair[0], Order) as channel, Channel(pair[1], Report) as other:
+    async with worker_end(pair[0]) as channel, supervisor_end(pair[1]) as other:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(channel.say, Tasks(TaskNode("a" * 10_000_000, 1)))
             await trio.testing.wait_all_tasks_blocked()  # The kernel doesn't take so much at once.

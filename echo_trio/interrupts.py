@@ -1,0 +1,69 @@
+"""Take a first signal as a request and a second one as an order to end at once.
+
+The handlers are Python's, not Trio's receiver: Python calls them between any two lines, also while
+the loop is stuck – in a bug, or in a line of output that nobody takes. Then, too, a process has to
+end when it is asked to. Trio's own way, an exception out of nowhere, would be a traceback during
+imports and while a report is written.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class Interrupts:
+    """Keep what signals have asked of this process.
+
+    A first signal that comes before there is something to stop is kept for it, and one that comes
+    when that is over changes nothing.
+
+    :param exit_code: the process's, when a second signal ends it.
+    :param last_words: is called with the second signal's number as the last thing before the end.
+        Any running code is interrupted for this call, so it must not wait for anything.
+    :ivar received: the number of the first signal, 0 before there is one.
+    """
+
+    def __init__(self, exit_code: int, last_words: Callable[[int], None]) -> None:
+        self.received = 0
+        self._exit_code = exit_code
+        self._last_words = last_words
+        self._stop: Callable[[], object] | None = None
+
+    def listen(self, *numbers: int) -> dict[int, Any]:
+        """Take these signals from now on; to be called in the main thread.
+
+        :returns: what handled them before.
+        """
+        return {number: signal.signal(number, self.take) for number in numbers}
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], object]) -> Iterator[None]:
+        """Have the first signal call `stop` within this block: at once, if it has come already.
+
+        :param stop: is called between any two instructions of the main thread, so it may do no
+            more than, say, `trio.lowlevel.TrioToken.run_sync_soon`.
+        """
+        self._stop = stop
+        if self.received:
+            stop()
+        try:
+            yield
+        finally:
+            self._stop = None
+
+    def take(self, number: int, _: FrameType | None = None) -> None:
+        """Handle a signal."""
+        if self.received:
+            try:
+                self._last_words(number)
+            finally:
+                # Ten thousand tasks take a while to unwind; nobody is to wait for that.
+                os._exit(self._exit_code)
+        self.received = number
+        if self._stop is not None:
+            self._stop()

@@ -1,0 +1,84 @@
+"""A first signal asks, a second one ends the process."""
+
+import os
+import signal
+
+import pytest
+
+from echo_trio.interrupts import Interrupts
+
+
+class Left(Exception):
+    """The process has ended."""
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """The codes with which the process would have ended."""
+    codes = []
+
+    def leave(code):
+        codes.append(code)
+        raise Left
+
+    monkeypatch.setattr(os, "_exit", leave)
+    return codes
+
+
+@pytest.fixture
+def told():
+    """The signals that were told of as the last thing."""
+    return []
+
+
+@pytest.fixture
+def listening(told):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught = Interrupts(130, told.append)
+    assert caught.listen(*before) == before
+    yield caught
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_stops_the_run(listening, exits, number):
+    stopped = []
+    with listening.stopping(lambda: stopped.append("run")):
+        signal.raise_signal(number)
+    assert stopped == ["run"]
+    assert exits == []
+
+
+def test_a_signal_before_the_run_is_kept_for_it(listening):
+    signal.raise_signal(signal.SIGINT)
+    stopped = []
+    with listening.stopping(lambda: stopped.append("run")):
+        assert stopped == ["run"]
+
+
+def test_a_first_signal_after_the_run_changes_nothing(listening, exits):
+    stopped = []
+    with listening.stopping(lambda: stopped.append("run")):
+        pass
+    signal.raise_signal(signal.SIGINT)
+    assert (stopped, exits) == ([], [])
+
+
+def test_the_second_signal_ends_the_process_at_once(listening, exits, told):
+    stopped = []
+    with listening.stopping(lambda: stopped.append("run")):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Left):
+            signal.raise_signal(signal.SIGTERM)
+    assert stopped == ["run"]
+    assert (exits, told) == ([130], [signal.SIGTERM])
+
+
+def test_the_process_ends_also_if_the_last_words_fail(exits):
+    interrupts = Interrupts(1, lambda number: 1 / 0)
+    interrupts.take(signal.SIGTERM)
+    assert interrupts.received == signal.SIGTERM
+    with pytest.raises(Left):
+        interrupts.take(signal.SIGALRM)
+    assert exits == [1]
