@@ -370,10 +370,11 @@ def request_bytes(
         raise ValueError(f"{target!r} is not a path")
     for name, value in [("Host", host), *headers]:
         if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-            raise ValueError(f"{name!r}: {value!r} is not a header")
+            # Without the value, which may be a secret.
+            raise ValueError(f"{name!r} is not a header: no blanks in its name, one line of value")
     for name in subprotocols:
         if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{name!r} is not a subprotocol")
+            raise ValueError("a subprotocol is one word, without blanks, commas and quotes")
     offers = ", ".join(extensions)
     _parse_extensions([offers] if offers else [])
     lines = [

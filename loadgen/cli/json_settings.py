@@ -15,6 +15,7 @@ import msgspec
 from cyclopts import App, Argument, CycloptsError, Parameter
 
 from echo_trio import flags, units
+from echo_trio.masks import mask_line
 from loadgen.report import thresholds
 from loadgen.workload.headers import HEADERS_OF_FILE
 from loadgen.workload.plan import Plan
@@ -81,7 +82,9 @@ class BadSettings(Exception):
 
     def __init__(self, error: str, field: str | None = None, *, elsewhere: bool = False) -> None:
         super().__init__(error)
-        self.refused = OrderRefused(" ".join(error.split()).rstrip("."), field, elsewhere)
+        self.refused = OrderRefused(
+            mask_line(" ".join(error.split()).rstrip(".")), field, elsewhere
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from io import TextIOWrapper
+from itertools import pairwise
 from typing import Final
 
 from echo_trio import completion, flags
@@ -55,7 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return completion.print_completion(app, app.name[0], given)
     if given and (problem := _find_misspelling(given[0])):
         return flags.complain(app, problem)
-    return flags.run_app(app, app, given)
+    return flags.run_app(app, app, given, explain=partial(_explain, given))
+
+
+def _explain(given: Sequence[str], complaint: str) -> str:
+    """Say what is wrong with a header before what comes of it; a stray word may be its secret."""
+    values = [each.partition("=")[2] for each in given if each.startswith("--header=")]
+    values += [value for flag, value in pairwise(given) if flag == "--header"]
+    for value in values:
+        if re.fullmatch(r"[\w-]+:?", value):
+            return "--header: write it like 'Name: value', with the quotes"
+    return complaint
 
 
 def _find_misspelling(first: str) -> str | None:

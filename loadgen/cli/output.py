@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Group, Parameter
 
+from echo_trio.masks import mask_line
 from echo_trio.printable import printable
 from loadgen.cli.destinations import (
     STDOUT,
@@ -211,4 +212,4 @@ def discard_stdout() -> None:
 
 def warn(warning: str) -> None:
     """Say something on stderr in the name of this program."""
-    print(f"loadgen: {printable(warning)}", file=sys.stderr)
+    print(f"loadgen: {printable(mask_line(warning))}", file=sys.stderr)

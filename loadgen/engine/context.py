@@ -86,7 +86,7 @@ class RunContext:
         targets = [plan.target_of(room) for room in range(plan.rooms)]
         self.dialer = dialer
         self.tls = tls_context
-        self.server_name = plan.target.host
+        self.server_name = plan.target.server_name
         self.extensions = plan.extensions
         self.rooms = plan.rooms
         self.resources = [target.resource for target in targets]

@@ -7,9 +7,9 @@ from typing import Final
 
 import trio
 
+from echo_trio import masks
 from echo_trio.printable import printable
 from echo_trio.wire.handshake import Receive, Rejected
-from loadgen.workload import secrets
 
 #: Of an answer's body so much is kept.
 SHOWN_CHARS: Final = 200
@@ -30,7 +30,7 @@ async def explain_rejection(rejected: Rejected, surplus: bytes, receive: Receive
     status = f"HTTP {rejected.status}"
     location = rejected.header("location")
     if location is not None and 300 <= rejected.status < 400:
-        return f"{status} to {printable(secrets.mask_url(location), at_most=SHOWN_CHARS)}"
+        return f"{status} to {printable(masks.mask_url(location), at_most=SHOWN_CHARS)}"
     text = _read_text(rejected, await _receive_body(rejected, surplus, receive))
     return f"{status}: {printable(text, at_most=SHOWN_CHARS)}" if text else status
 

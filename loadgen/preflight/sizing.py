@@ -7,10 +7,12 @@ and commands. Every constant names where it was measured; docs/scale.md has the 
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Final
 
 import msgspec
 
+from echo_trio.masks import mask_url
 from loadgen.preflight.check import LOCAL_PORTS
 from loadgen.preflight.costs import GENERATOR, KERNEL_BYTES, PROCESS_BYTES, SERVER, Costs
 from loadgen.workload.target import Target
@@ -131,7 +133,7 @@ def _server_commands(end: End, target: Target, machine: Machine) -> list[str]:
 def _generator_commands(
     end: End, sockets: int, url: str, rate_per_s: float, machine: Machine
 ) -> list[str]:
-    run = f"python -m loadgen {sockets} {url} --rate {rate_per_s:.15g}/s"
+    run = f"python -m loadgen {sockets} {shlex.quote(mask_url(url))} --rate {rate_per_s:.15g}/s"
     limit = f"ulimit -n {machine.files}"
     sources = _sources(end.addresses, Target.parse(url))
     if end.machines == 1:

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
+from echo_trio.masks import mask_url
 from echo_trio.printable import printable
 from echo_trio.wire.addresses import DEFAULT_PORTS
 from loadgen.engine.running import Phase, Running
 from loadgen.report.model import TargetReport
 from loadgen.target_metrics.parse import Meaningless, Reading, read
 from loadgen.target_metrics.summary import TargetBooks
-from loadgen.workload.secrets import mask_url
 
 #: A second's look has to be over before the next.
 TIMEOUT_S: Final = 0.9

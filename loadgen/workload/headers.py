@@ -62,7 +62,8 @@ def parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
     if not colon or not name:
-        raise ValueError(f"{text!r} is not a header: write it like 'Name: value'")
+        # Without the text: what lacks its colon may be a secret by itself.
+        raise ValueError("it is not a header: write it like 'Name: value', with the quotes")
     return name, value
 
 

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Group, Parameter
 
-from echo_trio import flags
-from loadgen.workload import secrets
+from echo_trio import flags, masks
 from loadgen.workload.arrivals import OwnArrivals, Poisson
 from loadgen.workload.contradictions import check_handshake, check_load, check_replies
 from loadgen.workload.headers import make_request, parse_headers
@@ -389,11 +388,11 @@ class Plan:
             settings["duration_s"] = self.load_s
         return settings | {
             "url": self.shown_url,
-            "headers": secrets.mask_headers(self.headers),
-            "subprotocols": secrets.mask_subprotocols(self.subprotocols),
+            "headers": masks.mask_headers(self.headers),
+            "subprotocols": masks.mask_subprotocols(self.subprotocols),
         }
 
     @property
     def shown_url(self) -> str:
         """Where the sockets connect, as others may read it."""
-        return secrets.mask_url(self.url)
+        return masks.mask_url(self.url)

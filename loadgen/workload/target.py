@@ -1,26 +1,41 @@
-"""A WebSocket URL, taken apart."""
+"""Take a WebSocket URL apart, or say in one line what to write instead."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote
 
 from echo_trio.wire.addresses import DEFAULT_PORTS
 
 SCHEMES: Final = ("ws", "wss")
 DEFAULT_PORT: Final = 8765
+MAX_PORT: Final = 65_535
 DEFAULT_URL: Final = f"ws://127.0.0.1:{DEFAULT_PORT}/"
 
 #: Stands in a URL for the number of the socket's room.
 ROOM: Final = "{room}"
+
+_URL: Final = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL
+)
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+#: A name in ASCII; underscores are in no host by the book, and in many in practice.
+_NAME: Final = re.compile(r"[A-Za-z0-9._~-]+")
+#: What stands between an address and its zone: as in RFC 6874, or as systems write it.
+_ZONE: Final = re.compile(r"%25|%")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A WebSocket URL, taken apart.
 
-    :ivar authority: the Host header: with the port, unless it is the scheme's own.
+    :ivar host: a name in ASCII, letters of other scripts as IDNA writes them, or an address; a
+        link-local one with its zone (``fe80::1%eth0``).
+    :ivar authority: the Host header: with the port, unless it is the scheme's own. Without a zone,
+        which means something on this machine alone (RFC 6874, section 3).
     :ivar resource: path and query.
     """
 
@@ -30,29 +45,99 @@ class Target:
     resource: str
     tls: bool
 
+    @property
+    def server_name(self) -> str:
+        """The name or address that a certificate has to be for."""
+        return self.host.partition("%")[0]
+
     @classmethod
     def parse(cls, url: str) -> Target:
-        """Take a URL apart.
+        """Take a URL apart; blanks around it, as come with a paste, are left off.
 
         :raises ValueError: if it is not a ws:// or wss:// URL; says what to write.
         """
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as exc:
-            raise ValueError(f"{url!r} is not a URL: {exc}") from None
-        if port == 0:
-            raise ValueError(f"{url!r} has port 0, to which nothing can connect")
-        if parts.scheme not in SCHEMES or not parts.hostname:
-            raise ValueError(f"{url!r} is not a WebSocket URL: write it like {DEFAULT_URL}")
-        if parts.fragment:
+        url = url.strip()
+        match = _URL.fullmatch(url)
+        scheme = match[1].lower() if match else ""
+        if match is None or scheme not in SCHEMES:
+            instead = {"http": "ws", "https": "wss"}.get(scheme)
+            hint = f"begin it with {instead}://" if instead else f"write it like {DEFAULT_URL}"
+            raise ValueError(f"{url!r} is not a WebSocket URL: {hint}")
+        _, authority, path, query, fragment = match.groups("")
+        if fragment:
             raise ValueError(f"{url!r} has a fragment, which no WebSocket URL has (RFC 6455, 3)")
-        if parts.username is not None or parts.password is not None:
+        if "@" in authority:
             raise ValueError(f"{url!r} has a user name, which no WebSocket URL has")
-        if any(not "!" <= ch <= "~" for ch in url):
-            raise ValueError(f"{url!r} has a character that has to be %-encoded")
-        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        default = DEFAULT_PORTS[parts.scheme]
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        authority = host if port in (None, default) else f"{host}:{port}"
-        return cls(parts.hostname, port or default, authority, resource, parts.scheme == "wss")
+        if odd := next((char for char in path + query if not "!" <= char <= "~"), None):
+            written = quote(odd, errors="surrogateescape")
+            raise ValueError(f"{url!r} has a character to be written as {written}")
+        default = DEFAULT_PORTS[scheme]
+        host, port = _split_host(url, scheme, authority)
+        # Host and port as RFC 9110, section 7.2, has them.
+        shown = f"[{host.partition('%')[0]}]" if ":" in host else host
+        return cls(
+            host,
+            port or default,
+            shown if port in (None, default) else f"{shown}:{port}",
+            (path or "/") + query,
+            scheme == "wss",
+        )
+
+
+def _split_host(url: str, scheme: str, authority: str) -> tuple[str, int | None]:
+    """Return host and port of a URL's authority."""
+    if authority.startswith("["):
+        literal, bracket, rest = authority[1:].partition("]")
+        host = _read_address(literal) if bracket and rest[:1] in ("", ":") else None
+        if host is None:
+            raise ValueError(f"{url!r} has no IPv6 address in its brackets: write ws://[::1]:8765/")
+        port = rest[1:]
+    elif authority.count(":") > 1:
+        raise ValueError(
+            f"{url!r} has an IPv6 address without brackets: write {_bracketed(scheme, authority)}"
+        )
+    else:
+        name, _, port = authority.partition(":")
+        host = _read_name(url, name)
+    if not port:
+        return host, None
+    if not _PORT.fullmatch(port) or int(port) > MAX_PORT:
+        raise ValueError(f"{url!r} has a port that is no number from 1 to {MAX_PORT}")
+    if not int(port):
+        raise ValueError(f"{url!r} has port 0, to which nothing can connect")
+    return host, int(port)
+
+
+def _read_address(literal: str) -> str | None:
+    """Read what stands in brackets: an IPv6 address, and a zone perhaps."""
+    address, *zone = _ZONE.split(literal, maxsplit=1)
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return None
+    if zone and not _NAME.fullmatch(zone[0]):
+        return None
+    return "%".join([address.lower(), *zone])
+
+
+def _bracketed(scheme: str, authority: str) -> str:
+    """Show how an IPv6 address is written, with a port if the last part may be one."""
+    address, _, port = authority.rpartition(":")
+    if _PORT.fullmatch(port) and _read_address(address):
+        return f"{scheme}://[{address}]:{port}/"
+    return f"{scheme}://[{authority}]/" if _read_address(authority) else "ws://[::1]:8765/"
+
+
+def _read_name(url: str, name: str) -> str:
+    """Read a name; letters of other scripts become what the DNS has (RFC 5891, UTS 46)."""
+    if not name:
+        raise ValueError(f"{url!r} is not a WebSocket URL, it has no host: like {DEFAULT_URL}")
+    if _NAME.fullmatch(name):
+        return name.lower()
+    import idna  # noqa: PLC0415 - few names need it
+
+    try:
+        # errors="strict" refuses what is no UTF-8.
+        return idna.encode(unquote(name, errors="strict"), uts46=True).decode()
+    except (ValueError, UnicodeError):
+        raise ValueError(f"{url!r} has a host that is no name") from None

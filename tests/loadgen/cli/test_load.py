@@ -18,7 +18,7 @@ from loadgen.results.ledger import Failure, Ledger
         pytest.param([], "COUNT", id="no-count"),
         pytest.param(["0"], "COUNT", id="count-zero"),
         pytest.param(["ten"], "'ten' is no command, nor a COUNT of sockets", id="word"),
-        pytest.param(["1", "http://x/"], "write it like ws://127.0.0.1:8765/", id="http-url"),
+        pytest.param(["1", "http://x/"], "begin it with ws://", id="http-url"),
         pytest.param(["1", "ws://x/", "more"], "more", id="argument-too-many"),
         pytest.param(["1", "--duration", "10"], "write it like 250ms", id="duration-without-unit"),
         pytest.param(["1", "--rate-per-conn", "5"], "write it like 100/s", id="rate-without-unit"),

@@ -30,7 +30,7 @@ from loadgen.workload.plan import Plan
             {"arrivals": "poisson", "closed_loop": True}, "--arrivals says when", id="arrivals"
         ),
         pytest.param({"message": "\udcff"}, "not valid UTF-8", id="not-utf-8"),
-        pytest.param({"url": "http://x/"}, "write it like ws://", id="http-url"),
+        pytest.param({"url": "http://x/"}, "begin it with ws://", id="http-url"),
         pytest.param(
             {"rate": 5.0, "rate_per_conn": 1.0},
             "--rate-per-conn and --rate both say",
@@ -76,7 +76,7 @@ from loadgen.workload.plan import Plan
         ),
         pytest.param({"headers": (("X", "a\nb"),)}, "is not a header", id="smuggled-header"),
         pytest.param({"origin": "http://x\r\nY: z"}, "is not a header", id="smuggled-origin"),
-        pytest.param({"subprotocols": ("a b",)}, "is not a subprotocol", id="subprotocol"),
+        pytest.param({"subprotocols": ("a b",)}, "a subprotocol is one word", id="subprotocol"),
         pytest.param({"insecure": True}, "--insecure goes with wss", id="insecure-ws"),
         pytest.param({"cacert": "x.pem"}, "--cacert goes with wss", id="cacert-ws"),
         pytest.param({"source_ips": ("nonsense",)}, "no local address", id="source"),

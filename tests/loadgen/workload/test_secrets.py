@@ -1,8 +1,11 @@
 import io
 import json
+import re
 
 import pytest
 
+from echo_trio.masks import mask_headers, mask_subprotocols, mask_url
+from loadgen.cli import load
 from loadgen.journal.run import Journal, _encode, _make_head
 from loadgen.journal.search import SearchJournal
 from loadgen.report import csv, html, stream, text
@@ -10,7 +13,6 @@ from loadgen.report import json as report_json
 from loadgen.studies.capacity import _judge
 from loadgen.studies.compare import compare
 from loadgen.workload.plan import Plan
-from loadgen.workload.secrets import mask_headers, mask_subprotocols, mask_url
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,41 @@ def test_a_token_that_goes_as_a_subprotocol_is_not_shown():
         "chat.v1",
         "***",
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["1", "ws://user:s3cret@h/"],
+        ["1", "ws://user:s3@cret@h/"],
+        ["1", "ws://user:s3/cret@h/"],
+        ["1", "ws://h:x/?access_token=s3cret"],
+        ["1", "ws://h/#access_token=s3cret"],
+        ["1", "ws://h/?token=s3cret", "--cacert", "x"],
+        ["1", "ws://h/ü?token=s3cret"],
+        ["ws://h/?token=s3cret", "1"],
+        ["1", "ws://h/", "ws://h/?token=s3cret"],
+        ["1", "--header", "Authorization Bearer s3cret"],
+        ["1", "--header", "Authorization:", "Bearer", "s3cret"],
+        ["1", "--header", "Authorization:", "s3cret"],
+        ["--header=Authorization:", "s3cret", "1"],
+        ["1", "--header", "Authorization: s3cret\nX: y"],
+        ["1", "--subprotocol", "token s3cret"],
+        ["1", "--header", "@HEADERS"],
+        ["1", "--dask", "tcp://u:s3cret@h"],
+        ["1", "--console", "ftp://u:s3cret@h/?key=s3cret"],
+        ["plan", "1k", "ws://u:s3cret@h/?token=s3cret"],
+        ["plan", "1k", "ws://h/?token=s3cret"],
+    ],
+    ids=" ".join,
+)
+def test_no_line_that_is_printed_shows_a_secret(arguments, tmp_path, capsys):
+    headers = tmp_path / "headers.txt"
+    headers.write_bytes("\ufeffs3cret".encode())
+    load.main([each.replace("HEADERS", str(headers)) for each in arguments])
+    shown = capsys.readouterr()
+    assert not re.search("s3|cret", shown.err + shown.out)
+    assert shown.err or "token=***" in shown.out
 
 
 def secretive_plan(secret):

@@ -13,6 +13,28 @@ from loadgen.workload.target import Target
         pytest.param("ws://h?x", ("h", 80, "h", "/?x"), id="query-without-path"),
         pytest.param("ws://[::1]:9/", ("::1", 9, "[::1]:9", "/"), id="ipv6"),
         pytest.param("ws://[::1]/", ("::1", 80, "[::1]", "/"), id="ipv6-default-port"),
+        pytest.param(" ws://h:9/\n", ("h", 9, "h:9", "/"), id="pasted-with-blanks"),
+        pytest.param(
+            "ws://München.example/",
+            ("xn--mnchen-3ya.example", 80, "xn--mnchen-3ya.example", "/"),
+            id="umlaut",
+        ),
+        pytest.param(
+            "ws://m%C3%BCnchen.example:9",
+            ("xn--mnchen-3ya.example", 9, "xn--mnchen-3ya.example:9", "/"),
+            id="umlaut-encoded",
+        ),
+        pytest.param("ws://faß.de/", ("xn--fa-hia.de", 80, "xn--fa-hia.de", "/"), id="sharp-s"),
+        pytest.param(
+            "ws://例え.テスト/",
+            ("xn--r8jz45g.xn--zckzah", 80, "xn--r8jz45g.xn--zckzah", "/"),
+            id="kana",
+        ),
+        pytest.param("ws://[fe80::1%eth0]:9/", ("fe80::1%eth0", 9, "[fe80::1]:9", "/"), id="zone"),
+        pytest.param(
+            "ws://[fe80::1%25eth0]/", ("fe80::1%eth0", 80, "[fe80::1]", "/"), id="zone-25"
+        ),
+        pytest.param("ws://h:/", ("h", 80, "h", "/"), id="port-left-empty"),
         pytest.param("WS://h/", ("h", 80, "h", "/"), id="scheme-in-capitals"),
     ],
 )
@@ -39,9 +61,37 @@ def test_a_url_is_taken_apart(url, expected):
         pytest.param("ws://h/\x7f", id="control"),
         pytest.param("ws://h/ä", id="not-ascii"),
         pytest.param("ws://user:secret@h/", id="user"),
+        pytest.param("ws://:9/", id="port-alone"),
+        pytest.param("ws://[::1]9/", id="behind-the-bracket"),
+        pytest.param("ws://[fe80::1%]/", id="empty-zone"),
+        pytest.param("ws://[10.0.0.1]/", id="ipv4-in-brackets"),
+        pytest.param("ws://a\u200bb\ud800/", id="no-letters"),
+        pytest.param("ws://h%FF/", id="no-utf-8"),
+        pytest.param("ws://" + "ü" * 70 + "/", id="label-too-long"),
     ],
 )
 def test_what_is_no_websocket_url_is_refused_in_one_line(url):
     with pytest.raises(ValueError, match="ws") as caught:
         Target.parse(url)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ws://::1:8765/", "write ws://[::1]:8765/"),
+        ("wss://2001:db8::5", "write wss://[2001:db8::5]/"),
+        ("ws://h:abc/", "a port that is no number from 1 to 65535"),
+        ("http://h/", "begin it with ws://"),
+        ("https://h/", "begin it with wss://"),
+        ("ws://h/ä", "written as %C3%A4"),
+    ],
+)
+def test_a_refusal_says_what_to_write(url, says):
+    with pytest.raises(ValueError, match="ws") as caught:
+        Target.parse(url)
+    assert says in str(caught.value)
+
+
+def test_a_certificate_is_for_the_address_without_its_zone():
+    assert Target.parse("wss://[fe80::1%25eth0]/").server_name == "fe80::1"

@@ -17,8 +17,12 @@ _SECRET: Final = re.compile(
     r"auth|cookie|credential|jwt|key|passwd|password|secret|session|\bsid\b|\bsig\b|signature|token",
     re.IGNORECASE,
 )
-_SETTING: Final = re.compile(r"(?<=[?&])([^=&#]*)=([^&#]+)")
+_SETTING: Final = re.compile(r"(?<=[?&#])([^=&#]*)=([^&#]+)")
 _USER: Final = re.compile(r"(?<=://)[^/?#@]*@")
+#: In a line: settings end where a word does. A user who has an @ or a / in the password has not
+#: written a URL, and is not to be shown for it.
+_SETTING_IN_LINE: Final = re.compile(r"(?<=[?&#])([^=&#\s]*)=([^&#\s'\"]+)")
+_USER_IN_LINE: Final = re.compile(r"(?<=://)(?:[^/?#\s]*@|[^/?#@\s:\[]*:(?![0-9]*[/?#])[^?#\s]*@)")
 
 
 def is_secret(name: str) -> bool:
@@ -38,8 +42,13 @@ def mask_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
 
 def mask_url(url: str) -> str:
     """The URL, without the values of what is secret in its query, and without a user."""
+    return _SETTING.sub(_mask_setting, _USER.sub(f"{MASK}@", url, count=1))
 
-    def mask(setting: re.Match[str]) -> str:
-        return f"{setting[1]}={MASK}" if is_secret(unquote(setting[1])) else setting[0]
 
-    return _SETTING.sub(mask, _USER.sub(f"{MASK}@", url, count=1))
+def mask_line(line: str) -> str:
+    """The line, without what is secret in any URL that stands in it, be it malformed."""
+    return _SETTING_IN_LINE.sub(_mask_setting, _USER_IN_LINE.sub(f"{MASK}@", line))
+
+
+def _mask_setting(setting: re.Match[str]) -> str:
+    return f"{setting[1]}={MASK}" if is_secret(unquote(setting[1])) else setting[0]
