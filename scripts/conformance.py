@@ -33,7 +33,7 @@ from pathlib import Path
 
 import trio
 
-from echo_trio.wire import deflate, handshake, sockets
+from echo_trio.wire import client_handshake, deflate, handshake, sockets
 from echo_trio.wire.connection import Connection, Limits
 from echo_trio.wire.poller import Poller
 
@@ -253,7 +253,7 @@ async def run_case(port: int, case: str, poller: Poller, limiter: trio.CapacityL
     """Echo through one case; the limiter is held for it already."""
     try:
         await echo_on(port, f"/runCase?agent={AGENT}&casetuple={case}", poller)
-    except (OSError, handshake.HandshakeFailed, handshake.ConnectionCut) as exc:
+    except (OSError, client_handshake.HandshakeFailed, handshake.ConnectionCut) as exc:
         print(f"client: {case}: {exc}", file=sys.stderr)  # and so it has no result
     finally:
         limiter.release_on_behalf_of(case)
@@ -263,8 +263,8 @@ async def echo_on(port: int, target: str, poller: Poller) -> None:
     """Open a connection as the load generator does, and echo until the server has had enough."""
     (address,) = await sockets.resolve("127.0.0.1", port)
     sock = await sockets.connect(address)
-    key, offers = handshake.make_key(), [deflate.OFFER]
-    sock.send(handshake.request_bytes(target, f"127.0.0.1:{port}", key, extensions=offers))
+    key, offers = client_handshake.make_key(), [deflate.OFFER]
+    sock.send(client_handshake.request_bytes(target, f"127.0.0.1:{port}", key, extensions=offers))
 
     async def receive() -> bytes:
         await trio.lowlevel.wait_readable(sock)
@@ -272,7 +272,7 @@ async def echo_on(port: int, target: str, poller: Poller) -> None:
 
     try:
         head, surplus = await handshake.receive_head(receive)
-        response = handshake.parse_response(head, key, extensions=offers)
+        response = client_handshake.parse_response(head, key, extensions=offers)
     except BaseException:
         sock.close()
         raise

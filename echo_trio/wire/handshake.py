@@ -1,9 +1,9 @@
-"""The opening handshake (RFC 6455, section 4), both ends: strict, bounded, sans-I/O.
+"""Open a WebSocket from the server's side (RFC 6455, section 4.2): strict, bounded, sans-I/O.
 
-The server's end reads the upgrade request before anything of trio-websocket or h11 sees a byte:
-what it lets through is a request that RFC 6455 allows, and nothing that it refuses can raise
-anything but `HandshakeRefused`. The client's end builds the request and judges the answer. Frames
-that arrive behind either head are handed on as surplus.
+The upgrade request is read before anything of trio-websocket or h11 sees a byte: what is let
+through is a request that RFC 6455 allows, and nothing that is refused can raise anything but
+`HandshakeRefused`. Frames that arrive behind a head are handed on as surplus. What both ends have
+in common stands at the end of this file; the client's is `client_handshake`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -23,17 +22,13 @@ from echo_trio.wire import deflate
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 128
-#: Answers like 103 before the one that counts: servers send one or two.
-MAX_INTERIM: Final = 8
 VERSION: Final = "13"
 
 _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: RFC 9110, section 5.6.2: what methods, header names and subprotocols consist of.
 _TCHAR: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_TOKEN: Final = re.compile(f"{_TCHAR}+")
-_TARGET: Final = re.compile(r"/[!-~]*")
-_STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?")
-_INTERIM: Final = re.compile(rb"HTTP/1\.1 1(?!01)[0-9]{2}[ \r]|HTTP/1\.1 1(?!01)[0-9]{2}\Z")
+TOKEN: Final = re.compile(f"{_TCHAR}+")
+TARGET: Final = re.compile(r"/[!-~]*")
 #: RFC 6455, section 9.1. A quoted value has to be a token once its quotes are gone.
 _EXTENSION: Final = re.compile(rf"[ \t]*({_TCHAR}+)")
 _EXTENSION_PARAMETER: Final = re.compile(
@@ -41,7 +36,7 @@ _EXTENSION_PARAMETER: Final = re.compile(
     rf'(?:[ \t]*=[ \t]*(?:({_TCHAR}+)|"((?:\\?{_TCHAR})+)"))?'
 )
 _BETWEEN_EXTENSIONS: Final = re.compile(r"[ \t]*(?:,|\Z)")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Receive = Callable[[], Awaitable[bytes]]
 
@@ -106,27 +101,6 @@ class NotAnUpgrade(HandshakeRefused):
     def __init__(self, path: str, why: str) -> None:
         super().__init__(426, why, Reason.NOT_AN_UPGRADE, **_UPGRADE_HEADERS)
         self.path = path
-
-
-class HandshakeFailed(Exception):
-    """The server's answer is not one that RFC 6455 allows, or it gave none."""
-
-
-class Rejected(HandshakeFailed):
-    """The server answered with an HTTP status other than 101.
-
-    :ivar status: that status.
-    :ivar headers: in order, names in lower case.
-    """
-
-    def __init__(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(f"the server answered with HTTP status {status}")
-        self.status = status
-        self.headers = list(headers)
-
-    def header(self, name: str) -> str | None:
-        """The first header of that name, which is in lower case."""
-        return next(iter(_values(self.headers, name)), None)
 
 
 class ConnectionCut(Exception):
@@ -201,18 +175,18 @@ def parse_request(head: bytes) -> UpgradeRequest:
             400, "A header has a byte that is not ASCII.", Reason.HEADER
         ) from None
     method, target = _parse_request_line(lines[0])
-    headers = _parse_headers(lines[1:])
+    headers = parse_headers(lines[1:])
     if method != "GET":
         raise HandshakeRefused(405, "A WebSocket begins with GET.", Reason.METHOD, Allow="GET")
-    if not _TARGET.fullmatch(target):
+    if not TARGET.fullmatch(target):
         raise HandshakeRefused(400, "The request's target is not a path.", Reason.TARGET)
-    if len(_values(headers, "host")) != 1:
+    if len(values(headers, "host")) != 1:
         raise HandshakeRefused(400, "There has to be one Host header.", Reason.HOST)
-    if _values(headers, "transfer-encoding") or any(
-        value != "0" for value in _values(headers, "content-length")
+    if values(headers, "transfer-encoding") or any(
+        value != "0" for value in values(headers, "content-length")
     ):
         raise HandshakeRefused(400, "An upgrade request has no body.", Reason.BODY)
-    if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
+    if "websocket" not in tokens(headers, "upgrade") or "upgrade" not in tokens(
         headers, "connection"
     ):
         raise NotAnUpgrade(
@@ -220,7 +194,7 @@ def parse_request(head: bytes) -> UpgradeRequest:
             "This is a WebSocket server: connect to it with a WebSocket client, by its ws:// or "
             "wss:// URL.",
         )
-    versions = _values(headers, "sec-websocket-version")
+    versions = values(headers, "sec-websocket-version")
     if versions != [VERSION]:
         raise HandshakeRefused(
             426,
@@ -259,7 +233,7 @@ def accept_response(
 
     :param compression: what `deflate.accept` made of `request.extensions`.
     """
-    accept = _accept_value(request.key)
+    accept = accept_value(request.key)
     extension = f"Sec-WebSocket-Extensions: {compression}\r\n" if compression else ""
     protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
     return (
@@ -290,7 +264,7 @@ def refusal_response(refused: HandshakeRefused) -> bytes:
 
 def _parse_request_line(line: str) -> tuple[str, str]:
     parts = line.split(" ")
-    if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):
+    if len(parts) != 3 or not TOKEN.fullmatch(parts[0]):
         raise HandshakeRefused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
     method, target, version = parts
     if version != "HTTP/1.1":
@@ -301,7 +275,7 @@ def _parse_request_line(line: str) -> tuple[str, str]:
 
 
 def _parse_key(headers: list[tuple[str, str]]) -> str:
-    keys = _values(headers, "sec-websocket-key")
+    keys = values(headers, "sec-websocket-key")
     try:
         (key,) = keys
         if len(base64.b64decode(key, validate=True)) == 16:
@@ -315,7 +289,7 @@ def _parse_key(headers: list[tuple[str, str]]) -> str:
 
 def _parse_subprotocols(headers: list[tuple[str, str]]) -> list[str]:
     offered = _list(headers, "sec-websocket-protocol")
-    if not all(_TOKEN.fullmatch(name) for name in offered) or len(set(offered)) != len(offered):
+    if not all(TOKEN.fullmatch(name) for name in offered) or len(set(offered)) != len(offered):
         raise HandshakeRefused(
             400, "Sec-WebSocket-Protocol is not a list of different names.", Reason.SUBPROTOCOL
         )
@@ -324,160 +298,25 @@ def _parse_subprotocols(headers: list[tuple[str, str]]) -> list[str]:
 
 def _parse_offered_extensions(headers: list[tuple[str, str]]) -> list[deflate.Extension]:
     try:
-        return _parse_extensions(_values(headers, "sec-websocket-extensions"))
+        return parse_extensions(values(headers, "sec-websocket-extensions"))
     except ValueError as exc:
         raise HandshakeRefused(400, f"{exc}.", Reason.EXTENSION) from None
-
-
-# -- The client's end -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class UpgradeResponse:
-    """The server's consent.
-
-    :ivar headers: in order, names in lower case.
-    :ivar compression: what `Connection.opened` is to be given.
-    """
-
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    subprotocol: str | None = None
-    compression: deflate.Parameters | None = None
-
-
-def make_key() -> str:
-    """A new Sec-WebSocket-Key: 16 random bytes in base64."""
-    return base64.b64encode(os.urandom(16)).decode("ascii")
-
-
-def request_bytes(
-    target: str,
-    host: str,
-    key: str,
-    headers: Iterable[tuple[str, str]] = (),
-    subprotocols: Iterable[str] = (),
-    extensions: Iterable[str] = (),
-) -> bytes:
-    """The request that asks for an upgrade.
-
-    :param host: as the Host header has it: with the port, unless that is the scheme's own.
-    :param extensions: `deflate.OFFER`, or nothing.
-    :raises ValueError: if something of it is not what HTTP allows in its place: a line break, say,
-        would smuggle in another header.
-    """
-    headers, subprotocols = list(headers), list(subprotocols)
-    if not _TARGET.fullmatch(target):
-        raise ValueError(f"{target!r} is not a path")
-    for name, value in [("Host", host), *headers]:
-        if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-            # Without the value, which may be a secret.
-            raise ValueError(f"{name!r} is not a header: no blanks in its name, one line of value")
-    for name in subprotocols:
-        if not _TOKEN.fullmatch(name):
-            raise ValueError("a subprotocol is one word, without blanks, commas and quotes")
-    offers = ", ".join(extensions)
-    _parse_extensions([offers] if offers else [])
-    lines = [
-        f"GET {target} HTTP/1.1",
-        f"Host: {host}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {key}",
-        f"Sec-WebSocket-Version: {VERSION}",
-    ]
-    if offered := ", ".join(subprotocols):
-        lines.append(f"Sec-WebSocket-Protocol: {offered}")
-    if offers:
-        lines.append(f"Sec-WebSocket-Extensions: {offers}")
-    lines += [f"{name}: {value}" for name, value in headers]
-    # Text beyond ASCII goes out in UTF-8, wherever it was typed; other bytes as they were typed.
-    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
-
-
-async def receive_answer(receive: Receive) -> tuple[bytes, bytes]:
-    """Receive the head of the server's answer, and pass over interim ones before it.
-
-    RFC 9110, section 15.2: a client has to be able to parse 1xx responses received before the final
-    one, even if it does not expect any. CDNs send 103 with what a browser may fetch ahead. 101 is
-    final here: it is the answer that was asked for.
-
-    :returns: the head, and what arrived behind it.
-    :raises HandshakeFailed: if there are more than `MAX_INTERIM` of them.
-    :raises ConnectionCut, HandshakeRefused: as `receive_head`.
-    """
-    surplus = b""
-
-    async def receive_on() -> bytes:
-        nonlocal surplus
-        if not surplus:
-            return await receive()
-        first, surplus = surplus, b""
-        return first
-
-    for _ in range(MAX_INTERIM + 1):
-        head, surplus = await receive_head(receive_on)
-        if not _INTERIM.match(head):
-            return head, surplus
-    raise HandshakeFailed(f"the server sent more than {MAX_INTERIM} interim answers")
-
-
-def parse_response(
-    head: bytes, key: str, subprotocols: Iterable[str] = (), extensions: Iterable[str] = ()
-) -> UpgradeResponse:
-    """Judge the server's answer (RFC 6455, section 4.1).
-
-    :param subprotocols: what was offered.
-    :param extensions: likewise.
-    :raises Rejected: if it is an HTTP status other than 101.
-    :raises HandshakeFailed: if it is no answer to our request.
-    """
-    lines = head.decode("latin-1").split("\r\n")
-    try:
-        headers = _parse_headers(lines[1:])
-    except HandshakeRefused as exc:
-        raise HandshakeFailed(f"the server's answer is malformed: {exc.why}") from None
-    status = _STATUS_LINE.fullmatch(lines[0])
-    if status is None:
-        raise HandshakeFailed("the server's answer is not HTTP/1.1")
-    minor, code = status.groups()
-    if code != "101":
-        raise Rejected(int(code), headers)  # by HTTP/1.0 too: proxies do
-    if minor != "1":
-        raise HandshakeFailed("the server's answer is not HTTP/1.1")
-    if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(
-        headers, "connection"
-    ):
-        raise HandshakeFailed("the server said 101, but not to websocket")
-    if _values(headers, "sec-websocket-accept") != [_accept_value(key)]:
-        raise HandshakeFailed("the server's Sec-WebSocket-Accept does not answer our key")
-    compression = _parse_chosen_extensions(headers, extensions)
-    chosen = _values(headers, "sec-websocket-protocol")
-    if len(chosen) > 1 or any(name not in tuple(subprotocols) for name in chosen):
-        raise HandshakeFailed("the server chose a subprotocol that was not offered")
-    return UpgradeResponse(headers, chosen[0] if chosen else None, compression)
-
-
-def _parse_chosen_extensions(
-    headers: list[tuple[str, str]], offered: Iterable[str]
-) -> deflate.Parameters | None:
-    chosen = _values(headers, "sec-websocket-extensions")
-    if not chosen:
-        return None
-    try:
-        return deflate.agree(_parse_extensions(list(offered)), _parse_extensions(chosen))
-    except ValueError as exc:
-        raise HandshakeFailed(str(exc)) from None
 
 
 # -- Both ends --------------------------------------------------------------------------------
 
 
-def _accept_value(key: str) -> str:
+def accept_value(key: str) -> str:
+    """Return the Sec-WebSocket-Accept that answers a key (RFC 6455, section 4.2.2)."""
     digest = hashlib.sha1(key.encode("ascii") + _ACCEPT_GUID, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode("ascii")
 
 
-def _parse_headers(lines: list[str]) -> list[tuple[str, str]]:
+def parse_headers(lines: list[str]) -> list[tuple[str, str]]:
+    """Return the headers of a head, in order, names in lower case.
+
+    :raises HandshakeRefused: if one is malformed, or there are more than `MAX_HEADERS`.
+    """
     if len(lines) > MAX_HEADERS:
         raise HandshakeRefused(
             431, f"There are more than {MAX_HEADERS} headers.", Reason.HEAD_TOO_LARGE
@@ -486,13 +325,13 @@ def _parse_headers(lines: list[str]) -> list[tuple[str, str]]:
     for line in lines:
         name, colon, value = line.partition(":")
         # A name with a space before its colon, or a folded line, could smuggle another header.
-        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+        if not colon or not TOKEN.fullmatch(name) or CONTROL.search(value):
             raise HandshakeRefused(400, "A header is malformed.", Reason.HEADER)
         headers.append((name.lower(), value.strip(" \t")))
     return headers
 
 
-def _parse_extensions(values: list[str]) -> list[deflate.Extension]:
+def parse_extensions(values: list[str]) -> list[deflate.Extension]:
     """What Sec-WebSocket-Extensions lists, in one header or several.
 
     :raises ValueError: if it is not the list that RFC 6455, section 9.1, describes.
@@ -518,15 +357,17 @@ def _parse_extensions(values: list[str]) -> list[deflate.Extension]:
     return found
 
 
-def _values(headers: list[tuple[str, str]], name: str) -> list[str]:
+def values(headers: list[tuple[str, str]], name: str) -> list[str]:
+    """Return the values of the headers of a name, which is in lower case."""
     return [value for key, value in headers if key == name]
 
 
 def _list(headers: list[tuple[str, str]], name: str) -> list[str]:
     """The elements of a header that may be given as a list, or several times."""
-    parts = (part.strip(" \t") for value in _values(headers, name) for part in value.split(","))
+    parts = (part.strip(" \t") for value in values(headers, name) for part in value.split(","))
     return [part for part in parts if part]
 
 
-def _tokens(headers: list[tuple[str, str]], name: str) -> set[str]:
+def tokens(headers: list[tuple[str, str]], name: str) -> set[str]:
+    """Return the elements of a header that is a list, in lower case."""
     return {part.lower() for part in _list(headers, name)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from echo_trio.wire import handshake, tls
+from echo_trio.wire import client_handshake, handshake, tls
 from echo_trio.wire.connection import Connection
 from loadgen.engine.context import now_us
 from loadgen.engine.rejection import explain_rejection
@@ -43,7 +43,7 @@ _FAULT_BY_ERRNO: Final = {
 
 #: What opening a socket raises if that fails.
 OPENING_ERRORS: Final = (
-    handshake.HandshakeFailed,
+    client_handshake.HandshakeFailed,
     handshake.HandshakeRefused,
     handshake.ConnectionCut,
     tls.TlsFailed,
@@ -64,7 +64,7 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
         sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
         ledger.tls += 1
     try:
-        key = handshake.make_key()
+        key = client_handshake.make_key()
         sock.send(context.requests[room](key))
 
         async def receive() -> bytes:
@@ -74,10 +74,12 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
                 with suppress(BlockingIOError):
                     return sock.recv(handshake.MAX_HEAD_BYTES)
 
-        head, surplus = await handshake.receive_answer(_refusing_tls(receive))
+        head, surplus = await client_handshake.receive_answer(_refusing_tls(receive))
         try:
-            response = handshake.parse_response(head, key, context.subprotocols, context.extensions)
-        except handshake.Rejected as rejected:
+            response = client_handshake.parse_response(
+                head, key, context.subprotocols, context.extensions
+            )
+        except client_handshake.Rejected as rejected:
             ledger.explain(Failure.REJECTED, await explain_rejection(rejected, surplus, receive))
             raise
     except BaseException:
@@ -105,7 +107,9 @@ def _refusing_tls(receive: handshake.Receive) -> handshake.Receive:
     async def receive_checked() -> bytes:
         data = await receive()
         if data[:2] in _TLS_RECORDS:
-            raise handshake.HandshakeFailed("TLS answers there: the URL should begin with wss://")
+            raise client_handshake.HandshakeFailed(
+                "TLS answers there: the URL should begin with wss://"
+            )
         return data
 
     return receive_checked
@@ -117,10 +121,10 @@ def book_failure(ledger: Ledger, exc: Exception) -> None:
     :param exc: one of `OPENING_ERRORS`.
     """
     match exc:
-        case handshake.Rejected():
+        case client_handshake.Rejected():
             ledger.failed[Failure.REJECTED] += 1
             ledger.failed_status[exc.status] += 1
-        case handshake.HandshakeFailed() | handshake.HandshakeRefused():
+        case client_handshake.HandshakeFailed() | handshake.HandshakeRefused():
             ledger.failed[Failure.PROTOCOL] += 1
             ledger.explain(Failure.PROTOCOL, str(exc).removesuffix("."))
         case handshake.ConnectionCut():

@@ -9,7 +9,8 @@ import trio
 
 from echo_trio import masks
 from echo_trio.printable import printable
-from echo_trio.wire.handshake import Receive, Rejected
+from echo_trio.wire.client_handshake import Rejected
+from echo_trio.wire.handshake import Receive
 
 #: Of an answer's body so much is kept.
 SHOWN_CHARS: Final = 200

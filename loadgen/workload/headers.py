@@ -111,6 +111,6 @@ def _request_bytes(
     extensions: tuple[str, ...],
     key: str,
 ) -> bytes:
-    from echo_trio.wire.handshake import request_bytes  # noqa: PLC0415 - --help needs none of the wire
+    from echo_trio.wire.client_handshake import request_bytes  # noqa: PLC0415 - not for --help
 
     return request_bytes(resource, authority, key, headers, subprotocols, extensions)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from echo_trio.console import run_settings
-from echo_trio.wire import deflate, handshake
+from echo_trio.wire import client_handshake, deflate, handshake
+from echo_trio.wire.client_handshake import HandshakeFailed
 from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
 from echo_trio.wire.connection import _TURN_OVER, Connection, Limits
-from echo_trio.wire.handshake import HandshakeFailed, HandshakeRefused
+from echo_trio.wire.handshake import HandshakeRefused
 from loadgen.journal import run, search
 from loadgen.journal.file import Unreadable
 from loadgen.studies import compare_read
@@ -54,7 +55,7 @@ def _check_refusal(refused: HandshakeRefused) -> None:
 def check_response(_: int, head: bytes) -> None:
     """The head of a server's answer."""
     try:
-        response = handshake.parse_response(head, KEY, ["chat"], [deflate.OFFER])
+        response = client_handshake.parse_response(head, KEY, ["chat"], [deflate.OFFER])
     except HandshakeFailed:
         return
     assert response.subprotocol in {None, "chat"}

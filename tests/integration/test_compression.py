@@ -14,7 +14,7 @@ import websockets.asyncio.server
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.protocol import State
 
-from echo_trio.wire import deflate, handshake, sockets
+from echo_trio.wire import client_handshake, deflate, handshake, sockets
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.upstream import UpstreamConnection as Connection
 
@@ -93,9 +93,9 @@ def test_a_bomb_ends_its_own_connection_and_no_other(start_server):
             bomb = b"".join(compressor.compress(bytes(MEBIBYTE)) for _ in range(128))
             await neighbour.send("still here")
             reader, writer = await asyncio.open_connection(*address_of(server.url))
-            key = handshake.make_key()
+            key = client_handshake.make_key()
             writer.write(
-                handshake.request_bytes("/", "here", key, extensions=[deflate.OFFER])
+                client_handshake.request_bytes("/", "here", key, extensions=[deflate.OFFER])
                 + struct.pack("!BBQ", 0xC2, 0xFF, len(bomb))
                 + bytes(4)
                 + bomb
@@ -148,15 +148,15 @@ def test_our_client_gets_its_messages_back_from_websockets(extensions, takes_ove
 async def our_client(port: int, extensions: list[str]) -> Connection:
     (address,) = await sockets.resolve("127.0.0.1", port)
     sock = await sockets.connect(address)
-    key = handshake.make_key()
-    sock.send(handshake.request_bytes("/", f"127.0.0.1:{port}", key, extensions=extensions))
+    key = client_handshake.make_key()
+    sock.send(client_handshake.request_bytes("/", f"127.0.0.1:{port}", key, extensions=extensions))
 
     async def receive() -> bytes:
         await trio.lowlevel.wait_readable(sock)
         return sock.recv(handshake.MAX_HEAD_BYTES)
 
     head, surplus = await handshake.receive_head(receive)
-    compression = handshake.parse_response(head, key, extensions=extensions).compression
+    compression = client_handshake.parse_response(head, key, extensions=extensions).compression
     assert compression is not None
     connection = Connection.opened(
         sock, client=True, limits=Limits(), surplus=surplus, compression=compression

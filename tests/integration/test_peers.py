@@ -20,7 +20,7 @@ import websockets.asyncio.client
 import websockets.asyncio.server
 from picows import WSListener, WSMsgType
 
-from echo_trio.wire import handshake, sockets
+from echo_trio.wire import client_handshake, handshake, sockets
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.poller import Poller
 from echo_trio.wire.upstream import UpstreamConnection as Connection
@@ -119,15 +119,15 @@ async def poller(request, nursery) -> Poller | None:
 async def our_client(port: int, poller: Poller | None) -> AsyncIterator[Connection]:
     (address,) = await sockets.resolve("127.0.0.1", port)
     sock = await sockets.connect(address)
-    key = handshake.make_key()
-    sock.send(handshake.request_bytes("/", f"127.0.0.1:{port}", key))
+    key = client_handshake.make_key()
+    sock.send(client_handshake.request_bytes("/", f"127.0.0.1:{port}", key))
 
     async def receive() -> bytes:
         await trio.lowlevel.wait_readable(sock)
         return sock.recv(handshake.MAX_HEAD_BYTES)
 
     head, surplus = await handshake.receive_head(receive)
-    handshake.parse_response(head, key)
+    client_handshake.parse_response(head, key)
     connection = Connection.opened(sock, client=True, limits=LIMITS, poller=poller, surplus=surplus)
     async with trio.open_nursery() as nursery:
         connection.start_reading(nursery)

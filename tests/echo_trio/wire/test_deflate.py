@@ -21,10 +21,11 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
-from echo_trio.wire import deflate, frames, handshake
+from echo_trio.wire import client_handshake, deflate, frames, handshake
+from echo_trio.wire.client_handshake import HandshakeFailed
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.deflate import Parameters
-from echo_trio.wire.handshake import HandshakeFailed, HandshakeRefused
+from echo_trio.wire.handshake import HandshakeRefused
 
 from .conftest import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, arrive, unserved
 
@@ -49,7 +50,7 @@ def code_of(frame) -> int:
 
 def request(*extensions: str) -> handshake.UpgradeRequest:
     headers = [("Sec-WebSocket-Extensions", value) for value in extensions]
-    return handshake.parse_request(handshake.request_bytes("/", "here", KEY, headers)[:-4])
+    return handshake.parse_request(client_handshake.request_bytes("/", "here", KEY, headers)[:-4])
 
 
 BOTH = "server_no_context_takeover; client_no_context_takeover"
@@ -133,7 +134,7 @@ def test_a_list_that_rfc_6455_does_not_know_is_refused(header):
 def answered(*headers: str, offers=(deflate.OFFER,)) -> Parameters | None:
     accepting = handshake.accept_response(request())[:-4]
     lines = [accepting, *(f"Sec-WebSocket-Extensions: {value}".encode() for value in headers)]
-    return handshake.parse_response(b"\r\n".join(lines), KEY, extensions=offers).compression
+    return client_handshake.parse_response(b"\r\n".join(lines), KEY, extensions=offers).compression
 
 
 @pytest.mark.parametrize(
@@ -203,10 +204,10 @@ def test_one_of_several_offers_is_enough():
 
 
 def test_our_offer_is_in_our_request_and_our_server_accepts_it():
-    data = handshake.request_bytes("/", "here", KEY, extensions=[deflate.OFFER])
+    data = client_handshake.request_bytes("/", "here", KEY, extensions=[deflate.OFFER])
     assert deflate.accept(handshake.parse_request(data[:-4]).extensions) == FRESH
     with pytest.raises(ValueError, match="Extensions"):
-        handshake.request_bytes("/", "here", KEY, extensions=["a\r\nX: y"])
+        client_handshake.request_bytes("/", "here", KEY, extensions=["a\r\nX: y"])
 
 
 # -- Sending ----------------------------------------------------------------------------------
@@ -643,14 +644,14 @@ parameters = st.lists(st.tuples(names, values), max_size=4).map(
 ), min_size=1, max_size=3))  # fmt: skip
 def test_what_our_server_answers_our_client_agrees_to(offers):
     try:
-        head = handshake.request_bytes("/", "here", KEY, extensions=offers)[:-4]
+        head = client_handshake.request_bytes("/", "here", KEY, extensions=offers)[:-4]
     except ValueError:
         return
     request = handshake.parse_request(head)
     accepted = deflate.accept(request.extensions)
     event(f"accepted: {accepted is not None}")
     answer = handshake.accept_response(request, compression=accepted)[:-4]
-    agreed = handshake.parse_response(answer, KEY, extensions=offers).compression
+    agreed = client_handshake.parse_response(answer, KEY, extensions=offers).compression
     assert agreed == accepted
 
 

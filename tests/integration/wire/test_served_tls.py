@@ -18,7 +18,7 @@ from websockets.trio.client import connect
 from websockets.trio.server import serve as serve_websockets
 
 from echo_trio.metrics.counters import Outcome
-from echo_trio.wire import handshake, sockets, tls
+from echo_trio.wire import client_handshake, handshake, sockets, tls
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.handshake import Reason
 from echo_trio.wire.poller import Poller
@@ -279,12 +279,12 @@ async def test_our_client_gets_its_messages_back_from_websockets_over_tls(
                 tls.client_context(pem.ca),
                 server_name="localhost",
             )
-            key = handshake.make_key()
-            sock.send(handshake.request_bytes("/", "localhost", key))
+            key = client_handshake.make_key()
+            sock.send(client_handshake.request_bytes("/", "localhost", key))
             head, surplus = await handshake.receive_head(
                 lambda: sockets.receive_some(sock, handshake.MAX_HEAD_BYTES)
             )
-            handshake.parse_response(head, key)
+            client_handshake.parse_response(head, key)
             connection = Connection.opened(
                 sock,
                 client=True,
