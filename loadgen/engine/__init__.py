@@ -1,1 +1,1 @@
-"""Carrying out a run: preflight, open, load, close, in one nursery."""
+"""Carry out a run: preflight, open, load, close, in one nursery."""

@@ -1,8 +1,8 @@
-"""What a server may send, and how much of it is kept: so that none can use up this machine.
+"""Bound what a server may send and what is kept, so that no server can use up this machine.
 
-A message that is still arriving is kept until it is whole. For one socket its length is bounded,
-for all of a run what is kept together (`echo_trio.wire.budget`): the socket that holds most is
-closed when that is too much.
+A message that is still arriving is kept until it is whole. Its length is bounded for each socket;
+the bytes kept for all sockets of a run are bounded together (`echo_trio.wire.budget`): above that
+the socket that holds most is closed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEMORY_SHARE: Final = 4
 
 
 def make_limits(plan: Plan, payloads: Payloads) -> Limits:
-    """The limits of each connection of a plan."""
+    """Make the limits of each connection of a plan."""
     return Limits(
         max_message_bytes=max(MAX_MESSAGE_BYTES, 2 * _largest(payloads)),
         close_timeout_s=plan.stop_timeout_s,
@@ -35,10 +35,10 @@ def make_limits(plan: Plan, payloads: Payloads) -> Limits:
 
 
 def make_budget(plan: Plan, payloads: Payloads) -> Budget:
-    """What all connections of a plan may hold together.
+    """Make the budget of bytes that all connections of a plan may hold together.
 
-    Each may hold a reply to a message of ours, however large that is: who asks for a thousand
-    messages of a megabyte at once has asked for the memory, too (see preflight).
+    Each may hold a reply to a message of ours, however large that is: a plan with a thousand
+    messages of a megabyte at once asks for that memory, too (see preflight).
     """
     spare = min(plan.count * HELD_BYTES_PER_SOCKET, _memory_bytes() // MEMORY_SHARE)
     own = plan.count * 2 * _largest(payloads)

@@ -1,4 +1,4 @@
-"""Keep what all sessions of a run write into: the columns of the ledger and the latencies."""
+"""Hold what all sessions of a run write into: the columns of the ledger and the latencies."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from loadgen.results.ledger import Ledger
 
 @dataclass(slots=True)
 class Books:
-    """What all sessions of a run write into; times in microseconds.
+    """The ledger and the recorders that all sessions of a run write into; times in microseconds.
 
-    :ivar connect: TCP and WebSocket handshake of each socket that opened, not its turn at the
-        limiter before.
+    :ivar connect: TCP and WebSocket handshake of each socket that opened, without its wait for the
+        limiter.
     :ivar intended: from when a message was due to its reply.
-    :ivar service: from when it was handed to the socket.
-    :ivar scheduling_lag: what lies between the two, of every message sent.
+    :ivar service: from when a message was handed to the socket to its reply.
+    :ivar scheduling_lag: from when a message was due to when it was handed to the socket.
     """
 
     ledger: Ledger
@@ -26,7 +26,7 @@ class Books:
     scheduling_lag: Recorder = field(default_factory=Recorder)
 
     def end_second(self) -> Histogram:
-        """To be called once a second; returns the intended latency of that second."""
+        """End a second in each recorder; return the intended latency of that second."""
         for recorder in (self.connect, self.service, self.scheduling_lag):
             recorder.end_second()
         return self.intended.end_second()

@@ -1,4 +1,4 @@
-"""Hold what all sessions of a run have in common: settings made ready to use, and an observer."""
+"""Hold what all sessions of a run have in common: settings made ready to use, and hooks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def now_us() -> int:
-    """Microseconds of a monotonic clock."""
+    """Read a monotonic clock, in microseconds."""
     return time.perf_counter_ns() // 1000
 
 
@@ -59,19 +59,23 @@ class Observer:
 
 
 class RunContext:
-    """What all sessions of a run have in common.
+    """The settings and hooks that all sessions of a run have in common.
 
-    :ivar requests: what makes the handshake's request from a key, for each room.
-    :ivar expect: what the server is to say before a socket counts as open, in order.
+    :ivar requests: for each room a function that makes the handshake's request from a key.
+    :ivar expect: the messages expected before a socket counts as open, in order.
     :ivar ignores: tells whether a frame is to be passed over; ``None`` if none is.
-    :ivar answered: the observer's method of that name; ``None`` unless the plan is a closed loop,
-        so that replies in an open loop cost no call.
-    :ivar greetings: the sockets that await a greeting, with the time until when, the oldest first.
-    :ivar fan_out: where what happens in the rooms goes, `copies` what tells copies apart; ``None``
-        unless messages go to whole rooms.
-    :ivar reopening: sockets that are to follow those that were closed of age.
+    :ivar on_opened: called with a session whose socket has opened.
+    :ivar on_answered: called with a session whose message was answered, when the plan is a closed
+        loop; returns the next message to send at once, or ``None``.
+    :ivar on_closing: called with each session when the close phase begins.
+    :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
+    :ivar greetings: the sockets that await a greeting, each with its deadline, the oldest first.
+    :ivar fan_out: takes the events of rooms; ``None`` unless messages go to whole rooms.
+    :ivar copies: tells copies apart; ``None`` unless messages go to whole rooms.
+    :ivar reopening: the number of sockets still to follow those that were closed because of their
+        age.
     :ivar turns_open: in a closed loop where nothing is owed: sockets that await their next frame.
-    :ivar closing: whether the sockets are being closed by us.
+    :ivar closing: true once we close the sockets.
     """
 
     def __init__(
@@ -118,18 +122,18 @@ class RunContext:
 
     @property
     def awaits_frames(self) -> bool:
-        """Whether something may still come that a message waits for."""
+        """True if a frame may still come that a message waits for."""
         copies = self.fan_out is not None and self.fan_out.awaited
         return bool(self.ledger.awaited or self.turns_open or copies)
 
     def look_whether_any_is_open(self) -> None:
-        """To be called when a socket has ended, or will not open."""
+        """Call `on_none_open` if no socket is open; after one has ended, or failed to open."""
         if not self.ledger.open and not self.reopening:
             self.observer.none_open()
 
 
 def _any_of(patterns: Sequence[Fits]) -> Fits | None:
-    """Return what tells whether one of the patterns fits; ``None`` if there is none."""
+    """Make a function that tells whether one of the patterns fits; ``None`` if there is none."""
     if len(patterns) < 2:
         return next(iter(patterns), None)
     return lambda frame: any(fits(frame) for fits in patterns)

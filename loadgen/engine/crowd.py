@@ -1,4 +1,4 @@
-"""All sockets of a run: opened under the limiter, replaced when they are of age, closed."""
+"""Open all sockets of a run under the limiter, replace those of a certain age, close all."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CONNECT_CATCH_UP_S: Final = 0.1
 
 
 class ConnectPace:
-    """Whose turn it is to connect.
+    """The pace of connecting.
 
-    :param rate_per_s: handshakes begun a second; ``None`` is no limit.
+    :param rate_per_s: handshakes begun a second; ``None`` means no limit.
     """
 
     def __init__(self, rate_per_s: float | None) -> None:
@@ -51,7 +51,7 @@ class ConnectPace:
 
 
 class Gate:
-    """What all sockets have to pass to connect, of whatever crowd.
+    """The limits that all sockets have to pass to connect, of whatever crowd.
 
     :ivar limiter: bounds the handshakes in flight.
     """
@@ -62,12 +62,12 @@ class Gate:
 
 
 class Crowd:
-    """Sockets of a run, each in its place.
+    """The sockets of a run, each in its place.
 
-    :param context: theirs, with the same observer.
     :param conns: their numbers.
     :ivar slots: the session in each place. Once all have opened, places whose socket did not open
         are taken out.
+    :ivar on_reopened: called with the session of a socket that has followed another.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class Crowd:
     async def open(
         self, interruption: trio.CancelScope, on_all_open: Callable[[], None] = lambda: None
     ) -> None:
-        """Open all sockets; returns when each is open or will never be.
+        """Open all sockets; return when each is open or will never be.
 
-        :param interruption: when it is cancelled, what is not open is given up.
-        :param on_all_open: called at the moment when all are.
+        :param interruption: when it is cancelled, sockets that are not open are given up.
+        :param on_all_open: called at the moment when all are open.
         """
         changes, limiter, nursery = self._changes, self._limiter, self._nursery
         if self._context.expect:
@@ -156,13 +156,13 @@ class Crowd:
 
     @property
     def _changes(self) -> bool:
-        """Are sockets replaced during the run?"""
+        """True if sockets are replaced during the run."""
         return self._plan.lifetime_s is not None or self._plan.storm is not None
 
     async def change(self) -> None:
-        """Replace sockets as the plan has it, until cancelled.
+        """Replace sockets as the plan says, until cancelled.
 
-        Those on their way are left there then; see `close`.
+        Sockets that are then being replaced stay as they are; see `close`.
         """
         async with trio.open_nursery() as changing:
             if self._plan.lifetime_s is not None:
@@ -171,7 +171,7 @@ class Crowd:
                 changing.start_soon(self._storm, self._plan.storm)
 
     async def _storm(self, storm: Behave) -> NoReturn:
-        """Every so often, replace the same share of all sockets at once."""
+        """Replace the same share of all sockets at once, at each interval."""
         began = trio.current_time()
         count = min(storm.of(len(self.slots)), len(self.slots))
         places = Random(self._plan.seed).sample(range(len(self.slots)), count)
@@ -190,7 +190,7 @@ class Crowd:
             await trio.sleep(AGE_TICK_S)
 
     def retire(self, session: Session) -> None:
-        """Have another socket take this one's place; nothing if it has ended.
+        """Have another socket take this one's place; do nothing if it has ended.
 
         Messages that fall due meanwhile wait for the new one.
         """
@@ -269,7 +269,7 @@ class Crowd:
             await trio.sleep(TICK_S)
 
     async def _settle(self) -> None:
-        """Give up what is still opening: from here on the crowd only shrinks."""
+        """Give up sockets that are still opening: from here on the crowd only shrinks."""
         self._context.closing = True
         for session in self.slots:
             session.give_up_opening()

@@ -1,4 +1,4 @@
-"""TCP to the target: from which local address, to which of its own."""
+"""Connect to the target by TCP: choose the local address and the target's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _VERSIONS: Final = {socket.AF_INET: 4, socket.AF_INET6: 6}
 
 
 def make_tls_context(plan: Plan) -> ssl.SSLContext | None:
-    """What TLS needs, if the plan has any.
+    """Make the TLS context of a plan; ``None`` if its target has no TLS.
 
-    :raises CertificateUnusable: if the plan's file of certificates can't be read.
+    :raises CertificateUnusable: if one of the plan's certificate files can't be used.
     """
     if not plan.target.tls:
         return None
@@ -34,14 +34,14 @@ def make_tls_context(plan: Plan) -> ssl.SSLContext | None:
 
 
 def reachable_from(addresses: list[sockets.Address], sources: Sources) -> list[sockets.Address]:
-    """Those of the target's addresses that a source has the family of; all without sources."""
+    """Choose the target's addresses whose family a source has; all without sources."""
     if not sources:
         return addresses
     return [each for each in addresses if sources.of_version(_VERSIONS[each[0]])]
 
 
 class Dialer:
-    """Opens TCP connections to one target.
+    """A dialer of TCP connections to one target.
 
     :param addresses: the target's, in order of preference.
     :param sources: local addresses to connect from, in turn; none leaves that to the system.
@@ -63,7 +63,7 @@ class Dialer:
         self._turn = 0
 
     async def dial(self) -> socket.socket:
-        """Connect to the first address that lets us.
+        """Connect to the first address that accepts.
 
         :raises OSError: if none does, or this machine can't.
         """

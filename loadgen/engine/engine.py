@@ -1,6 +1,6 @@
-"""A run: preflight → open → load → close → result, in one nursery, stoppable at any moment.
+"""Run a plan: preflight → open → load → close → result, in one nursery, stoppable at any moment.
 
-Knows nothing of terminals, files or clusters; whoever watches it reads `ledger` and `series`.
+The engine knows nothing of terminals, files or clusters; its observers read `ledger` and `series`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SAMPLE_INTERVAL_S: Final = 1.0
 class Engine:
     """One run of a plan in this process.
 
-    :param on_warning: told what preflight finds tight, in a line each.
+    :param on_warning: is told what preflight finds tight, in a line each.
     :param gate: awaited before the phases open, load and close: where this is one of several
         processes that go through them together.
     :param on_second: called as each second is booked, with no message in between.
@@ -93,7 +93,7 @@ class Engine:
         self._load_strain = Strain()
 
     def interrupt(self) -> None:
-        """Stop: no more sends, close every open socket, and have `run` return the result."""
+        """Stop: send no more, close every open socket, and let `run` return the result."""
         self.interrupted = True
         for scope in self._interruptions:
             scope.cancel()
@@ -113,9 +113,9 @@ class Engine:
         await self._second_booked.park()
 
     def result_so_far(self) -> Result:
-        """The run up to the last second booked; the messages and sockets in it may be unsettled.
+        """Return the run up to the last second booked; its messages and sockets may be unsettled.
 
-        Shares what goes on changing: to be read before the next checkpoint.
+        It shares objects that go on changing: read it before the next checkpoint.
         """
         load_s, strain = self._load_s, self._load_strain
         if self.phase is Phase.LOAD:
@@ -148,7 +148,7 @@ class Engine:
         to stop.
 
         :raises Refused: if preflight finds that this can't work; nothing was tried then.
-        :raises Unbalanced: if the books don't add up.
+        :raises Unbalanced: if the ledger doesn't add up.
         """
         self._began = self._phase_began = trio.current_time()
         self._started_at, self._usage = datetime.now(UTC), Usage()
@@ -172,7 +172,7 @@ class Engine:
         return self.result_so_far()
 
     async def _check_machine(self) -> list[sockets.Address]:
-        """Preflight: the target's addresses, if this machine can do what the plan asks.
+        """Do the preflight; return the target's addresses, if this machine can run the plan.
 
         :raises Refused: if it can't.
         """
@@ -203,7 +203,7 @@ class Engine:
                 ledger.failed[Failure.DNS] = ledger.requested
 
     async def _resolve(self) -> list[sockets.Address]:
-        """The target's addresses; none if there are none to be had."""
+        """Resolve the target's addresses; an empty list if there are none."""
         target = self.plan.target
         with self._new_interruption(), trio.move_on_after(self.plan.connect_timeout_s):
             try:
@@ -284,7 +284,7 @@ class Engine:
         self._phase_began = trio.current_time()
 
     def _new_interruption(self) -> trio.CancelScope:
-        """A scope that `interrupt` cancels, at once if it was called already."""
+        """Make a scope that `interrupt` cancels, at once if it was called already."""
         scope = trio.CancelScope()
         self._interruptions.append(scope)
         if self.interrupted:

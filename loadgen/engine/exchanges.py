@@ -19,7 +19,7 @@ _NONE_QUEUED: Final[dict[Hashable, deque[Times]]] = {}
 
 
 class KeyedSession(Session):
-    """A socket whose replies are found by a key, which costs the same however many are open.
+    """A socket whose replies are found by a key, at the same cost however many are open.
 
     Replies may overtake each other. Of messages with the same key the oldest is answered first.
     """
@@ -168,5 +168,5 @@ _KINDS: Final[dict[Rule, type[Session]]] = {
 
 
 def make_session(conn: int, context: RunContext) -> Session:
-    """Make the session of a socket, as the plan has replies matched."""
+    """Make the session of a socket, by the way in which the plan matches replies."""
     return _KINDS[context.rule](conn, context)

@@ -1,4 +1,4 @@
-"""Await what a server says by itself after the handshake, before its socket counts as open."""
+"""Await the messages that a server sends first, before its socket counts as open."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _IDLE_S: Final = 0.05
 class Greeting:
     """One socket's greeting: the frames that the plan expects, in their order.
 
-    :param on_complete: called when all of it is there.
-    :param on_failed: called when it will not be.
-    :ivar is_over: whether it is complete or has failed.
+    :param on_complete: called when all have come.
+    :param on_failed: called when they will not.
+    :ivar is_over: true once it is complete or has failed.
     """
 
     __slots__ = ("_connection", "_context", "_heard", "_on_complete", "_on_failed", "is_over")
@@ -41,7 +41,7 @@ class Greeting:
         self._heard = 0
 
     def claim(self, frame: str | bytes) -> Verdict:
-        """Say what a frame is while the greeting is awaited."""
+        """Judge a frame while the greeting is awaited."""
         expected, context = self._context.expect, self._context
         if not self.is_over and expected[self._heard](frame):
             self._heard += 1
@@ -56,7 +56,7 @@ class Greeting:
     def fail(self, why: str = "") -> None:
         """Book that the greeting did not come, unless it is complete.
 
-        :param why: for the report; nothing if it is none of the target's business.
+        :param why: for the report; empty if the target has nothing to do with it.
         """
         if self.is_over:
             return
@@ -70,14 +70,14 @@ class Greeting:
         self._on_failed()
 
     def give_up(self, why: str = "") -> None:
-        """Wait no longer, unless the greeting is complete: say goodbye to the server."""
+        """Stop waiting, unless the greeting is complete: close the socket."""
         if not self.is_over:
             self.fail(why)
             self._connection.close_nowait()
 
 
 async def sweep(context: RunContext) -> None:
-    """Give up the greetings that have not come in time, until cancelled."""
+    """Give up greetings that have not come in time, until cancelled."""
     greetings = context.greetings
     while True:
         now = trio.current_time()

@@ -1,4 +1,4 @@
-"""The load phase: messages go out when they are due, or when the reply to the last one is in."""
+"""Run the load phase: send messages when they are due, or when the last reply has come."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from loadgen.workload.plan import Plan
 
 
 async def run(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery) -> None:
-    """Run the load phase to its end."""
+    """Run the load phase to its end.
+
+    Cancelled: messages that are due and not sent are booked as overdue.
+    """
     if plan.closed_loop:
         await _run_closed_loop(plan, crowd, context, nursery)
     else:
@@ -48,7 +51,7 @@ async def _run_open_loop(
 
 
 async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nursery) -> None:
-    """Send what falls due on all sockets in turn, until all is sent or it is too late."""
+    """Send messages on all sockets in turn, each when due, until the last or too late."""
     slots = crowd.slots
     pace = plan.pace(len(slots))
     turns = None if plan.is_rate_each_sockets_own else Turns(crowd)
@@ -79,7 +82,7 @@ async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio
 async def _send_own_arrivals(
     plan: Plan, crowd: Crowd, ledger: Ledger, own: OwnArrivals, nursery: trio.Nursery
 ) -> None:
-    """Send what falls due on each socket by itself, until all is sent or it is too late."""
+    """Send messages that each socket schedules itself, until the last or too late."""
     slots = crowd.slots
     ledger.due = 0
     began, began_us = trio.current_time(), now_us()
@@ -114,10 +117,10 @@ def _book_overdue(ledger: Ledger, count: int) -> None:
 
 
 class Turns:
-    """Whose turn the next message is, when all sockets together have a rate.
+    """The order of sockets in which messages are sent, when all together have a rate.
 
-    A socket that has ended is left out, so the others send what would have been its messages. One
-    that is to be replaced is passed by until the new one is open.
+    A socket that has ended is left out, so the others send its messages. One that is to be replaced
+    is passed over until the new one is open.
     """
 
     def __init__(self, crowd: Crowd) -> None:
@@ -126,7 +129,7 @@ class Turns:
         self._turn = 0
 
     def take(self) -> Session:
-        """The next open socket; one that is to open, or has ended, if there is none."""
+        """Take the next open socket; one that is to open, or has ended, if none is open."""
         order, session = self._order, self._slots[self._order[0]]
         passed = 0
         while passed < len(order):
@@ -165,7 +168,7 @@ async def _send_after_thinking(
     thinking: list[tuple[float, int, Session]],
     nursery: trio.Nursery,
 ) -> None:
-    """Send what is due, until nobody thinks or waits for a reply."""
+    """Send messages that are due, until no socket thinks or waits for a reply."""
     # With --messages no duration bounds this.
     patience_s = plan.think_s + plan.stop_timeout_s if plan.messages is not None else _FOREVER
     patience = Patience(context.ledger, patience_s)
@@ -181,9 +184,9 @@ _FOREVER: Final = float("inf")
 
 
 class Patience:
-    """How long to wait for replies that may never come: as long as anything at all happens.
+    """A limit to waiting for replies that may never come; it begins anew with each event.
 
-    :param limit_s: and so long beyond.
+    :param limit_s: seconds without a message sent or received.
     """
 
     def __init__(self, ledger: Ledger, limit_s: float) -> None:
@@ -193,7 +196,7 @@ class Patience:
         self._progress_at = 0.0
 
     def is_exhausted(self) -> bool:
-        """Has nothing been sent or received for the whole limit?"""
+        """Tell whether nothing has been sent or received for the whole limit."""
         now, progress = trio.current_time(), self._ledger.sent + self._ledger.received
         if progress != self._progress:
             self._progress, self._progress_at = progress, now

@@ -1,7 +1,7 @@
-"""Sockets that misbehave on purpose: what is done to each once it is open.
+"""Misbehave on purpose on some sockets, once they are open.
 
-They open, send and close like the others, and have books of their own: what becomes of them is no
-fault of the target's.
+They open, send and close like the others, and have a ledger of their own: how they fare is no fault
+of the target's.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _GLANCE_S: Final = 0.002
 
 @dataclass(frozen=True, slots=True)
 class MisbehavingCrowd:
-    """A crowd of which all misbehave in the same way.
+    """A crowd of sockets that all misbehave in the same way.
 
-    :ivar context: theirs alone, with books of their own, and a `Misbehaving` as its observer.
+    :param context: this crowd's own, with a ledger of its own.
+    :param nursery: runs the tasks that misbehave.
     """
 
     behave: Behave
@@ -41,7 +42,7 @@ class MisbehavingCrowd:
     crowd: Crowd
 
     async def run_load(self, nursery: trio.Nursery) -> None:
-        """Send as the plan says; who is half open sends nothing."""
+        """Send as the plan says; half-open sockets send nothing."""
         if self.behave.kind is not Kind.HALF_OPEN and self.crowd.slots:
             await load_phase.run(self.plan, self.crowd, self.context, nursery)
 

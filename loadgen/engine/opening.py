@@ -52,9 +52,11 @@ OPENING_ERRORS: Final = (
 
 
 async def open_connection(context: RunContext, conn: int) -> tuple[Connection, int]:
-    """Open a socket; returns it, and how long TCP and the handshakes took, in microseconds.
+    """Open a socket; return it, and how long TCP and the handshakes took, in microseconds.
 
-    What it raises, `book_failure` takes.
+    Cancelled: the socket is closed.
+
+    :raises Exception: one of `OPENING_ERRORS`, for `book_failure`.
     """
     ledger, room = context.ledger, conn % context.rooms
     began_us = now_us()
@@ -102,7 +104,7 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
 
 
 def _refusing_tls(receive: handshake.Receive) -> handshake.Receive:
-    """Tell TLS from other things that are no HTTP: it is what listens at the port of wss://."""
+    """Tell TLS from other bytes that are no HTTP: it is the answer of a port of wss://."""
 
     async def receive_checked() -> bytes:
         data = await receive()

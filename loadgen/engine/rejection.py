@@ -1,4 +1,4 @@
-"""Say why a server refused a handshake: its status, where it redirects to, what its answer says."""
+"""Explain why a server refused a handshake: its status, its redirect, the text of its answer."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _TEXTUAL: Final = re.compile(r"text/|application/[\w.+-]*(json|xml)", re.IGNOREC
 
 
 async def explain_rejection(rejected: Rejected, surplus: bytes, receive: Receive) -> str:
-    """Say in one line what the server answered instead of the WebSocket.
+    """Say in one line what the server answered instead of opening a WebSocket.
 
-    :param surplus: what came behind the answer's head.
+    :param surplus: bytes that came behind the answer's head.
     """
     status = f"HTTP {rejected.status}"
     location = rejected.header("location")
@@ -52,7 +52,7 @@ async def _receive_body(rejected: Rejected, body: bytes, receive: Receive) -> by
 
 
 def _read_text(rejected: Rejected, body: bytes) -> str:
-    """The body as text, in one line; empty if it is none."""
+    """Read the body as text, in one line; empty if it is none."""
     kind = rejected.header("content-type") or "text/plain"
     if rejected.header("content-encoding") is not None or not _TEXTUAL.match(kind):
         return ""
@@ -65,7 +65,7 @@ def _read_text(rejected: Rejected, body: bytes) -> str:
 
 
 def _join_chunks(body: bytes) -> bytes:
-    """The chunks that there are (RFC 9112, section 7.1)."""
+    """Join the chunks that have arrived (RFC 9112, section 7.1)."""
     joined, at = b"", 0
     while (found := _CHUNK.match(body, at)) and (size := int(found[1], 16)):
         joined += body[found.end() : found.end() + size]

@@ -1,4 +1,4 @@
-"""Send messages to whole rooms: a session of which every socket of its room gets a copy."""
+"""Send messages to whole rooms, where every socket of a room gets a copy of each."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MAX_KNOWN: Final = 4096
 
 
 class Copies:
-    """Whose messages the texts are that came last; one for all sockets of a run."""
+    """The messages that recent frames are copies of; one object for all sockets of a run."""
 
     def __init__(self, context: RunContext) -> None:
         self._payloads = context.payloads
         self._known: dict[str | bytes, Key | None] = {}
 
     def find(self, frame: str | bytes) -> Key | None:
-        """Return which message a frame is a copy of; ``None`` if of none."""
+        """Find the message that a frame is a copy of; ``None`` if there is none."""
         try:
             return self._known[frame]
         except KeyError:

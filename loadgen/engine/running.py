@@ -1,4 +1,4 @@
-"""Describe a run while it runs, for those who watch it: its phase, its ledger, its seconds."""
+"""Describe a run while it runs, for its observers: its phase, its ledger, its seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadgen.workload.plan import Plan
 
 
 class Phase(StrEnum):
-    """Where a run is."""
+    """The phase of a run."""
 
     PREFLIGHT = "preflight"
     OPEN = "open"
@@ -22,9 +22,9 @@ class Phase(StrEnum):
 
 
 class Running(Protocol):
-    """A run while it runs, as those see it who watch it: of one process, or of several as one.
+    """A run while it runs, as its observers see it: in one process, or in several as one.
 
-    :ivar ledger: the books up to now.
+    :ivar ledger: the counts up to now.
     :ivar series: the seconds booked so far.
     """
 
@@ -33,11 +33,11 @@ class Running(Protocol):
 
     @property
     def phase(self) -> Phase:
-        """Where it is."""
+        """The present phase."""
 
     @property
     def ledger(self) -> Ledger:
-        """The books up to now."""
+        """The counts up to now."""
 
     @property
     def series(self) -> list[Second]:
@@ -55,10 +55,10 @@ class Running(Protocol):
         """Wait until the next second is booked."""
 
     def result_so_far(self) -> Result:
-        """The run up to the last second booked."""
+        """Return the run up to the last second booked."""
 
     def interrupt(self) -> None:
-        """Have it end in good order."""
+        """Let it end in good order."""
 
     async def run(self) -> Result:
         """Run to the end."""

@@ -1,6 +1,6 @@
-"""One socket of a run: open it, exchange messages, close it; every step is booked.
+"""Open one socket of a run, exchange messages, close it; book every step.
 
-A `Session` matches replies by the message that they repeat; what else `--verify` may say is in
+A `Session` matches replies by the message that they repeat; the other rules of `--verify` are in
 `exchanges` and `rooms`, which differ in what a message is owed and what claims a frame.
 """
 
@@ -29,8 +29,8 @@ _NO_BACKLOG: Final[list[int]] = []
 class Session:
     """One socket.
 
-    :ivar successor: what follows it, once it has reached its age: it sends nothing more, and is
-        closed when its replies are in.
+    :ivar successor: the session that follows it, once it has reached its age: it sends nothing
+        more, and is closed when its replies have come.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Session:
         limiter: trio.CapacityLimiter,
         on_settled: Callable[[], None],
     ) -> None:
-        """Have the socket count as open when the server has said what is expected of it."""
+        """Let the socket count as open only when the expected messages have come."""
 
         def begin() -> None:
             limiter.release_on_behalf_of(self)
@@ -131,7 +131,7 @@ class Session:
         on_settled()
 
     def give_up_opening(self) -> None:
-        """Stop trying, or don't begin to; nothing if it is open. Books it as not attempted."""
+        """Stop opening, or don't begin; do nothing if it is open. Books it as not attempted."""
         if self._greeting is not None:
             self._greeting.give_up()
         elif self._opening is not None:
@@ -140,7 +140,7 @@ class Session:
     async def _open_within_timeout(
         self, limiter: trio.CapacityLimiter
     ) -> tuple[Connection, int] | None:
-        """Open the socket; returns holding the limiter if it did."""
+        """Open the socket; if that succeeds, the limiter is still held."""
         context, ledger, opening = self._context, self._context.ledger, self._opening
         assert opening is not None
         opened = None
@@ -164,18 +164,19 @@ class Session:
 
     @property
     def is_to_open(self) -> bool:
-        """Is it not open yet, and may yet be?"""
+        """True while it is not open yet, and still may be."""
         return self._opening is not None
 
     # -- Exchanging ------------------------------------------------------------------------
 
     def send(self, due_us: int, nursery: trio.Nursery) -> None:
-        """Send the next message, which was due then.
+        """Send the next message, which was due at `due_us`.
 
-        While the socket is still to open, the message waits for that. Has it ended, the message
+        While the socket is still to open, the message waits for that. If it has ended, the message
         is booked as missed.
 
-        :param nursery: where to wait for the kernel, should it not take the message at once.
+        :param nursery: runs the task that waits for the kernel, if that does not take the message
+            at once.
         """
         connection = self.connection
         if connection is None:
@@ -201,22 +202,22 @@ class Session:
 
     @property
     def has_backlog(self) -> bool:
-        """Do messages wait for the socket to open?"""
+        """True while messages wait for the socket to open."""
         return bool(self._backlog)
 
     def send_backlog(self, nursery: trio.Nursery) -> None:
-        """Send what fell due before the socket was open."""
+        """Send the messages that fell due before the socket was open."""
         backlog, self._backlog = self._backlog, _NO_BACKLOG
         for due_us in backlog:
             self.send(due_us, nursery)
 
     def miss_backlog(self) -> None:
-        """Book what waits for the socket to open as missed: it will not."""
+        """Book messages that wait for the socket to open as missed: it will not."""
         self._context.ledger.missed += len(self._backlog)
         self._backlog = _NO_BACKLOG
 
     def _make_pending(self) -> Any:
-        """Make the place for what is owed a reply."""
+        """Make the container of messages that are owed a reply."""
         return list[Sent]()
 
     def _book_sent(self, message: str | bytes, due_us: int, sent_us: int) -> None:
@@ -237,7 +238,7 @@ class Session:
         self._blocked = False
 
     def _receiver(self) -> OnMessage:
-        """Return what takes each frame: no more calls than the plan needs."""
+        """Choose the function that takes each frame: no more calls than the plan needs."""
         if self._greeting is not None:
             return self._receive_greeting
         return self._receive if self._context.ignores is None else self._receive_unless_ignored
@@ -311,7 +312,7 @@ class Session:
         return context.answered(self) if context.answered is not None else None
 
     def compose_next(self) -> str | bytes | None:
-        """In a closed loop: the next message, due now; ``None`` if the socket is closing."""
+        """Make the next message of a closed loop, due now; ``None`` if the socket is closing."""
         if self._context.closing or self.successor is not None:
             return None
         due_us = now_us()
@@ -333,20 +334,20 @@ class Session:
         return len(self._pending)
 
     def _forget_pending(self) -> None:
-        """Await no reply any more."""
+        """Stop awaiting replies."""
         self._pending.clear()
 
     @property
     def awaits_reply(self) -> bool:
-        """Has a message not been answered yet?"""
+        """True while a message is not answered yet."""
         return bool(self._pending)
 
     def prepare_to_close(self) -> None:
-        """Do what has to be done before its replies are awaited for the last time."""
+        """Prepare for the last wait for replies: call the hook `on_closing`."""
         self._context.observer.closing(self)
 
     def expect_end(self) -> None:
-        """From now on the socket's end is not early, unless it has begun already."""
+        """Count the socket's end as expected from now on, unless it has begun already."""
         if self.connection is not None and self.connection.closed is None:
             self._end_expected = True
 
@@ -360,7 +361,7 @@ class Session:
             nursery.start_soon(self._flush, connection)
 
     def cut(self) -> None:
-        """End the socket at once, because the peer takes too long to."""
+        """End the socket at once, because the peer takes too long."""
         connection = self.connection
         if connection is not None:
             self._still_sending = connection.has_unread
@@ -386,7 +387,7 @@ class Session:
 
 
 def _shown_code(connection: Connection) -> str:
-    """The peer's close code, and its reason, if it gave one."""
+    """Write the peer's close code, and its reason, if it gave one."""
     closed = connection.closed
     reason = None if closed is None else closed.reason
     return f"{_close_code(connection)}{f': {printable(reason, at_most=200)}' if reason else ''}"
@@ -405,7 +406,7 @@ def _ending(connection: Connection) -> Ending:
 
 
 def _close_code(connection: Connection) -> int:
-    """The peer's code; ours, if the peer broke the protocol; 1006 if there was no close frame."""
+    """Return the peer's code; ours, if the peer broke the protocol; 1006 without a close frame."""
     if connection.evicted:
         return MESSAGE_TOO_BIG  # All that it sent at once, that is.
     if connection.failure is not None:
@@ -414,7 +415,7 @@ def _close_code(connection: Connection) -> int:
 
 
 def payload_bytes(message: str | bytes) -> int:
-    """Return the size of a message in bytes, as it stands in a frame."""
+    """Return the size of a message's payload in bytes."""
     if isinstance(message, str) and not message.isascii():
         return len(message.encode())
     return len(message)

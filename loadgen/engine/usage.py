@@ -1,4 +1,4 @@
-"""What a run takes of this machine: CPU time and memory of this process."""
+"""Measure what a run takes of this machine: CPU time and memory of this process."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 class Usage:
-    """CPU time since this was made."""
+    """The CPU time since this was made."""
 
     def __init__(self) -> None:
         self._cpu_before_s = time.process_time()
         self._waited_before_s = _waited_for_core_s()
 
     def facts(self, wall_s: float) -> GeneratorFacts:
-        """What the run has taken so far.
+        """Return what the run has used so far.
 
-        :param wall_s: how long it has taken: the share of CPU is of that.
+        :param wall_s: the seconds it has taken, to which the share of CPU refers.
         """
         cpu_s = time.process_time() - self._cpu_before_s
         share = round(cpu_s / wall_s, 4) if wall_s else 0.0
@@ -45,9 +45,9 @@ class Usage:
         )
 
     def strain(self, wall_s: float) -> Strain:
-        """How hard it was for the run to get that CPU time.
+        """Return how hard it was for the run to get that CPU time.
 
-        :param wall_s: how long it has taken.
+        :param wall_s: the seconds it has taken.
         """
         waited_s = _waited_for_core_s() - self._waited_before_s
         cpu_s = time.process_time() - self._cpu_before_s
@@ -59,17 +59,17 @@ class Usage:
 
 
 def _waited_for_core_s() -> float:
-    """How long this thread has been ready to run, and was not let; 0 where nobody counts it."""
+    """Read how long this thread was ready to run without a core; 0 where that isn't counted."""
     with suppress(OSError, IndexError, ValueError):
         return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
     return 0.0
 
 
 def peak_rss_bytes() -> int:
-    """The most memory this process has had resident.
+    """Return the largest resident memory that this process has had.
 
-    Linux's `ru_maxrss` remembers, across `exec`, the size of the process that forked us, so a
-    generator started by a large program would seem large.
+    Linux's `ru_maxrss` keeps, across `exec`, the size of the process that forked us, so a generator
+    started by a large program would seem large.
     """
     with suppress(OSError):
         if found := _PEAK.search(Path("/proc/self/status").read_text(encoding="ascii")):

@@ -1,1 +1,1 @@
-"""What a run measured: columns that add up, histograms that merge; pure."""
+"""Hold what a run measured: columns that add up, histograms that merge. Pure."""

@@ -1,11 +1,11 @@
-"""Match copies with the messages that they are copies of: who is owed one, and who got it; pure.
+"""Match copies with the messages they are copies of, and count those that do not come. Pure.
 
-Everything that happens in a room is an event, in the order of time: a socket joins or leaves it, a
-message is published there, a copy comes to a socket. In one process events are taken as they
-happen; of several processes each notes its own, and who runs them takes all in the order of time.
+Everything that happens in a room is an event: a socket joins or leaves it, a message is published
+there, a copy comes to a socket. In one process events are taken as they happen; of several
+processes each logs its own, and the coordinator takes all in the order of time.
 
-A message is owed to every socket that is in the room when it is handed to its own socket. What
-came to a socket that joined meanwhile, or was owed to one that left meanwhile, is *unsettled*:
+A message is owed to every socket that is in the room when it is handed to its own socket. A copy
+that came to a socket that joined meanwhile, or was owed to one that left meanwhile, is *unsettled*:
 nobody can say whether the server should have sent it.
 """
 
@@ -24,8 +24,8 @@ from loadgen.results.verify import Verdict
 
 #: A message's socket and its number there: tells it from all others of the run.
 Key = tuple[int, int]
-#: So many messages are remembered when all their copies have come: one more may come late to a
-#: socket that joined while they were under way.
+#: The number of messages that are remembered after all their copies have come: one more may come
+#: late to a socket that joined while they were under way.
 REMEMBERED: Final = 4096
 
 
@@ -38,7 +38,7 @@ class Joined(msgspec.Struct, frozen=True, tag="j", array_like=True):
 
 
 class Left(msgspec.Struct, frozen=True, tag="l", array_like=True):
-    """A socket is in a room no more."""
+    """A socket is in a room no longer."""
 
     at_us: int
     room: int
@@ -68,9 +68,9 @@ Event = Joined | Left | Published | Copied
 
 
 class TakesEvents(Protocol):
-    """Where events go: to be matched, or to be noted for who matches them.
+    """A receiver of events: it matches them, or logs them for the process that does.
 
-    :ivar awaited: how many copies may still come, as far as is known here.
+    :ivar awaited: the number of copies that may still come, as far as is known here.
     """
 
     awaited: int
@@ -80,19 +80,19 @@ class TakesEvents(Protocol):
 
 
 class EventLog:
-    """Events noted for who matches them: one process's part of a run."""
+    """A log of events for the process that matches them: one process's part of a run."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        #: Where the copies of a message are is not known in one process.
+        #: Always 0: one process does not know which copies are under way.
         self.awaited = 0
 
     def take(self, event: Event) -> None:
-        """Note an event."""
+        """Log an event."""
         self._events.append(event)
 
     def drain(self) -> list[Event]:
-        """Take out what has been noted since the last time."""
+        """Take out the events logged since the last call."""
         events = list(self._events)
         self._events.clear()
         return events
@@ -104,7 +104,8 @@ class _Publication:
 
     :ivar owed: the sockets whose copy has not come yet.
     :ivar late: sockets that joined while it was under way and got a copy.
-    :ivar has_come: whether one copy has come; `is_whole`, whether all that were owed can.
+    :ivar has_come: true once a copy has come.
+    :ivar is_whole: true as long as every socket that was owed a copy can still get one.
     """
 
     room: int
@@ -116,30 +117,32 @@ class _Publication:
 
 
 class Matcher:
-    """Who is owed a copy of what, and what has come.
+    """A match of copies and messages: which copies are owed, and which have come.
 
     :param ledger: where the copies are counted.
-    :ivar first: how long the first copies took, `last` the last ones, and `each` all.
+    :ivar first: the times of the first copies.
+    :ivar last: the times of the last copies.
+    :ivar each: the times of all copies.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.first, self.last, self.each = Recorder(), Recorder(), Recorder()
         self.awaited = 0
-        #: Since when each socket is in its room.
+        #: By room: when each of its sockets joined.
         self._rooms: defaultdict[int, dict[int, int]] = defaultdict(dict)
-        #: What is under way, by room.
+        #: Messages under way, by room.
         self._open: defaultdict[int, dict[Key, _Publication]] = defaultdict(dict)
-        #: What has come to all, the oldest first.
+        #: Messages that have come to all, the oldest first.
         self._settled: OrderedDict[Key, _Publication] = OrderedDict()
-        #: How many messages each socket has published.
+        #: The number of messages that each socket has published.
         self._published: defaultdict[int, int] = defaultdict(int)
         #: Copies that came, by the clock of their process, before their message was sent.
         self._early: defaultdict[Key, list[Copied]] = defaultdict(list)
         self._lost: set[int] = set()
 
     def take(self, event: Event) -> None:
-        """Take an event, which is not older than any before it, but for what clocks differ by."""
+        """Take an event, which is not older than any before it except for the error of clocks."""
         match event:
             case Copied():
                 self._take_copy(event)
@@ -174,7 +177,7 @@ class Matcher:
             self._early[key].append(copy)
 
     def _has_joined_since(self, copy: Copied, publication: _Publication) -> bool:
-        """Whether a copy is the first to a socket that joined after the message was sent."""
+        """Tell whether a copy is the first to a socket that joined after the message was sent."""
         joined_us = self._rooms[copy.room].get(copy.receiver, -1)
         return (
             copy.room == publication.room
@@ -215,12 +218,12 @@ class Matcher:
             self._settled.popitem(last=False)
 
     def lose(self, room: int, conn: int) -> None:
-        """Take note that nobody knows any more what a socket has published."""
+        """Note that a socket has ended whose messages are unknown, as its process died."""
         self._leave(room, conn)
         self._lost.add(conn)
 
     def finish(self, *, interrupted: bool) -> None:
-        """Book what will not come any more."""
+        """Count everything that will not come any more."""
         for (conn, _), copies in self._early.items():
             if conn in self._lost:
                 self._ledger.owed += len(copies)
@@ -233,12 +236,12 @@ class Matcher:
         self.awaited = 0
 
     def end_second(self) -> None:
-        """Sort what was recorded in this second into the histograms."""
+        """Sort the times recorded in this second into the histograms."""
         for recorder in (self.first, self.last, self.each):
             recorder.end_second()
 
     def result(self, clock_error_s: float | None = None) -> FanOut:
-        """What there is up to the last `end_second`."""
+        """Return the times up to the last `end_second`."""
         return FanOut(
             first=self.first.total,
             last=self.last.total,

@@ -1,8 +1,8 @@
-"""Latency histograms: three significant digits, bounded memory, mergeable.
+"""Record latency in histograms: three significant digits, bounded memory, mergeable.
 
-The buckets are those of HdrHistogram (Tene) with 2,048 sub-buckets, so what is recorded here can
-be handed to any HDR library at the end; `hdrhistogram`'s own `record_value` takes a microsecond
-on a path that runs three times for each message.
+The buckets are those of HdrHistogram (Tene) with 2,048 sub-buckets, so the values recorded here can
+be handed to any HDR library at the end; `hdrhistogram`'s own `record_value` takes a microsecond on
+a path that runs three times for each message.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistogramState(msgspec.Struct, frozen=True, kw_only=True):
-    """A histogram as it can be written down: how many values fell into which bucket."""
+    """A histogram in a form that can be stored: the number of values in each bucket."""
 
     counts: dict[int, int]
     sum: int
@@ -47,7 +47,7 @@ class HistogramState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histogram:
-    """Times in microseconds, from 0 on."""
+    """A distribution of times in microseconds, from 0 on."""
 
     __slots__ = ("_counts", "_sum", "count", "max", "min")
 
@@ -80,12 +80,12 @@ class Histogram:
 
     @property
     def state(self) -> HistogramState:
-        """All there is to it; shares the counts, which may go on changing."""
+        """The histogram in a form that can be stored, with counts that may go on changing."""
         return HistogramState(counts=self._counts, sum=self._sum, min=self.min, max=self.max)
 
     @classmethod
     def of(cls, state: HistogramState) -> Histogram:
-        """The histogram that was written down."""
+        """Restore a histogram that was stored."""
         histogram = cls()
         histogram._counts.update(state.counts)
         histogram._sum, histogram.min, histogram.max = state.sum, state.min, state.max
@@ -93,11 +93,11 @@ class Histogram:
         return histogram
 
     def percentile_us(self, percent: float) -> int:
-        """The least recorded value that so many percent do not exceed; 0 if there is none."""
+        """Find the smallest recorded value that this percentage does not exceed; 0 if none."""
         return self.percentiles_us([percent])[0]
 
     def percentiles_ms(self, percents: list[float]) -> list[float | None]:
-        """Percentiles in milliseconds, as reports have them: ``None`` if nothing was recorded."""
+        """Compute percentiles in milliseconds, for reports: ``None`` if nothing was recorded."""
         if not self.count:
             return [None] * len(percents)
         return [value_us / 1000 for value_us in self.percentiles_us(percents)]
@@ -108,11 +108,11 @@ class Histogram:
         return self.max / 1000 if self.count else None
 
     def percentiles_us(self, percents: list[float]) -> list[int]:
-        """The same for several percentages, which have to ascend."""
+        """Find the value of `percentile_us` for several percentages, which have to ascend."""
         found: list[int] = []
         if not self.count:
             return [0] * len(percents)
-        # Less a whisker: 99.9 % of 1,000 must not come out as a little more than 999.
+        # A little less, for rounding: 99.9 % of 1,000 must not come out as a little more than 999.
         ranks = [max(1, math.ceil(self.count * percent / 100 - 1e-6)) for percent in percents]
         seen = 0
         for index in sorted(self._counts):
@@ -122,7 +122,7 @@ class Histogram:
         return found
 
     def summary(self) -> Summary:
-        """What a report says of it."""
+        """Summarise the distribution for a report."""
         if not self.count:
             return Summary(count=0)
         p50, p90, p95, p99, p999 = (
@@ -141,7 +141,7 @@ class Histogram:
         )
 
     def encode(self) -> str:
-        """HdrHistogram V2, compressed, in base64; in microseconds, up to an hour."""
+        """Encode as HdrHistogram V2, compressed, in base64; in microseconds, up to an hour."""
         hdr = HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS)
         for index, count in self._counts.items():
             hdr.record_value(min(_highest_of(index), HIGHEST_US), count)
@@ -150,13 +150,13 @@ class Histogram:
 
 
 class Recorder:
-    """A histogram that also knows the second it is in.
+    """A histogram that also knows the values of the current second.
 
-    Values are kept as they come and sorted into buckets once a second, where those that are alike
-    cost as much as one: recording is on the path of every message, three times.
+    Values are kept as they come and sorted into buckets once a second, where equal ones cost as
+    much as one: recording is on the path of every message, three times.
 
     :ivar record: adds one value, in microseconds.
-    :ivar total: everything up to the last `end_second`.
+    :ivar total: all values up to the last `end_second`.
     """
 
     __slots__ = ("_values", "record", "total")
@@ -167,9 +167,9 @@ class Recorder:
         self.record = self._values.append
 
     def end_second(self) -> Histogram:
-        """What was recorded since the last call; it is in `total` from now on.
+        """Return the values recorded since the last call, and add them to `total`.
 
-        Whoever makes a recorder has this called: until then every value takes room of its own.
+        It has to be called once a second: until then every value takes memory of its own.
         """
         second = Histogram()
         for value_us, times in Counter(self._values).items():
@@ -180,7 +180,7 @@ class Recorder:
 
 
 def _highest_of(index: int) -> int:
-    """The highest value that falls into a bucket."""
+    """Compute the highest value that falls into a bucket."""
     if index < _SUB_BUCKETS:
         return index
     bucket = (index >> _HALF_BITS) - 1

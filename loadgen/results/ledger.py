@@ -1,6 +1,6 @@
 """Count every socket and every message in exactly one column, or find the run in error.
 
-The books know two things. A message that is sent is *owed* something: nothing (`one_way`), one
+The ledger knows two rules. A message that is sent is *owed* something: nothing (`one_way`), one
 reply, or a copy for each subscriber (`published`). A frame that is received is *claimed* by
 something, which its `Verdict` names, or it is unexpected.
 """
@@ -18,7 +18,10 @@ from loadgen.results.verify import ANSWERING, WRONG, Verdict
 
 
 class Failure(StrEnum):
-    """Why a socket did not open; `FILE_LIMIT` and `ADDRESS_IN_USE` are this machine's faults."""
+    """The reason why a socket did not open.
+
+    `FILE_LIMIT` and `ADDRESS_IN_USE` are this machine's faults.
+    """
 
     REFUSED = "refused"
     TIMEOUT = "timeout"
@@ -28,22 +31,22 @@ class Failure(StrEnum):
     REJECTED = "rejected"
     PROTOCOL = "protocol"
     GREETING = "greeting"
-    """What the server was expected to say after the handshake did not come in time."""
+    """The messages that were expected after the handshake did not come in time."""
     FILE_LIMIT = "file_limit"
     ADDRESS_IN_USE = "address_in_use"
     OTHER = "other"
 
 
 class Fault(StrEnum):
-    """Whose it is that a socket did not open."""
+    """The party at fault when a socket did not open."""
 
     TARGET = "target"
     NETWORK = "network"
     MACHINE = "machine"
-    """The one that the load generator runs on."""
+    """The machine that the load generator runs on."""
 
 
-#: `OTHER` depends on what the system said.
+#: The party at fault for each reason; for `OTHER` it depends on the system's error.
 FAULTS: Final = {
     Failure.REFUSED: Fault.TARGET,
     Failure.TIMEOUT: Fault.TARGET,
@@ -59,7 +62,7 @@ FAULTS: Final = {
 
 
 class Ending(StrEnum):
-    """How a socket that had opened ended."""
+    """The way in which a socket that had opened ended."""
 
     CLEAN = "clean"
     """We closed it, and the peer answered."""
@@ -71,7 +74,7 @@ class Ending(StrEnum):
     """The peer did not answer our close frame, or read what we sent, in time; we cut it."""
 
 
-#: A target may say something else to each of a million sockets.
+#: The number of details that are kept: a target may give each of a million sockets another reason.
 MAX_DETAILS: Final = 100
 
 
@@ -81,29 +84,33 @@ class Unbalanced(Exception):
 
 @dataclass(slots=True)
 class Ledger:
-    """Counts of one run.
+    """The counts of one run.
 
-    :ivar tcp: sockets whose TCP connection was made; of those, `tls` finished their TLS
-        handshake, `opened` the WebSocket's, and `compressed` agreed on permessage-deflate.
-    :ivar other_errors: what the system said of sockets that failed for an `OTHER` reason.
-    :ivar other_faults: whose those are.
-    :ivar tls_errors: what OpenSSL said of sockets that failed for a `TLS` reason.
-    :ivar details: what is known of why sockets failed, beyond the reason, and how often.
-    :ivar early: sockets that ended before we closed them: how, and the close code.
+    :ivar tcp: sockets whose TCP connection was made.
+    :ivar tls: sockets that finished their TLS handshake.
+    :ivar opened: sockets that finished the WebSocket's handshake.
+    :ivar compressed: opened sockets that agreed on permessage-deflate.
+    :ivar other_errors: sockets that failed for an `OTHER` reason, by the system's message.
+    :ivar other_faults: sockets that failed for an `OTHER` reason, by the party at fault.
+    :ivar tls_errors: sockets that failed for a `TLS` reason, by OpenSSL's message.
+    :ivar details: failed sockets by reason and what else is known of it.
+    :ivar early: sockets that ended before we closed them, by how they ended and the close code.
     :ivar still_sending: sockets that we cut while their server went on sending instead of answering
         our close frame.
     :ivar abandoned: messages whose socket ended before they were answered.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
         which has no schedule.
-    :ivar one_way: of the messages sent, those that are owed nothing; `published`, those that are
-        owed a copy for each subscriber of their room.
-    :ivar owed: copies for subscribers; each ends as `delivered`, `missing`, `unsettled` (its
+    :ivar one_way: messages sent that are owed nothing.
+    :ivar published: messages sent that are owed a copy for each subscriber of their room.
+    :ivar owed: copies for subscribers. Each ends as `delivered`, `missing`, `unsettled` (its
         subscriber joined or left while it was under way) or `copies_in_flight` (the run was
-        interrupted). `extra` are copies that came and nobody was owed.
-    :ivar missed: of what was due, what was not sent: there was no socket for it, or, of `overdue`,
-        no time: the generator was still behind when the stop timeout after the load ran out.
-    :ivar orphaned: sockets that were open when the process they were in died; `orphaned_messages`,
-        what was unanswered on them.
+        interrupted).
+    :ivar extra: copies that came and were not owed.
+    :ivar missed: messages that were due and not sent: there was no socket, or no time (`overdue`).
+    :ivar overdue: the part of `missed` that the generator was still behind with when the stop
+        timeout after the load ran out.
+    :ivar orphaned: sockets that were open when the process they were in died.
+    :ivar orphaned_messages: messages that were unanswered on orphaned sockets.
     """
 
     requested: int
@@ -147,32 +154,32 @@ class Ledger:
 
     @property
     def open(self) -> int:
-        """Sockets open now."""
+        """The number of sockets open now."""
         return self.opened - self.closed.total()
 
     @property
     def settled(self) -> int:
-        """Attempts that have led to an open socket or to a failure."""
+        """The number of attempts that have led to an open socket or to a failure."""
         return self.opened + self.failed.total() + self.not_attempted
 
     @property
     def answered(self) -> int:
-        """Messages that a reply has settled."""
+        """The number of messages that a reply has settled."""
         return sum(self.verdicts[verdict] for verdict in ANSWERING)
 
     @property
     def unanswered(self) -> int:
-        """Messages without the reply that they are owed."""
+        """The number of messages without the reply that they are owed."""
         return self.sent - self.one_way - self.published - self.answered
 
     @property
     def awaited(self) -> int:
-        """Messages whose reply may still come."""
+        """The number of messages whose reply may still come."""
         return self.unanswered - self.abandoned
 
     @property
     def errors(self) -> int:
-        """Sockets and messages so far with which something was wrong."""
+        """The number of sockets and messages so far with which something was wrong."""
         wrong = sum(self.verdicts[verdict] for verdict in WRONG) + self.missing + self.extra
         ended_badly = (
             self.early.total() + self.unanswered_closes + self.unclean_closes + self.orphaned
@@ -181,41 +188,44 @@ class Ledger:
 
     @property
     def unanswered_closes(self) -> int:
-        """Sockets that we cut because they did not answer our close frame."""
+        """The number of sockets that we cut because they did not answer our close frame."""
         return self.closed[Ending.TIMEOUT] - self._early(Ending.TIMEOUT)
 
     @property
     def unclean_closes(self) -> int:
-        """Sockets that ended otherwise than by an answer to our close frame."""
+        """The number of sockets that ended otherwise than by an answer to our close frame."""
         return self.closed[Ending.ABNORMAL] - self._early(Ending.ABNORMAL) - self.orphaned
 
     def _early(self, ending: Ending) -> int:
         return sum(count for (how, _), count in self.early.items() if how is ending)
 
     def failed_by(self, fault: Fault) -> int:
-        """Sockets that did not open, by whose fault that is."""
+        """Count the sockets that did not open through this party's fault."""
         known = sum(count for reason, count in self.failed.items() if FAULTS.get(reason) is fault)
         return known + self.other_faults[fault]
 
     def explain(self, failure: Failure, detail: str) -> None:
-        """Note what is known of a socket's failure; of very many different ones the first."""
+        """Note why a socket failed, in words; at most `MAX_DETAILS` different ones are kept."""
         if (failure, detail) in self.details or len(self.details) < MAX_DETAILS:
             self.details[failure, detail] += 1
 
     def count_opened(self) -> None:
-        """A handshake is done."""
+        """Count a socket whose handshake is done."""
         self.opened += 1
         self.peak_open = max(self.peak_open, self.open)
 
     def count_ended(self, ending: Ending, code: int, *, early: bool) -> None:
-        """A socket that had opened is closed."""
+        """Count a socket that had opened and has ended.
+
+        :param early: true if it ended before we closed it.
+        """
         self.closed[ending] += 1
         self.close_codes[code] += 1
         if early:
             self.early[ending, code] += 1
 
     def settle_unanswered(self, *, interrupted: bool) -> None:
-        """Put what will never be answered where it belongs, at the end."""
+        """Count messages that will never be answered as lost, or in flight if interrupted."""
         if interrupted:
             self.in_flight += self.unanswered
         else:
@@ -223,7 +233,7 @@ class Ledger:
         self.settle_copies(interrupted=interrupted)
 
     def settle_copies(self, *, interrupted: bool) -> None:
-        """Put copies that will never come where they belong, at the end."""
+        """Count copies that will never come as missing, or in flight if interrupted."""
         settled = self.delivered + self.missing + self.unsettled + self.copies_in_flight
         if interrupted:
             self.copies_in_flight += self.owed - settled
@@ -231,12 +241,12 @@ class Ledger:
             self.missing += self.owed - settled
 
     def write_off(self, why: str, *, interrupted: bool) -> None:
-        """The process whose books these are has died: what it left unsettled is its fault.
+        """Close the ledger of a process that has died: its unsettled entries are its fault.
 
-        Its sockets ended without a goodbye, or will not open; its messages stay unanswered; what
-        was due and not sent is missed.
+        Its sockets ended without a close frame, or will not open; its messages stay unanswered;
+        messages that were due and not sent are missed.
 
-        :param why: for those that will not open.
+        :param why: the error of sockets that will not open.
         """
         if unsettled := self.requested - self.settled:
             self.failed[Failure.OTHER] += unsettled
@@ -249,13 +259,13 @@ class Ledger:
         self.orphaned_messages += 0 if interrupted else self.awaited
         self.settle_unanswered(interrupted=interrupted)
         if self.due is not None:
-            # What waited for a socket to open goes with the process.
+            # Messages that waited for a socket to open are gone with the process.
             self.missed = self.due - self.sent
 
     def merge(self, other: Ledger) -> None:
-        """Add the books of another part of the same run: of another shard.
+        """Add the ledger of another part of the same run: of another shard.
 
-        `peak_open` is then what the peaks add up to: no more than that were open together.
+        `peak_open` then is the sum of the peaks: at most that number were open together.
         """
         for each in dataclasses.fields(self):
             own, others = getattr(self, each.name), getattr(other, each.name)
@@ -265,7 +275,7 @@ class Ledger:
                 setattr(self, each.name, (own or 0) + (others or 0))
 
     def check(self) -> None:
-        """Assert the contract's identities, at the end.
+        """Assert the identities of the contract, at the end.
 
         :raises Unbalanced: if one doesn't hold.
         """

@@ -1,4 +1,4 @@
-"""A result as it can be written down and sent: in a journal, or from one process to another."""
+"""Write a result down and restore it: for a journal, or to send it to another process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HISTOGRAMS: Final = ("connect", "intended", "service", "scheduling_lag", "loop_l
 
 
 class FanOutState(msgspec.Struct, frozen=True, kw_only=True):
-    """How long copies took, as it can be written down."""
+    """The times of copies in a form that can be stored."""
 
     first: HistogramState
     last: HistogramState
@@ -47,7 +47,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make(phase: str, result: Result, seconds: list[Second]) -> Record:
-    """Write a result down, with those of its seconds that are not in another record."""
+    """Write a result down, with those of its seconds that are not in an earlier record."""
     return Record(
         phase=phase,
         ended_at=result.ended_at,
@@ -83,7 +83,11 @@ def _load_fan_out(state: FanOutState) -> FanOut:
 
 
 def restore(record: Record, plan: Plan, started_at: datetime, series: list[Second]) -> Result:
-    """The result that was written down; what is not in a record has to be known."""
+    """Restore the result that was written down.
+
+    :param plan: the plan of the run, which records don't contain.
+    :param series: all seconds up to this record.
+    """
     histograms: dict[str, Any] = {
         name: Histogram.of(record.histograms[name]) for name in HISTOGRAMS
     }
@@ -105,7 +109,7 @@ def restore(record: Record, plan: Plan, started_at: datetime, series: list[Secon
 
 
 def dump_ledger(ledger: Ledger) -> dict[str, Any]:
-    """Write books down; counters become pairs: some count by what can't be a key in JSON."""
+    """Write a ledger down; counters become pairs, as some of their keys can't be keys in JSON."""
     values = {each.name: getattr(ledger, each.name) for each in fields(ledger)}
     return {
         name: list(value.items()) if isinstance(value, Counter) else value
@@ -114,7 +118,7 @@ def dump_ledger(ledger: Ledger) -> dict[str, Any]:
 
 
 def load_ledger(dumped: dict[str, Any]) -> Ledger:
-    """The books that were written down."""
+    """Restore a ledger that was written down."""
     values: dict[str, Any] = {}
     for name, kind in typing.get_type_hints(Ledger).items():
         if name not in dumped:

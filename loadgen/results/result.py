@@ -1,4 +1,4 @@
-"""What a run, or a part of one, has measured; parts merge into the whole."""
+"""Hold what a run, or a part of one, has measured; merge parts into the whole."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from loadgen.workload.plan import Plan
 
 
 class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run took of this machine.
+    """The resources of this machine that the run used.
 
-    :ivar cpu_share: of one core; `cpu_shares` is that of each process.
+    :ivar cpu_share: of one core, for all processes together.
+    :ivar cpu_shares: of one core, for each process.
     """
 
     processes: int
@@ -31,7 +32,7 @@ class GeneratorFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker of a cluster, and what of a run was there."""
+    """A worker of a cluster, and its part of a run."""
 
     worker: str
     processes: int
@@ -39,10 +40,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers(msgspec.Struct, frozen=True, kw_only=True):
-    """The processes that a run was shared by.
+    """The processes that shared a run.
 
-    :ivar scheduler: of the Dask cluster that they were on; ``None``: on this machine.
-    :ivar places: where on it; empty on this machine.
+    :ivar scheduler: that of the Dask cluster on which they were; ``None``: on this machine.
+    :ivar places: the workers of the cluster; empty on this machine.
     """
 
     processes: int = 1
@@ -51,10 +52,11 @@ class Workers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Strain(msgspec.Struct, frozen=True, kw_only=True):
-    """How hard the load phase was for the generator.
+    """The effort of the generator in the load phase.
 
     :ivar cpu_share: CPU time of the process, as a share of one core.
-    :ivar waiting_share: of the phase, how long its thread was ready to run and had no core.
+    :ivar waiting_share: the share of the phase in which its thread was ready to run and had no
+        core.
     """
 
     wall_s: float = 0.0
@@ -64,13 +66,13 @@ class Strain(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FanOut:
-    """How long copies took from when their message was handed to its socket.
+    """The times from when a message was handed to its socket until copies came.
 
-    :ivar first: until its first copy; of each message that has one.
-    :ivar last: until its last copy; of each message of which all came.
+    :ivar first: until its first copy; for each message that has one.
+    :ivar last: until its last copy; for each message whose copies all came.
     :ivar each: until each copy.
-    :ivar clock_error_s: by how much the clocks of sender and receiver may disagree, where they
-        are on different machines; ``None`` if all have one clock.
+    :ivar clock_error_s: by how much the clocks of sender and receiver may disagree, where they are
+        on different machines; ``None`` if all have one clock.
     """
 
     first: Histogram
@@ -81,7 +83,7 @@ class FanOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A run that is over."""
+    """A run that has ended, or a part of one."""
 
     plan: Plan
     started_at: datetime
@@ -99,24 +101,24 @@ class Result:
     load_strain: Strain
     series: list[Second]
     apart: Mapping[Kind, Ledger] = field(default_factory=dict)
-    """The books of sockets that misbehaved on purpose, by how."""
+    """The ledgers of sockets that misbehaved on purpose, by the way in which they did."""
     workers: Workers = field(default_factory=Workers)
     fan_out: FanOut | None = None
     """``None`` unless messages go to whole rooms."""
     deaths: tuple[str, ...] = ()
-    """What is to be said of processes that died in the run, in a line each."""
+    """Processes that died in the run, in a line each."""
 
     @classmethod
     def merge(cls, results: Sequence[Result], plan: Plan | None = None) -> Result:
-        """One result of those of several processes that ran parts of one plan at one time.
+        """Merge the results of processes that ran parts of one plan at one time.
 
-        Counts, books and histograms are added up, and so are the memory and CPU time of the
-        processes. What each judges for itself – how hard the load was for it – is that of the one
-        that had it hardest. Rates are over the longest load phase; `peak_open` is what the peaks
-        add up to. In any grouping the outcome is the same.
+        Counts, ledgers and histograms are added up, and so are the memory and CPU time of the
+        processes. `load_strain` takes each value from the process that had it hardest. Rates are
+        over the longest load phase; `peak_open` is the sum of the peaks. Any grouping gives the
+        same result.
 
         :param results: at least one.
-        :param plan: the whole of which theirs are parts; by default that of the first.
+        :param plan: the whole plan; by default that of the first result.
         """
         first = results[0]
         began = min(result.started_at for result in results)
@@ -178,7 +180,7 @@ def _merge_fan_outs(fan_outs: Sequence[FanOut]) -> FanOut | None:
 
 
 def _merge_all_open(results: Sequence[Result], began: datetime) -> float | None:
-    """When the last of them had all its sockets open; ``None`` if one never had."""
+    """Find when the last part had all its sockets open; ``None`` if one never had."""
     latest = 0.0
     for result in results:
         if result.all_open_after_s is None:
@@ -196,5 +198,5 @@ def _merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def _merge_versions(versions: Iterable[str]) -> str:
-    """All that there are, each once."""
+    """List all versions, each once."""
     return ", ".join(sorted({one for version in versions for one in version.split(", ")}))

@@ -1,4 +1,4 @@
-"""The seconds of a run, and those of several processes that made one run together."""
+"""Merge the seconds of several processes that made one run together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import msgspec
 class Second(msgspec.Struct, frozen=True, kw_only=True):
     """One second of a run, as it ended.
 
-    :ivar p50_ms: of the replies of this second, as is `p99_ms`; ``None`` if none came.
-    :ivar lag_ms: how late the event loop was at most; ``None`` if nobody looked.
+    :ivar p50_ms: the median of this second's replies, as `p99_ms` is their 99th percentile;
+        ``None`` if none came.
+    :ivar lag_ms: how late the event loop was at most; ``None`` if it was not measured.
     """
 
     t_s: float
@@ -27,9 +28,9 @@ class Second(msgspec.Struct, frozen=True, kw_only=True):
     lag_ms: float | None
 
 
-#: How many are now: a process that has booked nothing for a second still holds its sockets.
+#: Numbers of sockets at a moment: a process without an entry for a second still holds its sockets.
 _GAUGES: Final = ("open", "opening")
-#: Percentiles can't be added up: those of the process that fared worst.
+#: Percentiles can't be added up: the merged second has those of the worst process.
 _WORST: Final = ("p50_ms", "p99_ms", "lag_ms")
 _COUNTS: Final = tuple(
     name for name in Second.__struct_fields__ if name not in ("t_s", *_GAUGES, *_WORST)
@@ -37,12 +38,12 @@ _COUNTS: Final = tuple(
 
 
 def merge_series(parts: Sequence[tuple[datetime, Sequence[Second]]]) -> list[Second]:
-    """The seconds of all parts, aligned by the clock on the wall, to within half a second.
+    """Merge the seconds of all parts, aligned by the wall clock, to within half a second.
 
     Every count is in exactly one second of the outcome. A second that ended early, the last of a
     run, is part of the one it is nearest to.
 
-    :param parts: when each began, and its seconds.
+    :param parts: the beginning and the seconds of each part.
     """
     began = min((_clock_s(started) for started, _ in parts), default=0)
     placed = [
@@ -79,7 +80,7 @@ def _clock_s(moment: datetime) -> int:
 
 
 def _merge_within_a_part(offset_s: int, seconds: Sequence[Second]) -> dict[int, Second]:
-    """A part's seconds by where they belong: samples come a little late, never a whole second."""
+    """Place a part's seconds where they belong: samples come a little late, not a second."""
     placed: dict[int, Second] = {}
     for second in seconds:
         place = offset_s + max(round(second.t_s), 1)

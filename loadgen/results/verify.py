@@ -1,7 +1,7 @@
-"""Does this reply answer that message? Pure; knows the contract, not the server's code.
+"""Judge whether a reply answers a message. Pure; knows the contract, not the server's code.
 
-Every reply gets one verdict, and every message is answered by at most one reply, so the columns
-of the ledger add up whatever a server does.
+Every reply gets one verdict, and every message is answered by at most one reply, so the columns of
+the ledger add up whatever a server does.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Answers = Callable[[str | bytes, str | bytes], bool]
 
 
 class Verdict(StrEnum):
-    """Say what claims a received frame: every one gets exactly one of these.
+    """The claim on a received frame: every frame gets exactly one.
 
-    The first three answer a message, a duplicate answers one again, and nothing claims what is
-    unexpected. The others are no replies, and nothing is wrong with them.
+    The first three answer a message, a duplicate answers one again, and nothing claims an
+    unexpected frame. The others are no replies, and nothing is wrong with them.
     """
 
     ECHOED = "echoed"
@@ -38,18 +38,18 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"
     UNEXPECTED = "unexpected"
     EXPECTED = "expected"
-    """What the server says by itself, and was awaited: a greeting."""
+    """A message that the server sends by itself and the plan expects: a greeting."""
     IGNORED = "ignored"
-    """What the plan says to pass over."""
+    """A frame that the plan says to pass over."""
     STREAMED = "streamed"
     """A push to somebody who has subscribed."""
     COPIES = "copies"
     """A copy of a message that was published."""
 
 
-#: Settle a message.
+#: Verdicts that settle a message.
 ANSWERING: Final = (Verdict.ECHOED, Verdict.REORDERED, Verdict.CORRUPT)
-#: Make a run fail.
+#: Verdicts that make a run fail.
 WRONG: Final = (Verdict.REORDERED, Verdict.CORRUPT, Verdict.DUPLICATE, Verdict.UNEXPECTED)
 
 
@@ -63,7 +63,7 @@ class Sent(NamedTuple):
 
 
 def answers_with_suffix(reply: str | bytes, message: str | bytes) -> bool:
-    """Is the reply this text message, one space and a number in range?"""
+    """Tell whether the reply is this text message, one space and a number in range."""
     return (
         isinstance(reply, str)
         and reply.startswith(message)  # type: ignore[arg-type]  # text, as all of this run's
@@ -72,7 +72,7 @@ def answers_with_suffix(reply: str | bytes, message: str | bytes) -> bool:
 
 
 def answers_with_suffix_in_bytes(reply: str | bytes, message: str | bytes) -> bool:
-    """Is the reply this binary message, one space and a number in range, in ASCII?"""
+    """Tell whether the reply is this binary message, one space and a number in range, in ASCII."""
     return (
         isinstance(reply, bytes)
         and reply.startswith(message)  # type: ignore[arg-type]  # bytes, as all of this run's
@@ -81,7 +81,7 @@ def answers_with_suffix_in_bytes(reply: str | bytes, message: str | bytes) -> bo
 
 
 def answers_exactly(reply: str | bytes, message: str | bytes) -> bool:
-    """Is the reply this message, by the same opcode?"""
+    """Tell whether the reply is this message, with the same opcode."""
     return reply == message
 
 
@@ -108,9 +108,9 @@ def judge(
     :param pending: the socket's messages without a reply, oldest first.
     :param sent: how many messages this socket has sent.
     :param newest_answered: the highest number among its answered messages, -1 if there is none.
-    :returns: the verdict, and which of `pending` it settles. A corrupt reply that settles none
-        resembles nothing: a wrong answer to a message, or something that answers none. Which of
-        the two shows when the socket ends, with that message answered or not.
+    :returns: the verdict, and the index in `pending` of the message that it settles. A corrupt
+        reply that settles none resembles nothing: it is a wrong answer to a message, or it answers
+        none. Which of the two shows when the socket ends, with that message answered or not.
     """
     body = _body(payloads.text_of(reply), answers)
     seq = None if body is None else payloads.find_sequence(body, conn, sent)
@@ -119,7 +119,8 @@ def judge(
         late = pending[index].seq < newest_answered
         return (Verdict.REORDERED if late else Verdict.ECHOED), index
     if index is not None:
-        return Verdict.CORRUPT, index  # It says which message it answers, and is wrong otherwise.
+        # It carries the number of the message it answers, and is wrong otherwise.
+        return Verdict.CORRUPT, index
     if seq is not None:
         return Verdict.DUPLICATE, None
     if not pending or (body is not None and payloads.is_anothers(body, conn)):
@@ -133,7 +134,7 @@ def judge(
 def _find(
     reply: str | bytes, pending: Sequence[Sent], seq: int | None, answers: Answers
 ) -> int | None:
-    """Where in `pending` the message is that a reply answers: by its number, if it has one."""
+    """Find the message in `pending` that a reply answers: by its number, if it has one."""
     if seq is not None:
         index = bisect_left(pending, seq, key=attrgetter("seq"))
         return index if index < len(pending) and pending[index].seq == seq else None
@@ -144,7 +145,7 @@ def _find(
 
 
 def _body(reply: str | None, answers: Answers) -> str | None:
-    """The message that a reply would be the right answer to, if it is one at all."""
+    """Return the message to which a reply would be the right answer, if it is one at all."""
     if reply is None or answers not in _SUFFIXED:
         return reply
     body, _, _ = reply.rpartition(" ")
@@ -152,12 +153,12 @@ def _body(reply: str | None, answers: Answers) -> str | None:
 
 
 def _letters(message: str | bytes) -> str:
-    """Something to compare by, whatever the opcode."""
+    """Convert a message to text that can be compared, whatever the opcode."""
     return message if isinstance(message, str) else message.decode(errors="replace")
 
 
 def _likeness(text: str, message: str) -> float:
-    """The share of the message's characters that stand in the reply at the same place."""
+    """Compute the share of the message's characters that stand at the same place in the reply."""
     if not message:
         return 0.0
     alike: int = sum(map(operator.eq, text, message))
