@@ -15,13 +15,13 @@ from echo_trio.wire.limits import Limits
 from loadgen.workload.payloads import Payloads
 from loadgen.workload.plan import Plan
 
-#: Of one message. Larger than what servers send that aren't told to; a larger message of our own
-#: may come back, with what the server adds.
+#: The largest message: larger than those that servers send unasked. Our own may be larger, and may
+#: come back with what the server adds.
 MAX_MESSAGE_BYTES: Final = 16 * 2**20
-#: Of all sockets, for messages that have not arrived whole: with copies of some of them while they
-#: become text, this is less than 128 MiB of memory.
+#: The bytes held for all sockets, of messages that have not arrived whole: with copies of some
+#: while they become text, this is less than 128 MiB of memory.
 MAX_HELD_BYTES: Final = 48 * 2**20
-#: What each of many sockets may have beyond that, as long as the machine has four times as much.
+#: The bytes that each of many sockets may hold beyond that, if the machine has four times as much.
 HELD_BYTES_PER_SOCKET: Final = 2**20
 MEMORY_SHARE: Final = 4
 

@@ -22,11 +22,11 @@ from loadgen.workload.plan import Plan
 BATCH: Final = 256
 #: The step of whatever waits for many sockets at once. Trio's clock ticks in milliseconds.
 TICK_S: Final = 0.001
-#: How often those that are of age are looked at, and those that still await replies.
+#: The interval of looking for sockets that have reached their age, or still await replies.
 AGE_TICK_S: Final = 0.005
-#: Of the stop timeout, what replies in flight may use; the rest is for closing.
+#: The share of the stop timeout for replies in flight; the rest is for closing.
 AWAIT_SHARE: Final = 0.5
-#: A generator that was held up may begin the handshakes of so long at once, and no more.
+#: A generator that was held up may begin the handshakes of this much time at once, and no more.
 CONNECT_CATCH_UP_S: Final = 0.1
 
 

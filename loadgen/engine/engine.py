@@ -36,7 +36,7 @@ from loadgen.workload.matching import Rule
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
-#: How often the event loop's lag is measured.
+#: The interval of measuring the event loop's lag.
 LAG_INTERVAL_S: Final = 0.02
 LAG_INTERVAL_US: Final = 20_000
 SAMPLE_INTERVAL_S: Final = 1.0

@@ -12,7 +12,7 @@ from loadgen.engine.context import RunContext
 from loadgen.results.ledger import Failure
 from loadgen.results.verify import Verdict
 
-#: How long a sweep sleeps when no socket awaits a greeting.
+#: The sleep of a sweep when no socket awaits a greeting.
 _IDLE_S: Final = 0.05
 
 

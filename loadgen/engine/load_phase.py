@@ -27,7 +27,7 @@ async def run(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nurse
         await _run_open_loop(plan, crowd, context, nursery)
 
 
-#: A message is behind that is so late, and was not sent.
+#: A message that was not sent is behind when it is this late.
 LATE_S: Final = 0.1
 
 
@@ -57,10 +57,10 @@ async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio
     turns = None if plan.is_rate_each_sockets_own else Turns(crowd)
     ledger.due = sent = 0
     began, began_us = trio.current_time(), now_us()
-    # Where messages alone bound the load, it lasts until the last of them is due.
+    # Where only --messages bounds the load, it lasts until the last message is due.
     last_due = began + min(plan.load_s, pace.due_at(pace.total - 1) if pace.total else 0.0)
     try:
-        # Held up for good, a generator does not send what is further behind, or no run would end.
+        # A generator that is behind for good sends nothing older than this, or no run would end.
         while sent < pace.total and trio.current_time() <= last_due + plan.stop_timeout_s:
             due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
             ledger.due = due
@@ -73,7 +73,7 @@ async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio
                 next_due = began + pace.due_at(sent)
                 await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
     finally:
-        # What fell due a moment before an interruption is on its way, not behind.
+        # A message that fell due a moment before an interruption is on its way, not behind.
         due = pace.due_by(max(trio.current_time() - began - LATE_S, 0.0))
         if behind := max(due - sent, 0):
             _book_overdue(ledger, behind)

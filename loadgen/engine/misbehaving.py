@@ -20,11 +20,11 @@ from loadgen.engine.session import Session
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
-#: Of a slow reader's socket, so that its peer soon finds that it can't send on.
+#: The receive buffer of a slow reader: small, so that its peer soon finds that it can't send on.
 RECEIVE_BUFFER_BYTES: Final = 4096
 #: For those that didn't read, to find out whether they were closed long ago.
 CATCH_UP_S: Final = 0.2
-#: How long a slow reader reads at a time: one turn of the loop.
+#: The time for which a slow reader reads: one turn of the loop.
 _GLANCE_S: Final = 0.002
 
 

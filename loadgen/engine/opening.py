@@ -30,7 +30,7 @@ _FAILURE_BY_ERRNO: Final = {
     errno.EADDRNOTAVAIL: Failure.ADDRESS_IN_USE,
     errno.EADDRINUSE: Failure.ADDRESS_IN_USE,
 }
-#: How a TLS alert and a handshake record begin (RFC 8446, section 5.1).
+#: The first bytes of a TLS alert and of a handshake record (RFC 8446, section 5.1).
 _TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
 _FAULT_BY_ERRNO: Final = {
     errno.EHOSTUNREACH: Fault.NETWORK,
@@ -41,7 +41,7 @@ _FAULT_BY_ERRNO: Final = {
 }
 
 
-#: What opening a socket raises if that fails.
+#: The exceptions of opening a socket.
 OPENING_ERRORS: Final = (
     client_handshake.HandshakeFailed,
     handshake.HandshakeRefused,
@@ -72,7 +72,7 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
         async def receive() -> bytes:
             while True:
                 await trio.lowlevel.wait_readable(sock)
-                # TLS has a word of its own to say now and then.
+                # The bytes may be TLS's own, such as a session ticket.
                 with suppress(BlockingIOError):
                     return sock.recv(handshake.MAX_HEAD_BYTES)
 

@@ -12,11 +12,11 @@ from echo_trio.printable import printable
 from echo_trio.wire.client_handshake import Rejected
 from echo_trio.wire.handshake import Receive
 
-#: Of an answer's body so much is kept.
+#: The characters of an answer's body that are shown.
 SHOWN_CHARS: Final = 200
-#: More than that is in no JSON that says why, and some of HTML's is markup.
+#: The bytes of a body that are read: JSON with a reason is shorter, and much of HTML is markup.
 _MAX_BODY_BYTES: Final = 4096
-#: How long the rest of a body is awaited that did not come with its head.
+#: The time to wait for the rest of a body that did not come with its head.
 _PATIENCE_S: Final = 0.5
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]*\r\n")
 _MARKUP: Final = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)

@@ -20,7 +20,7 @@ from loadgen.engine.opening import OPENING_ERRORS, book_failure, open_connection
 from loadgen.results.ledger import Ending, Failure
 from loadgen.results.verify import Sent, Verdict, judge
 
-#: A server from which more comes after our close frame, which it does not answer, goes on sending.
+#: A server that sends more than this after our close frame, without an answer, goes on sending.
 STILL_SENDING_BYTES: Final = 64 * 1024
 #: Shared by all sessions that have none: nearly all.
 _NO_BACKLOG: Final[list[int]] = []
@@ -59,7 +59,7 @@ class Session:
         self._context = context
         self._backlog: list[int] = _NO_BACKLOG
         self._opening: trio.CancelScope | None = trio.CancelScope()
-        #: What is owed a reply; of what kind it is depends on how they are matched.
+        #: Messages that are owed a reply; the container depends on how replies are matched.
         self._pending: Any = self._make_pending()
         self._greeting: Greeting | None = None
         self._strays = 0
@@ -371,7 +371,8 @@ class Session:
     def _book_ending(self, connection: Connection) -> None:
         context = self._context
         ledger = context.ledger
-        # Replies that resembled nothing, and messages that got no other: those were the answers.
+        # Replies that resembled no message, and messages without a reply: the former were wrong
+        # answers to the latter.
         pending = self._count_pending()
         wrong = min(self._strays, pending)
         ledger.verdicts[Verdict.UNEXPECTED] -= wrong

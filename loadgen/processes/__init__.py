@@ -1,1 +1,1 @@
-"""Several processes as one run: of this machine, or of a Dask cluster."""
+"""Run several processes as one run: on this machine, or on a Dask cluster."""

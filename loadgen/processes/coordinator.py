@@ -1,8 +1,8 @@
-"""Several shards as one run: begun, watched, stopped and reported as if they were one process.
+"""Coordinate several shards as one run: begin, watch, stop and report them like one process.
 
-The shards go through the phases together, each phase from one moment on: when the last of them is
-ready. What they have measured is merged, not averaged. One that dies is written off: what it had
-open and unanswered is in the books as this machine's fault, and the others go on.
+The shards go through the phases together: each phase begins at one moment, when the last shard is
+ready. Their measurements are merged, not averaged. A shard that dies is written off: its open
+sockets and unanswered messages are counted as this machine's fault, and the others go on.
 """
 
 from __future__ import annotations
@@ -36,38 +36,39 @@ from loadgen.workload.plan import Plan
 
 #: The phases that begin together.
 _TOGETHER: Final = (Phase.OPEN, Phase.LOAD, Phase.CLOSE)
-#: From the word to go until the moment: for the word to arrive everywhere.
+#: The time between the order to proceed and the moment it names, in which it arrives everywhere.
 HEAD_START_S: Final = 0.05
-#: So often a clock that is not ours is asked; the quickest answer counts.
+#: The number of times that a clock which is not ours is asked. The quickest answer counts: half of
+#: its round trip bounds the error (Cristian 1989).
 CLOCK_QUESTIONS: Final = 8
-#: A shard that says nothing for so many seconds, where it should each, is taken for dead.
+#: A shard reports every second; one that is silent for this long is taken for dead.
 SILENCE_S: Final = 60
-#: One that is late is not waited for to book a second.
+#: A second is booked without the shards that are this late.
 LATE_S: Final = 3
-#: One that is to stop and says nothing for so long will not. While it speaks it is given time: its
-#: own stop timeout bounds it.
+#: A shard that should stop and is silent for this long will not. While it reports it is given time:
+#: its own stop timeout bounds it.
 STOP_SILENCE_S: Final = 15
 DIED: Final = "its process of the load generator died"
 
 
 class Launcher(Protocol):
-    """Where shards run.
+    """A place where shards run: this machine, or a cluster.
 
-    :ivar are_clocks_shared: do the shards have the clock that we have?
-    :ivar scheduler: of the cluster they are on; ``None``: on this machine.
+    :ivar are_clocks_shared: true if the shards' clock is ours.
+    :ivar scheduler: the scheduler of their cluster; ``None``: they are on this machine.
     """
 
     are_clocks_shared: bool
     scheduler: str | None
 
     async def check(self, plan: Plan) -> list[str]:
-        """What may go wrong, in a line each.
+        """Warn of what may go wrong, in a line each.
 
         :raises Refused: if something will.
         """
 
     def launch(self, plan: Plan) -> AbstractAsyncContextManager[Sequence[Link]]:
-        """Start the processes of as many shards as there are to be; they end with the block.
+        """Start the processes of all shards; they end with the block.
 
         :raises Refused: if that can't be done.
         """
@@ -75,13 +76,18 @@ class Launcher(Protocol):
 
 @dataclass(eq=False)
 class Member:
-    """A shard, as far as is known here.
+    """A shard, as far as the coordinator knows it.
 
+    :ivar ledger: the last one it reported.
     :ivar ahead_s: its clock, less ours.
+    :ivar fastest_s: the shortest round trip of a question about its clock.
+    :ivar clock_answers: the number of answers about its clock.
     :ivar waiting: the phase that it waits to begin.
-    :ivar is_over: is it done, or dead?
-    :ivar silent_s: since its last word.
-    :ivar death: what is to be said of it, should it have died.
+    :ivar has_begun: true once it has been sent its plan.
+    :ivar record: the last record it sent; ``None`` before the first.
+    :ivar is_over: true once it has finished, refused or died.
+    :ivar silent_s: the seconds since its last message.
+    :ivar death: how it died and what that cost, in one line; ``None`` if it has not.
     """
 
     plan: Plan
@@ -105,14 +111,14 @@ class Member:
         self.apart = {kind: Ledger(len(conns)) for kind, conns in apart.items()}
 
     def note(self, noted: Record) -> None:
-        """Take in what it has measured."""
+        """Take in a record of what it has measured."""
         self.record = noted
         self.series += noted.seconds
         self.ledger = record.load_ledger(noted.ledger)
         self.apart = {kind: record.load_ledger(books) for kind, books in noted.apart.items()}
 
     def result(self, started_at: datetime) -> Result:
-        """What is known of its part."""
+        """Make the result of its part, as far as it is known."""
         if self.record is not None:
             result = record.restore(self.record, self.plan, started_at, self.series)
             return dataclasses.replace(result, ledger=self.ledger, apart=self.apart)
@@ -126,7 +132,7 @@ def _nothing(
     series: list[Second],
     apart: dict[Kind, Ledger],
 ) -> Result:
-    """The result of who has not said a word."""
+    """Make the result of a shard that has reported nothing."""
     return Result(
         plan=plan,
         started_at=started_at,
@@ -158,7 +164,7 @@ def _nothing(
 class Coordinator:
     """One run of a plan in several processes.
 
-    :param on_warning: told what preflight finds tight, in a line each.
+    :param on_warning: is told what preflight finds tight, in a line each.
     """
 
     def __init__(
@@ -171,7 +177,7 @@ class Coordinator:
         self.plan = plan
         self.phase = Phase.PREFLIGHT
         self.interrupted = False
-        #: The seconds that all shards have booked; none changes any more.
+        #: The seconds that all shards have reported; they don't change any more.
         self.series: list[Second] = []
         self._launcher = launcher
         self._on_warning = on_warning
@@ -188,7 +194,7 @@ class Coordinator:
         self._began = self._phase_began = 0.0
         self._started_at = datetime.now(UTC)
 
-    # -- As those see it who watch ----------------------------------------------------------
+    # -- For observers ----------------------------------------------------------------------
 
     def interrupt(self) -> None:
         """Stop: all shards end in good order, and `run` returns the result."""
@@ -197,7 +203,7 @@ class Coordinator:
 
     @property
     def ledger(self) -> Ledger:
-        """The books of all shards, as they were a second ago at most."""
+        """The ledgers of all shards, merged, as they were at most a second ago."""
         ledgers = [member.ledger for member in self._members]
         whole = Ledger(0 if ledgers else len(self.plan.conns()[0]))
         for ledger in ledgers:
@@ -221,7 +227,7 @@ class Coordinator:
         await self._second_booked.park()
 
     def result_so_far(self) -> Result:
-        """The run up to the last second booked."""
+        """Return the run up to the last second booked."""
         if self._merged is None:
             self._merged = dataclasses.replace(self._merge(), series=self.series)
         return self._merged
@@ -246,7 +252,7 @@ class Coordinator:
         )
 
     def _place(self) -> Workers:
-        """How many processes it is shared by, and where they are."""
+        """Tell how many processes share the run, and where they are."""
         sockets: dict[str, list[int]] = {}
         for member in self._members:
             if member.link.worker is not None:
@@ -265,8 +271,10 @@ class Coordinator:
     async def run(self) -> Result:
         """Run the plan to its end, or until `interrupt`.
 
+        Cancelled: the shards end with their launcher's block, and nothing is reported.
+
         :raises Refused: if preflight finds, here or at a shard, that this can't work.
-        :raises Unbalanced: if the books don't add up.
+        :raises Unbalanced: if the ledger doesn't add up.
         """
         self._began = self._phase_began = trio.current_time()
         for warning in await self._launcher.check(self.plan):
@@ -289,7 +297,7 @@ class Coordinator:
             self._rooms.finish(interrupted=self.interrupted)
         result = self._merge()
         if self._rooms is not None and result.series:
-            # Which copies are missing is known only now.
+            # Only now is it known which copies are missing: the last second gets them.
             last = result.series[-1]
             wrong = self._rooms.ledger.errors
             result.series[-1] = msgspec.structs.replace(last, errors=last.errors + wrong)
@@ -304,7 +312,7 @@ class Coordinator:
             self._on_warning(warning)
 
     async def _follow(self, member: Member) -> None:
-        """Talk with a shard until it is done, or dead."""
+        """Talk with a shard until it has finished, or died."""
         try:
             while not member.is_over:
                 await self._heed(member, await member.link.receive())
@@ -314,6 +322,10 @@ class Coordinator:
         await self._look_whether_together()
 
     async def _heed(self, member: Member, word: messages.Word) -> None:
+        # A shard's words come in this order: Hello; Clock, asked again until there are enough; for
+        # each phase Waiting, which our Proceed answers, with a Noted a second and Happened as it
+        # comes; then Finished. In place of the first Waiting there may be a Refusal, or Finished at
+        # once if the target's name leads nowhere.
         match word:
             case messages.Hello():
                 member.has_begun = True
@@ -349,6 +361,8 @@ class Coordinator:
                 self._book_seconds()
 
     async def _compare_clocks(self, member: Member, asked_s: float, clock_s: float) -> None:
+        # The shard read its clock somewhere between the question and the answer, at a guess in the
+        # middle: the error is at most half of the round trip, so the fastest one is the best.
         now_s = time.perf_counter()
         if now_s - asked_s < member.fastest_s:
             member.fastest_s = now_s - asked_s
@@ -360,7 +374,9 @@ class Coordinator:
             await self._look_whether_together()
 
     async def _look_whether_together(self) -> None:
-        """Let all go on to the next phase, if all wait for it."""
+        """Let all shards go on to the next phase, if all wait for it."""
+        # Asked after each event that may be the last that was missing: a shard waits, has told its
+        # clock, has reported its copies, or is gone. A dead one is not waited for.
         there = [member for member in self._members if not member.is_over]
         following = [phase for phase in _TOGETHER if self._comes_before(phase)]
         if not there or not following or any(each.waiting is not following[0] for each in there):
@@ -372,7 +388,7 @@ class Coordinator:
         phase = following[0]
         if phase is Phase.CLOSE and self._awaits_copies():
             return
-        # Where words travel far, the slowest has to have it in time.
+        # On other machines the order travels longer; it has to arrive before its moment.
         journey_s = max((each.fastest_s for each in there), default=0.0)
         head_start_s = HEAD_START_S + (0 if self._launcher.are_clocks_shared else 2 * journey_s)
         at_s = time.perf_counter() + head_start_s
@@ -383,7 +399,7 @@ class Coordinator:
             await member.link.send(messages.Proceed(phase, at_s + member.ahead_s))
 
     def _awaits_copies(self) -> bool:
-        """Whether copies may still come, now that all shards wait for the close phase."""
+        """Tell whether copies may still come, now that all shards wait for the close phase."""
         if self._rooms is None or self.interrupted or not self._rooms.awaited:
             return False
         now = trio.current_time()
@@ -396,22 +412,25 @@ class Coordinator:
 
     @property
     def _clock_error_s(self) -> float | None:
-        """By how much two clocks may disagree: half of each one's journey, there and back."""
+        """By how much two clocks may disagree: half of each one's round trip."""
         if self._launcher.are_clocks_shared:
             return None
         journeys = (each.fastest_s for each in self._members if each.clock_answers)
         return sum(sorted(journeys)[-2:]) / 2
 
     def _comes_before(self, phase: Phase) -> bool:
-        """Is the run not that far yet?"""
+        """Tell whether the run has not reached this phase yet."""
         order = list(Phase)
         return order.index(self.phase) < order.index(phase)
 
     # -- Seconds ----------------------------------------------------------------------------
 
     def _book_seconds(self) -> None:
-        """Book those seconds that all shards have told of."""
+        """Book the seconds that all shards have reported."""
         self._merged = None
+        # A second is booked once, when the last shard has reported it. Shards that have ended or
+        # are late don't hold it up; what a late one reports afterwards is in its result, but its
+        # seconds are not in `series` before the end, when all are merged anew.
         awaited = [
             member for member in self._members if not member.is_over and member.silent_s < LATE_S
         ]
@@ -436,7 +455,7 @@ class Coordinator:
         await self._interruption.wait()
         for member in self._members:
             if not member.has_begun:
-                continue  # It is told when it is told what to do.
+                continue  # It is interrupted right behind its Begin, see _heed.
             await member.link.send(messages.Interrupt())
         await trio.sleep(self.plan.stop_timeout_s)
         while True:
@@ -446,7 +465,7 @@ class Coordinator:
             await trio.sleep(1)
 
     async def _watch_silence(self) -> None:
-        """Count the seconds that a shard is silent for; those that we stood still don't count."""
+        """Count the seconds of each shard's silence, without those in which we stood still."""
         while True:
             await trio.sleep(1)
             for member in self._members:
@@ -478,12 +497,12 @@ class Coordinator:
 
 
 def _place(second: Second) -> int:
-    """Which second of the run it is."""
+    """Return the number of a second within the run, from 1."""
     return max(round(second.t_s), 1)
 
 
 def _obituary(how: str, when_s: float, orphans: int, opening: int, unanswered: int) -> str:
-    """What a shard's death has cost, in one line."""
+    """Say in one line what a shard's death has cost."""
     left = [
         f"{count:,} {what}"
         for count, what in (

@@ -1,10 +1,13 @@
-"""Shards on the workers of a Dask cluster; imported only where --dask is given.
+"""Run shards on the workers of a Dask cluster; imported only where --dask is given.
 
 On each worker a task starts the same process that `--workers` starts, and carries messages between
 it and the scheduler's queues: so the load shares no interpreter with Dask, and ends in good order
 if its worker dies. No task is run again elsewhere: a shard that is gone is written off.
 
-Dask lives in asyncio, in one thread; Trio hears of it through `run_sync_soon`.
+    Coordinator ─► DaskLink ─► _DaskThread ─► queue of the shard ─► relay ─► the shard's process
+         ▲─────────── (Trio) ◄─── (asyncio) ◄── one queue for all ◄── (on a worker) ◄──┘
+
+Dask lives in asyncio, in one thread; Trio hears from it through `run_sync_soon`.
 """
 
 from __future__ import annotations
@@ -35,14 +38,15 @@ from loadgen.processes.placement import Network, WorkerLimits, cut, deal
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
-#: For a scheduler to answer.
+#: The time for a scheduler to answer.
 CONNECT_TIMEOUT_S: Final = 5.0
-#: How often workers are told that we are still there, and how long they wait for that.
+#: The interval of telling workers that we are still there, and the time they wait for that: ten
+#: intervals, as a scheduler may be busy.
 HOLD_INTERVAL_S: Final = 3.0
 HOLD_TIMEOUT_S: Final = 30.0
-#: That a worker is asked to bind to; each takes it some 20 µs, in which it does nothing else.
+#: The addresses that a worker is asked to try; each keeps it from all else for some 20 µs.
 MAX_SOURCES: Final = 65_536
-#: How often it is looked whether all workers are there.
+#: The interval of looking whether all workers are there.
 LOOK_INTERVAL_S: Final = 1.0
 
 _GO, _ORDER, _HOLD, _KILL, _DONE = "go", "order", "hold", "kill", "done"
@@ -53,17 +57,18 @@ _WORD, _ENDED = "word", "ended"
 
 
 def look_around(source_ips: tuple[str, ...]) -> tuple[int, Network]:
-    """Of this worker's machine: the files that a process may have at most, and its addresses."""
+    """Describe a worker's machine: how many files a process may open at most, and its addresses."""
     own = tuple(tuple(machine.own_sources(text)) for text in source_ips)
     return process.file_limit(hard=True), Network(machine.network(), own)
 
 
 def relay(run: str, index: int) -> None:
-    """Run a shard in a process beside the worker; carry its words up, and its orders down."""
+    """Run a shard in a process beside the worker; carry its words up, and orders down."""
     client = get_client()
     up, down = Queue(f"{run}-up", client=client), Queue(f"{run}-{index}", client=client)
     try:
-        # There is one go for each shard: a task that Dask ran again finds none.
+        # There is one _GO for each shard. Should Dask run a lost task again, which would open the
+        # sockets a second time, it finds none and ends.
         if down.get(timeout=HOLD_TIMEOUT_S)[0] != _GO:
             return
     except TimeoutError:
@@ -83,6 +88,8 @@ def relay(run: str, index: int) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         code = process.wait()
+    # First the news, then the end of the other direction: its thread waits for a message, and this
+    # one ends it.
     up.put([index, _ENDED, explain_exit(code)])
     down.put([_DONE, b""])
     carrying.join()
@@ -90,14 +97,15 @@ def relay(run: str, index: int) -> None:
 
 
 def _carry_down(down: Queue, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    """Carry orders to the shard; whoever gave them has to be heard of now and then."""
+    """Carry orders to the shard, as long as a message comes at least every `HOLD_TIMEOUT_S`."""
     with suppress(OSError, TimeoutError):
         while (message := down.get(timeout=HOLD_TIMEOUT_S))[0] != _DONE:
             if message[0] == _KILL:
                 process.kill()
             elif message[0] == _ORDER:
                 sock.sendall(frame(message[1]))
-    # The shard takes this for the end of who runs it, and ends in good order.
+    # Also if nothing has come for `HOLD_TIMEOUT_S`: the shard takes this for the end of its
+    # coordinator, and ends in good order.
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
 
@@ -106,7 +114,7 @@ def _carry_down(down: Queue, sock: socket.socket, process: subprocess.Popen[byte
 
 
 class DaskLink:
-    """A shard on a worker."""
+    """The coordinator's link to a shard on a worker."""
 
     def __init__(self, index: int, plan: Plan, worker: str, thread: _DaskThread) -> None:
         self.plan = plan
@@ -117,11 +125,11 @@ class DaskLink:
         self._put, self._take = trio.open_memory_channel[bytes | LinkLost](math.inf)
 
     async def send(self, order: messages.Order) -> None:
-        """Tell the shard; nothing if it is gone, which `receive` finds out."""
+        """Send an order; nothing happens if the shard is gone, which `receive` finds out."""
         self._thread.tell(self._index, _ORDER, messages.encode(order))
 
     async def receive(self) -> messages.Word:
-        """What the shard says next.
+        """Wait for the shard's next word.
 
         :raises LinkLost: if it is gone.
         """
@@ -137,16 +145,16 @@ class DaskLink:
         self.lose(why)
 
     def hear(self, message: bytes) -> None:
-        """The shard has said something."""
+        """Take a message that the shard has sent."""
         self._put.send_nowait(message)
 
     def lose(self, how: str) -> None:
-        """The shard is gone."""
+        """Note that the shard is gone."""
         self._put.send_nowait(LinkLost(how))
 
 
 def _silence_dask() -> None:
-    """What Dask has to say of a lost scheduler is tracebacks, and in our report in a line.
+    """Silence Dask's loggers: it reports a lost scheduler in tracebacks, and we in one line.
 
     Some of its loggers have levels and handlers of their own.
     """
@@ -156,7 +164,12 @@ def _silence_dask() -> None:
 
 
 class _DaskThread:
-    """The one thread in which Dask is."""
+    """The one thread in which Dask runs.
+
+    :ivar links: one for each shard, once they are started.
+    :ivar ready: set once the shards are started, or can't be.
+    :ivar problem: the reason why they can't be, or why Dask failed later.
+    """
 
     def __init__(self, address: str, wanted: int | None, plan: Plan) -> None:
         self.links: list[DaskLink] = []
@@ -181,11 +194,11 @@ class _DaskThread:
 
     def _call(self, what: Any) -> None:
         assert self._loop is not None
-        with suppress(RuntimeError):  # it is over
+        with suppress(RuntimeError):  # The loop has ended.
             self._loop.call_soon_threadsafe(what)
 
     def run(self) -> None:
-        """Be the thread."""
+        """Run Dask's event loop until it ends: the body of the thread."""
         _silence_dask()
         try:
             asyncio.run(self._main())
@@ -210,6 +223,8 @@ class _DaskThread:
             dealt = deal(self._plan.count, limits, self._wanted)
             parts = cut(self._plan, dealt, networks)
             up = await Queue(f"{self._run}-up", client=client)
+            # Every _GO is in its queue before the first task starts: a task that finds none takes
+            # itself for a second run.
             downs = [
                 await Queue(f"{self._run}-{index}", client=client) for index in range(len(dealt))
             ]
@@ -245,7 +260,7 @@ class _DaskThread:
     async def _find_limits(
         self, client: Client
     ) -> tuple[dict[str, WorkerLimits], dict[str, Network]]:
-        """What each worker may take, and where it is."""
+        """Ask each worker for its limits and its addresses."""
         workers = (await client.scheduler.identity())["workers"]
         around = {}
         if workers:
@@ -281,7 +296,7 @@ class _DaskThread:
                 await down.put([_HOLD, b""])
 
     async def _look(self, client: Client, futures: list[Any]) -> None:
-        """See to it that no shard is waited for whose worker is gone."""
+        """Watch that no shard is waited for whose worker is gone."""
         lost: set[int] = set()
         while True:
             await asyncio.sleep(LOOK_INTERVAL_S)
@@ -301,7 +316,7 @@ class Cluster:
     """The workers of a Dask cluster.
 
     :param address: of its scheduler.
-    :param wanted: how many shards there are to be; by default one for each thread of a worker.
+    :param wanted: the number of shards; by default one for each thread of a worker.
     """
 
     are_clocks_shared = False
@@ -312,9 +327,9 @@ class Cluster:
         self._wanted = wanted
 
     async def check(self, plan: Plan) -> list[str]:
-        """Little: preflight is each shard's own, on its machine.
+        """Check the little that can be known here: preflight is each shard's own, on its machine.
 
-        :raises Refused: if `--source-ip` names more than each worker can try.
+        :raises Refused: if `--source-ip` names more addresses than each worker can try.
         """
         if (named := Sources(plan.source_ips).total) > MAX_SOURCES:
             raise Refused(
@@ -335,7 +350,7 @@ class Cluster:
             await thread.ready.wait()
             try:
                 if not thread.links:
-                    # Not from within: the nursery would wrap it.
+                    # Raised below, outside of the nursery, which would wrap it in a group.
                     problem = thread.problem or "--dask: it ended at once"
                 else:
                     problem = None

@@ -1,4 +1,4 @@
-"""Match copies over several processes: what happened in the rooms, taken in the order of time."""
+"""Match copies over several processes: take the events of rooms in the order of time."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from loadgen.results.fan_out import Event, Matcher
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import FanOut
 
-#: How long copies are awaited at most, as a share of the stop timeout, before the sockets close.
+#: The share of the stop timeout for which copies are awaited at most, before the sockets close.
 AWAIT_SHARE: Final = 0.5
 
 
 class SharedRooms:
     """The rooms of a run whose sockets are in several processes.
 
-    Events of a process come in the order of time, and late; those of all are matched up to the
-    moment that every process has told of.
+    The events of one process come in the order of time, but late; those of all are matched up to
+    the moment up to which every process has reported.
 
-    :ivar ledger: the copies' books, beside those of the processes.
+    :ivar ledger: the counts of copies, beside the ledgers of the processes.
     """
 
     def __init__(self, shards: int) -> None:
         self.ledger = Ledger(0)
         self._matcher = Matcher(self.ledger)
-        #: Up to which moment each process has told, in microseconds of our clock.
+        #: The moment up to which each process has reported, in microseconds of our clock.
         self._told_us = [-math.inf] * shards
         self._waiting: list[tuple[int, int, Event]] = []
         self._number = 0
 
     @property
     def awaited(self) -> int:
-        """How many copies may still come, as far as all processes have told."""
+        """The number of copies that may still come, as far as all processes have reported."""
         return self._matcher.awaited + len(self._waiting)
 
     def note(
         self, shard: int, until_us: int, events: Iterable[Event], ahead_s: float = 0.0
     ) -> None:
-        """Take in what a process has told.
+        """Take in the events that a process has reported.
 
-        :param until_us: up to when that is all, by its clock.
+        :param until_us: the moment up to which these are all, by its clock.
         :param ahead_s: its clock, less ours.
         """
         ahead_us = round(ahead_s * 1_000_000)
@@ -58,12 +58,12 @@ class SharedRooms:
         self._match()
 
     def end(self, shard: int) -> None:
-        """A process tells no more."""
+        """Note that a process reports nothing more."""
         self._told_us[shard] = math.inf
         self._match()
 
     def lose(self, shard: int, sockets: Iterable[tuple[int, int]]) -> None:
-        """A process has died: its sockets, each a room and a number, have left."""
+        """Note that a process has died: its sockets, each a room and a number, have left."""
         self.end(shard)
         for room, conn in sockets:
             self._matcher.lose(room, conn)
@@ -74,13 +74,13 @@ class SharedRooms:
             self._matcher.take(heapq.heappop(self._waiting)[2])
 
     def finish(self, *, interrupted: bool) -> None:
-        """Book what will not come any more."""
+        """Count everything that will not come any more."""
         self._told_us = [math.inf]
         self._match()
         self._matcher.finish(interrupted=interrupted)
 
     def result(self, clock_error_s: float | None) -> FanOut:
-        """What is known now.
+        """Return the times of copies known now.
 
         :param clock_error_s: by how much the processes' clocks may disagree.
         """

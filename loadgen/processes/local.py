@@ -1,4 +1,4 @@
-"""Shards as processes of this machine."""
+"""Run shards as processes of this machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from loadgen.processes import messages
 from loadgen.processes.messages import Link, LinkLost
 from loadgen.workload.plan import Plan
 
-#: For a process whose end of the socket is closed to end by itself.
+#: The time for a process to end by itself once its socket is closed.
 EXIT_TIMEOUT_S: Final = 5.0
 
 
 class ProcessLink:
-    """A shard in a process of this machine."""
+    """The coordinator's link to a shard in a process of this machine."""
 
     worker: str | None = None
 
@@ -36,12 +36,12 @@ class ProcessLink:
         self._killed: str | None = None
 
     async def send(self, order: messages.Order) -> None:
-        """Tell the shard; nothing if it is gone, which `receive` finds out."""
+        """Send an order; nothing happens if the shard is gone, which `receive` finds out."""
         # Small: only a shard that has stood still for very long does not take it at once.
         await self._channel.say(order)
 
     async def receive(self) -> messages.Word:
-        """What the shard says next.
+        """Wait for the shard's next word.
 
         :raises LinkLost: if it is gone.
         """
@@ -64,13 +64,13 @@ class ProcessLink:
         return await trio.to_thread.run_sync(self._process.wait)
 
     async def aclose(self) -> None:
-        """Wait for the process to end; it does, now that nobody listens."""
+        """Close our end, and wait for the process: it ends when nobody listens."""
         self._channel.close()
         await self._wait()
 
 
 class Processes:
-    """So many processes of this machine."""
+    """A launcher of a number of processes on this machine."""
 
     are_clocks_shared = True
     scheduler: str | None = None
@@ -79,7 +79,7 @@ class Processes:
         self._count = count
 
     async def check(self, plan: Plan) -> list[str]:
-        """Preflight for all shards together: they share ports and memory.
+        """Do the preflight for all shards together: they share ports and memory.
 
         :raises Refused: if this machine can't do it.
         """
@@ -119,14 +119,14 @@ async def _resolve(host: str, port: int) -> list[sockets.Address]:
 
 
 def explain_exit(code: int) -> str:
-    """How a process ended."""
+    """Say how a process ended."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"it ended with exit code {code}"
 
 
 def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a shard's process; returns our end of what it speaks through as well."""
+    """Start a shard's process; return it, and our end of the socket to it."""
     ours, theirs = socket.socketpair()
     with theirs, _sigint_blocked():
         process = subprocess.Popen(  # noqa: S603 - ourselves
@@ -140,7 +140,7 @@ def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """A process started meanwhile never gets SIGINT: Ctrl-C, which the terminal sends to all."""
+    """Block SIGINT for processes started in this block: a terminal sends Ctrl-C to all."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

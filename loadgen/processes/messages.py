@@ -1,4 +1,4 @@
-"""What a shard and who runs it say to each other: msgpack, never pickle, in a fixed vocabulary."""
+"""Define the messages between a shard and its coordinator: msgpack, never pickle, a fixed set."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from loadgen.workload.plan import Plan
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """Run this."""
+    """The order to run a plan."""
 
     plan: Plan
 
 
 class AskClock(msgspec.Struct, frozen=True, tag=True):
-    """What time is it there?"""
+    """The order to tell the time.
+
+    :ivar asked_s: when this was sent, by the coordinator's clock.
+    """
 
     asked_s: float
 
 
 class Proceed(msgspec.Struct, frozen=True, tag=True):
-    """Go on to a phase at this moment of the shard's own clock."""
+    """The order to go on to a phase at a moment of the shard's own clock."""
 
     phase: Phase
     at_s: float
 
 
 class Interrupt(msgspec.Struct, frozen=True, tag=True):
-    """End in good order."""
+    """The order to end in good order."""
 
 
 Order = Begin | AskClock | Proceed | Interrupt
@@ -44,46 +47,53 @@ Order = Begin | AskClock | Proceed | Interrupt
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
-    """It is up."""
+    """The word that the shard's process is up."""
 
     pid: int
 
 
 class Clock(msgspec.Struct, frozen=True, tag=True):
-    """It is so late here; asked at that moment of the other's clock."""
+    """The answer to `AskClock`.
+
+    :ivar asked_s: when that was sent, by the coordinator's clock.
+    :ivar clock_s: the shard's clock.
+    """
 
     asked_s: float
     clock_s: float
 
 
 class Waiting(msgspec.Struct, frozen=True, tag=True):
-    """It could go on to a phase; and what preflight found tight."""
+    """The word that the shard is ready for a phase, with what preflight found tight."""
 
     phase: Phase
     warnings: tuple[str, ...] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
-    """Its machine can't do it."""
+    """The word that the shard's machine can't do it."""
 
     problem: str
 
 
 class Noted(msgspec.Struct, frozen=True, tag=True):
-    """How far it is."""
+    """The word how far the shard is, once a second."""
 
     record: Record
 
 
 class Happened(msgspec.Struct, frozen=True, tag=True):
-    """What has happened in the rooms, up to a moment of its own clock."""
+    """The word what has happened in the rooms.
+
+    :ivar until_us: the moment up to which these events are all, by the shard's clock.
+    """
 
     until_us: int
     events: list[Event]
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):
-    """It is done, and this is all there is to tell."""
+    """The last word: the shard's whole result."""
 
     record: Record
 
@@ -96,24 +106,24 @@ decode_word: Final[Callable[[bytes], Word]] = msgspec.msgpack.Decoder(Word).deco
 
 
 class LinkLost(Exception):
-    """A shard is gone that was not done; says how, in a few words."""
+    """A shard is gone before it has finished; the message says how, in a few words."""
 
 
 class Link(Protocol):
-    """Who runs a shard, and the shard's process, wherever that is.
+    """The coordinator's link to a shard's process, wherever that is.
 
-    :ivar plan: its part.
-    :ivar worker: of a cluster, on which it is; ``None``: on this machine.
+    :ivar plan: the shard's part.
+    :ivar worker: the worker of a cluster that runs it; ``None``: it is on this machine.
     """
 
     plan: Plan
     worker: str | None
 
     async def send(self, order: Order) -> None:
-        """Tell the shard; nothing if it is gone, which `receive` finds out."""
+        """Send an order; nothing happens if the shard is gone, which `receive` finds out."""
 
     async def receive(self) -> Word:
-        """What the shard says next.
+        """Wait for the shard's next word.
 
         :raises LinkLost: if it is gone.
         """

@@ -1,4 +1,4 @@
-"""Which worker of a cluster runs how many shards, and from where these connect. Pure."""
+"""Choose how many shards each worker of a cluster runs, and from where they connect. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SPARE_FILES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """What a worker reports of itself.
+    """The limits that a worker reports.
 
     :ivar threads: tasks that it runs at once.
-    :ivar memory_bytes: 0 is no limit.
-    :ivar files: that a process there may have open.
+    :ivar memory_bytes: 0 means no limit.
+    :ivar files: the files that a process there may have open.
     """
 
     threads: int
@@ -31,7 +31,7 @@ class WorkerLimits:
 
 
 def deal(count: int, workers: Mapping[str, WorkerLimits], wanted: int | None = None) -> list[str]:
-    """The worker of each shard: one for each thread, unless fewer are wanted.
+    """Choose the worker of each shard: one shard for each thread, unless fewer are wanted.
 
     A worker gets no shard that is too large for its files, and no more than its memory holds.
 
@@ -54,7 +54,7 @@ def deal(count: int, workers: Mapping[str, WorkerLimits], wanted: int | None = N
 
 
 def _places(each: int, workers: Mapping[str, WorkerLimits]) -> dict[str, int]:
-    """How many shards of so many sockets every worker has room for."""
+    """Compute for how many shards of `each` sockets every worker has room."""
     size_bytes = PROCESS_BYTES + each * SOCKET_BYTES
     return {
         address: min(
@@ -68,7 +68,7 @@ def _places(each: int, workers: Mapping[str, WorkerLimits]) -> dict[str, int]:
 
 
 def _take_turns(places: dict[str, int], shards: int) -> list[str]:
-    """Shard by shard to the worker that has most of its places left."""
+    """Give shard after shard to the worker with the largest share of its places left."""
     left, dealt = dict(places), []
     for _ in range(shards):
         address = max(left, key=lambda address: left[address] / max(places[address], 1))
@@ -82,10 +82,11 @@ def _take_turns(places: dict[str, int], shards: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Where a worker is.
+    """The place of a worker in the network.
 
-    :ivar name: workers with the same one share their local addresses.
-    :ivar own: of each `--source-ip`, the addresses that are there, in texts as it takes them.
+    :ivar name: workers with the same name share their local addresses.
+    :ivar own: for each `--source-ip`, the addresses that this machine has, written like a
+        `--source-ip`.
     """
 
     name: str
@@ -93,12 +94,12 @@ class Network:
 
 
 def cut(plan: Plan, dealt: Sequence[str], networks: Mapping[str, Network]) -> list[Plan]:
-    """The plan of each shard, on the worker it is dealt to.
+    """Make the plan of each shard, for the worker that runs it.
 
-    Of the addresses that `--source-ip` names a shard has those of its machine, and shares them with
-    the others there.
+    A shard gets the addresses of its machine among those that `--source-ip` names, and shares them
+    with the other shards there.
 
-    :raises Refused: if a machine has none of them, or no machine has what is named.
+    :raises Refused: if a machine has none of them, or no machine has one that is named.
     """
     shards = [plan.shard(index, len(dealt)) for index in range(len(dealt))]
     if not plan.source_ips:

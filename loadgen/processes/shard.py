@@ -1,8 +1,8 @@
-"""One shard of a run, in a process of its own: `python -m loadgen.processes.shard DESCRIPTOR`.
+"""Run one shard in a process of its own: `python -m loadgen.processes.shard DESCRIPTOR`.
 
-Speaks with who runs it over an inherited socket, and ends in good order when that is gone: nobody
-is left to watch the load. Ctrl-C does not reach it, though it is in the terminal's process group:
-its parent blocks SIGINT before it starts it. So there is one clean stop, the parent's.
+The shard talks with its coordinator over an inherited socket, and ends in good order when that is
+gone: then nobody watches the load. Ctrl-C does not reach it, though it is in the terminal's process
+group: its parent blocks SIGINT before starting it. So there is one clean stop, the parent's.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from loadgen.processes import messages
 from loadgen.results import record
 from loadgen.workload.plan import Plan
 
-#: Of a reader that has stopped, so many records are kept waiting; then they come less often.
+#: Records that wait for a coordinator that doesn't read; beyond, no more are made until it reads.
 MAX_WAITING: Final = 4
-#: How often who runs the shards is told of events while they wait for each other.
+#: The interval of reporting events to the coordinator while the shards wait for each other.
 EVENTS_INTERVAL_S: Final = 0.05
 
 
 class Shard:
     """A shard that is running.
 
-    :param outbox: where its words go.
+    :param outbox: takes its words.
     """
 
     def __init__(self, plan: Plan, outbox: Outbox) -> None:
@@ -54,7 +54,7 @@ class Shard:
         self._tell_events()
         self._say(messages.Waiting(phase, tuple(self._warnings)))
         if self.engine.events is not None:
-            # The copies that are still to come are awaited by who runs all the shards.
+            # The coordinator waits for copies that are still to come, so it needs the events.
             while not self._proceed[phase].is_set():
                 with trio.move_on_after(EVENTS_INTERVAL_S):
                     await self._proceed[phase].wait()
@@ -63,7 +63,7 @@ class Shard:
         await trio.sleep(max(self._moments[phase] - time.perf_counter(), 0))
 
     def obey(self, order: messages.Order) -> None:
-        """Do as told."""
+        """Carry out an order."""
         match order:
             case messages.AskClock(asked_s):
                 self._say(messages.Clock(asked_s, time.perf_counter()))
@@ -74,13 +74,13 @@ class Shard:
                 self.engine.interrupt()
 
     def _note(self) -> None:
-        """Say how far the run is; its books and histograms agree at this moment."""
+        """Report how far the run is; its ledger and histograms agree at this moment."""
         self._tell_events()
         if self._outbox.waiting < MAX_WAITING:
             self._say(messages.Noted(self._record()))
 
     async def run(self) -> None:
-        """Run to the end, and say so."""
+        """Run to the end, and report the result."""
         try:
             await self.engine.run()
         except Refused as refused:
@@ -90,7 +90,7 @@ class Shard:
             self._say(messages.Finished(self._record()))
 
     def _tell_events(self) -> None:
-        """Say what has happened in the rooms since the last time."""
+        """Report what has happened in the rooms since the last time."""
         if self.engine.events is not None:
             self._say(messages.Happened(now_us(), self.engine.events.drain()))
 
@@ -105,7 +105,7 @@ class Shard:
 
 
 async def serve(sock: socket.socket) -> None:
-    """Run the shard that is asked for on this socket."""
+    """Run the shard that the other end of this socket asks for."""
     process.raise_file_limit()
     process.keep_large_buffers()
     process.spare_long_lived_objects()
@@ -124,7 +124,7 @@ async def serve(sock: socket.socket) -> None:
             async def listen() -> None:
                 while (message := await inbox.read()) is not None:
                     shard.obey(messages.decode_order(message))
-                # Who runs us is gone: killed, or by a second Ctrl-C.
+                # The coordinator is gone: killed, or ended by a second Ctrl-C.
                 if shard.engine.interrupted:
                     os._exit(signals.EXIT_INTERRUPTED)
                 shard.engine.interrupt()

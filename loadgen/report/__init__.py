@@ -1,1 +1,1 @@
-"""A report, for people and for programs."""
+"""Report a run to people and to programs."""

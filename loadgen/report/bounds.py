@@ -3,7 +3,7 @@
 A report or a journal may have been cut, edited or made up. JSON allows numbers of thousands of
 digits, nesting without an end, and an encoded histogram that is a thousand times larger when it is
 inflated; Python's own answers to these are exceptions in the middle of some arithmetic, or a lot of
-time. Everything that is read from a file goes through here.
+time. All data from a file goes through here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _OURS: Final = (0, SIGNIFICANT_DIGITS, 1, HIGHEST_US)
 
 
 class Malformed(Exception):
-    """Data that is not what it should be; says in a few words what is wrong."""
+    """Data that is not what it should be; the message says in a few words what is wrong."""
 
 
 def decode(data: bytes, shape: type[_Shape]) -> _Shape:
@@ -47,7 +47,7 @@ def decode(data: bytes, shape: type[_Shape]) -> _Shape:
     :raises Malformed: if it is anything else.
     """
     try:
-        # What the shape doesn't name is passed over, without being made into anything.
+        # Fields that the shape doesn't name are skipped, without making objects of them.
         value = msgspec.json.decode(data, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise Malformed(str(exc)) from None
@@ -58,7 +58,7 @@ def decode(data: bytes, shape: type[_Shape]) -> _Shape:
 
 
 def convert(value: Any, shape: type[_Shape]) -> _Shape:
-    """Make decoded JSON into data of a known shape, with numbers and nesting within bounds.
+    """Convert decoded JSON into data of a known shape, with numbers and nesting within bounds.
 
     :raises Malformed: if it is anything else.
     """
@@ -96,38 +96,38 @@ def decode_histogram(encoded: str) -> HdrHistogram:
         _check_histogram(base64.b64decode(encoded.encode("ascii"), validate=True))
         return HdrHistogram.decode(encoded.encode("ascii"))
     except (binascii.Error, UnicodeEncodeError, zlib.error, struct.error) as exc:
-        raise Malformed(f"a histogram of it is damaged: {exc}") from None
+        raise Malformed(f"a histogram in it is damaged: {exc}") from None
 
 
 def _check_histogram(data: bytes) -> None:
     cookie, length = _OUTER.unpack_from(data)
     if cookie != _OUTER_COOKIE | _WORD_SIZE or length != len(data) - _OUTER.size:
-        raise Malformed("a histogram of it is damaged")
+        raise Malformed("a histogram in it is damaged")
     inflater = zlib.decompressobj()
     inflated = inflater.decompress(data[_OUTER.size :], MAX_HISTOGRAM_BYTES)
     if not inflater.eof or inflater.unused_data:
-        raise Malformed("a histogram of it is damaged, or larger than any of a report")
+        raise Malformed("a histogram in it is damaged, or larger than any of a report")
     cookie, length, offset, digits, least, highest, _ = _INNER.unpack_from(inflated)
     if (
         cookie != _INNER_COOKIE | _WORD_SIZE
         or length != len(inflated) - _INNER.size
         or (offset, digits, least, highest) != _OURS
     ):
-        raise Malformed("a histogram of it is none that a report has")
+        raise Malformed("a histogram in it is none that a report has")
     _check_counts(inflated[_INNER.size :])
 
 
 def _check_counts(data: bytes) -> None:
     """Check that these are as many counts as a histogram of ours can have, and none is negative.
 
-    Each is a number in ZigZag and LEB128; a negative one stands for so many zeros.
+    Each is a number in ZigZag and LEB128; a negative number stands for a row of that many zeros.
     """
     at, total, places = 0, 0, 0
     while at < len(data):
         value, shift = 0, 0
         while True:
             if at >= len(data):
-                raise Malformed("a histogram of it is damaged")
+                raise Malformed("a histogram in it is damaged")
             byte = data[at]
             at += 1
             if shift == 56:  # The ninth byte has eight bits of the number.
@@ -141,7 +141,7 @@ def _check_counts(data: bytes) -> None:
         total += max(number, 0)
         places += max(-number, 1)
     if total > MAX_NUMBER or places > _PLACES:
-        raise Malformed("a histogram of it has counts that are out of range")
+        raise Malformed("a histogram in it has counts that are out of range")
 
 
 _PLACES: Final[int] = HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS).counts_len

@@ -43,9 +43,9 @@ def make_report(
     """Make the report of a run from what it measured.
 
     :param limits: each `--fail-if`, judged in `Report.thresholds`.
-    :param target: what the target said of itself, where it was asked.
-    :param incomplete: where the run stood when its generator was killed, if it was: such a run
-        is `failed`.
+    :param target: the target's own metrics, where it was asked for them.
+    :param incomplete: the state of the run when its generator was killed, if it was: such a run is
+        `failed`.
     :param plan: every setting as run; by default those of the result.
     """
     verdict, reasons = judge_run(result)
@@ -80,7 +80,7 @@ def make_report(
 
 
 def plan_as_run(result: Result) -> dict[str, Any]:
-    """Every setting of a run, that of how many processes shared it included."""
+    """List every setting of a run, including the number of processes that shared it."""
     workers = result.workers
     return result.plan.settings() | {"workers": workers.processes, "dask": workers.scheduler}
 
@@ -125,17 +125,17 @@ def _report_connections(result: Result) -> ConnectionsReport:
 
 
 def count_failed(ledger: Ledger) -> FailedSockets:
-    """The sockets that did not open."""
+    """Count the sockets that did not open, by reason."""
     return FailedSockets(**{str(reason): ledger.failed[reason] for reason in Failure})
 
 
 def count_closed(ledger: Ledger) -> ClosedSockets:
-    """The sockets that are closed."""
+    """Count the sockets that are closed, by the way in which they ended."""
     return ClosedSockets(**{str(ending): ledger.closed[ending] for ending in Ending})
 
 
 def summarize_latency(result: Result) -> LatencyReport:
-    """The three latencies."""
+    """Summarise the three latencies."""
     return LatencyReport(
         intended=result.intended.summary(),
         service=result.service.summary(),

@@ -1,4 +1,4 @@
-"""The series as CSV: one line a second, for spreadsheets."""
+"""Write the series as CSV: one line a second, for spreadsheets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadgen.results.series import Second
 
 
 def render(report: Report) -> bytes:
-    """The series, its columns named as in the JSON report; lines end as RFC 4180 has them."""
+    """Write the series, with columns named as in the JSON report and line ends as in RFC 4180."""
     text = StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(Second.__struct_fields__)

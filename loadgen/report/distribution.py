@@ -1,4 +1,4 @@
-"""A histogram of latency in a few lines of text, on a logarithmic scale."""
+"""Draw a histogram of latency in a few lines of text, on a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MIN_COUNT: Final = 20
 
 
 def draw(encoded: str, width: int) -> list[str]:
-    """The distribution of an encoded histogram (in µs) over so many columns, and its scale (in ms).
+    """Draw an encoded histogram (in µs) over a number of columns, with its scale (in ms).
 
-    Empty if it has too few values for a picture, or the picture too little room.
+    :returns: lines; none if it has too few values for a picture, or the picture too few columns.
     """
     values = list(_recorded(encoded))
     if width < 20 or sum(count for _, count in values) < MIN_COUNT:
@@ -30,13 +30,13 @@ def draw(encoded: str, width: int) -> list[str]:
 
 
 def _recorded(encoded: str) -> Iterator[tuple[float, int]]:
-    """Each value, at least 1 µs, and how often it was recorded."""
+    """Yield each value, at least 1 µs, and how often it was recorded."""
     for item in HdrHistogram.decode(encoded.encode()).get_recorded_iterator():
         yield max(item.value_iterated_to, 1), item.count_at_value_iterated_to
 
 
 def _scale(values: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """From where to where: half a decade at least, so that equal values are not a full line."""
+    """Choose the ends of the scale: half a decade at least, or equal values fill a line."""
     low, high = values[0][0], values[-1][0]
     spare = math.sqrt(math.sqrt(10) / (high / low)) if high < low * math.sqrt(10) else 1.0
     return low / spare, high * spare
@@ -48,7 +48,7 @@ def _column(value: float, low: float, high: float, width: int) -> int:
 
 
 def _bars(columns: Sequence[int]) -> Iterable[str]:
-    """The highest column fills all rows; none that has a value is empty."""
+    """Draw the columns: the highest fills all rows, and none that has a value is empty."""
     steps, highest = len(_BLOCKS) - 1, max(columns)
     heights = [max(round(count / highest * HEIGHT * steps), 1) if count else 0 for count in columns]
     for row in reversed(range(HEIGHT)):
@@ -56,7 +56,7 @@ def _bars(columns: Sequence[int]) -> Iterable[str]:
 
 
 def _labels(low: float, high: float, width: int) -> str:
-    """Round numbers of milliseconds under the columns they are at, as many as there is room for."""
+    """Write round numbers of milliseconds under their columns, as many as there is room for."""
     line = [" "] * width
     free = 0
     for exponent in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: the page's template, filled in."""
+"""Write the report as one HTML file that needs nothing else: the page's template, filled in."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from loadgen.report.model import Report
 #: Built by `npm run build` from react-client/.
 TEMPLATE_PATH: Final = Path(__file__).parent / "page" / "report.html"
 _PLACE: Final = b'<script type="application/json" id="loadgen-report">null</script>'
-#: What could end a script element, or a line of JavaScript, is written as JSON may write it.
+#: Characters that could end a script element, or a line of JavaScript, as JSON may write them.
 _ESCAPES: Final = {
     char.encode(): f"\\u{ord(char):04x}".encode() for char in ("<", ">", "&", "\u2028", "\u2029")
 }
 
 
 def find_problem(template: Path = TEMPLATE_PATH) -> str | None:
-    """What would keep the report from being made, and what to do about it."""
+    """Say what would keep the page from being made, and what to do; None if nothing would."""
     try:
         places = template.read_bytes().count(_PLACE)
     except FileNotFoundError:
@@ -32,7 +32,7 @@ def find_problem(template: Path = TEMPLATE_PATH) -> str | None:
 
 
 def render(report: Report, template: Path = TEMPLATE_PATH) -> bytes:
-    """The page, with the report in it."""
+    """Fill the report into the page."""
     data = msgspec.json.encode(report)
     for char, escape in _ESCAPES.items():
         data = data.replace(char, escape)

@@ -1,4 +1,4 @@
-"""The report as JSON, and its schema."""
+"""Write the report as JSON, and its schema."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SCHEMA_PATH: Final = Path(__file__).parents[1] / "report.schema.json"
 
 
 def encode(report: Report) -> bytes:
-    """The report in JSON, indented, with a newline at its end."""
+    """Encode the report in JSON, indented, with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 
 
 def make_schema() -> dict[str, Any]:
-    """The JSON schema of a report, as `report.schema.json` has it."""
+    """Make the JSON schema of a report, which `report.schema.json` contains."""
     schema = msgspec.json.schema(Report)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

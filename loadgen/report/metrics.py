@@ -1,4 +1,4 @@
-"""Name every number of a report that may be held against a limit, and its unit; pure.
+"""Name every number of a report that can have a limit, and its unit. Pure.
 
 The metrics are the fields of the report's own classes, so none can be forgotten here.
 """
@@ -24,7 +24,7 @@ _ALIASES: Final = {"latency.": "latency.intended."}
 
 
 class MetricKind(StrEnum):
-    """What a metric is counted in, and so which units its limit may have."""
+    """The unit in which a metric is counted, which decides the units its limit may have."""
 
     COUNT = "a count"
     TIME = "a time"
@@ -39,7 +39,8 @@ class Metric:
 
     :ivar path: the keys that lead to it.
     :ivar scale: from milliseconds to the report's unit.
-    :ivar whole: the path of the number of which `%` is a share; ``None`` if it has no such.
+    :ivar whole: the path of the number of which this is a share, for `%`; ``None`` if there is
+        none.
     """
 
     path: tuple[str, ...]
@@ -49,17 +50,17 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """As users write it."""
+        """The name that users write."""
         return ".".join(self.path)
 
     @property
     def is_the_targets(self) -> bool:
-        """Is it of what the target says of itself, which a report has only if it was asked?"""
+        """True if it is one of the target's own metrics, which --console asks for."""
         return self.path[0] == "target"
 
 
 def find(name: str) -> Metric | None:
-    """The metric that users call so; ``None`` if there is none."""
+    """Find the metric with this name; ``None`` if there is none."""
     full_name = name
     for short, full in _ALIASES.items():
         if name.startswith(short) and name not in METRICS:
@@ -68,7 +69,7 @@ def find(name: str) -> Metric | None:
 
 
 def names() -> list[str]:
-    """Every name that users may write."""
+    """List every name that users may write."""
     aliases = [
         short + name.removeprefix(full)
         for short, full in _ALIASES.items()
@@ -79,7 +80,7 @@ def names() -> list[str]:
 
 
 def look_up(report: Report, path: Sequence[str]) -> float | None:
-    """The number that is there in a report; ``None`` if nothing measured it."""
+    """Return the number at a path of a report; ``None`` if it was not measured."""
     value: Any = report
     for key in path:
         if value is None or isinstance(value, msgspec.UnsetType):
@@ -93,7 +94,7 @@ def look_up(report: Report, path: Sequence[str]) -> float | None:
 
 
 def _find_coded(name: str) -> Metric | None:
-    """`connections.close_codes.1011`: a count per code, of which a report has those it saw."""
+    """Find `connections.close_codes.1011`: a count for a code, 0 unless a report has it."""
     start, _, code = name.rpartition(".")
     metric = METRICS.get(start)
     if metric is None or start not in _CODED or not (code.isascii() and code.isdecimal()):
@@ -145,7 +146,7 @@ def _make_metric(path: tuple[str, ...]) -> Metric:
 
 
 def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Of which number a count is a share: of all sockets, of those opened, of messages."""
+    """Find the number of which a count is a share: of all sockets, of those opened, of messages."""
     match path:
         case ("connections", "closed" | "close_codes", *_):
             return ("connections", "opened")

@@ -41,9 +41,9 @@ class ClosedSockets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Funnel(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the sockets came: each stage is of those of the stage before.
+    """How far the sockets came: each stage counts those of the stage before that reached it.
 
-    `tls` is null where there was none to do.
+    `tls` is null where the target has no TLS.
     """
 
     requested: int
@@ -53,7 +53,7 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """Sockets that did not open, by whose fault that is: `machine` is the generator's own."""
+    """Sockets that did not open, by the party at fault: `machine` is the generator's own."""
 
     target: int
     network: int
@@ -61,7 +61,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of every socket."""
+    """The counts of all sockets."""
 
     requested: int
     opened: int
@@ -79,7 +79,7 @@ class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message was owed and got, and what claimed every frame that came.
+    """The counts of all messages, and of all frames received.
 
     :ivar sent_per_s: over the load phase; null if there was none, as is `received_per_s`.
     """
@@ -107,7 +107,7 @@ class MessagesReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Latencies: from when due, from when sent, what lies between, and how late a script was."""
+    """Latencies: from when due, from when sent, the time between, and how late a script was."""
 
     intended: Summary
     service: Summary
@@ -116,12 +116,12 @@ class LatencyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FanOutReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the copies of messages that go to whole rooms; null in other runs.
+    """The counts of copies of messages that go to whole rooms; null in other runs.
 
     :ivar unsettled: copies whose subscriber joined or left while they were under way.
-    :ivar extra: copies that came and were owed to nobody.
-    :ivar first: from when a message was handed to its socket until its first copy; `last` until
-        all had come, `each` until each.
+    :ivar extra: copies that came and were not owed.
+    :ivar first: from when a message was handed to its socket until its first copy; `last` until all
+        had come, `each` until each.
     :ivar clock_error_ms: by how much the clocks of different machines may falsify these; null if
         all sockets share one clock.
     """
@@ -140,14 +140,14 @@ class FanOutReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncodedHistograms(msgspec.Struct, frozen=True, kw_only=True):
-    """HdrHistogram V2, base64, in microseconds."""
+    """Histograms as HdrHistogram V2, base64, in microseconds."""
 
     intended: str
     service: str
 
 
 class LoopLag(msgspec.Struct, frozen=True, kw_only=True):
-    """How late the generator's event loop was under load, in ms; null if nobody looked."""
+    """The lag of the generator's event loop under load, in ms; null if it was not measured."""
 
     p50: float | None
     p99: float | None
@@ -155,10 +155,11 @@ class LoopLag(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
-    """What the run took of this machine, and how well it kept up.
+    """The resources of this machine that the run used, and how well the generator kept up.
 
     :ivar load_cpu_share: in the load phase alone, as a share of one core, of each process.
-    :ivar load_waiting_share: in the load phase, how long it was ready to run and had no core.
+    :ivar load_waiting_share: the share of the load phase in which it was ready to run and had no
+        core.
     :ivar places: the workers of a cluster on which it ran; in no other report.
     """
 
@@ -171,8 +172,8 @@ class GeneratorReport(GeneratorFacts, frozen=True, kw_only=True):
 class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
     """One --fail-if.
 
-    :ivar value: in the unit of the report, or in percent; null if nothing measured it, which
-        counts as breached.
+    :ivar value: in the unit of the report, or in percent; null if it was not measured, which counts
+        as breached.
     """
 
     expr: str
@@ -181,9 +182,9 @@ class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetSecond(msgspec.Struct, frozen=True, kw_only=True):
-    """What the target said of itself as a second of the run ended; null is what it didn't say.
+    """The target's own metrics as a second of the run ended; null is what it didn't report.
 
-    :ivar cpu_s: CPU time since its start; `cpu_share` is of one core, since the look before.
+    :ivar cpu_s: CPU time since its start; `cpu_share` is of one core, since the last question.
     """
 
     t_s: float
@@ -198,9 +199,9 @@ class TargetSecond(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetLag(msgspec.Struct, frozen=True, kw_only=True):
-    """How late the target's event loop was under load, in milliseconds: each of its worst second.
+    """The lag of the target's event loop under load, in ms: each value of its worst second.
 
-    Percentiles of several seconds can't be had from those of each.
+    Percentiles of several seconds can't be computed from those of each.
     """
 
     p50: float | None = None
@@ -209,11 +210,11 @@ class TargetLag(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The target's side of the run; only where --console named it. Null is what it didn't say.
+    """The target's own metrics; only where --console named it. Null is what it didn't report.
 
-    :ivar errors: how often it could not be asked, and `last_error`, why not in the end.
+    :ivar errors: how often it could not be asked; `last_error` is the last reason.
     :ivar cpu_share: of one core, over the seconds of the load phase; `loop_lag` is of these, too.
-    :ivar connections: at most, as are `rss_bytes` and `open_files`: in the whole run.
+    :ivar connections: the largest number in the whole run; so are `rss_bytes` and `open_files`.
     """
 
     source: str
@@ -228,10 +229,10 @@ class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run stood when its generator was killed; in no other report.
+    """The state of a run when its generator was killed; in no other report.
 
-    :ivar opening: of the sockets requested, those unaccounted for: being opened, or not yet.
-    :ivar open: of those opened, the ones unaccounted for: nobody saw how they ended.
+    :ivar opening: requested sockets that are unaccounted for: being opened, or not yet.
+    :ivar open: opened sockets that are unaccounted for: how they ended is unknown.
     """
 
     phase: str
@@ -241,7 +242,7 @@ class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MisbehavingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of sockets that misbehaved on purpose, none of which is in `connections`."""
+    """The counts of sockets that misbehaved on purpose, none of which is in `connections`."""
 
     requested: int
     opened: int

@@ -1,4 +1,4 @@
-"""The run as it happens, for programs: a snapshot a second as newline-delimited JSON."""
+"""Stream the run as it happens, for programs: a snapshot a second as newline-delimited JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from loadgen.results.series import Second
 
 
 class SocketsNow(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the sockets are."""
+    """The counts of sockets so far."""
 
     requested: int
     opened: int
@@ -34,7 +34,7 @@ class SocketsNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessagesNow(msgspec.Struct, frozen=True, kw_only=True):
-    """What has become of the messages so far; `awaited` are those whose reply may still come."""
+    """The counts of messages so far; `awaited` are those whose reply may still come."""
 
     sent: int
     one_way: int
@@ -67,7 +67,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take_snapshot(phase: str, result: Result) -> RunSnapshot:
-    """What a run that has booked at least one second is to say of itself."""
+    """Take a snapshot of a run that has booked at least one second."""
     ledger, second = result.ledger, result.series[-1]
     return RunSnapshot(
         phase=phase,
@@ -101,18 +101,18 @@ def _count_messages(ledger: Ledger) -> MessagesNow:
 
 
 def encode(line: RunSnapshot | Report) -> bytes:
-    """One line of the stream."""
+    """Encode one line of the stream."""
     return msgspec.json.encode(line) + b"\n"
 
 
 async def stream(engine: Running, write: Callable[[bytes], object]) -> NoReturn:
     """Write a line for each second of the run, until cancelled.
 
-    A reader that has gone away ends the run in good order: a load that nobody watches any more
-    is not to go on against somebody's server.
+    If the reader has gone, the run is ended in good order: a load that nobody watches any more must
+    not go on against somebody's server.
 
-    :param write: may block; is called in a thread, one call at a time. A reader that is slow
-        misses snapshots, and holds up neither the run nor its own latest ones.
+    :param write: may block; is called in a thread, one call at a time. A reader that is slow misses
+        snapshots, and holds up neither the run nor its own latest ones.
     """
     while True:
         await engine.wait_for_second()

@@ -1,4 +1,4 @@
-"""What a summary is printed on: a terminal as it is, anything else plain and 80 columns wide."""
+"""Print a summary: on a terminal as it is, on anything else plain and 80 columns wide."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rich.segment import Segment
 
 from echo_trio.printable import printable_lines
 
-#: Of what does not go to a terminal.
+#: The width of output that does not go to a terminal.
 WIDTH: Final = 80
 
 
 class _Paper(Console):
-    """A console on which no text is obeyed: some of it is a peer's, or from a file."""
+    """A console that makes every text harmless: some is a peer's, or from a file."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render as rich does, which lets escape sequences in a text through."""
+        """Render as rich does, and make escape sequences harmless, which rich lets through."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment
@@ -32,9 +32,9 @@ class _Paper(Console):
 
 @contextmanager
 def paper(stream: TextIO, *, color: bool = True) -> Iterator[Console]:
-    """A console whose output is on the stream at the end.
+    """Open a console whose output is on the stream when the block ends.
 
-    :param color: whether colour is wanted; only a terminal gets any.
+    :param color: true if colour is wanted; only a terminal gets any.
     """
     is_terminal = stream.isatty()
     target = stream if is_terminal else StringIO()

@@ -1,4 +1,4 @@
-"""The report for a person: what opened, what came back, how late, and whether to believe it."""
+"""Write the report for a person: what opened, what came back, how late, and the verdict."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _facts(report: Report) -> Table:
     return table
 
 
-#: Where a sent message ends; the first three are also where a received frame does.
+#: The columns of a sent message; the first three are columns of a received frame, too.
 _OWED: Final = (
     "echoed", "reordered", "corrupt", "one_way", "published", "lost", "in_flight",
 )  # fmt: skip
@@ -110,7 +110,7 @@ _CLAIMED: Final = (
 
 
 def _messages(messages: MessagesReport) -> Iterator[str]:
-    """Say what every message got, what claimed every frame, and how many that is a second."""
+    """Say what every message got, what claimed every frame, and the rates."""
     missed = f"; {messages.missed:,} more were due and missed" if messages.missed else ""
     owed = {key: getattr(messages, key) for key in _OWED}
     yield _sum("sent", messages.sent) + _rest(owed) + missed
@@ -124,7 +124,7 @@ def _messages(messages: MessagesReport) -> Iterator[str]:
 
 
 def _misbehaving(report: Report) -> dict[str, str]:
-    """What became of the sockets that misbehaved because they were told to."""
+    """Sum up the sockets that misbehaved because they were told to."""
     if isinstance(report.misbehaving, msgspec.UnsetType):
         return {}
     shown = {}
@@ -137,12 +137,12 @@ def _misbehaving(report: Report) -> dict[str, str]:
 
 
 def _unaccounted(report: Report) -> int:
-    """Sockets that were open when the generator was killed."""
+    """Count the sockets that were open when the generator was killed."""
     return 0 if isinstance(report.incomplete, msgspec.UnsetType) else report.incomplete.open
 
 
 def _funnel(report: Report) -> str:
-    """Where sockets were lost on their way, in order; empty if none was."""
+    """Say where sockets were lost on their way, in order; empty if none was."""
     funnel, faults = report.connections.funnel, report.connections.faults
     stages = {"TCP": funnel.tcp, "TLS": funnel.tls, "upgraded": funnel.upgraded}
     lost = {key: n for key, n in msgspec.structs.asdict(faults).items() if n}
@@ -154,7 +154,7 @@ def _funnel(report: Report) -> str:
 
 
 def _target(report: Report) -> str | None:
-    """The target's own figures, if it was asked for them."""
+    """Sum up the target's own metrics, if it was asked for them."""
     if isinstance(report.target, msgspec.UnsetType):
         return None
     target, facts = report.target, []
@@ -170,7 +170,7 @@ def _target(report: Report) -> str | None:
 
 
 def _thresholds(report: Report) -> list[Text]:
-    """Each --fail-if, and what it was held against."""
+    """Show each --fail-if, and the value it was compared with."""
     lines = []
     for judged in report.thresholds:
         mark = ("✗ ", "bold red") if judged.breached else ("✓ ", "bold green")
@@ -179,7 +179,7 @@ def _thresholds(report: Report) -> list[Text]:
 
 
 def _distribution(report: Report, width: int) -> list[Text]:
-    """What users waited, as a picture."""
+    """Draw the intended latency."""
     lines = distribution.draw(report.histograms.intended, min(width, MAX_PICTURE_WIDTH))
     if not lines:
         return []
@@ -200,7 +200,7 @@ def _opening(report: Report) -> str:
 
 
 def _latencies(report: Report, width: int) -> Text:
-    """A line for each latency, with a bar in what room there is; all bars on one scale."""
+    """Write a line for each latency, with a bar in what room there is; all bars on one scale."""
     summaries: dict[str, Summary] = {name: getattr(report.latency, name) for name in _LATENCIES}
     rows = {
         name: [_ms(getattr(summary, key)) for key in _PERCENTILES]
@@ -224,12 +224,12 @@ def _latencies(report: Report, width: int) -> Text:
 
 
 def _ms(value: float | None) -> str:
-    """Write a latency so short that six of them fit a line of 80 columns."""
+    """Write a latency short enough for six of them in a line of 80 columns."""
     return _figure(value, ",.2f" if value is not None and value < 1000 else ",.0f")
 
 
 def _figure(value: float | None, form: str) -> str:
-    """Write a figure; a dash if nothing measured it."""
+    """Write a figure; a dash if it was not measured."""
     return NOTHING if value is None else format(value, form)
 
 
@@ -248,7 +248,7 @@ def _sum(name: str, total: int) -> str:
 
 
 def _rest(parts: dict[str, int], **more: int) -> str:
-    """The columns that are not empty."""
+    """List the columns that are not empty."""
     shown = [f"{n:,} {key.replace('_', ' ')}" for key, n in {**parts, **more}.items() if n]
     return "" if not shown else " = " + " + ".join(shown)
 

@@ -1,11 +1,13 @@
-"""`--fail-if latency.p99>50ms`: an expression becomes a threshold; a report, what it breaches.
+"""Read `--fail-if latency.p99>50ms` as a threshold, and judge a report by it.
 
-threshold = metric op value
-metric    = the path of a number in the report; latency.p99 is latency.intended.p99;
-target.… is what --console asked for, fan_out.… what --verify fan-out measures
-op        = > >= < <= == !=
-value     = number [unit]
-unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
+The grammar of an expression:
+
+    threshold = metric op value
+    metric    = the path of a number in the report; latency.p99 is latency.intended.p99;
+                target.… is what --console asked for, fan_out.… what --verify fan-out measures
+    op        = > >= < <= == !=
+    value     = number [unit]
+    unit      = us ms s m h (a time needs one) | % (a share) | /s /m /h | k m | B KiB MiB GiB
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _MAX_DIGITS: Final = 20
 
 
-#: What a limit may be written with, and how much that is: in milliseconds, bytes, per second.
+#: The units of a limit, and their size: in milliseconds, bytes, per second.
 #: Exact, so that 700us are 0.7 ms.
 _UNITS: Final[dict[MetricKind, dict[str, Fraction]]] = {
     MetricKind.COUNT: {"": Fraction(1), "k": Fraction(1_000), "m": Fraction(1_000_000)},
@@ -77,9 +79,9 @@ _EXAMPLES: Final = {
 
 
 class BadThreshold(ValueError):
-    """An expression that is none.
+    """An expression that is not a threshold.
 
-    :ivar at: where in it, counted in characters from 0.
+    :ivar at: where it is wrong, counted in characters from 0.
     """
 
     def __init__(self, expr: str, at: int, problem: str) -> None:
@@ -91,7 +93,7 @@ class BadThreshold(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A condition under which a run is to count as failed.
+    """A condition under which a run counts as failed.
 
     :ivar limit: in the unit of the report, or in percent.
     """
@@ -103,11 +105,11 @@ class Threshold:
     percent: bool
 
     def judge(self, report: Report) -> ThresholdReport:
-        """Does the condition hold of this report?
+        """Judge whether the condition holds for this report.
 
-        What nothing measured is ``null`` in the report, and breaches every limit: the latency of
-        replies that never came, a share of nothing, what a target did not say of itself. Nobody
-        knows what it would have been, and a run is not to pass for that.
+        A number that was not measured is ``null`` in the report, and breaches every limit: the
+        latency of replies that never came, a share of nothing, a metric that the target did not
+        report. Nobody knows what it would have been, and a run must not pass for that.
         """
         value = metrics.look_up(report, self.metric.path)
         if self.percent and value is not None:
@@ -122,9 +124,10 @@ class Threshold:
 
 
 def parse(expr: str) -> Threshold:
-    """The threshold that an expression says.
+    """Parse an expression.
 
-    :raises BadThreshold: if it says none; knows where, and what was probably meant.
+    :raises BadThreshold: if it is no threshold; says where it is wrong, and what was probably
+        meant.
     """
     at = _skip_space(expr, 0)
     metric, at = _parse_metric(expr, at)
@@ -138,14 +141,14 @@ def parse(expr: str) -> Threshold:
 
 
 def judge(report: Report, thresholds: Iterable[Threshold]) -> list[ThresholdReport]:
-    """What the report says of each threshold."""
+    """Judge each threshold by a report."""
     return [threshold.judge(report) for threshold in thresholds]
 
 
 def find_unasked(
     thresholds: Iterable[Threshold], plan: Plan, *, is_target_asked: bool = False
 ) -> str | None:
-    """Find a threshold on what no run of this plan measures; returns what is wrong, in one line."""
+    """Find a threshold on what no run of this plan measures; say so in one line."""
     rule = plan.matching.rule
     for threshold in thresholds:
         expr, part = threshold.expr.strip(), threshold.metric.path[0]
@@ -161,13 +164,13 @@ def find_unasked(
     return None
 
 
-#: What is measured only where messages are owed a reply.
+#: Metrics that are measured only where messages are owed a reply.
 _OF_REPLIES: Final = {("latency", "intended"), ("latency", "service")}
 _WITHOUT_REPLIES: Final = {Rule.OFF, Rule.FAN_OUT}
 
 
 def explain(judged: ThresholdReport) -> str:
-    """One line on a threshold that is judged."""
+    """Explain a judged threshold in one line."""
     threshold = parse(judged.expr)
     if judged.value is None:
         return f"{judged.expr}: {_why_unmeasured(threshold)}"
@@ -213,7 +216,7 @@ def _parse_metric(expr: str, at: int) -> tuple[Metric, int]:
 
 
 def _known_length(name: str) -> int:
-    """How much of a wrong name is right: whole components only."""
+    """Measure how much of a wrong name is right: whole components only."""
     known, names = 0, metrics.names()
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
@@ -225,7 +228,7 @@ def _known_length(name: str) -> int:
 
 
 def _like(name: str) -> str:
-    """Metrics of the part that a wrong name begins with; any others, if there is no such."""
+    """List metrics of the part that a wrong name begins with; any others, if there is none."""
     part = name.split(".", maxsplit=1)[0]
     some = [other for other in metrics.names() if other.startswith(f"{part}.")]
     return ", ".join(some[:3] or ("latency.p99", "messages.lost", "connections.failed"))

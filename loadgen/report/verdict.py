@@ -1,7 +1,7 @@
-"""The verdict on a run: was it the target that set the numbers, and did it do right by all of them?
+"""Judge a run: did the target set the numbers, and did it treat all sockets and messages right?
 
 `docs/explanation/verdict.md` says what each limit means and how it was found;
-`benchmarks/verdict_calibration.py` holds them against runs that are starved on purpose.
+`benchmarks/verdict_calibration.py` compares them with runs that are starved on purpose.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ GENERATOR_LIMITED: Final = "generator-limited"
 
 #: Above this, 1 % of the messages left so late that the target's latency can't be told from ours.
 MAX_SCHEDULING_LAG_P99_MS: Final = 100.0
-#: The same for the loop that takes replies in.
+#: The same limit for the event loop, which takes replies in.
 MAX_LOOP_LAG_P99_MS: Final = 100.0
 #: Above this a tenth of the time, the generator has far less of its core than it needs; honest runs
 #: beside busy neighbours have a third of it.
 MAX_LAG_P90_MS: Final = 30.0
 #: A single stop of this length is in the highest percentiles however long the run is.
 MAX_STALL_MS: Final = 500.0
-#: Of one core. Beyond it replies queue up in front of the generator, not of the target.
+#: The share of one core. Above it replies queue up in front of the generator, not of the target.
 MAX_CPU_SHARE: Final = 0.95
 #: With other work on its cores the generator is late by this much, and waits so large a part of
 #: the time: each alone is met by honest runs on a busy machine.
 STARVED_LAG_P99_MS: Final = 50.0
 STARVED_WAITING_SHARE: Final = 0.25
-#: Of fewer looks or messages a tenth is a handful.
+#: With fewer measurements or messages than this, a tenth is a handful.
 MIN_LOOKS: Final = 100
-#: What OpenSSL says of an answer that is no TLS.
+#: OpenSSL's errors about an answer that is no TLS.
 _NOT_TLS: Final = ("wrong version number", "record layer failure", "packet length too long")
-#: Of the causes of a failure so many are named, the most frequent.
+#: The number of causes of a failure that are named, the most frequent first.
 MAX_CAUSES: Final = 3
 #: A shorter load phase is mostly start and end: no shares are judged.
 MIN_JUDGED_S: Final = 1.0
 
 
 def judge_run(result: Result) -> tuple[RunVerdict, list[str]]:
-    """The verdict on a run, and the reasons for it in plain words; a valid run needs none."""
+    """Judge a run; return the verdict, and its reasons in words: none for a valid run."""
     if reasons := _failures(result):
         # A generator that stood still may be why.
         return FAILED, reasons + _own_limits(result)
@@ -117,7 +117,7 @@ def _sockets(count: int) -> str:
 
 
 def explain_failure(ledger: Ledger, reason: Failure) -> str:
-    """Why sockets did not open, in a few words."""
+    """Explain in a few words why sockets did not open."""
     if reason is Failure.REJECTED:
         statuses = ", ".join(map(str, sorted(ledger.failed_status)))
         return f"{reason} ({_details(ledger, reason) or f'HTTP {statuses}'})"
@@ -133,14 +133,14 @@ def explain_failure(ledger: Ledger, reason: Failure) -> str:
 
 
 def _explain_tls(error: str) -> str:
-    """What OpenSSL says, in words, where it is the scheme of the URL that is wrong."""
+    """Explain an error of OpenSSL where the real reason is the scheme of the URL."""
     if any(sign in error.lower().replace("_", " ") for sign in _NOT_TLS):
         return f"{error}: no TLS answers there, the URL should begin with ws://"
     return error
 
 
 def _details(ledger: Ledger, reason: Failure) -> str:
-    """What is known of the most frequent causes of a failure."""
+    """List the details of the most frequent causes of a failure."""
     known = Counter(
         {detail: count for (failure, detail), count in ledger.details.items() if failure is reason}
     )
@@ -149,7 +149,7 @@ def _details(ledger: Ledger, reason: Failure) -> str:
 
 
 def _explain_fault(ledger: Ledger, reason: Failure) -> str:
-    """Whose fault it is, where that is not the target's."""
+    """Say whose fault it is, where that is not the target's."""
     faults = set(ledger.other_faults) if reason is Failure.OTHER else {FAULTS[reason]}
     if faults == {Fault.MACHINE}:
         return " (this machine's limit, not the target's fault)"

@@ -93,7 +93,7 @@ class Ledger:
     :ivar other_errors: sockets that failed for an `OTHER` reason, by the system's message.
     :ivar other_faults: sockets that failed for an `OTHER` reason, by the party at fault.
     :ivar tls_errors: sockets that failed for a `TLS` reason, by OpenSSL's message.
-    :ivar details: failed sockets by reason and what else is known of it.
+    :ivar details: failed sockets by reason and further detail, in words.
     :ivar early: sockets that ended before we closed them, by how they ended and the close code.
     :ivar still_sending: sockets that we cut while their server went on sending instead of answering
         our close frame.

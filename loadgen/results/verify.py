@@ -42,7 +42,7 @@ class Verdict(StrEnum):
     IGNORED = "ignored"
     """A frame that the plan says to pass over."""
     STREAMED = "streamed"
-    """A push to somebody who has subscribed."""
+    """A message pushed to a subscriber."""
     COPIES = "copies"
     """A copy of a message that was published."""
 
