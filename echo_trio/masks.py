@@ -1,4 +1,4 @@
-"""What a report must not have: reports are shared, and whoever has a token is who it was given to.
+"""Mask secrets in reports: reports are shared, and a token is as good as its owner.
 
 By name: the value of a header, or of a setting in a URL, whose name says that it is a secret is
 shown as `***`. A name too many loses a value that nobody misses; a name too few, a secret.
@@ -26,27 +26,27 @@ _USER_IN_LINE: Final = re.compile(r"(?<=://)(?:[^/?#\s]*@|[^/?#@\s:\[]*:(?![0-9]
 
 
 def is_secret(name: str) -> bool:
-    """Is what goes by this name nobody else's business?"""
+    """Tell whether the value under this name is a secret."""
     return _SECRET.search(name) is not None
 
 
 def mask_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The headers, without the values of those that are secret."""
+    """Mask the values of secret headers."""
     return tuple((name, MASK if is_secret(name) else value) for name, value in headers)
 
 
 def mask_subprotocols(subprotocols: Iterable[str]) -> tuple[str, ...]:
-    """The subprotocols; what has no other way into a browser's handshake is sometimes one."""
+    """Mask secret subprotocols: a browser has no other place in its handshake for a token."""
     return tuple(MASK if is_secret(name) else name for name in subprotocols)
 
 
 def mask_url(url: str) -> str:
-    """The URL, without the values of what is secret in its query, and without a user."""
+    """Mask the values of secret settings in a URL's query, and its user."""
     return _SETTING.sub(_mask_setting, _USER.sub(f"{MASK}@", url, count=1))
 
 
 def mask_line(line: str) -> str:
-    """The line, without what is secret in any URL that stands in it, be it malformed."""
+    """Mask secrets in every URL that a line contains, well-formed or not."""
     return _SETTING_IN_LINE.sub(_mask_setting, _USER_IN_LINE.sub(f"{MASK}@", line))
 
 

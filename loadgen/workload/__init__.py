@@ -1,1 +1,1 @@
-"""What a run is to do: frozen settings and pure decisions, without I/O."""
+"""Define what a run is to do: frozen settings and pure decisions, without I/O."""

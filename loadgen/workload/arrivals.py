@@ -1,10 +1,10 @@
-"""Let messages fall due at random, as those of many independent users do; pure.
+"""Let messages fall due at random, as those of many independent users do. Pure.
 
 Evenly spaced messages flatter a server: at 80 % load of one queue the 99th percentile is one
 service time with even arrivals, and eleven with Poisson's. The gaps between Poisson arrivals are
-exponential, and what has arrived says nothing of what comes next.
+exponential, and past arrivals say nothing about the next.
 
-All of it is fixed by the seed, and the same in one process and in many:
+Everything is fixed by the seed, and the same in one process and in many:
 
 - `Poisson` is for a rate of all sockets together. Arrival k is due when M(t), the integral of the
   rate, reaches the sum Γ of k+1 exponential gaps of mean 1. Blocks of arrivals are drawn one by
@@ -26,29 +26,29 @@ from typing import Final, Protocol
 
 BLOCK: Final = 1024
 _MASK: Final = (1 << 64) - 1
-#: Of SplitMix64 (Steele, Lea, Flood 2014), which makes one number of a counter.
+#: The constants of SplitMix64 (Steele, Lea, Flood 2014), which makes a number from a counter.
 _STEP: Final = 0x9E3779B97F4A7C15
 _FACTORS: Final = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
 class Rate(Protocol):
-    """A rate that changes with time, as the even schedule of it."""
+    """A rate that changes with time, and its even schedule: the ideal."""
 
     @property
     def ideal_total(self) -> float:
-        """How many messages the ideal sends in all."""
+        """The number of messages that the ideal sends in all."""
 
     def ideal_by(self, elapsed_s: float) -> float:
-        """How many messages the ideal has sent by then: M(t)."""
+        """Compute the number of messages that the ideal has sent by then: M(t)."""
 
     def time_of(self, ideal: float) -> float:
-        """When the ideal has sent so many: the inverse of M."""
+        """Compute when the ideal has sent a number of messages: the inverse of M."""
 
 
 class Poisson:
-    """Messages due at random, at a rate of all sockets together.
+    """A schedule of messages due at random, at a rate of all sockets together.
 
-    :ivar total: how many messages there are: random, too.
+    :ivar total: the number of messages, which is random, too.
     """
 
     __slots__ = ("_block", "_block_number", "_ends", "_rate", "_seed", "total")
@@ -67,23 +67,23 @@ class Poisson:
         self.total = int(min(self._arrived(whole), at_most))
 
     def due_by(self, elapsed_s: float) -> int:
-        """How many messages are due by then."""
+        """Count the messages that are due by then."""
         return min(self.total, self._arrived(self._rate.ideal_by(elapsed_s)))
 
     def due_at(self, k: int) -> float:
-        """When message k is due, in seconds."""
+        """Compute when message k is due, in seconds."""
         block, place = divmod(k, BLOCK)
         return self._rate.time_of(self._draw(block)[place])
 
     def _arrived(self, ideal: float) -> int:
-        """How many arrivals there are up to this value of M."""
+        """Count the arrivals up to this value of M."""
         block = bisect_right(self._ends, ideal)
         if block == len(self._ends):
             return block * BLOCK
         return block * BLOCK + bisect_right(self._draw(block), ideal)
 
     def _draw(self, number: int) -> list[float]:
-        """Draw the Γ of a block's arrivals; the last one is asked for again and again."""
+        """Draw the Γ of a block's arrivals; keep the last block, for it is asked for repeatedly."""
         if number != self._block_number:
             random = Random(_mix(self._seed, number))
             begins = self._ends[number - 1] if number else 0.0
@@ -95,7 +95,7 @@ class Poisson:
 
 
 class OwnArrivals:
-    """Messages due at random on each of some sockets, in the order of time.
+    """A schedule of messages due at random on each socket by itself, in the order of time.
 
     :param conns: the sockets' numbers in the whole run.
     :param at_most: messages for each.
@@ -125,11 +125,11 @@ class OwnArrivals:
 
     @property
     def next_due_s(self) -> float | None:
-        """When the next message is due; ``None`` if there is none."""
+        """When the next message is due, in seconds; ``None`` if there is none."""
         return self._next[0][0] if self._next else None
 
     def take(self) -> tuple[float, int]:
-        """Take the next message: when it is due, and on which socket, by its place."""
+        """Take the next message; return when it is due, and its socket's place in `conns`."""
         due_s, place, number = self._next[0]
         following_s = due_s + self._gap(place, number + 1)
         if following_s < self._lasts_s and number + 1 < self._at_most:
@@ -144,13 +144,13 @@ class OwnArrivals:
             self._next.append((due_s, place, number))
 
     def _gap(self, place: int, number: int) -> float:
-        """The time before a socket's message: exponential, of the mean that its rate has."""
+        """Draw the time before a socket's message: exponential, with the mean of its rate."""
         mixed = _mix(_mix(self._seed, self._conns[place]), number)
         return -math.log(((mixed >> 11) + 0.5) / (1 << 53)) / self._rate_per_s
 
 
 def _mix(key: int, counter: int) -> int:
-    """Make 64 bits that look random of a key and a counter."""
+    """Make 64 bits that look random from a key and a counter."""
     mixed = (key + (counter + 1) * _STEP) & _MASK
     mixed = ((mixed ^ (mixed >> 30)) * _FACTORS[0]) & _MASK
     mixed = ((mixed ^ (mixed >> 27)) * _FACTORS[1]) & _MASK

@@ -1,4 +1,4 @@
-"""Find settings of a run that contradict each other: two answers to one question, or none; pure."""
+"""Find settings of a run that contradict each other. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_load(plan: Plan) -> None:
-    """Is there one answer to when messages are sent, and when the load ends?"""
+    """Check that there is one answer to when messages are sent, and when the load ends.
+
+    :raises ValueError: if there are two, or none.
+    """
     rates = {
         "--rate-per-conn": plan.rate_per_conn is not None,
         "--rate": plan.rate is not None,
@@ -45,7 +48,10 @@ def check_load(plan: Plan) -> None:
 
 
 def check_replies(plan: Plan, payloads: Payloads) -> None:
-    """Can replies be told apart, and from what is no reply?"""
+    """Check that replies can be told apart, and from frames that are no replies.
+
+    :raises ValueError: if they can't.
+    """
     verify = plan.matching
     if verify.find_own is not None:
         check_key(verify, plan.verify, payloads, payloads.render(0, 0))
@@ -70,7 +76,10 @@ def check_replies(plan: Plan, payloads: Payloads) -> None:
 
 
 def check_handshake(plan: Plan, target: Target) -> None:
-    """Can this be asked of the server, over such a connection?"""
+    """Check that the server can be asked for this, over such a connection.
+
+    :raises ValueError: if it can't.
+    """
     check_headers(plan.headers, plan.origin)
     if plan.key is not None and plan.cert is None:
         raise ValueError("--key goes with --cert, whose key it is")

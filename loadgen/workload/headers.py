@@ -1,4 +1,4 @@
-"""Read the headers that go with each handshake, and make its request of them."""
+"""Read the headers that go with each handshake, and make its request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loadgen.workload.target import Target
 #: Several times what any server takes as the head of a request.
 MAX_HEADERS_BYTES: Final = 256 * 1024
 
-#: What follows it is a file of headers.
+#: The mark before the name of a file of headers.
 HEADERS_OF_FILE: Final = "@"
 
 #: Headers that make the handshake one, and what to use instead where there is something.
@@ -32,9 +32,9 @@ _OWN_HEADERS: Final = {
 def parse_headers(text: str) -> list[tuple[str, str]]:
     """Read a header, or those of a file like ``@headers.txt``, one a line.
 
-    What is on a command line is seen by every user of the machine, and kept by the shell.
+    A command line is seen by every user of the machine, and kept by the shell; a file need not be.
 
-    :raises ValueError: if something is none, or there is no such file.
+    :raises ValueError: if a line is no header, or there is no such file.
     """
     if not text.startswith(HEADERS_OF_FILE):
         return [parse_header(text)]
@@ -57,7 +57,7 @@ def parse_headers(text: str) -> list[tuple[str, str]]:
 def parse_header(text: str) -> tuple[str, str]:
     """Read a header like ``Authorization: Bearer x``.
 
-    :raises ValueError: if it is none, or one that the handshake itself has to set.
+    :raises ValueError: if it is none.
     """
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
@@ -68,9 +68,9 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def check_headers(headers: Sequence[tuple[str, str]], origin: str | None) -> None:
-    """Refuse what the handshake itself sets.
+    """Refuse headers that the handshake itself sets.
 
-    :raises ValueError: if one of these headers is that, or Origin is set twice.
+    :raises ValueError: if there is one of these, or Origin is set twice.
     """
     for name, _ in headers:
         if (instead := _OWN_HEADERS.get(name.lower())) is not None:
@@ -86,9 +86,9 @@ def make_request(
     subprotocols: tuple[str, ...],
     extensions: tuple[str, ...],
 ) -> partial[bytes]:
-    """What makes the handshake's request from a key.
+    """Make a function that makes the handshake's request from a key.
 
-    :raises ValueError: if a header or subprotocol is not what HTTP allows.
+    :raises ValueError: if a header or subprotocol is not what HTTP allows; raised by the function.
     """
     authority, others = target.authority, []
     for name, value in headers:

@@ -1,4 +1,4 @@
-"""Know the keys of a run's messages, and which of them had been used; pure."""
+"""Know the keys of a run's messages, and which of them were used before. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _SAMPLES: Final = ((0, 0), (7, 7), (3, 1), (12, 345), (345, 12), (98_765, 4_321_
 class Keys:
     """The keys by which replies find the messages of a run.
 
-    :ivar find_own: finds the key of a message of ours; `find_theirs` that of a frame.
-    :ivar are_numbered: whether a key tells which message it is of. Where it doesn't, each socket
-        has to remember the keys that were answered, to tell a duplicate from a stray.
+    :ivar find_own: finds the key of a message of ours.
+    :ivar find_theirs: finds the key of a received frame.
+    :ivar are_numbered: true if a key tells which message it belongs to. Otherwise each socket has
+        to remember the keys that were answered, to tell a duplicate from a stray reply.
     :raises ValueError: if the messages have no key.
     """
 
@@ -44,7 +45,7 @@ class Keys:
         )
 
     def find_sequence(self, key: Hashable, conn: int, sent: int) -> int | None:
-        """Return which of the first `sent` messages of a socket has this key, if it tells."""
+        """Find which of the first `sent` messages of a socket has this key, if the key tells."""
         if isinstance(key, tuple):
             return None
         for number, digits in enumerate(_DIGITS.finditer(str(key))):
@@ -63,7 +64,7 @@ def check_key(verify: Verify, written: str, payloads: Payloads, frame: Frame) ->
     """Check that our own messages have the key that replies are found by.
 
     :param written: the `--verify` as it was given.
-    :param frame: a message of ours, to be shown.
+    :param frame: a message of ours, for the error message.
     :raises ValueError: if they have none.
     """
     try:

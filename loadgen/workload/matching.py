@@ -1,11 +1,12 @@
-"""Find the message that a reply answers: read `--verify`, `--expect` and `--ignore`; pure.
+"""Find the message that a reply answers: read `--verify`, `--expect` and `--ignore`. Pure.
 
     verify  = suffix | exact | json:PATH[=PATH] | regex:PATTERN | turn | fan-out | off
     pattern = json:PATH=VALUE | regex:PATTERN | any
     PATH    = names and indices with dots between: id, params.0.id
 
-With `json` and `regex` a message and its reply have a *key* in common: the value at a path, or what
-a pattern finds. Keys are compared as JSON compares values: 7 is 7.0, and neither "7" nor true.
+With `json` and `regex` a message and its reply have a *key* in common: the value at a path, or the
+text that a pattern finds. Keys are compared as JSON compares values: 7 is 7.0, and neither "7" nor
+true.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FindKey = Callable[[Frame], Hashable | None]
 #: Tells whether a pattern fits a frame.
 Fits = Callable[[Frame], bool]
 
-#: What msgspec raises for text that is no JSON, bytes that are no UTF-8, and nesting without end.
+#: msgspec's exceptions for text that is no JSON, bytes that are no UTF-8, and endless nesting.
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 #: The pattern that fits every frame.
 ANY: Final = "any"
@@ -33,7 +34,7 @@ _PATTERNS: Final = f"json:PATH=VALUE, regex:PATTERN or {ANY}"
 
 
 class Rule(StrEnum):
-    """How a reply finds its message."""
+    """The rule by which a reply finds its message."""
 
     SUFFIX = "suffix"
     """It is the message, one space and a number."""
@@ -55,8 +56,10 @@ class Rule(StrEnum):
 class Verify:
     """A `--verify`, read.
 
-    :ivar find_own: finds the key of a message of ours, `find_theirs` that of a frame that we
-        receive; ``None`` unless the rule is `json` or `regex`.
+    :ivar find_own: finds the key of a message of ours; ``None`` unless the rule is `json` or
+        `regex`.
+    :ivar find_theirs: finds the key of a received frame; ``None`` unless the rule is `json` or
+        `regex`.
     """
 
     rule: Rule
@@ -67,7 +70,7 @@ class Verify:
     def parse(cls, text: str) -> Verify:
         """Read a `--verify`.
 
-        :raises ValueError: if it is none; says what to write.
+        :raises ValueError: if it is none; the message says what to write.
         """
         name, colon, rest = text.partition(":")
         if name == Rule.JSON and rest:
@@ -87,9 +90,9 @@ class Verify:
 
 
 def find_json(path: str) -> FindKey:
-    """Return what finds the value at a path in JSON; objects, arrays and null are no keys.
+    """Make a function that finds the value at a path in JSON; objects, arrays and null are no keys.
 
-    Only what leads there is decoded: other members are skipped, not built.
+    Only members that lead there are decoded: others are skipped, not built.
 
     :raises ValueError: if the path has an empty part.
     """
@@ -108,7 +111,7 @@ def find_json(path: str) -> FindKey:
 
 
 def _find_value(path: str, leaf: Any) -> Callable[[Frame], Any]:
-    """Return what finds the value at a path, of the leaf's type; `UNSET` if there is none."""
+    """Make a function that finds the value of a type at a path; `UNSET` if there is none."""
     parts = path.split(".")
     if not all(parts):
         raise ValueError(f"json:{path} is not a path: write it like json:id or json:params.0.id")
@@ -159,7 +162,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _find_by_regex(pattern: re.Pattern[str]) -> FindKey:
-    """Return what finds a pattern's first group in a frame, or all of it if it has no group."""
+    """Make a function that finds a pattern's first group in a frame, or the whole match."""
     group = 1 if pattern.groups else 0
 
     def find_key(frame: Frame) -> Hashable | None:
@@ -170,7 +173,7 @@ def _find_by_regex(pattern: re.Pattern[str]) -> FindKey:
 
 
 def _letters(frame: Frame) -> str:
-    """The frame as text; bytes that are no UTF-8 keep their place."""
+    """Convert a frame to text; bytes that are no UTF-8 keep their place."""
     return frame if isinstance(frame, str) else frame.decode("utf-8", "surrogateescape")
 
 
@@ -178,18 +181,18 @@ def _letters(frame: Frame) -> str:
 
 
 def parse_pattern(text: str) -> str:
-    """Check an `--expect` or `--ignore`; returns it as it is.
+    """Check an `--expect` or `--ignore`; return it as it is.
 
-    :raises ValueError: if it is none; says what to write.
+    :raises ValueError: if it is no pattern; the message says what to write.
     """
     compile_pattern(text)
     return text
 
 
 def compile_pattern(text: str) -> Fits:
-    """Return what tells whether a frame is meant by a pattern.
+    """Make a function that tells whether a pattern fits a frame.
 
-    :raises ValueError: if it is none; says what to write.
+    :raises ValueError: if the text is no pattern; the message says what to write.
     """
     name, _, rest = text.partition(":")
     path, equals, value = rest.partition("=")
@@ -204,7 +207,7 @@ def compile_pattern(text: str) -> Fits:
 
 
 def _fits_json(path: str, text: str) -> Fits:
-    """Return what tells whether the value at a path is this: JSON if it is any, else a string."""
+    """Make a function that compares the value at a path with JSON, or else with a string."""
     try:
         wanted = _canonical(json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError):
@@ -223,7 +226,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _canonical(value: Any) -> Any:
-    """Return what compares as JSON does: true and false are no numbers."""
+    """Convert a value so that Python compares it as JSON does: true and false are no numbers."""
     if isinstance(value, bool):
         return (value,)
     if isinstance(value, list):

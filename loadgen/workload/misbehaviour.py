@@ -1,4 +1,4 @@
-"""Which sockets misbehave, and how: `--behave NAME[:SHARE][:PARAMETER]`. Pure."""
+"""Choose which sockets misbehave, and how: `--behave NAME[:SHARE][:PARAMETER]`. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from echo_trio import units
 
 
 class Kind(StrEnum):
-    """What a socket does wrong; to test other people's servers."""
+    """The way in which a socket misbehaves; to test other people's servers."""
 
     SLOW_READER = "slow-reader"
     """It reads a few bytes a second, with a small receive buffer."""
@@ -41,7 +41,7 @@ _DEFAULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Behave:
-    """How a share of the sockets behaves.
+    """A share of the sockets, and the way in which they behave.
 
     :ivar percent: of all sockets.
     :ivar parameter: bytes a second that a slow reader reads; seconds after which a frame is
@@ -54,9 +54,9 @@ class Behave:
 
     @classmethod
     def parse(cls, text: str) -> Behave:
-        """Read it.
+        """Read a `--behave`.
 
-        :raises ValueError: if it is none; says what to write.
+        :raises ValueError: if it is none; the message says what to write.
         """
         name, *rest = text.split(":")
         try:
@@ -74,7 +74,7 @@ class Behave:
         return cls(kind, percent, _parse_parameter(kind, rest[0] if rest else parameter))
 
     def of(self, sockets: int) -> int:
-        """How many of so many sockets behave like this: one at least."""
+        """Compute how many of a number of sockets behave like this: at least one."""
         return max(1, math.floor(sockets * self.percent / 100 + 0.5))
 
 
@@ -94,9 +94,9 @@ def _parse_parameter(kind: Kind, text: str) -> float:
 
 
 def pick(behaves: Sequence[Behave], sockets: int, seed: int) -> dict[Kind, list[int]]:
-    """Which of the sockets misbehave, by number; the same ones for the same seed.
+    """Choose the sockets that misbehave, by number; the same ones for the same seed.
 
-    Storms are not among them: whoever takes part in one behaves otherwise.
+    Storms are left out: sockets that take part in one are otherwise as all others.
     """
     apart = [each for each in behaves if each.kind is not Kind.RECONNECT_STORM]
     counts = [each.of(sockets) for each in apart]
@@ -109,9 +109,9 @@ def pick(behaves: Sequence[Behave], sockets: int, seed: int) -> dict[Kind, list[
 
 
 def check_behaviours(behaves: Sequence[Behave], sockets: int) -> None:
-    """Can so many sockets behave so?
+    """Check that this number of sockets can behave like this.
 
-    :raises ValueError: if not.
+    :raises ValueError: if it can't.
     """
     kinds = [each.kind for each in behaves]
     if len(set(kinds)) < len(kinds):

@@ -1,8 +1,8 @@
-"""When is the next message due? Pure functions of the time since the load phase began.
+"""Compute when each message is due. Pure functions of the time since the load phase began.
 
-A schedule is a rate r(t) in messages a second. Its integral M(t) is how many messages the ideal
-has sent by t; message k, counted from 0 over all sockets, is due when M(t) = k + ½. So over any
-window the number due differs from the ideal, the integral of r, by less than one.
+A schedule is a rate r(t) in messages a second. Its integral M(t) is the number of messages the
+ideal has sent by t; message k, counted from 0 over all sockets, is due when M(t) = k + ½. So over
+any window the number due differs from the ideal, the integral of r, by less than one.
 
     steady    r(t) = R                          M⁻¹(x) = x / R
     stages    r(t) = r₀ + a·t within a stage    M⁻¹(x) = 2y / (r₀ + √(r₀² + 2·a·y)), y = x - M₀
@@ -22,26 +22,26 @@ from echo_trio import units
 
 
 class Pace(Protocol):
-    """A schedule: how many messages there are, and when each is due."""
+    """A schedule: the number of messages, and when each is due."""
 
     @property
     def total(self) -> int:
-        """How many messages there are."""
+        """The number of messages."""
 
     def due_by(self, elapsed_s: float) -> int:
-        """How many messages are due by then."""
+        """Count the messages that are due by then."""
 
     def due_at(self, k: int) -> float:
-        """When message k is due, in seconds."""
+        """Compute when message k is due, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """Messages due at an even rate.
+    """A schedule of messages due at an even rate.
 
     :ivar rate_per_s: messages a second, over all sockets.
-    :ivar total: how many messages there are.
-    :ivar ideal_total: how many the rate alone would have sent in the whole time.
+    :ivar total: the number of messages.
+    :ivar ideal_total: the number of messages that the rate alone would have sent in the whole time.
     """
 
     rate_per_s: float
@@ -50,30 +50,30 @@ class Steady:
 
     @classmethod
     def lasting(cls, rate_per_s: float, duration_s: float, at_most: float = math.inf) -> Steady:
-        """As many as the duration holds, and no more than `at_most`; one of them is finite."""
+        """Schedule what the duration holds, at most `at_most`; one of the two is finite."""
         held = rate_per_s * duration_s if rate_per_s else 0.0
         return cls(rate_per_s, _round_half_up(min(held, at_most)), held)
 
     def due_by(self, elapsed_s: float) -> int:
-        """How many messages are due by then."""
+        """Count the messages that are due by then."""
         return min(self.total, _round_half_up(elapsed_s * self.rate_per_s))
 
     def due_at(self, k: int) -> float:
-        """When message k is due, in seconds."""
+        """Compute when message k is due, in seconds."""
         return (k + 0.5) / self.rate_per_s
 
     def ideal_by(self, elapsed_s: float) -> float:
-        """How many messages the ideal has sent by then: the integral of the rate."""
+        """Compute how many messages the ideal has sent by then: the integral of the rate."""
         return min(elapsed_s * self.rate_per_s, self.ideal_total)
 
     def time_of(self, ideal: float) -> float:
-        """When the ideal has sent so many, in seconds."""
+        """Compute when the ideal has sent this number, in seconds."""
         return ideal / self.rate_per_s
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of the load phase in which the rate goes linearly to this one.
+    """A part of the load phase in which the rate changes linearly to this one.
 
     :ivar duration_s: 0 is a step.
     :ivar rate_per_s: of all sockets together, at the end of the stage.
@@ -95,9 +95,9 @@ def parse_stage(text: str) -> Stage:
 
 
 class Ramps:
-    """Messages due at a rate that goes linearly from stage to stage; the first begins at 0.
+    """A schedule whose rate changes linearly from stage to stage; the first stage begins at 0.
 
-    :ivar total: how many messages there are.
+    :ivar total: the number of messages.
     """
 
     __slots__ = ("_due_before", "_stages", "_starts_s", "total")
@@ -116,33 +116,33 @@ class Ramps:
         self.total = _round_half_up(self._due_before[-1])
 
     def due_by(self, elapsed_s: float) -> int:
-        """How many messages are due by then."""
+        """Count the messages that are due by then."""
         return min(self.total, _round_half_up(self.ideal_by(elapsed_s)))
 
     def due_at(self, k: int) -> float:
-        """When message k is due, in seconds."""
+        """Compute when message k is due, in seconds."""
         return self.time_of(k + 0.5)
 
     @property
     def ideal_total(self) -> float:
-        """How many messages the ideal sends in all."""
+        """The number of messages that the ideal sends in all."""
         return self._due_before[-1]
 
     def time_of(self, ideal: float) -> float:
-        """When the ideal has sent so many, in seconds."""
+        """Compute when the ideal has sent this number, in seconds."""
         ideal = min(ideal, self._due_before[-1])
-        # The first stage by whose end so many are due; one without messages never is.
+        # The first stage by whose end this many are due; one without messages is never that.
         index = bisect_left(self._due_before, ideal, lo=1) - 1
         rate_per_s, stage = self._stages[index]
         missing = ideal - self._due_before[index]
         slope = (stage.rate_per_s - rate_per_s) / stage.duration_s
-        # Where the rate falls to 0, rounding may ask for a little more than there is.
+        # Where the rate falls to 0, rounding may ask for a little more than the stage has.
         root = math.sqrt(max(rate_per_s**2 + 2 * slope * missing, 0.0))
         within_s = 2 * missing / (rate_per_s + root)
         return self._starts_s[index] + min(within_s, stage.duration_s)
 
     def ideal_by(self, elapsed_s: float) -> float:
-        """How many messages the ideal has sent by then: the integral of the rate."""
+        """Compute how many messages the ideal has sent by then: the integral of the rate."""
         for index, (rate_per_s, stage) in enumerate(self._stages):
             within_s = elapsed_s - self._starts_s[index]
             if within_s < stage.duration_s:
@@ -152,13 +152,12 @@ class Ramps:
 
 
 class Share:
-    """One shard's messages of a schedule: every message of it is in exactly one share.
+    """One shard's messages of a schedule: every message is in exactly one share.
 
-    Message k of all is the turn of socket k modulo `sockets`, and shard i of n has the sockets
-    i, i + n, i + 2n, … So the shards together send what one process would have sent, when it
-    would have.
+    Message k of all belongs to socket k modulo `sockets`, and shard i of n has the sockets i, i +
+    n, i + 2n, … So the shards together send what one process would have sent, when it would have.
 
-    :ivar total: how many messages of the schedule are this shard's.
+    :ivar total: the number of the schedule's messages that belong to this shard.
     """
 
     __slots__ = ("_index", "_of", "_own", "_shards", "_sockets", "total")
@@ -172,16 +171,16 @@ class Share:
         self.total = self._own_of(of.total)
 
     def due_by(self, elapsed_s: float) -> int:
-        """How many messages are due by then."""
+        """Count this shard's messages that are due by then."""
         return self._own_of(self._of.due_by(elapsed_s))
 
     def due_at(self, k: int) -> float:
-        """When message k of this shard is due, in seconds."""
+        """Compute when message k of this shard is due, in seconds."""
         rounds, position = divmod(k, self._own)
         return self._of.due_at(rounds * self._sockets + self._index + self._shards * position)
 
     def _own_of(self, count: int) -> int:
-        """How many of the first so many messages are this shard's."""
+        """Count this shard's messages among the first `count`."""
         rounds, rest = divmod(count, self._sockets)
         return rounds * self._own + len(range(self._index, rest, self._shards))
 

@@ -1,4 +1,4 @@
-"""Make messages from templates: each says whose it is and which, so that it can be told apart."""
+"""Make messages from templates: each names its socket and its number, to be told apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from echo_trio import files
 
 DEFAULT_TEMPLATE: Final = "{conn}-{seq}"
-#: What the default message is padded to.
+#: The size to which the default message is padded.
 DEFAULT_SIZE_BYTES: Final = 32
 #: Room for messages that a server is to refuse.
 MAX_MESSAGE_FILE_BYTES: Final = 64 * 2**20
@@ -43,22 +43,22 @@ def read_template(path: str) -> bytes:
 class Payloads:
     """The messages of a run: message `seq` of socket `conn`, both from 0.
 
-    Binary messages are bytes outside and text of as many letters (Latin-1) inside, so that
+    Binary messages are bytes outside and text with a letter for each byte (Latin-1) inside, so that
     templates and verification are the same for both.
 
-    :param template: what a message is made from, with the placeholders ``{conn}``, ``{seq}``,
+    :param template: the template of a message, with the placeholders ``{conn}``, ``{seq}``,
         ``{now}`` (Unix time in milliseconds), ``{random}`` (fixed by seed, socket and number) and
         ``{room}``. All other braces are part of the message. In text, ``{{`` is one brace, and so
-        is the ``}}`` that closes it; in bytes, which are a file's, they are what they are.
+        is the ``}}`` that closes it; in bytes, which come from a file, they stay as they are.
     :param size_bytes: pad shorter messages to this; longer ones stay as they are.
-    :param sockets: how many there are; ``None`` if that is not known.
+    :param sockets: the number of sockets; ``None`` if that is not known.
     :param binary: send binary messages.
-    :param rooms: how many rooms the sockets are in, by turns.
-    :ivar sockets: how many there are; ``None`` if that is not known.
-    :ivar notes: what in the template may be a mistake, in a line each.
+    :param rooms: the number of rooms among which the sockets are dealt out in turn.
+    :ivar sockets: the number of sockets; ``None`` if that is not known.
+    :ivar notes: possible mistakes in the template, in a line each.
     :ivar names: the placeholders in it.
-    :ivar has_sequence: whether a message says its number. Without it, messages of a socket that
-        differ by time or chance alone are not known again once they have been answered.
+    :ivar has_sequence: true if a message contains its number. Otherwise messages of a socket that
+        differ only by time or at random are not recognised again once they have been answered.
     :raises ValueError: for text that can't be sent.
     """
 
@@ -89,20 +89,20 @@ class Payloads:
         self._pattern = self._compile_pattern(parts)
 
     def render(self, conn: int, seq: int) -> str | bytes:
-        """The message to send now."""
+        """Make the message to send now."""
         text = self._render_text(conn, seq)
         return text.encode("latin-1") if self.is_binary else text
 
     def text_of(self, message: str | bytes) -> str | None:
-        """A message or reply as the text that templates know; ``None`` if the opcode is wrong."""
+        """Convert a message or reply to the text of templates; ``None`` if the opcode is wrong."""
         if isinstance(message, str):
             return None if self.is_binary else message
         return message.decode("latin-1") if self.is_binary else None
 
     def find_sequence(self, text: str, conn: int, sent: int) -> int | None:
-        """Which of the first `sent` messages of this socket a text is, if it is one.
+        """Find which of the first `sent` messages of this socket a text is; ``None`` if it is none.
 
-        Of messages that are alike, the last one.
+        Of equal messages, the last one.
         """
         found = self._pattern.fullmatch(text)
         if found is None or sent == 0:
@@ -114,9 +114,9 @@ class Payloads:
         return seq if self.changes_with_time or self._render_text(conn, seq) == text else None
 
     def find_key(self, text: str) -> tuple[int, int] | None:
-        """Which socket's message a text is, and which of its; ``None`` if it is none of the run.
+        """Find which message a text is: its socket and number; ``None`` if it is none of the run's.
 
-        For messages that say both.
+        For templates that contain both.
         """
         found = self._pattern.fullmatch(text)
         if found is None:
@@ -129,7 +129,7 @@ class Payloads:
         return conn, seq
 
     def is_anothers(self, text: str, conn: int) -> bool:
-        """Could another socket of this run have sent this?"""
+        """Tell whether another socket of this run could have sent this."""
         found = self._pattern.fullmatch(text)
         if found is None:
             return False
@@ -183,7 +183,7 @@ class Payloads:
 
 
 def _decode(template: str | bytes, *, binary: bool) -> str:
-    """The template as text; of binary messages, a letter for each byte."""
+    """Convert the template to text; for binary messages, with a letter for each byte."""
     if isinstance(template, bytes):
         try:
             return template.decode("latin-1" if binary else "utf-8")
@@ -225,7 +225,7 @@ _DEFAULT_PARTS: Final = _split(DEFAULT_TEMPLATE)
 
 
 def _find_odd_names(texts: list[str]) -> tuple[str, ...]:
-    """Name what looks like a placeholder and is none; it is sent as it is."""
+    """List what looks like a placeholder and is none; it is sent as it is."""
     names = dict.fromkeys(name for text in texts for name in _LIKE_A_PLACEHOLDER.findall(text))
     known = ", ".join(f"{{{name}}}" for name in _KNOWN)
     return tuple(

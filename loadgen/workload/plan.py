@@ -1,4 +1,4 @@
-"""What a run is to do: frozen, validated, the source of the flags."""
+"""Define the settings of a run: frozen, validated, the source of the flags."""
 
 from __future__ import annotations
 
@@ -198,21 +198,21 @@ class Plan:
 
     @property
     def matching(self) -> Verify:
-        """How a reply finds its message."""
+        """The rule by which a reply finds its message."""
         return Verify.parse(self.verify)
 
     @property
     def target(self) -> Target:
-        """Where to connect, taken apart; of room 0."""
+        """The URL of room 0, taken apart."""
         return self.target_of(0)
 
     def target_of(self, conn: int) -> Target:
-        """Where a socket connects, by the room that it is in."""
+        """Take the URL apart to which a socket connects, by the room that it is in."""
         return Target.parse(self.url.replace(ROOM, str(conn % self.rooms)))
 
     @property
     def load_s(self) -> float:
-        """How long the load phase is to take; `math.inf` if messages alone bound it."""
+        """The planned length of the load phase in seconds; `math.inf` if only messages bound it."""
         if self.stages:
             return math.fsum(stage.duration_s for stage in self.stages)
         if self.duration_s is None and self.messages is not None:
@@ -220,7 +220,7 @@ class Plan:
         return DEFAULT_DURATION_S if self.duration_s is None else self.duration_s
 
     def total_rate(self, sockets: int) -> float:
-        """Messages a second in the open loop without stages, with so many sockets open."""
+        """Compute the messages a second of an open loop without stages, on these sockets."""
         if self.rate is not None:
             return self.rate
         per_conn = DEFAULT_RATE_PER_CONN if self.rate_per_conn is None else self.rate_per_conn
@@ -228,14 +228,14 @@ class Plan:
 
     @property
     def is_rate_each_sockets_own(self) -> bool:
-        """Does each socket have a rate, rather than all together?"""
+        """True if each socket has a rate, rather than all together."""
         return self.rate is None and not self.stages
 
     def pace(self, sockets: int) -> Pace:
-        """When messages are due in the open loop, with so many sockets open.
+        """Schedule the messages of the open loop, for this number of open sockets.
 
-        Of a shard: its share of what is due on all shards. Where sockets are missing and each has
-        its own rate, what would have been due on those is not due at all.
+        For a shard: its share of the messages of all shards. Where sockets are missing and each has
+        its own rate, their messages are not due at all.
         """
         shard = self.shard_of
         if shard is None or (self.is_rate_each_sockets_own and sockets != self.count):
@@ -253,7 +253,7 @@ class Plan:
         return pace
 
     def own_arrivals(self, conns: Sequence[int]) -> OwnArrivals | None:
-        """Return when messages are due on each of these sockets, if each has its own arrivals."""
+        """Schedule messages on each of these sockets by itself; ``None`` for other plans."""
         if self.arrivals == "even" or not self.is_rate_each_sockets_own:
             return None
         rate = DEFAULT_RATE_PER_CONN if self.rate_per_conn is None else self.rate_per_conn
@@ -261,9 +261,9 @@ class Plan:
         return OwnArrivals(conns, rate, self.load_s, self.seed, at_most)
 
     def payloads(self) -> Payloads:
-        """What the sockets send.
+        """Make the messages of the sockets.
 
-        :raises ValueError: if that can't be sent, or there is no such file.
+        :raises ValueError: if they can't be sent, or there is no such file.
         """
         template = self.message if self.message_file is None else self._message_content()
         padded = DEFAULT_SIZE_BYTES if template == DEFAULT_TEMPLATE else 0
@@ -286,26 +286,27 @@ class Plan:
         return read_template(self.message_file)
 
     def request(self, target: Target) -> partial[bytes]:
-        """What makes the handshake's request from a key.
+        """Make a function that makes the handshake's request from a key.
 
-        :raises ValueError: if a header or subprotocol is not what HTTP allows.
+        :raises ValueError: if a header or subprotocol is not what HTTP allows; raised by the
+            function.
         """
         return make_request(target, self.headers, self.origin, self.subprotocols, self.extensions)
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """What the handshake offers."""
+        """The extensions that the handshake offers."""
         from echo_trio.wire.deflate import OFFER  # noqa: PLC0415 - --help needs none of the wire
 
         return (OFFER,) if self.compression else ()
 
     @property
     def storm(self) -> Behave | None:
-        """What has sockets reconnect all at once, if anything does."""
+        """The behaviour in which sockets reconnect all at once, if the plan has it."""
         return next((each for each in self.behave if each.kind is Kind.RECONNECT_STORM), None)
 
     def conns(self) -> tuple[list[int], dict[Kind, list[int]]]:
-        """The numbers of the sockets that behave, and of those that don't, by how."""
+        """List the numbers of the sockets that behave, and of those that misbehave, by kind."""
         sockets = self.count if self.shard_of is None else self.shard_of.sockets
         own = [self.conn(number) for number in range(self.count)]
         if not self.behave:
@@ -316,7 +317,7 @@ class Plan:
         return [conn for conn in own if conn not in others], apart
 
     def part(self, sockets: int) -> Plan:
-        """The load of so many of the sockets, which takes their share of the total rate."""
+        """Make the plan of a part of the sockets, which takes their share of the total rate."""
         if sockets == self.count:
             return self
         share = sockets / self.count
@@ -329,25 +330,25 @@ class Plan:
         )
 
     def without_churn(self) -> Plan:
-        """The same, without replacing sockets."""
+        """Make the same plan, without replacing sockets."""
         return dataclasses.replace(self, lifetime_s=None, behave=())
 
     def conn(self, number: int) -> int:
-        """The number in the whole plan of socket `number` of this one."""
+        """Return the number in the whole plan of socket `number` of this one."""
         return number if self.shard_of is None else self.shard_of.conn(number)
 
     def sources(self) -> Sources:
-        """The local addresses to connect from; empty if the system is to choose."""
+        """Return the local addresses to connect from; empty if the system chooses."""
         if self.shard_of is None:
             return Sources(self.source_ips)
         return self.shard_of.sources(self.source_ips)
 
     def shard(self, index: int, shards: int) -> Plan:
-        """Part `index`, from 0, of this plan cut into `shards`.
+        """Cut part `index`, from 0, out of this plan, which is cut into `shards`.
 
-        Sockets are dealt out one by one, and keep their numbers; so do local addresses, where
-        there are enough of them. Run at the same time, the shards together send what this plan
-        would: the same messages, at the same moments.
+        Sockets are dealt out one by one, and keep their numbers; so do local addresses, where there
+        are enough. Run at the same time, the shards together send what this plan would: the same
+        messages, at the same moments.
 
         :raises ValueError: if there are more shards than sockets, or this is a shard already.
         """
@@ -364,7 +365,7 @@ class Plan:
         )
 
     def on_machine(self, source_ips: Sequence[str], turn: int, takers: int) -> Plan:
-        """This shard where it runs: these are the machine's addresses, and so many share them."""
+        """Place this shard on a machine with these addresses, which `takers` shards share."""
         assert self.shard_of is not None
         return dataclasses.replace(
             self,
@@ -373,9 +374,9 @@ class Plan:
         )
 
     def settings(self) -> dict[str, Any]:
-        """Every setting as run, for the report: with what holds where nothing was said.
+        """List every setting as run, for the report, with the default where none was given.
 
-        Without secrets (see `masking`).
+        Secrets are masked (see `secrets`).
         """
         settings = {
             key: value
@@ -394,5 +395,5 @@ class Plan:
 
     @property
     def shown_url(self) -> str:
-        """Where the sockets connect, as others may read it."""
+        """The URL of the target, as others may read it."""
         return masks.mask_url(self.url)

@@ -1,4 +1,4 @@
-"""Deal sockets, messages and local addresses to the shards of a plan; pure."""
+"""Deal sockets, messages and local addresses to the shards of a plan. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from loadgen.workload.sources import Sources
 
 @dataclass(frozen=True, slots=True)
 class ShardOf:
-    """Which part of a larger plan a plan is: shard `index`, from 0, of `shards`.
+    """The part of a larger plan that a plan is: shard `index`, from 0, of `shards`.
 
     :ivar sockets: of the whole plan.
-    :ivar turn: from 0, of the `takers` that share its local addresses; these are all shards, or
-        those on the same machine.
+    :ivar turn: its turn, from 0, among the `takers`.
+    :ivar takers: the shards that share its local addresses: all shards, or those on the same
+        machine.
     """
 
     index: int
@@ -27,7 +28,7 @@ class ShardOf:
 
     @classmethod
     def cut(cls, index: int, shards: int, sockets: int) -> Self:
-        """Part `index`, from 0, of so many sockets cut into `shards`.
+        """Cut part `index`, from 0, out of a number of sockets cut into `shards`.
 
         :raises ValueError: if there are more shards than sockets, or no such part.
         """
@@ -37,23 +38,23 @@ class ShardOf:
 
     @property
     def count(self) -> int:
-        """How many of the sockets are this shard's."""
+        """The number of sockets that are this shard's."""
         return self.deal(self.sockets)
 
     def deal(self, things: int) -> int:
-        """How many of so many things are this shard's, dealt out one by one."""
+        """Count how many of a number of things are this shard's, dealt out one by one."""
         return len(range(self.index, things, self.shards))
 
     def conn(self, number: int) -> int:
-        """The number in the whole plan of this shard's socket `number`."""
+        """Return the number in the whole plan of this shard's socket `number`."""
         return self.index + self.shards * number
 
     def share(self, whole: Pace) -> Share:
-        """When this shard's part of the messages of all shards is due."""
+        """Schedule this shard's part of the messages of all shards."""
         return Share(whole, index=self.index, shards=self.shards, sockets=self.sockets)
 
     def sources(self, texts: Sequence[str]) -> Sources:
-        """This shard's local addresses: its own where there are enough, or else all."""
+        """Return this shard's local addresses: its own where there are enough, or else all."""
         sources = Sources(texts)
         if len(sources) < self.takers:
             return sources

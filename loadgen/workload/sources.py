@@ -1,4 +1,4 @@
-"""The local addresses that sockets connect from, one after the other."""
+"""Give sockets the local addresses that they connect from, one after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HINT = "write it like 127.0.0.2, 127.0.0.2-127.0.0.9 or 127.0.1.0/24"
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Addresses that follow each other.
+    """A range of addresses that follow each other.
 
     :ivar version: 4 or 6.
     """
@@ -51,7 +51,7 @@ class Range:
 
 
 def as_ranges(addresses: Iterable[str]) -> list[str]:
-    """The same addresses in as few texts as `Range.parse` needs: those in a row are one."""
+    """Write addresses in as few texts for `Range.parse` as possible: those in a row are one."""
     ranges: list[Range] = []
     for each in map(Range.parse, addresses):
         if ranges:
@@ -64,11 +64,11 @@ def as_ranges(addresses: Iterable[str]) -> list[str]:
 
 
 class Sources(Sequence[str]):
-    """All addresses of several ranges, or every n-th of them. A block of millions costs nothing.
+    """All addresses of several ranges, or every n-th one. A block of millions costs nothing.
 
     :param texts: as `Range.parse` reads them.
-    :param start: the first one's place among all.
-    :param step: how far apart they are.
+    :param start: the place of the first one among all.
+    :param step: the distance between two.
     :raises ValueError: if one of `texts` is no address, range or block.
     """
 
@@ -78,13 +78,13 @@ class Sources(Sequence[str]):
         self._indices = range(sum(each.count for each in self._ranges))[start::step]
 
     def of_version(self, version: int) -> Sources:
-        """Those of one family: 4 or 6."""
+        """Choose the addresses of one family: 4 or 6."""
         texts = [text for text in self._texts if Range.parse(text).version == version]
         return Sources(texts, start=self._indices.start, step=self._indices.step)
 
     @property
     def total(self) -> int:
-        """How many they are: an IPv6 block has more than `len` can say."""
+        """The number of addresses: an IPv6 block has more than `len` can say."""
         indices = self._indices
         return max(-(-(indices.stop - indices.start) // indices.step), 0)
 

@@ -1,4 +1,4 @@
-"""Take a WebSocket URL apart, or say in one line what to write instead."""
+"""Take a WebSocket URL apart."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> Target:
-        """Take a URL apart; blanks around it, as come with a paste, are left off.
+        """Take a URL apart.
 
-        :raises ValueError: if it is not a ws:// or wss:// URL; says what to write.
+        :raises ValueError: if it is not a ws:// or wss:// URL; the message says what to write.
         """
         url = url.strip()
         match = _URL.fullmatch(url)
