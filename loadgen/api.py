@@ -12,6 +12,7 @@ from loadgen.report import thresholds
 from loadgen.report.build import make_report
 from loadgen.report.model import Report
 from loadgen.results.result import Result
+from loadgen.scenario.engine import make_engine, prepare
 from loadgen.workload.plan import Plan
 
 
@@ -36,6 +37,7 @@ async def run(
     :param stop: ends the run in good order when it is set, in any phase.
     :param on_warning: told what preflight finds tight, in a line each.
     :raises Refused: if preflight finds that this machine can't do it; nothing was tried then.
+    :raises BadScenario: if the plan has a scenario that can't be loaded.
     :raises ValueError: if an expression of `fail_if` is none, or of the target, which isn't asked.
     """
     limits = [thresholds.parse(expr) for expr in fail_if]
@@ -46,8 +48,10 @@ async def run(
     if problem := thresholds.find_unasked(limits, plan):
         raise ValueError(f"fail_if: {problem}")
     outcome: Result | Refused
+    if plan.scenario is not None:
+        plan = prepare(plan)
     async with trio.open_nursery() as nursery:
-        engine = Engine(plan, on_warning=on_warning)
+        engine = make_engine(plan, on_warning=on_warning)
         if stop is not None:
             nursery.start_soon(_interrupt_when, stop, engine)
         try:

@@ -47,6 +47,9 @@ class Options:
     """Ask the target for its own connections, CPU, memory and lag each second: at the console of
     echo-trio, like http://127.0.0.1:8766/, or at any Prometheus page, like http://host/metrics."""
 
+    trace: Annotated[bool, Parameter(negative=""), RUN] = False
+    """With --scenario and one user: print every frame on stderr, with what claims it."""
+
     journal: Annotated[str | None, Parameter(metavar="FILE"), RUN] = None
     """Keep what is measured in this file while the run goes, for `loadgen recover` should the
     generator be killed; by default in the user's state folder. off keeps none. It has to be a new

@@ -56,6 +56,14 @@ def load(plan: Plan, options: Options, output: Output) -> int:
         target = TargetSeries(options.console) if options.console else None
     except ValueError as exc:
         return flags.complain(app, f"--console: {exc}")
+    if plan.scenario is not None:
+        from loadgen.scenario.engine import prepare  # noqa: PLC0415 - runs without one need none of it
+        from loadgen.scenario.errors import BadScenario  # noqa: PLC0415
+
+        try:
+            plan = prepare(plan)
+        except BadScenario as exc:
+            return flags.complain(app, str(exc))
     if options.find_capacity:
         from loadgen.cli.capacity import find_capacity  # noqa: PLC0415 - it runs loads, too
 
@@ -96,7 +104,7 @@ async def run(
     engine, token = _make_run(plan, options), trio.lowlevel.current_trio_token()
     with INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)):
         async with trio.open_nursery() as nursery:
-            if not output.quiet:
+            if not output.quiet and not options.trace:
                 nursery.start_soon(partial(watch, engine, color=output.color))
             if output.stream:
                 nursery.start_soon(stream, engine, write_stdout)
@@ -120,6 +128,12 @@ def _make_run(plan: Plan, options: Options) -> Running:
         return Coordinator(plan, Cluster(options.dask, options.workers), on_warning=warn)
     if options.workers is not None and options.workers > 1:
         return Coordinator(plan, Processes(options.workers), on_warning=warn)
+    if plan.scenario is not None:
+        from loadgen.scenario.engine import make_engine  # noqa: PLC0415 - as above
+        from loadgen.scenario.trace import Trace  # noqa: PLC0415
+
+        trace = Trace(sys.stderr) if options.trace else None
+        return make_engine(plan, on_warning=warn, trace=trace)
     return Engine(plan, on_warning=warn)
 
 

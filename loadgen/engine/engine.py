@@ -32,7 +32,6 @@ from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.result import Result, Strain
 from loadgen.results.series import Second
-from loadgen.workload.matching import Rule
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -75,7 +74,7 @@ class Engine:
         self._books = Books(self.ledger)
         self._books_apart = {kind: Books(ledger) for kind, ledger in self.apart.items()}
         self.all_books = (self._books, *self._books_apart.values())
-        is_fan_out = plan.matching.rule is Rule.FAN_OUT
+        is_fan_out = plan.has_rooms
         #: In one of several processes: what happens in the rooms, for who runs them all.
         self.events = EventLog() if is_fan_out and gate is not None else None
         self._matcher = Matcher(self.ledger) if is_fan_out and gate is None else None
@@ -163,13 +162,20 @@ class Engine:
                 await self._run_phases(addresses, nursery)
                 nursery.cancel_scope.cancel()
         self.phase = Phase.DONE
+        self._settle()
+        self._sample()
+        return self.result_so_far()
+
+    def _settle(self) -> None:
+        """Put what is open at the end into its column, and check that all adds up.
+
+        :raises Unbalanced: if it doesn't.
+        """
         if self._matcher is not None:
             self._matcher.finish(interrupted=self.interrupted)
         for ledger in (self.ledger, *self.apart.values()):
             ledger.settle_unanswered(interrupted=self.interrupted)
             ledger.check()
-        self._sample()
-        return self.result_so_far()
 
     async def _check_machine(self) -> list[sockets.Address]:
         """Do the preflight; return the target's addresses, if this machine can run the plan.
@@ -316,10 +322,13 @@ class Engine:
             await trio.sleep_until(self._began + number * SAMPLE_INTERVAL_S)
             self._sample()
 
+    def _count_errors(self) -> int:
+        return self.ledger.errors
+
     def _sample(self) -> None:
         """Book the second that ends now."""
         ledger, previous = self.ledger, self._sampled
-        self._sampled = (ledger.sent, ledger.received, ledger.errors)
+        self._sampled = (ledger.sent, ledger.received, self._count_errors())
         sent, received, errors = (
             now - before for now, before in zip(self._sampled, previous, strict=True)
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -51,14 +52,35 @@ OPENING_ERRORS: Final = (
 )
 
 
+class Handshake(NamedTuple):
+    """What the WebSocket's handshake asks for.
+
+    :ivar request: makes the request from a key.
+    :ivar subprotocols: that it offers.
+    """
+
+    request: Callable[[str], bytes]
+    resource: str
+    subprotocols: tuple[str, ...]
+
+
 async def open_connection(context: RunContext, conn: int) -> tuple[Connection, int]:
+    """Open a socket of the plan's; see `open_with`."""
+    room = conn % context.rooms
+    return await open_with(
+        context,
+        Handshake(context.requests[room], context.resources[room], context.subprotocols),
+    )
+
+
+async def open_with(context: RunContext, asked: Handshake) -> tuple[Connection, int]:
     """Open a socket; return it, and how long TCP and the handshakes took, in microseconds.
 
     Cancelled: the socket is closed.
 
     :raises Exception: one of `OPENING_ERRORS`, for `book_failure`.
     """
-    ledger, room = context.ledger, conn % context.rooms
+    ledger = context.ledger
     began_us = now_us()
     sock = await context.dialer.dial()
     ledger.tcp += 1
@@ -67,7 +89,7 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
         ledger.tls += 1
     try:
         key = client_handshake.make_key()
-        sock.send(context.requests[room](key))
+        sock.send(asked.request(key))
 
         async def receive() -> bytes:
             while True:
@@ -79,7 +101,7 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
         head, surplus = await client_handshake.receive_answer(_refusing_tls(receive))
         try:
             response = client_handshake.parse_response(
-                head, key, context.subprotocols, context.extensions
+                head, key, asked.subprotocols, context.extensions
             )
         except client_handshake.Rejected as rejected:
             ledger.explain(Failure.REJECTED, await explain_rejection(rejected, surplus, receive))
@@ -92,7 +114,7 @@ async def open_connection(context: RunContext, conn: int) -> tuple[Connection, i
         client=True,
         limits=context.limits,
         poller=context.poller,
-        path=context.resources[room],
+        path=asked.resource,
         subprotocol=response.subprotocol,
         surplus=surplus,
         compression=response.compression,

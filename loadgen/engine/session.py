@@ -12,9 +12,9 @@ from typing import Any, Final
 import trio
 
 from echo_trio.printable import printable
-from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
 from echo_trio.wire.connection import Connection, ConnectionClosed, OnMessage
 from loadgen.engine.context import RunContext, now_us
+from loadgen.engine.endings import close_code_of, ending_of
 from loadgen.engine.greeting import Greeting
 from loadgen.engine.opening import OPENING_ERRORS, book_failure, open_connection
 from loadgen.results.ledger import Ending, Failure
@@ -379,11 +379,11 @@ class Session:
         ledger.verdicts[Verdict.CORRUPT] += wrong
         ledger.abandoned += pending - wrong
         self._forget_pending()
-        ending = _ending(connection)
+        ending = ending_of(connection)
         if ending is Ending.TIMEOUT and self._end_expected:
             more = connection.bytes_received - self._received_before_closing
             ledger.still_sending += self._still_sending or more > STILL_SENDING_BYTES
-        ledger.count_ended(ending, _close_code(connection), early=not self._end_expected)
+        ledger.count_ended(ending, close_code_of(connection), early=not self._end_expected)
         context.look_whether_any_is_open()
 
 
@@ -391,28 +391,7 @@ def _shown_code(connection: Connection) -> str:
     """Write the peer's close code, and its reason, if it gave one."""
     closed = connection.closed
     reason = None if closed is None else closed.reason
-    return f"{_close_code(connection)}{f': {printable(reason, at_most=200)}' if reason else ''}"
-
-
-def _ending(connection: Connection) -> Ending:
-    if connection.failure is not None or connection.evicted:
-        return Ending.ABNORMAL
-    if connection.closed_first == "peer":
-        return Ending.BY_PEER
-    if connection.clean:
-        return Ending.CLEAN
-    if connection.timed_out is not None:
-        return Ending.TIMEOUT
-    return Ending.ABNORMAL
-
-
-def _close_code(connection: Connection) -> int:
-    """Return the peer's code; ours, if the peer broke the protocol; 1006 without a close frame."""
-    if connection.evicted:
-        return MESSAGE_TOO_BIG  # All that it sent at once, that is.
-    if connection.failure is not None:
-        return connection.close_code
-    return ABNORMAL_CLOSURE if connection.close_received is None else connection.close_received
+    return f"{close_code_of(connection)}{f': {printable(reason, at_most=200)}' if reason else ''}"
 
 
 def payload_bytes(message: str | bytes) -> int:

@@ -25,8 +25,10 @@ from loadgen.report.model import (
     Report,
     TargetReport,
 )
+from loadgen.report.scenario import report_checks, report_steps, report_streams, report_users
 from loadgen.report.thresholds import Threshold, judge
 from loadgen.report.verdict import FAILED, judge_run
+from loadgen.results.latency import Summary
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut, Result
 from loadgen.results.verify import Verdict
@@ -63,6 +65,11 @@ def make_report(
         connections=_report_connections(result),
         messages=_report_messages(result),
         fan_out=None if result.fan_out is None else _report_fan_out(result.ledger, result.fan_out),
+        users=report_users(result.scenario),
+        steps=report_steps(result.scenario),
+        checks=report_checks(result.scenario),
+        streams=report_streams(result.scenario),
+        counters={} if result.scenario is None else dict(result.scenario.counters),
         latency=summarize_latency(result),
         histograms=EncodedHistograms(
             intended=result.intended.encode(), service=result.service.encode()
@@ -135,8 +142,12 @@ def count_closed(ledger: Ledger) -> ClosedSockets:
 
 
 def summarize_latency(result: Result) -> LatencyReport:
-    """Summarise the three latencies."""
+    """Summarise the latencies, and how late the generator and a script were."""
+    script_lag = Summary(count=0)
+    if result.scenario is not None:
+        script_lag = result.scenario.script_lag.total.summary()
     return LatencyReport(
+        script_lag=script_lag,
         intended=result.intended.summary(),
         service=result.service.summary(),
         scheduling_lag=result.scheduling_lag.summary(),

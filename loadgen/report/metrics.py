@@ -5,6 +5,7 @@ The metrics are the fields of the report's own classes, so none can be forgotten
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,21 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.report.model import Report
+from loadgen.report.scenario import CheckReport, StepReport, StreamReport
 
 #: The parts of a report that have numbers to hold against a limit.
-_PARTS: Final = ("connections", "messages", "fan_out", "latency", "generator", "target")
+_PARTS: Final = ("connections", "messages", "fan_out", "users", "latency", "generator", "target")
+#: What a script names itself: steps.login.service.p99; without a name all of them together.
+NAMED: Final[dict[str, type[msgspec.Struct]]] = {
+    "steps": StepReport,
+    "checks": CheckReport,
+    "streams": StreamReport,
+}
+_COUNTERS: Final = "counters"
+#: The parts that only a scenario has.
+OF_SCENARIOS: Final = frozenset({"users", *NAMED, _COUNTERS})
+#: A part of a name; what is no word stands in quotes: checks."price is positive".failed.
+_NAME_PART: Final = re.compile(r'"([^"]*)"|([^."]+)')
 #: `latency` alone is what users wait for.
 _ALIASES: Final = {"latency.": "latency.intended."}
 
@@ -65,7 +78,7 @@ def find(name: str) -> Metric | None:
     for short, full in _ALIASES.items():
         if name.startswith(short) and name not in METRICS:
             full_name = full + name.removeprefix(short)
-    return METRICS.get(full_name) or _find_coded(full_name)
+    return METRICS.get(full_name) or _find_coded(full_name) or _find_named(full_name)
 
 
 def names() -> list[str]:
@@ -85,12 +98,48 @@ def look_up(report: Report, path: Sequence[str]) -> float | None:
     for key in path:
         if value is None or isinstance(value, msgspec.UnsetType):
             return None
-        value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.structs.asdict(value)
-    if isinstance(value, dict):
-        return float(sum(value.values()))
+        if isinstance(value, list):
+            value = _pick(value, key)
+        else:
+            value = value.get(key, 0) if isinstance(value, dict) else getattr(value, key)
+    if isinstance(value, list):
+        return float(sum(_sum(each) for each in value))
+    if isinstance(value, msgspec.Struct | dict):
+        return _sum(value)
     return None if value is None else float(value)
+
+
+def _pick(reports: list[Any], key: str) -> Any:
+    """Pick what has this name, or a count of all together; ``None`` if there is no such."""
+    if reports and isinstance(getattr(reports[0], key, None), int):
+        return sum(getattr(each, key) for each in reports)
+    return next((each for each in reports if each.name == key), None if reports else 0)
+
+
+def _sum(value: msgspec.Struct | dict[str, Any]) -> float:
+    """Add up all counts that stand together."""
+    counts = msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
+    return float(sum(each for each in counts.values() if isinstance(each, int)))
+
+
+def _find_named(name: str) -> Metric | None:
+    """`steps.login.service.p99`: of what a script names, which no list can have beforehand."""
+    parts = [quoted or word for quoted, word in _NAME_PART.findall(name)]
+    if len(parts) < 2:
+        return None
+    if parts[0] == _COUNTERS:
+        return Metric((_COUNTERS, ".".join(parts[1:])), MetricKind.COUNT)
+    if (kind := NAMED.get(parts[0])) is None:
+        return None
+    if len(parts) == 2:
+        known = [field.name for field in msgspec.structs.fields(kind) if field.type is int]
+        whole = (parts[0],) if parts[0] == "checks" else (parts[0], "count")
+        if parts[0] == "streams":
+            whole = (parts[0], "received")
+        found = parts[1] in known
+        return Metric((parts[0], parts[1]), MetricKind.COUNT, whole=whole) if found else None
+    of_one = {metric.path[2:]: metric for metric in _walk((parts[0], parts[1]), kind)}
+    return of_one.get(tuple(parts[2:]))
 
 
 def _find_coded(name: str) -> Metric | None:
@@ -117,7 +166,11 @@ def _walk(path: tuple[str, ...], kind: Any) -> Iterator[Metric]:
             yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
         for field in fields:
             yield from _walk((*path, field.name), field.type)
+    elif typing.get_origin(kind) is list:
+        return
     elif typing.get_origin(kind) is dict:
+        if typing.get_args(kind)[1] is not int:
+            return
         yield Metric(path, MetricKind.COUNT, whole=_whole_of(path))
     elif {int, float} & set(_options(kind)):
         yield _make_metric(path)
@@ -137,6 +190,10 @@ def _make_metric(path: tuple[str, ...]) -> Metric:
         return Metric(path, MetricKind.SHARE)
     if leaf.endswith("_s"):
         return Metric(path, MetricKind.TIME, scale=Fraction(1, 1_000))
+    if path[0] in NAMED:
+        is_time = len(path) > 3 and leaf != "count"
+        kind = MetricKind.TIME if is_time else MetricKind.COUNT
+        return Metric(path, kind, whole=None if is_time else _whole_of(path))
     in_ms = any(key == "latency" or key.endswith(("_ms", "_lag")) for key in path) or (
         path[0] == "fan_out" and len(path) > 2
     )
@@ -165,6 +222,14 @@ def _whole_of(path: tuple[str, ...]) -> tuple[str, ...] | None:
             return ("messages", "sent")
         case ("fan_out", "delivered" | "missing" | "unsettled" | "in_flight"):
             return ("fan_out", "owed")
+        case ("users", *_):
+            return ("users", "requested")
+        case ("steps", name, _):
+            return ("steps", name, "count")
+        case ("checks", name, _):
+            return ("checks", name)
+        case ("streams", name, _):
+            return ("streams", name, "received")
         case ("fan_out", "extra"):
             return ("messages", "copies")
     return None

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from loadgen.report.scenario import CheckReport, StepReport, StreamReport, UsersReport
 from loadgen.report.verdict import RunVerdict
 from loadgen.results.latency import Summary
 from loadgen.results.result import GeneratorFacts, Place
@@ -270,6 +271,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     connections: ConnectionsReport
     messages: MessagesReport
     fan_out: FanOutReport | None
+    users: UsersReport | None = None
+    steps: list[StepReport] = []
+    checks: list[CheckReport] = []
+    streams: list[StreamReport] = []
+    counters: dict[str, int] = {}
     latency: LatencyReport
     histograms: EncodedHistograms
     generator: GeneratorReport

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.report import distribution
+from loadgen.report import distribution, scenario_text
 from loadgen.report.model import MessagesReport, Report
 from loadgen.report.terminal import paper
 from loadgen.report.thresholds import explain
@@ -37,6 +37,7 @@ _LATENCIES: Final = {
     "intended": "since due",
     "service": "since sent",
     "scheduling_lag": "sent late by",
+    "script_lag": "the script woken late by",
 }
 
 
@@ -46,7 +47,8 @@ def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
         parts: list[RenderableType] = [_headline(report)]
         parts += [Text(f"• {reason}") for reason in report.verdict_reasons]
         parts += ["", _facts(report)]
-        if report.latency.scheduling_lag.count:
+        parts += _scenario(report)
+        if report.latency.scheduling_lag.count or report.latency.service.count:
             parts += ["", _latencies(report, console.width - _INDENT)]
             parts += _distribution(report, console.width - _INDENT)
         if report.thresholds:
@@ -54,12 +56,30 @@ def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
         console.print(Padding(Group(*parts), (1, 0, 1, _INDENT)))
 
 
+def _scenario(report: Report) -> list[RenderableType]:
+    """What only a scenario has; nothing in another run."""
+    parts: list[RenderableType] = []
+    for block in (
+        list(scenario_text.show_failures(report)),
+        [scenario_text.show_steps(report)],
+        [scenario_text.show_streams(report)],
+        list(scenario_text.show_checks(report)),
+    ):
+        if shown := [each for each in block if each is not None]:
+            parts += ["", *shown]
+    return parts
+
+
 def _headline(report: Report) -> Text:
     style = {VALID: "black on green", FAILED: "white on red"}.get(report.verdict, "black on yellow")
     line = Text.assemble((f" {report.verdict.upper()} ", f"bold {style}"))
     if report.interrupted:
         line.append("  interrupted", "bold yellow")
-    return line.append(f"  {report.connections.requested:,} sockets to {report.plan['url']}")
+    if report.users is not None:
+        crowd = f"{report.users.requested:,} users of {report.plan['scenario']}"
+    else:
+        crowd = f"{report.connections.requested:,} sockets"
+    return line.append(f"  {crowd} to {report.plan['url']}")
 
 
 def _facts(report: Report) -> Table:
@@ -87,6 +107,8 @@ def _facts(report: Report) -> Table:
         table.add_row("", funnel)
     for number, line in enumerate(_messages(messages)):
         table.add_row("" if number else "messages", line)
+    if users := scenario_text.show_users(report):
+        table.add_row("users", users)
     for number, (kind, crowd) in enumerate(_misbehaving(report).items()):
         table.add_row("" if number else "on purpose", f"{kind}: {crowd}")
     table.add_row(
@@ -201,13 +223,17 @@ def _opening(report: Report) -> str:
 
 def _latencies(report: Report, width: int) -> Text:
     """Write a line for each latency, with a bar in what room there is; all bars on one scale."""
-    summaries: dict[str, Summary] = {name: getattr(report.latency, name) for name in _LATENCIES}
+    summaries: dict[str, Summary] = {
+        name: getattr(report.latency, name)
+        for name in _LATENCIES
+        if name != "script_lag" or report.users is not None
+    }
     rows = {
         name: [_ms(getattr(summary, key)) for key in _PERCENTILES]
         for name, summary in summaries.items()
     }
     cell = max(len(text) for row in (_PERCENTILES.values(), *rows.values()) for text in row) + 2
-    label = max(map(len, _LATENCIES)) + 1
+    label = max(map(len, summaries)) + 1
     bar = min(width - label - cell * len(_PERCENTILES) - 2, MAX_BAR_WIDTH)
     slowest = max(summary.p999 or 0.0 for summary in summaries.values())
     head = "latency in ms".ljust(label) + "".join(f"{key:>{cell}}" for key in _PERCENTILES.values())
@@ -219,7 +245,7 @@ def _latencies(report: Report, width: int) -> Text:
         text.append(name.replace("_", " ").ljust(label), "bold")
         text.append("".join(f"{value:>{cell}}" for value in row), "not bold")
         text.append("  ").append_text(_bar(summaries[name], slowest, bar)).append("\n")
-    meanings = [f"{name.replace('_', ' ')}: {text}" for name, text in _LATENCIES.items()]
+    meanings = [f"{name.replace('_', ' ')}: {_LATENCIES[name]}" for name in summaries]
     return text.append(" · ".join(meanings), "dim not bold")
 
 

@@ -35,7 +35,8 @@ _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
 }
 _SPACE: Final = re.compile(r"[ \t]*")
-_METRIC: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
+#: What a script names may be anything, in quotes: checks."price is positive".failed.
+_METRIC: Final = re.compile(r'[A-Za-z_]\w*(?:\.(?:[\w-]+|"[^"]*"))*')
 _OPERATOR: Final = re.compile(r"[<>]=?|[=!]=")
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 #: More digits than this are no figure of a load test, and would soon be more than a float holds.
@@ -154,7 +155,9 @@ def find_unasked(
         expr, part = threshold.expr.strip(), threshold.metric.path[0]
         if threshold.metric.is_the_targets and not is_target_asked:
             return f"{expr} needs --console, which asks the target"
-        if part == "fan_out" and rule is not Rule.FAN_OUT:
+        if part in metrics.OF_SCENARIOS and plan.scenario is None:
+            return f"{expr} needs --scenario, which has {part}"
+        if part == "fan_out" and plan.scenario is None and rule is not Rule.FAN_OUT:
             return f"{expr} needs --verify fan-out, which counts copies"
         if threshold.metric.path[:2] in _OF_REPLIES and rule in _WITHOUT_REPLIES:
             return (

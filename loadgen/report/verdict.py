@@ -11,6 +11,11 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
+from loadgen.report.script_limits import (
+    explain_blocking,
+    explain_failed_users,
+    explain_missed_by_users,
+)
 from loadgen.results.ledger import FAULTS, Ending, Failure, Fault, Ledger
 from loadgen.results.result import Result
 from loadgen.results.verify import Verdict
@@ -90,7 +95,7 @@ def _failures(result: Result) -> list[str]:
         reasons.append(f"{_copies(ledger.missing)} of {ledger.owed:,} missing")
     if ledger.extra:
         reasons.append(f"{_copies(ledger.extra)} too many")
-    return reasons
+    return reasons + list(explain_failed_users(result))
 
 
 def _copies(count: int) -> str:
@@ -173,7 +178,10 @@ def _explain_early(ending: Ending, code: int, sockets: str) -> str:
 def _own_limits(result: Result) -> list[str]:
     reasons: list[str] = []
     if result.ledger.missed and not result.interrupted:
-        reasons += _explain_missed(result.ledger)
+        if result.scenario is None:
+            reasons += _explain_missed(result.ledger)
+        else:
+            reasons.append(explain_missed_by_users(result.ledger.missed))
     lag_ms = result.scheduling_lag.percentile_us(99) / 1000
     if lag_ms > MAX_SCHEDULING_LAG_P99_MS:
         reasons.append(f"1 % of the messages were sent more than {lag_ms:,.0f} ms late")
@@ -195,6 +203,7 @@ def _own_limits(result: Result) -> list[str]:
     strain = result.load_strain
     if strain.wall_s < MIN_JUDGED_S:
         return reasons
+    reasons += explain_blocking(result)
     if strain.cpu_share > MAX_CPU_SHARE:
         reasons.append(
             f"the generator used {strain.cpu_share:.0%} of a core: "

@@ -98,6 +98,7 @@ class Ledger:
     :ivar still_sending: sockets that we cut while their server went on sending instead of answering
         our close frame.
     :ivar abandoned: messages whose socket ended before they were answered.
+    :ivar given_up: messages that a timeout of their own has ended: lost, however the run ends.
     :ivar due: messages that the open loop's schedule has called for; ``None`` in a closed loop,
         which has no schedule.
     :ivar one_way: messages sent that are owed nothing.
@@ -135,6 +136,7 @@ class Ledger:
     received_bytes: int = 0
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     abandoned: int = 0
+    given_up: int = 0
     lost: int = 0
     in_flight: int = 0
     one_way: int = 0
@@ -175,7 +177,7 @@ class Ledger:
     @property
     def awaited(self) -> int:
         """The number of messages whose reply may still come."""
-        return self.unanswered - self.abandoned
+        return self.unanswered - self.abandoned - self.given_up
 
     @property
     def errors(self) -> int:
@@ -227,7 +229,8 @@ class Ledger:
     def settle_unanswered(self, *, interrupted: bool) -> None:
         """Count messages that will never be answered as lost, or in flight if interrupted."""
         if interrupted:
-            self.in_flight += self.unanswered
+            self.in_flight += self.unanswered - self.given_up
+            self.lost += self.given_up
         else:
             self.lost += self.unanswered
         self.settle_copies(interrupted=interrupted)

@@ -10,6 +10,7 @@ import msgspec
 
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.series import Second, merge_series
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
@@ -105,6 +106,8 @@ class Result:
     workers: Workers = field(default_factory=Workers)
     fan_out: FanOut | None = None
     """``None`` unless messages go to whole rooms."""
+    scenario: ScenarioBooks | None = None
+    """``None`` unless the users are somebody's own code."""
     deaths: tuple[str, ...] = ()
     """Processes that died in the run, in a line each."""
 
@@ -155,6 +158,7 @@ class Result:
             series=merge_series([(result.started_at, result.series) for result in results]),
             apart=_merge_apart(results),
             fan_out=_merge_fan_outs([each.fan_out for each in results if each.fan_out]),
+            scenario=_merge_scenarios([each.scenario for each in results if each.scenario]),
             deaths=tuple(death for result in results for death in result.deaths),
         )
 
@@ -177,6 +181,15 @@ def _merge_fan_outs(fan_outs: Sequence[FanOut]) -> FanOut | None:
         each=_merge_histograms(each.each for each in fan_outs),
         clock_error_s=max(errors, default=None),
     )
+
+
+def _merge_scenarios(scenarios: Sequence[ScenarioBooks]) -> ScenarioBooks | None:
+    if not scenarios:
+        return None
+    merged = ScenarioBooks()
+    for each in scenarios:
+        merged.merge(each)
+    return merged
 
 
 def _merge_all_open(results: Sequence[Result], began: datetime) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loadgen.workload.headers import check_headers
 from loadgen.workload.keys import check_key
 from loadgen.workload.matching import ANY, Rule
-from loadgen.workload.payloads import Payloads
+from loadgen.workload.payloads import DEFAULT_TEMPLATE, Payloads
 from loadgen.workload.target import ROOM, Target
 
 if TYPE_CHECKING:
@@ -45,6 +45,36 @@ def check_load(plan: Plan) -> None:
     for flag, value in (("--connect-rate", plan.connect_rate), ("--lifetime", plan.lifetime_s)):
         if value is not None and not value:
             raise ValueError(f"{flag} has to be more than 0")
+
+
+def check_scenario(plan: Plan) -> None:
+    """Is it the scenario alone that says what is sent, when, and what comes back?"""
+    if plan.scenario is None:
+        if plan.arrive is not None:
+            raise ValueError("--arrive goes with --scenario, whose users arrive")
+        return
+    excluded = {
+        "--verify": plan.verify != "suffix",
+        "--expect": bool(plan.expect),
+        "--ignore": bool(plan.ignore),
+        "--rooms": plan.rooms > 1,
+        "--message": plan.message != DEFAULT_TEMPLATE,
+        "--message-file": plan.message_file is not None,
+        "--size": plan.size_bytes is not None,
+        "--binary": plan.binary,
+        "--rate": plan.rate is not None,
+        "--rate-per-conn": plan.rate_per_conn is not None,
+        "--stage": bool(plan.stages),
+        "--closed-loop": plan.closed_loop,
+        "--think": bool(plan.think_s),
+        "--messages": plan.messages is not None,
+        "--lifetime": plan.lifetime_s is not None,
+        "--behave": bool(plan.behave),
+    }
+    if given := [flag for flag, is_given in excluded.items() if is_given]:
+        raise ValueError(f"{given[0]} and --scenario both say what users do: give one")
+    if plan.arrive is not None and not plan.arrive:
+        raise ValueError("--arrive has to be more than 0")
 
 
 def check_replies(plan: Plan, payloads: Payloads) -> None:

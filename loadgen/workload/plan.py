@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -13,9 +13,14 @@ from cyclopts import Group, Parameter
 
 from echo_trio import flags, masks
 from loadgen.workload.arrivals import OwnArrivals, Poisson
-from loadgen.workload.contradictions import check_handshake, check_load, check_replies
+from loadgen.workload.contradictions import (
+    check_handshake,
+    check_load,
+    check_replies,
+    check_scenario,
+)
 from loadgen.workload.headers import make_request, parse_headers
-from loadgen.workload.matching import Verify, parse_pattern
+from loadgen.workload.matching import Rule, Verify, parse_pattern
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
 from loadgen.workload.pacing import Pace, Ramps, Stage, Steady, parse_stage
 from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads, read_template
@@ -172,6 +177,14 @@ class Plan:
     """Repeatable, slow-reader:1%:1KiB/s, half-open:1%, no-pong:1%, mid-frame-drop:1%:1s or
     reconnect-storm:100%:10s: so many of the sockets misbehave, and are accounted for apart."""
 
+    scenario: Annotated[str | None, Parameter(metavar="FILE", name="--scenario"), LOAD] = None
+    """FILE.py or FILE.py:NAME: users are somebody's own code, an async function each; COUNT is how
+    many. Excludes what says what to send and when."""
+
+    arrive: Annotated[float | None, flags.rate("--arrive"), LOAD] = None
+    """With a scenario that has no pace of its own: users begin at this rate and leave when they are
+    through; COUNT at once, at most."""
+
     stop_timeout_s: Annotated[float, flags.duration("--stop-timeout"), LOAD] = 5.0
     """Bound on awaiting replies in flight and closing all sockets."""
 
@@ -181,6 +194,9 @@ class Plan:
     message_content: Annotated[bytes | None, Parameter(parse=False)] = None
     """What `message_file` holds, when that is known already: a shard on another machine."""
 
+    scenario_files: Annotated[tuple[tuple[str, bytes], ...], Parameter(parse=False)] = ()
+    """The scenario's file and those of its rows, with their names, once they are known."""
+
     shard_of: Annotated[ShardOf | None, Parameter(parse=False)] = None
     """Which part of a larger plan this is."""
 
@@ -188,6 +204,7 @@ class Plan:
         """Check what no single field can."""
         target = self.target
         check_load(self)
+        check_scenario(self)
         check_handshake(self, target)
         if self.message_file is not None and self.message != DEFAULT_TEMPLATE:
             raise ValueError("--message and --message-file both say what to send: give one")
@@ -259,6 +276,32 @@ class Plan:
         rate = DEFAULT_RATE_PER_CONN if self.rate_per_conn is None else self.rate_per_conn
         at_most = math.inf if self.messages is None else self.messages
         return OwnArrivals(conns, rate, self.load_s, self.seed, at_most)
+
+    @property
+    def has_rooms(self) -> bool:
+        """May messages go to whole rooms?"""
+        return self.scenario is not None or self.matching.rule is Rule.FAN_OUT
+
+    def due_arrivals(self) -> Iterator[tuple[int, float]]:
+        """Yield the users that arrive: their number in the whole run, and when they fall due.
+
+        Of a shard: its share of them.
+        """
+        whole, shard = self._arrivals_of_users(), self.shard_of
+        first, step = (0, 1) if shard is None else (shard.index, shard.shards)
+        for number in range(first, whole.total, step):
+            yield number, whole.due_at(number)
+
+    def count_users(self) -> int:
+        """Count the users that there are to be in the whole run."""
+        if self.arrive is not None:
+            return self._arrivals_of_users().total
+        return self.count if self.shard_of is None else self.shard_of.sockets
+
+    def _arrivals_of_users(self) -> Steady | Poisson:
+        assert self.arrive is not None
+        even = Steady.lasting(self.arrive, self.load_s)
+        return Poisson(even, self.seed) if self.arrivals == "poisson" else even
 
     def payloads(self) -> Payloads:
         """Make the messages of the sockets.
@@ -381,7 +424,7 @@ class Plan:
         settings = {
             key: value
             for key, value in dataclasses.asdict(self).items()
-            if key not in {"message_content", "shard_of"}
+            if key not in {"message_content", "scenario_files", "shard_of"}
         }
         if self.is_rate_each_sockets_own and not self.closed_loop and self.rate_per_conn is None:
             settings["rate_per_conn"] = DEFAULT_RATE_PER_CONN

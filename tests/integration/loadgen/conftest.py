@@ -323,7 +323,15 @@ def check(report: dict[str, Any]) -> None:
         failed_apart = sum(books["failed"].values())
         assert books["requested"] == books["opened"] + failed_apart + books["not_attempted"]
         assert books["opened"] == sum(books["closed"].values())
-    if report["plan"]["lifetime_s"] is None and "reconnect-storm" not in str(report["plan"]):
+    if report["users"] is not None:
+        users = report["users"]
+        assert users["requested"] == sum(
+            users[key] for key in ("finished", "failed", "interrupted", "not_started")
+        )
+        assert users["failed"] == sum(users["failed_by"].values())
+        for step in report["steps"]:
+            assert step["count"] == sum(step[key] for key in ("ok", "failed", "lost", "in_flight"))
+    elif report["plan"]["lifetime_s"] is None and "reconnect-storm" not in str(report["plan"]):
         requested = connections["requested"] + sum(books["requested"] for books in apart)
         assert requested == report["plan"]["count"]
     assert connections["requested"] == connections["opened"] + failed + connections["not_attempted"]
@@ -344,7 +352,8 @@ def check(report: dict[str, Any]) -> None:
     for name in ("intended", "service", "scheduling_lag", "script_lag"):
         figures = [value for key, value in latency[name].items() if key != "count"]
         assert (None in figures) == (not latency[name]["count"])
-    assert latency["scheduling_lag"]["count"] == messages["sent"]
+    if report["users"] is None:
+        assert latency["scheduling_lag"]["count"] == messages["sent"]
     series = report["series"]
     assert sum(second["sent"] for second in series) == messages["sent"]
     assert sum(second["received"] for second in series) == messages["received"]

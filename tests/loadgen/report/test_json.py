@@ -51,8 +51,9 @@ def test_a_report_has_the_contracts_keys(report_of):
     document = json.loads(report_json.encode(report_of()))
     assert list(document) == [
         "schema", "verdict", "verdict_reasons", "interrupted", "thresholds", "plan",
-        "started_at", "ended_at", "connections", "messages", "fan_out", "latency", "histograms",
-        "generator", "series",
+        "started_at", "ended_at", "connections", "messages", "fan_out", "users", "steps", "checks",
+        "streams",
+        "counters", "latency", "histograms", "generator", "series",
     ]  # fmt: skip
     assert set(document["connections"]) == {
         "requested", "opened", "not_attempted", "peak_open", "all_open_after_s", "failed",

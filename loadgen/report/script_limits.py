@@ -1,0 +1,75 @@
+"""Judge what a user's own code does to a run: users that fail, and code that holds everybody up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from loadgen.results.result import Result
+
+#: A script that stands in the way for so large a part of the time delays a reply in so many by
+#: milliseconds, and the 99th percentile shows nothing else.
+MAX_BLOCKED_SHARE: Final = 0.01
+#: Where other work keeps the process from its core, code seems long that only was not let run: so
+#: many times the share of time that was spent waiting for the core is not held against it.
+WAITING_MARGIN: Final = 2.0
+#: Above this, the user's code and not the target decides when the next message goes.
+MAX_SCRIPT_LAG_P99_MS: Final = 100.0
+#: Of the causes why users failed so many are named, the most frequent.
+MAX_CAUSES: Final = 3
+
+
+def explain_failed_users(result: Result) -> Iterator[str]:
+    """Say how many users failed, and what of."""
+    if result.scenario is None or not (failed := result.scenario.users.failed):
+        return
+    causes = result.scenario.users.failed_by.most_common(MAX_CAUSES)
+    shown = ", ".join(cause for cause, _ in causes)
+    more = ", …" if len(result.scenario.users.failed_by) > MAX_CAUSES else ""
+    requested = result.scenario.users.requested
+    yield f"{failed:,} of {_users(requested)} failed: {shown}{more}"
+
+
+def _users(count: int) -> str:
+    return "1 user" if count == 1 else f"{count:,} users"
+
+
+def explain_missed_by_users(missed: int) -> str:
+    """Say what it means that something fell due and was not done."""
+    was = "1 message was" if missed == 1 else f"{missed:,} messages were"
+    return (
+        f"{was} due and not sent: their users were still busy when the run had to end, so what is "
+        "shown leaves out the slowest"
+    )
+
+
+def explain_blocking(result: Result) -> list[str]:
+    """Say where user code held everybody up, or was late itself, for long enough to matter."""
+    if result.scenario is None:
+        return []
+    reasons = []
+    steps = result.scenario.steps
+    blocked_us = sum(step.blocked_us for step in steps.values())
+    strain = result.load_strain
+    share = blocked_us / 1_000_000 / strain.wall_s
+    if share > max(MAX_BLOCKED_SHARE, WAITING_MARGIN * strain.waiting_share):
+        (name, _), worst = max(steps.items(), key=lambda item: item[1].blocked_us)
+        mean_ms = worst.blocked_us / max(worst.blocked, 1) / 1000
+        reasons.append(
+            f"the scenario's own code held all users up for {share:.0%} of the time: at step "
+            f"{name} {worst.blocked:,} times, {mean_ms:,.0f} ms each; what takes long goes into "
+            "trio.to_thread.run_sync"
+        )
+    lag_ms = result.scenario.script_lag.total.percentile_us(99) / 1000
+    if lag_ms > MAX_SCRIPT_LAG_P99_MS:
+        slowest = max(
+            steps.items(),
+            key=lambda item: item[1].script_lag.total.percentile_us(99),
+            default=None,
+        )
+        where = "" if slowest is None else f", most of all at step {slowest[0][0]}"
+        reasons.append(
+            f"1 % of what the users awaited had come {lag_ms:,.0f} ms before their code went "
+            f"on{where}"
+        )
+    return reasons

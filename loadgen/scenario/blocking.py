@@ -1,0 +1,47 @@
+"""Find the user code that holds everybody up: between two awaits it stops the whole loop."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from loadgen.scenario.user import User
+
+#: A turn of a user's code that is longer holds up replies of others by as much. Decoding a reply
+#: and composing the next message take well below one millisecond.
+MIN_BLOCKED_US: Final = 10_000
+
+
+class BlockingWatch(trio.abc.Instrument):
+    """Times each turn of each task, which costs about half a microsecond, and blames the long ones.
+
+    :ivar users: whose task each is; tasks that these start are found through them.
+    """
+
+    def __init__(self) -> None:
+        self.users: dict[trio.lowlevel.Task, User] = {}
+        self._began_ns = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Begin a task's turn."""
+        self._began_ns = time.perf_counter_ns()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """End a task's turn."""
+        took_us = (time.perf_counter_ns() - self._began_ns) // 1000
+        if took_us >= MIN_BLOCKED_US and (user := self._find_user(task)) is not None:
+            name, kind = user.step or (user.scenario, "scenario")
+            step = user.context.books.step(name, kind)
+            step.blocked += 1
+            step.blocked_us += took_us
+
+    def _find_user(self, task: trio.lowlevel.Task | None) -> User | None:
+        while task is not None:
+            if (user := self.users.get(task)) is not None:
+                return user
+            nursery = task.parent_nursery
+            task = None if nursery is None else nursery.parent_task
+        return None

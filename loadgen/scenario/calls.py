@@ -1,0 +1,143 @@
+"""Keep what a script awaits on a socket: a reply to each request, and frames it expects.
+
+A call is settled by the frame that it claims, in the poller's task, and stamped there. The
+script's own task is woken then, without a channel between, and how long it waited for its turn is
+its script lag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Final
+
+import outcome
+import trio
+
+from loadgen.engine.context import now_us
+from loadgen.scenario.content import Fits, KeyPath
+
+if TYPE_CHECKING:
+    from loadgen.results.latency import Recorder
+    from loadgen.results.scenario import StepBooks
+    from loadgen.scenario.timetable import Entry
+
+#: Of keys that the script has made up, so many that were answered are remembered on each socket,
+#: to tell a duplicate from a stray.
+MAX_ANSWERED: Final = 1024
+
+
+class Call:
+    """Something that a script awaits.
+
+    :param step: its books, if it has a name.
+    :ivar due_us: when it was due; ``None`` unless at a time.
+    :ivar sent_us: when it was handed to the socket, or began.
+    :ivar timeout: what ends it if nothing comes; ``None`` if only the end of the run does.
+    """
+
+    __slots__ = (
+        "_received_us",
+        "_result",
+        "_task",
+        "due_us",
+        "fits",
+        "is_binary",
+        "sent_us",
+        "step",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        step: StepBooks | None,
+        sent_us: int,
+        due_us: int | None = None,
+        *,
+        is_binary: bool = False,
+        fits: Fits | None = None,
+    ) -> None:
+        self.step = step
+        self.sent_us = sent_us
+        self.due_us = due_us
+        self.is_binary = is_binary
+        self.fits = fits
+        self.timeout: Entry | None = None
+        self._task: trio.lowlevel.Task | None = None
+        self._result: outcome.Outcome[Any] | None = None
+        self._received_us = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has come, or never will."""
+        return self._result is not None
+
+    def settle(self, result: outcome.Outcome[Any], received_us: int) -> None:
+        """Hand over what has come, or what is raised instead."""
+        self._result = result
+        self._received_us = received_us
+        if (task := self._task) is not None:
+            self._task = None
+            trio.lowlevel.reschedule(task, result)
+
+    async def wait(self, script_lag: Recorder) -> Any:
+        """Wait for it; whoever is cancelled meanwhile forgets it, and it may come all the same.
+
+        :raises LostReply: if it did not come in time.
+        :raises SocketClosed: if the socket ended before.
+        """
+        if self._result is None:
+            self._task = trio.lowlevel.current_task()
+            value = await trio.lowlevel.wait_task_rescheduled(self._forget)
+        else:
+            await trio.lowlevel.checkpoint()
+            value = self._result.unwrap()
+        lag_us = now_us() - self._received_us
+        script_lag.record(lag_us)
+        if self.step is not None:
+            self.step.script_lag.record(lag_us)
+        return value
+
+    def _forget(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+class KeyedCalls:
+    """Requests whose replies are found by a key at one path.
+
+    :ivar open: those without a reply yet, by their key.
+    """
+
+    __slots__ = ("_answered", "_lost", "open", "path")
+
+    def __init__(self, path: KeyPath) -> None:
+        self.path = path
+        self.open: dict[Hashable, Call] = {}
+        self._answered: dict[Hashable, None] | None = None
+        self._lost: set[Hashable] | None = None
+
+    def note_answered(self, key: Hashable) -> None:
+        """Remember a key of the script's own."""
+        if self._answered is None:
+            self._answered = {}
+        self._answered[key] = None
+        if len(self._answered) > MAX_ANSWERED:
+            del self._answered[next(iter(self._answered))]
+
+    def note_lost(self, key: Hashable) -> None:
+        """Remember that nobody waits for a reply any more: it answers nothing when it comes."""
+        if self._lost is None:
+            self._lost = set()
+        self._lost.add(key)
+
+    def is_duplicate(self, value: Any, numbered: int) -> bool:
+        """Tell whether a frame that answers nothing answers again what was answered.
+
+        :param numbered: so many keys were ours, from 1 on.
+        """
+        key = self.path.find_theirs(value)
+        if key is None or (self._lost is not None and key in self._lost):
+            return False
+        if self._answered is not None and key in self._answered:
+            return True
+        return key.__class__ is int and 0 < key <= numbered and key not in self.open

@@ -1,0 +1,342 @@
+"""Find out what claims each frame that a socket receives, so that it stands in exactly one column.
+
+A frame is offered to the requests that await it, then to `expect`, to streams, to what is to be
+ignored, and to subscriptions. What nobody claims is kept: the script may say so with its next call.
+When it has gone on from a later frame and still claims it not, the frame is unexpected. So what
+becomes of a frame depends on the order of frames and calls, and never on which came first by
+chance.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, MutableSequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import outcome
+
+from loadgen.engine.context import now_us
+from loadgen.engine.session import payload_bytes
+from loadgen.results.fan_out import Copied
+from loadgen.results.verify import Verdict
+from loadgen.scenario.calls import Call, KeyedCalls
+from loadgen.scenario.content import Decode, Fits, KeyPath
+from loadgen.scenario.errors import LostReply, SocketClosed
+from loadgen.scenario.streams import Stream
+from loadgen.scenario.topics import Subscription
+
+if TYPE_CHECKING:
+    from loadgen.scenario.context import UserContext
+
+#: So many frames that nobody claims are kept for a script that makes no call.
+MAX_KEPT: Final = 1024
+
+
+class _Kept:
+    """A frame that nobody has claimed yet.
+
+    :ivar is_passed: whether the script has gone on from a later one.
+    """
+
+    __slots__ = ("frame", "is_passed", "received_us", "value")
+
+    def __init__(self, frame: str | bytes, value: Any, received_us: int) -> None:
+        self.frame = frame
+        self.value = value
+        self.received_us = received_us
+        self.is_passed = False
+
+
+class Claims:
+    """What a script awaits on one socket, and what it has been sent.
+
+    :param conn: the socket's number in the whole run.
+    :ivar streams: frames for these go there; `ignored` are passed over, and `subscriptions` get
+        copies.
+    """
+
+    __slots__ = (
+        "_conn", "_context", "_decode", "_expected", "_kept", "_keyed", "_matched", "_numbered",
+        "_problem", "_turns", "ignored", "streams", "subscriptions",
+    )  # fmt: skip
+
+    def __init__(self, context: UserContext, conn: int, decode: Decode) -> None:
+        self.streams: list[Stream] = []
+        self.ignored: list[Fits] = []
+        self.subscriptions: list[Subscription] = []
+        self._context = context
+        self._conn = conn
+        self._decode = decode
+        self._keyed: dict[str, KeyedCalls] = {}
+        #: Keys given by us, from 1 on.
+        self._numbered = 0
+        self._matched: list[Call] = []
+        self._turns: deque[Call] = deque()
+        self._expected: list[Call] = []
+        self._kept: deque[_Kept] = deque()
+        self._problem: Exception | None = None
+
+    # -- What is awaited -------------------------------------------------------------------
+
+    def find_key(self, message: Any, path: str) -> tuple[Any, KeyedCalls, Hashable]:
+        """Find the key of a request, or give it one; returns the message with its key.
+
+        :raises ValueError: if it can't be given one, or another with that key is open.
+        """
+        if (keyed := self._keyed.get(path)) is None:
+            keyed = self._keyed[path] = KeyedCalls(KeyPath(path))
+        looked_at = self._decode(message) if message.__class__ is str else message
+        key = keyed.path.find_own(looked_at)
+        if key is None:
+            self._numbered += 1
+            while self._numbered in keyed.open:
+                self._numbered += 1
+            key = self._numbered
+            message = keyed.path.put(looked_at, self._numbered)
+        elif key in keyed.open:
+            raise ValueError(f"a request with {path} {key!r} awaits its reply already")
+        return message, keyed, key
+
+    def await_key(self, call: Call, keyed: KeyedCalls, key: Hashable, limit_s: float) -> None:
+        """Have a request settled by the frame with its key."""
+        keyed.open[key] = call
+        self._set_timeout(call, limit_s, partial(self._lose_keyed, call, keyed, key))
+
+    def await_match(self, call: Call, limit_s: float) -> None:
+        """Have a request settled by the frame that its function takes; by the next if it has none.
+
+        Of several such requests the oldest is first.
+        """
+        waiting: MutableSequence[Call] = self._turns if call.fits is None else self._matched
+        waiting.append(call)
+        self._set_timeout(call, limit_s, partial(self._lose_request, call, waiting))
+
+    def expect(self, call: Call, limit_s: float) -> None:
+        """Have a call settled by the next frame that it takes; of what was kept, the oldest."""
+        self._expected.append(call)
+        self._set_timeout(call, limit_s, partial(self._lose, call, self._expected))
+
+    def expect_no_more(self, call: Call) -> None:
+        """Have a call claim nothing any more. Idempotent."""
+        self._call_off(call)
+        if call in self._expected:
+            self._expected.remove(call)
+
+    def _set_timeout(self, call: Call, limit_s: float, lose: partial[None]) -> None:
+        """Have a call lost at a time of Trio's clock; infinity: by the end of the run."""
+        if limit_s != float("inf"):
+            call.timeout = self._context.timetable.add(limit_s, lose)
+
+    def _call_off(self, call: Call) -> None:
+        if call.timeout is not None:
+            self._context.timetable.call_off(call.timeout)
+            call.timeout = None
+
+    def _lose_keyed(self, call: Call, keyed: KeyedCalls, key: Hashable) -> None:
+        del keyed.open[key]
+        keyed.note_lost(key)
+        self._context.run.ledger.given_up += 1
+        self._settle_lost(call)
+
+    def _lose_request(self, call: Call, waiting: MutableSequence[Call]) -> None:
+        self._context.run.ledger.given_up += 1
+        self._lose(call, waiting)
+
+    def _lose(self, call: Call, waiting: MutableSequence[Call]) -> None:
+        waiting.remove(call)
+        self._settle_lost(call)
+
+    def _settle_lost(self, call: Call) -> None:
+        if call.step is not None:
+            call.step.lost += 1
+        call.timeout = None
+        call.settle(outcome.Error(LostReply("it did not come in time")), now_us())
+
+    def lose_all(self) -> None:
+        """Lose everything that is awaited: the run is at its end."""
+        for keyed in self._keyed.values():
+            for key, call in list(keyed.open.items()):
+                self._call_off(call)
+                self._lose_keyed(call, keyed, key)
+        for waiting in (self._matched, self._turns):
+            for call in list(waiting):
+                self._call_off(call)
+                self._lose_request(call, waiting)
+        for call in list(self._expected):
+            self._call_off(call)
+            self._lose(call, self._expected)
+
+    # -- What comes ------------------------------------------------------------------------
+
+    def receive(self, frame: str | bytes) -> None:
+        """Take a frame. Called in the poller's task."""
+        received_us = now_us()
+        ledger = self._context.run.ledger
+        ledger.received += 1
+        ledger.received_bytes += payload_bytes(frame)
+        try:
+            value = self._decode(frame)
+            if not self._offer(frame, value, received_us):
+                self._kept.append(_Kept(frame, value, received_us))
+                if len(self._kept) > MAX_KEPT:
+                    self._judge(self._kept.popleft())
+        except Exception as exc:  # noqa: BLE001 - a function of the script's, for its next call
+            self._context.run.ledger.verdicts[Verdict.UNEXPECTED] += 1
+            self._problem = self._problem or exc
+            for call in [*self._matched, *self._turns]:
+                call.settle(outcome.Error(exc), received_us)
+            self._fail_expected(exc)
+
+    def raise_problem(self) -> None:
+        """Raise what a function of the script's has raised when a frame was offered to it."""
+        if self._problem is not None:
+            problem, self._problem = self._problem, None
+            raise problem
+
+    def look_at_kept(self) -> None:
+        """Offer what was kept, now that the script has said more, and judge what it passed by."""
+        if self._kept:
+            kept, self._kept = self._kept, deque()
+            while kept:
+                each = kept.popleft()
+                if self._offer(each.frame, each.value, each.received_us):
+                    continue
+                if each.is_passed:
+                    self._judge(each)
+                else:
+                    self._kept.append(each)
+
+    def end(self, closed: tuple[int, str]) -> None:
+        """Take note that the socket is closed: nothing more will come."""
+        for each in self._kept:
+            self._judge(each)
+        self._kept.clear()
+        for keyed in self._keyed.values():
+            self._abandon(list(keyed.open.values()), closed)
+            keyed.open.clear()
+        self._abandon([*self._matched, *self._turns], closed)
+        self._matched.clear()
+        self._turns.clear()
+        self._fail_expected(SocketClosed(*closed))
+        for stream in self.streams:
+            stream.end()
+
+    def _fail_expected(self, exc: Exception) -> None:
+        for call in self._expected:
+            if call.step is not None:
+                call.step.failed += 1
+            self._call_off(call)
+            call.settle(outcome.Error(exc), now_us())
+        self._expected.clear()
+
+    def _abandon(self, calls: list[Call], closed: tuple[int, str]) -> None:
+        """Give up requests; which are lost and which in flight is known when the run is over."""
+        self._context.run.ledger.abandoned += len(calls)
+        for call in calls:
+            self._call_off(call)
+            call.settle(outcome.Error(SocketClosed(*closed)), now_us())
+
+    # -- What claims it --------------------------------------------------------------------
+
+    def _offer(self, frame: str | bytes, value: Any, received_us: int) -> bool:
+        """Find what claims a frame, and hand it over; returns whether something does."""
+        if self._offer_to_keys(frame, value, received_us):
+            return True
+        for waiting in (self._matched, self._expected):
+            for call in waiting:
+                if call.fits is not None and call.fits(value):
+                    waiting.remove(call)
+                    if waiting is self._expected:
+                        self._meet(call, value, received_us)
+                    else:
+                        self._answer(call, frame, value, received_us)
+                    return True
+        for stream in self.streams:
+            if stream.fits(value):
+                self._book(Verdict.STREAMED, value, received_us)
+                stream.take(value, received_us)
+                return True
+        for ignores in self.ignored:
+            if ignores(value):
+                self._book(Verdict.IGNORED, value, received_us)
+                return True
+        return self._offer_rest(frame, value, received_us)
+
+    def _offer_to_keys(self, frame: str | bytes, value: Any, received_us: int) -> bool:
+        for keyed in self._keyed.values():
+            if keyed.open:
+                key = keyed.path.find_theirs(value)
+                if key is not None and (call := keyed.open.pop(key, None)) is not None:
+                    if key.__class__ is not int or not 0 < key <= self._numbered:
+                        keyed.note_answered(key)
+                    self._answer(call, frame, value, received_us)
+                    return True
+        return False
+
+    def _offer_rest(self, frame: str | bytes, value: Any, received_us: int) -> bool:
+        for subscription in self.subscriptions:
+            if subscription.fits(value):
+                key = subscription.find_key(value, frame)
+                if key is None:
+                    continue
+                self._book(Verdict.COPIES, value, received_us)
+                self._context.events.take(
+                    Copied(received_us, subscription.room, self._conn, key, 0)
+                )
+                return True
+        if self._turns and not self._is_duplicate(value):
+            self._answer(self._turns.popleft(), frame, value, received_us)
+            return True
+        return False
+
+    def _answer(self, call: Call, frame: str | bytes, value: Any, received_us: int) -> None:
+        """Settle a request with its reply."""
+        self._pass()
+        self._call_off(call)
+        step = call.step
+        if (frame.__class__ is bytes) is call.is_binary:
+            self._book(Verdict.ECHOED, value, received_us)
+            books, service_us = self._context.run.books, received_us - call.sent_us
+            books.service.record(service_us)
+            due_us = call.due_us
+            intended_us = service_us if due_us is None else received_us - due_us
+            books.intended.record(intended_us)
+            if step is not None:
+                step.ok += 1
+                step.service.record(service_us)
+                if due_us is not None:
+                    step.intended.record(intended_us)
+        else:
+            self._book(Verdict.CORRUPT, value, received_us)
+            if step is not None:
+                step.failed += 1
+        call.settle(outcome.Value(value), received_us)
+
+    def _meet(self, call: Call, value: Any, received_us: int) -> None:
+        """Settle an `expect` with what it expected."""
+        self._pass()
+        self._call_off(call)
+        self._book(Verdict.EXPECTED, value, received_us)
+        if (step := call.step) is not None:
+            step.ok += 1
+            step.service.record(max(received_us - call.sent_us, 0))
+        call.settle(outcome.Value(value), received_us)
+
+    def _pass(self) -> None:
+        for each in self._kept:
+            each.is_passed = True
+
+    def _judge(self, kept: _Kept) -> None:
+        """Book a frame that nobody has claimed."""
+        is_duplicate = self._is_duplicate(kept.value)
+        verdict = Verdict.DUPLICATE if is_duplicate else Verdict.UNEXPECTED
+        self._book(verdict, kept.value, kept.received_us)
+
+    def _is_duplicate(self, value: Any) -> bool:
+        return any(keyed.is_duplicate(value, self._numbered) for keyed in self._keyed.values())
+
+    def _book(self, verdict: Verdict, value: Any, received_us: int) -> None:
+        self._context.run.ledger.verdicts[verdict] += 1
+        if self._context.trace is not None:
+            self._context.trace.received(str(verdict), value, received_us)

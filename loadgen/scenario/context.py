@@ -1,0 +1,64 @@
+"""Hold what all users of a run in one process have in common."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from loadgen.engine.context import RunContext
+from loadgen.engine.crowd import Gate
+from loadgen.results.fan_out import TakesEvents
+from loadgen.results.scenario import ScenarioBooks
+from loadgen.scenario.phases import Phases
+from loadgen.scenario.timetable import Timetable
+from loadgen.scenario.trace import Trace
+from loadgen.workload.plan import Plan
+
+if TYPE_CHECKING:
+    from loadgen.scenario.socket import Socket
+
+
+def _wall_offset_us() -> int:
+    return time.time_ns() // 1000 - time.perf_counter_ns() // 1000
+
+
+@dataclass(slots=True, eq=False)
+class UserContext:
+    """What all users of a run in one process have in common.
+
+    :ivar run: what sockets need to open.
+    :ivar users: how many there are in the whole run.
+    :ivar nursery: where sockets are served; it outlives the users.
+    :ivar events: where what is published and copied is told.
+    :ivar trace: prints every frame; ``None`` unless asked for.
+    :ivar sockets: those that are open.
+    :ivar opened: how many sockets were begun here.
+    :ivar wall_offset_us: from the clock of stamps to the one on the wall.
+    """
+
+    plan: Plan
+    run: RunContext
+    books: ScenarioBooks
+    phases: Phases
+    timetable: Timetable
+    gate: Gate
+    nursery: trio.Nursery
+    users: int
+    events: TakesEvents
+    trace: Trace | None = None
+    sockets: set[Socket] = field(default_factory=set)
+    opened: int = 0
+    wall_offset_us: int = field(default_factory=_wall_offset_us)
+
+    def number_socket(self) -> int:
+        """Return a number for another socket that no other has in the whole run."""
+        self.opened += 1
+        return self.plan.conn(self.opened - 1)
+
+
+#: Where the checks of the users that are running count.
+BOOKS: Final[ContextVar[ScenarioBooks | None]] = ContextVar("BOOKS", default=None)

@@ -1,0 +1,172 @@
+"""Run a plan whose users are somebody's own code: the phases of an engine, with users in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from echo_trio.wire import poller, sockets
+from loadgen.engine.context import Observer, RunContext
+from loadgen.engine.crowd import Gate
+from loadgen.engine.dialer import Dialer
+from loadgen.engine.engine import Engine
+from loadgen.engine.running import Phase
+from loadgen.engine.usage import Usage
+from loadgen.results.result import Result
+from loadgen.results.scenario import ScenarioBooks
+from loadgen.scenario import loader
+from loadgen.scenario.blocking import BlockingWatch
+from loadgen.scenario.context import BOOKS, UserContext
+from loadgen.scenario.crowd import UserCrowd
+from loadgen.scenario.errors import BadScenario
+from loadgen.scenario.phases import Phases
+from loadgen.scenario.timetable import Timetable
+from loadgen.scenario.trace import Trace
+from loadgen.workload.plan import Plan
+
+
+def prepare(plan: Plan) -> Plan:
+    """Load a plan's scenario, and check that it can be run so; returns the plan with its files.
+
+    With them it is complete for other processes and machines.
+
+    :raises BadScenario: if it can't.
+    """
+    assert plan.scenario is not None
+    script = loader.load(plan.scenario, plan.scenario_files)
+    if plan.arrive is not None and not script.are_journeys:
+        own = next(each.name for each in script.scenarios if not each.is_journey)
+        raise BadScenario(
+            f"--arrive begins users who leave again, and {own} waits for the load as a whole: "
+            "it has a pace of its own, or user.ready()"
+        )
+    script.check_rows(plan.count_users())
+    return dataclasses.replace(plan, scenario_files=script.files)
+
+
+def make_engine(
+    plan: Plan,
+    *,
+    on_warning: Callable[[str], None] = lambda _: None,
+    gate: Callable[[Phase], Awaitable[None]] | None = None,
+    on_second: Callable[[], None] = lambda: None,
+    trace: Trace | None = None,
+) -> Engine:
+    """Make the engine of a plan, with a scenario or without; the parameters are `Engine`'s.
+
+    :param trace: prints every frame of a scenario.
+    :raises BadScenario: if the plan has a scenario that can't be loaded.
+    """
+    if plan.scenario is None:
+        return Engine(plan, on_warning=on_warning, gate=gate, on_second=on_second)
+    return ScenarioEngine(plan, on_warning=on_warning, gate=gate, on_second=on_second, trace=trace)
+
+
+class ScenarioEngine(Engine):
+    """One run of a scenario in this process; the parameters are those of `make_engine`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        on_warning: Callable[[str], None] = lambda _: None,
+        gate: Callable[[Phase], Awaitable[None]] | None = None,
+        on_second: Callable[[], None] = lambda: None,
+        trace: Trace | None = None,
+    ) -> None:
+        super().__init__(plan, on_warning=on_warning, gate=gate, on_second=on_second)
+        self._script = loader.load(plan.scenario or "", plan.scenario_files)
+        self._trace = trace
+        self._scenario = ScenarioBooks()
+        # Users open as many sockets as they like.
+        self.ledger.requested = 0
+        self._crowd: UserCrowd | None = None
+
+    def interrupt(self) -> None:
+        """Stop: cancel every user, close every open socket, and have `run` return the result."""
+        super().interrupt()
+        if self._crowd is not None:
+            self._crowd.interrupt()
+
+    def result_so_far(self) -> Result:
+        """The run up to the last second booked; see `Engine.result_so_far`."""
+        result = super().result_so_far()
+        fan_out = result.fan_out if self.ledger.published else None
+        return dataclasses.replace(result, scenario=self._scenario, fan_out=fan_out)
+
+    async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:
+        shared_poller = poller.Poller() if poller.AVAILABLE else None
+        if shared_poller is not None:
+            nursery.start_soon(shared_poller.run)
+        plan, watch = self.plan, BlockingWatch()
+        events = self.events or self._matcher
+        assert events is not None
+        context = UserContext(
+            plan=plan,
+            run=RunContext(
+                plan,
+                Dialer(addresses, plan.sources()),
+                shared_poller,
+                self._books,
+                Observer(),
+                self._tls,
+            ),
+            books=self._scenario,
+            phases=Phases(plan.load_s, plan.stop_timeout_s),
+            timetable=Timetable(),
+            gate=Gate(plan),
+            nursery=nursery,
+            users=plan.count if plan.shard_of is None else plan.shard_of.sockets,
+            events=events,
+            trace=self._trace,
+        )
+        nursery.start_soon(context.timetable.run)
+        self._crowd = crowd = UserCrowd(context, self._script, watch)
+        trio.lowlevel.add_instrument(watch)
+        books = BOOKS.set(self._scenario)
+        try:
+            await nursery.start(crowd.host)
+            if self.interrupted:
+                crowd.interrupt()
+            await self._lead(crowd)
+        finally:
+            BOOKS.reset(books)
+            trio.lowlevel.remove_instrument(watch)
+        crowd.dismiss()
+
+    async def _lead(self, crowd: UserCrowd) -> None:
+        """Lead the users through the phases."""
+        self._enter(Phase.OPEN)
+        await crowd.open(self._new_interruption())
+        users = self._scenario.users
+        if not users.settled and not self.interrupted and self.ledger.opened:
+            self._on_all_open()
+        await self._wait_for_others(Phase.LOAD)
+        if crowd.has_load and not self.interrupted:
+            self._enter(Phase.LOAD)
+            self._load_usage = Usage()
+            await crowd.load(self._new_interruption())
+            self._load_s = self.phase_elapsed_s
+            self._load_strain = self._load_usage.strain(self._load_s)
+        self._enter(Phase.CLOSE)
+        await crowd.close(lambda: self._wait_for_others(Phase.CLOSE))
+
+    def _book_unattempted(self) -> None:
+        self._scenario.users.requested = self.plan.count
+        if not self.interrupted:
+            self.ledger.requested = self.plan.count
+        super()._book_unattempted()
+
+    def _settle(self) -> None:
+        self._scenario.settle(interrupted=self.interrupted)
+        self._scenario.check_identities()
+        super()._settle()
+
+    def _count_errors(self) -> int:
+        return super()._count_errors() + self._scenario.users.failed
+
+    def _sample(self) -> None:
+        self._scenario.end_second()
+        super()._sample()

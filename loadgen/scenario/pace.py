@@ -1,0 +1,108 @@
+"""Let something fall due at a rate while the load lasts, for one user: open loop.
+
+User n of N begins with the n-th part of the first interval, so that all users together spread
+evenly, in one process and in many. What falls due while the user is busy is due all the same, and
+its latency counts from then: there is no coordinated omission.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import trio
+
+from loadgen.engine.context import now_us
+from loadgen.workload.arrivals import OwnArrivals
+
+if TYPE_CHECKING:
+    from loadgen.scenario.user import User
+
+
+class Due:
+    """Something that has fallen due: to be handed to the call that does it.
+
+    :ivar number: how many fell due for this user before.
+    :ivar at_us: when it was due, in microseconds of the run's clock.
+    """
+
+    __slots__ = ("at_us", "number")
+
+    def __init__(self, number: int, at_us: int) -> None:
+        self.number = number
+        self.at_us = at_us
+
+
+class Pace(AsyncIterator[Due]):
+    """What falls due for a user; made by `User.pace`.
+
+    Waits for the load, and ends with it.
+    """
+
+    __slots__ = ("_arrivals", "_number", "_rate_per_s", "_task_began", "_user")
+
+    def __init__(self, user: User, rate_per_s: float) -> None:
+        self._user = user
+        self._rate_per_s = rate_per_s
+        self._number = 0
+        plan = user.context.plan
+        self._arrivals = None
+        if plan.arrivals != "even":
+            self._arrivals = OwnArrivals([user.number], rate_per_s, plan.load_s, plan.seed)
+
+    def __aiter__(self) -> Pace:
+        return self
+
+    async def __anext__(self) -> Due:
+        """Wait until the next falls due; at once if it has already.
+
+        :raises StopAsyncIteration: when the load is over.
+        """
+        user = self._user
+        context = user.context
+        phases = context.phases
+        if phases.began_s is None:
+            await user.ready()
+            if phases.began_s is None:  # The run was over before it began.
+                raise StopAsyncIteration
+        asked_us, due_s = now_us(), self._next_due_s()
+        if due_s >= phases.load_s:
+            await user.wait_for_end_of_load()
+            raise StopAsyncIteration
+        at_us = phases.began_us + int(due_s * 1_000_000)
+        if at_us > asked_us:
+            await context.timetable.wait_until(phases.began_s + due_s)
+        else:
+            await trio.lowlevel.checkpoint()
+        if not phases.may_send_late:
+            context.run.ledger.missed += self._count_left()
+            raise StopAsyncIteration
+        # What the user's own waiting makes late is in `intended`, and is not the generator's.
+        context.run.books.scheduling_lag.record(now_us() - max(at_us, asked_us))
+        due = Due(self._number, at_us)
+        self._number += 1
+        if self._arrivals is not None:
+            self._arrivals.take()
+        return due
+
+    def _next_due_s(self) -> float:
+        """Return when the next falls due, in seconds of the load; infinity: not in this load."""
+        if self._arrivals is not None:
+            next_s = self._arrivals.next_due_s
+            return math.inf if next_s is None else next_s
+        context = self._user.context
+        share = (self._user.number % context.users + 0.5) / context.users
+        return (self._number + share) / self._rate_per_s
+
+    def _count_left(self) -> int:
+        """Count what fell due and is not handed out any more."""
+        if self._user.context.phases.is_interrupted:
+            return 0
+        left, load_s = 0, self._user.context.phases.load_s
+        while self._next_due_s() < load_s:
+            left += 1
+            self._number += 1
+            if self._arrivals is not None:
+                self._arrivals.take()
+        return left

@@ -1,0 +1,157 @@
+"""Know which phase the users of a run are in, and end for them what ends with a phase.
+
+    open ──► load ──────────────► close
+             │ pace, stream       │ what follows them, and leaving `async with`
+             begins when all      ends: users that are still at work get the stop timeout,
+             users are there      their sockets as much again
+
+An interruption ends what users do at once: they are cancelled, and their sockets get the stop
+timeout to close. Code that a user has shielded gets half of that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from loadgen.engine.context import now_us
+
+#: Of the stop timeout for sockets, what shielded code may use before its shields are lifted.
+SHIELD_SHARE: Final = 0.5
+#: Of the stop timeout after the load, how long what fell due may still be sent; the rest is for
+#: its replies.
+LATE_SHARE: Final = 0.5
+
+
+class Phases:
+    """Where the users of a run are.
+
+    :param stop_timeout_s: what users get after the load, and then their sockets.
+    :ivar load_s: how long the load lasts.
+    :ivar began_s: when the load began, by Trio's clock; ``None`` before. `began_us` is the same by
+        the clock that messages are stamped with.
+    :ivar is_load_over: whether it has ended; also when there was none.
+    :ivar is_interrupted: whether somebody asked the run to stop.
+    :ivar sockets_end_s: when the last socket is cut; infinity until it is known.
+    :ivar are_copies_settled: whether no copy of a message is awaited any more: sockets that close
+        from then on leave their rooms without owing an explanation.
+    :ivar on_all_there: called when the last user that was awaited is ready, or never will be.
+    """
+
+    def __init__(self, load_s: float, stop_timeout_s: float) -> None:
+        self.load_s = load_s
+        self.stop_timeout_s = stop_timeout_s
+        self.began_s: float | None = None
+        self.began_us = 0
+        self.is_load_over = False
+        self.is_interrupted = False
+        self.are_copies_settled = False
+        self.on_all_there: Callable[[], None] = lambda: None
+        self.sockets_end_s = math.inf
+        self._ended_s = math.inf
+        self._awaited = 0
+        self._copies_settled = trio.Event()
+        #: Users that are through, but for copies to their sockets.
+        self.waiting_for_copies = 0
+        self._load_begins = trio.lowlevel.ParkingLot()
+        self._ends_with_load: dict[object, Callable[[], None]] = {}
+
+    # -- Open ------------------------------------------------------------------------------
+
+    def await_users(self, count: int) -> None:
+        """Have so many users awaited before the load begins."""
+        self._awaited = count
+
+    def settle_user(self) -> None:
+        """Note that an awaited user is ready, or never will be."""
+        self._awaited -= 1
+        if not self._awaited:
+            self.on_all_there()
+
+    @property
+    def are_all_there(self) -> bool:
+        """Whether no user is awaited any more."""
+        return self._awaited <= 0
+
+    async def wait_for_load(self) -> None:
+        """Wait until the load begins; a checkpoint in any case."""
+        if self.began_s is None and not self.is_load_over:
+            await self._load_begins.park()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    # -- Load ------------------------------------------------------------------------------
+
+    def begin_load(self) -> None:
+        """Let everybody who waits for the load begin."""
+        self.began_s, self.began_us = trio.current_time(), now_us()
+        self._load_begins.unpark_all()
+
+    def end_with_load(self, who: object, end: Callable[[], None]) -> None:
+        """Have something called when the load ends; it must not block or raise."""
+        self._ends_with_load[who] = end
+
+    def forget(self, who: object) -> None:
+        """Take back what `end_with_load` was told. Idempotent."""
+        self._ends_with_load.pop(who, None)
+
+    def end_load(self) -> None:
+        """End the load: paces and streams end. Idempotent."""
+        if self.is_load_over:
+            return
+        self.is_load_over = True
+        self._ended_s = trio.current_time()
+        self._load_begins.unpark_all()
+        ends, self._ends_with_load = self._ends_with_load, {}
+        for end in ends.values():
+            end()
+
+    @property
+    def may_send_late(self) -> bool:
+        """Whether what fell due in the load may still be sent."""
+        if self.is_interrupted:
+            return False
+        late_s = trio.current_time() - self._ended_s
+        return not self.is_load_over or late_s < self.stop_timeout_s * LATE_SHARE
+
+    # -- Close -----------------------------------------------------------------------------
+
+    def begin_closing(self) -> None:
+        """Give the sockets the stop timeout from now on. Idempotent."""
+        if math.isinf(self.sockets_end_s):
+            self.sockets_end_s = trio.current_time() + self.stop_timeout_s
+
+    async def wait_for_copies(self) -> None:
+        """Before a socket in a room closes: wait until what was published has come to all.
+
+        Does not wait while the load goes on, for whoever leaves then leaves alone.
+        """
+        if not self.is_load_over or self.is_interrupted:
+            return
+        self.waiting_for_copies += 1
+        try:
+            await self._copies_settled.wait()
+        finally:
+            self.waiting_for_copies -= 1
+
+    def settle_copies(self) -> None:
+        """Await no copies any more. Idempotent."""
+        self.are_copies_settled = True
+        self._copies_settled.set()
+
+    @property
+    def users_end_s(self) -> float:
+        """When users that are still at work are cancelled, once the load is over."""
+        return self._ended_s + self.stop_timeout_s
+
+    @property
+    def shields_end_s(self) -> float:
+        """When the shields of users are lifted."""
+        return self.sockets_end_s - self.stop_timeout_s * (1 - SHIELD_SHARE)
+
+    def socket_ends_s(self) -> float:
+        """When a socket is cut whose closing begins now."""
+        return min(trio.current_time() + self.stop_timeout_s, self.sockets_end_s)

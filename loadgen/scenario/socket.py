@@ -1,0 +1,371 @@
+"""Give a script one open WebSocket: what it can send on it, await and pass over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from echo_trio import units
+from echo_trio.printable import printable
+from echo_trio.wire.close_codes import NORMAL_CLOSURE
+from echo_trio.wire.connection import Connection, ConnectionClosed
+from loadgen.engine.context import now_us
+from loadgen.engine.endings import close_code_of, ending_of
+from loadgen.engine.session import payload_bytes
+from loadgen.results.fan_out import Joined, Left, Published
+from loadgen.scenario.calls import Call
+from loadgen.scenario.claims import Claims
+from loadgen.scenario.content import Fits, Meant, as_it_is, decode, encode, fits
+from loadgen.scenario.errors import SocketClosed
+from loadgen.scenario.streams import Stream
+from loadgen.scenario.topics import Subscription, find_published_key, number_of
+
+if TYPE_CHECKING:
+    from loadgen.results.scenario import StepBooks
+    from loadgen.scenario.pace import Due
+    from loadgen.scenario.user import User
+
+_NEVER: Final = float("inf")
+
+
+class Socket:
+    """An open WebSocket of a user; made by `User.connect`.
+
+    :ivar user: whose it is.
+    :ivar closed: code and reason of its end; ``None`` while it is open.
+    """
+
+    __slots__ = (
+        "_claims", "_conn", "_connection", "_end_expected", "_ended", "_rooms", "closed",
+        "context", "user",
+    )  # fmt: skip
+
+    def __init__(self, user: User, connection: Connection, conn: int, *, json: bool) -> None:
+        self.user = user
+        self.context = user.context
+        self.closed: tuple[int, str] | None = None
+        self._connection = connection
+        self._conn = conn
+        self._claims = Claims(user.context, conn, decode if json else as_it_is)
+        self._rooms: tuple[int, ...] = ()
+        self._end_expected = False
+        self._ended: trio.Event | None = None
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the server chose; ``None`` if none."""
+        return self._connection.subprotocol
+
+    # -- Sending ---------------------------------------------------------------------------
+
+    async def send(self, message: Any, *, name: str | None = None, due: Due | None = None) -> None:
+        """Send a message that is owed nothing.
+
+        :param message: text or bytes as they are; anything else as JSON.
+        :param name: of the step in the report.
+        :param due: what `User.pace` said, if this is what was due.
+        :raises SocketClosed: if the socket is closed.
+        """
+        frame = encode(message)
+        step = self._begin(name, "send")
+        self._claims.look_at_kept()
+        sent_us = now_us()
+        taken = self._hand_over(frame, step)
+        self.context.run.ledger.one_way += 1
+        self._book_one_way(step, sent_us, due)
+        self._trace("send", name, frame)
+        await self._finish_sending(taken=taken)
+
+    async def request(
+        self,
+        message: Any,
+        *,
+        name: str | None = None,
+        reply: str | Fits | None = None,
+        due: Due | None = None,
+        timeout: float | str | None = None,
+    ) -> Any:
+        """Send a message and wait for its reply, which others may overtake.
+
+        Cancelled: the message is still owed its reply, which is counted when it comes.
+
+        :param message: text or bytes as they are; anything else as JSON.
+        :param name: of the step in the report.
+        :param reply: how the reply is known: a JSON path, such as ``id`` or ``id=result.id``, at
+            which message and reply have the same value (if the message has none there, a number
+            that is unique on this socket is put there); or a function that is given each frame and
+            tells; by default it is the next frame that nothing else claims.
+        :param due: what `User.pace` said, if this is what was due.
+        :param timeout: in seconds, or like ``250ms``; by default the connect timeout in the open
+            phase, and later the end of the run.
+        :returns: the reply, decoded if it is JSON.
+        :raises LostReply: if it did not come in time.
+        :raises SocketClosed: if the socket is closed, or closes before.
+        :raises ValueError: if a request with the same key awaits its reply, or no key can be put.
+        """
+        claims, keyed, key = self._claims, None, None
+        if isinstance(reply, str):
+            message, keyed, key = claims.find_key(message, reply)
+        frame = encode(message)
+        limit_s = self._limit_s(timeout)
+        step = self._begin(name, "request")
+        claims.look_at_kept()
+        call = Call(
+            step,
+            now_us(),
+            None if due is None else due.at_us,
+            is_binary=frame.__class__ is bytes,
+            fits=None if isinstance(reply, str) else reply,
+        )
+        taken = self._hand_over(frame, step)
+        if keyed is not None:
+            claims.await_key(call, keyed, key, limit_s)
+        else:
+            claims.await_match(call, limit_s)
+        self._trace("request", name, frame)
+        if not taken:
+            await self._connection.flush()
+        return await call.wait(self.context.books.script_lag)
+
+    async def publish(
+        self,
+        message: Any,
+        *,
+        topic: str,
+        name: str | None = None,
+        due: Due | None = None,
+        copy: str | None = None,
+    ) -> None:
+        """Send a message of which every socket that has subscribed to the topic is owed a copy.
+
+        :param message: text or bytes as they are; anything else as JSON. No two of a run may be
+            the same, or have the same value at `copy`.
+        :param topic: as subscribers name it.
+        :param name: of the step in the report.
+        :param due: what `User.pace` said, if this is what was due.
+        :param copy: the JSON path by which the subscribers tell copies apart; by default it is the
+            whole message.
+        :raises SocketClosed: if the socket is closed.
+        :raises ValueError: if the message has nothing at that path.
+        """
+        key, frame = find_published_key(message, copy), encode(message)
+        step = self._begin(name, "publish")
+        self._claims.look_at_kept()
+        context, sent_us = self.context, now_us()
+        taken = self._hand_over(frame, step)
+        context.run.ledger.published += 1
+        context.events.take(Published(sent_us, number_of(topic), key, 0))
+        self._book_one_way(step, sent_us, due)
+        self._trace(f"publish {topic}", name, frame)
+        await self._finish_sending(taken=taken)
+
+    # -- Receiving -------------------------------------------------------------------------
+
+    async def expect(
+        self,
+        meant: Meant = None,
+        /,
+        *,
+        name: str | None = None,
+        timeout: float | str | None = None,
+        **fields: Any,
+    ) -> Any:
+        """Wait for a frame that is no reply.
+
+        What came before it and nobody claims by the next call on this socket is unexpected.
+
+        :param meant: the frame itself, or a function that is given each frame and tells.
+        :param name: of the step in the report.
+        :param timeout: as of `request`.
+        :param fields: values that stand in the frame, such as ``type="welcome"``; a name may be a
+            JSON path. Without fields and `meant` it is the next frame.
+        :returns: the frame, decoded if it is JSON.
+        :raises LostReply: if it did not come in time.
+        :raises SocketClosed: if the socket is closed, or closes before.
+        """
+        test, limit_s = fits(meant, fields), self._limit_s(timeout)
+        step, claims = self._begin(name, "expect"), self._claims
+        call = Call(step, now_us(), fits=test)
+        claims.expect(call, limit_s)
+        claims.look_at_kept()
+        try:
+            return await call.wait(self.context.books.script_lag)
+        except trio.Cancelled:
+            claims.expect_no_more(call)
+            if step is not None and not call.is_settled and not self.context.phases.is_interrupted:
+                step.failed += 1
+            raise
+
+    def stream(
+        self,
+        name: str = "stream",
+        meant: Meant = None,
+        /,
+        *,
+        order: str | None = None,
+        sent_at: str | None = None,
+        **fields: Any,
+    ) -> Stream:
+        """Iterate over what the server pushes, until the load ends.
+
+        From this call on, such frames are the stream's until the socket closes, whether or not
+        somebody iterates.
+
+        :param name: under which the report counts the frames.
+        :param meant: as of `expect`; as are `fields`.
+        :param order: a JSON path at which frames are numbered one by one: what is missing is
+            counted in `gaps`.
+        :param sent_at: a JSON path at which stands when the server sent a frame, in Unix
+            milliseconds: how old frames are by then is `age`.
+        """
+        self._check_usable()
+        stream = Stream(self, fits(meant, fields), self.context.books.stream(name), order, sent_at)
+        self._claims.streams.append(stream)
+        self._claims.look_at_kept()
+        return stream
+
+    def ignore(self, meant: Meant = None, /, **fields: Any) -> None:
+        """Pass over such frames from now on; they are counted as `ignored`.
+
+        :param meant: as of `expect`; as are `fields`.
+        """
+        self._claims.raise_problem()
+        self._claims.ignored.append(fits(meant, fields))
+        self._claims.look_at_kept()
+
+    def subscribe(
+        self, topic: str, meant: Meant = None, /, *, copy: str | None = None, **fields: Any
+    ) -> None:
+        """Note that this socket gets a copy of whatever is published to a topic from now on.
+
+        Whether the server knows is the script's business: this is to be called when it does.
+
+        :param meant: which frames can be copies, as of `expect`; as are `fields`. By default any
+            that nothing else claims.
+        :param copy: a JSON path by whose value copies are told apart; by default a copy is the
+            whole message.
+        """
+        self._check_usable()
+        subscription = Subscription(topic, copy, fits(meant, fields))
+        self.context.events.take(Joined(now_us(), subscription.room, self._conn))
+        self._rooms += (subscription.room,)
+        self._claims.subscriptions.append(subscription)
+        self._claims.look_at_kept()
+
+    def look_at_kept(self) -> None:
+        """Count as a call on this socket: what was passed by is judged."""
+        self._claims.raise_problem()
+        self._claims.look_at_kept()
+
+    # -- Each call -------------------------------------------------------------------------
+
+    def _begin(self, name: str | None, kind: str) -> StepBooks | None:
+        """Begin a call; returns the books of its step, if it has a name."""
+        self._check_usable()
+        if name is None:
+            return None
+        step = self.context.books.step(name, kind)
+        step.count += 1
+        self.user.note_step(name, kind)
+        return step
+
+    def _check_usable(self) -> None:
+        self._claims.raise_problem()
+        self.check_open()
+
+    def check_open(self) -> None:
+        """Check that the socket can be used.
+
+        :raises SocketClosed: if it can't.
+        """
+        if self.closed is not None:
+            raise SocketClosed(*self.closed)
+
+    def _limit_s(self, timeout: float | str | None) -> float:
+        """Return when a call is lost, by Trio's clock."""
+        if timeout is not None:
+            seconds = units.parse_duration(timeout) if isinstance(timeout, str) else timeout
+            return trio.current_time() + seconds
+        if self.user.is_opening:
+            return trio.current_time() + self.context.plan.connect_timeout_s
+        return _NEVER
+
+    def _hand_over(self, frame: str | bytes, step: StepBooks | None) -> bool:
+        """Hand a message to the kernel, and book it as sent; returns whether all was taken."""
+        try:
+            taken = self._connection.send_nowait(frame)
+        except ConnectionClosed:
+            if step is not None:
+                step.failed += 1
+            code = close_code_of(self._connection)
+            raise SocketClosed(code, self._connection.close_reason) from None
+        ledger = self.context.run.ledger
+        ledger.sent += 1
+        ledger.sent_bytes += payload_bytes(frame)
+        return taken
+
+    async def _finish_sending(self, *, taken: bool) -> None:
+        if taken:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._connection.flush()
+
+    def _book_one_way(self, step: StepBooks | None, sent_us: int, due: Due | None) -> None:
+        if step is not None:
+            step.ok += 1
+            if due is not None:
+                step.intended.record(sent_us - due.at_us)
+
+    def _trace(self, what: str, name: str | None, frame: str | bytes) -> None:
+        if self.context.trace is not None:
+            self.context.trace.sent(what if name is None else f"{what} {name}", frame)
+
+    # -- Its life --------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Receive until the socket ends, and book how it did."""
+        connection, context = self._connection, self.context
+        context.sockets.add(self)
+        try:
+            await connection.run(self._claims.receive)
+        finally:
+            context.sockets.discard(self)
+            code = close_code_of(connection)
+            self.closed = code, printable(connection.close_reason, at_most=200)
+            if not context.phases.are_copies_settled:
+                for room in self._rooms:
+                    context.events.take(Left(now_us(), room, self._conn))
+            self._claims.end(self.closed)
+            ending = ending_of(connection)
+            context.run.ledger.count_ended(ending, code, early=not self._end_expected)
+            if self._ended is not None:
+                self._ended.set()
+
+    def lose_all(self) -> None:
+        """Lose everything that is awaited on this socket: the run is at its end."""
+        self._claims.lose_all()
+
+    async def aclose(self) -> None:
+        """Shake hands for the end, and wait for it; within the stop timeout, even if cancelled.
+
+        Idempotent. A socket whose server doesn't answer is cut.
+        """
+        if self._rooms:
+            await self.context.phases.wait_for_copies()
+        if self.closed is None:
+            connection = self._connection
+            self._end_expected = self._end_expected or connection.closed is None
+            if self._ended is None:
+                self._ended = trio.Event()
+            taken = connection.close_nowait(NORMAL_CLOSURE)
+            with trio.CancelScope(shield=True) as closing:
+                closing.deadline = self.context.phases.socket_ends_s()
+                if not taken:
+                    await connection.flush()
+                await self._ended.wait()
+            if self.closed is None:
+                connection.timed_out = "close"
+                connection.abort()
+                with trio.CancelScope(shield=True):
+                    await self._ended.wait()  # a turn of Trio's loop

@@ -1,0 +1,156 @@
+"""Hand a script the frames that a server pushes, and count what is missing among them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+import outcome
+import trio
+
+from loadgen.engine.context import now_us
+from loadgen.scenario.content import Fits, find_value
+from loadgen.scenario.errors import SocketClosed
+
+if TYPE_CHECKING:
+    from loadgen.results.scenario import StreamBooks
+    from loadgen.scenario.socket import Socket
+
+#: A script that is so many frames behind will not catch up. They are counted, and not kept.
+MAX_BEHIND: Final = 10_000
+#: So many missing numbers are remembered, to tell a late frame from a duplicate.
+MAX_MISSING: Final = 10_000
+
+
+class Order:
+    """Tell what is missing in a row of numbers, of which each is one more than the last."""
+
+    __slots__ = ("_books", "_missing", "_next")
+
+    def __init__(self, books: StreamBooks) -> None:
+        self._books = books
+        self._next: int | None = None
+        self._missing = set[int]()
+
+    def take(self, number: int) -> None:
+        """Take the number of a frame that has come."""
+        expected = number if self._next is None else self._next
+        if number >= expected:
+            if gap := number - expected:
+                self._books.gaps += gap
+                room = MAX_MISSING - len(self._missing)
+                self._missing.update(range(max(expected, number - room), number))
+            self._next = number + 1
+        elif number in self._missing:
+            self._missing.remove(number)
+            self._books.gaps -= 1
+            self._books.reordered += 1
+        else:
+            self._books.duplicate += 1
+
+
+class Stream(AsyncIterator[Any]):
+    """The frames of a stream, decoded, as they come; made by `Socket.stream`.
+
+    Ends with the load. Frames that come later are counted as the stream's all the same, until the
+    socket closes.
+    """
+
+    __slots__ = (
+        "_behind", "_books", "_dropped", "_find_number", "_find_sent", "_is_over", "_order",
+        "_socket", "_task", "fits",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        socket: Socket,
+        fits: Fits,
+        books: StreamBooks,
+        order: str | None,
+        sent_at: str | None,
+    ) -> None:
+        self.fits = fits
+        self._socket = socket
+        self._books = books
+        self._behind: deque[tuple[Any, int]] = deque()
+        self._dropped = False
+        self._is_over = False
+        self._task: trio.lowlevel.Task | None = None
+        self._find_number = None if order is None else find_value(order)
+        self._find_sent = None if sent_at is None else find_value(sent_at)
+        self._order = Order(books)
+
+    def take(self, value: Any, received_us: int) -> None:
+        """Take a frame. Called in the poller's task."""
+        books = self._books
+        books.received += 1
+        if self._find_number is not None:
+            number = self._find_number(value)
+            if number.__class__ is int:
+                self._order.take(number)
+        if self._find_sent is not None:
+            sent_ms = self._find_sent(value)
+            if isinstance(sent_ms, int | float) and math.isfinite(sent_ms):
+                wall_us = received_us + self._socket.context.wall_offset_us
+                books.age.record(int(wall_us - sent_ms * 1000))
+        if (task := self._task) is not None:
+            self._task = None
+            trio.lowlevel.reschedule(task, outcome.Value((value, received_us)))
+        elif len(self._behind) < MAX_BEHIND:
+            self._behind.append((value, received_us))
+        else:
+            self._dropped = True
+
+    def end(self) -> None:
+        """End the iteration. Called when the load ends or the socket does."""
+        self._is_over = True
+        if (task := self._task) is not None:
+            self._task = None
+            trio.lowlevel.reschedule(task, outcome.Value(None))
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Any:
+        """Wait for the next frame.
+
+        :raises StopAsyncIteration: when the load is over.
+        :raises SocketClosed: when the socket is closed.
+        :raises RuntimeError: if the script is too far behind to be shown every frame.
+        """
+        socket = self._socket
+        phases = socket.context.phases
+        socket.look_at_kept()
+        socket.user.arrive()
+        if self._dropped:
+            raise RuntimeError(
+                "the script takes the frames of a stream more slowly than they come: "
+                f"{MAX_BEHIND:,} were waiting"
+            )
+        if self._is_over or phases.is_load_over:
+            await trio.lowlevel.checkpoint()
+            raise StopAsyncIteration
+        if self._behind:
+            await trio.lowlevel.checkpoint()
+            value, received_us = self._behind.popleft()
+        else:
+            socket.check_open()
+            self._task = trio.lowlevel.current_task()
+            phases.end_with_load(self, self.end)
+            try:
+                came = await trio.lowlevel.wait_task_rescheduled(self._forget)
+            finally:
+                phases.forget(self)
+            if came is None:
+                if socket.closed is not None and not phases.is_load_over:
+                    raise SocketClosed(*socket.closed)
+                raise StopAsyncIteration
+            value, received_us = came
+        socket.context.books.script_lag.record(now_us() - received_us)
+        return value
+
+    def _forget(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED

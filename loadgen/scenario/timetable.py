@@ -1,0 +1,85 @@
+"""Wake whoever waits for a time, all with one task: paces, and timeouts of what is awaited.
+
+A cancel scope with a deadline around each request costs as much as the request does.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import trio
+
+#: Entries that were called off are swept out when there are so many, and more than half are.
+MAX_DEAD: Final = 1024
+#: What falls due within this time is done together. Trio's clock ticks in milliseconds.
+TICK_S: Final = 0.001
+_NEVER: Final = float("inf")
+
+
+class Entry:
+    """A time and what is to be done then; nothing, once it is called off."""
+
+    __slots__ = ("on_time",)
+
+    def __init__(self, on_time: Callable[[], None]) -> None:
+        self.on_time: Callable[[], None] | None = on_time
+
+
+class Timetable:
+    """Calls back at times, in their order, while `run` runs."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[float, int, Entry]] = []
+        self._numbers = itertools.count()
+        self._dead = 0
+        self._sleep: trio.CancelScope | None = None
+
+    def add(self, at_s: float, on_time: Callable[[], None]) -> Entry:
+        """Have something called at a time of Trio's clock; it must not block or raise."""
+        entry = Entry(on_time)
+        heapq.heappush(self._entries, (at_s, next(self._numbers), entry))
+        if self._sleep is not None and at_s < self._sleep.deadline:
+            self._sleep.deadline = at_s
+        return entry
+
+    def call_off(self, entry: Entry) -> None:
+        """Take back what `add` was told. Idempotent, also when it was called."""
+        if entry.on_time is None:
+            return
+        entry.on_time = None
+        self._dead += 1
+        if self._dead > MAX_DEAD and self._dead * 2 > len(self._entries):
+            self._entries = [each for each in self._entries if each[2].on_time is not None]
+            heapq.heapify(self._entries)
+            self._dead = 0
+
+    async def wait_until(self, at_s: float) -> None:
+        """Sleep until a time of Trio's clock."""
+        task = trio.lowlevel.current_task()
+        entry = self.add(at_s, lambda: trio.lowlevel.reschedule(task))
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self.call_off(entry)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def run(self) -> NoReturn:
+        """Call back at each time until cancelled."""
+        while True:
+            now = trio.current_time()
+            while self._entries and self._entries[0][0] <= now:
+                _, _, entry = heapq.heappop(self._entries)
+                if entry.on_time is None:
+                    self._dead -= 1
+                else:
+                    on_time, entry.on_time = entry.on_time, None
+                    on_time()
+            with trio.CancelScope() as self._sleep:
+                following = self._entries[0][0] if self._entries else _NEVER
+                self._sleep.deadline = max(following, now + TICK_S)
+                await trio.sleep_forever()
+            self._sleep = None

@@ -1,0 +1,52 @@
+"""Find out whose copy a frame is: messages that a server sends to everybody who subscribed.
+
+What happens is told as events (see `results.fan_out`), so that publisher and subscribers may be in
+different processes. There a topic and a message are known by numbers made of their text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from loadgen.scenario.content import Fits, KeyPath, encode
+
+
+def number_of(text: str | bytes) -> int:
+    """Make a number of a text: the same in every process, and no other text's."""
+    data = text.encode() if isinstance(text, str) else text
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1
+
+
+class Subscription:
+    """One socket's subscription to a topic.
+
+    :param copy: a JSON path by whose value copies are told apart; ``None``: by the whole message.
+    """
+
+    __slots__ = ("_copy", "fits", "room")
+
+    def __init__(self, topic: str, copy: str | None, fits: Fits) -> None:
+        self.room = number_of(topic)
+        self.fits = fits
+        self._copy = None if copy is None else KeyPath(copy)
+
+    def find_key(self, value: Any, frame: str | bytes) -> int | None:
+        """Return the number of the message that a frame is a copy of; ``None`` if of none."""
+        if self._copy is None:
+            return number_of(frame)
+        key = self._copy.find_theirs(value)
+        return None if key is None else number_of(repr(key))
+
+
+def find_published_key(message: Any, copy: str | None) -> int:
+    """Return the number of a message that is to be published.
+
+    :raises ValueError: if nothing stands at the path that its copies are known by.
+    """
+    if copy is None:
+        return number_of(encode(message))
+    key = KeyPath(copy).find_own(message)
+    if key is None:
+        raise ValueError(f"nothing stands at copy={copy!r} of {message!r:.60}")
+    return number_of(repr(key))

@@ -1,0 +1,152 @@
+"""Give a script its user: a number, a row, random numbers, sockets, and the phases of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import TYPE_CHECKING
+
+import trio
+
+from echo_trio import units
+from loadgen.scenario.connecting import Connecting
+from loadgen.scenario.context import UserContext
+from loadgen.scenario.pace import Pace
+
+if TYPE_CHECKING:
+    from loadgen.scenario.definition import Scenario
+
+
+class User:
+    """One user: what a scenario is called with.
+
+    :ivar number: from 0, over all processes of the run.
+    :ivar scenario: the name of its scenario.
+    """
+
+    __slots__ = (
+        "_has_paced", "_is_awaited", "_random", "context", "number", "scenario", "step",
+    )  # fmt: skip
+
+    def __init__(self, number: int, scenario: Scenario, context: UserContext) -> None:
+        self.number = number
+        self.scenario = scenario.name
+        self.context = context
+        self.step: tuple[str, str] | None = None
+        self._random: Random | None = None
+        self._has_paced = False
+        #: Does the load wait for this user?
+        self._is_awaited = False
+
+    def __repr__(self) -> str:
+        return f"<user {self.number}: {self.scenario}>"
+
+    # -- What it has -----------------------------------------------------------------------
+
+    @property
+    def random(self) -> Random:
+        """Random numbers of this user's own: from the seed and its number, the same in each run."""
+        if self._random is None:
+            self._random = Random(f"{self.context.plan.seed}-{self.number}")
+        return self._random
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add to a counter of the script's own, which the report has under this name."""
+        self.context.books.count(name, n)
+
+    # -- What it does ----------------------------------------------------------------------
+
+    def connect(
+        self,
+        url: str = "",
+        *,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        subprotocols: Sequence[str] = (),
+        json: bool = True,
+    ) -> Connecting:
+        """Open a socket: ``async with user.connect("/ws") as ws``.
+
+        In the open phase at most ``--connect-concurrency`` users are at work at once; later, as
+        many handshakes. Leaving the block shakes hands for the end, within the stop timeout, also
+        when the user is cancelled.
+
+        :param url: relative to the URL of the run; its host is the run's.
+        :param headers: for the handshake, beside those of the run.
+        :param subprotocols: to offer, instead of the run's.
+        :param json: decode frames that are JSON; otherwise all are handed out as they came.
+        :raises ConnectFailed: if it does not open.
+        :raises ValueError: if the URL or a header is none, or of another host.
+        """
+        return Connecting(self, url, headers, subprotocols, json=json)
+
+    async def ready(self) -> None:
+        """Be ready for the load, and wait until it begins.
+
+        It begins when all users are ready, or have ended.
+        """
+        self.arrive()
+        await self.context.phases.wait_for_load()
+
+    def pace(self, rate: str | float) -> Pace:
+        """Iterate over what falls due while the load lasts: ``async for due in user.pace("1/s")``.
+
+        Waits for the load to begin, as `ready` does, and ends with it. To be used once.
+
+        :param rate: like ``1/s`` or ``30/m``, or a number a second.
+        :raises ValueError: if it is none.
+        :raises RuntimeError: if this user has a pace already.
+        """
+        rate_per_s = units.parse_rate(rate) if isinstance(rate, str) else float(rate)
+        if not rate_per_s > 0:
+            raise ValueError(f"user.pace({rate!r}): a pace is more than 0/s")
+        if self._has_paced:
+            raise RuntimeError(
+                "user.pace is used twice: it lasts from the load's beginning to its end"
+            )
+        self._has_paced = True
+        return Pace(self, rate_per_s)
+
+    async def sleep(self, duration: str | float) -> None:
+        """Do nothing for a while.
+
+        :param duration: like ``250ms`` or ``2s``, or in seconds.
+        """
+        seconds = units.parse_duration(duration) if isinstance(duration, str) else duration
+        await trio.sleep(seconds)
+
+    # -- For those who run it --------------------------------------------------------------
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the load waits for this user."""
+        return self._is_awaited
+
+    def await_arrival(self) -> None:
+        """Have the load wait for this user."""
+        self._is_awaited = True
+
+    def arrive(self) -> None:
+        """Be ready for the load, or through. Idempotent."""
+        if self._is_awaited:
+            self._is_awaited = False
+            self.context.gate.limiter.release_on_behalf_of(self)
+            self.context.phases.settle_user()
+
+    async def wait_for_end_of_load(self) -> None:
+        """Sleep until the load is over."""
+        phases = self.context.phases
+        if phases.is_load_over:
+            await trio.lowlevel.checkpoint()
+            return
+        task, key = trio.lowlevel.current_task(), object()
+        phases.end_with_load(key, lambda: trio.lowlevel.reschedule(task))
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            phases.forget(key)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def note_step(self, name: str, kind: str) -> None:
+        """Note which step has begun, for whoever finds that it held everybody up."""
+        self.step = name, kind
