@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from echo_trio.behaviours import paths
 from echo_trio.behaviours.scripts import Behaviour
-from echo_trio.wire.addresses import DEFAULT_PORTS
+from echo_trio.origins import Origin, parse_origin
 from echo_trio.wire.handshake import HandshakeRefused, NotAnUpgrade, Reason, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
@@ -23,18 +22,6 @@ SPARE_DESCRIPTORS: Final = 64
 #: file limit leaves room.
 MIN_REFUSALS: Final = 24
 MAX_REFUSALS: Final = 1024
-
-_ORIGIN: Final = re.compile(
-    r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
-)
-
-
-class Origin(NamedTuple):
-    """The origin of a web page (RFC 6454), in the one form in which two can be compared."""
-
-    scheme: str
-    host: str
-    port: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +55,6 @@ def last_descriptor(file_limit: int) -> int:
     Half of the spare descriptors stay free: health checks are to be answered even then.
     """
     return max(file_limit - SPARE_DESCRIPTORS // 2, file_limit // 2)
-
-
-def parse_origin(text: str) -> Origin | None:
-    """Read an origin as a browser or a user writes it; ``None`` if it isn't one, such as "null"."""
-    match = _ORIGIN.fullmatch(text.lower())
-    if match is None:
-        return None
-    scheme, host, port = match.groups()
-    if port is None and scheme in DEFAULT_PORTS:
-        port = str(DEFAULT_PORTS[scheme])
-    return Origin(scheme, host, port and port.lstrip("0"))
 
 
 def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> Behaviour:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import trio
 
-from echo_trio import admission, proxies
+from echo_trio import origins, proxies
 from echo_trio.logs import Sparing
 from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.places import Places
@@ -99,7 +99,7 @@ class Sessions:
     all_gone: trio.Event = field(default_factory=trio.Event)
     limits: Limits = field(init=False)
     budget: Budget = field(init=False)
-    origins: frozenset[admission.Origin | None] = field(init=False)
+    origins: frozenset[origins.Origin | None] = field(init=False)
     proxies: tuple[proxies.Network, ...] = field(init=False)
     connections: Watch = field(init=False)
     sparing: Sparing = field(init=False)
@@ -107,7 +107,7 @@ class Sessions:
     def __post_init__(self) -> None:
         self.limits = self.settings.limits
         self.budget = Budget(self.settings.max_held_bytes)
-        self.origins = frozenset(map(admission.parse_origin, self.settings.origin))
+        self.origins = frozenset(map(origins.parse_origin, self.settings.origin))
         self.proxies = tuple(filter(None, map(proxies.parse_network, self.settings.trust_proxy)))
         self.connections = Watch(self.limits)
         self.sparing = Sparing(self.log)

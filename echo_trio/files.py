@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -212,7 +211,7 @@ class Draft:
 
     def _make_name(self) -> bytes:
         # Whole names are at most 255 bytes long, and this one may have been.
-        own = b"." + self._name[:200] + b"." + secrets.token_hex(4).encode() + b".new"
+        own = b"." + self._name[:200] + b"." + os.urandom(4).hex().encode() + b".new"
         return os.path.join(self._folder, own)
 
     def _link(self, path: bytes, source: bytes | None = None) -> bool:

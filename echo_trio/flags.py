@@ -20,6 +20,9 @@ from echo_trio.masks import mask_line
 #: The exit code of a program that was called the wrong way.
 EXIT_USAGE: Final = 2
 
+#: Command lines that ask for help and nothing else.
+_HELP: Final = (["--help"], ["-h"])
+
 #: cyclopts knows each argument by a flag as well, and asks for that.
 _POSITIONAL: Final = re.compile(r"Parameter --([A-Z]+) requires an argument")
 
@@ -158,6 +161,10 @@ def run_app(
     :param explain: rewrites what is wrong with the arguments before it is said.
     :param extra: given to a command that has parameters of these names with ``parse=False``.
     """
+    if arguments is not None and list(arguments) in _HELP:
+        # Parsing would look at every flag once more, a fifth of all that `--help` takes.
+        app.help_print([])
+        return 0
     try:
         command, bound, unparsed = entry.parse_args(
             arguments, exit_on_error=False, print_error=False

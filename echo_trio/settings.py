@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from echo_trio import admission, flags, proxies
+from echo_trio import flags, origins, proxies
 from echo_trio.wire.addresses import is_host, parse_target
 from echo_trio.wire.limits import Limits
 
@@ -124,7 +124,7 @@ class Settings:
         for target in self.run_target:
             parse_target(target)
         for origin in self.origin:
-            if admission.parse_origin(origin) is None:
+            if origins.parse_origin(origin) is None:
                 raise ValueError(f"--origin: {origin!r} is not an origin, like https://example.com")
         for network in self.trust_proxy:
             if proxies.parse_network(network) is None:

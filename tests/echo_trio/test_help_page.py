@@ -18,10 +18,9 @@ PYTHONIC = re.compile(
 )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+def run(*arguments: str, module: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *(["-m"] if module else []), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
@@ -31,6 +30,14 @@ def test_help_fits_eighty_columns_and_names_values_as_users_write_them(program: 
     assert not shown.stderr
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert not PYTHONIC.findall(shown.stdout)
+
+
+@pytest.mark.parametrize("program", PROGRAMS[:2], ids=" ".join)
+def test_help_imports_nothing_that_only_a_server_or_a_run_needs(program: list[str]) -> None:
+    imported = run("-X", "importtime", "-m", *program, "--help", module=False).stderr
+    names = {line.rpartition("|")[2].strip() for line in imported.splitlines()}
+    assert "cyclopts" in names
+    assert not names & {"trio", "websockets", "asyncio", "echo_trio.wire.frames", "jsonschema"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS[:2], ids=" ".join)
