@@ -20,6 +20,7 @@ import trio
 from starlette.types import ASGIApp
 
 from echo_trio.console.http_request import (
+    MAX_FRAMED_BODY_BYTES,
     MAX_HEAD_BYTES,
     PIECE_BYTES,
     HeadBuffer,
@@ -40,9 +41,11 @@ WRITE_TIMEOUT_S: Final = 10.0
 WRITE_PIECE_BYTES: Final = 2**16
 READ_BYTES: Final = 2**14
 #: The time for which, and the bytes that, we read on behind the last answer: closing with unread
-#: bytes would send a reset, which may destroy the answer.
+#: bytes would send a reset, which may destroy the answer. Four of the longest bodies are more than
+#: an honest client sends before it reads; in large pieces, since each one costs a turn of the loop.
 LINGER_S: Final = 2.0
-LINGER_BYTES: Final = 2**20
+LINGER_BYTES: Final = 4 * MAX_FRAMED_BODY_BYTES
+LINGER_READ_BYTES: Final = 2**16
 #: After this many requests a client has to connect again: a place is nobody's for good.
 MAX_REQUESTS: Final = 1000
 
@@ -87,7 +90,7 @@ class HttpServer:
 
     async def _serve_health_or_turn_away(self, sock: socket.socket, lost_while: Waiting) -> None:
         """Serve a connection that has lost its place if it asks for health; else turn it away."""
-        if lost_while is Waiting.PEER and not asks_for_health(sock):
+        if lost_while is Waiting.END or (lost_while is Waiting.PEER and not asks_for_health(sock)):
             return
         place = self.places.take_for_health() if lost_while is Waiting.PEER else None
         if place is None:
@@ -215,12 +218,16 @@ class _Connection:
 
     async def _linger(self) -> None:
         """End our half, and give the client some time to read it and to stop sending."""
-        with self._place.waiting(Waiting.PEER), trio.move_on_after(LINGER_S):
+        if self._place.of_health:
+            with suppress(OSError):
+                self._sock.recv(READ_BYTES)
+            return  # The next one waits for this place.
+        with self._place.waiting(Waiting.END), trio.move_on_after(LINGER_S):
             try:
                 await self._stream.send_eof()
                 received = 0
                 while received < LINGER_BYTES and (
-                    data := await self._stream.receive_some(READ_BYTES)
+                    data := await self._stream.receive_some(LINGER_READ_BYTES)
                 ):
                     received += len(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -301,6 +308,7 @@ def turn_away(sock: socket.socket) -> None:
     """Answer that there are too many connections, if the kernel takes it at once."""
     with suppress(OSError):
         sock.send(refusal(RequestRefused(503)))
+        sock.recv(READ_BYTES)  # What is unread when it is closed would make this a reset.
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,8 @@ HEALTH_PLACES: Final = 32
 class Waiting(Enum):
     """The event that a connection waits for."""
 
+    END = auto()
+    """Its client, which has its last answer, and has to go."""
     PEER = auto()
     """Its client, which has to send or to take something."""
     TURN = auto()
@@ -33,22 +35,24 @@ class Place:
 
     :ivar scope: cancelled when the place is given to another; the connection runs in it.
     :ivar lost_while: the event it was waiting for when that happened; None if it has not.
+    :ivar of_health: true for a place that a connection has for one request for health.
     """
 
     def __init__(self, places: ConsolePlaces, *, of_health: bool = False) -> None:
         self.scope = trio.CancelScope()
         self.lost_while: Waiting | None = None
+        self.of_health = of_health
         self._places = places
-        self._of_health = of_health
 
     @contextmanager
     def waiting(self, what: Waiting) -> Iterator[None]:
         """Allow the place to be given to another while this lasts, unless it is one for health."""
-        if self._of_health:
+        if self.of_health:
             yield
             return
         line = self._places.waiting[what]
         line[self] = trio.current_time()
+        self._places.note_change()
         try:
             yield
         finally:
@@ -65,6 +69,7 @@ class Place:
         """Leave the place to others. Idempotent."""
         self._places.held.discard(self)
         self._places.held_for_health.discard(self)
+        self._places.note_change()
 
 
 class ConsolePlaces:
@@ -83,6 +88,7 @@ class ConsolePlaces:
         self.waiting: dict[Waiting, dict[Place, float]] = {what: {} for what in Waiting}
         self.evicted = 0
         self._limit = limit
+        self._changed = trio.Event()
 
     @property
     def full(self) -> bool:
@@ -105,22 +111,41 @@ class ConsolePlaces:
         self.held_for_health.add(place)
         return place
 
-    def _make_room(self) -> bool:
-        """Take a place away: from an idle connection, or else from a request, health last.
+    async def wait_for_health(self) -> bool:
+        """Wait until there may be room because health was answered; false if nobody asks for it.
 
-        Of connections that wait for their client the one that has waited longest goes first. Of
-        requests any one: if it were the newest, others that come all the time would keep everybody
-        out; if the oldest, nobody would get to the front.
+        Such a request is answered within milliseconds, and never has to make room. So a newcomer
+        waits for its turn at the door, and those behind it in the kernel's line.
         """
-        idle, turn, health = (self.waiting[what] for what in Waiting)
+        if not self.waiting[Waiting.HEALTH]:
+            return False
+        self._changed = trio.Event()
+        await self._changed.wait()
+        return True
+
+    def note_change(self) -> None:
+        """Have `wait_for_health` return: a place is free, or a connection waits for something."""
+        self._changed.set()
+
+    def _make_room(self) -> bool:
+        """Take a place away: from an idle connection, or else from a request, but not for health.
+
+        Of connections that wait for their client the one that has waited longest goes first, and
+        before all others those that have their last answer; one that has only just come leaves last
+        of all. Of requests any one: if it were the newest, others that come all the time would keep
+        everybody out; if the oldest, nobody would get to the front.
+        """
+        ending, idle, turn, health = (self.waiting[what] for what in Waiting)
         oldest = next(iter(idle), None)
         leaver: Place | None
-        if oldest is not None and idle[oldest] + GRACE_S <= trio.current_time():
+        if ending:
+            leaver = next(iter(ending))
+        elif oldest is not None and idle[oldest] + GRACE_S <= trio.current_time():
             leaver = oldest
         elif turn:
             leaver = random.choice(list(turn))
-        elif idle or health:
-            leaver = random.choice([*idle, *health])
+        elif idle and not health:  # Else it is better to wait for one of those: `wait_for_health`.
+            leaver = random.choice(list(idle))
         else:
             return False
         leaver.lose()

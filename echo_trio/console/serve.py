@@ -39,9 +39,9 @@ SEND_BUFFER_BYTES: Final = 2**17
 REQUESTS_SHARE: Final = 0.25
 REQUESTS_BURST_S: Final = 0.01
 REQUEST_S: Final = 0.001
-#: The share for health, beside that: if all 128 connections ask together, they get their answers
-#: within half a second.
-HEALTH_SHARE: Final = 0.1
+#: The share for health, beside that: if 500 connections ask together, they get their answers
+#: within a second.
+HEALTH_SHARE: Final = 0.2
 HEALTH_BURST_S: Final = 0.005
 HEALTH_S: Final = 0.0004
 #: Connections accepted between two looks at other tasks.
@@ -179,26 +179,36 @@ class Console:
                     for _ in range(ACCEPT_BATCH):
                         sock, _ = listener.accept()
                         sock.setblocking(False)
-                        self._start(connections, sock)
+                        await self._start(connections, sock)
                 except BlockingIOError:
                     pass
                 except OSError as exc:
                     self._count_accept_fault(exc)
                     await trio.sleep(ACCEPT_PAUSE_S)
 
-    def _start(self, connections: trio.Nursery, sock: socket.socket) -> None:
-        if self.connections.full:
-            self._sparing.warning(
-                "the console is full: what waits longest makes room", connections=MAX_CONNECTIONS
-            )
-        full = self.connections.full
-        # If all places are taken, look at the newcomer now: it may have to leave before it is read.
-        place = self.connections.take_for_health() if full and asks_for_health(sock) else None
-        if place := place or self.connections.take():
+    async def _start(self, connections: trio.Nursery, sock: socket.socket) -> None:
+        try:
+            place = self._take_place(sock)
+            while place is None and await self.connections.wait_for_health():
+                place = self._take_place(sock)
+        except trio.Cancelled:
+            sock.close()
+            raise
+        if place is not None:
             connections.start_soon(self._serve, sock, place)
         else:
             turn_away(sock)
             sock.close()
+
+    def _take_place(self, sock: socket.socket) -> Place | None:
+        places = self.connections
+        if places.full:
+            self._sparing.warning(
+                "the console is full: what waits longest makes room", connections=MAX_CONNECTIONS
+            )
+        # If all places are taken, look at the newcomer now: it may have to leave before it is read.
+        place = places.take_for_health() if places.full and asks_for_health(sock) else None
+        return place or places.take()
 
     def _count_accept_fault(self, fault: OSError) -> None:
         name = errno.errorcode.get(fault.errno or 0, "other")

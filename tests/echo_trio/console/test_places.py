@@ -52,17 +52,27 @@ async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more() -> N
     assert not first.scope.cancel_called
 
 
-@pytest.mark.parametrize("turn", [Waiting.TURN, Waiting.HEALTH])
-async def test_a_request_leaves_its_place_only_where_nobody_idles(turn: Waiting) -> None:
+async def test_a_request_leaves_its_place_only_where_nobody_idles() -> None:
     places = ConsolePlaces(2)
     asking, idle = take(places), take(places)
-    with asking.waiting(turn), idle.waiting(Waiting.PEER):
+    with asking.waiting(Waiting.TURN), idle.waiting(Waiting.PEER):
         await trio.sleep(GRACE_S)
         take(places)
         assert idle.scope.cancel_called
         assert not asking.scope.cancel_called
         take(places)
-        assert asking.lost_while is turn
+        assert asking.lost_while is Waiting.TURN
+
+
+async def test_who_has_the_last_answer_leaves_before_all_others() -> None:
+    places = ConsolePlaces(2)
+    idle, answered = take(places), take(places)
+    with idle.waiting(Waiting.PEER):
+        await trio.sleep(GRACE_S)
+        with answered.waiting(Waiting.END):
+            take(places)
+    assert answered.lost_while is Waiting.END
+    assert not idle.scope.cancel_called
 
 
 async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
@@ -75,13 +85,31 @@ async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
         assert newcomer.scope.cancel_called
 
 
-async def test_health_leaves_last() -> None:
+async def test_health_never_leaves_but_whoever_comes_waits_until_it_was_answered(
+    nursery: trio.Nursery,
+) -> None:
     places = ConsolePlaces(3)
-    held = [take(places) for _ in range(3)]
-    with held[0].waiting(Waiting.HEALTH), held[1].waiting(Waiting.TURN):
-        take(places)
-        assert held[1].scope.cancel_called
-        assert not held[0].scope.cancel_called
+    health, asking, newcomer = (take(places) for _ in range(3))
+    assert not await places.wait_for_health()
+    with asking.waiting(Waiting.TURN), newcomer.waiting(Waiting.PEER):
+        with health.waiting(Waiting.HEALTH):
+            take(places)
+            assert asking.scope.cancel_called
+            assert places.take() is None
+            room = trio.Event()
+
+            async def wait() -> None:
+                assert await places.wait_for_health()
+                room.set()
+
+            nursery.start_soon(wait)
+            await trio.sleep(1)
+            assert not room.is_set()
+        with health.waiting(Waiting.END):
+            await room.wait()
+            take(places)
+    assert health.lost_while is Waiting.END
+    assert not newcomer.scope.cancel_called
 
 
 async def test_a_place_that_is_given_up_is_free() -> None:

@@ -101,4 +101,5 @@ CROWDS = (
         ),
     ),
     on_console("console-idle-http2", b"", opening=_HTTP2_OPENING),
+    on_console("console-health", request("GET /healthz"), times=1),
 )
