@@ -33,5 +33,4 @@ def print_completion(app: App, program: str, arguments: Sequence[str]) -> int:
     known = {name: name for name in get_args(Shell)}
     if len(words) != 2 or (shell := known.get(words[1])) is None:
         return flags.complain(app, f"{FLAG} takes one of {', '.join(known)}")
-    print(app.generate_completion(prog_name=program, shell=shell))  # noqa: T201
-    return 0
+    return flags.write_page(app, app.generate_completion(prog_name=program, shell=shell))

@@ -6,9 +6,11 @@ cyclopts reads; this module gives it the units of the contract.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter, Token
@@ -174,7 +176,34 @@ def run_app(
     except ValueError as exc:
         return complain(app, explain(_explain(exc)))
     own = {name: value for name, value in extra.items() if name in unparsed}
-    return command(*bound.args, **bound.kwargs, **own) or 0
+    if not isinstance(getattr(command, "__self__", None), App):
+        return command(*bound.args, **bound.kwargs, **own) or 0
+    # It is cyclopts' own: help, or the version.
+    return _print_page(app, lambda: command(*bound.args, **bound.kwargs))
+
+
+def write_page(app: App, text: str) -> int:
+    """Print a page to stdout, or say in one line that it can't be; return the exit code."""
+    return _print_page(app, lambda: print(text))
+
+
+def _print_page(app: App, show: Callable[[], object]) -> int:
+    if sys.stdout is None:
+        return complain(app, "can't write to stdout: it is closed")
+    try:
+        show()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()  # Who reads it has seen enough.
+    except OSError as exc:
+        _discard_stdout()
+        return complain(app, f"can't write to stdout: {exc.strerror}")
+    return 0
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from failing once more when it flushes stdout at its end."""
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lasts
 
 
 def _explain(exc: Exception) -> str:

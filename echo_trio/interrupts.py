@@ -67,3 +67,8 @@ class Interrupts:
         self.received = number
         if self._stop is not None:
             self._stop()
+
+    def take_hang_up(self, number: int, _: FrameType | None = None) -> None:
+        """Handle SIGHUP, which counts once: the shell and the kernel both send one."""
+        if not self.received:
+            self.take(number)

@@ -1,5 +1,12 @@
 """`python -m loadgen`, and the command `loadgen`."""
 
+import os
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until the handlers are there: no traceback from half an import, and the exit code of the rest.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 from loadgen import signals
 
 

@@ -1,7 +1,7 @@
-"""Handle Ctrl-C and SIGTERM from before the first import to after the last line of the report.
+"""Handle Ctrl-C, SIGTERM and SIGHUP from the first import to the last line of the report.
 
 The first signal asks the run to end in good order; the second ends the process at once, whatever
-it is doing.
+it is doing, and says where its journal is. SIGHUP is a first signal only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from echo_trio.interrupts import Interrupts
@@ -20,15 +21,38 @@ _SHOW_CURSOR: Final = b"\x1b[?25h\n"
 
 
 def listen() -> None:
-    """Take SIGINT and SIGTERM from now on; to be called in the main thread."""
+    """Take SIGINT, SIGTERM and SIGHUP from now on; to be called in the main thread.
+
+    A SIGHUP that is ignored stays ignored: so `nohup` asks for it.
+    """
     INTERRUPTS.listen(signal.SIGINT, signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, INTERRUPTS.take_hang_up)
 
 
-def show_cursor(_: int = 0) -> None:
+def show_cursor() -> None:
     """Show the cursor of the terminal on stderr, if it is one."""
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), _SHOW_CURSOR)
 
 
+class LastWords:
+    """Say, when a second signal ends the process, where what was measured is kept.
+
+    :ivar journal: tells its path, if there is something in it.
+    """
+
+    def __init__(self) -> None:
+        self.journal: Callable[[], str | None] = lambda: None
+
+    def __call__(self, _: int) -> None:
+        """Write them, without the buffers that the code interrupted may be in the middle of."""
+        show_cursor()
+        if path := self.journal():
+            line = f"loadgen: ended at once; what was measured is in {path}: loadgen recover\n"
+            os.write(sys.stderr.fileno(), line.encode(errors="replace"))
+
+
+LAST_WORDS: Final = LastWords()
 #: A process has one set of signals.
-INTERRUPTS: Final = Interrupts(EXIT_INTERRUPTED, show_cursor)
+INTERRUPTS: Final = Interrupts(EXIT_INTERRUPTED, LAST_WORDS)

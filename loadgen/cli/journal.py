@@ -9,6 +9,7 @@ from typing import TypeVar
 from loadgen.cli.options import NO_JOURNAL
 from loadgen.cli.output import warn
 from loadgen.journal.file import JournalFile, default_path
+from loadgen.signals import LAST_WORDS
 
 _Journal = TypeVar("_Journal", bound=JournalFile)
 
@@ -24,12 +25,16 @@ def open_journal(
     if path == NO_JOURNAL:
         return None
     if path is not None:
-        return make(Path(path), overwrite=overwrite)
-    try:
-        return make(default_path())
-    except OSError as exc:
-        warn(f"no journal is kept, should this be killed: {exc.strerror} (--journal names a place)")
-        return None
+        journal = make(Path(path), overwrite=overwrite)
+    else:
+        try:
+            journal = make(default_path())
+        except OSError as exc:
+            why = f"{exc.strerror} (--journal names a place)"
+            warn(f"no journal is kept, should this be killed: {why}")
+            return None
+    LAST_WORDS.journal = lambda: str(journal.path) if journal.has_records else None
+    return journal
 
 
 def settle(journal: JournalFile | None, *, is_told: bool) -> None:

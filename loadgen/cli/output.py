@@ -5,6 +5,7 @@ The flags are read before anything else; the forms of a report are imported when
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
@@ -195,11 +196,11 @@ def _attempt(write: Callable[[], object], path: str) -> bool:
     except OSError as exc:
         if path == STDOUT:
             discard_stdout()
-            if isinstance(exc, BrokenPipeError):
-                return True  # Who read it has seen enough: `loadgen … | head`.
+            if exc.errno in {errno.EPIPE, errno.EIO}:
+                # Who read it has seen enough, `loadgen … | head`, or closed the terminal.
+                return True
         where = "" if path == STDOUT else f" to {path}"
-        problem = printable(f"can't write the report{where}: {exc.strerror}")
-        print(f"loadgen: {problem}", file=sys.stderr)
+        warn(f"can't write the report{where}: {exc.strerror}")
         return False
     return True
 
@@ -211,5 +212,6 @@ def discard_stdout() -> None:
 
 
 def warn(warning: str) -> None:
-    """Say something on stderr in the name of this program."""
-    print(f"loadgen: {printable(mask_line(warning))}", file=sys.stderr)
+    """Say something on stderr in the name of this program, if anybody is there to read it."""
+    with suppress(OSError):
+        print(f"loadgen: {printable(mask_line(warning))}", file=sys.stderr)

@@ -27,6 +27,13 @@ _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _SPARK_SECONDS: Final = 30
 #: So that everything beside it fits 80 columns, even after an hour.
 _BAR_WIDTH: Final = 24
+#: What the bar's line takes beside bar, time and hint: the phase, and gaps.
+_BESIDE_BAR: Final = 8 + 3
+#: What the time takes as a rule, so that the bar is of one length.
+_TIME_WIDTH: Final = 18
+#: What the other lines take before their picture: two counts of six digits.
+_BEFORE_SPARKS: Final = 48
+_HINTS: Final = ("Ctrl-C stops in good order", "Ctrl-C stops", "")
 _PHASES: Final = {
     Phase.PREFLIGHT: "checking",
     Phase.OPEN: "opening",
@@ -55,7 +62,7 @@ async def watch_live(engine: Running, console: Console) -> None:
     # No thread of rich's own: it would draw in the middle of what it reads.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while engine.phase is not Phase.DONE:
-            live.update(_display(engine), refresh=True)
+            live.update(_display(engine, console.width), refresh=True)
             await trio.sleep(REDRAW_INTERVAL_S)
 
 
@@ -82,29 +89,40 @@ def _line(engine: Running) -> str:
     )
 
 
-def _display(engine: Running) -> Group:
+def _display(engine: Running, width: int) -> Group:
+    """Show the run in what columns there are; of too few, pictures and hints are given up first."""
     ledger, plan = engine.ledger, engine.plan
     last = engine.series[-1] if engine.series else None
+    left = width - _BESIDE_BAR - max(len(_time(engine)), _TIME_WIDTH)
+    hint = next(each for each in _HINTS if not each or len(each) + _BAR_WIDTH // 2 <= left)
+    if engine.interrupted:
+        hint = "stopping …"
+    sparks = min(max(width - _BEFORE_SPARKS, 0), _SPARK_SECONDS)
     bar = Table.grid(padding=(0, 1))
     for _ in range(4):
         bar.add_column(no_wrap=True)
     bar.add_row(
         Text(f"{_PHASES[engine.phase]:<8}", style="bold"),
         ProgressBar(
-            total=1.0, completed=_completed(engine), width=_BAR_WIDTH, complete_style="cyan"
+            total=1.0,
+            completed=_completed(engine),
+            width=min(max(left - len(hint), 1), _BAR_WIDTH),
+            complete_style="cyan",
         ),
         Text(_time(engine), style="dim"),
-        Text("stopping …" if engine.interrupted else "Ctrl-C stops in good order", style="dim"),
+        Text(hint, style="dim"),
     )
     facts = Table.grid(padding=(0, 2))
     for _ in range(3):
         facts.add_column(no_wrap=True)
     errors_style = "red" if ledger.errors else "dim"
-    facts.add_row("  sockets", f"{ledger.open:,} of {plan.count:,} open", _spark(engine, "open"))
+    facts.add_row(
+        "  sockets", f"{ledger.open:,} of {plan.count:,} open", _spark(engine, "open", sparks)
+    )
     facts.add_row(
         "  messages",
         f"{ledger.sent:,} sent, {ledger.received:,} received",
-        _spark(engine, "received"),
+        _spark(engine, "received", sparks),
     )
     if last is not None and (last.sent or last.received):
         facts.add_row("  a second", f"{last.sent:,} sent, {last.received:,} received", "")
@@ -112,7 +130,7 @@ def _display(engine: Running) -> Group:
         facts.add_row(
             "  latency",
             f"p50 {last.p50_ms:.2f} ms, p99 {last.p99_ms:.2f} ms",
-            _spark(engine, "p99_ms"),
+            _spark(engine, "p99_ms", sparks),
         )
     facts.add_row("  errors", Text(f"{ledger.errors:,}", style=errors_style), "")
     return Group(bar, facts)
@@ -140,9 +158,9 @@ def _completed(engine: Running) -> float:
     return 1 - ledger.open / max(ledger.opened, 1)
 
 
-def _spark(engine: Running, field: str) -> Text:
+def _spark(engine: Running, field: str, seconds: int) -> Text:
     """The last seconds of one figure."""
-    values = [getattr(second, field) or 0 for second in engine.series[-_SPARK_SECONDS:]]
+    values = [getattr(second, field) or 0 for second in engine.series[-seconds:] if seconds]
     highest = max(values, default=0) or 1
     steps = len(_SPARKS) - 1
     return Text("".join(_SPARKS[round(value / highest * steps)] for value in values), style="cyan")

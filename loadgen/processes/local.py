@@ -128,7 +128,7 @@ def explain_exit(code: int) -> str:
 def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a shard's process; return it, and our end of the socket to it."""
     ours, theirs = socket.socketpair()
-    with theirs, _sigint_blocked():
+    with theirs, _terminal_signals_blocked():
         process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "loadgen.processes.shard", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -139,9 +139,9 @@ def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Block SIGINT for processes started in this block: a terminal sends Ctrl-C to all."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _terminal_signals_blocked() -> Iterator[None]:
+    """Block what a terminal sends to all, Ctrl-C and its end, for processes started here."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

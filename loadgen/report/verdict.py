@@ -55,7 +55,7 @@ def judge_run(result: Result) -> tuple[RunVerdict, list[str]]:
     if reasons := _failures(result):
         # A generator that stood still may be why.
         return FAILED, reasons + _own_limits(result)
-    if reasons := _own_limits(result):
+    if reasons := _own_limits(result) or _find_nothing_measured(result):
         return GENERATOR_LIMITED, reasons
     return VALID, []
 
@@ -173,6 +173,21 @@ def _explain_early(ending: Ending, code: int, sockets: str) -> str:
     if ending is Ending.ABNORMAL:
         return f"the server cut {sockets} before the end, without a close frame"
     return f"the server closed {sockets} before the end, code {code}"
+
+
+def _find_nothing_measured(result: Result) -> list[str]:
+    """Say why nothing is known of the target, if so it is: there is nothing to be valid."""
+    ledger, plan = result.ledger, result.plan
+    if not ledger.requested or ledger.sent:
+        return []
+    if not ledger.opened:
+        return ["nothing was measured: the run was interrupted before a socket was open"]
+    if not plan.is_to_send:
+        return []
+    if result.interrupted:
+        return ["nothing was measured: the run was interrupted before a message was sent"]
+    rate = "" if plan.closed_loop else ": at this rate none fell due in the time"
+    return [f"nothing was measured: no message was sent{rate}"]
 
 
 def _own_limits(result: Result) -> list[str]:

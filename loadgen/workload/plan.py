@@ -244,6 +244,13 @@ class Plan:
         return sockets * per_conn
 
     @property
+    def is_to_send(self) -> bool:
+        """Is anything to be sent, rather than sockets held idle?"""
+        if self.stages:
+            return any(stage.rate_per_s for stage in self.stages)
+        return self.closed_loop or self.total_rate(self.count) > 0
+
+    @property
     def is_rate_each_sockets_own(self) -> bool:
         """True if each socket has a rate, rather than all together."""
         return self.rate is None and not self.stages

@@ -1,10 +1,14 @@
 """Ctrl-C and SIGTERM in every phase: the same clean end, and a full report."""
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
 import signal
+import subprocess
+import sys
+import termios
 import threading
 import time
 from contextlib import suppress
@@ -69,8 +73,11 @@ def test_interrupted_while_opening_the_open_ones_are_closed_and_the_rest_not_att
     assert done.messages == {}
 
 
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGINT, "1"), (signal.SIGHUP, "1"), (signal.SIGHUP, "2")]
+)
 def test_interrupted_under_load_replies_are_in_flight_and_every_socket_is_closed(
-    serve_websockets, start_loadgen
+    serve_websockets, start_loadgen, number, workers
 ):
     async def echo_every_other(connection: ServerConnection, counts):
         async for message in connection:
@@ -81,11 +88,14 @@ def test_interrupted_under_load_replies_are_in_flight_and_every_socket_is_closed
                     counts["answered"] += 1
 
     server = serve_websockets(echo_every_other)
-    run = start_loadgen("20", server.url, "--rate-per-conn", "10/s", "--duration", "1h")
+    run = start_loadgen("20", server.url, "--rate-per-conn", "10/s", "--duration", "1h",
+                        "--workers", workers)  # fmt: skip
     run.wait_for("load")
     while server.counts["received"] < 40:
         time.sleep(0.01)
-    run.signal()
+    run.signal(number)
+    if number == signal.SIGHUP:
+        run.signal(number)  # The shell and the kernel both send one.
     done = run.finish()
     server.wait_closed()
     assert done.code == 130
@@ -138,16 +148,22 @@ def test_a_closed_loop_is_interrupted_as_well(serve_websockets, start_loadgen):
     assert done.closed == {"clean": 5}
 
 
-def test_the_second_signal_ends_it_at_once(never_closing, start_loadgen):
-    run = start_loadgen("3", never_closing.url, "--rate-per-conn", "0/s",
-                        "--duration", "1h", "--stop-timeout", "1h")  # fmt: skip
+def test_the_second_signal_ends_it_at_once_and_says_where_the_journal_is(
+    never_closing, start_loadgen, tmp_path
+):
+    journal = tmp_path / "run.journal"
+    run = start_loadgen("3", never_closing.url, "--rate-per-conn", "0/s", "--duration", "1h",
+                        "--stop-timeout", "1h", "--journal", str(journal))  # fmt: skip
     run.wait_for("load")
+    while not journal.exists() or journal.stat().st_size < 4000:
+        time.sleep(0.01)
     run.signal()
     run.wait_for("closing")
     run.signal()
     done = run.finish()
     assert done.code == 130
     assert done.report == {}
+    assert f"what was measured is in {journal}: loadgen recover" in done.stderr
 
 
 #: Imports stop in front of this one until somebody writes to the pipe.
@@ -186,6 +202,8 @@ def test_a_signal_during_the_imports_ends_in_order_too(
     assert done.code == 130
     assert done.report["interrupted"]
     assert done.connections["not_attempted"] == 2
+    assert done.report["verdict"] == "generator-limited"
+    assert "before a socket was open" in done.report["verdict_reasons"][0]
     assert server.counts["opened"] == 0
 
 
@@ -222,3 +240,36 @@ def test_on_a_terminal_ctrl_c_leaves_the_report_and_the_cursor(serve_websockets,
     assert screen.rindex(b"\x1b[?25h") > screen.rindex(b"\x1b[?25l")
     assert b"interrupted" in screen[screen.rindex(b"\x1b[?25h") :]
     assert b"Traceback" not in screen
+
+
+def test_when_its_terminal_goes_away_the_report_is_written_all_the_same(
+    serve_websockets, start_loadgen
+):
+    server = serve_websockets(echo)
+    controller, terminal = pty.openpty()
+    run = start_loadgen(
+        "2", server.url, "--duration", "1h", "--rate-per-conn", "20/s",
+        on_terminal=terminal, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(terminal)
+    while server.counts["echoed"] < 10:
+        os.read(controller, 65536)
+    os.close(controller)  # As closing its window does: a SIGHUP, and nowhere to write.
+    done = run.finish()
+    assert done.code == 130
+    assert done.report["interrupted"]
+    assert done.closed == {"clean": 2}
+
+
+def test_ctrl_c_amid_the_first_imports_is_no_traceback():
+    script = (
+        "import os, runpy, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'loadgen.signals': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "runpy.run_module('loadgen', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"")

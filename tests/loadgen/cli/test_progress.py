@@ -43,7 +43,7 @@ def second(**changes):
 
 def shown(engine, width=80):
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    console.print(progress._display(engine))
+    console.print(progress._display(engine, width))
     return console.file.getvalue()
 
 
@@ -131,3 +131,13 @@ async def test_a_terminal_that_is_gone_does_not_end_the_run(monkeypatch):
 
     monkeypatch.setattr(progress.sys, "stderr", Gone())
     await progress.watch(FakeEngine())
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 79, 80, 120])
+def test_in_a_narrow_terminal_nothing_that_counts_is_cut(width):
+    engine = FakeEngine(series=[second()] * 40, elapsed_s=3727.0, plan=Plan(100, duration_s=9e3))
+    lines = shown(engine, width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert "…" not in "".join(lines)
+    assert lines[0].startswith("load ")
+    assert "3727 s, 150 min left" in lines[0]

@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -7,6 +8,7 @@ from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import Strain
 from loadgen.results.verify import Verdict
+from loadgen.workload.plan import Plan
 
 
 def histogram_of(*values_us):
@@ -196,7 +198,7 @@ def test_what_fell_due_on_sockets_that_were_gone_is_a_limit_of_ours_unless_inter
 
 
 def test_not_attempted_is_no_fault_of_who_was_interrupted(result_of):
-    ledger = Ledger(10, opened=4, not_attempted=6)
+    ledger = Ledger(10, opened=4, not_attempted=6, sent=4)
     assert judge_run(result_of(ledger)) == (
         "failed", ["6 sockets not attempted: the run was over"]
     )  # fmt: skip
@@ -210,3 +212,22 @@ def test_a_dead_process_is_the_reason_and_what_it_lost_is_not_the_targets_loss(r
     )  # fmt: skip
     ledger = Ledger(10, opened=10, sent=9, lost=3, orphaned_messages=3)
     assert judge_run(result_of(ledger, deaths=("a process died",)))[1] == ["a process died"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "ledger", "interrupted", "reason"),
+    [
+        ({"rate": 0.1}, {"opened": 10}, False, "none fell due in the time"),
+        ({"closed_loop": True}, {"opened": 10}, False, "no message was sent"),
+        ({}, {"not_attempted": 10}, True, "interrupted before a socket was open"),
+        ({}, {"opened": 10}, True, "interrupted before a message was sent"),
+        ({"rate": 0.0}, {"opened": 10}, False, None),
+    ],
+)
+def test_a_run_that_measured_nothing_is_not_valid(result_of, settings, ledger, interrupted, reason):
+    result = dataclasses.replace(
+        result_of(plan=Plan(10, **settings)), ledger=Ledger(10, **ledger), interrupted=interrupted
+    )
+    verdict, reasons = judge_run(result)
+    assert verdict == ("generator-limited" if reason else "valid")
+    assert not reason or reason in reasons[0]
