@@ -1,1 +1,1 @@
-"""A WebSocket echo server on Trio: each message comes back with a random number appended."""
+"""Serve WebSockets: an echo server that tests clients and shows what it does."""

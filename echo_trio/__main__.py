@@ -1,4 +1,4 @@
-"""`python -m echo_trio`."""
+"""Start the command line: `python -m echo_trio`, and the command `echo-trio`."""
 
 import signal
 

@@ -19,14 +19,14 @@ FLAG: Final = "--completion"
 
 
 def asks_for_it(arguments: Sequence[str]) -> bool:
-    """Tell whether a command line asks for completion, which excludes all else."""
+    """Tell whether a command line asks for completion, which excludes everything else."""
     return bool(arguments) and arguments[0].partition("=")[0] == FLAG
 
 
 def print_completion(app: App, program: str, arguments: Sequence[str]) -> int:
-    """Print the script that completes a program's flags; returns the exit code.
+    """Print the script that completes a program's flags; return the exit code.
 
-    :param program: what the shell's user types.
+    :param program: the name that the shell's user types.
     :param arguments: `FLAG` and the name of a shell.
     """
     words = [word for text in arguments for word in text.split("=", 1)]

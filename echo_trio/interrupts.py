@@ -17,12 +17,12 @@ from typing import Any
 
 
 class Interrupts:
-    """Keep what signals have asked of this process.
+    """The signals that have come to this process.
 
     A first signal that comes before there is something to stop is kept for it, and one that comes
-    when that is over changes nothing.
+    when that has ended changes nothing.
 
-    :param exit_code: the process's, when a second signal ends it.
+    :param exit_code: the exit code of the process when a second signal ends it.
     :param last_words: is called with the second signal's number as the last thing before the end.
         Any running code is interrupted for this call, so it must not wait for anything.
     :ivar received: the number of the first signal, 0 before there is one.
@@ -37,16 +37,16 @@ class Interrupts:
     def listen(self, *numbers: int) -> dict[int, Any]:
         """Take these signals from now on; to be called in the main thread.
 
-        :returns: what handled them before.
+        :returns: their previous handlers.
         """
         return {number: signal.signal(number, self.take) for number in numbers}
 
     @contextmanager
     def stopping(self, stop: Callable[[], object]) -> Iterator[None]:
-        """Have the first signal call `stop` within this block: at once, if it has come already.
+        """Call `stop` at the first signal within this block; at once, if it has come already.
 
-        :param stop: is called between any two instructions of the main thread, so it may do no
-            more than, say, `trio.lowlevel.TrioToken.run_sync_soon`.
+        :param stop: is called between any two instructions of the main thread, so it may do no more
+            than `trio.lowlevel.TrioToken.run_sync_soon`, for example.
         """
         self._stop = stop
         if self.received:

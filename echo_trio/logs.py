@@ -16,7 +16,7 @@ import structlog
 from echo_trio.printable import printable, printable_lines
 from echo_trio.settings import Settings
 
-#: One line of a kind in so long.
+#: The time in which one line of a kind is logged.
 SPARING_INTERVAL_S: Final = 1.0
 
 _STDERR: Final = 2

@@ -19,8 +19,8 @@ _SECRET: Final = re.compile(
 )
 _SETTING: Final = re.compile(r"(?<=[?&#])([^=&#]*)=([^&#]+)")
 _USER: Final = re.compile(r"(?<=://)[^/?#@]*@")
-#: In a line: settings end where a word does. A user who has an @ or a / in the password has not
-#: written a URL, and is not to be shown for it.
+#: In a line: settings end where a word does. A user name whose password contains an @ or a / makes
+#: no valid URL, but is masked all the same.
 _SETTING_IN_LINE: Final = re.compile(r"(?<=[?&#])([^=&#\s]*)=([^&#\s'\"]+)")
 _USER_IN_LINE: Final = re.compile(r"(?<=://)(?:[^/?#\s]*@|[^/?#@\s:\[]*:(?![0-9]*[/?#])[^?#\s]*@)")
 

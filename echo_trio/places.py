@@ -20,7 +20,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from echo_trio.admission import PlaceCapacity
 
-#: A handshake that has sent nothing for so long may lose its place to a newcomer. A client that
+#: A handshake that has sent nothing for this time may lose its place to a newcomer. A client that
 #: means it sends its request with its first segment, and the next part a round trip later.
 SILENCE_S: Final = 1.0
 #: Handshakes that are looked at for one newcomer: their bytes may have arrived without being read.

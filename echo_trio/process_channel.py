@@ -14,13 +14,13 @@ from typing import Final, Generic, Self, TypeVar
 
 import trio
 
-#: Before each message: its length.
+#: The size of the length that stands before each message.
 LENGTH_BYTES: Final = 4
-#: The record of a run has a few thousand buckets at most; what is longer is no message of ours.
+#: The record of a run has a few thousand buckets at most; anything longer is no message of ours.
 MAX_BYTES: Final = 256 * 2**20
 
 _READ_BYTES: Final = 1 << 16
-#: What the streams and sockets of Trio raise when the other end, or this one, is gone.
+#: The exceptions of Trio's streams and sockets when the other end, or this one, is gone.
 _GONE: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 Said = TypeVar("Said")
@@ -28,14 +28,14 @@ Heard = TypeVar("Heard")
 
 
 def frame(message: bytes) -> bytes:
-    """Return a message as it goes on the stream."""
+    """Put a message's length before it."""
     return len(message).to_bytes(LENGTH_BYTES, "big") + message
 
 
 class Inbox:
-    """Take messages out of a stream of bytes.
+    """A reader of messages from a stream of bytes.
 
-    :param receive: receives at most so many bytes, and none at the end of the stream.
+    :param receive: receives at most this number of bytes, and none at the end of the stream.
     """
 
     def __init__(self, receive: Callable[[int], Awaitable[bytes | bytearray]]) -> None:
@@ -43,9 +43,10 @@ class Inbox:
         self._buffer = bytearray()
 
     async def read(self) -> bytes | None:
-        """Return the next message; ``None`` when the other end has closed, or is gone.
+        """Read the next message; ``None`` when the other end has closed, or is gone.
 
-        Cancelled, nothing is lost: the next call goes on.
+        A length above `MAX_BYTES` ends it, too. Cancelled: nothing is lost, and the next call goes
+        on.
         """
         buffer = self._buffer
         while True:
@@ -66,7 +67,7 @@ class Inbox:
 
 
 class Outbox:
-    """Take messages without waiting, and send them whole whoever is cancelled."""
+    """A queue of messages to send: put without waiting, and sent whole."""
 
     def __init__(self, stream: trio.abc.SendStream) -> None:
         self._stream = stream
@@ -74,7 +75,7 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """The number of messages that are not on their way yet."""
+        """The number of messages that are not being sent yet."""
         return self._take.statistics().current_buffer_used
 
     def put(self, message: bytes) -> None:
@@ -82,11 +83,11 @@ class Outbox:
         self._put.send_nowait(message)
 
     def close(self) -> None:
-        """Take no more: `write` ends when all are sent."""
+        """Let `write` end when all are sent: no more will come."""
         self._put.close()
 
     async def write(self) -> None:
-        """Send what is put; returns when the other end is gone, or after `close`."""
+        """Send messages as they are put; return when the other end is gone, or after `close`."""
         try:
             async for message in self._take:
                 await self._stream.send_all(frame(message))
@@ -96,9 +97,10 @@ class Outbox:
 
 
 class Channel(Generic[Said, Heard]):
-    """Talk over one end of a socket pair.
+    """One end of a socket pair, over which messages go both ways.
 
-    :param encode: makes bytes of what this end says; `decode`: and what the other says of bytes.
+    :param encode: encodes the messages of this end.
+    :param decode: decodes those of the other end.
     """
 
     def __init__(
@@ -133,12 +135,12 @@ class Channel(Generic[Said, Heard]):
         return True
 
     async def hear(self) -> Heard | None:
-        """Return what the other end says next; ``None`` when it is gone."""
+        """Wait for the next message of the other end; ``None`` when it is gone."""
         message = await self._inbox.read()
         return None if message is None else self._decode(message)
 
     async def __aiter__(self) -> AsyncIterator[Heard]:
-        """Yield what the other end says, until it is gone."""
+        """Yield the messages of the other end, until it is gone."""
         while (heard := await self.hear()) is not None:
             yield heard
 

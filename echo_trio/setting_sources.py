@@ -39,16 +39,16 @@ _BETWEEN: Final = re.compile(r"[,\s]+")
 
 
 class BadSource(Exception):
-    """A variable or key that is no setting; one line that says which and what may be meant."""
+    """A variable or key that is no setting; the message says which, and what may be meant."""
 
 
 @dataclass(slots=True)
 class Given:
-    """Settings that a source gives: by flag name without dashes, where each stands and its texts.
+    """Settings from one source: by flag name without dashes, where each stands and its texts.
 
-    As a configuration of cyclopts it adds them to whatever no stronger source has set.
+    As a configuration of cyclopts it adds them to what no stronger source has set.
 
-    :ivar notes: what was passed over, one line each.
+    :ivar notes: ignored settings, one line each.
     """
 
     settings: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
@@ -64,12 +64,12 @@ class Given:
                 argument.append(Token(keyword=place, value=text, source="", index=index))
 
     def add_weaker(self, other: Given) -> None:
-        """Take from another source what this one doesn't say."""
+        """Add the settings of another source that this one doesn't have."""
         self.settings = {**other.settings, **self.settings}
         self.notes += other.notes
 
     def replace_names(self, complaint: str) -> str:
-        """Name settings in a complaint as whoever gave them did, and not by their flags."""
+        """Name settings in a complaint as their source does, and not by their flags."""
 
         def name(flag: re.Match[str]) -> str:
             place, _ = self.settings.get(flag[1], ("", []))
@@ -170,7 +170,7 @@ def _read_value(argument: Argument, value: Any, place: str, *, is_negative: bool
 
 
 def _find_setting(table: Mapping[str, Argument], name: str) -> tuple[Argument, bool] | None:
-    """Find a setting by one of its names; says whether that name is the one that turns it off."""
+    """Find a setting by one of its names; tell whether that name is the one that turns it off."""
     for argument in table.values():
         if f"--{name}" in argument.names:
             return argument, f"--{name}" in argument.negatives

@@ -1,4 +1,4 @@
-"""A WebSocket load generator on Trio that accounts for every socket and every message.
+"""Put WebSocket load on a server, and account for every socket and every message. On Trio.
 
 from loadgen import Plan, run
 

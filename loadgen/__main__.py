@@ -1,4 +1,4 @@
-"""`python -m loadgen`, and the command `loadgen`."""
+"""Start the command line: `python -m loadgen`, and the command `loadgen`."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from loadgen import signals
 
 
 def main() -> int:
-    """Run the command line; Ctrl-C is in good hands before the imports, which take a while."""
+    """Run the command line; signals are handled before the imports, which take a while."""
     signals.listen()
     from loadgen.cli import load  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A load run as a function, for programs and tests that have an event loop of their own."""
+"""Run a load from a program or test that has an event loop of its own."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ async def run(
     stop: trio.Event | None = None,
     on_warning: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Run a plan in the current Trio program; returns its report.
+    """Run a plan in the current Trio program; return its report.
 
-    Nothing of the process is changed: no signal handlers, no limits, no garbage-collector
-    settings, and nothing is printed. `echo_trio.wire.process` has what the command line does for
-    a large crowd: `raise_file_limit`, `spare_long_lived_objects`.
+    The process stays as it is: no signal handlers, no limits, no garbage-collector settings, and
+    nothing is printed. `echo_trio.wire.process` has what the command line does for a large crowd:
+    `raise_file_limit`, `spare_long_lived_objects`.
 
-    Cancelled: every socket is dropped at once, without a goodbye, and there is no report. To end
-    early with one, set `stop`: no more is sent, every open socket gets a closing handshake within
-    the plan's stop timeout, and `Report.interrupted` is true.
+    Cancelled: every socket is dropped at once, without a close frame, and there is no report. To
+    end early with one, set `stop`: no more is sent, every open socket gets a closing handshake
+    within the plan's stop timeout, and `Report.interrupted` is true.
 
     :param fail_if: expressions like ``latency.p99>50ms``, judged in `Report.thresholds`.
     :param stop: ends the run in good order when it is set, in any phase.
-    :param on_warning: told what preflight finds tight, in a line each.
+    :param on_warning: is told what preflight finds tight, in a line each.
     :raises Refused: if preflight finds that this machine can't do it; nothing was tried then.
     :raises BadScenario: if the plan has a scenario that can't be loaded.
-    :raises ValueError: if an expression of `fail_if` is none, or of the target, which isn't asked.
+    :raises ValueError: if an expression of `fail_if` is none, or about the target, which isn't
+        asked.
     """
     limits = [thresholds.parse(expr) for expr in fail_if]
     if any(limit.metric.is_the_targets for limit in limits):

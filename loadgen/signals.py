@@ -1,7 +1,9 @@
-"""Handle Ctrl-C, SIGTERM and SIGHUP from the first import to the last line of the report.
+"""Handle Ctrl-C and SIGTERM, from before the first import to after the last line of the report.
 
-The first signal asks the run to end in good order; the second ends the process at once, whatever
-it is doing, and says where its journal is. SIGHUP is a first signal only.
+The first signal asks the run to end in good order; one that comes before there is a run is kept for
+it, and one that comes when the run is over changes nothing. The second ends the process at once,
+whatever it is doing. Trio's own way, an exception out of nowhere, would be a traceback instead of a
+report during imports and while the report is written.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from echo_trio.interrupts import Interrupts
 
 EXIT_INTERRUPTED: Final = 130
 
-#: The live display hides the cursor; whoever ends the process in the middle of it shows it again.
+#: The live display hides the cursor; ending the process in the middle of that shows it again.
 _SHOW_CURSOR: Final = b"\x1b[?25h\n"
 
 

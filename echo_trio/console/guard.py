@@ -158,7 +158,7 @@ def error(status: int, message: str, **more: Any) -> Response:
 class _Answer:
     """The answer on its way, to which our headers are added.
 
-    :ivar begun: true once a part of it has been sent.
+    :ivar begun: true once its first part has been sent.
     """
 
     def __init__(self, send: Send) -> None:

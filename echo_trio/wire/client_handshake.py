@@ -52,7 +52,7 @@ class Rejected(HandshakeFailed):
         self.headers = list(headers)
 
     def header(self, name: str) -> str | None:
-        """The first header of that name, which is in lower case."""
+        """Return the first header of this name, in lower case; ``None`` if there is none."""
         return next(iter(values(self.headers, name)), None)
 
 
@@ -61,7 +61,7 @@ class UpgradeResponse:
     """The server's consent.
 
     :ivar headers: in order, names in lower case.
-    :ivar compression: what `Connection.opened` is to be given.
+    :ivar compression: the parameters to give to `Connection.opened`.
     """
 
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -70,7 +70,7 @@ class UpgradeResponse:
 
 
 def make_key() -> str:
-    """A new Sec-WebSocket-Key: 16 random bytes in base64."""
+    """Make a new Sec-WebSocket-Key: 16 random bytes in base64 (RFC 6455, section 4.1)."""
     return base64.b64encode(os.urandom(16)).decode("ascii")
 
 
@@ -82,11 +82,11 @@ def request_bytes(
     subprotocols: Iterable[str] = (),
     extensions: Iterable[str] = (),
 ) -> bytes:
-    """The request that asks for an upgrade.
+    """Make the request that asks for an upgrade.
 
-    :param host: as the Host header has it: with the port, unless that is the scheme's own.
+    :param host: the Host header: with the port, unless that is the scheme's own.
     :param extensions: `deflate.OFFER`, or nothing.
-    :raises ValueError: if something of it is not what HTTP allows in its place: a line break, say,
+    :raises ValueError: if a part is not what HTTP allows in its place: a line break, for example,
         would smuggle in another header.
     """
     headers, subprotocols = list(headers), list(subprotocols)
@@ -150,8 +150,8 @@ def parse_response(
 ) -> UpgradeResponse:
     """Judge the server's answer (RFC 6455, section 4.1).
 
-    :param subprotocols: what was offered.
-    :param extensions: likewise.
+    :param subprotocols: those that were offered.
+    :param extensions: those that were offered.
     :raises Rejected: if it is an HTTP status other than 101.
     :raises HandshakeFailed: if it is no answer to our request.
     """

@@ -304,7 +304,7 @@ class Connection(Watched, WebSocketConnection):
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _call_attention(self) -> None:
-        """Have the task look: at once if it sleeps, else before it next would."""
+        """Make the task look: at once if it sleeps, else before it next would."""
         self._attention = True
         if task := self._task:
             self._stop_waiting()

@@ -1,9 +1,9 @@
 """Open a WebSocket from the server's side (RFC 6455, section 4.2): strict, bounded, sans-I/O.
 
-The upgrade request is read before anything of trio-websocket or h11 sees a byte: what is let
-through is a request that RFC 6455 allows, and nothing that is refused can raise anything but
-`HandshakeRefused`. Frames that arrive behind a head are handed on as surplus. What both ends have
-in common stands at the end of this file; the client's is `client_handshake`.
+The upgrade request is read before trio-websocket or h11 sees a byte: a request that is let through
+is one that RFC 6455 allows, and one that is refused can raise nothing but `HandshakeRefused`.
+Frames that arrive behind a head are handed on as surplus. The functions that both ends use stand at
+the end of this file; the client's are in `client_handshake`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Receive = Callable[[], Awaitable[bytes]]
 
 
 class Reason(StrEnum):
-    """Why a handshake was refused: each in exactly one."""
+    """The reason why a handshake was refused; each is counted with exactly one."""
 
     NOT_HTTP = "not_http"
     HTTP_VERSION = "http_version"
@@ -80,7 +80,7 @@ class HandshakeRefused(Exception):
 
     :ivar status: the HTTP status.
     :ivar why: one line for the body of the answer.
-    :ivar reason: what it is counted as.
+    :ivar reason: the reason under which it is counted.
     :ivar headers: further headers of the answer.
     """
 
@@ -93,9 +93,9 @@ class HandshakeRefused(Exception):
 
 
 class NotAnUpgrade(HandshakeRefused):
-    """A well-formed request for something else than a WebSocket: a browser's, say, or a probe's.
+    """A well-formed request for something other than a WebSocket: from a browser, or a probe.
 
-    :ivar path: what it asked for.
+    :ivar path: the path that it asked for.
     """
 
     def __init__(self, path: str, why: str) -> None:
@@ -106,7 +106,7 @@ class NotAnUpgrade(HandshakeRefused):
 class ConnectionCut(Exception):
     """The stream ended before the handshake did.
 
-    :ivar received: how many bytes of it had arrived.
+    :ivar received: the bytes of the handshake that had arrived.
     """
 
     def __init__(self, received: int) -> None:
@@ -138,10 +138,10 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
     """Receive up to the empty line that ends an HTTP head.
 
     :param receive: returns the next bytes, none at the end of the stream.
-    :returns: the head, and what arrived behind it.
+    :returns: the head, and the bytes that arrived behind it.
     :raises ConnectionCut: if the stream ends first.
     :raises HandshakeRefused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`; 400 at the
-        first byte, if no head begins so: a TLS handshake, say.
+        first byte, if no head begins with it: a TLS handshake, for example.
     """
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0 and len(data) <= MAX_HEAD_BYTES:
@@ -162,11 +162,11 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
 
 
 def parse_request(head: bytes) -> UpgradeRequest:
-    """Read an upgrade request.
+    """Parse an upgrade request.
 
     :param head: up to the empty line, without it.
-    :raises HandshakeRefused: if it is anything else, with the status that says what;
-        `NotAnUpgrade` if nothing else is wrong with it.
+    :raises HandshakeRefused: if it is anything else, with the status that says what; `NotAnUpgrade`
+        if nothing else is wrong with it.
     """
     try:
         lines = head.decode("ascii").split("\r\n")
@@ -229,9 +229,9 @@ def accept_response(
     subprotocol: str | None = None,
     compression: deflate.Parameters | None = None,
 ) -> bytes:
-    """The answer that turns the connection into a WebSocket.
+    """Make the answer that turns the connection into a WebSocket (RFC 6455, section 4.2.2).
 
-    :param compression: what `deflate.accept` made of `request.extensions`.
+    :param compression: the result of `deflate.accept` for `request.extensions`.
     """
     accept = accept_value(request.key)
     extension = f"Sec-WebSocket-Extensions: {compression}\r\n" if compression else ""
@@ -246,7 +246,7 @@ def accept_response(
 
 
 def refusal_response(refused: HandshakeRefused) -> bytes:
-    """The answer that says why not; the connection is closed after it."""
+    """Make the answer that says why not; the connection is closed after it."""
     body = b"" if refused.status in _WITHOUT_BODY else (refused.why + "\n").encode()
     headers = {"Connection": "close", **refused.headers}
     if body:
@@ -307,13 +307,13 @@ def _parse_offered_extensions(headers: list[tuple[str, str]]) -> list[deflate.Ex
 
 
 def accept_value(key: str) -> str:
-    """Return the Sec-WebSocket-Accept that answers a key (RFC 6455, section 4.2.2)."""
+    """Compute the Sec-WebSocket-Accept that answers a key (RFC 6455, section 4.2.2)."""
     digest = hashlib.sha1(key.encode("ascii") + _ACCEPT_GUID, usedforsecurity=False).digest()
     return base64.b64encode(digest).decode("ascii")
 
 
 def parse_headers(lines: list[str]) -> list[tuple[str, str]]:
-    """Return the headers of a head, in order, names in lower case.
+    """Parse the headers of a head, in order, names in lower case.
 
     :raises HandshakeRefused: if one is malformed, or there are more than `MAX_HEADERS`.
     """
@@ -332,7 +332,7 @@ def parse_headers(lines: list[str]) -> list[tuple[str, str]]:
 
 
 def parse_extensions(values: list[str]) -> list[deflate.Extension]:
-    """What Sec-WebSocket-Extensions lists, in one header or several.
+    """Parse Sec-WebSocket-Extensions, in one header or several.
 
     :raises ValueError: if it is not the list that RFC 6455, section 9.1, describes.
     """
@@ -358,12 +358,12 @@ def parse_extensions(values: list[str]) -> list[deflate.Extension]:
 
 
 def values(headers: list[tuple[str, str]], name: str) -> list[str]:
-    """Return the values of the headers of a name, which is in lower case."""
+    """Return the values of all headers of a name, which is in lower case."""
     return [value for key, value in headers if key == name]
 
 
 def _list(headers: list[tuple[str, str]], name: str) -> list[str]:
-    """The elements of a header that may be given as a list, or several times."""
+    """List the elements of a header that may be given as a list, or several times."""
     parts = (part.strip(" \t") for value in values(headers, name) for part in value.split(","))
     return [part for part in parts if part]
 

@@ -1,1 +1,1 @@
-"""The command line: arguments become a plan, its result a report and an exit code."""
+"""Turn arguments into a plan, and its result into a report and an exit code."""

@@ -1,4 +1,4 @@
-"""The command line's root, which its commands complain in the name of."""
+"""Hold the root of the command line, under whose name its commands complain."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Where output goes: a file, a pipe, a device, stdout; each opened or tried before the run.
+"""Write output to a file, a pipe, a device or stdout; each is opened or tried before the run.
 
-A file is written beside the one it replaces, and renamed. A pipe is opened once and kept: whoever
-reads it would take a second opening for the end of the first. Nothing waits for a reader longer
-than until the user has had enough of it.
+A file is written beside the one it replaces, and renamed. A pipe is opened once and kept: its
+reader would take a second opening for the end of the first. Once a signal has come, nothing waits
+longer than `PATIENCE_S` for a reader.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from loadgen.signals import INTERRUPTS
 
 STDOUT: Final = "-"
 _STDOUT_FILENO: Final = 1
-#: How long a reader may take nothing once a signal has come.
+#: The time for which a reader may take nothing once a signal has come.
 PATIENCE_S: Final = 1.0
-#: How often to look for a signal, and for somebody who reads.
+#: The interval of looking for a signal, and for a reader.
 _TICK_S: Final = 0.05
 #: A pipe that has room for anything has room for this, so that writing it does not block (POSIX).
 _PIPE_BYTES: Final = select.PIPE_BUF
@@ -36,10 +36,10 @@ _HARMLESS: Final = {os.makedev(1, 3), os.makedev(1, 7)}
 
 
 class Destination(Protocol):
-    """Where one output goes."""
+    """The place to which one output goes."""
 
     def write(self, content: bytes) -> None:
-        """Write all of it.
+        """Write all bytes.
 
         :raises OSError: if that can't be done.
         """
@@ -49,7 +49,7 @@ class Stdout:
     """Stdout, which stays open."""
 
     def write(self, content: bytes) -> None:
-        """Write all of it, at once."""
+        """Write all bytes, at once."""
         sys.stdout.flush()
         try:
             descriptor = sys.stdout.fileno()
@@ -71,7 +71,7 @@ class PlainFile:
         self._path = path
 
     def write(self, content: bytes) -> None:
-        """Write all of it, or leave what was there."""
+        """Write all bytes, or leave the old file."""
         files.write_whole(self._path, content)
 
 
@@ -85,12 +85,12 @@ class Stream:
         self._descriptor = descriptor
 
     def write(self, content: bytes) -> None:
-        """Write all of it, behind what was written before."""
+        """Write all bytes, behind those written before."""
         write_patiently(self._descriptor, content)
 
 
 class Pipe:
-    """A named pipe; who reads it may come later.
+    """A named pipe; its reader may come later.
 
     :raises OSError: if it can't be written to.
     """
@@ -100,7 +100,7 @@ class Pipe:
         self._descriptor = self._open()
 
     def write(self, content: bytes) -> None:
-        """Write all of it, and end the stream."""
+        """Write all bytes, and end the stream. Waits for a reader."""
         patience = _Patience()
         while self._descriptor is None:
             patience.check()
@@ -122,7 +122,7 @@ class Pipe:
 
 
 def open_destination(path: str) -> Destination:
-    """Open or try what a path names; leaves what is there as it is.
+    """Open or try what a path names; leave what is there as it is.
 
     :param path: a file, a pipe, a harmless device, or `STDOUT`.
     :raises OSError: if nothing can be written there.
@@ -142,19 +142,19 @@ def open_destination(path: str) -> Destination:
 
 
 def is_stdout(path: str) -> bool:
-    """Is it a name of stdout?"""
+    """Tell whether a path is a name of stdout."""
     return path == STDOUT or _find_inherited(path) == _STDOUT_FILENO
 
 
 def is_same_file(one: str, other: str) -> bool:
-    """Would both paths name the same plain file?"""
+    """Tell whether both paths name the same plain file."""
     return _is_plain(one) and _is_plain(other) and files.is_same(one, other)
 
 
 def write_patiently(descriptor: int, content: bytes) -> None:
-    """Write all of it, for as long as the reader takes some now and then or no signal has come.
+    """Write all bytes, for as long as the reader takes some now and then or no signal has come.
 
-    :raises OSError: if it can't be written.
+    :raises OSError: if they can't be written.
     """
     view, patience = memoryview(content), _Patience()
     is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
@@ -173,15 +173,15 @@ def write_patiently(descriptor: int, content: bytes) -> None:
 
 
 class _Patience:
-    """Ends `PATIENCE_S` after the user has asked for the end."""
+    """A limit to waiting, which ends `PATIENCE_S` after the user has asked for the end."""
 
     def __init__(self) -> None:
         self._until: float | None = None
 
     def check(self) -> None:
-        """Go on waiting?
+        """Check that waiting may go on.
 
-        :raises TimeoutError: if not.
+        :raises TimeoutError: if it may not.
         """
         now = time.monotonic()
         if not INTERRUPTS.received:
@@ -193,7 +193,7 @@ class _Patience:
 
 
 def _find_inherited(path: str) -> int | None:
-    """The descriptor that a path like ``/dev/fd/3`` names."""
+    """Find the descriptor that a path like ``/dev/fd/3`` names."""
     if match := _INHERITED.fullmatch(path):
         return int(match[1])
     return _NAMES.get(path)

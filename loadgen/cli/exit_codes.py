@@ -16,7 +16,7 @@ EXIT_THRESHOLD: Final = 99
 
 
 def exit_code(report: Report) -> int:
-    """The exit code of the contract: the first of its rows that holds."""
+    """Choose the exit code of a report: the first row of the contract that holds."""
     if report.interrupted:
         return EXIT_INTERRUPTED
     if not report.connections.opened:

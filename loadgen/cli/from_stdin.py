@@ -1,15 +1,15 @@
-"""`python -m loadgen.cli.from_stdin`: run the load that an order on stdin asks for, in JSON.
+"""Run the load that an order on stdin asks for, in JSON: `python -m loadgen.cli.from_stdin`.
 
 For a program that runs loads for others. On stdin, since a command line is seen by every user of
-the machine, and there may be a token in it. The first line of output is whether the run begins
-(`json_settings.OrderAccepted` or `Refused`); the others are those of `--stream`.
+the machine, and there may be a token in it. The first line of output says whether the run begins
+(`json_settings.OrderAccepted` or `OrderRefused`); the others are those of `--stream`.
 """
 
 from loadgen import signals
 
 
 def main() -> int:
-    """Read the order, answer it, and carry it out; Ctrl-C is in good hands before the imports."""
+    """Read the order, answer it, and carry it out; signals are handled before the imports."""
     signals.listen()
     import sys  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Open the journal of a run or of a search, and settle it when all is over."""
+"""Open the journal of a run or of a search, and settle it when the run has ended."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ _Journal = TypeVar("_Journal", bound=JournalFile)
 def open_journal(
     make: Callable[..., _Journal], path: str | None, *, overwrite: bool
 ) -> _Journal | None:
-    """Open the journal of a run, or of many; without a path a failure is no reason not to run.
+    """Open the journal of a run or search; without a path a failure is no reason not to run.
 
-    :param overwrite: whether it may take the place of a journal that is at the path.
-    :raises OSError: if the place that was can't be written to.
+    :param make: makes the journal, given its path.
+    :param path: as `--journal` names it; None chooses a default.
+    :param overwrite: true if it may take the place of a journal that is at the path.
+    :raises OSError: if the path that was named can't be written to.
     """
     if path == NO_JOURNAL:
         return None
@@ -38,7 +40,7 @@ def open_journal(
 
 
 def settle(journal: JournalFile | None, *, is_told: bool) -> None:
-    """Remove the journal when all is over, unless it has what could not be told."""
+    """Remove the journal of a run that has ended, unless its report could not be written."""
     if journal is None:
         return
     if journal.problem:

@@ -1,8 +1,8 @@
-"""Read the settings of a run that another program wants, as JSON has them.
+"""Read the settings of a run that another program wants, in JSON.
 
 The values are those of the command line, by the names of its flags, and read by the same parser: a
-value is good here if it is good there. What names a file or another machine is not for whoever
-can reach that program; where the run may go and how large it may be, the program says.
+value is good here if it is good there. Settings that name a file or another machine are not for
+those who can reach that program; the program says where the run may go and how large it may be.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from loadgen.workload.plan import Plan
 
 #: These have a place of their own on the command line.
 _POSITIONAL: Final = ("count", "url")
-#: Files of this machine, and ways to others, by flag: for whoever sits at it alone. Every other
+#: Flags that name files of this machine, or ways to others: for its own users only. Every other
 #: setting of a run may be asked for; a test has the list of those, too.
 LOCAL_ONLY: Final = frozenset(
     {"cacert", "cert", "dask", "key", "message-file", "proxy", "scenario"}
@@ -30,13 +30,13 @@ LOCAL_ONLY: Final = frozenset(
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What another program asks for, as one JSON object.
+    """An order of another program, as one JSON object.
 
     :ivar settings: by the names of flags without dashes: a text, several, or true for a switch;
         null and false leave the default.
-    :ivar url: where the run goes if the settings don't say so.
+    :ivar url: the target of the run if the settings don't name one.
     :ivar targets: hosts, in lower case, and ports where it may go.
-    :ivar max_count: the most sockets that it may have.
+    :ivar max_count: the largest number of sockets that it may have.
     :ivar html: the file that its page is written to, where a page can be made.
     """
 
@@ -50,9 +50,9 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted"):
     """The first line of a run that begins.
 
-    :ivar plan: as the report is going to have it.
+    :ivar plan: the plan as the report will have it.
     :ivar target: host and port.
-    :ivar page: will there be a page?
+    :ivar page: true if there will be a page.
     """
 
     plan: dict[str, Any]
@@ -62,11 +62,11 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted"):
 
 
 class OrderRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """The first and only line of a run that doesn't.
+    """The first and only line of a run that does not begin.
 
-    :ivar error: why, in one line.
+    :ivar error: the reason, in one line.
     :ivar field: the setting at fault, by the name of its flag; None if it is none in particular.
-    :ivar elsewhere: is it that the run may not go there?
+    :ivar elsewhere: true if the reason is that the run may not go to this target.
     """
 
     error: str
@@ -75,9 +75,9 @@ class OrderRefused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class BadSettings(Exception):
-    """Settings that are no run's.
+    """Settings that no run can have.
 
-    :ivar refused: what there is to say about it.
+    :ivar refused: the answer to them.
     """
 
     def __init__(self, error: str, field: str | None = None, *, elsewhere: bool = False) -> None:
@@ -142,7 +142,7 @@ def _parse(values: dict[str, list[str]]) -> AskedRun:
 
 
 class _Fault(Exception):
-    """What the parser finds wrong, and with which setting, if it says so."""
+    """An error of the parser, with the setting at fault, if it names one."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -150,7 +150,7 @@ class _Fault(Exception):
 
 
 def _named_in(complaint: str, values: dict[str, list[str]]) -> str | None:
-    """The setting that a complaint names first."""
+    """Find the setting that a complaint names first."""
     named = {name: complaint.find(f"--{name}") for name in values}
     # Of --rate and --rate-per-conn in one place the longer is meant.
     found = [(at, -len(name), name) for name, at in named.items() if at >= 0]
@@ -158,7 +158,7 @@ def _named_in(complaint: str, values: dict[str, list[str]]) -> str | None:
 
 
 def _find_alone(values: dict[str, list[str]], url: str) -> str | None:
-    """The setting that is wrong by itself, for complaints that name none."""
+    """Find the setting that is wrong by itself, for complaints that name none."""
     for name, texts in values.items():
         try:
             _parse({"count": ["1"], "url": [url], name: texts})
@@ -168,7 +168,7 @@ def _find_alone(values: dict[str, list[str]], url: str) -> str | None:
 
 
 def _arguments_of(setting: str, value: str | list[str] | bool | None) -> list[str]:
-    """The arguments that say so; none for null or false, which leave the default."""
+    """Write a setting as arguments; none for null or false, which leave the default."""
     argument = settings().get(setting)
     if argument is None:
         raise BadSettings(f"{setting}: a run has no such setting", setting)
@@ -226,6 +226,6 @@ def _app() -> App:
 
 @cache
 def settings() -> dict[str, Argument]:
-    """What a run can be told, by name."""
+    """List the settings that a run can have, by name."""
     arguments = _app().assemble_argument_collection()
     return {_name_of(one): one for one in arguments if one.parse and one.name != "*"}

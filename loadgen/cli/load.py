@@ -1,6 +1,7 @@
-"""Define the command that runs a load: its flags, and what is asked for before any import.
+"""Define the command that runs a load: its flags, and what is checked before any import.
 
-Whatever a run needs is imported when there is one: `--help` and a mistake are answered at once.
+Modules that a run needs are imported when there is one: `--help` and a mistake are answered at
+once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from loadgen.cli.options import Options
 from loadgen.cli.output import Output, replace_closed_streams
 from loadgen.workload.plan import Plan
 
-#: What the program does besides, by name: where it is imported from, and its line in the help.
+#: The other commands by name: where each is imported from, and its line in the help.
 COMMANDS: Final = {
     "compare": ("loadgen.cli.compare:compare", "Compare runs by their JSON reports."),
     "plan": ("loadgen.cli.size:plan", "Compute the machines that a run takes."),
@@ -47,7 +48,7 @@ def load(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     replace_closed_streams()
     for ours in (sys.stdout, sys.stderr):
         if isinstance(ours, TextIOWrapper):
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explain(given: Sequence[str], complaint: str) -> str:
-    """Say what is wrong with a header before what comes of it; a stray word may be its secret."""
+    """Explain a bad header before complaints that follow; a stray word may be its secret."""
     values = [each.partition("=")[2] for each in given if each.startswith("--header=")]
     values += [value for flag, value in pairwise(given) if flag == "--header"]
     for value in values:
@@ -71,7 +72,7 @@ def _explain(given: Sequence[str], complaint: str) -> str:
 
 
 def _find_misspelling(first: str) -> str | None:
-    """Find out whether the first argument was meant as a command, or COUNT or URL as a flag."""
+    """Explain a first argument that looks like a misspelt command, or COUNT or URL as a flag."""
     if first in ("--count", "--url"):
         name = first.removeprefix("--").upper()
         return f"{name} has no flag: write loadgen 1000 ws://127.0.0.1:8765/"

@@ -1,4 +1,4 @@
-"""Define what is done with a run besides reporting it, and by how many processes: its flags."""
+"""Define the flags for a run as a whole: processes, thresholds, journal, target metrics."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from cyclopts import Group, Parameter
 
 from echo_trio import flags
 
-#: What `--journal` says when none is wanted.
+#: The value of `--journal` that asks for none.
 NO_JOURNAL: Final = "off"
 
 _SCHEDULER: Final = re.compile(r"((tcp|tls|ws|wss)://)?[^/\s]+:[0-9]+")
 
 
-#: Where these flags stand in the help.
+#: The group of these flags in the help.
 RUN: Final = Parameter(group=Group("Run", sort_key=5))
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What is done with a run besides reporting it, and by how many."""
+    """The settings of a run beside its plan and its output."""
 
     workers: Annotated[int | None, flags.processes("--workers", default=1), RUN] = None
     """Processes of this machine that share the sockets; auto is one for each core."""
@@ -64,7 +64,7 @@ class Options:
         return None if self.journal == NO_JOURNAL else self.journal
 
     def find_problem(self) -> str | None:
-        """What would keep the run from beginning."""
+        """Say what would keep the run from beginning; None if nothing would."""
         if self.overwrite and self.journal_file is None:
             return "--overwrite goes with --journal FILE"
         if self.dask is not None and not _SCHEDULER.fullmatch(self.dask):

@@ -1,4 +1,4 @@
-"""Write a report where it is to go: files, and stdout, to which only one thing can go.
+"""Write a report to its destinations: files, and stdout, to which only one form can go.
 
 The flags are read before anything else; the forms of a report are imported when one is written.
 """
@@ -37,14 +37,14 @@ _STDOUT, _STDERR = 1, 2
 _File = Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)]
 
 
-#: Where these flags stand in the help.
+#: The group of these flags in the help.
 OUTPUT: Final = Parameter(group=Group("Output", sort_key=6))
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
-    """Where the report goes."""
+    """The destinations of a report."""
 
     json: Annotated[_File, OUTPUT] = None
     """Write the report as JSON to this file; - is stdout, with nothing else on it."""
@@ -70,7 +70,7 @@ class Output:
 
     @property
     def files(self) -> dict[str, str]:
-        """Flag by flag, what is to be written to a file or to stdout."""
+        """The destination of each flag that names a file, or stdout."""
         given = {"--json": self.json, "--csv": self.csv, "--html": self.html}
         return {
             flag: STDOUT if is_stdout(path) else path
@@ -80,7 +80,7 @@ class Output:
 
     @property
     def of_one_run(self) -> str | None:
-        """The first flag given that only one run can be written by; a search makes many."""
+        """The first given flag that needs a single run; a search makes many."""
         given = {"--csv": self.csv is not None, "--html": self.html is not None}
         given["--stream"] = self.stream
         return next((flag for flag, is_given in given.items() if is_given), None)
@@ -96,7 +96,7 @@ class Output:
 
         That is better known before the run than after. Files are tried and left as they are.
 
-        :param journal: a file of the run's own, which no report may take the place of.
+        :param journal: the run's own file, which no report may replace.
         """
         if len(self.takes_stdout) > 1:
             return f"{' and '.join(self.takes_stdout)} can't both have stdout"
@@ -123,13 +123,13 @@ class Output:
         return None
 
     def write(self, report: Report) -> bool:
-        """Write the report everywhere it is to go; says in one line what could not be written."""
+        """Write the report to every destination; false if one failed, which is said in one line."""
         # All are tried: that one disk is full is no reason to withhold the rest.
         written = [_attempt(write, path) for path, write in self._writes(report)]
         return all(written)
 
     def write_bytes(self, data: bytes, summary: str) -> bool:
-        """Write JSON that is no report where the report would go, and else a summary of it."""
+        """Write JSON that is no report where the report would go; a summary to stdout if free."""
         path = self.files.get("--json")
         written = [path is None or _attempt(partial(self._write, data, path), path)]
         if path != STDOUT:
@@ -161,9 +161,9 @@ class Output:
 
 
 def replace_closed_streams() -> None:
-    """Open what this process was started without (`>&-`), before a socket gets its number.
+    """Open the standard streams that are closed (`>&-`), before a socket gets their numbers.
 
-    Reading only, so that whoever writes to a closed stdout nevertheless is told.
+    For reading only, so that writing to a closed stdout still fails.
     """
     # The system gives the lowest number that is free.
     while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= _STDERR:
@@ -212,6 +212,6 @@ def discard_stdout() -> None:
 
 
 def warn(warning: str) -> None:
-    """Say something on stderr in the name of this program, if anybody is there to read it."""
+    """Print a line on stderr under the name of this program, if anybody is there to read it."""
     with suppress(OSError):
         print(f"loadgen: {printable(mask_line(warning))}", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""The run while it runs: a live display on a terminal, a line now and then elsewhere.
+"""Show the run while it runs: a live display on a terminal, a line now and then elsewhere.
 
-Reads the engine's ledger and series; never touches a session.
+It reads the engine's ledger and series, and never touches a session.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from rich.text import Text
 
 from loadgen.engine.running import Phase, Running
 
-#: How often the display changes.
+#: The interval at which the display changes.
 REDRAW_INTERVAL_S: Final = 0.25
-#: How often a line is printed where nothing can be redrawn.
+#: The interval of printing a line where nothing can be redrawn.
 LINE_INTERVAL_S: Final = 5.0
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _SPARK_SECONDS: Final = 30
-#: So that everything beside it fits 80 columns, even after an hour.
+#: Narrow enough for everything beside it to fit 80 columns, even after an hour.
 _BAR_WIDTH: Final = 24
 #: What the bar's line takes beside bar, time and hint: the phase, and gaps.
 _BESIDE_BAR: Final = 8 + 3
@@ -46,7 +46,7 @@ _PHASES: Final = {
 async def watch(engine: Running, *, color: bool = True) -> None:
     """Show the run on stderr until it is done, or until cancelled.
 
-    Nobody there to see it, a terminal that was closed, say, is no reason to end the run.
+    If nobody can see it, because the terminal was closed for example, the run goes on.
     """
     with suppress(OSError):
         if sys.stderr.isatty():
@@ -137,7 +137,7 @@ def _display(engine: Running, width: int) -> Group:
 
 
 def _time(engine: Running) -> str:
-    """How long the run takes already, and how long the load will still."""
+    """Show how long the run takes already, and how long the load will still."""
     elapsed = f"{engine.elapsed_s:.0f} s"
     if engine.phase is not Phase.LOAD or not math.isfinite(engine.plan.load_s):
         return elapsed
@@ -147,7 +147,7 @@ def _time(engine: Running) -> str:
 
 
 def _completed(engine: Running) -> float:
-    """How far the phase is, from 0 to 1."""
+    """Compute how far the phase is, from 0 to 1."""
     ledger, plan = engine.ledger, engine.plan
     if engine.phase in {Phase.PREFLIGHT, Phase.OPEN}:
         return ledger.settled / ledger.requested
@@ -159,7 +159,7 @@ def _completed(engine: Running) -> float:
 
 
 def _spark(engine: Running, field: str, seconds: int) -> Text:
-    """The last seconds of one figure."""
+    """Draw the last seconds of one figure."""
     values = [getattr(second, field) or 0 for second in engine.series[-seconds:] if seconds]
     highest = max(values, default=0) or 1
     steps = len(_SPARKS) - 1

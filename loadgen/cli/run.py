@@ -37,12 +37,12 @@ from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 from loadgen.workload.target import DEFAULT_PORT
 
-#: Where our own server listens, unless told otherwise.
+#: Hosts at which our own server listens by default.
 _LOOPBACK: Final = {"127.0.0.1", "localhost"}
 
 
 def load(plan: Plan, options: Options, output: Output) -> int:
-    """Run a load, or a search for capacity; returns the exit code."""
+    """Run a load, or a search for capacity; return the exit code."""
     try:
         limits = [thresholds.parse(expr) for expr in options.fail_if]
     except BadThreshold as exc:
@@ -121,7 +121,7 @@ async def run(
 
 
 def _make_run(plan: Plan, options: Options) -> Running:
-    """The run of a plan: in this process, or in several."""
+    """Make the run of a plan: in this process, or in several."""
     if options.dask is not None:
         from loadgen.processes.dask import Cluster  # noqa: PLC0415 - an extra, and seconds to import
 
@@ -138,7 +138,7 @@ def _make_run(plan: Plan, options: Options) -> Running:
 
 
 def explain_nothing_opened(result: Result) -> str:
-    """One line: what happened, and what to do."""
+    """Say in one line what happened, and what to do."""
     ledger, plan = result.ledger, result.plan
     reasons = ", ".join(
         f"{count:,} × {explain_failure(ledger, reason)}"

@@ -31,44 +31,40 @@ def now_us() -> int:
 
 
 class Observer:
-    """React to what happens to the sockets of a run; this one does not.
+    """The hooks that a run's sessions call; these do nothing.
 
-    The sessions call it from within the poller's turn: nothing in it may block.
+    The sessions call them within the poller's turn: none may block.
 
-    :ivar catch_up_s: how long sockets may take, once the close phase has begun, to find out what
-        the server has said to them meanwhile, before their replies are awaited.
+    :ivar catch_up_s: the time that sockets have, once the close phase has begun, to read what the
+        server has sent meanwhile, before their replies are awaited.
     """
 
     catch_up_s = 0.0
 
     def opened(self, session: Session) -> None:
-        """A socket has opened."""
+        """Note that a socket has opened."""
 
     def answered(self, session: Session) -> str | bytes | None:
-        """A message was answered, and the plan is a closed loop.
+        """Note that a message was answered, in a closed loop.
 
         :returns: the next message, to be sent at once; ``None`` if there is none.
         """
         return None
 
     def closing(self, session: Session) -> None:
-        """The close phase begins for this socket."""
+        """Note that the close phase begins for this socket."""
 
     def none_open(self) -> None:
-        """A socket has ended or did not open, no other is open, and none will be."""
+        """Note that a socket has ended or did not open, no other is open, and none will be."""
 
 
 class RunContext:
-    """The settings and hooks that all sessions of a run have in common.
+    """The settings that all sessions of a run have in common, and their observer.
 
     :ivar requests: for each room a function that makes the handshake's request from a key.
     :ivar expect: the messages expected before a socket counts as open, in order.
     :ivar ignores: tells whether a frame is to be passed over; ``None`` if none is.
-    :ivar on_opened: called with a session whose socket has opened.
-    :ivar on_answered: called with a session whose message was answered, when the plan is a closed
-        loop; returns the next message to send at once, or ``None``.
-    :ivar on_closing: called with each session when the close phase begins.
-    :ivar on_none_open: called when a socket has ended, no other is open, and none will be.
+    :ivar answered: the observer's `answered` in a closed loop; ``None`` in an open one.
     :ivar greetings: the sockets that await a greeting, each with its deadline, the oldest first.
     :ivar fan_out: takes the events of rooms; ``None`` unless messages go to whole rooms.
     :ivar copies: tells copies apart; ``None`` unless messages go to whole rooms.
@@ -127,7 +123,7 @@ class RunContext:
         return bool(self.ledger.awaited or self.turns_open or copies)
 
     def look_whether_any_is_open(self) -> None:
-        """Call `on_none_open` if no socket is open; after one has ended, or failed to open."""
+        """Tell the observer if no socket is open; after one has ended, or failed to open."""
         if not self.ledger.open and not self.reopening:
             self.observer.none_open()
 

@@ -190,7 +190,7 @@ class Crowd:
             await trio.sleep(AGE_TICK_S)
 
     def retire(self, session: Session) -> None:
-        """Have another socket take this one's place; do nothing if it has ended.
+        """Let another socket take this one's place; do nothing if it has ended.
 
         Messages that fall due meanwhile wait for the new one.
         """

@@ -48,9 +48,9 @@ class MisbehavingCrowd:
 
 
 class Misbehaving(CrowdObserver):
-    """Have each socket that opens misbehave, until the close phase.
+    """An observer that makes each socket misbehave once it opens, until the close phase.
 
-    :param nursery: where they misbehave.
+    :param nursery: runs the tasks that misbehave.
     """
 
     catch_up_s = CATCH_UP_S
@@ -61,7 +61,7 @@ class Misbehaving(CrowdObserver):
         self._closing = False
 
     def opened(self, session: Session) -> None:
-        """Do to it what the plan says."""
+        """Make the socket misbehave as the plan says."""
         super().opened(session)
         connection, parameter = session.connection, self._behave.parameter
         assert connection is not None
@@ -77,7 +77,7 @@ class Misbehaving(CrowdObserver):
                 self._nursery.start_soon(self._drop_later, connection, parameter)
 
     def closing(self, session: Session) -> None:
-        """Have it behave from here on, and find out what the target has said to it meanwhile."""
+        """Let the socket behave from here on, and read what the target has sent meanwhile."""
         self._closing = True
         if session.connection is not None:
             session.connection.resume_reading()

@@ -1,4 +1,4 @@
-"""React to what happens to the sockets of a crowd: replace them by age, go on in a closed loop."""
+"""React to the sockets of a crowd: replace them by age, go on in a closed loop."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class CrowdObserver(Observer):
-    """Keep what a crowd and its load phase go by.
+    """The state that a crowd and its load phase share with the sessions.
 
-    :param nursery: where messages wait that the kernel does not take at once.
+    :param nursery: runs the tasks of messages that the kernel does not take at once.
     :ivar ages: when each socket that is to be replaced by age has opened, the oldest first.
-    :ivar thinking: in a closed loop: when the pause of each session is over that has had its
-        reply, and its number; a heap.
+    :ivar thinking: in a closed loop: when the pause of each session ends that has had its reply,
+        its number, and the session; a heap.
     """
 
     def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
@@ -46,7 +46,7 @@ class CrowdObserver(Observer):
 
     @contextmanager
     def looping(self) -> Iterator[None]:
-        """Have each reply lead to the next message, as long as this lasts."""
+        """Let each reply lead to the next message, as long as this lasts."""
         self._is_looping = True
         try:
             yield
@@ -54,7 +54,7 @@ class CrowdObserver(Observer):
             self._is_looping = False
 
     def opened(self, session: Session) -> None:
-        """Note its age, and send what has waited for it."""
+        """Note the socket's age, and send what has waited for it."""
         if self._plan.lifetime_s is not None:
             self.ages.append((trio.current_time(), session))
         session.send_backlog(self._nursery)
@@ -62,7 +62,7 @@ class CrowdObserver(Observer):
             session.send(now_us(), self._nursery)
 
     def answered(self, session: Session) -> str | bytes | None:
-        """Return the next message, or have the session think first."""
+        """Return the next message, or let the session think first."""
         if not self._is_looping or session.sent == self._plan.messages:
             return None
         if not self._plan.think_s:

@@ -1,1 +1,1 @@
-"""A run on disk while it goes, so that it outlives a generator that is killed."""
+"""Keep a run on disk while it goes, so that it outlives a generator that is killed."""

@@ -1,7 +1,7 @@
 """Keep a journal's file: made new, locked while its run goes, never written over another's.
 
-Whoever has the file's lock writes it; the system takes the lock away when that process ends,
-however it does, so a journal without one is that of a run that is dead.
+The process that has the file's lock writes it; the system takes the lock away when that process
+ends, however it does, so a journal without a lock is that of a run that is dead.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from echo_trio.files import Draft, WrongKind
 
 #: Journals of killed runs that are kept where no file was named.
 KEPT: Final = 10
-#: Of a line: 10,000 seconds of a run, with its histograms, have 2 MB.
+#: The longest line that is read: 10,000 seconds of a run, with its histograms, have 2 MB.
 MAX_LINE_BYTES: Final = 16 * 2**20
 
 _SUFFIX: Final = ".journal"
 _OUR_NAME: Final = re.compile(rf"[0-9]{{8}}T[0-9]{{6}}-[0-9]+(-[0-9]+)?{re.escape(_SUFFIX)}")
-#: What somebody's report in a folder of ours, say, is not readable to others for either.
+#: Nobody but the user may read a journal, nor write it.
 _MODE: Final = 0o600
 
 
 class Unreadable(Exception):
-    """A file that is no journal, or has nothing to tell; says which and why."""
+    """A file that is no journal, or has nothing to tell; the message says which and why."""
 
 
 class _AnyHead(msgspec.Struct):
-    """What the first line of each of our journals has: of a run, or of a search."""
+    """The fields in the first line of each of our journals, of a run or of a search."""
 
     pid: int
     plan: dict[str, Any]
@@ -52,10 +52,12 @@ class _AnyHead(msgspec.Struct):
 
 @dataclass
 class JournalFile:
-    """A file for what outlives its writer; nobody else writes to it meanwhile.
+    """A file for records that outlive their writer; nobody else writes to it meanwhile.
 
-    :ivar overwrite: whether it may take the place of a journal that a run before has left. That
-        one stays until there is a first record to replace it by.
+    :ivar overwrite: true if it may take the place of a journal that an earlier run has left. That
+        one stays until there is a first record to replace it with.
+    :ivar has_records: true once there is anything in it to recover.
+    :ivar problem: the reason why it ended before its run; ``None`` if it didn't.
     :raises OSError: if it can't be written, or the path is taken.
     """
 
@@ -87,7 +89,7 @@ class JournalFile:
 
     @abstractmethod
     def _make_head(self) -> bytes:
-        """Make the first line, by which a journal is known to be one."""
+        """Make the first line, by which a journal is recognised."""
 
     def _append(self, line: bytes) -> None:
         """Add a record.
@@ -101,7 +103,7 @@ class JournalFile:
         self.has_records = True
 
     def _restart(self, content: bytes) -> None:
-        """Have the file consist of this alone, in one step.
+        """Replace the whole content of the file, in one step.
 
         :raises OSError: if it can't be written; then the file is as it was.
         """
@@ -116,7 +118,7 @@ class JournalFile:
         self.has_records = True
 
     def _begin(self, content: bytes) -> Draft:
-        # The plan's headers are masked, but what its messages say is nobody else's business either.
+        # The plan's secrets are masked, but its messages may be nobody else's business, too.
         draft = Draft(self.path, mode=_MODE)
         try:
             fcntl.flock(draft.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,7 +130,7 @@ class JournalFile:
         return draft
 
     def _publish(self, instead_of: Draft | None = None) -> None:
-        """Give it its name, which is free or has the file that it is to replace."""
+        """Give it its name, which is free or belongs to the file that it replaces."""
         replaced = self._before
         if replaced is None and instead_of is not None:
             replaced = instead_of.file
@@ -142,21 +144,21 @@ class JournalFile:
             self._before = None
 
     def remove(self) -> None:
-        """All is over, and its report written."""
+        """Delete the file, since its run has ended and its report is written."""
         if _is_at(self.path, self._draft.file):
             self.path.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
-        """Write no more, and keep what there is."""
+        """Stop writing, and keep the file."""
         self._draft.close()
         self._let_go_of_before()
 
 
 def _claim(path: Path, *, overwrite: bool) -> BinaryIO:
-    """The journal of a dead run at a path, locked, if there is one and it may be replaced.
+    """Open and lock the journal of a dead run at a path, if there is one and it may be replaced.
 
-    :raises OSError: if there is something else, somebody writes it, or it is to stay.
+    :raises OSError: if there is something else, somebody writes it, or it must stay.
     """
     if path.is_symlink():
         raise WrongKind("it is a link; name the file itself")
@@ -190,7 +192,7 @@ def _is_ours(file: BinaryIO) -> bool:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Is this open file the one at the path?"""
+    """Tell whether this open file is the one at the path."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -201,7 +203,7 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
 
 
 def default_folder() -> Path:
-    """Where journals are, unless a file is named.
+    """Return the folder for journals, unless a file is named.
 
     :raises OSError: if this user has no home.
     """
@@ -214,7 +216,7 @@ def default_folder() -> Path:
 
 
 def default_path() -> Path:
-    """A new journal's place; makes room for it.
+    """Choose a path for a new journal; delete old ones to make room.
 
     :raises OSError: if there can be none.
     """
@@ -232,15 +234,15 @@ def default_path() -> Path:
 
 
 def find_latest() -> Path | None:
-    """The newest journal of a run that has died.
+    """Find the newest journal of a run that has died.
 
-    :raises OSError: if there is no place for any.
+    :raises OSError: if there is no folder for any.
     """
     return next(iter(_find_orphans(default_folder())), None)
 
 
 def _find_orphans(folder: Path) -> list[Path]:
-    """Journals of ours that nobody writes any more, the newest first."""
+    """List our journals that nobody writes any more, the newest first."""
     names = sorted(folder.glob(f"*{_SUFFIX}"), reverse=True) if folder.is_dir() else []
     return [path for path in names if _OUR_NAME.fullmatch(path.name) and _is_orphan(path)]
 
@@ -259,7 +261,7 @@ def _is_orphan(path: Path) -> bool:
 def read_lines(path: Path, *, at_most: int) -> Iterator[bytes]:
     """Yield each line of a journal.
 
-    :param at_most: the size of the file in bytes.
+    :param at_most: the largest size of the file in bytes.
     :raises Unreadable: if it can't be read, or is larger than a journal can be.
     """
     try:

@@ -1,9 +1,10 @@
-"""What a run has measured so far, on disk: so that it outlives a generator that is killed.
+"""Keep what a run has measured so far on disk, so that it outlives a generator that is killed.
 
 Newline-delimited JSON: a head, and once a second a record of everything but the series, which is
 spread over the records. A record that was being written when the process died is half a line, and
-left out by who reads it. When the file has become long it is replaced, in one step, by one with a
-single record in it. Nothing is synced: a journal is for a dead process, not for a dead machine.
+left out when the file is read. When the file has become long it is replaced, in one step, by one
+with a single record in it. Nothing is synced: a journal is for a dead process, not for a dead
+machine.
 """
 
 from __future__ import annotations
@@ -38,17 +39,17 @@ from loadgen.workload.plan import Plan
 
 #: A record has up to 100 KB for each histogram, so this is a minute's worth or more.
 MAX_BYTES: Final = 8 * 2**20
-#: Of a run that goes on for longer, a journal has the last seconds only; their sums are whole.
+#: Seconds that are kept of a longer run: the last ones; its sums are complete.
 MAX_SECONDS: Final = 10_000
 
 #: The highest bucket that a histogram of times of 64 bits can have.
 _MAX_BUCKET: Final = 65_535
-#: Of a file; `MAX_BYTES`, the record that goes beyond it and room for longer ones.
+#: The largest file that is read: `MAX_BYTES`, the record that goes beyond, and some spare room.
 _MAX_READ_BYTES: Final = 4 * MAX_BYTES
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run when it starts."""
+    """The facts about a run when it starts."""
 
     journal: int = 1
     pid: int
@@ -68,7 +69,8 @@ class Journal(JournalFile):
     async def keep(self, engine: Running) -> NoReturn:
         """Write a record for each second of the run, until cancelled.
 
-        A disk that is full, say, ends the journal and not the run.
+        If a record can't be written, because the disk is full for example, the journal ends, and
+        not the run.
         """
         while True:
             await engine.wait_for_second()
@@ -119,7 +121,7 @@ def _make_head(result: Result) -> Head:
 
 
 def recover(path: Path) -> Report:
-    """The report of a run whose generator was killed, as far as its journal goes.
+    """Make the report of a run whose generator was killed, as far as its journal goes.
 
     It is marked `interrupted` and `incomplete`: sockets that were open or opening are unaccounted
     for, and said to be.

@@ -1,8 +1,8 @@
-"""The journal of a search for capacity: its steps, each when it is over.
+"""Keep the steps of a search for capacity on disk, each when it has ended.
 
 Newline-delimited JSON like a run's, under the same lock and in the same places. The step that was
-under way is not in it: a step is judged when it has ended, and what it had measured by then says
-nothing of a rate.
+under way is not in it: a step is judged when it has ended, and a part of one says nothing about a
+rate.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from loadgen.report.bounds import Malformed
 from loadgen.report.thresholds import Threshold
 from loadgen.studies.capacity import MAX_STEPS, Capacity, Step, resume
 
-#: What is read of a file: 60 steps of an hour each have some 60 MB.
+#: The largest file that is read: 60 steps of an hour each have some 60 MB.
 MAX_READ_BYTES: Final = 256 * 2**20
 
 
 class SearchHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a search when it begins."""
+    """The facts about a search when it begins."""
 
     search: int
     pid: int
@@ -40,16 +40,16 @@ class SearchHead(msgspec.Struct, frozen=True, kw_only=True):
 class SearchJournal(JournalFile):
     """The journal of one search, being written.
 
-    :ivar plan: every setting, as a report is to have it.
+    :ivar plan: every setting, as the report will have it.
     """
 
     plan: dict[str, Any]
     limits: Sequence[Threshold]
 
     def note(self, step: Step) -> None:
-        """Write down a step that is over; no load runs now that this could hold up.
+        """Write down a step that has ended; no load runs now that this could hold up.
 
-        A disk that is full, say, ends the journal and not the search.
+        If that fails, because the disk is full for example, the journal ends, and not the search.
         """
         if self.problem is not None:
             return
@@ -70,9 +70,9 @@ class SearchJournal(JournalFile):
 
 
 def recover(path: Path) -> Capacity | None:
-    """What a search had found whose generator was killed; ``None`` if this isn't its journal.
+    """Restore what a search had found whose generator was killed; ``None`` for other files.
 
-    :raises Unreadable: if it can't be read, or no step was over.
+    :raises Unreadable: if it can't be read, or no step had ended.
     """
     lines = read_lines(path, at_most=MAX_READ_BYTES)
     try:

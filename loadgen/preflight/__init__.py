@@ -1,1 +1,1 @@
-"""Whether this machine can do what a run asks of it, told before anything is dialled."""
+"""Check whether this machine can do what a run asks for, before anything is dialled."""

@@ -1,6 +1,7 @@
-"""Can this machine do it? A pure decision over what was found out about it.
+"""Decide whether this machine can run a plan: a pure decision over the facts about it.
 
-Refused is only what cannot work; whatever else looks tight is a warning. Each says what to change.
+A run is refused only if it cannot work; anything else that looks tight is a warning. Each says what
+to change.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
-    """What was found out about this machine. ``None`` where the system does not tell.
+    """The facts about this machine. ``None`` where the system does not tell.
 
-    :ivar file_limit: files this process may have open; `file_hard_limit`: may be allowed to.
-    :ivar open_files: that it has open.
-    :ivar memory_bytes: of the machine, with its swap.
-    :ivar available_bytes: of that, what is to be had without swapping.
-    :ivar ports: what local ports are chosen from, on each local address.
-    :ivar ports_left: over all local addresses, how many are left to this destination.
-    :ivar ports_waiting: more, that are free again within a minute (TIME_WAIT).
-    :ivar addresses: how many local addresses connect.
+    :ivar file_limit: files that this process may have open.
+    :ivar file_hard_limit: files that it may raise this limit to.
+    :ivar open_files: files that it has open.
+    :ivar memory_bytes: memory of the machine, with its swap.
+    :ivar available_bytes: memory that can be had without swapping.
+    :ivar ports: the ports from which local ones are chosen, on each local address.
+    :ivar ports_left: local ports still free for this destination, over all local addresses.
+    :ivar ports_waiting: more ports, which are free again within a minute (TIME_WAIT).
+    :ivar addresses: the number of local addresses to connect from.
     :ivar foreign: addresses to connect from that are not this machine's.
-    :ivar loopback: whether the target is this machine.
+    :ivar loopback: true if the target is this machine.
     """
 
     file_limit: int
@@ -52,10 +54,10 @@ class MachineFacts:
 
 
 def check(plan: Plan, facts: MachineFacts, *, processes: int = 1) -> list[str]:
-    """Say what may go wrong.
+    """Warn of what may go wrong, in a line each.
 
-    :param processes: that share the plan's sockets.
-    :raises Refused: if something will.
+    :param processes: the number of processes that share the plan's sockets.
+    :raises Refused: if the run can't work.
     """
     _check_files(plan, facts, processes)
     _check_ports(plan, facts)
@@ -104,7 +106,7 @@ def _check_ports(plan: Plan, facts: MachineFacts) -> None:
 
 
 def _more_addresses(plan: Plan, facts: MachineFacts) -> str:
-    """What to write, so that there are ports enough."""
+    """Say how to add addresses, so that there are enough ports."""
     needed = math.ceil((plan.count - (facts.ports_left or 0)) / len(facts.ports)) + facts.addresses
     if facts.loopback and ":" not in plan.target.host and needed < 250:
         return f"--source-ip 127.0.0.2-127.0.0.{needed + 1}"

@@ -1,4 +1,4 @@
-"""Know what a socket, a message and a process cost, from measurements; pure numbers."""
+"""Define the costs of a socket, a message and a process, from measurements. Pure numbers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-#: What a socket takes of this machine, ours and the kernel's share (docs/benchmarks.md: 4.4 KB of
+#: Memory of a socket, ours and the kernel's share (docs/benchmarks.md: 4.4 KB of
 #: the process with nothing under way, more with a message in flight; kernel buffers beside that).
 SOCKET_BYTES: Final = 10 * 1024
-#: The same over TLS: 38 KB of the process, most of it OpenSSL's (600 sockets, OpenSSL 3).
+#: Memory of a socket with TLS: 38 KB of the process, mostly OpenSSL's (600 sockets, OpenSSL 3).
 TLS_SOCKET_BYTES: Final = 48 * 1024
 
 
@@ -21,7 +21,7 @@ PROCESS_BYTES: Final = 45 * 2**20
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What one end takes: CPU from docs/benchmarks.md, memory under load from docs/scale.md."""
+    """The costs of one end: CPU from docs/benchmarks.md, memory under load from docs/scale.md."""
 
     socket_bytes: int
     message_us: float

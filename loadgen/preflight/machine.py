@@ -1,4 +1,4 @@
-"""What preflight wants to know of this machine, from Linux's /proc; elsewhere it knows less."""
+"""Gather the facts about this machine, from Linux's /proc; on other systems fewer are known."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from loadgen.preflight import ports, proc
 from loadgen.preflight.check import LOCAL_PORTS, MachineFacts
 from loadgen.workload.sources import Sources, as_ranges
 
-#: So many local addresses are looked at: they have 7 million ports.
+#: The number of local addresses that are looked at: they have 7 million ports.
 _MAX_SOURCES: Final = 256
 _MEMORY: Final = re.compile(r"^(MemTotal|SwapTotal|MemAvailable): +(\d+) kB$", re.MULTILINE)
 
 
 def gather(addresses: list[Address], sources: Sources) -> MachineFacts:
-    """Find out. Reads files and binds sockets; takes milliseconds, more with many connections.
+    """Gather the facts: reads files, binds sockets; milliseconds, or more with many connections.
 
     :param addresses: of the target.
     :param sources: to connect from; none leaves that to the system.
@@ -54,7 +54,7 @@ def _count_open_files() -> int:
 
 
 def _chosen_source(family: socket.AddressFamily, target: tuple[str | int, ...]) -> list[str]:
-    """The address that the system would connect from. Nothing is sent for that."""
+    """Find the address that the system would connect from. Nothing is sent for that."""
     with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.connect(target)
         return [sock.getsockname()[0]]
@@ -62,12 +62,12 @@ def _chosen_source(family: socket.AddressFamily, target: tuple[str | int, ...]) 
 
 
 def own_sources(text: str) -> list[str]:
-    """Those of a `--source-ip` that are this machine's, as addresses and ranges. Binds to each."""
+    """Find this machine's addresses in a `--source-ip`, as addresses and ranges. Binds to each."""
     return as_ranges(source for source in Sources([text]) if _is_own(source))
 
 
 def network() -> str:
-    """A name of the network that this process is in: who has the same shares its addresses."""
+    """Name this process's network: processes with the same name share its addresses."""
     with suppress(OSError):
         boot = (proc.PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {(proc.PROC / 'self/ns/net').stat().st_ino}"

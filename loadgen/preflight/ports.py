@@ -27,7 +27,7 @@ class TcpEntry:
 
 
 def local_range() -> range | None:
-    """The ports that Linux chooses local ones from; ``None`` where it does not tell."""
+    """Read the range from which Linux chooses local ports; ``None`` where it does not tell."""
     with suppress(ValueError):
         low, high = map(int, proc.read("sys/net/ipv4/ip_local_port_range").split())
         return range(low, high + 1)
@@ -61,10 +61,10 @@ def count_left(ports: range, sources: Sequence[str], target: tuple[str | int, ..
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Local ports to one destination, over all local addresses.
+    """The local ports to one destination, over all local addresses.
 
-    :ivar left: that can be had now.
-    :ivar waiting: that can be had within a minute.
+    :ivar left: ports that are free now.
+    :ivar waiting: ports that are free within a minute.
     """
 
     left: int
@@ -130,7 +130,7 @@ def _unhex(address: str) -> str:
 
 
 def plain(address: str) -> str:
-    """An address by the one name it has here: without its scope, as IPv4 if it is mapped."""
+    """Write an address in its one form here: without its scope, as IPv4 if it is mapped."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return str(mapped or parsed)

@@ -1,4 +1,4 @@
-"""Read Linux's /proc; where there is none, nothing is in it."""
+"""Read Linux's /proc; where there is none, every file is empty."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ PROC: Final = Path("/proc")
 
 
 def read(name: str) -> str:
-    """A file of it; empty if there is none."""
+    """Read a file; empty if there is none."""
     with suppress(OSError):
         return (PROC / name).read_text(encoding="ascii")
     return ""
 
 
 def lines(name: str) -> Iterator[str]:
-    """The same line by line: with 100,000 connections a table is 15 MB, and as objects 100."""
+    """Read a file line by line: with 100,000 connections a table is 15 MB, and as objects 100."""
     with suppress(OSError), (PROC / name).open(encoding="ascii") as file:
         yield from file

@@ -1,7 +1,8 @@
-"""`loadgen plan`: what a run takes on both ends, from measured costs of a socket and a message.
+"""Compute what a run takes on both ends, from measured costs: `loadgen plan`.
 
-Pure: from how many sockets and messages, and what machines have, to processes, machines, memory
-and commands. Every constant names where it was measured; docs/scale.md has the arithmetic in words.
+Pure: from the number of sockets and messages, and the size of machines, to processes, machines,
+memory and commands. Every constant names where it was measured; docs/scale.md has the arithmetic in
+words.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from loadgen.preflight.check import LOCAL_PORTS
 from loadgen.preflight.costs import GENERATOR, KERNEL_BYTES, PROCESS_BYTES, SERVER, Costs
 from loadgen.workload.target import Target
 
-#: Of a process, less what is no socket: listener, poller, report, what comes and goes.
+#: The files of a process that are no sockets: listener, poller, report, files open for a moment.
 SPARE_FILES: Final = 64
-#: So much of a core is used, and of memory: the rest is for peaks, and for whoever else is there.
+#: The share of a core, and of memory, that is used: the rest is for peaks, and for other programs.
 CORE_SHARE: Final = 0.7
 MEMORY_SHARE: Final = 0.8
-#: Of one address to one destination, when the system is told: `WIDER_PORTS`. On a cluster each
-#: machine connects from the address that its system chooses.
+#: The ports of one address to one destination, with `WIDER_PORTS`. On a cluster each machine
+#: connects from the address that its system chooses.
 PORTS_WIDENED: Final = 60_000
 WIDER_PORTS: Final = "sysctl net.ipv4.ip_local_port_range='1024 65535'"
-#: Open everything within so long.
+#: The time in which everything is opened.
 OPEN_S: Final = 60.0
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What each machine has.
+    """The resources of each machine.
 
-    :ivar files: that a process may have open.
+    :ivar files: the files that a process may have open.
     """
 
     cores: int
@@ -42,11 +43,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """What one end needs.
+    """The needs of one end.
 
-    :ivar machines: and why not fewer: `bound_by`.
-    :ivar processes: on each machine, as are `addresses`, to connect from or to, and `memory_bytes`.
-    :ivar cores: that the messages keep busy, over all machines.
+    :ivar machines: the number of machines.
+    :ivar bound_by: the reason why it can't be fewer.
+    :ivar processes: on each machine.
+    :ivar addresses: on each machine, to connect from or to.
+    :ivar memory_bytes: on each machine.
+    :ivar cores: the cores that the messages keep busy, over all machines.
     """
 
     machines: int
@@ -59,7 +63,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run needs."""
+    """The needs of a run."""
 
     sizing: int = 1
     sockets: int
@@ -70,7 +74,7 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def size(sockets: int, url: str, rate_per_s: float, machine: Machine) -> Sizing:
-    """What so many sockets and messages a second take.
+    """Compute what this number of sockets and messages a second takes.
 
     :raises ValueError: if `url` is none, or a process of such a machine can hold no socket.
     """
@@ -161,7 +165,7 @@ def _sources(addresses: int, target: Target) -> str:
 
 
 def show(sizing: Sizing) -> str:
-    """The same in words."""
+    """Write the sizing in words."""
     machine = sizing.each_machine
     lines = [
         f"{sizing.sockets:,} sockets, {sizing.rate_per_s:,.0f} messages a second",

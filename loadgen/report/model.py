@@ -42,7 +42,7 @@ class ClosedSockets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Funnel(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the sockets came: each stage counts those of the stage before that reached it.
+    """The stages of opening: each counts the sockets of the stage before that reached it.
 
     `tls` is null where the target has no TLS.
     """

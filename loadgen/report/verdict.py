@@ -30,7 +30,7 @@ MAX_SCHEDULING_LAG_P99_MS: Final = 100.0
 #: The same limit for the event loop, which takes replies in.
 MAX_LOOP_LAG_P99_MS: Final = 100.0
 #: Above this a tenth of the time, the generator has far less of its core than it needs; honest runs
-#: beside busy neighbours have a third of it.
+#: beside busy neighbours have a third.
 MAX_LAG_P90_MS: Final = 30.0
 #: A single stop of this length is in the highest percentiles however long the run is.
 MAX_STALL_MS: Final = 500.0

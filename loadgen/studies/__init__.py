@@ -1,1 +1,1 @@
-"""Several runs: compared, or searching for the capacity of a target."""
+"""Study several runs: compare them, or search with them for the capacity of a target."""

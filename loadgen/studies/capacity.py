@@ -1,8 +1,8 @@
-"""`--find-capacity`: the highest rate at which every threshold holds.
+"""Find the highest rate at which every threshold holds: `--find-capacity`.
 
-Each step is a whole run in open loop, with a report and a verdict of its own, so no step hides
-what coordinated omission would hide, and none inherits a backlog from the one before. `Search`
-decides, purely, which rate is next; `find` runs it.
+Each step is a whole run in open loop, with a report and a verdict of its own, so no step hides what
+coordinated omission would hide, and none inherits a backlog from the one before. `Search` decides,
+purely, which rate is next; `find` runs it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from loadgen.report.verdict import FAILED, GENERATOR_LIMITED
 from loadgen.results.series import Second
 from loadgen.workload.plan import Plan
 
-#: What has to hold where nothing is asked for.
+#: The thresholds of a search for which none are given.
 DEFAULT_LIMITS: Final = ("latency.p99>100ms",)
-#: The search ends when the lowest rate that broke is at most so much above the highest that held.
+#: The search ends when the lowest rate that broke is at most a tenth above the highest that held.
 PRECISION: Final = 1.1
-#: A rate has held if it has held so many times in a row, and broken if it broke once.
+#: A rate has held if this many runs in a row have, and broken if one run has.
 REPEATS: Final = 3
 #: Below this there is nothing to find.
 LOWEST_PER_S: Final = 0.1
@@ -36,7 +36,7 @@ MAX_STEPS: Final = 60
 
 
 class SearchOutcome(StrEnum):
-    """How a step ended."""
+    """The outcome of a step."""
 
     HELD = "held"
     BROKE = "broke"
@@ -49,7 +49,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar p50_ms: intended latency; ``None`` if no reply came, as is `p99_ms`.
     :ivar series: its seconds, as in a report.
-    :ivar target: the target's side of them, likewise; only where --console named it.
+    :ivar target: the target's own metrics, as in a report; only where --console named it.
     """
 
     rate_per_s: float
@@ -64,14 +64,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search has found.
+    """The finding of a search.
 
     :ivar plan: every setting, as in a report; its rate is the one that the search began with.
-    :ivar held_per_s: the highest rate that held, `held_runs` times of as many; ``None`` if none.
-    :ivar broke_per_s: the lowest above it that did not; ``None`` if the search never got there.
-    :ivar limited_by: what that was; ``None`` if nothing.
-    :ivar probability: with 95 % confidence, a run at `held_per_s` holds at least so often.
-    :ivar incomplete: the generator was killed: what there is comes from its journal.
+    :ivar held_per_s: the highest rate that held; ``None`` if none did.
+    :ivar held_runs: the number of runs at that rate, all of which held.
+    :ivar broke_per_s: the lowest rate above it that did not hold; ``None`` if the search found
+        none.
+    :ivar limited_by: ``"target"`` or ``"generator"``; ``None`` if nothing broke.
+    :ivar probability: with 95 % confidence, at least this share of runs at `held_per_s` holds.
+    :ivar incomplete: true if the generator was killed: then this comes from its journal.
     """
 
     capacity: int = 1
@@ -89,7 +91,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Search:
-    """Which rate to try next: doubled until it breaks, then halfway, then the edge again and again.
+    """The choice of the next rate: doubled until it breaks, then halfway, then the edge repeatedly.
 
     :param start_per_s: the first rate.
     """
@@ -100,14 +102,14 @@ class Search:
 
     @classmethod
     def after(cls, steps: Sequence[Step]) -> Search:
-        """The search that has made these steps."""
+        """Restore the search that has made these steps."""
         search = cls(steps[0].rate_per_s if steps else 0.0)
         for step in steps:
             search.book(step.rate_per_s, held=step.outcome is SearchOutcome.HELD)
         return search
 
     def book(self, rate_per_s: float, *, held: bool) -> None:
-        """A run at this rate has held, or not."""
+        """Note that a run at this rate has held, or not."""
         self._tried.append((rate_per_s, held))
 
     @property
@@ -122,11 +124,11 @@ class Search:
         return max((rate for rate, held in self._tried if held and rate < ceiling), default=None)
 
     def runs_at(self, rate_per_s: float) -> int:
-        """How often a rate was tried."""
+        """Count the runs at a rate."""
         return sum(rate == rate_per_s for rate, _ in self._tried)
 
     def next_rate(self) -> float | None:
-        """The rate to try now; ``None`` if the edge is found, or there is none to find."""
+        """Choose the rate to try now; ``None`` if the edge is found, or there is none to find."""
         held, broke = self.held, self.broke
         if len(self._tried) >= MAX_STEPS:
             return None
@@ -141,13 +143,13 @@ class Search:
 
 
 def _round(rate: float, low: float, high: float) -> float:
-    """Three digits are more than a search can tell apart."""
+    """Round to three digits, which is more than a search can tell apart."""
     rounded = float(f"{rate:.3g}")
     return rounded if low < rounded < high else rate
 
 
 def or_default(limits: Sequence[Threshold]) -> list[Threshold]:
-    """The limits of a search for which these were given."""
+    """Choose the limits of a search for which these were given."""
     return list(limits) or [thresholds.parse(expr) for expr in DEFAULT_LIMITS]
 
 
@@ -159,10 +161,12 @@ async def find(
 ) -> Capacity:
     """Search for the capacity of a plan's target.
 
+    Cancelled: the present run is dropped, and nothing is returned.
+
     :param plan: its rate is the first one tried.
-    :param limits: what must not hold of a report.
+    :param limits: a rate breaks if one of these conditions holds for its report.
     :param run: runs a plan; a report that is interrupted ends the search.
-    :param on_step: told of each step.
+    :param on_step: is told of each step.
     """
     limits = or_default(limits)
     search, steps, interrupted = Search(plan.total_rate(plan.count)), list[Step](), False
@@ -182,7 +186,7 @@ async def find(
 
 
 def resume(plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step]) -> Capacity:
-    """What a search had found that got as far as these steps, at least one."""
+    """Return what a search has found that got as far as these steps, at least one."""
     is_over = Search.after(steps).next_rate() is None
     capacity = _conclude(plan, limits, steps, interrupted=not is_over)
     return msgspec.structs.replace(capacity, incomplete=not is_over)
@@ -195,7 +199,7 @@ def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
         outcome = SearchOutcome.BROKE
         reasons = [thresholds.explain(one) for one in breached] + report.verdict_reasons
     if report.verdict == GENERATOR_LIMITED:
-        # Whatever else was breached may have been breached by us.
+        # The thresholds may have been breached by us.
         outcome, reasons = SearchOutcome.LIMITED, report.verdict_reasons
     return Step(
         rate_per_s=rate,
@@ -224,7 +228,8 @@ def _conclude(
         url=plan["url"],
         held_per_s=held,
         held_runs=runs,
-        # All of n held: were it less likely than this, that would happen 5 times of 100.
+        # All n runs held: if a run held with a smaller probability, that would happen less than 5
+        # times in 100.
         probability=round(0.05 ** (1 / runs), 2) if runs else 0.0,
         broke_per_s=broke,
         limited_by=limited_by,

@@ -1,4 +1,4 @@
-"""What a search for capacity has found, for a person and for a program; and its schema."""
+"""Show the finding of a search for capacity, to a person and to a program; make its schema."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SCHEMA_PATH: Final = Path(__file__).parents[1] / "capacity.schema.json"
 
 
 def encode(capacity: Capacity) -> bytes:
-    """In JSON, indented, with a newline at its end."""
+    """Encode the finding in JSON, indented, with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(capacity), indent=2) + b"\n"
 
 
 def make_schema() -> dict[str, Any]:
-    """The JSON schema of what was found, as `capacity.schema.json` has it."""
+    """Make the JSON schema of a finding, which `capacity.schema.json` contains."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "loadgen capacity",
@@ -30,7 +30,7 @@ def make_schema() -> dict[str, Any]:
 
 
 def show_step(step: Step) -> str:
-    """One line on a step."""
+    """Show a step in one line."""
     target = _target(step)
     side = f"  target {target}" if target else ""
     why = f"  {step.reasons[0]}" if step.reasons else ""
@@ -45,7 +45,7 @@ def _ms(value: float | None) -> str:
 
 
 def _target(step: Step) -> str:
-    """The target's own figures at a step, in a few words; empty if nobody asked."""
+    """Sum up the target's own metrics at a step in a few words; empty if nobody asked."""
     if isinstance(step.target, msgspec.UnsetType):
         return ""
     target, facts = step.target, []
@@ -59,12 +59,12 @@ def _target(step: Step) -> str:
 
 
 def show_whole(capacity: Capacity) -> str:
-    """The steps, which nobody may have seen, and the finding."""
+    """Show the steps, which nobody may have seen, and the finding."""
     return "\n".join([*(show_step(step) for step in capacity.steps), "", show(capacity)])
 
 
 def show(capacity: Capacity) -> str:
-    """The finding in a few lines."""
+    """Show the finding in a few lines."""
     held, broke = capacity.held_per_s, capacity.broke_per_s
     lines = []
     if held is None:
@@ -96,7 +96,7 @@ def show(capacity: Capacity) -> str:
 
 
 def _step_at(capacity: Capacity, rate_per_s: float) -> Step:
-    """The first step at this rate that ended as is said of the rate."""
+    """Find the first step at this rate that ended as the finding says about the rate."""
     has_held = rate_per_s == capacity.held_per_s
     return next(
         step
@@ -106,7 +106,7 @@ def _step_at(capacity: Capacity, rate_per_s: float) -> Step:
 
 
 def _compare_target(capacity: Capacity) -> list[str]:
-    """The target's side at both sides of the edge: was it busy?"""
+    """Compare the target's own metrics at both sides of the edge: was it busy?"""
     edge = [rate for rate in (capacity.held_per_s, capacity.broke_per_s) if rate is not None]
     told = {rate: _target(_step_at(capacity, rate)) for rate in edge}
     facts = [f"{what} at {_rate(rate)}" for rate, what in told.items() if what]

@@ -1,9 +1,9 @@
-"""`loadgen compare`: what changed between runs, and whether it is more than noise. Pure.
+"""Find what changed between runs, and whether it is more than noise: `loadgen compare`. Pure.
 
-With several runs on a side, the noise is what they differ by among themselves: a change counts if
-it is beyond the 99 % bounds of Student's t for the difference of the means. With one run on each
-side nobody knows the noise, and no change is called better or worse; for percentiles of latency
-there is at least a lower bound: what the number of messages lets them be known to.
+With several runs on a side, the noise is how they differ among themselves: a change counts if it is
+beyond the 99 % bounds of Student's t for the difference of the means. With one run on each side the
+noise is unknown, and no change is called better or worse; for percentiles of latency there is at
+least a lower bound: how exactly the number of messages lets them be known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FREE_SETTINGS: Final = frozenset(
 
 
 class ComparedMetric(msgspec.Struct, frozen=True):
-    """What is compared; less of it is better, unless said.
+    """A number that is compared; less is better, unless said.
 
     :ivar path: of the number in the report.
     :ivar histogram: the histogram of which it is a percentile, and which.
@@ -82,8 +82,9 @@ METRICS: Final = (
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One metric on both sides; the values are means over the runs.
 
-    :ivar change: of the baseline; ``None`` if that is 0.
-    :ivar noise: the 99 % bound on a change that is none, of the baseline; ``None`` if unknown.
+    :ivar change: as a share of the baseline; ``None`` if that is 0.
+    :ivar noise: the 99 % bound on a change without cause, as a share of the baseline; ``None`` if
+        unknown.
     """
 
     name: str
@@ -96,11 +97,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What changed from the baseline's runs to the candidate's.
+    """The changes from the baseline's runs to the candidate's.
 
-    :ivar noise_known: whether there were enough runs to tell a change from noise.
+    :ivar noise_known: true if there were enough runs to tell a change from noise.
     :ivar plan_differences: settings by which the runs are different experiments.
-    :ivar notes: what else makes them hard to compare, in words.
+    :ivar notes: other reasons why they are hard to compare, in words.
     """
 
     baseline: list[str]
@@ -112,7 +113,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_worse(self) -> bool:
-        """Is something worse, by more than noise?"""
+        """True if something is worse, by more than noise."""
         return any(change.call == "worse" for change in self.changes)
 
 
@@ -143,7 +144,7 @@ def _compare_metric(
     baseline: Sequence[Mapping[str, Any]],
     candidate: Sequence[Mapping[str, Any]],
 ) -> Change | None:
-    """``None`` where a report lacks it, or nothing of the kind ever happened."""
+    """Compare a metric; ``None`` where a report lacks it, or nothing of the kind ever happened."""
     ours = [_look_up(report, metric.path) for report in baseline]
     theirs = [_look_up(report, metric.path) for report in candidate]
     before, after = [v for v in ours if v is not None], [v for v in theirs if v is not None]
@@ -174,7 +175,7 @@ def _compare_metric(
 
 
 def _noise(before: Sequence[float], after: Sequence[float]) -> float | None:
-    """By how much the means of such runs differ without cause, at most, 99 times of 100."""
+    """Compute by how much the means of such runs differ without cause, at most, 99 times of 100."""
     freedom = len(before) + len(after) - 2
     if not freedom:
         return None
@@ -188,11 +189,11 @@ def _noise(before: Sequence[float], after: Sequence[float]) -> float | None:
 def _bounds_overlap(
     which: tuple[str, float], one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> bool:
-    """Can both percentiles be of the same distribution, as far as the messages were samples of it?
+    """Tell whether both percentiles can be of one distribution, given the numbers of messages.
 
     The bounds are order statistics (David & Nagaraja, Order Statistics, 7.1): free of any
     assumption on the distribution, but not of that on independence. Messages of one run share its
-    fortunes, so the true bounds are wider: what is beyond these is no proof of a change.
+    fortunes, so the true bounds are wider: a difference beyond these is no proof of a change.
     """
     (low, high), (other_low, other_high) = _bounds(which, one), _bounds(which, other)
     return low <= other_high and other_low <= high
@@ -227,7 +228,7 @@ def _look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
 
 
 def _find_plan_differences(reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Settings that are not the same in all runs, with their values."""
+    """List settings that are not the same in all runs, with their values."""
     plans = [report.get("plan", {}) for report in reports]
     keys = dict.fromkeys(key for plan in plans for key in plan if key not in _FREE_SETTINGS)
     differences = []
@@ -240,7 +241,10 @@ def _find_plan_differences(reports: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _compare_generators(reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is the same load for the target may be a different one for who makes it."""
+    """Note that the load was made by different numbers of processes, if it was.
+
+    It may be the same load for the target, and a different one for the generator.
+    """
     processes = {report.get("generator", {}).get("processes", 1) for report in reports}
     if len(processes) == 1:
         return []
@@ -249,7 +253,7 @@ def _compare_generators(reports: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _find_flaws(name: str, report: Mapping[str, Any]) -> list[str]:
-    """Why a run is no good measure of its target."""
+    """List the reasons why a run is no good measure of its target."""
     flaws = []
     if report.get("verdict") == "generator-limited":
         flaws.append(f"{name} is generator-limited: its figures are the generator's own")

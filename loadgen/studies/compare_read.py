@@ -1,4 +1,4 @@
-"""Read the reports that are to be compared: files that may have been cut, edited or made up."""
+"""Read the reports that are compared: files that may have been cut, edited or made up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Generator(msgspec.Struct):
 
 
 class _Compared(msgspec.Struct):
-    """What is compared of a report; versions before this one may lack some of it."""
+    """The fields of a report that are compared; older versions may lack some."""
 
     schema: int
     verdict: str = ""
@@ -48,12 +48,13 @@ class _Compared(msgspec.Struct):
 
 
 class Unreadable(Exception):
-    """A file that is no report; says which and why."""
+    """A file that is no report; the message says which and why."""
 
 
 def read(paths: Sequence[Path]) -> Reports:
     """Read the reports in these files.
 
+    :returns: decoded reports by the names of their files.
     :raises Unreadable: if one is none.
     """
     return {str(path): _read(path) for path in paths}

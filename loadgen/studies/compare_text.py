@@ -18,7 +18,7 @@ _WORDS: Final = {"noise": "within noise", "unclear": "unclear", "same": "same"}
 
 
 def encode(comparison: Comparison) -> bytes:
-    """The comparison in JSON, indented, with a newline at its end."""
+    """Encode the comparison in JSON, indented, with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n"
 
 

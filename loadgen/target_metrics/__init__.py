@@ -1,1 +1,1 @@
-"""What the target says of itself, once a second, on the run's clock."""
+"""Ask the target for its own metrics once a second, on the run's clock."""

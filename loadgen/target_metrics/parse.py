@@ -1,8 +1,8 @@
-"""What a target says of itself: the console of echo-trio, or any Prometheus page, becomes numbers.
+"""Read a target's own metrics: from the console of echo-trio, or from any Prometheus page.
 
 Pure: `loadgen.target_metrics.poll` fetches, and has this done beside its event loop: a page may be
-megabytes long, and whoever wrote it may be nobody's friend. Nothing is made of what isn't looked
-for.
+megabytes long, and its author may be hostile. Parts that are not looked for are never made into
+objects.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import msgspec
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at the target; ``None`` is what it doesn't tell.
+    """The target's metrics at one moment; ``None`` is what it doesn't tell.
 
     :ivar cpu_s: CPU time since its process began.
-    :ivar lag_ms: how late its event loop was, at most, in the last second; `lag_p50_ms` and
-        `lag_p99_ms` are that second's percentiles.
+    :ivar lag_ms: how late its event loop was, at most, in the last second.
+    :ivar lag_p50_ms: the median of that second's lag.
+    :ivar lag_p99_ms: the 99th percentile of that second's lag.
     """
 
     connections: float | None = None
@@ -33,7 +34,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meaningless(Exception):
-    """An answer in which nothing is known; says what it is."""
+    """An answer in which nothing is known; the message says what it is."""
 
 
 #: Metrics by what they mean, the better known first; with what makes them our unit. Those of
@@ -60,8 +61,8 @@ _PROMETHEUS: Final[dict[str, dict[str, float]]] = {
 
 
 _NAMES: Final = tuple(name for names in _PROMETHEUS.values() for name in names)
-#: What follows the name in a sample's line (Prometheus' text format 0.0.4; in OpenMetrics, where an
-#: exemplar may come behind). Possessive, so that what fails does so at once.
+#: The rest of a sample's line after its name (Prometheus' text format 0.0.4, or OpenMetrics, where
+#: an exemplar may follow). Possessive, so that what fails does so at once.
 _SAMPLE: Final = re.compile(
     rb'[ \t]*+(?:\{(?:[^"{}\n]|"(?:[^"\\\n]|\\.)*+")*+\}[ \t]*+|(?<=[ \t]))'
     rb"([^\s#]{1,40}+)(?:[ \t][^\n]*+)?\r?\Z"
@@ -70,13 +71,13 @@ _SAMPLE: Final = re.compile(
 _ANY_SAMPLE: Final = re.compile(
     rb"^[ \t]*+[a-zA-Z_:][a-zA-Z0-9_:]*+(?:\{[^\n]*\})?[ \t]+[-+.0-9IN]", re.MULTILINE
 )
-#: How much of a page has to show that it is one.
+#: The beginning of a page, in which a sample has to show that it is one.
 _BEGINNING_BYTES: Final = 16 * 1024
 #: A server with a worker on each of a thousand cores has fewer, and no labels that are longer.
 _MAX_SAMPLES: Final = 10_000
 _MAX_LINE_BYTES: Final = 4096
 _MAX_INDENT_BYTES: Final = 64
-#: As a number is written; a text, a list or a table of the same name is longer or no number.
+#: The longest number; a text, a list or a table under the same name is longer or no number.
 _MAX_NUMBER_BYTES: Final = 40
 #: Beyond any count, size or time.
 _MAX_VALUE: Final = 1e18
@@ -85,7 +86,7 @@ _NOTHING: Final = msgspec.Raw(b"null")
 
 
 class _Snapshot(msgspec.Struct):
-    """What is looked for in a snapshot of our console; the rest is passed over unread."""
+    """The fields that are read of a snapshot of our console; the rest is skipped."""
 
     open: msgspec.Raw = _NOTHING
     cpu_s: msgspec.Raw = _NOTHING
@@ -101,9 +102,9 @@ class _Lag(msgspec.Struct):
 
 
 def read(content_type: str, body: bytes) -> Reading:
-    """What an answer says.
+    """Read an answer.
 
-    :raises Meaningless: if it says nothing that is known here.
+    :raises Meaningless: if it has nothing that is known here.
     """
     reading = _read_console(body) if "json" in content_type else _read_prometheus(body)
     if reading == Reading():
@@ -144,7 +145,7 @@ def _number(raw: msgspec.Raw) -> float | None:
 
 
 def _within_bounds(value: float) -> float | None:
-    """The number, if anything can be computed from it; a gauge may be NaN or infinite."""
+    """Return the number if anything can be computed from it; a gauge may be NaN or infinite."""
     return value if math.isfinite(value) and abs(value) <= _MAX_VALUE else None
 
 
@@ -172,7 +173,7 @@ def _scale(value: float | None, unit: float) -> float | None:
 
 
 def _find_samples(body: bytes) -> Iterator[tuple[str, float | None]]:
-    """Find the known names where they begin a line, and what the line says."""
+    """Find the known names where they begin a line, with the value in the line."""
     found = 0
     for name in _NAMES:
         sought, at = name.encode(), -1

@@ -1,4 +1,4 @@
-"""`--console URL`: the target's own figures, once a second, on the clock of the run."""
+"""Fetch the target's own metrics once a second, on the clock of the run: `--console URL`."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from loadgen.report.model import TargetReport
 from loadgen.target_metrics.parse import Meaningless, Reading, read
 from loadgen.target_metrics.summary import TargetBooks
 
-#: A second's look has to be over before the next.
+#: The answer for one second has to come before the next.
 TIMEOUT_S: Final = 0.9
 MAX_BODY_BYTES: Final = 8 * 2**20
 #: Chunks, interim answers and whatever else an answer comes in: twice what 8 MiB in 4 KiB are.
 MAX_EVENTS: Final = 4096
 #: Between two looks at Trio's other tasks: less than a millisecond of work.
 _BATCH: Final = 16
-#: What the server takes its console's token from, so that one setting does for both.
+#: The server takes its console's token from this variable, too: one setting does for both.
 TOKEN_VARIABLE: Final = "ECHO_TRIO_CONSOLE_TOKEN"  # noqa: S105 - its name only
-#: Where echo-trio's console has its snapshot.
+#: The path of the snapshot at echo-trio's console.
 _CONSOLE_PATH: Final = "/api/server"
-#: What is kept of a complaint in which the target's own words may be.
+#: Characters that are kept of an error that may contain the target's own words.
 MAX_SAID: Final = 200
 _READ_BYTES: Final = 65536
 
 
 class FetchFailed(Exception):
-    """No answer, or none that can be used; says why in a few words."""
+    """There is no answer, or none that can be used; the message says why in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A URL to GET.
 
-    :raises ValueError: if it is none; says what to write.
+    :raises ValueError: if it is none; the message says what to write.
     """
 
     url: str
@@ -77,7 +77,7 @@ class Source:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """Of a request."""
+        """The headers of a request."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         headers = [
             ("Host", host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"),
@@ -90,7 +90,7 @@ class Source:
 
 
 class TargetSeries:
-    """What is asked of a target while a run goes."""
+    """The metrics of a target while a run goes."""
 
     def __init__(self, url: str) -> None:
         """Take the URL.
@@ -102,9 +102,9 @@ class TargetSeries:
         self._connection: HttpConnection | None = None
 
     async def keep(self, engine: Running) -> NoReturn:
-        """Look at the target as each second of the run ends, until cancelled.
+        """Ask the target as each second of the run ends, until cancelled.
 
-        A target that can't be asked is counted, and asked again.
+        A failure is counted, and the target asked again.
         """
         try:
             if (reading := await self._look()) is not None:
@@ -119,7 +119,7 @@ class TargetSeries:
             await self._hang_up()
 
     async def _look(self) -> Reading | None:
-        """Ask once; keeps the connection for the next time, if it can be used again."""
+        """Ask once; keep the connection for the next time, if it can be used again."""
         reading = None
         try:
             with trio.fail_after(TIMEOUT_S):
@@ -144,7 +144,7 @@ class TargetSeries:
             await connection.close()
 
     def report(self) -> TargetReport:
-        """What was found."""
+        """Report the metrics and the failures."""
         return self._books.report(mask_url(self._source.url))
 
 
@@ -179,7 +179,7 @@ class HttpConnection:
         return cls(source, stream)
 
     async def get(self) -> tuple[str, bytes]:
-        """GET the source; returns the content's type and the content.
+        """GET the source; return the content's type and the content.
 
         :raises FetchFailed: if there is none.
         """
@@ -234,7 +234,7 @@ class HttpConnection:
 
 
 def _why(exc: BaseException) -> str:
-    """In a few words; of several attempts, why the last failed."""
+    """Explain an error in a few words; of several attempts, the last one's."""
     cause = exc.__cause__
     if isinstance(cause, BaseExceptionGroup):
         exc = cause.exceptions[-1]

@@ -1,4 +1,4 @@
-"""What the looks at a target add up to. Pure: `loadgen.target_metrics.poll` looks."""
+"""Add up the answers of a target. Pure: `loadgen.target_metrics.poll` asks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from loadgen.target_metrics.parse import Reading
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One look at the target.
+    """One answer of the target.
 
-    :ivar since_s: the time that its share of the CPU is of; ``None`` where it has none.
+    :ivar since_s: the seconds to which its share of the CPU refers; ``None`` where it has none.
     """
 
     second: TargetSecond
@@ -24,7 +24,7 @@ class _Look:
 
 
 class TargetBooks:
-    """The looks at a target in one run."""
+    """The answers of a target in one run."""
 
     def __init__(self) -> None:
         self._looks: list[_Look] = []
@@ -34,14 +34,14 @@ class TargetBooks:
         self._before: tuple[float, float] | None = None
 
     def begin(self, reading: Reading, at_s: float) -> None:
-        """Take note of a look before the run's first second: of its CPU time until then."""
+        """Note an answer before the run's first second: its CPU time until then."""
         self._note_cpu(reading, at_s)
 
     def book(self, reading: Reading, at_s: float, t_s: float, *, under_load: bool) -> None:
-        """Book the look at a second of the run.
+        """Book the answer at a second of the run.
 
         :param at_s: when it was answered, by any steady clock.
-        :param t_s: which second, on the run's clock.
+        :param t_s: the second, on the run's clock.
         """
         used_s, since_s = self._note_cpu(reading, at_s) or (0.0, None)
         share = None if since_s is None else round(used_s / since_s, 4)
@@ -49,12 +49,12 @@ class TargetBooks:
         self._looks.append(_Look(second, since_s, under_load))
 
     def book_error(self, problem: str) -> None:
-        """It could not be asked."""
+        """Count that it could not be asked."""
         self._errors += 1
         self._last_error = problem
 
     def _note_cpu(self, reading: Reading, at_s: float) -> tuple[float, float] | None:
-        """The CPU time used since it was last noted, and in how long; ``None`` if unknown."""
+        """Return the CPU time used since the last note, and in how long; ``None`` if unknown."""
         if reading.cpu_s is None:
             return None
         before, self._before = self._before, (at_s, reading.cpu_s)
@@ -64,7 +64,7 @@ class TargetBooks:
         return reading.cpu_s - before[1], at_s - before[0]
 
     def report(self, source: str) -> TargetReport:
-        """What they add up to."""
+        """Add up all answers."""
         seconds = [look.second for look in self._looks]
         loaded = [look for look in self._looks if look.under_load]
         # The first second that ends in the load phase may have begun among handshakes.
@@ -91,7 +91,7 @@ def _highest(values: Iterable[float | None]) -> float | None:
 
 
 def _average_cpu(looks: Iterable[_Look]) -> float | None:
-    """After a look that failed, the next one's share is of a longer time, and counts for more."""
+    """Average the share of CPU, weighted by time: after a failure the next answer covers more."""
     known = [
         (look.second.cpu_share, look.since_s)
         for look in looks

@@ -125,7 +125,7 @@ class OwnArrivals:
 
     @property
     def next_due_s(self) -> float | None:
-        """When the next message is due, in seconds; ``None`` if there is none."""
+        """The time when the next message is due, in seconds; ``None`` if there is none."""
         return self._next[0][0] if self._next else None
 
     def take(self) -> tuple[float, int]:
