@@ -70,6 +70,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/draw_house.py --check
+	$(BIN)/python scripts/check_prose.py
 
 house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into docs/explanation
 	$(BIN)/python scripts/draw_house.py

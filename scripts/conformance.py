@@ -1,8 +1,8 @@
-"""`make conformance`: Autobahn|Testsuite against both of our ends, compared with what is recorded.
+"""Run Autobahn|Testsuite against both of our ends: `make conformance`.
 
 As server, `python -m echo_trio` answers on `/plain`; as client, the wire's own connection echoes.
-All 517 cases have to be as good as docs/conformance.json says, which says OK, or INFORMATIONAL
-where a case only informs. `--record` writes that file; it takes no worse result than those either.
+All 517 cases have to be as good as docs/conformance.json says: OK, or INFORMATIONAL where a case
+only informs. `--record` writes that file; it takes no worse result than those either.
 
 The suite runs on Python 2.7 only: $PYTHON27, else python2.7 from PATH or pyenv. It is installed
 into .venv-autobahn, in the versions that requirements/conformance.txt names.
@@ -71,14 +71,14 @@ Recorded = dict[str, Results]  # by role
 
 
 class CanNotRun(Exception):
-    """Something of the machine is missing."""
+    """Something that the suite needs is missing on this machine."""
 
 
 # -- The suite --------------------------------------------------------------------------------
 
 
 def find_python27() -> str:
-    """The interpreter to run the suite with."""
+    """Find the interpreter to run the suite with."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     named = os.environ.get("PYTHON27")
     candidates = [named] if named else ["python2.7"]
@@ -96,7 +96,7 @@ def find_python27() -> str:
 
 
 def install() -> Path:
-    """The suite's interpreter, in an environment of its own that is made if need be."""
+    """Make the suite's environment if need be; return its interpreter."""
     python = ENVIRONMENT / "bin" / "python"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     mark = ENVIRONMENT / ".installed"
@@ -118,7 +118,7 @@ def install() -> Path:
 
 
 def run_installer(command: list[str], **environment: str) -> None:
-    """Run it; what it says is told only if it fails."""
+    """Run a command; show its output only if it fails."""
     done = subprocess.run(
         command,
         env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **environment},
@@ -133,12 +133,12 @@ def run_installer(command: list[str], **environment: str) -> None:
 
 
 def quick(case: str) -> bool:
-    """Is it in one of the quick sections?"""
+    """Tell whether a case is in one of the quick sections."""
     return case.partition(".")[0] in QUICK_SECTIONS
 
 
 def all_cases(python: Path) -> list[str]:
-    """Every case that the suite has, in its order."""
+    """List every case that the suite has, in its order."""
     program = (
         "import json; from autobahntestsuite.case import Cases; "
         "print(json.dumps([c.__name__[4:].replace('_', '.') for c in Cases]))"
@@ -157,7 +157,7 @@ class Suite:
         self._runs = 0
 
     def command(self, mode: str, cases: list[str], **spec: object) -> tuple[list[str], Path]:
-        """A command line, and where the run's reports will be."""
+        """Make a command line, and the folder of its reports."""
         self._runs += 1
         reports = self._directory / f"{mode}-{self._runs}"
         reports.mkdir()
@@ -167,7 +167,7 @@ class Suite:
 
 
 def read_results(reports: Path) -> Results:
-    """What the suite says of each case that it finished."""
+    """Read the suite's verdict on each case that it finished."""
     index = reports / "index.json"
     agents = json.loads(index.read_text()) if index.exists() else {}
     return {
@@ -181,7 +181,7 @@ def read_results(reports: Path) -> Results:
 
 @contextlib.asynccontextmanager
 async def echo_server() -> AsyncIterator[str]:
-    """`python -m echo_trio`, with all that the suite asks for; the URL of its exact echo."""
+    """Run `python -m echo_trio` with what the suite asks for; yield the URL of its exact echo."""
     command = [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console", "--compression"]
     # A ping of ours amid a slow case is not what the case expects.
     command += ["--max-message-size", str(MAX_MESSAGE_BYTES), "--ping-interval", "0"]
@@ -199,7 +199,7 @@ async def echo_server() -> AsyncIterator[str]:
 
 
 async def try_server(suite: Suite, cases: list[str]) -> Results:
-    """Have the suite, as client, try our server."""
+    """Let the suite, as client, try our server."""
     async with echo_server() as url:
         servers = [{"agent": AGENT, "url": url}]
         command, reports = suite.command("fuzzingclient", cases, servers=servers)
@@ -209,7 +209,7 @@ async def try_server(suite: Suite, cases: list[str]) -> Results:
 
 
 async def try_client(suite: Suite, cases: list[str]) -> Results:
-    """Have the suite, as server, try our client."""
+    """Let the suite, as server, try our client."""
     port = free_port()
     command, reports = suite.command("fuzzingserver", cases, url=f"ws://127.0.0.1:{port}")
     with (reports / "log").open("w") as log:
@@ -231,7 +231,7 @@ async def try_client(suite: Suite, cases: list[str]) -> Results:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago: wstest can't be asked which one it took."""
+    """Find a port that was free a moment ago: wstest can't be asked which one it took."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -296,17 +296,17 @@ NO_RESULT = "no result"
 
 
 def grade(behaviour: str) -> int:
-    """0 is best."""
+    """Rank a verdict: 0 is best."""
     return GRADES.index(behaviour) if behaviour in GRADES else len(GRADES)
 
 
 def allowed(case: str) -> tuple[str, str]:
-    """The worst that anybody may record."""
+    """Return the worst verdict that may be recorded."""
     return ("INFORMATIONAL",) * 2 if case in INFORMATIVE else ("OK",) * 2
 
 
 def worse(cases: Iterable[str], results: Results, expected: Results) -> dict[str, str]:
-    """Which cases did worse than expected, and how."""
+    """Find the cases that did worse than expected, and how."""
     faults = {}
     for case in cases:
         got, want = results.get(case), expected.get(case, allowed(case))
@@ -318,17 +318,17 @@ def worse(cases: Iterable[str], results: Results, expected: Results) -> dict[str
 
 
 def in_order(cases: Iterable[str]) -> list[str]:
-    """7.9.2 before 7.10.1."""
+    """Sort cases by their numbers: 7.9.2 before 7.10.1."""
     return sorted(cases, key=lambda case: [int(part) for part in case.split(".")])
 
 
 def load() -> Recorded:
-    """What is recorded; nothing if there is nothing."""
+    """Load the recorded results; empty if there are none."""
     return json.loads(INDEX.read_text())["results"] if INDEX.exists() else {}
 
 
 def record(role: str, results: Results) -> None:
-    """Write what is as good as may be recorded into the index, a case a line."""
+    """Write results that are good enough into the index, a case a line."""
     recorded = load()
     of_role = recorded.setdefault(role, {})
     of_role |= {case: got for case, got in results.items() if not worse([case], results, {})}
@@ -349,7 +349,7 @@ def record(role: str, results: Results) -> None:
 
 
 def batches(cases: list[str]) -> list[list[str]]:
-    """What is run in one go: all the quick cases, and each subsection of the others."""
+    """Group cases that run in one go: all quick ones, and each subsection of the others."""
     found: dict[str, list[str]] = {}
     for case in cases:
         name = "quick" if quick(case) else ".".join(case.split(".")[:2])
@@ -358,7 +358,7 @@ def batches(cases: list[str]) -> list[list[str]]:
 
 
 async def run_batch(role: str, suite: Suite, cases: list[str], expected: Results) -> Results:
-    """These cases in one role; those that did worse are tried again."""
+    """Run cases in one role; try those again that did worse."""
     began = time.monotonic()
     results = await ROLES[role](suite, cases)
     for _ in range(RETRIES):
@@ -386,9 +386,9 @@ async def run_roles(
     keep: Callable[[str, Results], None],
     timeout_s: float,
 ) -> Recorded:
-    """The roles beside each other; without what had not ended in time.
+    """Run the roles beside each other; leave out what had not ended in time.
 
-    :param keep: is given what a role has come to, a batch at a time.
+    :param keep: is given the results of a role, a batch at a time.
     """
     results: Recorded = {role: {} for role in roles}
 
@@ -417,7 +417,7 @@ async def run_roles(
 
 
 def main() -> int:
-    """Run what was asked for; returns the exit code."""
+    """Run what was asked for; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("cases", nargs="*", help="cases or sections, as 7.1.1 or 12; all if none")
     parser.add_argument("--quick", action="store_true", help="the sections that make test runs")

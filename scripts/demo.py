@@ -1,7 +1,7 @@
-"""`make demo`: start the server with its console, load it with ten thousand sockets, stop both.
+"""Run `make demo`: start the server with its console, load it with ten thousand sockets, stop both.
 
-Exits with loadgen's exit code. The server takes free ports, so a server that is already running
-is in nobody's way.
+Exits with loadgen's exit code. The server takes free ports, so that it doesn't disturb a server
+that is already running.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Place:
     what: str
 
     def apply(self, source: str) -> tuple[str, str]:
-        """What to replace, with enough around it to be found once, and by what."""
+        """Return the text to replace, long enough to be found just once, and its replacement."""
         start, end = source.rfind("\n", 0, self.start) + 1, source.find("\n", self.end)
         end = len(source) if end < 0 else end
         while source.count(source[start:end]) > 1:
@@ -62,7 +62,7 @@ class Place:
 
 
 def find(source: str) -> list[Place]:
-    """Every fault that can be made up here."""
+    """Find every fault that can be made up in a file."""
     lines = [0]
     for line in source.encode().split(b"\n"):
         lines.append(lines[-1] + len(line) + 1)
@@ -90,7 +90,7 @@ def _compiles(source: str, place: Place) -> bool:
 
 
 def _code_of(tree: ast.AST) -> Iterator[ast.AST]:
-    """What runs: no annotations, no imports, no docstrings, no texts for people."""
+    """Yield the code that runs: no annotations, imports, docstrings or texts for people."""
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.Import | ast.ImportFrom | ast.JoinedStr | ast.Raise | ast.Assert):
             continue

@@ -44,16 +44,16 @@ import mutant_sample
 ROOT = Path(__file__).resolve().parents[1]
 LISTS = ROOT / "tests" / "mutants"
 PACKAGES = ("echo_trio", "loadgen")
-#: What the tests import and no fault is put into: loaded once for all faults of a job.
+#: Modules that the tests import and that get no fault: loaded once for all faults of a job.
 PRELOADED = (
     "pytest", "hypothesis", "hypothesis.stateful", "trio", "trio.testing", "msgspec",
     "jsonschema", "rich.live", "rich.table", "hdrh.histogram",
     "cyclopts", "trio_websocket", "wsproto", "h11", "websockets.asyncio.server", "structlog",
     "starlette.applications", "prometheus_client", "psutil", "trustme", "httpx",
 )  # fmt: skip
-#: What is preloaded can't be rewritten by pytest, and need not be.
+#: Preloaded modules can't be rewritten by pytest, and need not be.
 PYTEST = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-#: A test that hangs is as good as one that fails, after so many times what it takes without fault.
+#: A test that hangs counts as one that fails, after this multiple of its time without a fault.
 HANGS_AFTER = 5
 LEAST_TIMEOUT_S = 60.0
 CAUGHT, HUNG, SURVIVED, STALE, BROKEN = "caught", "hung", "SURVIVED", "STALE", "BROKEN TESTS"
@@ -64,7 +64,7 @@ class Fault:
     """One fault.
 
     :ivar what: what goes wrong, in a few words.
-    :ivar tests: what pytest is given.
+    :ivar tests: the arguments of pytest.
     """
 
     file: str
@@ -74,7 +74,7 @@ class Fault:
     tests: tuple[str, ...]
 
     def problem(self, source: str) -> str | None:
-        """Why it does not fit its file any more; ``None`` if it does."""
+        """Say why it does not fit its file any more; ``None`` if it does."""
         if (times := source.count(self.old)) != 1:
             return f"its text occurs {times} times in {self.file}"
         for test in self.tests:
@@ -84,13 +84,13 @@ class Fault:
 
 
 def mirror_of(file: str) -> str:
-    """The tests of a module: tests/loadgen/results/test_ledger.py of loadgen/results/ledger.py."""
+    """Name a module's tests: tests/loadgen/results/test_ledger.py for loadgen/results/ledger.py."""
     path = Path(file)
     return str(Path("tests") / path.parent / f"test_{path.name}")
 
 
 def read_list(only: str = "") -> list[Fault]:
-    """The committed faults."""
+    """Read the committed faults."""
     faults = []
     for path in sorted(LISTS.glob("*.toml")):
         for entry in tomllib.loads(path.read_text())["fault"]:
@@ -101,7 +101,7 @@ def read_list(only: str = "") -> list[Fault]:
 
 @contextmanager
 def copies(count: int) -> Iterator[list[Path]]:
-    """Copies of the tree as it stands, with the built pages."""
+    """Make copies of the tree as it stands, with the built pages."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -141,14 +141,14 @@ class Job:
         self._asks, self._answers = os.fdopen(ours[1], "w"), os.fdopen(theirs[0])
 
     def run(self, tests: Sequence[str], timeout_s: float) -> tuple[str, float]:
-        """Run tests; returns whether they passed, failed or hung, and how long they took."""
+        """Run tests; return whether they passed, failed or hung, and how long they took."""
         began = time.monotonic()
         self._asks.write(f"{timeout_s} {' '.join(tests)}\n")
         self._asks.flush()
         return self._answers.readline().strip(), time.monotonic() - began
 
     def end(self) -> None:
-        """No more to do."""
+        """End the process."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
@@ -233,7 +233,7 @@ class Trial:
         return SURVIVED if outcome == "passed" else outcome, took_s
 
     def _find_usual(self, job: Job, tests: tuple[str, ...]) -> float | None:
-        """How long these tests take without a fault; ``None`` if they fail."""
+        """Find how long these tests take without a fault; ``None`` if they fail."""
         with self._lock:
             trying = self._trying.setdefault(tests, threading.Lock())
         with trying:
@@ -247,7 +247,7 @@ class Trial:
 
 
 def try_all(faults: Sequence[Fault], jobs: int) -> list[tuple[Fault, str]]:
-    """Try every fault; returns what became of each."""
+    """Try every fault; return the outcome of each."""
     trial = Trial(faults)
     with copies(jobs) as made:
         # Before there are threads: a fork has one.
@@ -263,7 +263,7 @@ def try_all(faults: Sequence[Fault], jobs: int) -> list[tuple[Fault, str]]:
 
 
 def conclude(outcomes: Sequence[tuple[Fault, str]]) -> int:
-    """Sum up; the exit code is 0 if all were caught."""
+    """Sum up; return 0 as the exit code if all were caught."""
     counts = Counter(outcome for _, outcome in outcomes)
     caught = counts[CAUGHT] + counts[HUNG]
     for fault, outcome in outcomes:
@@ -282,7 +282,7 @@ def conclude(outcomes: Sequence[tuple[Fault, str]]) -> int:
 
 
 def check(faults: Sequence[Fault]) -> int:
-    """Does each fault still fit its file?"""
+    """Check that each fault still fits its file."""
     problems = [
         f"{fault.file}: {fault.what}: {problem}"
         for fault in faults
@@ -293,7 +293,7 @@ def check(faults: Sequence[Fault]) -> int:
 
 
 def make_up(files: Sequence[str], count: int, seed: int, tests: Sequence[str]) -> list[Fault]:
-    """Faults that nobody had in mind: so many of each file, by chance."""
+    """Make up faults that nobody had in mind: `count` in each file, at random."""
     faults = []
     for file in files:
         source = (ROOT / file).read_text()

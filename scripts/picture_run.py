@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _run_in_terminal(command: list[str]) -> str:
-    """What the command has left on the screen of a terminal, colours included."""
+    """Run a command in a terminal; return what is left on the screen, colours included."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}

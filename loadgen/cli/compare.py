@@ -31,7 +31,7 @@ def compare(
     different_plans: Annotated[bool, Parameter(negative="")] = False,
     color: Annotated[bool, Parameter(name="--color", negative="--no-color")] = True,
 ) -> int:
-    """Compare runs by their JSON reports: what changed, and is it more than noise?
+    """Compare runs by their JSON reports: what changed, and whether it is more than noise.
 
     Exits with 1 if something is worse by more than noise.
 

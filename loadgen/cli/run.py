@@ -57,7 +57,7 @@ def load(plan: Plan, options: Options, output: Output) -> int:
     except ValueError as exc:
         return flags.complain(app, f"--console: {exc}")
     if plan.scenario is not None:
-        from loadgen.scenario.engine import prepare  # noqa: PLC0415 - runs without one need none of it
+        from loadgen.scenario.engine import prepare  # noqa: PLC0415 - other runs don't need it
         from loadgen.scenario.errors import BadScenario  # noqa: PLC0415
 
         try:

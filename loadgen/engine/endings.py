@@ -25,7 +25,7 @@ def ending_of(connection: Connection) -> Ending:
 
 
 def close_code_of(connection: Connection) -> int:
-    """The peer's code; ours, if the peer broke the protocol; 1006 if there was no close frame."""
+    """Return the peer's code; ours, if the peer broke the protocol; 1006 without a close frame."""
     if connection.evicted:
         return MESSAGE_TOO_BIG  # All that it sent at once, that is.
     if connection.failure is not None:

@@ -53,10 +53,10 @@ OPENING_ERRORS: Final = (
 
 
 class Handshake(NamedTuple):
-    """What the WebSocket's handshake asks for.
+    """The contents of the WebSocket's handshake.
 
     :ivar request: makes the request from a key.
-    :ivar subprotocols: that it offers.
+    :ivar subprotocols: those that it offers.
     """
 
     request: Callable[[str], bytes]

@@ -4,8 +4,8 @@ On each worker a task starts the same process that `--workers` starts, and carri
 it and the scheduler's queues: so the load shares no interpreter with Dask, and ends in good order
 if its worker dies. No task is run again elsewhere: a shard that is gone is written off.
 
-    Coordinator ─► DaskLink ─► _DaskThread ─► queue of the shard ─► relay ─► the shard's process
-         ▲─────────── (Trio) ◄─── (asyncio) ◄── one queue for all ◄── (on a worker) ◄──┘
+    orders: DaskLink ─► _DaskThread ─► a queue for each shard ─► relay ─► the shard's process
+    words:  DaskLink ◄─ _DaskThread ◄─ one queue for all ◄────── relay ◄─ the shard's process
 
 Dask lives in asyncio, in one thread; Trio hears from it through `run_sync_soon`.
 """

@@ -110,7 +110,7 @@ def look_up(report: Report, path: Sequence[str]) -> float | None:
 
 
 def _pick(reports: list[Any], key: str) -> Any:
-    """Pick what has this name, or a count of all together; ``None`` if there is no such."""
+    """Pick the report with this name, or a count over all; ``None`` if there is none."""
     if reports and isinstance(getattr(reports[0], key, None), int):
         return sum(getattr(each, key) for each in reports)
     return next((each for each in reports if each.name == key), None if reports else 0)
@@ -123,7 +123,7 @@ def _sum(value: msgspec.Struct | dict[str, Any]) -> float:
 
 
 def _find_named(name: str) -> Metric | None:
-    """`steps.login.service.p99`: of what a script names, which no list can have beforehand."""
+    """Find `steps.login.service.p99`: a metric named by a script, which no list can have."""
     parts = [quoted or word for quoted, word in _NAME_PART.findall(name)]
     if len(parts) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Report what became of users, steps, checks, streams and counters: what only scenarios have."""
+"""Report users, steps, checks, streams and counters, which only scenarios have."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from loadgen.results.scenario import ScenarioBooks
 
 
 class UsersReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of every user; null in runs without a scenario.
+    """The counts of users; null in runs without a scenario.
 
     :ivar requested: with ``--arrive``, those that fell due.
-    :ivar not_started: users whose turn did not come: the run was over, or as many as may be at once
-        were at work.
+    :ivar not_started: users whose turn did not come: the run had ended, or the limit of users was
+        at work.
     :ivar failed_by: by cause, such as ``LostReply at chat.py:12``; the most frequent first.
     :ivar tracebacks: one for each cause.
     """
@@ -31,8 +31,8 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True):
     """The calls that a script has given one name: `count = ok + failed + lost + in_flight`.
 
     :ivar kind: ``request``, ``send``, ``publish`` or ``expect``.
-    :ivar intended: from when it was due; null where nothing was due at a time. Of what is owed no
-        reply it ends when it was handed to the socket.
+    :ivar intended: from when it was due; null where nothing was due at a time. For messages that
+        need no reply it ends when they were handed to the socket.
     :ivar service: from when it was handed to the socket to its reply.
     """
 
@@ -48,7 +48,7 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a check of the script's has passed, and failed."""
+    """The counts of a script's check: how often it has passed, and failed."""
 
     name: str
     passed: int
@@ -56,7 +56,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came to the streams of one name.
+    """The counts of frames that came to the streams of one name.
 
     :ivar gaps: frames that are missing, by the numbers of those that came.
     :ivar age: from when the server says that it sent a frame, by its clock.
@@ -71,7 +71,7 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_users(books: ScenarioBooks | None) -> UsersReport | None:
-    """Report the users; nothing of a run without a scenario."""
+    """Report the users; None for a run without a scenario."""
     if books is None:
         return None
     users = books.users

@@ -11,16 +11,16 @@ from rich.text import Text
 from loadgen.report.model import Report
 from loadgen.results.latency import Summary
 
-#: Of the causes of failed users so many are shown with their traceback.
+#: The number of causes of failed users that are shown with their traceback.
 MAX_TRACEBACKS: Final = 3
-#: Stands for a figure that nothing measured.
+#: The sign for a figure that was not measured.
 _NOTHING: Final = "–"
 _ENDED: Final = ("finished", "failed", "interrupted", "not_started")
 _STEP_ENDS: Final = ("failed", "lost", "in_flight")
 
 
 def show_users(report: Report) -> str | None:
-    """Say in a line what became of the users; nothing of a run without a scenario."""
+    """Count the users in one line; None for a run without a scenario."""
     users = report.users
     if users is None:
         return None

@@ -1,4 +1,4 @@
-"""Judge what a user's own code does to a run: users that fail, and code that holds everybody up."""
+"""Judge what a user's own code does to a run: users that fail, and code that blocks everybody."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 
 from loadgen.results.result import Result
 
-#: A script that stands in the way for so large a part of the time delays a reply in so many by
-#: milliseconds, and the 99th percentile shows nothing else.
+#: A script that blocks the loop for this share of the time delays the same share of replies by
+#: milliseconds, and then the 99th percentile shows nothing else.
 MAX_BLOCKED_SHARE: Final = 0.01
-#: Where other work keeps the process from its core, code seems long that only was not let run: so
-#: many times the share of time that was spent waiting for the core is not held against it.
+#: Where other work keeps the process from its core, code seems to take long that only could not
+#: run: this multiple of the share of time spent waiting for the core is not held against it.
 WAITING_MARGIN: Final = 2.0
 #: Above this, the user's code and not the target decides when the next message goes.
 MAX_SCRIPT_LAG_P99_MS: Final = 100.0
-#: Of the causes why users failed so many are named, the most frequent.
+#: The number of causes of failed users that are named, the most frequent first.
 MAX_CAUSES: Final = 3
 
 
 def explain_failed_users(result: Result) -> Iterator[str]:
-    """Say how many users failed, and what of."""
+    """Say how many users failed, and why."""
     if result.scenario is None or not (failed := result.scenario.users.failed):
         return
     causes = result.scenario.users.failed_by.most_common(MAX_CAUSES)
@@ -35,7 +35,7 @@ def _users(count: int) -> str:
 
 
 def explain_missed_by_users(missed: int) -> str:
-    """Say what it means that something fell due and was not done."""
+    """Explain messages that fell due and were not sent."""
     was = "1 message was" if missed == 1 else f"{missed:,} messages were"
     return (
         f"{was} due and not sent: their users were still busy when the run had to end, so what is "
@@ -44,7 +44,7 @@ def explain_missed_by_users(missed: int) -> str:
 
 
 def explain_blocking(result: Result) -> list[str]:
-    """Say where user code held everybody up, or was late itself, for long enough to matter."""
+    """Say where user code blocked everybody, or was late itself, for long enough to matter."""
     if result.scenario is None:
         return []
     reasons = []

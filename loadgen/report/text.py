@@ -57,7 +57,7 @@ def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
 
 
 def _scenario(report: Report) -> list[RenderableType]:
-    """What only a scenario has; nothing in another run."""
+    """Show what only a scenario has; empty for other runs."""
     parts: list[RenderableType] = []
     for block in (
         list(scenario_text.show_failures(report)),

@@ -1,4 +1,4 @@
-"""Judge a run: did the target set the numbers, and did it treat all sockets and messages right?
+"""Judge whether the target set the numbers of a run, and treated all sockets and messages right.
 
 `docs/explanation/verdict.md` says what each limit means and how it was found;
 `benchmarks/verdict_calibration.py` compares them with runs that are starved on purpose.

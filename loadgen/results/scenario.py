@@ -1,7 +1,7 @@
-"""Count what became of users, steps, checks and streams where the users are somebody's own code.
+"""Count users, steps, checks and streams of runs whose users are a script's code.
 
-The ledger counts sockets, messages and frames as in every run. These books say more of the same
-messages, by the names that the code gives them, and count what only such runs have.
+The ledger counts sockets, messages and frames as in every run. These books count the same messages
+by the names that the script gives them, and what only such runs have.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import msgspec
 from loadgen.results.latency import Histogram, HistogramState, Recorder
 from loadgen.results.ledger import Unbalanced
 
-#: A name made anew for each message would fill the memory and make a report that nobody reads.
+#: Names made for each message would fill the memory and make a report that nobody reads.
 MAX_NAMES: Final = 1000
-#: As many different causes of failed users are told apart.
+#: The number of causes of failed users that are told apart.
 MAX_CAUSES: Final = 100
 OTHER_CAUSES: Final = "other causes"
 
 
 class TooManyNames(ValueError):
-    """A scenario that makes up names for its steps, checks, streams or counters as it goes."""
+    """A scenario makes up names for its steps, checks, streams or counters as it goes."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"a scenario may have {MAX_NAMES:,} {what}: names are not for data")
@@ -32,11 +32,11 @@ class TooManyNames(ValueError):
 
 @dataclass(slots=True)
 class UserBooks:
-    """Count every user in exactly one column.
+    """The counts of users: each is in exactly one column.
 
-    :ivar requested: users that were to be; with arrivals, those that fell due.
-    :ivar not_started: users whose turn did not come: the run was over, or, with arrivals, as many
-        as there may be at once were at work.
+    :ivar requested: the users planned; with arrivals, those that fell due.
+    :ivar not_started: users whose turn did not come: the run had ended, or, with arrivals, the
+        limit of users was at work.
     :ivar failed_by: failed users by cause, such as ``LostReply at chat.py:12``.
     :ivar tracebacks: of the first user of each cause.
     """
@@ -50,7 +50,7 @@ class UserBooks:
     tracebacks: dict[str, str] = field(default_factory=dict)
 
     def fail(self, cause: str, traceback: str) -> None:
-        """Book a user that raised something."""
+        """Book a user that raised an exception."""
         self.failed += 1
         if cause not in self.failed_by and len(self.failed_by) >= MAX_CAUSES:
             cause = OTHER_CAUSES
@@ -59,7 +59,7 @@ class UserBooks:
 
     @property
     def settled(self) -> int:
-        """Users whose column is known."""
+        """The number of users whose column is known."""
         return self.finished + self.failed + self.interrupted + self.not_started
 
     def merge(self, other: UserBooks) -> None:
@@ -75,16 +75,17 @@ class UserBooks:
 
 @dataclass(slots=True)
 class StepBooks:
-    """Count the calls that have one name.
+    """The counts of the calls that have one name.
 
-    :ivar kind: which call it is: ``request``, ``send``, ``publish`` or ``expect``.
-    :ivar count: calls; each is `ok`, `failed` (it raised something), `lost` (what it awaits never
-        came) or `in_flight` (the run was interrupted).
+    :ivar kind: the call: ``request``, ``send``, ``publish`` or ``expect``.
+    :ivar count: calls; each is `ok`, `failed` (it raised an exception), `lost` (what it awaits
+        never came) or `in_flight` (the run was interrupted).
     :ivar intended: from when it was due, in microseconds; of calls that were due at a time.
     :ivar service: from when it was handed to the socket, or from when an `expect` began.
     :ivar script_lag: from when the reply was read to when the user's code went on.
-    :ivar blocked: turns in which the user's code held everybody up before this call, or, where
-        none came, after it; `blocked_us`, how long that was in all.
+    :ivar blocked: turns in which the user's code blocked everybody before this call, or, where none
+        came, after it.
+    :ivar blocked_us: how long that was in all.
     """
 
     kind: str
@@ -101,7 +102,7 @@ class StepBooks:
 
     @property
     def open(self) -> int:
-        """Calls that are not over."""
+        """The number of calls that have not ended."""
         return self.count - self.ok - self.failed - self.lost - self.in_flight
 
     def merge(self, other: StepBooks) -> None:
@@ -114,7 +115,7 @@ class StepBooks:
 
 @dataclass(slots=True)
 class CheckBooks:
-    """Count how often a check has passed and failed."""
+    """The counts of a check: how often it has passed and failed."""
 
     passed: int = 0
     failed: int = 0

@@ -1,4 +1,4 @@
-"""Find the user code that holds everybody up: between two awaits it stops the whole loop."""
+"""Find user code that blocks everybody: between two awaits it stops the whole loop."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MIN_BLOCKED_US: Final = 10_000
 
 
 class BlockingWatch(trio.abc.Instrument):
-    """Times each turn of each task, which costs about half a microsecond, and blames the long ones.
+    """An instrument that times each turn of each task, in half a microsecond, to blame long ones.
 
-    :ivar users: whose task each is; tasks that these start are found through them.
+    :ivar users: the user of each task; tasks that these start are found through them.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Keep what a script awaits on a socket: a reply to each request, and frames it expects.
+"""Hold what a script awaits on a socket: a reply to each request, and frames it expects.
 
-A call is settled by the frame that it claims, in the poller's task, and stamped there. The
-script's own task is woken then, without a channel between, and how long it waited for its turn is
+A call is settled by the frame that it claims, in the poller's task, and stamped there. The script's
+own task is woken then, without a channel between, and the time for which it waits for its turn is
 its script lag.
 """
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from loadgen.results.scenario import StepBooks
     from loadgen.scenario.timetable import Entry
 
-#: Of keys that the script has made up, so many that were answered are remembered on each socket,
-#: to tell a duplicate from a stray.
+#: Answered keys of the script's own that are remembered on each socket, to tell a duplicate from a
+#: stray reply.
 MAX_ANSWERED: Final = 1024
 
 
 class Call:
-    """Something that a script awaits.
+    """A reply or frame that a script awaits.
 
-    :param step: its books, if it has a name.
-    :ivar due_us: when it was due; ``None`` unless at a time.
-    :ivar sent_us: when it was handed to the socket, or began.
-    :ivar timeout: what ends it if nothing comes; ``None`` if only the end of the run does.
+    :param step: the books of its step, if it has a name.
+    :ivar due_us: when it was due; ``None`` unless it was due at a time.
+    :ivar sent_us: when its message was handed to the socket, or the call began.
+    :ivar timeout: its entry in the timetable; ``None`` if only the end of the run ends it.
     """
 
     __slots__ = (
@@ -68,11 +68,11 @@ class Call:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it has come, or never will."""
+        """True once it has come, or never will."""
         return self._result is not None
 
     def settle(self, result: outcome.Outcome[Any], received_us: int) -> None:
-        """Hand over what has come, or what is raised instead."""
+        """Hand over the frame that has come, or the exception that is raised instead."""
         self._result = result
         self._received_us = received_us
         if (task := self._task) is not None:
@@ -80,7 +80,9 @@ class Call:
             trio.lowlevel.reschedule(task, result)
 
     async def wait(self, script_lag: Recorder) -> Any:
-        """Wait for it; whoever is cancelled meanwhile forgets it, and it may come all the same.
+        """Wait for it.
+
+        Cancelled: the call forgets this task, and the frame may come all the same.
 
         :raises LostReply: if it did not come in time.
         :raises SocketClosed: if the socket ended before.
@@ -103,7 +105,7 @@ class Call:
 
 
 class KeyedCalls:
-    """Requests whose replies are found by a key at one path.
+    """The requests whose replies are found by a key at one path.
 
     :ivar open: those without a reply yet, by their key.
     """
@@ -131,9 +133,9 @@ class KeyedCalls:
         self._lost.add(key)
 
     def is_duplicate(self, value: Any, numbered: int) -> bool:
-        """Tell whether a frame that answers nothing answers again what was answered.
+        """Tell whether a frame that answers nothing is a second answer.
 
-        :param numbered: so many keys were ours, from 1 on.
+        :param numbered: the number of keys that we gave, from 1 on.
         """
         key = self.path.find_theirs(value)
         if key is None or (self._lost is not None and key in self._lost):

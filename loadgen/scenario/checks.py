@@ -1,4 +1,4 @@
-"""Let a script check what it has got."""
+"""Let a script check what it has received."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from loadgen.scenario.context import BOOKS
 
 
 def check(name: str, passed: object) -> bool:
-    """Count a check as passed or failed; returns which.
+    """Count a check as passed or failed; return which.
 
-    A failed check ends nothing and fails no run by itself: that is for ``--fail-if
-    'checks.failed>0'``, or for an `if` around it.
+    A failed check ends nothing and fails no run by itself: for that there is ``--fail-if
+    'checks.failed>0'``, or an `if` around it.
 
-    :param name: under which the report counts it.
+    :param name: the name under which the report counts it.
     :param passed: as a truth value.
     """
     has_passed = bool(passed)

@@ -1,10 +1,10 @@
-"""Find out what claims each frame that a socket receives, so that it stands in exactly one column.
+"""Find what claims each frame that a socket receives, so that it stands in exactly one column.
 
-A frame is offered to the requests that await it, then to `expect`, to streams, to what is to be
-ignored, and to subscriptions. What nobody claims is kept: the script may say so with its next call.
-When it has gone on from a later frame and still claims it not, the frame is unexpected. So what
-becomes of a frame depends on the order of frames and calls, and never on which came first by
-chance.
+A frame is offered to the requests that await it, then to `expect`, to streams, to the frames to be
+ignored, and to subscriptions. A frame without a claim is kept: the script may claim it with its
+next call. When the script has gone on from a later frame and still doesn't claim it, the frame is
+unexpected. So the column of a frame depends on the order of frames and calls, and never on which
+came first by chance.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from loadgen.scenario.topics import Subscription
 if TYPE_CHECKING:
     from loadgen.scenario.context import UserContext
 
-#: So many frames that nobody claims are kept for a script that makes no call.
+#: Frames without a claim that are kept for a script that makes no call.
 MAX_KEPT: Final = 1024
 
 
 class _Kept:
-    """A frame that nobody has claimed yet.
+    """A frame that nothing has claimed yet.
 
-    :ivar is_passed: whether the script has gone on from a later one.
+    :ivar is_passed: true once the script has gone on from a later one.
     """
 
     __slots__ = ("frame", "is_passed", "received_us", "value")
@@ -49,11 +49,12 @@ class _Kept:
 
 
 class Claims:
-    """What a script awaits on one socket, and what it has been sent.
+    """The calls of a script on one socket, and the frames it has been sent.
 
     :param conn: the socket's number in the whole run.
-    :ivar streams: frames for these go there; `ignored` are passed over, and `subscriptions` get
-        copies.
+    :ivar streams: the streams that claim frames.
+    :ivar ignored: tests for frames that are passed over.
+    :ivar subscriptions: the subscriptions that get copies.
     """
 
     __slots__ = (
@@ -80,7 +81,7 @@ class Claims:
     # -- What is awaited -------------------------------------------------------------------
 
     def find_key(self, message: Any, path: str) -> tuple[Any, KeyedCalls, Hashable]:
-        """Find the key of a request, or give it one; returns the message with its key.
+        """Find the key of a request, or give it one; return the message with its key.
 
         :raises ValueError: if it can't be given one, or another with that key is open.
         """
@@ -99,12 +100,12 @@ class Claims:
         return message, keyed, key
 
     def await_key(self, call: Call, keyed: KeyedCalls, key: Hashable, limit_s: float) -> None:
-        """Have a request settled by the frame with its key."""
+        """Let a request be settled by the frame with its key."""
         keyed.open[key] = call
         self._set_timeout(call, limit_s, partial(self._lose_keyed, call, keyed, key))
 
     def await_match(self, call: Call, limit_s: float) -> None:
-        """Have a request settled by the frame that its function takes; by the next if it has none.
+        """Let a request be settled by the frame that its function accepts; by any if it has none.
 
         Of several such requests the oldest is first.
         """
@@ -113,18 +114,18 @@ class Claims:
         self._set_timeout(call, limit_s, partial(self._lose_request, call, waiting))
 
     def expect(self, call: Call, limit_s: float) -> None:
-        """Have a call settled by the next frame that it takes; of what was kept, the oldest."""
+        """Let a call be settled by the next frame that it accepts; of kept frames, the oldest."""
         self._expected.append(call)
         self._set_timeout(call, limit_s, partial(self._lose, call, self._expected))
 
     def expect_no_more(self, call: Call) -> None:
-        """Have a call claim nothing any more. Idempotent."""
+        """Stop a call from claiming frames. Idempotent."""
         self._call_off(call)
         if call in self._expected:
             self._expected.remove(call)
 
     def _set_timeout(self, call: Call, limit_s: float, lose: partial[None]) -> None:
-        """Have a call lost at a time of Trio's clock; infinity: by the end of the run."""
+        """Let a call be lost at a time of Trio's clock; infinity: at the end of the run."""
         if limit_s != float("inf"):
             call.timeout = self._context.timetable.add(limit_s, lose)
 
@@ -189,13 +190,13 @@ class Claims:
             self._fail_expected(exc)
 
     def raise_problem(self) -> None:
-        """Raise what a function of the script's has raised when a frame was offered to it."""
+        """Raise the exception of a script's function to which a frame was offered."""
         if self._problem is not None:
             problem, self._problem = self._problem, None
             raise problem
 
     def look_at_kept(self) -> None:
-        """Offer what was kept, now that the script has said more, and judge what it passed by."""
+        """Offer kept frames again, after a new call, and judge those that the script passed by."""
         if self._kept:
             kept, self._kept = self._kept, deque()
             while kept:
@@ -208,7 +209,7 @@ class Claims:
                     self._kept.append(each)
 
     def end(self, closed: tuple[int, str]) -> None:
-        """Take note that the socket is closed: nothing more will come."""
+        """Note that the socket is closed: nothing more will come."""
         for each in self._kept:
             self._judge(each)
         self._kept.clear()
@@ -231,7 +232,7 @@ class Claims:
         self._expected.clear()
 
     def _abandon(self, calls: list[Call], closed: tuple[int, str]) -> None:
-        """Give up requests; which are lost and which in flight is known when the run is over."""
+        """Give up requests; the end of the run tells which are lost and which in flight."""
         self._context.run.ledger.abandoned += len(calls)
         for call in calls:
             self._call_off(call)
@@ -240,7 +241,7 @@ class Claims:
     # -- What claims it --------------------------------------------------------------------
 
     def _offer(self, frame: str | bytes, value: Any, received_us: int) -> bool:
-        """Find what claims a frame, and hand it over; returns whether something does."""
+        """Find what claims a frame, and hand it over; true if something does."""
         if self._offer_to_keys(frame, value, received_us):
             return True
         for waiting in (self._matched, self._expected):
@@ -314,7 +315,7 @@ class Claims:
         call.settle(outcome.Value(value), received_us)
 
     def _meet(self, call: Call, value: Any, received_us: int) -> None:
-        """Settle an `expect` with what it expected."""
+        """Settle an `expect` with the frame it expected."""
         self._pass()
         self._call_off(call)
         self._book(Verdict.EXPECTED, value, received_us)
@@ -328,7 +329,7 @@ class Claims:
             each.is_passed = True
 
     def _judge(self, kept: _Kept) -> None:
-        """Book a frame that nobody has claimed."""
+        """Book a frame that nothing has claimed."""
         is_duplicate = self._is_duplicate(kept.value)
         verdict = Verdict.DUPLICATE if is_duplicate else Verdict.UNEXPECTED
         self._book(verdict, kept.value, kept.received_us)

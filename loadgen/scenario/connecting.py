@@ -1,4 +1,4 @@
-"""Open a user's socket, book how that went, and close it with the block it was opened for."""
+"""Open a user's socket, book the outcome, and close the socket with the block it was opened for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encode what a script sends, decode what it receives, and find values and patterns in both; pure.
+"""Encode what a script sends, decode what it receives, find values and patterns in both. Pure.
 
 A message that is text or bytes goes as it is; anything else goes as JSON, in a text frame. A frame
 that is JSON is handed out decoded, any other as its text or bytes.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-#: What msgspec raises for text that is no JSON, bytes that are no UTF-8, and nesting without end.
+#: msgspec's exceptions for text that is no JSON, bytes that are no UTF-8, and endless nesting.
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 _decode_json: Final = msgspec.json.Decoder().decode
 _encode_json: Final = msgspec.json.Encoder().encode
@@ -44,7 +44,7 @@ def as_it_is(frame: str | bytes) -> Any:
 def encode(message: Any) -> str | bytes:
     """Encode a message.
 
-    :raises TypeError: if it is neither text, bytes nor anything that JSON can say.
+    :raises TypeError: if it is neither text, bytes nor anything that JSON can express.
     """
     if message.__class__ is str or message.__class__ is bytes:
         return message
@@ -54,12 +54,13 @@ def encode(message: Any) -> str | bytes:
 
 
 class KeyPath:
-    """Where the key stands by which a reply finds its request: in the message and in the reply.
+    """The place of the key by which a reply finds its request: in the message and in the reply.
 
     :param text: a path such as ``id`` or ``params.0.id``; ``id=result.id`` where it stands
         elsewhere in the reply.
-    :ivar find_own: finds the key in a message, `find_theirs` in a decoded frame; both return
-        ``None`` if there is none. A key is a text, a number or a truth value.
+    :ivar find_own: finds the key in a message; ``None`` if there is none. A key is a text, a number
+        or a truth value.
+    :ivar find_theirs: finds the key in a decoded frame; ``None`` if there is none.
     :raises ValueError: if the path has an empty part.
     """
 
@@ -114,7 +115,7 @@ def _finder(parts: tuple[str, ...]) -> Callable[[Any], Hashable | None]:
 
 
 def _follow(value: Any, parts: tuple[str, ...]) -> Any:
-    """Return what stands at a path; ``None`` if nothing does."""
+    """Return the value at a path; ``None`` if there is none."""
     for part in parts:
         if isinstance(value, dict):
             value = value.get(part)
@@ -126,7 +127,7 @@ def _follow(value: Any, parts: tuple[str, ...]) -> Any:
 
 
 def _as_key(value: Any) -> Hashable | None:
-    """Return what compares as JSON does; objects, arrays and null are no keys."""
+    """Convert a value to a key that compares as in JSON; objects, arrays and null are none."""
     kind = value.__class__
     if kind is int or kind is str or kind is float:
         return value  # type: ignore[no-any-return]
@@ -134,7 +135,7 @@ def _as_key(value: Any) -> Hashable | None:
 
 
 def find_value(path: str) -> Callable[[Any], Any]:
-    """Return what finds the value at a path of a decoded frame; ``None`` if there is none.
+    """Make a function that finds the value at a path of a decoded frame; ``None`` if there is none.
 
     :raises ValueError: if the path has an empty part.
     """
@@ -143,9 +144,9 @@ def find_value(path: str) -> Callable[[Any], Any]:
 
 
 def fits(meant: Meant, fields: Mapping[str, Any]) -> Fits:
-    """Return what tells whether a decoded frame is meant.
+    """Make a function that tells whether a decoded frame is meant.
 
-    :param meant: the frame itself, or a function that tells; ``None``: the fields say it all.
+    :param meant: the frame itself, or a function that tells; ``None``: only the fields count.
     :param fields: values that have to stand at these paths; none: any frame.
     """
     tests = [_fits_field(path, wanted) for path, wanted in fields.items()]

@@ -28,16 +28,16 @@ def _wall_offset_us() -> int:
 
 @dataclass(slots=True, eq=False)
 class UserContext:
-    """What all users of a run in one process have in common.
+    """The objects that all users of a run in one process have in common.
 
-    :ivar run: what sockets need to open.
-    :ivar users: how many there are in the whole run.
-    :ivar nursery: where sockets are served; it outlives the users.
-    :ivar events: where what is published and copied is told.
+    :ivar run: the context that sockets need to open.
+    :ivar users: the number of users in the whole run.
+    :ivar nursery: runs the sockets; it outlives the users.
+    :ivar events: takes the events of publishing and copies.
     :ivar trace: prints every frame; ``None`` unless asked for.
-    :ivar sockets: those that are open.
-    :ivar opened: how many sockets were begun here.
-    :ivar wall_offset_us: from the clock of stamps to the one on the wall.
+    :ivar sockets: the open sockets.
+    :ivar opened: the number of sockets that were begun here.
+    :ivar wall_offset_us: the wall clock, less the clock of stamps.
     """
 
     plan: Plan

@@ -21,14 +21,14 @@ from loadgen.scenario.user import User
 BATCH: Final = 256
 #: The step of whatever waits for many users at once. Trio's clock ticks in milliseconds.
 TICK_S: Final = 0.001
-#: Of the stop timeout, what copies in flight may use.
+#: The share of the stop timeout for copies in flight.
 COPIES_SHARE: Final = 0.5
 
 
 class UserCrowd:
     """The users of a run in this process.
 
-    :param watch: knows whose task each is.
+    :param watch: is told the user of each task.
     """
 
     def __init__(self, context: UserContext, script: Script, watch: BlockingWatch) -> None:
@@ -46,7 +46,7 @@ class UserCrowd:
         self._is_hopeless = False
 
     async def host(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold the users' tasks, apart from whoever leads them through the phases."""
+        """Hold the users' tasks, apart from the task that leads them through the phases."""
         with self._scope:
             async with trio.open_nursery() as self._nursery:
                 task_status.started()
@@ -59,7 +59,7 @@ class UserCrowd:
     # -- Open ------------------------------------------------------------------------------
 
     async def open(self, interruption: trio.CancelScope) -> None:
-        """Begin the users that are to be there when the load begins; returns when they are.
+        """Begin the users that have to be there when the load begins; return when they are.
 
         :param interruption: when it is cancelled, they are waited for no longer.
         """
@@ -92,7 +92,7 @@ class UserCrowd:
 
     @property
     def has_load(self) -> bool:
-        """Whether anybody is there, or is to come, for a load to begin."""
+        """True if any user is there, or will come, for a load to begin."""
         return bool(self._at_work) or self._plan.arrive is not None or self._has_late
 
     @property
@@ -100,9 +100,9 @@ class UserCrowd:
         return any(not each.begins_early for each in self._script.turns[: self._plan.count])
 
     async def load(self, interruption: trio.CancelScope) -> None:
-        """Begin the load, and what else begins with it; returns when it is over.
+        """Begin the load, and the users that begin with it; return when it has ended.
 
-        :param interruption: when it is cancelled, it is over.
+        :param interruption: when it is cancelled, the load ends.
         """
         self._idle = trio.Event()
         self._phases.begin_load()
@@ -120,7 +120,7 @@ class UserCrowd:
         self._are_more_coming = False
 
     async def _let_arrive(self) -> None:
-        """Begin users as they arrive; those that find as many at work as may be never begin."""
+        """Begin users as they arrive; those that come when the limit is at work never begin."""
         began_us, count = self._phases.began_us, self._plan.count
         for number, due_s in self._plan.due_arrivals():
             due_us = began_us + int(due_s * 1_000_000)
@@ -207,7 +207,7 @@ class UserCrowd:
                 self._idle.set()
 
     async def _take_place(self, user: User) -> bool:
-        """Wait for a place among those that open; returns whether to go on."""
+        """Wait for a place among those that open; return whether to go on."""
         limiter = self._context.gate.limiter
         try:
             await limiter.acquire_on_behalf_of(user)
@@ -223,7 +223,7 @@ class UserCrowd:
         return True
 
     def _is_target_mute(self) -> bool:
-        """Whether a whole wave has waited in vain: the others would only wait as long."""
+        """Tell whether a whole wave has waited in vain: the others would only wait as long."""
         ledger = self._context.run.ledger
         timeouts = ledger.failed[Failure.TIMEOUT]
         self._is_hopeless = not ledger.opened and timeouts >= self._plan.connect_concurrency

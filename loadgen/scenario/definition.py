@@ -1,4 +1,4 @@
-"""Mark which functions of a script are users, and how many of the users each is."""
+"""Mark which functions of a script are scenarios, and how many of the users each gets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 UserFunction = Callable[["User"], Awaitable[None]]
 _Function = TypeVar("_Function", bound=UserFunction)
 
-#: Under this name a function keeps the weight that `scenario` gave it.
+#: The attribute in which a function keeps the weight that `scenario` gave it.
 WEIGHT: Final = "__loadgen_weight__"
-#: Weights are a proportion: in larger numbers nobody means one.
+#: Weights are a proportion: nobody needs larger numbers for one.
 MAX_WEIGHT: Final = 10_000
-#: What makes a function one that has a load phase, and no journey.
+#: A function that uses one of these has a load phase, and is no journey.
 _WAITS: Final = frozenset({"pace", "ready"})
-#: What lasts as long as the load does, so that it is to be there when that begins.
+#: A function that uses one of these lasts as long as the load, so it begins before.
 _LASTS: Final = _WAITS | {"stream"}
 
 
@@ -35,14 +35,13 @@ def scenario(*, weight: int = 1) -> Callable[[_Function], _Function]: ...
 def scenario(
     function: _Function | None = None, /, *, weight: int = 1
 ) -> _Function | Callable[[_Function], _Function]:
-    """Make an async function a scenario: each call of it is one user.
+    """Make an async function a scenario: each call is one user.
 
-    A script may have several. Of every ten users a scenario of weight 9 beside one of weight 1
-    gets nine, by the users' numbers, so the same users run the same scenario in any number of
-    processes.
+    A script may have several. Of ten users a scenario of weight 9 beside one of weight 1 gets nine,
+    by the users' numbers, so the same users run the same scenario in any number of processes.
 
-    :param weight: from 1 to 10,000.
-    :raises ValueError: if the weight is none.
+    :param weight: from 1 to 10,000; 1 by default.
+    :raises ValueError: if it is not.
     """
     if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
         raise ValueError(f"weight={weight!r}: a weight is a whole number from 1 to {MAX_WEIGHT:,}")
@@ -58,9 +57,9 @@ def scenario(
 class Scenario:
     """A scenario of a script.
 
-    :ivar is_journey: whether it neither paces nor waits for the load: it is run again and again
+    :ivar is_journey: true if it neither paces nor waits for the load: it is run again and again
         while that lasts, or by arrivals.
-    :ivar begins_early: whether it is begun in the open phase: it paces, waits for the load, or has
+    :ivar begins_early: true if it is begun in the open phase: it paces, waits for the load, or has
         a stream.
     """
 
@@ -72,13 +71,13 @@ class Scenario:
 
     @classmethod
     def of(cls, name: str, function: UserFunction, weight: int) -> Scenario:
-        """Make a scenario of a function, whose code shows what phases it has."""
+        """Make a scenario of a function, whose code shows which phases it has."""
         names = {name for code in _reachable(function) for name in code.co_names}
         return cls(name, function, weight, not names & _WAITS, bool(names & _LASTS))
 
 
 def deal(scenarios: list[Scenario]) -> list[Scenario]:
-    """Return whose turn each user is, in the order of their numbers; it repeats.
+    """Deal the users to scenarios: return the scenario of each number; the list repeats.
 
     Scenarios alternate as evenly as their weights allow.
     """

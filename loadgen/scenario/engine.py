@@ -1,4 +1,4 @@
-"""Run a plan whose users are somebody's own code: the phases of an engine, with users in them."""
+"""Run a plan whose users are a script's code: the phases of an engine, with users in them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from loadgen.workload.plan import Plan
 
 
 def prepare(plan: Plan) -> Plan:
-    """Load a plan's scenario, and check that it can be run so; returns the plan with its files.
+    """Load a plan's scenario, and check that it can be run so; return the plan with its files.
 
     With them it is complete for other processes and machines.
 
@@ -91,7 +91,7 @@ class ScenarioEngine(Engine):
             self._crowd.interrupt()
 
     def result_so_far(self) -> Result:
-        """The run up to the last second booked; see `Engine.result_so_far`."""
+        """Return the run up to the last second booked; see `Engine.result_so_far`."""
         result = super().result_so_far()
         fan_out = result.fan_out if self.ledger.published else None
         return dataclasses.replace(result, scenario=self._scenario, fan_out=fan_out)

@@ -1,17 +1,17 @@
-"""Define what a script may have to handle, and what is wrong with a script that can't run."""
+"""Define the exceptions that a script may handle, and that of a script that can't run."""
 
 from __future__ import annotations
 
 
 class LostReply(TimeoutError):
-    """What a script awaited did not come: within its timeout, or by the end of the run."""
+    """A reply or frame did not come: within its timeout, or by the end of the run."""
 
 
 class SocketClosed(ConnectionError):
     """The socket is closed, so nothing can be sent or awaited on it.
 
-    :ivar code: of the server's close frame; 1006 if there was none.
-    :ivar reason: that it gave; empty if none.
+    :ivar code: the code of the server's close frame; 1006 if there was none.
+    :ivar reason: the reason in it; empty if there was none.
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -21,8 +21,8 @@ class SocketClosed(ConnectionError):
 
 
 class ConnectFailed(ConnectionError):
-    """A socket did not open; the report counts why among `connections.failed`."""
+    """A socket did not open; the report counts the reason in `connections.failed`."""
 
 
 class BadScenario(Exception):
-    """A scenario that can't run: one line that says where and why."""
+    """A scenario that can't run; the message is one line that says where and why."""

@@ -1,4 +1,4 @@
-"""Say in a line why a user failed, and where in the script; with one traceback of each cause."""
+"""Say in a line why a user failed, and where in the script; keep one traceback of each cause."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from echo_trio.printable import printable
 
-#: Of a traceback the last lines are kept.
+#: The last lines of a traceback that are kept.
 MAX_LINES: Final = 30
 MAX_LINE_LENGTH: Final = 200
 

@@ -1,7 +1,7 @@
 """Load a user's script: from its file, or from the bytes that came with a plan.
 
-Whatever is wrong with it is one line with the file and, where there is one, the line in it. That
-is told before any socket opens.
+An error in it is one line with the file and, where there is one, the line in it. It is told before
+any socket opens.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Script:
     """A script that has been loaded.
 
     :ivar file: its path, as it was given.
-    :ivar turns: whose turn each user is, by number; it repeats.
+    :ivar turns: the scenario of each user, by number; the list repeats.
     :ivar rows: the files of rows that it reads.
-    :ivar files: all that another process needs to load the same.
+    :ivar files: all files that another process needs to load the same script.
     """
 
     file: str
@@ -54,7 +54,7 @@ class Script:
 
     @property
     def are_journeys(self) -> bool:
-        """Whether none of its scenarios has a load phase of its own."""
+        """True if none of its scenarios has a load phase of its own."""
         return all(each.is_journey for each in self.scenarios)
 
     def check_rows(self, users: int) -> None:
@@ -71,7 +71,7 @@ class Script:
 
 
 def split(setting: str) -> tuple[str, str | None]:
-    """Split what `--scenario` says into the file and the name of a scenario in it, if one is."""
+    """Split a `--scenario` into the file and the name of a scenario in it, if there is one."""
     file, colon, name = setting.rpartition(":")
     if colon and name.isidentifier():
         return file, name
@@ -81,7 +81,7 @@ def split(setting: str) -> tuple[str, str | None]:
 def load(setting: str, script_files: ScriptFiles = ()) -> Script:
     """Load a script.
 
-    :param setting: as `--scenario` has it: ``FILE.py`` or ``FILE.py:NAME``.
+    :param setting: a `--scenario`: ``FILE.py`` or ``FILE.py:NAME``.
     :param script_files: its files, where they are known already; else they are read.
     :raises BadScenario: if it can't be loaded, or has no such scenario.
     """
@@ -143,7 +143,7 @@ def _execute(file: str, source: bytes, row_files: RowFiles) -> ModuleType:
 
 @contextmanager
 def _importing_beside(path: str) -> Iterator[None]:
-    """Let a script import what stands beside it, as Python does for a program."""
+    """Let a script import modules beside it, as Python does for a program."""
     beside = str(Path(path).parent)
     sys.path.insert(0, beside)
     try:

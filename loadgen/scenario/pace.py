@@ -1,8 +1,8 @@
-"""Let something fall due at a rate while the load lasts, for one user: open loop.
+"""Let calls fall due at a rate while the load lasts, for one user: open loop.
 
 User n of N begins with the n-th part of the first interval, so that all users together spread
-evenly, in one process and in many. What falls due while the user is busy is due all the same, and
-its latency counts from then: there is no coordinated omission.
+evenly, in one process and in many. A call that falls due while the user is busy is due all the
+same, and its latency counts from then: there is no coordinated omission.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Due:
-    """Something that has fallen due: to be handed to the call that does it.
+    """A time at which a call is due; hand it to that call.
 
     :ivar number: how many fell due for this user before.
     :ivar at_us: when it was due, in microseconds of the run's clock.
@@ -35,9 +35,9 @@ class Due:
 
 
 class Pace(AsyncIterator[Due]):
-    """What falls due for a user; made by `User.pace`.
+    """The times at which calls fall due for a user; made by `User.pace`.
 
-    Waits for the load, and ends with it.
+    It waits for the load, and ends with it.
     """
 
     __slots__ = ("_arrivals", "_number", "_rate_per_s", "_task_began", "_user")
@@ -96,7 +96,7 @@ class Pace(AsyncIterator[Due]):
         return (self._number + share) / self._rate_per_s
 
     def _count_left(self) -> int:
-        """Count what fell due and is not handed out any more."""
+        """Count the times that fell due and are not handed out any more."""
         if self._user.context.phases.is_interrupted:
             return 0
         left, load_s = 0, self._user.context.phases.load_s

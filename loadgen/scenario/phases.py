@@ -19,24 +19,24 @@ import trio
 
 from loadgen.engine.context import now_us
 
-#: Of the stop timeout for sockets, what shielded code may use before its shields are lifted.
+#: The share of the sockets' stop timeout for shielded code, before its shields are lifted.
 SHIELD_SHARE: Final = 0.5
-#: Of the stop timeout after the load, how long what fell due may still be sent; the rest is for
-#: its replies.
+#: The share of the stop timeout after the load in which due messages may still be sent; the rest is
+#: for their replies.
 LATE_SHARE: Final = 0.5
 
 
 class Phases:
-    """Where the users of a run are.
+    """The phase of the users of a run.
 
-    :param stop_timeout_s: what users get after the load, and then their sockets.
-    :ivar load_s: how long the load lasts.
-    :ivar began_s: when the load began, by Trio's clock; ``None`` before. `began_us` is the same by
-        the clock that messages are stamped with.
-    :ivar is_load_over: whether it has ended; also when there was none.
-    :ivar is_interrupted: whether somebody asked the run to stop.
+    :param stop_timeout_s: the time that users get after the load, and then their sockets.
+    :ivar load_s: the length of the load.
+    :ivar began_s: when the load began, by Trio's clock; ``None`` before.
+    :ivar began_us: the same by the clock of stamps.
+    :ivar is_load_over: true once it has ended; also if there was none.
+    :ivar is_interrupted: true once the run was asked to stop.
     :ivar sockets_end_s: when the last socket is cut; infinity until it is known.
-    :ivar are_copies_settled: whether no copy of a message is awaited any more: sockets that close
+    :ivar are_copies_settled: true once no copy of a message is awaited any more: sockets that close
         from then on leave their rooms without owing an explanation.
     :ivar on_all_there: called when the last user that was awaited is ready, or never will be.
     """
@@ -62,7 +62,7 @@ class Phases:
     # -- Open ------------------------------------------------------------------------------
 
     def await_users(self, count: int) -> None:
-        """Have so many users awaited before the load begins."""
+        """Await a number of users before the load begins."""
         self._awaited = count
 
     def settle_user(self) -> None:
@@ -73,7 +73,7 @@ class Phases:
 
     @property
     def are_all_there(self) -> bool:
-        """Whether no user is awaited any more."""
+        """True if no user is awaited any more."""
         return self._awaited <= 0
 
     async def wait_for_load(self) -> None:
@@ -91,7 +91,7 @@ class Phases:
         self._load_begins.unpark_all()
 
     def end_with_load(self, who: object, end: Callable[[], None]) -> None:
-        """Have something called when the load ends; it must not block or raise."""
+        """Call a function when the load ends; it must not block or raise."""
         self._ends_with_load[who] = end
 
     def forget(self, who: object) -> None:
@@ -111,7 +111,7 @@ class Phases:
 
     @property
     def may_send_late(self) -> bool:
-        """Whether what fell due in the load may still be sent."""
+        """True while messages that fell due in the load may still be sent."""
         if self.is_interrupted:
             return False
         late_s = trio.current_time() - self._ended_s
@@ -125,9 +125,9 @@ class Phases:
             self.sockets_end_s = trio.current_time() + self.stop_timeout_s
 
     async def wait_for_copies(self) -> None:
-        """Before a socket in a room closes: wait until what was published has come to all.
+        """Wait until published messages have come to all, before a socket in a room closes.
 
-        Does not wait while the load goes on, for whoever leaves then leaves alone.
+        This does not wait while the load goes on, since a user that leaves then leaves alone.
         """
         if not self.is_load_over or self.is_interrupted:
             return
@@ -138,20 +138,20 @@ class Phases:
             self.waiting_for_copies -= 1
 
     def settle_copies(self) -> None:
-        """Await no copies any more. Idempotent."""
+        """Stop awaiting copies. Idempotent."""
         self.are_copies_settled = True
         self._copies_settled.set()
 
     @property
     def users_end_s(self) -> float:
-        """When users that are still at work are cancelled, once the load is over."""
+        """The time when users that are still at work are cancelled, once the load has ended."""
         return self._ended_s + self.stop_timeout_s
 
     @property
     def shields_end_s(self) -> float:
-        """When the shields of users are lifted."""
+        """The time when the shields of users are lifted."""
         return self.sockets_end_s - self.stop_timeout_s * (1 - SHIELD_SHARE)
 
     def socket_ends_s(self) -> float:
-        """When a socket is cut whose closing begins now."""
+        """Compute when a socket is cut whose closing begins now."""
         return min(trio.current_time() + self.stop_timeout_s, self.sockets_end_s)

@@ -26,7 +26,7 @@ _JSON_LINES: Final = (".jsonl", ".ndjson")
 class Row(Mapping[str, Any]):
     """One row: its columns are attributes (`row.name`) and keys (`row["name"]`).
 
-    In CSV every value is a text; in JSON Lines it is what JSON says.
+    In CSV every value is a text; in JSON Lines it has the type that JSON gives it.
     """
 
     __slots__ = ("_columns", "_values")
@@ -66,8 +66,8 @@ class Row(Mapping[str, Any]):
 class Rows(Sequence[Row]):
     """The rows of a file, by number or by user.
 
-    :ivar name: of the file, as the script has it.
-    :ivar is_shared: whether the rows are everybody's, and not one for each user.
+    :ivar name: the name of the file, as the script has it.
+    :ivar is_shared: true if users take turns, rather than having a row each.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Rows(Sequence[Row]):
     def __getitem__(self, which: int | User | slice) -> Any:
         """Return a user's row, or that of a number, from 0.
 
-        Of rows that are shared users take turns.
+        With shared rows users take turns.
 
-        :raises IndexError: if there are not so many rows.
+        :raises IndexError: if there is no such row.
         """
         if isinstance(which, slice):
             return [Row(self._columns, values) for values in self._values[which]]
@@ -123,7 +123,7 @@ def rows(file: str, *, shared: bool = False) -> Rows:
     before any socket is opened.
 
     :param file: ``.csv`` or ``.tsv`` with a head line, or ``.jsonl`` with an object a line.
-    :param shared: the rows are not one for each user: users take turns, and any number will do.
+    :param shared: let users take turns with the rows, of which there may then be any number.
     :raises ValueError: if it is none of these, or is damaged.
     :raises OSError: if it can't be read.
     """

@@ -6,13 +6,13 @@ import trio
 
 
 def lift(task: trio.lowlevel.Task, within: trio.CancelScope, ends_s: float) -> None:
-    """Lift the shields that a task and its children have put up, and that nothing else ends.
+    """Lift the shields of a task and its children that nothing else ends in time.
 
     A user's `finally` may shield what it still has to do. It gets a time for that, and then is
     cancelled as everybody was. Trio has no public way to see a task's scopes; its version is
-    pinned, and a test holds this against it.
+    pinned, and a test checks that this works with it.
 
-    :param within: a scope around the task; what is outside is left alone.
+    :param within: a scope around the task; shields outside are left alone.
     :param ends_s: shields with a deadline until then are left alone, too.
     """
     status: trio._core._run.CancelStatus | None = task._cancel_status  # noqa: SLF001

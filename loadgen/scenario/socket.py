@@ -1,4 +1,4 @@
-"""Give a script one open WebSocket: what it can send on it, await and pass over."""
+"""Give a script one open WebSocket: to send on it, await frames and pass over others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NEVER: Final = float("inf")
 class Socket:
     """An open WebSocket of a user; made by `User.connect`.
 
-    :ivar user: whose it is.
+    :ivar user: its user.
     :ivar closed: code and reason of its end; ``None`` while it is open.
     """
 
@@ -60,11 +60,13 @@ class Socket:
     # -- Sending ---------------------------------------------------------------------------
 
     async def send(self, message: Any, *, name: str | None = None, due: Due | None = None) -> None:
-        """Send a message that is owed nothing.
+        """Send a message that needs no reply.
+
+        Cancelled: the message is sent all the same.
 
         :param message: text or bytes as they are; anything else as JSON.
-        :param name: of the step in the report.
-        :param due: what `User.pace` said, if this is what was due.
+        :param name: the name of the step in the report.
+        :param due: from `User.pace`, if this is the call that was due.
         :raises SocketClosed: if the socket is closed.
         """
         frame = encode(message)
@@ -91,12 +93,12 @@ class Socket:
         Cancelled: the message is still owed its reply, which is counted when it comes.
 
         :param message: text or bytes as they are; anything else as JSON.
-        :param name: of the step in the report.
-        :param reply: how the reply is known: a JSON path, such as ``id`` or ``id=result.id``, at
-            which message and reply have the same value (if the message has none there, a number
+        :param name: the name of the step in the report.
+        :param reply: how to recognise the reply: a JSON path, such as ``id`` or ``id=result.id``,
+            at which message and reply have the same value (if the message has none there, a number
             that is unique on this socket is put there); or a function that is given each frame and
             tells; by default it is the next frame that nothing else claims.
-        :param due: what `User.pace` said, if this is what was due.
+        :param due: from `User.pace`, if this is the call that was due.
         :param timeout: in seconds, or like ``250ms``; by default the connect timeout in the open
             phase, and later the end of the run.
         :returns: the reply, decoded if it is JSON.
@@ -137,14 +139,16 @@ class Socket:
         due: Due | None = None,
         copy: str | None = None,
     ) -> None:
-        """Send a message of which every socket that has subscribed to the topic is owed a copy.
+        """Send a message of which every socket that has subscribed to the topic should get a copy.
 
-        :param message: text or bytes as they are; anything else as JSON. No two of a run may be
-            the same, or have the same value at `copy`.
-        :param topic: as subscribers name it.
-        :param name: of the step in the report.
-        :param due: what `User.pace` said, if this is what was due.
-        :param copy: the JSON path by which the subscribers tell copies apart; by default it is the
+        Cancelled: the message is sent all the same.
+
+        :param message: text or bytes as they are; anything else as JSON. No two of a run may be the
+            same, or have the same value at `copy`.
+        :param topic: the topic, as subscribers name it.
+        :param name: the name of the step in the report.
+        :param due: from `User.pace`, if this is the call that was due.
+        :param copy: the JSON path by which subscribers tell copies apart; by default it is the
             whole message.
         :raises SocketClosed: if the socket is closed.
         :raises ValueError: if the message has nothing at that path.
@@ -173,11 +177,12 @@ class Socket:
     ) -> Any:
         """Wait for a frame that is no reply.
 
-        What came before it and nobody claims by the next call on this socket is unexpected.
+        A frame that came before it and is not claimed by the next call on this socket is
+        unexpected.
 
         :param meant: the frame itself, or a function that is given each frame and tells.
-        :param name: of the step in the report.
-        :param timeout: as of `request`.
+        :param name: the name of the step in the report.
+        :param timeout: as for `request`.
         :param fields: values that stand in the frame, such as ``type="welcome"``; a name may be a
             JSON path. Without fields and `meant` it is the next frame.
         :returns: the frame, decoded if it is JSON.
@@ -207,17 +212,17 @@ class Socket:
         sent_at: str | None = None,
         **fields: Any,
     ) -> Stream:
-        """Iterate over what the server pushes, until the load ends.
+        """Iterate over the frames that the server pushes, until the load ends.
 
-        From this call on, such frames are the stream's until the socket closes, whether or not
-        somebody iterates.
+        From this call on, such frames belong to the stream until the socket closes, also while
+        nobody iterates.
 
-        :param name: under which the report counts the frames.
-        :param meant: as of `expect`; as are `fields`.
-        :param order: a JSON path at which frames are numbered one by one: what is missing is
+        :param name: the name under which the report counts the frames.
+        :param meant: as for `expect`; `fields` too.
+        :param order: a JSON path at which frames are numbered one by one: missing numbers are
             counted in `gaps`.
-        :param sent_at: a JSON path at which stands when the server sent a frame, in Unix
-            milliseconds: how old frames are by then is `age`.
+        :param sent_at: a JSON path of the time when the server sent a frame, in Unix milliseconds:
+            the report's `age` is how old frames are when they come.
         """
         self._check_usable()
         stream = Stream(self, fits(meant, fields), self.context.books.stream(name), order, sent_at)
@@ -228,7 +233,7 @@ class Socket:
     def ignore(self, meant: Meant = None, /, **fields: Any) -> None:
         """Pass over such frames from now on; they are counted as `ignored`.
 
-        :param meant: as of `expect`; as are `fields`.
+        :param meant: as for `expect`; `fields` too.
         """
         self._claims.raise_problem()
         self._claims.ignored.append(fits(meant, fields))
@@ -237,12 +242,12 @@ class Socket:
     def subscribe(
         self, topic: str, meant: Meant = None, /, *, copy: str | None = None, **fields: Any
     ) -> None:
-        """Note that this socket gets a copy of whatever is published to a topic from now on.
+        """Note that this socket gets a copy of every message published to a topic from now on.
 
-        Whether the server knows is the script's business: this is to be called when it does.
+        Telling the server is the script's task: call this when it has confirmed.
 
-        :param meant: which frames can be copies, as of `expect`; as are `fields`. By default any
-            that nothing else claims.
+        :param meant: which frames can be copies, as for `expect`; `fields` too. By default any that
+            nothing else claims.
         :param copy: a JSON path by whose value copies are told apart; by default a copy is the
             whole message.
         """
@@ -254,14 +259,14 @@ class Socket:
         self._claims.look_at_kept()
 
     def look_at_kept(self) -> None:
-        """Count as a call on this socket: what was passed by is judged."""
+        """Count as a call on this socket: frames that were passed by are judged."""
         self._claims.raise_problem()
         self._claims.look_at_kept()
 
     # -- Each call -------------------------------------------------------------------------
 
     def _begin(self, name: str | None, kind: str) -> StepBooks | None:
-        """Begin a call; returns the books of its step, if it has a name."""
+        """Begin a call; return the books of its step, if it has a name."""
         self._check_usable()
         if name is None:
             return None
@@ -283,7 +288,7 @@ class Socket:
             raise SocketClosed(*self.closed)
 
     def _limit_s(self, timeout: float | str | None) -> float:
-        """Return when a call is lost, by Trio's clock."""
+        """Compute when a call is lost, by Trio's clock."""
         if timeout is not None:
             seconds = units.parse_duration(timeout) if isinstance(timeout, str) else timeout
             return trio.current_time() + seconds
@@ -292,7 +297,7 @@ class Socket:
         return _NEVER
 
     def _hand_over(self, frame: str | bytes, step: StepBooks | None) -> bool:
-        """Hand a message to the kernel, and book it as sent; returns whether all was taken."""
+        """Hand a message to the kernel, and book it as sent; true if all was taken."""
         try:
             taken = self._connection.send_nowait(frame)
         except ConnectionClosed:
@@ -324,7 +329,7 @@ class Socket:
     # -- Its life --------------------------------------------------------------------------
 
     async def serve(self) -> None:
-        """Receive until the socket ends, and book how it did."""
+        """Receive until the socket ends, and book how it ended."""
         connection, context = self._connection, self.context
         context.sockets.add(self)
         try:
@@ -347,9 +352,9 @@ class Socket:
         self._claims.lose_all()
 
     async def aclose(self) -> None:
-        """Shake hands for the end, and wait for it; within the stop timeout, even if cancelled.
+        """Do the closing handshake, within the stop timeout, also if cancelled. Idempotent.
 
-        Idempotent. A socket whose server doesn't answer is cut.
+        A socket whose server doesn't answer is cut.
         """
         if self._rooms:
             await self.context.phases.wait_for_copies()

@@ -1,4 +1,4 @@
-"""Hand a script the frames that a server pushes, and count what is missing among them."""
+"""Hand a script the frames that a server pushes, and count those that are missing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from loadgen.results.scenario import StreamBooks
     from loadgen.scenario.socket import Socket
 
-#: A script that is so many frames behind will not catch up. They are counted, and not kept.
+#: A script that is this many frames behind will not catch up. Further ones are counted, not kept.
 MAX_BEHIND: Final = 10_000
-#: So many missing numbers are remembered, to tell a late frame from a duplicate.
+#: Missing numbers that are remembered, to tell a late frame from a duplicate.
 MAX_MISSING: Final = 10_000
 
 
 class Order:
-    """Tell what is missing in a row of numbers, of which each is one more than the last."""
+    """The order of numbers in a stream, each of which is one more than the last."""
 
     __slots__ = ("_books", "_missing", "_next")
 
@@ -54,7 +54,7 @@ class Order:
 class Stream(AsyncIterator[Any]):
     """The frames of a stream, decoded, as they come; made by `Socket.stream`.
 
-    Ends with the load. Frames that come later are counted as the stream's all the same, until the
+    It ends with the load. Frames that come later are counted for the stream all the same, until the
     socket closes.
     """
 
@@ -116,7 +116,7 @@ class Stream(AsyncIterator[Any]):
     async def __anext__(self) -> Any:
         """Wait for the next frame.
 
-        :raises StopAsyncIteration: when the load is over.
+        :raises StopAsyncIteration: when the load has ended.
         :raises SocketClosed: when the socket is closed.
         :raises RuntimeError: if the script is too far behind to be shown every frame.
         """

@@ -1,6 +1,6 @@
-"""Wake whoever waits for a time, all with one task: paces, and timeouts of what is awaited.
+"""Wake users at times, all with one task: paces, and timeouts of calls.
 
-A cancel scope with a deadline around each request costs as much as the request does.
+A cancel scope with a deadline around each request would cost as much as the request does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 import trio
 
-#: Entries that were called off are swept out when there are so many, and more than half are.
+#: Called-off entries are removed when there are more than this, and more than half of all.
 MAX_DEAD: Final = 1024
 #: What falls due within this time is done together. Trio's clock ticks in milliseconds.
 TICK_S: Final = 0.001
@@ -20,7 +20,7 @@ _NEVER: Final = float("inf")
 
 
 class Entry:
-    """A time and what is to be done then; nothing, once it is called off."""
+    """A time and the function that is called then; none, once it is called off."""
 
     __slots__ = ("on_time",)
 
@@ -29,7 +29,7 @@ class Entry:
 
 
 class Timetable:
-    """Calls back at times, in their order, while `run` runs."""
+    """A timetable that calls back at times, in their order, while `run` runs."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, Entry]] = []
@@ -38,7 +38,7 @@ class Timetable:
         self._sleep: trio.CancelScope | None = None
 
     def add(self, at_s: float, on_time: Callable[[], None]) -> Entry:
-        """Have something called at a time of Trio's clock; it must not block or raise."""
+        """Call a function at a time of Trio's clock; it must not block or raise."""
         entry = Entry(on_time)
         heapq.heappush(self._entries, (at_s, next(self._numbers), entry))
         if self._sleep is not None and at_s < self._sleep.deadline:
@@ -46,7 +46,7 @@ class Timetable:
         return entry
 
     def call_off(self, entry: Entry) -> None:
-        """Take back what `add` was told. Idempotent, also when it was called."""
+        """Call off an entry. Idempotent, also when it was called."""
         if entry.on_time is None:
             return
         entry.on_time = None

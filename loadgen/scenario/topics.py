@@ -1,7 +1,7 @@
-"""Find out whose copy a frame is: messages that a server sends to everybody who subscribed.
+"""Find which message a frame is a copy of: servers send messages to everybody who subscribed.
 
-What happens is told as events (see `results.fan_out`), so that publisher and subscribers may be in
-different processes. There a topic and a message are known by numbers made of their text.
+Publishing and copies are events (see `results.fan_out`), so that publisher and subscribers may be
+in different processes. Topics and messages have numbers there that are made from their text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from loadgen.scenario.content import Fits, KeyPath, encode
 
 
 def number_of(text: str | bytes) -> int:
-    """Make a number of a text: the same in every process, and no other text's."""
+    """Make a number from a text: the same in every process, and different for each text."""
     data = text.encode() if isinstance(text, str) else text
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1
 
@@ -32,7 +32,7 @@ class Subscription:
         self._copy = None if copy is None else KeyPath(copy)
 
     def find_key(self, value: Any, frame: str | bytes) -> int | None:
-        """Return the number of the message that a frame is a copy of; ``None`` if of none."""
+        """Find the number of the message that a frame is a copy of; ``None`` if there is none."""
         if self._copy is None:
             return number_of(frame)
         key = self._copy.find_theirs(value)
@@ -40,9 +40,9 @@ class Subscription:
 
 
 def find_published_key(message: Any, copy: str | None) -> int:
-    """Return the number of a message that is to be published.
+    """Return the number of a message to be published.
 
-    :raises ValueError: if nothing stands at the path that its copies are known by.
+    :raises ValueError: if nothing stands at the path by which its copies are recognised.
     """
     if copy is None:
         return number_of(encode(message))

@@ -8,14 +8,14 @@ from typing import Any, Final, TextIO
 from echo_trio.printable import printable
 from loadgen.scenario.content import shorten
 
-#: What a line shows of a message.
+#: The characters of a message that a line shows.
 TEXT_LENGTH: Final = 100
 
 
 class Trace:
-    """Prints a line for each frame.
+    """A printer of a line for each frame.
 
-    :param stream: where to.
+    :param stream: where to print.
     """
 
     def __init__(self, stream: TextIO) -> None:

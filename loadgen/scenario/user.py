@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class User:
-    """One user: what a scenario is called with.
+    """One user: the argument of a scenario.
 
     :ivar number: from 0, over all processes of the run.
     :ivar scenario: the name of its scenario.
@@ -51,7 +51,7 @@ class User:
         return self._random
 
     def count(self, name: str, n: int = 1) -> None:
-        """Add to a counter of the script's own, which the report has under this name."""
+        """Add to a counter of the script's own, which the report shows under this name."""
         self.context.books.count(name, n)
 
     # -- What it does ----------------------------------------------------------------------
@@ -66,16 +66,16 @@ class User:
     ) -> Connecting:
         """Open a socket: ``async with user.connect("/ws") as ws``.
 
-        In the open phase at most ``--connect-concurrency`` users are at work at once; later, as
-        many handshakes. Leaving the block shakes hands for the end, within the stop timeout, also
-        when the user is cancelled.
+        In the open phase at most ``--connect-concurrency`` users are at work at once; later, at
+        most that number of handshakes. Leaving the block does the closing handshake, within the
+        stop timeout, also when the user is cancelled.
 
-        :param url: relative to the URL of the run; its host is the run's.
+        :param url: relative to the URL of the run; its host has to be the run's.
         :param headers: for the handshake, beside those of the run.
         :param subprotocols: to offer, instead of the run's.
         :param json: decode frames that are JSON; otherwise all are handed out as they came.
         :raises ConnectFailed: if it does not open.
-        :raises ValueError: if the URL or a header is none, or of another host.
+        :raises ValueError: if the URL or a header is malformed, or the host is another one.
         """
         return Connecting(self, url, headers, subprotocols, json=json)
 
@@ -88,9 +88,9 @@ class User:
         await self.context.phases.wait_for_load()
 
     def pace(self, rate: str | float) -> Pace:
-        """Iterate over what falls due while the load lasts: ``async for due in user.pace("1/s")``.
+        """Iterate over the times when calls are due: ``async for due in user.pace("1/s")``.
 
-        Waits for the load to begin, as `ready` does, and ends with it. To be used once.
+        This waits for the load to begin, as `ready` does, and ends with it. A user has one pace.
 
         :param rate: like ``1/s`` or ``30/m``, or a number a second.
         :raises ValueError: if it is none.
@@ -118,22 +118,22 @@ class User:
 
     @property
     def is_opening(self) -> bool:
-        """Whether the load waits for this user."""
+        """True while the load waits for this user."""
         return self._is_awaited
 
     def await_arrival(self) -> None:
-        """Have the load wait for this user."""
+        """Let the load wait for this user."""
         self._is_awaited = True
 
     def arrive(self) -> None:
-        """Be ready for the load, or through. Idempotent."""
+        """Note that this user is ready for the load, or has ended. Idempotent."""
         if self._is_awaited:
             self._is_awaited = False
             self.context.gate.limiter.release_on_behalf_of(self)
             self.context.phases.settle_user()
 
     async def wait_for_end_of_load(self) -> None:
-        """Sleep until the load is over."""
+        """Sleep until the load has ended."""
         phases = self.context.phases
         if phases.is_load_over:
             await trio.lowlevel.checkpoint()
@@ -148,5 +148,5 @@ class User:
         await trio.lowlevel.wait_task_rescheduled(abort)
 
     def note_step(self, name: str, kind: str) -> None:
-        """Note which step has begun, for whoever finds that it held everybody up."""
+        """Note which step has begun, in case it turns out to block everybody."""
         self.step = name, kind

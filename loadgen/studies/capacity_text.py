@@ -106,7 +106,7 @@ def _step_at(capacity: Capacity, rate_per_s: float) -> Step:
 
 
 def _compare_target(capacity: Capacity) -> list[str]:
-    """Compare the target's own metrics at both sides of the edge: was it busy?"""
+    """Compare the target's own metrics on both sides of the edge, to see if it was busy."""
     edge = [rate for rate in (capacity.held_per_s, capacity.broke_per_s) if rate is not None]
     told = {rate: _target(_step_at(capacity, rate)) for rate in edge}
     facts = [f"{what} at {_rate(rate)}" for rate, what in told.items() if what]

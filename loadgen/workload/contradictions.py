@@ -48,7 +48,10 @@ def check_load(plan: Plan) -> None:
 
 
 def check_scenario(plan: Plan) -> None:
-    """Is it the scenario alone that says what is sent, when, and what comes back?"""
+    """Check that only the scenario says what is sent, when, and what comes back.
+
+    :raises ValueError: if another setting does, too.
+    """
     if plan.scenario is None:
         if plan.arrive is not None:
             raise ValueError("--arrive goes with --scenario, whose users arrive")

@@ -245,7 +245,7 @@ class Plan:
 
     @property
     def is_to_send(self) -> bool:
-        """Is anything to be sent, rather than sockets held idle?"""
+        """True if messages are sent, rather than sockets held idle."""
         if self.stages:
             return any(stage.rate_per_s for stage in self.stages)
         return self.closed_loop or self.total_rate(self.count) > 0
@@ -286,13 +286,13 @@ class Plan:
 
     @property
     def has_rooms(self) -> bool:
-        """May messages go to whole rooms?"""
+        """True if messages may go to whole rooms."""
         return self.scenario is not None or self.matching.rule is Rule.FAN_OUT
 
     def due_arrivals(self) -> Iterator[tuple[int, float]]:
         """Yield the users that arrive: their number in the whole run, and when they fall due.
 
-        Of a shard: its share of them.
+        For a shard: its share.
         """
         whole, shard = self._arrivals_of_users(), self.shard_of
         first, step = (0, 1) if shard is None else (shard.index, shard.shards)
@@ -426,7 +426,7 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """List every setting as run, for the report, with the default where none was given.
 
-        Secrets are masked (see `secrets`).
+        Secrets are masked (see `echo_trio.masks`).
         """
         settings = {
             key: value

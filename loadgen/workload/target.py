@@ -1,4 +1,4 @@
-"""Take a WebSocket URL apart."""
+"""Take a WebSocket URL apart, or say in one line what to write instead."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> Target:
-        """Take a URL apart.
+        """Take a URL apart; blanks around it, as a paste may have, are left off.
 
         :raises ValueError: if it is not a ws:// or wss:// URL; the message says what to write.
         """
