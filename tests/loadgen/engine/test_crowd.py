@@ -1,0 +1,284 @@
+"""Open, replace and close the sockets of a crowd: against a server in this process, or a clock."""
+
+import socket
+from collections import Counter
+
+import pytest
+import structlog
+import trio
+from structlog.testing import LogCapture
+
+from echo_trio.server import EchoServer
+from echo_trio.settings import Settings
+from echo_trio.wire import poller
+from loadgen.engine.books import Books
+from loadgen.engine.context import RunContext
+from loadgen.engine.crowd import CONNECT_CATCH_UP_S, ConnectPace, Crowd, Gate
+from loadgen.engine.dialer import Dialer
+from loadgen.engine.observer import CrowdObserver
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.workload.misbehaviour import Behave
+from loadgen.workload.plan import Plan
+from loadgen.workload.sources import Sources
+
+# -- The pace of connecting -----------------------------------------------------------------------
+
+
+async def turns(pace, times):
+    began, moments = trio.current_time(), []
+    for _ in range(times):
+        await pace.wait_for_turn()
+        moments.append(round(trio.current_time() - began, 3))
+    return moments
+
+
+async def test_handshakes_begin_at_their_rate_however_long_each_takes(autojump_clock):
+    pace = ConnectPace(10.0)
+    assert await turns(pace, 3) == pytest.approx([0.0, 0.1, 0.2], abs=0.01)
+    await trio.sleep(0.07)
+    assert await turns(pace, 3) == pytest.approx([0.03, 0.13, 0.23], abs=0.01)
+
+
+async def test_a_generator_that_was_held_up_catches_up_a_tenth_of_a_second(autojump_clock):
+    pace = ConnectPace(100.0)
+    await turns(pace, 1)
+    await trio.sleep(5.0)
+    at_once = sum(moment < 0.005 for moment in await turns(pace, 100))
+    assert at_once == pytest.approx(CONNECT_CATCH_UP_S * 100, abs=2)
+
+
+async def test_without_a_rate_nobody_waits(autojump_clock):
+    assert await turns(ConnectPace(None), 1000) == [0.0] * 1000
+
+
+# -- A crowd and a server -------------------------------------------------------------------------
+
+
+class Run:
+    """A crowd against an address, in a nursery of its own."""
+
+    def __init__(self, plan, address, nursery):
+        self.plan, self.nursery = plan, nursery
+        self.books = Books(Ledger(plan.count))
+        self.ledger = self.books.ledger
+        self.observer = CrowdObserver(plan, nursery)
+        dialer = Dialer([(socket.AF_INET, address)], Sources(()))
+        self.poller = poller.Poller()
+        nursery.start_soon(self.poller.run)
+        self.context = RunContext(plan, dialer, self.poller, self.books, self.observer)
+        self.gate = Gate(plan)
+        conns = plan.conns()[0]
+        self.crowd = Crowd(plan, self.context, self.observer, nursery, self.gate, conns)
+        self.interruption = trio.CancelScope()
+        self.all_open = 0
+
+    async def open(self):
+        def note():
+            self.all_open += 1
+
+        with trio.fail_after(60):
+            await self.crowd.open(self.interruption, note)
+
+    async def close(self):
+        with trio.fail_after(60):
+            await self.crowd.close(trio.CancelScope())
+        self.ledger.settle_unanswered(interrupted=False)
+        self.ledger.check()
+        # Whatever was taken is given back.
+        assert (self.context.reopening, self.context.turns_open) == (0, 0)
+        assert self.gate.limiter.borrowed_tokens == 0
+        assert not self.crowd._retired
+        assert self.ledger.opened == self.books.connect.end_second().count
+
+    async def until(self, holds):
+        with trio.fail_after(60):
+            while not holds():
+                await trio.sleep(0.002)
+
+
+@pytest.fixture
+async def server(nursery):
+    async def start(**settings):
+        log = structlog.wrap_logger(None, processors=[LogCapture()])
+        server = EchoServer.listen(Settings(port=0, console=False, **settings), log)
+        await nursery.start(server.run)
+        servers.append(server)
+        return server, ("127.0.0.1", int(server.url.split(":")[2].strip("/")))
+
+    servers = []
+    yield start
+    for server in servers:
+        server.drain()
+
+
+async def test_all_open_is_told_once_at_that_moment_and_all_close(server, nursery):
+    serving, address = await server()
+    run = Run(Plan(5, serving.url, connect_concurrency=2), address, nursery)
+    await run.open()
+    assert (run.all_open, run.ledger.open, len(run.crowd.slots)) == (1, 5, 5)
+    await run.close()
+    assert run.ledger.closed == {Ending.CLEAN: 5}
+    assert run.ledger.early == Counter()
+
+
+async def test_who_does_not_open_has_no_place_among_those_who_send(server, nursery):
+    serving, address = await server(max_connections=2)
+    run = Run(Plan(5, serving.url, connect_concurrency=1), address, nursery)
+    await run.open()
+    assert (run.all_open, run.ledger.opened, len(run.crowd.slots)) == (0, 2, 2)
+    assert run.ledger.failed == {Failure.REJECTED: 3}
+    await run.close()
+
+
+@pytest.fixture
+async def mute(nursery):
+    """An address that takes connections and never says a word."""
+    with trio.socket.socket() as listening:
+        await listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        yield listening.getsockname()
+
+
+async def test_when_a_whole_wave_waited_in_vain_the_others_are_not_tried(mute, nursery):
+    plan = Plan(7, "ws://127.0.0.1/", connect_concurrency=2, connect_timeout_s=0.05)
+    run = Run(plan, mute, nursery)
+    await run.open()
+    assert run.ledger.failed == {Failure.TIMEOUT: 2}
+    assert run.ledger.not_attempted == 5
+    await run.close()
+
+
+async def test_an_interruption_while_they_open_leaves_them_not_attempted(mute, nursery):
+    run = Run(Plan(6, "ws://127.0.0.1/", connect_concurrency=3), mute, nursery)
+    nursery.start_soon(run.open)
+    await run.until(lambda: run.ledger.tcp == 3)
+    run.interruption.cancel()
+    await run.until(lambda: run.ledger.settled == 6)
+    assert (run.ledger.not_attempted, run.ledger.failed.total()) == (6, 0)
+    await run.close()
+
+
+async def test_an_interruption_ends_also_those_whose_turn_has_not_come(mute, nursery):
+    run = Run(Plan(6, "ws://127.0.0.1/", connect_rate=0.001), mute, nursery)
+    nursery.start_soon(run.open)
+    await run.until(lambda: run.ledger.tcp == 1)
+    run.interruption.cancel()
+    await run.until(lambda: run.ledger.settled == 6)
+    assert run.ledger.not_attempted == 6
+    await run.close()
+
+
+# -- Replacing ------------------------------------------------------------------------------------
+
+
+async def test_another_socket_takes_the_place_of_one_that_is_retired_with_the_next_number(
+    server, nursery
+):
+    serving, address = await server()
+    plan = Plan(3, f"{serving.url}plain", verify="exact", lifetime_s=3600.0)
+    run = Run(plan, address, nursery)
+    await run.open()
+    old = run.crowd.slots[1]
+    run.crowd.retire(old)
+    run.crowd.retire(old)  # a second time is nothing
+    new = run.crowd.slots[1]
+    assert (new.conn, new.connection, run.context.reopening) == (3, None, 1)
+    new.send(0, nursery)  # waits for it
+    await run.until(lambda: run.ledger.answered == 1)
+    assert (old.connection, run.context.reopening) == (None, 0)
+    assert (run.ledger.requested, run.ledger.opened, run.ledger.sent, new.sent) == (4, 4, 1, 1)
+    run.crowd.retire(new)
+    await run.until(lambda: run.ledger.opened == 5)
+    assert run.crowd.slots[1].conn == 4
+    await run.until(lambda: run.ledger.open == 3)
+    await run.close()
+    assert run.ledger.closed == {Ending.CLEAN: 5}
+    assert run.ledger.early == Counter()
+
+
+async def test_one_that_awaits_a_reply_is_closed_when_that_is_in(server, nursery):
+    serving, address = await server()
+    plan = Plan(1, f"{serving.url}delay/300ms", lifetime_s=3600.0)
+    run = Run(plan, address, nursery)
+    await run.open()
+    old = run.crowd.slots[0]
+    old.send(0, nursery)
+    run.crowd.retire(old)
+    assert old.connection is not None
+    await run.until(lambda: run.ledger.opened == 2)
+    assert (run.ledger.answered, run.ledger.abandoned) == (1, 0)
+    await run.close()
+
+
+async def test_only_those_of_age_are_replaced(server, nursery):
+    serving, address = await server()
+    run = Run(Plan(2, serving.url, lifetime_s=0.3), address, nursery)
+    await run.open()
+    (_, first), (at, second) = run.observer.ages
+    run.observer.ages[1] = (at + 3600.0, second)
+    with trio.CancelScope() as changing:
+
+        async def stop_when_one_has_changed():
+            await run.until(lambda: run.ledger.opened >= 3)
+            changing.cancel()
+
+        nursery.start_soon(stop_when_one_has_changed)
+        await run.crowd.change()
+    assert (first.successor is not None, second.successor) == (True, None)
+    await run.close()
+
+
+async def test_a_storm_replaces_its_share_of_the_places_each_time(server, nursery):
+    serving, address = await server()
+    behave = (Behave.parse("reconnect-storm:50%:50ms"),)
+    run = Run(Plan(6, serving.url, behave=behave), address, nursery)
+    await run.open()
+    before = list(run.crowd.slots)
+    with trio.CancelScope() as changing:
+
+        async def stop_after_two():
+            await run.until(lambda: run.ledger.opened >= 12)
+            changing.cancel()
+
+        nursery.start_soon(stop_after_two)
+        await run.crowd.change()
+    changed = [old is not new for old, new in zip(before, run.crowd.slots, strict=True)]
+    assert sum(changed) == 3
+    await run.close()
+
+
+async def test_a_socket_that_was_to_follow_is_not_opened_while_the_crowd_closes(server, nursery):
+    serving, address = await server()
+    plan = Plan(2, serving.url, lifetime_s=3600.0, connect_rate=5.0)
+    run = Run(plan, address, nursery)
+    await run.open()
+    for session in list(run.crowd.slots):
+        run.crowd.retire(session)
+    await run.close()
+    assert run.ledger.requested == run.ledger.opened == 2
+
+
+# -- Closing --------------------------------------------------------------------------------------
+
+
+async def test_replies_are_awaited_for_half_the_stop_timeout_and_then_lost(server, nursery):
+    serving, address = await server()
+    plan = Plan(1, f"{serving.url}silent", stop_timeout_s=0.4)
+    run = Run(plan, address, nursery)
+    await run.open()
+    run.crowd.slots[0].send(0, nursery)
+    began = trio.current_time()
+    await run.close()
+    assert trio.current_time() - began >= 0.2
+    assert (run.ledger.closed, run.ledger.lost) == ({Ending.CLEAN: 1}, 1)
+
+
+async def test_who_does_not_answer_our_close_is_cut_when_the_stop_timeout_is_over(server, nursery):
+    serving, address = await server()
+    plan = Plan(1, f"{serving.url}stall/1/1h", stop_timeout_s=0.3)
+    run = Run(plan, address, nursery)
+    await run.open()
+    run.crowd.slots[0].send(0, nursery)
+    await run.close()
+    assert (run.ledger.closed, run.ledger.lost) == ({Ending.TIMEOUT: 1}, 1)
+    assert run.ledger.early == Counter()

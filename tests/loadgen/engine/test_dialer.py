@@ -1,0 +1,139 @@
+"""TCP to a target: from which address, to which of its own. Real sockets on loopback."""
+
+import errno
+import os
+import socket
+from contextlib import ExitStack
+
+import psutil
+import pytest
+import trio
+
+from loadgen.engine.dialer import Dialer, reachable_from
+from loadgen.workload.sources import Sources
+
+V4, V6 = (socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET6, ("::1", 1, 0, 0))
+#: No machine's own (RFC 5737).
+FOREIGN = "192.0.2.7"
+NOT_TO_BE_HAD = os.strerror(errno.EADDRNOTAVAIL)
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        yield listening
+
+
+@pytest.fixture
+def closed_port():
+    """An address at which nobody listens, and which nobody takes meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield (socket.AF_INET, bound.getsockname())
+
+
+def address_of(listening):
+    return (socket.AF_INET, listening.getsockname())
+
+
+async def dialled_from(dialer, times):
+    """The local addresses of so many sockets, in order."""
+    with ExitStack() as stack:
+        socks = [stack.enter_context(await dialer.dial()) for _ in range(times)]
+        return [sock.getsockname()[0] for sock in socks]
+
+
+async def test_sockets_take_the_local_addresses_in_turn(listener):
+    dialer = Dialer([address_of(listener)], Sources(("127.0.0.2-127.0.0.4",)))
+    assert await dialled_from(dialer, 7) == [
+        "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.2",
+    ]  # fmt: skip
+
+
+async def test_an_address_that_cannot_be_had_is_passed_over_and_the_last_one_says_why(listener):
+    some = Dialer([address_of(listener)], Sources((FOREIGN, "127.0.0.2")))
+    assert await dialled_from(some, 3) == ["127.0.0.2"] * 3
+    none = Dialer([address_of(listener)], Sources((FOREIGN, "192.0.2.8")))
+    with pytest.raises(OSError, match=NOT_TO_BE_HAD):
+        await none.dial()
+
+
+async def test_where_nobody_listens_the_targets_next_address_is_tried(listener, closed_port):
+    dialer = Dialer([closed_port, address_of(listener)], Sources(()))
+    with await dialer.dial() as sock:
+        assert sock.getpeername() == listener.getsockname()
+    both_closed = Dialer([closed_port, closed_port], Sources(()))
+    with pytest.raises(ConnectionRefusedError):
+        await both_closed.dial()
+
+
+async def test_the_first_address_that_lets_us_is_taken(listener):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        dialer = Dialer([address_of(other), address_of(listener)], Sources(()))
+        with await dialer.dial() as sock:
+            assert sock.getpeername() == other.getsockname()
+
+
+async def test_a_fault_of_this_machine_is_told_and_no_other_address_tried(listener):
+    """All local addresses are foreign at the first; the second would not be asked with others."""
+    dialer = Dialer([address_of(listener), address_of(listener)], Sources((FOREIGN,)))
+    dialer._sources[socket.AF_INET] = sources = Counting(Sources((FOREIGN,)))
+    with pytest.raises(OSError, match=NOT_TO_BE_HAD):
+        await dialer.dial()
+    assert sources.taken == 1
+
+
+class Counting:
+    """Local addresses that count how often one was taken."""
+
+    def __init__(self, sources):
+        self._sources, self.taken = sources, 0
+
+    def __len__(self):
+        return len(self._sources)
+
+    def __getitem__(self, index):
+        self.taken += 1
+        return self._sources[index]
+
+
+async def test_a_slow_readers_socket_takes_in_less_than_the_systems(listener):
+    sizes = []
+    for size in (None, 4096):
+        dialer = Dialer([address_of(listener)], Sources(()), receive_buffer_bytes=size)
+        with await dialer.dial() as sock:
+            sizes.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+    assert sizes[1] <= 2 * 4096 < sizes[0]
+
+
+def test_without_sources_all_addresses_will_do_and_with_them_those_of_their_family():
+    assert reachable_from([V6, V4], Sources(())) == [V6, V4]
+    assert reachable_from([V6, V4], Sources(("127.0.0.2",))) == [V4]
+    assert reachable_from([V6], Sources(("127.0.0.2",))) == []
+
+
+async def test_each_family_has_its_own_sources(listener):
+    dialer = Dialer([address_of(listener)], Sources(("::1", "127.0.0.2")))
+    assert await dialled_from(dialer, 2) == ["127.0.0.2"] * 2
+
+
+async def test_a_connect_that_is_cancelled_leaves_no_socket_open():
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        with ExitStack() as stack:
+            # The line in front of accept is full, so that the kernel drops the next SYN.
+            for _ in range(8):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(full.getsockname())
+            before = trio.lowlevel.current_statistics().tasks_living, open_sockets()
+            dialer = Dialer([address_of(full)], Sources(()))
+            with trio.move_on_after(0.05) as scope:
+                (await dialer.dial()).close()
+            assert scope.cancelled_caught
+            assert (trio.lowlevel.current_statistics().tasks_living, open_sockets()) == before
+
+
+def open_sockets():
+    return psutil.Process().num_fds()
