@@ -282,3 +282,13 @@ async def test_who_does_not_answer_our_close_is_cut_when_the_stop_timeout_is_ove
     await run.close()
     assert (run.ledger.closed, run.ledger.lost) == ({Ending.TIMEOUT: 1}, 1)
     assert run.ledger.early == Counter()
+
+
+async def test_also_those_that_were_still_catching_up_are_cut_then_and_not_early(server, nursery):
+    serving, address = await server()
+    run = Run(Plan(2, serving.url, stop_timeout_s=0.1), address, nursery)
+    run.observer.catch_up_s = 3600.0
+    await run.open()
+    await run.close()
+    assert run.ledger.closed == {Ending.TIMEOUT: 2}
+    assert run.ledger.early == Counter()

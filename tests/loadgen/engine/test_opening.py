@@ -100,11 +100,13 @@ async def test_an_opened_socket_has_its_rooms_resource_and_what_came_with_the_an
     assert got == ["hi"]
 
 
-@pytest.mark.parametrize("offered", [True, False])
-async def test_a_socket_counts_as_compressed_if_both_ends_agree(serve, offered):
-    server, context = await serve(accept, compression=offered)
+@pytest.mark.parametrize(
+    ("offered", "answer"), [(True, accept), (False, accept), (True, handshake.accept_response)]
+)
+async def test_a_socket_counts_as_compressed_if_both_ends_agree(serve, offered, answer):
+    server, context = await serve(answer, compression=offered)
     connection, _ = await open_connection(context, 0)
-    assert context.ledger.compressed == int(offered)
+    assert context.ledger.compressed == int(offered and answer is accept)
     assert ("permessage-deflate" in server.requests[0]) == offered
     with trio.CancelScope() as scope:
         scope.cancel()
