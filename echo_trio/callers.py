@@ -13,10 +13,11 @@ from typing import Any, Self
 import trio
 
 from echo_trio import origins, proxies
-from echo_trio.logs import Sparing
 from echo_trio.metrics.counters import Counters, Outcome
+from echo_trio.observer import ConnectionObserver, Observer
 from echo_trio.places import Places
 from echo_trio.settings import Settings
+from echo_trio.sparing import Sparing
 from echo_trio.wire import handshake, sockets
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Limits
@@ -57,6 +58,7 @@ class Caller:
     :ivar waits: true while it waits for one.
     :ivar answered: true once it was refused, while it may read the reason.
     :ivar displaced: true once a newcomer has its place, and its socket is closed.
+    :ivar observer: is told of it; ``None`` if nobody is.
     """
 
     sock: socket.socket
@@ -66,6 +68,7 @@ class Caller:
     waits: bool = False
     answered: bool = False
     displaced: bool = False
+    observer: ConnectionObserver | None = None
 
     def __post_init__(self) -> None:
         self.heard_s = self.accepted_s
@@ -86,6 +89,7 @@ class Sessions:
     :ivar proxies: the networks of proxies that may name their clients; empty means none.
     :ivar openings: the scopes to cancel, which interrupts each handshake under way.
     :ivar places: the places of all connections.
+    :ivar observer: is told of each connection; ``None`` if nobody is.
     :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
@@ -95,6 +99,7 @@ class Sessions:
     log: Any
     counters: Counters
     places: Places[Caller]
+    observer: Observer | None = None
     openings: set[trio.CancelScope] = field(default_factory=set)
     all_gone: trio.Event = field(default_factory=trio.Event)
     limits: Limits = field(init=False)

@@ -20,6 +20,7 @@ from echo_trio.callers import Caller, Peer, SessionEnd, Sessions
 from echo_trio.metrics.counters import Outcome
 from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
 from echo_trio.wire.connection import Connection
+from echo_trio.wire.observed import ObservedConnection
 
 #: The time a refused client has to read our answer before the connection is cut.
 REFUSAL_LINGER_S: Final = 1.0
@@ -59,7 +60,10 @@ def turn_away_at_once(
             # Unread bytes would turn this close into a reset, which may overtake the answer.
             sock.recv(handshake.MAX_HEAD_BYTES)
     sessions.count_refused(refused)
-    sessions.count_ended(SessionEnd.refusal(refused), peer, 0.0)
+    end = SessionEnd.refusal(refused)
+    if sessions.observer is not None:
+        sessions.observer.accepted(peer).ended(end.outcome, end.details)
+    sessions.count_ended(end, peer, 0.0)
 
 
 async def open_connection(
@@ -157,7 +161,9 @@ async def _shake_hands(
         return SessionEnd.refusal(refused)
     except (handshake.ConnectionCut, OSError):
         return SessionEnd(Outcome.CUT_IN_HANDSHAKE)
-    connection = Connection.opened(
+    observer = caller.observer
+    kind = Connection if observer is None else ObservedConnection
+    connection = kind.opened(
         caller.sock,
         client=False,
         limits=sessions.limits,
@@ -168,6 +174,10 @@ async def _shake_hands(
         compression=compression,
         budget=sessions.budget,
     )
+    if isinstance(connection, ObservedConnection):
+        assert observer is not None
+        connection.observer = observer
+        observer.opened(subprotocol, [str(compression)] if compression else [])
     acting = behaviour(suffixes(sessions.settings.seed))
     if not isinstance(acting, Script):
         return connection, acting
@@ -209,6 +219,8 @@ async def _receive_request(
         request = handshake.parse_request(head)
     except handshake.NotAnUpgrade as exc:
         raise admission.not_an_upgrade(exc) from None
+    if caller.observer is not None:
+        caller.observer.requested(request)
     if sessions.proxies:
         forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
         peer.name = proxies.client_of(peer.name, forwarded_for, sessions.proxies)

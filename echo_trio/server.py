@@ -9,13 +9,13 @@ import time
 from math import inf
 from typing import Any, Final, Self
 
-import structlog
 import trio
 
 from echo_trio import admission
 from echo_trio.callers import Caller, Sessions
 from echo_trio.metrics.counters import Counters, ServerSnapshot
 from echo_trio.metrics.vitals import Vitals
+from echo_trio.observer import Observer
 from echo_trio.opening import make_room, turn_away_at_once
 from echo_trio.places import Places
 from echo_trio.session import serve_session
@@ -46,6 +46,7 @@ class EchoServer:
         listeners: list[socket.socket],
         log: Any,
         tls_context: ssl.SSLContext | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._listeners = listeners
         self._drain_timeout_s = settings.drain_timeout_s
@@ -56,20 +57,30 @@ class EchoServer:
         counters = Counters()
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
         places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
-        self._sessions = Sessions(settings, self._poller, tls_context, log, counters, places)
+        self._sessions = Sessions(
+            settings, self._poller, tls_context, log, counters, places, observer
+        )
         self._vitals = Vitals()
         self._started_s = time.monotonic()
         self.url = url_of(listeners, tls=tls_context is not None)
 
     @classmethod
-    def listen(cls, settings: Settings, log: Any = None) -> Self:
+    def listen(cls, settings: Settings, log: Any = None, observer: Observer | None = None) -> Self:
         """Listen as the settings say, without accepting yet.
+
+        :param log: the logger; by default structlog's.
+        :param observer: is told of each connection.
 
         :raises OSError: if the address can't be had, or the certificate can't be used.
         """
         context = tls_context_of(settings)
         listeners = sockets.listen(settings.host, settings.port)
-        return cls(settings, listeners, log or structlog.get_logger(), context)
+        if log is None:
+            # Imported here: it takes long, and a test's server logs otherwise.
+            import structlog  # noqa: PLC0415
+
+            log = structlog.get_logger()
+        return cls(settings, listeners, log, context, observer)
 
     @property
     def open(self) -> int:
@@ -147,13 +158,13 @@ class EchoServer:
                     task_status.started()
                     await self._drain.wait()
                     accepting.cancel_scope.cancel()
-                self._close_listeners()
+                self.close()
                 patience_s = patience_of(self._drain_timeout_s, len(self._sessions.connections))
                 with trio.CancelScope(deadline=self._drain_began_s + patience_s):
                     await self._say_goodbye(handling)
                 handling.cancel_scope.cancel()
         finally:
-            self._close_listeners()
+            self.close()
 
     async def _watch(self) -> None:
         await self._vitals.run(
@@ -227,7 +238,8 @@ class EchoServer:
             )
         return capacity
 
-    def _close_listeners(self) -> None:
+    def close(self) -> None:
+        """Stop listening. Idempotent; for a server that has yet to `run`, `run` does it itself."""
         for listener in self._listeners:
             trio.lowlevel.notify_closing(listener)
             listener.close()

@@ -128,7 +128,7 @@ async def run_service(settings: Settings, log: Any) -> None:
                 if settings.tls_cert is not None:
                     files = [path for path in (settings.tls_cert, settings.tls_key) if path]
                     nursery.start_soon(certificates.watch, files, server.reload)
-                await _serve(server, console, _url_of(console_listeners), file_limit, log)
+                await _serve(server, console, url_of_console(console_listeners), file_limit, log)
                 nursery.cancel_scope.cancel()
     except* WorkerFailed as group:
         failed = group
@@ -163,12 +163,20 @@ def _listen(settings: Settings, log: Any) -> tuple[Server, list[socket.socket]]:
             server = Supervisor.listen(settings, log)
     if not settings.console:
         return server, []
+    return server, listen_for_console(settings)
+
+
+def listen_for_console(settings: Settings) -> list[socket.socket]:
+    """Listen where the console is to be.
+
+    :raises CannotStart: if the address can't be had, or others can reach it and there is no token.
+    """
     with _explaining(settings.console_host):
         listeners = sockets.listen(settings.console_host, settings.console_port)
     addresses = [ipaddress.ip_address(listener.getsockname()[0]) for listener in listeners]
     if settings.console_token is None and not all(address.is_loopback for address in addresses):
         raise CannotStart("a console that others can reach needs a token: --console-token")
-    return server, listeners
+    return listeners
 
 
 @contextmanager
@@ -192,7 +200,8 @@ def _make_console(
     )
 
 
-def _url_of(listeners: list[socket.socket]) -> str:
+def url_of_console(listeners: list[socket.socket]) -> str:
+    """Write the URL of a console that listens there; ``-`` if there is none."""
     if not listeners:
         return "-"
     host, port, *_ = listeners[0].getsockname()

@@ -29,6 +29,8 @@ async def serve_session(caller: Caller, sessions: Sessions) -> None:
         timeout_s = min(timeout_s, REFUSAL_LINGER_S)
     # It can't be asked any more when the peer has reset.
     peer = Peer(sockets.peer_of(caller.sock))
+    if sessions.observer is not None:
+        caller.observer = sessions.observer.accepted(peer.name)
     try:
         end = await _serve_accepted(caller, sessions, caller.accepted_s + timeout_s, peer)
     except trio.Cancelled:
@@ -42,6 +44,8 @@ async def serve_session(caller: Caller, sessions: Sessions) -> None:
         sessions.places.leave(caller)
         if caller.displaced:
             end = SessionEnd.refusal(admission.displaced())
+        if caller.observer is not None:
+            caller.observer.ended(end.outcome, end.details)
         sessions.count_ended(end, peer.name, trio.current_time() - caller.accepted_s)
 
 

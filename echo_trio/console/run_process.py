@@ -15,8 +15,6 @@ from typing import Any, Final, Self
 import msgspec
 import trio
 
-import echo_trio
-
 #: The time from its start to its first line; on an idle machine it takes half a second.
 FIRST_LINE_TIMEOUT_S: Final = 30.0
 #: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
@@ -192,6 +190,6 @@ def last_line(text: bytes | bytearray) -> str | None:
 def _environment() -> dict[str, str]:
     """Make its environment: ours, without our settings, and with the loadgen beside us."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ECHO_TRIO_")}
-    path = [str(Path(echo_trio.__file__).parents[1])]
+    path = [str(Path(__file__).parents[2])]
     path += filter(None, [inherited.get("PYTHONPATH")])
     return {**inherited, "PYTHONPATH": os.pathsep.join(path), "PYTHONUTF8": "1"}

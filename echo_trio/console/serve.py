@@ -22,10 +22,10 @@ from echo_trio.console.run_target import Targets
 from echo_trio.console.runs import Runs
 from echo_trio.console.snapshots import SnapshotCache
 from echo_trio.console.turns import Turns
-from echo_trio.logs import Sparing
 from echo_trio.metrics import prometheus
 from echo_trio.metrics.nursery_tree import current_tasks
 from echo_trio.settings import Settings
+from echo_trio.sparing import Sparing
 from echo_trio.wire import process
 from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES
 

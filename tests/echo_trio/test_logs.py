@@ -10,7 +10,6 @@ from typing import Literal
 
 import pytest
 import structlog
-from structlog.testing import LogCapture
 
 from echo_trio import logs
 from echo_trio.settings import Settings
@@ -90,32 +89,6 @@ def test_without_stderr_nothing_is_written_to_whatever_has_its_number(
     logs.configure(Settings()).info("hello")
     assert not logs.can_write()
     assert capfd.readouterr().err == ""
-
-
-def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_back() -> None:
-    now_s, logged = 100.0, LogCapture()
-    everything = structlog.make_filtering_bound_logger(0)
-    log = structlog.wrap_logger(None, processors=[logged], wrapper_class=everything)
-    sparing = logs.Sparing(log, clock=lambda: now_s)
-    for _ in range(5):
-        sparing.warning("trouble", n=1)
-        sparing.info("ended", kind="abnormal")
-        sparing.info("ended", kind="violation")
-    now_s += logs.SPARING_INTERVAL_S
-    sparing.warning("trouble", n=2)
-    sparing.info("ended", kind="violation")
-    now_s += logs.SPARING_INTERVAL_S
-    sparing.warning("trouble", n=3)
-    assert [entry for entry in logged.entries if entry["event"] == "trouble"] == [
-        {"event": "trouble", "log_level": "warning", "n": 1},
-        {"event": "trouble", "log_level": "warning", "n": 2, "kept_back": 4},
-        {"event": "trouble", "log_level": "warning", "n": 3},
-    ]
-    assert [entry.get("kept_back") for entry in logged.entries if entry["event"] == "ended"] == [
-        None,
-        None,
-        4,
-    ]
 
 
 def test_a_clients_text_forges_no_line_and_reaches_no_terminal(

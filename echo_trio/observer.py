@@ -1,0 +1,42 @@
+"""Define what may be told of each connection while it happens: to tests, and to a recording.
+
+A server without an observer pays nothing for this: its connections are plain ones. With one, each
+connection is an `ObservedConnection`, which tells of every message before it goes out; so whoever
+has received a reply finds it told already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from echo_trio.metrics.counters import Outcome
+from echo_trio.wire.handshake import UpgradeRequest
+from echo_trio.wire.observed import MessageObserver
+
+
+class ConnectionObserver(MessageObserver, Protocol):
+    """An observer of one connection, called in Trio's thread; it must neither block nor raise."""
+
+    def requested(self, request: UpgradeRequest) -> None:
+        """Take the request of its handshake, before it is decided on."""
+
+    def opened(self, subprotocol: str | None, extensions: Sequence[str]) -> None:
+        """Note that its handshake is done, and what was agreed on."""
+
+    def ended(self, outcome: Outcome, details: Mapping[str, Any]) -> None:
+        """Note how it ended; this is the last call.
+
+        :param details: those of the log's line: `code`, `messages_received`, `messages_sent`; of a
+            refused handshake `status` and `reason`.
+        """
+
+
+class Observer(Protocol):
+    """An observer of a server's connections, called in Trio's thread."""
+
+    def accepted(self, peer: str) -> ConnectionObserver:
+        """Return the observer of a connection that was just accepted.
+
+        :param peer: the peer's address and port.
+        """

@@ -1,0 +1,34 @@
+"""Lines that the outside can cause as often as it likes."""
+
+from __future__ import annotations
+
+import structlog
+from structlog.testing import LogCapture
+
+from echo_trio.sparing import SPARING_INTERVAL_S, Sparing
+
+
+def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_back() -> None:
+    now_s, logged = 100.0, LogCapture()
+    everything = structlog.make_filtering_bound_logger(0)
+    log = structlog.wrap_logger(None, processors=[logged], wrapper_class=everything)
+    sparing = Sparing(log, clock=lambda: now_s)
+    for _ in range(5):
+        sparing.warning("trouble", n=1)
+        sparing.info("ended", kind="abnormal")
+        sparing.info("ended", kind="violation")
+    now_s += SPARING_INTERVAL_S
+    sparing.warning("trouble", n=2)
+    sparing.info("ended", kind="violation")
+    now_s += SPARING_INTERVAL_S
+    sparing.warning("trouble", n=3)
+    assert [entry for entry in logged.entries if entry["event"] == "trouble"] == [
+        {"event": "trouble", "log_level": "warning", "n": 1},
+        {"event": "trouble", "log_level": "warning", "n": 2, "kept_back": 4},
+        {"event": "trouble", "log_level": "warning", "n": 3},
+    ]
+    assert [entry.get("kept_back") for entry in logged.entries if entry["event"] == "ended"] == [
+        None,
+        None,
+        4,
+    ]
