@@ -30,6 +30,10 @@ def settings_of(markers: Iterable[pytest.Mark]) -> Settings:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             _refuse(f"there is no setting {name}{hint}")
+    if given.get("workers", 1) != 1:
+        _refuse(
+            f"workers={given['workers']} are processes, and a test's server has one in this process"
+        )
     try:
         return replace(DEFAULTS, **({"console": False} | given))
     except (TypeError, ValueError) as exc:
