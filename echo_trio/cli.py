@@ -9,19 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from echo_trio import completion, config_file, flags, setting_sources
 from echo_trio.help_page import HelpPage
-from echo_trio.settings import Settings
+from echo_trio.settings import LOG, Settings
 
 ENVIRONMENT_PREFIX: Final = "ECHO_TRIO_"
 
 EPILOGUE: Final = """\
 Example: python -m echo_trio --port 9000 --workers auto --seed 1
 
-Each flag is a variable, too (--open-timeout is ECHO_TRIO_OPEN_TIMEOUT), and a key
-in the file that --config names. A list in a variable has commas between.
+Each flag can also be an environment variable (ECHO_TRIO_OPEN_TIMEOUT for
+--open-timeout) or a key of the file that --config names (open-timeout). Commas
+separate the values of a repeatable flag in a variable.
 
 DURATION is written 250ms, 10s, 2m or 1h; SIZE 512, 64KiB or 1MiB;
 COUNT 10000, 10k or 1m.
@@ -50,6 +51,7 @@ app = App(
     help_epilogue=EPILOGUE,
     usage="python -m echo_trio [OPTIONS]",
     version=read_version,
+    group_commands=Group("Help", sort_key=7),
 )
 
 
@@ -84,14 +86,15 @@ def serve(
 @app.meta.default
 def _read_settings(
     *arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    config: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    config: Annotated[Path | None, Parameter(metavar="FILE"), LOG] = None,
 ) -> int:
     """Read the sources of settings, the strongest first.
 
     Parameters
     ----------
     config
-        TOML file with a key for each flag. Flags win over ECHO_TRIO_… variables, those over it.
+        TOML file with a key for each flag. Flags override environment variables, and both
+        override the file.
     """
     table = setting_sources.make_table(app)
     try:

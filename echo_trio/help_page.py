@@ -46,8 +46,8 @@ class HelpPage:
 def _name(entry: HelpEntry) -> str:
     if entry.positional_label:
         return entry.positional_label
-    names = [*entry.positive_names, *entry.negative_names, *entry.positive_shorts]
-    # Of a switch that is on by default only the other side is worth a place.
+    names = [*entry.positive_names, *entry.positive_shorts]
+    # A switch is shown by the name that changes its default.
     if entry.negative_names and entry.default == "True":
         names = [*entry.negative_names]
     shown = ", ".join(names)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from echo_trio import flags, origins, proxies
 from echo_trio.wire.addresses import is_host, parse_target
@@ -15,101 +15,119 @@ from echo_trio.wire.limits import Limits
 
 _TOKEN: Final = re.compile(r"[!-~]+")
 
+#: The groups of the flags in the help.
+LISTEN: Final = Parameter(group=Group("Listen", sort_key=1))
+CONSOLE: Final = Parameter(group=Group("Console", sort_key=2))
+MESSAGES: Final = Parameter(group=Group("Messages", sort_key=3))
+LIMITS: Final = Parameter(group=Group("Limits", sort_key=4))
+STOP: Final = Parameter(group=Group("Stop", sort_key=5))
+LOG: Final = Parameter(group=Group("Log and configuration", sort_key=6))
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """The server's settings."""
 
-    host: Annotated[str, Parameter(metavar="HOST")] = "127.0.0.1"
+    host: Annotated[str, Parameter(metavar="HOST"), LISTEN] = "127.0.0.1"
     """Address or name to listen on."""
 
-    port: flags.Port = 8765
+    port: Annotated[flags.Port, LISTEN] = 8765
     """Port to listen on; 0 takes a free one."""
 
-    console_host: Annotated[str, Parameter(metavar="HOST")] = "127.0.0.1"
-    """Address or name where the console listens: web page, health, figures, load runs."""
+    console_host: Annotated[str, Parameter(metavar="HOST"), CONSOLE] = "127.0.0.1"
+    """Address or name on which the console listens: web page, health, metrics, load runs."""
 
-    console_port: flags.Port = 8766
+    console_port: Annotated[flags.Port, CONSOLE] = 8766
     """Port of the console; 0 takes a free one."""
 
-    console: bool = True
+    console: Annotated[bool, CONSOLE] = True
     """Serve without the console: no web page, no health, no metrics, no load runs."""
 
-    console_token: Annotated[str | None, Parameter(metavar="TOKEN", show_default=False)] = field(
-        default=None, repr=False
-    )
-    """Bearer token that the console asks for; needed when it listens beyond loopback."""
+    console_token: Annotated[
+        str | None, Parameter(metavar="TOKEN", show_default=False), CONSOLE
+    ] = field(default=None, repr=False)
+    """Bearer token that the console requires; mandatory when it listens beyond loopback."""
 
-    console_allow_host: Annotated[tuple[str, ...], Parameter(metavar="HOST", negative="")] = ()
-    """A further name under which the console may be asked for, a proxy's, say; repeatable."""
+    console_allow_host: Annotated[
+        tuple[str, ...], Parameter(metavar="HOST", negative=""), CONSOLE
+    ] = ()
+    """Additional host name by which clients may address the console, such as that of a proxy;
+    repeatable."""
 
-    run_target: Annotated[tuple[str, ...], Parameter(metavar="HOST:PORT", negative="")] = ()
-    """A server beside this one that the console's load runs may go to, as host:port; repeatable."""
+    run_target: Annotated[
+        tuple[str, ...], Parameter(metavar="HOST:PORT", negative=""), CONSOLE
+    ] = ()
+    """Another server that load runs from the console may target; repeatable."""
 
-    workers: Annotated[int, flags.processes("--workers")] = 1
-    """Processes that share the port; auto takes one for each core."""
+    workers: Annotated[int, flags.processes("--workers"), LISTEN] = 1
+    """Processes that share the port; auto starts one for each core."""
 
-    seed: Annotated[int | None, flags.whole("--seed")] = None
-    """Makes the suffixes a fixed sequence, the same on every connection."""
+    seed: Annotated[int | None, flags.whole("--seed"), MESSAGES] = None
+    """Append the numbers of a fixed sequence, the same on every connection."""
 
-    max_message_bytes: Annotated[int, flags.size("--max-message-size")] = 2**20
-    """Payload of one message; a longer one is answered with close code 1009."""
+    max_message_bytes: Annotated[int, flags.size("--max-message-size"), MESSAGES] = 2**20
+    """Largest payload of one message; a larger one is answered with close code 1009."""
 
-    max_held_bytes: Annotated[int, flags.size("--max-held")] = 256 * 2**20
-    """What a process may hold for all connections together: parts of messages, replies not yet
-    sent; above it the connection that holds most is closed with code 1013. 0: no bound."""
+    max_held_bytes: Annotated[int, flags.size("--max-held"), LIMITS] = 256 * 2**20
+    """Most bytes that a process may hold for all connections together, in incomplete messages and
+    unsent replies; above it the connection that holds most is closed with code 1013. 0: no
+    limit."""
 
-    max_connections: Annotated[int, flags.count("--max-connections")] = 0
-    """Connections at once, handshakes too; above it: 503. 0: as many as the file limit allows."""
+    max_connections: Annotated[int, flags.count("--max-connections"), LIMITS] = 0
+    """Most connections at once, including handshakes; further ones are answered with 503. 0: as
+    many as the file limit allows."""
 
-    origin: Annotated[tuple[str, ...], Parameter(metavar="ORIGIN", negative="")] = ()
-    """An origin whose pages may connect, as https://example.com; repeatable; else any may."""
+    origin: Annotated[tuple[str, ...], Parameter(metavar="ORIGIN", negative=""), LISTEN] = ()
+    """Origin whose pages may connect, like https://example.com; repeatable. By default any may."""
 
-    tls_cert: Annotated[Path | None, Parameter(metavar="FILE")] = None
-    """Certificate, and the chain behind it, in PEM: serve wss."""
+    tls_cert: Annotated[Path | None, Parameter(metavar="FILE"), LISTEN] = None
+    """Serve wss with the certificate and chain in this PEM file."""
 
-    tls_key: Annotated[Path | None, Parameter(metavar="FILE")] = None
-    """Its key in PEM, if that is in a file of its own."""
+    tls_key: Annotated[Path | None, Parameter(metavar="FILE"), LISTEN] = None
+    """PEM file with the certificate's private key, if --tls-cert doesn't contain it."""
 
-    trust_proxy: Annotated[tuple[str, ...], Parameter(metavar="NETWORK", negative="")] = ()
-    """Address or network of a proxy that may say who its client is; repeatable."""
+    trust_proxy: Annotated[tuple[str, ...], Parameter(metavar="NETWORK", negative=""), LISTEN] = ()
+    """Address or network of proxies that may state the address of their client; repeatable."""
 
-    proxy_protocol: Annotated[bool, Parameter(negative="")] = False
-    """Whether trusted proxies begin each connection with a header of the PROXY protocol."""
+    proxy_protocol: Annotated[bool, Parameter(negative=""), LISTEN] = False
+    """Expect a PROXY protocol header at the start of each connection from a trusted proxy."""
 
-    open_timeout_s: Annotated[float, flags.duration("--open-timeout")] = 10.0
-    """Bound on the opening handshake, from accept to our answer."""
+    open_timeout_s: Annotated[float, flags.duration("--open-timeout"), LIMITS] = 10.0
+    """Longest time for the opening handshake, from accept to the server's answer."""
 
-    close_timeout_s: Annotated[float, flags.duration("--close-timeout")] = 10.0
-    """Bound on the closing handshake."""
+    close_timeout_s: Annotated[float, flags.duration("--close-timeout"), LIMITS] = 10.0
+    """Longest time for the closing handshake."""
 
-    write_timeout_s: Annotated[float, flags.duration("--write-timeout")] = 10.0
-    """Bound on one blocked write; then the connection is aborted."""
+    write_timeout_s: Annotated[float, flags.duration("--write-timeout"), LIMITS] = 10.0
+    """Longest time that one write may block; after it the connection is aborted."""
 
-    ping_interval_s: Annotated[float, flags.duration("--ping-interval")] = 20.0
-    """How often to ping each client; 0: never."""
+    ping_interval_s: Annotated[float, flags.duration("--ping-interval"), LIMITS] = 20.0
+    """Time between two pings to each client. 0: no pings."""
 
-    ping_timeout_s: Annotated[float, flags.duration("--ping-timeout")] = 20.0
-    """Bound on the answer to a ping; then close code 1011, and the connection is cut. 0: none."""
+    ping_timeout_s: Annotated[float, flags.duration("--ping-timeout"), LIMITS] = 20.0
+    """Longest wait for the answer to a ping; after it the server sends close code 1011 and cuts the
+    connection. 0: no limit."""
 
-    idle_timeout_s: Annotated[float, flags.duration("--idle-timeout")] = 0.0
-    """Without a message for so long, a connection is closed with code 1001. 0: never."""
+    idle_timeout_s: Annotated[float, flags.duration("--idle-timeout"), LIMITS] = 0.0
+    """Longest time without a message in either direction; after it the connection is closed with
+    code 1001. 0: no limit."""
 
-    compression: bool = False
-    """Whether to offer permessage-deflate: compressed messages, for clients that ask for them."""
+    compression: Annotated[bool, MESSAGES] = False
+    """Compress messages (permessage-deflate) for clients that ask for it."""
 
-    drain_timeout_s: Annotated[float, flags.duration("--drain-timeout")] = 10.0
-    """Budget of a graceful stop."""
+    drain_timeout_s: Annotated[float, flags.duration("--drain-timeout"), STOP] = 10.0
+    """Longest time for a graceful stop."""
 
-    drain_grace_s: Annotated[float, flags.duration("--drain-grace")] = 0.0
-    """Of it, how long to await each client's next message, to close behind its reply. 0: don't."""
+    drain_grace_s: Annotated[float, flags.duration("--drain-grace"), STOP] = 0.0
+    """Part of --drain-timeout in which to await each client's next message and to close the
+    connection after its reply. 0: close at once."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level to log; debug has one line for each connection."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], LOG] = "info"
+    """Lowest level to log; debug logs each connection."""
 
-    log_format: Literal["console", "json"] = "console"
-    """Lines for people, or one JSON object a line."""
+    log_format: Annotated[Literal["console", "json"], LOG] = "console"
+    """Log lines for people, or one JSON object per line."""
 
     def __post_init__(self) -> None:
         """Check what a type can't say."""

@@ -38,15 +38,15 @@ def compare(
     Parameters
     ----------
     runs
-        The run before and the run after; with --to, all runs before.
+        Report of the run before and of the run after; with --to, of all runs before.
     to
-        All runs after.
+        Reports of all runs after.
     json
-        Write the comparison as JSON to this file; - is stdout, with nothing else on it.
+        Write the comparison as JSON to this file; - is stdout, which then carries nothing else.
     different_plans
-        Compare runs that had different things to do.
+        Compare runs even if their plans differ.
     color
-        Leave colours out on a terminal, too.
+        Show no colours, even on a terminal.
     """
     before, after = (runs, to) if to else (runs[:1], runs[1:])
     if not before or not after:

@@ -17,18 +17,41 @@ from typing import Final
 
 from echo_trio import completion, flags
 from loadgen.cli.app import app
+from loadgen.cli.command_help import (
+    COMPARE_EPILOGUE,
+    COMPARE_USAGE,
+    PLAN_EPILOGUE,
+    PLAN_USAGE,
+    RECOVER_EPILOGUE,
+    RECOVER_USAGE,
+)
 from loadgen.cli.options import Options
 from loadgen.cli.output import Output, replace_closed_streams
 from loadgen.workload.plan import Plan
 
-#: The other commands by name: where each is imported from, and its line in the help.
+#: The other commands by name: where each is imported from, and its help.
 COMMANDS: Final = {
-    "compare": ("loadgen.cli.compare:compare", "Compare runs by their JSON reports."),
-    "plan": ("loadgen.cli.size:plan", "Compute the machines that a run takes."),
-    "recover": ("loadgen.cli.recover:recover", "Report what a killed run left in its journal."),
+    "compare": (
+        "loadgen.cli.compare:compare",
+        "Compare runs by their JSON reports: what changed by more than noise.",
+        COMPARE_USAGE,
+        COMPARE_EPILOGUE,
+    ),
+    "plan": (
+        "loadgen.cli.size:plan",
+        "Compute the processes, machines and memory that a run takes.",
+        PLAN_USAGE,
+        PLAN_EPILOGUE,
+    ),
+    "recover": (
+        "loadgen.cli.recover:recover",
+        "Report what a killed run had measured.",
+        RECOVER_USAGE,
+        RECOVER_EPILOGUE,
+    ),
 }
-for _name, (_home, _help) in COMMANDS.items():
-    app.command(_home, name=_name, help=_help)
+for _name, (_home, _help, _usage, _epilogue) in COMMANDS.items():
+    app.command(_home, name=_name, help=_help, usage=_usage, help_epilogue=_epilogue)
 
 _DEFAULT_OPTIONS: Final = Options()
 _DEFAULT_OUTPUT: Final = Output()

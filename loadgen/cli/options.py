@@ -27,36 +27,36 @@ class Options:
     """The settings of a run beside its plan and its output."""
 
     workers: Annotated[int | None, flags.processes("--workers", default=1), RUN] = None
-    """Processes of this machine that share the sockets; auto is one for each core."""
+    """Processes on this machine that share the sockets; auto starts one for each core."""
 
     dask: Annotated[str | None, Parameter(metavar="ADDRESS"), RUN] = None
-    """Address of a Dask scheduler, like tcp://host:8786: its workers share the sockets, a process
-    for each of their threads, or as many as --workers says."""
+    """Address of a Dask scheduler, like tcp://host:8786, whose workers share the sockets: one
+    process for each of their threads, or as many as --workers says."""
 
     fail_if: Annotated[
         tuple[str, ...], Parameter(metavar="EXPRESSION", negative="", show_default=False), RUN
     ] = ()
-    """Fail with exit code 99 if this holds of the report: latency.p99>50ms, messages.lost>0,
-    connections.failed>=1% …; repeatable."""
+    """Exit with code 99 if this is true of the report, like latency.p99>50ms, messages.lost>0 or
+    connections.failed>=1%; repeatable."""
 
     find_capacity: Annotated[bool, Parameter(negative=""), RUN] = False
-    """Run again and again, at ever higher rates, until one breaks a --fail-if (by default
-    latency.p99>100ms) or fails; report the highest that held. Starts with the rate given."""
+    """Repeat the run at ever higher rates, from the given one, until a --fail-if (by default
+    latency.p99>100ms) is true or a run fails; report the highest rate that held."""
 
     console: Annotated[str | None, Parameter(metavar="URL"), RUN] = None
-    """Ask the target for its own connections, CPU, memory and lag each second: at the console of
-    echo-trio, like http://127.0.0.1:8766/, or at any Prometheus page, like http://host/metrics."""
+    """Read the target's own connections, CPU, memory and lag each second: from the console of
+    echo-trio, like http://127.0.0.1:8766/, or from any Prometheus page, like
+    http://host/metrics."""
 
     trace: Annotated[bool, Parameter(negative=""), RUN] = False
     """With --scenario and one user: print every frame on stderr, with what claims it."""
 
     journal: Annotated[str | None, Parameter(metavar="FILE"), RUN] = None
-    """Keep what is measured in this file while the run goes, for `loadgen recover` should the
-    generator be killed; by default in the user's state folder. off keeps none. It has to be a new
-    file."""
+    """Keep the measurements of the run in this new file, so that `loadgen recover` can report them
+    if the generator is killed; off keeps none. By default a file in the user's state folder."""
 
     overwrite: Annotated[bool, Parameter(negative=""), RUN] = False
-    """Let --journal take the place of the journal that an earlier run has left there."""
+    """Let --journal replace the journal of an earlier run."""
 
     @property
     def journal_file(self) -> str | None:

@@ -47,22 +47,22 @@ class Output:
     """The destinations of a report."""
 
     json: Annotated[_File, OUTPUT] = None
-    """Write the report as JSON to this file; - is stdout, with nothing else on it."""
+    """Write the report as JSON to this file; - is stdout, which then carries nothing else."""
 
     csv: Annotated[_File, OUTPUT] = None
-    """Write the seconds of the run as CSV to this file, or to stdout."""
+    """Write the figures of each second as CSV to this file; - is stdout."""
 
     html: Annotated[_File, OUTPUT] = None
-    """Write the report as one HTML file with charts, which needs nothing else."""
+    """Write the report with charts as one self-contained HTML file."""
 
     stream: Annotated[bool, Parameter(negative=""), OUTPUT] = False
-    """Write a line of JSON a second to stdout, and the report as the last."""
+    """Write one line of JSON per second to stdout, and the report as the last line."""
 
     quiet: Annotated[bool, Parameter(negative=""), OUTPUT] = False
     """Show no progress."""
 
     color: Annotated[bool, Parameter(name="--color", negative="--no-color"), OUTPUT] = True
-    """Leave colours out on a terminal, too."""
+    """Show no colours, even on a terminal."""
 
     _opened: Annotated[dict[str, Destination], Parameter(parse=False)] = field(
         default_factory=dict, init=False, repr=False, compare=False

@@ -33,7 +33,7 @@ def recover(
     Parameters
     ----------
     journal
-        Its journal; the newest of those that nobody is writing, if none is named.
+        Journal of the run; by default the newest that no run is writing.
     """
     if problem := output.find_problem():
         return _complain(problem)

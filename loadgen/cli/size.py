@@ -43,17 +43,17 @@ def plan(
     count
         Sockets to open and hold open together.
     url
-        Where they connect.
+        WebSocket URL of the server.
     rate
-        Messages a second on all of them; one a second on each by default.
+        Messages a second on all sockets together; by default one a second on each.
     cores
-        Of each machine; as many as this one has by default, as with the following.
+        Cores of each machine; by default those of this one.
     memory_bytes
-        Of each machine.
+        Memory of each machine; by default that of this one.
     files
-        That a process may have open.
+        Files that one process may have open; by default as many as here.
     json
-        Write it as JSON to this file; - is stdout, with nothing else on it.
+        Write the result as JSON to this file; - is stdout, which then carries nothing else.
     """
     machine = sizing.Machine(
         cores=cores or units.parse_processes("auto"),

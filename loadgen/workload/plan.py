@@ -50,7 +50,7 @@ class Plan:
     """Sockets to open and hold open together."""
 
     url: Annotated[str, Parameter(name="URL")] = DEFAULT_URL
-    """Where they connect."""
+    """WebSocket URL of the server."""
 
     _: KW_ONLY
 
@@ -60,10 +60,10 @@ class Plan:
     """Handshakes in flight at once."""
 
     connect_rate: Annotated[float | None, flags.rate("--connect-rate"), CONNECT] = None
-    """Handshakes begun a second, at most; unlimited by default."""
+    """Most handshakes to begin per second; by default there is no limit."""
 
     connect_timeout_s: Annotated[float, flags.duration("--connect-timeout"), CONNECT] = 10.0
-    """Bound on each socket's TCP connect and handshake together."""
+    """Longest time for the TCP connect and the handshake of one socket together."""
 
     duration_s: Annotated[
         float | None, flags.duration("--duration", default_s=DEFAULT_DURATION_S), LOAD
@@ -73,7 +73,7 @@ class Plan:
     rate_per_conn: Annotated[
         float | None, flags.rate("--rate-per-conn", default_per_s=DEFAULT_RATE_PER_CONN), LOAD
     ] = None
-    """Open loop: messages due on each socket, whether or not replies are in; 0/s holds idle."""
+    """Open loop: messages due on each socket, whether or not replies have come; 0/s sends none."""
 
     rate: Annotated[float | None, flags.rate("--rate"), LOAD] = None
     """Open loop: messages due on all sockets together."""
@@ -81,124 +81,126 @@ class Plan:
     stages: Annotated[
         tuple[Stage, ...], flags.several("--stage", parse_stage, "DURATION:RATE"), LOAD
     ] = ()
-    """Open loop: repeatable, 30s:5000/s; the total rate goes there in a straight line, from 0 at
-    first. The stages together are the load phase."""
+    """Open loop: change the total rate linearly to RATE within DURATION, like 30s:5000/s;
+    repeatable, and the first begins at 0. The stages together are the load phase."""
 
     closed_loop: Annotated[bool, Parameter(negative=""), LOAD] = False
-    """Send a socket's next message when its reply is in, rather than when it is due."""
+    """Send each socket's next message once the last one is answered, instead of on a schedule."""
 
     think_s: Annotated[float, flags.duration("--think"), LOAD] = 0.0
     """Closed loop: pause between a reply and the next message."""
 
     messages: Annotated[int | None, flags.count("--messages", at_least=1), LOAD] = None
-    """Messages for each socket; the load phase then ends when all are answered."""
+    """Messages on each socket; the load phase then ends when all are answered."""
 
     lifetime_s: Annotated[float | None, flags.duration("--lifetime"), LOAD] = None
-    """Churn: close a socket that is this old, and open a new one."""
+    """Churn: close each socket at this age, and open a new one."""
 
     message: Annotated[str, Parameter(metavar="TEMPLATE"), MESSAGES] = DEFAULT_TEMPLATE
-    """Template of the messages; knows {conn}, {seq}, {now} (Unix ms), {random} and {room}. Other
-    braces are what they are; {{ and }} around something are single braces."""
+    """Template of the messages, in which {conn}, {seq}, {now} (Unix ms), {random} and {room} are
+    replaced. Other braces stay as they are; {{ and }} around something become single braces."""
 
     message_file: Annotated[
         str | None, Parameter(metavar="FILE", name="--message-file"), MESSAGES
     ] = None
-    """A file whose whole content is the template, as it is."""
+    """File whose whole content is the template."""
 
     binary: Annotated[bool, Parameter(negative=""), MESSAGES] = False
     """Send binary messages."""
 
     size_bytes: Annotated[int | None, flags.size("--size"), MESSAGES] = None
-    """Pad messages to this size; the default message to 32 bytes."""
+    """Pad messages to this size. By default only the default message is padded, to 32 bytes."""
 
     verify: Annotated[str, Parameter(metavar="RULE"), REPLIES] = "suffix"
-    """How a reply finds its message: suffix (it is the message, a space and a number), exact,
-    json:PATH or json:PATH=PATH (both are JSON with equal values there), regex:PATTERN (it finds the
-    same in both), turn (the n-th frame answers the n-th message), fan-out (every socket of the room
-    gets a copy), off (frames are counted)."""
+    """Rule that matches replies to messages: suffix (the message, a space and a number), exact,
+    json:PATH or json:PATH=PATH (both are JSON with equal values there), regex:PATTERN (it matches
+    the same text in both), turn (the n-th frame answers the n-th message), fan-out (every socket of
+    the room gets a copy), off (frames are only counted)."""
 
     expect: Annotated[
         tuple[str, ...], flags.several("--expect", parse_pattern, "PATTERN"), REPLIES
     ] = ()
-    """Repeatable: what the server says by itself after the handshake, in this order;
-    json:PATH=VALUE, regex:PATTERN or any. A socket is open when all of it is there."""
+    """Message that the server sends on its own after the handshake: json:PATH=VALUE, regex:PATTERN
+    or any; repeatable, in order. A socket counts as open when all have come."""
 
     ignore: Annotated[
         tuple[str, ...], flags.several("--ignore", parse_pattern, "PATTERN"), REPLIES
     ] = ()
-    """Repeatable, same patterns: frames that are no replies; counted."""
+    """Frames that are no replies, by the patterns of --expect; they are only counted;
+    repeatable."""
 
     rooms: Annotated[int, flags.count("--rooms", at_least=1), REPLIES] = 1
     """With --verify fan-out: {room} in URL and message is the socket's number modulo this."""
 
     arrivals: Annotated[Literal["even", "poisson"], LOAD] = "even"
-    """Open loop: messages fall due at even distances, or at random ones as of many independent
-    users: exponential gaps, fixed by the seed."""
+    """Open loop: messages are due at even intervals, or at random ones like those of many
+    independent users (exponential, fixed by the seed)."""
 
     headers: Annotated[
         tuple[tuple[str, str], ...],
         flags.several_of_each("--header", parse_headers, "HEADER"),
         CONNECT,
     ] = ()
-    """Repeatable, 'Name: value': goes with each handshake. @FILE takes them from a file, one a
-    line. In the report, values of Authorization, Cookie and the like are masked."""
+    """Header of each handshake, 'Name: value'; repeatable. @FILE reads headers from a file, one per
+    line. The report masks the values of Authorization, Cookie and the like."""
 
     origin: Annotated[str | None, Parameter(metavar="ORIGIN", name="--origin"), CONNECT] = None
-    """The Origin header, which a browser would send."""
+    """Origin header of each handshake, as a browser would send it."""
 
     subprotocols: Annotated[
         tuple[str, ...], flags.several("--subprotocol", str, "NAME"), CONNECT
     ] = ()
-    """Repeatable: offered in this order."""
+    """Subprotocol to offer; repeatable, in order of preference."""
 
     cacert: Annotated[str | None, Parameter(metavar="FILE", name="--cacert"), CONNECT] = None
-    """wss: a PEM file with the certificates to trust, instead of the system's."""
+    """wss: PEM file with the certificates to trust instead of the system's."""
 
     insecure: Annotated[bool, Parameter(negative=""), CONNECT] = False
-    """wss: take any certificate."""
+    """wss: accept any certificate."""
 
     cert: Annotated[str | None, Parameter(metavar="FILE", name="--cert"), CONNECT] = None
-    """wss: a PEM file with our own certificate, for a server that asks who we are."""
+    """wss: PEM file with a client certificate, for a server that asks for one."""
 
     key: Annotated[str | None, Parameter(metavar="FILE", name="--key"), CONNECT] = None
-    """wss: a PEM file with its key, unencrypted; by default it is looked for in --cert's file."""
+    """wss: PEM file with the unencrypted private key of --cert, if that doesn't contain it."""
 
     compression: Annotated[bool, Parameter(negative=""), CONNECT] = False
-    """Offer permessage-deflate."""
+    """Offer compressed messages (permessage-deflate)."""
 
     source_ips: Annotated[
         tuple[str, ...], flags.several("--source-ip", str, "ADDRESSES"), CONNECT
     ] = ()
-    """Repeatable: local address, range 127.0.0.2-127.0.0.9 or CIDR block, used in turn."""
+    """Local address to connect from, a range like 127.0.0.2-127.0.0.9 or a CIDR block; repeatable,
+    and all are used in turn."""
 
     behave: Annotated[
         tuple[Behave, ...], flags.several("--behave", Behave.parse, "WHAT"), LOAD
     ] = ()
-    """Repeatable, slow-reader:1%:1KiB/s, half-open:1%, no-pong:1%, mid-frame-drop:1%:1s or
-    reconnect-storm:100%:10s: so many of the sockets misbehave, and are accounted for apart."""
+    """Let a share of the sockets misbehave: slow-reader:1%:1KiB/s, half-open:1%, no-pong:1%,
+    mid-frame-drop:1%:1s or reconnect-storm:100%:10s; repeatable. They are reported separately."""
 
     scenario: Annotated[str | None, Parameter(metavar="FILE", name="--scenario"), LOAD] = None
-    """FILE.py or FILE.py:NAME: users are somebody's own code, an async function each; COUNT is how
-    many. Excludes what says what to send and when."""
+    """FILE.py or FILE.py:NAME: run your own async function as each of COUNT users. Excludes the
+    flags that say what to send and when."""
 
     arrive: Annotated[float | None, flags.rate("--arrive"), LOAD] = None
-    """With a scenario that has no pace of its own: users begin at this rate and leave when they are
-    through; COUNT at once, at most."""
+    """With a scenario that has no pace of its own: start users at this rate, at most COUNT at once;
+    each leaves when its function returns."""
 
     stop_timeout_s: Annotated[float, flags.duration("--stop-timeout"), LOAD] = 5.0
-    """Bound on awaiting replies in flight and closing all sockets."""
+    """Longest time to await outstanding replies and to close all sockets."""
 
     seed: Annotated[int, flags.whole("--seed"), MESSAGES] = 0
-    """Makes payloads and schedule repeat exactly."""
+    """Seed of payloads and schedule; the same seed repeats them exactly."""
 
     message_content: Annotated[bytes | None, Parameter(parse=False)] = None
-    """What `message_file` holds, when that is known already: a shard on another machine."""
+    """The content of `message_file` if it is already read, as for a shard on another machine."""
 
     scenario_files: Annotated[tuple[tuple[str, bytes], ...], Parameter(parse=False)] = ()
-    """The scenario's file and those of its rows, with their names, once they are known."""
+    """Names and contents of the scenario's file and those of its rows, once they are read."""
 
     shard_of: Annotated[ShardOf | None, Parameter(parse=False)] = None
-    """Which part of a larger plan this is."""
+    """The part of a larger plan that this is."""
 
     def __post_init__(self) -> None:
         """Check what no single field can."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from loadgen.cli.app import EPILOGUE
 from loadgen.cli.load import COMMANDS
+from loadgen.report import metrics
 
+ROOT = Path(__file__).parents[2]
 PROGRAMS = [["echo_trio"], ["loadgen"], *(["loadgen", command] for command in COMMANDS)]
 #: What Python calls a value, and a user doesn't.
 PYTHONIC = re.compile(
@@ -40,14 +44,23 @@ def test_help_imports_nothing_that_only_a_server_or_a_run_needs(program: list[st
     assert not names & {"trio", "websockets", "asyncio", "echo_trio.wire.frames", "jsonschema"}
 
 
-@pytest.mark.parametrize("program", PROGRAMS[:2], ids=" ".join)
+@pytest.mark.parametrize("program", PROGRAMS, ids=" ".join)
 def test_help_ends_with_an_example_the_exit_codes_and_where_there_is_more(
     program: list[str],
 ) -> None:
     foot = run(*program, "--help").stdout.rpartition("\n\nExample: ")[2]
-    assert f"{program[0]}" in foot
+    assert " ".join(program) in foot.splitlines()[0]
     assert "Exit codes: 0 " in foot
-    assert "docs/reference/" in foot
+    pages = re.findall(r"docs/[\w/-]+\.md", foot)
+    assert pages
+    assert all((ROOT / page).is_file() for page in pages)
+
+
+def test_the_metrics_that_help_names_for_fail_if_exist() -> None:
+    paragraph = EPILOGUE.partition("--fail-if takes ")[2].partition("\n\n")[0]
+    named = re.findall(r"\b[a-z_]+\.[a-z0-9_.]+\b(?<!\.md)", paragraph)
+    assert len(named) > 3
+    assert [name for name in named if metrics.find(name) is None] == []
 
 
 @pytest.mark.parametrize(
