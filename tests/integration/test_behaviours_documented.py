@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -144,10 +145,16 @@ def test_the_program_that_composes_a_behaviour_adds_its_path(monkeypatch, tmp_pa
         paths.BEHAVIOURS.update(before)
 
 
-def test_the_tests_in_pytest_pass(tmp_path):
-    (tmp_path / "test_client.py").write_text(python_of(HOW_TO))
+def test_the_programs_of_the_how_to_pass(tmp_path):
+    programs = re.findall(r"^```python\n(.*?)^```$", HOW_TO, re.MULTILINE | re.DOTALL)
+    for number, program in enumerate(programs):
+        (tmp_path / f"test_{number}.py").write_text(program)
+    # pytest-asyncio is there for whoever has the locked requirements, and pytest-trio for us all.
+    flags = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    if find_spec("pytest_asyncio"):
+        flags += ["-o", "asyncio_default_fixture_loop_scope=function"]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:trio", "."],
+        [sys.executable, "-m", "pytest", *flags, "."],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -155,7 +162,7 @@ def test_the_tests_in_pytest_pass(tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "5 passed" in run.stdout
+    assert f"{8 if find_spec('pytest_asyncio') else 7} passed" in run.stdout
 
 
 def test_the_tests_in_javascript_pass(tmp_path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import socket
 import threading
+from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
@@ -208,3 +210,9 @@ def test_of_a_message_and_of_the_connections_that_ended_a_bounded_part_is_kept(
     seen.wait_ended(5, 0)
     open_one.ended(Outcome.CLEAN, {"code": 1000})
     assert seen.connections[-1].peer == "4"
+
+
+def test_the_how_tos_example_runs():
+    page = (Path(__file__).parents[3] / "docs/how-to/use-as-a-library.md").read_text()
+    (program,) = re.findall(r"```python\n([^`]*serving\([^`]*)```", page)
+    exec(compile(program, "use-as-a-library.md", "exec"), {})
