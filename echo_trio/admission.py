@@ -16,7 +16,7 @@ RETRY_AFTER_S = 5
 
 
 #: Descriptors that connections leave alone: the process's own, the console's, and those of
-#: clients that are being told that the server is full.
+#: clients that are being answered that the server is full.
 SPARE_DESCRIPTORS: Final = 64
 #: At least this many of these clients have a descriptor at once; more, up to the maximum, where the
 #: file limit leaves room.
@@ -30,7 +30,7 @@ class PlaceCapacity:
 
     :ivar connections: connections, including handshakes and closing connections.
     :ivar refusals: connections beside those, which are told that there is no room, and kept until
-        they have read it; any beyond these are told, and cut at once.
+        they have read it; any beyond these are answered, and cut at once.
     """
 
     connections: int
@@ -50,7 +50,7 @@ class PlaceCapacity:
 
 
 def last_descriptor(file_limit: int) -> int:
-    """Return the first descriptor that no connection may have, whatever else the process has open.
+    """Return the first descriptor that no connection may have, given the others in use.
 
     Half of the spare descriptors stay free: health checks are to be answered even then.
     """

@@ -58,7 +58,7 @@ class Caller:
     :ivar waits: true while it waits for one.
     :ivar answered: true once it was refused, while it may read the reason.
     :ivar displaced: true once a newcomer has its place, and its socket is closed.
-    :ivar observer: is told of it; ``None`` if nobody is.
+    :ivar observer: its observer; ``None`` without one.
     """
 
     sock: socket.socket
@@ -146,7 +146,7 @@ class Sessions:
             self.all_gone.set()
         if self.settings.log_level == "debug":
             say = self.log.debug
-        elif outcome is Outcome.MEMORY:  # Neither the client's fault nor ours: too little memory.
+        elif outcome is Outcome.MEMORY:  # too little memory: nobody's fault
             say = partial(self.sparing.warning, kind=outcome)
         elif outcome is not Outcome.CLEAN:
             say = partial(self.sparing.info, kind=outcome)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from echo_trio import files
 
 MAX_BYTES: Final = 64 * 1024
-#: Arrays and tables within one another; and names in a dotted key. Ours are one name and an array.
+#: Nesting of arrays and tables; and names in a dotted key. The server needs one name and an array.
 MAX_DEPTH: Final = 8
 #: 64 bits have 20.
 MAX_DIGITS: Final = 32

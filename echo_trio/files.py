@@ -199,7 +199,7 @@ class Draft:
             try:
                 return os.open(self._folder, flags | os.O_TMPFILE, mode)
             except OSError as exc:
-                # Not of this file system: NFS, say, and some overlays.
+                # Not supported by this file system, such as NFS and some overlays.
                 if exc.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
                     raise
         while True:

@@ -160,7 +160,7 @@ def run_app(
     `ValueError` of a settings class about what no single flag can know.
 
     :param entry: where parsing starts: the app itself, or its meta app.
-    :param explain: rewrites what is wrong with the arguments before it is said.
+    :param explain: rewrites a complaint about the arguments before it is printed.
     :param extra: given to a command that has parameters of these names with ``parse=False``.
     """
     if arguments is not None and list(arguments) in _HELP:

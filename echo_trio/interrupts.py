@@ -1,7 +1,7 @@
 """Take a first signal as a request and a second one as an order to end at once.
 
 The handlers are Python's, not Trio's receiver: Python calls them between any two lines, also while
-the loop is stuck – in a bug, or in a line of output that nobody takes. Then, too, a process has to
+the loop is stuck – in a bug, or in a line of output that is never read. Then, too, a process has to
 end when it is asked to. Trio's own way, an exception out of nowhere, would be a traceback during
 imports and while a report is written.
 """
@@ -23,7 +23,7 @@ class Interrupts:
     when that has ended changes nothing.
 
     :param exit_code: the exit code of the process when a second signal ends it.
-    :param last_words: is called with the second signal's number as the last thing before the end.
+    :param last_words: called with the second signal's number, last before the end.
         Any running code is interrupted for this call, so it must not wait for anything.
     :ivar received: the number of the first signal, 0 before there is one.
     """
@@ -62,7 +62,7 @@ class Interrupts:
             try:
                 self._last_words(number)
             finally:
-                # Ten thousand tasks take a while to unwind; nobody is to wait for that.
+                # Ten thousand tasks take a while to unwind: too long to wait for.
                 os._exit(self._exit_code)
         self.received = number
         if self._stop is not None:

@@ -1,7 +1,7 @@
 """Mask secrets in reports: reports are shared, and a token is as good as its owner.
 
 By name: the value of a header, or of a setting in a URL, whose name says that it is a secret is
-shown as `***`. A name too many loses a value that nobody misses; a name too few, a secret.
+shown as `***`. A name too many hides a harmless value; a name too few shows a secret.
 """
 
 from __future__ import annotations

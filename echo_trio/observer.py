@@ -1,8 +1,8 @@
-"""Define what may be told of each connection while it happens: to tests, and to a recording.
+"""Define observers of connections: of their handshakes, messages and ends, as they happen.
 
 A server without an observer pays nothing for this: its connections are plain ones. With one, each
-connection is an `ObservedConnection`, which tells of every message before it goes out; so whoever
-has received a reply finds it told already.
+connection is an `ObservedConnection`, which reports every message before it goes out: when a client
+has received a reply, the observer has it already.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class ConnectionObserver(MessageObserver, Protocol):
     """An observer of one connection, called in Trio's thread; it must neither block nor raise."""
 
     def requested(self, request: UpgradeRequest) -> None:
-        """Take the request of its handshake, before it is decided on."""
+        """Take the request of the handshake, before it is accepted or refused."""
 
     def opened(self, subprotocol: str | None, extensions: Sequence[str]) -> None:
-        """Note that its handshake is done, and what was agreed on."""
+        """Note that the handshake is done, with the agreed subprotocol and extensions."""
 
     def ended(self, outcome: Outcome, details: Mapping[str, Any]) -> None:
-        """Note how it ended; this is the last call.
+        """Note how the connection ended; this is the last call.
 
-        :param details: those of the log's line: `code`, `messages_received`, `messages_sent`; of a
+        :param details: those of the log line: `code`, `messages_received`, `messages_sent`; of a
             refused handshake `status` and `reason`.
         """
 

@@ -3,7 +3,7 @@
 A connection holds one of the places from accept to its end. When all are taken, a newcomer waits at
 the door until its request has arrived; then it takes the place of the handshake that has been
 silent for longest, if that is a second or more. So connections that never say a word can't keep out
-those that do: the silent ones at the door take nobody's place, those inside lose theirs.
+those that do: the silent ones at the door take no place, those inside lose theirs.
 
     accept ─► enter ─► hear … hear ─► settle ─► leave        the place is its own from `settle` on
         └─► wait ─► hear … ─► enter, or `longest_silent` makes room, or it is told that all is full
@@ -103,7 +103,7 @@ class Places(Generic[SomeGuest]):
             self._handshakes.move_to_end(guest)
 
     def settle(self, guest: SomeGuest) -> None:
-        """Note that a connection's handshake is done: nobody takes its place any more."""
+        """Note that a connection's handshake is done: it can't lose its place any more."""
         self._handshakes.pop(guest, None)
 
     def dismiss(self, guest: SomeGuest) -> None:

@@ -16,7 +16,7 @@ import trio
 
 #: The size of the length that stands before each message.
 LENGTH_BYTES: Final = 4
-#: The record of a run has a few thousand buckets at most; anything longer is no message of ours.
+#: The record of a run has a few thousand buckets at most; anything longer is none of our messages.
 MAX_BYTES: Final = 256 * 2**20
 
 _READ_BYTES: Final = 1 << 16

@@ -42,7 +42,7 @@ def client_of(peer: str, forwarded_for: Iterable[str], proxies: Collection[Netwo
     while hops and is_trusted(peer, proxies):
         hop = _parse_hop(hops.pop().strip(" \t"))
         if hop is None:
-            break  # "unknown", say: nobody can tell what is behind it.
+            break  # Such as "unknown": the client can't be told.
         peer = show_peer(*hop)
     return peer
 

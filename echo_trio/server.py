@@ -138,7 +138,7 @@ class EchoServer:
         are closed with code 1001, right behind their next reply if that comes within the drain
         grace; from then on they are read only to find their close frame. A client that has not
         answered shortly before the drain timeout is dropped (see `patience_of`): this returns
-        within the timeout whatever clients do. Cancelled: every connection is dropped at once.
+        within the timeout in every case. Cancelled: every connection is dropped at once.
         """
         try:
             async with trio.open_nursery() as handling:

@@ -209,12 +209,12 @@ def url_of_console(listeners: list[socket.socket]) -> str:
 
 
 def _announce(line: str, log: Any) -> None:
-    """Print a line; if nobody takes it, log that and go on: the log has the same facts."""
+    """Print a line; if it can't be written, log that and go on: the log has the same facts."""
     try:
         print(line, flush=True)  # noqa: T201
     except OSError as exc:
         log.warning("nobody takes the ready line", reason=exc.strerror)
-        # Or Python would try once more at its end, and that would be an error of ours.
+        # Otherwise Python would try once more at its end, and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

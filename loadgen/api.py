@@ -35,7 +35,7 @@ async def run(
 
     :param fail_if: expressions like ``latency.p99>50ms``, judged in `Report.thresholds`.
     :param stop: ends the run in good order when it is set, in any phase.
-    :param on_warning: is told what preflight finds tight, in a line each.
+    :param on_warning: called with each warning of preflight, one line.
     :raises Refused: if preflight finds that this machine can't do it; nothing was tried then.
     :raises BadScenario: if the plan has a scenario that can't be loaded.
     :raises ValueError: if an expression of `fail_if` is none, or about the target, which isn't

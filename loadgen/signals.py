@@ -39,7 +39,7 @@ def show_cursor() -> None:
 
 
 class LastWords:
-    """Say, when a second signal ends the process, where what was measured is kept.
+    """Print, when a second signal ends the process, where the measurements are kept.
 
     :ivar journal: tells its path, if there is something in it.
     """

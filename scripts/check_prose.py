@@ -49,7 +49,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def find_faults(source: str) -> Iterator[tuple[int, str]]:
-    """Find the faults of a file: the line of each, and what is wrong."""
+    """Find the faults of a file: the line and the description of each."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, Documented) and (text := ast.get_docstring(node)):
             line = node.body[0].lineno

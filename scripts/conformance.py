@@ -48,7 +48,7 @@ CASES = 517
 #: What `make test` runs: all but the heavy sections (limits, compression).
 QUICK_SECTIONS = ("1", "2", "3", "4", "5", "6", "7", "10")
 INFORMATIVE = frozenset({"7.1.6", "7.13.1", "7.13.2"})
-#: Best first; whatever else the suite says is worse.
+#: Best first; any other result of the suite is worse.
 GRADES = ("OK", "INFORMATIONAL")
 
 AGENT = "echo-trio"
@@ -183,7 +183,7 @@ def read_results(reports: Path) -> Results:
 async def echo_server() -> AsyncIterator[str]:
     """Run `python -m echo_trio` with what the suite asks for; yield the URL of its exact echo."""
     command = [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console", "--compression"]
-    # A ping of ours amid a slow case is not what the case expects.
+    # A ping from us during a slow case is not what the case expects.
     command += ["--max-message-size", str(MAX_MESSAGE_BYTES), "--ping-interval", "0"]
     command += ["--log-level", "warning"]
     async with trio.open_nursery() as nursery:
@@ -238,7 +238,7 @@ def free_port() -> int:
 
 
 async def listening(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a process listens there."""
     with trio.fail_after(60):
         while True:
             try:
@@ -417,7 +417,7 @@ async def run_roles(
 
 
 def main() -> int:
-    """Run what was asked for; return the exit code."""
+    """Run the requested cases; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("cases", nargs="*", help="cases or sections, as 7.1.1 or 12; all if none")
     parser.add_argument("--quick", action="store_true", help="the sections that make test runs")

@@ -21,7 +21,7 @@ def main() -> int:
         [sys.executable, "-m", "echo_trio", "--port", "0", "--console-port", "0"],
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl-C is for the load generator; the server is told below, when that has closed.
+        # Ctrl-C is for the load generator; the server is stopped below, when that has closed.
         start_new_session=True,
     )
     try:
@@ -33,7 +33,7 @@ def main() -> int:
         url, console = ready.groups()
         print(f"server at {url}, its page at {console}", flush=True)
         load = subprocess.Popen([sys.executable, "-m", "loadgen", str(COUNT), url])
-        # Of SIGTERM only this process is told: left alone, the two others would go on for ever.
+        # SIGTERM reaches this process only: without this, the two others would go on for ever.
         signal.signal(signal.SIGTERM, lambda *_: load.terminate())
         while True:
             try:

@@ -1,8 +1,8 @@
 """Put faults into the code, one at a time, and see that the tests catch each.
 
-The faults stand in tests/mutants/*.toml: a file, a text that occurs in it exactly once, what to
+The faults are in tests/mutants/*.toml: a file, a text that occurs in it exactly once, what to
 put in its place, and the tests that must fail then. With `sample`, faults are made up instead, so
-that tests can be held against some that nobody had in mind when writing them.
+that tests can be tried with faults that their authors didn't think of.
 
     scripts/mutants.py                          every fault of the list
     scripts/mutants.py --only ledger            those whose file and description match this
@@ -293,7 +293,7 @@ def check(faults: Sequence[Fault]) -> int:
 
 
 def make_up(files: Sequence[str], count: int, seed: int, tests: Sequence[str]) -> list[Fault]:
-    """Make up faults that nobody had in mind: `count` in each file, at random."""
+    """Make up faults: `count` in each file, at random."""
     faults = []
     for file in files:
         source = (ROOT / file).read_text()

@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _run_in_terminal(command: list[str]) -> str:
-    """Run a command in a terminal; return what is left on the screen, colours included."""
+    """Run a command in a terminal; return the final screen, colours included."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}

@@ -60,7 +60,7 @@ class About:
 
 
 def carries_credentials(name: str) -> bool:
-    """Tell whether a header of this name, in lower case, identifies somebody or gives access."""
+    """Tell whether a header of this name, in lower case, identifies a person or gives access."""
     return not name.startswith(_OF_THE_HANDSHAKE) and bool(_CREDENTIALS.search(name))
 
 

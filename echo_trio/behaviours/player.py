@@ -116,7 +116,7 @@ class ScriptPlayer:
 
     def _on_message(self, message: str | bytes) -> None:
         if self._connection.closed is not None:
-            return  # Behind a close frame of ours, nothing is answered any more.
+            return  # After our close frame, nothing is answered any more.
         if self._wait is _OVER:
             self.unanswered += 1  # The client doesn't listen any more.
         else:

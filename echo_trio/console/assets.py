@@ -31,7 +31,7 @@ def asset_response(file: Path, accept_encoding: str, *, cache_control: str) -> F
 
 
 def _taken(accept_encoding: str) -> Iterator[str]:
-    """Yield the encodings of ours that the header takes (RFC 9110, 12.5.3), the best first."""
+    """Yield our encodings that the header accepts (RFC 9110, 12.5.3), the best first."""
     weights: dict[str, float] = {}
     for item in accept_encoding[:_MAX_ACCEPT].lower().split(","):
         name, _, parameter = item.partition(";")

@@ -32,7 +32,7 @@ class EventStream:
     Where `produce` finds the reader too slow (`trio.TooSlowError`), the response is cut off without
     its last chunk, so that the reader knows that something is missing.
 
-    :param on_end: called once at the end, whatever ended it.
+    :param on_end: called once at the end, for any cause.
     """
 
     def __init__(

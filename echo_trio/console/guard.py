@@ -39,7 +39,7 @@ class Access:
     token: str | None = field(default=None, repr=False)
 
     def knows_host(self, authority: str) -> bool:
-        """Tell whether this Host header is one of ours. Its port doesn't matter."""
+        """Tell whether this Host header names the console. Its port doesn't matter."""
         host = split_authority(authority)[0]
         if host in self.hosts:
             return True

@@ -1,7 +1,7 @@
 """Serve one HTTP/1.1 connection of the console: bounded in what it takes, holds and waits for.
 
 The app (ASGI) gets requests whole: it isn't called before the last byte of a body has arrived.
-Whatever the client does, the connection ends without an exception, and no bytes of the client's get
+In every case the connection ends without an exception, and no bytes of the client's get
 into one.
 """
 
@@ -46,7 +46,7 @@ READ_BYTES: Final = 2**14
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 4 * MAX_FRAMED_BODY_BYTES
 LINGER_READ_BYTES: Final = 2**16
-#: After this many requests a client has to connect again: a place is nobody's for good.
+#: After this many requests a client has to connect again: no client keeps a place for ever.
 MAX_REQUESTS: Final = 1000
 
 #: Requests for health, which have turns of their own. As bytes, since they are told apart before
@@ -308,7 +308,7 @@ def turn_away(sock: socket.socket) -> None:
     """Answer that there are too many connections, if the kernel takes it at once."""
     with suppress(OSError):
         sock.send(refusal(RequestRefused(503)))
-        sock.recv(READ_BYTES)  # What is unread when it is closed would make this a reset.
+        sock.recv(READ_BYTES)  # Unread data at the close would make this a reset.
 
 
 @lru_cache(maxsize=1)

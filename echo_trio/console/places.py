@@ -115,7 +115,7 @@ class ConsolePlaces:
         """Wait until there may be room because health was answered; false if nobody asks for it.
 
         Such a request is answered within milliseconds, and never has to make room. So a newcomer
-        waits for its turn at the door, and those behind it in the kernel's line.
+        waits for its turn at the door, and the following ones in the kernel's queue.
         """
         if not self.waiting[Waiting.HEALTH]:
             return False
@@ -133,7 +133,7 @@ class ConsolePlaces:
         Of connections that wait for their client the one that has waited longest goes first, and
         before all others those that have their last answer; one that has only just come leaves last
         of all. Of requests any one: if it were the newest, others that come all the time would keep
-        everybody out; if the oldest, nobody would get to the front.
+        all others out; if the oldest, no client would get to the front.
         """
         ending, idle, turn, health = (self.waiting[what] for what in Waiting)
         oldest = next(iter(idle), None)

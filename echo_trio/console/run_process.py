@@ -20,7 +20,7 @@ FIRST_LINE_TIMEOUT_S: Final = 30.0
 #: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
 MAX_LINE_BYTES: Final = 16 * 2**20
 ERROR_BYTES: Final = 4096
-#: The time to end in good order when the console ends: nobody waits for a report any more.
+#: The time to end in good order when the console ends: no client waits for a report any more.
 EXIT_GRACE_S: Final = 1.0
 
 
@@ -56,7 +56,7 @@ class NoAnswer(Exception):
 
 
 class RunProcess:
-    """A generator's process. Its owner has to call `see_off`, whatever happens.
+    """A generator's process. Its owner has to call `see_off` in every case.
 
     :ivar complaint: the last bytes it wrote to stderr, once `read_complaint` has read them.
     """
@@ -134,7 +134,7 @@ class RunProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def see_off(self) -> None:
-        """End the process, within seconds, in whatever state it is; a cancellation has to wait."""
+        """End the process within seconds, in any state; a cancellation has to wait."""
         with trio.CancelScope(shield=True):
             if self._process.returncode is None:
                 self.interrupt()
@@ -188,7 +188,7 @@ def last_line(text: bytes | bytearray) -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    """Make its environment: ours, without our settings, and with the loadgen beside us."""
+    """Make its environment: this process's without its settings, and with the loadgen beside it."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ECHO_TRIO_")}
     path = [str(Path(__file__).parents[2])]
     path += filter(None, [inherited.get("PYTHONPATH")])

@@ -43,7 +43,7 @@ class Targets:
 
 
 def _reachable(url: str, host: str, port: int) -> str:
-    """Replace the address that means "all addresses" by loopback: nobody can connect to it."""
+    """Replace the address that means "all addresses" by loopback: clients can't connect to it."""
     if host not in ANY_ADDRESS:
         return url
     return f"{urlsplit(url).scheme}://{'127.0.0.1' if host == '0.0.0.0' else '[::1]'}:{port}/"

@@ -188,7 +188,7 @@ class Runs:
     """The runs of one console: at most one of them goes on.
 
     :param max_run: the largest number of sockets of a run.
-    :param on_failure: is told about errors in the task of a run, which end that run alone.
+    :param on_failure: called with each error in the task of a run, which ends that run alone.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 A request to the console costs a few hundred microseconds to some milliseconds, for which every
 connection of the echo waits. One client can ask a hundred at once, again and again. So requests
-stand in line for a turn, and each turn is charged for the time that it kept the loop: the next one
+queue for a turn, and each turn is charged for the time that it kept the loop: the next one
 waits until the granted share has made up for it.
 """
 
@@ -28,7 +28,7 @@ class Turns:
     """Turns that together take at most a share of the loop's time; first come, first served.
 
     :param share: the part of each second that all turns together may take.
-    :param burst_s: how much of an unused share is kept: so much may be done in one go.
+    :param burst_s: the unused share that is kept at most: the longest work at one go.
     :param advance_s: taken from the credit when a turn begins, before anybody knows what it will
         cost. Without this, a crowd that arrives together would begin together.
     """
@@ -42,7 +42,7 @@ class Turns:
         self._line: deque[_Waiter] = deque()
 
     async def take(self) -> Turn:
-        """Wait for a turn: until those before have had theirs, and the debt is made up for.
+        """Wait for a turn: until earlier ones are over, and their time is paid for.
 
         Cancelled: the place in line, or the advance, is given back.
         """

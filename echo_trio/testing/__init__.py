@@ -1,1 +1,1 @@
-"""Serve inside somebody else's program or test run: in a task, a thread, a pytest plugin."""
+"""Serve inside another program or test run: in a task, a thread, or a pytest fixture."""

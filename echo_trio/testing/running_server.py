@@ -1,4 +1,4 @@
-"""Give a test its hands on a server that runs: where it listens, and what it saw."""
+"""Give tests access to a running server: its addresses, and the connections that it saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep what a server saw of its connections, for a test in another thread to look at."""
+"""Record the connections of a server, for a test in another thread to read."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SHOWN_PATH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class SeenMessage:
-    """A message of a connection, as far as it is kept.
+    """The recorded part of one message.
 
     :ivar direction: ``"in"`` from the client, ``"out"`` to it.
     :ivar data: its first 200 characters or bytes.
-    :ivar size: how many it had, in characters or bytes.
+    :ivar size: its length in characters or bytes.
     """
 
     direction: str
@@ -39,7 +39,7 @@ class SeenMessage:
 
 @dataclass(eq=False, repr=False, slots=True)
 class SeenConnection:
-    """A connection, as the server sees it. It goes on changing until the connection has ended.
+    """A connection, as the server sees it. It changes until the connection has ended.
 
     :ivar peer: the client's address and port.
     :ivar path: the path that it asked for, without the query; empty until the request was read.
@@ -112,7 +112,7 @@ class _Observed:
         connection = self._connection
         connection.status = details.get("status")
         connection.close_code = details.get("code")
-        # Those that were under way when it broke were not sent after all.
+        # Replies that were on their way when it broke don't count as sent.
         connection.messages_out = details.get("messages_sent", connection.messages_out)
         self._seen.end(connection, outcome)
 
@@ -152,7 +152,7 @@ class Seen:
         return _Observed(connection, self)
 
     def end(self, connection: SeenConnection, outcome: Outcome) -> None:
-        """Note that a connection has ended, and wake those who wait for that."""
+        """Note that a connection has ended, and wake the threads that wait for that."""
         with self._changed:
             connection.outcome = outcome
             self._ended.append((self._open.pop(connection), connection))

@@ -20,8 +20,8 @@ from echo_trio.testing.python_log import PythonLog
 from echo_trio.testing.running_server import RunningServer
 from echo_trio.testing.seen import Seen
 
-#: What is served with if nobody says otherwise: a free port; and a client that was left open holds
-#: up the end for half a second (see `patience_of`).
+#: The default settings: a free port; and a client that was left open delays the end by half a
+#: second (see `patience_of`).
 DEFAULTS: Final = Settings(port=0, console_port=0, drain_timeout_s=1.0)
 
 

@@ -1,4 +1,4 @@
-"""Say in a few lines what a server saw, for the report of a test that failed."""
+"""Summarize the connections that a server saw, for the report of a test that failed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _ARROWS: Final = {"in": "→", "out": "←"}
 def summarize(server: RunningServer) -> str:
     """Write a line for each of the last connections, and one for each of its last messages.
 
-    As the server's reference does, → is what came from the client and ← what went to it. Whatever
-    came from a client is made printable.
+    As in the server's reference, → marks messages from the client and ← messages to it. Texts from
+    a client are made printable.
     """
     connections = server.connections
     lines = [f"{server.url} saw {_count(len(connections), 'connection')}"]

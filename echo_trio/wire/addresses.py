@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 #: The names by which a browser on this machine may call it.
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-#: A server may listen on these; nobody can connect to them.
+#: A server may listen on these; clients can't connect to them.
 ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})
 DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-#: Whatever has none of what ends a host in a URL.
+#: Any text without the characters that end a host in a URL.
 _NAME: Final = re.compile(r"[^\s:/?#@\[\]]+")
 
 

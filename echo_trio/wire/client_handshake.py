@@ -125,7 +125,7 @@ async def receive_answer(receive: Receive) -> tuple[bytes, bytes]:
     one, even if it does not expect any. CDNs send 103 with what a browser may fetch ahead. 101 is
     final here: it is the answer that was asked for.
 
-    :returns: the head, and what arrived behind it.
+    :returns: the head, and the bytes that arrived after it.
     :raises HandshakeFailed: if there are more than `MAX_INTERIM` of them.
     :raises ConnectionCut, HandshakeRefused: as `receive_head`.
     """

@@ -227,7 +227,7 @@ class Connection(Watched, WebSocketConnection):
                     self._receive(b"")
                 while self._close_reason is None:
                     await self._serve_once()
-            except Exception:  # ours, not the peer's: it is told so before the caller is
+            except Exception:  # our fault, not the peer's: it gets 1011 before we raise
                 self._fail(INTERNAL_ERROR, None)
                 await self._serve_closing()
                 raise
@@ -347,7 +347,7 @@ class Connection(Watched, WebSocketConnection):
         self._call_attention()
 
     def _on_turn(self) -> None:
-        """Go on with what was too much for one turn. Called by the poller, in its task."""
+        """Go on with the data that was too much for one turn. Called by the poller, in its task."""
         if not self._halt & _TURN_OVER:
             self._on_readable()
             return
@@ -857,7 +857,7 @@ class Connection(Watched, WebSocketConnection):
         self._over = True
         self._stop_listening()
         if self._unsent:
-            self.abort()  # Amid a frame there is no place for a close frame.
+            self.abort()  # Within a frame there is no place for a close frame.
             return
         if self._close_reason is None:
             self._write_close(TRY_AGAIN_LATER, "the server is short of memory")
@@ -873,7 +873,7 @@ class Connection(Watched, WebSocketConnection):
 
     @property
     def _is_frozen(self) -> bool:
-        # With a poller, nobody looks at what has arrived while our task is busy with other things.
+        # With a poller, no code reads what arrives while our task is busy with other things.
         return bool(self._halt & _PAUSED) or (self._poller is not None and self._task is None)
 
     @property

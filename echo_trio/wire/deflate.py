@@ -88,7 +88,7 @@ def agree(offered: Iterable[Extension], chosen: list[Extension]) -> Parameters |
     """Read what the server's answer means to the client that made these offers.
 
     :returns: ``None`` if the server chose no extension.
-    :raises ValueError: if it chose what was not offered, or its parameters are malformed.
+    :raises ValueError: if it chose an extension that was not offered, or malformed parameters.
     """
     if not chosen:
         return None
@@ -228,7 +228,7 @@ class Inflater:
                     self._input = data
                     self.pending = True
                     return inflated
-            # A stream that has ended (BFINAL), with nothing behind it, leaves no tail off.
+            # A stream that has ended (BFINAL) needs no tail.
             if not last or self._ended or self._stream is None:
                 break
             self._ended = True

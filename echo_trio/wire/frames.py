@@ -11,7 +11,7 @@ frames of which not all has arrived, control frames, compressed messages, and wh
                     └───► Violation: the close code that says what is wrong
 
 An `Incoming` exists only while a message is incomplete. `tests/echo_trio/wire/test_frames.py` holds
-all of this together with implementations that nobody here wrote.
+all of this together with independent implementations.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Inflating(Protocol):
 
 
 class Incoming:
-    """A message that has not arrived completely: amid a frame, or between two.
+    """A message that has not arrived completely: within a frame, or between two.
 
     Text is checked as it arrives, so that a peer that sends garbage is told at its first wrong byte
     and not after the last.
@@ -194,7 +194,7 @@ class Incoming:
                 raise Violation(POLICY_VIOLATION, "too many empty fragments")
 
     def take(self, data: bytes, at: int) -> int:
-        """Take the current frame's payload as far as it is there, or inflate what was taken before.
+        """Take the current frame's payload so far, or inflate what was taken before.
 
         Inflates at most `INFLATE_STEP_BYTES`; `is_inflating` tells whether there is more.
 
@@ -391,7 +391,7 @@ def read(
     max_bytes: int,
     inflater: Callable[[], Inflating] | None,
 ) -> tuple[int, str | bytes | Incoming | None, int]:
-    """Read the frame that starts at `at`, or go on with the one that `incoming` is amid.
+    """Read the frame that starts at `at`, or go on with the one that `incoming` has begun.
 
     :param masked: true if the peer has to mask.
     :param incoming: the message that the last call returned with `PARTIAL`; ``None`` if there is

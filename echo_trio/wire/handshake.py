@@ -2,7 +2,7 @@
 
 The upgrade request is read before trio-websocket or h11 sees a byte: a request that is let through
 is one that RFC 6455 allows, and one that is refused can raise nothing but `HandshakeRefused`.
-Frames that arrive behind a head are handed on as surplus. The functions that both ends use stand at
+Frames that arrive after a head are handed on as surplus. The functions that both ends use stand at
 the end of this file; the client's are in `client_handshake`.
 """
 
@@ -138,7 +138,7 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
     """Receive up to the empty line that ends an HTTP head.
 
     :param receive: returns the next bytes, none at the end of the stream.
-    :returns: the head, and the bytes that arrived behind it.
+    :returns: the head, and the bytes that arrived after it.
     :raises ConnectionCut: if the stream ends first.
     :raises HandshakeRefused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`; 400 at the
         first byte, if no head begins with it: a TLS handshake, for example.

@@ -22,7 +22,7 @@ class MessageObserver(Protocol):
 
 
 class ObservedConnection(Connection):
-    """A connection whose messages an observer is told of.
+    """A connection that reports its messages to an observer.
 
     :ivar observer: the observer; set before `run`.
     """
@@ -53,7 +53,7 @@ class ObservedConnection(Connection):
         return super().send_nowait(message)
 
     def send_fragments(self, message: str | bytes, size_bytes: int) -> Iterator[bool]:
-        """Send a message as `Connection.send_fragments` does; it is told of before the first."""
+        """Send a message as `Connection.send_fragments` does; observe it before the first."""
         self._check_open()
         self.observer.sent(message)
         yield from super().send_fragments(message, size_bytes)

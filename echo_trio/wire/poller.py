@@ -94,7 +94,7 @@ class Poller:
         """Call `on_turn` once, after the others had their turn, instead of `on_readable`.
 
         This is for a registered socket whose callback has more to do than one turn's work. Until
-        then it is not called back, whatever arrives. Idempotent: a socket that stands in line keeps
+        then it is not called back for new data. Idempotent: a socket that stands in line keeps
         its place.
         """
         fd = sock.fileno()
@@ -138,7 +138,7 @@ class Poller:
             self._epoll.close()
 
     def time_next(self) -> None:
-        """Time the next batch, whatever its turn."""
+        """Time the next batch, whichever it is."""
         self._until_timed = 0
 
     async def _serve_many(self, ready: list[tuple[int, int]]) -> None:

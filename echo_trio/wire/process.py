@@ -22,7 +22,7 @@ import trio
 
 #: Net new objects before the young are collected: some 2,500 connections' worth.
 YOUNG_THRESHOLD: Final = 50_000
-#: Young collections before the middle generation is; the old one never is of itself.
+#: Young collections before the middle generation is; the old one never is automatically.
 MIDDLE_THRESHOLD: Final = 20
 NEVER: Final = 2**31 - 1
 

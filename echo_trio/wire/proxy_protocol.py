@@ -1,7 +1,7 @@
 """Read the PROXY protocol, versions 1 and 2: a proxy's first bytes name its client. Sans-I/O.
 
 The protocol is HAProxy's (doc/proxy-protocol.txt); other proxies that forward TCP use it too. The
-header comes before anything else, before TLS too, and no byte behind it may be taken from the
+header comes before anything else, before TLS too, and no byte after it may be taken from the
 socket: OpenSSL reads those itself. So arrived bytes are looked at first (MSG_PEEK), and only the
 header is taken.
 """
@@ -79,7 +79,7 @@ async def receive(peek: Callable[[], Awaitable[bytes]], take: Callable[[int], by
 def parse(data: bytes) -> Header | None:
     """Parse the header that `data` begins with; ``None`` if more has to arrive.
 
-    :raises Malformed: if it can't become a header, whatever follows.
+    :raises Malformed: if no further bytes can make it a header.
     """
     if data.startswith(_V1[: len(data)]):
         return _parse_v1(data)

@@ -1,6 +1,6 @@
 """Send bytes: the kernel takes what it can at once, the rest waits in line.
 
-Nothing here blocks but `flush`, which somebody has to await when a write returned that not all was
+Nothing here blocks but `flush`, which has to be awaited when a write returned that not all was
 taken. Bytes in line count as held for the peer, and are dropped when writing fails.
 """
 
@@ -55,7 +55,7 @@ class Sender(Holder):
         """Wait until the kernel has taken everything that was sent.
 
         If the kernel takes nothing for as long as the write timeout, the connection is aborted.
-        Cancelled: the rest stays in line. On a stream that isn't a socket nobody knows what the
+        Cancelled: the rest stays queued. On a stream that isn't a socket it is not known what the
         rest is, so there a cancellation aborts the connection.
         """
         if self._stream_lock is None:

@@ -67,7 +67,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
 def share(listeners: list[socket.socket]) -> list[Address]:
     """Allow more sockets of this user to `join` these; return the addresses to join.
 
-    The first socket listened without SO_REUSEPORT, so nobody else listens there; and while it
+    The first socket listened without SO_REUSEPORT, so no other process listens there; and while it
     exists, another server's `listen` fails with "address in use". SO_REUSEPORT from the start would
     let a second server of the same user in, unnoticed.
     """
@@ -133,7 +133,7 @@ async def accept_forever(
     """Accept connections, many at a time, until cancelled.
 
     :param on_accept: takes each new socket, non-blocking and without Nagle's delay.
-    :param on_fault: is told when accepting fails because the machine has run out of descriptors or
+    :param on_fault: called when accepting fails because the machine has run out of descriptors or
         memory, or the listener is broken; accepting goes on after a pause. A connection that ended
         before it was accepted is no fault.
     :param on_excess: takes a socket for which there was no descriptor left but one kept in reserve:

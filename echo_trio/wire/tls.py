@@ -2,7 +2,7 @@
 
 A `TlsSocket` is non-blocking and raises what a plain socket would, so the data path above it – the
 poller's callback, `Connection` – is the same. OpenSSL is given the descriptor itself: it reads one
-record at a time and nothing ahead, so whatever it has not read yet still makes the descriptor
+record at a time and nothing ahead, so data that it has not read yet still makes the descriptor
 readable, which is what the level-triggered poller needs to know.
 """
 
@@ -87,7 +87,7 @@ class TlsSocket(ssl.SSLSocket):
     def close(self) -> None:
         """Tell the peer that this is the end and not an attack (close_notify), and close.
 
-        A socket with SO_LINGER of zero seconds is about to be reset: then the peer is not told.
+        A socket with SO_LINGER of zero seconds is about to be reset, without a close_notify.
         """
         if self.fileno() != -1 and not self.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
             self._say_goodbye()

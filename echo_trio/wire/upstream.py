@@ -135,7 +135,7 @@ class UpstreamConnection(Connection):
             raise ConnectionClosed(self._close_reason)
 
     async def pong(self, payload: bytes | None = None) -> None:
-        """Send a pong that nobody asked for.
+        """Send an unsolicited pong (RFC 6455, 5.5.3).
 
         :raises ConnectionClosed: if the connection is closed or closing.
         :raises ValueError: if the payload is longer than 125 bytes.
@@ -240,7 +240,7 @@ class UpstreamConnection(Connection):
             elif isinstance(item, CloseConnection):
                 await self._handle_close_connection_event(item)
             else:
-                # A closed channel: nobody will ask for it, aclose() was called.
+                # A closed channel: no caller will ask for it, aclose() was called.
                 with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                     await self._send_channel.send(item)  # type: ignore[arg-type]
 

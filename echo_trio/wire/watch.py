@@ -115,7 +115,7 @@ class Watched(Sender):
             self._flush_in_run()
 
     def _probe(self, now_s: float, interval_s: float) -> None:
-        """Find out if a peer is gone whose end stays hidden behind what we have not read.
+        """Check if a peer is gone whose end is hidden by data that we have not read.
 
         Send it a pong that it has not asked for: a peer that is there ignores that (RFC 6455,
         section 5.5.3), and the kernel of one that is gone answers with a reset. At most once in an
@@ -174,7 +174,7 @@ class Watched(Sender):
         raise NotImplementedError
 
     def _unread_bytes(self) -> tuple[int, int]:
-        """Count bytes that nobody has looked at: those we received, those in the kernel."""
+        """Count unprocessed bytes: those received, and those in the kernel."""
         raise NotImplementedError
 
     def _close_now(self, code: int, reason: str) -> None:
@@ -186,7 +186,7 @@ class Watched(Sender):
         raise NotImplementedError
 
     def _on_hang_up(self) -> None:
-        """End the connection: there is nobody at the other end."""
+        """End the connection: the peer is gone."""
         raise NotImplementedError
 
     def _flush_in_run(self) -> None:

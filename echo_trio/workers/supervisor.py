@@ -85,7 +85,7 @@ class _Place:
     told_tree: trio.Event = field(default_factory=trio.Event)
 
     def stop_listening(self) -> None:
-        """Close our copies of its sockets: once no worker has them either, nobody listens there."""
+        """Close our copies of its sockets: once no worker has them either, the port is free."""
         for listener in self.listeners:
             listener.close()
         self.listeners = []

@@ -140,7 +140,7 @@ async def _obey(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
             worker.reload()
         elif isinstance(order, ShowTasks):
             await channel.say(Tasks(await worker.tasks()))
-    os._exit(1)  # The supervisor is gone: a worker that nobody watches must not go on.
+    os._exit(1)  # The supervisor is gone: an unsupervised worker must not go on.
 
 
 async def _report_forever(channel: Channel[Report, Order], worker: Worker) -> NoReturn:

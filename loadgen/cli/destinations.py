@@ -53,7 +53,7 @@ class Stdout:
         sys.stdout.flush()
         try:
             descriptor = sys.stdout.fileno()
-        except OSError:  # tests' stdout, say, has no descriptor
+        except OSError:  # stdout has no descriptor, as in tests
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
         else:
@@ -117,12 +117,12 @@ class Pipe:
             return os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as exc:
             if exc.errno == errno.ENXIO:
-                return None  # Nobody reads it yet.
+                return None  # No process reads it yet.
             raise
 
 
 def open_destination(path: str) -> Destination:
-    """Open or try what a path names; leave what is there as it is.
+    """Open or try the file that a path names; leave its content unchanged.
 
     :param path: a file, a pipe, a harmless device, or `STDOUT`.
     :raises OSError: if nothing can be written there.

@@ -22,10 +22,10 @@ from loadgen.workload.plan import Plan
 
 #: These have a place of their own on the command line.
 _POSITIONAL: Final = ("count", "url")
-#: Flags that name files of this machine, or ways to others: for its own users only. Every other
-#: setting of a run may be asked for; a test has the list of those, too.
+#: Flags that name files of this machine or ways to others, and those that need such a flag: for its
+#: own users only. All other settings of a run may be requested; a test has their list, too.
 LOCAL_ONLY: Final = frozenset(
-    {"cacert", "cert", "dask", "key", "message-file", "proxy", "scenario"}
+    {"arrive", "cacert", "cert", "dask", "key", "message-file", "proxy", "scenario"}
 )
 
 

@@ -179,7 +179,7 @@ def replace_closed_streams() -> None:
 def _is_stdout_open() -> bool:
     try:
         flags = fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL)
-    except OSError:  # tests' stdout, say, has no descriptor
+    except OSError:  # stdout has no descriptor, as in tests
         return True
     return flags & os.O_ACCMODE != os.O_RDONLY
 
@@ -190,7 +190,7 @@ def write_stdout(data: bytes) -> None:
 
 
 def _attempt(write: Callable[[], object], path: str) -> bool:
-    """Write something; if that fails, say so in one line."""
+    """Call a write; if it fails, print why in one line."""
     try:
         write()
     except OSError as exc:
@@ -207,7 +207,7 @@ def _attempt(write: Callable[[], object], path: str) -> bool:
 
 def discard_stdout() -> None:
     """Keep the interpreter from failing once more when it flushes stdout at its end."""
-    with suppress(OSError, ValueError):  # tests' stdout, say, has no descriptor
+    with suppress(OSError, ValueError):  # stdout has no descriptor, as in tests
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -46,7 +46,7 @@ _PHASES: Final = {
 async def watch(engine: Running, *, color: bool = True) -> None:
     """Show the run on stderr until it is done, or until cancelled.
 
-    If nobody can see it, because the terminal was closed for example, the run goes on.
+    If it can't be written, because the terminal was closed for example, the run goes on.
     """
     with suppress(OSError):
         if sys.stderr.isatty():
@@ -70,7 +70,7 @@ async def watch_lines(engine: Running, stream: TextIO) -> None:
     """Print a line at the beginning of each phase, and now and then in between."""
     shown, printed_at = None, 0.0
     while engine.phase is not Phase.DONE:
-        # Preflight is over at once, or says itself what is wrong.
+        # Preflight is over at once, or prints its own error.
         if engine.phase is Phase.PREFLIGHT and not engine.elapsed_s > LINE_INTERVAL_S:
             pass
         elif engine.phase is not shown or engine.elapsed_s - printed_at >= LINE_INTERVAL_S:

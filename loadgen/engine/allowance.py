@@ -37,7 +37,7 @@ def make_limits(plan: Plan, payloads: Payloads) -> Limits:
 def make_budget(plan: Plan, payloads: Payloads) -> Budget:
     """Make the budget of bytes that all connections of a plan may hold together.
 
-    Each may hold a reply to a message of ours, however large that is: a plan with a thousand
+    Each may hold a reply to one of our messages, however large that is: a plan with a thousand
     messages of a megabyte at once asks for that memory, too (see preflight).
     """
     spare = min(plan.count * HELD_BYTES_PER_SOCKET, _memory_bytes() // MEMORY_SHARE)

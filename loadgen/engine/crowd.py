@@ -20,7 +20,7 @@ from loadgen.workload.plan import Plan
 
 #: Sockets begun or closed between two looks at Trio's other tasks: about 3 ms of work.
 BATCH: Final = 256
-#: The step of whatever waits for many sockets at once. Trio's clock ticks in milliseconds.
+#: The step of tasks that wait for many sockets at once. Trio's clock ticks in milliseconds.
 TICK_S: Final = 0.001
 #: The interval of looking for sockets that have reached their age, or still await replies.
 AGE_TICK_S: Final = 0.005
@@ -51,7 +51,7 @@ class ConnectPace:
 
 
 class Gate:
-    """The limits that all sockets have to pass to connect, of whatever crowd.
+    """The limits on connecting that the sockets of all crowds share.
 
     :ivar limiter: bounds the handshakes in flight.
     """

@@ -44,7 +44,7 @@ SAMPLE_INTERVAL_S: Final = 1.0
 class Engine:
     """One run of a plan in this process.
 
-    :param on_warning: is told what preflight finds tight, in a line each.
+    :param on_warning: called with each warning of preflight, one line.
     :param gate: awaited before the phases open, load and close: where this is one of several
         processes that go through them together.
     :param on_second: called as each second is booked, with no message in between.
@@ -64,7 +64,7 @@ class Engine:
         self._on_second = on_second
         self._tls: ssl.SSLContext | None = None
         self.phase = Phase.PREFLIGHT
-        #: Did somebody ask the run to stop?
+        #: Is the run to stop?
         self.interrupted = False
         self._conns, self._apart = plan.conns()
         self.ledger = Ledger(len(self._conns))

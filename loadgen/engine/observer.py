@@ -54,7 +54,7 @@ class CrowdObserver(Observer):
             self._is_looping = False
 
     def opened(self, session: Session) -> None:
-        """Note the socket's age, and send what has waited for it."""
+        """Note the socket's age, and send the frames that have waited for it."""
         if self._plan.lifetime_s is not None:
             self.ages.append((trio.current_time(), session))
         session.send_backlog(self._nursery)

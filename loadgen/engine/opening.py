@@ -20,7 +20,7 @@ from loadgen.results.ledger import Failure, Fault, Ledger
 if TYPE_CHECKING:
     from loadgen.engine.context import RunContext
 
-#: Foreign errors become ours here, and nowhere else.
+#: The only place where foreign errors become our own.
 _FAILURE_BY_ERRNO: Final = {
     errno.ECONNREFUSED: Failure.REFUSED,
     errno.ECONNRESET: Failure.RESET,

@@ -277,7 +277,7 @@ class Session:
         ledger = context.ledger
         ledger.received += 1
         ledger.received_bytes += payload_bytes(reply)
-        # Nearly every reply is the right one to the oldest message: no call for what is plain.
+        # Nearly every reply is the right one to the oldest message: no call for the common case.
         if (
             pending
             and (answered := pending[0]).seq > self._newest_answered

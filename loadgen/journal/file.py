@@ -52,7 +52,7 @@ class _AnyHead(msgspec.Struct):
 
 @dataclass
 class JournalFile:
-    """A file for records that outlive their writer; nobody else writes to it meanwhile.
+    """A file for records that outlive their writer; no other process writes to it meanwhile.
 
     :ivar overwrite: true if it may take the place of a journal that an earlier run has left. That
         one stays until there is a first record to replace it with.
@@ -118,7 +118,7 @@ class JournalFile:
         self.has_records = True
 
     def _begin(self, content: bytes) -> Draft:
-        # The plan's secrets are masked, but its messages may be nobody else's business, too.
+        # The plan's secrets are masked, but its messages may be private, too.
         draft = Draft(self.path, mode=_MODE)
         try:
             fcntl.flock(draft.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -158,7 +158,7 @@ class JournalFile:
 def _claim(path: Path, *, overwrite: bool) -> BinaryIO:
     """Open and lock the journal of a dead run at a path, if there is one and it may be replaced.
 
-    :raises OSError: if there is something else, somebody writes it, or it must stay.
+    :raises OSError: if it is no journal, a process writes it, or it must not be replaced.
     """
     if path.is_symlink():
         raise WrongKind("it is a link; name the file itself")
@@ -242,7 +242,7 @@ def find_latest() -> Path | None:
 
 
 def _find_orphans(folder: Path) -> list[Path]:
-    """List our journals that nobody writes any more, the newest first."""
+    """List the user's journals that no process writes any more, the newest first."""
     names = sorted(folder.glob(f"*{_SUFFIX}"), reverse=True) if folder.is_dir() else []
     return [path for path in names if _OUR_NAME.fullmatch(path.name) and _is_orphan(path)]
 

@@ -15,7 +15,7 @@ from loadgen.workload.plan import Plan
 
 #: Descriptors that come and go beside the sockets: the report, the resolver, the poller.
 SPARE_FILES: Final = 8
-#: Linux's, where it is not told otherwise.
+#: Linux's default.
 LOCAL_PORTS: Final = range(32768, 61000)
 
 

@@ -54,7 +54,7 @@ DIED: Final = "its process of the load generator died"
 class Launcher(Protocol):
     """A place where shards run: this machine, or a cluster.
 
-    :ivar are_clocks_shared: true if the shards' clock is ours.
+    :ivar are_clocks_shared: true if the shards use this machine's clock.
     :ivar scheduler: the scheduler of their cluster; ``None``: they are on this machine.
     """
 
@@ -79,7 +79,7 @@ class Member:
     """A shard, as far as the coordinator knows it.
 
     :ivar ledger: the last one it reported.
-    :ivar ahead_s: its clock, less ours.
+    :ivar ahead_s: its clock minus ours.
     :ivar fastest_s: the shortest round trip of a question about its clock.
     :ivar clock_answers: the number of answers about its clock.
     :ivar waiting: the phase that it waits to begin.
@@ -164,7 +164,7 @@ def _nothing(
 class Coordinator:
     """One run of a plan in several processes.
 
-    :param on_warning: is told what preflight finds tight, in a line each.
+    :param on_warning: called with each warning of preflight, one line.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class SharedRooms:
         """Take in the events that a process has reported.
 
         :param until_us: the moment up to which these are all, by its clock.
-        :param ahead_s: its clock, less ours.
+        :param ahead_s: its clock minus ours.
         """
         ahead_us = round(ahead_s * 1_000_000)
         for event in events:

@@ -64,7 +64,7 @@ class ProcessLink:
         return await trio.to_thread.run_sync(self._process.wait)
 
     async def aclose(self) -> None:
-        """Close our end, and wait for the process: it ends when nobody listens."""
+        """Close our end, and wait for the process: it ends when its channel is closed."""
         self._channel.close()
         await self._wait()
 

@@ -83,7 +83,7 @@ class Noted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Happened(msgspec.Struct, frozen=True, tag=True):
-    """The word what has happened in the rooms.
+    """A report of what has happened in the rooms.
 
     :ivar until_us: the moment up to which these events are all, by the shard's clock.
     """

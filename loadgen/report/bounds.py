@@ -23,7 +23,7 @@ from loadgen.results.latency import HIGHEST_US, SIGNIFICANT_DIGITS
 MAX_NUMBER: Final = 2**53
 #: Nothing that we write is nested half as deep.
 MAX_DEPTH: Final = 16
-#: An encoded histogram of ours has at most 23,552 counts of at most nine bytes, and a header.
+#: One of our encoded histograms has at most 23,552 counts of at most nine bytes, and a header.
 MAX_HISTOGRAM_BYTES: Final = 256 * 1024
 
 _Shape = TypeVar("_Shape")
@@ -38,7 +38,7 @@ _OURS: Final = (0, SIGNIFICANT_DIGITS, 1, HIGHEST_US)
 
 
 class Malformed(Exception):
-    """Data that is not what it should be; the message says in a few words what is wrong."""
+    """Data without the expected shape; the message says in a few words what is wrong."""
 
 
 def decode(data: bytes, shape: type[_Shape]) -> _Shape:
@@ -118,7 +118,7 @@ def _check_histogram(data: bytes) -> None:
 
 
 def _check_counts(data: bytes) -> None:
-    """Check that these are as many counts as a histogram of ours can have, and none is negative.
+    """Check that these are as many counts as our histograms can have, and none is negative.
 
     Each is a number in ZigZag and LEB128; a negative number stands for a row of that many zeros.
     """

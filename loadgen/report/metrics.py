@@ -30,7 +30,7 @@ NAMED: Final[dict[str, type[msgspec.Struct]]] = {
 _COUNTERS: Final = "counters"
 #: The parts that only a scenario has.
 OF_SCENARIOS: Final = frozenset({"users", *NAMED, _COUNTERS})
-#: A part of a name; what is no word stands in quotes: checks."price is positive".failed.
+#: A part of a name; in quotes if it is no word: checks."price is positive".failed.
 _NAME_PART: Final = re.compile(r'"([^"]*)"|([^."]+)')
 #: `latency` alone is what users wait for.
 _ALIASES: Final = {"latency.": "latency.intended."}

@@ -108,8 +108,8 @@ def encode(line: RunSnapshot | Report) -> bytes:
 async def stream(engine: Running, write: Callable[[bytes], object]) -> NoReturn:
     """Write a line for each second of the run, until cancelled.
 
-    If the reader has gone, the run is ended in good order: a load that nobody watches any more must
-    not go on against somebody's server.
+    If the reader has gone, the run is ended in good order: an unattended load must
+    not go on against a server.
 
     :param write: may block; is called in a thread, one call at a time. A reader that is slow misses
         snapshots, and holds up neither the run nor its own latest ones.

@@ -146,7 +146,7 @@ def _messages(messages: MessagesReport) -> Iterator[str]:
 
 
 def _misbehaving(report: Report) -> dict[str, str]:
-    """Sum up the sockets that misbehaved because they were told to."""
+    """Sum up the sockets that misbehaved as planned."""
     if isinstance(report.misbehaving, msgspec.UnsetType):
         return {}
     shown = {}

@@ -25,7 +25,8 @@ VALID: Final = "valid"
 FAILED: Final = "failed"
 GENERATOR_LIMITED: Final = "generator-limited"
 
-#: Above this, 1 % of the messages left so late that the target's latency can't be told from ours.
+#: Above this, 1 % of the messages left so late that the target's latency can't be distinguished
+#: from the generator's.
 MAX_SCHEDULING_LAG_P99_MS: Final = 100.0
 #: The same limit for the event loop, which takes replies in.
 MAX_LOOP_LAG_P99_MS: Final = 100.0

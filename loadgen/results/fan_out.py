@@ -6,7 +6,7 @@ processes each logs its own, and the coordinator takes all in the order of time.
 
 A message is owed to every socket that is in the room when it is handed to its own socket. A copy
 that came to a socket that joined meanwhile, or was owed to one that left meanwhile, is *unsettled*:
-nobody can say whether the server should have sent it.
+it is not known whether the server should have sent it.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class Matcher:
             if conn in self._lost:
                 self._ledger.owed += len(copies)
                 self._ledger.unsettled += len(copies)
-            else:  # Nobody has sent such a message.
+            else:  # No such message was sent.
                 self._ledger.verdicts[Verdict.COPIES] -= len(copies)
                 self._ledger.verdicts[Verdict.UNEXPECTED] += len(copies)
         self._early.clear()

@@ -16,9 +16,9 @@ import msgspec
 from loadgen.results.latency import Histogram, HistogramState, Recorder
 from loadgen.results.ledger import Unbalanced
 
-#: Names made for each message would fill the memory and make a report that nobody reads.
+#: Names made for each message would fill the memory and make the report unreadable.
 MAX_NAMES: Final = 1000
-#: The number of causes of failed users that are told apart.
+#: The number of causes of failed users that are distinguished.
 MAX_CAUSES: Final = 100
 OTHER_CAUSES: Final = "other causes"
 

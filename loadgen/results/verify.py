@@ -1,7 +1,7 @@
 """Judge whether a reply answers a message. Pure; knows the contract, not the server's code.
 
 Every reply gets one verdict, and every message is answered by at most one reply, so the columns of
-the ledger add up whatever a server does.
+the ledger add up for every server.
 """
 
 from __future__ import annotations
@@ -153,12 +153,12 @@ def _body(reply: str | None, answers: Answers) -> str | None:
 
 
 def _letters(message: str | bytes) -> str:
-    """Convert a message to text that can be compared, whatever the opcode."""
+    """Convert a text or binary message to text that can be compared."""
     return message if isinstance(message, str) else message.decode(errors="replace")
 
 
 def _likeness(text: str, message: str) -> float:
-    """Compute the share of the message's characters that stand at the same place in the reply."""
+    """Compute the share of the message's characters that are at the same place in the reply."""
     if not message:
         return 0.0
     alike: int = sum(map(operator.eq, text, message))

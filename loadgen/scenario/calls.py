@@ -127,7 +127,7 @@ class KeyedCalls:
             del self._answered[next(iter(self._answered))]
 
     def note_lost(self, key: Hashable) -> None:
-        """Remember that nobody waits for a reply any more: it answers nothing when it comes."""
+        """Remember that no call waits for a reply any more: it answers nothing when it comes."""
         if self._lost is None:
             self._lost = set()
         self._lost.add(key)

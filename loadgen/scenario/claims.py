@@ -1,4 +1,4 @@
-"""Find what claims each frame that a socket receives, so that it stands in exactly one column.
+"""Find what claims each frame that a socket receives, so that it is counted in exactly one column.
 
 A frame is offered to the requests that await it, then to `expect`, to streams, to the frames to be
 ignored, and to subscriptions. A frame without a claim is kept: the script may claim it with its

@@ -19,7 +19,7 @@ from loadgen.scenario.user import User
 
 #: Users begun between two looks at Trio's other tasks.
 BATCH: Final = 256
-#: The step of whatever waits for many users at once. Trio's clock ticks in milliseconds.
+#: The step of tasks that wait for many users at once. Trio's clock ticks in milliseconds.
 TICK_S: Final = 0.001
 #: The share of the stop timeout for copies in flight.
 COPIES_SHARE: Final = 0.5
@@ -28,7 +28,7 @@ COPIES_SHARE: Final = 0.5
 class UserCrowd:
     """The users of a run in this process.
 
-    :param watch: is told the user of each task.
+    :param watch: records the user of each task.
     """
 
     def __init__(self, context: UserContext, script: Script, watch: BlockingWatch) -> None:

@@ -16,7 +16,7 @@ _Function = TypeVar("_Function", bound=UserFunction)
 
 #: The attribute in which a function keeps the weight that `scenario` gave it.
 WEIGHT: Final = "__loadgen_weight__"
-#: Weights are a proportion: nobody needs larger numbers for one.
+#: Weights are a proportion: larger numbers are not needed for one.
 MAX_WEIGHT: Final = 10_000
 #: A function that uses one of these has a load phase, and is no journey.
 _WAITS: Final = frozenset({"pace", "ready"})

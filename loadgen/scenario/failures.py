@@ -28,7 +28,7 @@ def find_cause(exc: BaseException, file: str) -> tuple[str, str]:
     places = [place for place, frame in enumerate(frames) if frame.filename == path]
     where = f"{Path(file).name}:{frames[places[-1]].lineno}" if places else "the load generator"
     del frames[: places[0] if places else 0]
-    # A frame of ours says nothing to whoever wrote the script.
+    # A line of our own code says nothing to the author of the script.
     shown = [frame for frame in frames if frame.filename == path] or frames
     lines = "".join(
         [*traceback.format_list(shown), *traceback.format_exception_only(exc)]

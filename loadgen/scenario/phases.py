@@ -95,7 +95,7 @@ class Phases:
         self._ends_with_load[who] = end
 
     def forget(self, who: object) -> None:
-        """Take back what `end_with_load` was told. Idempotent."""
+        """Undo `end_with_load`. Idempotent."""
         self._ends_with_load.pop(who, None)
 
     def end_load(self) -> None:

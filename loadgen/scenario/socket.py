@@ -248,7 +248,7 @@ class Socket:
 
         :param meant: which frames can be copies, as for `expect`; `fields` too. By default any that
             nothing else claims.
-        :param copy: a JSON path by whose value copies are told apart; by default a copy is the
+        :param copy: a JSON path by whose value copies are distinguished; by default a copy is the
             whole message.
         """
         self._check_usable()

@@ -21,7 +21,7 @@ def number_of(text: str | bytes) -> int:
 class Subscription:
     """One socket's subscription to a topic.
 
-    :param copy: a JSON path by whose value copies are told apart; ``None``: by the whole message.
+    :param copy: a JSON path whose value distinguishes copies; ``None``: the whole message does.
     """
 
     __slots__ = ("_copy", "fits", "room")
@@ -42,7 +42,7 @@ class Subscription:
 def find_published_key(message: Any, copy: str | None) -> int:
     """Return the number of a message to be published.
 
-    :raises ValueError: if nothing stands at the path by which its copies are recognised.
+    :raises ValueError: if it has no value at the path by which its copies are recognised.
     """
     if copy is None:
         return number_of(encode(message))

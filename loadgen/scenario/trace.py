@@ -23,7 +23,7 @@ class Trace:
         self._began_s = time.perf_counter()
 
     def sent(self, what: str, message: str | bytes) -> None:
-        """Print a message of ours.
+        """Print a message that the user sends.
 
         :param what: what it is owed, and its name.
         """

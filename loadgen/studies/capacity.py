@@ -166,7 +166,7 @@ async def find(
     :param plan: its rate is the first one tried.
     :param limits: a rate breaks if one of these conditions holds for its report.
     :param run: runs a plan; a report that is interrupted ends the search.
-    :param on_step: is told of each step.
+    :param on_step: called with each step.
     """
     limits = or_default(limits)
     search, steps, interrupted = Search(plan.total_rate(plan.count)), list[Step](), False

@@ -45,7 +45,7 @@ def _ms(value: float | None) -> str:
 
 
 def _target(step: Step) -> str:
-    """Sum up the target's own metrics at a step in a few words; empty if nobody asked."""
+    """Sum up the target's own metrics at a step in a few words; empty if none were requested."""
     if isinstance(step.target, msgspec.UnsetType):
         return ""
     target, facts = step.target, []
@@ -59,7 +59,7 @@ def _target(step: Step) -> str:
 
 
 def show_whole(capacity: Capacity) -> str:
-    """Show the steps, which nobody may have seen, and the finding."""
+    """Show the steps, which may not have been shown yet, and the finding."""
     return "\n".join([*(show_step(step) for step in capacity.steps), "", show(capacity)])
 
 

@@ -25,7 +25,7 @@ _T_99: Final = (
     3.106, 3.055, 3.012, 2.977, 2.947, 2.921, 2.898, 2.878, 2.861, 2.845,
 )  # fmt: skip
 _Z_99: Final = 2.576
-#: A change that is certain, and smaller than this, is nobody's concern.
+#: A change that is certain, but smaller than this, doesn't matter.
 NEGLIGIBLE: Final = 0.01
 #: In these, runs may differ and still be the same experiment on two targets.
 _FREE_SETTINGS: Final = frozenset(

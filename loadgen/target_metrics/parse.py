@@ -151,7 +151,7 @@ def _within_bounds(value: float) -> float | None:
 
 def _read_prometheus(body: bytes) -> Reading:
     found: dict[str, float | None] = {}
-    # Samples of one name, with whatever labels, add up: they are workers, or kinds.
+    # Samples of one name, with any labels, add up: they are workers, or kinds.
     for name, value in _find_samples(body):
         before = found.get(name, 0.0)
         # One that is not a number leaves nothing to be said of the sum.

@@ -23,7 +23,7 @@ from loadgen.target_metrics.summary import TargetBooks
 #: The answer for one second has to come before the next.
 TIMEOUT_S: Final = 0.9
 MAX_BODY_BYTES: Final = 8 * 2**20
-#: Chunks, interim answers and whatever else an answer comes in: twice what 8 MiB in 4 KiB are.
+#: Chunks, interim answers and other wrapping of an answer: twice what 8 MiB in 4 KiB are.
 MAX_EVENTS: Final = 4096
 #: Between two looks at Trio's other tasks: less than a millisecond of work.
 _BATCH: Final = 16
@@ -126,7 +126,7 @@ class TargetSeries:
                 if self._connection is None:
                     self._connection = await HttpConnection.open(self._source)
                 answer = await self._connection.get()
-                # Beside the loop, which has messages to send; what takes too long is not awaited.
+                # Beside the loop, which has messages to send; a slow answer is not awaited.
                 reading = await trio.to_thread.run_sync(read, *answer, abandon_on_cancel=True)
         except trio.TooSlowError:
             self._books.book_error("no answer within a second")

@@ -81,7 +81,7 @@ def check_scenario(plan: Plan) -> None:
 
 
 def check_replies(plan: Plan, payloads: Payloads) -> None:
-    """Check that replies can be told apart, and from frames that are no replies.
+    """Check that replies can be distinguished, also from frames that are no replies.
 
     :raises ValueError: if they can't.
     """

@@ -11,7 +11,7 @@ from loadgen.workload.payloads import Payloads
 
 #: No number in a message is longer.
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
-#: A key of ours has no more numbers than this in it that could be the message's.
+#: Our keys have no more numbers than this in it that could be the message's.
 _MAX_NUMBERS: Final = 8
 #: Messages to try: one digit and many, the socket's number equal to the message's and not.
 _SAMPLES: Final = ((0, 0), (7, 7), (3, 1), (12, 345), (345, 12), (98_765, 4_321_098))
@@ -20,7 +20,7 @@ _SAMPLES: Final = ((0, 0), (7, 7), (3, 1), (12, 345), (345, 12), (98_765, 4_321_
 class Keys:
     """The keys by which replies find the messages of a run.
 
-    :ivar find_own: finds the key of a message of ours.
+    :ivar find_own: finds the key of one of our messages.
     :ivar find_theirs: finds the key of a received frame.
     :ivar are_numbered: true if a key tells which message it belongs to. Otherwise each socket has
         to remember the keys that were answered, to tell a duplicate from a stray reply.
@@ -64,7 +64,7 @@ def check_key(verify: Verify, written: str, payloads: Payloads, frame: Frame) ->
     """Check that our own messages have the key that replies are found by.
 
     :param written: the `--verify` as it was given.
-    :param frame: a message of ours, for the error message.
+    :param frame: one of our messages, for the error message.
     :raises ValueError: if they have none.
     """
     try:

@@ -56,7 +56,7 @@ class Rule(StrEnum):
 class Verify:
     """A `--verify`, read.
 
-    :ivar find_own: finds the key of a message of ours; ``None`` unless the rule is `json` or
+    :ivar find_own: finds the key of one of our messages; ``None`` unless the rule is `json` or
         `regex`.
     :ivar find_theirs: finds the key of a received frame; ``None`` unless the rule is `json` or
         `regex`.
@@ -181,7 +181,7 @@ def _letters(frame: Frame) -> str:
 
 
 def parse_pattern(text: str) -> str:
-    """Check an `--expect` or `--ignore`; return it as it is.
+    """Check an `--expect` or `--ignore`; return it unchanged.
 
     :raises ValueError: if it is no pattern; the message says what to write.
     """

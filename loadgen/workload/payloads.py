@@ -1,4 +1,4 @@
-"""Make messages from templates: each names its socket and its number, to be told apart."""
+"""Make messages from templates: each names its socket and its number, so that all differ."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ _DEFAULT_PARTS: Final = _split(DEFAULT_TEMPLATE)
 
 
 def _find_odd_names(texts: list[str]) -> tuple[str, ...]:
-    """List what looks like a placeholder and is none; it is sent as it is."""
+    """List texts that look like placeholders and are none; they are sent unchanged."""
     names = dict.fromkeys(name for text in texts for name in _LIKE_A_PLACEHOLDER.findall(text))
     known = ", ".join(f"{{{name}}}" for name in _KNOWN)
     return tuple(

@@ -28,7 +28,7 @@ from loadgen.workload.shards import ShardOf
 from loadgen.workload.sources import Sources
 from loadgen.workload.target import DEFAULT_URL, ROOM, Target
 
-#: Where a flag stands in the help.
+#: The groups of the flags in the help.
 CONNECT: Final = Parameter(group=Group("Connect", sort_key=1))
 LOAD: Final = Parameter(group=Group("Load", sort_key=2))
 MESSAGES: Final = Parameter(group=Group("Messages", sort_key=3))
@@ -325,7 +325,7 @@ class Plan:
             template,
             size_bytes=size,
             seed=self.seed,
-            # With churn more come to be, nobody knows how many.
+            # With churn more are opened; the number is not known before.
             sockets=None if self.lifetime_s is not None or self.storm is not None else sockets,
             binary=self.binary,
             rooms=self.rooms,

@@ -15,7 +15,7 @@ DEFAULT_PORT: Final = 8765
 MAX_PORT: Final = 65_535
 DEFAULT_URL: Final = f"ws://127.0.0.1:{DEFAULT_PORT}/"
 
-#: Stands in a URL for the number of the socket's room.
+#: Replaced in a URL by the number of the socket's room.
 ROOM: Final = "{room}"
 
 _URL: Final = re.compile(
@@ -109,7 +109,7 @@ def _split_host(url: str, scheme: str, authority: str) -> tuple[str, int | None]
 
 
 def _read_address(literal: str) -> str | None:
-    """Read what stands in brackets: an IPv6 address, and a zone perhaps."""
+    """Read the text in brackets: an IPv6 address, and perhaps a zone."""
     address, *zone = _ZONE.split(literal, maxsplit=1)
     try:
         IPv6Address(address)
@@ -137,7 +137,7 @@ def _read_name(url: str, name: str) -> str:
     import idna  # noqa: PLC0415 - few names need it
 
     try:
-        # errors="strict" refuses what is no UTF-8.
+        # errors="strict" refuses invalid UTF-8.
         return idna.encode(unquote(name, errors="strict"), uts46=True).decode()
     except (ValueError, UnicodeError):
         raise ValueError(f"{url!r} has a host that is no name") from None
