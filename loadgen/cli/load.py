@@ -42,13 +42,15 @@ COMMANDS: Final = {
         "Compute the processes, machines and memory that a run takes.",
         PLAN_USAGE,
         PLAN_EPILOGUE,
-    ),
     "recover": (
         "loadgen.cli.recover:recover",
         "Report what a killed run had measured.",
         RECOVER_USAGE,
         RECOVER_EPILOGUE,
-    ),
+    "compare": ("loadgen.cli.compare:compare", "Compare runs by their JSON reports."),
+    "new": ("loadgen.cli.new:new", "Write a scenario to begin with."),
+    "plan": ("loadgen.cli.size:plan", "Compute the machines that a run takes."),
+    "recover": ("loadgen.cli.recover:recover", "Report what a killed run left in its journal."),
 }
 for _name, (_home, _help, _usage, _epilogue) in COMMANDS.items():
     app.command(_home, name=_name, help=_help, usage=_usage, help_epilogue=_epilogue)

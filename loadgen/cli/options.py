@@ -59,6 +59,11 @@ class Options:
     """Let --journal replace the journal of an earlier run."""
 
     @property
+    def shares(self) -> bool:
+        """Do several processes share the run?"""
+        return self.dask is not None or (self.workers is not None and self.workers > 1)
+
+    @property
     def journal_file(self) -> str | None:
         """The file that --journal names."""
         return None if self.journal == NO_JOURNAL else self.journal

@@ -124,6 +124,10 @@ def _display(engine: Running, width: int) -> Group:
         f"{ledger.sent:,} sent, {ledger.received:,} received",
         _spark(engine, "received", sparks),
     )
+    if plan.scenario is not None and (scenario := engine.result_so_far().scenario) is not None:
+        users = scenario.users
+        failed = f", {users.failed:,} failed" if users.failed else ""
+        facts.add_row("  users", f"{users.requested - users.settled:,} at work{failed}", "")
     if last is not None and (last.sent or last.received):
         facts.add_row("  a second", f"{last.sent:,} sent, {last.received:,} received", "")
     if last is not None and last.p50_ms is not None and last.p99_ms is not None:
@@ -150,7 +154,8 @@ def _completed(engine: Running) -> float:
     """Compute how far the phase is, from 0 to 1."""
     ledger, plan = engine.ledger, engine.plan
     if engine.phase in {Phase.PREFLIGHT, Phase.OPEN}:
-        return ledger.settled / ledger.requested
+        awaited = ledger.requested if plan.scenario is None else plan.count
+        return min(ledger.settled / max(awaited, 1), 1.0)
     if engine.phase is Phase.LOAD:
         if plan.messages is not None:
             return min(ledger.answered / (plan.messages * max(ledger.opened, 1)), 1.0)

@@ -56,6 +56,8 @@ def load(plan: Plan, options: Options, output: Output) -> int:
         target = TargetSeries(options.console) if options.console else None
     except ValueError as exc:
         return flags.complain(app, f"--console: {exc}")
+    if options.trace and (plan.scenario is None or plan.count != 1 or options.shares):
+        return flags.complain(app, "--trace goes with --scenario, one user and one process")
     if plan.scenario is not None:
         from loadgen.scenario.engine import prepare  # noqa: PLC0415 - other runs don't need it
         from loadgen.scenario.errors import BadScenario  # noqa: PLC0415

@@ -31,9 +31,11 @@ from loadgen.report.bounds import Malformed
 from loadgen.report.build import make_report, plan_as_run
 from loadgen.report.model import Incomplete, Report
 from loadgen.results import record
+from loadgen.results.latency import HistogramState
 from loadgen.results.ledger import Ledger
 from loadgen.results.record import Record
 from loadgen.results.result import Result
+from loadgen.results.scenario import STEP_HISTOGRAMS
 from loadgen.results.series import Second
 from loadgen.workload.plan import Plan
 
@@ -137,6 +139,8 @@ def recover(path: Path) -> Report:
     result = dataclasses.replace(restored, interrupted=True)
     ledger = result.ledger
     ledger.settle_unanswered(interrupted=True)
+    if result.scenario is not None:
+        result.scenario.write_off("", interrupted=True)
     if ledger.due is not None:
         ledger.missed = max(ledger.due - ledger.sent, ledger.missed)
     incomplete = Incomplete(
@@ -181,15 +185,28 @@ def _check(last: Record) -> None:
         histogram = last.histograms.get(name)
         if histogram is None:
             raise Malformed(f"it has no {name} histogram")
-        counts = histogram.counts
-        if not all(0 <= bucket <= _MAX_BUCKET for bucket in counts) or any(
-            count < 0 for count in counts.values()
-        ):
-            raise Malformed(f"its {name} histogram has buckets that are out of range")
-        if sum(counts.values()) > bounds.MAX_NUMBER:
-            raise Malformed(f"its {name} histogram has counts that are out of range")
+        _check_histogram(name, histogram)
+    if last.scenario is not None:
+        _check_histogram("script lag", last.scenario.script_lag)
+        for step in last.scenario.steps:
+            for name in STEP_HISTOGRAMS:
+                if (histogram := step.histograms.get(name)) is None:
+                    raise Malformed(f"a step of it has no {name} histogram")
+                _check_histogram(name, histogram)
+        for stream in last.scenario.streams.values():
+            _check_histogram("age", stream.age)
     for ledger in chain([last.ledger], last.apart.values()):
         _check_ledger(ledger)
+
+
+def _check_histogram(name: str, histogram: HistogramState) -> None:
+    counts = histogram.counts
+    if not all(0 <= bucket <= _MAX_BUCKET for bucket in counts) or any(
+        count < 0 for count in counts.values()
+    ):
+        raise Malformed(f"its {name} histogram has buckets that are out of range")
+    if sum(counts.values()) > bounds.MAX_NUMBER:
+        raise Malformed(f"its {name} histogram has counts that are out of range")
 
 
 def _check_ledger(dumped: dict[str, Any]) -> None:

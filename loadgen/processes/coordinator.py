@@ -28,9 +28,9 @@ from loadgen.results import record
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.record import Record
-from loadgen.results.result import GeneratorFacts, Place, Result, Strain, Workers
+from loadgen.results.result import FanOut, GeneratorFacts, Place, Result, Strain, Workers
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.series import Second, merge_series
-from loadgen.workload.matching import Rule
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -88,6 +88,7 @@ class Member:
     :ivar is_over: true once it has finished, refused or died.
     :ivar silent_s: the seconds since its last message.
     :ivar death: how it died and what that cost, in one line; ``None`` if it has not.
+    :ivar died_interrupted: whether the run was to end by then.
     """
 
     plan: Plan
@@ -104,10 +105,12 @@ class Member:
     is_over: bool = False
     silent_s: int = 0
     death: str | None = None
+    died_interrupted: bool = False
 
     def __post_init__(self) -> None:
         conns, apart = self.plan.conns()
-        self.ledger = Ledger(len(conns))
+        # Users of a scenario open as many sockets as they like.
+        self.ledger = Ledger(len(conns) if self.plan.scenario is None else 0)
         self.apart = {kind: Ledger(len(conns)) for kind, conns in apart.items()}
 
     def note(self, noted: Record) -> None:
@@ -121,8 +124,12 @@ class Member:
         """Make the result of its part, as far as it is known."""
         if self.record is not None:
             result = record.restore(self.record, self.plan, started_at, self.series)
-            return dataclasses.replace(result, ledger=self.ledger, apart=self.apart)
-        return _nothing(self.plan, started_at, self.ledger, self.series, self.apart)
+            result = dataclasses.replace(result, ledger=self.ledger, apart=self.apart)
+        else:
+            result = _nothing(self.plan, started_at, self.ledger, self.series, self.apart)
+        if result.scenario is not None and self.death is not None:
+            result.scenario.write_off(DIED, interrupted=self.died_interrupted)
+        return result
 
 
 def _nothing(
@@ -158,6 +165,7 @@ def _nothing(
         load_strain=Strain(),
         series=series,
         apart=apart,
+        scenario=None if plan.scenario is None else ScenarioBooks.of_users(plan.count_own_users()),
     )
 
 
@@ -245,11 +253,17 @@ class Coordinator:
             merged.ledger.merge(self._rooms.ledger)
         return dataclasses.replace(
             merged,
-            fan_out=None if self._rooms is None else self._rooms.result(self._clock_error_s),
+            fan_out=self._report_rooms(merged.ledger.published),
             interrupted=self.interrupted or merged.interrupted,
             ended_at=datetime.now(UTC),
             workers=self._place(),
         )
+
+    def _report_rooms(self, published: int) -> FanOut | None:
+        """Return the times of copies; of a scenario only if anything was published."""
+        if self._rooms is None or (self.plan.scenario is not None and not published):
+            return None
+        return self._rooms.result(self._clock_error_s)
 
     def _place(self) -> Workers:
         """Tell how many processes share the run, and where they are."""
@@ -281,7 +295,7 @@ class Coordinator:
             self._warn(warning)
         async with self._launcher.launch(self.plan) as links:
             self._members = [Member(link.plan, link) for link in links]
-            if self.plan.matching.rule is Rule.FAN_OUT:
+            if self.plan.has_rooms:
                 self._rooms = SharedRooms(len(links))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_silence)
@@ -303,6 +317,8 @@ class Coordinator:
             result.series[-1] = msgspec.structs.replace(last, errors=last.errors + wrong)
         for ledger in (result.ledger, *result.apart.values()):
             ledger.check()
+        if result.scenario is not None:
+            result.scenario.check_identities()
         self._merged = result
         return result
 
@@ -481,7 +497,11 @@ class Coordinator:
         for books in (ledger, *member.apart.values()):
             books.write_off(DIED, interrupted=self.interrupted)
         if self._rooms is not None:
-            sockets = [(conn % self.plan.rooms, conn) for conn in member.plan.conns()[0]]
+            if self.plan.scenario is None:
+                sockets = [(conn % self.plan.rooms, conn) for conn in member.plan.conns()[0]]
+            else:
+                sockets = self._rooms.find_sockets(member.plan.has_conn)
+                self._rooms.lose_messages()
             self._rooms.lose(self._members.index(member), sockets)
         when_s = self.elapsed_s
         member.series.append(
@@ -490,6 +510,7 @@ class Coordinator:
                 errors=orphans + opening, p50_ms=None, p99_ms=None, lag_ms=None,
             )
         )  # fmt: skip
+        member.died_interrupted = self.interrupted
         member.death = _obituary(how, when_s, orphans, opening, unanswered)
         member.is_over = True
         self._merged = None

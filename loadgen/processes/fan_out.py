@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -67,6 +67,14 @@ class SharedRooms:
         self.end(shard)
         for room, conn in sockets:
             self._matcher.lose(room, conn)
+
+    def lose_messages(self) -> None:
+        """Note that what a process has published last is not known, nor by whom."""
+        self._matcher.has_losses = True
+
+    def find_sockets(self, is_meant: Callable[[int], bool]) -> list[tuple[int, int]]:
+        """Return the sockets that are in a room and meant, each with its room."""
+        return [(room, conn) for room, conn in self._matcher.members() if is_meant(conn)]
 
     def _match(self) -> None:
         told_us = min(self._told_us)

@@ -19,11 +19,12 @@ from echo_trio.process_channel import Inbox, Outbox
 from echo_trio.wire import process
 from loadgen import signals
 from loadgen.engine.context import now_us
-from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.results import record
+from loadgen.scenario.engine import make_engine
+from loadgen.scenario.errors import BadScenario
 from loadgen.workload.plan import Plan
 
 #: Records that wait for a coordinator that doesn't read; beyond, no more are made until it reads.
@@ -44,7 +45,7 @@ class Shard:
         self._proceed = {phase: trio.Event() for phase in Phase}
         self._moments: dict[Phase, float] = {}
         self._noted_seconds = 0
-        self.engine = Engine(
+        self.engine = make_engine(
             plan, on_warning=self._warnings.append, gate=self._gate, on_second=self._note
         )
 
@@ -104,6 +105,15 @@ class Shard:
         self._outbox.put(messages.encode(word))
 
 
+def _make(plan: Plan, outbox: Outbox) -> Shard | None:
+    """Make the shard of a plan; if its scenario can't be loaded here, report that instead."""
+    try:
+        return Shard(plan, outbox)
+    except BadScenario as exc:
+        outbox.put(messages.encode(messages.Refusal(str(exc))))
+        return None
+
+
 async def serve(sock: socket.socket) -> None:
     """Run the shard that the other end of this socket asks for."""
     process.raise_file_limit()
@@ -118,8 +128,7 @@ async def serve(sock: socket.socket) -> None:
         inbox = Inbox(stream.receive_some)
         first = await inbox.read()
         order = None if first is None else messages.decode_order(first)
-        if isinstance(order, messages.Begin):
-            shard = Shard(order.plan, outbox)
+        if isinstance(order, messages.Begin) and (shard := _make(order.plan, outbox)) is not None:
 
             async def listen() -> None:
                 while (message := await inbox.read()) is not None:

@@ -12,6 +12,7 @@ it is not known whether the server should have sent it.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -140,6 +141,8 @@ class Matcher:
         #: Copies that came, by the clock of their process, before their message was sent.
         self._early: defaultdict[Key, list[Copied]] = defaultdict(list)
         self._lost: set[int] = set()
+        #: Was something published that nobody can say anything about any more?
+        self.has_losses = False
 
     def take(self, event: Event) -> None:
         """Take an event, which is not older than any before it except for the error of clocks."""
@@ -222,10 +225,16 @@ class Matcher:
         self._leave(room, conn)
         self._lost.add(conn)
 
+    def members(self) -> Iterator[tuple[int, int]]:
+        """Yield every socket that is in a room, with the room."""
+        for room, conns in self._rooms.items():
+            for conn in conns:
+                yield room, conn
+
     def finish(self, *, interrupted: bool) -> None:
         """Count everything that will not come any more."""
         for (conn, _), copies in self._early.items():
-            if conn in self._lost:
+            if conn in self._lost or self.has_losses:
                 self._ledger.owed += len(copies)
                 self._ledger.unsettled += len(copies)
             else:  # No such message was sent.

@@ -162,6 +162,11 @@ class ScenarioBooks:
     counters: Counter[str] = field(default_factory=Counter)
     script_lag: Recorder = field(default_factory=Recorder)
 
+    @classmethod
+    def of_users(cls, requested: int) -> ScenarioBooks:
+        """Make the books of users of whom nothing is known but that they were to be."""
+        return cls(users=UserBooks(requested=requested))
+
     def step(self, name: str, kind: str) -> StepBooks:
         """Return the books of a step.
 
@@ -227,6 +232,21 @@ class ScenarioBooks:
             else:
                 step.lost += step.open
         self.users.not_started += self.users.requested - self.users.settled
+
+    def write_off(self, why: str, *, interrupted: bool) -> None:
+        """Settle what a process has left that died.
+
+        :param why: users failed that were at work; unless the run was to end anyway.
+        """
+        users = self.users
+        left = users.requested - users.settled
+        if interrupted:
+            users.interrupted += left
+        elif left:
+            users.failed += left
+            users.failed_by[why] += left
+            users.tracebacks.setdefault(why, "")
+        self.settle(interrupted=interrupted)
 
     def check_identities(self) -> None:
         """Assert the contract's identity of users, at the end.
@@ -301,7 +321,7 @@ class ScenarioState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _STEP_COUNTS: Final = ("count", "ok", "failed", "lost", "in_flight", "blocked", "blocked_us")
-_STEP_HISTOGRAMS: Final = ("intended", "service", "script_lag")
+STEP_HISTOGRAMS: Final = ("intended", "service", "script_lag")
 _STREAM_COUNTS: Final = ("received", "gaps", "reordered", "duplicate")
 
 
@@ -323,7 +343,7 @@ def dump_scenario(books: ScenarioBooks) -> ScenarioState:
                 name=name,
                 kind=kind,
                 counts={each: getattr(step, each) for each in _STEP_COUNTS},
-                histograms={each: getattr(step, each).total.state for each in _STEP_HISTOGRAMS},
+                histograms={each: getattr(step, each).total.state for each in STEP_HISTOGRAMS},
             )
             for (name, kind), step in books.steps.items()
         ],
@@ -361,7 +381,7 @@ def load_scenario(state: ScenarioState) -> ScenarioBooks:
         step = books.steps[kept.name, kept.kind] = StepBooks(kept.kind)
         for each in _STEP_COUNTS:
             setattr(step, each, kept.counts.get(each, 0))
-        for each in _STEP_HISTOGRAMS:
+        for each in STEP_HISTOGRAMS:
             getattr(step, each).total = Histogram.of(kept.histograms[each])
     for name, came in state.streams.items():
         stream = books.streams[name] = StreamBooks()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -162,7 +163,8 @@ def _where(file: str, path: str, exc: BaseException) -> str:
 def _say(exc: BaseException) -> str:
     said = " ".join(str(exc).split())
     if isinstance(exc, OSError) and exc.strerror:
-        said = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror
+        name = Path(os.fsdecode(exc.filename)).name if exc.filename else ""
+        return f"{name}: {exc.strerror}" if name else exc.strerror
     kind = type(exc).__name__
     return said if isinstance(exc, ValueError) and said else f"{kind}: {said}" if said else kind
 

@@ -307,6 +307,10 @@ class Plan:
             return self._arrivals_of_users().total
         return self.count if self.shard_of is None else self.shard_of.sockets
 
+    def count_own_users(self) -> int:
+        """Count the users that there are to be in this shard, as far as it is known beforehand."""
+        return 0 if self.arrive is not None else self.count
+
     def _arrivals_of_users(self) -> Steady | Poisson:
         assert self.arrive is not None
         even = Steady.lasting(self.arrive, self.load_s)
@@ -388,6 +392,11 @@ class Plan:
     def conn(self, number: int) -> int:
         """Return the number in the whole plan of socket `number` of this one."""
         return number if self.shard_of is None else self.shard_of.conn(number)
+
+    def has_conn(self, conn: int) -> bool:
+        """Is this the number of a socket of this shard's?"""
+        shard = self.shard_of
+        return shard is None or conn % shard.shards == shard.index
 
     def sources(self) -> Sources:
         """Return the local addresses to connect from; empty if the system chooses."""

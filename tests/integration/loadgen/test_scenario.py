@@ -5,8 +5,11 @@ The server counts what it receives and sends; the generator's columns have to be
 
 import asyncio
 import json
+import os
+import signal
 import textwrap
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +27,16 @@ import trio
 """
 
 
+#: Who is in which room of the server.
+rooms = {}
+
+
+async def until_closed(connection):
+    with suppress(ConnectionClosed):
+        async for text in connection:
+            yield text
+
+
 async def chat(connection, counts):
     """Welcome, answer by id, and do as the message says."""
 
@@ -38,11 +51,27 @@ async def chat(connection, counts):
             await asyncio.sleep(0.02)
 
     path = connection.request.path
+    if path.startswith("/room/"):
+        members = rooms.setdefault(path, set())
+        members.add(connection)
+        await say({"type": "joined"})
+        async for text in connection:
+            counts["received"] += 1
+            asked = json.loads(text)
+            if asked.get("type") == "swallow":
+                asked["swallowed"] = True
+            counts["sent"] += len(members)
+            for member in members:
+                if not (asked.get("swallowed") and member is connection):
+                    await member.send(text)
+        members.discard(connection)
+        return
     if path != "/mute":
         await say({"type": "welcome", "path": path})
     async with asyncio.TaskGroup() as tasks:
-        ticking = [tasks.create_task(tick())] if path == "/ticks" else []
-        async for text in connection:
+        waiting = [tasks.create_task(tick())] if path == "/ticks" else []
+        # Cut as well as closed: one test kills who it talks with.
+        async for text in until_closed(connection):
             counts["received"] += 1
             asked = json.loads(text)
             reply = {"type": "reply", "id": asked.get("id"), "echo": asked}
@@ -57,8 +86,8 @@ async def chat(connection, counts):
                 break
             for frame in asked.get("first", []):
                 await say(frame)
-            tasks.create_task(answer())
-        for task in ticking:
+            waiting.append(tasks.create_task(answer()))
+        for task in waiting:
             task.cancel()
 
 
@@ -458,3 +487,152 @@ async def test_the_server_that_closes_early_is_named_and_fails_whoever_waits(run
     assert report["connections"]["closed"]["by_peer"] == 1
     assert columns(report)["lost"] == 1
     assert {step["name"]: step["lost"] for step in report["steps"]} == {"ask": 1}
+
+
+async def test_what_is_published_is_owed_to_all_who_subscribed_and_a_swallowed_copy_is_missing(run):
+    report = await run(
+        """
+        @scenario
+        async def member(user: User) -> None:
+            room = f"/room/{user.number % 2}"
+            async with user.connect(room) as ws:
+                await ws.expect(type="joined")
+                ws.subscribe(room, copy="id")
+                async for due in user.pace("10/s"):
+                    kind = "swallow" if user.number == 5 and due.number == 1 else "say"
+                    said = {"type": kind, "id": f"{user.number}-{due.number}"}
+                    await ws.publish(said, topic=room, name="say", due=due, copy="id")
+        """,
+        6,
+        stop_timeout_s=2.0,
+    )
+    fan_out, sent = report["fan_out"], 6 * 5
+    assert (fan_out["published"], fan_out["owed"]) == (sent, sent * 3)
+    assert (fan_out["delivered"], fan_out["missing"]) == (sent * 3 - 1, 1)
+    assert columns(report) == {
+        "sent": sent, "published": sent, "received": sent * 3 - 1 + 6, "expected": 6,
+        "copies": sent * 3 - 1,
+    }  # fmt: skip
+    assert report["steps"][0]["kind"] == "publish"
+    assert report["steps"][0]["intended"]["count"] == sent
+
+
+WHO = """
+people = rows("people.csv")
+
+@scenario(weight=2)
+async def talker(user: User) -> None:
+    async with user.connect("/mute") as ws:
+        async for due in user.pace("5/s"):
+            said = {"row": people[user].name, "lot": user.random.randrange(1000)}
+            await ws.request(said, name="say", reply="id", due=due)
+            user.count(f"{user.number} {user.scenario} {said['row']} {said['lot']}")
+
+@scenario
+async def other(user: User) -> None:
+    async with user.connect("/mute") as ws:
+        await user.ready()
+        user.count(f"{user.number} {user.scenario} {people[user].name}")
+"""
+
+
+def test_one_process_and_three_run_the_same_users(tmp_path, server, start_loadgen):
+    (tmp_path / "people.csv").write_text("name\n" + "".join(f"p{n}\n" for n in range(9)))
+    (tmp_path / "who.py").write_text(HEAD + WHO)
+    arguments = ("9", server.url, "--scenario", str(tmp_path / "who.py"), "--duration", "1s")
+    runs = [
+        start_loadgen(*arguments).finish(),
+        start_loadgen(*arguments, "--workers", "3").finish(),
+    ]
+    one, three = [run.report for run in runs]
+    assert [run.faults for run in runs] == [[], []]
+    assert one["counters"] == three["counters"]
+    assert len(one["counters"]) == 6 * 5 + 3
+    assert one["users"] == three["users"]
+    assert columns(one) == columns(three)
+    assert [(step["name"], step["ok"]) for step in three["steps"]] == [("say", 30)]
+    server.wait_closed()
+    assert server.counts["closed 1000"] == 18
+
+
+WAITING = """
+@scenario
+async def waiting(user: User) -> None:
+    try:
+        async with user.connect("/mute") as ws:
+            await ws.send({"times": 0})
+            await user.ready()
+            await ws.request({"wait_s": 3600}, name="ask", reply="id")
+    finally:
+        user.count("finally")
+"""
+
+
+def test_ctrl_c_reaches_every_process_and_the_report_is_whole(tmp_path, server, start_loadgen):
+    (tmp_path / "wait.py").write_text(HEAD + WAITING)
+    run = start_loadgen(
+        "6",
+        server.url,
+        "--scenario",
+        str(tmp_path / "wait.py"),
+        "--workers",
+        "2",
+        "--duration",
+        "1h",
+    )
+    server.wait_until(lambda: server.counts["received"] == 12)
+    run.signal()
+    over = run.finish()
+    assert over.code == 130
+    assert over.report["users"]["interrupted"] == over.report["counters"]["finally"] == 6
+    assert over.messages == {"sent": 12, "one_way": 6, "in_flight": 6}
+    server.wait_closed()
+    assert server.counts["closed 1000"] == over.closed["clean"] == 6
+
+
+def test_users_of_a_process_that_dies_failed_by_that_and_the_others_go_on(
+    tmp_path, server, start_loadgen
+):
+    (tmp_path / "pace.py").write_text(
+        HEAD
+        + """
+@scenario
+async def talker(user: User) -> None:
+    async with user.connect("/mute") as ws:
+        async for due in user.pace("4/s"):
+            await ws.request({}, name="say", reply="id", due=due)
+"""
+    )
+    script = str(tmp_path / "pace.py")
+    run = start_loadgen("6", server.url, "--scenario", script, "--workers", "2", "--duration", "5s")
+    server.wait_until(lambda: server.counts["received"] >= 6 * 4 * 2)
+    children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    over = run.finish()
+    assert over.code == 1
+    users = over.report["users"]
+    assert (users["finished"], users["failed"]) == (3, 3)
+    assert list(users["failed_by"]) == ["its process of the load generator died"]
+    (step,) = over.report["steps"]
+    assert step["ok"] >= 3 * 20
+
+
+def test_a_trace_says_of_every_frame_what_claims_it(tmp_path, server, start_loadgen):
+    (tmp_path / "one.py").write_text(
+        HEAD
+        + """
+@scenario
+async def one(user: User) -> None:
+    async with user.connect("/chat") as ws:
+        await ws.expect(type="welcome")
+        ws.ignore(type="news")
+        await ws.request({"first": [{"type": "news"}]}, name="ask", reply="id")
+        await user.ready()
+"""
+    )
+    run = start_loadgen(
+        "1", server.url, "--scenario", str(tmp_path / "one.py"), "--trace", "--duration", "100ms"
+    ).finish()
+    lines = [line.split(" s ", 1)[1].split() for line in run.stderr.splitlines() if " s " in line]
+    told = [(direction, claim) for direction, claim, *_ in lines]
+    assert told == [("←", "expected"), ("→", "request"), ("←", "ignored"), ("←", "echoed")]
