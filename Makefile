@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz hostile deploy-check cluster-check lock clean
+.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,7 @@ house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into do
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy examples/*.py
 
 client-check: $(CLIENT)/node_modules/.installed
 	cd $(CLIENT) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
@@ -87,8 +88,8 @@ browser: install
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of
 # the time. Who is done takes tests from who is not, the longest of which come first.
 unit: $(VENV)/.dev page
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not soak and not netns and not hostile'
-	$(BIN)/python -m pytest -m 'alone and not hostile'
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not soak and not netns and not hostile and not examples'
+	$(BIN)/python -m pytest -m 'alone and not hostile and not examples'
 
 mutants: $(VENV)/.dev page ## put some faults into the code, one at a time: do the tests catch each? (minutes; ONLY=ledger: some of them)
 	$(BIN)/python scripts/mutants.py --only '$(ONLY)'
@@ -126,6 +127,13 @@ fuzz: $(VENV)/.fuzz ## throw bytes at the handshake, the frames, settings, journ
 
 hostile: $(VENV)/.dev page ## what each attack costs everybody else, beside what an honest client costs (half an hour)
 	$(BIN)/python -m pytest -m hostile tests/integration/hostile
+
+EXAMPLE_SERVERS := examples/servers/node_modules/.package-lock.json
+$(EXAMPLE_SERVERS): examples/servers/package-lock.json
+	cd examples/servers && npm ci --ignore-scripts --no-audit --no-fund
+
+examples: $(VENV)/.dev $(EXAMPLE_SERVERS) ## each example against the server it is for: Socket.IO, GraphQL, MQTT, JSON-RPC
+	$(BIN)/python -m pytest -m 'examples or not examples' tests/integration/loadgen/test_examples.py
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	$(PIP) install uv

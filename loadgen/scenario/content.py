@@ -23,6 +23,10 @@ Fits = Callable[[Any], bool]
 Meant = Fits | str | bytes | None
 
 
+#: What finds a value in a decoded frame: a JSON path, or a function.
+Find = str | Callable[[Any], Any]
+
+
 def decode(frame: str | bytes) -> Any:
     """Decode a frame if it is JSON; else return it as it is.
 

@@ -16,7 +16,7 @@ from loadgen.engine.session import payload_bytes
 from loadgen.results.fan_out import Joined, Left, Published
 from loadgen.scenario.calls import Call
 from loadgen.scenario.claims import Claims
-from loadgen.scenario.content import Fits, Meant, as_it_is, decode, encode, fits
+from loadgen.scenario.content import Find, Fits, Meant, as_it_is, decode, encode, fits
 from loadgen.scenario.errors import SocketClosed
 from loadgen.scenario.streams import Stream
 from loadgen.scenario.topics import Subscription, find_published_key, number_of
@@ -208,8 +208,8 @@ class Socket:
         meant: Meant = None,
         /,
         *,
-        order: str | None = None,
-        sent_at: str | None = None,
+        order: Find | None = None,
+        sent_at: Find | None = None,
         **fields: Any,
     ) -> Stream:
         """Iterate over the frames that the server pushes, until the load ends.
@@ -219,9 +219,9 @@ class Socket:
 
         :param name: the name under which the report counts the frames.
         :param meant: as for `expect`; `fields` too.
-        :param order: a JSON path at which frames are numbered one by one: missing numbers are
-            counted in `gaps`.
-        :param sent_at: a JSON path of the time when the server sent a frame, in Unix milliseconds:
+        :param order: a JSON path at which frames are numbered one by one, or a function that finds
+            the number: missing numbers are counted in `gaps`.
+        :param sent_at: the same for the time when the server sent a frame, in Unix milliseconds:
             the report's `age` is how old frames are when they come.
         """
         self._check_usable()

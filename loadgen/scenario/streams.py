@@ -11,7 +11,7 @@ import outcome
 import trio
 
 from loadgen.engine.context import now_us
-from loadgen.scenario.content import Fits, find_value
+from loadgen.scenario.content import Find, Fits, find_value
 from loadgen.scenario.errors import SocketClosed
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Stream(AsyncIterator[Any]):
         socket: Socket,
         fits: Fits,
         books: StreamBooks,
-        order: str | None,
-        sent_at: str | None,
+        order: Find | None,
+        sent_at: Find | None,
     ) -> None:
         self.fits = fits
         self._socket = socket
@@ -78,8 +78,8 @@ class Stream(AsyncIterator[Any]):
         self._dropped = False
         self._is_over = False
         self._task: trio.lowlevel.Task | None = None
-        self._find_number = None if order is None else find_value(order)
-        self._find_sent = None if sent_at is None else find_value(sent_at)
+        self._find_number = find_value(order) if isinstance(order, str) else order
+        self._find_sent = find_value(sent_at) if isinstance(sent_at, str) else sent_at
         self._order = Order(books)
 
     def take(self, value: Any, received_us: int) -> None:
@@ -123,7 +123,7 @@ class Stream(AsyncIterator[Any]):
         socket = self._socket
         phases = socket.context.phases
         socket.look_at_kept()
-        socket.user.arrive()
+        socket.user.arrive_with_stream()
         if self._dropped:
             raise RuntimeError(
                 "the script takes the frames of a stream more slowly than they come: "

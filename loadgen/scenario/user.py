@@ -25,7 +25,8 @@ class User:
     """
 
     __slots__ = (
-        "_has_paced", "_is_awaited", "_random", "context", "number", "scenario", "step",
+        "_has_paced", "_is_awaited", "_is_journey", "_random", "context", "number", "scenario",
+        "step",
     )  # fmt: skip
 
     def __init__(self, number: int, scenario: Scenario, context: UserContext) -> None:
@@ -35,6 +36,7 @@ class User:
         self.step: tuple[str, str] | None = None
         self._random: Random | None = None
         self._has_paced = False
+        self._is_journey = scenario.is_journey
         #: Does the load wait for this user?
         self._is_awaited = False
 
@@ -131,6 +133,11 @@ class User:
             self._is_awaited = False
             self.context.gate.limiter.release_on_behalf_of(self)
             self.context.phases.settle_user()
+
+    def arrive_with_stream(self) -> None:
+        """Be ready for the load when a stream begins, unless a pace is to come. Idempotent."""
+        if self._is_awaited and self._is_journey:
+            self.arrive()
 
     async def wait_for_end_of_load(self) -> None:
         """Sleep until the load has ended."""
