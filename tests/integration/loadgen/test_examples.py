@@ -1,4 +1,4 @@
-"""Every example, as it stands, against the server it is for: all right, and nothing unaccounted for.
+"""Every example, as it stands, against the server it is for: nothing is unaccounted for.
 
 Those for servers of other people's libraries need `npm ci` in examples/servers: `make examples`.
 """
