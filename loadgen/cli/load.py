@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "compare": ("loadgen.cli.compare:compare", "Compare runs by their JSON reports."),
     "new": ("loadgen.cli.new:new", "Write a scenario to begin with."),
     "plan": ("loadgen.cli.size:plan", "Compute the machines that a run takes."),
+    "record": ("loadgen.cli.record:record", "Make a scenario of recorded traffic."),
     "recover": ("loadgen.cli.recover:recover", "Report what a killed run left in its journal."),
 }
 for _name, (_home, _help, _usage, _epilogue) in COMMANDS.items():

@@ -225,6 +225,7 @@ class Socket:
             the report's `age` is how old frames are when they come.
         """
         self._check_usable()
+        self.user.arrive_with_stream()
         stream = Stream(self, fits(meant, fields), self.context.books.stream(name), order, sent_at)
         self._claims.streams.append(stream)
         self._claims.look_at_kept()

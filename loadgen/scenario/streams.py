@@ -123,7 +123,6 @@ class Stream(AsyncIterator[Any]):
         socket = self._socket
         phases = socket.context.phases
         socket.look_at_kept()
-        socket.user.arrive_with_stream()
         if self._dropped:
             raise RuntimeError(
                 "the script takes the frames of a stream more slowly than they come: "
