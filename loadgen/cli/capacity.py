@@ -26,7 +26,7 @@ from loadgen.report.thresholds import Threshold
 from loadgen.results.result import Result
 from loadgen.signals import EXIT_INTERRUPTED
 from loadgen.studies import capacity_text
-from loadgen.studies.capacity import Step, find, or_default
+from loadgen.studies.capacity import NothingToRaise, Step, find, or_default
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 
@@ -72,6 +72,9 @@ def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output:
 
     try:
         capacity = trio.run(partial(find, plan, limits, run_step, tell))
+    except NothingToRaise as exc:
+        settle(journal, is_told=False)
+        return flags.complain(app, f"--find-capacity: {exc}")
     except Refused as refused:
         settle(journal, is_told=False)
         warn(str(refused))

@@ -44,7 +44,7 @@ class Pace(AsyncIterator[Due]):
 
     def __init__(self, user: User, rate_per_s: float) -> None:
         self._user = user
-        self._rate_per_s = rate_per_s
+        self._rate_per_s = rate_per_s = rate_per_s * user.context.plan.pace_factor
         self._number = 0
         plan = user.context.plan
         self._arrivals = None

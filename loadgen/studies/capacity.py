@@ -35,6 +35,10 @@ LOWEST_PER_S: Final = 0.1
 MAX_STEPS: Final = 60
 
 
+class NothingToRaise(Exception):
+    """A plan that has no rate to search with."""
+
+
 class SearchOutcome(StrEnum):
     """The outcome of a step."""
 
@@ -163,19 +167,28 @@ async def find(
 
     Cancelled: the present run is dropped, and nothing is returned.
 
-    :param plan: its rate is the first one tried.
+    :param plan: its rate is the first one tried. Of a scenario it is the rate of arrivals, or what
+        its paces come to as they stand.
     :param limits: a rate breaks if one of these conditions holds for its report.
     :param run: runs a plan; a report that is interrupted ends the search.
     :param on_step: called with each step.
+    :raises NothingToRaise: if a scenario has no pace.
     """
     limits = or_default(limits)
-    search, steps, interrupted = Search(plan.total_rate(plan.count)), list[Step](), False
+    search, steps, interrupted = Search(_first_rate(plan)), list[Step](), False
     as_run = own = plan.settings()
+    paced_per_s = None
     while (rate := search.next_rate()) is not None:
-        report = await run(dataclasses.replace(plan, rate=rate, rate_per_conn=None))
-        as_run = report.plan | {key: own[key] for key in ("rate", "rate_per_conn")}
+        report = await run(_at_rate(plan, rate, paced_per_s))
+        as_run = report.plan | {key: own[key] for key in ("rate", "rate_per_conn", "arrive")}
         if interrupted := report.interrupted:
             break
+        if plan.is_paced_by_scenario and paced_per_s is None and report.connections.opened:
+            # What its paces come to is known only now.
+            paced_per_s = rate = report.latency.scheduling_lag.count / plan.load_s
+            if not paced_per_s:
+                raise NothingToRaise("no user of the scenario has a pace, and there is no --arrive")
+            search = Search(paced_per_s)
         step = _judge(rate, report, limits)
         search.book(rate, held=step.outcome is SearchOutcome.HELD)
         steps.append(step)
@@ -183,6 +196,23 @@ async def find(
         if not report.connections.opened:
             break
     return _conclude(as_run, [each.expr for each in limits], steps, interrupted=interrupted)
+
+
+def _first_rate(plan: Plan) -> float:
+    return plan.total_rate(plan.count) if plan.arrive is None else plan.arrive
+
+
+def _at_rate(plan: Plan, rate_per_s: float, paced_per_s: float | None) -> Plan:
+    """Return the plan at a rate.
+
+    :param paced_per_s: what the paces of its scenario come to as they stand; ``None``: not known.
+    """
+    if plan.arrive is not None:
+        return dataclasses.replace(plan, arrive=rate_per_s)
+    if plan.is_paced_by_scenario:
+        factor = 1.0 if paced_per_s is None else rate_per_s / paced_per_s
+        return dataclasses.replace(plan, pace_factor=factor)
+    return dataclasses.replace(plan, rate=rate_per_s, rate_per_conn=None)
 
 
 def resume(plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step]) -> Capacity:

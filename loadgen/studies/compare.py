@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -74,9 +74,19 @@ METRICS: Final = (
         ComparedMetric(f"messages {name}", ("messages", name), "")
         for name in ("lost", "corrupt", "reordered", "duplicate", "unexpected")
     ),
+    ComparedMetric("users failed", ("users", "failed"), ""),
     ComparedMetric("generator CPU", ("generator", "cpu_s"), "s"),
     ComparedMetric("generator memory", ("generator", "peak_rss_bytes"), "B"),
 )  # fmt: skip
+
+
+#: What is compared of what scripts name themselves, by the part of the report: its path and unit.
+_OF_NAMED: Final = {
+    "steps": ((("intended", "p99"), "ms"), (("service", "p50"), "ms"), (("service", "p99"), "ms"),
+              (("lost",), ""), (("failed",), "")),
+    "checks": ((("failed",), ""),),
+    "streams": ((("gaps",), ""), (("age", "p99"), "ms")),
+}  # fmt: skip
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +133,9 @@ Reports = Mapping[str, Mapping[str, Any]]
 
 def compare(baseline: Reports, candidate: Reports) -> Comparison:
     """Compare the runs of two sides, at least one on each."""
-    changes = [_compare_metric(metric, [*baseline.values()], [*candidate.values()])
-               for metric in METRICS]  # fmt: skip
     everything = {**baseline, **candidate}
+    changes = [_compare_metric(metric, [*baseline.values()], [*candidate.values()])
+               for metric in (*METRICS, *_find_named([*everything.values()]))]  # fmt: skip
     return Comparison(
         baseline=list(baseline),
         candidate=list(candidate),
@@ -137,6 +147,15 @@ def compare(baseline: Reports, candidate: Reports) -> Comparison:
         ],
         changes=[change for change in changes if change is not None],
     )
+
+
+def _find_named(reports: Sequence[Mapping[str, Any]]) -> Iterator[ComparedMetric]:
+    """Yield what there is to compare of steps, checks and streams that all reports have."""
+    for part, paths in _OF_NAMED.items():
+        names = [{each.get("name") for each in report.get(part, ())} for report in reports]
+        for name in sorted(map(str, set.intersection(*names))):
+            for path, unit in paths:
+                yield ComparedMetric(f"{name}: {' '.join(path)}", (part, name, *path), unit)
 
 
 def _compare_metric(
@@ -220,7 +239,10 @@ def _bounds(which: tuple[str, float], report: Mapping[str, Any]) -> tuple[float,
 def _look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
     value: Any = report
     for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, list):
+            value = next((each for each in value if each.get("name") == key), None)
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(value, Mapping):
         counts = [count for count in value.values() if isinstance(count, int | float)]
         return float(sum(counts)) if len(counts) == len(value) else None

@@ -18,6 +18,9 @@ from loadgen.studies.compare import Reports
 #: The series of a day has 20 MB; all other parts together, 1 MB.
 MAX_BYTES: Final = 128 * 2**20
 
+#: Each process of a run has a thousand at most, and all of them the same.
+MAX_NAMED: Final = 10_000
+
 _Numbers = dict[str, Any]
 
 
@@ -42,6 +45,10 @@ class _Compared(msgspec.Struct):
     plan: dict[str, Any] = {}
     connections: _Numbers = {}
     messages: _Numbers = {}
+    users: _Numbers | None = None
+    steps: Annotated[list[_Numbers], Meta(max_length=MAX_NAMED)] = []
+    checks: Annotated[list[_Numbers], Meta(max_length=MAX_NAMED)] = []
+    streams: Annotated[list[_Numbers], Meta(max_length=MAX_NAMED)] = []
     latency: _Numbers = {}
     histograms: _Histograms = msgspec.field(default_factory=_Histograms)
     generator: _Generator = msgspec.field(default_factory=_Generator)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Annotated, Any, Final, Literal
@@ -36,6 +37,14 @@ REPLIES: Final = Parameter(group=Group("Replies", sort_key=4))
 
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_RATE_PER_CONN: Final = 1.0
+
+
+def digest(named_files: Iterable[tuple[str, bytes]]) -> str:
+    """Return a number for the content of files, in hexadecimal: another if one changes."""
+    whole = hashlib.sha256()
+    for _, content in named_files:
+        whole.update(len(content).to_bytes(8, "big") + content)
+    return whole.hexdigest()
 
 
 @Parameter(name="*")
@@ -199,6 +208,9 @@ class Plan:
     scenario_files: Annotated[tuple[tuple[str, bytes], ...], Parameter(parse=False)] = ()
     """Names and contents of the scenario's file and those of its rows, once they are read."""
 
+    pace_factor: Annotated[float, Parameter(parse=False)] = 1.0
+    """By how much the paces of a scenario are raised: in a search for capacity."""
+
     shard_of: Annotated[ShardOf | None, Parameter(parse=False)] = None
     """The part of a larger plan that this is."""
 
@@ -290,6 +302,11 @@ class Plan:
     def has_rooms(self) -> bool:
         """True if messages may go to whole rooms."""
         return self.scenario is not None or self.matching.rule is Rule.FAN_OUT
+
+    @property
+    def is_paced_by_scenario(self) -> bool:
+        """Is it the scenario that says how often something falls due?"""
+        return self.scenario is not None and self.arrive is None
 
     def due_arrivals(self) -> Iterator[tuple[int, float]]:
         """Yield the users that arrive: their number in the whole run, and when they fall due.
@@ -442,8 +459,11 @@ class Plan:
         settings = {
             key: value
             for key, value in dataclasses.asdict(self).items()
-            if key not in {"message_content", "scenario_files", "shard_of"}
+            if key not in {"message_content", "pace_factor", "scenario_files", "shard_of"}
         }
+        if self.scenario_files:
+            # Scripts of one name may differ.
+            settings["scenario_sha256"] = digest(self.scenario_files)
         if self.is_rate_each_sockets_own and not self.closed_loop and self.rate_per_conn is None:
             settings["rate_per_conn"] = DEFAULT_RATE_PER_CONN
         if self.duration_s is None and math.isfinite(self.load_s):

@@ -1,4 +1,4 @@
-"""`loadgen record`: what a browser has recorded becomes a scenario that runs, without secrets.
+"""`loadgen record`: what a browser has recorded becomes a scenario that runs, without secrets."""
 
 import json
 

@@ -17,6 +17,7 @@ import trio
 from websockets.exceptions import ConnectionClosed
 
 from loadgen import api
+from loadgen.studies import compare
 from loadgen.workload.plan import Plan
 
 from .conftest import check
@@ -636,3 +637,32 @@ async def one(user: User) -> None:
     lines = [line.split(" s ", 1)[1].split() for line in run.stderr.splitlines() if " s " in line]
     told = [(direction, claim) for direction, claim, *_ in lines]
     assert told == [("←", "expected"), ("→", "request"), ("←", "ignored"), ("←", "echoed")]
+
+
+def test_a_search_raises_the_pace_of_a_scenario_and_two_reports_are_compared_by_step(
+    tmp_path, server, start_loadgen
+):
+    (tmp_path / "pace.py").write_text(
+        HEAD
+        + """
+@scenario
+async def talker(user: User) -> None:
+    async with user.connect("/mute") as ws:
+        async for due in user.pace("5/s"):
+            await ws.request({}, name="say", reply="id", due=due)
+"""
+    )
+    arguments = ("4", server.url, "--scenario", str(tmp_path / "pace.py"), "--duration", "1s")
+    search = start_loadgen(*arguments, "--find-capacity", "--fail-if", "messages.sent>50")
+    search.process.communicate(timeout=100)
+    found = json.loads(search.report_path.read_text())
+    assert [step["rate_per_s"] for step in found["steps"]][:3] == [20, 40, 80]
+    assert [step["outcome"] for step in found["steps"]][:3] == ["held", "held", "broke"]
+    runs = [start_loadgen(*arguments) for _ in range(2)]
+    for run in runs:
+        run.finish()
+    compared = compare.compare(
+        *({str(n): json.loads(run.report_path.read_text())} for n, run in enumerate(runs))
+    )
+    assert compared.plan_differences == []
+    assert {"say: service p99", "say: intended p99"} <= {each.name for each in compared.changes}
