@@ -60,7 +60,7 @@ class Options:
 
     @property
     def shares(self) -> bool:
-        """Do several processes share the run?"""
+        """True if several processes share the run."""
         return self.dask is not None or (self.workers is not None and self.workers > 1)
 
     @property

@@ -66,7 +66,7 @@ class Har(msgspec.Struct):
 
 @dataclass
 class Secrets:
-    """What was taken out: the values by the column that stands for them."""
+    """Keep the values that were taken out, by the column that stands for each."""
 
     columns: dict[str, str] = field(default_factory=dict)
 
@@ -195,7 +195,7 @@ def _write_sending(message: Message, secrets: Secrets, *, is_request: bool) -> s
     if message.opcode == 2:
         return f"await ws.send(__import__('base64').b64decode({message.data[:MAX_TEXT]!r}))"
     if not isinstance(value, dict | list):
-        if _SECRET.search(message.data):  # Nobody knows which part of it.
+        if _SECRET.search(message.data):  # Nobody knows which part is.
             return f"await ws.send(secrets[user].{secrets.take('message', message.data)})"
         return f"await ws.send({message.data[:MAX_TEXT]!r})"
     if is_request and key is not None and isinstance(value, dict):

@@ -305,7 +305,7 @@ class Plan:
 
     @property
     def is_paced_by_scenario(self) -> bool:
-        """Is it the scenario that says how often something falls due?"""
+        """True if it is the scenario that says how often something falls due."""
         return self.scenario is not None and self.arrive is None
 
     def due_arrivals(self) -> Iterator[tuple[int, float]]:
@@ -411,7 +411,7 @@ class Plan:
         return number if self.shard_of is None else self.shard_of.conn(number)
 
     def has_conn(self, conn: int) -> bool:
-        """Is this the number of a socket of this shard's?"""
+        """Tell whether this is the number of a socket of this shard."""
         shard = self.shard_of
         return shard is None or conn % shard.shards == shard.index
 
