@@ -42,3 +42,23 @@ the report can't be written.
 
 More: docs/reference/loadgen.md
 """
+
+NEW_USAGE: Final = "loadgen new FILE.py"
+
+NEW_EPILOGUE: Final = """\
+Example: loadgen new chat.py, then loadgen 1 --scenario chat.py --trace
+
+Exit codes: 0 written, 2 it can't be, or there is such a file already.
+
+More: docs/reference/scenario.md
+"""
+
+RECORD_USAGE: Final = "loadgen record FILE.har [OPTIONS] > chat.py"
+
+RECORD_EPILOGUE: Final = """\
+Example: loadgen record traffic.har --rows secrets.csv > chat.py
+
+Exit codes: 0 written, 2 the file can't be read, or holds no WebSocket messages.
+
+More: docs/reference/scenario.md
+"""

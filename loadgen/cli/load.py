@@ -20,8 +20,12 @@ from loadgen.cli.app import app
 from loadgen.cli.command_help import (
     COMPARE_EPILOGUE,
     COMPARE_USAGE,
+    NEW_EPILOGUE,
+    NEW_USAGE,
     PLAN_EPILOGUE,
     PLAN_USAGE,
+    RECORD_EPILOGUE,
+    RECORD_USAGE,
     RECOVER_EPILOGUE,
     RECOVER_USAGE,
 )
@@ -37,21 +41,30 @@ COMMANDS: Final = {
         COMPARE_USAGE,
         COMPARE_EPILOGUE,
     ),
+    "new": (
+        "loadgen.cli.new:new",
+        "Write a scenario to begin with.",
+        NEW_USAGE,
+        NEW_EPILOGUE,
+    ),
     "plan": (
         "loadgen.cli.size:plan",
         "Compute the processes, machines and memory that a run takes.",
         PLAN_USAGE,
         PLAN_EPILOGUE,
+    ),
+    "record": (
+        "loadgen.cli.record:record",
+        "Make a scenario of what a browser has recorded.",
+        RECORD_USAGE,
+        RECORD_EPILOGUE,
+    ),
     "recover": (
         "loadgen.cli.recover:recover",
         "Report what a killed run had measured.",
         RECOVER_USAGE,
         RECOVER_EPILOGUE,
-    "compare": ("loadgen.cli.compare:compare", "Compare runs by their JSON reports."),
-    "new": ("loadgen.cli.new:new", "Write a scenario to begin with."),
-    "plan": ("loadgen.cli.size:plan", "Compute the machines that a run takes."),
-    "record": ("loadgen.cli.record:record", "Make a scenario of recorded traffic."),
-    "recover": ("loadgen.cli.recover:recover", "Report what a killed run left in its journal."),
+    ),
 }
 for _name, (_home, _help, _usage, _epilogue) in COMMANDS.items():
     app.command(_home, name=_name, help=_help, usage=_usage, help_epilogue=_epilogue)
