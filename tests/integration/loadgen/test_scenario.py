@@ -655,6 +655,7 @@ async def talker(user: User) -> None:
     arguments = ("4", server.url, "--scenario", str(tmp_path / "pace.py"), "--duration", "1s")
     search = start_loadgen(*arguments, "--find-capacity", "--fail-if", "messages.sent>50")
     search.process.communicate(timeout=100)
+    search._errors.close()
     found = json.loads(search.report_path.read_text())
     rates = [step["rate_per_s"] for step in found["steps"]]
     assert rates[0] == 20
