@@ -40,3 +40,40 @@ class Observer(Protocol):
 
         :param peer: the peer's address and port.
         """
+
+
+class BothObservers:
+    """Two observers as one, each told of everything, the first one first."""
+
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._observers = first, second
+
+    def accepted(self, peer: str) -> ConnectionObserver:
+        """Return the observer of a connection for both (see `Observer`)."""
+        first, second = self._observers
+        return _BothOfConnection(first.accepted(peer), second.accepted(peer))
+
+
+class _BothOfConnection:
+    def __init__(self, *observers: ConnectionObserver) -> None:
+        self._observers = observers
+
+    def requested(self, request: UpgradeRequest) -> None:
+        for observer in self._observers:
+            observer.requested(request)
+
+    def opened(self, subprotocol: str | None, extensions: Sequence[str]) -> None:
+        for observer in self._observers:
+            observer.opened(subprotocol, extensions)
+
+    def received(self, message: str | bytes) -> None:
+        for observer in self._observers:
+            observer.received(message)
+
+    def sent(self, message: str | bytes) -> None:
+        for observer in self._observers:
+            observer.sent(message)
+
+    def ended(self, outcome: Outcome, details: Mapping[str, Any]) -> None:
+        for observer in self._observers:
+            observer.ended(outcome, details)

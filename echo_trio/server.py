@@ -15,9 +15,10 @@ from echo_trio import admission
 from echo_trio.callers import Caller, Sessions
 from echo_trio.metrics.counters import Counters, ServerSnapshot
 from echo_trio.metrics.vitals import Vitals
-from echo_trio.observer import Observer
+from echo_trio.observer import BothObservers, Observer
 from echo_trio.opening import make_room, turn_away_at_once
 from echo_trio.places import Places
+from echo_trio.recording import Recorder
 from echo_trio.session import serve_session
 from echo_trio.settings import Settings
 from echo_trio.wire import poller, process, sockets, tls
@@ -54,6 +55,15 @@ class EchoServer:
         self._drain = trio.Event()
         self._drain_began_s = inf
         self._log = log
+        self._recorder: Recorder | None = None
+        if settings.record is not None:
+            try:
+                self._recorder = recorder = Recorder.open(settings.record, log)
+            except OSError:
+                for listener in listeners:
+                    listener.close()
+                raise
+            observer = recorder if observer is None else BothObservers(observer, recorder)
         counters = Counters()
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
         places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
@@ -70,8 +80,8 @@ class EchoServer:
 
         :param log: the logger; by default structlog's.
         :param observer: is told of each connection.
-
-        :raises OSError: if the address can't be had, or the certificate can't be used.
+        :raises OSError: if the address can't be had, the certificate can't be used, or the file of
+            the recording can't be made.
         """
         context = tls_context_of(settings)
         listeners = sockets.listen(settings.host, settings.port)
@@ -142,6 +152,9 @@ class EchoServer:
         """
         try:
             async with trio.open_nursery() as handling:
+                if self._recorder is not None:
+                    self._recorder.start()
+                    handling.start_soon(self._recorder.run)
                 if self._poller is not None:
                     handling.start_soon(self._poller.run)
                 handling.start_soon(self._watch)
@@ -165,6 +178,8 @@ class EchoServer:
                 handling.cancel_scope.cancel()
         finally:
             self.close()
+            if self._recorder is not None:
+                self._recorder.close()
 
     async def _watch(self) -> None:
         await self._vitals.run(

@@ -123,6 +123,9 @@ class Settings:
     """Part of --drain-timeout in which to await each client's next message and to close the
     connection after its reply. 0: close at once."""
 
+    record: Annotated[Path | None, Parameter(metavar="FILE"), LOG] = None
+    """Record each connection's handshake, messages and close in a new file, as JSON lines."""
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], LOG] = "info"
     """Lowest level to log; debug logs each connection."""
 
@@ -154,13 +157,18 @@ class Settings:
             raise ValueError("--proxy-protocol needs --trust-proxy: who may say so")
         if self.drain_grace_s > self.drain_timeout_s / 2:
             raise ValueError("--drain-grace may be half of --drain-timeout: closing comes after it")
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("--tls-key needs --tls-cert")
+        self._check_workers()
+
+    def _check_workers(self) -> None:
         if 0 < self.max_connections < self.workers:
             raise ValueError(
                 f"--max-connections: {self.max_connections} can't be shared by "
                 f"--workers {self.workers}, each needs one"
             )
-        if self.tls_key is not None and self.tls_cert is None:
-            raise ValueError("--tls-key needs --tls-cert")
+        if self.record is not None and self.workers > 1:
+            raise ValueError("--record needs --workers 1: a recording is one process's")
 
     @property
     def limits(self) -> Limits:

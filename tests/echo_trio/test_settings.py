@@ -37,6 +37,7 @@ CONTRACT_DEFAULTS = {
     "compression": False,
     "drain_timeout_s": 10.0,
     "drain_grace_s": 0.0,
+    "record": None,
     "log_level": "info",
     "log_format": "console",
 }
@@ -53,7 +54,7 @@ def test_every_setting_is_a_documented_flag(capsys: pytest.CaptureFixture[str]) 
     renamed = {"--max-message-bytes": "--max-message-size", "--max-held-bytes": "--max-held"}
     for flag in flags:
         assert renamed.get(flag, flag.removesuffix("-s")) in text
-    assert "Bound on the opening handshake" in text
+    assert "Longest time for the opening handshake" in text
 
 
 def test_the_limits_on_a_connection_come_from_the_settings() -> None:
