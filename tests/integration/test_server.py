@@ -21,6 +21,8 @@ from echo_trio.metrics.counters import Outcome
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
+from . import books
+
 HANDSHAKE = (
     b"GET /plain HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -30,7 +32,7 @@ SUFFIX = re.compile(r" (0|[1-9][0-9]{0,5})")
 
 @asynccontextmanager
 async def running(**settings: object) -> AsyncIterator[EchoServer]:
-    """A server on a free port, drained at the end."""
+    """A server on a free port, drained at the end, when it has given everything back."""
     server = EchoServer.listen(
         Settings(port=0, console=False, **settings),  # type: ignore[arg-type]
         structlog.get_logger(),
@@ -39,6 +41,7 @@ async def running(**settings: object) -> AsyncIterator[EchoServer]:
         await nursery.start(server.run)
         yield server
         server.drain()
+    books.check_given_back(server)
 
 
 def assert_accounted_for(server: EchoServer) -> None:

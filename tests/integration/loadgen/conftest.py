@@ -337,6 +337,16 @@ def check(report: dict[str, Any]) -> None:
     assert connections["requested"] == connections["opened"] + failed + connections["not_attempted"]
     assert connections["opened"] == sum(connections["closed"].values())
     assert connections["opened"] == sum(connections["close_codes"].values())
+    assert connections["peak_open"] <= connections["opened"]
+    assert connections["compressed"] <= connections["opened"]
+    funnel = connections["funnel"]
+    reached = [funnel[stage] for stage in ("requested", "tcp", "tls", "upgraded")]
+    counted = [count for count in reached if count is not None]
+    assert counted == sorted(counted, reverse=True)
+    assert (funnel["requested"], funnel["upgraded"]) == (
+        connections["requested"], connections["opened"],
+    )  # fmt: skip
+    assert sum(connections["faults"].values()) == failed
     assert connections["opened"] == connections["connect_ms"]["count"]
     assert connections["failed"]["rejected"] == sum(connections["failed_status"].values())
     answered = messages["echoed"] + messages["reordered"] + messages["corrupt"]

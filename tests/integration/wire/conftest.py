@@ -33,6 +33,8 @@ from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.wire.handshake import Reason
 
+from .. import books
+
 PATIENCE_S = 60
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -285,6 +287,14 @@ class Wire:
             )
         )
 
+    async def settle(self) -> None:
+        """Assert what holds of every server when its clients are gone, and drain it."""
+        for peer in self._peers:
+            await peer.end()
+        self.server.drain()
+        await self.until(lambda: not self.counts.open + self.counts.handshaking)
+        books.check_given_back(self.server)
+
     def _assert_log_is_short(self) -> None:
         """At most one line a second of each kind."""
         lines: Counter[tuple[str, str]] = Counter()
@@ -311,8 +321,8 @@ def _note_time(_logger: object, _method: str, entry: dict[str, Any]) -> dict[str
 
 @pytest.fixture
 async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[Wire]]]:
-    """Starts servers on free ports, with any settings; they are drained at the end."""
-    servers: list[EchoServer] = []
+    """Starts servers on free ports, with any settings; at the end each has given all back."""
+    wires: list[Wire] = []
 
     async def start(*, tls: ssl.SSLContext | None = None, **settings: Any) -> Wire:
         log = LogCapture()
@@ -325,17 +335,17 @@ async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[
             Settings(port=0, console=False, **{"drain_timeout_s": 1.0, **settings}), logger
         )
         await nursery.start(server.run)
-        servers.append(server)
         # Those that look after the server have begun, so that they are counted before.
         await trio.testing.wait_all_tasks_blocked()
         wire = Wire(server, log, tls)
+        wires.append(wire)
         await wire.echoes()  # What is made once, is made.
         wire.before = wire._now()
         return wire
 
     yield start
-    for server in servers:
-        server.drain()
+    for wire in wires:
+        await wire.settle()
 
 
 @pytest.fixture
