@@ -194,7 +194,7 @@ class _ConnectionRecorder:
 
 
 def mask_query(query: str) -> str:
-    """Replace the values of a query: tokens stand there where headers can't be set."""
+    """Replace the values of a query: clients that can't set headers put tokens there."""
     if not query:
         return ""
     pairs = (part.partition("=") for part in query.split("&"))

@@ -1,4 +1,4 @@
-"""Serve inside somebody else's program: in a task of theirs, or in a thread of its own.
+"""Serve inside another program: in one of its Trio tasks, or in a separate thread.
 
 serving_in_thread ─► a thread ─► trio.run ─► serving ─► EchoServer.run
 """

@@ -129,7 +129,7 @@ class DaskLink:
         self._thread.tell(self._index, _ORDER, messages.encode(order))
 
     async def receive(self) -> messages.Word:
-        """Wait for the shard's next word.
+        """Wait for the shard's next message.
 
         :raises LinkLost: if it is gone.
         """

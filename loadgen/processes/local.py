@@ -41,7 +41,7 @@ class ProcessLink:
         await self._channel.say(order)
 
     async def receive(self) -> messages.Word:
-        """Wait for the shard's next word.
+        """Wait for the shard's next message.
 
         :raises LinkLost: if it is gone.
         """

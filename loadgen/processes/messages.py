@@ -47,7 +47,7 @@ Order = Begin | AskClock | Proceed | Interrupt
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
-    """The word that the shard's process is up."""
+    """The message that the shard's process has started."""
 
     pid: int
 
@@ -64,20 +64,20 @@ class Clock(msgspec.Struct, frozen=True, tag=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, tag=True):
-    """The word that the shard is ready for a phase, with what preflight found tight."""
+    """The message that the shard is ready for a phase, with the warnings of preflight."""
 
     phase: Phase
     warnings: tuple[str, ...] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
-    """The word that the shard's machine can't do it."""
+    """The message that the shard's machine can't run its part."""
 
     problem: str
 
 
 class Noted(msgspec.Struct, frozen=True, tag=True):
-    """The word how far the shard is, once a second."""
+    """The state of the shard, once a second."""
 
     record: Record
 
@@ -93,7 +93,7 @@ class Happened(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):
-    """The last word: the shard's whole result."""
+    """The last message: the shard's whole result."""
 
     record: Record
 
@@ -123,7 +123,7 @@ class Link(Protocol):
         """Send an order; nothing happens if the shard is gone, which `receive` finds out."""
 
     async def receive(self) -> Word:
-        """Wait for the shard's next word.
+        """Wait for the shard's next message.
 
         :raises LinkLost: if it is gone.
         """
