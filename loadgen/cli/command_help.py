@@ -46,9 +46,9 @@ More: docs/reference/loadgen.md
 NEW_USAGE: Final = "loadgen new FILE.py"
 
 NEW_EPILOGUE: Final = """\
-Example: loadgen new chat.py, then loadgen 1 --scenario chat.py --trace
+Example: loadgen new chat.py && loadgen 1 --scenario chat.py --trace
 
-Exit codes: 0 written, 2 it can't be, or there is such a file already.
+Exit codes: 0 the file is written, 2 it can't be written or exists already.
 
 More: docs/reference/scenario.md
 """

@@ -43,7 +43,7 @@ COMMANDS: Final = {
     ),
     "new": (
         "loadgen.cli.new:new",
-        "Write a scenario to begin with.",
+        "Write a scenario that you can start from.",
         NEW_USAGE,
         NEW_EPILOGUE,
     ),
@@ -55,7 +55,7 @@ COMMANDS: Final = {
     ),
     "record": (
         "loadgen.cli.record:record",
-        "Make a scenario of what a browser has recorded.",
+        "Turn traffic that a browser has recorded into a scenario.",
         RECORD_USAGE,
         RECORD_EPILOGUE,
     ),

@@ -1,4 +1,4 @@
-"""Write a scenario to begin with: the command `loadgen new`."""
+"""Write a sample scenario: the command `loadgen new`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _complain: Final = partial(flags.complain, app, command="new")
 
 
 def new(file: Annotated[str, Parameter(name="FILE")], /) -> int:
-    """Write a commented scenario to begin with.
+    """Write a commented scenario that users can start from.
 
     Parameters
     ----------
     file
-        Where to; a file that is there is left as it is.
+        Python file to write; it must not exist yet.
     """
     path = Path(file)
     if path.suffix != ".py":

@@ -1,4 +1,4 @@
-"""Make a scenario of recorded traffic: the command `loadgen record`."""
+"""Turn recorded traffic into a scenario: the command `loadgen record`."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def record(
     *,
     rows: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
 ) -> int:
-    """Write a scenario of what a browser has recorded to stdout: loadgen record a.har > chat.py.
+    """Turn traffic that a browser has recorded into a scenario, and write that to stdout.
 
-    No secret is in it: its first lines say which columns of secrets.csv it needs.
+    It contains no secret: its first lines say which columns of secrets.csv it needs.
 
     Parameters
     ----------
     file
-        A HAR file: in DevTools' network panel, save all as HAR with content.
+        HAR file of the traffic: in DevTools' network panel, save all as HAR with content.
     rows
-        Write the secrets that were recorded to this new file, one row, for secrets.csv.
+        New file for the recorded secrets, as one row of secrets.csv.
     """
     try:
         script, secrets = convert(files.read(file, at_most=MAX_HAR_BYTES), Path(file).name)
