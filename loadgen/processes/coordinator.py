@@ -8,13 +8,10 @@ sockets and unanswered messages are counted as this machine's fault, and the oth
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import trio
@@ -23,15 +20,11 @@ from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.processes.fan_out import AWAIT_SHARE, SharedRooms
-from loadgen.processes.messages import Link, LinkLost
-from loadgen.results import record
-from loadgen.results.latency import Histogram
+from loadgen.processes.member import DIED, Member, nothing_measured, write_obituary
+from loadgen.processes.messages import Launcher, LinkLost
 from loadgen.results.ledger import Ledger
-from loadgen.results.record import Record
-from loadgen.results.result import FanOut, GeneratorFacts, Place, Result, Strain, Workers
-from loadgen.results.scenario import ScenarioBooks
+from loadgen.results.result import FanOut, Place, Result, Workers
 from loadgen.results.series import Second, merge_series
-from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
 #: The phases that begin together.
@@ -48,125 +41,6 @@ LATE_S: Final = 3
 #: A shard that should stop and is silent for this long will not. While it reports it is given time:
 #: its own stop timeout bounds it.
 STOP_SILENCE_S: Final = 15
-DIED: Final = "its process of the load generator died"
-
-
-class Launcher(Protocol):
-    """A place where shards run: this machine, or a cluster.
-
-    :ivar are_clocks_shared: true if the shards use this machine's clock.
-    :ivar scheduler: the scheduler of their cluster; ``None``: they are on this machine.
-    """
-
-    are_clocks_shared: bool
-    scheduler: str | None
-
-    async def check(self, plan: Plan) -> list[str]:
-        """Warn of what may go wrong, in a line each.
-
-        :raises Refused: if something will.
-        """
-
-    def launch(self, plan: Plan) -> AbstractAsyncContextManager[Sequence[Link]]:
-        """Start the processes of all shards; they end with the block.
-
-        :raises Refused: if that can't be done.
-        """
-
-
-@dataclass(eq=False)
-class Member:
-    """A shard, as far as the coordinator knows it.
-
-    :ivar ledger: the last one it reported.
-    :ivar ahead_s: its clock minus ours.
-    :ivar fastest_s: the shortest round trip of a question about its clock.
-    :ivar clock_answers: the number of answers about its clock.
-    :ivar waiting: the phase that it waits to begin.
-    :ivar has_begun: true once it has been sent its plan.
-    :ivar record: the last record it sent; ``None`` before the first.
-    :ivar is_over: true once it has finished, refused or died.
-    :ivar silent_s: the seconds since its last message.
-    :ivar death: how it died and what that cost, in one line; ``None`` if it has not.
-    :ivar died_interrupted: whether the run was to end by then.
-    """
-
-    plan: Plan
-    link: Link
-    ledger: Ledger = field(init=False)
-    apart: dict[Kind, Ledger] = field(init=False)
-    ahead_s: float = 0.0
-    fastest_s: float = float("inf")
-    clock_answers: int = 0
-    waiting: Phase | None = None
-    has_begun: bool = False
-    record: Record | None = None
-    series: list[Second] = field(default_factory=list)
-    is_over: bool = False
-    silent_s: int = 0
-    death: str | None = None
-    died_interrupted: bool = False
-
-    def __post_init__(self) -> None:
-        conns, apart = self.plan.conns()
-        # Users of a scenario open as many sockets as they like.
-        self.ledger = Ledger(len(conns) if self.plan.scenario is None else 0)
-        self.apart = {kind: Ledger(len(conns)) for kind, conns in apart.items()}
-
-    def note(self, noted: Record) -> None:
-        """Take in a record of what it has measured."""
-        self.record = noted
-        self.series += noted.seconds
-        self.ledger = record.load_ledger(noted.ledger)
-        self.apart = {kind: record.load_ledger(books) for kind, books in noted.apart.items()}
-
-    def result(self, started_at: datetime) -> Result:
-        """Make the result of its part, as far as it is known."""
-        if self.record is not None:
-            result = record.restore(self.record, self.plan, started_at, self.series)
-            result = dataclasses.replace(result, ledger=self.ledger, apart=self.apart)
-        else:
-            result = _nothing(self.plan, started_at, self.ledger, self.series, self.apart)
-        if result.scenario is not None and self.death is not None:
-            result.scenario.write_off(DIED, interrupted=self.died_interrupted)
-        return result
-
-
-def _nothing(
-    plan: Plan,
-    started_at: datetime,
-    ledger: Ledger,
-    series: list[Second],
-    apart: dict[Kind, Ledger],
-) -> Result:
-    """Make the result of a shard that has reported nothing."""
-    return Result(
-        plan=plan,
-        started_at=started_at,
-        ended_at=datetime.now(UTC),
-        interrupted=False,
-        ledger=ledger,
-        all_open_after_s=None,
-        load_s=0.0,
-        connect=Histogram(),
-        intended=Histogram(),
-        service=Histogram(),
-        scheduling_lag=Histogram(),
-        loop_lag=Histogram(),
-        generator=GeneratorFacts(
-            processes=1,
-            cpu_s=0.0,
-            cpu_share=0.0,
-            cpu_shares=[0.0],
-            peak_rss_bytes=0,
-            python=platform.python_version(),
-            trio=trio.__version__,
-        ),
-        load_strain=Strain(),
-        series=series,
-        apart=apart,
-        scenario=None if plan.scenario is None else ScenarioBooks.of_users(plan.count_own_users()),
-    )
 
 
 class Coordinator:
@@ -247,7 +121,7 @@ class Coordinator:
                 deaths=() if member.death is None else (member.death,),
             )
             for member in self._members
-        ] or [_nothing(self.plan, self._started_at, self.ledger, [], {})]
+        ] or [nothing_measured(self.plan, self._started_at, self.ledger, [], {})]
         merged = Result.merge(results, self.plan)
         if self._rooms is not None:
             merged.ledger.merge(self._rooms.ledger)
@@ -511,7 +385,7 @@ class Coordinator:
             )
         )  # fmt: skip
         member.died_interrupted = self.interrupted
-        member.death = _obituary(how, when_s, orphans, opening, unanswered)
+        member.death = write_obituary(how, when_s, orphans, opening, unanswered)
         member.is_over = True
         self._merged = None
         self._warn(member.death)
@@ -520,26 +394,3 @@ class Coordinator:
 def _place(second: Second) -> int:
     """Return the number of a second within the run, from 1."""
     return max(round(second.t_s), 1)
-
-
-def _obituary(how: str, when_s: float, orphans: int, opening: int, unanswered: int) -> str:
-    """Say in one line what a shard's death has cost."""
-    left = [
-        f"{count:,} {what}"
-        for count, what in (
-            (orphans, "open sockets"),
-            (opening, "sockets not yet open"),
-            (unanswered, "unanswered messages"),
-        )
-        if count
-    ]
-    cost = f": {_join(left)} went with it" if left else ""
-    return (
-        f"a process of the load generator died after {when_s:,.0f} s ({how}){cost}, which is "
-        "not the target's fault; what it did in its last second is unknown"
-    )
-
-
-def _join(parts: list[str]) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 import msgspec
@@ -130,3 +131,26 @@ class Link(Protocol):
 
     def kill(self, why: str) -> None:
         """End the shard at once; `receive` then raises for this reason."""
+
+
+class Launcher(Protocol):
+    """A place where shards run: this machine, or a cluster.
+
+    :ivar are_clocks_shared: true if the shards use this machine's clock.
+    :ivar scheduler: the scheduler of their cluster; ``None``: they are on this machine.
+    """
+
+    are_clocks_shared: bool
+    scheduler: str | None
+
+    async def check(self, plan: Plan) -> list[str]:
+        """Warn of what may go wrong, in a line each.
+
+        :raises Refused: if something will.
+        """
+
+    def launch(self, plan: Plan) -> AbstractAsyncContextManager[Sequence[Link]]:
+        """Start the processes of all shards; they end with the block.
+
+        :raises Refused: if that can't be done.
+        """

@@ -12,7 +12,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from loadgen.engine.running import Phase
 from loadgen.processes import messages
-from loadgen.processes.coordinator import CLOCK_QUESTIONS, DIED, SILENCE_S, Coordinator
+from loadgen.processes.coordinator import CLOCK_QUESTIONS, SILENCE_S, Coordinator
+from loadgen.processes.member import DIED
 from loadgen.processes.messages import LinkLost
 from loadgen.results import record
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
