@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check lock clean
+.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check release-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -134,6 +134,9 @@ $(EXAMPLE_SERVERS): examples/servers/package-lock.json
 
 examples: $(VENV)/.dev $(EXAMPLE_SERVERS) ## each example against the server it is for: Socket.IO, GraphQL, MQTT, JSON-RPC
 	$(BIN)/python -m pytest -m 'examples or not examples' tests/integration/loadgen/test_examples.py
+
+release-check: $(VENV)/.dev page ## build sdist and wheel, and try them as their users would: all of a release but the upload
+	$(BIN)/python scripts/release_check.py
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	$(PIP) install uv
