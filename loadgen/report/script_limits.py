@@ -64,7 +64,7 @@ def explain_blocking(result: Result) -> list[str]:
     if lag_ms > MAX_SCRIPT_LAG_P99_MS:
         slowest = max(
             steps.items(),
-            key=lambda item: item[1].script_lag.total.percentile_us(99),
+            key=lambda item: item[1].longest_lag_us,
             default=None,
         )
         where = "" if slowest is None else f", most of all at step {slowest[0][0]}"

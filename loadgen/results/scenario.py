@@ -82,7 +82,8 @@ class StepBooks:
         never came) or `in_flight` (the run was interrupted).
     :ivar intended: from when it was due, in microseconds; of calls that were due at a time.
     :ivar service: from when it was handed to the socket, or from when an `expect` began.
-    :ivar script_lag: from when the reply was read to when the user's code went on.
+    :ivar longest_lag_us: the longest time from when a reply was read to when the user's code went
+        on.
     :ivar blocked: turns in which the user's code blocked everybody before this call, or, where none
         came, after it.
     :ivar blocked_us: how long that was in all.
@@ -96,7 +97,7 @@ class StepBooks:
     in_flight: int = 0
     intended: Recorder = field(default_factory=Recorder)
     service: Recorder = field(default_factory=Recorder)
-    script_lag: Recorder = field(default_factory=Recorder)
+    longest_lag_us: int = 0
     blocked: int = 0
     blocked_us: int = 0
 
@@ -109,7 +110,8 @@ class StepBooks:
         """Add the calls of another part of the same run."""
         for name in ("count", "ok", "failed", "lost", "in_flight", "blocked", "blocked_us"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("intended", "service", "script_lag"):
+        self.longest_lag_us = max(self.longest_lag_us, other.longest_lag_us)
+        for name in ("intended", "service"):
             getattr(self, name).total.merge(getattr(other, name).total)
 
 
@@ -215,7 +217,7 @@ class ScenarioBooks:
     def _recorders(self) -> Iterator[Recorder]:
         yield self.script_lag
         for step in self.steps.values():
-            yield from (step.intended, step.service, step.script_lag)
+            yield from (step.intended, step.service)
         for stream in self.streams.values():
             yield stream.age
 
@@ -320,8 +322,10 @@ class ScenarioState(msgspec.Struct, frozen=True, kw_only=True):
     script_lag: HistogramState
 
 
-_STEP_COUNTS: Final = ("count", "ok", "failed", "lost", "in_flight", "blocked", "blocked_us")
-STEP_HISTOGRAMS: Final = ("intended", "service", "script_lag")
+_STEP_COUNTS: Final = (
+    "count", "ok", "failed", "lost", "in_flight", "blocked", "blocked_us", "longest_lag_us",
+)  # fmt: skip
+STEP_HISTOGRAMS: Final = ("intended", "service")
 _STREAM_COUNTS: Final = ("received", "gaps", "reordered", "duplicate")
 
 

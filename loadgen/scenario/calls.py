@@ -42,6 +42,7 @@ class Call:
         "due_us",
         "fits",
         "is_binary",
+        "is_lost",
         "sent_us",
         "step",
         "timeout",
@@ -61,6 +62,7 @@ class Call:
         self.due_us = due_us
         self.is_binary = is_binary
         self.fits = fits
+        self.is_lost = False
         self.timeout: Entry | None = None
         self._task: trio.lowlevel.Task | None = None
         self._result: outcome.Outcome[Any] | None = None
@@ -95,8 +97,8 @@ class Call:
             value = self._result.unwrap()
         lag_us = now_us() - self._received_us
         script_lag.record(lag_us)
-        if self.step is not None:
-            self.step.script_lag.record(lag_us)
+        if (step := self.step) is not None and lag_us > step.longest_lag_us:
+            step.longest_lag_us = lag_us
         return value
 
     def _forget(self, _: object) -> trio.lowlevel.Abort:

@@ -10,7 +10,7 @@ came first by chance.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, MutableSequence
+from collections.abc import Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Frames without a claim that are kept for a script that makes no call.
 MAX_KEPT: Final = 1024
+#: The limit of a call that is lost only with the end of the run.
+_NEVER: Final = float("inf")
 
 
 class _Kept:
@@ -102,21 +104,28 @@ class Claims:
     def await_key(self, call: Call, keyed: KeyedCalls, key: Hashable, limit_s: float) -> None:
         """Let a request be settled by the frame with its key."""
         keyed.open[key] = call
-        self._set_timeout(call, limit_s, partial(self._lose_keyed, call, keyed, key))
+        if limit_s != _NEVER:
+            self._set_timeout(call, limit_s, partial(self._lose_keyed, call, keyed, key))
 
     def await_match(self, call: Call, limit_s: float) -> None:
         """Let a request be settled by the frame that its function accepts; by any if it has none.
 
         Of several such requests the oldest is first.
         """
-        waiting: MutableSequence[Call] = self._turns if call.fits is None else self._matched
-        waiting.append(call)
-        self._set_timeout(call, limit_s, partial(self._lose_request, call, waiting))
+        if call.fits is None:
+            self._turns.append(call)
+            if limit_s != _NEVER:
+                self._set_timeout(call, limit_s, partial(self._lose_request, call))
+        else:
+            self._matched.append(call)
+            if limit_s != _NEVER:
+                self._set_timeout(call, limit_s, partial(self._lose_match, call))
 
     def expect(self, call: Call, limit_s: float) -> None:
         """Let a call be settled by the next frame that it accepts; of kept frames, the oldest."""
         self._expected.append(call)
-        self._set_timeout(call, limit_s, partial(self._lose, call, self._expected))
+        if limit_s != _NEVER:
+            self._set_timeout(call, limit_s, partial(self._lose_expected, call))
 
     def expect_no_more(self, call: Call) -> None:
         """Stop a call from claiming frames. Idempotent."""
@@ -125,9 +134,7 @@ class Claims:
             self._expected.remove(call)
 
     def _set_timeout(self, call: Call, limit_s: float, lose: partial[None]) -> None:
-        """Let a call be lost at a time of Trio's clock; infinity: at the end of the run."""
-        if limit_s != float("inf"):
-            call.timeout = self._context.timetable.add(limit_s, lose)
+        call.timeout = self._context.timetable.add(limit_s, lose)
 
     def _call_off(self, call: Call) -> None:
         if call.timeout is not None:
@@ -137,36 +144,45 @@ class Claims:
     def _lose_keyed(self, call: Call, keyed: KeyedCalls, key: Hashable) -> None:
         del keyed.open[key]
         keyed.note_lost(key)
+        self._lose_request(call)
+
+    def _lose_match(self, call: Call) -> None:
+        self._matched.remove(call)
+        self._lose_request(call)
+
+    def _lose_request(self, call: Call) -> None:
+        # One that any frame answers keeps its place in the line: its reply may come late, and
+        # would be taken for that of the next.
         self._context.run.ledger.given_up += 1
         self._settle_lost(call)
 
-    def _lose_request(self, call: Call, waiting: MutableSequence[Call]) -> None:
-        self._context.run.ledger.given_up += 1
-        self._lose(call, waiting)
-
-    def _lose(self, call: Call, waiting: MutableSequence[Call]) -> None:
-        waiting.remove(call)
+    def _lose_expected(self, call: Call) -> None:
+        self._expected.remove(call)
         self._settle_lost(call)
 
     def _settle_lost(self, call: Call) -> None:
         if call.step is not None:
             call.step.lost += 1
+        call.is_lost = True
         call.timeout = None
         call.settle(outcome.Error(LostReply("it did not come in time")), now_us())
 
-    def lose_all(self) -> None:
-        """Lose everything that is awaited: the run is at its end."""
-        for keyed in self._keyed.values():
-            for key, call in list(keyed.open.items()):
-                self._call_off(call)
-                self._lose_keyed(call, keyed, key)
-        for waiting in (self._matched, self._turns):
-            for call in list(waiting):
-                self._call_off(call)
-                self._lose_request(call, waiting)
+    def lose_all(self, since_us: int) -> None:
+        """End everything that is awaited: the run is at its end.
+
+        A reply that comes all the same while the socket closes is counted as one.
+
+        :param since_us: what was sent later has not had its time, and is left to be cancelled.
+        """
+        requests = [call for keyed in self._keyed.values() for call in keyed.open.values()]
+        for call in (*requests, *self._matched, *self._turns):
+            self._call_off(call)
+            if call.sent_us <= since_us and not call.is_settled:
+                call.settle(outcome.Error(LostReply("it did not come before the end")), now_us())
         for call in list(self._expected):
             self._call_off(call)
-            self._lose(call, self._expected)
+            if call.sent_us <= since_us:
+                self._lose_expected(call)
 
     # -- What comes ------------------------------------------------------------------------
 
@@ -216,7 +232,8 @@ class Claims:
         for keyed in self._keyed.values():
             self._abandon(list(keyed.open.values()), closed)
             keyed.open.clear()
-        self._abandon([*self._matched, *self._turns], closed)
+        turns = [call for call in self._turns if not call.is_lost]
+        self._abandon([*self._matched, *turns], closed)
         self._matched.clear()
         self._turns.clear()
         self._fail_expected(SocketClosed(*closed))
@@ -287,7 +304,10 @@ class Claims:
                 )
                 return True
         if self._turns and not self._is_duplicate(value):
-            self._answer(self._turns.popleft(), frame, value, received_us)
+            if (call := self._turns.popleft()).is_lost:
+                self._book(Verdict.UNEXPECTED, value, received_us)
+            else:
+                self._answer(call, frame, value, received_us)
             return True
         return False
 

@@ -23,6 +23,9 @@ BATCH: Final = 256
 TICK_S: Final = 0.001
 #: The share of the stop timeout for copies in flight.
 COPIES_SHARE: Final = 0.5
+#: Of the stop timeout, how long a reply has been awaited that counts as lost when users that are
+#: still at work are cancelled. A script that goes on for ever has always something under way.
+PATIENCE_SHARE: Final = 0.5
 
 
 class UserCrowd:
@@ -165,8 +168,9 @@ class UserCrowd:
         await self._wait(lambda: not self._at_work, until_s=phases.users_end_s)
         phases.begin_closing()
         if not phases.is_interrupted:
+            since_us = now_us() - int(self._plan.stop_timeout_s * PATIENCE_SHARE * 1_000_000)
             for socket in list(context.sockets):
-                socket.lose_all()
+                socket.lose_all(since_us)
         self._scope.cancel()
         await self._wait(lambda: not self._at_work, until_s=phases.shields_end_s, always=True)
         self._lift_shields()

@@ -148,6 +148,11 @@ class Phases:
         return self._ended_s + self.stop_timeout_s
 
     @property
+    def is_closing(self) -> bool:
+        """True once users are cancelled: by an interruption, or because their time is up."""
+        return not math.isinf(self.sockets_end_s)
+
+    @property
     def shields_end_s(self) -> float:
         """The time when the shields of users are lifted."""
         return self.sockets_end_s - self.stop_timeout_s * (1 - SHIELD_SHARE)

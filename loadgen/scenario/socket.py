@@ -198,7 +198,7 @@ class Socket:
             return await call.wait(self.context.books.script_lag)
         except trio.Cancelled:
             claims.expect_no_more(call)
-            if step is not None and not call.is_settled and not self.context.phases.is_interrupted:
+            if step is not None and not call.is_settled and not self.context.phases.is_closing:
                 step.failed += 1
             raise
 
@@ -348,9 +348,9 @@ class Socket:
             if self._ended is not None:
                 self._ended.set()
 
-    def lose_all(self) -> None:
+    def lose_all(self, since_us: int) -> None:
         """Lose everything that is awaited on this socket: the run is at its end."""
-        self._claims.lose_all()
+        self._claims.lose_all(since_us)
 
     async def aclose(self) -> None:
         """Do the closing handshake, within the stop timeout, also if cancelled. Idempotent.

@@ -89,6 +89,12 @@ class User:
         self.arrive()
         await self.context.phases.wait_for_load()
 
+    @property
+    def in_load(self) -> bool:
+        """True while the load lasts: for a closed loop, ``while user.in_load``, after `ready`."""
+        phases = self.context.phases
+        return phases.began_s is not None and not phases.is_load_over
+
     def pace(self, rate: str | float) -> Pace:
         """Iterate over the times when calls are due: ``async for due in user.pace("1/s")``.
 

@@ -236,6 +236,59 @@ async def test_a_reply_that_comes_too_late_is_lost_and_then_answers_nothing(run)
     assert report["verdict"] == "failed"
 
 
+async def test_a_late_reply_is_not_taken_for_that_of_the_next_message(run):
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                try:
+                    await ws.request({"wait_s": 0.3, "n": 1}, timeout="50ms")
+                except LostReply:
+                    pass
+                reply = await ws.request({"wait_s": 0.4, "n": 2})
+                check("mine", reply["echo"]["n"] == 2)
+                await user.ready()
+        """
+    )
+    assert report["checks"] == [{"name": "mine", "passed": 1, "failed": 0}]
+    assert columns(report) == {"sent": 2, "echoed": 1, "lost": 1, "received": 2, "unexpected": 1}
+
+
+async def test_a_closed_loop_ends_with_the_load(run, server):
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                await user.ready()
+                while user.in_load:
+                    await ws.request({}, name="ask", reply="id")
+        """,
+        3,
+    )
+    assert report["users"]["finished"] == 3
+    messages = columns(report)
+    assert messages["sent"] == messages["echoed"] == server.counts["received"] > 30
+
+
+async def test_a_script_that_never_ends_is_cut_off_and_loses_nothing_by_it(run):
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                await user.ready()
+                while True:
+                    await ws.request({}, name="ask", reply="id")
+        """,
+        stop_timeout_s=1.0,
+    )
+    assert report["users"]["interrupted"] == 1
+    assert columns(report)["sent"] == columns(report)["echoed"]
+    assert report["connections"]["closed"]["clean"] == 1
+
+
 async def test_what_is_never_answered_is_lost_when_the_stop_timeout_is_over(run):
     report = await run(
         """
