@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from echo_trio.wire import sockets, tls
+from loadgen.engine.stamps import StampedSocket
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
@@ -46,6 +47,7 @@ class Dialer:
     :param addresses: the target's, in order of preference.
     :param sources: local addresses to connect from, in turn; none leaves that to the system.
     :param receive_buffer_bytes: of each socket; the system's choice by default.
+    :param has_stamps: true for sockets that know when the kernel received what they read.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Dialer:
         sources: Sources,
         *,
         receive_buffer_bytes: int | None = None,
+        has_stamps: bool = False,
     ) -> None:
         self._receive_buffer_bytes = receive_buffer_bytes
+        self._has_stamps = has_stamps
         self._addresses = reachable_from(addresses, sources)
         self._sources = {
             family: sources.of_version(version) for family, version in _VERSIONS.items()
@@ -70,7 +74,7 @@ class Dialer:
         sock = await self._dial_any()
         if self._receive_buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
-        return sock
+        return StampedSocket.of(sock) if self._has_stamps else sock
 
     async def _dial_any(self) -> socket.socket:
         *others, last = self._addresses

@@ -25,7 +25,7 @@ class Usage:
 
     def __init__(self) -> None:
         self._cpu_before_s = time.process_time()
-        self._waited_before_s = _waited_for_core_s()
+        self._waited_before_s = waited_for_core_s()
 
     def facts(self, wall_s: float) -> GeneratorFacts:
         """Return what the run has used so far.
@@ -49,7 +49,7 @@ class Usage:
 
         :param wall_s: the seconds it has taken.
         """
-        waited_s = _waited_for_core_s() - self._waited_before_s
+        waited_s = waited_for_core_s() - self._waited_before_s
         cpu_s = time.process_time() - self._cpu_before_s
         return Strain(
             wall_s=wall_s,
@@ -58,7 +58,7 @@ class Usage:
         )
 
 
-def _waited_for_core_s() -> float:
+def waited_for_core_s() -> float:
     """Read how long this thread was ready to run without a core; 0 where that isn't counted."""
     with suppress(OSError, IndexError, ValueError):
         return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9

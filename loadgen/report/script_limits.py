@@ -10,9 +10,6 @@ from loadgen.results.result import Result
 #: A script that blocks the loop for this share of the time delays the same share of replies by
 #: milliseconds, and then the 99th percentile shows nothing else.
 MAX_BLOCKED_SHARE: Final = 0.01
-#: Where other work keeps the process from its core, code seems to take long that only could not
-#: run: this multiple of the share of time spent waiting for the core is not held against it.
-WAITING_MARGIN: Final = 2.0
 #: Above this, the user's code and not the target decides when the next message goes.
 MAX_SCRIPT_LAG_P99_MS: Final = 100.0
 #: The number of causes of failed users that are named, the most frequent first.
@@ -50,9 +47,8 @@ def explain_blocking(result: Result) -> list[str]:
     reasons = []
     steps = result.scenario.steps
     blocked_us = sum(step.blocked_us for step in steps.values())
-    strain = result.load_strain
-    share = blocked_us / 1_000_000 / strain.wall_s
-    if share > max(MAX_BLOCKED_SHARE, WAITING_MARGIN * strain.waiting_share):
+    share = blocked_us / 1_000_000 / result.load_strain.wall_s
+    if share > MAX_BLOCKED_SHARE:
         (name, _), worst = max(steps.items(), key=lambda item: item[1].blocked_us)
         mean_ms = worst.blocked_us / max(worst.blocked, 1) / 1000
         reasons.append(

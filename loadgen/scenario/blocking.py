@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
+
+from loadgen.engine.usage import waited_for_core_s
 
 if TYPE_CHECKING:
     from loadgen.scenario.user import User
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 #: A turn of a user's code that is longer holds up replies of others by as much. Decoding a reply
 #: and composing the next message take well below one millisecond.
 MIN_BLOCKED_US: Final = 10_000
+#: How often it is looked up how long this process has waited for a core: a turn is blamed for no
+#: more of such waiting than what lies between two looks.
+LOOK_INTERVAL_S: Final = 0.02
 
 
 class BlockingWatch(trio.abc.Instrument):
@@ -24,6 +29,13 @@ class BlockingWatch(trio.abc.Instrument):
     def __init__(self) -> None:
         self.users: dict[trio.lowlevel.Task, User] = {}
         self._began_ns = 0
+        self._waited_s = waited_for_core_s()
+
+    async def keep_looking(self) -> NoReturn:
+        """Keep up with how long this process waits for a core, until cancelled."""
+        while True:
+            self._waited_s = waited_for_core_s()
+            await trio.sleep(LOOK_INTERVAL_S)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Begin a task's turn."""
@@ -32,6 +44,10 @@ class BlockingWatch(trio.abc.Instrument):
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """End a task's turn."""
         took_us = (time.perf_counter_ns() - self._began_ns) // 1000
+        if took_us >= MIN_BLOCKED_US:
+            # Where other work has the cores, code seems long that only was not let run.
+            waited_before_s, self._waited_s = self._waited_s, waited_for_core_s()
+            took_us -= int((self._waited_s - waited_before_s) * 1_000_000)
         if took_us >= MIN_BLOCKED_US and (user := self._find_user(task)) is not None:
             name, kind = user.step or (user.scenario, "scenario")
             step = user.context.books.step(name, kind)

@@ -18,6 +18,7 @@ import outcome
 
 from loadgen.engine.context import now_us
 from loadgen.engine.session import payload_bytes
+from loadgen.engine.stamps import StampedSocket
 from loadgen.results.fan_out import Copied
 from loadgen.results.verify import Verdict
 from loadgen.scenario.calls import Call, KeyedCalls
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Frames without a claim that are kept for a script that makes no call.
 MAX_KEPT: Final = 1024
+#: What the kernel has kept for so long is stamped by a clock that was set meanwhile.
+MAX_UNREAD_US: Final = 60_000_000
 #: The limit of a call that is lost only with the end of the run.
 _NEVER: Final = float("inf")
 
@@ -54,6 +57,7 @@ class Claims:
     """The calls of a script on one socket, and the frames it has been sent.
 
     :param conn: the socket's number in the whole run.
+    :param stamps: the socket, if it knows when the kernel received what it has read.
     :ivar streams: the streams that claim frames.
     :ivar ignored: tests for frames that are passed over.
     :ivar subscriptions: the subscriptions that get copies.
@@ -61,16 +65,19 @@ class Claims:
 
     __slots__ = (
         "_conn", "_context", "_decode", "_expected", "_kept", "_keyed", "_matched", "_numbered",
-        "_problem", "_turns", "ignored", "streams", "subscriptions",
+        "_problem", "_stamps", "_turns", "ignored", "streams", "subscriptions",
     )  # fmt: skip
 
-    def __init__(self, context: UserContext, conn: int, decode: Decode) -> None:
+    def __init__(
+        self, context: UserContext, conn: int, decode: Decode, stamps: StampedSocket | None
+    ) -> None:
         self.streams: list[Stream] = []
         self.ignored: list[Fits] = []
         self.subscriptions: list[Subscription] = []
         self._context = context
         self._conn = conn
         self._decode = decode
+        self._stamps = stamps
         self._keyed: dict[str, KeyedCalls] = {}
         #: Keys given by us, from 1 on.
         self._numbered = 0
@@ -189,6 +196,10 @@ class Claims:
     def receive(self, frame: str | bytes) -> None:
         """Take a frame. Called in the poller's task."""
         received_us = now_us()
+        if self._stamps is not None:
+            stamped_us = self._stamps.stamped_us - self._context.wall_offset_us
+            if received_us - MAX_UNREAD_US < stamped_us < received_us:  # else a clock was set
+                received_us = stamped_us
         ledger = self._context.run.ledger
         ledger.received += 1
         ledger.received_bytes += payload_bytes(frame)

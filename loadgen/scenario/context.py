@@ -54,6 +54,10 @@ class UserContext:
     opened: int = 0
     wall_offset_us: int = field(default_factory=_wall_offset_us)
 
+    def compare_clocks(self) -> None:
+        """Look again how far the clocks are apart: the one on the wall may be set."""
+        self.wall_offset_us = _wall_offset_us()
+
     def number_socket(self) -> int:
         """Return a number for another socket that no other has in the whole run."""
         self.opened += 1

@@ -83,6 +83,7 @@ class ScenarioEngine(Engine):
         # Users open as many sockets as they like.
         self.ledger.requested = 0
         self._crowd: UserCrowd | None = None
+        self._context: UserContext | None = None
 
     def interrupt(self) -> None:
         """Stop: cancel every user, close every open socket, and have `run` return the result."""
@@ -103,11 +104,11 @@ class ScenarioEngine(Engine):
         plan, watch = self.plan, BlockingWatch()
         events = self.events or self._matcher
         assert events is not None
-        context = UserContext(
+        self._context = context = UserContext(
             plan=plan,
             run=RunContext(
                 plan,
-                Dialer(addresses, plan.sources()),
+                Dialer(addresses, plan.sources(), has_stamps=True),
                 shared_poller,
                 self._books,
                 Observer(),
@@ -123,6 +124,7 @@ class ScenarioEngine(Engine):
             trace=self._trace,
         )
         nursery.start_soon(context.timetable.run)
+        nursery.start_soon(watch.keep_looking)
         self._crowd = crowd = UserCrowd(context, self._script, watch)
         trio.lowlevel.add_instrument(watch)
         books = BOOKS.set(self._scenario)
@@ -168,5 +170,7 @@ class ScenarioEngine(Engine):
         return super()._count_errors() + self._scenario.users.failed
 
     def _sample(self) -> None:
+        if self._context is not None:
+            self._context.compare_clocks()
         self._scenario.end_second()
         super()._sample()

@@ -13,6 +13,7 @@ from echo_trio.wire.connection import Connection, ConnectionClosed
 from loadgen.engine.context import now_us
 from loadgen.engine.endings import close_code_of, ending_of
 from loadgen.engine.session import payload_bytes
+from loadgen.engine.stamps import stamped_socket
 from loadgen.results.fan_out import Joined, Left, Published
 from loadgen.scenario.calls import Call
 from loadgen.scenario.claims import Claims
@@ -47,7 +48,9 @@ class Socket:
         self.closed: tuple[int, str] | None = None
         self._connection = connection
         self._conn = conn
-        self._claims = Claims(user.context, conn, decode if json else as_it_is)
+        self._claims = Claims(
+            user.context, conn, decode if json else as_it_is, stamped_socket(connection)
+        )
         self._rooms: tuple[int, ...] = ()
         self._end_expected = False
         self._ended: trio.Event | None = None

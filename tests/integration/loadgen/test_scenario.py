@@ -524,6 +524,10 @@ async def test_the_code_that_holds_everybody_up_is_named_by_its_step(run):
     )
     assert report["verdict"] == "generator-limited"
     assert any("at step slow" in reason for reason in report["verdict_reasons"])
+    # A reply that waited for the script was stamped by the kernel before.
+    steps = {step["name"]: step["service"] for step in report["steps"]}
+    assert min(steps["quick"]["p50"], steps["slow"]["p50"]) < report["latency"]["script_lag"]["max"]
+    assert report["latency"]["script_lag"]["max"] >= 20
 
 
 async def test_the_server_that_closes_early_is_named_and_fails_whoever_waits(run, server):

@@ -43,7 +43,7 @@ def test_cpu_and_waiting_are_those_since_it_was_made(monkeypatch):
     while time.process_time() < burnt_until:
         pass
     waited = iter((7.0, 7.25))
-    monkeypatch.setattr(usage, "_waited_for_core_s", lambda: next(waited))
+    monkeypatch.setattr(usage, "waited_for_core_s", lambda: next(waited))
     begun = Usage()
     strain = begun.strain(wall_s=1.0)
     assert strain.waiting_share == 0.25
