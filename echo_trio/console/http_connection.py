@@ -27,8 +27,8 @@ from echo_trio.console.http_request import (
     RequestReader,
     RequestRefused,
 )
-from echo_trio.console.places import ConsolePlaces, Place, Waiting
 from echo_trio.console.security_headers import SECURITY_HEADERS
+from echo_trio.console.slots import Slot, Slots, Waiting
 from echo_trio.console.turns import Turns
 
 #: The time for a request to begin, the first or the next one.
@@ -46,7 +46,7 @@ READ_BYTES: Final = 2**14
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 4 * MAX_FRAMED_BODY_BYTES
 LINGER_READ_BYTES: Final = 2**16
-#: After this many requests a client has to connect again: no client keeps a place for ever.
+#: After this many requests a client has to connect again: no client keeps a slot for ever.
 MAX_REQUESTS: Final = 1000
 
 #: Requests for health, which have turns of their own. As bytes, since they are told apart before
@@ -58,16 +58,14 @@ _LONGEST_HEALTH: Final = max(map(len, _HEALTH))
 
 
 class HttpServer:
-    """The app, the places and the turns that all connections share.
+    """The app, the slots and the turns that all connections share.
 
     :param app: is called with whole HTTP requests only.
     """
 
-    def __init__(
-        self, app: ASGIApp, places: ConsolePlaces, turns: Turns, health_turns: Turns
-    ) -> None:
+    def __init__(self, app: ASGIApp, slots: Slots, turns: Turns, health_turns: Turns) -> None:
         self.app = app
-        self.places = places
+        self.slots = slots
         self._turns = turns
         self._health_turns = health_turns
 
@@ -77,37 +75,37 @@ class HttpServer:
             return self._health_turns, Waiting.HEALTH
         return self._turns, Waiting.TURN
 
-    async def serve(self, sock: socket.socket, place: Place) -> None:
-        """Serve one connection to its end, which may be that its place is given to another."""
+    async def serve(self, sock: socket.socket, slot: Slot) -> None:
+        """Serve one connection to its end, which may be that its slot is given to another."""
         try:
-            with place.scope:
-                await _Connection(self, sock, place).run()
-            if place.lost_while is not None:
-                await self._serve_health_or_turn_away(sock, place.lost_while)
+            with slot.scope:
+                await _Connection(self, sock, slot).run()
+            if slot.lost_while is not None:
+                await self._serve_health_or_turn_away(sock, slot.lost_while)
         finally:
-            place.give_up()
+            slot.give_up()
             sock.close()
 
     async def _serve_health_or_turn_away(self, sock: socket.socket, lost_while: Waiting) -> None:
-        """Serve a connection that has lost its place if it asks for health; else turn it away."""
+        """Serve a connection that has lost its slot if it asks for health; else turn it away."""
         if lost_while is Waiting.END or (lost_while is Waiting.PEER and not asks_for_health(sock)):
             return
-        place = self.places.take_for_health() if lost_while is Waiting.PEER else None
-        if place is None:
+        slot = self.slots.take_for_health() if lost_while is Waiting.PEER else None
+        if slot is None:
             turn_away(sock)
             return
         try:
-            await _Connection(self, sock, place).run()
+            await _Connection(self, sock, slot).run()
         finally:
-            place.give_up()
+            slot.give_up()
 
 
 class _Connection:
-    def __init__(self, server: HttpServer, sock: socket.socket, place: Place) -> None:
+    def __init__(self, server: HttpServer, sock: socket.socket, slot: Slot) -> None:
         self._server = server
         self._sock = sock
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        self._place = place
+        self._slot = slot
         self._buffer = HeadBuffer()
         self._requests = 0
         self._arrived_s = 0.0
@@ -124,7 +122,7 @@ class _Connection:
             while (head := await self._read_head()) is not None:
                 self._arrived_s = trio.current_time()
                 turns, waiting = self._server.turns_of(head)
-                with self._place.waiting(waiting):
+                with self._slot.waiting(waiting):
                     turn = await turns.take()
                 exchange = await turn.run(self._serve_request(head, client, server))
                 if not exchange.may_go_on:
@@ -147,8 +145,8 @@ class _Connection:
         return exchange
 
     def _is_last(self) -> bool:
-        """Tell whether to close after this request: where others wait for places, each has one."""
-        return self._requests >= MAX_REQUESTS or self._server.places.full
+        """Tell whether to close after this request: where others wait for slots, each has one."""
+        return self._requests >= MAX_REQUESTS or self._server.slots.full
 
     async def _read_head(self) -> bytes | None:
         """Read the next head; None if there is none in time.
@@ -185,7 +183,7 @@ class _Connection:
 
     async def _receive(self) -> bool:
         """Wait for bytes to arrive; false if no more will."""
-        with self._place.waiting(Waiting.PEER):
+        with self._slot.waiting(Waiting.PEER):
             try:
                 data = await self._stream.receive_some(READ_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -195,7 +193,7 @@ class _Connection:
 
     async def send(self, data: bytes) -> None:
         """Send bytes; if the client doesn't take them, cancel its request."""
-        with self._place.waiting(Waiting.PEER):
+        with self._slot.waiting(Waiting.PEER):
             try:
                 for at in range(0, len(data), WRITE_PIECE_BYTES):
                     piece = memoryview(data)[at : at + WRITE_PIECE_BYTES]
@@ -218,11 +216,11 @@ class _Connection:
 
     async def _linger(self) -> None:
         """End our half, and give the client some time to read it and to stop sending."""
-        if self._place.of_health:
+        if self._slot.of_health:
             with suppress(OSError):
                 self._sock.recv(READ_BYTES)
-            return  # The next one waits for this place.
-        with self._place.waiting(Waiting.END), trio.move_on_after(LINGER_S):
+            return  # The next one waits for this slot.
+        with self._slot.waiting(Waiting.END), trio.move_on_after(LINGER_S):
             try:
                 await self._stream.send_eof()
                 received = 0

@@ -17,9 +17,9 @@ from echo_trio.console.endpoints import PAGE, ConsoleSources, make_app
 from echo_trio.console.guard import Access, Guard
 from echo_trio.console.http_connection import HttpServer, asks_for_health, turn_away
 from echo_trio.console.live import Live
-from echo_trio.console.places import ConsolePlaces, Place
 from echo_trio.console.run_target import Targets
 from echo_trio.console.runs import Runs
+from echo_trio.console.slots import Slot, Slots
 from echo_trio.console.snapshots import SnapshotCache
 from echo_trio.console.turns import Turns
 from echo_trio.metrics import prometheus
@@ -62,7 +62,7 @@ class Console:
     """The web page, health, figures and runs on some listeners; `run` never raises an error.
 
     :ivar live: the snapshots of the last ten minutes.
-    :ivar connections: the places of its connections.
+    :ivar connections: the slots of its connections.
     :ivar failures: the number of failures that should not happen.
     :ivar accept_faults: failures to accept, by the name of the error; their cause is this machine,
         or a client that had gone before we looked.
@@ -102,7 +102,7 @@ class Console:
         max_run = process.file_limit(hard=True)
         self._runs = Runs(targets, max_run, log, self._on_failure)
         app = make_app(sources, snapshots, self.live, self._runs, page)
-        self.connections = ConsolePlaces(MAX_CONNECTIONS)
+        self.connections = Slots(MAX_CONNECTIONS)
         self._server = HttpServer(
             Guard(app, _access(settings, listeners), self._on_failure),
             self.connections,
@@ -188,37 +188,37 @@ class Console:
 
     async def _start(self, connections: trio.Nursery, sock: socket.socket) -> None:
         try:
-            place = self._take_place(sock)
-            while place is None and await self.connections.wait_for_health():
-                place = self._take_place(sock)
+            slot = self._take_slot(sock)
+            while slot is None and await self.connections.wait_for_health():
+                slot = self._take_slot(sock)
         except trio.Cancelled:
             sock.close()
             raise
-        if place is not None:
-            connections.start_soon(self._serve, sock, place)
+        if slot is not None:
+            connections.start_soon(self._serve, sock, slot)
         else:
             turn_away(sock)
             sock.close()
 
-    def _take_place(self, sock: socket.socket) -> Place | None:
-        places = self.connections
-        if places.full:
+    def _take_slot(self, sock: socket.socket) -> Slot | None:
+        slots = self.connections
+        if slots.full:
             self._sparing.warning(
                 "the console is full: what waits longest makes room", connections=MAX_CONNECTIONS
             )
-        # If all places are taken, look at the newcomer now: it may have to leave before it is read.
-        place = places.take_for_health() if places.full and asks_for_health(sock) else None
-        return place or places.take()
+        # If all slots are taken, look at the newcomer now: it may have to leave before it is read.
+        slot = slots.take_for_health() if slots.full and asks_for_health(sock) else None
+        return slot or slots.take()
 
     def _count_accept_fault(self, fault: OSError) -> None:
         name = errno.errorcode.get(fault.errno or 0, "other")
         self.accept_faults[name] += 1
         self._sparing.warning("the console can't accept for now", reason=fault.strerror, error=name)
 
-    async def _serve(self, sock: socket.socket, place: Place) -> None:
+    async def _serve(self, sock: socket.socket, slot: Slot) -> None:
         """Serve one connection; an error in it ends it alone."""
         try:
-            await self._server.serve(sock, place)
+            await self._server.serve(sock, slot)
         except Exception as exc:  # noqa: BLE001 - an error ends this connection, no other
             self._on_failure("connection", exc)
 

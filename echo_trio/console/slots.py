@@ -1,4 +1,4 @@
-"""Give the console's connections places, and choose which has to leave when one more comes."""
+"""Give the console's connections slots, and choose which has to leave when one more comes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import trio
 #: A connection that has just been accepted may look idle while its request is on the way. On a busy
 #: machine the loop needs a tenth of a second to go round, and a client as much to send.
 GRACE_S: Final = 0.5
-#: Places beyond the others, for requests for health that would have to make room, or find none.
-HEALTH_PLACES: Final = 32
+#: Slots beyond the others, for requests for health that would have to make room, or find none.
+HEALTH_SLOTS: Final = 32
 
 
 class Waiting(Enum):
@@ -30,29 +30,29 @@ class Waiting(Enum):
     """The turn of a request for health."""
 
 
-class Place:
-    """The place of one connection.
+class Slot:
+    """The slot of one connection.
 
-    :ivar scope: cancelled when the place is given to another; the connection runs in it.
+    :ivar scope: cancelled when the slot is given to another; the connection runs in it.
     :ivar lost_while: the event it was waiting for when that happened; None if it has not.
-    :ivar of_health: true for a place that a connection has for one request for health.
+    :ivar of_health: true for a slot that a connection has for one request for health.
     """
 
-    def __init__(self, places: ConsolePlaces, *, of_health: bool = False) -> None:
+    def __init__(self, slots: Slots, *, of_health: bool = False) -> None:
         self.scope = trio.CancelScope()
         self.lost_while: Waiting | None = None
         self.of_health = of_health
-        self._places = places
+        self._slots = slots
 
     @contextmanager
     def waiting(self, what: Waiting) -> Iterator[None]:
-        """Allow the place to be given to another while this lasts, unless it is one for health."""
+        """Allow the slot to be given to another while this lasts, unless it is one for health."""
         if self.of_health:
             yield
             return
-        line = self._places.waiting[what]
+        line = self._slots.waiting[what]
         line[self] = trio.current_time()
-        self._places.note_change()
+        self._slots.note_change()
         try:
             yield
         finally:
@@ -60,56 +60,56 @@ class Place:
 
     def lose(self) -> None:
         """Make room for another connection. Only while it waits."""
-        lines = self._places.waiting.items()
+        lines = self._slots.waiting.items()
         self.lost_while = next(what for what, line in lines if line.pop(self, None) is not None)
         self.scope.cancel()
         self.give_up()
 
     def give_up(self) -> None:
-        """Leave the place to others. Idempotent."""
-        self._places.held.discard(self)
-        self._places.held_for_health.discard(self)
-        self._places.note_change()
+        """Leave the slot to others. Idempotent."""
+        self._slots.held.discard(self)
+        self._slots.held_for_health.discard(self)
+        self._slots.note_change()
 
 
-class ConsolePlaces:
-    """The places of all connections, as many as may be open.
+class Slots:
+    """The slots of all connections, as many as may be open.
 
-    :ivar held: the places that are taken.
-    :ivar held_for_health: the taken places beyond the limit, for requests for health alone.
-    :ivar waiting: for each event, the places whose connections wait for it, and since when, in that
+    :ivar held: the slots that are taken.
+    :ivar held_for_health: the taken slots beyond the limit, for requests for health alone.
+    :ivar waiting: for each event, the slots whose connections wait for it, and since when, in that
         order.
     :ivar evicted: the number of connections that had to make room.
     """
 
     def __init__(self, limit: int) -> None:
-        self.held: set[Place] = set()
-        self.held_for_health: set[Place] = set()
-        self.waiting: dict[Waiting, dict[Place, float]] = {what: {} for what in Waiting}
+        self.held: set[Slot] = set()
+        self.held_for_health: set[Slot] = set()
+        self.waiting: dict[Waiting, dict[Slot, float]] = {what: {} for what in Waiting}
         self.evicted = 0
         self._limit = limit
         self._changed = trio.Event()
 
     @property
     def full(self) -> bool:
-        """True if every place is taken."""
+        """True if every slot is taken."""
         return len(self.held) >= self._limit
 
-    def take(self) -> Place | None:
-        """Take a place; if there is none, that of a connection that waits; else return None."""
+    def take(self) -> Slot | None:
+        """Take a slot; if there is none, that of a connection that waits; else return None."""
         if self.full and not self._make_room():
             return None
-        place = Place(self)
-        self.held.add(place)
-        return place
+        slot = Slot(self)
+        self.held.add(slot)
+        return slot
 
-    def take_for_health(self) -> Place | None:
-        """Take a place beyond the limit, for a request for health; None if all are taken."""
-        if len(self.held_for_health) >= HEALTH_PLACES:
+    def take_for_health(self) -> Slot | None:
+        """Take a slot beyond the limit, for a request for health; None if all are taken."""
+        if len(self.held_for_health) >= HEALTH_SLOTS:
             return None
-        place = Place(self, of_health=True)
-        self.held_for_health.add(place)
-        return place
+        slot = Slot(self, of_health=True)
+        self.held_for_health.add(slot)
+        return slot
 
     async def wait_for_health(self) -> bool:
         """Wait until there may be room because health was answered; false if nobody asks for it.
@@ -124,11 +124,11 @@ class ConsolePlaces:
         return True
 
     def note_change(self) -> None:
-        """Have `wait_for_health` return: a place is free, or a connection waits for something."""
+        """Have `wait_for_health` return: a slot is free, or a connection waits for something."""
         self._changed.set()
 
     def _make_room(self) -> bool:
-        """Take a place away: from an idle connection, or else from a request, but not for health.
+        """Take a slot away: from an idle connection, or else from a request, but not for health.
 
         Of connections that wait for their client the one that has waited longest goes first, and
         before all others those that have their last answer; one that has only just come leaves last
@@ -137,7 +137,7 @@ class ConsolePlaces:
         """
         ending, idle, turn, health = (self.waiting[what] for what in Waiting)
         oldest = next(iter(idle), None)
-        leaver: Place | None
+        leaver: Slot | None
         if ending:
             leaver = next(iter(ending))
         elif oldest is not None and idle[oldest] + GRACE_S <= trio.current_time():

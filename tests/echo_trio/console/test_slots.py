@@ -8,13 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from echo_trio.console.places import GRACE_S, ConsolePlaces, Place, Waiting
+from echo_trio.console.slots import GRACE_S, Slot, Slots, Waiting
 
 
-def take(places: ConsolePlaces) -> Place:
-    place = places.take()
-    assert place is not None
-    return place
+def take(slots: Slots) -> Slot:
+    slot = slots.take()
+    assert slot is not None
+    return slot
 
 
 @pytest.fixture(autouse=True)
@@ -23,83 +23,83 @@ def _clock(autojump_clock: MockClock) -> MockClock:
 
 
 async def test_of_those_who_wait_for_their_client_the_oldest_makes_room() -> None:
-    places = ConsolePlaces(3)
-    held = [take(places) for _ in range(3)]
+    slots = Slots(3)
+    held = [take(slots) for _ in range(3)]
     with ExitStack() as waiting:
-        for place in (held[1], held[0]):
-            waiting.enter_context(place.waiting(Waiting.PEER))
+        for slot in (held[1], held[0]):
+            waiting.enter_context(slot.waiting(Waiting.PEER))
         await trio.sleep(GRACE_S)
-        newest = take(places)
+        newest = take(slots)
         assert held[1].scope.cancel_called
         assert held[1].lost_while is Waiting.PEER
-        assert places.held == {held[0], held[2], newest}
-        take(places)
+        assert slots.held == {held[0], held[2], newest}
+        take(slots)
         assert held[0].scope.cancel_called
-        assert places.take() is None
+        assert slots.take() is None
     assert not held[2].scope.cancel_called
-    assert places.evicted == 2
+    assert slots.evicted == 2
 
 
 async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more() -> None:
-    places = ConsolePlaces(2)
-    first, second = take(places), take(places)
+    slots = Slots(2)
+    first, second = take(slots), take(slots)
     with first.waiting(Waiting.PEER):
         pass
     with second.waiting(Waiting.PEER), first.waiting(Waiting.PEER):
         await trio.sleep(GRACE_S)
-        take(places)
+        take(slots)
     assert second.scope.cancel_called
     assert not first.scope.cancel_called
 
 
 async def test_a_request_leaves_its_place_only_where_nobody_idles() -> None:
-    places = ConsolePlaces(2)
-    asking, idle = take(places), take(places)
+    slots = Slots(2)
+    asking, idle = take(slots), take(slots)
     with asking.waiting(Waiting.TURN), idle.waiting(Waiting.PEER):
         await trio.sleep(GRACE_S)
-        take(places)
+        take(slots)
         assert idle.scope.cancel_called
         assert not asking.scope.cancel_called
-        take(places)
+        take(slots)
         assert asking.lost_while is Waiting.TURN
 
 
 async def test_who_has_the_last_answer_leaves_before_all_others() -> None:
-    places = ConsolePlaces(2)
-    idle, answered = take(places), take(places)
+    slots = Slots(2)
+    idle, answered = take(slots), take(slots)
     with idle.waiting(Waiting.PEER):
         await trio.sleep(GRACE_S)
         with answered.waiting(Waiting.END):
-            take(places)
+            take(slots)
     assert answered.lost_while is Waiting.END
     assert not idle.scope.cancel_called
 
 
 async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
-    places = ConsolePlaces(2)
-    asking, newcomer = take(places), take(places)
+    slots = Slots(2)
+    asking, newcomer = take(slots), take(slots)
     with asking.waiting(Waiting.TURN), newcomer.waiting(Waiting.PEER):
-        take(places)
+        take(slots)
         assert asking.scope.cancel_called
-        take(places)  # There is nobody else.
+        take(slots)  # There is nobody else.
         assert newcomer.scope.cancel_called
 
 
 async def test_health_never_leaves_but_whoever_comes_waits_until_it_was_answered(
     nursery: trio.Nursery,
 ) -> None:
-    places = ConsolePlaces(3)
-    health, asking, newcomer = (take(places) for _ in range(3))
-    assert not await places.wait_for_health()
+    slots = Slots(3)
+    health, asking, newcomer = (take(slots) for _ in range(3))
+    assert not await slots.wait_for_health()
     with asking.waiting(Waiting.TURN), newcomer.waiting(Waiting.PEER):
         with health.waiting(Waiting.HEALTH):
-            take(places)
+            take(slots)
             assert asking.scope.cancel_called
-            assert places.take() is None
+            assert slots.take() is None
             room = trio.Event()
 
             async def wait() -> None:
-                assert await places.wait_for_health()
+                assert await slots.wait_for_health()
                 room.set()
 
             nursery.start_soon(wait)
@@ -107,17 +107,17 @@ async def test_health_never_leaves_but_whoever_comes_waits_until_it_was_answered
             assert not room.is_set()
         with health.waiting(Waiting.END):
             await room.wait()
-            take(places)
+            take(slots)
     assert health.lost_while is Waiting.END
     assert not newcomer.scope.cancel_called
 
 
 async def test_a_place_that_is_given_up_is_free() -> None:
-    places = ConsolePlaces(1)
-    place = take(places)
-    assert places.full
-    place.give_up()
-    place.give_up()
-    assert not places.full
-    assert take(places)
-    assert places.evicted == 0
+    slots = Slots(1)
+    slot = take(slots)
+    assert slots.full
+    slot.give_up()
+    slot.give_up()
+    assert not slots.full
+    assert take(slots)
+    assert slots.evicted == 0
