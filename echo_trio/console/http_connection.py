@@ -28,7 +28,7 @@ from echo_trio.console.http_request import (
     RequestRefused,
 )
 from echo_trio.console.security_headers import SECURITY_HEADERS
-from echo_trio.console.slots import Slot, Slots, Waiting
+from echo_trio.console.slots import GRACE_S, Slot, Slots, Waiting
 from echo_trio.console.turns import Turns
 
 #: The time for a request to begin, the first or the next one.
@@ -54,7 +54,10 @@ MAX_REQUESTS: Final = 1000
 _HEALTH: Final = tuple(
     method + path for method in (b"GET ", b"HEAD ") for path in (b"/healthz ", b"/readyz ")
 )
-_LONGEST_HEALTH: Final = max(map(len, _HEALTH))
+#: Nobody who asks for health has a longer head.
+_LONGEST_HEALTH_HEAD: Final = 4096
+#: Connections without a slot that may yet say that they want to know about health.
+MAX_IN_HALL: Final = 128
 
 
 class HttpServer:
@@ -68,6 +71,7 @@ class HttpServer:
         self.slots = slots
         self._turns = turns
         self._health_turns = health_turns
+        self._in_hall = 0
 
     def turns_of(self, head: bytes) -> tuple[Turns, Waiting]:
         """Choose the line in which a request waits for its turn, by its first bytes."""
@@ -88,7 +92,9 @@ class HttpServer:
 
     async def _serve_health_or_turn_away(self, sock: socket.socket, lost_while: Waiting) -> None:
         """Serve a connection that has lost its slot if it asks for health; else turn it away."""
-        if lost_while is Waiting.END or (lost_while is Waiting.PEER and not asks_for_health(sock)):
+        if lost_while is Waiting.END or (
+            lost_while is Waiting.PEER and not await self._comes_to_ask_for_health(sock)
+        ):
             return
         slot = self.slots.take_for_health() if lost_while is Waiting.PEER else None
         if slot is None:
@@ -98,6 +104,18 @@ class HttpServer:
             await _Connection(self, sock, slot).run()
         finally:
             slot.give_up()
+
+    async def _comes_to_ask_for_health(self, sock: socket.socket) -> bool:
+        """Tell whether a request for health is there, or comes within the grace of a newcomer."""
+        if self._in_hall >= MAX_IN_HALL or _has_spoken(sock):
+            return asks_for_health(sock)
+        self._in_hall += 1
+        try:
+            with trio.move_on_after(GRACE_S):
+                await trio.lowlevel.wait_readable(sock)
+        finally:
+            self._in_hall -= 1
+        return asks_for_health(sock)
 
 
 class _Connection:
@@ -295,11 +313,26 @@ def refusal(refused: RequestRefused) -> bytes:
 
 
 def asks_for_health(sock: socket.socket) -> bool:
-    """Tell whether the unread bytes begin with a request for health."""
+    """Tell whether the unread bytes begin with a whole request for health.
+
+    Half a one does not count: whoever sends that would hold a slot that is for answers alone.
+    """
     try:
-        return sock.recv(_LONGEST_HEALTH, socket.MSG_PEEK).startswith(_HEALTH)
+        head = sock.recv(_LONGEST_HEALTH_HEAD, socket.MSG_PEEK)
     except OSError:
         return False
+    return head.startswith(_HEALTH) and b"\r\n\r\n" in head
+
+
+def _has_spoken(sock: socket.socket) -> bool:
+    """Tell whether there is something to read, or the end."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def turn_away(sock: socket.socket) -> None:

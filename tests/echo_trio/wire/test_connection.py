@@ -1038,7 +1038,9 @@ async def test_who_sends_large_messages_is_served_behind_who_sends_little(make_w
         await probe.peer.send(probe.peer.text("x"))
         await probe.peer.receive()
         seen.append(sum(size >= 2**16 for size in reads[before:]))
-    # An answer takes two rounds of the loop: in each, everybody who is ready has one turn at most.
+    # The round in which the probe's message arrives may have begun, and may have all the others
+    # before it; it is answered in the next, in which they may stand before it once more. No less is
+    # promised, and each of them has one turn in a round: without that, they have 16 and more.
     assert sorted(seen)[5] < 2 * len(floods)
     nursery.cancel_scope.cancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +18,10 @@ Ask = Callable[..., Any]
 FIRST_VIEW_BYTES = 120 * 1024
 ENTRY = re.compile(r'(?:src|href)="\./(assets/[^"]+)"')
 
+# Where everything is to be tried, a page that isn't there is a failure.
 pytestmark = pytest.mark.skipif(
-    not (PAGE / "index.html").is_file(), reason="the page isn't built: make page"
+    not (PAGE / "index.html").is_file() and os.environ.get("CI") != "true",
+    reason="the page isn't built: make page",
 )
 
 

@@ -24,6 +24,7 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
+from echo_trio.console.http_connection import asks_for_health
 from echo_trio.console.serve import MAX_CONNECTIONS, Console
 from echo_trio.metrics.counters import Counters
 from echo_trio.settings import Settings
@@ -348,3 +349,23 @@ def test_a_server_that_is_told_to_stop_amid_it_exits_with_0(
         assert server.stop(signal.SIGTERM) == 0
     assert "Traceback" not in server.log
     assert {event["level"] for event in server.events} <= {"info", "warning"}
+
+
+@pytest.mark.parametrize(
+    ("said", "asks"),
+    [
+        (HEAD % b"/healthz" + b"\r\n", True),
+        (b"HEAD /readyz HTTP/1.1\r\n\r\n", True),
+        (HEAD % b"/healthz", False),
+        (HEAD % b"/metrics" + b"\r\n", False),
+        (b"", False),
+    ],
+    ids=["health", "readiness", "half a head", "metrics", "nothing"],
+)
+def test_a_place_for_health_is_for_a_whole_request_for_it(said: bytes, asks: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.send(said)
+        assert asks_for_health(ours) is asks
+        assert said == b"" or ours.recv(4096) == said, "it is still there to be read"
