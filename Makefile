@@ -71,6 +71,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/draw_house.py --check
 	$(BIN)/python scripts/check_prose.py
+	$(BIN)/python scripts/scenario_reference.py --check
 
 house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into docs/explanation
 	$(BIN)/python scripts/draw_house.py

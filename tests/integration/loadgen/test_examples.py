@@ -3,6 +3,7 @@
 Those for servers of other people's libraries need `npm ci` in examples/servers: `make examples`.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -80,3 +81,23 @@ def test_servers_of_others(loadgen, start_node, server, file, path, steps, strea
     check_example(run, steps=steps, streams=streams)
     if server == "mqtt":  # 15 sensors, three of them a second and a half, to 5 displays
         assert run.report["streams"][0]["received"] == 15 * 3 * 5
+
+
+@pytest.mark.parametrize("page", ["tutorial/load-your-own-server.md", "how-to/from-other-tools.md"])
+def test_the_script_that_a_page_shows_runs(page, tmp_path, loadgen, serve_websockets):
+    async def chat(connection, counts):
+        await connection.send(json.dumps({"type": "welcome"}))
+        async for text in connection:
+            await connection.send(json.dumps({"type": "tick"}))
+            await connection.send(json.dumps({"id": json.loads(text)["id"], "ok": True}))
+
+    text = (EXAMPLES.parent / "docs" / page).read_text()
+    script = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    if "welcome" not in script:  # Its server says less.
+        script = script.replace(
+            '("/ws") as ws:', '("/ws") as ws:\n        ws.ignore(type="welcome")'
+        )
+        script = script.replace('"/ws") as ws:', '"/ws") as ws:\n        ws.ignore(type="tick")')
+    (tmp_path / "chat.py").write_text(script)
+    run = begin(loadgen, tmp_path / "chat.py", serve_websockets(chat).url)
+    check_example(run, steps={"login", "say"})
