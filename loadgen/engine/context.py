@@ -1,4 +1,4 @@
-"""Hold what all sessions of a run have in common: settings made ready to use, and hooks."""
+"""Hold what all sessions of a run have in common: settings made ready to use, and an observer."""
 
 from __future__ import annotations
 

@@ -67,7 +67,6 @@ class Crowd:
     :param conns: their numbers.
     :ivar slots: the session in each place. Once all have opened, places whose socket did not open
         are taken out.
-    :ivar on_reopened: called with the session of a socket that has followed another.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from echo_trio.printable import printable
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MESSAGE_TOO_BIG
 from loadgen.results.ledger import Ending
 
@@ -31,3 +32,10 @@ def close_code_of(connection: Connection) -> int:
     if connection.failure is not None:
         return connection.close_code
     return ABNORMAL_CLOSURE if connection.close_received is None else connection.close_received
+
+
+def show_code_of(connection: Connection) -> str:
+    """Write the peer's close code, and its reason, if it gave one."""
+    closed = connection.closed
+    reason = None if closed is None else closed.reason
+    return f"{close_code_of(connection)}{f': {printable(reason, at_most=200)}' if reason else ''}"

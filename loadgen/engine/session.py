@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import trio
 
-from echo_trio.printable import printable
 from echo_trio.wire.connection import Connection, ConnectionClosed, OnMessage
 from loadgen.engine.context import RunContext, now_us
-from loadgen.engine.endings import close_code_of, ending_of
+from loadgen.engine.endings import close_code_of, ending_of, show_code_of
 from loadgen.engine.greeting import Greeting
 from loadgen.engine.opening import OPENING_ERRORS, book_failure, open_connection
 from loadgen.results.ledger import Ending, Failure
@@ -91,7 +90,7 @@ class Session:
             await connection.run(self._receiver())
         finally:
             if self._greeting is not None:
-                self._greeting.fail(f"before it closed with {_shown_code(connection)}")
+                self._greeting.fail(f"before it closed with {show_code_of(connection)}")
             if self.connection is not None:
                 self._book_ending(connection)
                 self.connection = None
@@ -385,13 +384,6 @@ class Session:
             ledger.still_sending += self._still_sending or more > STILL_SENDING_BYTES
         ledger.count_ended(ending, close_code_of(connection), early=not self._end_expected)
         context.look_whether_any_is_open()
-
-
-def _shown_code(connection: Connection) -> str:
-    """Write the peer's close code, and its reason, if it gave one."""
-    closed = connection.closed
-    reason = None if closed is None else closed.reason
-    return f"{close_code_of(connection)}{f': {printable(reason, at_most=200)}' if reason else ''}"
 
 
 def payload_bytes(message: str | bytes) -> int:
