@@ -5,7 +5,7 @@ import js from '@eslint/js';
 import importPlugin from 'eslint-plugin-import';
 import jsxA11y from 'eslint-plugin-jsx-a11y';
 import reactHooks from 'eslint-plugin-react-hooks';
-import { defineConfig } from 'eslint/config';
+import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 const features = readdirSync(new URL('src/features', import.meta.url));
@@ -29,6 +29,7 @@ const layers = [
 );
 
 export default defineConfig(
+  globalIgnores(['playwright-report', 'test-results']),
   js.configs.recommended,
   jsxA11y.flatConfigs.strict,
   reactHooks.configs.flat['recommended-latest'],
