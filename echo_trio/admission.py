@@ -57,7 +57,9 @@ def last_descriptor(file_limit: int) -> int:
     return max(file_limit - SPARE_DESCRIPTORS // 2, file_limit // 2)
 
 
-def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> Behaviour:
+def admit(
+    request: UpgradeRequest, origins: Collection[Origin | None] = (), workers: int = 1
+) -> Behaviour:
     """Find the behaviour that the client asked for, if its page may connect.
 
     :param origins: the origins whose pages may connect; empty means all. A client that sends no
@@ -70,26 +72,28 @@ def admit(request: UpgradeRequest, origins: Collection[Origin | None] = ()) -> B
                 (origin := parse_origin(value)) is None or origin not in origins
             ):
                 raise HandshakeRefused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
-    found = _find(request.path)
+    found = _find(request.path, workers)
     if isinstance(found, paths.Refusal):
         raise HandshakeRefused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
     return found
 
 
-def not_an_upgrade(exc: NotAnUpgrade) -> HandshakeRefused:
+def not_an_upgrade(exc: NotAnUpgrade, workers: int = 1) -> HandshakeRefused:
     """Refuse a request that is no WebSocket handshake: with 404 or 400 if its path is wrong."""
     try:
-        _find(exc.path)
+        _find(exc.path, workers)
     except HandshakeRefused as refused:
         return refused
     return exc
 
 
-def _find(path: str) -> Behaviour | paths.Refusal:
+def _find(path: str, workers: int) -> Behaviour | paths.Refusal:
     try:
-        found = paths.find(path)
+        found = paths.find(path, workers)
     except paths.BadParameter as exc:
         raise HandshakeRefused(400, str(exc), Reason.PARAMETER) from None
+    except paths.OneProcessOnly as exc:
+        raise HandshakeRefused(501, f"{exc}.", Reason.WORKERS) from None
     if found is None:
         raise HandshakeRefused(404, paths.listing(), Reason.PATH)
     return found

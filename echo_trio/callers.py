@@ -13,6 +13,7 @@ from typing import Any, Self
 import trio
 
 from echo_trio import origins, proxies
+from echo_trio.behaviours.rooms import Rooms
 from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.observer import ConnectionObserver, Observer
 from echo_trio.places import Places
@@ -90,6 +91,8 @@ class Sessions:
     :ivar openings: the scopes to cancel, which interrupts each handshake under way.
     :ivar places: the places of all connections.
     :ivar observer: is told of each connection; ``None`` if nobody is.
+    :ivar workers: the number of processes that share the port.
+    :ivar rooms: the rooms of this process.
     :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
@@ -100,6 +103,7 @@ class Sessions:
     counters: Counters
     places: Places[Caller]
     observer: Observer | None = None
+    workers: int = 1
     openings: set[trio.CancelScope] = field(default_factory=set)
     all_gone: trio.Event = field(default_factory=trio.Event)
     limits: Limits = field(init=False)
@@ -107,6 +111,7 @@ class Sessions:
     origins: frozenset[origins.Origin | None] = field(init=False)
     proxies: tuple[proxies.Network, ...] = field(init=False)
     connections: Watch = field(init=False)
+    rooms: Rooms = field(default_factory=Rooms)
     sparing: Sparing = field(init=False)
 
     def __post_init__(self) -> None:

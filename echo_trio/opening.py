@@ -14,7 +14,7 @@ import trio
 from echo_trio import admission, proxies
 from echo_trio.behaviours.about import About
 from echo_trio.behaviours.player import ScriptPlayer
-from echo_trio.behaviours.scripts import Behaviour, OnMessage, Script
+from echo_trio.behaviours.scripts import Behaviour, Faulty, OnMessage, Script
 from echo_trio.behaviours.transform import suffixes
 from echo_trio.callers import Caller, Peer, SessionEnd, Sessions
 from echo_trio.metrics.counters import Outcome
@@ -179,10 +179,16 @@ async def _shake_hands(
         connection.observer = observer
         observer.opened(subprotocol, [str(compression)] if compression else [])
     acting = behaviour(suffixes(sessions.settings.seed))
-    if not isinstance(acting, Script):
+    if not isinstance(acting, Script | Faulty):
         return connection, acting
-    opening = acting.opened(_about(request, subprotocol, compression, peer.name))
-    return connection, ScriptPlayer(connection, acting, opening)
+    return connection, ScriptPlayer(
+        connection,
+        acting,
+        _about(request, subprotocol, compression, peer.name),
+        counters=counters,
+        rooms=sessions.rooms,
+        open_timeout_s=sessions.settings.open_timeout_s,
+    )
 
 
 def _about(
@@ -218,13 +224,14 @@ async def _receive_request(
     try:
         request = handshake.parse_request(head)
     except handshake.NotAnUpgrade as exc:
-        raise admission.not_an_upgrade(exc) from None
+        raise admission.not_an_upgrade(exc, sessions.workers) from None
     if caller.observer is not None:
         caller.observer.requested(request)
     if sessions.proxies:
         forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
         peer.name = proxies.client_of(peer.name, forwarded_for, sessions.proxies)
-    return request, admission.admit(request, sessions.origins), surplus
+    behaviour = admission.admit(request, sessions.origins, sessions.workers)
+    return request, behaviour, surplus
 
 
 def _let_in(caller: Caller, sessions: Sessions) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import trio
 
 from echo_trio import admission
+from echo_trio.behaviours import turns
 from echo_trio.callers import Caller, Sessions
 from echo_trio.metrics.counters import Counters, ServerSnapshot
 from echo_trio.metrics.vitals import Vitals
@@ -48,6 +49,7 @@ class EchoServer:
         log: Any,
         tls_context: ssl.SSLContext | None = None,
         observer: Observer | None = None,
+        workers: int = 1,
     ) -> None:
         self._listeners = listeners
         self._drain_timeout_s = settings.drain_timeout_s
@@ -68,7 +70,7 @@ class EchoServer:
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
         places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
         self._sessions = Sessions(
-            settings, self._poller, tls_context, log, counters, places, observer
+            settings, self._poller, tls_context, log, counters, places, observer, workers
         )
         self._vitals = Vitals()
         self._started_s = time.monotonic()
@@ -159,6 +161,7 @@ class EchoServer:
                     handling.start_soon(self._poller.run)
                 handling.start_soon(self._watch)
                 handling.start_soon(self._sessions.connections.run)
+                handling.start_soon(turns.run, self._sessions.rooms)
                 async with trio.open_nursery() as accepting:
                     for listener in self._listeners:
                         await accepting.start(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Send a message.
+    """Send a message; among the faults of what a client sends, hand it on to the path.
 
     :ivar late_s: the least number of seconds between the message that it answers and this.
     :ivar fragment_bytes: payload of each of its frames; ``None`` sends it in one.
@@ -20,9 +20,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Neither read nor send for a number of seconds."""
+    """Neither read nor send for a number of seconds.
+
+    :ivar late_s: as of a reply that stands in its place: the freeze begins then.
+    """
 
     duration_s: float
+    late_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,14 @@ class Close:
 
     code: int
     reason: str = ""
+    late_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
     """End TCP with a reset, without a close frame."""
+
+    late_s: float = 0.0
 
 
 Action = Reply | Freeze | Close | Reset

@@ -1,21 +1,29 @@
-"""Find the behaviour behind a path: the table, and how its parameters are written. Pure.
+"""Find the behaviour behind a path: the table, and the faults that may stand before. Pure.
 
-`scripts` implements the behaviours. A path is compared as it is written: with its case, its slashes
-and its percent signs. Only a close reason is percent-decoded.
+`scripts` and the files beside it implement the behaviours, `faults` the faults, `parameters` reads.
+A path is compared as it is written: with its case, its slashes and its percent signs. Only
+parameters are percent-decoded.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
-from echo_trio import units
-from echo_trio.behaviours import scripts
+from echo_trio.behaviours import faults, parameters, scripts
+from echo_trio.behaviours.faults import Fault
+from echo_trio.behaviours.login import login
+from echo_trio.behaviours.parameters import Parameter
+from echo_trio.behaviours.quota import quota
+from echo_trio.behaviours.rooms import room
+from echo_trio.behaviours.rpc import rpc
 from echo_trio.behaviours.scripts import Behaviour
-from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MAX_REASON_BYTES, NO_STATUS, may_be_sent
+from echo_trio.behaviours.ticker import ticker
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS
+
+#: The most faults before a path. Each may double what the one before lets through.
+MAX_FAULTS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +41,8 @@ class BadParameter(ValueError):
     """The path is in the table, but a parameter is wrong; the message says what is allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A part of a path that stands for a value.
-
-    :ivar read: reads the value from a text, or raises `ValueError`.
-    :ivar allowed: describes the allowed values, for people.
-    """
-
-    read: Callable[[str], Any]
-    allowed: str
+class OneProcessOnly(Exception):
+    """The path is for connections of one process, and there are several; the message says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,70 +52,29 @@ class Path:
     :ivar make: makes the behaviour, given the values of the parameters.
     :ivar text: describes the behaviour, in one line.
     :ivar parameters: the parameters by their names in braces, in the order of the path.
+    :ivar one_process: true if its connections have to be in one process.
     """
 
     make: Callable[..., Behaviour | Refusal]
     text: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    one_process: bool = False
 
 
-# -- Parameters -------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class FaultName:
+    """A fault as it is written before a path.
 
-#: The longest that a number or a duration may be written.
-_MAX_DIGITS: Final = 20
+    :ivar make: makes one connection's fault, given the values of the parameters.
+    :ivar text: describes what becomes of a message, in one line.
+    """
 
-
-def _number(read: Callable[[str], float], low: float, high: float) -> Callable[[str], float]:
-    def within(text: str) -> float:
-        if len(text) > _MAX_DIGITS or not low <= (value := read(text)) <= high:
-            raise ValueError
-        return value
-
-    return within
+    make: Callable[..., Fault]
+    text: str
+    parameters: Sequence[Parameter] = ()
 
 
-def _count(low: int, high: int, what: str) -> Parameter:
-    return Parameter(
-        _number(units.parse_count, low, high), f"a whole number of {what} from {low} to {high}"
-    )
-
-
-def _read_close_code(text: str) -> int:
-    code = int(text) if re.fullmatch("[0-9]{4}", text) else 0
-    if not may_be_sent(code) and code not in {NO_STATUS, ABNORMAL_CLOSURE}:
-        raise ValueError
-    return code
-
-
-def _read_status(text: str) -> int:
-    if not re.fullmatch("[2-5][0-9]{2}", text):
-        raise ValueError
-    return int(text)
-
-
-def _read_reason(text: str) -> str:
-    if re.search("%(?![0-9A-Fa-f]{2})", text):
-        raise ValueError
-    reason = unquote_to_bytes(text)
-    if len(reason) > MAX_REASON_BYTES:
-        raise ValueError
-    return reason.decode()
-
-
-_DURATION: Final = Parameter(
-    _number(units.parse_duration, 0, 3600),
-    "a duration from 0s to 1h, written like 250ms, 1.5s, 2m or 1h",
-)
-_EVERY_MESSAGES: Final = _count(1, 1_000_000, "messages")
-_EVERY_REPLIES: Final = _count(1, 1_000_000, "replies")
-_CLOSE_CODE: Final = Parameter(
-    _read_close_code,
-    "1000 to 1003, 1007 to 1014, 3000 to 4999, 1005 (an empty close frame) "
-    "or 1006 (the end of TCP without one)",
-)
-
-
-# -- The table --------------------------------------------------------------------------------
+# -- The tables -------------------------------------------------------------------------------
 
 #: Headers that HTTP requires with a status (RFC 9110, sections 11.6.1, 11.7.1, 15.5.6, 15.5.22).
 _STATUS_HEADERS: Final[dict[int, dict[str, str]]] = {
@@ -145,85 +104,187 @@ BEHAVIOURS: Final[dict[str, Path]] = {
     "/plain": Path(lambda: scripts.echo_exactly, "each message, exactly"),
     "/info": Path(scripts.info, "first a message in JSON about the connection; then as /"),
     "/delay/{duration}": Path(
-        scripts.delay, "each reply so long after its message arrived", {"duration": _DURATION}
+        scripts.delay,
+        "each reply so long after its message arrived",
+        {"duration": parameters.DURATION},
     ),
     "/stall/{every}/{duration}": Path(
         scripts.stall,
         "every that many messages, the connection freezes so long, then replies",
-        {"every": _EVERY_MESSAGES, "duration": _DURATION},
+        {"every": parameters.EVERY_MESSAGES, "duration": parameters.DURATION},
     ),
     "/silent": Path(lambda: scripts.silent, "reads, never replies"),
     "/drop/{n}": Path(
         scripts.drop,
         "n messages with their replies, then a TCP reset",
-        {"n": _count(0, 1_000_000, "messages")},
+        {"n": parameters.MESSAGES},
     ),
     "/close/{code}": Path(
-        _close, "at the first message, closes with that code", {"code": _CLOSE_CODE}
+        _close, "at the first message, closes with that code", {"code": parameters.CLOSE_CODE}
     ),
     "/close/{code}/{reason}": Path(
         _close,
         "at the first message, closes with that code and reason",
-        {
-            "code": _CLOSE_CODE,
-            "reason": Parameter(
-                _read_reason,
-                f"at most {MAX_REASON_BYTES} bytes of UTF-8, percent-encoded; "
-                "none with 1005 and 1006",
-            ),
-        },
+        {"code": parameters.CLOSE_CODE, "reason": parameters.REASON},
     ),
     "/status/{http}": Path(
-        _refuse,
-        "refuses the handshake with that HTTP status",
-        {"http": Parameter(_read_status, "an HTTP status from 200 to 599")},
+        _refuse, "refuses the handshake with that HTTP status", {"http": parameters.STATUS}
     ),
     "/duplicate/{every}": Path(
-        scripts.duplicate, "every that many replies, one is sent twice", {"every": _EVERY_REPLIES}
+        scripts.duplicate,
+        "every that many replies, one is sent twice",
+        {"every": parameters.EVERY_REPLIES},
     ),
     "/corrupt/{every}": Path(
-        scripts.corrupt, "every that many replies, one is altered", {"every": _EVERY_REPLIES}
+        scripts.corrupt,
+        "every that many replies, one is altered",
+        {"every": parameters.EVERY_REPLIES},
     ),
     "/reorder/{every}": Path(
         scripts.reorder,
         "every that many replies, one is swapped with the next",
-        {"every": _EVERY_REPLIES},
+        {"every": parameters.EVERY_REPLIES},
     ),
     "/swallow/{every}": Path(
-        scripts.swallow, "every that many replies, one is never sent", {"every": _EVERY_REPLIES}
+        scripts.swallow,
+        "every that many replies, one is never sent",
+        {"every": parameters.EVERY_REPLIES},
     ),
     "/fragment/{bytes}": Path(
-        scripts.fragment,
-        "each reply in frames of so many bytes",
-        {
-            "bytes": Parameter(
-                _number(units.parse_size, 1, 2**30),
-                "a size from 1 to 1GiB, written like 512, 64KiB or 1MiB",
-            )
-        },
+        scripts.fragment, "each reply in frames of so many bytes", {"bytes": parameters.FRAGMENT}
     ),
     "/burst/{n}": Path(
-        scripts.burst, "n replies to each message", {"n": _count(1, 1000, "replies")}
+        scripts.burst, "n replies to each message", {"n": parameters.count_of(1, 1000, "replies")}
+    ),
+    "/rpc": Path(lambda: rpc, "JSON-RPC 2.0: echo, wait, time, fail; batches, notifications"),
+    "/room/{name}": Path(
+        room,
+        "each message to every connection of that room, in one order",
+        {"name": parameters.NAME},
+        one_process=True,
+    ),
+    "/ticker/{interval}": Path(
+        ticker, "pushes a number and the time every interval", {"interval": parameters.INTERVAL}
+    ),
+    "/login/{token}": Path(
+        login,
+        "hello; to a login with that token welcome, then as /; else close 4401",
+        {"token": parameters.NAME},
+    ),
+    "/quota/{rate}": Path(
+        quota,
+        "as /; at more messages a second than that, closes with 4429",
+        {"rate": parameters.RATE},
     ),
 }
 
+#: Those that may stand before a path, with `~` or `~up-` before the name.
+FAULTS: Final[dict[str, FaultName]] = {
+    "delay": FaultName(faults.Delay, "passed on so long after it came", [parameters.DURATION]),
+    "stall": FaultName(
+        faults.Stall,
+        "every that many, the connection freezes so long first",
+        [parameters.EVERY_MESSAGES, parameters.DURATION],
+    ),
+    "silent": FaultName(faults.Silence, "never passed on"),
+    "drop": FaultName(
+        faults.Drop, "that many are passed on, then a TCP reset", [parameters.MESSAGES]
+    ),
+    "close": FaultName(
+        lambda code_and_reason: faults.CloseFirst(*code_and_reason),
+        "instead of the first, closes with that code (4000) or code and reason (4000:why)",
+        [parameters.CODE_AND_REASON],
+    ),
+    "duplicate": FaultName(
+        faults.Duplicate, "every that many, one twice", [parameters.EVERY_MESSAGES]
+    ),
+    "corrupt": FaultName(
+        faults.Corrupt, "every that many, one altered", [parameters.EVERY_MESSAGES]
+    ),
+    "reorder": FaultName(
+        faults.Reorder,
+        "every that many, one swapped with the next",
+        [parameters.EVERY_MESSAGES],
+    ),
+    "swallow": FaultName(
+        faults.Swallow, "every that many, one never passed on", [parameters.EVERY_MESSAGES]
+    ),
+    "fragment": FaultName(faults.Fragment, "in frames of so many bytes", [parameters.FRAGMENT]),
+}
+#: The one fault that no connection has: there is none.
+_STATUS: Final = "status"
 
-def find(path: str) -> Behaviour | Refusal | None:
+
+# -- Finding ----------------------------------------------------------------------------------
+
+
+def find(path: str, workers: int = 1) -> Behaviour | Refusal | None:
     """Find the behaviour or refusal behind a path; ``None`` if there is none.
 
-    A path is compared as it is written: with its case, its slashes and its percent signs. Only a
-    close reason is percent-decoded.
-
-    :raises BadParameter: if the path is one of the table's, but a parameter is wrong.
+    :param workers: processes that share the server's port.
+    :raises BadParameter: if the path is in the table, but a parameter, also of a fault, is wrong.
+    :raises OneProcessOnly: if the path is in the table, but not for that many processes.
     """
     found = BEHAVIOURS.get(path)
     if found and not found.parameters:
         return found.make()
+    if path.startswith("/~"):
+        return _find_behind_faults(path, workers)
     parts = path.split("/")
     for template, found in BEHAVIOURS.items():
         if (texts := _match(template.split("/"), parts)) is not None:
-            return _make(template, found, texts)
+            behaviour = _make(template, found, texts)
+            if found.one_process and workers > 1:
+                raise OneProcessOnly(
+                    f"{template} is for connections of one process, and this server has {workers}: "
+                    "start it with --workers 1"
+                )
+            return behaviour
     return None
+
+
+def _find_behind_faults(path: str, workers: int) -> Behaviour | Refusal | None:
+    incoming: list[Callable[[], Fault]] = []
+    outgoing: list[Callable[[], Fault]] = []
+    refusal: Refusal | None = None
+    rest = path.split("/")[1:]
+    while rest and rest[0].startswith("~"):
+        name = rest.pop(0)[1:]
+        is_incoming = name.startswith("up-")
+        name = name.removeprefix("up-")
+        count = 1 if name == _STATUS else len(FAULTS[name].parameters) if name in FAULTS else -1
+        if count < 0 or len(rest) <= count:  # Its parameters, and a path behind it.
+            return None
+        texts, rest = rest[:count], rest[count:]
+        if name != _STATUS:
+            made = _read_fault(name, texts)
+            (incoming if is_incoming else outgoing).append(made)
+        elif is_incoming:
+            raise BadParameter("~up-status: what a client sends has no status, use ~status/{http}")
+        else:
+            refused = _make("~status/{http}", BEHAVIOURS["/status/{http}"], {"http": texts[0]})
+            assert isinstance(refused, Refusal)
+            refusal = refusal or refused
+        if len(incoming) + len(outgoing) > MAX_FAULTS:
+            raise BadParameter(f"there may be {MAX_FAULTS} faults before a path")
+    behaviour = find("/" + "/".join(rest), workers)
+    if behaviour is None or isinstance(behaviour, Refusal):
+        return behaviour
+    return refusal or scripts.faulty(behaviour, incoming, outgoing)
+
+
+def _read_fault(name: str, texts: Sequence[str]) -> Callable[[], Fault]:
+    """Return what makes a connection's own."""
+    fault = FAULTS[name]
+    try:
+        values = [
+            parameter.read(parameters.decode(text))
+            for parameter, text in zip(fault.parameters, texts, strict=True)
+        ]
+    except ValueError:
+        allowed = [f"  {parameter.allowed}" for parameter in fault.parameters]
+        raise BadParameter("\n".join([f"~{name} takes", *allowed])) from None
+    return lambda: fault.make(*values)
 
 
 def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
@@ -240,10 +301,10 @@ def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
 
 
 def _make(template: str, path: Path, texts: dict[str, str]) -> Behaviour | Refusal:
-    values = []
+    values: list[Any] = []
     try:
         for name, text in texts.items():
-            values.append(path.parameters[name].read(text))
+            values.append(path.parameters[name].read(parameters.decode(text)))
         return path.make(*values)
     except ValueError:
         allowed = [f"  {{{name}}}: {path.parameters[name].allowed}" for name in texts]
@@ -251,9 +312,14 @@ def _make(template: str, path: Path, texts: dict[str, str]) -> Behaviour | Refus
 
 
 def listing() -> str:
-    """List all paths, for somebody who asked for another."""
+    """List all paths and faults, for somebody who asked for another."""
     width = max(map(len, BEHAVIOURS))
     return "\n".join(
         ["There is nothing here. These paths echo, or do what clients should be tested with:"]
         + [f"  {template:<{width}}  {path.text}" for template, path in BEHAVIOURS.items()]
+        + [
+            "Faults can stand before any of them, as in /~delay/200ms/~drop/3/rpc; with ~up- for ~",
+            "they are done to what the client sends. There are",
+            "  " + " ".join(f"~{name}" for name in [*FAULTS, _STATUS]),
+        ]
     )

@@ -1,90 +1,120 @@
 """Carry out a connection's script: whatever takes time, or more than one reply to a message.
 
-    on_message ─► in line ─► script ─► actions, each when it is due ─► connection
+    client ─► incoming faults ─► script ─┬─► outgoing faults ─► in line ─► client
+    other connections, the clock ────────┘
 
 An action that can be done at once is done where the message arrives. One that has to wait – for its
 time, for the end of a freeze, for the kernel to take more – waits at the head of the line, and a
 task of the connection's own waits with it. Behind it wait messages as they came: a reply is made
-when its turn comes, and the next one when the kernel has taken it. Ordinary echoes have none of
+when its turn comes, and the next one when the kernel has taken it. A script that acts on others, or
+by the clock, gets its messages at once, and its replies wait instead. Ordinary echoes have none of
 this: `session` runs them as they are.
 
 The memory of what waits is counted with the connection (`Connection.hold`), which reads nothing
-while that is too much, and is closed if it is too much for the process.
+while that is too much, and is closed if it is too much for the process. Not reading does not help
+against what others make a connection owe its client: a connection that owes too much is closed.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+import heapq
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from sys import getsizeof
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
+from echo_trio.behaviours import faults
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
-from echo_trio.behaviours.scripts import Script
+from echo_trio.behaviours.line import FLUSH, IDLE, OVER, PLACE_BYTES, ROOM, Entry, Line, Wait
+from echo_trio.behaviours.rooms import Rooms
+from echo_trio.behaviours.scripts import Faulty, Script, with_faults
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
-from echo_trio.wire.connection import Connection, ConnectionClosed
+from echo_trio.wire.connection import Connection
 
-#: Memory of a place in line, beside the message itself: a tuple, the time, a slot of the deque.
-PLACE_BYTES: Final = 128
+if TYPE_CHECKING:
+    from echo_trio.behaviours.about import About
+
 #: Actions done in line before the other connections get a turn: about a millisecond of sends.
 BATCH: Final = 100
+_AT_ONCE: Final = float("-inf")
+_NEVER: Final = float("inf")
 
 
-class _Wait(NamedTuple):
-    """The event that the head of the line waits for: a time, or ``None``: the kernel taking more.
+@dataclass(order=True, slots=True)
+class _Due:
+    """Actions that are to be put in line at a certain time."""
 
-    :ivar reading: true if the client is read from meanwhile.
-    """
-
-    until_s: float | None
-    reading: bool
-
-
-_IDLE: Final = _Wait(float("inf"), reading=True)
-_OVER: Final = _Wait(float("inf"), reading=True)
-_FLUSH: Final = _Wait(None, reading=False)
+    due_s: float
+    number: int
+    make: Callable[[], Sequence[Action]] = field(compare=False)
+    held_bytes: int = field(compare=False)
+    answers: bool = field(compare=False)
 
 
-class _Pending(NamedTuple):
-    """An entry of the line: a message that the script has not had yet, or actions of its own."""
+class PushCounts(Protocol):
+    """The counts of a process's pushed messages; see `ServerSnapshot`."""
 
-    arrived_s: float
-    what: str | bytes | Iterator[Action]
+    messages_pushed: int
+    messages_undelivered: int
 
-    @property
-    def held_bytes(self) -> int:
-        """The memory that this takes, in bytes."""
-        return PLACE_BYTES + (getsizeof(self.what) if isinstance(self.what, str | bytes) else 0)
+
+@dataclass(slots=True)
+class NoPushes:
+    """Counts that nobody looks at."""
+
+    messages_pushed: int = 0
+    messages_undelivered: int = 0
 
 
 class ScriptPlayer:
-    """One connection's script, being carried out.
+    """One connection's script, being carried out: its `Stage`.
 
     :ivar unanswered: once `run` has returned, the number of messages whose replies were still to
         come (all of them, or some) when the connection ended.
     """
 
     def __init__(
-        self, connection: Connection, script: Script, opening: Iterable[Action] = ()
+        self,
+        connection: Connection,
+        acting: Script | Faulty,
+        about: About | None = None,
+        *,
+        counters: PushCounts | None = None,
+        rooms: Rooms | None = None,
+        open_timeout_s: float = 10.0,
     ) -> None:
-        """Take a connection and its script; begin with `run`.
+        """Prepare to serve this connection; nothing is done before `run`.
 
-        :param opening: the actions of the script before any message (`Script.opened`).
+        :param about: what the script is told of the connection; ``None``: it isn't told.
+        :param counters: where pushed messages are counted.
+        :param rooms: those that it may enter; by default there is nobody else in any.
+        :param open_timeout_s: how long a client may take to open a connection.
         """
         self.unanswered = 0
+        self.rooms = Rooms() if rooms is None else rooms
+        self.open_timeout_s = open_timeout_s
         self._connection = connection
-        self._script = script
-        self._opening = opening
-        self._line: deque[_Pending] = deque()
-        self._line_bytes = 0
+        self._counters = NoPushes() if counters is None else counters
+        faulty = with_faults(acting)
+        self._script = faulty.script
+        self._incoming, self._outgoing = faulty.incoming, faulty.outgoing
+        self._about = about
+        self._line = Line(self._send_out)
+        # What the client has sent, where faults stand on its way to the script.
+        self._inward = Line(self._pass_on) if faulty.incoming else None
+        self._due: list[_Due] = []
+        self._due_bytes = 0
+        self._numbers = count()
         self._reply_bytes = 0  # of the one that waits for its time, or for the kernel
         self._held_bytes = 0  # as the connection knows it
-        self._done_actions = 0
-        self._steps = self._carry_out()
-        self._wait = _IDLE
+        self._actions = 0  # that were done, see BATCH
+        self._frozen_until_s = 0.0
+        self._wants_to_read = True  # as far as the script is concerned
+        self._wake_s = _AT_ONCE  # when the task looks by itself; at once while it is awake
         self._stirred = trio.Event()
         self._done = False  # the script has ended the connection
         self._raised: Exception | None = None
@@ -96,10 +126,11 @@ class ScriptPlayer:
         holds back behind others, which are out, go before our close frame.
         """
         self._connection.before_closing = self._send_held_back
-        self._stand_in_line(iter(self._opening))
+        self._script.enter(self)
         try:
+            self._open()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._wait_in_line)
+                nursery.start_soon(self._keep_time)
                 await self._connection.run(self._on_message)
                 nursery.cancel_scope.cancel()
             if self._raised is not None:
@@ -107,138 +138,318 @@ class ScriptPlayer:
         except BaseExceptionGroup as group:
             raise _what_counts(group) from None
         finally:
-            self._steps.close()
-            del self._connection  # It refers to us, too: no work for the garbage collector.
-            self.unanswered += len(self._line)
-            self._line.clear()
-            if self._raised is None and not self._done:
-                self.unanswered += sum(1 for _ in self._script.ended())
+            self._end()
+
+    # -- For the script --------------------------------------------------------------------
+
+    def now_s(self) -> float:
+        """Tell Trio's time."""
+        return trio.current_time()
+
+    def unix_ms(self) -> int:
+        """Tell the time in whole milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def put(self, actions: Sequence[Action]) -> None:
+        """Do this behind all that is in line; it answers no message of this client.
+
+        Called by other connections, so nothing that goes wrong here is raised. A connection that
+        is closing is sent nothing any more. One that is owed more than may be held for a
+        connection is closed: not reading from it would not make that less.
+        """
+        if self._is_over:
+            return
+        try:
+            self._push(actions, trio.current_time())
+            self._settle()
+        except Exception as exc:  # noqa: BLE001 - a fault's own: for this connection's task
+            self._fail(exc)
+        if self._connection.owes_too_much:
+            self._connection.evict()
+
+    def put_at(
+        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
+    ) -> None:
+        """Do at that time what this makes then, behind all that is in line by then."""
+        heapq.heappush(self._due, _Due(due_s, next(self._numbers), make, held_bytes, answers))
+        self._due_bytes += held_bytes
+        self._settle()
+
+    def stop_reading(self) -> None:
+        """Read nothing more from the client until `go_on_reading`."""
+        self._wants_to_read = False
+        self._settle()
+
+    def go_on_reading(self) -> None:
+        """End `stop_reading`. Called by other connections, so nothing that goes wrong is raised."""
+        self._wants_to_read = True
+        try:
+            self._advance()
+        except Exception as exc:  # noqa: BLE001 - as above
+            self._fail(exc)
+
+    # -- What comes ------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        for action in chain(faults.beginnings(self._incoming), faults.beginnings(self._outgoing)):
+            self._line.put(Entry(trio.current_time(), iter((action,)), PLACE_BYTES))
+        if self._about is not None:
+            self._push(tuple(self._script.opened(self._about)), trio.current_time())
+            self._about = None
+        self._advance()
 
     def _on_message(self, message: str | bytes) -> None:
         if self._connection.closed is not None:
             return  # After our close frame, nothing is answered any more.
-        if self._wait is _OVER:
+        if self._is_over:
             self.unanswered += 1  # The client doesn't listen any more.
+        elif self._inward is None:
+            self._take(message)
         else:
-            self._stand_in_line(message)
+            self._inward.put(_entry_of(message))
+            self._advance()
+
+    def _take(self, message: str | bytes) -> None:
+        """Have the script answer a message: now, or when it is its turn."""
+        if self._script.at_once:
+            actions = tuple(self._script.received(message))
+            if not actions:
+                return
+            self._line.put(self._entry_of_actions(actions, trio.current_time(), answers=True))
+        else:
+            self._line.put(_entry_of(message))
+        self._line.advance(trio.current_time())
+        self._settle()
+
+    def _push(self, actions: Sequence[Action], since_s: float) -> None:
+        """Put in line what answers no message."""
+        entry = self._entry_of_actions(actions, since_s, answers=False)
+        self._counters.messages_pushed += entry.pushed
+        self._line.put(entry)
+        self._line.advance(trio.current_time())
+
+    def _entry_of_actions(
+        self, actions: Sequence[Action], since_s: float, *, answers: bool
+    ) -> Entry:
+        sizes = [getsizeof(action.message) for action in actions if isinstance(action, Reply)]
+        held_bytes = PLACE_BYTES + sum(sizes)
+        changed = faults.pass_through(self._outgoing, actions)
+        return Entry(since_s, changed, held_bytes, answers, 0 if answers else len(sizes))
 
     def _send_held_back(self) -> None:
-        if self._wait is _IDLE and not self._done:
-            try:
-                self._stand_in_line(iter(self._script.ended()))
-            except Exception as exc:  # noqa: BLE001 - a script's own: not for who closes, which
-                self._raised = exc  # may be the server, for all at once
-
-    def _stand_in_line(self, what: str | bytes | Iterator[Action]) -> None:
-        pending = _Pending(trio.current_time(), what)
-        self._line.append(pending)
-        self._line_bytes += pending.held_bytes
-        if self._wait is _IDLE:
-            self._advance()
-        else:
-            self._count_held()
-
-    async def _wait_in_line(self) -> None:
+        if self._line.wait is not IDLE or self._done:
+            return
+        if self._inward is not None and self._inward.wait is not IDLE:
+            return
         try:
-            while True:
-                if self._wait is _IDLE or self._wait is _OVER:
-                    self._stirred = trio.Event()
-                    await self._stirred.wait()
-                elif self._wait.until_s is None:
+            for action in faults.endings(self._incoming):
+                if isinstance(action, Reply):
+                    self._take(action.message)
+            self._line.put(Entry(trio.current_time(), self._held_back(), 0))
+            self._advance()
+        except Exception as exc:  # noqa: BLE001 - a script's own: not for who closes, which
+            self._raised = exc  # may be the server, for all at once
+
+    def _held_back(self) -> Iterable[Action]:
+        ended = faults.pass_through(self._outgoing, self._script.ended())
+        return chain(ended, faults.endings(self._outgoing))
+
+    # -- Time ------------------------------------------------------------------------------
+
+    async def _keep_time(self) -> None:
+        try:
+            while self._raised is None:
+                self._wake_s = self._next_s()
+                if self._wake_s == _AT_ONCE:
                     await self._connection.flush()
-                    self._advance()
+                    self._advance(flushed=True)
                 else:
-                    await trio.sleep_until(self._wait.until_s)
+                    self._stirred = trio.Event()
+                    with trio.CancelScope(deadline=self._wake_s):
+                        await self._stirred.wait()
+                    self._wake_s = _AT_ONCE
+                    pushed = self._put_what_is_due()
                     self._advance()
+                    if pushed and self._connection.owes_too_much:
+                        self._connection.evict()
         except Exception as exc:  # noqa: BLE001 - a script's own: for who called run, once the
             self._raised = exc  # client was told
-            if not self._connection.close_nowait(INTERNAL_ERROR):
-                await self._connection.flush()
+        if not self._connection.close_nowait(INTERNAL_ERROR):
+            await self._connection.flush()
 
-    def _advance(self) -> None:
-        """Do everything that is due."""
-        self._wait = next(
-            wait
-            for wait in self._steps
-            if wait.until_s is None or wait.until_s > trio.current_time()
-        )
+    def _next_s(self) -> float:
+        """Tell when there is something to do; `_AT_ONCE` if it is to have the kernel take more."""
+        next_s = self._line.wait.until_s
+        if self._inward is not None:
+            next_s = min(next_s, self._inward.wait.until_s)
+        if self._due:
+            next_s = min(next_s, self._due[0].due_s)
+        return next_s
+
+    def _put_what_is_due(self) -> bool:
+        """Put that in line; return true if something among it answers no message."""
+        now_s = trio.current_time()
+        pushed = False
+        for _ in range(BATCH):
+            if not self._due or self._due[0].due_s > now_s or self._is_over:
+                break
+            due = heapq.heappop(self._due)
+            self._due_bytes -= due.held_bytes
+            actions = due.make()
+            if due.answers:
+                self._line.put(self._entry_of_actions(actions, due.due_s, answers=True))
+                self._line.advance(now_s)
+            elif actions:
+                self._push(actions, due.due_s)
+                pushed = True
+        return pushed
+
+    def _fail(self, exc: Exception) -> None:
+        """Have the task tell the client, and whoever called `run`."""
+        self._raised = exc
         self._stirred.set()
-        if self._wait.reading:
+
+    # -- In line ---------------------------------------------------------------------------
+
+    @property
+    def _is_over(self) -> bool:
+        """Tell whether nothing can be sent any more."""
+        return self._done or self._line.wait is OVER or self._connection.closed is not None
+
+    def _advance(self, *, flushed: bool = False) -> None:
+        """Do what is due, in both lines."""
+        now_s = trio.current_time()
+        self._line.advance(now_s, flushed=flushed)
+        if self._inward is not None:
+            self._inward.advance(now_s, flushed=flushed)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Read or don't, count what is held, and have the task wake up when there is need to.
+
+        The connection may be closed for what it holds.
+        """
+        reading = self._wants_to_read and self._line.wait.reading
+        held_bytes = self._line.held_bytes + self._reply_bytes + self._due_bytes
+        if self._inward is not None:
+            reading = reading and self._inward.wait.reading
+            held_bytes += self._inward.held_bytes
+        for fault in chain(self._incoming, self._outgoing):
+            held_bytes += fault.held_bytes
+        held_bytes += self._script.held_bytes
+        if reading:
             self._connection.resume_reading()
         else:
             self._connection.pause_reading()
-        self._count_held()
+        before, self._held_bytes = self._held_bytes, held_bytes
+        if held_bytes > before:
+            self._connection.hold(held_bytes - before)
+        elif held_bytes < before:
+            self._connection.release(before - held_bytes)
+        if self._next_s() < self._wake_s:
+            self._stirred.set()
 
-    def _count_held(self) -> None:
-        """Tell the connection how much is kept for it now; it may be closed for that."""
-        before = self._held_bytes
-        self._held_bytes = self._line_bytes + self._reply_bytes + self._script.held_bytes
-        if self._held_bytes > before:
-            self._connection.hold(self._held_bytes - before)
-        elif self._held_bytes < before:
-            self._connection.release(before - self._held_bytes)
-
-    def _carry_out(self) -> Generator[_Wait]:
-        """Do one action after the other; yield where that may have to wait."""
-        with suppress(ConnectionClosed):
-            while not self._done:
-                if not self._line:
-                    yield _IDLE
-                    continue
-                # No names for these here: while nothing is in line, they would keep the last
-                # message and its reply for as long as the connection lasts, counted nowhere.
-                yield from self._carry_out_first(*self._line[0])
-                self._line_bytes -= self._line.popleft().held_bytes
-        while True:
-            yield _OVER
-
-    def _carry_out_first(
-        self, arrived_s: float, what: str | bytes | Iterator[Action]
-    ) -> Iterator[_Wait]:
-        actions = self._script.received(what) if isinstance(what, str | bytes) else what
+    def _send_out(self, entry: Entry) -> Iterator[Wait]:
+        """Do what is in line for the client."""
+        actions = entry.what
+        if isinstance(actions, str | bytes):
+            actions = faults.pass_through(self._outgoing, self._script.received(actions))
         for action in actions:
-            yield from self._do(action, arrived_s)
-            self._reply_bytes = 0
-            self._done_actions += 1
-            if self._done_actions % BATCH == 0:
-                yield _FLUSH
-
-    def _do(self, action: Action, arrived_s: float) -> Iterator[_Wait]:
-        match action:
-            case Reply():
+            if entry.answers and isinstance(action, Reply):
                 self._reply_bytes = getsizeof(action.message)
-                if action.late_s:
-                    yield _Wait(arrived_s + action.late_s, reading=True)
-                yield from self._send(action)
+            if action.late_s:
+                yield Wait(entry.since_s + action.late_s, reading=True)
+            if self._frozen_until_s:
+                yield from self._thaw()
+            yield from self._do(action)
+            self._reply_bytes = 0
+            yield from self._give_turn()
+
+    def _do(self, action: Action) -> Iterator[Wait]:
+        match action:
+            case Reply(message, _, None):
+                if not self._connection.send_nowait(message):
+                    yield FLUSH
+            case Reply(message, _, size_bytes):
+                assert size_bytes is not None
+                for number, taken in enumerate(
+                    self._connection.send_fragments(message, size_bytes)
+                ):
+                    # Between two blocks of fragments, the others get a turn as well.
+                    if not taken or number:
+                        yield FLUSH
             case Freeze(duration_s):
-                yield _Wait(trio.current_time() + duration_s, reading=False)
+                self._frozen_until_s = trio.current_time() + duration_s
+                yield from self._thaw()
             case Close(code, reason):
-                self._done = True
+                self._finish()
                 if code == ABNORMAL_CLOSURE:
                     self._connection.cut()
                 elif not self._connection.close_nowait(code, reason or None):
-                    yield _FLUSH
+                    yield FLUSH
             case Reset():
-                self._done = True
+                self._finish()
                 self._connection.abort()
 
-    def _send(self, reply: Reply) -> Iterator[_Wait]:
-        if reply.fragment_bytes is None:
-            if not self._connection.send_nowait(reply.message):
-                yield _FLUSH
-        else:
-            for number, taken in enumerate(
-                self._connection.send_fragments(reply.message, reply.fragment_bytes)
-            ):
-                # Between two blocks of fragments, the others get a turn as well.
-                if not taken or number:
-                    yield _FLUSH
+    def _pass_on(self, entry: Entry) -> Iterator[Wait]:
+        """Hand a message of the client's on to the script, through the faults on its way."""
+        assert isinstance(entry.what, str | bytes)
+        for action in faults.pass_through(self._incoming, (Reply(entry.what),)):
+            if action.late_s:
+                yield Wait(entry.since_s + action.late_s, reading=True)
+            if self._frozen_until_s:
+                yield from self._thaw()
+            if isinstance(action, Reply):
+                while not self._wants_to_read or self._connection.owes_too_much:
+                    yield ROOM
+                self._take(action.message)
+            elif isinstance(action, Freeze):
+                yield from self._do(action)
+            else:
+                self._push((replace(action, late_s=0.0),), trio.current_time())
+            yield from self._give_turn()
+
+    def _thaw(self) -> Iterator[Wait]:
+        while self._frozen_until_s > trio.current_time():
+            yield Wait(self._frozen_until_s, reading=False)
+        self._frozen_until_s = 0.0
+
+    def _give_turn(self) -> Iterator[Wait]:
+        self._actions += 1
+        if self._actions % BATCH == 0:
+            yield FLUSH
+
+    def _finish(self) -> None:
+        self._done = True
+        self._line.end()
+        if self._inward is not None:
+            self._inward.end()
+
+    def _end(self) -> None:
+        """Leave, and count what was left to be done."""
+        left = self._line.close()
+        if self._inward is not None:
+            left += self._inward.close()
+        self.unanswered += sum(entry.answers for entry in left)
+        self.unanswered += sum(due.answers for due in self._due)
+        self._counters.messages_undelivered += sum(entry.pushed for entry in left)
+        self._due.clear()
+        if self._raised is None and not self._done:
+            self.unanswered += sum(1 for _ in faults.endings(self._incoming))
+            self.unanswered += sum(1 for _ in self._held_back())
+        self.unanswered += self._script.leave()
+        del self._connection  # It refers to us, too: no work for the garbage collector.
+
+
+def _entry_of(message: str | bytes) -> Entry:
+    held_bytes = PLACE_BYTES + getsizeof(message)
+    return Entry(trio.current_time(), message, held_bytes, answers=True)
 
 
 def _what_counts(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Choose one exception of a nursery's group: ours, if there is one; else the cancellation.
 
-    The task that waits in line raises nothing else, so there is one of ours at most.
+    The task that keeps the time raises nothing else, so there is one of ours at most.
     """
     _, ours = group.split(trio.Cancelled)
     one: BaseException = ours or group

@@ -2,37 +2,85 @@
 
 A behaviour makes one connection's `OnMessage` (a function: each message has one reply at once, or
 none) or its `Script` (everything else). A script turns messages into actions, which `player`
-carries out. Behaviours are built from one another, so that
+carries out. Faults (see `faults`) stand on the way to it and from it. Behaviours are built from one
+another, so that
 
     delay(0.2, of=duplicate(3, of=echo_exactly))
 
-echoes exactly, every third reply twice, and all replies 200 ms late. Each part that acts on every
-nth message or reply counts on its own, from 1, on each connection. `paths` gives them paths.
+echoes exactly, every third reply twice, and all replies 200 ms late. `paths` gives them paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from sys import getsizeof
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from echo_trio.behaviours.about import About
-from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
+from echo_trio.behaviours import faults
+from echo_trio.behaviours.actions import Action, Reply
 from echo_trio.behaviours.transform import NextSuffix, append_suffix, random_suffix
 
+if TYPE_CHECKING:
+    from echo_trio.behaviours.about import About
+    from echo_trio.behaviours.faults import Fault
+    from echo_trio.behaviours.rooms import Rooms
+
 OnMessage = Callable[[str | bytes], str | bytes | None]
+
+
+class Stage(Protocol):
+    """The place where a script acts of its own accord, not in answer to a message: the player.
+
+    :ivar open_timeout_s: how long a client may take to open a connection, in seconds.
+    :ivar rooms: the rooms of this process.
+    """
+
+    open_timeout_s: float
+    rooms: Rooms
+
+    def now_s(self) -> float:
+        """Tell the time, in seconds of a clock that only counts up."""
+
+    def unix_ms(self) -> int:
+        """Tell the time in whole milliseconds since 1970."""
+
+    def put(self, actions: Sequence[Action]) -> None:
+        """Do this behind all that is in line; it answers no message of this client."""
+
+    def put_at(
+        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
+    ) -> None:
+        """Do at that time what this makes then, behind all that is in line by then.
+
+        :param held_bytes: memory that it keeps until then.
+        :param answers: whether a message of this client is answered with it.
+        """
+
+    def stop_reading(self) -> None:
+        """Read nothing more from the client until `go_on_reading`."""
+
+    def go_on_reading(self) -> None:
+        """End `stop_reading`."""
 
 
 class Script:
     """The behaviour of one connection, as actions; it holds that connection's counts.
 
     The actions of each call have to be taken to their end before the next call's are.
+
+    :cvar at_once: call `received` when a message arrives, and not when its turn to be answered has
+        come: for a script that others notice, or that depends on the time.
     """
+
+    at_once = False
 
     @property
     def held_bytes(self) -> int:
-        """The memory of the replies that are kept between two calls, in bytes."""
+        """The memory of the messages that are kept between two calls, in bytes."""
         return 0
+
+    def enter(self, stage: Stage) -> None:
+        """Learn where to act; nothing has been sent or received yet."""
 
     def opened(self, about: About) -> Iterable[Action]:
         """Give the actions that come before any message."""
@@ -46,8 +94,25 @@ class Script:
         """Give the replies that were held back, when a closing handshake begins."""
         return ()
 
+    def leave(self) -> int:
+        """Leave, since the connection is over; return the number of messages left unanswered."""
+        return 0
 
-Behaviour = Callable[[NextSuffix], OnMessage | Script]
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A script with faults on the way to it and from it.
+
+    :ivar incoming: those that the client's messages pass, the first first.
+    :ivar outgoing: those that the script's messages pass, the first first.
+    """
+
+    script: Script
+    incoming: tuple[Fault, ...] = ()
+    outgoing: tuple[Fault, ...] = ()
+
+
+Behaviour = Callable[[NextSuffix], OnMessage | Script | Faulty]
 
 
 # -- One reply at once, or none ---------------------------------------------------------------
@@ -80,93 +145,30 @@ def silent(_: NextSuffix) -> OnMessage:
     return lambda _message: None
 
 
-# -- Whatever else ----------------------------------------------------------------------------
-
-
-def close(code: int, reason: str = "") -> Behaviour:
-    """Close at the first message, with the code and reason that the client is to see."""
-    return lambda _: _Close(code, reason)
+# -- Scripts ----------------------------------------------------------------------------------
 
 
 def info(of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Send first a description of the connection, in JSON (see `About`)."""
-    return _around(_Info, of)
-
-
-def stall(every: int, duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Freeze the connection for `duration_s` at every `every`-th message, and reply then."""
-    return _around(lambda inner: _Stall(inner, every, duration_s), of)
-
-
-def drop(n: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Reset TCP after n messages and the replies to them; after 0 messages, at once."""
-    return _around(lambda inner: _Drop(inner, n), of)
+    """Send a description of the connection in JSON before anything else (see `About`)."""
+    return _within(_Info, of)
 
 
 def burst(n: int, of: Behaviour = echo_with_suffix) -> Behaviour:
     """Answer each message as if it had come n times."""
-    return _around(lambda inner: _Burst(inner, n), of)
+    return _within(lambda script: _Burst(script, n), of)
 
 
-def delay(duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Send each reply `duration_s` after its message arrived."""
-    return _around(lambda inner: _Delay(inner, duration_s), of)
-
-
-def duplicate(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Send every `every`-th reply twice, the same bytes one after the other."""
-    return _around(lambda inner: _Duplicate(inner, every), of)
-
-
-def corrupt(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Alter every `every`-th reply (see `altered`)."""
-    return _around(lambda inner: _Corrupt(inner, every), of)
-
-
-def reorder(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Hold back every `every`-th reply until the next is out.
-
-    That next one is not held back itself: 1 swaps them in pairs. One that is still held back when a
-    closing handshake begins is sent before our close frame.
-    """
-    return _around(lambda inner: _Reorder(inner, every), of)
-
-
-def swallow(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Leave out every `every`-th reply."""
-    return _around(lambda inner: _Swallow(inner, every), of)
-
-
-def fragment(size_bytes: int, of: Behaviour = echo_with_suffix) -> Behaviour:
-    """Send each reply in frames of `size_bytes` of payload."""
-    return _around(lambda inner: _Fragment(inner, size_bytes), of)
-
-
-def altered(message: str | bytes) -> str | bytes:
-    """Make a different message: bit 6 of its first character or byte is flipped.
-
-    Text stays text, and as many bytes of UTF-8: neither the surrogates nor the code points of one
-    length begin or end within 128. An empty message becomes one NUL.
-    """
-    if isinstance(message, str):
-        return chr(ord(message[0]) ^ 0x40) + message[1:] if message else "\0"
-    return bytes((message[0] ^ 0x40,)) + message[1:] if message else b"\0"
-
-
-# -- Their scripts ----------------------------------------------------------------------------
-
-
-def _around(make: Callable[[Script], Script], of: Behaviour) -> Behaviour:
-    def behaviour(next_suffix: NextSuffix) -> Script:
-        inner = of(next_suffix)
-        return make(inner if isinstance(inner, Script) else _Answering(inner))
+def _within(make: Callable[[Script], Script], of: Behaviour) -> Behaviour:
+    def behaviour(next_suffix: NextSuffix) -> Faulty:
+        inner = with_faults(of(next_suffix))
+        return Faulty(make(inner.script), inner.incoming, inner.outgoing)
 
     return behaviour
 
 
 @dataclass(slots=True)
 class _Answering(Script):
-    """A function of messages, as a script."""
+    """Answer each message with what a function returns."""
 
     on_message: OnMessage
 
@@ -176,166 +178,123 @@ class _Answering(Script):
             yield Reply(reply)
 
 
-@dataclass(slots=True)
-class _Close(Script):
-    code: int
-    reason: str
-
-    def received(self, message: str | bytes) -> Iterator[Action]:
-        yield Close(self.code, self.reason)
-
-
-@dataclass(slots=True)
+@dataclass
 class _Around(Script):
-    """Another script, changed: by default not at all.
-
-    :ivar messages: the number of messages received, this one included.
-    :ivar replies: the number of replies the other script has given, this one included.
-    """
+    """Do as another script does."""
 
     of: Script
-    messages: int = field(default=0, init=False)
-    replies: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.at_once = self.of.at_once
 
     @property
     def held_bytes(self) -> int:
         return self.of.held_bytes
 
-    def opened(self, about: About) -> Iterator[Action]:
-        yield from self.change(self.of.opened(about))
+    def enter(self, stage: Stage) -> None:
+        self.of.enter(stage)
 
-    def received(self, message: str | bytes) -> Iterator[Action]:
-        self.messages += 1
-        yield from self.change(self.of.received(message))
+    def opened(self, about: About) -> Iterable[Action]:
+        return self.of.opened(about)
 
-    def ended(self) -> Iterator[Action]:
-        yield from self.change(self.of.ended())
+    def received(self, message: str | bytes) -> Iterable[Action]:
+        return self.of.received(message)
 
-    def change(self, actions: Iterable[Action]) -> Iterator[Action]:
-        """Replace actions by others."""
-        for action in actions:
-            if isinstance(action, Reply):
-                self.replies += 1
-                yield from self.instead_of(action)
-            else:
-                yield action
+    def ended(self) -> Iterable[Action]:
+        return self.of.ended()
 
-    def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        """Replace a reply by others."""
-        yield reply
+    def leave(self) -> int:
+        return self.of.leave()
 
 
-@dataclass(slots=True)
+@dataclass
 class _Info(_Around):
     def opened(self, about: About) -> Iterator[Action]:
         yield Reply(about.to_json())
-        yield from self.change(self.of.opened(about))
+        yield from self.of.opened(about)
 
 
-@dataclass(slots=True)
-class _Stall(_Around):
-    every: int
-    duration_s: float
-
-    def received(self, message: str | bytes) -> Iterator[Action]:
-        self.messages += 1
-        if self.messages % self.every == 0:
-            yield Freeze(self.duration_s)
-        yield from self.change(self.of.received(message))
-
-
-@dataclass(slots=True)
-class _Drop(_Around):
-    after: int
-
-    def opened(self, about: About) -> Iterator[Action]:
-        yield from self.change(self.of.opened(about))
-        if self.after == 0:
-            yield Reset()
-
-    def received(self, message: str | bytes) -> Iterator[Action]:
-        self.messages += 1
-        yield from self.change(self.of.received(message))
-        if self.messages == self.after:
-            yield Reset()
-
-
-@dataclass(slots=True)
+@dataclass
 class _Burst(_Around):
     times: int
 
     def received(self, message: str | bytes) -> Iterator[Action]:
-        self.messages += 1
         for _ in range(self.times):
-            yield from self.change(self.of.received(message))
+            yield from self.of.received(message)
 
 
-@dataclass(slots=True)
-class _Delay(_Around):
-    duration_s: float
-
-    def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        yield replace(reply, late_s=reply.late_s + self.duration_s)
+# -- Faults before a behaviour ------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Duplicate(_Around):
-    every: int
+def faulty(
+    of: Behaviour,
+    incoming: Sequence[Callable[[], Fault]] = (),
+    outgoing: Sequence[Callable[[], Fault]] = (),
+) -> Behaviour:
+    """Put faults before a behaviour: of each kind, the first sees the messages first.
 
-    def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        yield reply
-        if self.replies % self.every == 0:
-            yield reply
+    :param incoming: make, for each connection, those that the client's messages pass.
+    :param outgoing: the same of those that the behaviour's messages pass.
+    """
 
+    def behaviour(next_suffix: NextSuffix) -> Faulty:
+        inner = with_faults(of(next_suffix))
+        return Faulty(
+            inner.script,
+            (*(make() for make in incoming), *inner.incoming),
+            (*inner.outgoing, *(make() for make in outgoing)),
+        )
 
-@dataclass(slots=True)
-class _Corrupt(_Around):
-    every: int
-
-    def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        if self.replies % self.every == 0:
-            reply = replace(reply, message=altered(reply.message))
-        yield reply
-
-
-@dataclass(slots=True)
-class _Reorder(_Around):
-    every: int
-    held: Reply | None = field(default=None, init=False)
-
-    @property
-    def held_bytes(self) -> int:
-        own_bytes = getsizeof(self.held.message) if self.held is not None else 0
-        return own_bytes + self.of.held_bytes
-
-    def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        held, self.held = self.held, None
-        if held is None and self.replies % self.every == 0:
-            self.held = reply
-            return
-        yield reply
-        if held is not None:
-            yield held
-
-    def ended(self) -> Iterator[Action]:
-        yield from self.change(self.of.ended())
-        if self.held is not None:
-            held, self.held = self.held, None
-            yield held
+    return behaviour
 
 
-@dataclass(slots=True)
-class _Swallow(_Around):
-    every: int
-
-    def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        if self.replies % self.every != 0:
-            yield reply
+def with_faults(acting: OnMessage | Script | Faulty) -> Faulty:
+    """Return what a behaviour has made as a script with faults, of which there may be none."""
+    if isinstance(acting, Faulty):
+        return acting
+    return Faulty(acting if isinstance(acting, Script) else _Answering(acting))
 
 
-@dataclass(slots=True)
-class _Fragment(_Around):
-    size_bytes: int
+def close(code: int, reason: str = "", of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Close at the first message, with the code and reason that the client is to see."""
+    return faulty(of, incoming=[lambda: faults.CloseFirst(code, reason)])
 
-    def instead_of(self, reply: Reply) -> Iterator[Reply]:
-        yield replace(reply, fragment_bytes=self.size_bytes)
+
+def stall(every: int, duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Freeze the connection for `duration_s` at every `every`-th message, and reply then."""
+    return faulty(of, incoming=[lambda: faults.Stall(every, duration_s)])
+
+
+def drop(n: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Reset TCP after n messages and the replies to them; after 0 messages, at once."""
+    return faulty(of, incoming=[lambda: faults.Drop(n)])
+
+
+def delay(duration_s: float, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Send each reply `duration_s` after its message arrived."""
+    return faulty(of, outgoing=[lambda: faults.Delay(duration_s)])
+
+
+def duplicate(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Send every `every`-th reply twice, the same bytes one after the other."""
+    return faulty(of, outgoing=[lambda: faults.Duplicate(every)])
+
+
+def corrupt(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Alter every `every`-th reply (see `faults.altered`)."""
+    return faulty(of, outgoing=[lambda: faults.Corrupt(every)])
+
+
+def reorder(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Hold back every `every`-th reply until the next is out (see `faults.Reorder`)."""
+    return faulty(of, outgoing=[lambda: faults.Reorder(every)])
+
+
+def swallow(every: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Leave out every `every`-th reply."""
+    return faulty(of, outgoing=[lambda: faults.Swallow(every)])
+
+
+def fragment(size_bytes: int, of: Behaviour = echo_with_suffix) -> Behaviour:
+    """Send each reply in frames of `size_bytes` of payload."""
+    return faulty(of, outgoing=[lambda: faults.Fragment(size_bytes)])

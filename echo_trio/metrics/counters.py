@@ -108,6 +108,9 @@ class ServerSnapshot(Holdings):
         either end.
     :ivar messages_unanswered: messages to which a behaviour (`/delay/…` and the like) still owed a
         reply, or part of one, when their connection ended.
+    :ivar messages_pushed: messages that a behaviour had for a client without its asking: copies of
+        what is said in a room, ticks, greetings; counted when they are put in line for it.
+    :ivar messages_undelivered: pushed messages that had not left when their connection ended.
     :ivar bytes_received: bytes of the streams behind the handshakes, headers of frames included.
     :ivar held_bytes: bytes held for connections: parts of messages, replies that the kernel has not
         taken, and replies that a behaviour sends later.
@@ -134,6 +137,8 @@ class ServerSnapshot(Holdings):
     messages_received: int
     messages_sent: int
     messages_unanswered: int = 0
+    messages_pushed: int = 0
+    messages_undelivered: int = 0
     bytes_received: int
     bytes_sent: int
     held_bytes: int = 0
@@ -160,6 +165,8 @@ class Counters:
     messages_received: int = 0
     messages_sent: int = 0
     messages_unanswered: int = 0
+    messages_pushed: int = 0
+    messages_undelivered: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
     echo: Durations = field(default_factory=Durations)
@@ -222,6 +229,8 @@ class Counters:
             messages_received=self.messages_received + _sum("messages_received", live),
             messages_sent=self.messages_sent + _sum("messages_sent", live),
             messages_unanswered=self.messages_unanswered,
+            messages_pushed=self.messages_pushed,
+            messages_undelivered=self.messages_undelivered,
             bytes_received=self.bytes_received + _sum("bytes_received", live),
             bytes_sent=self.bytes_sent + _sum("bytes_sent", live),
             held_bytes=held_bytes,

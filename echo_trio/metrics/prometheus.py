@@ -161,6 +161,16 @@ def _messages(now: ServerSnapshot) -> Iterator[Metric]:
         "Messages to which a behaviour still owed a reply when their connection ended.",
         now.messages_unanswered,
     )
+    yield _counter(
+        "messages_pushed",
+        "Messages that a behaviour had for a client without its asking.",
+        now.messages_pushed,
+    )
+    yield _counter(
+        "messages_undelivered",
+        "Pushed messages that had not left when their connection ended.",
+        now.messages_undelivered,
+    )
     yield _labelled(
         "bytes",
         "Bytes of the WebSocket streams, headers of frames included.",

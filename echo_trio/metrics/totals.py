@@ -20,7 +20,8 @@ from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 
 _SUMS: Final = (
     "accepted", "handshaking", "open", "accept_faults",
-    "messages_received", "messages_sent", "messages_unanswered", "bytes_received", "bytes_sent",
+    "messages_received", "messages_sent", "messages_unanswered", "messages_pushed",
+    "messages_undelivered", "bytes_received", "bytes_sent",
     "held_bytes", "tasks", "descriptors", "file_limit", "rss_bytes", "cpu_s",
 )  # fmt: skip
 _SUMS_BY_KEY: Final = (

@@ -828,6 +828,11 @@ class Connection(Watched, WebSocketConnection):
                 self._halt |= _TURN_OVER
                 self._call_attention()
 
+    @property
+    def owes_too_much(self) -> bool:
+        """True if more is held for the peer to take than may be held for a connection."""
+        return self.held_bytes - self._held_to_read > self._limits.max_held_bytes
+
     def _regulate_reading(self) -> None:
         """Stop reading while too much is held for this peer.
 

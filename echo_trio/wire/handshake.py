@@ -63,6 +63,8 @@ class Reason(StrEnum):
     """Of a behaviour."""
     ASKED_FOR = "asked_for"
     """By a behaviour that refuses."""
+    WORKERS = "workers"
+    """A path whose connections share a process, where several serve."""
     ORIGIN = "origin"
     TIMEOUT = "timeout"
     CAPACITY = "capacity"

@@ -15,11 +15,16 @@ from echo_trio.settings import Settings
 
 
 class Start(msgspec.Struct, tag=True, frozen=True):
-    """The order to serve with these settings, on the descriptors that the worker has inherited."""
+    """The order to serve with these settings, on the descriptors that the worker has inherited.
+
+    :ivar workers: the number of processes that share the port; of the settings this one has its
+        share.
+    """
 
     number: int
     settings: Settings
     listeners: tuple[int, ...]
+    workers: int
 
 
 class Drain(msgspec.Struct, tag=True, frozen=True):

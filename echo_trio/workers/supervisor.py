@@ -284,7 +284,9 @@ class Supervisor:
                     process_group=0,  # a terminal's Ctrl-C is for the supervisor alone
                 )
             try:
-                await channel.say(Start(place.number, place.settings, descriptors))
+                await channel.say(
+                    Start(place.number, place.settings, descriptors, len(self._places))
+                )
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._pass_drain_on, channel)
                     nursery.start_soon(self._pass_reloads_on, channel)

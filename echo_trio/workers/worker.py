@@ -53,10 +53,15 @@ class Worker:
         listeners: list[socket.socket],
         log: Any,
         tls_context: ssl.SSLContext | None,
+        workers: int = 1,
     ) -> None:
+        """Prepare to serve these listeners.
+
+        :param workers: how many processes share the port.
+        """
         process.raise_file_limit()
         process.keep_large_buffers()
-        self._server = EchoServer(settings, listeners, log, tls_context)
+        self._server = EchoServer(settings, listeners, log, tls_context, workers=workers)
         self.url = self._server.url
         self.drain = self._server.drain
         self.reload = self._server.reload
@@ -116,7 +121,7 @@ async def serve_supervised(sock: socket.socket) -> int:
         except OSError as exc:  # The files could be read when the supervisor looked.
             log.error("can't serve", reason=exc.strerror)
             return EXIT_USAGE
-        worker = Worker(start.settings, listeners, log, tls_context)
+        worker = Worker(start.settings, listeners, log, tls_context, start.workers)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey, channel, worker)
             async with trio.open_nursery() as serving:

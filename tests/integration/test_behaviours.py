@@ -19,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.trio.client import ClientConnection
 
 from echo_trio.behaviours import paths
-from echo_trio.behaviours.scripts import altered
+from echo_trio.behaviours.faults import altered
 from echo_trio.metrics.counters import Outcome
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
@@ -231,6 +231,84 @@ async def burst():
         assert await exchange(client, ["x" * 5000] * 3, 3000) == ["x" * 5000] * 3000
 
 
+async def rpc():
+    async with talking("/rpc") as client:
+        await client.send('{"jsonrpc": "2.0", "method": "wait", "params": {"ms": 300}, "id": 1}')
+        await client.send(
+            '{"jsonrpc": "2.0", "method": "echo", "params": ["h\u00e9", 2.50], "id": "2"}'
+        )
+        await client.send(b'{"jsonrpc": "2.0", "method": "time", "id": 3}')
+        first, second, third = await receive(client, 3)
+        assert first == '{"jsonrpc": "2.0", "result": ["h\u00e9", 2.50], "id": "2"}'
+        assert isinstance(second, bytes)
+        assert json.loads(second)["id"] == 3
+        assert json.loads(third) == {"jsonrpc": "2.0", "result": {"ms": 300}, "id": 1}
+
+
+async def room():
+    async with (
+        running() as server,
+        connect(server.url + "room/den") as first,
+        connect(server.url + "room/den") as second,
+        connect(server.url + "room/attic") as elsewhere,
+    ):
+        said = ["a", b"\x00\xff", "", "x" * 70_000, "b"]
+        for message, client in zip(said, [first, second, first, second, first], strict=True):
+            await client.send(message)
+            assert await first.recv() == await second.recv() == message
+        await elsewhere.send("alone")
+        assert await receive(elsewhere, 1) == ["alone"]
+        for client in (first, second):
+            await client.send("the end")
+            assert await receive(first, 1) == await receive(second, 1) == ["the end"]
+    assert server.snapshot().messages_pushed == 2 * 7 + 1
+
+
+async def ticker():
+    async with talking("/ticker/50ms") as client:
+        await client.send("nobody answers")
+        ticks = [json.loads(tick) for tick in await receive(client, 6)]
+        assert [tick["seq"] for tick in ticks] == list(range(6))
+        late_ms = [tick["t"] - ticks[0]["t"] - 50 * tick["seq"] for tick in ticks]
+        assert min(late_ms) >= -1
+
+
+async def login():
+    async with running() as server:
+        url = server.url + "login/s%20cret"
+        async with connect(url) as client:
+            assert await client.recv() == '{"type": "hello"}'
+            await client.send('{"token": "s cret", "name": "me", "type": "login"}')
+            assert await client.recv() == '{"type": "welcome"}'
+            assert await exchange(client, ["a", "b"], 2) == ["a", "b"]
+        wrong = '{"type": "login", "token": "secret"}'
+        for first in (wrong, "[" * 5000, b"\xff"):
+            async with connect(url) as client:
+                assert await client.recv() == '{"type": "hello"}'
+                await client.send(first)
+                with pytest.raises(ConnectionClosedError):
+                    await client.recv()
+                assert client.close_code == 4401
+    async with talking("/login/me", open_timeout_s=2) as client:
+        assert await client.recv() == '{"type": "hello"}'
+        with pytest.raises(ConnectionClosedError):
+            await client.recv()
+        assert client.close_code == 4408
+
+
+async def quota():
+    async with talking("/quota/5") as client:
+        assert await exchange(client, list("abcde"), 5) == list("abcde")
+        await trio.sleep(0.25)
+        assert await exchange(client, ["f"], 1) == ["f"]
+        with suppress(ConnectionClosedError):
+            for _ in range(20):
+                await client.send("m")
+            while True:
+                await client.recv()
+        assert client.close_code == 4429
+
+
 async def echo():
     async with talking("/") as client:
         assert await exchange(client, ["a", "", "b"], 3) == ["a", "", "b"]
@@ -270,6 +348,11 @@ SEEN: dict[str, Callable[[], Awaitable[None]]] = {
     "/swallow/{every}": swallow,
     "/fragment/{bytes}": fragment,
     "/burst/{n}": burst,
+    "/rpc": rpc,
+    "/room/{name}": room,
+    "/ticker/{interval}": ticker,
+    "/login/{token}": login,
+    "/quota/{rate}": quota,
 }
 
 

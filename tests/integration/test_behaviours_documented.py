@@ -17,7 +17,7 @@ import trio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import ClientConnection, connect
 
-from echo_trio.behaviours import paths, player
+from echo_trio.behaviours import line, paths, rpc
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.units import parse_duration
@@ -29,19 +29,21 @@ HOW_TO = (DOCS / "how-to" / "test-a-client.md").read_text()
 PATIENCE_S = 240
 #: Connects, then sends and receives, in the indented lines below a path's heading.
 SECTIONS = dict(re.findall(r"^### `(/\S*)`\n(.*?)(?=^##|\Z)", REFERENCE, re.MULTILINE | re.DOTALL))
+FAULTS = "## Faults before a path"
+WITH_FAULTS = REFERENCE.partition(FAULTS)[2].partition("\n## ")[0]
 LATER = re.compile(r"\s+# at least (\S+) after the last →")
 
 
 def conversations(path: str) -> list[tuple[str, list[str]]]:
     """What a section's examples connect to, and their lines."""
     found: list[tuple[str, list[str]]] = []
-    for line in SECTIONS[path].splitlines():
-        if line.startswith("    /"):
-            found.append((line.strip(), []))
-        elif line.startswith(("    →", "    ←")):
+    for text in (WITH_FAULTS if path == FAULTS else SECTIONS[path]).splitlines():
+        if text.startswith("    /"):
+            found.append((text.strip(), []))
+        elif text.startswith(("    →", "    ←")):
             if not found:
                 found.append((path, []))
-            found[-1][1].append(line.strip())
+            found[-1][1].append(text.strip())
     return found
 
 
@@ -56,14 +58,29 @@ def test_the_pages_table_is_the_servers():
     assert [(path, text.replace("`", "")) for path, text in rows] == expected
 
 
+def test_the_pages_table_of_faults_is_the_servers():
+    rows = re.findall(r"^\| `~(\w+)\S*` \| (.*) \|$", WITH_FAULTS, re.MULTILINE)
+    faults = [(name, fault.text) for name, fault in paths.FAULTS.items()]
+    assert rows == [*faults, ("status", "none: the handshake is refused")]
+    assert "up to ten" in WITH_FAULTS
+    assert paths.MAX_FAULTS == 10
+
+
+def test_the_page_says_how_many_calls_a_batch_has_and_how_long_a_wait():
+    assert f"of more than {rpc.MAX_BATCH} calls" in SECTIONS["/rpc"]
+    assert f"from 0 to {rpc.MAX_WAIT_MS}" in SECTIONS["/rpc"]
+
+
 def test_the_web_page_offers_every_behaviour_and_none_that_is_not_there():
     page = (DOCS.parent / "react-client/src/features/server/behaviours.tsx").read_text()
     offered = {f"/{path.split('/')[1]}" for path in re.findall(r"path: '(/[^']*)'", page)}
-    assert offered == {f"/{template.split('/')[1]}" for template in paths.BEHAVIOURS}
+    with_faults = {path for path in offered if path.startswith("/~")}
+    assert with_faults
+    assert offered - with_faults == {f"/{template.split('/')[1]}" for template in paths.BEHAVIOURS}
 
 
 def test_the_page_has_the_limits_that_hold():
-    assert f"{player.PLACE_BYTES} bytes for its place" in REFERENCE
+    assert f"{line.PLACE_BYTES} bytes for its place" in REFERENCE
     assert Settings().limits.max_held_bytes == 2 * 2**20 + 64 * 1024
 
 
@@ -72,7 +89,7 @@ def test_every_path_has_a_section_and_all_but_the_silent_one_an_example():
     assert [path for path in SECTIONS if not conversations(path)] == ["/silent"]
 
 
-@pytest.mark.parametrize("path", [path for path in SECTIONS if path != "/silent"])
+@pytest.mark.parametrize("path", [*(path for path in SECTIONS if path != "/silent"), FAULTS])
 async def test_the_example_of_a_path_is_what_happens(path):
     server = EchoServer.listen(Settings(port=0, console=False, seed=1), structlog.get_logger())
     with trio.fail_after(PATIENCE_S):
@@ -93,13 +110,13 @@ async def hold(url: str, lines: list[str]) -> None:
         return
     async with connect(url, compression=None) as client:
         sent_s = 0.0
-        for line in lines:
-            if line.startswith("→ "):
+        for said in lines:
+            if said.startswith("→ "):
                 sent_s = trio.current_time()
-                await client.send(line[2:])
+                await client.send(said[2:])
             else:
-                await expect(client, LATER.sub("", line[2:]))
-                if later := LATER.search(line):
+                await expect(client, LATER.sub("", said[2:]))
+                if later := LATER.search(said):
                     assert trio.current_time() - sent_s >= parse_duration(later[1])
 
 
@@ -113,7 +130,7 @@ async def expect(client: ClientConnection, what: str) -> None:
         else:
             said = f"close {client.close_code} {client.close_reason}"
             assert said.strip() == what
-    elif what.startswith("["):
+    elif re.match(r"\[\w", what):
         parts = [part async for part in client.recv_streaming()]
         assert "".join(f"[{part}]" for part in parts) == what
     elif what.endswith("…"):
@@ -122,24 +139,21 @@ async def expect(client: ClientConnection, what: str) -> None:
         assert await client.recv() == what
 
 
-def test_the_program_that_composes_a_behaviour_adds_its_path(monkeypatch, tmp_path):
+async def test_the_program_that_composes_a_behaviour_adds_its_path(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "BEHAVIOURS", paths.BEHAVIOURS)
     before = dict(paths.BEHAVIOURS)
     program = tmp_path / "program.py"
     program.write_text(python_of(REFERENCE))
     try:
         runpy.run_path(str(program))
-        behaviour = paths.find("/late-and-twice")
-        assert behaviour is not None
         assert "/late-and-twice" in paths.listing()
-        script = behaviour(lambda: 7)  # type: ignore[operator]
-        replies = [reply for message in "abc" for reply in script.received(message)]
-        assert [(reply.message, reply.late_s) for reply in replies] == [
-            ("a", 0.2),
-            ("b", 0.2),
-            ("c", 0.2),
-            ("c", 0.2),
-        ]
+        server = EchoServer.listen(Settings(port=0, console=False), structlog.get_logger())
+        lines = ["→ a", "← a # at least 200ms after the last →", "→ b", "← b", "→ c", "← c", "← c"]
+        with trio.fail_after(PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(server.run)
+                await hold(server.url + "late-and-twice", lines)
+                server.drain()
     finally:
         paths.BEHAVIOURS.clear()
         paths.BEHAVIOURS.update(before)

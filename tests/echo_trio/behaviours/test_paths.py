@@ -7,8 +7,10 @@ import pytest
 from echo_trio import admission
 from echo_trio.behaviours import paths
 from echo_trio.behaviours.actions import Close, Freeze, Reply, Reset
-from echo_trio.behaviours.scripts import Script
+from echo_trio.behaviours.scripts import Faulty, Script
 from echo_trio.wire.handshake import HandshakeRefused, UpgradeRequest, refusal_response
+
+from .acting import Acting
 
 #: One of each path, and what its third message leads to; suffixes are always 7.
 EXAMPLES = {
@@ -27,6 +29,30 @@ EXAMPLES = {
     "/swallow/3": [],
     "/fragment/2": [Reply("m 7", fragment_bytes=2)],
     "/burst/3": [Reply("m 7")] * 3,
+    "/rpc": [
+        Reply('{"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": null}')
+    ],
+    "/room/den": [],
+    "/ticker/1s": [],
+    "/login/me": [Reply("m 7")],
+    "/quota/2": [Close(4429, "more than 2 messages a second")],
+    # With faults before them: the first sees the messages first, on the way in and on the way out.
+    "/~delay/250ms/plain": [Reply("m", late_s=0.25)],
+    "/~fragment/2/~duplicate/1/plain": [Reply("m", fragment_bytes=2)] * 2,
+    "/~duplicate/1/~swallow/2/plain": [Reply("m")],
+    "/~swallow/2/~duplicate/1/plain": [Reply("m")] * 2,
+    "/~up-duplicate/1/plain": [Reply("m")] * 2,
+    "/~up-swallow/3/~up-duplicate/1/plain": [],
+    "/~up-duplicate/1/~up-swallow/3/plain": [Reply("m")],
+    "/~drop/3/plain": [Reply("m"), Reset()],
+    "/~drop/3/~delay/1s/plain": [Reply("m", 1.0), Reset(1.0)],
+    "/~up-stall/3/2s/~delay/1s/plain": [Freeze(2.0, 1.0), Reply("m", 1.0)],
+    "/~close/4001:go%20away/plain": [Close(4001, "go away")],
+    "/~up-close/1006/plain": [Close(1006)],
+    "/~silent/plain": [],
+    "/~up-silent/info": [],
+    "/~up-corrupt/3/plain": [Reply("-")],
+    "/~delay/1s/": [Reply("m 7", 1.0)],
 }
 
 
@@ -41,13 +67,14 @@ def refusal_of(target: str) -> HandshakeRefused:
 
 
 def acting_on(target: str):
-    return admission.admit(request_for(target))(lambda: 7)
+    acting = admission.admit(request_for(target))(lambda: 7)
+    return Acting(acting) if isinstance(acting, Script | Faulty) else acting
 
 
 @pytest.mark.parametrize(("path", "expected"), EXAMPLES.items(), ids=EXAMPLES)
 def test_a_paths_behaviour_is_a_function_of_message_and_number(path, expected):
     acting = acting_on(path)
-    if isinstance(acting, Script):
+    if isinstance(acting, Acting):
         for _ in range(3):
             actions = list(acting.received("m"))
         assert actions == expected
@@ -68,7 +95,7 @@ def test_every_path_of_the_table_has_an_example():
 
 @pytest.mark.parametrize("path", ["/", "/plain"])
 def test_the_ordinary_echo_is_a_function_and_no_script(path):
-    assert not isinstance(acting_on(path), Script)
+    assert not isinstance(acting_on(path), Acting)
 
 
 @pytest.mark.parametrize("target", ["/", "/plain", "/plain?a=b", "/?x", "/plain?a=/b/c"])
@@ -93,6 +120,21 @@ def test_a_known_path_is_admitted_whatever_its_query(target):
         "/DELAY/1s",
         "//delay/1s",
         "/silent/1",
+        "/rpc/1",
+        "/room",
+        "/room/a/b",
+        "/~",
+        "/~/plain",
+        "/~delay",
+        "/~delay/1s",
+        "/~delay/1s/nothing",
+        "/~nothing/1/plain",
+        "/~drop/1/2/plain",
+        "/~silent",
+        "/~burst/2/plain",
+        "/~DELAY/1s/plain",
+        "/~down-delay/1s/plain",
+        "/plain/~delay/1s",
     ],
 )
 def test_an_unknown_path_is_404_with_the_list(target):
@@ -108,7 +150,7 @@ def test_the_list_has_each_path_on_a_line_of_its_own():
     assert max(map(len, lines)) <= 100
 
 
-COUNT = ["", "-1", "+1", "1.5", "x", "1 ", "1_0", "0x1", "1e3", "%31", "1000001", "9" * 400, "٣"]
+COUNT = ["", "-1", "+1", "1.5", "x", "1 ", "1_0", "0x1", "1e3", "1000001", "9" * 400, "٣"]
 DURATION = ["", "1", "-1s", "1d", "1S", "s", "1s1s", "61m", "1e3s", "inf", "nan", "9" * 400 + "s"]
 BAD = {
     "/delay/{}": [*DURATION, "{duration}"],
@@ -136,6 +178,10 @@ BAD = {
     ],
     "/close/1000/{}": ["x" * 124, "%c3%a9" * 62, "%", "%4", "%zz", "%ff", "a%c3"],
     "/close/{}/why": ["1005", "1006", "1004"],
+    "/room/{}": ["", "x" * 129, "%c3%a9" * 65, "%ff", "%"],
+    "/login/{}": ["", "x" * 129],
+    "/ticker/{}": [*DURATION, "0s", "0.5ms"],
+    "/quota/{}": ["", "0", "x", "10%2F", "-1", "1000001", "9" * 400, "1e3", "nan"],
     "/status/{}": ["0", "99", "100", "101", "199", "600", "0404", "404x", "-404", "", "4٠4"],
 }
 
@@ -170,13 +216,23 @@ def test_a_bad_parameter_is_400_and_says_what_is_allowed(path):
         ("/close/1005/", {"code": 1005, "reason": ""}),
         ("/close/3000/a+b%2Fc%3F", {"code": 3000, "reason": "a+b/c?"}),
         ("/close/4999/" + "%c3%a9" * 61, {"code": 4999, "reason": "é" * 61}),
+        ("/room/a%20b%2Fc", {"name": "a b/c"}),
+        ("/room/" + "%c3%a9" * 64, {"name": "é" * 64}),
+        ("/login/a%2Fb", {"token": "a/b"}),
+        ("/ticker/1ms", {"interval_s": 0.001}),
+        ("/quota/10", {"per_s": 10}),
+        ("/quota/10%2Fs", {"per_s": 10}),
+        ("/quota/30%2Fm", {"per_s": 0.5}),
+        ("/quota/5k", {"per_s": 5000}),
+        ("/delay/%31s", {"duration_s": 1}),
         ("/close/4999/" + "x" * 123, {"code": 4999, "reason": "x" * 123}),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )
 def test_parameters_are_written_as_on_the_command_line(path, values):
-    script = acting_on(path)
-    assert {name: getattr(script, name) for name in values} == values
+    acting = acting_on(path)
+    (made,) = [*acting.incoming, *acting.outgoing] or [acting.script]
+    assert {name: getattr(made, name) for name in values} == values
 
 
 @pytest.mark.parametrize("code", [*range(1000, 1004), *range(1005, 1015), 3000, 3999, 4000, 4999])
@@ -205,6 +261,41 @@ def test_a_status_without_body_has_neither_body_nor_length(status):
     answer = refusal_response(refusal_of(f"/status/{status}"))
     assert answer.endswith(b"\r\n\r\n")
     assert b"Content-" not in answer
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/~delay/1x/plain", "~delay takes\n  a duration from 0s to 1h"),
+        ("/~stall/0/1s/plain", "~stall takes\n  a whole number of messages from 1 to 1000000"),
+        ("/~close/4001%3Ago/~drop/x/rpc", "~drop takes"),
+        ("/~close/1005:why/plain", "~close takes"),
+        ("/~status/99/plain", "~status/{http} takes"),
+        ("/~up-status/503/plain", "~up-status: "),
+        ("/~delay/1s/delay/1x", "/delay/{duration} takes"),
+        ("/" + "~delay/0s/" * 11, "there may be 10 faults before a path"),
+    ],
+)
+def test_a_bad_fault_is_400_and_says_what_is_allowed(path, why):
+    refused = refusal_of(path)
+    assert refused.status == 400
+    assert refused.why.startswith(why)
+
+
+def test_a_status_before_a_path_refuses_it_and_a_path_that_is_none_stays_none():
+    assert refusal_of("/~delay/1s/~status/503/rpc").status == 503
+    assert refusal_of("/~status/503/nothing").status == 404
+    assert acting_on("/" + "~delay/0s/" * 10)
+
+
+def test_a_room_is_one_processs_and_with_more_its_path_says_so_whatever_stands_before_it():
+    for path in ("/room/den", "/~delay/1s/room/den"):
+        with pytest.raises(HandshakeRefused) as refused:
+            admission.admit(request_for(path), workers=2)
+        assert refused.value.status == 501
+        assert "this server has 2: start it with --workers 1" in refused.value.why
+        assert admission.admit(request_for(path), workers=1)
+    assert admission.admit(request_for("/rpc"), workers=2)
 
 
 def test_whoever_comes_while_the_server_stops_is_told_when_to_try_again():

@@ -13,77 +13,14 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.behaviours import player, scripts
+from echo_trio.behaviours import line, player, scripts
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.player import ScriptPlayer
 from echo_trio.behaviours.scripts import Behaviour, Script
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, Limits
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
-
-
-def frame(opcode: int, payload: bytes = b"") -> bytes:
-    """As a client sends it, with a mask that changes nothing."""
-    assert len(payload) < 126
-    return bytes((0x80 | opcode, 0x80 | len(payload))) + b"\0\0\0\0" + payload
-
-
-def close(code: int) -> bytes:
-    return frame(CLOSE, struct.pack("!H", code))
-
-
-class Client:
-    """The raw other end of a connection that acts as a behaviour says."""
-
-    def __init__(
-        self, behaviour: Behaviour, limits: Limits | None = None, budget: Budget | None = None
-    ) -> None:
-        self._limits = limits or Limits()
-        self.budget = budget or Budget()
-        self._behaviour = behaviour
-        self.transport(*trio.testing.memory_stream_pair())
-        self.raised: Exception | None = None
-        self.heard: list[tuple[float, int, bytes]] = []
-        self._unread = b""
-
-    def transport(self, ours: trio.abc.Stream, theirs: Any) -> None:
-        """Talk over these."""
-        self.stream = theirs
-        self.connection = Connection.opened(
-            ours, client=False, limits=self._limits, budget=self.budget
-        )
-        script = self._behaviour(lambda: 7)
-        assert isinstance(script, Script)
-        self.performance = ScriptPlayer(self.connection, script)
-
-    async def run(self) -> None:
-        try:
-            await self.performance.run()
-        except Exception as exc:  # noqa: BLE001 - for the test to look at
-            self.raised = exc
-
-    async def say_goodbye(self) -> None:
-        """As a server that stops does."""
-        if not self.connection.close_nowait(1001):
-            await self.connection.flush()
-
-    async def listen(self) -> None:
-        """Note each frame and when it came, until the end."""
-        while data := bytes(await self.stream.receive_some()):
-            self._unread += data
-            while len(self._unread) >= 2 and len(self._unread) >= 2 + self._unread[1]:
-                size = 2 + self._unread[1]
-                whole, self._unread = self._unread[:size], self._unread[size:]
-                self.heard.append((trio.current_time(), whole[0] & 0x0F, whole[2:]))
-
-    @property
-    def texts(self) -> list[tuple[float, str]]:
-        return [(at_s, body.decode()) for at_s, opcode, body in self.heard if opcode == TEXT]
-
-    @property
-    def opcodes(self) -> list[int]:
-        return [opcode for _, opcode, _ in self.heard]
+from .client import CLOSE, PING, PONG, TEXT, Client, close, frame
 
 
 @pytest.fixture
@@ -242,7 +179,7 @@ async def test_more_late_replies_than_may_wait_make_the_client_wait(start, autoj
     assert 100 < received < 1000
     held = client.budget.held_bytes
     assert client.connection._limits.max_held_bytes < held
-    assert received * player.PLACE_BYTES < held
+    assert received * line.PLACE_BYTES < held
     await trio.sleep(1000)
     assert [text for _, text in client.texts] == [str(number) for number in range(1000)]
     assert client.budget.held_bytes == 0
@@ -255,7 +192,7 @@ async def test_what_waits_is_counted_by_the_memory_that_it_takes(start, autojump
     await trio.sleep(1)
     # Not 2 × 120 bytes of UTF-8: characters above 255 take two bytes each, and texts a header.
     texts = getsizeof("x" * 100) + getsizeof("語" * 40)
-    assert client.budget.held_bytes > texts + 2 * player.PLACE_BYTES - 1
+    assert client.budget.held_bytes > texts + 2 * line.PLACE_BYTES - 1
     await trio.sleep(30)
     assert client.budget.held_bytes == 0
 
@@ -277,7 +214,7 @@ async def test_of_a_burst_one_reply_is_in_memory_at_a_time(nursery):
     nursery.start_soon(client.run)
     await theirs.send_all(frame(TEXT, b"x" * 100))
     await trio.testing.wait_all_tasks_blocked()
-    one = getsizeof("x" * 100) + player.PLACE_BYTES
+    one = getsizeof("x" * 100) + line.PLACE_BYTES
     assert client.budget.held_bytes < 2 * one + player.BATCH * 110
     nursery.cancel_scope.cancel()
 
@@ -295,7 +232,7 @@ async def test_a_client_for_whom_too_much_waits_is_told_and_what_waited_is_gone(
         struct.pack("!H", 1013) + b"the server is short of memory",
     )
     assert client.budget.held_bytes == 0
-    assert not client.performance._line
+    assert not client.performance._line.entries
     assert client.performance.unanswered == client.connection.messages_received
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.behaviours import scripts
-from echo_trio.behaviours.about import About
+from echo_trio.behaviours import faults, scripts
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
-from echo_trio.behaviours.scripts import Behaviour, Script
+from echo_trio.behaviours.scripts import Behaviour
 
-ABOUT = About(path="/", query="", headers=[], subprotocol=None, extensions=[], peer="x:1")
+from .acting import ABOUT, Acting
+
 messages = st.lists(st.text(max_size=3) | st.binary(max_size=3), max_size=40)
 every = st.integers(1, 50)
 behaviours_of_replies = st.sampled_from(
@@ -21,16 +21,14 @@ behaviours_of_replies = st.sampled_from(
 )
 
 
-def script_of(behaviour: Behaviour) -> Script:
-    made = behaviour(count().__next__)
-    assert isinstance(made, Script)
-    return made
+def script_of(behaviour: Behaviour) -> Acting:
+    return Acting(behaviour(count().__next__))
 
 
 def actions_of(behaviour: Behaviour, sent: list[str | bytes]) -> list[Action]:
     """All that a connection does which gets these messages and is closed then."""
     script = script_of(behaviour)
-    actions = list(script.opened(ABOUT))
+    actions = list(script.opened())
     for message in sent:
         actions += script.received(message)
     return [*actions, *script.ended()]
@@ -66,7 +64,7 @@ def test_every_nth_reply_is_another_and_the_others_are_right(sent, n):
 
 @given(st.text() | st.binary())
 def test_what_is_altered_differs_and_has_the_same_kind_and_size(message):
-    altered = scripts.altered(message)
+    altered = faults.altered(message)
     assert type(altered) is type(message)
     assert altered != message
     as_bytes = [m.encode() if isinstance(m, str) else m for m in (message, altered)]
@@ -178,7 +176,7 @@ def test_two_connections_of_one_behaviour_count_apart():
 
 def test_two_delays_add_up_and_the_later_fault_sees_what_the_first_made() -> None:
     behaviour = scripts.delay(0.2, of=scripts.delay(0.3, of=scripts.echo_exactly))
-    (reply,) = behaviour(lambda: 0).received("m")
+    (reply,) = script_of(behaviour).received("m")
     assert reply.late_s == pytest.approx(0.5)
-    doubled = scripts.swallow(2, of=scripts.duplicate(1, of=scripts.echo_exactly))(lambda: 0)
+    doubled = script_of(scripts.swallow(2, of=scripts.duplicate(1, of=scripts.echo_exactly)))
     assert [len(list(doubled.received(text))) for text in "abc"] == [1, 1, 1]

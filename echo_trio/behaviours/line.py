@@ -1,0 +1,132 @@
+"""Keep what is to be done for a connection in line, and do it when it is its turn.
+
+    put ─► entries, first come, first served ─► carry_out ─► what it waits for, or nothing
+
+A line stands still while its head waits: for a time, for the kernel to take more, for room behind
+it. Whoever has the line looks at `wait`, and calls `advance` when that may be over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from echo_trio.behaviours.actions import Action
+from echo_trio.wire.connection import ConnectionClosed
+
+#: Memory of a place in line, beside the message itself: a tuple, the time, a slot of the deque.
+PLACE_BYTES: Final = 128
+
+
+class Wait(NamedTuple):
+    """The event that the head of a line waits for.
+
+    :ivar until_s: a time; minus infinity if it is that the kernel takes more, infinity if
+        somebody else says when.
+    :ivar reading: true if the client is read from meanwhile.
+    """
+
+    until_s: float
+    reading: bool
+
+
+IDLE: Final = Wait(float("inf"), reading=True)
+OVER: Final = Wait(float("inf"), reading=True)
+FLUSH: Final = Wait(float("-inf"), reading=False)
+ROOM: Final = Wait(float("inf"), reading=False)
+
+
+class Entry(NamedTuple):
+    """An entry of a line: a message that the script has not had yet, or actions.
+
+    :ivar since_s: when it came, from which on replies are late.
+    :ivar held_bytes: the memory that it takes.
+    :ivar answers: true if a message of this client is answered with this.
+    :ivar pushed: messages in it that answer none.
+    """
+
+    since_s: float
+    what: str | bytes | Iterable[Action]
+    held_bytes: int
+    answers: bool = False
+    pushed: int = 0
+
+
+class Line:
+    """Entries, and the carrying out of the first.
+
+    :ivar entries: the first may be done in part.
+    :ivar held_bytes: the memory of them.
+    :ivar wait: what the first waits for; `IDLE` if there is none, `OVER` if none is done any more.
+    """
+
+    def __init__(self, carry_out: Callable[[Entry], Iterator[Wait]]) -> None:
+        """Begin with no entries.
+
+        :param carry_out: does what an entry is for, and yields where that may have to wait. It
+            raises `ConnectionClosed` if nothing can be done any more. Of `ROOM` it finds out itself
+            whether there is some.
+        """
+        self.entries: deque[Entry] = deque()
+        self.held_bytes = 0
+        self.wait = IDLE
+        self._steps = self._carry_all_out(carry_out)
+        self._is_advancing = False
+        self._has_ended = False
+
+    def put(self, entry: Entry) -> None:
+        """Add an entry, without doing anything."""
+        self.entries.append(entry)
+        self.held_bytes += entry.held_bytes
+
+    def advance(self, now_s: float, *, flushed: bool = False) -> None:
+        """Do what can be done now; nothing if the head still waits, or if this is under way.
+
+        :param flushed: the kernel has taken everything.
+        """
+        wait = self.wait
+        if self._is_advancing or wait is OVER:
+            return
+        if wait is FLUSH:
+            if not flushed:
+                return
+        elif wait is IDLE:
+            if not self.entries:
+                return
+        elif wait is not ROOM and wait.until_s > now_s:
+            return
+        self._is_advancing = True
+        self.wait = OVER  # If it raises.
+        try:
+            for wait in self._steps:
+                if wait is FLUSH or wait.until_s > now_s:
+                    self.wait = wait
+                    return
+        finally:
+            self._is_advancing = False
+
+    def end(self) -> None:
+        """Do nothing any more behind the entry that is being carried out, if there is one."""
+        self._has_ended = True
+        if not self._is_advancing:
+            self.wait = OVER
+
+    def close(self) -> list[Entry]:
+        """Let go of everything; return what was left."""
+        self._steps.close()
+        left = list(self.entries)
+        self.entries.clear()
+        self.held_bytes = 0
+        return left
+
+    def _carry_all_out(self, carry_out: Callable[[Entry], Iterator[Wait]]) -> Generator[Wait]:
+        with suppress(ConnectionClosed):
+            while not self._has_ended:
+                if not self.entries:
+                    yield IDLE
+                    continue
+                yield from carry_out(self.entries[0])
+                self.held_bytes -= self.entries.popleft().held_bytes
+        yield OVER

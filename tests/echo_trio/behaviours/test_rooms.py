@@ -1,0 +1,146 @@
+"""Who gets what is said in a room, in which order, and how much of it at a time."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echo_trio.behaviours.actions import Reply
+from echo_trio.behaviours.rooms import COPIES_PER_TURN, Rooms, room
+
+from .acting import Acting, Empty
+
+
+class House:
+    """A process's rooms, and who is in them."""
+
+    def __init__(self) -> None:
+        self.rooms = Rooms()
+        self.turns_wanted = 0
+        self.rooms.call_for_turn = self.want_turn
+
+    def want_turn(self) -> None:
+        self.turns_wanted += 1
+
+    def enter(self, name: str = "den", count: int = 1) -> list[Acting]:
+        return [Acting(room(name)(lambda: 0), Empty(self.rooms)) for _ in range(count)]
+
+    def take_all_turns(self) -> int:
+        """Take turns as long as somebody wants one; return how many it were."""
+        taken = 0
+        while self.turns_wanted:
+            self.turns_wanted = 0
+            self.rooms.take_turn()
+            taken += 1
+        return taken
+
+
+def say(member: Acting, message: str | bytes) -> None:
+    assert list(member.received(message)) == []
+
+
+def heard(member: Acting) -> list[str | bytes]:
+    return [action.message for action in member.stage.put_here if isinstance(action, Reply)]
+
+
+def test_every_message_goes_to_everybody_in_the_room_and_to_nobody_else():
+    house = House()
+    here, elsewhere = house.enter("den", 3), house.enter("attic", 2)
+    for message, member in zip(["a", b"\x00", "c"], here, strict=True):
+        say(member, message)
+    say(elsewhere[0], "x")
+    assert [heard(member) for member in here] == [["a", b"\x00", "c"]] * 3
+    assert [heard(member) for member in elsewhere] == [["x"]] * 2
+
+
+def test_whoever_has_left_gets_nothing_and_an_empty_room_is_forgotten():
+    house = House()
+    first, second = house.enter(count=2)
+    say(first, "a")
+    second.script.leave()
+    say(first, "b")
+    first.script.leave()
+    assert (heard(first), heard(second)) == (["a", "b"], ["a"])
+    assert not house.rooms._rooms
+
+
+def test_a_large_room_gets_its_copies_a_turn_at_a_time_and_the_sender_is_not_read_until_then():
+    house = House()
+    members = house.enter(count=3 * COPIES_PER_TURN)
+    say(members[0], "a")
+    assert sum(len(heard(member)) for member in members) == COPIES_PER_TURN
+    assert not members[0].stage.is_reading
+    assert members[0].script.held_bytes > 0
+    house.rooms.take_turn()
+    assert sum(len(heard(member)) for member in members) == 2 * COPIES_PER_TURN
+    house.take_all_turns()
+    assert [heard(member) for member in members] == [["a"]] * len(members)
+    assert members[0].stage.is_reading
+    assert members[0].script.held_bytes == 0
+
+
+def test_a_busy_room_does_not_keep_the_others_waiting():
+    house = House()
+    crowd, pair = house.enter("crowd", 20 * COPIES_PER_TURN), house.enter("pair", 2)
+    say(crowd[0], "loud")
+    say(pair[0], "quiet")
+    house.rooms.take_turn()
+    house.rooms.take_turn()
+    assert [heard(member) for member in pair] == [["quiet"]] * 2
+    assert sum(len(heard(member)) for member in crowd) < len(crowd)
+
+
+def test_of_one_that_is_gone_what_nobody_has_yet_is_not_passed_on_and_what_some_have_is():
+    house = House()
+    members = house.enter(count=2 * COPIES_PER_TURN)
+    say(members[0], "begun")
+    say(members[1], "waits")
+    say(members[2], "stays")
+    assert members[0].script.leave() == 0
+    assert members[1].script.leave() == 1
+    house.take_all_turns()
+    assert {tuple(heard(member)) for member in members[2:]} == {("begun", "stays")}
+
+
+def test_whoever_comes_amid_the_copies_of_a_message_gets_the_next_ones():
+    house = House()
+    members = house.enter(count=2 * COPIES_PER_TURN)
+    say(members[0], "a")
+    (late,) = house.enter()
+    say(members[1], "b")
+    house.take_all_turns()
+    assert heard(late) == ["b"]
+    assert {tuple(heard(member)) for member in members} == {("a", "b")}
+
+
+what_happens = st.lists(
+    st.tuples(st.sampled_from(["say", "enter", "leave", "turn"]), st.integers(0, 2**16)),
+    max_size=60,
+)
+
+
+@given(st.integers(1, 3 * COPIES_PER_TURN), what_happens)
+def test_all_members_hear_the_same_in_the_same_order_from_when_they_came(count, events):
+    house = House()
+    members = house.enter(count=count)
+    said = 0
+    for what, which in events:
+        member = members[which % len(members)] if members else None
+        if what == "say" and member is not None and member.stage.is_reading:
+            say(member, str(said))
+            said += 1
+        elif what == "enter":
+            members += house.enter()
+        elif what == "leave" and member is not None:
+            members.remove(member)
+            member.script.leave()
+        elif what == "turn":
+            house.rooms.take_turn()
+    house.take_all_turns()
+    longest = max((heard(member) for member in members), key=len, default=[])
+    for member in members:
+        mine = heard(member)
+        assert mine == longest[len(longest) - len(mine) :]
+        assert member.stage.is_reading
+        assert member.script.held_bytes == 0
+    assert [int(message) for message in longest] == sorted(map(int, longest))
