@@ -91,6 +91,34 @@ def test_a_cluster_does_what_one_process_does(server, cluster, loadgen):
     assert server.counts["echoed"] == 200
 
 
+SCRIPT = """
+from loadgen.scenario import User, rows, scenario
+
+people = rows("people.csv")
+
+@scenario
+async def talker(user: User) -> None:
+    async with user.connect() as ws:
+        async for due in user.pace("5/s"):
+            lot = user.random.randrange(1000)
+            await ws.request(f"{user.number} {people[user].name} {lot}", name="say", due=due)
+            user.count(f"{user.number} {people[user].name} {lot}")
+"""
+
+
+def test_a_cluster_runs_the_users_that_one_process_runs(server, cluster, loadgen, tmp_path):
+    names = "".join(f"p{number}\n" for number in range(6))
+    (tmp_path / "people.csv").write_text(f"name\n{names}")
+    (tmp_path / "talk.py").write_text(SCRIPT)
+    arguments = ("6", server.url, "--scenario", str(tmp_path / "talk.py"), "--duration", "1s")
+    one, many = [loadgen(*arguments, *more) for more in ((), ("--dask", cluster.address))]
+    assert one.faults == many.faults == []
+    assert one.report["counters"] == many.report["counters"]
+    assert one.report["users"] == many.report["users"]
+    assert one.messages == many.messages == {"sent": 30, "echoed": 30, "received": 30}
+    assert [step["ok"] for step in many.report["steps"]] == [30]
+
+
 def test_ctrl_c_reaches_the_cluster(server, cluster, start_loadgen):
     run = start_loadgen("60", server.url, "--duration", "1h", "--dask", cluster.address)
     run.wait_for("load")
