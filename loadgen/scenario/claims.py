@@ -58,6 +58,7 @@ class Claims:
 
     :param conn: the socket's number in the whole run.
     :param stamps: the socket, if it knows when the kernel received what it has read.
+    :ivar problem: what a function of the script's has raised when a frame was offered to it.
     :ivar streams: the streams that claim frames.
     :ivar ignored: tests for frames that are passed over.
     :ivar subscriptions: the subscriptions that get copies.
@@ -65,7 +66,7 @@ class Claims:
 
     __slots__ = (
         "_conn", "_context", "_decode", "_expected", "_kept", "_keyed", "_matched", "_numbered",
-        "_problem", "_stamps", "_turns", "ignored", "streams", "subscriptions",
+        "_stamps", "_turns", "ignored", "problem", "streams", "subscriptions",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +86,7 @@ class Claims:
         self._turns: deque[Call] = deque()
         self._expected: list[Call] = []
         self._kept: deque[_Kept] = deque()
-        self._problem: Exception | None = None
+        self.problem: Exception | None = None
 
     # -- What is awaited -------------------------------------------------------------------
 
@@ -202,7 +203,8 @@ class Claims:
                 received_us = stamped_us
         ledger = self._context.run.ledger
         ledger.received += 1
-        ledger.received_bytes += payload_bytes(frame)
+        plain = frame.__class__ is bytes or frame.isascii()
+        ledger.received_bytes += len(frame) if plain else payload_bytes(frame)
         try:
             value = self._decode(frame)
             if not self._offer(frame, value, received_us):
@@ -211,15 +213,15 @@ class Claims:
                     self._judge(self._kept.popleft())
         except Exception as exc:  # noqa: BLE001 - a function of the script's, for its next call
             self._context.run.ledger.verdicts[Verdict.UNEXPECTED] += 1
-            self._problem = self._problem or exc
+            self.problem = self.problem or exc
             for call in [*self._matched, *self._turns]:
                 call.settle(outcome.Error(exc), received_us)
             self._fail_expected(exc)
 
     def raise_problem(self) -> None:
         """Raise the exception of a script's function to which a frame was offered."""
-        if self._problem is not None:
-            problem, self._problem = self._problem, None
+        if self.problem is not None:
+            problem, self.problem = self.problem, None
             raise problem
 
     def look_at_kept(self) -> None:
@@ -270,17 +272,10 @@ class Claims:
 
     def _offer(self, frame: str | bytes, value: Any, received_us: int) -> bool:
         """Find what claims a frame, and hand it over; true if something does."""
-        if self._offer_to_keys(frame, value, received_us):
+        if self._keyed and self._offer_to_keys(frame, value, received_us):
             return True
-        for waiting in (self._matched, self._expected):
-            for call in waiting:
-                if call.fits is not None and call.fits(value):
-                    waiting.remove(call)
-                    if waiting is self._expected:
-                        self._meet(call, value, received_us)
-                    else:
-                        self._answer(call, frame, value, received_us)
-                    return True
+        if (self._matched or self._expected) and self._offer_to_tests(frame, value, received_us):
+            return True
         for stream in self.streams:
             if stream.fits(value):
                 self._book(Verdict.STREAMED, value, received_us)
@@ -291,6 +286,18 @@ class Claims:
                 self._book(Verdict.IGNORED, value, received_us)
                 return True
         return self._offer_rest(frame, value, received_us)
+
+    def _offer_to_tests(self, frame: str | bytes, value: Any, received_us: int) -> bool:
+        for waiting in (self._matched, self._expected):
+            for call in waiting:
+                if call.fits is not None and call.fits(value):
+                    waiting.remove(call)
+                    if waiting is self._expected:
+                        self._meet(call, value, received_us)
+                    else:
+                        self._answer(call, frame, value, received_us)
+                    return True
+        return False
 
     def _offer_to_keys(self, frame: str | bytes, value: Any, received_us: int) -> bool:
         for keyed in self._keyed.values():
@@ -314,7 +321,7 @@ class Claims:
                     Copied(received_us, subscription.room, self._conn, key, 0)
                 )
                 return True
-        if self._turns and not self._is_duplicate(value):
+        if self._turns and not (self._keyed and self._is_duplicate(value)):
             if (call := self._turns.popleft()).is_lost:
                 self._book(Verdict.UNEXPECTED, value, received_us)
             else:
@@ -324,12 +331,17 @@ class Claims:
 
     def _answer(self, call: Call, frame: str | bytes, value: Any, received_us: int) -> None:
         """Settle a request with its reply."""
-        self._pass()
-        self._call_off(call)
-        step = call.step
+        # Nearly every frame comes by here: no call for what is rarely there.
+        if self._kept:
+            self._pass()
+        if call.timeout is not None:
+            self._call_off(call)
+        step, context = call.step, self._context
         if (frame.__class__ is bytes) is call.is_binary:
-            self._book(Verdict.ECHOED, value, received_us)
-            books, service_us = self._context.run.books, received_us - call.sent_us
+            books, service_us = context.run.books, received_us - call.sent_us
+            books.ledger.verdicts[Verdict.ECHOED] += 1
+            if context.trace is not None:
+                context.trace.received(Verdict.ECHOED, value, received_us)
             books.service.record(service_us)
             due_us = call.due_us
             intended_us = service_us if due_us is None else received_us - due_us

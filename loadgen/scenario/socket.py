@@ -109,26 +109,24 @@ class Socket:
         :raises SocketClosed: if the socket is closed, or closes before.
         :raises ValueError: if a request with the same key awaits its reply, or no key can be put.
         """
-        claims, keyed, key = self._claims, None, None
+        claims, keyed, key, test = self._claims, None, None, None
         if isinstance(reply, str):
             message, keyed, key = claims.find_key(message, reply)
+        elif reply is not None:
+            test = reply
         frame = encode(message)
         limit_s = self._limit_s(timeout)
         step = self._begin(name, "request")
         claims.look_at_kept()
-        call = Call(
-            step,
-            now_us(),
-            None if due is None else due.at_us,
-            is_binary=frame.__class__ is bytes,
-            fits=None if isinstance(reply, str) else reply,
-        )
+        due_us = None if due is None else due.at_us
+        call = Call(step, now_us(), due_us, is_binary=frame.__class__ is bytes, fits=test)
         taken = self._hand_over(frame, step)
         if keyed is not None:
             claims.await_key(call, keyed, key, limit_s)
         else:
             claims.await_match(call, limit_s)
-        self._trace("request", name, frame)
+        if self.context.trace is not None:
+            self._trace("request", name, frame)
         if not taken:
             await self._connection.flush()
         return await call.wait(self.context.books.script_lag)
@@ -271,12 +269,14 @@ class Socket:
 
     def _begin(self, name: str | None, kind: str) -> StepBooks | None:
         """Begin a call; return the books of its step, if it has a name."""
-        self._check_usable()
+        if self.closed is not None or self._claims.problem is not None:
+            self._check_usable()
         if name is None:
             return None
-        step = self.context.books.step(name, kind)
+        books, key = self.context.books, (name, kind)
+        step = books.steps.get(key) or books.step(name, kind)
         step.count += 1
-        self.user.note_step(name, kind)
+        self.user.step = key
         return step
 
     def _check_usable(self) -> None:
@@ -311,7 +311,8 @@ class Socket:
             raise SocketClosed(code, self._connection.close_reason) from None
         ledger = self.context.run.ledger
         ledger.sent += 1
-        ledger.sent_bytes += payload_bytes(frame)
+        plain = frame.__class__ is bytes or frame.isascii()
+        ledger.sent_bytes += len(frame) if plain else payload_bytes(frame)
         return taken
 
     async def _finish_sending(self, *, taken: bool) -> None:

@@ -22,6 +22,7 @@ class User:
 
     :ivar number: from 0, over all processes of the run.
     :ivar scenario: the name of its scenario.
+    :ivar step: name and kind of the step that has begun last; ``None`` before the first.
     """
 
     __slots__ = (
@@ -159,7 +160,3 @@ class User:
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def note_step(self, name: str, kind: str) -> None:
-        """Note which step has begun, in case it turns out to block everybody."""
-        self.step = name, kind
