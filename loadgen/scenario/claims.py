@@ -192,6 +192,15 @@ class Claims:
             if call.sent_us <= since_us:
                 self._lose_expected(call)
 
+    @property
+    def awaits_reply(self) -> bool:
+        """True while a request may still be answered, whether or not the script waits for it."""
+        return bool(
+            self._matched
+            or any(not call.is_lost for call in self._turns)
+            or any(keyed.open for keyed in self._keyed.values())
+        )
+
     # -- What comes ------------------------------------------------------------------------
 
     def receive(self, frame: str | bytes) -> None:

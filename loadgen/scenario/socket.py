@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from loadgen.scenario.user import User
 
 _NEVER: Final = float("inf")
+#: Of the stop timeout, how long a socket that is to close waits for replies to its last messages.
+REPLIES_SHARE: Final = 0.5
+#: How often it looks whether they are there.
+TICK_S: Final = 0.001
 
 
 class Socket:
@@ -361,17 +365,18 @@ class Socket:
 
         A socket whose server doesn't answer is cut.
         """
+        phases = self.context.phases
         if self._rooms:
-            await self.context.phases.wait_for_copies()
+            await phases.wait_for_copies()
         if self.closed is None:
             connection = self._connection
             self._end_expected = self._end_expected or connection.closed is None
             if self._ended is None:
                 self._ended = trio.Event()
-            taken = connection.close_nowait(NORMAL_CLOSURE)
             with trio.CancelScope(shield=True) as closing:
-                closing.deadline = self.context.phases.socket_ends_s()
-                if not taken:
+                closing.deadline = phases.socket_ends_s()
+                await self._wait_for_replies()
+                if not connection.close_nowait(NORMAL_CLOSURE):
                     await connection.flush()
                 await self._ended.wait()
             if self.closed is None:
@@ -379,3 +384,15 @@ class Socket:
                 connection.abort()
                 with trio.CancelScope(shield=True):
                     await self._ended.wait()  # a turn of Trio's loop
+
+    async def _wait_for_replies(self) -> None:
+        """Wait for replies that a cancelled call has left behind, unless the run is interrupted."""
+        phases = self.context.phases
+        until_s = trio.current_time() + phases.stop_timeout_s * REPLIES_SHARE
+        while (
+            self._claims.awaits_reply
+            and self.closed is None
+            and not phases.is_interrupted
+            and trio.current_time() < until_s
+        ):
+            await trio.sleep(TICK_S)
