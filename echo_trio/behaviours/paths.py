@@ -66,7 +66,7 @@ class FaultName:
     """A fault as it is written before a path.
 
     :ivar make: makes one connection's fault, given the values of the parameters.
-    :ivar text: describes what becomes of a message, in one line.
+    :ivar text: what happens to a message, in one line.
     """
 
     make: Callable[..., Fault]
@@ -105,12 +105,12 @@ BEHAVIOURS: Final[dict[str, Path]] = {
     "/info": Path(scripts.info, "first a message in JSON about the connection; then as /"),
     "/delay/{duration}": Path(
         scripts.delay,
-        "each reply so long after its message arrived",
+        "each reply this long after its message arrived",
         {"duration": parameters.DURATION},
     ),
     "/stall/{every}/{duration}": Path(
         scripts.stall,
-        "every that many messages, the connection freezes so long, then replies",
+        "at every n-th message, freezes for this long, then replies",
         {"every": parameters.EVERY_MESSAGES, "duration": parameters.DURATION},
     ),
     "/silent": Path(lambda: scripts.silent, "reads, never replies"),
@@ -132,26 +132,26 @@ BEHAVIOURS: Final[dict[str, Path]] = {
     ),
     "/duplicate/{every}": Path(
         scripts.duplicate,
-        "every that many replies, one is sent twice",
+        "every n-th reply is sent twice",
         {"every": parameters.EVERY_REPLIES},
     ),
     "/corrupt/{every}": Path(
         scripts.corrupt,
-        "every that many replies, one is altered",
+        "every n-th reply is altered",
         {"every": parameters.EVERY_REPLIES},
     ),
     "/reorder/{every}": Path(
         scripts.reorder,
-        "every that many replies, one is swapped with the next",
+        "every n-th reply is swapped with the next",
         {"every": parameters.EVERY_REPLIES},
     ),
     "/swallow/{every}": Path(
         scripts.swallow,
-        "every that many replies, one is never sent",
+        "every n-th reply is never sent",
         {"every": parameters.EVERY_REPLIES},
     ),
     "/fragment/{bytes}": Path(
-        scripts.fragment, "each reply in frames of so many bytes", {"bytes": parameters.FRAGMENT}
+        scripts.fragment, "each reply in frames of this many bytes", {"bytes": parameters.FRAGMENT}
     ),
     "/burst/{n}": Path(
         scripts.burst, "n replies to each message", {"n": parameters.count_of(1, 1000, "replies")}
@@ -173,22 +173,22 @@ BEHAVIOURS: Final[dict[str, Path]] = {
     ),
     "/quota/{rate}": Path(
         quota,
-        "as /; at more messages a second than that, closes with 4429",
+        "as /; at more messages a second than this, closes with 4429",
         {"rate": parameters.RATE},
     ),
 }
 
-#: Those that may stand before a path, with `~` or `~up-` before the name.
+#: The faults that a path may begin with, with `~` or `~up-` before the name.
 FAULTS: Final[dict[str, FaultName]] = {
-    "delay": FaultName(faults.Delay, "passed on so long after it came", [parameters.DURATION]),
+    "delay": FaultName(faults.Delay, "passed on this long after it came", [parameters.DURATION]),
     "stall": FaultName(
         faults.Stall,
-        "every that many, the connection freezes so long first",
+        "at every n-th, the connection first freezes for this long",
         [parameters.EVERY_MESSAGES, parameters.DURATION],
     ),
     "silent": FaultName(faults.Silence, "never passed on"),
     "drop": FaultName(
-        faults.Drop, "that many are passed on, then a TCP reset", [parameters.MESSAGES]
+        faults.Drop, "this many are passed on, then a TCP reset", [parameters.MESSAGES]
     ),
     "close": FaultName(
         lambda code_and_reason: faults.CloseFirst(*code_and_reason),
@@ -196,22 +196,20 @@ FAULTS: Final[dict[str, FaultName]] = {
         [parameters.CODE_AND_REASON],
     ),
     "duplicate": FaultName(
-        faults.Duplicate, "every that many, one twice", [parameters.EVERY_MESSAGES]
+        faults.Duplicate, "every n-th is passed on twice", [parameters.EVERY_MESSAGES]
     ),
-    "corrupt": FaultName(
-        faults.Corrupt, "every that many, one altered", [parameters.EVERY_MESSAGES]
-    ),
+    "corrupt": FaultName(faults.Corrupt, "every n-th is altered", [parameters.EVERY_MESSAGES]),
     "reorder": FaultName(
         faults.Reorder,
-        "every that many, one swapped with the next",
+        "every n-th is swapped with the next",
         [parameters.EVERY_MESSAGES],
     ),
     "swallow": FaultName(
-        faults.Swallow, "every that many, one never passed on", [parameters.EVERY_MESSAGES]
+        faults.Swallow, "every n-th is never passed on", [parameters.EVERY_MESSAGES]
     ),
-    "fragment": FaultName(faults.Fragment, "in frames of so many bytes", [parameters.FRAGMENT]),
+    "fragment": FaultName(faults.Fragment, "in frames of this many bytes", [parameters.FRAGMENT]),
 }
-#: The one fault that no connection has: there is none.
+#: The one fault that leaves no connection: it refuses the handshake.
 _STATUS: Final = "status"
 
 

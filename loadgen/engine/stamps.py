@@ -1,4 +1,4 @@
-"""Know when the kernel received what a socket reads, however late this process reads it.
+"""Learn when the kernel received what a socket reads, however late this process reads it.
 
 Linux stamps every packet as it comes in (SO_TIMESTAMPNS, socket(7)); what a read returns has the
 stamp of its last packet. So the time that a busy program takes to get there is not counted as the
@@ -25,7 +25,7 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 class StampedSocket(socket.socket):
     """A TCP socket that keeps the kernel's stamp of what it has read last.
 
-    :ivar stamped_us: the time by the clock on the wall, in microseconds; 0 if there is no stamp.
+    :ivar stamped_us: the time by the wall clock, in microseconds; 0 if there is no stamp.
     """
 
     __slots__ = ("stamped_us",)
@@ -34,7 +34,7 @@ class StampedSocket(socket.socket):
 
     @classmethod
     def of(cls, sock: socket.socket) -> Self:
-        """Take a socket over, and have what comes in stamped if this system can."""
+        """Take a socket over, and have received data stamped if this system can."""
         family, kind, protocol = sock.family, sock.type, sock.proto
         stamped = cls(family, kind, protocol, fileno=sock.detach())
         stamped.setblocking(False)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: A turn of a user's code that is longer holds up replies of others by as much. Decoding a reply
 #: and composing the next message take well below one millisecond.
 MIN_BLOCKED_US: Final = 10_000
-#: How often it is looked up how long this process has waited for a core: a turn is blamed for no
-#: more of such waiting than what lies between two looks.
+#: The interval at which the time that this process has waited for a core is read: a turn is blamed
+#: for no more waiting than occurs in one interval.
 LOOK_INTERVAL_S: Final = 0.02
 
 
@@ -45,7 +45,7 @@ class BlockingWatch(trio.abc.Instrument):
         """End a task's turn."""
         took_us = (time.perf_counter_ns() - self._began_ns) // 1000
         if took_us >= MIN_BLOCKED_US:
-            # Where other work has the cores, code seems long that only was not let run.
+            # If other work uses the cores, code seems slow that only waited for a core.
             waited_before_s, self._waited_s = self._waited_s, waited_for_core_s()
             took_us -= int((self._waited_s - waited_before_s) * 1_000_000)
         if took_us >= MIN_BLOCKED_US and (user := self._find_user(task)) is not None:

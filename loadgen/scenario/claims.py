@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Frames without a claim that are kept for a script that makes no call.
 MAX_KEPT: Final = 1024
-#: What the kernel has kept for so long is stamped by a clock that was set meanwhile.
+#: A frame that seems unread for longer than this was stamped before the clock was set.
 MAX_UNREAD_US: Final = 60_000_000
 #: The limit of a call that is lost only with the end of the run.
 _NEVER: Final = float("inf")

@@ -55,7 +55,7 @@ class UserContext:
     wall_offset_us: int = field(default_factory=_wall_offset_us)
 
     def compare_clocks(self) -> None:
-        """Look again how far the clocks are apart: the one on the wall may be set."""
+        """Compare the clocks again: the wall clock may have been set."""
         self.wall_offset_us = _wall_offset_us()
 
     def number_socket(self) -> int:

@@ -23,8 +23,8 @@ BATCH: Final = 256
 TICK_S: Final = 0.001
 #: The share of the stop timeout for copies in flight.
 COPIES_SHARE: Final = 0.5
-#: Of the stop timeout, how long a reply has been awaited that counts as lost when users that are
-#: still at work are cancelled. A script that goes on for ever has always something under way.
+#: A reply awaited for this share of the stop timeout or longer counts as lost when users that are
+#: still at work are cancelled. A script that never ends always has a call in progress.
 PATIENCE_SHARE: Final = 0.5
 
 
