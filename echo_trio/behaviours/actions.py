@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Send a message; among the faults of what a client sends, hand it on to the path.
+    """Send a message; in faults on the client's messages, pass it on to the path.
 
     :ivar late_s: the least number of seconds between the message that it answers and this.
     :ivar fragment_bytes: payload of each of its frames; ``None`` sends it in one.

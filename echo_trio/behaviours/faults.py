@@ -18,27 +18,27 @@ from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 
 
 def pass_through(faults: Sequence[Fault], actions: Iterable[Action]) -> Iterable[Action]:
-    """Yield what is left of these actions behind all of the faults, the first of them first."""
+    """Yield these actions as they come out of all faults, which are applied in order."""
     for fault in faults:
         actions = fault.change(actions)
     return actions
 
 
 def beginnings(faults: Sequence[Fault]) -> Iterator[Action]:
-    """Yield what the faults do before any message has come."""
+    """Yield the actions of the faults before the first message."""
     for at, fault in enumerate(faults, 1):
         yield from pass_through(faults[at:], fault.begin())
 
 
 def endings(faults: Sequence[Fault]) -> Iterator[Action]:
-    """Yield what the faults have held back, for who is about to close."""
+    """Yield the actions that the faults have held back, before a close."""
     for at, fault in enumerate(faults, 1):
         yield from pass_through(faults[at:], fault.end())
 
 
 @dataclass(slots=True)
 class Fault:
-    """Let everything pass; what other faults are made from.
+    """Pass every action on unchanged: the base of the faults.
 
     :ivar messages: how many messages have come, the one at hand included.
     """
@@ -47,19 +47,19 @@ class Fault:
 
     @property
     def held_bytes(self) -> int:
-        """The memory of what is held back now."""
+        """The memory of the actions that are held back now, in bytes."""
         return 0
 
     def begin(self) -> Iterable[Action]:
-        """Yield what is done before any message has come."""
+        """Yield the actions before the first message."""
         return ()
 
     def end(self) -> Iterable[Action]:
-        """Yield what was held back, when a closing handshake begins."""
+        """Yield the actions that were held back, when a closing handshake begins."""
         return ()
 
     def change(self, actions: Iterable[Action]) -> Iterator[Action]:
-        """Yield what is done instead of these actions.
+        """Yield the actions that replace these.
 
         They are taken one at a time, when the one before is done. The actions of one call have to
         be taken to their end before those of the next.
@@ -72,13 +72,13 @@ class Fault:
                 yield action
 
     def instead_of(self, reply: Reply) -> Iterator[Action]:
-        """Yield what is done instead of passing this message on."""
+        """Yield the actions that replace passing this message on."""
         yield reply
 
 
 @dataclass(slots=True)
 class Delay(Fault):
-    """Make everything `duration_s` late, ends and freezes too."""
+    """Delay every action by `duration_s`, also closes and freezes."""
 
     duration_s: float
 
@@ -110,7 +110,7 @@ class Silence(Fault):
 
 @dataclass(slots=True)
 class Drop(Fault):
-    """Reset TCP behind the nth message; with 0 at once."""
+    """Reset TCP after the nth message; with 0 at once."""
 
     after: int
 

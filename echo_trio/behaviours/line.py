@@ -1,4 +1,4 @@
-"""Keep what is to be done for a connection in line, and do it when it is its turn.
+"""Queue the actions of a connection, and carry out each when it is its turn.
 
     put ─► entries, first come, first served ─► carry_out ─► what it waits for, or nothing
 
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 
 class Line:
-    """Entries, and the carrying out of the first.
+    """A queue of entries, of which the first is being carried out.
 
     :ivar entries: the first may be done in part.
     :ivar held_bytes: the memory of them.
@@ -63,7 +63,7 @@ class Line:
     """
 
     def __init__(self, carry_out: Callable[[Entry], Iterator[Wait]]) -> None:
-        """Begin with no entries.
+        """Make an empty line.
 
         :param carry_out: does what an entry is for, and yields where that may have to wait. It
             raises `ConnectionClosed` if nothing can be done any more. Of `ROOM` it finds out itself
@@ -108,13 +108,13 @@ class Line:
             self._is_advancing = False
 
     def end(self) -> None:
-        """Do nothing any more behind the entry that is being carried out, if there is one."""
+        """Do nothing after the entry that is being carried out, if there is one."""
         self._has_ended = True
         if not self._is_advancing:
             self.wait = OVER
 
     def close(self) -> list[Entry]:
-        """Let go of everything; return what was left."""
+        """Discard all entries; return those that were left."""
         self._steps.close()
         left = list(self.entries)
         self.entries.clear()

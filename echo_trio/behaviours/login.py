@@ -15,15 +15,15 @@ from echo_trio.behaviours.transform import NextSuffix
 
 HELLO: Final = '{"type": "hello"}'
 WELCOME: Final = '{"type": "welcome"}'
-#: Close codes: nobody may come in with that, and nobody has said a word. After HTTP's 401 and 408.
+#: Close codes for a wrong token and for no message in time, after HTTP's 401 and 408.
 NO_ENTRY: Final = 4401
 TOO_LATE: Final = 4408
-#: Memory of what looks whether somebody has said a word.
+#: Memory of the timer that waits for the first message.
 _HELD_BYTES: Final = 256
 
 
 class _Login(msgspec.Struct):
-    """The first message, as it has to be; further keys are passed over."""
+    """The required first message; further keys are ignored."""
 
     type: str
     token: str
@@ -34,7 +34,7 @@ _LOGIN: Final = msgspec.json.Decoder(_Login)
 
 @dataclass(eq=False)
 class _Door(Script):
-    """Say hello, await the token, welcome whoever has it; then answer as `/` does."""
+    """Send hello, await the token, send welcome; then answer as `/` does."""
 
     token: str
     answer: OnMessage
@@ -72,7 +72,7 @@ class _Door(Script):
 
 
 def login(token: str) -> Behaviour:
-    """Let in whoever sends `{"type": "login", "token": …}` first; then answer as `/` does.
+    """Require `{"type": "login", "token": …}` first; then answer as `/` does.
 
     Else close with 4401; with 4408 if nothing comes within the open timeout.
     """

@@ -1,4 +1,4 @@
-"""Find the behaviour behind a path: the table, and the faults that may stand before. Pure.
+"""Find the behaviour behind a path: the table, and the faults that it may begin with. Pure.
 
 `scripts` and the files beside it implement the behaviours, `faults` the faults, `parameters` reads.
 A path is compared as it is written: with its case, its slashes and its percent signs. Only
@@ -272,7 +272,7 @@ def _find_behind_faults(path: str, workers: int) -> Behaviour | Refusal | None:
 
 
 def _read_fault(name: str, texts: Sequence[str]) -> Callable[[], Fault]:
-    """Return what makes a connection's own."""
+    """Return a function that makes a connection's own fault."""
     fault = FAULTS[name]
     try:
         values = [
@@ -310,7 +310,7 @@ def _make(template: str, path: Path, texts: dict[str, str]) -> Behaviour | Refus
 
 
 def listing() -> str:
-    """List all paths and faults, for somebody who asked for another."""
+    """List all paths and faults, for the answer to an unknown path."""
     width = max(map(len, BEHAVIOURS))
     return "\n".join(
         ["There is nothing here. These paths echo, or do what clients should be tested with:"]

@@ -46,7 +46,7 @@ _NEVER: Final = float("inf")
 
 @dataclass(order=True, slots=True)
 class _Due:
-    """Actions that are to be put in line at a certain time."""
+    """Actions that are to be queued at a certain time."""
 
     due_s: float
     number: int
@@ -64,7 +64,7 @@ class PushCounts(Protocol):
 
 @dataclass(slots=True)
 class NoPushes:
-    """Counts that nobody looks at."""
+    """Counts that are not read."""
 
     messages_pushed: int = 0
     messages_undelivered: int = 0
@@ -89,9 +89,9 @@ class ScriptPlayer:
     ) -> None:
         """Prepare to serve this connection; nothing is done before `run`.
 
-        :param about: what the script is told of the connection; ``None``: it isn't told.
+        :param about: the description of the connection for the script, or ``None``.
         :param counters: where pushed messages are counted.
-        :param rooms: those that it may enter; by default there is nobody else in any.
+        :param rooms: the rooms that it may enter; by default rooms of its own.
         :param open_timeout_s: how long a client may take to open a connection.
         """
         self.unanswered = 0
@@ -143,15 +143,15 @@ class ScriptPlayer:
     # -- For the script --------------------------------------------------------------------
 
     def now_s(self) -> float:
-        """Tell Trio's time."""
+        """Return Trio's time."""
         return trio.current_time()
 
     def unix_ms(self) -> int:
-        """Tell the time in whole milliseconds since 1970."""
+        """Return the time in whole milliseconds since 1970."""
         return time.time_ns() // 1_000_000
 
     def put(self, actions: Sequence[Action]) -> None:
-        """Do this behind all that is in line; it answers no message of this client.
+        """Queue these actions; they answer no message of this client.
 
         Called by other connections, so nothing that goes wrong here is raised. A connection that
         is closing is sent nothing any more. One that is owed more than may be held for a
@@ -170,7 +170,7 @@ class ScriptPlayer:
     def put_at(
         self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
     ) -> None:
-        """Do at that time what this makes then, behind all that is in line by then."""
+        """At `due_s`, queue the actions that `make` then returns."""
         heapq.heappush(self._due, _Due(due_s, next(self._numbers), make, held_bytes, answers))
         self._due_bytes += held_bytes
         self._settle()
@@ -181,7 +181,7 @@ class ScriptPlayer:
         self._settle()
 
     def go_on_reading(self) -> None:
-        """End `stop_reading`. Called by other connections, so nothing that goes wrong is raised."""
+        """End `stop_reading`. Called by other connections, so errors are not raised."""
         self._wants_to_read = True
         try:
             self._advance()
@@ -210,7 +210,7 @@ class ScriptPlayer:
             self._advance()
 
     def _take(self, message: str | bytes) -> None:
-        """Have the script answer a message: now, or when it is its turn."""
+        """Let the script answer a message: now, or when it is its turn."""
         if self._script.at_once:
             actions = tuple(self._script.received(message))
             if not actions:
@@ -222,7 +222,7 @@ class ScriptPlayer:
         self._settle()
 
     def _push(self, actions: Sequence[Action], since_s: float) -> None:
-        """Put in line what answers no message."""
+        """Queue actions that answer no message."""
         entry = self._entry_of_actions(actions, since_s, answers=False)
         self._counters.messages_pushed += entry.pushed
         self._line.put(entry)
@@ -278,7 +278,7 @@ class ScriptPlayer:
             await self._connection.flush()
 
     def _next_s(self) -> float:
-        """Tell when there is something to do; `_AT_ONCE` if it is to have the kernel take more."""
+        """Return when the next action is due; `_AT_ONCE` to let the kernel take more."""
         next_s = self._line.wait.until_s
         if self._inward is not None:
             next_s = min(next_s, self._inward.wait.until_s)
@@ -287,7 +287,7 @@ class ScriptPlayer:
         return next_s
 
     def _put_what_is_due(self) -> bool:
-        """Put that in line; return true if something among it answers no message."""
+        """Queue the due actions; return true if one of them answers no message."""
         now_s = trio.current_time()
         pushed = False
         for _ in range(BATCH):
@@ -305,7 +305,7 @@ class ScriptPlayer:
         return pushed
 
     def _fail(self, exc: Exception) -> None:
-        """Have the task tell the client, and whoever called `run`."""
+        """Have the task close the connection with an error, and raise it from `run`."""
         self._raised = exc
         self._stirred.set()
 
@@ -325,7 +325,7 @@ class ScriptPlayer:
         self._settle()
 
     def _settle(self) -> None:
-        """Read or don't, count what is held, and have the task wake up when there is need to.
+        """Start or stop reading, count the held bytes, and schedule the task's next wake-up.
 
         The connection may be closed for what it holds.
         """
@@ -350,7 +350,7 @@ class ScriptPlayer:
             self._stirred.set()
 
     def _send_out(self, entry: Entry) -> Iterator[Wait]:
-        """Do what is in line for the client."""
+        """Carry out the queued actions for the client."""
         actions = entry.what
         if isinstance(actions, str | bytes):
             actions = faults.pass_through(self._outgoing, self._script.received(actions))
@@ -392,7 +392,7 @@ class ScriptPlayer:
                 self._connection.abort()
 
     def _pass_on(self, entry: Entry) -> Iterator[Wait]:
-        """Hand a message of the client's on to the script, through the faults on its way."""
+        """Pass a message of the client on to the script, through the faults on its way."""
         assert isinstance(entry.what, str | bytes)
         for action in faults.pass_through(self._incoming, (Reply(entry.what),)):
             if action.late_s:
@@ -426,7 +426,7 @@ class ScriptPlayer:
             self._inward.end()
 
     def _end(self) -> None:
-        """Leave, and count what was left to be done."""
+        """Leave, and count the actions that were left."""
         left = self._line.close()
         if self._inward is not None:
             left += self._inward.close()

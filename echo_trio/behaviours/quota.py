@@ -1,4 +1,4 @@
-"""Close on whoever sends more than a rate allows. Pure."""
+"""Close connections that send more than a rate allows. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOO_MANY: Final = 4429
 
 @dataclass(eq=False)
 class _Quota(Script):
-    """Answer as long as there are tokens: a full bucket is one second's worth, one at least.
+    """Answer as long as there are tokens: the bucket holds those of a second, at least one.
 
     (A token bucket: RFC 2697 and its like. It begins full, and is filled at the rate.)
     """
@@ -50,7 +50,7 @@ class _Quota(Script):
 def quota(per_s: float) -> Behaviour:
     """Answer as `/` does; close with 4429 at more messages a second than that.
 
-    A burst of one second's worth is let through.
+    A burst of one second's messages is allowed.
     """
 
     def behaviour(next_suffix: NextSuffix) -> Script:

@@ -1,4 +1,4 @@
-"""Pass what one connection of a room says on to all of them, in one order. Pure.
+"""Pass each message of a room's connections on to all of them, in one order. Pure.
 
 A room is one process's: its connections share an object. Messages stand in line in the room, and
 copies of the first are put in the members' own lines, one member after the other; so every member
@@ -31,7 +31,7 @@ COPIES_PER_TURN: Final = 100
 class _Said:
     """A message in a room's line.
 
-    :ivar sender: who is to be told when all copies are made; ``None`` once it has left.
+    :ivar sender: notified when all copies are made; ``None`` once it has left.
     """
 
     copy: tuple[Reply]
@@ -40,11 +40,11 @@ class _Said:
 
 @dataclass(eq=False, slots=True)
 class Room:
-    """The connections that share a name, and what was said and is not yet passed on.
+    """The connections that share a name, and the messages that are not yet passed on.
 
     :ivar members: the stages of those who are here, in the order in which they came.
     :ivar said: messages in line; of the first, some copies may be made already.
-    :ivar is_busy: whether it stands in line for a turn.
+    :ivar is_busy: true while it waits for a turn.
     """
 
     members: dict[Stage, None] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Room:
     _at: int = 0  # … and how many of them have
 
     def copy(self, limit: int) -> int:
-        """Make at most this many copies of the first message; return how many it were."""
+        """Make at most this many copies of the first message; return their number."""
         said = self.said[0]
         if not self._to:
             self._to = list(self.members)
@@ -71,7 +71,7 @@ class Room:
         return len(to)
 
     def forget(self, said: _Said) -> bool:
-        """Take a message out of the line whose sender has left; false if some have it already."""
+        """Remove a queued message whose sender has left; false if some have it already."""
         said.sender = None
         if said is self.said[0] and self._at:
             return False
@@ -87,7 +87,7 @@ class Rooms:
     """
 
     def __init__(self) -> None:
-        """Begin without rooms."""
+        """Start without rooms."""
         self.call_for_turn: Callable[[], None] = lambda: None
         self._rooms: dict[str, Room] = {}
         self._busy: deque[Room] = deque()
@@ -95,7 +95,7 @@ class Rooms:
         self._is_copying = False
 
     def take_turn(self) -> bool:
-        """Make as many copies as one turn has; return true if there are more to make."""
+        """Make as many copies as one turn allows; return true if there are more to make."""
         self._copies_left = COPIES_PER_TURN
         self._copy()
         return bool(self._busy)
@@ -116,7 +116,7 @@ class Rooms:
             del self._rooms[name]
 
     def say(self, room: Room, said: _Said) -> None:
-        """Pass a message on to all of a room, as far as this turn goes."""
+        """Pass a message on to all of a room, as far as this turn allows."""
         room.said.append(said)
         if not room.is_busy:
             room.is_busy = True
@@ -125,7 +125,7 @@ class Rooms:
 
     def _copy(self) -> None:
         if self._is_copying:
-            return  # Whoever gets a copy may cause another message: it is in line.
+            return  # A copy may cause another message of its receiver: that is queued.
         self._is_copying = True
         try:
             while self._busy and self._copies_left > 0:
@@ -143,7 +143,7 @@ class Rooms:
 
 @dataclass(eq=False)
 class _Member(Script):
-    """Say to a room whatever the client sends."""
+    """Send every message of the client to a room."""
 
     name: str
     _waiting: deque[_Said] = field(default_factory=deque)
@@ -178,7 +178,7 @@ class _Member(Script):
             self._stage.go_on_reading()
 
     def leave(self) -> int:
-        """Leave the room; what nobody has a copy of yet is not passed on any more.
+        """Leave the room; messages of which no copy was made are not passed on any more.
 
         A client that closes as it should is read from, and answered, only when all that it said is
         passed on: this is for one that cut the connection, or that we do.

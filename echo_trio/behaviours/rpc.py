@@ -36,7 +36,7 @@ MAX_WAIT_MS: Final = 3_600_000
 #: The most calls of a batch. One of two bytes is answered with eighty, so that a message of a
 #: megabyte would make forty of them.
 MAX_BATCH: Final = 1000
-#: Memory of a reply that is to be sent later, beside its text: its place among what is due.
+#: Memory of a reply that is sent later, in addition to its text: its entry among the due ones.
 _LATER_BYTES: Final = 256
 #: A longer method, or number of milliseconds, is none of ours.
 _MAX_VALUE_BYTES: Final = 64
@@ -44,7 +44,7 @@ _NULL: Final = b"null"
 
 
 class _Call(msgspec.Struct):
-    """A call, its members as they are written; what else is in it is passed over."""
+    """A call, its members as they are written; other members are ignored."""
 
     jsonrpc: msgspec.Raw = msgspec.Raw()
     method: msgspec.Raw = msgspec.Raw()

@@ -29,7 +29,7 @@ OnMessage = Callable[[str | bytes], str | bytes | None]
 
 
 class Stage(Protocol):
-    """The place where a script acts of its own accord, not in answer to a message: the player.
+    """The interface by which a script acts on its own, not in answer to a message: the player.
 
     :ivar open_timeout_s: how long a client may take to open a connection, in seconds.
     :ivar rooms: the rooms of this process.
@@ -39,18 +39,18 @@ class Stage(Protocol):
     rooms: Rooms
 
     def now_s(self) -> float:
-        """Tell the time, in seconds of a clock that only counts up."""
+        """Return the time, in seconds of a monotonic clock."""
 
     def unix_ms(self) -> int:
-        """Tell the time in whole milliseconds since 1970."""
+        """Return the time in whole milliseconds since 1970."""
 
     def put(self, actions: Sequence[Action]) -> None:
-        """Do this behind all that is in line; it answers no message of this client."""
+        """Queue these actions; they answer no message of this client."""
 
     def put_at(
         self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
     ) -> None:
-        """Do at that time what this makes then, behind all that is in line by then.
+        """At `due_s`, queue the actions that `make` then returns.
 
         :param held_bytes: memory that it keeps until then.
         :param answers: whether a message of this client is answered with it.
@@ -80,7 +80,7 @@ class Script:
         return 0
 
     def enter(self, stage: Stage) -> None:
-        """Learn where to act; nothing has been sent or received yet."""
+        """Take the stage to act on; nothing has been sent or received yet."""
 
     def opened(self, about: About) -> Iterable[Action]:
         """Give the actions that come before any message."""
@@ -249,7 +249,7 @@ def faulty(
 
 
 def with_faults(acting: OnMessage | Script | Faulty) -> Faulty:
-    """Return what a behaviour has made as a script with faults, of which there may be none."""
+    """Return a behaviour's script with faults around it, if there are any."""
     if isinstance(acting, Faulty):
         return acting
     return Faulty(acting if isinstance(acting, Script) else _Answering(acting))

@@ -1,4 +1,4 @@
-"""Push a message every so often, whatever the client does. Pure."""
+"""Push a message at each interval, regardless of the client. Pure."""
 
 from __future__ import annotations
 

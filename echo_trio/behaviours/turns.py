@@ -8,7 +8,7 @@ from echo_trio.behaviours.rooms import Rooms
 
 
 async def run(rooms: Rooms) -> None:
-    """Have copies made that one turn was not enough for, a turn in each round of the event loop.
+    """Make the copies that didn't fit into one turn, a turn in each round of the event loop.
 
     Sleeps while there are none. Runs until it is cancelled.
     """
