@@ -183,8 +183,8 @@ def _find_nothing_measured(result: Result) -> list[str]:
         return []
     if not ledger.opened:
         return ["nothing was measured: the run was interrupted before a socket was open"]
-    if not plan.is_to_send:
-        return []
+    if not plan.is_to_send or (plan.scenario is not None and ledger.received):
+        return []  # A scenario may do nothing but listen.
     if result.interrupted:
         return ["nothing was measured: the run was interrupted before a message was sent"]
     rate = "" if plan.closed_loop else ": at this rate none fell due in the time"

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import outcome
+import trio
 
 from loadgen.engine.context import now_us
 from loadgen.engine.session import payload_bytes
@@ -65,7 +66,8 @@ class Claims:
     """
 
     __slots__ = (
-        "_conn", "_context", "_decode", "_expected", "_kept", "_keyed", "_matched", "_numbered",
+        "_conn", "_context", "_decode", "_expected", "_idle", "_kept", "_keyed", "_matched",
+        "_numbered",
         "_stamps", "_turns", "ignored", "problem", "streams", "subscriptions",
     )  # fmt: skip
 
@@ -82,6 +84,7 @@ class Claims:
         self._keyed: dict[str, KeyedCalls] = {}
         #: Keys given by us, from 1 on.
         self._numbered = 0
+        self._idle: trio.Event | None = None
         self._matched: list[Call] = []
         self._turns: deque[Call] = deque()
         self._expected: list[Call] = []
@@ -201,6 +204,12 @@ class Claims:
             or any(keyed.open for keyed in self._keyed.values())
         )
 
+    async def wait_for_replies(self) -> None:
+        """Wait until every request is answered, or the socket has ended."""
+        if self.awaits_reply:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
     # -- What comes ------------------------------------------------------------------------
 
     def receive(self, frame: str | bytes) -> None:
@@ -261,6 +270,8 @@ class Claims:
         self._fail_expected(SocketClosed(*closed))
         for stream in self.streams:
             stream.end()
+        if self._idle is not None:
+            self._idle.set()
 
     def _fail_expected(self, exc: Exception) -> None:
         for call in self._expected:
@@ -365,6 +376,8 @@ class Claims:
             if step is not None:
                 step.failed += 1
         call.settle(outcome.Value(value), received_us)
+        if self._idle is not None and not self.awaits_reply:
+            self._idle.set()
 
     def _meet(self, call: Call, value: Any, received_us: int) -> None:
         """Settle an `expect` with the frame it expected."""
@@ -374,7 +387,8 @@ class Claims:
         if (step := call.step) is not None:
             step.ok += 1
             step.service.record(max(received_us - call.sent_us, 0))
-        call.settle(outcome.Value(value), received_us)
+        # Of a frame that was there before, the script is not late for the time before it asked.
+        call.settle(outcome.Value(value), max(received_us, call.sent_us))
 
     def _pass(self) -> None:
         for each in self._kept:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _NEVER: Final = float("inf")
 #: Of the stop timeout, how long a socket that is to close waits for replies to its last messages.
 REPLIES_SHARE: Final = 0.5
-#: How often it looks whether they are there.
-TICK_S: Final = 0.001
 
 
 class Socket:
@@ -375,7 +373,9 @@ class Socket:
                 self._ended = trio.Event()
             with trio.CancelScope(shield=True) as closing:
                 closing.deadline = phases.socket_ends_s()
-                await self._wait_for_replies()
+                if not phases.is_interrupted:  # A cancelled call may have left some behind.
+                    with trio.move_on_after(phases.stop_timeout_s * REPLIES_SHARE):
+                        await self._claims.wait_for_replies()
                 if not connection.close_nowait(NORMAL_CLOSURE):
                     await connection.flush()
                 await self._ended.wait()
@@ -384,15 +384,3 @@ class Socket:
                 connection.abort()
                 with trio.CancelScope(shield=True):
                     await self._ended.wait()  # a turn of Trio's loop
-
-    async def _wait_for_replies(self) -> None:
-        """Wait for replies that a cancelled call has left behind, unless the run is interrupted."""
-        phases = self.context.phases
-        until_s = trio.current_time() + phases.stop_timeout_s * REPLIES_SHARE
-        while (
-            self._claims.awaits_reply
-            and self.closed is None
-            and not phases.is_interrupted
-            and trio.current_time() < until_s
-        ):
-            await trio.sleep(TICK_S)

@@ -74,7 +74,7 @@ class Stream(AsyncIterator[Any]):
         self.fits = fits
         self._socket = socket
         self._books = books
-        self._behind: deque[tuple[Any, int]] = deque()
+        self._behind: deque[Any] = deque()
         self._dropped = False
         self._is_over = False
         self._task: trio.lowlevel.Task | None = None
@@ -99,7 +99,7 @@ class Stream(AsyncIterator[Any]):
             self._task = None
             trio.lowlevel.reschedule(task, outcome.Value((value, received_us)))
         elif len(self._behind) < MAX_BEHIND:
-            self._behind.append((value, received_us))
+            self._behind.append(value)
         else:
             self._dropped = True
 
@@ -133,7 +133,7 @@ class Stream(AsyncIterator[Any]):
             raise StopAsyncIteration
         if self._behind:
             await trio.lowlevel.checkpoint()
-            value, received_us = self._behind.popleft()
+            value = self._behind.popleft()
         else:
             socket.check_open()
             self._task = trio.lowlevel.current_task()
@@ -147,7 +147,8 @@ class Stream(AsyncIterator[Any]):
                     raise SocketClosed(*socket.closed)
                 raise StopAsyncIteration
             value, received_us = came
-        socket.context.books.script_lag.record(now_us() - received_us)
+            # Of a frame that had to wait, nobody knows what the script was busy with.
+            socket.context.books.script_lag.record(now_us() - received_us)
         return value
 
     def _forget(self, _: object) -> trio.lowlevel.Abort:

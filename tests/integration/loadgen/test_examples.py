@@ -65,6 +65,23 @@ def test_voice(loadgen, own_server):
     assert run.messages["streamed"] == run.messages["one_way"] == 20 * 75
 
 
+def test_chat(loadgen, own_server):
+    run = begin(loadgen, "chat.py", own_server)
+    check_example(run, steps={"greeted", "logged in", "say"})
+    fan_out = run.report["fan_out"]
+    # Twenty members of ten rooms, each of whom speaks once or twice in a second and a half.
+    assert fan_out["owed"] == fan_out["delivered"] == 2 * fan_out["published"] == 2 * 30
+    assert run.connections["opened"] == 40
+
+
+def test_ticker(loadgen, own_server):
+    run = begin(loadgen, "ticker.py", f"{own_server}ticker/50ms")
+    check_example(run, steps=set(), streams=["ticks"])
+    (ticks,) = run.report["streams"]
+    assert ticks["age"]["count"] == ticks["received"] == run.messages["streamed"]
+    assert ticks["received"] >= 20 * 20
+
+
 @pytest.mark.examples
 @pytest.mark.parametrize(
     ("server", "file", "path", "steps", "streams"),
