@@ -8,6 +8,8 @@ import sys
 
 from websockets.asyncio.server import ServerConnection
 
+from .. import starter
+
 
 async def echo(connection: ServerConnection, counts):
     async for message in connection:
@@ -15,11 +17,8 @@ async def echo(connection: ServerConnection, counts):
         await connection.send(f"{message} 1")
 
 
-def recover(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "loadgen", "recover", *arguments],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
+def recover(*arguments, env=None):
+    return starter.run("loadgen", "recover", *arguments, env=env)
 
 
 def test_after_sigkill_what_had_been_measured_is_recovered(
