@@ -103,12 +103,15 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
 
 @pytest.fixture(autouse=True)
 def identities(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test: the books of a server that goes on add up.
+    """Check after each test the books of a server that goes on, and of reports in its folder.
 
-    Those of the servers that end with the test are checked by `start_server`; those of runs, by
-    the generator's own fixtures.
+    Those of the servers that end with the test are checked by `start_server`; those of runs without
+    a report in the test's folder, by the generator's own fixtures.
     """
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     yield
+    if folder is not None:
+        books.check_reports_in(folder)
     if "console" in request.fixturenames and isinstance(
         server := request.getfixturevalue("console"), ServerProcess
     ):

@@ -19,21 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import trio
 from websockets.asyncio.server import ServerConnection, serve
 
+from loadgen import api
 from loadgen.cli import load
 from loadgen.cli.exit_codes import exit_code
 from loadgen.engine.engine import Engine
 from loadgen.report import json as report_json
 from loadgen.report.build import make_report
+from loadgen.report.model import Report
 
+from ..books import check_report
 from ..starter import Started, starter
 
-#: Made once: to hold a schema itself against what a schema is takes fifty times as long.
-SCHEMA = jsonschema.Draft202012Validator(json.loads(report_json.SCHEMA_PATH.read_text()))
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 #: A hang guard, nothing else.
 PATIENCE_S = 120.0
@@ -310,67 +310,23 @@ class LoadgenProcess:
         text = self.report_path.read_text() or (stdout if stdout.startswith("{") else "{}")
         report = json.loads(text)
         if report:
-            check(report)
+            check_report(report)
         return Run(self.process.returncode, stdout, stderr, report)
 
 
-def check(report: dict[str, Any]) -> None:
-    """The schema and the identities of the contract, and that no number contradicts another."""
-    SCHEMA.validate(report)
-    connections, messages = report["connections"], report["messages"]
-    failed = sum(connections["failed"].values())
-    apart = report.get("misbehaving", {}).values()
-    for books in apart:
-        failed_apart = sum(books["failed"].values())
-        assert books["requested"] == books["opened"] + failed_apart + books["not_attempted"]
-        assert books["opened"] == sum(books["closed"].values())
-    if report["users"] is not None:
-        users = report["users"]
-        assert users["requested"] == sum(
-            users[key] for key in ("finished", "failed", "interrupted", "not_started")
-        )
-        assert users["failed"] == sum(users["failed_by"].values())
-        for step in report["steps"]:
-            assert step["count"] == sum(step[key] for key in ("ok", "failed", "lost", "in_flight"))
-    elif report["plan"]["lifetime_s"] is None and "reconnect-storm" not in str(report["plan"]):
-        requested = connections["requested"] + sum(books["requested"] for books in apart)
-        assert requested == report["plan"]["count"]
-    assert connections["requested"] == connections["opened"] + failed + connections["not_attempted"]
-    assert connections["opened"] == sum(connections["closed"].values())
-    assert connections["opened"] == sum(connections["close_codes"].values())
-    assert connections["peak_open"] <= connections["opened"]
-    assert connections["compressed"] <= connections["opened"]
-    funnel = connections["funnel"]
-    reached = [funnel[stage] for stage in ("requested", "tcp", "tls", "upgraded")]
-    counted = [count for count in reached if count is not None]
-    assert counted == sorted(counted, reverse=True)
-    assert (funnel["requested"], funnel["upgraded"]) == (
-        connections["requested"], connections["opened"],
-    )  # fmt: skip
-    assert sum(connections["faults"].values()) == failed
-    assert connections["opened"] == connections["connect_ms"]["count"]
-    assert connections["failed"]["rejected"] == sum(connections["failed_status"].values())
-    answered = messages["echoed"] + messages["reordered"] + messages["corrupt"]
-    owed_no_reply = messages["one_way"] + messages["published"]
-    assert messages["sent"] == answered + messages["lost"] + messages["in_flight"] + owed_no_reply
-    assert messages["received"] == answered + sum(
-        messages[claim]
-        for claim in ("duplicate", "unexpected", "expected", "ignored", "streamed", "copies")
-    )
-    right = messages["echoed"] + messages["reordered"]
-    latency = report["latency"]
-    assert latency["intended"]["count"] == latency["service"]["count"] == right
-    for name in ("intended", "service", "scheduling_lag", "script_lag"):
-        figures = [value for key, value in latency[name].items() if key != "count"]
-        assert (None in figures) == (not latency[name]["count"])
-    if report["users"] is None:
-        assert latency["scheduling_lag"]["count"] == messages["sent"]
-    series = report["series"]
-    assert sum(second["sent"] for second in series) == messages["sent"]
-    assert sum(second["received"] for second in series) == messages["received"]
-    assert [second["t_s"] for second in series] == sorted(second["t_s"] for second in series)
-    assert series[-1]["open"] == 0
-    assert bool(sum(second["errors"] for second in series)) == (report["verdict"] == "failed")
+@pytest.fixture(autouse=True)
+def identities_of_runs_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Check after each test that the books of each run in this process add up."""
+    made: list[Report] = []
+
+    def make_and_keep(*args: Any, **kwargs: Any) -> Report:
+        made.append(make_report(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(api, "make_report", make_and_keep)
+    yield
+    for report in made:
+        check_report(json.loads(report_json.encode(report)))
 
 
 @pytest.fixture
@@ -409,7 +365,7 @@ def loadgen_here() -> Callable[..., Run]:
         )
         report = make_report(trio.run(Engine(bound.arguments["plan"]).run))
         as_json = json.loads(report_json.encode(report))
-        check(as_json)
+        check_report(as_json)
         return Run(exit_code(report), "", "", as_json)
 
     return run

@@ -20,7 +20,7 @@ from loadgen import api
 from loadgen.studies import compare
 from loadgen.workload.plan import Plan
 
-from .conftest import check
+from ..books import check_report
 
 HEAD = """\
 from loadgen.scenario import LostReply, SocketClosed, User, check, rows, scenario
@@ -108,7 +108,7 @@ def run(tmp_path, server):
         plan = Plan(count, server.url, scenario=str(file), **settings)
         report = await api.run(plan, stop=stop)
         whole = json.loads(msgspec.json.encode(report))
-        check(whole)
+        check_report(whole)
         return whole
 
     return begin
