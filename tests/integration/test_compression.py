@@ -32,7 +32,7 @@ MESSAGES = [
     b"",
     bytes(MEBIBYTE),
     random.Random(3).randbytes(MEBIBYTE),
-    bytes(random.Random(4).choices(range(8), k=MEBIBYTE)),
+    random.Random(4).randbytes(MEBIBYTE).translate(bytes(byte % 8 for byte in range(256))),
 ]
 OFFERS = {
     "as browsers": {"client_max_window_bits": True},

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import trio
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from echo_trio.wire import proxy_protocol
@@ -113,6 +113,8 @@ def test_a_header_is_the_same_however_it_is_split_and_nothing_behind_it_is_taken
     assert left == behind
 
 
+# Each of them is tried at every one of its bytes.
+@settings(max_examples=25)
 @given(headers())
 def test_every_beginning_of_a_header_needs_more_and_its_end_is_missed(written):
     data, _ = written
