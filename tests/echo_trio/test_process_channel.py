@@ -1,13 +1,15 @@
 """Messages on a stream of bytes come out as they went in, however the bytes arrive."""
 
+import socket
 from itertools import pairwise
 
+import pytest
 import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.process_channel import LENGTH_BYTES, MAX_BYTES, Inbox, Outbox, frame
+from echo_trio.process_channel import LENGTH_BYTES, MAX_BYTES, Channel, Inbox, Outbox, frame
 
 
 class Pieces(trio.abc.ReceiveStream):
@@ -79,3 +81,56 @@ async def test_who_writes_to_one_that_is_gone_is_not_told():
     outbox.close()
     await outbox.write()
     assert outbox.waiting == 0
+
+
+@pytest.fixture
+def pair():
+    """Both ends of a channel on which text is said."""
+    ends = socket.socketpair()
+    yield [Channel(end, str.encode, bytes.decode) for end in ends]
+    for end in ends:
+        end.close()
+
+
+async def test_a_channel_carries_what_is_said_whole_and_in_order_until_an_end_is_closed(pair):
+    said = ["one", "", "x" * 5_000_000, "last"]  # more than the kernel takes at once
+    heard = []
+
+    async def say_all():
+        async with pair[0] as channel:
+            for each in said:
+                assert await channel.say(each)
+
+    async with pair[1] as channel, trio.open_nursery() as nursery:
+        nursery.start_soon(say_all)
+        heard += [each async for each in channel]
+        assert await channel.hear() is None
+    assert heard == said
+
+
+async def test_who_talks_to_somebody_that_is_gone_is_told(pair):
+    pair[1].close()
+    with trio.fail_after(60):
+        while await pair[0].say("is anybody there?"):
+            pass
+
+
+async def test_nothing_follows_a_message_that_was_cancelled_half_way(pair):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pair[0].say, "a" * 10_000_000)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(60):
+        assert not await pair[0].say("more")
+        assert [heard async for heard in pair[1]] == []
+
+
+async def test_one_that_was_cancelled_before_it_began_leaves_the_channel_open(pair):
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await pair[0].say("never")
+    with trio.fail_after(60):
+        assert await pair[0].say("more")
+        assert await pair[1].hear() == "more"
+    pair[0].close()
+    pair[1].close()

@@ -67,20 +67,3 @@ async def test_what_is_said_is_heard_in_order_until_the_end(pair, sayer, hearer,
         async for one in channel:
             heard.append(one)  # noqa: PERF401
     assert heard == said
-
-
-async def test_who_talks_to_somebody_that_is_gone_is_told(pair) -> None:
-    async with supervisor_end(pair[0]) as channel:
-        pair[1].close()
-        assert not await channel.say(Drain())
-
-
-async def test_nothing_follows_what_was_cancelled_half_way(pair) -> None:
-    async with worker_end(pair[0]) as channel, supervisor_end(pair[1]) as other:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(channel.say, Tasks(TaskNode("a" * 10_000_000, 1)))
-            await trio.testing.wait_all_tasks_blocked()  # The kernel doesn't take so much at once.
-            nursery.cancel_scope.cancel()
-        with trio.fail_after(60):
-            assert not await channel.say(Ready())
-            assert [one async for one in other] == []

@@ -258,6 +258,20 @@ async def test_a_socket_that_was_to_follow_is_not_opened_while_the_crowd_closes(
     assert run.ledger.requested == run.ledger.opened == 2
 
 
+async def test_a_socket_that_is_on_its_way_to_follow_is_given_up_when_the_crowd_closes(
+    server, mute, nursery
+):
+    serving, address = await server()
+    plan = Plan(1, serving.url, lifetime_s=3600.0, stop_timeout_s=0.1, connect_timeout_s=3600.0)
+    run = Run(plan, address, nursery)
+    await run.open()
+    run.context.dialer = Dialer([(socket.AF_INET, mute)], Sources(()))
+    run.crowd.retire(run.crowd.slots[0])
+    await run.until(lambda: run.ledger.tcp == 2)
+    await run.close()
+    assert (run.ledger.opened, run.ledger.not_attempted) == (1, 1)
+
+
 # -- Closing --------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from loadgen.engine.dialer import Dialer, reachable_from
+from loadgen.engine.stamps import StampedSocket
 from loadgen.workload.sources import Sources
 
 V4, V6 = (socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET6, ("::1", 1, 0, 0))
@@ -104,6 +105,13 @@ async def test_a_slow_readers_socket_takes_in_less_than_the_systems(listener):
         with await dialer.dial() as sock:
             sizes.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
     assert sizes[1] <= 2 * 4096 < sizes[0]
+
+
+async def test_only_who_asks_for_stamps_gets_sockets_that_have_them(listener):
+    for has_stamps in (True, False):
+        dialer = Dialer([address_of(listener)], Sources(()), has_stamps=has_stamps)
+        with await dialer.dial() as sock:
+            assert isinstance(sock, StampedSocket) == has_stamps
 
 
 def test_without_sources_all_addresses_will_do_and_with_them_those_of_their_family():
