@@ -1,6 +1,6 @@
 import pytest
 
-from loadgen.workload.headers import parse_header, parse_headers
+from loadgen.workload.headers import check_headers, parse_header, parse_headers
 from loadgen.workload.plan import Plan
 
 
@@ -30,3 +30,16 @@ def test_a_header_is_the_same_bytes_from_the_command_line_and_from_a_file(tmp_pa
     assert parse_headers(f"@{file}") == [*given]
     plan = Plan(1, headers=given)
     assert f"X-Name: {text}\r\n".encode() in plan.request(plan.target)("key")
+
+
+def test_origin_may_be_a_header_or_a_flag_and_not_both():
+    check_headers([("Origin", "https://a")], None)
+    check_headers([("X-A", "1")], "https://a")
+    with pytest.raises(ValueError, match="both set Origin"):
+        check_headers([("ORIGIN", "https://a")], "https://a")
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "sec-websocket-key", "Content-Length"])
+def test_what_the_handshake_sets_itself_is_nobody_elses_header(name):
+    with pytest.raises(ValueError, match=f"can't set {name}"):
+        check_headers([(name, "x")], None)

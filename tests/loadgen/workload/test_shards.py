@@ -50,3 +50,9 @@ def test_shards_on_one_machine_share_its_addresses_and_each_has_one():
     assert dealt == [["10.0.0.1", "10.0.0.4"], ["10.0.0.2", "10.0.0.5"], ["10.0.0.3"]]
     few = [plan.shard(i, 3).on_machine(["10.0.0.1-10.0.0.2"], i, 3) for i in range(3)]
     assert [list(each.sources()) for each in few] == [["10.0.0.1", "10.0.0.2"]] * 3
+
+
+def test_shards_take_the_local_addresses_in_turn():
+    plan = Plan(6, source_ips=("10.0.0.1-10.0.0.4",))
+    dealt = [list(plan.shard(index, 2).sources()) for index in (0, 1)]
+    assert dealt == [["10.0.0.1", "10.0.0.3"], ["10.0.0.2", "10.0.0.4"]]
