@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.report import distribution, scenario_text
-from loadgen.report.model import MessagesReport, Report
+from loadgen.report.model import FanOutReport, MessagesReport, Report
 from loadgen.report.terminal import paper
 from loadgen.report.thresholds import explain
 from loadgen.report.verdict import FAILED, VALID
@@ -107,6 +107,8 @@ def _facts(report: Report) -> Table:
         table.add_row("", funnel)
     for number, line in enumerate(_messages(messages)):
         table.add_row("" if number else "messages", line)
+    for number, line in enumerate(_copies(report.fan_out)):
+        table.add_row("" if number else "copies", line)
     if users := scenario_text.show_users(report):
         table.add_row("users", users)
     for number, (kind, crowd) in enumerate(_misbehaving(report).items()):
@@ -143,6 +145,22 @@ def _messages(messages: MessagesReport) -> Iterator[str]:
         f"{_figure(messages.received_per_s, ',.0f')}/s received; "
         f"{_size(messages.sent_bytes)} out, {_size(messages.received_bytes)} in"
     )
+
+
+def _copies(fan_out: FanOutReport | None) -> Iterator[str]:
+    """Say what became of the copies of messages to whole rooms, and how long they took."""
+    if fan_out is None:
+        return
+    columns = ("delivered", "missing", "unsettled", "in_flight")
+    yield _sum("owed", fan_out.owed) + _rest({key: getattr(fan_out, key) for key in columns})
+    if fan_out.extra:
+        yield _sum("came that were not owed", fan_out.extra)
+    for name in ("first", "last", "each"):
+        took: Summary = getattr(fan_out, name)
+        yield f"{name} after p50 {_figure(took.p50, ',.1f')} ms, p99 {_figure(took.p99, ',.1f')} ms"
+    if fan_out.clock_error_ms is not None:
+        error = f"{fan_out.clock_error_ms:,.2f} ms"
+        yield f"give or take {error}: the machines' clocks may differ by that"
 
 
 def _misbehaving(report: Report) -> dict[str, str]:

@@ -1,14 +1,18 @@
 """A run on a Dask cluster: a scheduler and two workers, in processes of their own."""
 
+import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 
 import psutil
 import pytest
 from websockets.asyncio.server import ServerConnection
+
+from echo_trio import Settings, serving_in_thread
 
 from .conftest import PATIENCE_S
 
@@ -117,6 +121,59 @@ def test_a_cluster_runs_the_users_that_one_process_runs(server, cluster, loadgen
     assert one.report["users"] == many.report["users"]
     assert one.messages == many.messages == {"sent": 30, "echoed": 30, "received": 30}
     assert [step["ok"] for step in many.report["steps"]] == [30]
+
+
+def test_replies_that_overtake_each_other_have_the_servers_latencies_on_a_cluster_too(
+    serve_websockets,
+    cluster,
+    loadgen,
+):
+    took_ms, lock = [], threading.Lock()
+
+    async def serve(connection: ServerConnection, counts):
+        async def answer(message, number):
+            began = time.perf_counter()
+            if number % 5 == 4:
+                await asyncio.sleep(0.3)
+            with lock:
+                took_ms.append((time.perf_counter() - began) * 1000)
+            await connection.send(json.dumps({"id": json.loads(message)["id"]}))
+
+        number = 0
+        async with asyncio.TaskGroup() as answering:
+            async for message in connection:
+                answering.create_task(answer(message, number))
+                number += 1
+
+    run = loadgen("20", serve_websockets(serve).url, "--message", '{"id": "{conn}-{seq}"}',
+                  "--verify", "json:id", "--messages", "20", "--rate-per-conn", "20/s",
+                  "--dask", cluster.address)  # fmt: skip
+    assert run.target_did_right, run.report["verdict_reasons"]
+    assert run.messages == {"sent": 400, "echoed": 400, "received": 400}
+    service = run.report["latency"]["service"]
+    assert service["p90"] >= sorted(took_ms)[339] * 0.98
+    assert service["p50"] < 300
+
+
+def test_a_room_over_a_cluster_owes_what_the_server_passed_on_and_says_how_sure_the_times_are(
+    cluster,
+    loadgen,
+):
+    fan_out = ("--verify", "fan-out", "--rooms", "4", "--rate", "100/s", "--duration", "2s")
+    with serving_in_thread(Settings(port=0)) as server:
+        run = loadgen("40", server.url + "room/{room}", *fan_out, "--dask", cluster.address)
+        passed_on = sum(seen.messages_out for seen in server.connections)
+        faulty = loadgen("40", server.url + "~swallow/50/room/{room}", *fan_out, "--dask",
+                         cluster.address, "--stop-timeout", "4s")  # fmt: skip
+    assert run.target_did_right, run.report["verdict_reasons"]
+    copies = run.report["fan_out"]
+    assert copies["owed"] == copies["delivered"] == passed_on == 10 * copies["published"] == 2000
+    # The shards' clocks are compared with ours; what that leaves is said beside the latencies.
+    assert 0 <= copies["clock_error_ms"] < copies["each"]["max"] + 1000
+    assert "give or take" in run.stdout
+    # Each of the 40 gets 50 copies, of which the last is swallowed.
+    assert (faulty.report["fan_out"]["owed"], faulty.report["fan_out"]["missing"]) == (2000, 40)
+    assert faulty.faults == ["40 copies of 2,000 missing"]
 
 
 def test_ctrl_c_reaches_the_cluster(server, cluster, start_loadgen):

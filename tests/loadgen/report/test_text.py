@@ -7,8 +7,8 @@ import pytest
 
 from loadgen.report import text as report_text
 from loadgen.report import thresholds
-from loadgen.report.model import TargetLag, TargetReport, TargetSecond
-from loadgen.results.latency import Histogram
+from loadgen.report.model import FanOutReport, TargetLag, TargetReport, TargetSecond
+from loadgen.results.latency import Histogram, Summary
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
@@ -54,6 +54,29 @@ def test_a_report_reads_like_this(report_of):
 
 """
     )
+
+
+def test_copies_are_counted_and_timed_and_the_clocks_error_is_said_where_there_are_several(
+    report_of,
+):
+    p = {"p50": 2.0, "p90": 3.0, "p95": 3.0, "p99": 3.5, "p999": 4.0}
+    after = Summary(count=4, min=1.0, mean=2.0, max=4.0, **p)
+    fan_out = FanOutReport(
+        published=4, owed=2000, delivered=1990, missing=8, unsettled=2, in_flight=0, extra=1,
+        first=after, last=Summary(count=0), each=after, clock_error_ms=0.125,
+    )  # fmt: skip
+    lines = written(msgspec.structs.replace(report_of(), fan_out=fan_out)).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  copies "))
+    assert [line.strip() for line in lines[at : at + 6]] == [
+        "copies     2,000 owed = 1,990 delivered + 8 missing + 2 unsettled",
+        "1 came that were not owed",
+        "first after p50 2.0 ms, p99 3.5 ms",
+        "last after p50 – ms, p99 – ms",
+        "each after p50 2.0 ms, p99 3.5 ms",
+        "give or take 0.12 ms: the machines' clocks may differ by that",
+    ]
+    alone = msgspec.structs.replace(fan_out, clock_error_ms=None)
+    assert "clocks" not in written(msgspec.structs.replace(report_of(), fan_out=alone))
 
 
 def test_what_goes_to_a_pipe_has_no_colour_no_trailing_space_and_fits_80_columns(report_of):
