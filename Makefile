@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENT := react-client
+PEERS := tests/integration/loadgen/peers
 PAGE := echo_trio/console/page/index.html
 REPORT_PAGE := loadgen/report/page/report.html
 PAGE_SOURCES := $(shell find $(CLIENT)/src $(CLIENT)/public $(CLIENT)/*.html $(CLIENT)/*.ts $(CLIENT)/*.json -type f 2>/dev/null)
@@ -19,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house types unit client-check browser page bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check release-check lock clean
+.PHONY: help install demo serve test lint house types unit client-check browser page peers bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check release-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,6 +49,12 @@ $(PAGE): $(CLIENT)/node_modules/.installed $(PAGE_SOURCES)
 	cd $(CLIENT) && npm run --silent build
 	@touch $@
 
+$(PEERS)/node_modules/.installed: $(PEERS)/package-lock.json
+	cd $(PEERS) && npm ci --no-audit --no-fund
+	@touch $@
+
+peers: $(PEERS)/node_modules/.installed ## servers of Node that nobody here wrote, which some tests put a load on
+
 page: $(PAGE) ## build the web page and the report's page into the Python packages
 
 install: $(VENV)/.run page ## .venv with both packages, and the web page
@@ -60,7 +67,7 @@ serve: install ## the server with its console
 
 # What only reads the sources goes side by side, each with its output in one piece; what listens and
 # measures has the machine to itself.
-test: $(VENV)/.dev page ## every check that CI runs
+test: $(VENV)/.dev page peers ## every check that CI runs
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types client-check
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory unit
@@ -88,7 +95,7 @@ browser: install
 
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of
 # the time. Who is done takes tests from who is not, the longest of which come first.
-unit: $(VENV)/.dev page
+unit: $(VENV)/.dev page peers
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not soak and not netns and not hostile and not examples'
 	$(BIN)/python -m pytest -m 'alone and not hostile and not examples'
 
@@ -150,4 +157,4 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	cd $(CLIENT) && npm install --package-lock-only --no-audit --no-fund
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(dir $(PAGE) $(REPORT_PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(PEERS)/node_modules $(dir $(PAGE) $(REPORT_PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
