@@ -18,6 +18,7 @@ from loadgen.report.build import (
 from loadgen.report.model import ClosedSockets, FailedSockets, LatencyReport, Report
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Result
+from loadgen.results.scenario import UserBooks
 from loadgen.results.series import Second
 
 
@@ -54,6 +55,17 @@ class MessagesNow(msgspec.Struct, frozen=True, kw_only=True):
     awaited: int
 
 
+class UsersNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The users of a scenario, by what has become of them so far."""
+
+    requested: int
+    at_work: int
+    finished: int
+    failed: int
+    interrupted: int
+    not_started: int
+
+
 class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The run up to the second that has just ended."""
 
@@ -64,6 +76,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     messages: MessagesNow
     latency: LatencyReport
     second: Second
+    users: UsersNow | None = None
 
 
 def take_snapshot(phase: str, result: Result) -> RunSnapshot:
@@ -84,6 +97,18 @@ def take_snapshot(phase: str, result: Result) -> RunSnapshot:
         messages=_count_messages(ledger),
         latency=summarize_latency(result),
         second=second,
+        users=None if result.scenario is None else _count_users(result.scenario.users),
+    )
+
+
+def _count_users(users: UserBooks) -> UsersNow:
+    return UsersNow(
+        requested=users.requested,
+        at_work=users.requested - users.settled,
+        finished=users.finished,
+        failed=users.failed,
+        interrupted=users.interrupted,
+        not_started=users.not_started,
     )
 
 

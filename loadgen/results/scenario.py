@@ -226,6 +226,12 @@ class ScenarioBooks:
         for recorder in self._recorders():
             recorder.end_second()
 
+    def forget_script_lag(self) -> None:
+        """Begin anew to measure how late the script is."""
+        self.script_lag = Recorder()
+        for step in self.steps.values():
+            step.longest_lag_us = 0
+
     def settle(self, *, interrupted: bool) -> None:
         """Put calls that will never end where they belong, at the end."""
         for step in self.steps.values():

@@ -149,6 +149,8 @@ class ScenarioEngine(Engine):
         if crowd.has_load and not self.interrupted:
             self._enter(Phase.LOAD)
             self._load_usage = Usage()
+            # While sockets open, the loop is late: that makes no message of the load late.
+            self._scenario.forget_script_lag()
             await crowd.load(self._new_interruption())
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)

@@ -31,7 +31,7 @@ def test_a_snapshot_is_one_line_with_the_agreed_keys(result_of):
     assert line.count(b"\n") == 1
     snapshot = json.loads(line)
     assert list(snapshot) == [
-        "type", "phase", "t_s", "connections", "messages", "latency", "second"
+        "type", "phase", "t_s", "connections", "messages", "latency", "second", "users"
     ]  # fmt: skip
     assert (snapshot["type"], snapshot["phase"], snapshot["t_s"]) == ("snapshot", "load", 1.0)
     assert set(snapshot["connections"]) == {
