@@ -18,6 +18,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from echo_trio import units
 from echo_trio.masks import mask_line
+from echo_trio.printable import printable
 
 #: The exit code of a program that was called the wrong way.
 EXIT_USAGE: Final = 2
@@ -221,6 +222,6 @@ def complain(app: App, message: str, *, command: str = "") -> int:
     """
     name = app.name[0]
     asked = f"{name} {command}".rstrip()
-    message = mask_line(message)
+    message = printable(mask_line(message))
     print(f"{name}: {message} (see {asked} --help)", file=sys.stderr)
     return EXIT_USAGE

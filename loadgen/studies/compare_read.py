@@ -39,12 +39,12 @@ class _Compared(msgspec.Struct):
     """The fields of a report that are compared; older versions may lack some."""
 
     schema: int
+    connections: _Numbers
+    messages: _Numbers
     verdict: str = ""
     verdict_reasons: Annotated[list[str], Meta(max_length=1000)] = []
     interrupted: bool = False
     plan: dict[str, Any] = {}
-    connections: _Numbers = {}
-    messages: _Numbers = {}
     users: _Numbers | None = None
     steps: Annotated[list[_Numbers], Meta(max_length=MAX_NAMED)] = []
     checks: Annotated[list[_Numbers], Meta(max_length=MAX_NAMED)] = []

@@ -290,3 +290,10 @@ def test_bad_usage_of_compare_is_one_line(capsys, arguments, complaint):
 
 def test_a_comparison_can_be_encoded(run_of):
     assert msgspec.json.encode(compare(sides(run_of()), {"b": run_of(20)}))
+
+
+def test_what_has_nothing_of_a_report_but_its_version_is_none(tmp_path, capsys):
+    path = tmp_path / "a.json"
+    path.write_text('{"schema": 1, "schema": 1}')
+    assert load.main(["compare", str(path), str(path)]) == 2
+    assert "is no JSON report of a run" in capsys.readouterr().err
