@@ -170,7 +170,7 @@ class ScriptPlayer:
     def put_at(
         self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
     ) -> None:
-        """At `due_s`, queue the actions that `make` then returns."""
+        """Queue at `due_s` the actions that `make` then returns."""
         heapq.heappush(self._due, _Due(due_s, next(self._numbers), make, held_bytes, answers))
         self._due_bytes += held_bytes
         self._settle()

@@ -50,7 +50,7 @@ class Stage(Protocol):
     def put_at(
         self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
     ) -> None:
-        """At `due_s`, queue the actions that `make` then returns.
+        """Queue at `due_s` the actions that `make` then returns.
 
         :param held_bytes: memory that it keeps until then.
         :param answers: whether a message of this client is answered with it.

@@ -56,7 +56,7 @@ BEHAVIOURS = {
 
 
 class Said(list[str]):
-    """What a client's user gets to see, in order."""
+    """The events that a client shows its user, in order."""
 
     def ended(self, exc: BaseException, code: object = None, reason: object = "") -> None:
         """Note an exception, and the code and reason that it carries, if any."""
