@@ -45,9 +45,17 @@ def test_the_examples_pass_with_every_client_that_is_installed():
     assert int(passed[1]) >= 15, said
 
 
+# As pytest does by itself for a plugin that was installed from a wheel.
+CONFTEST = """
+import pytest
+
+pytest.register_assert_rewrite("echo_trio.testing.serving")
+"""
+
 KINDS = """
 import asyncio
 import gc
+import sys
 import threading
 import unittest
 
@@ -66,6 +74,13 @@ def nothing_is_left():
     # Trio keeps a thread for a while that has looked up a name for the Trio client.
     left = [t for t in set(threading.enumerate()) - before if not t.name.startswith("Trio thread")]
     assert not left
+
+
+def test_the_server_is_imported_as_it_is(ws_server):
+    import echo_trio.testing.serving
+
+    assert type(echo_trio.testing.serving.__loader__).__name__ == "SourceFileLoader"
+    assert any(type(finder).__name__ == "AssertionRewritingHook" for finder in sys.meta_path)
 
 
 def test_sync(ws_server):
@@ -150,9 +165,10 @@ def test_descriptors_are_flat(ws_server, descriptors, n):
 
 
 def test_every_kind_of_test_is_served_and_nothing_is_left_behind(tmp_path):
+    (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_kinds.py").write_text(KINDS)
     said = run_pytest(tmp_path, "--strict-markers")
-    assert re.search(r"\b68 passed", said), said
+    assert re.search(r"\b69 passed", said), said
 
 
 FAILING = """
