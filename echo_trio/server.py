@@ -284,5 +284,4 @@ def tls_context_of(settings: Settings) -> ssl.SSLContext | None:
 
 def url_of(listeners: list[socket.socket], *, tls: bool) -> str:
     """Write the URL under which clients connect to these listeners."""
-    host, port, *_ = listeners[0].getsockname()
-    return f"{'wss' if tls else 'ws'}://{sockets.authority(host, port)}/"
+    return f"{'wss' if tls else 'ws'}://{sockets.own_authority(listeners[0])}/"

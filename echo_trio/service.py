@@ -161,6 +161,8 @@ def _listen(settings: Settings, log: Any) -> tuple[Server, list[socket.socket]]:
             server = Worker.listen(settings, log)
         else:
             server = Supervisor.listen(settings, log)
+    if "::" in (settings.host, settings.console and settings.console_host):
+        log.warning("listens on :: and that is IPv6 alone: 0.0.0.0 is IPv4, a name may be both")
     if not settings.console:
         return server, []
     return server, listen_for_console(settings)
@@ -204,8 +206,7 @@ def url_of_console(listeners: list[socket.socket]) -> str:
     """Write the URL of a console that listens there; ``-`` if there is none."""
     if not listeners:
         return "-"
-    host, port, *_ = listeners[0].getsockname()
-    return f"http://{sockets.authority(host, port)}/"
+    return f"http://{sockets.own_authority(listeners[0])}/"
 
 
 def _announce(line: str, log: Any) -> None:

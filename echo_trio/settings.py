@@ -30,7 +30,7 @@ class Settings:
     """The server's settings."""
 
     host: Annotated[str, Parameter(metavar="HOST"), LISTEN] = "127.0.0.1"
-    """Address or name to listen on."""
+    """Address or name to listen on; 0.0.0.0 is all of IPv4, :: all of IPv6."""
 
     port: Annotated[flags.Port, LISTEN] = 8765
     """Port to listen on; 0 takes a free one."""

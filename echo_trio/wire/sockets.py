@@ -323,6 +323,14 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def own_authority(listener: socket.socket) -> str:
+    """Write a listener's address and port as a URL has them, a zone as RFC 6874 does."""
+    host, port, *more = listener.getsockname()
+    if more and (scope := more[1]):
+        host = f"{host}%25{socket.if_indextoname(scope)}"
+    return authority(host, port)
+
+
 def _resolve(host: str, port: int, flags: int = 0) -> list[Address]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     addresses = [(family, address) for family, _, _, _, address in found]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import Final
 
 import msgspec
 import trio
@@ -27,18 +26,14 @@ from loadgen.processes.coordinator import Coordinator
 from loadgen.processes.local import Processes
 from loadgen.report import thresholds
 from loadgen.report.build import make_report
+from loadgen.report.hints import find_hints
 from loadgen.report.stream import stream
 from loadgen.report.thresholds import BadThreshold
 from loadgen.report.verdict import explain_failure
-from loadgen.results.ledger import Failure
 from loadgen.results.result import Result
 from loadgen.signals import INTERRUPTS
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
-from loadgen.workload.target import DEFAULT_PORT
-
-#: Hosts at which our own server listens by default.
-_LOOPBACK: Final = {"127.0.0.1", "localhost"}
 
 
 def load(plan: Plan, options: Options, output: Output) -> int:
@@ -147,17 +142,7 @@ def explain_nothing_opened(result: Result) -> str:
         for reason, count in ledger.failed.most_common()
     )
     line = f"loadgen: no socket could be opened to {plan.shown_url}: {reasons}"
-    if ledger.failed[Failure.REFUSED]:
-        target = plan.target
-        if target.host in _LOOPBACK:
-            port = "" if target.port == DEFAULT_PORT else f" --port {target.port}"
-            return f"{line}. Nothing listens there; start a server: python -m echo_trio{port}"
-        return f"{line}. Nothing listens there: is the server running, and is this its port?"
-    if any("wrong version number" in error for error in ledger.tls_errors):  # OpenSSL's words
-        return f"{line}. What listens there does not speak TLS: is it ws://?"
-    if ledger.failed[Failure.FILE_LIMIT]:
-        return f"{line}. This shell's limit on open files is too low: see ulimit -Hn"
-    return line
+    return ". ".join([line, *find_hints(result)])
 
 
 def _complain_of_threshold(exc: BadThreshold) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,10 @@ def reachable_from(addresses: list[sockets.Address], sources: Sources) -> list[s
     return [each for each in addresses if sources.of_version(_VERSIONS[each[0]])]
 
 
+def _host_of(address: sockets.Address) -> str:
+    return str(address[1][0])
+
+
 class Dialer:
     """A dialer of TCP connections to one target.
 
@@ -65,26 +70,43 @@ class Dialer:
             family: sources.of_version(version) for family, version in _VERSIONS.items()
         }
         self._turn = 0
+        self._address_turn = 0
+        self._dead: set[sockets.Address] = set()
+        self._alive = self._addresses
 
-    async def dial(self) -> socket.socket:
-        """Connect to the first address that accepts.
+    async def dial(self, counts: Counter[str] | None = None) -> socket.socket:
+        """Connect to the address whose turn it is, or else to the next one that accepts.
 
-        :raises OSError: if none does, or this machine can't.
+        A target with several addresses has them to share its load, so sockets are dealt to them in
+        turn. One that nobody listens at is left out from then on, as long as another is left. The
+        race of RFC 8305 is not run: whichever address is nearest would win it with every socket.
+
+        :param counts: counts the connection under its address, and has all of them as keys.
+        :raises OSError: if none accepts, or this machine can't connect.
         """
-        sock = await self._dial_any()
+        counts = Counter() if counts is None else counts
+        if not counts:
+            counts.update(dict.fromkeys(map(_host_of, self._addresses), 0))
+        address, sock = await self._dial_any()
+        counts[_host_of(address)] += 1
         if self._receive_buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
         return StampedSocket.of(sock) if self._has_stamps else sock
 
-    async def _dial_any(self) -> socket.socket:
-        *others, last = self._addresses
+    async def _dial_any(self) -> tuple[sockets.Address, socket.socket]:
+        accepting = self._alive or self._addresses
+        first = self._address_turn % len(accepting)
+        self._address_turn += 1
+        *others, last = accepting[first:] + accepting[:first]
         for address in others:
             try:
-                return await self._dial(address)
+                return address, await self._dial(address)
             except OSError as exc:
                 if exc.errno not in _UNREACHABLE:
                     raise
-        return await self._dial(last)
+                self._dead.add(address)
+                self._alive = [each for each in self._addresses if each not in self._dead]
+        return last, await self._dial(last)
 
     async def _dial(self, address: sockets.Address) -> socket.socket:
         sources = self._sources[address[0]]

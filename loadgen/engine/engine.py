@@ -63,6 +63,7 @@ class Engine:
         self._gate = gate
         self._on_second = on_second
         self._tls: ssl.SSLContext | None = None
+        self._unresolved = ""
         self.phase = Phase.PREFLIGHT
         #: Is the run to stop?
         self.interrupted = False
@@ -207,15 +208,19 @@ class Engine:
                 ledger.not_attempted = ledger.requested
             else:
                 ledger.failed[Failure.DNS] = ledger.requested
+                ledger.details[Failure.DNS, self._unresolved] = ledger.requested
 
     async def _resolve(self) -> list[sockets.Address]:
         """Resolve the target's addresses; an empty list if there are none."""
         target = self.plan.target
+        self._unresolved = f"{target.host}: no answer within --connect-timeout"
         with self._new_interruption(), trio.move_on_after(self.plan.connect_timeout_s):
             try:
                 return await sockets.resolve(target.host, target.port)
-            except (socket.gaierror, UnicodeError):  # the latter: a label of more than 63 letters
-                pass
+            except socket.gaierror as exc:
+                self._unresolved = f"{target.host}: {exc.strerror}"
+            except UnicodeError:  # a label of more than 63 letters
+                self._unresolved = f"{target.host}: no name in the DNS is written so"
         return []
 
     async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:

@@ -82,7 +82,7 @@ async def open_with(context: RunContext, asked: Handshake) -> tuple[Connection, 
     """
     ledger = context.ledger
     began_us = now_us()
-    sock = await context.dialer.dial()
+    sock = await context.dialer.dial(ledger.addresses)
     ledger.tcp += 1
     if context.tls is not None:
         sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)

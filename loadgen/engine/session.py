@@ -301,6 +301,7 @@ class Session:
                 ledger.verdicts[verdict] += 1
                 return None
             answered = pending.pop(index)
+            ledger.plain_echoes += verdict is Verdict.CORRUPT and reply == answered.message
         ledger.verdicts[verdict] += 1
         if answered.seq > self._newest_answered:  # noqa: PLR1730 - no call for each message
             self._newest_answered = answered.seq
@@ -382,7 +383,12 @@ class Session:
         if ending is Ending.TIMEOUT and self._end_expected:
             more = connection.bytes_received - self._received_before_closing
             ledger.still_sending += self._still_sending or more > STILL_SENDING_BYTES
-        ledger.count_ended(ending, close_code_of(connection), early=not self._end_expected)
+        ledger.count_ended(
+            ending,
+            close_code_of(connection),
+            early=not self._end_expected,
+            reason=printable(connection.close_reason, at_most=200),
+        )
         context.look_whether_any_is_open()
 
 

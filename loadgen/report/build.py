@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from loadgen.report.hints import find_hints
 from loadgen.report.model import (
     SCHEMA_VERSION,
     ClosedSockets,
@@ -33,6 +35,9 @@ from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut, Result
 from loadgen.results.verify import Verdict
 
+#: Of the reasons in close frames so many are reported.
+MAX_CLOSE_REASONS: Final = 10
+
 
 def make_report(
     result: Result,
@@ -57,6 +62,7 @@ def make_report(
         schema=SCHEMA_VERSION,
         verdict=verdict,
         verdict_reasons=reasons,
+        hints=find_hints(result),
         interrupted=result.interrupted,
         thresholds=[],
         plan=plan_as_run(result) if plan is None else plan,
@@ -119,6 +125,8 @@ def _report_connections(result: Result) -> ConnectionsReport:
         failed_status={str(status): n for status, n in sorted(ledger.failed_status.items())},
         closed=count_closed(ledger),
         close_codes={str(code): n for code, n in sorted(ledger.close_codes.items())},
+        close_reasons=_count_reasons(ledger),
+        addresses=dict(ledger.addresses),
         connect_ms=result.connect.summary(),
         funnel=Funnel(
             requested=ledger.requested,
@@ -129,6 +137,14 @@ def _report_connections(result: Result) -> ConnectionsReport:
         faults=Faults(**{str(fault): ledger.failed_by(fault) for fault in Fault}),
         compressed=ledger.compressed,
     )
+
+
+def _count_reasons(ledger: Ledger) -> dict[str, int]:
+    """Count the peer's reasons, whatever the code; the most frequent ones."""
+    reasons: Counter[str] = Counter()
+    for (_, reason), count in ledger.close_reasons.items():
+        reasons[reason] += count
+    return dict(reasons.most_common(MAX_CLOSE_REASONS))
 
 
 def count_failed(ledger: Ledger) -> FailedSockets:

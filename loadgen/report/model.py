@@ -62,7 +62,11 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of all sockets."""
+    """The counts of all sockets.
+
+    `addresses` has the TCP connections to each address of the target, `close_reasons` the ten
+    reasons that the peer gave most often; both are empty in reports of older versions.
+    """
 
     requested: int
     opened: int
@@ -73,6 +77,8 @@ class ConnectionsReport(msgspec.Struct, frozen=True, kw_only=True):
     failed_status: dict[str, int]
     closed: ClosedSockets
     close_codes: dict[str, int]
+    close_reasons: dict[str, int] = {}
+    addresses: dict[str, int] = {}
     connect_ms: Summary
     funnel: Funnel
     faults: Faults
@@ -263,6 +269,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     schema: int
     verdict: RunVerdict
     verdict_reasons: list[str]
+    hints: list[str] = []
     interrupted: bool
     thresholds: list[ThresholdReport]
     plan: dict[str, Any]

@@ -46,6 +46,7 @@ def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
     with paper(stream, color=color) as console:
         parts: list[RenderableType] = [_headline(report)]
         parts += [Text(f"• {reason}") for reason in report.verdict_reasons]
+        parts += [Text(f"→ {hint}", "cyan") for hint in report.hints]
         parts += ["", _facts(report)]
         parts += _scenario(report)
         if report.latency.scheduling_lag.count or report.latency.service.count:
@@ -102,7 +103,13 @@ def _facts(report: Report) -> Table:
             + _rest(closed, unaccounted_for=_unaccounted(report))
             + (f"  ({codes})" if codes else ""),
         )
+        if connections.close_reasons:
+            said = (f'{n:,} × "{why}"' for why, n in connections.close_reasons.items())
+            table.add_row("", f"the peer said {', '.join(said)}")
         table.add_row("", _opening(report))
+    if len(connections.addresses) > 1:
+        dealt = (f"{n:,} × {address}" for address, n in connections.addresses.items())
+        table.add_row("", f"addresses {', '.join(dealt)}")
     if funnel := _funnel(report):
         table.add_row("", funnel)
     for number, line in enumerate(_messages(messages)):

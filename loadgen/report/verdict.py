@@ -47,6 +47,8 @@ MIN_LOOKS: Final = 100
 _NOT_TLS: Final = ("wrong version number", "record layer failure", "packet length too long")
 #: The number of causes of a failure that are named, the most frequent first.
 MAX_CAUSES: Final = 3
+#: The failures of which the details say more than their name.
+_EXPLAINED: Final = {Failure.PROTOCOL, Failure.DNS}
 #: A shorter load phase is mostly start and end: no shares are judged.
 MIN_JUDGED_S: Final = 1.0
 
@@ -76,7 +78,7 @@ def _failures(result: Result) -> list[str]:
         why = "the run was over" if ledger.opened else "none before had opened"
         reasons.append(f"{skipped} not attempted: {why}")
     reasons += [
-        _explain_early(ending, code, _sockets(ended))
+        _explain_early(ending, code, _sockets(ended)) + _quote_reasons(ledger, ending, code)
         for (ending, code), ended in sorted(ledger.early.items())
     ]
     still_sending = min(ledger.still_sending, ledger.unanswered_closes)
@@ -127,7 +129,7 @@ def explain_failure(ledger: Ledger, reason: Failure) -> str:
     if reason is Failure.REJECTED:
         statuses = ", ".join(map(str, sorted(ledger.failed_status)))
         return f"{reason} ({_details(ledger, reason) or f'HTTP {statuses}'})"
-    if reason is Failure.PROTOCOL and (details := _details(ledger, reason)):
+    if reason in _EXPLAINED and (details := _details(ledger, reason)):
         return f"{reason} ({details})"
     if reason is Failure.TLS:
         return f"{reason} ({', '.join(map(_explain_tls, sorted(ledger.tls_errors)))})"
@@ -189,6 +191,15 @@ def _find_nothing_measured(result: Result) -> list[str]:
         return ["nothing was measured: the run was interrupted before a message was sent"]
     rate = "" if plan.closed_loop else ": at this rate none fell due in the time"
     return [f"nothing was measured: no message was sent{rate}"]
+
+
+def _quote_reasons(ledger: Ledger, ending: Ending, code: int) -> str:
+    """Quote what the peer said when it closed sockets with this code."""
+    if ending is not Ending.BY_PEER:
+        return ""
+    said = Counter({why: n for (of, why), n in ledger.close_reasons.items() if of == code})
+    quoted = [f'"{why}"' for why, _ in said.most_common(MAX_CAUSES)]
+    return f": {', '.join(quoted)}{', …' if len(said) > MAX_CAUSES else ''}" if quoted else ""
 
 
 def _own_limits(result: Result) -> list[str]:

@@ -94,6 +94,9 @@ class Ledger:
     :ivar other_faults: sockets that failed for an `OTHER` reason, by the party at fault.
     :ivar tls_errors: sockets that failed for a `TLS` reason, by OpenSSL's message.
     :ivar details: failed sockets by reason and further detail, in words.
+    :ivar addresses: TCP connections to each address of the target, 0 where there was none;
+        `close_reasons`, how often the peer gave which reason, with its close code.
+    :ivar plain_echoes: corrupt replies that were exactly the message they answered.
     :ivar early: sockets that ended before we closed them, by how they ended and the close code.
     :ivar still_sending: sockets that we cut while their server went on sending instead of answering
         our close frame.
@@ -129,6 +132,9 @@ class Ledger:
     details: Counter[tuple[Failure, str]] = field(default_factory=Counter)
     closed: Counter[Ending] = field(default_factory=Counter)
     close_codes: Counter[int] = field(default_factory=Counter)
+    addresses: Counter[str] = field(default_factory=Counter)
+    close_reasons: Counter[tuple[int, str]] = field(default_factory=Counter)
+    plain_echoes: int = 0
     early: Counter[tuple[Ending, int]] = field(default_factory=Counter)
     sent: int = 0
     sent_bytes: int = 0
@@ -216,15 +222,19 @@ class Ledger:
         self.opened += 1
         self.peak_open = max(self.peak_open, self.open)
 
-    def count_ended(self, ending: Ending, code: int, *, early: bool) -> None:
-        """Count a socket that had opened and has ended.
+    def count_ended(self, ending: Ending, code: int, *, early: bool, reason: str = "") -> None:
+        """Count a socket that has opened and ended.
 
-        :param early: true if it ended before we closed it.
+        :param code: of the first close frame.
+        :param reason: the peer's, if it gave one; of very many different ones the first count.
         """
         self.closed[ending] += 1
         self.close_codes[code] += 1
         if early:
             self.early[ending, code] += 1
+        known = (code, reason) in self.close_reasons or len(self.close_reasons) < MAX_DETAILS
+        if reason and known:
+            self.close_reasons[code, reason] += 1
 
     def settle_unanswered(self, *, interrupted: bool) -> None:
         """Count messages that will never be answered as lost, or in flight if interrupted."""

@@ -350,7 +350,9 @@ class Socket:
                     context.events.take(Left(now_us(), room, self._conn))
             self._claims.end(self.closed)
             ending = ending_of(connection)
-            context.run.ledger.count_ended(ending, code, early=not self._end_expected)
+            context.run.ledger.count_ended(
+                ending, code, early=not self._end_expected, reason=self.closed[1]
+            )
             if self._ended is not None:
                 self._ended.set()
 

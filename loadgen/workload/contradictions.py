@@ -42,7 +42,13 @@ def check_load(plan: Plan) -> None:
     if plan.messages and not plan.closed_loop and not plan.total_rate(plan.count):
         flag = "--rate-per-conn" if plan.rate is None else "--rate"
         raise ValueError(f"--messages needs a rate: {flag} is 0/s")
-    for flag, value in (("--connect-rate", plan.connect_rate), ("--lifetime", plan.lifetime_s)):
+    for flag, value in (
+        ("--connect-rate", plan.connect_rate),
+        ("--connect-timeout", plan.connect_timeout_s),
+        ("--lifetime", plan.lifetime_s),
+        # Without time for a goodbye, every socket would seem to be the server's fault.
+        ("--stop-timeout", plan.stop_timeout_s),
+    ):
         if value is not None and not value:
             raise ValueError(f"{flag} has to be more than 0")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
+from pathlib import Path
 
 import pytest
 import trio
 
 from echo_trio.wire import sockets
+from loadgen.workload.target import Target
 
 PATIENCE_S = 60
 
@@ -227,3 +230,24 @@ async def test_each_address_of_a_host_is_resolved_once():
 )
 def test_an_authority_is_written_as_in_a_url(host, expected):
     assert sockets.authority(host, 80) == expected
+
+
+def find_link_local():
+    """An address of this machine that means something on one of its networks alone."""
+    for line in Path("/proc/net/if_inet6").read_text().splitlines():
+        address, _, _, _, _, name = line.split()
+        if address.startswith("fe80"):
+            return f"{ipaddress.IPv6Address(int(address, 16))}%{name}"
+    return None
+
+
+@pytest.mark.skipif(find_link_local() is None, reason="this machine has no link-local address")
+def test_a_zone_is_kept_in_the_address_that_a_listener_is_told_by():
+    host = find_link_local()
+    (listener,) = sockets.listen(host, 0)
+    with listener:
+        port = listener.getsockname()[1]
+        shown = sockets.own_authority(listener)
+    assert shown == f"[{host.replace('%', '%25')}]:{port}"
+    target = Target.parse(f"ws://{shown}/")
+    assert (target.host, target.authority) == (host, f"[{host.partition('%')[0]}]:{port}")

@@ -3,12 +3,14 @@
 import errno
 import os
 import socket
+from collections import Counter
 from contextlib import ExitStack
 
 import psutil
 import pytest
 import trio
 
+from echo_trio.wire import sockets
 from loadgen.engine.dialer import Dialer, reachable_from
 from loadgen.engine.stamps import StampedSocket
 from loadgen.workload.sources import Sources
@@ -145,3 +147,48 @@ async def test_a_connect_that_is_cancelled_leaves_no_socket_open():
 
 def open_sockets():
     return psutil.Process().num_fds()
+
+
+@pytest.fixture
+def listening():
+    """Listens on one port of several loopback addresses; returns all addresses, dead ones too."""
+    with ExitStack() as stack:
+
+        def listen(*hosts: str, dead: tuple[str, ...] = ()) -> list[sockets.Address]:
+            port = 0
+            for host in hosts:
+                (listener,) = sockets.listen(host, port)
+                port = stack.enter_context(listener).getsockname()[1]
+            return [(socket.AF_INET, (host, port)) for host in (*dead, *hosts)]
+
+        yield listen
+
+
+async def dial(dialer: Dialer, times: int) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for _ in range(times):
+        (await dialer.dial(counts)).close()
+    return counts
+
+
+async def test_sockets_are_dealt_to_the_addresses_in_turn(listening):
+    dialer = Dialer(listening("127.0.0.2", "127.0.0.3"), Sources(()))
+    assert await dial(dialer, 7) == {"127.0.0.2": 4, "127.0.0.3": 3}
+
+
+async def test_an_address_that_nobody_listens_at_is_left_out_and_stays_in_the_count(listening):
+    addresses = listening("127.0.0.2", "127.0.0.3", dead=("127.0.0.4", "127.0.0.5"))
+    dialer = Dialer(addresses, Sources(()))
+    counts = await dial(dialer, 8)
+    assert dict(counts) == {
+        "127.0.0.4": 0, "127.0.0.5": 0, "127.0.0.2": 4, "127.0.0.3": 4,
+    }  # fmt: skip
+
+
+async def test_where_nobody_listens_at_any_address_it_is_refused(listening):
+    (dead, alive) = listening("127.0.0.2", dead=("127.0.0.4",))
+    dialer = Dialer([dead], Sources(()))
+    for _ in range(2):
+        with pytest.raises(ConnectionRefusedError):
+            await dialer.dial(Counter())
+    assert await dial(Dialer([alive], Sources(())), 1) == {"127.0.0.2": 1}

@@ -96,7 +96,7 @@ class Connection:
     evicted = False
     closed = None
     closed_first, clean, timed_out, failure, close_received = "us", True, None, None, 1000
-    evicted, bytes_received = False, 0
+    close_reason, evicted, bytes_received = "", False, 0
 
     def __init__(self):
         self.sent = []

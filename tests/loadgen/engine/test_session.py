@@ -22,7 +22,7 @@ class FakeConnection:
 
     evicted = False
     closed, closed_first, clean, timed_out, failure = None, None, False, None, None
-    close_received, evicted, bytes_received = None, False, 0
+    close_received, close_reason, bytes_received = None, "", 0
 
     def __init__(self, *, broken=False, taken=True):
         self.broken, self.taken, self.sent, self.flushed = broken, taken, [], trio.Event()
@@ -256,7 +256,7 @@ class EndedConnection:
     evicted = False
     closed = None
     closed_first, clean, timed_out, failure, close_received = "us", True, None, None, 1000
-    evicted, bytes_received = False, 0
+    close_reason, evicted, bytes_received = "", False, 0
 
     def __init__(self):
         self.sent = []

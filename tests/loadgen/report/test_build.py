@@ -40,6 +40,8 @@ def distinct_ledger() -> Ledger:
         other_faults=Counter({Fault.NETWORK: 2201, Fault.MACHINE: 2202}),
         closed=Counter({ending: 2301 + at for at, ending in enumerate(Ending)}),
         close_codes=Counter({1006: 2401, 1000: 2402}),
+        close_reasons=Counter({(1001, "bye"): 2403, (1011, "x"): 2404, (1000, "bye"): 2}),
+        addresses=Counter({"::1": 2407, "127.0.0.1": 2406}),
         sent=3001,
         sent_bytes=3002,
         received=3003,
@@ -113,6 +115,8 @@ def test_each_figure_of_the_sockets_is_its_own(report):
         "failed_status": {"404": 2102, "503": 2101},
         "closed": {str(ending): 2301 + at for at, ending in enumerate(Ending)},
         "close_codes": {"1000": 2402, "1006": 2401},
+        "close_reasons": {"bye": 2405, "x": 2404},
+        "addresses": {"::1": 2407, "127.0.0.1": 2406},
         "funnel": {"requested": 1001, "tcp": 1002, "tls": 1003, "upgraded": 1004},
         "faults": {
             "target": sum(range(2001, 2009)),

@@ -50,14 +50,15 @@ def test_the_schema_refuses_what_no_report_has(report_of, path, wrong):
 def test_a_report_has_the_contracts_keys(report_of):
     document = json.loads(report_json.encode(report_of()))
     assert list(document) == [
-        "schema", "verdict", "verdict_reasons", "interrupted", "thresholds", "plan",
+        "schema", "verdict", "verdict_reasons", "hints", "interrupted", "thresholds", "plan",
         "started_at", "ended_at", "connections", "messages", "fan_out", "users", "steps", "checks",
         "streams",
         "counters", "latency", "histograms", "generator", "series",
     ]  # fmt: skip
     assert set(document["connections"]) == {
         "requested", "opened", "not_attempted", "peak_open", "all_open_after_s", "failed",
-        "failed_status", "closed", "close_codes", "connect_ms", "funnel", "faults", "compressed",
+        "failed_status", "closed", "close_codes", "close_reasons", "addresses",
+        "connect_ms", "funnel", "faults", "compressed",
     }  # fmt: skip
     assert set(document["connections"]["failed"]) == {
         "refused", "timeout", "reset", "dns", "tls", "rejected", "protocol", "greeting",

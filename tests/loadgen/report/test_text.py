@@ -37,6 +37,8 @@ def test_a_report_reads_like_this(report_of):
     assert written(report_of()) == (
         """
    VALID   10 sockets to ws://127.0.0.1:8765/
+  → p99 and p99.9 of 3 replies says little: it takes 1,000, so give more
+  --duration or rate
 
   sockets    10 requested = 10 opened
              10 opened = 10 clean  (10 × 1000)

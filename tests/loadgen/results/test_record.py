@@ -27,6 +27,8 @@ COUNTERS = {
     "closed": Counter({Ending.CLEAN: 31, Ending.TIMEOUT: 37}),
     "close_codes": Counter({1000: 41, 1006: 43}),
     "early": Counter({(Ending.BY_PEER, 1011): 47, (Ending.ABNORMAL, 1006): 53}),
+    "addresses": Counter({"::1": 73, "127.0.0.1": 79}),
+    "close_reasons": Counter({(1001, "bye"): 83, (1011, "x"): 89}),
     "verdicts": Counter({Verdict.ECHOED: 59, Verdict.DUPLICATE: 61}),
 }
 

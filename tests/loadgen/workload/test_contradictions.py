@@ -61,6 +61,8 @@ from loadgen.workload.plan import Plan
         pytest.param({"messages": 3, "lifetime_s": 1.0}, "--lifetime opens more", id="churn"),
         pytest.param({"lifetime_s": 0.0}, "--lifetime has to be more than 0", id="no-life"),
         pytest.param({"connect_rate": 0.0}, "--connect-rate has to be more", id="no-connects"),
+        pytest.param({"connect_timeout_s": 0.0}, "--connect-timeout has to be", id="no-patience"),
+        pytest.param({"stop_timeout_s": 0.0}, "--stop-timeout has to be more", id="no-goodbye"),
         pytest.param({"message": "m", "message_file": "f"}, "--message-file both say", id="two-m"),
         pytest.param({"message_file": "/nowhere/m"}, "/nowhere/m: No such file", id="no-file"),
         pytest.param({"headers": (("Upgrade", "x"),)}, "can't set Upgrade", id="own-header"),

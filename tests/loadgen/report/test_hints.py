@@ -1,0 +1,105 @@
+"""Each remedy is given where it helps, and nowhere else; the page has the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from loadgen.cli.run import explain_nothing_opened
+from loadgen.report import hints
+from loadgen.report import json as report_json
+from loadgen.report.build import make_report
+from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.workload.plan import Plan
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "hints.md"
+
+
+def histogram_of(count: int) -> Histogram:
+    histogram = Histogram()
+    if count:
+        histogram.record(1000, count)
+    return histogram
+
+
+def failed(reason: Failure, **more):
+    return Ledger(10, failed=Counter({reason: 10}), **more)
+
+
+def tls(error: str) -> Ledger:
+    return failed(Failure.TLS, tls_errors=Counter({error: 10}))
+
+
+def rejected(status: int) -> Ledger:
+    return failed(Failure.REJECTED, failed_status=Counter({status: 10}))
+
+
+THERE = "ws://192.0.2.1/"
+#: Cause by cause, in the table's order: a run of that kind, and a part of what is said.
+CASES = [
+    (failed(Failure.REFUSED), "ws://[::1]:9/", "python -m echo_trio --port 9"),
+    (failed(Failure.REFUSED), THERE, "is this its port?"),
+    (failed(Failure.TIMEOUT), THERE, "No answer within 10s"),
+    (failed(Failure.DNS), "ws://nowhere.invalid/", "no address here"),
+    (failed(Failure.RESET), THERE, "should begin with wss://"),
+    (failed(Failure.PROTOCOL, details=Counter({(Failure.PROTOCOL, "TLS answers there"): 10})),
+     THERE, "begin the URL with wss://"),
+    (tls("WRONG_VERSION_NUMBER"), "wss://h/", "begin the URL with ws://"),
+    (tls("certificate verify failed: self-signed certificate"), "wss://h/", "--cacert FILE"),
+    (tls("certificate verify failed: Hostname mismatch, certificate is not valid for 'h'"),
+     "wss://h/", "another name"),
+    (tls("certificate verify failed: certificate has expired"), "wss://h/", "renew it"),
+    (tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "wss://h/", "--cert FILE"),
+    (rejected(403), THERE, "--header 'Authorization"),
+    (rejected(404), THERE, "no WebSocket at this path"),
+    (rejected(302), THERE, "redirects"),
+    (rejected(503), THERE, "--connect-rate"),
+    (failed(Failure.GREETING), THERE, "--expect"),
+    (failed(Failure.FILE_LIMIT), THERE, "ulimit -n"),
+    (failed(Failure.ADDRESS_IN_USE), THERE, "--source-ip"),
+    (Ledger(10, opened=10, sent=9, received=9, plain_echoes=9), THERE, "--verify exact"),
+    (Ledger(10, opened=10, sent=9, lost=9), THERE, "--verify off"),
+    (Ledger(10, opened=10, sent=9, received=8, lost=1,
+            verdicts=Counter({"echoed": 8})), THERE, "longer --stop-timeout tells late"),
+    (Ledger(10, opened=10, early=Counter({(Ending.BY_PEER, 1009): 1})), THERE, "--size"),
+    (Ledger(10, opened=10, closed=Counter({Ending.TIMEOUT: 1})), THERE, "slow server"),
+    (Ledger(10, opened=10, sent=9, overdue=5), THERE, "--workers auto"),
+    (Ledger(10, opened=10, sent=9), THERE, "p99 and p99.9 of 50 replies"),
+]  # fmt: skip
+
+
+def run_of(result_of, ledger, url, replies=0):
+    return dataclasses.replace(
+        result_of(plan=Plan(10, url)), ledger=ledger, intended=histogram_of(replies)
+    )
+
+
+@pytest.mark.parametrize("number", range(len(hints.HINTS)))
+def test_a_hint_is_given_where_it_helps_and_nowhere_else(result_of, number):
+    assert len(CASES) == len(hints.HINTS)
+    for case, (ledger, url, says) in enumerate(CASES):
+        found = hints.HINTS[number].find(run_of(result_of, ledger, url, 50 * (case == 24)))
+        assert (found is not None) == (case == number), hints.HINTS[case].cause
+        if found is not None:
+            assert says in hints.HINTS[number].text.format(**found)
+
+
+def test_a_hint_is_in_the_report_and_in_the_line_of_a_run_that_opened_nothing(
+    result_of,
+):
+    result = run_of(result_of, tls("self-signed certificate"), "wss://h/")
+    document = json.loads(report_json.encode(make_report(result)))
+    (hint,) = document["hints"]
+    assert "--cacert" in hint
+    assert explain_nothing_opened(result).endswith(hint)
+    assert make_report(result_of()).hints == hints.find_hints(result_of())
+
+
+def test_the_page_has_the_table():
+    """Stale? `python -c 'from loadgen.report import hints; print(hints.make_table())'`."""
+    assert hints.make_table() in PAGE.read_text()
