@@ -141,7 +141,9 @@ def explain_nothing_opened(result: Result) -> str:
         f"{count:,} × {explain_failure(ledger, reason)}"
         for reason, count in ledger.failed.most_common()
     )
-    line = f"loadgen: no socket could be opened to {plan.shown_url}: {reasons}"
+    proxy = plan.settings()["proxy"]
+    through = f" through {proxy}" if proxy else ""
+    line = f"loadgen: no socket could be opened to {plan.shown_url}{through}: {reasons}"
     return ". ".join([line, *find_hints(result)])
 
 

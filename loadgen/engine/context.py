@@ -18,6 +18,7 @@ from loadgen.workload.keys import Keys
 from loadgen.workload.matching import Fits, compile_pattern
 from loadgen.workload.payloads import Payloads
 from loadgen.workload.plan import Plan
+from loadgen.workload.proxy import Proxy
 
 if TYPE_CHECKING:
     from loadgen.engine.greeting import Greeting
@@ -87,6 +88,8 @@ class RunContext:
         self.dialer = dialer
         self.tls = tls_context
         self.server_name = plan.target.server_name
+        self.proxy = None if plan.proxy is None else Proxy.parse(plan.proxy)
+        self.port = plan.target.port
         self.extensions = plan.extensions
         self.rooms = plan.rooms
         self.resources = [target.resource for target in targets]

@@ -212,15 +212,15 @@ class Engine:
 
     async def _resolve(self) -> list[sockets.Address]:
         """Resolve the target's addresses; an empty list if there are none."""
-        target = self.plan.target
-        self._unresolved = f"{target.host}: no answer within --connect-timeout"
+        host, port = self.plan.dialled
+        self._unresolved = f"{host}: no answer within --connect-timeout"
         with self._new_interruption(), trio.move_on_after(self.plan.connect_timeout_s):
             try:
-                return await sockets.resolve(target.host, target.port)
+                return await sockets.resolve(host, port)
             except socket.gaierror as exc:
-                self._unresolved = f"{target.host}: {exc.strerror}"
+                self._unresolved = f"{host}: {exc.strerror}"
             except UnicodeError:  # a label of more than 63 letters
-                self._unresolved = f"{target.host}: no name in the DNS is written so"
+                self._unresolved = f"{host}: no name in the DNS is written so"
         return []
 
     async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:

@@ -14,6 +14,7 @@ import trio
 from echo_trio.wire import client_handshake, handshake, tls
 from echo_trio.wire.connection import Connection
 from loadgen.engine.context import now_us
+from loadgen.engine.proxy import ProxyRefused, connect_through
 from loadgen.engine.rejection import explain_rejection
 from loadgen.results.ledger import Failure, Fault, Ledger
 
@@ -47,6 +48,7 @@ OPENING_ERRORS: Final = (
     client_handshake.HandshakeFailed,
     handshake.HandshakeRefused,
     handshake.ConnectionCut,
+    ProxyRefused,
     tls.TlsFailed,
     OSError,
 )
@@ -82,7 +84,13 @@ async def open_with(context: RunContext, asked: Handshake) -> tuple[Connection, 
     """
     ledger = context.ledger
     began_us = now_us()
-    sock = await context.dialer.dial(ledger.addresses)
+    sock = await context.dialer.dial(None if context.proxy else ledger.addresses)
+    if context.proxy is not None:
+        try:
+            await connect_through(sock, context.proxy, context.server_name, context.port)
+        except BaseException:
+            sock.close()
+            raise
     ledger.tcp += 1
     if context.tls is not None:
         sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
@@ -148,6 +156,9 @@ def book_failure(ledger: Ledger, exc: Exception) -> None:
         case client_handshake.Rejected():
             ledger.failed[Failure.REJECTED] += 1
             ledger.failed_status[exc.status] += 1
+        case ProxyRefused():
+            ledger.failed[Failure.REJECTED] += 1
+            ledger.explain(Failure.REJECTED, f"proxy: {exc}")
         case client_handshake.HandshakeFailed() | handshake.HandshakeRefused():
             ledger.failed[Failure.PROTOCOL] += 1
             ledger.explain(Failure.PROTOCOL, str(exc).removesuffix("."))

@@ -83,10 +83,9 @@ class Processes:
 
         :raises Refused: if this machine can't do it.
         """
-        target = plan.target
         addresses: list[sockets.Address] = []
         with trio.move_on_after(plan.connect_timeout_s):
-            addresses = await _resolve(target.host, target.port)
+            addresses = await _resolve(*plan.dialled)
         if not (reachable := reachable_from(addresses, plan.sources())):
             return []  # Each shard finds that out, and books it.
         facts = await trio.to_thread.run_sync(

@@ -76,15 +76,28 @@ def _status(*statuses: int) -> Callable[[Result], Gaps]:
     return lambda result: _if(any(result.ledger.failed_status[status] for status in statuses))
 
 
+def _find_no_proxy(result: Result) -> Gaps:
+    return _if(result.ledger.failed[Failure.REFUSED] and result.plan.proxy)
+
+
+def _find_proxy_says(*words: str) -> Callable[[Result], Gaps]:
+    said = {f"proxy: {word}" for word in words}
+    return lambda result: _if(any(why in said for _, why in result.ledger.details))
+
+
 def _find_nothing_here(result: Result) -> Gaps:
     target = result.plan.target
-    if not result.ledger.failed[Failure.REFUSED] or target.host not in _LOOPBACK:
+    if (
+        result.plan.proxy
+        or not result.ledger.failed[Failure.REFUSED]
+        or target.host not in _LOOPBACK
+    ):
         return None
     return {"port": "" if target.port == DEFAULT_PORT else f" --port {target.port}"}
 
 
 def _find_nothing_there(result: Result) -> Gaps:
-    is_here = result.plan.target.host in _LOOPBACK
+    is_here = result.plan.target.host in _LOOPBACK or result.plan.proxy
     return _if(result.ledger.failed[Failure.REFUSED] and not is_here)
 
 
@@ -156,6 +169,16 @@ HINTS: Final = (
         "nothing listens at the target's port",
         "Nothing listens there: is the server running, and is this its port?",
         _find_nothing_there,
+    ),
+    Hint(
+        "nothing listens at the proxy's port",
+        "Nothing listens at the address of --proxy: is it running, and is this its port?",
+        _find_no_proxy,
+    ),
+    Hint(
+        "the proxy wants to know who asks",
+        "The proxy wants a user and a password: write them into --proxy, before its host and @",
+        _find_proxy_says("HTTP 407", "it wants a user and a password", "user or password is wrong"),
     ),
     Hint(
         "a socket did not open in time",

@@ -80,7 +80,9 @@ def _headline(report: Report) -> Text:
         crowd = f"{report.users.requested:,} users of {report.plan['scenario']}"
     else:
         crowd = f"{report.connections.requested:,} sockets"
-    return line.append(f"  {crowd} to {report.plan['url']}")
+    proxy = report.plan.get("proxy")
+    through = f" through {proxy}" if proxy else ""
+    return line.append(f"  {crowd} to {report.plan['url']}{through}")
 
 
 def _facts(report: Report) -> Table:

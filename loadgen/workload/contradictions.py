@@ -8,6 +8,7 @@ from loadgen.workload.headers import check_headers
 from loadgen.workload.keys import check_key
 from loadgen.workload.matching import ANY, Rule
 from loadgen.workload.payloads import DEFAULT_TEMPLATE, Payloads
+from loadgen.workload.proxy import Proxy
 from loadgen.workload.target import ROOM, Target
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def check_handshake(plan: Plan, target: Target) -> None:
     :raises ValueError: if it can't.
     """
     check_headers(plan.headers, plan.origin)
+    if plan.proxy is not None:
+        Proxy.parse(plan.proxy)
     if plan.key is not None and plan.cert is None:
         raise ValueError("--key goes with --cert, whose key it is")
     for flag, given in (

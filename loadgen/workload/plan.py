@@ -24,6 +24,7 @@ from loadgen.workload.matching import Rule, Verify, parse_pattern
 from loadgen.workload.misbehaviour import Behave, Kind, check_behaviours, pick
 from loadgen.workload.pacing import Stage, parse_stage
 from loadgen.workload.payloads import DEFAULT_SIZE_BYTES, DEFAULT_TEMPLATE, Payloads, read_template
+from loadgen.workload.proxy import Proxy
 from loadgen.workload.schedule import DEFAULT_DURATION_S, DEFAULT_RATE_PER_CONN, Schedule
 from loadgen.workload.shards import ShardOf
 from loadgen.workload.sources import Sources
@@ -170,6 +171,10 @@ class Plan(Schedule):
     key: Annotated[str | None, Parameter(metavar="FILE", name="--key"), CONNECT] = None
     """wss: PEM file with the unencrypted private key of --cert, if that doesn't contain it."""
 
+    proxy: Annotated[str | None, Parameter(metavar="URL", name="--proxy"), CONNECT] = None
+    """Dial through this proxy, which resolves the target's name itself: http://host:3128 (CONNECT)
+    or socks5://host:1080, with user:password@ before the host where it wants them."""
+
     compression: Annotated[bool, Parameter(negative=""), CONNECT] = False
     """Offer compressed messages (permessage-deflate)."""
 
@@ -228,6 +233,14 @@ class Plan(Schedule):
     def matching(self) -> Verify:
         """The rule by which a reply finds its message."""
         return Verify.parse(self.verify)
+
+    @property
+    def dialled(self) -> tuple[str, int]:
+        """The host and port that TCP connects to: the target's, or its proxy's."""
+        if self.proxy is not None:
+            proxy = Proxy.parse(self.proxy)
+            return proxy.host, proxy.port
+        return self.target.host, self.target.port
 
     @property
     def target(self) -> Target:
@@ -385,6 +398,7 @@ class Plan(Schedule):
             settings["duration_s"] = self.load_s
         return settings | {
             "url": self.shown_url,
+            "proxy": self.proxy and masks.mask_url(self.proxy),
             "headers": masks.mask_headers(self.headers),
             "subprotocols": masks.mask_subprotocols(self.subprotocols),
         }

@@ -121,7 +121,8 @@ def check_report(report: dict[str, Any]) -> None:
     )  # fmt: skip
     assert sum(connections["faults"].values()) == failed
     assert connections["opened"] == connections["connect_ms"]["count"]
-    assert connections["failed"]["rejected"] == sum(connections["failed_status"].values())
+    if report["plan"]["proxy"] is None:  # Its refusals have no status of the target's.
+        assert connections["failed"]["rejected"] == sum(connections["failed_status"].values())
     answered = messages["echoed"] + messages["reordered"] + messages["corrupt"]
     owed_no_reply = messages["one_way"] + messages["published"]
     assert messages["sent"] == answered + messages["lost"] + messages["in_flight"] + owed_no_reply

@@ -44,6 +44,9 @@ THERE = "ws://192.0.2.1/"
 CASES = [
     (failed(Failure.REFUSED), "ws://[::1]:9/", "python -m echo_trio --port 9"),
     (failed(Failure.REFUSED), THERE, "is this its port?"),
+    (failed(Failure.REFUSED), "PROXY", "--proxy"),
+    (failed(Failure.REJECTED, details=Counter({(Failure.REJECTED, "proxy: HTTP 407"): 10})),
+     THERE, "The proxy wants a user"),
     (failed(Failure.TIMEOUT), THERE, "No answer within 10s"),
     (failed(Failure.DNS), "ws://nowhere.invalid/", "no address here"),
     (failed(Failure.RESET), THERE, "should begin with wss://"),
@@ -74,16 +77,17 @@ CASES = [
 
 
 def run_of(result_of, ledger, url, replies=0):
-    return dataclasses.replace(
-        result_of(plan=Plan(10, url)), ledger=ledger, intended=histogram_of(replies)
-    )
+    plan = Plan(10, THERE, proxy="http://p") if url == "PROXY" else Plan(10, url)
+    return dataclasses.replace(result_of(plan=plan), ledger=ledger, intended=histogram_of(replies))
 
 
 @pytest.mark.parametrize("number", range(len(hints.HINTS)))
 def test_a_hint_is_given_where_it_helps_and_nowhere_else(result_of, number):
     assert len(CASES) == len(hints.HINTS)
     for case, (ledger, url, says) in enumerate(CASES):
-        found = hints.HINTS[number].find(run_of(result_of, ledger, url, 50 * (case == 24)))
+        found = hints.HINTS[number].find(
+            run_of(result_of, ledger, url, 50 * (case == len(CASES) - 1))
+        )
         assert (found is not None) == (case == number), hints.HINTS[case].cause
         if found is not None:
             assert says in hints.HINTS[number].text.format(**found)
