@@ -135,4 +135,4 @@ def test_the_html_report_needs_its_page_and_says_so_before_the_run(capsys, monke
 def test_wss_to_what_does_not_speak_tls_is_told_to_try_ws(result_of):
     ledger = Ledger(2, failed=Counter({Failure.TLS: 2}),
                     tls_errors=Counter({"wrong version number": 2}))  # fmt: skip
-    assert "is it ws://?" in explain_nothing_opened(result_of(ledger))
+    assert "begin the URL with ws://" in explain_nothing_opened(result_of(ledger))
