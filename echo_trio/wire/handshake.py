@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -29,6 +30,12 @@ _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TCHAR: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 TOKEN: Final = re.compile(f"{_TCHAR}+")
 TARGET: Final = re.compile(r"/[!-~]*")
+#: RFC 3986, section 3.2.2, and a port; empty where the target has no authority.
+_HOST: Final = re.compile(
+    r"(?:(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?)?"
+)
+#: A target in absolute form: its host, and path and query.
+_ABSOLUTE: Final = re.compile(rf"(?:http|ws)s?://({_HOST.pattern})((?:[/?][!-~]*)?)", re.IGNORECASE)
 #: RFC 6455, section 9.1. A quoted value has to be a token once its quotes are gone.
 _EXTENSION: Final = re.compile(rf"[ \t]*({_TCHAR}+)")
 _EXTENSION_PARAMETER: Final = re.compile(
@@ -145,13 +152,16 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
     :raises HandshakeRefused: 431, as soon as the head is longer than `MAX_HEAD_BYTES`; 400 at the
         first byte, if no head begins with it: a TLS handshake, for example.
     """
-    data = b""
+    data, spared = b"", False
     while (end := data.find(b"\r\n\r\n")) < 0 and len(data) <= MAX_HEAD_BYTES:
         chunk = await receive()
         if not chunk:
             raise ConnectionCut(len(data))
         data += chunk
-        if not data[:1].isalpha():
+        # One line end in front is some client's habit (RFC 9112, section 2.2); two are none's.
+        if not spared and data.startswith(b"\r\n"):
+            data, spared = data[2:], True
+        if not data[:1].isalpha() and data not in (b"", b"\r"):
             raise HandshakeRefused(400, "This is not HTTP.", Reason.NOT_HTTP)
     if end < 0 or end > MAX_HEAD_BYTES:
         raise HandshakeRefused(
@@ -180,10 +190,16 @@ def parse_request(head: bytes) -> UpgradeRequest:
     headers = parse_headers(lines[1:])
     if method != "GET":
         raise HandshakeRefused(405, "A WebSocket begins with GET.", Reason.METHOD, Allow="GET")
+    hosts = values(headers, "host")
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise HandshakeRefused(400, "There has to be one Host header, a host.", Reason.HOST)
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute and absolute[1]:
+        # As to a proxy; its host is then the one that counts (RFC 9112, section 3.2.2).
+        headers = [(key, absolute[1] if key == "host" else value) for key, value in headers]
+        target = absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
     if not TARGET.fullmatch(target):
         raise HandshakeRefused(400, "The request's target is not a path.", Reason.TARGET)
-    if len(values(headers, "host")) != 1:
-        raise HandshakeRefused(400, "There has to be one Host header.", Reason.HOST)
     if values(headers, "transfer-encoding") or any(
         value != "0" for value in values(headers, "content-length")
     ):
@@ -250,7 +266,8 @@ def accept_response(
 def refusal_response(refused: HandshakeRefused) -> bytes:
     """Make the answer that says why not; the connection is closed after it."""
     body = b"" if refused.status in _WITHOUT_BODY else (refused.why + "\n").encode()
-    headers = {"Connection": "close", **refused.headers}
+    # RFC 9110, section 6.6.1: whoever has a clock says the date.
+    headers = {"Date": formatdate(usegmt=True), "Connection": "close", **refused.headers}
     if body:
         headers["Content-Type"] = "text/plain; charset=utf-8"
     if body or refused.status == HTTPStatus.RESET_CONTENT:
@@ -269,7 +286,8 @@ def _parse_request_line(line: str) -> tuple[str, str]:
     if len(parts) != 3 or not TOKEN.fullmatch(parts[0]):
         raise HandshakeRefused(400, "This is not an HTTP request.", Reason.NOT_HTTP)
     method, target, version = parts
-    if version != "HTTP/1.1":
+    # A later minor version means the same to who knows this one (RFC 9110, section 2.5).
+    if not re.fullmatch(r"HTTP/1\.[1-9]", version):
         if re.fullmatch(r"HTTP/[0-9](\.[0-9])?", version):
             raise HandshakeRefused(505, "A WebSocket begins with HTTP/1.1.", Reason.HTTP_VERSION)
         raise HandshakeRefused(400, "This is not an HTTP request.", Reason.NOT_HTTP)

@@ -75,5 +75,5 @@ class Options:
         if self.dask is not None and not _SCHEDULER.fullmatch(self.dask):
             return f"--dask {self.dask!r} is no address: write it like tcp://host:8786"
         if self.dask is not None and find_spec("distributed") is None:
-            return "--dask needs an extra: pip install 'echo-trio[cluster]'"
+            return "--dask needs Dask: pip install 'distributed>=2026.8' (docs/how-to/cluster.md)"
         return None

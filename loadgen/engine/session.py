@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from echo_trio.printable import printable
 from echo_trio.wire.connection import Connection, ConnectionClosed, OnMessage
 from loadgen.engine.context import RunContext, now_us
 from loadgen.engine.endings import close_code_of, ending_of, show_code_of

@@ -269,7 +269,7 @@ class _DaskThread:
             if isinstance(found, BaseException):
                 raise Refused(
                     f"--dask: worker {address} can't run a shard ({found}): it needs the same "
-                    "version of this: pip install 'echo-trio[cluster]'"
+                    "version of this, with its extra cluster (docs/how-to/cluster.md)"
                 )
         limits = {
             address: WorkerLimits(each["nthreads"], each["memory_limit"] or 0, around[address][0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 import trio
@@ -61,6 +63,13 @@ async def test_a_head_can_come_byte_by_byte():
     assert await handshake.receive_head(chunks(*parts)) == (head(), b"")
 
 
+@pytest.mark.parametrize(
+    "parts", [[b"\r\n" + REQUEST], [b"\r", b"\n", REQUEST], [b"\r\nG", REQUEST[1:]]]
+)
+async def test_one_empty_line_in_front_is_passed_over(parts):
+    assert await handshake.receive_head(chunks(*parts)) == (head(), b"")
+
+
 @pytest.mark.parametrize("received", [b"", b"GET", REQUEST[:-1]], ids=["nothing", "some", "most"])
 async def test_a_stream_that_ends_first_is_told_apart(received):
     with pytest.raises(ConnectionCut) as caught:
@@ -68,7 +77,7 @@ async def test_a_stream_that_ends_first_is_told_apart(received):
     assert caught.value.received == len(received)
 
 
-@pytest.mark.parametrize("first", [b"\x16\x03\x01", b"\0", b"\r\n", b" GET"])
+@pytest.mark.parametrize("first", [b"\x16\x03\x01", b"\0", b"\r\n\r\n", b"\r\r", b" GET"])
 async def test_what_begins_as_no_head_does_is_refused_at_its_first_byte(first):
     with pytest.raises(HandshakeRefused) as caught:
         await handshake.receive_head(chunks(first, b"never asked for"))
@@ -123,6 +132,9 @@ def test_a_request_is_read():
         pytest.param(head(Upgrade="h2c, websocket"), id="Upgrade is a list"),
         pytest.param(head(Content_Length="0"), id="an empty body"),
         pytest.param(head(Host=""), id="an empty Host"),
+        pytest.param(head(Host="[::1]:8765"), id="an address as Host"),
+        pytest.param(head("GET / HTTP/1.2"), id="a later minor version"),
+        pytest.param(head(Connection=",, Upgrade,", Upgrade=", websocket"), id="empty elements"),
         pytest.param(head("GET / HTTP/1.1", *["X: y"] * 123), id="128 headers"),
         pytest.param(
             head("GET / HTTP/1.1", "Sec-WebSocket-Protocol: b", Sec_WebSocket_Protocol="a"),
@@ -133,6 +145,26 @@ def test_a_request_is_read():
 )
 def test_what_rfc_6455_allows_is_let_through(request_head):
     assert handshake.parse_request(request_head).key == KEY
+
+
+@pytest.mark.parametrize(
+    ("target", "read"),
+    [
+        ("http://example.org:80/a?b", ("/a?b", "example.org:80")),
+        ("ws://[::1]?b", ("/?b", "[::1]")),
+        ("WSS://example.org", ("/", "example.org")),
+    ],
+)
+def test_of_a_target_in_absolute_form_the_host_is_the_one_that_counts(target, read):
+    request = handshake.parse_request(head(f"GET {target} HTTP/1.1", Host="other"))
+    assert (request.target, dict(request.headers)["host"]) == read
+
+
+def test_a_refusal_has_the_date():
+    refused = HandshakeRefused(404, "no", Reason.PATH)
+    top = handshake.refusal_response(refused).partition(b"\r\n\r\n")[0].decode()
+    (date,) = (line for line in top.splitlines() if line.startswith("Date: "))
+    assert abs(parsedate_to_datetime(date[6:]).timestamp() - time.time()) < 60
 
 
 REFUSALS = [
@@ -152,7 +184,13 @@ REFUSALS = [
         for method in ("POST", "HEAD", "PUT", "CONNECT", "OPTIONS", "get")
     ),
     pytest.param(head("GET example.org/ HTTP/1.1"), 400, id="no path"),
-    pytest.param(head("GET http://example.org/ HTTP/1.1"), 400, id="an absolute target"),
+    pytest.param(head("GET ftp://example.org/ HTTP/1.1"), 400, id="an absolute target elsewhere"),
+    pytest.param(head("GET http:/// HTTP/1.1"), 400, id="an absolute target without a host"),
+    pytest.param(head(Host="a b"), 400, id="a Host with a space"),
+    pytest.param(head(Host="a/b"), 400, id="a Host with a path"),
+    pytest.param(head(Host="u@a"), 400, id="a Host with a user"),
+    pytest.param(head(Host="a:b"), 400, id="a Host with a port that is none"),
+    pytest.param(head("GET / HTTP/1.10"), 400, id="a version of three digits"),
     pytest.param(head("GET /\x01 HTTP/1.1"), 400, id="a control character in the target"),
     pytest.param(head("GET /ü HTTP/1.1"), 400, id="not ASCII in the target"),
     pytest.param(head(Host=None), 400, id="no Host"),
