@@ -130,6 +130,11 @@ def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path | None) -> 
             raise CertificateUnusable(
                 f"the key in {key or certificate} is not the one of {certificate}"
             ) from None
+        if key is None and b"PRIVATE KEY" not in certificate.read_bytes():
+            raise CertificateUnusable(
+                f"can't use {certificate}: its key is not in it, name its file with --tls-key "
+                "(of loadgen, --key)"
+            ) from None
         files = f"{certificate} and {key}" if key else str(certificate)
         raise CertificateUnusable(
             f"can't use {files}: no PEM certificate with its unencrypted key ({_said(exc)})"

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from echo_trio.masks import mask_url
+from echo_trio.units import show_size
 from loadgen.preflight.check import LOCAL_PORTS
 from loadgen.preflight.costs import GENERATOR, KERNEL_BYTES, PROCESS_BYTES, SERVER, Costs
 from loadgen.workload.target import Target
@@ -76,11 +77,17 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 def size(sockets: int, url: str, rate_per_s: float, machine: Machine) -> Sizing:
     """Compute what this number of sockets and messages a second takes.
 
-    :raises ValueError: if `url` is none, or a process of such a machine can hold no socket.
+    :raises ValueError: if `url` is none, or such a machine has no room for a process with a socket.
     """
     target = Target.parse(url)
     if machine.files <= SPARE_FILES:
         raise ValueError(f"with {machine.files} files a process has none left for sockets")
+    least = PROCESS_BYTES / MEMORY_SHARE
+    if machine.memory_bytes < least:
+        raise ValueError(
+            f"a process alone takes {least / 2**20:,.0f} MiB, more than --memory has "
+            f"({show_size(machine.memory_bytes)})"
+        )
     server = _size_end(sockets, rate_per_s, machine, SERVER)
     generator = _size_end(sockets, rate_per_s, machine, GENERATOR)
     if generator.machines > 1:

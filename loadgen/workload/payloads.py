@@ -40,6 +40,10 @@ def read_template(path: str) -> bytes:
         raise ValueError(f"can't read --message-file {path}: {exc.strerror}") from None
 
 
+def _encoded(message: str | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.encode()
+
+
 class Payloads:
     """The messages of a run: message `seq` of socket `conn`, both from 0.
 
@@ -87,6 +91,10 @@ class Payloads:
         self.has_sequence = "seq" in names
         self._format = self._compile(parts)
         self._pattern = self._compile_pattern(parts)
+        if size_bytes and (longer := len(_encoded(self.render(0, 0)))) > size_bytes:
+            self.notes += (
+                f"--size {size_bytes} is less than a message has ({longer} bytes): none is cut",
+            )
 
     def render(self, conn: int, seq: int) -> str | bytes:
         """Make the message to send now."""

@@ -54,7 +54,7 @@ def test_a_certificate_and_its_key_serve_from_two_files_or_from_one(pem):
         ("certificate", "other_key", r"the key in .*/other_key is not the one of .*/certificate"),
         ("garbage", "key", r"can't use .*/garbage and .*/key: no PEM certificate"),
         ("certificate", "encrypted", r"can't use .*/encrypted: no PEM certificate"),
-        ("certificate", None, r"can't use .*/certificate: no PEM certificate"),
+        ("certificate", None, r"can't use .*/certificate: its key is not in it"),
     ],
 )
 def test_what_is_wrong_with_a_certificate_is_one_line(pem, certificate, key, says):

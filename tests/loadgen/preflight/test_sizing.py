@@ -86,3 +86,8 @@ def test_bad_usage_is_one_line(capsys, arguments, problem):
     error = capsys.readouterr().err
     assert problem in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_machine_that_has_no_room_for_a_process_is_refused():
+    with pytest.raises(ValueError, match=r"more than --memory has \(1KiB\)"):
+        sizing.size(1000, URL, 1000, sizing.Machine(cores=2, memory_bytes=1024, files=20_000))

@@ -180,3 +180,10 @@ def test_a_message_that_changes_with_time_is_still_that_of_its_own_socket():
     assert payloads.find_sequence("3 1 1700000000000", 3, 5) == 1
     assert payloads.find_sequence("3 1 1700000000000", 2, 5) is None
     assert payloads.is_anothers("3 1 1700000000000", 2)
+
+
+@pytest.mark.parametrize(("size_bytes", "notes"), [(2, 1), (3, 0), (0, 0), (100, 0)])
+def test_a_size_that_a_message_does_not_fit_is_told(size_bytes, notes):
+    payloads = Payloads("{conn}-{seq}", size_bytes=size_bytes)
+    assert len(payloads.notes) == notes
+    assert all("--size 2 is less than a message has (3 bytes)" in note for note in payloads.notes)
