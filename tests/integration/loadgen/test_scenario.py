@@ -430,6 +430,32 @@ async def test_an_interruption_cancels_users_wherever_they_are_and_sockets_say_g
         assert columns(report)["in_flight"] == 2
 
 
+async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, server, nursery):
+    stop = trio.Event()
+
+    async def interrupt():
+        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["received"] == 2)
+        stop.set()
+
+    nursery.start_soon(interrupt)
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                await ws.send({"times": 0})
+                await trio.sleep_forever()
+                await user.ready()
+        """,
+        5,
+        stop=stop,
+        connect_concurrency=2,
+    )
+    users = report["users"]
+    assert (users["interrupted"], users["not_started"]) == (2, 3)
+    assert report["connections"]["requested"] == report["connections"]["closed"]["clean"] == 2
+
+
 async def test_what_a_user_shields_gets_half_the_stop_timeout_and_no_more(run, server, nursery):
     stop = trio.Event()
 
