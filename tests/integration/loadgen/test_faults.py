@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from .conftest import LONG, PATIENCE_S, check
+from ..books import check_report
+from .conftest import LONG, PATIENCE_S
 
 #: 5 sockets, 4 messages on each, in a fifth of a second.
 CROWD = ("5", "--rate-per-conn", "20/s", "--duration", "200ms")
@@ -507,7 +508,7 @@ def test_being_out_of_ports_is_this_machines_fault_and_the_rest_is_loaded(tmp_pa
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     found = json.loads(report.read_text())
-    check(found)
+    check_report(found)
     connections, messages = found["connections"], found["messages"]
     opened = connections["opened"]
     assert 20 <= opened < 50
