@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -39,6 +38,8 @@ REPLIES: Final = Parameter(group=Group("Replies", sort_key=4))
 
 def digest(named_files: Iterable[tuple[str, bytes]]) -> str:
     """Return a number for the content of files, in hexadecimal: another if one changes."""
+    import hashlib  # noqa: PLC0415 - --help needs no OpenSSL
+
     whole = hashlib.sha256()
     for _, content in named_files:
         whole.update(len(content).to_bytes(8, "big") + content)

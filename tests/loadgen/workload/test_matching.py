@@ -1,6 +1,7 @@
 import pytest
 
-from loadgen.workload.matching import Rule, Verify, compile_pattern, find_json
+from loadgen.workload.json_values import find_json
+from loadgen.workload.matching import Rule, Verify, compile_pattern
 
 
 @pytest.mark.parametrize("text", ["suffix", "exact", "turn", "fan-out", "off"])
