@@ -35,7 +35,7 @@ from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut, Result
 from loadgen.results.verify import Verdict
 
-#: Of the reasons in close frames so many are reported.
+#: The number of reasons in close frames that are reported.
 MAX_CLOSE_REASONS: Final = 10
 
 
