@@ -65,7 +65,9 @@ def headers(draw) -> tuple[bytes, tuple | None]:
         body += source[1].to_bytes(2) + destination[1].to_bytes(2)
         return v2(0x21, 0x11 if source[0].version == 4 else 0x21, body + more), source
     if kind == "v2 local":
-        return v2(0x20, draw(st.integers(0, 255)), draw(st.binary(max_size=50))), None
+        # Addresses as of any other command are not the client's.
+        family = draw(st.sampled_from([0x11, 0x21]) | st.integers(0, 255))
+        return v2(0x20, family, draw(st.binary(min_size=36) | st.binary(max_size=50))), None
     if kind == "v2 unix":
         return v2(0x21, 0x31, bytes(216) + more), None
     return v2(0x21, 0x00, more), None
