@@ -65,12 +65,13 @@ demo: install ## the real thing: the server, ten thousand sockets, the report
 serve: install ## the server with its console
 	$(BIN)/python -m echo_trio
 
-# What only reads the sources goes side by side, each with its output in one piece; what listens and
-# measures has the machine to itself.
+# Three lanes side by side: much of each is waiting. The first failure ends all, and is shown last.
 test: $(VENV)/.dev page peers ## every check that CI runs
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types client-check
-	@$(MAKE) --no-print-directory browser
-	@$(MAKE) --no-print-directory unit
+	@$(BIN)/python scripts/lanes.py "lint types client-check browser" together alone
+
+# The tests start our programs some hundred times: compiled once they start in half the time, also
+# where the environment says that nothing be kept.
+test unit together alone browser: export PYTHONDONTWRITEBYTECODE :=
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -91,13 +92,20 @@ client-check: $(CLIENT)/node_modules/.installed
 	cd $(CLIENT) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
 
 browser: install
-	cd $(CLIENT) && npm run --silent test:e2e
+	cd $(CLIENT) && npm run --silent e2e
 
+unit: $(VENV)/.dev page peers ## the tests in Python
+	@$(BIN)/python scripts/lanes.py together alone
+
+.PHONY: together alone
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of
 # the time. Who is done takes tests from who is not, the longest of which come first.
-unit: $(VENV)/.dev page peers
+together: $(VENV)/.dev page peers
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not soak and not netns and not hostile and not examples'
-	$(BIN)/python -m pytest -m 'alone and not hostile and not examples'
+
+# One at a time: each of these fills a core, or ten thousand descriptors, by itself.
+alone: $(VENV)/.dev page
+	$(BIN)/python -m pytest -m 'alone and not hostile and not examples' tests/integration
 
 mutants: $(VENV)/.dev page ## put some faults into the code, one at a time: do the tests catch each? (minutes; ONLY=ledger: some of them)
 	$(BIN)/python scripts/mutants.py --only '$(ONLY)'

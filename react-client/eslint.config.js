@@ -52,7 +52,8 @@ export default defineConfig(
       'import/resolver': { node: { extensions: ['.ts', '.tsx', '.js'] } },
     },
     rules: {
-      'import/no-cycle': 'error',
+      // Other people's packages import none of ours: to read them takes longer than all else.
+      'import/no-cycle': ['error', { ignoreExternal: true }],
       'import/no-restricted-paths': ['error', { basePath: import.meta.dirname, zones: layers }],
     },
   },

@@ -9,6 +9,10 @@ import { precompressed } from './precompressed.ts';
 // The Python package serves the page from this folder, so that an installed wheel needs no Node.
 const PAGE_INSIDE_PYTHON_PACKAGE = '../echo_trio/console/page';
 
+/** Tests of what is said to a page, and those of all else. */
+const PAGE = ['src/**/*.test.tsx', 'src/**/*.dom.test.ts'];
+const LOGIC = 'src/**/*.test.ts';
+
 const page: ViteUserConfig = {
   plugins: [react(), firstViewBudget(), precompressed()],
   // Relative addresses: the page works under whatever path it is served from.
@@ -18,9 +22,22 @@ const page: ViteUserConfig = {
   preview: { host: '127.0.0.1', proxy: {} },
   build: { outDir: PAGE_INSIDE_PYTHON_PACKAGE, emptyOutDir: true },
   test: {
-    environment: 'jsdom',
-    include: ['src/**/*.test.{ts,tsx}'],
-    setupFiles: ['src/testing/setup.ts'],
+    // To make a page takes longer than most tests: those that need none get none.
+    projects: [
+      {
+        extends: true,
+        test: { name: 'logic', include: [LOGIC], exclude: PAGE, environment: 'node' },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'page',
+          include: PAGE,
+          environment: 'jsdom',
+          setupFiles: ['src/testing/setup.ts'],
+        },
+      },
+    ],
     restoreMocks: true,
     // Room for a machine that does other work too; a passing test waits for none of it.
     testTimeout: 60_000,

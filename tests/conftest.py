@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -27,6 +28,13 @@ os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
 LONG = ("test_conformance.py", "test_upstream_suite.py", "test_dask.py", "test_scale_out.py")
 
 
+#: Where `make alone` looks for tests that are marked so.
+INTEGRATION = Path(__file__).parent / "integration"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first; the others stay in their order."""
+    for item in items:
+        if item.get_closest_marker("alone") and INTEGRATION not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid} is marked alone: make alone won't find it")
     items.sort(key=lambda item: item.path.name not in LONG)

@@ -2,7 +2,7 @@ import { expect, test } from './fixtures';
 
 test('tells who closed, the code and what it means when the server drains', async ({
   chat,
-  server,
+  ownServer: server,
 }) => {
   await chat.connectAndOpen(server.url);
   await chat.say('hello');
@@ -15,7 +15,7 @@ test('tells who closed, the code and what it means when the server drains', asyn
   await expect(chat.figure('Lost on close')).toHaveText('0');
 });
 
-test('keeps a message that it cannot send, and says so', async ({ chat, server }) => {
+test('keeps a message that it cannot send, and says so', async ({ chat, ownServer: server }) => {
   await chat.connectAndOpen(server.url);
   await server.stop();
   // The log keeps it; the status line goes on to the next attempt a second later.
@@ -38,7 +38,7 @@ test('closes when asked to, and connects again', async ({ chat, server }) => {
 
 test('the status line says who closed and how, for as long as nobody tries again', async ({
   chat,
-  server,
+  ownServer: server,
 }) => {
   await chat.reconnectByItself(false);
   await chat.connectAndOpen(server.url);

@@ -8,7 +8,10 @@ test('shows the command that starts a server before the first connection', async
   await expect(chat.address).toHaveValue('ws://127.0.0.1:8765/');
 });
 
-test('shows the command that starts a server where none answers', async ({ chat, server }) => {
+test('shows the command that starts a server where none answers', async ({
+  chat,
+  ownServer: server,
+}) => {
   await server.stop();
   await chat.connect(server.url);
   const notice = chat.log.getByRole('region', { name: 'No connection' });

@@ -4,8 +4,8 @@ import { preview } from 'vite';
 import { type EchoServer, startEchoServer } from './echo-server';
 
 interface TestFixtures {
-  /** A server for this test alone; stopping it within the test is allowed. */
-  server: EchoServer;
+  /** A server for this test alone, which may stop it. */
+  ownServer: EchoServer;
   chat: ChatPage;
   /** A server with its console, whose page is open. */
   consoled: EchoServer;
@@ -14,6 +14,8 @@ interface TestFixtures {
 interface WorkerFixtures {
   /** Where the built page is served. */
   pageUrl: string;
+  /** A server without a console, for all tests of a worker: it goes on. */
+  server: Pick<EchoServer, 'url'>;
 }
 
 export const test = playwright.extend<TestFixtures, WorkerFixtures>({
@@ -29,8 +31,17 @@ export const test = playwright.extend<TestFixtures, WorkerFixtures>({
     },
     { scope: 'worker' },
   ],
+  server: [
+    // eslint-disable-next-line no-empty-pattern
+    async ({}, use) => {
+      const server = await startEchoServer();
+      await use(server);
+      await server.stop();
+    },
+    { scope: 'worker' },
+  ],
   // eslint-disable-next-line no-empty-pattern
-  server: async ({}, use) => {
+  ownServer: async ({}, use) => {
     const server = await startEchoServer();
     await use(server);
     await server.stop();

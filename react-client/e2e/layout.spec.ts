@@ -58,7 +58,7 @@ const LONG = 'unbroken'.repeat(40);
 test.describe('nothing overlaps and nothing is cut off', () => {
   test.slow();
 
-  test('in the chat, from the first view to the close', async ({ chat, server }) => {
+  test('in the chat, from the first view to the close', async ({ chat, ownServer: server }) => {
     const { page } = chat;
     await expectOrder(page, 'chat-welcome');
     await chat.connect('http://');
@@ -208,7 +208,8 @@ test.describe('nothing overlaps and nothing is cut off', () => {
     await set('Duration', '2s');
     await start.click();
     await expect(runs).toHaveCount(2);
-    await expect(runs.first()).toContainText('Threshold breached');
+    // Which of them it was is for the machine to say.
+    await expect(runs.first()).toContainText(/Threshold breached|Generator-limited/);
     await expect(page.getByRole('figure', { name: 'Latency by percentile' })).toBeVisible();
     await expect(page.getByRole('region', { name: 'Figures compared' })).toBeVisible();
     await page.getByText('More settings').click();

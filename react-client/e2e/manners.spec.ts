@@ -1,82 +1,59 @@
-import AxeBuilder from '@axe-core/playwright';
+import { expectNoViolation, PHONE, ROOMY } from './axe';
+import { expect, test } from './fixtures';
 
-import { type ChatPage, expect, test } from './fixtures';
+test('axe finds nothing wrong, from the first view to the close', async ({
+  chat,
+  ownServer: server,
+}) => {
+  await expectNoViolation(chat.page);
+  await chat.connectAndOpen(server.url);
+  await chat.say('hello');
+  await expect(chat.page.getByText('Every message came back right.')).toBeVisible();
+  await expectNoViolation(chat.page);
+  await server.stop();
+  await expect(chat.log).toContainText('The server closed the connection');
+  await chat.say('too late');
+  await chat.connect('http://');
+  await expect(chat.page.getByRole('alert')).toHaveCount(2);
+  await expectNoViolation(chat.page);
+  await chat.connect(server.url);
+  await expect(chat.log).toContainText('No connection');
+  await expectNoViolation(chat.page);
+});
 
-async function expectNoViolation(chat: ChatPage) {
-  const { violations } = await new AxeBuilder({ page: chat.page }).analyze();
-  expect(violations).toEqual([]);
-}
-
-for (const colorScheme of ['light', 'dark'] as const) {
-  for (const [width, height] of [
-    [1280, 800],
-    [360, 740],
-  ] as const) {
-    test.describe(`${colorScheme}, ${String(width)} px wide`, () => {
-      test.use({ colorScheme, viewport: { width, height } });
-
-      test('axe finds nothing wrong, from the first view to the close', async ({
-        chat,
-        server,
-      }) => {
-        await expectNoViolation(chat);
-        await chat.connectAndOpen(server.url);
-        await chat.say('hello');
-        await expect(chat.page.getByText('Every message came back right.')).toBeVisible();
-        await expectNoViolation(chat);
-        await server.stop();
-        await expect(chat.log).toContainText('The server closed the connection');
-        await chat.say('too late');
-        await chat.connect('http://');
-        await expect(chat.page.getByRole('alert')).toHaveCount(2);
-        await expectNoViolation(chat);
-        await chat.connect(server.url);
-        await expect(chat.log).toContainText('No connection');
-        await expectNoViolation(chat);
-      });
-    });
+test('axe finds nothing wrong with filter, chart, panels, dialogs and columns', async ({
+  chat,
+  server,
+}) => {
+  const { page } = chat;
+  const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+  await chat.connectAndOpen(server.url);
+  await chat.say('{"a": 1}');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  await press('Filter');
+  await press('Latency');
+  await expect(page.getByRole('figure', { name: 'Round trip' })).toBeVisible();
+  await expectNoViolation(chat.page, [ROOMY]);
+  for (const name of ['Connection options', 'More for the log', 'Saved messages']) {
+    await press(name);
+    await expect(page.getByRole('dialog', { name })).toBeVisible();
+    await expectNoViolation(chat.page, [ROOMY]);
+    await page.keyboard.press('Escape');
   }
-}
-
-for (const colorScheme of ['light', 'dark'] as const) {
-  test.describe(`the chat’s tools, ${colorScheme}`, () => {
-    test.use({ colorScheme });
-
-    test('axe finds nothing wrong with filter, chart, panels, dialogs and columns', async ({
-      chat,
-      server,
-    }) => {
-      const { page } = chat;
-      const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
-      await chat.connectAndOpen(server.url);
-      await chat.say('{"a": 1}');
-      await expect(chat.figure('Echoed')).toHaveText('1');
-      await press('Filter');
-      await press('Latency');
-      await expect(page.getByRole('figure', { name: 'Round trip' })).toBeVisible();
-      await expectNoViolation(chat);
-      for (const name of ['Connection options', 'More for the log', 'Saved messages']) {
-        await press(name);
-        await expect(page.getByRole('dialog', { name })).toBeVisible();
-        await expectNoViolation(chat);
-        await page.keyboard.press('Escape');
-      }
-      await chat.log.getByRole('listitem').last().hover();
-      await press('Details of reply to message 1');
-      await expect(page.getByRole('dialog', { name: 'Message received' })).toBeVisible();
-      await expectNoViolation(chat);
-      await page.keyboard.press('Escape');
-      await press('+ Connection');
-      await press('Side by side');
-      await expectNoViolation(chat);
-    });
-  });
-}
+  await chat.log.getByRole('listitem').last().hover();
+  await press('Details of reply to message 1');
+  await expect(page.getByRole('dialog', { name: 'Message received' })).toBeVisible();
+  await expectNoViolation(chat.page, [ROOMY]);
+  await page.keyboard.press('Escape');
+  await press('+ Connection');
+  await press('Side by side');
+  await expectNoViolation(chat.page, [ROOMY]);
+});
 
 test.describe('on a phone', () => {
-  test.use({ viewport: { width: 360, height: 740 } });
+  test.use({ viewport: PHONE });
 
-  test('nothing needs scrolling sideways', async ({ chat, server }) => {
+  test('nothing needs scrolling sideways', async ({ chat, ownServer: server }) => {
     const sidewaysPx = () =>
       chat.page.evaluate(() => {
         const { scrollWidth, clientWidth } = document.documentElement;

@@ -31,7 +31,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
 test.describe('phone', () => {
   test.use({ viewport: PHONE, colorScheme: 'light', deviceScaleFactor: 2 });
 
-  test('page-phone.png: a chat that the server ended', async ({ chat, server }) => {
+  test('page-phone.png: a chat that the server ended', async ({ chat, ownServer: server }) => {
     await haveConversation(chat, server.url);
     await server.stop();
     await expect(chat.log).toContainText('The server closed the connection');

@@ -1,0 +1,32 @@
+import AxeBuilder from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+
+import { expect } from './fixtures';
+
+export const ROOMY = { width: 1280, height: 800 };
+export const PHONE = { width: 360, height: 740 };
+
+/**
+ * Lets axe look at the state that the page is in, in each of the windows and in both themes, of
+ * which the dark one has other colours and is otherwise the same.
+ */
+export async function expectNoViolation(page: Page, windows = [ROOMY, PHONE]): Promise<void> {
+  for (const window of windows) {
+    await page.setViewportSize(window);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      // A colour on its way to another is neither.
+      await page.evaluate(async () => {
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+        const moving = document.getAnimations().filter((each) => each instanceof CSSTransition);
+        await Promise.allSettled(moving.map(({ finished }) => finished));
+      });
+      // The page has no frames: axe need not put its findings together in a page of its own.
+      const axe = new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode();
+      if (colorScheme === 'dark') axe.withRules('color-contrast');
+      const { violations } = await axe.analyze();
+      expect(violations, `${colorScheme}, ${String(window.width)} px wide`).toEqual([]);
+    }
+  }
+  await page.emulateMedia({ colorScheme: null });
+}
