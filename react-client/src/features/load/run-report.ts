@@ -61,6 +61,8 @@ export interface RunReport {
   readonly schema: 1;
   readonly verdict: Verdict;
   readonly verdict_reasons: readonly string[];
+  /** What to do about it; reports of older versions have none. */
+  readonly hints?: readonly string[];
   readonly interrupted: boolean;
   readonly thresholds: readonly Threshold[];
   readonly plan: Plan;

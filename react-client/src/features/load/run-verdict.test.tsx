@@ -30,6 +30,12 @@ it.each([
   expect(screen.getByRole('list', { name: 'Thresholds' })).toHaveTextContent(`${expr} ${shown}`);
 });
 
+it('says what to do, where the report does', () => {
+  const report = { ...ENDED_WELL, hints: ['--verify exact fits'] } as RunReport;
+  render(<RunVerdict report={report} />);
+  expect(screen.getByRole('list', { name: 'What to do' })).toHaveTextContent('--verify exact fits');
+});
+
 const ENDED_WELL: Partial<RunReport> = {
   verdict: 'valid',
   verdict_reasons: [],

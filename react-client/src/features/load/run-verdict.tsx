@@ -11,7 +11,7 @@ import styles from './run-verdict.module.css';
 
 /** How the run ended, in the colour and word of its exit code, and why. */
 export function RunVerdict({ report }: { report: RunReport }) {
-  const { verdict_reasons: reasons, thresholds, generator } = report;
+  const { verdict_reasons: reasons, hints = [], thresholds, generator } = report;
   const [first, ...others] = endingsOf(report);
   const { word, meaning, tone } = outcomeOf(first);
   return (
@@ -29,6 +29,13 @@ export function RunVerdict({ report }: { report: RunReport }) {
         <ul className={styles.reasons}>
           {reasons.map((reason) => (
             <li key={reason}>{reason}</li>
+          ))}
+        </ul>
+      )}
+      {hints.length > 0 && (
+        <ul className={styles.reasons} aria-label="What to do">
+          {hints.map((hint) => (
+            <li key={hint}>{hint}</li>
           ))}
         </ul>
       )}
