@@ -23,6 +23,12 @@ const BEHAVIOURS: readonly Behaviour[] = [
   { path: '/close/4000/enough', does: 'Closes with a code and a reason' },
   { path: '/drop/3', does: 'Cuts TCP after 3 messages' },
   { path: '/status/503', does: 'Refuses the handshake' },
+  { path: '/rpc', does: 'Answers JSON-RPC 2.0' },
+  { path: '/room/den', does: 'Passes every message on to all in the room' },
+  { path: '/ticker/1s', does: 'Pushes a number and the time every second' },
+  { path: '/login/s3cret', does: 'Wants a login with that token first' },
+  { path: '/quota/5', does: 'Closes at more than 5 messages a second' },
+  { path: '/~delay/1s/~swallow/3/rpc', does: 'Answers late, and every 3rd call never' },
 ];
 
 /** What the server does on purpose, each one click away. */
@@ -33,8 +39,8 @@ export function Behaviours({ onTry }: { onTry: (path: string) => void }) {
         Behaviours
       </h3>
       <p className={styles.lead}>
-        Paths on which the server misbehaves on purpose. Connect the chat to one and watch what the
-        echo verdict makes of it.
+        Paths on which the server misbehaves on purpose, and some on which it does not echo. Connect
+        the chat to one and watch what the echo verdict makes of it.
       </p>
       <ul className={styles.list}>
         {BEHAVIOURS.map(({ path, does }) => (
