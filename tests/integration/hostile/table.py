@@ -57,11 +57,13 @@ def as_markdown(before: list[Row], after: list[Row]) -> str:
         heads += [f"{when}: honest p99", *FIGURES]
     heads.append("shown by")
     lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 2)} --- |"]
-    for row in before:
-        now = later.get((row["attack"], row["count"]))
-        cells = [row["attack"], str(row["count"]), *_figures(row)]
+    earlier = {(row["attack"], row["count"]): row for row in before}
+    none = [""] * (1 + len(FIGURES))
+    for name, row in (later | earlier).items():
+        then, now = earlier.get(name), later.get(name)
+        cells = [row["attack"], str(row["count"]), *(_figures(then) if then else none)]
         if after:
-            cells += _figures(now) if now else [""] * (1 + len(FIGURES))
+            cells += _figures(now) if now else none
         cells.append(f"`{row['test'].split('::')[0]}`")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
