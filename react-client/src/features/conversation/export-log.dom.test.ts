@@ -26,6 +26,7 @@ const textOf = (blob: Blob) =>
 const payloads = fc.oneof(
   fc.string({ unit: 'grapheme' }).map(textPayload),
   fc.constantFrom('a,b', '"', 'two\r\nlines', 'a\n', '', '{"type": 1}').map(textPayload),
+  fc.constantFrom('=1+1', "'=1", "''", "'a", ' @a', '\t', '-1', '＋1').map(textPayload),
   fc.uint8Array().map((bytes) => binaryPayload(Uint8Array.from(bytes))),
 );
 const dataOf = (payload: Payload): Outgoing =>
@@ -68,6 +69,20 @@ describe('an export', () => {
       'type,at,at_ms,number,kind,data,size_bytes,verdict,answers,suffix,round_trip_ms,details',
     );
   });
+
+  it.each(['=cmd|calc', '+1', '-1', '@SUM(1)', '\t=1', '\r=1', ' =1', '＝1', '－1'])(
+    'has no cell in CSV that a spreadsheet computes: %j',
+    async (said) => {
+      const conversation = new Conversation<string>();
+      conversation.recordSent(textPayload('hello'), 1);
+      conversation.recordReceived(textPayload(said), 2);
+      const { entries } = conversation.snapshot();
+      const file = await textOf(exportCsv(entries, describeNotice));
+      expect(file).toContain(`'${said}`);
+      expect(file).not.toContain(`,${said}`);
+      expect(file).not.toContain(`"${said}`);
+    },
+  );
 });
 
 describe('importLog', () => {

@@ -1,4 +1,5 @@
 import { toBase64 } from '../../lib/base64';
+import { toCsvText } from '../../lib/csv-text';
 import type { Entry } from './conversation';
 import { type Payload, sizeBytesOf } from './payload';
 
@@ -52,7 +53,7 @@ export function exportNdjson<Notice>(
   );
 }
 
-/** RFC 4180: commas, CRLF, quotes doubled. */
+/** RFC 4180: commas, CRLF, quotes doubled. No text in it is a formula to a spreadsheet. */
 export function exportCsv<Notice>(
   entries: readonly Entry<Notice>[],
   describe: DescribeNotice<Notice>,
@@ -98,7 +99,12 @@ function exportedEntry<Notice>(
 
 function cellOf(value: ExportedEntry[keyof ExportedEntry]): string {
   if (value === undefined) return '';
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text =
+    typeof value === 'string'
+      ? toCsvText(value)
+      : typeof value === 'object'
+        ? JSON.stringify(value)
+        : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -1,4 +1,5 @@
 import { fromBase64 } from '../../lib/base64';
+import { fromCsvText } from '../../lib/csv-text';
 import type { Outgoing, TimedMessage } from '../../lib/send-plan';
 
 export type ImportedLog =
@@ -87,7 +88,9 @@ function rowsOfCsv(text: string): Row[] {
     }
     return {
       line,
-      cells: Object.fromEntries(head.cells.map((name, index) => [name, cells[index]])),
+      cells: Object.fromEntries(
+        head.cells.map((name, index) => [name, fromCsvText(cells[index] ?? '')]),
+      ),
     };
   });
 }
