@@ -8,6 +8,7 @@ what was promised and not kept.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -17,7 +18,7 @@ import psutil
 
 from .attack import Attack
 from .attackers_wire import HONEST
-from .probes import Probes, Record, Repeated, check_health, come_and_go, place_order
+from .probes import Probes, Repeated, check_health, come_and_go, place_order
 from .server import Server, attacked, running
 
 MIB = 2**20
@@ -219,6 +220,7 @@ def _measure(
     verdict.before_mib = server.resident_bytes / MIB
     began_s = time.monotonic()
     honest, amid = [], []
+    late: defaultdict[str, list[int]] = defaultdict(list)
     recovered_s = 0.0
     for _ in range(ROUNDS):
         with attacked(server, HONEST, _honest(attack, count)):
@@ -230,7 +232,15 @@ def _measure(
         verdict.sent = sender.done
         recovered_s = max(recovered_s, _until_recovered(watch, ended_s, limit_ms))
         for name, each in watch.records.items():
-            verdict.failures += _failures(name, each, attack, amid[-1], ended_s)
+            begin_s, end_s = amid[-1][0] + attack.grace_s, amid[-1][1]
+            late[name].append(each.late(begin_s, (begin_s + end_s) / 2, ended_s))
+            if refused := each.window(begin_s, end_s).failures:
+                verdict.failures.append(f"{name}: {len(refused)} failed, such as {refused[0]}")
+    verdict.failures += [
+        f"{name}: {min(counts)} and more waited in each round until the attack was over"
+        for name, counts in late.items()
+        if min(counts)
+    ]
     verdict.recovered_s = recovered_s
     until_s = ended_s + timing.given_back_s
     verdict.after_mib = _memory_afterwards(server, verdict.before_mib, until_s) / MIB
@@ -252,20 +262,6 @@ def _measure(
     verdict.health = min(health.window(*span).longest for span in amid)
     verdict.newcomer_honest = max(newcomers.window(*span).longest for span in honest)
     verdict.newcomer = min(newcomers.window(*span).longest for span in amid)
-
-
-def _failures(
-    name: str, record: Record, attack: Attack, amid: tuple[float, float], ended_s: float
-) -> list[str]:
-    """Say what was refused amid an attack, and what had to wait for its end."""
-    begin_s, end_s = amid
-    begin_s += attack.grace_s
-    found = []
-    if late := record.late(begin_s, (begin_s + end_s) / 2, ended_s):
-        found.append(f"{name}: {late} waited until the attack was over")
-    if refused := record.window(begin_s, end_s).failures:
-        found.append(f"{name}: {len(refused)} failed, the first with {refused[0]}")
-    return found
 
 
 def _honest(attack: Attack, count: int) -> int:
