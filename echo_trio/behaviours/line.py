@@ -8,15 +8,15 @@ it. Whoever has the line looks at `wait`, and calls `advance` when that may be o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from echo_trio.behaviours.actions import Action
+from echo_trio.behaviours.packed import Message, PackedQueue
 from echo_trio.wire.connection import ConnectionClosed
 
-#: Memory of a place in line, beside the message itself: a tuple, the time, a slot of the deque.
+#: Memory of actions in line, beside their messages: a tuple, the time, a slot of the deque.
 PLACE_BYTES: Final = 128
 
 
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
     """An entry of a line: a message that the script has not had yet, or actions.
 
     :ivar since_s: when it came, from which on replies are late.
-    :ivar held_bytes: the memory that it takes.
+    :ivar held_bytes: the memory that actions take. A message is kept, and counted, by the line.
     :ivar answers: true if a message of this client is answered with this.
     :ivar pushed: messages in it that answer none.
     """
@@ -55,10 +55,8 @@ class Entry(NamedTuple):
 
 
 class Line:
-    """A queue of entries, of which the first is being carried out.
+    """A queue of entries, of which the first is being carried out, in part perhaps.
 
-    :ivar entries: the first may be done in part.
-    :ivar held_bytes: the memory of them.
     :ivar wait: what the first waits for; `IDLE` if there is none, `OVER` if none is done any more.
     """
 
@@ -69,17 +67,24 @@ class Line:
             raises `ConnectionClosed` if nothing can be done any more. Of `ROOM` it finds out itself
             whether there is some.
         """
-        self.entries: deque[Entry] = deque()
-        self.held_bytes = 0
+        self._entries: PackedQueue[Entry] = PackedQueue()
         self.wait = IDLE
         self._steps = self._carry_all_out(carry_out)
         self._is_advancing = False
         self._has_ended = False
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory that all entries take, in bytes."""
+        return self._entries.held_bytes
+
     def put(self, entry: Entry) -> None:
-        """Add an entry, without doing anything."""
-        self.entries.append(entry)
-        self.held_bytes += entry.held_bytes
+        """Add actions, without doing anything."""
+        self._entries.put(entry, entry.held_bytes)
+
+    def put_message(self, since_s: float, message: str | bytes) -> None:
+        """Add a message that came at this time and is to be answered, without doing anything."""
+        self._entries.put_message(since_s, message)
 
     def advance(self, now_s: float, *, flushed: bool = False) -> None:
         """Do what can be done now; nothing if the head still waits, or if this is under way.
@@ -93,7 +98,7 @@ class Line:
             if not flushed:
                 return
         elif wait is IDLE:
-            if not self.entries:
+            if not self._entries:
                 return
         elif wait is not ROOM and wait.until_s > now_s:
             return
@@ -116,17 +121,18 @@ class Line:
     def close(self) -> list[Entry]:
         """Discard all entries; return those that were left."""
         self._steps.close()
-        left = list(self.entries)
-        self.entries.clear()
-        self.held_bytes = 0
-        return left
+        return [_as_entry(item) for item in self._entries.clear()]
 
     def _carry_all_out(self, carry_out: Callable[[Entry], Iterator[Wait]]) -> Generator[Wait]:
         with suppress(ConnectionClosed):
             while not self._has_ended:
-                if not self.entries:
+                if not self._entries:
                     yield IDLE
                     continue
-                yield from carry_out(self.entries[0])
-                self.held_bytes -= self.entries.popleft().held_bytes
+                yield from carry_out(_as_entry(self._entries.first()))
+                self._entries.drop_first()
         yield OVER
+
+
+def _as_entry(item: Entry | Message) -> Entry:
+    return Entry(*item, 0, answers=True) if isinstance(item, Message) else item

@@ -206,7 +206,7 @@ class ScriptPlayer:
         elif self._inward is None:
             self._take(message)
         else:
-            self._inward.put(_entry_of(message))
+            self._inward.put_message(trio.current_time(), message)
             self._advance()
 
     def _take(self, message: str | bytes) -> None:
@@ -217,7 +217,7 @@ class ScriptPlayer:
                 return
             self._line.put(self._entry_of_actions(actions, trio.current_time(), answers=True))
         else:
-            self._line.put(_entry_of(message))
+            self._line.put_message(trio.current_time(), message)
         self._line.advance(trio.current_time())
         self._settle()
 
@@ -439,11 +439,6 @@ class ScriptPlayer:
             self.unanswered += sum(1 for _ in self._held_back())
         self.unanswered += self._script.leave()
         del self._connection  # It refers to us, too: no work for the garbage collector.
-
-
-def _entry_of(message: str | bytes) -> Entry:
-    held_bytes = PLACE_BYTES + getsizeof(message)
-    return Entry(trio.current_time(), message, held_bytes, answers=True)
 
 
 def _what_counts(group: BaseExceptionGroup[BaseException]) -> BaseException:

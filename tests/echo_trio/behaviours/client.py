@@ -22,8 +22,11 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 def frame(opcode: int, payload: bytes = b"") -> bytes:
     """As a client sends it, with a mask that changes nothing."""
-    assert len(payload) < 126
-    return bytes((0x80 | opcode, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+    if len(payload) < 126:
+        head = bytes((0x80 | opcode, 0x80 | len(payload)))
+    else:
+        head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, len(payload))
+    return head + b"\0\0\0\0" + payload
 
 
 def close(code: int) -> bytes:
@@ -77,10 +80,15 @@ class Client:
         """Note each frame and when it came, until the end."""
         while data := bytes(await self.stream.receive_some()):
             self._unread += data
-            while len(self._unread) >= 2 and len(self._unread) >= 2 + self._unread[1]:
-                size = 2 + self._unread[1]
-                whole, self._unread = self._unread[:size], self._unread[size:]
-                self.heard.append((trio.current_time(), whole[0] & 0x0F, whole[2:]))
+            while len(self._unread) >= 2:
+                head, size = 2, self._unread[1]
+                if size == 126:
+                    head, size = 4, int.from_bytes(self._unread[2:4])
+                if len(self._unread) < head + size:
+                    break
+                payload = self._unread[head : head + size]
+                self.heard.append((trio.current_time(), self._unread[0] & 0x0F, payload))
+                self._unread = self._unread[head + size :]
 
     @property
     def texts(self) -> list[tuple[float, str]]:

@@ -15,6 +15,7 @@ import trio.testing
 
 from echo_trio.behaviours import line, player, scripts
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
+from echo_trio.behaviours.packed import HEAD_BYTES, SLOT_BYTES
 from echo_trio.behaviours.player import ScriptPlayer
 from echo_trio.behaviours.scripts import Behaviour, Script
 from echo_trio.wire.budget import Budget
@@ -84,14 +85,14 @@ class Noticed(str):
 async def test_nothing_is_kept_of_a_message_that_was_answered(start, autojump_clock):
     client = start(scripts.delay(5, of=scripts.echo_exactly))
     await trio.sleep(1)
-    message = Noticed("x" * 100)
+    message = Noticed("x" * 2000)  # Shorter ones are copied into one piece of memory.
     alive = weakref.ref(message)
     client.performance._on_message(message)
     del message
     await trio.sleep(4)
     assert alive() is not None
     await trio.sleep(4)
-    assert client.texts == [(6, "x" * 100)]
+    assert client.texts == [(6, "x" * 2000)]
     assert alive() is None
 
 
@@ -173,26 +174,28 @@ async def test_an_end_without_close_frame_waits_for_the_clients_own(start, autoj
 async def test_more_late_replies_than_may_wait_make_the_client_wait(start, autojump_clock):
     client = start(scripts.delay(10, of=scripts.echo_exactly), limits=Limits(max_message_bytes=100))
     for number in range(1000):
-        await client.stream.send_all(frame(TEXT, b"%d" % number))
+        await client.stream.send_all(frame(TEXT, b"%080d" % number))
     await trio.sleep(1)
     received = client.connection.messages_received
     assert 100 < received < 1000
     held = client.budget.held_bytes
     assert client.connection._limits.max_held_bytes < held
-    assert received * line.PLACE_BYTES < held
+    assert received * 80 < held
     await trio.sleep(1000)
-    assert [text for _, text in client.texts] == [str(number) for number in range(1000)]
+    assert [int(text) for _, text in client.texts] == list(range(1000))
     assert client.budget.held_bytes == 0
 
 
 async def test_what_waits_is_counted_by_the_memory_that_it_takes(start, autojump_clock):
     client = start(scripts.delay(10))
-    await client.stream.send_all(frame(TEXT, b"x" * 100))
-    await client.stream.send_all(frame(TEXT, "語".encode() * 40))
+    await client.stream.send_all(frame(TEXT, b"x" * 2000))
+    await client.stream.send_all(frame(TEXT, "語".encode() * 2000))
+    await client.stream.send_all(frame(TEXT, b"short"))
     await trio.sleep(1)
-    # Not 2 × 120 bytes of UTF-8: characters above 255 take two bytes each, and texts a header.
-    texts = getsizeof("x" * 100) + getsizeof("語" * 40)
-    assert client.budget.held_bytes > texts + 2 * line.PLACE_BYTES - 1
+    # Not their UTF-8: characters above 255 take two bytes each, and texts a header.
+    texts = getsizeof("x" * 2000) + getsizeof("語" * 2000)
+    held = client.budget.held_bytes - getsizeof("x" * 2000)  # The first one's reply waits, too.
+    assert texts + 2 * SLOT_BYTES + 3 * HEAD_BYTES < held < texts + 1000
     await trio.sleep(30)
     assert client.budget.held_bytes == 0
 
@@ -223,7 +226,7 @@ async def test_a_client_for_whom_too_much_waits_is_told_and_what_waited_is_gone(
     start, autojump_clock
 ):
     client = start(scripts.delay(3600), budget=Budget(1000))
-    for _ in range(5):
+    for _ in range(10):
         await client.stream.send_all(frame(TEXT, b"x" * 100))
     await trio.sleep(1)
     assert client.connection.evicted
@@ -232,7 +235,7 @@ async def test_a_client_for_whom_too_much_waits_is_told_and_what_waited_is_gone(
         struct.pack("!H", 1013) + b"the server is short of memory",
     )
     assert client.budget.held_bytes == 0
-    assert not client.performance._line.entries
+    assert not client.performance._line.held_bytes
     assert client.performance.unanswered == client.connection.messages_received
 
 
