@@ -19,6 +19,10 @@ import pytest
 from . import books
 from .starter import Started, starter
 
+# Under nohup a SIGHUP is ignored, and every program that is started here would inherit that.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
 #: How long a server may take to be gone whose clients are; a hang guard, and for who has clients.
 GOODBYE_S = 2.0
 READY = re.compile(r"ready ws=(\S+) console=(\S+)\n")
