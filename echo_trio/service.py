@@ -161,11 +161,10 @@ def _listen(settings: Settings, log: Any) -> tuple[Server, list[socket.socket]]:
             server = Worker.listen(settings, log)
         else:
             server = Supervisor.listen(settings, log)
+    console_listeners = listen_for_console(settings) if settings.console else []
     if "::" in (settings.host, settings.console and settings.console_host):
         log.warning("listens on :: and that is IPv6 alone: 0.0.0.0 is IPv4, a name may be both")
-    if not settings.console:
-        return server, []
-    return server, listen_for_console(settings)
+    return server, console_listeners
 
 
 def listen_for_console(settings: Settings) -> list[socket.socket]:

@@ -152,10 +152,16 @@ def compare(baseline: Reports, candidate: Reports) -> Comparison:
 def _find_named(reports: Sequence[Mapping[str, Any]]) -> Iterator[ComparedMetric]:
     """Yield what there is to compare of steps, checks and streams that all reports have."""
     for part, paths in _OF_NAMED.items():
-        names = [{each.get("name") for each in report.get(part, ())} for report in reports]
-        for name in sorted(map(str, set.intersection(*names))):
+        names = [_names_in(report.get(part)) for report in reports]
+        for name in sorted(set.intersection(*names)):
             for path, unit in paths:
                 yield ComparedMetric(f"{name}: {' '.join(path)}", (part, name, *path), unit)
+
+
+def _names_in(part: object) -> set[str]:
+    """Return the names of the objects in a report's list; none if it is not one."""
+    listed = part if isinstance(part, list) else []
+    return {str(each["name"]) for each in listed if isinstance(each, Mapping) and "name" in each}
 
 
 def _compare_metric(
@@ -240,7 +246,8 @@ def _look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
     value: Any = report
     for key in path:
         if isinstance(value, list):
-            value = next((each for each in value if each.get("name") == key), None)
+            named = (each for each in value if isinstance(each, Mapping))
+            value = next((each for each in named if each.get("name") == key), None)
         else:
             value = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(value, Mapping):

@@ -38,7 +38,7 @@ Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 #: A hang guard, nothing else.
 PATIENCE_S = 120.0
 #: What a generator that this machine held up says of itself, beside whatever the target has done.
-HELD_UP = re.compile("ms late|stood still|of a core|kept the generator")
+HELD_UP = re.compile("ms late|stood still|of a core|kept the generator|before their code went")
 #: Who answers at all does so in this time; a test that waits for what never comes has less.
 LONG = ("--stop-timeout", "60s")
 

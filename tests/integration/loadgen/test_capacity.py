@@ -38,7 +38,7 @@ def test_rates_rise_until_a_threshold_breaks(start_loadgen, echo):
     found = json.loads(stdout)
     steps = [msgspec.convert(step, Step) for step in found["steps"]]
     sent = [sum(second.sent for second in step.series) for step in steps]
-    assert (steps[0].rate_per_s, max(sent) > 30) == (20, True)
+    assert steps[0].rate_per_s == 20
     # Each rate follows from how the steps before have ended, however that was on this machine.
     assert [step.rate_per_s for step in steps] == [
         Search.after(steps[:at]).next_rate() or steps[0].rate_per_s for at in range(len(steps))
@@ -52,7 +52,9 @@ def test_rates_rise_until_a_threshold_breaks(start_loadgen, echo):
         assert count <= step.rate_per_s * 0.4 + 1
     search = Search.after(steps)
     assert (found["held_per_s"], found["broke_per_s"]) == (search.held, search.broke)
-    assert found["broke_per_s"] is not None
+    # A generator that can't keep up on a busy machine says so, and ends the search.
+    if SearchOutcome.LIMITED not in {step.outcome for step in steps}:
+        assert (max(sent) > 30, found["broke_per_s"] is not None) == (True, True)
     assert run.process.returncode == (1 if found["held_per_s"] is None else 0)
 
 

@@ -206,9 +206,9 @@ def test_sockets_closed_early_are_counted_by_their_code(serve_websockets, loadge
     assert run.closed == {"by_peer": SOCKETS}
     assert run.connections["close_codes"] == {"1001": 1, "1011": 2, "4000": 2}
     assert run.faults[:3] == [
-        "the server closed 1 socket before the end, code 1001",
-        "the server closed 2 sockets before the end, code 1011",
-        "the server closed 2 sockets before the end, code 4000",
+        'the server closed 1 socket before the end, code 1001: "enough"',
+        'the server closed 2 sockets before the end, code 1011: "enough"',
+        'the server closed 2 sockets before the end, code 4000: "enough"',
     ]
     assert run.messages["echoed"] == SOCKETS
     assert run.code == 1

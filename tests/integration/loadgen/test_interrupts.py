@@ -269,6 +269,8 @@ def test_ctrl_c_amid_the_first_imports_is_no_traceback():
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'loadgen.signals': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupt())\n"
+        # A shell's background processes ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "runpy.run_module('loadgen', run_name='__main__')\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
