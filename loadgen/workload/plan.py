@@ -307,10 +307,14 @@ class Plan(Schedule):
         """The behaviour in which sockets reconnect all at once, if the plan has it."""
         return next((each for each in self.behave if each.kind is Kind.RECONNECT_STORM), None)
 
-    def conns(self) -> tuple[list[int], dict[Kind, list[int]]]:
-        """List the numbers of the sockets that behave, and of those that misbehave, by kind."""
+    def conns(self) -> tuple[Sequence[int], dict[Kind, list[int]]]:
+        """List the numbers of the sockets that behave, and of those that misbehave, by kind.
+
+        They are no objects yet where all behave: preflight has not looked at their number.
+        """
         sockets = self.count if self.shard_of is None else self.shard_of.sockets
-        own = [self.conn(number) for number in range(self.count)]
+        shards = 1 if self.shard_of is None else self.shard_of.shards
+        own = range(self.conn(0), self.conn(self.count), shards)
         if not self.behave:
             return own, {}
         picked = pick(self.behave, sockets, self.seed)

@@ -57,6 +57,13 @@ def test_a_storm_is_of_sockets_that_behave():
     assert plan.conns() == (list(range(10)), {})
 
 
+def test_sockets_take_no_memory_before_preflight_has_seen_how_many_there_are():
+    plan = Plan(10**12)
+    assert len(plan.conns()[0]) == 10**12
+    shard = plan.shard(2, 3)
+    assert [shard.conns()[0][at] for at in (0, 1, -1)] == [2, 5, 3 * shard.count - 1]
+
+
 def test_shards_agree_on_who_misbehaves():
     plan = Plan(100, behave=(Behave.parse("no-pong:10%"), Behave.parse("half-open:3%")), seed=3)
     behaving, apart = plan.conns()
