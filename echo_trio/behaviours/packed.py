@@ -1,4 +1,4 @@
-"""Keep many short messages in little memory, all in one piece of it.
+"""Keep many short messages in little memory: in one buffer.
 
 Whoever sends messages of 16 bytes to `/delay/1h` has a hundred thousand of them wait. As objects of
 their own they take 190 bytes each; and what is worse, CPython returns such memory to the system in
