@@ -135,6 +135,7 @@ def test_a_slow_reader_makes_the_server_wait(loadgen, serve_websockets):
     server = serve_websockets(flood)
     run = loadgen("2", server.url, "--rate-per-conn", "1/s", "--duration", "4s", "--verify", "off",
                   "--behave", "slow-reader:50%:1KiB/s", "--stop-timeout", "2s")  # fmt: skip
+    server.wait_closed()
     apart = run.report["misbehaving"]["slow-reader"]
     assert apart["opened"] == 1
     # 2.5 MB are more than any buffer between the two takes.
