@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 SAMPLE: Final = '''\
-"""What one user does: each user is one call of a function marked @scenario.
+"""Say what one user does: each user is one call of a function marked @scenario.
 
     python -m loadgen 1 ws://127.0.0.1:8765/ --scenario {file} --trace   every frame, with its claim
     python -m loadgen 1000 ws://127.0.0.1:8765/ --scenario {file}        a thousand users
