@@ -93,4 +93,13 @@ describe('App', () => {
     fireEvent.keyDown(document.body, { key: 'n', repeat: true });
     expect(chats.store.getSnapshot().tabs).toHaveLength(2);
   });
+
+  it('takes a key that follows at once for the view that the key before has opened', async () => {
+    render(<App chats={newChats()} />);
+    fireEvent.keyDown(document.body, { key: '2' });
+    await screen.findByRole('tab', { name: 'Server', selected: true });
+    fireEvent.keyDown(document.body, { key: '1' });
+    fireEvent.keyDown(document.body, { key: 'i' });
+    expect(screen.getByRole('textbox', { name: 'Message' })).toHaveFocus();
+  });
 });

@@ -8,8 +8,10 @@ export function usePlace(): Place {
   return useMemo(() => readPlace(hash), [hash]);
 }
 
+/** Change the view before the next key is handled: the browser tells of the new hash only later. */
 export function goTo(view: View): void {
   location.hash = writePlace({ view, settings: new URLSearchParams() });
+  for (const notify of watchers) notify();
 }
 
 /** A link to a place of this page. */
@@ -17,9 +19,13 @@ export function linkTo(place: Place): string {
   return new URL(writePlace(place), location.href).href;
 }
 
+const watchers = new Set<() => void>();
+
 function subscribe(callback: () => void): () => void {
+  watchers.add(callback);
   window.addEventListener('hashchange', callback);
   return () => {
+    watchers.delete(callback);
     window.removeEventListener('hashchange', callback);
   };
 }
