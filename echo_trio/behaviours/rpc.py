@@ -36,7 +36,9 @@ MAX_WAIT_MS: Final = 3_600_000
 #: The most calls of a batch. One of two bytes is answered with eighty, so that a message of a
 #: megabyte would make forty of them.
 MAX_BATCH: Final = 1000
-#: Memory of a reply that is sent later, in addition to its text: its entry among the due ones.
+#: Memory of a reply that is sent later, in addition to its text: its entry among the due ones, with
+#: its time, number and size (130 bytes), the reply's maker (50), a place in the heap, and what the
+#: allocator rounds up.
 _LATER_BYTES: Final = 256
 #: A longer method, or number of milliseconds, is none of ours.
 _MAX_VALUE_BYTES: Final = 64
@@ -79,6 +81,17 @@ class _Answer(NamedTuple):
     wait_s: float = 0.0
 
 
+@dataclass(eq=False, slots=True)
+class _MakeReply:
+    """Make a reply of an answer when it is sent; until then hold as little as possible."""
+
+    text: bytes
+    is_text: bool
+
+    def __call__(self) -> Sequence[Action]:
+        return (Reply(self.text.decode() if self.is_text else self.text),)
+
+
 @dataclass(eq=False)
 class _Rpc(Script):
     """Answer calls; some of them later, and others meanwhile."""
@@ -94,13 +107,13 @@ class _Rpc(Script):
         answer = answer_to(message, self._stage.unix_ms())
         if answer is None:
             return ()
-        reply = (Reply(answer.text.decode() if isinstance(message, str) else answer.text),)
+        make = _MakeReply(answer.text, isinstance(message, str))
         if not answer.wait_s:
-            return reply
+            return make()
         self._stage.put_at(
             self._stage.now_s() + answer.wait_s,
-            lambda: reply,
-            held_bytes=getsizeof(reply[0].message) + _LATER_BYTES,
+            make,
+            held_bytes=getsizeof(answer.text) + _LATER_BYTES,
             answers=True,
         )
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from sys import getsizeof
@@ -17,6 +18,7 @@ from echo_trio.behaviours import line, player, scripts
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.packed import HEAD_BYTES, SLOT_BYTES
 from echo_trio.behaviours.player import ScriptPlayer
+from echo_trio.behaviours.rpc import rpc
 from echo_trio.behaviours.scripts import Behaviour, Script
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, Limits
@@ -362,3 +364,23 @@ async def test_a_reset_comes_behind_the_replies_before_it(start, autojump_clock)
     await trio.sleep(1)
     assert [text for _, text in client.texts] == ["a", "b"]
     assert client.connection.closed.code == 1006
+
+
+async def test_answers_that_wait_take_no_more_memory_than_is_counted_for_them(start):
+    client = start(rpc, limits=Limits(max_message_bytes=2**24))
+    call = frame(TEXT, b'{"jsonrpc":"2.0","method":"wait","params":{"ms":3600000},"id":1}')
+
+    async def wait(calls: int) -> None:
+        await client.stream.send_all(call * calls)
+        await trio.testing.wait_all_tasks_blocked()
+
+    await wait(100)
+    counted = client.budget.held_bytes
+    tracemalloc.start()
+    try:
+        await wait(5000)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert client.budget.held_bytes - counted > 5000 * 256
+    assert taken < client.budget.held_bytes - counted

@@ -104,6 +104,20 @@ FLOODS = (
     compressed("compressed-bombs-too-large", frame(BINARY, deflated(bytes(64 * MIB)), rsv=RSV1)),
 )
 
+_ECHO_CALL = b'{"jsonrpc": "2.0", "method": "echo", "id": 1}'
+
+#: Behaviours that make much of little: copies for a room, a thousand calls in a message, pushes.
+SERVICES = (
+    on_path("room", "/room/den", filled(frame(TEXT, SIXTEEN))),
+    on_path("room-never-reading", "/room/den", filled(frame(TEXT, b"x" * 60_000)), reads=False),
+    on_path(
+        "rpc-batches", "/rpc", filled(frame(TEXT, b"[" + b",".join([_ECHO_CALL] * 1000) + b"]"))
+    ),
+    on_path("rpc-brackets", "/rpc", frame(TEXT, b"[" * (MIB - 1024))),
+    on_path("ten-duplicates", "/" + "~duplicate/1/" * 10, filled(frame(TEXT, SIXTEEN))),
+    on_path("ticker-1ms", "/ticker/1ms", b""),
+)
+
 #: Connections rather than frames.
 CROWDS = (
     Attack("churn", opening=upgrade(), awaits=SWITCHED, block=frame(TEXT, SIXTEEN), times=1,
@@ -128,6 +142,7 @@ HALF_HANDSHAKES = Attack(
 
 #: What they have the server hold: 300 of them, 2 MiB each, or what a behaviour makes of them. They
 #: leave with a FIN; that nobody is behind it any more, a ping finds out.
+_WAIT_CALL = b'{"jsonrpc":"2.0","method":"wait","params":{"ms":3600000},"id":1}'
 _PINGING = ("--ping-interval", "1s")
 _TWO_MIB = frame(BINARY, bytes(MIB)) * 2
 HOARDERS = (
@@ -145,4 +160,5 @@ HOARDERS = (
         times=1,
         flags=_PINGING,
     ),
+    on_path("rpc-waits", "/rpc", filled(frame(TEXT, _WAIT_CALL), 2 * MIB), times=1, flags=_PINGING),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from .attack import Attack
-from .attackers_wire import CROWDS, FLOODS, HALF_HANDSHAKES
+from .attackers_wire import CROWDS, FLOODS, HALF_HANDSHAKES, SERVICES
 from .marks import cases
 
 Withstands = Callable[[Attack, int], list[str]]
@@ -22,6 +22,13 @@ BRIEFLY: set[tuple[str, int]] = {
 
 @pytest.mark.parametrize(("attack", "count"), cases(FLOODS, (1, 20), BRIEFLY))
 def test_who_floods_in_any_way_costs_the_others_little_more_than_an_honest_flooder(
+    withstands: Withstands, attack: Attack, count: int
+) -> None:
+    assert withstands(attack, count) == []
+
+
+@pytest.mark.parametrize(("attack", "count"), cases(SERVICES, (1, 20), set()))
+def test_behaviours_that_make_much_of_little_cost_the_others_no_more_than_an_honest_flooder(
     withstands: Withstands, attack: Attack, count: int
 ) -> None:
     assert withstands(attack, count) == []
