@@ -55,6 +55,16 @@ class Output:
     html: Annotated[_File, OUTPUT] = None
     """Write the report with charts as one self-contained HTML file."""
 
+    junit: Annotated[_File, OUTPUT] = None
+    """Write the verdict, each --fail-if and each check as test cases, in JUnit XML, to this file;
+    - is stdout."""
+
+    markdown: Annotated[_File, OUTPUT] = None
+    """Write a summary as Markdown, for the page of a CI job, to this file; - is stdout."""
+
+    name: Annotated[str | None, Parameter(metavar="NAME", name="--name"), OUTPUT] = None
+    """Name of the run in the files that other tools read; by default its scenario or its URL."""
+
     stream: Annotated[bool, Parameter(negative=""), OUTPUT] = False
     """Write one line of JSON per second to stdout, and the report as the last line."""
 
@@ -71,7 +81,13 @@ class Output:
     @property
     def files(self) -> dict[str, str]:
         """The destination of each flag that names a file, or stdout."""
-        given = {"--json": self.json, "--csv": self.csv, "--html": self.html}
+        given = {
+            "--json": self.json,
+            "--csv": self.csv,
+            "--html": self.html,
+            "--junit": self.junit,
+            "--markdown": self.markdown,
+        }
         return {
             flag: STDOUT if is_stdout(path) else path
             for flag, path in given.items()
@@ -81,9 +97,8 @@ class Output:
     @property
     def of_one_run(self) -> str | None:
         """The first given flag that needs a single run; a search makes many."""
-        given = {"--csv": self.csv is not None, "--html": self.html is not None}
-        given["--stream"] = self.stream
-        return next((flag for flag, is_given in given.items() if is_given), None)
+        given = [flag for flag in self.files if flag != "--json"]
+        return next(iter([*given, "--stream"] if self.stream else given), None)
 
     @property
     def takes_stdout(self) -> list[str]:
@@ -126,6 +141,11 @@ class Output:
         """Write the report to every destination; false if one failed, which is said in one line."""
         # All are tried: that one disk is full is no reason to withhold the rest.
         written = [_attempt(write, path) for path, write in self._writes(report)]
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from loadgen.report.annotations import annotate  # noqa: PLC0415 - as above
+
+            with suppress(OSError):
+                sys.stderr.writelines(f"{line}\n" for line in annotate(report, self.name))
         return all(written)
 
     def write_bytes(self, data: bytes, summary: str) -> bool:
@@ -138,12 +158,22 @@ class Output:
         return all(written)
 
     def _writes(self, report: Report) -> Iterator[tuple[str, Callable[[], object]]]:
-        from loadgen.report import csv, html, json, stream, text  # noqa: PLC0415 - as above
+        from loadgen.report import (  # noqa: PLC0415 - as above
+            csv,
+            html,
+            json,
+            junit,
+            markdown,
+            stream,
+            text,
+        )
 
         renders: dict[str, Callable[[Report], bytes]] = {
             "--json": json.encode,
             "--csv": csv.render,
             "--html": html.render,
+            "--junit": partial(junit.render, name=self.name),
+            "--markdown": partial(markdown.render, name=self.name),
         }
         for flag, path in self.files.items():
             yield path, partial(self._render, renders[flag], report, path)

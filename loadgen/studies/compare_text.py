@@ -14,7 +14,8 @@ from loadgen.report.terminal import paper
 from loadgen.studies.compare import Change, Comparison
 
 _STYLES: Final = {"better": "bold green", "worse": "bold red", "unclear": "yellow"}
-_WORDS: Final = {"noise": "within noise", "unclear": "unclear", "same": "same"}
+#: Words for the calls that are not shown by their own name.
+WORDS: Final = {"noise": "within noise", "unclear": "unclear", "same": "same"}
 
 
 def encode(comparison: Comparison) -> bytes:
@@ -30,23 +31,24 @@ def write(comparison: Comparison, stream: TextIO, *, color: bool = True) -> None
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for change in comparison.changes:
-        word = _WORDS.get(change.call, change.call)
+        word = WORDS.get(change.call, change.call)
         table.add_row(
             change.name,
-            _show(change.baseline, change.unit),
-            _show(change.candidate, change.unit),
+            show(change.baseline, change.unit),
+            show(change.candidate, change.unit),
             "" if change.change is None else f"{change.change:+.1%}",
             "" if change.noise is None else f"±{change.noise:.1%}",
             Text(word, _STYLES.get(change.call, "dim")),
         )
     with paper(stream, color=color) as console:
         console.print(Padding(table, (1, 0, 1, 2)))
-        for line in _conclude(comparison):
+        for line in conclude(comparison):
             console.print(Padding(Text(line), (0, 0, 0, 2)))
         console.print()
 
 
-def _conclude(comparison: Comparison) -> list[str]:
+def conclude(comparison: Comparison) -> list[str]:
+    """Say in words what changed, and what the comparison can't tell."""
     lines = [f"• {note}" for note in comparison.notes]
     if not comparison.noise_known:
         lines.append(
@@ -69,7 +71,8 @@ def _names(changes: Sequence[Change], call: str) -> str:
     return ", ".join(change.name for change in changes if change.call == call)
 
 
-def _show(value: float, unit: str) -> str:
+def show(value: float, unit: str) -> str:
+    """Write a figure with its unit."""
     if unit == "B":
         return f"{value / 2**20:,.1f} MiB"
     if not unit:

@@ -42,6 +42,7 @@ def test_a_full_disk_withholds_no_other_report(report_of, tmp_path, capsys):
         pytest.param(Output(json="-", stream=True), "can't both have stdout", id="stdout"),
         pytest.param(Output(csv="--quiet"), "--csv needs a file", id="a-flag"),
         pytest.param(Output(json="/tmp/x", csv="/tmp/x"), "can't go to one file", id="same"),
+        pytest.param(Output(junit="-", markdown="-"), "can't both have stdout", id="both"),
         pytest.param(Output(csv="/nowhere/x"), "can't write the report to", id="nowhere"),
     ],
 )

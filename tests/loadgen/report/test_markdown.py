@@ -1,0 +1,93 @@
+"""Markdown, rendered by a renderer of others: nothing in a text of a peer becomes markup."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from echo_trio.printable import printable
+from loadgen.report import annotations, distribution, markdown, thresholds
+from loadgen.report.scenario import CheckReport
+from loadgen.results.latency import Histogram
+
+RENDERER = MarkdownIt("gfm-like", {"linkify": False, "html": True}).enable("table")
+
+
+def test_a_summary_shows_the_verdict_the_limits_and_the_figures(report_of):
+    limits = [thresholds.parse("latency.p99>1ms"), thresholds.parse("messages.lost>0")]
+    report = msgspec.structs.replace(
+        report_of(),
+        thresholds=thresholds.judge(report_of(), limits),
+        checks=[CheckReport(name="price", passed=3, failed=1)],
+    )
+    shown = RENDERER.render(markdown.render(report, name="nightly").decode())
+    assert "<h2>✅ nightly: valid</h2>" in shown
+    rows = [
+        re.sub("<[^>]+>", "", " ".join(re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)))
+        for row in re.findall(r"<tr>(.*?)</tr>", shown, re.DOTALL)
+    ]
+    assert "❌ latency.p99&gt;1ms latency.p99&gt;1ms: 3.5 ms" in rows
+    assert "✅ messages.lost&gt;0 messages.lost&gt;0: 0" in rows
+    assert "❌ price 3 passed, 1 failed" in rows
+    assert "latency, since due (ms) 2.50 3.50 3.50 3.50 3.50" in rows
+    assert "messages echoed 20 " in rows
+    assert shown.count("<table>") == shown.count("</table>") == 3
+
+
+def test_the_distribution_is_drawn_as_the_terminal_has_it(report_of):
+    many = Histogram()
+    for value_us in range(1000, 99_000, 10):
+        many.record(value_us)
+    report = report_of(intended=many)
+    shown = RENDERER.render(markdown.render(report).decode())
+    drawn = distribution.draw(report.histograms.intended, 60)
+    assert (
+        "\n".join(drawn)
+        in re.findall(
+            r"<summary>.*<pre><code class=.language-text.>(.*)</code></pre>", shown, re.DOTALL
+        )[0]
+    )
+
+
+@given(st.text(max_size=40) | st.text("\\`*_{}[]()<>#+-.!|~$&@:=1w /h", max_size=40))
+def test_any_text_is_shown_as_it_is(text):
+    shown = RENDERER.render(f"- {markdown.escape(text)}\n")
+    visible = shown.replace("\u200b", "")
+    for entity, char in {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&"}.items():
+        visible = visible.replace(entity, char)
+    assert re.sub(r"^<ul>\n<li>|</li>\n</ul>\n$", "", visible).split() == printable(text).split()
+
+
+HOSTILE = "# x\n![](http://evil.example/x.png) @everyone fixes #1 | <img src=x> `` ` `` $x$ www.x.y"
+
+
+@pytest.mark.parametrize("where", ["verdict_reasons", "hints", "checks"])
+def test_text_of_a_peer_draws_nothing_loads_nothing_and_mentions_nobody(report_of, where):
+    value = [CheckReport(name=HOSTILE, passed=1, failed=0)] if where == "checks" else [HOSTILE]
+    plain = RENDERER.render(markdown.render(report_of()).decode())
+    written = markdown.render(msgspec.structs.replace(report_of(), **{where: value})).decode()
+    shown = RENDERER.render(written)
+    assert "evil.example" in shown
+    assert not re.search(r"<(img|a|h1|em|s)\b", shown)
+    assert not re.search(r"@\w|#\d", shown)
+    assert shown.count("<details>") == plain.count("<details>")
+
+
+def test_annotations_name_what_is_wrong_in_one_line_each(report_of):
+    report = msgspec.structs.replace(
+        report_of(),
+        verdict="failed",
+        verdict_reasons=["50% lost\n::error::forged", *(f"more {n}" for n in range(20))],
+        thresholds=thresholds.judge(report_of(), [thresholds.parse("latency.p99>1ms")]),
+        checks=[CheckReport(name="price", passed=3, failed=1)],
+    )
+    lines = annotations.annotate(report, "a: b, c")
+    assert lines[0] == "::error title=a%3A b%2C c%3A failed::50%25 lost\\n::error::forged"
+    assert len(lines) == 11
+    assert lines[-1] == "::warning title=a%3A b%2C c%3A check::price: 1 failed"
+    assert annotations.annotate(report_of()) == []
