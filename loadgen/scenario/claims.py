@@ -258,7 +258,11 @@ class Claims:
     def end(self, closed: tuple[int, str]) -> None:
         """Note that the socket is closed: nothing more will come."""
         for each in self._kept:
-            self._judge(each)
+            # The next call might have claimed it, and the interruption came before that call.
+            if self._context.phases.is_interrupted and not self._is_duplicate(each.value):
+                self._book(Verdict.IGNORED, each.value, each.received_us)
+            else:
+                self._judge(each)
         self._kept.clear()
         for keyed in self._keyed.values():
             self._abandon(list(keyed.open.values()), closed)

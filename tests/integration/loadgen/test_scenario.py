@@ -430,6 +430,35 @@ async def test_an_interruption_cancels_users_wherever_they_are_and_sockets_say_g
         assert columns(report)["in_flight"] == 2
 
 
+async def test_a_frame_that_an_interrupted_user_could_not_claim_any_more_is_not_the_servers_fault(
+    run, server, nursery
+):
+    stop = trio.Event()
+
+    async def interrupt():
+        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["sent"] == 6)
+        stop.set()
+
+    nursery.start_soon(interrupt)
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                await ws.request({"first": [{"n": 0}, {"n": 1}]}, name="ask", reply="id")
+                await ws.request({}, name="pass by", reply="id")
+                await ws.request({"first": [{"n": 2}]}, name="ask", reply="id")
+                await trio.sleep_forever()
+                await ws.expect(n=2)
+        """,
+        stop=stop,
+        duration_s=3600.0,
+    )
+    assert columns(report) == {
+        "sent": 3, "echoed": 3, "received": 6, "unexpected": 2, "ignored": 1,
+    }  # fmt: skip
+
+
 async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, server, nursery):
     stop = trio.Event()
 
