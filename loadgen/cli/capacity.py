@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -30,8 +31,17 @@ from loadgen.studies.capacity import NothingToRaise, Step, find, or_default
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 
+if TYPE_CHECKING:
+    from loadgen.cli.metrics_page import MetricsPage
 
-def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output: Output) -> int:
+
+def find_capacity(
+    plan: Plan,
+    limits: list[Threshold],
+    options: Options,
+    output: Output,
+    page: MetricsPage | None = None,
+) -> int:
     """Search for the highest rate that holds; every step is a run of its own."""
     if plan.closed_loop or plan.stages or plan.messages is not None:
         problem = "--find-capacity sets the rate: no --closed-loop, --stage or --messages"
@@ -63,7 +73,7 @@ def find_capacity(plan: Plan, limits: list[Threshold], options: Options, output:
 
     async def run_step(step_plan: Plan) -> Report:
         target = TargetSeries(options.console) if options.console else None
-        result = await run(step_plan, options, quietly, target=target)
+        result = await run(step_plan, options, quietly, target=target, page=page)
         if isinstance(result, Refused):
             raise result
         if not result.ledger.opened:

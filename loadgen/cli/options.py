@@ -48,6 +48,10 @@ class Options:
     echo-trio, like http://127.0.0.1:8766/, or from any Prometheus page, like
     http://host/metrics."""
 
+    metrics: Annotated[str | None, Parameter(metavar="[HOST:]PORT"), RUN] = None
+    """Serve the figures of the run as a Prometheus page while it goes, by default on 127.0.0.1
+    alone; port 0 takes a free one."""
+
     trace: Annotated[bool, Parameter(negative=""), RUN] = False
     """With --scenario and one user: print every frame on stderr, with what claims it."""
 

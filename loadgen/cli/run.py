@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -28,12 +30,15 @@ from loadgen.report import thresholds
 from loadgen.report.build import make_report
 from loadgen.report.hints import find_hints
 from loadgen.report.stream import stream
-from loadgen.report.thresholds import BadThreshold
+from loadgen.report.thresholds import BadThreshold, Threshold
 from loadgen.report.verdict import explain_failure
 from loadgen.results.result import Result
 from loadgen.signals import INTERRUPTS
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
+
+if TYPE_CHECKING:
+    from loadgen.cli.metrics_page import MetricsPage
 
 
 def load(plan: Plan, options: Options, output: Output) -> int:
@@ -61,17 +66,34 @@ def load(plan: Plan, options: Options, output: Output) -> int:
             plan = prepare(plan)
         except BadScenario as exc:
             return flags.complain(app, str(exc))
-    if options.find_capacity:
-        from loadgen.cli.capacity import find_capacity  # noqa: PLC0415 - it runs loads, too
+    try:
+        page = open_page(options, output)
+    except ValueError as exc:
+        return flags.complain(app, f"--metrics: {exc}")
+    with page or nullcontext():
+        if options.find_capacity:
+            from loadgen.cli.capacity import find_capacity  # noqa: PLC0415 - it runs loads, too
 
-        return find_capacity(plan, limits, options, output)
+            return find_capacity(plan, limits, options, output, page)
+        return _load_once(plan, limits, options, output, target, page)
+
+
+def _load_once(
+    plan: Plan,
+    limits: list[Threshold],
+    options: Options,
+    output: Output,
+    target: TargetSeries | None,
+    page: MetricsPage | None,
+) -> int:
+    """Run a load, write its report, and return the exit code."""
     try:
         journal = open_journal(
             partial(Journal, plan=plan), options.journal, overwrite=options.overwrite
         )
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
-    result = trio.run(partial(run, plan, options, output, journal, target))
+    result = trio.run(partial(run, plan, options, output, journal, target, page))
     if isinstance(result, Refused):
         if journal is not None:
             journal.remove()
@@ -87,12 +109,29 @@ def load(plan: Plan, options: Options, output: Output) -> int:
     return exit_code(report) if written else flags.EXIT_USAGE
 
 
+def open_page(options: Options, output: Output) -> MetricsPage | None:
+    """Take the port of the page for Prometheus, if there is to be one.
+
+    :raises ValueError: if it can't be had.
+    """
+    if options.metrics is None:
+        return None
+    from loadgen.cli.metrics_page import MetricsPage  # noqa: PLC0415 - few runs have it
+
+    page = MetricsPage(options.metrics, output.name)
+    if not output.quiet or options.metrics.endswith(":0") or options.metrics == "0":
+        # Which of the free ports it is, has to be said somewhere.
+        warn(f"metrics are at {page.url}")
+    return page
+
+
 async def run(
     plan: Plan,
     options: Options,
     output: Output,
     journal: Journal | None = None,
     target: TargetSeries | None = None,
+    page: MetricsPage | None = None,
 ) -> Result | Refused:
     """Run the plan; a signal ends it in good order."""
     process.raise_file_limit()
@@ -109,6 +148,8 @@ async def run(
                 nursery.start_soon(journal.keep, engine)
             if target is not None:
                 nursery.start_soon(target.keep, engine)
+            if page is not None:
+                nursery.start_soon(page.serve, engine)
             try:
                 result: Result | Refused = await engine.run()
             except Refused as refused:

@@ -8,7 +8,10 @@ a path that runs three times for each message.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -91,6 +94,21 @@ class Histogram:
         histogram._sum, histogram.min, histogram.max = state.sum, state.min, state.max
         histogram.count = sum(state.counts.values())
         return histogram
+
+    @property
+    def sum_us(self) -> int:
+        """The sum of all values, in microseconds."""
+        return self._sum
+
+    def cumulate(self, bounds_us: Sequence[int]) -> list[int]:
+        """Count the values up to each bound, give or take the one bucket that the bound is in.
+
+        :param bounds_us: in microseconds, ascending.
+        """
+        counts = dict.fromkeys(range(len(bounds_us) + 1), 0)
+        for index, count in self._counts.items():
+            counts[bisect_left(bounds_us, _lowest_of(index))] += count
+        return list(accumulate(counts[at] for at in range(len(bounds_us))))
 
     def percentile_us(self, percent: float) -> int:
         """Find the smallest recorded value that this percentage does not exceed; 0 if none."""
@@ -184,5 +202,12 @@ def _highest_of(index: int) -> int:
     if index < _SUB_BUCKETS:
         return index
     bucket = (index >> _HALF_BITS) - 1
-    lowest = (index - (bucket << _HALF_BITS)) << bucket
-    return lowest + (1 << bucket) - 1
+    return _lowest_of(index) + (1 << bucket) - 1
+
+
+def _lowest_of(index: int) -> int:
+    """Compute the lowest value that falls into a bucket."""
+    if index < _SUB_BUCKETS:
+        return index
+    bucket = (index >> _HALF_BITS) - 1
+    return (index - (bucket << _HALF_BITS)) << bucket

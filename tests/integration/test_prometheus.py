@@ -131,3 +131,5 @@ def test_the_shipped_configuration_is_one_that_promtool_accepts(
 ) -> None:
     config = str(METRICS / "prometheus.yml")
     subprocess.run([programs[1], "check", "config", config], check=True, capture_output=True)
+    rules = str(METRICS / "alerts.yml")
+    subprocess.run([programs[1], "check", "rules", rules], check=True, capture_output=True)
