@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from echo_trio.behaviours import paths
+from echo_trio.behaviours.parameters import BadParameter
+from echo_trio.behaviours.refusal import Refusal
 from echo_trio.behaviours.scripts import Behaviour
 from echo_trio.origins import Origin, parse_origin
 from echo_trio.wire.handshake import HandshakeRefused, NotAnUpgrade, Reason, UpgradeRequest
@@ -73,7 +75,7 @@ def admit(
             ):
                 raise HandshakeRefused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
     found = _find(request.path, workers)
-    if isinstance(found, paths.Refusal):
+    if isinstance(found, Refusal):
         raise HandshakeRefused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
     return found
 
@@ -87,10 +89,10 @@ def not_an_upgrade(exc: NotAnUpgrade, workers: int = 1) -> HandshakeRefused:
     return exc
 
 
-def _find(path: str, workers: int) -> Behaviour | paths.Refusal:
+def _find(path: str, workers: int) -> Behaviour | Refusal:
     try:
         found = paths.find(path, workers)
-    except paths.BadParameter as exc:
+    except BadParameter as exc:
         raise HandshakeRefused(400, str(exc), Reason.PARAMETER) from None
     except paths.OneProcessOnly as exc:
         raise HandshakeRefused(501, f"{exc}.", Reason.WORKERS) from None

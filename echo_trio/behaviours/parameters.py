@@ -20,6 +20,10 @@ _MAX_DIGITS: Final = 20
 _MAX_NAME_BYTES: Final = 128
 
 
+class BadParameter(ValueError):
+    """What a path names is there, but a parameter is wrong; the message says what is allowed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A part of a path that stands for a value.

@@ -1,44 +1,27 @@
-"""Find the behaviour behind a path: the table, and the faults that it may begin with. Pure.
+"""Find the behaviour behind a path: the table, and behind the faults that it may begin with. Pure.
 
-`scripts` and the files beside it implement the behaviours, `faults` the faults, `parameters` reads.
+`scripts` and the files beside it implement the behaviours; `fault_prefix` reads the faults,
+`parameters` the values.
 A path is compared as it is written: with its case, its slashes and its percent signs. Only
 parameters are percent-decoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from echo_trio.behaviours import faults, parameters, scripts
-from echo_trio.behaviours.faults import Fault
+from echo_trio.behaviours import fault_prefix, parameters, scripts
 from echo_trio.behaviours.login import login
-from echo_trio.behaviours.parameters import Parameter
+from echo_trio.behaviours.parameters import BadParameter, Parameter
 from echo_trio.behaviours.quota import quota
+from echo_trio.behaviours.refusal import Refusal, refuse
 from echo_trio.behaviours.rooms import room
 from echo_trio.behaviours.rpc import rpc
 from echo_trio.behaviours.scripts import Behaviour
 from echo_trio.behaviours.ticker import ticker
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, NO_STATUS
-
-#: The most faults before a path. Each may double what the one before lets through.
-MAX_FAULTS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The status with which a path's handshake is refused, instead of a behaviour.
-
-    :ivar headers: the headers that HTTP requires with this status.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class BadParameter(ValueError):
-    """The path is in the table, but a parameter is wrong; the message says what is allowed."""
 
 
 class OneProcessOnly(Exception):
@@ -61,33 +44,7 @@ class Path:
     one_process: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FaultName:
-    """A fault as it is written before a path.
-
-    :ivar make: makes one connection's fault, given the values of the parameters.
-    :ivar text: what happens to a message, in one line.
-    """
-
-    make: Callable[..., Fault]
-    text: str
-    parameters: Sequence[Parameter] = ()
-
-
 # -- The tables -------------------------------------------------------------------------------
-
-#: Headers that HTTP requires with a status (RFC 9110, sections 11.6.1, 11.7.1, 15.5.6, 15.5.22).
-_STATUS_HEADERS: Final[dict[int, dict[str, str]]] = {
-    401: {"WWW-Authenticate": 'Basic realm="echo-trio"'},
-    405: {"Allow": "GET"},
-    407: {"Proxy-Authenticate": 'Basic realm="echo-trio"'},
-    426: {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
-}
-
-
-def _refuse(status: int) -> Refusal:
-    """Refuse the handshake with a status."""
-    return Refusal(status, _STATUS_HEADERS.get(status, {}))
 
 
 def _close(code: int, reason: str = "") -> Behaviour:
@@ -128,7 +85,7 @@ BEHAVIOURS: Final[dict[str, Path]] = {
         {"code": parameters.CLOSE_CODE, "reason": parameters.REASON},
     ),
     "/status/{http}": Path(
-        _refuse, "refuses the handshake with that HTTP status", {"http": parameters.STATUS}
+        refuse, "refuses the handshake with that HTTP status", {"http": parameters.STATUS}
     ),
     "/duplicate/{every}": Path(
         scripts.duplicate,
@@ -178,40 +135,6 @@ BEHAVIOURS: Final[dict[str, Path]] = {
     ),
 }
 
-#: The faults that a path may begin with, with `~` or `~up-` before the name.
-FAULTS: Final[dict[str, FaultName]] = {
-    "delay": FaultName(faults.Delay, "passed on this long after it came", [parameters.DURATION]),
-    "stall": FaultName(
-        faults.Stall,
-        "at every n-th, the connection first freezes for this long",
-        [parameters.EVERY_MESSAGES, parameters.DURATION],
-    ),
-    "silent": FaultName(faults.Silence, "never passed on"),
-    "drop": FaultName(
-        faults.Drop, "this many are passed on, then a TCP reset", [parameters.MESSAGES]
-    ),
-    "close": FaultName(
-        lambda code_and_reason: faults.CloseFirst(*code_and_reason),
-        "instead of the first, closes with that code (4000) or code and reason (4000:why)",
-        [parameters.CODE_AND_REASON],
-    ),
-    "duplicate": FaultName(
-        faults.Duplicate, "every n-th is passed on twice", [parameters.EVERY_MESSAGES]
-    ),
-    "corrupt": FaultName(faults.Corrupt, "every n-th is altered", [parameters.EVERY_MESSAGES]),
-    "reorder": FaultName(
-        faults.Reorder,
-        "every n-th is swapped with the next",
-        [parameters.EVERY_MESSAGES],
-    ),
-    "swallow": FaultName(
-        faults.Swallow, "every n-th is never passed on", [parameters.EVERY_MESSAGES]
-    ),
-    "fragment": FaultName(faults.Fragment, "in frames of this many bytes", [parameters.FRAGMENT]),
-}
-#: The one fault that leaves no connection: it refuses the handshake.
-_STATUS: Final = "status"
-
 
 # -- Finding ----------------------------------------------------------------------------------
 
@@ -242,47 +165,16 @@ def find(path: str, workers: int = 1) -> Behaviour | Refusal | None:
 
 
 def _find_behind_faults(path: str, workers: int) -> Behaviour | Refusal | None:
-    incoming: list[Callable[[], Fault]] = []
-    outgoing: list[Callable[[], Fault]] = []
-    refusal: Refusal | None = None
-    rest = path.split("/")[1:]
-    while rest and rest[0].startswith("~"):
-        name = rest.pop(0)[1:]
-        is_incoming = name.startswith("up-")
-        name = name.removeprefix("up-")
-        count = 1 if name == _STATUS else len(FAULTS[name].parameters) if name in FAULTS else -1
-        if count < 0 or len(rest) <= count:  # Its parameters, and a path behind it.
-            return None
-        texts, rest = rest[:count], rest[count:]
-        if name != _STATUS:
-            made = _read_fault(name, texts)
-            (incoming if is_incoming else outgoing).append(made)
-        elif is_incoming:
-            raise BadParameter("~up-status: what a client sends has no status, use ~status/{http}")
-        else:
-            refused = _make("~status/{http}", BEHAVIOURS["/status/{http}"], {"http": texts[0]})
-            assert isinstance(refused, Refusal)
-            refusal = refusal or refused
-        if len(incoming) + len(outgoing) > MAX_FAULTS:
-            raise BadParameter(f"there may be {MAX_FAULTS} faults before a path")
+    try:
+        prefix, rest = fault_prefix.split(path.split("/")[1:])
+    except fault_prefix.UnknownFault:
+        return None
+    if not rest or rest[0].startswith("~"):
+        return None
     behaviour = find("/" + "/".join(rest), workers)
     if behaviour is None or isinstance(behaviour, Refusal):
         return behaviour
-    return refusal or scripts.faulty(behaviour, incoming, outgoing)
-
-
-def _read_fault(name: str, texts: Sequence[str]) -> Callable[[], Fault]:
-    """Return a function that makes a connection's own fault."""
-    fault = FAULTS[name]
-    try:
-        values = [
-            parameter.read(parameters.decode(text))
-            for parameter, text in zip(fault.parameters, texts, strict=True)
-        ]
-    except ValueError:
-        allowed = [f"  {parameter.allowed}" for parameter in fault.parameters]
-        raise BadParameter("\n".join([f"~{name} takes", *allowed])) from None
-    return lambda: fault.make(*values)
+    return prefix.refusal or scripts.faulty(behaviour, prefix.incoming, prefix.outgoing)
 
 
 def _match(template: list[str], parts: list[str]) -> dict[str, str] | None:
@@ -318,6 +210,6 @@ def listing() -> str:
         + [
             "Faults can stand before any of them, as in /~delay/200ms/~drop/3/rpc; with ~up- for ~",
             "they are done to what the client sends. There are",
-            "  " + " ".join(f"~{name}" for name in [*FAULTS, _STATUS]),
+            "  " + fault_prefix.names(),
         ]
     )

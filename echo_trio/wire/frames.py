@@ -234,8 +234,11 @@ class Incoming:
 
     def message(self) -> str | bytes:
         """Return the message; only once it is `complete`."""
-        whole = self._joined if self._buffer is None else self._buffer.getvalue()
+        whole = self._kept()
         return whole.decode() if self.opcode == TEXT else whole
+
+    def _kept(self) -> bytes:
+        return self._joined if self._buffer is None else self._buffer.getvalue()
 
     def _check_text(self, payload: bytes, last: bool) -> None:
         text = self._unfinished + payload
@@ -257,6 +260,38 @@ class Incoming:
             buffer.write(self._joined)
             buffer.write(payload)
             self._joined = b""
+
+
+class Passing(Incoming):
+    """A message that is passed on in pieces while it arrives, and never kept as a whole.
+
+    :ivar begun: true once a piece was taken out: the next one continues the message.
+    """
+
+    __slots__ = ("begun",)
+
+    def __init__(self, opcode: int, max_bytes: int, inflater: Inflating | None) -> None:
+        super().__init__(opcode, max_bytes, inflater)
+        self.begun = False
+
+    @property
+    def kept_bytes(self) -> int:
+        """The bytes of payload that `take_out` would return."""
+        return len(self._joined) if self._buffer is None else self._buffer.tell()
+
+    def take_out(self) -> bytes:
+        """Return the payload that has arrived since the last time, and forget it.
+
+        Text may end within a character.
+        """
+        piece = self._kept()
+        self._joined, self._buffer = b"", None
+        self.begun = True
+        return piece
+
+    def message(self) -> bytes:
+        """Return the last piece, also of text as bytes; only once it is `complete`."""
+        return self._kept()
 
 
 def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] | None:
@@ -390,6 +425,7 @@ def read(
     incoming: Incoming | None,
     max_bytes: int,
     inflater: Callable[[], Inflating] | None,
+    kind: type[Incoming] = Incoming,
 ) -> tuple[int, str | bytes | Incoming | None, int]:
     """Read the frame that starts at `at`, or go on with the one that `incoming` has begun.
 
@@ -398,6 +434,7 @@ def read(
         none.
     :param max_bytes: the largest payload of a message, after inflating.
     :param inflater: makes an inflater; ``None`` if compression was not negotiated.
+    :param kind: the class of messages that begin here.
     :returns: what was read, its value, and where to go on. `TEXT` and `BINARY` come with the
         message, `CLOSE`, `PING` and `PONG` with their payload. `PARTIAL` comes with the message
         under way, and either all of `data` was taken, or this is to be called again at once
@@ -421,7 +458,7 @@ def read(
         size, start, mask = header
         if incoming is None:
             compressed = first & RSV1 and inflater is not None
-            incoming = Incoming(opcode, max_bytes, inflater() if compressed else None)  # type: ignore[misc]
+            incoming = kind(opcode, max_bytes, inflater() if compressed else None)  # type: ignore[misc]
         incoming.begin_frame(size, first & FIN, mask)
         at = incoming.take(data, start)
     if incoming.complete:

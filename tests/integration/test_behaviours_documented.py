@@ -17,7 +17,7 @@ import trio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import ClientConnection, connect
 
-from echo_trio.behaviours import line, paths, rpc
+from echo_trio.behaviours import fault_prefix, line, paths, rpc
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from echo_trio.units import parse_duration
@@ -60,10 +60,10 @@ def test_the_pages_table_is_the_servers():
 
 def test_the_pages_table_of_faults_is_the_servers():
     rows = re.findall(r"^\| `~(\w+)\S*` \| (.*) \|$", WITH_FAULTS, re.MULTILINE)
-    faults = [(name, fault.text) for name, fault in paths.FAULTS.items()]
+    faults = [(name, fault.text) for name, fault in fault_prefix.FAULTS.items()]
     assert rows == [*faults, ("status", "none: the handshake is refused")]
     assert "up to ten" in WITH_FAULTS
-    assert paths.MAX_FAULTS == 10
+    assert fault_prefix.MAX_FAULTS == 10
 
 
 def test_the_page_says_how_many_calls_a_batch_has_and_how_long_a_wait():

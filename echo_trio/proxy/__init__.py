@@ -1,0 +1,1 @@
+"""Put faults between clients and a server of somebody's own: the proxy behind `--upstream`."""
