@@ -39,13 +39,14 @@ class PlaceCapacity:
     refusals: int
 
     @classmethod
-    def of(cls, max_connections: int, file_limit: int) -> Self:
+    def of(cls, max_connections: int, file_limit: int, files_each: int = 1) -> Self:
         """Compute the capacity that fits into the file limit.
 
         :param max_connections: the number asked for; 0 means as many as the file limit allows.
         :param file_limit: the number of descriptors that the process may have.
+        :param files_each: the descriptors that a connection takes: a proxy's has two.
         """
-        allowed = max(1, file_limit - SPARE_DESCRIPTORS)
+        allowed = max(1, (file_limit - SPARE_DESCRIPTORS) // files_each)
         connections = min(max_connections or allowed, allowed)
         refusals = min(MIN_REFUSALS + allowed - connections, MAX_REFUSALS)
         return cls(connections, refusals)
@@ -64,9 +65,22 @@ def admit(
 ) -> Behaviour:
     """Find the behaviour that the client asked for, if its page may connect.
 
+    :param origins: as of `check_origin`.
+    :raises HandshakeRefused: if it may not connect, with the status that says why.
+    """
+    check_origin(request, origins)
+    found = _find(request.path, workers)
+    if isinstance(found, Refusal):
+        raise asked_for(found)
+    return found
+
+
+def check_origin(request: UpgradeRequest, origins: Collection[Origin | None]) -> None:
+    """Check that the client's page may connect.
+
     :param origins: the origins whose pages may connect; empty means all. A client that sends no
         origin is no browser, and may connect in any case.
-    :raises HandshakeRefused: if it may not connect, with the status that says why.
+    :raises HandshakeRefused: 403 if it may not.
     """
     if origins:
         for name, value in request.headers:
@@ -74,10 +88,11 @@ def admit(
                 (origin := parse_origin(value)) is None or origin not in origins
             ):
                 raise HandshakeRefused(403, "Pages of this origin may not connect.", Reason.ORIGIN)
-    found = _find(request.path, workers)
-    if isinstance(found, Refusal):
-        raise HandshakeRefused(found.status, "As you asked.", Reason.ASKED_FOR, **found.headers)
-    return found
+
+
+def asked_for(refusal: Refusal) -> HandshakeRefused:
+    """Refuse a client with the status that its path asks for."""
+    return HandshakeRefused(refusal.status, "As you asked.", Reason.ASKED_FOR, **refusal.headers)
 
 
 def not_an_upgrade(exc: NotAnUpgrade, workers: int = 1) -> HandshakeRefused:

@@ -17,6 +17,7 @@ from echo_trio.behaviours.rooms import Rooms
 from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.observer import ConnectionObserver, Observer
 from echo_trio.places import Places
+from echo_trio.proxy.proxy import Proxy
 from echo_trio.settings import Settings
 from echo_trio.sparing import Sparing
 from echo_trio.wire import handshake, sockets
@@ -44,9 +45,15 @@ class Peer:
     """The other end as far as it is known: a trusted proxy may say that its client is another.
 
     For display and logs. Nothing is decided by it.
+
+    :ivar hop: whoever connects to us; of a PROXY header, the source that it names.
     """
 
     name: str
+    hop: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hop = self.name
 
 
 @dataclass(eq=False, slots=True)
@@ -93,6 +100,8 @@ class Sessions:
     :ivar observer: is told of each connection; ``None`` if nobody is.
     :ivar workers: the number of processes that share the port.
     :ivar rooms: the rooms of this process.
+    :ivar proxy: the upstream and the faults before it; ``None`` for a server that echoes.
+    :ivar upstreams: the connections to the upstream.
     :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
@@ -113,6 +122,8 @@ class Sessions:
     connections: Watch = field(init=False)
     rooms: Rooms = field(default_factory=Rooms)
     sparing: Sparing = field(init=False)
+    proxy: Proxy | None = None
+    upstreams: Watch = field(init=False)
 
     def __post_init__(self) -> None:
         self.limits = self.settings.limits
@@ -120,6 +131,7 @@ class Sessions:
         self.origins = frozenset(map(origins.parse_origin, self.settings.origin))
         self.proxies = tuple(filter(None, map(proxies.parse_network, self.settings.trust_proxy)))
         self.connections = Watch(self.limits)
+        self.upstreams = Watch(self.limits)
         self.sparing = Sparing(self.log)
 
     @contextmanager

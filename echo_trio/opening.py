@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import time
@@ -14,10 +13,13 @@ import trio
 from echo_trio import admission, proxies
 from echo_trio.behaviours.about import About
 from echo_trio.behaviours.player import ScriptPlayer
-from echo_trio.behaviours.scripts import Behaviour, Faulty, OnMessage, Script
+from echo_trio.behaviours.scripts import Faulty, OnMessage, Script
 from echo_trio.behaviours.transform import suffixes
 from echo_trio.callers import Caller, Peer, SessionEnd, Sessions
 from echo_trio.metrics.counters import Outcome
+from echo_trio.pair_opening import open_pair
+from echo_trio.proxy.pair import Pair
+from echo_trio.proxy.proxy import Proxy
 from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
 from echo_trio.wire.connection import Connection
 from echo_trio.wire.observed import ObservedConnection
@@ -43,7 +45,7 @@ def make_room(sessions: Sessions) -> bool:
         sessions.count_refused(refused)
         if sessions.tls is None:
             with suppress(OSError):
-                _send(caller.sock, handshake.refusal_response(refused))
+                sockets.send_head(caller.sock, handshake.refusal_response(refused))
     trio.lowlevel.notify_closing(caller.sock)
     caller.sock.close()
     return True
@@ -56,7 +58,7 @@ def turn_away_at_once(
     peer = sockets.peer_of(sock)
     with sock, suppress(OSError):
         if sessions.tls is None:
-            _send(sock, handshake.refusal_response(refused))
+            sockets.send_head(sock, handshake.refusal_response(refused))
             # Unread bytes would turn this close into a reset, which may overtake the answer.
             sock.recv(handshake.MAX_HEAD_BYTES)
     sessions.count_refused(refused)
@@ -68,7 +70,7 @@ def turn_away_at_once(
 
 async def open_connection(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
-) -> tuple[Connection, OnMessage | ScriptPlayer] | SessionEnd:
+) -> tuple[Connection, OnMessage | ScriptPlayer] | Pair | SessionEnd:
     """Open a caller's connection and find the behaviour it asked for; or return how it ended.
 
     :param deadline_s: Trio's time by which the handshake has to be done.
@@ -82,7 +84,32 @@ async def open_connection(
         insecure = await _secure(caller, sessions, sessions.tls, deadline_s)
         if insecure is not None:
             return insecure
+    if sessions.proxy is not None:
+        return await _open_pair(caller, sessions, sessions.proxy, deadline_s, peer)
     return await _shake_hands(caller, sessions, deadline_s, peer)
+
+
+async def _open_pair(
+    caller: Caller, sessions: Sessions, proxy: Proxy, deadline_s: float, peer: Peer
+) -> Pair | SessionEnd:
+    """Open a proxy's pair of connections; or return how the client's ended."""
+    accepted_s = time.perf_counter()
+    try:
+        request, surplus = await _receive_request(caller, sessions, deadline_s, peer)
+        admission.check_origin(request, sessions.origins)
+        sessions.places.settle(caller)
+        opened = await open_pair(caller, sessions, proxy, request, surplus, peer)
+        sessions.counters.handshake.observe(time.perf_counter() - accepted_s)
+    except handshake.HandshakeRefused as refused:
+        sessions.count_refused(refused)
+        if not caller.answered:
+            await _refuse(caller, sessions, refused)
+        else:
+            await _linger(caller, sessions)
+        return SessionEnd.refusal(refused)
+    except (handshake.ConnectionCut, OSError):
+        return SessionEnd(Outcome.CUT_IN_HANDSHAKE)
+    return opened
 
 
 async def _hear(caller: Caller, sessions: Sessions, size_bytes: int, flags: int = 0) -> bytes:
@@ -109,7 +136,7 @@ async def _learn_peer(
     else:
         if not opening.cancelled_caught:
             if header.source is not None:
-                peer.name = proxies.show_peer(*header.source)
+                peer.name = peer.hop = proxies.show_peer(*header.source)
             return None
         refused = admission.draining() if sessions.counters.draining else admission.too_slow()
     sessions.count_refused(refused)
@@ -148,12 +175,15 @@ async def _shake_hands(
     counters = sessions.counters
     accepted_s = time.perf_counter()
     try:
-        request, behaviour, surplus = await _receive_request(caller, sessions, deadline_s, peer)
+        request, surplus = await _receive_request(caller, sessions, deadline_s, peer)
+        behaviour = admission.admit(request, sessions.origins, sessions.workers)
         # The client's first choice: a browser fails a connection for which none is chosen.
         subprotocol = next(iter(request.subprotocols), None)
         offered = request.extensions if sessions.settings.compression else ()
         compression = deflate.accept(offered)
-        _send(caller.sock, handshake.accept_response(request, subprotocol, compression=compression))
+        sockets.send_head(
+            caller.sock, handshake.accept_response(request, subprotocol, compression=compression)
+        )
         counters.handshake.observe(time.perf_counter() - accepted_s)
     except handshake.HandshakeRefused as refused:
         sessions.count_refused(refused)
@@ -209,8 +239,8 @@ def _about(
 
 async def _receive_request(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
-) -> tuple[handshake.UpgradeRequest, Behaviour, bytes]:
-    """Read the handshake by the deadline, and decide on it."""
+) -> tuple[handshake.UpgradeRequest, bytes]:
+    """Read the handshake by the deadline."""
     with sessions.opening(deadline_s) as opening:
         head, surplus = await handshake.receive_head(
             lambda: _hear(caller, sessions, handshake.MAX_HEAD_BYTES)
@@ -224,14 +254,15 @@ async def _receive_request(
     try:
         request = handshake.parse_request(head)
     except handshake.NotAnUpgrade as exc:
+        if sessions.proxy is not None:
+            raise
         raise admission.not_an_upgrade(exc, sessions.workers) from None
     if caller.observer is not None:
         caller.observer.requested(request)
     if sessions.proxies:
         forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
         peer.name = proxies.client_of(peer.name, forwarded_for, sessions.proxies)
-    behaviour = admission.admit(request, sessions.origins, sessions.workers)
-    return request, behaviour, surplus
+    return request, surplus
 
 
 def _let_in(caller: Caller, sessions: Sessions) -> bool:
@@ -240,22 +271,22 @@ def _let_in(caller: Caller, sessions: Sessions) -> bool:
     return places.enter(caller) or (make_room(sessions) and places.enter(caller))
 
 
-def _send(sock: socket.socket, data: bytes) -> None:
-    # A fresh socket's buffer takes a head whole; one that doesn't is no connection to keep.
-    if sock.send(data) != len(data):
-        raise OSError(errno.ENOBUFS, "the kernel did not take the handshake's answer")
-
-
 async def _refuse(caller: Caller, sessions: Sessions, refused: handshake.HandshakeRefused) -> None:
     """Answer, then wait a moment for the client to leave, unless its place is needed.
 
     Closing with bytes unread would send a reset, which may overtake the answer.
     """
     caller.answered = True
+    with suppress(OSError):  # It is gone already, or was sent away.
+        sockets.send_head(caller.sock, handshake.refusal_response(refused))
+    await _linger(caller, sessions)
+
+
+async def _linger(caller: Caller, sessions: Sessions) -> None:
+    """Wait a moment for a client that was answered to leave, unless its place is needed."""
     sessions.places.dismiss(caller)
     sock = caller.sock
-    with suppress(OSError, trio.ClosedResourceError):  # It is gone already, or was sent away.
-        _send(sock, handshake.refusal_response(refused))
+    with suppress(OSError, trio.ClosedResourceError):
         sock.shutdown(socket.SHUT_WR)
         with trio.move_on_after(REFUSAL_LINGER_S):
             while await sockets.receive_some(sock, handshake.MAX_HEAD_BYTES):

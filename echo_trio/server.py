@@ -19,6 +19,7 @@ from echo_trio.metrics.vitals import Vitals
 from echo_trio.observer import BothObservers, Observer
 from echo_trio.opening import make_room, turn_away_at_once
 from echo_trio.places import Places
+from echo_trio.proxy.proxy import Proxy
 from echo_trio.recording import Recorder
 from echo_trio.session import serve_session
 from echo_trio.settings import Settings
@@ -50,6 +51,7 @@ class EchoServer:
         tls_context: ssl.SSLContext | None = None,
         observer: Observer | None = None,
         workers: int = 1,
+        proxy: Proxy | None = None,
     ) -> None:
         self._listeners = listeners
         self._drain_timeout_s = settings.drain_timeout_s
@@ -68,9 +70,18 @@ class EchoServer:
             observer = recorder if observer is None else BothObservers(observer, recorder)
         counters = Counters()
         self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
+        self._proxy = proxy
         places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
         self._sessions = Sessions(
-            settings, self._poller, tls_context, log, counters, places, observer, workers
+            settings,
+            self._poller,
+            tls_context,
+            log,
+            counters,
+            places,
+            observer,
+            workers,
+            proxy=proxy,
         )
         self._vitals = Vitals()
         self._started_s = time.monotonic()
@@ -85,14 +96,14 @@ class EchoServer:
         :raises OSError: if the address can't be had, the certificate can't be used, or the file of
             the recording can't be made.
         """
-        context = tls_context_of(settings)
+        context, proxy = tls_context_of(settings), proxy_of(settings)
         listeners = sockets.listen(settings.host, settings.port)
         if log is None:
             # Imported here: it takes long, and a test's server logs otherwise.
             import structlog  # noqa: PLC0415
 
             log = structlog.get_logger()
-        return cls(settings, listeners, log, context, observer)
+        return cls(settings, listeners, log, context, observer, proxy=proxy)
 
     @property
     def open(self) -> int:
@@ -130,6 +141,20 @@ class EchoServer:
             self._drain_began_s = trio.current_time() - late_s
             self._drain.set()
 
+    @property
+    def faults(self) -> str | None:
+        """The faults of all pairs, as they were written; ``None`` if this is no proxy."""
+        return None if self._proxy is None else self._proxy.switch.text
+
+    def set_faults(self, text: str) -> None:
+        """Replace the faults of all pairs, from the next message on. Call it in a Trio task.
+
+        :raises ValueError: if they can't be read, or this is no proxy.
+        """
+        if self._proxy is None:
+            raise ValueError("this server is no proxy: start it with an upstream")
+        self._proxy.switch.set(text)
+
     def reload(self) -> None:
         """Read certificate and key again; new connections get them. A bad pair changes nothing."""
         sessions = self._sessions
@@ -161,6 +186,8 @@ class EchoServer:
                     handling.start_soon(self._poller.run)
                 handling.start_soon(self._watch)
                 handling.start_soon(self._sessions.connections.run)
+                if self._proxy is not None:
+                    handling.start_soon(self._sessions.upstreams.run)
                 handling.start_soon(turns.run, self._sessions.rooms)
                 async with trio.open_nursery() as accepting:
                     for listener in self._listeners:
@@ -221,7 +248,7 @@ class EchoServer:
         began_s = trio.current_time()
         answer_until_s = began_s + self._drain_timeout_s * ANSWERING_SHARE
         slice_ends_s = began_s + GOODBYE_SLICE_S
-        for connection in list(sessions.connections):
+        for connection in [*sessions.connections, *sessions.upstreams]:
             now_s = trio.current_time()
             if now_s < answer_until_s:
                 connection.answer_what_arrived()
@@ -246,7 +273,9 @@ class EchoServer:
 
     def _find_capacity(self, max_connections: int) -> admission.PlaceCapacity:
         limit = process.file_limit()
-        capacity = admission.PlaceCapacity.of(max_connections, limit)
+        capacity = admission.PlaceCapacity.of(
+            max_connections, limit, files_each=1 if self._proxy is None else 2
+        )
         if capacity.connections < max_connections:
             self._log.warning(
                 "the file limit allows fewer connections than asked for: raise it (ulimit -n)",
@@ -280,6 +309,21 @@ def tls_context_of(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_cert is None:
         return None
     return tls.server_context(settings.tls_cert, settings.tls_key)
+
+
+def proxy_of(settings: Settings) -> Proxy | None:
+    """Make the proxy that the settings ask for; ``None`` if they ask for none.
+
+    :raises OSError: if the upstream's authorities can't be read.
+    """
+    if settings.upstream is None:
+        return None
+    return Proxy.of(
+        settings.upstream,
+        settings.fault,
+        settings.upstream_cacert,
+        insecure=settings.upstream_insecure,
+    )
 
 
 def url_of(listeners: list[socket.socket], *, tls: bool) -> str:

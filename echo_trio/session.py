@@ -12,6 +12,7 @@ from echo_trio.behaviours.scripts import OnMessage
 from echo_trio.callers import Caller, Peer, SessionEnd, Sessions
 from echo_trio.metrics.counters import Outcome
 from echo_trio.opening import REFUSAL_LINGER_S, open_connection
+from echo_trio.proxy.pair import Pair
 from echo_trio.wire import sockets
 from echo_trio.wire.connection import Connection
 
@@ -56,18 +57,39 @@ async def _serve_accepted(
     if isinstance(opened, SessionEnd):
         return opened
     sessions.places.settle(caller)
+    if isinstance(opened, Pair):
+        return await _serve_pair(opened, sessions)
     return await _serve(*opened, sessions)
 
 
+async def _serve_pair(pair: Pair, sessions: Sessions) -> SessionEnd:
+    """Serve a proxy's pair; it ends as its client's connection does."""
+    upstream = pair.upstream
+    sessions.upstreams.add(upstream)
+    try:
+        end = await _serve(pair.client, pair, sessions)
+    finally:
+        sessions.upstreams.discard(upstream)
+        sessions.counters.messages_unanswered += pair.lost
+        sessions.counters.upstream_close_codes[upstream.close_code] += 1
+    details = {
+        "upstream_code": upstream.close_code,
+        "upstream_closed_first": upstream.closed_first,
+        "lost": pair.lost,
+    }
+    outcome = Outcome.MEMORY if upstream.evicted else end.outcome
+    return SessionEnd(outcome, {**end.details, **details})
+
+
 async def _serve(
-    connection: Connection, acting: OnMessage | ScriptPlayer, sessions: Sessions
+    connection: Connection, acting: OnMessage | ScriptPlayer | Pair, sessions: Sessions
 ) -> SessionEnd:
     counters = sessions.counters
     sessions.connections.add(connection)
     counters.open += 1
     counters.peak_open = max(counters.peak_open, counters.open)
     try:
-        if isinstance(acting, ScriptPlayer):
+        if isinstance(acting, ScriptPlayer | Pair):
             await acting.run()
         else:
             await connection.run(acting)

@@ -10,6 +10,8 @@ from typing import Annotated, Final, Literal
 from cyclopts import Group, Parameter
 
 from echo_trio import flags, origins, proxies
+from echo_trio.proxy.switch import read_faults
+from echo_trio.proxy.upstream import parse_upstream
 from echo_trio.wire.addresses import is_host, parse_target
 from echo_trio.wire.limits import Limits
 
@@ -19,9 +21,10 @@ _TOKEN: Final = re.compile(r"[!-~]+")
 LISTEN: Final = Parameter(group=Group("Listen", sort_key=1))
 CONSOLE: Final = Parameter(group=Group("Console", sort_key=2))
 MESSAGES: Final = Parameter(group=Group("Messages", sort_key=3))
-LIMITS: Final = Parameter(group=Group("Limits", sort_key=4))
-STOP: Final = Parameter(group=Group("Stop", sort_key=5))
-LOG: Final = Parameter(group=Group("Log and configuration", sort_key=6))
+PROXY: Final = Parameter(group=Group("Proxy", sort_key=4))
+LIMITS: Final = Parameter(group=Group("Limits", sort_key=5))
+STOP: Final = Parameter(group=Group("Stop", sort_key=6))
+LOG: Final = Parameter(group=Group("Log and configuration", sort_key=7))
 
 
 @Parameter(name="*")
@@ -93,6 +96,20 @@ class Settings:
     proxy_protocol: Annotated[bool, Parameter(negative=""), LISTEN] = False
     """Expect a PROXY protocol header at the start of each connection from a trusted proxy."""
 
+    upstream: Annotated[str | None, Parameter(metavar="URL", show_default=False), PROXY] = None
+    """Be a proxy in front of the server at this URL, like ws://127.0.0.1:9000, and do to its
+    connections what paths that begin with /~delay/200ms and the like ask for."""
+
+    fault: Annotated[str, Parameter(metavar="FAULTS", show_default=False), PROXY] = ""
+    """Faults of all connections to --upstream, like ~delay/50ms or ~up-drop/3/~corrupt/10; PUT
+    /api/faults changes them."""
+
+    upstream_cacert: Annotated[Path | None, Parameter(metavar="FILE"), PROXY] = None
+    """PEM file of the authorities to trust for --upstream; by default those of the system."""
+
+    upstream_insecure: Annotated[bool, Parameter(negative=""), PROXY] = False
+    """Accept any certificate of --upstream."""
+
     open_timeout_s: Annotated[float, flags.duration("--open-timeout"), LIMITS] = 10.0
     """Longest time for the opening handshake, from accept to the server's answer."""
 
@@ -160,6 +177,26 @@ class Settings:
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("--tls-key needs --tls-cert")
         self._check_workers()
+        self._check_upstream()
+
+    def _check_upstream(self) -> None:
+        if self.upstream is None:
+            for name, given in (
+                ("--fault", self.fault),
+                ("--upstream-cacert", self.upstream_cacert),
+                ("--upstream-insecure", self.upstream_insecure),
+            ):
+                if given:
+                    raise ValueError(f"{name} needs --upstream: the server behind this one")
+            return
+        try:
+            parse_upstream(self.upstream)
+        except ValueError as exc:
+            raise ValueError(f"--upstream: {exc}") from None
+        try:
+            read_faults(self.fault)
+        except ValueError as exc:
+            raise ValueError(f"--fault: {exc}") from None
 
     def _check_workers(self) -> None:
         if 0 < self.max_connections < self.workers:

@@ -106,8 +106,10 @@ class ServerSnapshot(Holdings):
     :ivar refused_reasons: refused handshakes, by reason.
     :ivar close_codes: ended connections, by the code of the first close frame on the wire, from
         either end.
+    :ivar upstream_close_codes: the same of a proxy's connections to its upstream.
     :ivar messages_unanswered: messages to which a behaviour (`/delay/…` and the like) still owed a
-        reply, or part of one, when their connection ended.
+        reply, or part of one, when their connection ended; of a proxy, those that had not been
+        passed on.
     :ivar messages_pushed: messages that a behaviour had for a client without its asking: copies of
         what is said in a room, ticks, greetings; counted when they are put in line for it.
     :ivar messages_undelivered: pushed messages that had not left when their connection ended.
@@ -134,6 +136,7 @@ class ServerSnapshot(Holdings):
     refused: dict[int, int]
     refused_reasons: dict[str, int]
     close_codes: dict[int, int]
+    upstream_close_codes: dict[int, int] = field(default_factory=dict)
     messages_received: int
     messages_sent: int
     messages_unanswered: int = 0
@@ -162,6 +165,7 @@ class Counters:
     refused: Counter[int] = field(default_factory=Counter)
     refused_reasons: Counter[str] = field(default_factory=Counter)
     close_codes: Counter[int] = field(default_factory=Counter)
+    upstream_close_codes: Counter[int] = field(default_factory=Counter)
     messages_received: int = 0
     messages_sent: int = 0
     messages_unanswered: int = 0
@@ -225,6 +229,7 @@ class Counters:
             refused=dict(self.refused),
             refused_reasons=dict(self.refused_reasons),
             close_codes=dict(self.close_codes),
+            upstream_close_codes=dict(self.upstream_close_codes),
             # By map and attrgetter: a third of the time of a loop, and there may be thousands.
             messages_received=self.messages_received + _sum("messages_received", live),
             messages_sent=self.messages_sent + _sum("messages_sent", live),

@@ -26,6 +26,7 @@ _SUMS: Final = (
 )  # fmt: skip
 _SUMS_BY_KEY: Final = (
     "accept_fault_reasons", "outcomes", "refused", "refused_reasons", "close_codes",
+    "upstream_close_codes",
 )  # fmt: skip
 
 

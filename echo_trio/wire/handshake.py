@@ -12,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import StrEnum
@@ -80,6 +80,13 @@ class Reason(StrEnum):
     DESCRIPTORS = "descriptors"
     """The machine had none left."""
     DRAINING = "draining"
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    """The server behind the proxy: no such name, no connection, no TLS that is trusted."""
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_ANSWER = "upstream_answer"
+    """It answered with something else than RFC 6455 allows."""
+    UPSTREAM_REFUSED = "upstream_refused"
+    """It refused, and its answer was passed on."""
     PROXY_HEADER = "proxy_header"
     """A trusted proxy did not begin with one, or with one that is malformed."""
 
@@ -246,21 +253,24 @@ def accept_response(
     request: UpgradeRequest,
     subprotocol: str | None = None,
     compression: deflate.Parameters | None = None,
+    headers: Iterable[tuple[str, str]] = (),
 ) -> bytes:
     """Make the answer that turns the connection into a WebSocket (RFC 6455, section 4.2.2).
 
     :param compression: the result of `deflate.accept` for `request.extensions`.
+    :param headers: further headers.
     """
     accept = accept_value(request.key)
     extension = f"Sec-WebSocket-Extensions: {compression}\r\n" if compression else ""
     protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return (
         "HTTP/1.1 101 Switching Protocols\r\n"
         "Upgrade: websocket\r\n"
         "Connection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept}\r\n"
-        f"{protocol}{extension}\r\n"
-    ).encode("ascii")
+        f"{protocol}{extension}{more}\r\n"
+    ).encode("latin-1")
 
 
 def refusal_response(refused: HandshakeRefused) -> bytes:

@@ -271,6 +271,15 @@ async def receive_some(sock: socket.socket, size_bytes: int, flags: int = 0) -> 
             continue
 
 
+def send_head(sock: socket.socket, data: bytes) -> None:
+    """Send an HTTP head, at once, on a fresh socket, whose buffer takes one whole.
+
+    :raises OSError: if it does not, or the connection has broken: it is none to keep.
+    """
+    if sock.send(data) != len(data):
+        raise OSError(errno.ENOBUFS, "the kernel did not take the handshake's answer")
+
+
 def unread_bytes(sock: socket.socket) -> int:
     """Count bytes that have arrived and are not received, for TLS encrypted ones; 0 if unknown."""
     there = bytearray(struct.calcsize("i"))

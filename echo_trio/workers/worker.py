@@ -20,7 +20,8 @@ from echo_trio import logs
 from echo_trio.flags import EXIT_USAGE
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.process_channel import Channel
-from echo_trio.server import EchoServer, tls_context_of
+from echo_trio.proxy.proxy import Proxy
+from echo_trio.server import EchoServer, proxy_of, tls_context_of
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
 from echo_trio.workers.channel import (
@@ -54,14 +55,18 @@ class Worker:
         log: Any,
         tls_context: ssl.SSLContext | None,
         workers: int = 1,
+        proxy: Proxy | None = None,
     ) -> None:
         """Prepare to serve these listeners.
 
         :param workers: how many processes share the port.
+        :param proxy: the upstream, for a proxy.
         """
         process.raise_file_limit()
         process.keep_large_buffers()
-        self._server = EchoServer(settings, listeners, log, tls_context, workers=workers)
+        self._server = EchoServer(
+            settings, listeners, log, tls_context, workers=workers, proxy=proxy
+        )
         self.url = self._server.url
         self.drain = self._server.drain
         self.reload = self._server.reload
@@ -73,8 +78,9 @@ class Worker:
 
         :raises OSError: if the address can't be had, or the certificate can't be used.
         """
-        tls_context = tls_context_of(settings)
-        return cls(settings, sockets.listen(settings.host, settings.port), log, tls_context)
+        tls_context, proxy = tls_context_of(settings), proxy_of(settings)
+        listeners = sockets.listen(settings.host, settings.port)
+        return cls(settings, listeners, log, tls_context, proxy=proxy)
 
     @property
     def open(self) -> int:
@@ -117,11 +123,11 @@ async def serve_supervised(sock: socket.socket) -> int:
         log = logs.configure(start.settings).bind(worker=start.number)
         listeners = [_inherited(fd) for fd in start.listeners]
         try:
-            tls_context = tls_context_of(start.settings)
+            tls_context, proxy = tls_context_of(start.settings), proxy_of(start.settings)
         except OSError as exc:  # The files could be read when the supervisor looked.
             log.error("can't serve", reason=exc.strerror)
             return EXIT_USAGE
-        worker = Worker(start.settings, listeners, log, tls_context, start.workers)
+        worker = Worker(start.settings, listeners, log, tls_context, start.workers, proxy)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey, channel, worker)
             async with trio.open_nursery() as serving:
