@@ -1,0 +1,211 @@
+"""A proxy without faults: what goes through comes out as it was, whichever way, however long."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import trio
+
+from .conftest import (
+    PATIENCE_S,
+    Proxy,
+    Upstream,
+    code_of,
+    frame,
+    masked,
+    open_pair,
+    reset,
+    until,
+)
+
+SIZES = [0, 1, 125, 126, 65_535, 65_536, 200_000]
+
+
+def text_of(size: int) -> str:
+    """Text of so many bytes, of characters of every width."""
+    pattern = "aü世🌍"
+    width = len(pattern.encode())
+    return pattern * (size // width) + "x" * (size % width)
+
+
+async def test_text_and_binary_of_every_size_come_back_in_order(proxy: Proxy, upstream: Upstream):
+    messages = [
+        message
+        for size in SIZES
+        for message in (text_of(size), random.Random(size).randbytes(size))
+    ]
+    with trio.fail_after(PATIENCE_S):
+        async with proxy.connect("/chat?x=1") as client, trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def send() -> None:
+                for message in messages:
+                    await client.send(message)
+
+            assert [await client.recv() for _ in messages] == messages
+        assert upstream.received == messages
+        (connection,) = upstream.connections
+        assert connection.request.path == "/chat?x=1"
+        await proxy.until_ended()
+    now = proxy.server.snapshot()
+    assert (now.messages_received, now.messages_sent) == (len(messages),) * 2
+    assert now.outcomes == {"clean": 1}
+    assert now.close_codes == {1000: 1} == now.upstream_close_codes
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "bye"), (4321, "ä" * 61)])
+@pytest.mark.parametrize("first", ["client", "upstream"])
+async def test_a_close_goes_through_with_its_code_and_reason(
+    proxy: Proxy, upstream: Upstream, first: str, code: int, reason: str
+):
+    with trio.fail_after(PATIENCE_S):
+        async with proxy.connect() as client:
+            server = await upstream.connection()
+            ends = (client, server) if first == "client" else (server, client)
+            await ends[0].aclose(code, reason)
+            await until(lambda: ends[1].close_code)
+            assert (ends[1].close_code, ends[1].close_reason) == (code, reason)
+        await proxy.until_ended()
+    assert proxy.server.snapshot().outcomes == {"clean": 1}
+    assert proxy.server.snapshot().close_codes == {code: 1}
+
+
+async def test_fragments_and_pings_pass_in_their_order_both_ways(start_proxy, raw):
+    url, accept = raw
+    proxy = await start_proxy(url)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept)
+        frames = [
+            (0x01, "aü".encode()[:2]),  # within a character
+            (0x89, b"are you there?"),
+            (0x80, "aü".encode()[2:]),
+            (0x8A, b"unasked"),
+            (0x82, b"\x00" * 300),
+        ]
+        await ours.send(b"".join(frame(*each, masked=True) for each in frames))
+        assert [await upstream.frame() for _ in frames] == frames
+        await upstream.send(b"".join(frame(*each) for each in frames))
+        assert [await ours.frame() for _ in frames] == frames
+        await ours.send(frame(0x88, b"", masked=True))
+        assert await upstream.frame() == (0x88, b"")  # an empty close stays one
+        await upstream.send(frame(0x88, b""))
+        assert await ours.frame() == (0x88, b"")
+        assert await ours.ends() == b""
+        await upstream.stream.aclose()
+        await proxy.until_ended()
+    assert proxy.server.snapshot().close_codes == {1005: 1}
+
+
+async def test_a_ping_and_a_close_find_their_way_amid_a_long_frame(start_proxy, raw):
+    url, accept = raw
+    proxy = await start_proxy(url)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept)
+        whole = frame(0x82, b"x" * 100_000)
+        await upstream.send(whole[:70_000])
+        first, piece = await ours.frame()
+        assert first == 0x02  # a fragment: the first of the message
+        await ours.send(frame(0x89, b"ping", masked=True))
+        assert await upstream.frame() == (0x89, b"ping")
+        proxy.server.drain()
+        closing = await ours.frame()
+        while closing[0] == 0x00:
+            piece += closing[1]
+            closing = await ours.frame()
+        assert closing == (0x88, b"\x03\xe9the server is stopping")
+        assert await upstream.frame() == closing
+        assert piece == b"x" * len(piece)
+        await ours.stream.aclose()
+        await upstream.stream.aclose()
+        await proxy.until_ended()
+
+
+VIOLATIONS = [
+    pytest.param(b"\xf1\x00", 1002, id="a reserved bit"),
+    pytest.param(b"\x83\x00", 1002, id="an unknown opcode"),
+    pytest.param(b"\x80\x00", 1002, id="a continuation of nothing"),
+    pytest.param(frame(0x81, b"\xff"), 1007, id="text that is not UTF-8"),
+    pytest.param(frame(0x82, b"x" * 2000), 1009, id="a message too big"),
+    pytest.param(frame(0x88, b"\x03\xed"), 1002, id="a close code that may not be sent"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "code"), VIOLATIONS)
+@pytest.mark.parametrize("faulty", [False, True], ids=["direct", "with a fault"])
+async def test_who_breaks_the_protocol_is_told_so_and_the_other_end_that_it_went(
+    start_proxy, raw, wrong: bytes, code: int, faulty: bool
+):
+    url, accept = raw
+    fault = "~delay/0s/~up-delay/0s" if faulty else ""
+    proxy = await start_proxy(url, max_message_bytes=1000, fault=fault)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept)
+        await ours.send(masked(wrong))
+        assert code_of(await ours.frame()) == code
+        assert code_of(await upstream.frame()) == 1001
+        await ours.stream.aclose()
+        await upstream.stream.aclose()
+        await proxy.until_ended(1)
+        ours, upstream = await open_pair(proxy, accept)
+        await upstream.send(wrong)
+        assert code_of(await upstream.frame()) == code
+        assert code_of(await ours.frame()) == 1014
+        await ours.stream.aclose()
+        await upstream.stream.aclose()
+        await proxy.until_ended(2)
+
+
+@pytest.mark.parametrize("how", ["half close", "reset"])
+async def test_a_client_that_just_goes_takes_its_upstream_with_it(start_proxy, raw, how: str):
+    url, accept = raw
+    proxy = await start_proxy(url)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept)
+        await ours.send(frame(0x81, b"last words", masked=True))
+        assert await upstream.frame() == (0x81, b"last words")
+        if how == "reset":
+            reset(ours.stream)
+        else:
+            await ours.stream.send_eof()
+        assert await upstream.ends() == b""  # without a close frame
+        await upstream.stream.aclose()
+        await proxy.until_ended()
+    assert proxy.server.snapshot().outcomes == {"abnormal": 1}
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+async def test_an_upstream_that_just_goes_is_a_bad_gateway(start_proxy, raw, how: str):
+    url, accept = raw
+    proxy = await start_proxy(url)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept)
+        await upstream.send(frame(0x81, b"last words"))
+        assert await ours.frame() == (0x81, b"last words")
+        if how == "reset":
+            reset(upstream.stream)
+        else:
+            await upstream.stream.aclose()
+        assert await ours.frame() == (0x88, b"\x03\xf6the upstream is gone")
+        await ours.send(frame(0x88, b"\x03\xf6", masked=True))
+        assert await ours.ends() == b""
+        await ours.stream.aclose()
+        await proxy.until_ended()
+    assert proxy.server.snapshot().close_codes == {1014: 1}
+    assert proxy.server.snapshot().upstream_close_codes == {1006: 1}
+
+
+async def test_an_upstream_that_goes_instead_of_answering_a_close_is_a_bad_gateway(
+    start_proxy, raw
+):
+    url, accept = raw
+    proxy = await start_proxy(url)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept)
+        await ours.send(frame(0x88, b"\x03\xe8", masked=True))
+        assert await upstream.frame() == (0x88, b"\x03\xe8")
+        await upstream.stream.aclose()
+        assert code_of(await ours.frame()) == 1014
+        assert await ours.ends() == b""
+        await ours.stream.aclose()
+        await proxy.until_ended()
