@@ -25,7 +25,7 @@ from echo_trio.metrics.durations import Recent
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.metrics.vitals import Vitals
 from echo_trio.process_channel import Channel
-from echo_trio.server import tls_context_of, url_of
+from echo_trio.server import proxy_of, tls_context_of, url_of
 from echo_trio.settings import Settings
 from echo_trio.wire import sockets
 from echo_trio.wire.close_codes import GOING_AWAY
@@ -127,6 +127,7 @@ class Supervisor:
             again.
         """
         tls_context_of(settings)
+        proxy_of(settings)
         return cls(settings, sockets.listen(settings.host, settings.port), log)
 
     @property

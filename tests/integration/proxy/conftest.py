@@ -125,6 +125,8 @@ async def start_proxy(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awai
         return proxies[-1]
 
     yield start
+    while OPEN:
+        await trio.aclose_forcefully(OPEN.pop().stream)
     for proxy in proxies:
         proxy.server.drain()
         await until(lambda proxy=proxy: _is_idle(proxy.server))
@@ -234,14 +236,6 @@ async def raw() -> AsyncIterator[tuple[str, Callable[[], Awaitable[Raw]]]]:
 
 #: Of a test, both ends of each pair: closed when it is over.
 OPEN: list[Raw] = []
-
-
-@pytest.fixture(autouse=True)
-async def closed() -> AsyncIterator[None]:
-    """Nothing stays open behind a test that fails, or does not care."""
-    yield
-    while OPEN:
-        await trio.aclose_forcefully(OPEN.pop().stream)
 
 
 def frame(first: int, payload: bytes = b"", *, masked: bool = False) -> bytes:
