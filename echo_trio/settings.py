@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 from cyclopts import Group, Parameter
 
 from echo_trio import flags, origins, proxies
+from echo_trio.proxy.address import parse_upstream
 from echo_trio.proxy.switch import read_faults
-from echo_trio.proxy.upstream import parse_upstream
 from echo_trio.wire.addresses import is_host, parse_target
 from echo_trio.wire.limits import Limits
 

@@ -21,7 +21,7 @@ _MAX_NAME_BYTES: Final = 128
 
 
 class BadParameter(ValueError):
-    """What a path names is there, but a parameter is wrong; the message says what is allowed."""
+    """A path names something there is, with a wrong parameter; the message says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pass headers on as a proxy has to (RFC 9110, section 7.6): some go, most stay, some come. Pure."""
+"""Pass headers on as a proxy has to (RFC 9110, 7.6): some go, most stay, some come. Pure."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Pair:
         self.upstream.abort()
 
     def freeze(self, duration_s: float) -> None:
-        """Neither read nor send, either way, for a number of seconds."""
+        """Stop reading and sending, both ways, for a number of seconds."""
         self._frozen_until_s = trio.current_time() + duration_s
         self._forth.settle()
         self._back.settle()

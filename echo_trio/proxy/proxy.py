@@ -9,8 +9,9 @@ from typing import Self
 from echo_trio.behaviours import fault_prefix
 from echo_trio.behaviours.fault_prefix import FaultPrefix, UnknownFault
 from echo_trio.behaviours.parameters import BadParameter
+from echo_trio.proxy.address import parse_upstream
 from echo_trio.proxy.switch import FaultSwitch, unknown_fault
-from echo_trio.proxy.upstream import Upstream, parse_upstream
+from echo_trio.proxy.upstream import Upstream
 from echo_trio.wire import tls
 from echo_trio.wire.handshake import HandshakeRefused, Reason
 

@@ -10,53 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 import trio
 
-from echo_trio.wire import addresses, client_handshake, handshake, sockets, tls
+from echo_trio.proxy.address import UpstreamAddress
+from echo_trio.wire import client_handshake, handshake, sockets, tls
 from echo_trio.wire.handshake import HandshakeRefused, Reason
 
 _OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamAddress:
-    """The server behind the proxy, as `--upstream` names it."""
-
-    host: str
-    port: int
-    tls: bool
-
-    @property
-    def authority(self) -> str:
-        """The Host header: without the port if it is the scheme's own."""
-        port = addresses.DEFAULT_PORTS["wss" if self.tls else "ws"]
-        if self.port == port:
-            return f"[{self.host}]" if ":" in self.host else self.host
-        return sockets.authority(self.host, self.port)
-
-
-def parse_upstream(text: str) -> UpstreamAddress:
-    """Read the URL of an upstream.
-
-    :raises ValueError: if it is anything but scheme, host and port; the message is for people.
-    """
-    how = "write it like ws://127.0.0.1:9000 or wss://chat.example"
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no URL: {how}") from None
-    if parts.scheme not in ("ws", "wss"):
-        raise ValueError(f"{text!r} does not begin with ws:// or wss://: {how}")
-    if parts.path not in ("", "/") or "?" in text or "#" in text:
-        raise ValueError(f"{text!r} has a path or a query, which are the clients': {how}")
-    host, port = addresses.split_authority(parts.netloc)
-    if not host:
-        raise ValueError(f"{text!r} names no host: {how}")
-    return UpstreamAddress(
-        host, port or addresses.DEFAULT_PORTS[parts.scheme], parts.scheme == "wss"
-    )
 
 
 @dataclass(slots=True)

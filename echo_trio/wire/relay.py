@@ -156,7 +156,7 @@ class Relay(Connection):
         self._pass_frame(frames.encode_frame(opcode, passing.take_out(), not self._client, fin=0))
 
     def _pass_end(self, opcode: int, payload: bytes, *, begun: bool) -> None:
-        """Pass on the last piece of a message, or all of it."""
+        """Pass on the last piece of a message, or the whole message."""
         self.messages_received += 1
         other = self.other
         if self._compression is not None and len(payload) > INFLATED_BYTES_PER_TURN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from echo_trio.proxy.upstream import UpstreamAddress, parse_upstream
+from echo_trio.proxy.address import UpstreamAddress, parse_upstream
 from echo_trio.settings import Settings
 
 
