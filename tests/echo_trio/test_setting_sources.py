@@ -15,6 +15,7 @@ TABLE = make_table(cli.app)
 SAMPLES = {
     "console-allow-host": "a.example",
     "console-token": "hush",
+    "fault": "~delay/1s",
     "log-format": "json",
     "log-level": "debug",
     "max-held": "1MiB",
@@ -23,6 +24,7 @@ SAMPLES = {
     "run-target": "a.example:1",
     "tls-cert": "cert.pem",
     "trust-proxy": "10.0.0.0/8",
+    "upstream": "ws://a.example",
     "drain-timeout": "7s",
     "drain-grace": "1s",
     "workers": "2",
@@ -30,7 +32,13 @@ SAMPLES = {
     "console-host": "::1",
 }
 #: What one setting needs another for.
-NEEDS = {"tls-key": {"tls-cert": "c.pem"}, "proxy-protocol": {"trust-proxy": "10.0.0.1"}}
+NEEDS = {
+    "tls-key": {"tls-cert": "c.pem"},
+    "proxy-protocol": {"trust-proxy": "10.0.0.1"},
+    **dict.fromkeys(
+        ("fault", "upstream-cacert", "upstream-insecure"), {"upstream": "ws://a.example"}
+    ),
+}
 
 
 def parse(arguments: list[str], *sources: object) -> Settings:
