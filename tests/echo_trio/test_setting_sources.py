@@ -35,9 +35,9 @@ SAMPLES = {
 NEEDS = {
     "tls-key": {"tls-cert": "c.pem"},
     "proxy-protocol": {"trust-proxy": "10.0.0.1"},
-    **dict.fromkeys(
-        ("fault", "upstream-cacert", "upstream-insecure"), {"upstream": "ws://a.example"}
-    ),
+    "fault": {"upstream": "ws://a.example"},
+    "upstream-cacert": {"upstream": "ws://a.example"},
+    "upstream-insecure": {"upstream": "ws://a.example"},
 }
 
 
