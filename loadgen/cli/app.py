@@ -9,7 +9,7 @@ from cyclopts import App, Group
 from echo_trio.help_page import HelpPage
 
 USAGE: Final = """loadgen COUNT [URL] [OPTIONS]
-       loadgen compare | new | plan | record | recover …  (each has --help)"""
+       loadgen compare | history | new | plan | record | recover …  (--help)"""
 
 EPILOGUE: Final = """\
 Example: loadgen 1000 ws://127.0.0.1:8765/ --fail-if 'latency.p99>50ms'

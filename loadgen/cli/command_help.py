@@ -19,6 +19,18 @@ Exit codes: 0 nothing is worse, 1 something is worse by more than noise,
 More: docs/how-to/compare-runs.md
 """
 
+HISTORY_USAGE: Final = "loadgen history FILE [OPTIONS]"
+
+HISTORY_EPILOGUE: Final = """\
+Example: loadgen history runs.db --html trends.html
+
+Runs are added by loadgen 1000 --history runs.db, every night for example.
+
+Exit codes: 0 shown, 2 bad usage, or a file that is no history.
+
+More: docs/how-to/history.md
+"""
+
 PLAN_USAGE: Final = "loadgen plan COUNT [URL] [OPTIONS]"
 
 PLAN_EPILOGUE: Final = """\

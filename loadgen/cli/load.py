@@ -20,6 +20,8 @@ from loadgen.cli.app import app
 from loadgen.cli.command_help import (
     COMPARE_EPILOGUE,
     COMPARE_USAGE,
+    HISTORY_EPILOGUE,
+    HISTORY_USAGE,
     NEW_EPILOGUE,
     NEW_USAGE,
     PLAN_EPILOGUE,
@@ -40,6 +42,12 @@ COMMANDS: Final = {
         "Compare runs by their JSON reports: what changed by more than noise.",
         COMPARE_USAGE,
         COMPARE_EPILOGUE,
+    ),
+    "history": (
+        "loadgen.cli.history:history",
+        "Say since when a figure of kept runs has changed.",
+        HISTORY_USAGE,
+        HISTORY_EPILOGUE,
     ),
     "new": (
         "loadgen.cli.new:new",

@@ -62,8 +62,12 @@ class Output:
     markdown: Annotated[_File, OUTPUT] = None
     """Write a summary as Markdown, for the page of a CI job, to this file; - is stdout."""
 
+    history: Annotated[_File, OUTPUT] = None
+    """Add the report to this SQLite file, for `loadgen history`; it is made if it isn't there."""
+
     name: Annotated[str | None, Parameter(metavar="NAME", name="--name"), OUTPUT] = None
-    """Name of the run in the files that other tools read; by default its scenario or its URL."""
+    """Name of the run in --history and in the files that other tools read; by default its scenario
+    or its URL."""
 
     stream: Annotated[bool, Parameter(negative=""), OUTPUT] = False
     """Write one line of JSON per second to stdout, and the report as the last line."""
@@ -98,6 +102,7 @@ class Output:
     def of_one_run(self) -> str | None:
         """The first given flag that needs a single run; a search makes many."""
         given = [flag for flag in self.files if flag != "--json"]
+        given += ["--history"] if self.history is not None else []
         return next(iter([*given, "--stream"] if self.stream else given), None)
 
     @property
@@ -121,10 +126,14 @@ class Output:
             if path.startswith("-") and path != STDOUT:
                 return f"{flag} needs a file, or - for stdout, before {path}"
         paths = [path for path in self.files.values() if path != STDOUT]
-        for path, other in combinations([*paths, *([journal] if journal else [])], 2):
+        others = [path for path in (self.history, journal) if path is not None]
+        for path, other in combinations([*paths, *others], 2):
             if is_same_file(path, other):
-                what = "a report and the journal" if other is journal else "two reports"
+                kept = {journal: "the journal", self.history: "the history"}
+                what = f"a report and {kept[other]}" if other in others else "two reports"
                 return f"{what} can't go to one file, {path}"
+        if self.history is not None and (problem := self._find_problem_of_history(self.history)):
+            return problem
         if self.html is not None:
             from loadgen.report import html  # noqa: PLC0415 - see the module's head
 
@@ -135,6 +144,19 @@ class Output:
                 self._opened[path] = open_destination(path)
             except OSError as exc:
                 return f"can't write the report to {path}: {exc.strerror}"
+        return None
+
+    def _find_problem_of_history(self, path: str) -> str | None:
+        from loadgen.history import file  # noqa: PLC0415 - few runs have one
+
+        if path.startswith("-"):
+            return f"--history needs a file before {path}"
+        try:
+            file.check(path)
+        except file.NotAHistory as exc:
+            return f"--history: {exc}; it is left as it is"
+        except OSError as exc:
+            return f"can't add the report to {path}: {exc.strerror}"
         return None
 
     def write(self, report: Report) -> bool:
@@ -177,6 +199,10 @@ class Output:
         }
         for flag, path in self.files.items():
             yield path, partial(self._render, renders[flag], report, path)
+        if self.history is not None:
+            from loadgen.history import file  # noqa: PLC0415 - as above
+
+            yield self.history, partial(file.add, self.history, report, self.name)
         if self.stream:
             yield STDOUT, partial(self._render, stream.encode, report, STDOUT)
         is_told = report.connections.opened or report.interrupted  # else one line has said it all

@@ -28,7 +28,7 @@ _Z_99: Final = 2.576
 #: A change that is certain, but smaller than this, doesn't matter.
 NEGLIGIBLE: Final = 0.01
 #: In these, runs may differ and still be the same experiment on two targets.
-_FREE_SETTINGS: Final = frozenset(
+FREE_SETTINGS: Final = frozenset(
     {"url", "seed", "headers", "cacert", "cert", "key", "insecure", "source_ips", "workers", "dask"}
 )
 
@@ -170,13 +170,13 @@ def _compare_metric(
     candidate: Sequence[Mapping[str, Any]],
 ) -> Change | None:
     """Compare a metric; ``None`` where a report lacks it, or nothing of the kind ever happened."""
-    ours = [_look_up(report, metric.path) for report in baseline]
-    theirs = [_look_up(report, metric.path) for report in candidate]
+    ours = [look_up(report, metric.path) for report in baseline]
+    theirs = [look_up(report, metric.path) for report in candidate]
     before, after = [v for v in ours if v is not None], [v for v in theirs if v is not None]
     if len(before) < len(ours) or len(after) < len(theirs) or not any(before + after):
         return None
     mean, new_mean = statistics.fmean(before), statistics.fmean(after)
-    noise = _noise(before, after)
+    noise = noise_between(before, after)
     call: Call
     if new_mean == mean:
         call = "same"
@@ -199,7 +199,7 @@ def _compare_metric(
     )
 
 
-def _noise(before: Sequence[float], after: Sequence[float]) -> float | None:
+def noise_between(before: Sequence[float], after: Sequence[float]) -> float | None:
     """Compute by how much the means of such runs differ without cause, at most, 99 times of 100."""
     freedom = len(before) + len(after) - 2
     if not freedom:
@@ -242,7 +242,8 @@ def _bounds(which: tuple[str, float], report: Mapping[str, Any]) -> tuple[float,
     )
 
 
-def _look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
+def look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    """Return the number at a path of a decoded report; ``None`` if it has none there."""
     value: Any = report
     for key in path:
         if isinstance(value, list):
@@ -259,7 +260,7 @@ def _look_up(report: Mapping[str, Any], path: Sequence[str]) -> float | None:
 def _find_plan_differences(reports: Sequence[Mapping[str, Any]]) -> list[str]:
     """List settings that are not the same in all runs, with their values."""
     plans = [report.get("plan", {}) for report in reports]
-    keys = dict.fromkeys(key for plan in plans for key in plan if key not in _FREE_SETTINGS)
+    keys = dict.fromkeys(key for plan in plans for key in plan if key not in FREE_SETTINGS)
     differences = []
     for key in keys:
         # A setting that is not in a report is of an older version, and had its default: unset.

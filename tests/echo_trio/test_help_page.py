@@ -109,7 +109,9 @@ def test_the_metrics_that_help_names_for_fail_if_exist() -> None:
     ("arguments", "told"),
     [
         pytest.param(["comapre", "a.json"], "did you mean compare?", id="a command misspelt"),
-        pytest.param(["nosuch", "--help"], "there are compare, new, plan", id="help of no command"),
+        pytest.param(
+            ["nosuch", "--help"], "there are compare, history, new, plan", id="help of no command"
+        ),
         pytest.param(["--count", "10"], "COUNT has no flag", id="COUNT as a flag"),
         pytest.param(
             ["10", "--duration", "-1s"], "'-1s' is not a duration", id="negative duration"

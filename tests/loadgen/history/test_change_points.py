@@ -1,0 +1,65 @@
+import random
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.history import change_points
+from loadgen.history.change_points import MIN_SIDE, find_changes
+
+
+def noisy(count, mean, seed, spread=0.03):
+    chance = random.Random(seed)
+    return [chance.gauss(mean, mean * spread) for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_step_beyond_the_noise_is_found_where_it_is(seed):
+    (found,) = find_changes([*noisy(12, 10, seed), *noisy(8, 12, seed + 50)])
+    assert found.at == 12
+    assert found.p <= change_points.SIGNIFICANCE
+
+
+def test_two_steps_are_two_changes_in_order():
+    values = [*noisy(15, 10, 1), *noisy(15, 13, 2), *noisy(15, 10, 3)]
+    assert [split.at for split in find_changes(values)] == [15, 30]
+
+
+def test_noise_alone_is_hardly_ever_a_change():
+    # One in a hundred is what the level of significance grants.
+    alarms = [seed for seed in range(60) if find_changes(noisy(25, 10, seed))]
+    assert len(alarms) <= 2
+
+
+@pytest.mark.parametrize("slow", [1, 2])
+def test_outliers_are_no_change(slow):
+    assert find_changes([*noisy(10, 10, 4), *[30.0] * slow, *noisy(10, 10, 5)]) == []
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [5.0] * 30, [0.0] * 5 + [9.0]])
+def test_too_little_or_the_same_is_no_change(values):
+    assert find_changes(values) == []
+
+
+@given(st.lists(st.floats(0, 100), min_size=2 * MIN_SIDE, max_size=12), st.randoms())
+def test_the_best_split_is_the_one_of_the_papers_formula(values, chance):
+    order = list(range(len(values)))
+    chance.shuffle(order)
+    placed = [values[index] for index in order]
+
+    def energy(at):
+        left, right = placed[:at], placed[at:]
+        m, n = len(left), len(right)
+        between = sum(abs(x - y) for x in left for y in right) * 2 / (m * n)
+        within = sum(
+            sum(abs(x - y) for x, y in combinations(side, 2)) / (len(side) * (len(side) - 1) / 2)
+            for side in (left, right)
+        )
+        return m * n / (m + n) * (between - within)
+
+    distances = [[abs(x - y) for y in values] for x in values]
+    best, at = change_points._find_best(distances, order)
+    energies = {at: energy(at) for at in range(MIN_SIDE, len(values) - MIN_SIDE + 1)}
+    assert best == pytest.approx(max(energies.values()), abs=1e-6)
+    assert energies[at] == pytest.approx(best, abs=1e-6)

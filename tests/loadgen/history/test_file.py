@@ -1,0 +1,96 @@
+import json
+import multiprocessing
+import sqlite3
+
+import msgspec
+import pytest
+
+from loadgen.history import file
+from loadgen.report import json as report_json
+from loadgen.report.model import Report
+
+
+def test_a_report_is_kept_as_the_contract_says_and_read_again(report_of, tmp_path):
+    path = str(tmp_path / "runs.db")
+    file.check(path)
+    assert not [*tmp_path.iterdir()]
+    file.add(path, report_of(), "nightly")
+    file.add(path, report_of())
+    with sqlite3.connect(path) as database:
+        rows = database.execute(
+            "SELECT id, started_at, verdict, name, plan, report FROM runs ORDER BY id"
+        ).fetchall()
+    database.close()
+    assert [row[:4] for row in rows] == [
+        (1, "2026-01-02T03:04:05+00:00", "valid", "nightly"),
+        (2, "2026-01-02T03:04:05+00:00", "valid", "ws://127.0.0.1:8765/"),
+    ]
+    assert json.loads(rows[0][4])["count"] == 10
+    assert json.loads(rows[0][5]) == json.loads(report_json.encode(report_of()))
+    assert [run.id for run in file.read(path, last=10)] == [1, 2]
+    (run,) = file.read(path, name="nightly", last=10)
+    assert run.report.latency["intended"]["p99"] == 3.5
+
+
+def other_database(path, *, application, version=1, table="runs"):
+    database = sqlite3.connect(path)
+    database.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY)")
+    database.execute(f"PRAGMA application_id = {application}")
+    database.execute(f"PRAGMA user_version = {version}")
+    database.commit()
+    database.close()
+
+
+@pytest.mark.parametrize("kind", ["text", "database", "newer"])
+def test_a_file_of_somebody_elses_is_refused_and_stays_as_it_is(report_of, tmp_path, kind):
+    path = tmp_path / "theirs"
+    if kind == "text":
+        path.write_text("SQLite, but only a note about it")
+    else:
+        newer = kind == "newer"
+        other_database(path, application=file.APPLICATION_ID if newer else 0, version=9)
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    for use in (
+        lambda: file.check(str(path)),
+        lambda: file.add(str(path), report_of()),
+        lambda: file.read(path, last=1),
+    ):
+        with pytest.raises((file.NotAHistory, OSError), match="history"):
+            use()
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    assert [each.name for each in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_a_damaged_history_is_told_and_never_a_traceback(report_of, tmp_path):
+    path = tmp_path / "runs.db"
+    file.add(str(path), report_of())
+    whole = path.read_bytes()
+    for change in (
+        whole[: len(whole) // 2],
+        whole.replace(b'"schema"', b'"schemb"'),
+        whole.replace(b"2026-01-02T", b"2026-01-99T"),
+        whole.replace(b"CREATE TABLE runs", b"CREATE TABLE ruin"),
+    ):
+        path.write_bytes(change)
+        with pytest.raises(file.NotAHistory):
+            file.read(path, last=10)
+
+
+def add_ten(path, encoded, name):
+    report = msgspec.json.decode(encoded, type=Report)
+    for _ in range(10):
+        file.add(path, report, name)
+
+
+def test_runs_that_end_at_the_same_time_are_all_there(report_of, tmp_path):
+    path, encoded = str(tmp_path / "runs.db"), report_json.encode(report_of())
+    context = multiprocessing.get_context("forkserver")
+    adders = [context.Process(target=add_ten, args=(path, encoded, name)) for name in "abc"]
+    for adder in adders:
+        adder.start()
+    for adder in adders:
+        adder.join()
+    assert [adder.exitcode for adder in adders] == [0, 0, 0]
+    runs = file.read(path, last=100)
+    assert sorted(run.id for run in runs) == list(range(1, 31))
+    assert sorted(run.name for run in runs) == sorted("abc" * 10)

@@ -1,0 +1,112 @@
+import io
+import random
+import re
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from loadgen.history import html, text, trends
+from loadgen.history.file import StoredReport, StoredRun
+
+
+@pytest.fixture
+def run_of(report_of):
+    """A run of a history, so many days after the first, with this 99th percentile."""
+    whole = msgspec.to_builtins(report_of())
+    started = report_of().started_at
+
+    def make(day, p99, *, name="nightly", verdict="valid", **plan):
+        latency = whole["latency"] | {"intended": whole["latency"]["intended"] | {"p99": p99}}
+        changed = whole | {"latency": latency, "plan": whole["plan"] | plan}
+        report = msgspec.convert(changed, StoredReport)
+        return StoredRun(day + 1, started + timedelta(days=day), verdict, name, report)
+
+    return make
+
+
+def levels(*sizes_and_means):
+    chance = random.Random(7)
+    return [chance.gauss(mean, mean / 50) for size, mean in sizes_and_means for _ in range(size)]
+
+
+def p99_of(line):
+    return next(trend for trend in line.trends if trend.name == "latency p99")
+
+
+def test_a_figure_that_changed_is_told_since_when_and_how_sure_that_is(run_of):
+    (line,) = trends.line_up(run_of(*each) for each in enumerate(levels((8, 10.0), (7, 15.0))))
+    (change,) = p99_of(line).changes
+    assert (change.run, change.call) == (9, "worse")
+    assert change.started_at == line.runs[8].started_at
+    assert change.change == pytest.approx(0.5, abs=0.05)
+    assert 0 < change.noise < 0.1
+    assert all(not trend.changes for trend in line.trends if trend.name != "latency p99")
+    shown = io.StringIO()
+    text.write([line], shown)
+    assert re.search(
+        r"worse since run 9 of 2026-01-10 03:04: \d+\.\d+ ms → 1\d\.\d+ ms \(\+\d+\.\d%, "
+        r"noise ±\d\.\d%, p 0\.0\d+\)",
+        " ".join(shown.getvalue().split()),
+    )
+
+
+def test_more_of_what_is_good_is_better(run_of):
+    metric = trends.parse_metric("messages.sent_per_s")
+    runs = [run_of(day, 1.0) for day in range(12)]
+    for run in runs[6:]:
+        run.report.messages["sent_per_s"] = 5.0
+    (line,) = trends.line_up(runs, [metric])
+    (change,) = line.trends[0].changes
+    assert (change.call, change.noise) == ("better", 0.0)
+
+
+def test_runs_of_other_names_and_plans_stand_in_lines_of_their_own(run_of):
+    runs = [
+        run_of(0, 1.0), run_of(1, 1.0, name="other"), run_of(2, 1.0, url="ws://elsewhere/"),
+        run_of(3, 9.0, count=99), run_of(4, 1.0),
+    ]  # fmt: skip
+    lines = trends.line_up(runs)
+    assert [[run.id for run in line.runs] for line in lines] == [[1, 3, 5], [4], [2]]
+    assert lines[1].different == ["count: 10 → 99"]
+
+
+def test_a_run_that_its_generator_held_up_is_listed_and_not_counted(run_of):
+    values = levels((15, 10.0))
+    runs = [run_of(day, value) for day, value in enumerate(values)]
+    runs += [run_of(15 + day, 90.0, verdict="generator-limited") for day in range(5)]
+    (line,) = trends.line_up(runs)
+    assert len(line.runs) == 20
+    assert p99_of(line).values[15:] == [None] * 5
+    assert not p99_of(line).changes
+    assert text.explain(line)[0].startswith("5 of 20 runs are not counted")
+
+
+def test_few_runs_say_that_they_are_too_few(run_of):
+    (line,) = trends.line_up(run_of(*each) for each in enumerate(levels((4, 1.0), (4, 9.0))))
+    assert not p99_of(line).changes
+    assert text.explain(line) == ["changes are looked for from 10 runs on: here are 8"]
+
+
+def test_a_figure_that_there_is_not_is_refused(run_of):
+    assert trends.parse_metric("latency.p99").path == ("latency", "intended", "p99")
+    assert trends.parse_metric("connections.all_open_after_s").unit == "s"
+    with pytest.raises(ValueError, match=r"no figure 'latency\.p98'"):
+        trends.parse_metric("latency.p98")
+
+
+HOSTILE = "</svg><script>alert(1)</script>\x1b[2J\n\u202e"
+
+
+def test_names_are_text_on_the_terminal_and_on_the_page(run_of):
+    values = levels((8, 10.0), (7, 15.0))
+    lines = trends.line_up(run_of(day, value, name=HOSTILE) for day, value in enumerate(values))
+    page = html.render(lines).decode()
+    assert "<script" not in page
+    assert page.count("<svg") == page.count("</svg>") == len(lines[0].trends)
+    assert 'class="change worse"' in page
+    shown = io.StringIO()
+    text.write(lines, shown)
+    for written in (page, shown.getvalue()):
+        assert not re.search("[\x1b\u202e]", written)
+        assert "alert(1)" in written
