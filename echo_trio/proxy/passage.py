@@ -188,9 +188,9 @@ class Passage:
         yield from faults.beginnings(self._chain)
 
     def _changes(self, shared: Iterable[MakeFault]) -> Iterator[Action]:
-        yield from _of_first(len(self._shared), self._chain, Fault.end)
+        yield from _of_first(len(self._shared), self._chain, lambda fault: fault.end())
         self._shared = tuple(make() for make in shared)
-        yield from _of_first(len(self._shared), self._chain, Fault.begin)
+        yield from _of_first(len(self._shared), self._chain, lambda fault: fault.begin())
 
     # -- Reading and time ----------------------------------------------------------------------
 
