@@ -189,13 +189,13 @@ class Raw:
 
     async def read(self, size: int) -> bytes:
         """So many bytes."""
-        data = b""
+        data = bytearray()
         with trio.fail_after(PATIENCE_S):
             while len(data) < size:
                 some = await self.stream.receive_some(size - len(data))
-                assert some, f"the stream ended after {data!r}"
+                assert some, f"the stream ended after {bytes(data)!r}"
                 data += some
-        return data
+        return bytes(data)
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: its first byte, and its payload without the mask."""
@@ -204,7 +204,9 @@ class Raw:
         size = second & 0x7F
         if size >= 126:
             size = int.from_bytes(await self.read(2 if size == 126 else 8))
-        mask = await self.read(4) if self.is_masked else bytes(4)
+        if not self.is_masked:
+            return first, await self.read(size)
+        mask = await self.read(4)
         payload = await self.read(size)
         return first, bytes(byte ^ mask[at & 3] for at, byte in enumerate(payload))
 
