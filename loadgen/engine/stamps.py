@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Python has no name for it; the number is that of most Linux architectures (asm-generic/socket.h).
 SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@qq")
+_read_stamp: Final = _TIMESPEC.unpack_from
 #: Room for one stamp.
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 
@@ -46,10 +47,9 @@ class StampedSocket(socket.socket):
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Read as `socket.recv` does, and keep the stamp."""
         data, ancillary, _, _ = self.recvmsg(bufsize, _ANCILLARY_BYTES, flags)
-        for level, kind, value in ancillary:
-            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-                seconds, nanoseconds = _TIMESPEC.unpack(value[: _TIMESPEC.size])
-                self.stamped_us = seconds * 1_000_000 + nanoseconds // 1000
+        if ancillary:  # Nothing else was asked for, so it is the stamp.
+            seconds, nanoseconds = _read_stamp(ancillary[0][2])
+            self.stamped_us = seconds * 1_000_000 + nanoseconds // 1000
         return data
 
 

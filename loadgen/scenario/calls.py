@@ -7,13 +7,14 @@ its script lag.
 
 from __future__ import annotations
 
+import time
+from array import array
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 import outcome
 import trio
 
-from loadgen.engine.context import now_us
 from loadgen.scenario.content import Fits, KeyPath
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from loadgen.scenario.timetable import Entry
 
 #: Answered keys of the script's own that are remembered on each socket, to tell a duplicate from a
-#: stray reply.
-MAX_ANSWERED: Final = 1024
+#: stray reply: 2 KB of hashes. Keys themselves would be 20 KB.
+MAX_ANSWERED: Final = 256
 
 
 class Call:
@@ -53,7 +54,6 @@ class Call:
         step: StepBooks | None,
         sent_us: int,
         due_us: int | None = None,
-        *,
         is_binary: bool = False,
         fits: Fits | None = None,
     ) -> None:
@@ -95,7 +95,7 @@ class Call:
         else:
             await trio.lowlevel.checkpoint()
             value = self._result.unwrap()
-        lag_us = now_us() - self._received_us
+        lag_us = time.perf_counter_ns() // 1000 - self._received_us
         script_lag.record(lag_us)
         if (step := self.step) is not None and lag_us > step.longest_lag_us:
             step.longest_lag_us = lag_us
@@ -112,21 +112,26 @@ class KeyedCalls:
     :ivar open: those without a reply yet, by their key.
     """
 
-    __slots__ = ("_answered", "_lost", "open", "path")
+    __slots__ = ("_answered", "_count_answered", "_lost", "find_theirs", "open", "path")
 
     def __init__(self, path: KeyPath) -> None:
         self.path = path
+        self.find_theirs = path.find_theirs
         self.open: dict[Hashable, Call] = {}
-        self._answered: dict[Hashable, None] | None = None
+        #: Hashes, in a ring.
+        self._answered: array[int] | None = None
+        self._count_answered = 0
         self._lost: set[Hashable] | None = None
 
     def note_answered(self, key: Hashable) -> None:
         """Remember a key of the script's own."""
         if self._answered is None:
-            self._answered = {}
-        self._answered[key] = None
-        if len(self._answered) > MAX_ANSWERED:
-            del self._answered[next(iter(self._answered))]
+            self._answered = array("q")
+        if len(self._answered) < MAX_ANSWERED:
+            self._answered.append(hash(key))
+        else:
+            self._answered[self._count_answered % MAX_ANSWERED] = hash(key)
+        self._count_answered += 1
 
     def note_lost(self, key: Hashable) -> None:
         """Remember that no call waits for a reply any more: it answers nothing when it comes."""
@@ -139,9 +144,9 @@ class KeyedCalls:
 
         :param numbered: the number of keys that we gave, from 1 on.
         """
-        key = self.path.find_theirs(value)
+        key = self.find_theirs(value)
         if key is None or (self._lost is not None and key in self._lost):
             return False
-        if self._answered is not None and key in self._answered:
+        if self._answered is not None and hash(key) in self._answered:
             return True
         return key.__class__ is int and 0 < key <= numbered and key not in self.open

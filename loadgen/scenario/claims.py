@@ -9,6 +9,7 @@ came first by chance.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Hashable
 from functools import partial
@@ -60,15 +61,15 @@ class Claims:
     :param conn: the socket's number in the whole run.
     :param stamps: the socket, if it knows when the kernel received what it has read.
     :ivar problem: what a function of the script's has raised when a frame was offered to it.
+    :ivar kept: the frames without a claim, the oldest first.
     :ivar streams: the streams that claim frames.
     :ivar ignored: tests for frames that are passed over.
     :ivar subscriptions: the subscriptions that get copies.
     """
 
     __slots__ = (
-        "_conn", "_context", "_decode", "_expected", "_idle", "_kept", "_keyed", "_matched",
-        "_numbered",
-        "_stamps", "_turns", "ignored", "problem", "streams", "subscriptions",
+        "_conn", "_context", "_decode", "_expected", "_idle", "_keyed", "_matched", "_numbered",
+        "_stamps", "_turns", "ignored", "kept", "problem", "streams", "subscriptions",
     )  # fmt: skip
 
     def __init__(
@@ -86,9 +87,11 @@ class Claims:
         self._numbered = 0
         self._idle: trio.Event | None = None
         self._matched: list[Call] = []
-        self._turns: deque[Call] = deque()
+        #: Requests that any frame answers; made when there is one, for an empty deque takes 624
+        #: bytes.
+        self._turns: deque[Call] | tuple[()] = ()
         self._expected: list[Call] = []
-        self._kept: deque[_Kept] = deque()
+        self.kept: list[_Kept] = []
         self.problem: Exception | None = None
 
     # -- What is awaited -------------------------------------------------------------------
@@ -124,6 +127,8 @@ class Claims:
         Of several such requests the oldest is first.
         """
         if call.fits is None:
+            if not isinstance(self._turns, deque):
+                self._turns = deque()
             self._turns.append(call)
             if limit_s != _NEVER:
                 self._set_timeout(call, limit_s, partial(self._lose_request, call))
@@ -164,7 +169,7 @@ class Claims:
     def _lose_request(self, call: Call) -> None:
         # One that any frame answers keeps its place in the line: its reply may come late, and
         # would be taken for that of the next.
-        self._context.run.ledger.given_up += 1
+        self._context.ledger.given_up += 1
         self._settle_lost(call)
 
     def _lose_expected(self, call: Call) -> None:
@@ -214,23 +219,26 @@ class Claims:
 
     def receive(self, frame: str | bytes) -> None:
         """Take a frame. Called in the poller's task."""
-        received_us = now_us()
+        received_us, context = time.perf_counter_ns() // 1000, self._context
         if self._stamps is not None:
-            stamped_us = self._stamps.stamped_us - self._context.wall_offset_us
+            stamped_us = self._stamps.stamped_us - context.wall_offset_us
             if received_us - MAX_UNREAD_US < stamped_us < received_us:  # else a clock was set
                 received_us = stamped_us
-        ledger = self._context.run.ledger
+        ledger = context.ledger
         ledger.received += 1
         plain = frame.__class__ is bytes or frame.isascii()
         ledger.received_bytes += len(frame) if plain else payload_bytes(frame)
         try:
             value = self._decode(frame)
-            if not self._offer(frame, value, received_us):
-                self._kept.append(_Kept(frame, value, received_us))
-                if len(self._kept) > MAX_KEPT:
-                    self._judge(self._kept.popleft())
+            # Nearly every frame is the reply to a request with a key, so keys are looked at first.
+            if not (
+                self._keyed and self._offer_to_keys(frame, value, received_us)
+            ) and not self._offer_to_others(frame, value, received_us):
+                self.kept.append(_Kept(frame, value, received_us))
+                if len(self.kept) > MAX_KEPT:
+                    self._judge(self.kept.pop(0))
         except Exception as exc:  # noqa: BLE001 - a function of the script's, for its next call
-            self._context.run.ledger.verdicts[Verdict.UNEXPECTED] += 1
+            self._context.verdicts[Verdict.UNEXPECTED] += 1
             self.problem = self.problem or exc
             for call in [*self._matched, *self._turns]:
                 call.settle(outcome.Error(exc), received_us)
@@ -244,33 +252,38 @@ class Claims:
 
     def look_at_kept(self) -> None:
         """Offer kept frames again, after a new call, and judge those that the script passed by."""
-        if self._kept:
-            kept, self._kept = self._kept, deque()
-            while kept:
-                each = kept.popleft()
-                if self._offer(each.frame, each.value, each.received_us):
+        if self.kept:
+            kept, self.kept = self.kept, []
+            for number, each in enumerate(kept, 1):
+                try:
+                    is_claimed = self._offer(each.frame, each.value, each.received_us)
+                except Exception:
+                    self._book(Verdict.UNEXPECTED, each.value, each.received_us)
+                    self.kept += kept[number:]
+                    raise
+                if is_claimed:
                     continue
                 if each.is_passed:
                     self._judge(each)
                 else:
-                    self._kept.append(each)
+                    self.kept.append(each)
 
     def end(self, closed: tuple[int, str]) -> None:
         """Note that the socket is closed: nothing more will come."""
-        for each in self._kept:
+        for each in self.kept:
             # The next call might have claimed it, and the interruption came before that call.
             if self._context.phases.is_interrupted and not self._is_duplicate(each.value):
                 self._book(Verdict.IGNORED, each.value, each.received_us)
             else:
                 self._judge(each)
-        self._kept.clear()
+        self.kept.clear()
         for keyed in self._keyed.values():
             self._abandon(list(keyed.open.values()), closed)
             keyed.open.clear()
         turns = [call for call in self._turns if not call.is_lost]
         self._abandon([*self._matched, *turns], closed)
         self._matched.clear()
-        self._turns.clear()
+        self._turns = ()
         self._fail_expected(SocketClosed(*closed))
         for stream in self.streams:
             stream.end()
@@ -287,7 +300,7 @@ class Claims:
 
     def _abandon(self, calls: list[Call], closed: tuple[int, str]) -> None:
         """Give up requests; the end of the run tells which are lost and which in flight."""
-        self._context.run.ledger.abandoned += len(calls)
+        self._context.ledger.abandoned += len(calls)
         for call in calls:
             self._call_off(call)
             call.settle(outcome.Error(SocketClosed(*closed)), now_us())
@@ -298,6 +311,10 @@ class Claims:
         """Find what claims a frame, and hand it over; true if something does."""
         if self._keyed and self._offer_to_keys(frame, value, received_us):
             return True
+        return self._offer_to_others(frame, value, received_us)
+
+    def _offer_to_others(self, frame: str | bytes, value: Any, received_us: int) -> bool:
+        """Find what claims a frame that is no reply by its key."""
         if (self._matched or self._expected) and self._offer_to_tests(frame, value, received_us):
             return True
         for stream in self.streams:
@@ -325,13 +342,15 @@ class Claims:
 
     def _offer_to_keys(self, frame: str | bytes, value: Any, received_us: int) -> bool:
         for keyed in self._keyed.values():
-            if keyed.open:
-                key = keyed.path.find_theirs(value)
-                if key is not None and (call := keyed.open.pop(key, None)) is not None:
-                    if key.__class__ is not int or not 0 < key <= self._numbered:
-                        keyed.note_answered(key)
-                    self._answer(call, frame, value, received_us)
-                    return True
+            if (
+                keyed.open
+                and (key := keyed.find_theirs(value)) is not None
+                and (call := keyed.open.pop(key, None)) is not None
+            ):
+                if key.__class__ is not int or not 0 < key <= self._numbered:
+                    keyed.note_answered(key)
+                self._answer(call, frame, value, received_us)
+                return True
         return False
 
     def _offer_rest(self, frame: str | bytes, value: Any, received_us: int) -> bool:
@@ -356,20 +375,20 @@ class Claims:
     def _answer(self, call: Call, frame: str | bytes, value: Any, received_us: int) -> None:
         """Settle a request with its reply."""
         # Nearly every frame comes by here: no call for what is rarely there.
-        if self._kept:
+        if self.kept:
             self._pass()
         if call.timeout is not None:
             self._call_off(call)
         step, context = call.step, self._context
         if (frame.__class__ is bytes) is call.is_binary:
-            books, service_us = context.run.books, received_us - call.sent_us
-            books.ledger.verdicts[Verdict.ECHOED] += 1
+            service_us = received_us - call.sent_us
+            context.verdicts[Verdict.ECHOED] += 1
             if context.trace is not None:
                 context.trace.received(Verdict.ECHOED, value, received_us)
-            books.service.record(service_us)
+            context.book_service(service_us)
             due_us = call.due_us
             intended_us = service_us if due_us is None else received_us - due_us
-            books.intended.record(intended_us)
+            context.book_intended(intended_us)
             if step is not None:
                 step.ok += 1
                 step.service.record(service_us)
@@ -395,7 +414,7 @@ class Claims:
         call.settle(outcome.Value(value), max(received_us, call.sent_us))
 
     def _pass(self) -> None:
-        for each in self._kept:
+        for each in self.kept:
             each.is_passed = True
 
     def _judge(self, kept: _Kept) -> None:
@@ -408,6 +427,6 @@ class Claims:
         return any(keyed.is_duplicate(value, self._numbered) for keyed in self._keyed.values())
 
     def _book(self, verdict: Verdict, value: Any, received_us: int) -> None:
-        self._context.run.ledger.verdicts[verdict] += 1
+        self._context.verdicts[verdict] += 1
         if self._context.trace is not None:
             self._context.trace.received(str(verdict), value, received_us)

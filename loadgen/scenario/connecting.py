@@ -49,7 +49,7 @@ class Connecting:
         :raises ValueError: if the URL or a header is none, or of another host.
         """
         user, context = self._user, self._user.context
-        handshake, ledger = self._shape_handshake(), context.run.ledger
+        handshake, ledger = self._shape_handshake(), context.ledger
         ledger.requested += 1
         try:
             connection = await self._open_in_time(handshake)
@@ -85,7 +85,7 @@ class Connecting:
             finally:
                 if has_place:
                     limiter.release_on_behalf_of(self)
-        context.run.ledger.failed[Failure.TIMEOUT] += 1
+        context.ledger.failed[Failure.TIMEOUT] += 1
         raise ConnectFailed(f"no answer within {timeout_s:g} s")
 
     async def _open(self, handshake: Handshake) -> Connection:

@@ -93,6 +93,8 @@ def _split(path: str) -> tuple[str, ...]:
 
 def _put(value: Any, parts: tuple[str, ...], key: int) -> Any:
     name, *rest = parts
+    if value.__class__ is dict and not rest:  # nearly always
+        return {**value, name: key}
     if isinstance(value, Mapping):
         return {**value, name: _put(value.get(name, {}), tuple(rest), key) if rest else key}
     raise ValueError(
@@ -108,7 +110,12 @@ def _finder(parts: tuple[str, ...]) -> Callable[[Any], Hashable | None]:
         def find_there(value: Any) -> Hashable | None:
             if value.__class__ is not dict:
                 return None
-            return _as_key(value.get(name))
+            found = value.get(name)
+            # `_as_key`, without its call: this runs twice for each request.
+            kind = found.__class__
+            if kind is str or kind is int or kind is float:
+                return found
+            return (found,) if kind is bool else None
 
         return find_there
 

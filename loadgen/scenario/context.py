@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -19,6 +21,8 @@ from loadgen.scenario.trace import Trace
 from loadgen.workload.plan import Plan
 
 if TYPE_CHECKING:
+    from loadgen.results.ledger import Ledger
+    from loadgen.results.verify import Verdict
     from loadgen.scenario.socket import Socket
 
 
@@ -38,6 +42,10 @@ class UserContext:
     :ivar sockets: the open sockets.
     :ivar opened: the number of sockets that were begun here.
     :ivar wall_offset_us: the wall clock, less the clock of stamps.
+    :ivar ledger: the one of `run`; this and the rest are found here because every request asks.
+    :ivar verdicts: the columns of received frames.
+    :ivar book_service: records a reply's time since its message was sent.
+    :ivar book_intended: records a reply's time since its message was due.
     """
 
     plan: Plan
@@ -53,6 +61,15 @@ class UserContext:
     sockets: set[Socket] = field(default_factory=set)
     opened: int = 0
     wall_offset_us: int = field(default_factory=_wall_offset_us)
+    ledger: Ledger = field(init=False)
+    verdicts: Counter[Verdict] = field(init=False)
+    book_service: Callable[[int], None] = field(init=False)
+    book_intended: Callable[[int], None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        books = self.run.books
+        self.ledger, self.verdicts = books.ledger, books.ledger.verdicts
+        self.book_service, self.book_intended = books.service.record, books.intended.record
 
     def compare_clocks(self) -> None:
         """Compare the clocks again: the wall clock may have been set."""

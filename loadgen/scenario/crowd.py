@@ -228,7 +228,7 @@ class UserCrowd:
 
     def _is_target_mute(self) -> bool:
         """Tell whether a whole wave has waited in vain: the others would only wait as long."""
-        ledger = self._context.run.ledger
+        ledger = self._context.ledger
         timeouts = ledger.failed[Failure.TIMEOUT]
         self._is_hopeless = not ledger.opened and timeouts >= self._plan.connect_concurrency
         return self._is_hopeless

@@ -76,7 +76,7 @@ class Pace(AsyncIterator[Due]):
         else:
             await trio.lowlevel.checkpoint()
         if not phases.may_send_late:
-            context.run.ledger.missed += self._count_left()
+            context.ledger.missed += self._count_left()
             raise StopAsyncIteration
         # What the user's own waiting makes late is in `intended`, and is not the generator's.
         context.run.books.scheduling_lag.record(now_us() - max(at_us, asked_us))

@@ -782,3 +782,17 @@ async def talker(user: User) -> None:
     )
     assert compared.plan_differences == []
     assert {"say: service p99", "say: intended p99"} <= {each.name for each in compared.changes}
+
+
+async def test_a_function_that_raises_for_a_frame_from_before_leaves_every_frame_counted(run):
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                await ws.request({"first": [{"n": 0}, {"n": 1}]}, name="ask", reply="id")
+                await ws.expect(lambda frame: frame["n"] > 1 / frame["n"])
+        """,
+    )
+    assert report["users"]["failed"] == 1
+    assert columns(report) == {"sent": 1, "echoed": 1, "received": 3, "unexpected": 2}

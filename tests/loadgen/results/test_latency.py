@@ -50,6 +50,14 @@ def test_no_percentile_exceeds_the_maximum():
     assert filled(5_000_001).percentiles_us([50, 99.9]) == [5_000_001, 5_000_001]
 
 
+@given(st.lists(st.integers(-10, HIGHEST_US) | st.integers(0, 5000)))
+def test_values_that_are_sorted_together_fall_into_the_same_buckets(values):
+    recorder = Recorder()
+    for value in values:
+        recorder.record(value)
+    assert recorder.end_second().state == filled(*values).state
+
+
 def test_clocks_that_disagree_count_as_zero():
     histogram = filled(-5)
     assert (histogram.min, histogram.max, histogram.count) == (0, 0, 1)
