@@ -9,5 +9,6 @@ from echo_trio.cli import main  # noqa: E402
 
 status = main()
 # The interpreter puts the default back while it ends, and a terminal that goes away hangs up twice.
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 raise SystemExit(status)

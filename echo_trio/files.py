@@ -17,6 +17,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO, Final
@@ -43,6 +44,18 @@ _FOREIGN_TEXT: Final = {
 }
 
 
+def flags(*names: str) -> int:
+    """Combine these flags of `os.open`, as far as this system has them."""
+    combined = 0
+    for name in names:
+        combined |= getattr(os, name, 0)
+    return combined
+
+
+#: For every file: bytes as they are (Windows), and not for child processes.
+_OPEN: Final = flags("O_CLOEXEC", "O_NOINHERIT", "O_BINARY")
+
+
 class WrongKind(OSError):
     """The path is not a plain file, or its file is too large; `strerror` says what to do."""
 
@@ -62,8 +75,8 @@ def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
     # Checked before it is opened: opening alone rewinds a tape, arms a watchdog, and makes the
     # writer of a pipe believe that it is read. And again afterwards, as it may have been replaced.
     _check_plain(_stat(name).st_mode)
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    file = os.fdopen(os.open(name, flags), "rb")
+    never_wait = flags("O_NONBLOCK", "O_NOCTTY")
+    file = os.fdopen(os.open(name, os.O_RDONLY | _OPEN | never_wait), "rb")
     try:
         _check_plain(os.fstat(file.fileno()).st_mode)
     except OSError:
@@ -149,11 +162,11 @@ class Draft:
             # file was not made read-only for that.
             if not os.access(self._path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if len(self._name) > os.pathconf(self._folder, "PC_NAME_MAX"):
+        if hasattr(os, "pathconf") and len(self._name) > os.pathconf(self._folder, "PC_NAME_MAX"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         descriptor = self._create(0o666 if mode is None else mode)
         try:
-            if self._replaced_mode is not None:
+            if self._replaced_mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, self._replaced_mode)
         except OSError:
             os.close(descriptor)
@@ -165,22 +178,37 @@ class Draft:
     def publish(self, *, overwrite: bool = True) -> None:
         """Give the file its final name, in one step; may be called once.
 
+        On Windows the file is closed for this and opened again, since an open one can't be renamed
+        there; in between another process might open it.
+
         :param overwrite: replace a file that has that name.
         :raises FileExistsError: if one has that name, and is not to be replaced.
         """
         if self._beside is None and self._link(self._path):
             return
-        if not overwrite:
+        if sys.platform == "win32":
+            self._rename_closed(overwrite=overwrite)
+        elif not overwrite:
             if self._beside is None or not self._link(self._path, source=self._beside):
                 raise FileExistsError(errno.EEXIST, "there is a file of that name")
             self._forget_beside()
-            return
-        while self._beside is None:
-            beside = self._make_name()
-            if self._link(beside):
-                self._beside = beside
-        os.replace(self._beside, self._path)
+        else:
+            while self._beside is None:
+                beside = self._make_name()
+                if self._link(beside):
+                    self._beside = beside
+            os.replace(self._beside, self._path)
+            self._beside = None
+
+    def _rename_closed(self, *, overwrite: bool) -> None:
+        """Do as `publish` on Windows, where an open file can't be renamed."""
+        assert self._beside is not None
+        self.file.close()
+        # There `rename` never replaces a file.
+        (os.replace if overwrite else os.rename)(self._beside, self._path)
         self._beside = None
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | _OPEN)
+        self.file = os.fdopen(descriptor, "ab", buffering=0)
 
     def close(self) -> None:
         """Close the file; unless it was published, delete it."""
@@ -194,10 +222,10 @@ class Draft:
             self._beside = None
 
     def _create(self, mode: int) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        appending = os.O_WRONLY | os.O_APPEND | _OPEN
         if hasattr(os, "O_TMPFILE") and os.path.isdir(_DESCRIPTORS):
             try:
-                return os.open(self._folder, flags | os.O_TMPFILE, mode)
+                return os.open(self._folder, appending | os.O_TMPFILE, mode)
             except OSError as exc:
                 # Not supported by this file system, such as NFS and some overlays.
                 if exc.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
@@ -205,7 +233,7 @@ class Draft:
         while True:
             beside = self._make_name()
             with suppress(FileExistsError):
-                descriptor = os.open(beside, flags | os.O_CREAT | os.O_EXCL, mode)
+                descriptor = os.open(beside, appending | os.O_CREAT | os.O_EXCL, mode)
                 self._beside = beside
                 return descriptor
 
@@ -221,7 +249,7 @@ class Draft:
                 _link_or_reserve(source, path)
                 return True
             # With a folder's descriptor given, Python has the system follow the link in /proc.
-            folder = os.open(_DESCRIPTORS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(_DESCRIPTORS, os.O_RDONLY | _OPEN | flags("O_DIRECTORY"))
             try:
                 os.link(b"%d" % self.file.fileno(), path, src_dir_fd=folder)
             finally:
@@ -242,7 +270,7 @@ def _link_or_reserve(source: bytes, path: bytes) -> None:
         if exc.errno not in _NO_LINKS:
             raise
         # Some file systems give a file one name only: take the other one first, then rename.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600))
         os.replace(source, path)
 
 

@@ -13,7 +13,15 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Final
+
+#: The signals that ask any program to stop. SIGBREAK is Windows', where it is the only one that a
+#: program can send to another (CTRL_BREAK_EVENT); Ctrl-Break on a console sends it, too.
+REQUESTS_TO_STOP: Final[tuple[int, ...]] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+#: SIGHUP, where the system has it.
+HANG_UPS: Final[tuple[int, ...]] = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 
 
 class Interrupts:

@@ -71,8 +71,14 @@ class Server(Protocol):
 def check_machine(settings: Settings) -> None:
     """Check that this machine lets a server start at all. Call it before Trio runs.
 
-    :raises CannotStart: if the file limit is too low.
+    :raises CannotStart: if the file limit is too low, or one port can't be served by several
+        processes.
     """
+    if settings.workers > 1 and not sockets.SPREADS:
+        raise CannotStart(
+            f"--workers {settings.workers} needs SO_REUSEPORT as Linux has it, which spreads new "
+            "connections over processes: use --workers 1 on this system"
+        )
     limit = process.raise_file_limit()
     least = LEAST_FILES
     if settings.workers > 1:

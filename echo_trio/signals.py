@@ -2,13 +2,16 @@
 
 SIGHUP has two meanings. A process without a terminal is told to read its files again. One whose
 terminal has gone away is told that nobody watches it any more, and drains; it may be told so twice,
-by its shell and by the kernel, so this is never the second signal that ends at once.
+by its shell and by the kernel, so this is never the second signal that ends at once. Windows has no
+SIGHUP; there SIGBREAK asks to stop, as SIGTERM does.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +19,12 @@ from typing import Any, Final
 
 import trio
 
-from echo_trio.interrupts import Interrupts
+from echo_trio.interrupts import REQUESTS_TO_STOP, Interrupts
 
 #: More than a year: as good as none, and less than what a timer can't take.
 _LONGEST_S: Final = 4e7
+#: SIGALRM, or where there is none a number that is no signal's.
+_ALARM: Final[int] = getattr(signal, "SIGALRM", 0)
 
 
 def outlive_hang_ups() -> None:
@@ -28,7 +33,7 @@ def outlive_hang_ups() -> None:
     This installs a handler that does nothing, since ignoring a signal would be inherited by child
     processes.
     """
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: None)
 
 
@@ -54,15 +59,20 @@ def stopping(
     :param budget_s: the time from the first signal to the end, in seconds.
     """
     token = trio.lowlevel.current_trio_token()
-    leaves_with_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
+    leaves_with_terminal = (
+        hasattr(signal, "SIGHUP")
+        and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+        and _has_terminal()
+    )
+    alarm = _Alarm(lambda: interrupts.take(_ALARM))
 
     def stop() -> None:
-        signal.setitimer(signal.ITIMER_REAL, min(budget_s, _LONGEST_S))
+        alarm.set(min(budget_s, _LONGEST_S))
         name, came_s = signal.Signals(interrupts.received).name, time.monotonic()
         token.run_sync_soon(lambda: drain(name, time.monotonic() - came_s))
 
     def say_why(number: int) -> None:
-        give_up("a second signal" if number != signal.SIGALRM else "the drain hangs")
+        give_up("a second signal" if number != _ALARM else "the drain hangs")
 
     def on_hang_up(number: int, _: Any) -> None:
         if interrupts.received:
@@ -73,21 +83,52 @@ def stopping(
             token.run_sync_soon(reload)
 
     interrupts = Interrupts(1, say_why)
-    before = interrupts.listen(signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
+    before = interrupts.listen(*REQUESTS_TO_STOP, *alarm.signals)
+    if hasattr(signal, "SIGHUP"):
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
     try:
         with interrupts.stopping(stop):
             yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        alarm.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Alarm:
+    """A call after some time even if the loop is stuck: by SIGALRM, or else by a thread.
+
+    :param ring: is called by the thread; where there is SIGALRM, the process gets that instead.
+    :ivar signals: SIGALRM, if this system has it.
+    """
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self.signals = [_ALARM] if hasattr(signal, "setitimer") else []
+        self._ring = ring
+        self._timer: threading.Timer | None = None
+
+    def set(self, after_s: float) -> None:
+        """Ring after this time. Call it once."""
+        if sys.platform != "win32" and self.signals:
+            signal.setitimer(signal.ITIMER_REAL, after_s)
+        else:
+            # A lock waits for no longer than that: a month on Windows.
+            self._timer = threading.Timer(min(after_s, threading.TIMEOUT_MAX), self._ring)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def cancel(self) -> None:
+        """Cancel it, if it has not rung. Idempotent."""
+        if sys.platform != "win32" and self.signals:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _has_terminal() -> bool:
     """Tell whether this process has a controlling terminal."""
     try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+        os.close(os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0)))
     except OSError:
         return False
     return True

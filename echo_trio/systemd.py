@@ -17,7 +17,7 @@ def notify(state: str) -> None:
     If it no longer listens, or its buffer is full, this does nothing.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
+    if not address.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
         return
     if address.startswith("@"):  # Linux's abstract namespace
         address = "\0" + address[1:]

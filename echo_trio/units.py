@@ -111,7 +111,6 @@ def parse_processes(text: str) -> int:
 
 
 def _cores() -> int:
-    try:
+    if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
+    return os.cpu_count() or 1  # macOS, Windows

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from echo_trio.interrupts import Interrupts
+from echo_trio.interrupts import REQUESTS_TO_STOP, Interrupts
 
 EXIT_INTERRUPTED: Final = 130
 
@@ -27,8 +27,8 @@ def listen() -> None:
 
     A SIGHUP that is ignored stays ignored: so `nohup` asks for it.
     """
-    INTERRUPTS.listen(signal.SIGINT, signal.SIGTERM)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    INTERRUPTS.listen(*REQUESTS_TO_STOP)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, INTERRUPTS.take_hang_up)
 
 

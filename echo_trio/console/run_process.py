@@ -20,6 +20,16 @@ FIRST_LINE_TIMEOUT_S: Final = 30.0
 #: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
 MAX_LINE_BYTES: Final = 16 * 2**20
 ERROR_BYTES: Final = 4096
+# A group of its own: Ctrl-C on our terminal is for us, and we pass it on once. Windows can send
+# nothing but CTRL_BREAK_EVENT to another group.
+_OWN_GROUP: dict[str, Any]
+if sys.platform == "win32":
+    _OWN_GROUP, _INTERRUPT = (
+        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP},
+        signal.CTRL_BREAK_EVENT,
+    )
+else:
+    _OWN_GROUP, _INTERRUPT = {"process_group": 0}, signal.SIGINT
 #: The time to end in good order when the console ends: no client waits for a report any more.
 EXIT_GRACE_S: Final = 1.0
 
@@ -86,9 +96,8 @@ class RunProcess:
                 stdin=told,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                # A group of its own: Ctrl-C on our terminal is for us, and we pass it on once.
-                process_group=0,
                 env=_environment(),
+                **_OWN_GROUP,
             )
         return cls(process)
 
@@ -126,12 +135,15 @@ class RunProcess:
         """Ask it to end in good order; once, for a second SIGINT would end it at once."""
         if not self._interrupted:
             self._interrupted = True
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(_INTERRUPT)
 
     def kill(self) -> None:
         """Kill the process and those that it started. Idempotent."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if sys.platform == "win32":  # where it starts none
+            self._process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def see_off(self) -> None:
         """End the process within seconds, in any state; a cancellation has to wait."""

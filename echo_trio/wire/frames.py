@@ -695,4 +695,5 @@ class _MaskSource:
 
 
 _fresh_mask = _MaskSource()
-os.register_at_fork(after_in_child=_fresh_mask.discard)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_fresh_mask.discard)

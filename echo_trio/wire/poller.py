@@ -41,6 +41,9 @@ LINE_SLICE_S: Final = 0.001
 TIMED_EVERY: Final = 32
 
 AVAILABLE: Final = hasattr(select, "epoll")
+# Linux's <sys/epoll.h>.
+_READABLE: Final = 0x001
+_PEER_ENDED: Final = 0x2000
 
 
 class Poller:
@@ -54,6 +57,8 @@ class Poller:
     """
 
     def __init__(self, observe: Callable[[float], None] | None = None) -> None:
+        if not hasattr(select, "epoll"):
+            raise NotImplementedError("this system has no epoll")
         self._epoll = select.epoll()
         self._observe = observe
         self._until_timed = 0
@@ -76,7 +81,7 @@ class Poller:
         if self._epoll.closed:
             return  # `run` was cancelled just now, and the caller is about to be.
         fd = sock.fileno()
-        self._epoll.register(fd, select.EPOLLIN if reading else select.EPOLLRDHUP)
+        self._epoll.register(fd, _READABLE if reading else _PEER_ENDED)
         if fd >= len(self._callbacks):
             self._callbacks += [None] * (fd + 1 - len(self._callbacks))
         self._callbacks[fd] = on_readable
@@ -116,7 +121,7 @@ class Poller:
                     await trio.lowlevel.checkpoint()
                 else:
                     await trio.lowlevel.wait_readable(self._epoll.fileno())
-                ready = poll(0, BATCH)
+                ready: list[tuple[int, int]] = poll(0, BATCH)
                 if self._until_timed <= 0 and self._observe is not None:
                     self._until_timed = TIMED_EVERY - 1
                     await self._serve_timed(ready, self._observe)

@@ -12,13 +12,21 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import resource
+import os
+import re
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Final, NoReturn
 
 import trio
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 #: Net new objects before the young are collected: some 2,500 connections' worth.
 YOUNG_THRESHOLD: Final = 50_000
@@ -36,6 +44,12 @@ LOOK_INTERVAL_S: Final = 1.0
 MIN_ENDED: Final = 500
 
 
+#: Linux: the line of /proc/self/status with the largest size that the process has had.
+_PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+#: Another C library lacks a function; on Windows a program has no library without a name.
+_NO_GLIBC: Final = (AttributeError, OSError, TypeError)
+
 # glibc's <malloc.h>.
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
@@ -50,9 +64,11 @@ SWING_BYTES: Final = 64 * 2**20
 
 def raise_file_limit() -> int:
     """Raise the soft limit on open files to the hard one; return the limit that then holds."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # macOS calls its hard limit infinite, and doesn't grant it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if sys.platform != "win32" and hasattr(resource, "setrlimit"):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # macOS calls its hard limit infinite, and doesn't grant it.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return file_limit()
 
 
@@ -61,8 +77,38 @@ def file_limit(*, hard: bool = False) -> int:
 
     :param hard: return the hard limit, up to which `raise_file_limit` may raise the soft one.
     """
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[hard]
-    return limit if limit != resource.RLIM_INFINITY else UNLIMITED_FILES
+    if sys.platform != "win32" and hasattr(resource, "getrlimit"):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[hard]
+        if limit != resource.RLIM_INFINITY:
+            return limit
+    return UNLIMITED_FILES  # Windows bounds a process's sockets by its memory alone.
+
+
+def machine_memory_bytes() -> int:
+    """Return how much memory this machine has."""
+    if hasattr(os, "sysconf"):
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    import psutil  # noqa: PLC0415 - slow, and needed on Windows alone
+
+    return int(psutil.virtual_memory().total)
+
+
+def peak_rss_bytes() -> int:
+    """Return the largest resident memory that this process has had.
+
+    Linux's `ru_maxrss` keeps, across `exec`, the size of the process that forked us, so a generator
+    started by a large program would seem large.
+    """
+    with suppress(OSError):
+        if found := _PEAK.search(Path("/proc/self/status").read_text(encoding="ascii")):
+            return int(found[1]) * 1024
+    if sys.platform != "win32" and hasattr(resource, "getrusage"):
+        peak = int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return peak if sys.platform == "darwin" else peak * 1024
+    import psutil  # noqa: PLC0415 - slow, and needed on Windows alone
+
+    memory = psutil.Process().memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))
 
 
 def spare_long_lived_objects() -> None:
@@ -80,7 +126,7 @@ def keep_large_buffers() -> None:
     of CPU; 0.9 ms with this). `collect_after_crowds` returns that memory after a crowd has gone.
     Without glibc this does nothing.
     """
-    with suppress(AttributeError, OSError):
+    with suppress(*_NO_GLIBC):
         mallopt = _c_library().mallopt
         mallopt(_M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES)
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
@@ -125,7 +171,7 @@ def return_free_memory() -> None:
     Pages between others that are in use are given back as well. For each MiB that was free that
     takes up to 0.1 ms, and 2 ms (a page fault for every 4 KiB) when it is used again.
     """
-    with suppress(AttributeError, OSError):
+    with suppress(*_NO_GLIBC):
         _c_library().malloc_trim(0)
 
 

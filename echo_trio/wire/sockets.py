@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import socket
 import struct
-import termios
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
 import trio
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows
+    fcntl = termios = None  # type: ignore[assignment]
 
 #: As long as the system allows (net.core.somaxconn): a crowd arrives at once.
 BACKLOG: Final = 65_535
@@ -40,6 +45,13 @@ _GONE: Final = {
 
 #: Linux's <linux/in.h>; Python 3.11 has no name for it. It works on IPv6 sockets too.
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
+
+#: Non-blocking, `connect` says by this error that it goes on; Windows has one of its own.
+_GOES_ON: Final = errno.EWOULDBLOCK if sys.platform == "win32" else errno.EINPROGRESS
+
+#: True where the kernel spreads new connections over all sockets that listen on one port: then
+#: several processes can serve it. Elsewhere SO_REUSEPORT, if it exists, gives all to one of them.
+SPREADS: Final = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
 
 Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
@@ -72,7 +84,7 @@ def share(listeners: list[socket.socket]) -> list[Address]:
     let a second server of the same user in, unnoticed.
     """
     for listener in listeners:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _let_others_join(listener)
     return [(listener.family, listener.getsockname()) for listener in listeners]
 
 
@@ -104,9 +116,13 @@ def _listen_on(
 ) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "win32":
+            # SO_REUSEADDR would let another program take the port from us there.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if beside_others:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            _let_others_join(listener)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
@@ -120,6 +136,12 @@ def _listen_on(
         listener.close()
         raise
     return listener
+
+
+def _let_others_join(listener: socket.socket) -> None:
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise OSError(errno.ENOTSUP, "this system has no SO_REUSEPORT")
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 async def accept_forever(
@@ -234,15 +256,21 @@ async def connect(address: Address, source: str | None = None) -> socket.socket:
         if source is not None:
             _bind_address(sock, source)
         error = sock.connect_ex(target)
-        if error == errno.EINPROGRESS:
+        if error == _GOES_ON:
             await trio.lowlevel.wait_writable(sock)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            raise OSError(error, os.strerror(error))
+            raise OSError(error, _describe(error))
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _describe(error: int) -> str:
+    """Describe an error of a socket; Windows has numbers for them that `strerror` doesn't know."""
+    texts: dict[int, str] = getattr(socket, "errorTab", {})
+    return texts.get(error) or os.strerror(error)
 
 
 def _bind_address(sock: socket.socket, source: str) -> None:
@@ -251,8 +279,9 @@ def _bind_address(sock: socket.socket, source: str) -> None:
     A port chosen here would be taken for every destination, not for this one only: then all source
     addresses together would have no more ports than one has.
     """
-    with suppress(OSError):  # not Linux
-        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    if sys.platform == "linux":  # Elsewhere that number is another option's.
+        with suppress(OSError):  # before Linux 4.2
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
     sock.bind((source, 0))
 
 
@@ -282,6 +311,8 @@ def send_head(sock: socket.socket, data: bytes) -> None:
 
 def unread_bytes(sock: socket.socket) -> int:
     """Count bytes that have arrived and are not received, for TLS encrypted ones; 0 if unknown."""
+    if not hasattr(fcntl, "ioctl") or not hasattr(termios, "FIONREAD"):
+        return 0
     there = bytearray(struct.calcsize("i"))
     try:
         fcntl.ioctl(sock, termios.FIONREAD, there)
@@ -305,17 +336,24 @@ def is_receive_buffer_full(sock: socket.socket) -> bool:
 
 
 def is_reset(sock: socket.socket) -> bool:
-    """Return true if TCP has ended in both directions, even if there is still data to receive."""
-    state = select.poll()
-    state.register(sock, 0)
-    return any(events & (select.POLLHUP | select.POLLERR) for _, events in state.poll(0))
+    """Return true if TCP has ended in both directions, even if there is still data to receive.
+
+    Without poll(2) (Windows) that isn't known, and reading or writing finds it out.
+    """
+    if sys.platform != "win32" and hasattr(select, "poll"):
+        state = select.poll()
+        state.register(sock, 0)
+        return any(events & (select.POLLHUP | select.POLLERR) for _, events in state.poll(0))
+    return False
 
 
 def is_readable(sock: socket.socket) -> bool:
     """Tell whether there is something to read, or the end, or an error."""
-    ready = select.poll()
-    ready.register(sock, select.POLLIN)
-    return bool(ready.poll(0))
+    if sys.platform != "win32" and hasattr(select, "poll"):
+        ready = select.poll()
+        ready.register(sock, select.POLLIN)
+        return bool(ready.poll(0))
+    return bool(select.select([sock], [], [], 0)[0])
 
 
 def peer_of(sock: socket.socket) -> str:

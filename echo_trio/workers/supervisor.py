@@ -277,12 +277,15 @@ class Supervisor:
                 # number that the worker is told.
                 listeners = [inherited.enter_context(each.dup()) for each in place.listeners]
                 descriptors = tuple(each.fileno() for each in listeners)
+                inheriting: dict[str, Any] = {
+                    "pass_fds": (theirs.fileno(), *descriptors),
+                    "process_group": 0,  # a terminal's Ctrl-C is for the supervisor alone
+                }
                 process = place.process = await trio.lowlevel.open_process(
                     [sys.executable, "-m", "echo_trio.workers.worker", str(theirs.fileno())],
-                    pass_fds=(theirs.fileno(), *descriptors),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    process_group=0,  # a terminal's Ctrl-C is for the supervisor alone
+                    **inheriting,
                 )
             try:
                 await channel.say(

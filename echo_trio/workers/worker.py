@@ -18,6 +18,7 @@ import trio
 
 from echo_trio import logs
 from echo_trio.flags import EXIT_USAGE
+from echo_trio.interrupts import HANG_UPS, REQUESTS_TO_STOP
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.process_channel import Channel
 from echo_trio.proxy.proxy import Proxy
@@ -171,7 +172,7 @@ def _inherited(fd: int) -> socket.socket:
 def main() -> int:
     """Serve for the supervisor that has started this process; its end of the channel is argv[1]."""
     # Signals are the supervisor's: a terminal's Ctrl-C and systemd's SIGTERM reach us both.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (*REQUESTS_TO_STOP, *HANG_UPS):
         signal.signal(number, signal.SIG_IGN)
     try:
         sock = socket.socket(fileno=int(sys.argv[1]))

@@ -14,6 +14,7 @@ import select
 import stat
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -27,12 +28,15 @@ PATIENCE_S: Final = 1.0
 #: The interval of looking for a signal, and for a reader.
 _TICK_S: Final = 0.05
 #: A pipe that has room for anything has room for this, so that writing it does not block (POSIX).
-_PIPE_BYTES: Final = select.PIPE_BUF
+_PIPE_BYTES: Final[int] = getattr(select, "PIPE_BUF", 512)
+_NEVER_WAIT: Final = files.flags("O_NONBLOCK", "O_CLOEXEC")
 
 _INHERITED: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
 _NAMES: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
 #: Linux's numbers of /dev/null and /dev/full. Of /dev/mem, it is the same but for the last.
-_HARMLESS: Final = {os.makedev(1, 3), os.makedev(1, 7)}
+_HARMLESS: set[int] = set()
+if sys.platform == "linux":
+    _HARMLESS |= {os.makedev(1, 3), os.makedev(1, 7)}
 
 
 class Destination(Protocol):
@@ -114,7 +118,7 @@ class Pipe:
 
     def _open(self) -> int | None:
         try:
-            return os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return os.open(self._path, os.O_WRONLY | _NEVER_WAIT)
         except OSError as exc:
             if exc.errno == errno.ENXIO:
                 return None  # No process reads it yet.
@@ -158,10 +162,9 @@ def write_patiently(descriptor: int, content: bytes) -> None:
     """
     view, patience = memoryview(content), _Patience()
     is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
+    poll = _poll_for_writing(descriptor)
     while view:
-        if not poll.poll(_TICK_S * 1000):
+        if not poll(_TICK_S * 1000):
             patience.check()
             continue
         try:
@@ -170,6 +173,15 @@ def write_patiently(descriptor: int, content: bytes) -> None:
             continue
         view = view[written:]
         patience = _Patience()
+
+
+def _poll_for_writing(descriptor: int) -> Callable[[float], object]:
+    """Make a function that waits for as many milliseconds, and tells whether it can be written."""
+    if sys.platform != "win32" and hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        return poll.poll
+    return lambda _: True  # There nothing waits for a file but writing it.
 
 
 class _Patience:
@@ -209,9 +221,14 @@ def _is_plain(path: str) -> bool:
 
 
 def _open_device(path: str) -> int:
-    descriptor = None
-    if os.stat(path).st_rdev in _HARMLESS or re.fullmatch(r"/dev/(tty\w*|pts/\d+|console)", path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    if descriptor is None:
+    if not _is_harmless(path):
         raise files.WrongKind("it is a device, not a file; name a file")
-    return descriptor
+    return os.open(path, os.O_WRONLY | files.flags("O_NOCTTY", "O_CLOEXEC"))
+
+
+def _is_harmless(path: str) -> bool:
+    if path.lower() == os.devnull:
+        return True
+    if sys.platform != "win32" and os.stat(path).st_rdev in _HARMLESS:
+        return True
+    return re.fullmatch(r"/dev/(tty\w*|pts/\d+|console)", path) is not None

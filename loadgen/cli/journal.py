@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from loadgen.cli.options import NO_JOURNAL
 from loadgen.cli.output import warn
+from loadgen.journal import locks
 from loadgen.journal.file import JournalFile, default_path
 from loadgen.signals import LAST_WORDS
 
@@ -20,11 +21,12 @@ def open_journal(
     """Open the journal of a run or search; without a path a failure is no reason not to run.
 
     :param make: makes the journal, given its path.
-    :param path: as `--journal` names it; None chooses a default.
+    :param path: as `--journal` names it; None chooses a default, or none where no file can be
+        locked (Windows).
     :param overwrite: true if it may take the place of a journal that is at the path.
     :raises OSError: if the path that was named can't be written to.
     """
-    if path == NO_JOURNAL:
+    if path == NO_JOURNAL or (path is None and not locks.AVAILABLE):
         return None
     if path is not None:
         journal = make(Path(path), overwrite=overwrite)

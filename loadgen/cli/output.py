@@ -6,7 +6,6 @@ The flags are read before anything else; the forms of a report are imported when
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +30,11 @@ from loadgen.cli.destinations import (
 
 if TYPE_CHECKING:
     from loadgen.report.model import Report
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _STDOUT, _STDERR = 1, 2
 
@@ -233,11 +237,10 @@ def replace_closed_streams() -> None:
 
 
 def _is_stdout_open() -> bool:
-    try:
-        flags = fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL)
-    except OSError:  # stdout has no descriptor, as in tests
-        return True
-    return flags & os.O_ACCMODE != os.O_RDONLY
+    if sys.platform != "win32" and hasattr(fcntl, "fcntl"):
+        with suppress(OSError):  # stdout has no descriptor, as in tests
+            return fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    return True
 
 
 def write_stdout(data: bytes) -> None:

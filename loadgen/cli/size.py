@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import Annotated, Final
 
@@ -57,7 +56,7 @@ def plan(
     """
     machine = sizing.Machine(
         cores=cores or units.parse_processes("auto"),
-        memory_bytes=memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=memory_bytes or process.machine_memory_bytes(),
         files=files or min(process.file_limit(hard=True), MAX_FILES),
     )
     try:

@@ -7,9 +7,9 @@ the socket that holds most is closed.
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
+from echo_trio.wire import process
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.limits import Limits
 from loadgen.workload.payloads import Payloads
@@ -40,7 +40,7 @@ def make_budget(plan: Plan, payloads: Payloads) -> Budget:
     Each may hold a reply to one of our messages, however large that is: a plan with a thousand
     messages of a megabyte at once asks for that memory, too (see preflight).
     """
-    spare = min(plan.count * HELD_BYTES_PER_SOCKET, _memory_bytes() // MEMORY_SHARE)
+    spare = min(plan.count * HELD_BYTES_PER_SOCKET, process.machine_memory_bytes() // MEMORY_SHARE)
     own = plan.count * 2 * _largest(payloads)
     return Budget(max(MAX_HELD_BYTES, spare) + own, counts_unsent=False)
 
@@ -49,7 +49,3 @@ def _largest(payloads: Payloads) -> int:
     message = payloads.render(0, 0)
     size = len(message) if isinstance(message, bytes) else len(message.encode())
     return size + 1024  # Numbers that get longer, and what a server adds.
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from echo_trio.wire import sockets, tls
-from loadgen.engine.stamps import StampedSocket
+from loadgen.engine import stamps
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
@@ -52,7 +52,8 @@ class Dialer:
     :param addresses: the target's, in order of preference.
     :param sources: local addresses to connect from, in turn; none leaves that to the system.
     :param receive_buffer_bytes: of each socket; the system's choice by default.
-    :param has_stamps: true for sockets that know when the kernel received what they read.
+    :param has_stamps: true for sockets that know when the kernel received what they read, where
+        this system has them.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Dialer:
         has_stamps: bool = False,
     ) -> None:
         self._receive_buffer_bytes = receive_buffer_bytes
-        self._has_stamps = has_stamps
+        self._has_stamps = has_stamps and stamps.AVAILABLE
         self._addresses = reachable_from(addresses, sources)
         self._sources = {
             family: sources.of_version(version) for family, version in _VERSIONS.items()
@@ -91,7 +92,7 @@ class Dialer:
         counts[_host_of(address)] += 1
         if self._receive_buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
-        return StampedSocket.of(sock) if self._has_stamps else sock
+        return stamps.StampedSocket.of(sock) if self._has_stamps else sock
 
     async def _dial_any(self) -> tuple[sockets.Address, socket.socket]:
         accepting = self._alive or self._addresses

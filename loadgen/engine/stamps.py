@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 #: Python has no name for it; the number is that of most Linux architectures (asm-generic/socket.h).
 SO_TIMESTAMPNS: Final = 35
+#: False where sockets have no stamps, or the number above is another option's.
+AVAILABLE: Final = sys.platform == "linux" and hasattr(socket, "CMSG_SPACE")
 _TIMESPEC: Final = struct.Struct("@qq")
 _read_stamp: Final = _TIMESPEC.unpack_from
-#: Room for one stamp.
-_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+#: Room for one stamp. Its own size is enough for Windows, which has no room to ask for.
+_ANCILLARY_BYTES: Final[int] = getattr(socket, "CMSG_SPACE", int)(_TIMESPEC.size)
 
 
 class StampedSocket(socket.socket):
@@ -46,11 +49,14 @@ class StampedSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Read as `socket.recv` does, and keep the stamp."""
-        data, ancillary, _, _ = self.recvmsg(bufsize, _ANCILLARY_BYTES, flags)
-        if ancillary:  # Nothing else was asked for, so it is the stamp.
-            seconds, nanoseconds = _read_stamp(ancillary[0][2])
-            self.stamped_us = seconds * 1_000_000 + nanoseconds // 1000
-        return data
+        if sys.platform != "win32":
+            data, ancillary, _, _ = self.recvmsg(bufsize, _ANCILLARY_BYTES, flags)
+            if ancillary:  # Nothing else was asked for, so it is the stamp.
+                seconds, nanoseconds = _read_stamp(ancillary[0][2])
+                self.stamped_us = seconds * 1_000_000 + nanoseconds // 1000
+            return data
+        else:  # noqa: RET505 - or the type checker calls it unreachable for Windows
+            return super().recv(bufsize, flags)
 
 
 def stamped_socket(connection: Connection) -> StampedSocket | None:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
-import re
-import resource
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import trio
 
+from echo_trio.wire import process
 from loadgen.results.result import GeneratorFacts, Strain
 
 #: Linux: time on a core, time ready and waiting for one (ns), turns.
 _SCHEDSTAT: Final = "/proc/thread-self/schedstat"
-_PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 class Usage:
@@ -40,7 +36,7 @@ class Usage:
             cpu_s=round(cpu_s, 6),
             cpu_share=share,
             cpu_shares=[share],
-            peak_rss_bytes=peak_rss_bytes(),
+            peak_rss_bytes=process.peak_rss_bytes(),
             python=platform.python_version(),
             trio=trio.__version__,
         )
@@ -63,22 +59,9 @@ def waited_for_core_s() -> float:
     """Read how long this thread was ready to run without a core; 0 where that isn't counted."""
     # A `Path` would take five times as long, and a scenario asks fifty times a second.
     with suppress(OSError, IndexError, ValueError):
-        descriptor = os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(_SCHEDSTAT, os.O_RDONLY)
         try:
             return int(os.read(descriptor, 100).split()[1]) / 1e9
         finally:
             os.close(descriptor)
     return 0.0
-
-
-def peak_rss_bytes() -> int:
-    """Return the largest resident memory that this process has had.
-
-    Linux's `ru_maxrss` keeps, across `exec`, the size of the process that forked us, so a generator
-    started by a large program would seem large.
-    """
-    with suppress(OSError):
-        if found := _PEAK.search(Path("/proc/self/status").read_text(encoding="ascii")):
-            return int(found[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -7,7 +7,6 @@ ends, however it does, so a journal without a lock is that of a run that is dead
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 from abc import abstractmethod
@@ -22,6 +21,7 @@ import msgspec
 
 from echo_trio import files
 from echo_trio.files import Draft, WrongKind
+from loadgen.journal import locks
 
 #: Journals of killed runs that are kept where no file was named.
 KEPT: Final = 10
@@ -121,7 +121,7 @@ class JournalFile:
         # The plan's secrets are masked, but its messages may be private, too.
         draft = Draft(self.path, mode=_MODE)
         try:
-            fcntl.flock(draft.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.lock(draft.file)
             files.write_all(draft.file.fileno(), content)
         except OSError:
             draft.close()
@@ -166,7 +166,7 @@ def _claim(path: Path, *, overwrite: bool) -> BinaryIO:
     try:
         if not _is_ours(file):
             raise WrongKind("that file is no journal, and is left as it is; name a new file")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locks.lock(file)
         if not overwrite:
             raise FileExistsError(
                 errno.EEXIST,
@@ -249,7 +249,7 @@ def _find_orphans(folder: Path) -> list[Path]:
 
 def _is_orphan(path: Path) -> bool:
     with suppress(OSError), files.open_plain(path) as file:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        locks.lock(file, shared=True)
         # Versions before this one left an empty file when they were killed at once.
         return not path.is_symlink() and (not os.fstat(file.fileno()).st_size or _is_ours(file))
     return False

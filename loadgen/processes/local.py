@@ -16,12 +16,15 @@ from echo_trio.process_channel import Channel
 from echo_trio.wire import sockets
 from loadgen.engine.dialer import reachable_from
 from loadgen.preflight import check, machine
+from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.processes.messages import Link, LinkLost
 from loadgen.workload.plan import Plan
 
 #: The time for a process to end by itself once its socket is closed.
 EXIT_TIMEOUT_S: Final = 5.0
+#: False on Windows: a shard inherits the socket of its channel, and that Ctrl-C is not for it.
+AVAILABLE: Final = sys.platform != "win32" and hasattr(signal, "pthread_sigmask")
 
 
 class ProcessLink:
@@ -83,6 +86,11 @@ class Processes:
 
         :raises Refused: if this machine can't do it.
         """
+        if not AVAILABLE:
+            raise Refused(
+                f"--workers {self._count} needs a system whose processes inherit sockets and "
+                "blocked signals: use --workers 1 on this one, or --dask"
+            )
         addresses: list[sockets.Address] = []
         with trio.move_on_after(plan.connect_timeout_s):
             addresses = await _resolve(*plan.dialled)
@@ -140,8 +148,11 @@ def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
 @contextmanager
 def _terminal_signals_blocked() -> Iterator[None]:
     """Block what a terminal sends to all, Ctrl-C and its end, for processes started here."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
+    if sys.platform != "win32":
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
