@@ -4,8 +4,9 @@ import sys
 import time
 from pathlib import Path
 
+from echo_trio.wire.process import peak_rss_bytes
 from loadgen.engine import usage
-from loadgen.engine.usage import Usage, peak_rss_bytes
+from loadgen.engine.usage import Usage
 
 
 def test_the_share_of_cpu_is_of_the_time_given():
@@ -30,7 +31,7 @@ import subprocess, sys
 ballast = bytearray(300 * 2**20)
 ballast[::4096] = b"x" * len(ballast[::4096])
 subprocess.run([{sys.executable!r}, "-c",
-    "from loadgen.engine.usage import peak_rss_bytes; print(peak_rss_bytes())"], check=True)
+    "from echo_trio.wire.process import peak_rss_bytes; print(peak_rss_bytes())"], check=True)
 """
     done = subprocess.run(
         [sys.executable, "-c", large], capture_output=True, text=True, check=True, cwd=Path.cwd()
