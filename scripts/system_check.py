@@ -177,7 +177,7 @@ def check_refusals(url: str, folder: Path) -> None:
 
 
 def check_all(sockets: int, folder: Path, *, one_process: bool) -> list[str]:
-    """Check everything; return what there is to say of it."""
+    """Check everything; return what was seen."""
     told = [f"Python {platform.python_version()} on {platform.system()}"]
     with (folder / "server.log").open("w", encoding="utf-8") as log:
         server = begin(
@@ -224,7 +224,7 @@ def main() -> int:
         help="expect --workers to be refused, as on Windows",
     )
     arguments = parser.parse_args()
-    # Kept on Windows until nothing has a file of it open any more.
+    # Kept on Windows until nothing has a file in it open any more.
     with tempfile.TemporaryDirectory(
         prefix="system-check-", ignore_cleanup_errors=os.name == "nt"
     ) as name:
