@@ -152,7 +152,8 @@ def check_plugin(folder: Path) -> str:
         return "not tried, for there is no pytest"
     (folder / "test_client.py").write_text(TESTS, encoding="utf-8")
     with begin(
-        "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", "test_client.py",
+        "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio",
+        "test_client.py",
         folder=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
         said, _ = process.communicate(timeout=PATIENCE_S)
