@@ -8,7 +8,7 @@ from typing import Final
 from echo_trio.wire.connection import Connection
 from loadgen.engine.context import RunContext, now_us
 from loadgen.engine.session import Session
-from loadgen.results.fan_out import Copied, Joined, Key, Left, Published
+from loadgen.results.fan_out import Joined, Key, Left, Published
 from loadgen.results.verify import Verdict
 
 #: Copies of a message come one behind the other, so that few have to be taken apart.
@@ -69,7 +69,7 @@ class RoomSession(Session):
             context.ledger.verdicts[Verdict.UNEXPECTED] += 1
             return
         context.ledger.verdicts[Verdict.COPIES] += 1
-        context.fan_out.take(Copied(received_us, self._room, self.conn, *key))
+        context.fan_out.take_copy(received_us, self._room, self.conn, key)
 
     def _book_ending(self, connection: Connection) -> None:
         # Once we close the sockets, copies have been awaited: what is owed is missing.

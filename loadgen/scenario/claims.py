@@ -21,7 +21,6 @@ import trio
 from loadgen.engine.context import now_us
 from loadgen.engine.session import payload_bytes
 from loadgen.engine.stamps import StampedSocket
-from loadgen.results.fan_out import Copied
 from loadgen.results.verify import Verdict
 from loadgen.scenario.calls import Call, KeyedCalls
 from loadgen.scenario.content import Decode, Fits, KeyPath
@@ -360,9 +359,7 @@ class Claims:
                 if key is None:
                     continue
                 self._book(Verdict.COPIES, value, received_us)
-                self._context.events.take(
-                    Copied(received_us, subscription.room, self._conn, key, 0)
-                )
+                self._context.events.take_copy(received_us, subscription.room, self._conn, (key, 0))
                 return True
         if self._turns and not (self._keyed and self._is_duplicate(value)):
             if (call := self._turns.popleft()).is_lost:

@@ -1,12 +1,22 @@
 """Copies are matched as a slow and obvious reference does, in one process and over many."""
 
+import tracemalloc
 from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.processes.fan_out import SharedRooms
-from loadgen.results.fan_out import Copied, EventLog, Joined, Left, Matcher, Published
+from loadgen.results.fan_out import (
+    EARLY_US,
+    REMEMBERED,
+    Copied,
+    EventLog,
+    Joined,
+    Left,
+    Matcher,
+    Published,
+)  # fmt: skip
 from loadgen.results.ledger import Ledger
 from loadgen.results.verify import Verdict
 
@@ -171,3 +181,29 @@ def test_latencies_are_from_when_the_message_was_sent_to_the_first_the_last_and_
         for one in [getattr(fan_out, name)]
     }
     assert shown == {"first": (1, 300, 300), "last": (1, 1500, 1500), "each": (3, 300, 1500)}
+
+
+def test_messages_that_have_come_to_all_are_forgotten_and_copies_of_none_as_well():
+    """Of a scenario each message has a number of its own, and a run may last for days."""
+    matcher = Matcher(ledger := Ledger(0))
+    matcher.take(Joined(0, 0, 1))
+
+    def exchange(first, step_us=EARLY_US // REMEMBERED + 1):
+        for number in range(first, first + 2 * REMEMBERED):
+            at_us = number * step_us
+            matcher.take(Published(at_us, 0, 1000 + number, 0))
+            matcher.take(Published(at_us, 1, -1000 - number, 0))  # to a room with nobody in it
+            matcher.take(Copied(at_us + 1, 0, 1, 1000 + number, 0))
+            matcher.take(Copied(at_us + 1, 0, 1, 10**9 + number, 0))  # of what nobody sent
+        matcher.end_second()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before, after = exchange(0), exchange(2 * REMEMBERED)
+    finally:
+        tracemalloc.stop()
+    assert after < before * 1.1
+    matcher.finish(interrupted=False)
+    assert (ledger.owed, ledger.delivered) == (4 * REMEMBERED, 4 * REMEMBERED)
+    assert ledger.verdicts[Verdict.UNEXPECTED] == 4 * REMEMBERED
