@@ -26,6 +26,8 @@ from echo_trio.wire.observed import ObservedConnection
 
 #: The time a refused client has to read our answer before the connection is cut.
 REFUSAL_LINGER_S: Final = 1.0
+#: What it may send in that time; a flood is not read for as long as it can be kept up.
+REFUSAL_LINGER_BYTES: Final = 2**20
 
 
 def make_room(sessions: Sessions) -> bool:
@@ -289,5 +291,8 @@ async def _linger(caller: Caller, sessions: Sessions) -> None:
     with suppress(OSError, trio.ClosedResourceError):
         sock.shutdown(socket.SHUT_WR)
         with trio.move_on_after(REFUSAL_LINGER_S):
-            while await sockets.receive_some(sock, handshake.MAX_HEAD_BYTES):
-                pass
+            received = 0
+            while received < REFUSAL_LINGER_BYTES and (
+                data := await sockets.receive_some(sock, handshake.MAX_HEAD_BYTES)
+            ):
+                received += len(data)

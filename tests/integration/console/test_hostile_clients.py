@@ -24,7 +24,7 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
-from echo_trio.console.http_connection import asks_for_health
+from echo_trio.console.http_connection import LINGER_BYTES, asks_for_health
 from echo_trio.console.serve import MAX_CONNECTIONS, Console
 from echo_trio.metrics.counters import Counters
 from echo_trio.settings import Settings
@@ -33,6 +33,8 @@ from echo_trio.wire import sockets
 from .conftest import ask
 
 HOUR_S = 3600
+#: More than the kernel keeps of a stream that nobody reads, in the buffers of both ends.
+BUFFERED_BYTES = 2**26
 TIMEOUTS = ("IDLE_TIMEOUT_S", "HEAD_TIMEOUT_S", "BODY_TIMEOUT_S", "WRITE_TIMEOUT_S", "LINGER_S")
 HEAD = b"GET %b HTTP/1.1\r\nHost: localhost\r\n"
 MARK = b"peers-own-words"
@@ -206,6 +208,26 @@ async def test_what_no_http_1_1_client_says_is_refused_and_not_logged(patient: P
         assert MARK not in answer
     assert patient.console.failures == 0
     assert patient.logs == []
+
+
+async def test_who_goes_on_sending_after_a_refusal_is_read_for_so_many_bytes_and_no_more(
+    patient: Patient,
+) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", patient.port) as stream:
+        await stream.send_all(b"nonsense\r\n\r\n")
+        answer = b""
+        while part := await stream.receive_some():  # Its half is closed at once, not after an hour.
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        sent = 0
+        with suppress(trio.BrokenResourceError):
+            while sent < LINGER_BYTES + BUFFERED_BYTES:
+                await stream.send_all(bytes(2**14))
+                sent += 2**14
+    assert LINGER_BYTES <= sent < LINGER_BYTES + BUFFERED_BYTES
+    with trio.fail_after(60):
+        while patient.console.connections.held:
+            await trio.sleep(0.005)
 
 
 async def test_an_upgrade_to_http_2_is_passed_over(patient: Patient) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 import trio
 
+from echo_trio import opening
 from echo_trio.metrics.counters import Outcome
 from echo_trio.wire.handshake import Reason
 
@@ -15,6 +16,8 @@ from .conftest import Peer, Wire, request
 from .test_proxies import PROXY, connect_from
 
 HEAD_BEGUN = b"GET / HTTP/1.1\r\n"
+#: More than the kernel keeps of a stream that nobody reads, in the buffers of both ends.
+BUFFERED_BYTES = 2**26
 
 
 async def crowd(wire: Wire, count: int, say: bytes = b"") -> list[Peer]:
@@ -118,6 +121,23 @@ async def test_a_refused_client_that_lingers_makes_room_at_once(serve):
     newcomer = await wire.open()  # Though the other has not closed yet.
     await newcomer.close()
     await wire.holds_invariants({Outcome.CLEAN: 1, Outcome.REFUSED: 1}, Reason.PATH)
+
+
+async def test_a_refused_client_that_goes_on_sending_is_read_for_so_many_bytes_and_no_more(
+    serve, monkeypatch
+):
+    monkeypatch.setattr(opening, "REFUSAL_LINGER_S", 3600)
+    wire = await serve()
+    refused = await wire.connect()
+    await refused.send(request("GET /nowhere HTTP/1.1"))
+    assert (await refused.response()).status == 404
+    sent = 0
+    with suppress(trio.BrokenResourceError):
+        while sent < opening.REFUSAL_LINGER_BYTES + BUFFERED_BYTES:
+            await refused.send(bytes(2**14))
+            sent += 2**14
+    assert opening.REFUSAL_LINGER_BYTES <= sent < opening.REFUSAL_LINGER_BYTES + BUFFERED_BYTES
+    await wire.holds_invariants({Outcome.REFUSED: 1}, Reason.PATH)
 
 
 @pytest.mark.parametrize("say", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a hello"])
