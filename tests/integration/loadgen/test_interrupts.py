@@ -73,6 +73,36 @@ def test_interrupted_while_opening_the_open_ones_are_closed_and_the_rest_not_att
     assert done.messages == {}
 
 
+def test_a_handshake_that_ctrl_c_abandons_is_in_one_column_and_its_server_has_seen_no_other(
+    serve_bytes, accept, start_loadgen
+):
+    async def answer_ten_whole(reader, writer, key, counts):
+        counts["asked"] += 1
+        is_whole = counts["asked"] <= 10
+        writer.write(accept(key) if is_whole else accept(key)[:-2])
+        while await reader.read(1000):
+            if is_whole:
+                writer.write(b"\x88\x02\x03\xe8")  # Close 1000
+        counts["ended"] += 1
+
+    server = serve_bytes(answer_ten_whole)
+    run = start_loadgen("100", server.url, "--connect-concurrency", "20", "--connect-timeout", "1h",
+                        "--stream")  # fmt: skip
+    for line in run.process.stdout:
+        if json.loads(line)["connections"]["open"] == 10:
+            break
+    server.wait_until(lambda: server.counts["asked"] == 30)  # As many as may ask at once.
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.connections["funnel"] == {"requested": 100, "tcp": 30, "tls": None, "upgraded": 10}
+    assert done.connections["not_attempted"] == 90
+    assert done.failed == {}
+    assert done.closed == {"clean": 10}
+    # One that ends with bytes unread is reset, and seen as gone.
+    server.wait_until(lambda: server.counts["ended"] + server.counts["gone"] == 30)
+
+
 @pytest.mark.parametrize(
     ("number", "workers"), [(signal.SIGINT, "1"), (signal.SIGHUP, "1"), (signal.SIGHUP, "2")]
 )
