@@ -235,8 +235,15 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(
     assert names in finished.stderr
 
 
-@pytest.mark.parametrize("limit", [5, 12, 63])
-@pytest.mark.parametrize("flags", [["--no-console"], ["--console-port=0"], ["--workers=2"]])
+@pytest.mark.parametrize(
+    ("limit", "flags"),
+    [
+        (5, ["--no-console"]),
+        (12, ["--console-port=0"]),
+        (63, ["--console-port=0"]),
+        (63, ["--workers=2"]),
+    ],
+)
 def test_a_file_limit_that_no_server_can_live_with_is_one_line_and_exit_code_2(
     limit: int, flags: list[str]
 ) -> None:

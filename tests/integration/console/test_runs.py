@@ -178,51 +178,30 @@ def test_a_server_that_ends_at_once_leaves_no_run_behind(
     assert not list(folder.glob("echo-trio-runs-*"))
 
 
+# One of each kind; further values, without a process, in the tests of both ends that read them.
 @pytest.mark.parametrize(
     ("order", "field"),
     [
         ('{"count": NaN}', "count"),
-        ('{"count": Infinity}', "count"),
         ('{"count": 1e999}', "count"),
-        ('{"count": 99999999999999999999999}', "count"),
-        ('{"count": 100000000}', "count"),
         ('{"count": 0}', "count"),
-        ('{"count": -1}', "count"),
-        ('{"count": 1.5}', "count"),
-        ('{"count": true}', "count"),
-        ('{"count": null}', "count"),
-        ('{"count": [1]}', "count"),
-        ('{"count": {"a": 1}}', "count"),
         ('{"count": "--help"}', "count"),
         ('{"duration": "1s"}', "count"),
         ('{"count": 1, "count": 2}', "count"),
         ('{"count": 1, "rate_per_conn": "1/s", "rate-per-conn": "2/s"}', "rate-per-conn"),
-        ('{"count": 1, "duration": 5}', "duration"),
         ('{"count": 1, "duration": "soon"}', "duration"),
-        ('{"count": 1, "connect_timeout": "1"}', "connect_timeout"),
-        ('{"count": 1, "rate-per-conn": "fast"}', "rate-per-conn"),
-        ('{"count": 1, "closed_loop": "yes"}', "closed_loop"),
-        ('{"count": 1, "verify": "sometimes"}', "verify"),
         ('{"count": 1, "think": "1s"}', "think"),
-        ('{"count": 1, "message": "a\\u0000b"}', "message"),
-        ('{"count": 1, "message": "\\ud800"}', "message"),
         ('{"count": 1, "verify": "nonsense"}', "verify"),
-        ('{"count": 1, "url": "http://127.0.0.1/"}', "url"),
         ('{"count": 1, "url": "--json=/tmp/x"}', "url"),
         # With wss, so that nothing else is wrong with it: a file is not for who asks from afar.
         ('{"count": 1, "url": "wss://localhost/", "cacert": "/etc/passwd"}', "cacert"),
         ('{"count": 1, "message_file": "/etc/passwd"}', "message_file"),
         ('{"count": 1, "rate": "5/s", "stage": ["1s:5/s"]}', "rate"),
-        ('{"count": 1, "stage": ["1s:5/s", 3]}', "stage"),
-        ('{"count": 1, "stage": [["1s:5/s"]]}', "stage"),
         ('{"count": 1, "header": "X: a\\r\\nY: b"}', "header"),
         ('{"count": 1, "fail_if": ["latency.p99>50ms", "nonsense>1"]}', "fail_if"),
-        ('{"count": 1, "shard_of": "1"}', "shard_of"),
         ('{"count": 1, "json": "/tmp/x"}', "json"),
-        ('{"count": 1, "help": true}', "help"),
         ('{"count": 1, "": 1}', ""),
         ('{"count": 1, "verify": "sometimes", "message": "{nonsense}"}', "verify"),
-        ('{"count": 1, "duration": "soon", "connect_timeout": "1"}', "duration"),
     ],
 )
 def test_a_bad_value_is_422_and_names_its_field(

@@ -14,8 +14,14 @@ import pytest
 from . import hostile_servers
 
 SCRIPT = Path(__file__).with_name("hostile_servers.py")
-SETTINGS = ("--rate-per-conn", "10/s", "--duration", "1s", "--stop-timeout", "1s",
-            "--connect-timeout", "1s")  # fmt: skip
+
+
+def settings(times=1):
+    """Return the flags of a run that waits for each answer this many seconds."""
+    return ("--rate-per-conn", "10/s", "--duration", "1s", "--stop-timeout", f"{times}s",
+            "--connect-timeout", f"{times}s")  # fmt: skip
+
+
 #: Handshakes, the load, and twice the stop timeout.
 MAX_S = 1 + 1 + 2 * 1
 #: Of the processor, for starting and for what a turn has begun when the time is over. A run that
@@ -77,8 +83,8 @@ def serve():
 def honest_bytes(serve):
     """The memory of the same run against a server that does right."""
     done = subprocess.run(
-        [sys.executable, "-m", "loadgen", "4", serve("an honest echo"), *SETTINGS, "--compression",
-         "--journal", "off", "--quiet", "--json", "-"],
+        [sys.executable, "-m", "loadgen", "4", serve("an honest echo"), *settings(),
+         "--compression", "--journal", "off", "--quiet", "--json", "-"],
         capture_output=True, check=False,
     )  # fmt: skip
     return json.loads(done.stdout)["generator"]["peak_rss_bytes"]
@@ -99,13 +105,19 @@ def test_a_hostile_server_costs_neither_time_nor_memory_and_is_named(
     serve, loadgen, honest_bytes, tmp_path, name
 ):
     compression = ["--compression"] if name in hostile_servers.COMPRESSED else []
-    began_cpu_s = cpu_of_children_s()
     seconds = tmp_path / "seconds.csv"
-    run = loadgen("4", serve(name), *SETTINGS, *compression, "--csv", str(seconds))
-    assert cpu_of_children_s() - began_cpu_s < MAX_S + BESIDE_CPU_S
-    assert run.report["verdict"] == "failed"
-    assert run.code == (1 if run.connections["opened"] else 69)
-    assert CAUSES[name] in "; ".join(run.report["verdict_reasons"])
+    url = serve(name)
+    for times in (1, 8, 64):
+        began_cpu_s = cpu_of_children_s()
+        run = loadgen("4", url, *settings(times), *compression, "--csv", str(seconds))
+        assert cpu_of_children_s() - began_cpu_s < times * MAX_S + BESIDE_CPU_S
+        assert run.report["verdict"] == "failed"
+        assert run.code == (1 if run.connections["opened"] else 69)
+        # A generator that was held up has not read enough to find the cause, and gets more time.
+        named = CAUSES[name] in "; ".join(run.report["verdict_reasons"])
+        if named or not run.was_held_up:
+            break
+    assert named, run.report["verdict_reasons"]
     assert run.report["generator"]["peak_rss_bytes"] < honest_bytes + MAX_MORE_BYTES
     for said in (run.stdout, run.stderr):
         assert all(line.isprintable() for line in said.splitlines())

@@ -28,8 +28,10 @@ def test_random_arrivals_are_as_many_in_four_processes_as_in_one(loadgen, serve_
     assert all(300 < each < 500 for each in sent)
 
 
-@pytest.mark.parametrize("arrivals", ["even", "poisson"])
-@pytest.mark.parametrize("rate", [("--rate", "200k/s"), ("--rate-per-conn", "20k/s")])
+@pytest.mark.parametrize(
+    ("rate", "arrivals"),
+    [(("--rate", "200k/s"), "even"), (("--rate-per-conn", "20k/s"), "poisson")],
+)
 def test_a_run_that_is_asked_for_too_much_ends_and_says_what_it_did_not_send(
     loadgen, serve_bytes, accept, rate, arrivals
 ):

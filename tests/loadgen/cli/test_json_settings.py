@@ -88,6 +88,9 @@ def test_a_run_goes_nowhere_else(url: str) -> None:
     [
         ({"count": "0"}, "count"),
         ({"count": "20001"}, "count"),
+        ({"count": "100000000"}, "count"),
+        ({"count": "-1"}, "count"),
+        ({"count": "1.5"}, "count"),
         ({"count": "--help"}, "count"),
         ({"count": None}, "count"),
         ({"count": ["1", "2"]}, "count"),
