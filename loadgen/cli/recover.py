@@ -43,6 +43,7 @@ def recover(
         return _complain(f"can't look for journals: {exc.strerror}")
     if path is None:
         return _complain(f"no run has died here: no journal in {journals.default_folder()}")
+    goes_on = journals.is_being_written(path)
     try:
         capacity = search.recover(path)
         if capacity is None:
@@ -56,5 +57,6 @@ def recover(
     except journals.Unreadable as exc:
         return _complain(str(exc))
     if not output.quiet:
-        print(printable(f"recovered from {path}"), file=sys.stderr)
+        ours = ", which is still being written: the run goes on" if goes_on else ""
+        print(printable(f"recovered from {path}{ours}"), file=sys.stderr)
     return 0 if tell() else flags.EXIT_USAGE

@@ -258,6 +258,16 @@ def _is_orphan(path: Path) -> bool:
 # -- Reading --------------------------------------------------------------------------------
 
 
+def is_being_written(path: Path) -> bool:
+    """Tell whether a process still writes a journal: it has it locked."""
+    with suppress(OSError), files.open_plain(path) as file:
+        try:
+            locks.lock(file, shared=True)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def read_lines(path: Path, *, at_most: int) -> Iterator[bytes]:
     """Yield each line of a journal.
 

@@ -25,7 +25,7 @@ import trio
 from msgspec import Meta
 
 from loadgen.engine.running import Running
-from loadgen.journal.file import JournalFile, Unreadable, read_lines
+from loadgen.journal.file import JournalFile, Unreadable, is_being_written, read_lines
 from loadgen.report import bounds
 from loadgen.report.bounds import Malformed
 from loadgen.report.build import make_report, plan_as_run
@@ -125,11 +125,14 @@ def _make_head(result: Result) -> Head:
 def recover(path: Path) -> Report:
     """Make the report of a run whose generator was killed, as far as its journal goes.
 
+    A run that still writes its journal is reported as far as it has come, and said to go on.
+
     It is marked `interrupted` and `incomplete`: sockets that were open or opening are unaccounted
     for, and said to be.
 
     :raises Unreadable: if it is no journal, or was begun and has no record.
     """
+    goes_on = is_being_written(path)  # asked first: it may end while its journal is read
     head, last, series = _read(path)
     try:
         _check(last)
@@ -149,7 +152,9 @@ def recover(path: Path) -> Report:
         opening=ledger.requested - ledger.settled,
         open=ledger.open,
     )
-    return make_report(result, incomplete=incomplete, plan=head.plan | {"url": head.url})
+    return make_report(
+        result, incomplete=incomplete, goes_on=goes_on, plan=head.plan | {"url": head.url}
+    )
 
 
 def _read(path: Path) -> tuple[Head, Record, list[Second]]:

@@ -45,6 +45,7 @@ def make_report(
     limits: Sequence[Threshold] = (),
     target: TargetReport | msgspec.UnsetType = msgspec.UNSET,
     incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET,
+    goes_on: bool = False,
     plan: dict[str, Any] | None = None,
 ) -> Report:
     """Make the report of a run from what it measured.
@@ -53,11 +54,12 @@ def make_report(
     :param target: the target's own metrics, where it was asked for them.
     :param incomplete: the state of the run when its generator was killed, if it was: such a run is
         `failed`.
+    :param goes_on: true if that generator is still at work, and this is a view of its journal.
     :param plan: every setting as run; by default those of the result.
     """
     verdict, reasons = judge_run(result)
     if isinstance(incomplete, Incomplete):
-        verdict, reasons = FAILED, [explain_incomplete(incomplete), *reasons]
+        verdict, reasons = FAILED, [explain_incomplete(incomplete, goes_on=goes_on), *reasons]
     report = Report(
         schema=SCHEMA_VERSION,
         verdict=verdict,
@@ -222,8 +224,11 @@ def _report_generator(result: Result) -> GeneratorReport:
     )
 
 
-def explain_incomplete(incomplete: Incomplete) -> str:
-    """Say in one line what is missing from the report of a run whose generator was killed."""
+def explain_incomplete(incomplete: Incomplete, *, goes_on: bool = False) -> str:
+    """Say in one line what is missing from the report of a run whose generator was killed.
+
+    :param goes_on: true if it was not: the run has not ended yet.
+    """
     unknown = [
         f"{count:,} {what}"
         for count, what in ((incomplete.open, "open"), (incomplete.opening, "not yet open"))
@@ -231,4 +236,6 @@ def explain_incomplete(incomplete: Incomplete) -> str:
     ]
     sockets = f": {' and '.join(unknown)} sockets are unaccounted for" if unknown else ""
     when = f"after {incomplete.t_s:,.0f} s, in its {incomplete.phase} phase"
+    if goes_on:
+        return f"the run has not ended: this is its state {when}{sockets}"
     return f"the generator was killed {when}{sockets}"

@@ -88,8 +88,8 @@ def show(capacity: Capacity) -> str:
     if capacity.limited_by == "generator":
         lines.append("That is the generator's limit: the target's may be higher. See --workers.")
     if capacity.interrupted:
-        how = "The generator was killed" if capacity.incomplete else "Interrupted"
-        lines.append(f"{how} before the search was over.")
+        how = "Recovered from its journal:" if capacity.incomplete else "Interrupted:"
+        lines.append(f"{how} the search was not over.")
     return "\n".join(
         textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ") for line in lines
     )

@@ -148,9 +148,12 @@ def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path):
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / "x").write_text("old")
     (tmp_path / "link").symlink_to("to/x")
+    (tmp_path / "other name").hardlink_to(tmp_path / "to" / "x")
     files.write_whole(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "to" / "x").read_text() == "new"
+    # What stood there is never written to: under another name it is as it was.
+    assert (tmp_path / "other name").read_text() == "old"
 
 
 @pytest.mark.parametrize("name", ["pipe", "/dev/null", "dangling", "", "missing/x", "n" * 256])

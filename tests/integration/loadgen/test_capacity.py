@@ -104,7 +104,7 @@ def test_after_sigkill_the_steps_that_were_over_are_recovered_with_the_targets_s
     }
     told = subprocess.run(recover, capture_output=True, text=True, check=True).stdout
     assert "20/s" in told
-    assert "The generator was killed before the search was over." in told
+    assert "Recovered from its journal: the search was not over." in told
     refused = subprocess.run([*recover, "--csv", "-"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "is of a search, which made many runs, and --csv is of one" in refused.stderr

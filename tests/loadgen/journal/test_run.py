@@ -90,6 +90,16 @@ async def test_what_a_killed_run_had_measured_is_in_its_journal(killed, tmp_path
     assert [second.t_s for second in report.series] == [1, 2, 3, 4]
 
 
+async def test_a_run_that_still_writes_its_journal_is_not_called_killed(killed, tmp_path):
+    kept = await keep(tmp_path / "run.journal", killed)
+    told = [run.recover(kept.path).verdict_reasons[0]]
+    kept.close()
+    told.append(run.recover(kept.path).verdict_reasons[0])
+    assert [each.partition(" after 4 s, in its load phase: 4 open and ")[0] for each in told] == [
+        "the run has not ended: this is its state", "the generator was killed",
+    ]  # fmt: skip
+
+
 async def test_half_a_line_at_the_end_is_left_out(killed, tmp_path):
     kept = await keep(tmp_path / "run.journal", killed)
     kept.close()
