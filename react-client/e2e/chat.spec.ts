@@ -46,6 +46,41 @@ test('takes an exact echo for one: /plain adds no suffix', async ({ chat, server
   await expect(chat.figure('Echoed')).toHaveText('1');
 });
 
+test('sees how a server answers, finds nothing wrong with one that pushes, and can be told', async ({
+  chat,
+  server,
+}) => {
+  const { page } = chat;
+  const matching = page.getByRole('combobox', { name: 'Replies matched' });
+  const faults = chat.log.getByText(/^(unexpected|duplicate|corrupt|lost)$/);
+  const visit = async (path: string) => {
+    await page.getByRole('button', { name: 'Disconnect', exact: true }).click();
+    await expect(chat.status).not.toContainText('Connected since');
+    await chat.connectAndOpen(`${server.url}${path}`);
+  };
+  await chat.connectAndOpen(`${server.url}ticker/20ms`);
+  await expect(chat.figure('Ignored')).not.toHaveText('0');
+  await expect(matching).toContainText('By itself: no replies yet');
+
+  await visit('rpc');
+  await chat.say('{"jsonrpc": "2.0", "method": "echo", "params": [1], "id": "a"}');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  await expect(matching).toContainText('By itself: JSON id');
+
+  await visit('login/t');
+  await chat.say('{"type": "login", "token": "t"}');
+  await expect(chat.figure('Ignored')).toHaveText('2');
+  await chat.say('hello');
+  await expect(chat.figure('Echoed')).toHaveText('1');
+  await expect(chat.figure('One way')).toHaveText('1');
+  await expect(faults).toHaveCount(0);
+
+  await matching.selectOption('Exact echo');
+  await expect(faults.first()).toBeVisible();
+  await matching.selectOption('Not at all');
+  await expect(faults).toHaveCount(0);
+});
+
 test('can be done by keyboard alone', async ({ chat, server }) => {
   const { keyboard } = chat.page;
   await keyboard.press('Tab');
@@ -64,8 +99,13 @@ test('can be done by keyboard alone', async ({ chat, server }) => {
   await expect(chat.page.getByRole('button', { name: 'Filter' })).toBeVisible();
 
   await keyboard.press('Tab'); // Disconnect
-  const buttons = ['Connection options', '+ Connection', 'Filter', 'Pause', 'Latency'];
-  for (const name of [...buttons, 'More for the log']) {
+  for (const name of ['Connection options', '+ Connection']) {
+    await keyboard.press('Tab');
+    await expect(chat.page.getByRole('button', { name })).toBeFocused();
+  }
+  await keyboard.press('Tab');
+  await expect(chat.page.getByRole('combobox', { name: 'Replies matched' })).toBeFocused();
+  for (const name of ['Filter', 'Pause', 'Latency', 'More for the log']) {
     await keyboard.press('Tab');
     await expect(chat.page.getByRole('button', { name })).toBeFocused();
   }
@@ -89,6 +129,9 @@ test('can be done by keyboard alone', async ({ chat, server }) => {
 
 test('a message that is too big closes with 1009, explained', async ({ chat, server }) => {
   await chat.connectAndOpen(server.url);
+  // Now it is seen to answer, so that what it does not answer is lost.
+  await chat.say('hello');
+  await expect(chat.figure('Echoed')).toHaveText('1');
   await chat.say('x'.repeat(1024 * 1024 + 1));
   await expect(chat.log).toContainText('1009 Message too big');
   await expect(chat.log).toContainText('larger than the server accepts');

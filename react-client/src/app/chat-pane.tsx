@@ -1,12 +1,10 @@
-import { type ComponentProps, type ReactNode, Suspense, useState } from 'react';
+import { type ReactNode, Suspense, useState } from 'react';
 
 import { ConnectionBar } from '../features/connection/connection-bar';
-import { ConnectionNotice } from '../features/connection/connection-notice';
-import type { ConnectionNotice as Notice } from '../features/connection/connection-state';
 import { doesReconnect } from '../features/connection/reconnect-choice';
 import { rememberAddress } from '../features/connection/url-history';
 import { Welcome } from '../features/connection/welcome';
-import type AnyConversationPanel from '../features/conversation/conversation-panel';
+import { matchingText } from '../features/conversation/matching';
 import { MessageComposer } from '../features/conversation/message-composer';
 import { SendingStrip } from '../features/conversation/sending-strip';
 import { VerdictPanel } from '../features/conversation/verdict-panel';
@@ -15,16 +13,11 @@ import { usePartName } from '../lib/part-name';
 import { ErrorBoundary } from '../components/error-boundary';
 import { lazyPart } from '../lib/lazy-part';
 import styles from './chat-pane.module.css';
-import type { ChatSnapshot, Outcome } from './chat-session';
-import { type ChatTab, draftKeyOf } from './chat-tabs';
-import { copyTargetOf } from './copy-target';
-import { describeNotice } from './describe-notice';
+import { type ChatSnapshot, problemOf } from './chat-session';
+import { type ChatTab, draftKeyOf, type TabFields } from './chat-tabs';
 
-type PanelProps = ComponentProps<typeof AnyConversationPanel<Notice>>;
 // Before anything was said, there is no log to show.
-const ConversationPanel = lazyPart<PanelProps>(
-  () => import('../features/conversation/conversation-panel'),
-);
+const ChatLog = lazyPart(() => import('./chat-log'));
 
 interface ChatPaneProps {
   tab: ChatTab;
@@ -32,7 +25,7 @@ interface ChatPaneProps {
   servedUrl: string | null;
   /** Connects to an address that was not typed. */
   onVisit: (url: string) => void;
-  onNote: (fields: { address?: string; subprotocols?: string }) => void;
+  onNote: (fields: TabFields) => void;
   /** Further tools of the connection. */
   children?: ReactNode;
 }
@@ -82,7 +75,16 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
           </ConnectionBar>
         </div>
         <div className={styles.figures}>
-          <VerdictPanel counts={counts} roundTrips={roundTrips} />
+          <VerdictPanel
+            counts={counts}
+            roundTrips={roundTrips}
+            matching={snapshot.matching}
+            form={snapshot.form}
+            onMatching={(matching) => {
+              session.setMatching(matching);
+              onNote({ matching: matchingText(matching) });
+            }}
+          />
         </div>
         <section className={styles.chat} aria-label={usePartName('Chat')}>
           {isEmpty ? (
@@ -90,23 +92,13 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
           ) : (
             <ErrorBoundary part="The log">
               <Suspense fallback={<div className={styles.coming} />}>
-                <ConversationPanel
-                  conversation={snapshot}
-                  latency={session.latency}
-                  target={copyTargetOf(snapshot, subprotocols)}
+                <ChatLog
+                  session={session}
+                  snapshot={snapshot}
+                  subprotocols={subprotocols}
+                  servedUrl={servedUrl}
                   sentByHand={sentByHand}
                   welcome={welcome}
-                  renderNotice={({ notice, atMs }) => (
-                    <ConnectionNotice notice={notice} atMs={atMs} servedUrl={servedUrl} />
-                  )}
-                  describeNotice={describeNotice}
-                  onStart={(plan) => problemOf(session.start(plan))}
-                  onClear={() => {
-                    session.clearLog();
-                  }}
-                  onRestartCounts={() => {
-                    session.restartCounts();
-                  }}
                 />
               </Suspense>
             </ErrorBoundary>
@@ -136,8 +128,4 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
       </div>
     </div>
   );
-}
-
-function problemOf(outcome: Outcome): string | null {
-  return outcome.ok ? null : outcome.problem;
 }

@@ -96,6 +96,7 @@ describe('ChatSession', () => {
       });
     });
     const session = await openSession(url);
+    session.setMatching({ by: 'suffix' });
     void session.send('anybody?');
     const closed = await until(session.store, isIn('closed'));
     expect(closeReportOf(closed)).toEqual({
@@ -126,6 +127,7 @@ describe('ChatSession', () => {
   it('leaves one server for another, and counts what the first still owed', async () => {
     const silent = await serverThat(() => undefined);
     const session = await openSession(silent);
+    session.setMatching({ by: 'suffix' });
     await session.send('anybody?');
     const echoing = await serverThat(addSuffix);
     expect(await session.reconnect(echoing)).toEqual({ ok: true });
@@ -203,6 +205,7 @@ describe('ChatSession', () => {
         });
       }),
     );
+    session.setMatching({ by: 'suffix' });
     const outcomes = [session.send('drop me')];
     await until(session.store, ({ connection, counts }) => {
       // Until the page hears of the end, it takes the connection for open.
@@ -457,6 +460,7 @@ describe('a socket’s thread that fails', () => {
 
   it('afterwards has broken the connection, with all that was under way on it', async () => {
     const { report, session } = sessionWithoutThread();
+    session.setMatching({ by: 'suffix' });
     const connecting = session.connect('ws://127.0.0.1/');
     report(OPENED);
     await connecting;

@@ -1,4 +1,5 @@
-import { type CloseReport, NO_CLOSE_FRAME } from '../features/connection/close-report';
+import { NO_CLOSE_FRAME } from '../features/connection/close-codes';
+import type { CloseReport } from '../features/connection/close-report';
 import type {
   ConnectionNotice,
   ConnectionState,
@@ -15,6 +16,7 @@ import {
 import { readSocketUrl } from '../features/connection/socket-url';
 import { readSubprotocols } from '../features/connection/subprotocols';
 import { Conversation, type ConversationSnapshot } from '../features/conversation/conversation';
+import type { Matching } from '../features/conversation/matching';
 import { binaryPayload, type Payload, textPayload } from '../features/conversation/payload';
 import type { Sending } from '../features/conversation/sending';
 import { backoffMs } from '../lib/backoff';
@@ -39,6 +41,10 @@ export interface ConnectOptions {
 
 /** A request either did what was asked, or did nothing and says why in one line. */
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly problem: string };
+
+export function problemOf(outcome: Outcome): string | null {
+  return outcome.ok ? null : outcome.problem;
+}
 
 interface SessionOptions {
   readonly startThread?: StartSocketThread;
@@ -94,6 +100,7 @@ export class ChatSession {
   #openedAtMs = 0;
   /** What the counts and round trips are of. */
   #countedUrl: string | undefined;
+  #countedFromMs = 0;
 
   constructor(options: SessionOptions = {}) {
     const { startThread = startSocketWorker, schedule = roomyFrames() } = options;
@@ -125,6 +132,8 @@ export class ChatSession {
   /** What came back from one address says nothing of another. */
   #countAfresh(url: string): void {
     this.#countedUrl = url;
+    this.#countedFromMs = performance.now();
+    this.#conversation.forgetForm();
     this.#conversation.restartCounts();
     this.#latencyTrack.clear();
     this.#published.markChanged();
@@ -235,6 +244,19 @@ export class ChatSession {
   restartCounts(): void {
     this.#conversation.restartCounts();
     this.#published.markChanged();
+  }
+
+  /** Takes replies for what one says they are; what was said on the last connection, too. */
+  setMatching(matching: Matching): void {
+    this.#conversation.setMatching(matching);
+    this.#latencyTrack.clear();
+    for (const entry of this.#conversation.snapshot().entries) {
+      if (entry.kind !== 'received' || entry.roundTripMs === undefined) continue;
+      if (entry.atMs < this.#countedFromMs) continue;
+      this.#latencyTrack.add(performance.timeOrigin + entry.atMs, entry.roundTripMs);
+    }
+    this.#published.markChanged();
+    this.#publishedLatency.markChanged();
   }
 
   /** Ends all of it; the session is not used again. */

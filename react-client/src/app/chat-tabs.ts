@@ -1,4 +1,5 @@
 import { doesReconnect } from '../features/connection/reconnect-choice';
+import { AUTO, matchingText, readMatching } from '../features/conversation/matching';
 import { FrameStore, type Store } from '../lib/frame-store';
 import { forget, remember, remembered } from '../lib/remembered';
 import { keptInTab, keepInTab } from '../lib/kept-in-tab';
@@ -15,7 +16,12 @@ export interface ChatTab {
   /** Why it could not connect to an address set from elsewhere; `null` where it could. */
   readonly problem: string | null;
   readonly subprotocols: string;
+  /** How replies find their messages, as `matchingText` writes it. */
+  readonly matching: string;
 }
+
+/** What the fields of a tab hold. */
+export type TabFields = Partial<Pick<ChatTab, 'address' | 'subprotocols' | 'matching'>>;
 
 export interface TabsSnapshot {
   /** Never empty. */
@@ -52,7 +58,7 @@ export class ChatTabs {
   constructor(firstAddress: string, newSession: () => ChatSession = () => new ChatSession()) {
     this.#newSession = newSession;
     const kept = readKept();
-    const tabs = kept?.tabs ?? [{ id: 1, address: firstAddress, subprotocols: '' }];
+    const tabs = kept?.tabs ?? [{ id: 1, address: firstAddress, ...EMPTY_TAB }];
     this.#tabs = tabs.map((one) => this.#newTab(one));
     this.#nextId = Math.max(...tabs.map(({ id }) => id)) + 1;
     this.#activeId = (this.#tabs[kept?.active ?? 0] ?? this.#first).id;
@@ -69,7 +75,7 @@ export class ChatTabs {
   add(address = this.#active.address): void {
     if (this.#tabs.length >= MOST_TABS) return;
     const id = this.#nextId++;
-    const tab = this.#newTab({ id, address, subprotocols: '' });
+    const tab = this.#newTab({ id, address, ...EMPTY_TAB });
     this.#tabs = [...this.#tabs, tab];
     this.#activeId = tab.id;
     this.#changed();
@@ -111,8 +117,7 @@ export class ChatTabs {
     for (const { id, session } of this.#tabs) keepInTab(logKeyOf(id), session.keepLog());
   }
 
-  /** What the fields of a tab hold. */
-  note(id: number, fields: { readonly address?: string; readonly subprotocols?: string }): void {
+  note(id: number, fields: TabFields): void {
     this.#tabs = this.#tabs.map((tab) => (tab.id === id ? { ...tab, ...fields } : tab));
     this.#changed();
   }
@@ -155,6 +160,7 @@ export class ChatTabs {
   #newTab(kept: KeptTab): ChatTab {
     const session = this.#newSession();
     session.restoreLog(keptInTab(logKeyOf(kept.id)));
+    session.setMatching(readMatching(kept.matching));
     return { ...kept, session, proposals: 0, problem: null };
   }
 
@@ -170,7 +176,12 @@ export class ChatTabs {
 
   #changed(): void {
     const kept: Kept = {
-      tabs: this.#tabs.map(({ id, address, subprotocols }) => ({ id, address, subprotocols })),
+      tabs: this.#tabs.map(({ id, address, subprotocols, matching }) => ({
+        id,
+        address,
+        subprotocols,
+        matching,
+      })),
       active: this.#tabs.indexOf(this.#active),
       isSideBySide: this.#isSideBySide,
     };
@@ -183,7 +194,9 @@ export class ChatTabs {
   }
 }
 
-type KeptTab = Pick<ChatTab, 'id' | 'address' | 'subprotocols'>;
+type KeptTab = Pick<ChatTab, 'id' | 'address' | 'subprotocols' | 'matching'>;
+
+const EMPTY_TAB = { subprotocols: '', matching: matchingText(AUTO) } as const;
 
 interface Kept {
   readonly tabs: readonly KeptTab[];
@@ -203,10 +216,11 @@ function readKept(): Kept | null {
     );
     const isNumbered = ids.size === tabs.length;
     return {
-      tabs: tabs.slice(0, MOST_TABS).map(({ id, address, subprotocols }, index) => ({
+      tabs: tabs.slice(0, MOST_TABS).map(({ id, address, subprotocols, matching }, index) => ({
         id: isNumbered ? id : index + 1,
         address,
         subprotocols,
+        matching: matchingText(readMatching(matching)),
       })),
       active: Number(kept.active),
       isSideBySide: kept.isSideBySide === true,

@@ -1,4 +1,5 @@
 import button from '../components/button.module.css';
+import { faultsIn } from '../features/conversation/echo-counts';
 import { useStore } from '../lib/frame-store';
 import type { ChatTab, ChatTabs } from './chat-tabs';
 import styles from './connection-strip.module.css';
@@ -48,7 +49,7 @@ interface ItemProps {
 
 function Item({ tab, number, isActive, onActivate, onClose }: ItemProps) {
   const { connection, counts } = useStore(tab.session.store);
-  const faults = counts.lost + counts.unexpected + counts.duplicate + counts.reordered;
+  const faults = faultsIn(counts);
   const state = CAPTIONS[connection.phase];
   return (
     <li className={styles.item} data-active={isActive}>

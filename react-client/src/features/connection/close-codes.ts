@@ -1,3 +1,6 @@
+/** 1006 is never sent: the browser makes it up where no Close frame arrived. */
+export const NO_CLOSE_FRAME = 1006;
+
 /** What a close code says, for someone who has not read RFC 6455. */
 export interface CloseCodeMeaning {
   readonly name: string;

@@ -1,4 +1,4 @@
-import { explainCloseCode } from './close-codes';
+import { explainCloseCode, NO_CLOSE_FRAME } from './close-codes';
 
 /** How a connection, or the attempt at one, came to its end. */
 export interface CloseReport {
@@ -11,8 +11,6 @@ export interface CloseReport {
   readonly hadOpened: boolean;
 }
 
-/** 1006 is never sent: the browser makes it up where no Close frame arrived. */
-export const NO_CLOSE_FRAME = 1006;
 const NO_CODE_IN_FRAME = 1005;
 
 /**

@@ -1,4 +1,5 @@
-import { type CloseReport, NO_CLOSE_FRAME, whoClosed } from './close-report';
+import { NO_CLOSE_FRAME } from './close-codes';
+import { type CloseReport, whoClosed } from './close-report';
 import type { Outgoing } from '../../lib/send-plan';
 
 /** Moments are in milliseconds on the clock that the socket was given. */

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { Conversation } from './conversation';
+import { readMatching } from './matching';
 import { binaryPayload, textPayload as text } from './payload';
 
 const bytes = (value: string) => binaryPayload(new TextEncoder().encode(value));
@@ -58,11 +59,13 @@ describe('Conversation', () => {
     const conversation = new Conversation();
     conversation.recordSent(text('a'), 0);
     conversation.recordSent(text('b'), 0);
-    conversation.recordReceived(text('b'), 1);
+    conversation.recordReceived(text('b 1'), 1);
     conversation.endConnection();
-    conversation.recordReceived(text('a'), 2);
-    conversation.recordReceived(text('b'), 3);
-    expect(conversation.snapshot().counts).toMatchObject({ lost: 1, unexpected: 2, duplicate: 0 });
+    conversation.recordReceived(text('a 1'), 2);
+    conversation.recordSent(text('c'), 3);
+    conversation.recordReceived(text('b 1'), 4);
+    const { counts } = conversation.snapshot();
+    expect(counts).toMatchObject({ lost: 1, ignored: 1, unexpected: 1, duplicate: 0 });
   });
 
   it('sets the suffix of a binary echo apart, which is the same bytes and ASCII', () => {
@@ -80,9 +83,54 @@ describe('Conversation', () => {
     ['text for binary', bytes('a'), text('a 1')],
   ])('takes %s for a reply to nothing: the opcode belongs to the echo', (_, sent, reply) => {
     const conversation = new Conversation();
+    conversation.setMatching({ by: 'suffix' });
     conversation.recordSent(sent, 0);
     conversation.recordReceived(reply, 1);
-    expect(conversation.snapshot().counts).toMatchObject({ unexpected: 1, waiting: 1 });
+    expect(conversation.snapshot().counts).toMatchObject({ echoed: 0, waiting: 1 });
+  });
+
+  it('judges what was said anew when one says how replies are matched, and after the end, too', () => {
+    const conversation = new Conversation();
+    conversation.recordReceived(text('welcome'), 0);
+    conversation.recordSent(text('{"k": 1}'), 1);
+    conversation.recordReceived(text('{"k": 1, "of": "another protocol"}'), 4);
+    expect(conversation.snapshot().counts).toMatchObject({ ignored: 2, waiting: 1, echoed: 0 });
+    expect(conversation.snapshot().roundTrips).toBeNull();
+
+    conversation.setMatching({ by: 'json', path: 'k' });
+    const { counts, entries, roundTrips } = conversation.snapshot();
+    expect(counts).toMatchObject({ sent: 1, received: 2, ignored: 1, echoed: 1, waiting: 0 });
+    expect(entries).toMatchObject([
+      { verdict: 'ignored' },
+      { fate: 'answered' },
+      { verdict: 'echoed', answers: { number: 1 }, roundTripMs: 3 },
+    ]);
+    expect(roundTrips).toMatchObject({ sampleCount: 1, lastMs: 3 });
+
+    expect(conversation.endConnection()).toBe(0);
+    conversation.setMatching({ by: 'exact' });
+    const after = conversation.snapshot();
+    expect(after.counts).toMatchObject({ corrupt: 1, ignored: 1, echoed: 0 });
+    conversation.recordSent(text('x'), 9);
+    expect(conversation.snapshot().counts).toMatchObject({ sent: 2, corrupt: 1, waiting: 1 });
+  });
+
+  it('owes nothing to what a server that never answered was sent', () => {
+    const conversation = new Conversation();
+    conversation.recordSent(text('a'), 0);
+    expect(conversation.endConnection()).toBe(0);
+    expect(conversation.snapshot().entries).toMatchObject([{ fate: 'one_way' }]);
+    conversation.recordSent(text('b'), 1);
+    conversation.recordReceived(text('b 1'), 2);
+    conversation.endConnection();
+    // Now it is known to answer: also on the next connection to it.
+    conversation.recordSent(text('c'), 3);
+    expect(conversation.endConnection()).toBe(1);
+    const { counts } = conversation.snapshot();
+    expect(counts).toMatchObject({ sent: 3, oneWay: 1, echoed: 1, lost: 1 });
+    conversation.forgetForm();
+    conversation.recordSent(text('d'), 4);
+    expect(conversation.endConnection()).toBe(0);
   });
 
   it('clears its log without forgetting what it counted or what it waits for', () => {
@@ -161,11 +209,13 @@ describe('Conversation', () => {
   });
 
   it('keeps its identities whatever happens', () => {
-    const word = fc.constantFrom('a', 'a 1', 'a 1 2', 'b');
+    const word = fc.constantFrom('a', 'a 1', 'a 1 2', 'b', '{"id":1}', '{"id":1,"x":0}');
+    const matching = fc.constantFrom('auto', 'suffix', 'exact', 'json:id', 'off');
     const event = fc.oneof(
       fc.record({ type: fc.constant('send' as const), word }),
       fc.record({ type: fc.constant('receive' as const), word }),
       fc.record({ type: fc.constant('close' as const) }),
+      fc.record({ type: fc.constant('choose' as const), by: matching }),
     );
     fc.assert(
       fc.property(fc.array(event), (events) => {
@@ -174,16 +224,20 @@ describe('Conversation', () => {
           if (happening.type === 'send') conversation.recordSent(text(happening.word), atMs);
           else if (happening.type === 'receive')
             conversation.recordReceived(text(happening.word), atMs);
+          else if (happening.type === 'choose')
+            conversation.setMatching(readMatching(happening.by));
           else conversation.endConnection();
         });
 
         const { counts, dropped, entries } = conversation.snapshot();
-        const messages = events.filter(({ type }) => type !== 'close').length;
-        expect(counts.sent).toBe(counts.echoed + counts.reordered + counts.lost + counts.waiting);
-        expect(counts.received).toBe(
-          counts.echoed + counts.reordered + counts.duplicate + counts.unexpected,
-        );
-        expect(counts.sent + counts.received).toBe(messages);
+        const messages = events.filter(({ type }) => type === 'send' || type === 'receive').length;
+        const answered = counts.echoed + counts.reordered + counts.corrupt;
+        expect(counts.sent).toBe(answered + counts.lost + counts.oneWay + counts.waiting);
+        const { duplicate, unexpected, ignored } = counts;
+        expect(counts.received).toBe(answered + duplicate + unexpected + ignored);
+        // What is judged anew is what the log still has.
+        const isRejudged = events.some(({ type }) => type === 'choose');
+        if (dropped === 0 || !isRejudged) expect(counts.sent + counts.received).toBe(messages);
         expect(entries.length + dropped).toBe(messages);
       }),
     );

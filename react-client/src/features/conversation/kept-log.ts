@@ -27,21 +27,28 @@ interface KeptMessage {
   readonly bytes?: string;
 }
 
-/** The newest of a log as a text to keep; what still waited for its reply lost it with the page. */
-export function keepLog<Notice>(entries: readonly Entry<Notice>[], dropped: number): string {
+/**
+ * The newest of a log as a text to keep. What still waits for its reply will not get it any more:
+ * `unanswered` is what becomes of it.
+ */
+export function keepLog<Notice>(
+  entries: readonly Entry<Notice>[],
+  dropped: number,
+  unanswered: SentEntry['fate'] = 'lost',
+): string {
   const kept: KeptEntry<Notice>[] = [];
   let characters = 0;
   for (const entry of entries.slice(-MOST_KEPT.entries).reverse()) {
     characters += entry.characters;
     if (characters > MOST_KEPT.characters) break;
-    kept.push(asKept(entry));
+    kept.push(asKept(entry, unanswered));
   }
   kept.reverse();
   const log: KeptLog<Notice> = { entries: kept, left: dropped + entries.length - kept.length };
   return JSON.stringify(log);
 }
 
-function asKept<Notice>(entry: Entry<Notice>): KeptEntry<Notice> {
+function asKept<Notice>(entry: Entry<Notice>, unanswered: SentEntry['fate']): KeptEntry<Notice> {
   const unixMs = performance.timeOrigin + entry.atMs;
   if (entry.kind === 'notice') return { kind: 'notice', unixMs, notice: entry.notice };
   const { payload, ...rest } = entry;
@@ -49,7 +56,7 @@ function asKept<Notice>(entry: Entry<Notice>): KeptEntry<Notice> {
     payload.type === 'text' ? { text: payload.text } : { bytes: toBase64(payload.bytes) };
   const message = { ...rest, unixMs, ...carried };
   return message.kind === 'sent' && message.fate === 'waiting'
-    ? { ...message, fate: 'lost' }
+    ? { ...message, fate: unanswered }
     : message;
 }
 

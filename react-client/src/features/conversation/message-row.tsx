@@ -56,10 +56,9 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
 /** So that of many the same button is told from its neighbours. */
 function nameOf(entry: Message): string {
   if (entry.kind === 'sent') return `message ${formatCount(entry.number)}`;
-  const { answers } = entry;
-  return answers === undefined
-    ? 'unexpected reply'
-    : `reply to message ${formatCount(answers.number)}`;
+  const { answers, verdict } = entry;
+  if (answers !== undefined) return `reply to message ${formatCount(answers.number)}`;
+  return verdict === 'unexpected' ? 'unexpected reply' : 'message received';
 }
 
 function SentRow({ entry, opener }: { entry: SentEntry; opener: ReactNode }) {
@@ -95,7 +94,7 @@ function ReceivedRow({ entry, opener }: { entry: ReceivedEntry; opener: ReactNod
             {formatMilliseconds(roundTripMs)}
           </span>
         )}
-        {verdict !== 'echoed' && <span className={styles.fault}>{verdict}</span>}
+        {isFault(verdict) && <span className={styles.fault}>{verdict}</span>}
         {answers !== undefined && (
           <span>
             <VisuallyHidden>answers </VisuallyHidden>
@@ -108,6 +107,11 @@ function ReceivedRow({ entry, opener }: { entry: ReceivedEntry; opener: ReactNod
       </p>
     </div>
   );
+}
+
+/** Whether something is wrong: not with a push, which answers nothing and owes nothing. */
+function isFault(verdict: ReceivedEntry['verdict']): boolean {
+  return verdict !== 'echoed' && verdict !== 'ignored';
 }
 
 function ReceivedPayload({ payload, suffix }: { payload: Payload; suffix: string | null }) {

@@ -3,7 +3,9 @@ import { useId, useState } from 'react';
 import { VisuallyHidden } from '../../components/visually-hidden';
 import { formatCount, formatMilliseconds } from '../../lib/figures';
 import { usePartName } from '../../lib/part-name';
-import type { EchoCounts } from './conversation';
+import type { EchoCounts } from './echo-counts';
+import { MatchingChoice } from './matching-choice';
+import type { Matching, ReplyForm } from './matching';
 import type { RoundTripSummary } from './round-trips';
 import styles from './verdict-panel.module.css';
 import { verdictSentence } from './verdict-sentence';
@@ -11,10 +13,15 @@ import { verdictSentence } from './verdict-sentence';
 interface VerdictPanelProps {
   counts: EchoCounts;
   roundTrips: RoundTripSummary | null;
+  matching: Matching;
+  /** As seen; `undefined` until something was. */
+  form: ReplyForm | undefined;
+  onMatching: (matching: Matching) => void;
 }
 
 /** What all messages so far add up to, always in sight. */
-export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
+export function VerdictPanel(props: VerdictPanelProps) {
+  const { counts, roundTrips, matching, form, onMatching } = props;
   const verdictId = useId();
   const roundTripId = useId();
   const { text, tone } = verdictSentence(counts);
@@ -46,10 +53,21 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
           <Count name="Echoed" count={counts.echoed} />
           <Count name="Waiting" count={counts.waiting} />
           <Count name="Lost on close" count={counts.lost} isFault />
+          <Count name="Corrupt" count={counts.corrupt} isFault />
           <Count name="Unexpected" count={counts.unexpected} isFault />
           <Count name="Duplicate" count={counts.duplicate} isFault />
           <Count name="Reordered" count={counts.reordered} isFault />
+          <Count name="Ignored" count={counts.ignored} meaning="no replies: pushes, greetings" />
+          <Count name="One way" count={counts.oneWay} meaning="sent, and owed no reply" />
         </dl>
+        <div className={styles.matching}>
+          <MatchingChoice
+            matching={matching}
+            form={form}
+            hasHeard={counts.received > 0}
+            onChange={onMatching}
+          />
+        </div>
       </div>
 
       <div role="group" aria-labelledby={roundTripId} className={styles.roundTrip}>
@@ -71,15 +89,28 @@ export function VerdictPanel({ counts, roundTrips }: VerdictPanelProps) {
   );
 }
 
-function Count(props: { name: string; count: number; isFault?: boolean }) {
-  const { name, count, isFault = false } = props;
-  const tone = count === 0 ? 'none' : isFault ? 'bad' : 'plain';
-  return <Figure name={name} value={formatCount(count)} tone={tone} />;
+interface CountProps {
+  name: string;
+  count: number;
+  isFault?: boolean;
+  meaning?: string;
 }
 
-function Figure(props: { name: string; value: string; tone?: 'none' | 'plain' | 'bad' }) {
+function Count({ name, count, isFault = false, meaning }: CountProps) {
+  const tone = count === 0 ? 'none' : isFault ? 'bad' : 'plain';
+  return <Figure name={name} value={formatCount(count)} tone={tone} meaning={meaning} />;
+}
+
+interface FigureProps {
+  name: string;
+  value: string;
+  tone?: 'none' | 'plain' | 'bad';
+  meaning?: string | undefined;
+}
+
+function Figure(props: FigureProps) {
   return (
-    <div className={styles.figure} data-tone={props.tone ?? 'plain'}>
+    <div className={styles.figure} data-tone={props.tone ?? 'plain'} title={props.meaning}>
       <dt>{props.name}</dt>
       <dd>{props.value}</dd>
     </div>

@@ -1,18 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import type { EchoCounts } from './conversation';
+import { type EchoCounts, NOTHING_COUNTED } from './echo-counts';
 import { verdictSentence } from './verdict-sentence';
 
-const NOTHING: EchoCounts = {
-  sent: 0,
-  received: 0,
-  waiting: 0,
-  echoed: 0,
-  reordered: 0,
-  duplicate: 0,
-  unexpected: 0,
-  lost: 0,
-};
+const NOTHING: EchoCounts = { ...NOTHING_COUNTED, waiting: 0 };
 
 describe('verdictSentence', () => {
   it.each([
@@ -21,6 +12,10 @@ describe('verdictSentence', () => {
     [{ sent: 2, echoed: 1, waiting: 1 }, 'neutral', '1 reply still to come.'],
     [{ sent: 1, lost: 1 }, 'bad', '1 message lost.'],
     [{ unexpected: 1 }, 'bad', '1 unexpected reply.'],
+    [{ corrupt: 2, received: 2 }, 'bad', '2 corrupt replies.'],
+    [{ received: 3, ignored: 3 }, 'neutral', '3 messages pushed.'],
+    [{ sent: 1, oneWay: 1 }, 'neutral', 'Nothing is known to be owed a reply.'],
+    [{ sent: 2, echoed: 1, oneWay: 1, ignored: 4 }, 'good', 'Every message came back right.'],
     [
       { sent: 1_300, waiting: 1, lost: 1_200, unexpected: 2, duplicate: 3, reordered: 4 },
       'bad',

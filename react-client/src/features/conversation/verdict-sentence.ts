@@ -1,5 +1,5 @@
 import { formatPlural } from '../../lib/figures';
-import type { EchoCounts } from './conversation';
+import type { EchoCounts } from './echo-counts';
 
 export interface VerdictSentence {
   readonly tone: 'neutral' | 'good' | 'bad';
@@ -10,6 +10,7 @@ export interface VerdictSentence {
 export function verdictSentence(counts: EchoCounts): VerdictSentence {
   const faults = [
     counts.lost > 0 ? `${formatPlural(counts.lost, 'message', 'messages')} lost` : '',
+    counts.corrupt > 0 ? formatPlural(counts.corrupt, 'corrupt reply', 'corrupt replies') : '',
     counts.unexpected > 0
       ? formatPlural(counts.unexpected, 'unexpected reply', 'unexpected replies')
       : '',
@@ -22,12 +23,17 @@ export function verdictSentence(counts: EchoCounts): VerdictSentence {
   ].filter((fault) => fault !== '');
 
   if (faults.length > 0) return { tone: 'bad', text: `${faults.join(', ')}.` };
-  if (counts.sent === 0) return { tone: 'neutral', text: 'Nothing sent yet.' };
-  if (counts.waiting > 0) {
+  const { sent, received, waiting, echoed } = counts;
+  if (sent === 0) {
+    const pushes = `${formatPlural(received, 'message', 'messages')} pushed.`;
+    return { tone: 'neutral', text: received === 0 ? 'Nothing sent yet.' : pushes };
+  }
+  if (waiting > 0) {
     return {
       tone: 'neutral',
-      text: `${formatPlural(counts.waiting, 'reply', 'replies')} still to come.`,
+      text: `${formatPlural(waiting, 'reply', 'replies')} still to come.`,
     };
   }
+  if (echoed === 0) return { tone: 'neutral', text: 'Nothing is known to be owed a reply.' };
   return { tone: 'good', text: 'Every message came back right.' };
 }

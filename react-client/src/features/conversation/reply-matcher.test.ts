@@ -1,12 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import {
-  ANSWERED_MESSAGES_KEPT,
-  EchoMatcher,
-  type ReplyVerdict,
-  type SentMessage,
-} from './echo-matcher';
+import { AUTO, type Matching, readMatching } from './matching';
+import { ANSWERED_MESSAGES_KEPT } from './recently-answered';
+import { ReplyMatcher, type ReplyVerdict, type SentMessage } from './reply-matcher';
 
 /** Texts that are apt to be taken for one another: suffixes of suffixes, and the empty one. */
 const collidingText = fc.constantFrom('', ' ', 'a', 'a 1', 'a 1 2', '1', '1 2', '1 2 3', 'a 01');
@@ -16,21 +13,21 @@ const suffix = fc.oneof(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max
 /** A message, the number its reply will carry, and how many replies are read before it is sent. */
 const exchange = fc.record({ text: anyText, suffix, readFirst: fc.nat({ max: 3 }) });
 
-function sendAll(matcher: EchoMatcher<SentMessage>, texts: readonly string[]): void {
+function sendAll(matcher: ReplyMatcher<SentMessage>, texts: readonly string[]): void {
   texts.forEach((text, index) => {
     matcher.expectReply({ number: index + 1, text });
   });
 }
 
-function judgeAll(sent: readonly string[], replies: readonly string[]) {
-  const matcher = new EchoMatcher();
+function judgeAll(sent: readonly string[], replies: readonly string[], matching: Matching = AUTO) {
+  const matcher = new ReplyMatcher(matching);
   sendAll(matcher, sent);
   return replies.map((reply) => brief(matcher.judge(reply)));
 }
 
 function brief(verdict: ReplyVerdict<SentMessage>): string {
-  return verdict.kind === 'unexpected'
-    ? 'unexpected'
+  return !('message' in verdict)
+    ? verdict.kind
     : `${verdict.kind} #${String(verdict.message.number)} ${verdict.suffix ?? 'exact'}`;
 }
 
@@ -47,7 +44,7 @@ describe('a server that keeps the contract', () => {
   it.each(servers)('is never accused when it replies $name, whatever is sent', (server) => {
     fc.assert(
       fc.property(fc.array(exchange, { maxLength: 40 }), (exchanges) => {
-        const matcher = new EchoMatcher();
+        const matcher = new ReplyMatcher();
         const underway: { number: number; reply: string; suffix: string | null }[] = [];
         const readOne = () => {
           const next = underway.shift();
@@ -92,14 +89,17 @@ describe('a server that does not', () => {
           ),
         ),
         (sent, replies) => {
-          const matcher = new EchoMatcher();
+          const matcher = new ReplyMatcher();
           sendAll(matcher, sent);
-          const settled = replies.filter((reply) =>
-            ['echoed', 'reordered'].includes(matcher.judge(reply).kind),
-          ).length;
+          const verdicts = replies.map((reply) => matcher.judge(reply));
+          const settled = verdicts.flatMap((verdict) =>
+            'released' in verdict ? [verdict.message, ...verdict.released] : [],
+          );
+          expect(new Set(settled).size).toBe(settled.length);
           const { waitingCount } = matcher;
-          expect(settled + waitingCount).toBe(sent.length);
-          expect(matcher.giveUp()).toHaveLength(waitingCount);
+          expect(settled.length + waitingCount).toBe(sent.length);
+          const { lost, oneWay } = matcher.giveUp();
+          expect(lost.length + oneWay.length).toBe(waitingCount);
           expect(matcher.waitingCount).toBe(0);
         },
       ),
@@ -113,7 +113,7 @@ describe('a server that does not', () => {
           fc.tuple(fc.constant(texts), fc.shuffledSubarray(texts, { minLength: texts.length })),
         ),
         ([texts, arriving]) => {
-          const matcher = new EchoMatcher();
+          const matcher = new ReplyMatcher();
           sendAll(matcher, texts);
           let latest = 0;
           for (const text of arriving) {
@@ -135,7 +135,7 @@ describe('a server that does not', () => {
     const exchanges = fc.uniqueArray(textWithCopies, { selector: ({ text }) => text });
     fc.assert(
       fc.property(exchanges, (exchanged) => {
-        const matcher = new EchoMatcher();
+        const matcher = new ReplyMatcher({ by: 'suffix' });
         sendAll(
           matcher,
           exchanged.map(({ text }) => text),
@@ -145,7 +145,8 @@ describe('a server that does not', () => {
           if (copies >= 2) expect(matcher.judge(`${text} 1`).kind).toBe('duplicate');
         }
         const swallowed = exchanged.filter(({ copies }) => copies === 0);
-        expect(matcher.giveUp().map(({ text }) => text)).toEqual(swallowed.map(({ text }) => text));
+        const { lost } = matcher.giveUp();
+        expect(lost.map(({ text }) => text)).toEqual(swallowed.map(({ text }) => text));
       }),
     );
   });
@@ -155,24 +156,24 @@ describe('what counts as a suffix', () => {
   it.each([
     ['a 0', 'echoed #1 0'],
     ['a 999999', 'echoed #1 999999'],
-    ['a', 'echoed #1 exact'],
-    ['a 1000000', 'unexpected'],
-    ['a 01', 'unexpected'],
-    ['a 00', 'unexpected'],
-    ['a -1', 'unexpected'],
-    ['a 1.5', 'unexpected'],
-    ['a 1e3', 'unexpected'],
-    ['a  1', 'unexpected'],
-    ['a 1 ', 'unexpected'],
-    ['a\t1', 'unexpected'],
-    ['a1', 'unexpected'],
-    ['a ', 'unexpected'],
-    ['a ١', 'unexpected'],
+    ['a', 'corrupt #1 exact'],
+    ['a 1000000', 'corrupt #1 exact'],
+    ['a 01', 'corrupt #1 exact'],
+    ['a 00', 'corrupt #1 exact'],
+    ['a -1', 'corrupt #1 exact'],
+    ['a 1.5', 'corrupt #1 exact'],
+    ['a 1e3', 'corrupt #1 exact'],
+    ['a  1', 'corrupt #1 exact'],
+    ['a 1 ', 'corrupt #1 exact'],
+    ['a\t1', 'corrupt #1 exact'],
+    ['a1', 'corrupt #1 exact'],
+    ['a ', 'corrupt #1 exact'],
+    ['a ١', 'corrupt #1 exact'],
     ['A 1', 'unexpected'],
-    ['a 1\n', 'unexpected'],
+    ['a 1\n', 'corrupt #1 exact'],
     ['', 'unexpected'],
   ])('reply %j to "a" is %s', (reply, verdict) => {
-    expect(judgeAll(['a'], [reply])).toEqual([verdict]);
+    expect(judgeAll(['a'], [reply], { by: 'suffix' })).toEqual([verdict]);
   });
 
   it('takes the last number for the suffix of a message that ends in one', () => {
@@ -216,14 +217,15 @@ describe('a reply that fits two waiting messages', () => {
 describe('a reply that fits two answered messages', () => {
   it('is a duplicate of the one that fits the form of this connection', () => {
     const texts = ['a', 'a 5'];
-    expect(judgeAll(texts, ['a', 'a 5', 'a 5']).at(-1)).toBe('duplicate #2 exact');
+    const exactly: Matching = { by: 'exact' };
+    expect(judgeAll(texts, ['a', 'a 5', 'a 5'], exactly).at(-1)).toBe('duplicate #2 exact');
     expect(judgeAll(texts, ['a 1', 'a 5 1', 'a 5']).at(-1)).toBe('duplicate #1 5');
   });
 });
 
 describe('what is kept of answered messages', () => {
   it('forgets the oldest, whose further copies are then unexpected', () => {
-    const matcher = new EchoMatcher();
+    const matcher = new ReplyMatcher();
     for (let number = 0; number <= ANSWERED_MESSAGES_KEPT; number++) {
       matcher.expectReply({ number, text: `m${String(number)}` });
       matcher.judge(`m${String(number)} 1`);
@@ -233,7 +235,7 @@ describe('what is kept of answered messages', () => {
   });
 
   it('forgets by size too', () => {
-    const matcher = new EchoMatcher();
+    const matcher = new ReplyMatcher({ by: 'exact' });
     const large = ['a', 'b', 'c'].map((letter) => letter.repeat(6_000_000));
     sendAll(matcher, large);
     for (const text of large) matcher.judge(text);
@@ -242,5 +244,111 @@ describe('what is kept of answered messages', () => {
       'duplicate',
       'duplicate',
     ]);
+  });
+});
+
+/** What a server does, in the order of time: `>` the page sends, `<` it receives. */
+function play(script: readonly string[], matching: Matching = AUTO) {
+  const matcher = new ReplyMatcher(matching);
+  let number = 0;
+  const said: string[] = [];
+  for (const line of script) {
+    const text = line.slice(1);
+    if (line.startsWith('>')) {
+      number += 1;
+      if (!matcher.expectReply({ number, text })) said.push(`one way #${String(number)}`);
+      continue;
+    }
+    const verdict = matcher.judge(text);
+    said.push(brief(verdict));
+    if (!('released' in verdict)) continue;
+    for (const released of verdict.released) said.push(`one way #${String(released.number)}`);
+  }
+  const { lost, oneWay } = matcher.giveUp();
+  const { form } = matcher;
+  return {
+    said,
+    lost: lost.map((message) => message.number),
+    oneWay: oneWay.map((message) => message.number),
+    seen: form?.by === 'json' ? `json:${form.path}` : form?.by,
+  };
+}
+
+const request = (id: unknown, method = 'echo') => JSON.stringify({ jsonrpc: '2.0', id, method });
+const response = (id: unknown) => JSON.stringify({ jsonrpc: '2.0', result: null, id });
+
+describe('without being told how a server answers', () => {
+  it('finds answers by their identifier, in whatever order, and owes nothing without one', () => {
+    const seen = play([
+      `>${request(1, 'wait')}`,
+      `>${request('1')}`,
+      '>{"jsonrpc": "2.0", "method": "notify"}',
+      `<${response('1')}`,
+      `<${response(1)}`,
+      '<{"method": "tick"}',
+      `<${response(1)}`,
+      '>{"method": "again without"}',
+    ]);
+    const expected = ['echoed #2 exact', 'one way #3', 'echoed #1 exact', 'ignored', 'ignored'];
+    expect(seen).toEqual({
+      said: [...expected, 'one way #4'],
+      lost: [],
+      oneWay: [],
+      seen: 'json:id',
+    });
+  });
+
+  it.each([
+    ['id=replyTo', '{"id": 7}', '{"replyTo": 7}'],
+    ['requestId', '{"requestId": "x"}', '{"requestId": "x", "ok": true}'],
+    ['1', '["1", "5", "room", "phx_join", {}]', '["1", "5", "room", "phx_reply", {}]'],
+  ])('knows %s', (path, message, reply) => {
+    expect(play([`>${message}`, `<${reply}`])).toMatchObject({ seen: `json:${path}` });
+  });
+
+  it('takes a greeting and a welcome for what they are, then holds the server to its suffix', () => {
+    const login = '{"type": "login", "token": "t"}';
+    const script = ['<{"type": "hello"}', `>${login}`, '<{"type": "welcome"}', '>a', '>b', '<a 1'];
+    expect(play([...script, '<b 2', '>c', '<what?'])).toEqual({
+      said: ['ignored', 'ignored', 'echoed #2 1', 'one way #1', 'echoed #3 2', 'unexpected'],
+      lost: [4],
+      oneWay: [],
+      seen: 'suffix',
+    });
+  });
+
+  it('finds nothing wrong with one that pushes, be it spoken to or not', () => {
+    const { said, lost, oneWay } = play(['<{"seq": 0}', '>hello?', '<{"seq": 1}', '<{"seq": 1}']);
+    expect(said).toEqual(['ignored', 'ignored', 'ignored']);
+    expect({ lost, oneWay }).toEqual({ lost: [], oneWay: [1] });
+  });
+
+  it('finds nothing wrong with a room, where others say things too', () => {
+    const room = play(['<hi all', '>hi', '<hi', '<hi', '<how are you', '>fine']);
+    const said = ['ignored', 'echoed #1 exact', 'ignored', 'ignored'];
+    expect(room).toEqual({ said, lost: [2], oneWay: [], seen: 'exact' });
+  });
+});
+
+describe('once it is said how a server answers', () => {
+  it.each([
+    [
+      'suffix',
+      ['>a', '<a', '<a 1', '>bcd', '<bcx 1'],
+      ['corrupt #1 exact', 'duplicate #1 1', 'corrupt #2 exact'],
+    ],
+    [
+      'exact',
+      ['<hello', '>a', '<a', '<a', '<b'],
+      ['ignored', 'echoed #1 exact', 'duplicate #1 exact', 'unexpected'],
+    ],
+    [
+      'json:k',
+      ['>{"k": 7}', '<{"id": 1}', '<{"k": 7.0}', '<{"k": "7"}', '<{"k": 7}'],
+      ['ignored', 'echoed #1 exact', 'unexpected', 'duplicate #1 exact'],
+    ],
+    ['off', ['>a', '<a', '<a 1'], ['one way #1', 'ignored', 'ignored']],
+  ])('%s is kept to', (matching, script, said) => {
+    expect(play(script, readMatching(matching)).said).toEqual(said);
   });
 });
