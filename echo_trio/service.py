@@ -55,6 +55,13 @@ class Server(Protocol):
     async def tasks(self) -> object:
         """Return the nursery tree, for the console."""
 
+    @property
+    def faults(self) -> str | None:
+        """The faults of all pairs of a proxy, as they were written; ``None`` if it is none."""
+
+    async def set_faults(self, text: str) -> None:
+        """Replace these faults, from the next message on."""
+
     def drain(self, late_s: float = 0.0) -> None:
         """Begin to stop, as it should have done `late_s` seconds ago."""
 
@@ -200,10 +207,20 @@ def _make_console(
     settings: Settings, listeners: list[socket.socket], server: Server, log: Any
 ) -> Console:
     # Imported here: a server without a console needs no web framework in its memory.
+    from echo_trio.console.faults import FaultControl  # noqa: PLC0415
     from echo_trio.console.serve import Console  # noqa: PLC0415
 
+    faults = None
+    if settings.upstream is not None:
+        faults = FaultControl(lambda: server.faults or "", server.set_faults)
     return Console(
-        settings, listeners, url=server.url, snapshot=server.snapshot, tasks=server.tasks, log=log
+        settings,
+        listeners,
+        url=server.url,
+        snapshot=server.snapshot,
+        tasks=server.tasks,
+        faults=faults,
+        log=log,
     )
 
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from echo_trio.console.assets import asset_response
 from echo_trio.console.event_stream import EventStream
+from echo_trio.console.faults import FIELD, BadFaults, FaultControl, read_faults
 from echo_trio.console.guard import FAILED, error, why_no_change
 from echo_trio.console.live import Live
 from echo_trio.console.run_settings import BadSettings, read_settings
@@ -47,10 +48,12 @@ class ConsoleSources:
 
     :ivar tasks: returns the nursery tree. May be async: a supervisor asks its workers.
     :ivar metrics: returns the console's own counts, in Prometheus' text format.
+    :ivar faults: of a proxy; ``None`` for a server that is none.
     """
 
     tasks: Callable[[], Any]
     metrics: Callable[[], bytes]
+    faults: FaultControl | None = None
 
 
 def make_app(
@@ -70,6 +73,8 @@ def make_app(
             Route("/api/server", endpoints.server),
             Route("/api/tasks", endpoints.tasks),
             Route("/api/live", endpoints.live),
+            Route("/api/faults", endpoints.show_faults, methods=["GET"]),
+            Route("/api/faults", endpoints.set_faults, methods=["PUT"]),
             Route("/api/runs", endpoints.list_runs, methods=["GET"]),
             Route("/api/runs", endpoints.start_run, methods=["POST"]),
             Route("/api/runs/{id}", endpoints.show_run, methods=["GET"]),
@@ -175,6 +180,30 @@ class _Endpoints:
 
     def _count_out(self) -> None:
         self._readers -= 1
+
+    # The faults of a proxy
+
+    async def show_faults(self, _: Request) -> Response:
+        return _json({FIELD: self._get_control().get()})
+
+    async def set_faults(self, request: Request) -> Response:
+        _require_change(request)
+        control = self._get_control()
+        try:
+            text = read_faults(await request.body())
+            await ask(lambda: control.set(text))
+        except BadFaults as exc:
+            return error(
+                exc.status, str(exc), **({} if exc.field is None else {"field": exc.field})
+            )
+        except ValueError as exc:
+            return error(422, str(exc), field=FIELD)
+        return _json({FIELD: control.get()})
+
+    def _get_control(self) -> FaultControl:
+        if self._sources.faults is None:
+            raise HTTPException(404, "this server is no proxy: start it with --upstream")
+        return self._sources.faults
 
     # Load runs
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import trio
 
 from echo_trio.console.endpoints import PAGE, ConsoleSources, make_app
+from echo_trio.console.faults import FaultControl
 from echo_trio.console.guard import Access, Guard
 from echo_trio.console.http_connection import HttpServer, asks_for_health, turn_away
 from echo_trio.console.live import Live
@@ -76,6 +77,7 @@ class Console:
         url: str,
         snapshot: Callable[[], Any],
         tasks: Callable[[], Any] = current_tasks,
+        faults: FaultControl | None = None,
         log: Any,
         page: Path = PAGE,
     ) -> None:
@@ -84,6 +86,7 @@ class Console:
         :param url: the URL where the echo listens.
         :param snapshot: returns the server's snapshot. May be async, as `tasks` may: a supervisor
             asks its workers.
+        :param faults: of a proxy; ``None`` for a server that is none.
         :param page: the folder of the built web page.
         """
         self.failures = 0
@@ -95,6 +98,7 @@ class Console:
         sources = ConsoleSources(
             tasks=tasks,
             metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
+            faults=faults,
         )
         snapshots = SnapshotCache(snapshot)
         self.live = Live(snapshots)

@@ -33,6 +33,8 @@ BATCH: Final = 100
 class Passage:
     """One direction of a pair: the `Way` of its source.
 
+    :ivar is_direct: true if the next message may be passed on while it arrives, since nothing
+        stands in its way.
     :ivar is_whole: true if messages are to be whole here even without faults.
     :ivar lost: the number of messages that were not passed on, because the sink was closed or the
         pair has ended.
@@ -45,6 +47,7 @@ class Passage:
 
         :param own: make the faults of this pair alone, behind those that change at run time.
         """
+        self.is_direct = False
         self.is_whole = is_whole
         self.lost = 0
         self._pair = pair
@@ -59,11 +62,6 @@ class Passage:
         self._has_ended = False
 
     # -- What the source calls ---------------------------------------------------------------
-
-    @property
-    def is_direct(self) -> bool:
-        """True if the next message may be passed on while it arrives: nothing stands in its way."""
-        return self._line.wait is IDLE and not self._shared and not self._own and not self.is_whole
 
     def take(self, message: str | bytes) -> None:
         """Take a whole message of the source."""
@@ -196,10 +194,12 @@ class Passage:
 
     def settle(self) -> None:
         """Read from the source or not, count what is held for it, and set the pair's alarm."""
-        held_bytes = self._line.held_bytes + self._message_bytes
-        for fault in self._chain:
+        line, chain = self._line, self._chain
+        self.is_direct = line.wait is IDLE and not chain and not self.is_whole
+        held_bytes = line.held_bytes + self._message_bytes
+        for fault in chain:
             held_bytes += fault.held_bytes
-        if self._line.wait.reading and not self._is_flushing and not self._pair.is_frozen:
+        if line.wait.reading and not self._is_flushing and not self._pair.is_frozen:
             self._source.resume_reading()
         else:
             self._source.pause_reading()

@@ -13,32 +13,38 @@ from echo_trio.settings import Settings
 from echo_trio.testing.serving import DEFAULTS
 
 
-def settings_of(markers: Iterable[pytest.Mark]) -> Settings:
+def settings_of(
+    markers: Iterable[pytest.Mark], name: str = "@pytest.mark.ws_server", **more: Any
+) -> Settings:
     """Make the settings of a test's server: those of the nearest marker first.
 
     :param markers: the test's, its class's, its module's, in this order.
+    :param name: begins the message of a failure.
+    :param more: settings that come before those of every marker.
     :raises pytest.fail.Exception: in one line, if a marker is not understood.
     """
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = more
     for marker in markers:
         if marker.args:
-            _refuse(f"settings are given by name, like seed=1, not as {marker.args[0]!r}")
+            _refuse(f"settings are given by name, like seed=1, not as {marker.args[0]!r}", name)
         given = {**marker.kwargs, **given}
     known = [field.name for field in fields(Settings)]
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
+    for key in given:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            _refuse(f"there is no setting {name}{hint}")
+            _refuse(f"there is no setting {key}{hint}", name)
     if given.get("workers", 1) != 1:
         _refuse(
-            f"workers={given['workers']} are processes, and a test's server has one in this process"
+            f"workers={given['workers']} are processes, and a test's server has one in this "
+            "process",
+            name,
         )
     try:
         return replace(DEFAULTS, **({"console": False} | given))
     except (TypeError, ValueError) as exc:
-        _refuse(str(exc))
+        _refuse(str(exc), name)
 
 
-def _refuse(why: str) -> NoReturn:
-    pytest.fail(f"@pytest.mark.ws_server: {why}", pytrace=False)
+def _refuse(why: str, name: str) -> NoReturn:
+    pytest.fail(f"{name}: {why}", pytrace=False)

@@ -1,4 +1,4 @@
-"""Give pytest the fixture `ws_server`: a server for each test that asks for one.
+"""Give pytest the fixtures `ws_server` and `ws_proxy`: servers for each test that asks for them.
 
 pytest imports this module at every start where the package is installed, whether it is used or not.
 So it imports nothing but pytest, which is there already; the server is imported by the first test
@@ -8,8 +8,8 @@ that asks for it. `-p no:echo_trio` turns all of this off.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,8 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from echo_trio.testing.running_server import RunningServer
 
-#: Where a test keeps its server, for the report if it fails.
-_SERVER: Final = pytest.StashKey["RunningServer"]()
+#: Where a test keeps its servers, each with the name of its fixture, for the report if it fails.
+_SERVERS: Final = pytest.StashKey["list[tuple[str, RunningServer]]"]()
 
 MARKER: Final = "ws_server"
 
@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, for `--markers` and `--strict-markers`."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(**settings): the settings of this test's ws_server, as fields of "
+        f"{MARKER}(**settings): settings of this test's ws_server and ws_proxy, as fields of "
         "echo_trio.Settings: seed=1, compression=True, ping_interval_s=0.1",
     )
 
@@ -46,8 +46,37 @@ def ws_server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
 
     settings = settings_of(request.node.iter_markers(MARKER))
     with serving_in_thread(settings, console=settings.console) as server:
-        request.node.stash[_SERVER] = server
+        _keep(request.node, "ws_server", server)
         yield server
+
+
+@pytest.fixture
+def ws_proxy(request: pytest.FixtureRequest) -> Iterator[Callable[..., RunningServer]]:
+    """Put a proxy that misbehaves on request in front of a server: `ws_proxy("ws://…")`.
+
+    What it returns is what `ws_server` is, and has `faults("~delay/200ms")`, which changes what is
+    done to all its connections while they are open; `path("/~drop/3/chat")` does it to one.
+    Further arguments are settings, as those of the marker `ws_server`, which holds here as well.
+    Each call starts another proxy; all of them end with the test.
+    """
+    with _without_rewriting(request.config):
+        from echo_trio.testing.marks import settings_of  # noqa: PLC0415
+        from echo_trio.testing.serving import serving_in_thread  # noqa: PLC0415
+
+    with ExitStack() as running:
+
+        def start(upstream: str, **settings: Any) -> RunningServer:
+            markers = request.node.iter_markers(MARKER)
+            made = settings_of(markers, "ws_proxy", upstream=upstream, **settings)
+            server = running.enter_context(serving_in_thread(made, console=made.console))
+            _keep(request.node, "ws_proxy", server)
+            return server
+
+        yield start
+
+
+def _keep(item: pytest.Item, name: str, server: RunningServer) -> None:
+    item.stash.setdefault(_SERVERS, []).append((name, server))
 
 
 @contextmanager
@@ -76,11 +105,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the server saw to the report of a test that failed."""
     report = yield
-    server = item.stash.get(_SERVER, None)
-    if server is not None and report.failed:
+    servers = item.stash.get(_SERVERS, [])
+    if servers and report.failed:
         from echo_trio.testing.summary import summarize  # noqa: PLC0415
 
-        report.sections.append((MARKER, summarize(server)))
-    if call.when == "teardown" and server is not None:
-        del item.stash[_SERVER]
+        report.sections += [(name, summarize(server)) for name, server in servers]
+    if call.when == "teardown" and servers:
+        del item.stash[_SERVERS]
     return report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from echo_trio.testing.seen import Seen, SeenConnection
 
 #: How long `assert_all_clean` waits for connections that are still open: a client returns from
@@ -16,10 +18,13 @@ class RunningServer:
     :ivar console_url: the URL of its console; ``None`` without one.
     """
 
-    def __init__(self, url: str, console_url: str | None, seen: Seen) -> None:
+    def __init__(
+        self, url: str, console_url: str | None, seen: Seen, set_faults: Callable[[str], None]
+    ) -> None:
         self.url = url
         self.console_url = console_url
         self._seen = seen
+        self._set_faults = set_faults
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
@@ -27,6 +32,16 @@ class RunningServer:
     def path(self, path: str) -> str:
         """Return the URL of a path, as in ``server.path("/drop/3")``."""
         return self.url + path.removeprefix("/")
+
+    def faults(self, text: str) -> None:
+        """Replace the faults of a proxy: of all its connections, from the next message on.
+
+        It returns when they hold. The faults that are part of a client's path come behind them.
+
+        :param text: as before a path, like ``"~delay/200ms/~up-drop/3"``; ``""`` for none.
+        :raises ValueError: if they can't be read, or this is no proxy.
+        """
+        self._set_faults(text)
 
     @property
     def connections(self) -> list[SeenConnection]:

@@ -27,7 +27,7 @@ DEFAULTS: Final = Settings(port=0, console_port=0, drain_timeout_s=1.0)
 
 @asynccontextmanager
 async def serving(
-    settings: Settings | None = None, *, console: bool = False
+    settings: Settings | None = None, *, upstream: str | None = None, console: bool = False
 ) -> AsyncIterator[RunningServer]:
     """Serve in this Trio program, as long as the body runs.
 
@@ -37,13 +37,18 @@ async def serving(
     ``echo_trio``. Signals, limits of the process and its garbage collector are left alone.
 
     :param settings: the settings; by default a free port, and a drain timeout of one second.
+    :param upstream: the URL of a server to stand in front of as a proxy, instead of echoing; as the
+        setting of that name.
     :param console: serve the console as well, at the address that the settings say. Their own
         `console` is not looked at: it is true by default, and a test needs none.
     :raises OSError: if an address can't be had, or the certificate can't be used.
     :raises CannotStart: the same for the console (see `echo_trio.service`).
-    :raises ValueError: if the settings ask for several workers, which are processes.
+    :raises ValueError: if the settings ask for several workers, which are processes; or the URL is
+        not one of an upstream.
     """
     settings = replace(settings or DEFAULTS, console=console)
+    if upstream is not None:
+        settings = replace(settings, upstream=upstream)
     if settings.workers != 1:
         raise ValueError("a server in this process has one worker; for more: python -m echo_trio")
     log, seen = PythonLog(), Seen()
@@ -59,7 +64,9 @@ async def serving(
         async with trio.open_nursery() as nursery:
             await nursery.start(_run, server, made)
             try:
-                yield RunningServer(server.url, made.url if made else None, seen)
+                yield RunningServer(
+                    server.url, made.url if made else None, seen, _call_in(server.set_faults, seen)
+                )
             except BaseException as exc:  # noqa: BLE001 - raised again below
                 failed = exc
                 nursery.cancel_scope.cancel()
@@ -73,17 +80,49 @@ async def serving(
             raise failed
 
 
+def _call_in(change: Callable[[str], None], seen: Seen) -> Callable[[str], None]:
+    """Return a function that calls this one in Trio's thread, from any, and waits for it."""
+    token = trio.lowlevel.current_trio_token()
+
+    def call(text: str) -> None:
+        if threading.get_ident() == seen.thread_id:
+            change(text)
+            return
+        answers: SimpleQueue[BaseException | None] = SimpleQueue()
+
+        def change_there() -> None:
+            try:
+                change(text)
+            except BaseException as exc:  # noqa: BLE001 - raised in the thread that waits for this
+                answers.put(exc)
+            else:
+                answers.put(None)
+
+        try:
+            token.run_sync_soon(change_there)
+        except trio.RunFinishedError:
+            raise RuntimeError("the server has ended") from None
+        if (failed := answers.get()) is not None:
+            raise failed
+
+    return call
+
+
 class _Console:
     """A console that listens; imported only where one is asked for."""
 
     def __init__(self, settings: Settings, server: EchoServer, log: Any) -> None:
         from echo_trio import service  # noqa: PLC0415
+        from echo_trio.console.faults import FaultControl  # noqa: PLC0415
         from echo_trio.console.serve import Console  # noqa: PLC0415
 
         listeners = service.listen_for_console(settings)
         self.url = service.url_of_console(listeners)
+        faults = None
+        if settings.upstream is not None:
+            faults = FaultControl(lambda: server.faults or "", server.set_faults)
         self.console = Console(
-            settings, listeners, url=server.url, snapshot=server.snapshot, log=log
+            settings, listeners, url=server.url, snapshot=server.snapshot, faults=faults, log=log
         )
 
 
@@ -114,7 +153,7 @@ _Answers = SimpleQueue[_Started | BaseException | None]
 
 @contextmanager
 def serving_in_thread(
-    settings: Settings | None = None, *, console: bool = False
+    settings: Settings | None = None, *, upstream: str | None = None, console: bool = False
 ) -> Iterator[RunningServer]:
     """Serve in a thread of its own, as long as the body runs: for programs without Trio.
 
@@ -123,7 +162,10 @@ def serving_in_thread(
     """
     answers: _Answers = SimpleQueue()
     thread = threading.Thread(
-        target=_serve_in_thread, args=(settings, console, answers), name="echo-trio", daemon=True
+        target=_serve_in_thread,
+        args=(settings, upstream, console, answers),
+        name="echo-trio",
+        daemon=True,
     )
     thread.start()
     started = answers.get()
@@ -144,11 +186,13 @@ def serving_in_thread(
         raise failed
 
 
-def _serve_in_thread(settings: Settings | None, console: bool, answers: _Answers) -> None:
+def _serve_in_thread(
+    settings: Settings | None, upstream: str | None, console: bool, answers: _Answers
+) -> None:
     async def serve() -> None:
         ended = trio.Event()
         with trio.CancelScope() as scope:
-            async with serving(settings, console=console) as server:
+            async with serving(settings, upstream=upstream, console=console) as server:
                 token = trio.lowlevel.current_trio_token()
                 answers.put(_Started(server, token, ended.set, scope.cancel))
                 await ended.wait()

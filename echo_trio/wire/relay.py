@@ -31,11 +31,12 @@ _TURN: Final = range(FRAMES_PER_TURN)
 
 
 class Way(Protocol):
-    """The way from one relay's peer to the other relay's."""
+    """The way from one relay's peer to the other relay's.
 
-    @property
-    def is_direct(self) -> bool:
-        """True if the next message may be passed on while it arrives."""
+    :ivar is_direct: true if the next message may be passed on while it arrives.
+    """
+
+    is_direct: bool
 
     def block(self) -> None:
         """Stop reading from the source until the kernel has taken what the other end was sent."""
@@ -60,10 +61,37 @@ class Relay(Connection):
 
     def _receive(self, data: bytes) -> None:
         begun = self._incoming
-        if self.way.is_direct if begun is None else isinstance(begun, frames.Passing):
-            self._receive_directly(data)
-        else:
+        if begun is not None:
+            if isinstance(begun, frames.Passing):
+                self._receive_directly(data)
+            else:
+                super()._receive(data)
+        elif not self.way.is_direct:
             super()._receive(data)
+        elif self._head or self._held_to_read or not self._pass_single(data):
+            self._receive_directly(data)
+
+    def _pass_single(self, data: bytes) -> bool:
+        """Pass on a message that has arrived alone and whole, as most do; false if it hasn't."""
+        client = self._client
+        try:
+            plain = frames.decode(data, 0, not client)
+        except frames.Violation:
+            return False
+        if plain is None:
+            return False
+        message, size, stop = plain
+        if stop != len(data) or size > self._limits.max_message_bytes:
+            return False
+        self.messages_received += 1
+        other = self.other
+        if other._close_reason is None:  # noqa: SLF001 - the same kind
+            other.messages_sent += 1
+            if not client or other._compression is not None:  # noqa: SLF001
+                data = other._encode(message, not client)  # noqa: SLF001
+            if not other._write(data):  # noqa: SLF001
+                self.way.block()
+        return True
 
     def _receive_directly(self, data: bytes) -> None:  # noqa: PLR0912 - a call would cost each
         """Pass on what can be in one turn; leave the rest for the next."""

@@ -40,6 +40,12 @@ class Reload(msgspec.Struct, tag=True, frozen=True):
     """The order to read certificate and key again."""
 
 
+class SetFaults(msgspec.Struct, tag=True, frozen=True):
+    """The order to replace the faults of all pairs of a proxy."""
+
+    text: str
+
+
 class ShowTasks(msgspec.Struct, tag=True, frozen=True):
     """The order to report the tasks."""
 
@@ -54,14 +60,20 @@ class SnapshotReport(msgspec.Struct, tag=True, frozen=True):
     snapshot: ServerSnapshot
 
 
+class FaultsSet(msgspec.Struct, tag=True, frozen=True):
+    """The report that these faults hold from the next message on."""
+
+    text: str
+
+
 class Tasks(msgspec.Struct, tag=True, frozen=True):
     """The report of the worker's nursery tree."""
 
     tree: TaskNode
 
 
-Order = Start | Drain | Reload | ShowTasks
-Report = Ready | SnapshotReport | Tasks
+Order = Start | Drain | Reload | SetFaults | ShowTasks
+Report = Ready | SnapshotReport | FaultsSet | Tasks
 
 
 def worker_end(sock: socket.socket) -> Channel[Report, Order]:

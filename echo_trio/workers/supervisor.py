@@ -25,16 +25,19 @@ from echo_trio.metrics.durations import Recent
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.metrics.vitals import Vitals
 from echo_trio.process_channel import Channel
+from echo_trio.proxy.switch import read_faults
 from echo_trio.server import proxy_of, tls_context_of, url_of
 from echo_trio.settings import Settings
 from echo_trio.wire import sockets
 from echo_trio.wire.close_codes import GOING_AWAY
 from echo_trio.workers.channel import (
     Drain,
+    FaultsSet,
     Order,
     Ready,
     Reload,
     Report,
+    SetFaults,
     ShowTasks,
     SnapshotReport,
     Start,
@@ -72,6 +75,7 @@ class _Place:
     :ivar now: the worker's last report; ``None`` while there is none that serves.
     :ivar past: the counts of its predecessors.
     :ivar tree: its tasks, when it was asked for them.
+    :ivar faults: those of its pairs, of a proxy.
     """
 
     number: int
@@ -83,6 +87,7 @@ class _Place:
     past: ServerSnapshot = field(default_factory=totals.nothing)
     tree: TaskNode | None = None
     told_tree: trio.Event = field(default_factory=trio.Event)
+    faults: str = ""
 
     def stop_listening(self) -> None:
         """Close our copies of its sockets: once no worker has them either, the port is free."""
@@ -117,6 +122,9 @@ class Supervisor:
         self._vitals = Vitals()
         self._started_s = time.monotonic()
         self._asking = trio.Lock()
+        self._faults = settings.fault
+        self._faults_changed = trio.Event()
+        self._faults_set = trio.Event()
 
     @classmethod
     def listen(cls, settings: Settings, log: Any) -> Self:
@@ -168,6 +176,28 @@ class Supervisor:
             if place.tree is not None
         )
         return TaskNode(root.name, root.count, root.children + workers)
+
+    @property
+    def faults(self) -> str | None:
+        """The faults of all pairs of a proxy, as they were written; ``None`` if it is none."""
+        return None if self._settings.upstream is None else self._faults
+
+    async def set_faults(self, text: str) -> None:
+        """Replace these faults in every worker; return when they hold in all that serve.
+
+        :raises ValueError: if they can't be read.
+        """
+        read_faults(text)
+        self._faults = text
+        for place in self._places:
+            place.settings = replace(place.settings, fault=text)
+        self._faults_changed.set()
+        self._faults_changed = trio.Event()
+        with trio.move_on_after(ANSWER_S):
+            while self._faults == text and any(
+                place.channel is not None and place.faults != text for place in self._places
+            ):
+                await self._faults_set.wait()
 
     def drain(self, late_s: float = 0.0) -> None:
         """Begin to stop: the workers close every connection, and `run` returns. Idempotent.
@@ -288,12 +318,14 @@ class Supervisor:
                     **inheriting,
                 )
             try:
+                place.faults = place.settings.fault
                 await channel.say(
                     Start(place.number, place.settings, descriptors, len(self._places))
                 )
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._pass_drain_on, channel)
                     nursery.start_soon(self._pass_reloads_on, channel)
+                    nursery.start_soon(self._pass_faults_on, channel, place.faults)
                     await self._listen_to(place, channel, served, task_status)
                     nursery.cancel_scope.cancel()
                 with trio.move_on_after(REAP_S):
@@ -320,6 +352,10 @@ class Supervisor:
             elif isinstance(report, Tasks):
                 place.tree = report.tree
                 place.told_tree.set()
+            elif isinstance(report, FaultsSet):
+                place.faults = report.text
+                self._faults_set.set()
+                self._faults_set = trio.Event()
             elif isinstance(report, Ready):
                 place.channel = channel
                 if not served.is_set():
@@ -348,6 +384,13 @@ class Supervisor:
                 await self._reload.wait()
             passed_on = self._reloads
             await channel.say(Reload())
+
+    async def _pass_faults_on(self, channel: Channel[Order, Report], passed_on: str) -> NoReturn:
+        while True:
+            if passed_on == self._faults:
+                await self._faults_changed.wait()
+            passed_on = self._faults
+            await channel.say(SetFaults(passed_on))
 
     async def _roll_forever(self) -> None:
         while True:

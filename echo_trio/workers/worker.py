@@ -27,10 +27,12 @@ from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
 from echo_trio.workers.channel import (
     Drain,
+    FaultsSet,
     Order,
     Ready,
     Reload,
     Report,
+    SetFaults,
     ShowTasks,
     SnapshotReport,
     Start,
@@ -87,6 +89,18 @@ class Worker:
     def open(self) -> int:
         """The number of open connections."""
         return self._server.open
+
+    @property
+    def faults(self) -> str | None:
+        """The faults of all pairs of a proxy, as they were written; ``None`` if it is none."""
+        return self._server.faults
+
+    async def set_faults(self, text: str) -> None:
+        """Replace these faults, from the next message on.
+
+        :raises ValueError: if they can't be read.
+        """
+        self._server.set_faults(text)
 
     async def tasks(self) -> TaskNode:
         """Return the nursery tree."""
@@ -150,6 +164,9 @@ async def _obey(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
             worker.drain(order.late_s)
         elif isinstance(order, Reload):
             worker.reload()
+        elif isinstance(order, SetFaults):
+            await worker.set_faults(order.text)
+            await channel.say(FaultsSet(order.text))
         elif isinstance(order, ShowTasks):
             await channel.say(Tasks(await worker.tasks()))
     os._exit(1)  # The supervisor is gone: an unsupervised worker must not go on.

@@ -109,6 +109,53 @@ async def test_trio(ws_server):
     assert [c.messages_out for c in ws_server.connections] == [1]
 
 
+@pytest.mark.ws_server(seed=1)
+def test_a_proxy_whose_faults_change_while_a_client_is_there(ws_proxy, ws_server):
+    proxy = ws_proxy(ws_server.url, compression=True)
+    with connect(proxy.path("/~duplicate/2/plain")) as client:
+        client.send("hello")
+        assert client.recv() == "hello"
+        proxy.faults("~corrupt/1")
+        client.send("hello")
+        assert [client.recv(), client.recv()] == ["(ello"] * 2
+        proxy.faults("")
+        client.send("hello")
+        assert client.recv() == "hello"
+        with pytest.raises(ValueError, match="no fault"):
+            proxy.faults("~wrong")
+        with pytest.raises(ValueError, match="no proxy"):
+            ws_server.faults("~silent")
+    for server in (proxy, ws_server):
+        server.assert_all_clean()
+        (connection,) = server.connections
+    assert (connection.path, connection.messages_in, connection.messages_out) == ("/plain", 3, 3)
+    (connection,) = proxy.connections
+    assert (connection.path, connection.messages_in) == ("/~duplicate/2/plain", 3)
+    assert [m.data for m in connection.last_messages if m.direction == "out"] == [
+        "hello", "(ello", "(ello", "hello"
+    ]
+
+
+def test_two_proxies_and_one_that_makes_no_sense(ws_proxy, ws_server):
+    first = ws_proxy(ws_server.url, fault="~up-swallow/2")
+    second = ws_proxy(first.url, fault="~duplicate/1")
+    with connect(second.path("/plain")) as client:
+        for text in "abc":
+            client.send(text)
+        assert [client.recv() for _ in range(4)] == ["a", "a", "c", "c"]
+    with pytest.raises(pytest.fail.Exception, match="^ws_proxy: --upstream: 'http://x' does not"):
+        ws_proxy("http://x")
+
+
+@pytest.mark.trio
+async def test_a_proxy_in_a_trio_test(ws_proxy, ws_server):
+    proxy = ws_proxy(ws_server.url)
+    async with connect_trio(proxy.path("/plain")) as client:
+        proxy.faults("~up-corrupt/1")
+        await client.send("hello")
+        assert await client.recv() == "(ello"
+
+
 class TestOfUnittest(unittest.TestCase):
     @pytest.fixture(autouse=True)
     def take(self, ws_server):
@@ -168,7 +215,7 @@ def test_every_kind_of_test_is_served_and_nothing_is_left_behind(tmp_path):
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_kinds.py").write_text(KINDS)
     said = run_pytest(tmp_path, "--strict-markers")
-    assert re.search(r"\b69 passed", said), said
+    assert re.search(r"\b72 passed", said), said
 
 
 FAILING = """

@@ -24,6 +24,7 @@ from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 
 from .. import books
+from ..console.conftest import _ask  # noqa: F401 - the fixture `ask`
 
 #: A hang guard, nothing else.
 PATIENCE_S = 120.0
