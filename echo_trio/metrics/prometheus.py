@@ -128,6 +128,12 @@ def _connections(now: ServerSnapshot) -> Iterator[Metric]:
         _by_close_code(now.close_codes),
     )
     yield _labelled(
+        "upstream_connections_closed",
+        "A proxy's connections to its upstream that are over, by the code of the first close frame.",
+        "code",
+        _by_close_code(now.upstream_close_codes),
+    )
+    yield _labelled(
         "accept_faults",
         "Times that accepting had to pause, because descriptors or memory had run out.",
         "error",

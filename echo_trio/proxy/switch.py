@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from echo_trio.behaviours import fault_prefix
 from echo_trio.behaviours.fault_prefix import FaultPrefix, UnknownFault
+from echo_trio.behaviours.parameters import BadParameter
 
 if TYPE_CHECKING:
     from echo_trio.proxy.pair import Pair
@@ -46,6 +47,8 @@ def read_faults(text: str) -> FaultPrefix:
         prefix, rest = fault_prefix.split(text.split("/"))
     except UnknownFault as exc:
         raise ValueError(unknown_fault(str(exc))) from None
+    except BadParameter as exc:
+        raise ValueError(" ".join(str(exc).split())) from None  # Its list has lines of its own.
     if rest:
         raise ValueError(
             f"{rest[0]!r} is no fault: write them like ~delay/200ms/~up-drop/3, without a path"
@@ -57,5 +60,5 @@ def unknown_fault(part: str) -> str:
     """Say that there is no such fault, and which there are."""
     return (
         f"{part} is no fault, or lacks its parameters. With ~up- for ~ they are done to what the "
-        f"client sends. There are\n  {fault_prefix.names()}"
+        f"client sends. There are {fault_prefix.names()}"
     )

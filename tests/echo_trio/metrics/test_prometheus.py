@@ -39,6 +39,7 @@ def test_every_outcome_and_close_code_is_there_before_it_happens() -> None:
         assert value(nothing, "connections_ended_total", outcome=outcome.value) == 0
     for code in ("1000", "1001", "1005", "1006", "1009", "1011", "3xxx", "4xxx"):
         assert value(nothing, "connections_closed_total", code=code) == 0
+        assert value(nothing, "upstream_connections_closed_total", code=code) == 0
 
 
 def test_codes_that_clients_choose_share_a_label() -> None:
