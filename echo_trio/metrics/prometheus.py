@@ -129,7 +129,7 @@ def _connections(now: ServerSnapshot) -> Iterator[Metric]:
     )
     yield _labelled(
         "upstream_connections_closed",
-        "A proxy's connections to its upstream that are over, by the code of the first close frame.",
+        "A proxy's connections to its upstream, by the code of the first close frame.",
         "code",
         _by_close_code(now.upstream_close_codes),
     )
