@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house types unit client-check browser page peers bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check release-check lock clean
+.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check release-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,7 +68,7 @@ serve: install ## the server with its console
 # Two lanes side by side: much of each is waiting. With the tests that fill a core in a third one, two
 # cores were so busy that others failed. The first failure ends all, and is shown last.
 test: $(VENV)/.dev page peers ## every check that CI runs
-	@$(BIN)/python scripts/lanes.py "lint types client-check browser alone" together
+	@$(BIN)/python scripts/lanes.py "lint types docs client-check browser alone" together
 
 # The tests start our programs some hundred times: compiled once they start in half the time, also
 # where the environment says that nothing be kept.
@@ -94,6 +94,9 @@ client-check: $(CLIENT)/node_modules/.installed
 
 browser: install
 	cd $(CLIENT) && npm run --silent e2e
+
+docs: $(VENV)/.dev ## the documentation site, into site/; a link that leads nowhere fails it
+	$(BIN)/python scripts/site.py site
 
 unit: $(VENV)/.dev page peers ## the tests in Python
 	@$(BIN)/python scripts/lanes.py together alone
@@ -166,4 +169,4 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	cd $(CLIENT) && npm install --package-lock-only --no-audit --no-fund
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(PEERS)/node_modules $(dir $(PAGE) $(REPORT_PAGE)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(PEERS)/node_modules $(dir $(PAGE) $(REPORT_PAGE)) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
