@@ -44,12 +44,16 @@ SECTIONS: Final = {
         "explanation/layout", "decisions/index",
     ],
     "Figures": ["benchmarks", "project/benchmarks", "scale", "conformance", "clients"],
-    "Project": ["map", "project/changelog", "project/contributing"],
+    "Project": [
+        "map", "project/changelog", "project/contributing", "project/security", "project/conduct",
+    ],
 }  # fmt: skip
 #: Pages that stand elsewhere, by where they are in the site.
 MOVED: Final = {
     "project/changelog.md": "CHANGELOG.md",
     "project/contributing.md": "CONTRIBUTING.md",
+    "project/security.md": "SECURITY.md",
+    "project/conduct.md": "CODE_OF_CONDUCT.md",
     "project/benchmarks.md": "benchmarks/README.md",
     "examples/index.md": "examples/README.md",
     "examples/test-a-client/index.md": "examples/test-a-client/README.md",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from echo_trio import units
 from echo_trio.settings import Settings
 
 from ..conftest import ServerProcess
-from .conftest import DEPLOY, program
+from .conftest import DEPLOY, PATIENCE_S, program
 
 StartServer = Callable[..., ServerProcess]
 ROOT = DEPLOY.parents[1]
@@ -288,6 +289,33 @@ def test_the_manifests_parts_belong_together(manifest: dict[str, dict[str, Any]]
     assert port["targetPort"] == "websocket"
     volumes = {volume["name"] for volume in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+
+
+def test_the_autoscaler_scales_this_deployment_and_kustomize_leaves_the_number_to_it(
+    manifest: dict[str, dict[str, Any]],
+) -> None:
+    scaler = yaml.safe_load((DEPLOY / "autoscaler.yaml").read_text())
+    deployment = manifest["Deployment"]
+    assert scaler["apiVersion"] == "autoscaling/v2"
+    assert scaler["spec"]["scaleTargetRef"] == {
+        "apiVersion": deployment["apiVersion"], "kind": "Deployment",
+        "name": deployment["metadata"]["name"],
+    }  # fmt: skip
+    assert scaler["spec"]["minReplicas"] == deployment["spec"]["replicas"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert "cpu" in container["resources"]["requests"]  # A share of it is what is held against.
+    kustomization = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())
+    assert kustomization["resources"] == ["kubernetes.yaml", "autoscaler.yaml"]
+    (patch,) = kustomization["patches"]
+    assert yaml.safe_load(patch["patch"]) == [{"op": "remove", "path": "/spec/replicas"}]
+    if kubectl := shutil.which("kubectl"):
+        made = subprocess.run(
+            [kubectl, "kustomize", str(DEPLOY)],
+            capture_output=True, text=True, check=True, timeout=PATIENCE_S,
+        ).stdout  # fmt: skip
+        built = {each["kind"]: each for each in yaml.safe_load_all(made)}
+        assert built.keys() == manifest.keys() | {"HorizontalPodAutoscaler"}
+        assert "replicas" not in built["Deployment"]["spec"]
 
 
 def test_the_pod_is_nobody_and_may_write_and_do_nothing(
