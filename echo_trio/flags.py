@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -38,13 +39,24 @@ def _reader(parse: Callable[[str], Any]) -> Callable[[type, Sequence[Token]], An
     return convert
 
 
-def _within(low: float, high: float) -> Callable[[type, Any], None]:
-    def check(_: type, value: Any) -> None:
-        if value is not None and not low <= value <= high:
-            raise ValueError(f"It has to be from {low} to {high}")
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A range that a number has to be in; a validator of cyclopts, which the reference reads."""
 
-    return check
+    low: float
+    high: float
 
+    def __call__(self, _: type, value: Any) -> None:
+        """Check a value.
+
+        :raises ValueError: if it is outside.
+        """
+        if value is not None and not self.low <= value <= self.high:
+            raise ValueError(f"It has to be from {self.low} to {self.high}")
+
+
+#: Marks, in its annotation, a setting whose value may be a secret: it is masked when shown.
+MASKED: Final = "masked"
 
 Port = Annotated[
     int,
@@ -52,7 +64,7 @@ Port = Annotated[
         metavar="PORT",
         converter=_reader(units.parse_whole),
         n_tokens=1,
-        validator=_within(0, 65535),
+        validator=Within(0, 65535),
     ),
 ]
 
@@ -75,7 +87,7 @@ def count(name: str, *, at_least: int = 0) -> Parameter:
 
     :param at_least: the smallest count allowed; the largest is 10**12.
     """
-    return _flag(name, "COUNT", units.parse_count, str, validator=_within(at_least, 10**12))
+    return _flag(name, "COUNT", units.parse_count, str, validator=Within(at_least, 10**12))
 
 
 def whole(name: str) -> Parameter:

@@ -48,7 +48,7 @@ class Settings:
     """Serve without the console: no web page, no health, no metrics, no load runs."""
 
     console_token: Annotated[
-        str | None, Parameter(metavar="TOKEN", show_default=False), CONSOLE
+        str | None, Parameter(metavar="TOKEN", show_default=False), CONSOLE, flags.MASKED
     ] = field(default=None, repr=False)
     """Bearer token that the console requires; mandatory when it listens beyond loopback."""
 

@@ -27,7 +27,7 @@ from loadgen.report.thresholds import Threshold
 from loadgen.results.result import Result
 from loadgen.signals import EXIT_INTERRUPTED
 from loadgen.studies import capacity_text
-from loadgen.studies.capacity import NothingToRaise, Step, find, or_default
+from loadgen.studies.capacity import NothingToRaise, Step, find, forecast, or_default
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 
@@ -69,6 +69,8 @@ def find_capacity(
         if not output.quiet:
             print(printable(capacity_text.show_step(step)), file=sys.stderr)
 
+    if not output.quiet:
+        print(capacity_text.show_forecast(forecast(plan)), file=sys.stderr)
     unopened: list[Result] = []
 
     async def run_step(step_plan: Plan) -> Report:

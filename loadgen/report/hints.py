@@ -12,6 +12,7 @@ from typing import Final
 
 from echo_trio.units import show_duration
 from echo_trio.wire.close_codes import MESSAGE_TOO_BIG
+from loadgen.results.latency import least_count
 from loadgen.results.ledger import Ending, Failure
 from loadgen.results.result import Result
 from loadgen.workload.matching import Rule
@@ -24,8 +25,6 @@ Gaps = dict[str, object] | None
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 #: OpenSSL's words, for an answer that is no TLS.
 _NOT_TLS: Final = ("wrong version number", "record layer failure", "packet length too long")
-#: Of fewer messages a percentile is one of the largest few, and says nothing of the rest.
-_SAMPLES: Final = {"p99": 100, "p99.9": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +148,10 @@ def _find_uncounted_close(result: Result) -> Gaps:
 
 def _find_few(result: Result) -> Gaps:
     count = result.intended.count
-    short = [name for name, least in _SAMPLES.items() if count < least]
-    if not count or not short:
+    least = least_count("p99")
+    if not 0 < count < least:
         return None
-    return {"names": " and ".join(short), "count": f"{count:,}", "least": f"{_SAMPLES['p99.9']:,}"}
+    return {"count": f"{count:,}", "p99": f"{least:,}", "p999": f"{least_count('p999'):,}"}
 
 
 def _find_behind(result: Result) -> Gaps:
@@ -306,7 +305,8 @@ HINTS: Final = (
     ),
     Hint(
         "there are too few replies for a percentile",
-        "{names} of {count} replies says little: it takes {least}, so give more --duration or rate",
+        "{count} replies are few for p99, which takes {p99}, and for p99.9, which takes {p999}: "
+        "give more --duration or rate",
         _find_few,
     ),
 )

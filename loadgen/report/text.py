@@ -16,13 +16,16 @@ from loadgen.report.model import FanOutReport, MessagesReport, Report
 from loadgen.report.terminal import paper
 from loadgen.report.thresholds import explain
 from loadgen.report.verdict import FAILED, VALID
-from loadgen.results.latency import Summary
+from loadgen.results.latency import MIN_BEYOND, PERCENTILES, Summary, least_count
 
 MAX_BAR_WIDTH: Final = 24
 MAX_PICTURE_WIDTH: Final = 60
 _INDENT: Final = 2
 #: Stands for a figure that nothing measured.
 NOTHING: Final = "–"
+#: Stands before a percentile of too few values.
+_UNSURE: Final = "~"
+_UNSURE_LEGEND: Final = f"{_UNSURE} not known well: fewer than {MIN_BEYOND} values lie beyond it"
 _BAR_LEGEND: Final = "p50 ▪ p99.9 ▫"
 
 _PERCENTILES: Final = {
@@ -256,7 +259,7 @@ def _latencies(report: Report, width: int) -> Text:
         if name != "script_lag" or report.users is not None
     }
     rows = {
-        name: [_ms(getattr(summary, key)) for key in _PERCENTILES]
+        name: [_percentile(summary, key) for key in _PERCENTILES]
         for name, summary in summaries.items()
     }
     cell = max(len(text) for row in (_PERCENTILES.values(), *rows.values()) for text in row) + 2
@@ -273,7 +276,19 @@ def _latencies(report: Report, width: int) -> Text:
         text.append("".join(f"{value:>{cell}}" for value in row), "not bold")
         text.append("  ").append_text(_bar(summaries[name], slowest, bar)).append("\n")
     meanings = [f"{name.replace('_', ' ')}: {_LATENCIES[name]}" for name in summaries]
-    return text.append(" · ".join(meanings), "dim not bold")
+    text.append(" · ".join(meanings), "dim not bold")
+    if any(value.startswith(_UNSURE) for row in rows.values() for value in row):
+        text.append(
+            f"\n{_UNSURE} not known well: fewer than {MIN_BEYOND} values lie beyond it", "dim"
+        )
+    return text
+
+
+def _percentile(summary: Summary, key: str) -> str:
+    """Write a percentile, or the maximum, with a mark if there are too few values for it."""
+    value = _ms(getattr(summary, key))
+    is_unsure = key in PERCENTILES and 0 < summary.count < least_count(key)
+    return _UNSURE + value if is_unsure else value
 
 
 def _ms(value: float | None) -> str:

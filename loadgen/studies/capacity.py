@@ -33,6 +33,13 @@ REPEATS: Final = 3
 LOWEST_PER_S: Final = 0.1
 #: Twenty doublings, ten halvings of the bracket and the repeats are fewer.
 MAX_STEPS: Final = 60
+#: The forecast says how long a search takes whose edge is this many times the first rate.
+FAR: Final = 100
+#: Why a step does not hold in which nothing tells how the target fares.
+SILENT: Final = (
+    "the server sent nothing and owed nothing, so whether it keeps up is unknown: "
+    "--verify says what it owes, --console asks it"
+)
 
 
 class NothingToRaise(Exception):
@@ -146,6 +153,37 @@ class Search:
         return held if self.runs_at(held) < REPEATS else None
 
 
+class Forecast(msgspec.Struct, frozen=True):
+    """A forecast of the time that a search takes.
+
+    Steps are counted by a search of its own, so it is wrong only by what nobody knows yet: where
+    the edge is, and how long opening and closing take.
+
+    :ivar step_s: seconds that one step takes at least.
+    :ivar least_steps: steps if the edge is less than twice the first rate.
+    :ivar far_steps: steps if it is `FAR` times the first rate.
+    """
+
+    step_s: float
+    least_steps: int
+    far_steps: int
+
+
+def forecast(plan: Plan) -> Forecast:
+    """Forecast the search for the capacity of a plan's target."""
+    opening_s = plan.count / plan.connect_rate if plan.connect_rate else 0.0
+    return Forecast(plan.load_s + opening_s, _count_steps(1.5), _count_steps(FAR))
+
+
+def _count_steps(edge: float) -> int:
+    """Count the steps of a search that begins at 1/s and finds that everything to here holds."""
+    search, steps = Search(1.0), 0
+    while (rate := search.next_rate()) is not None:
+        search.book(rate, held=rate <= edge)
+        steps += 1
+    return steps
+
+
 def _round(rate: float, low: float, high: float) -> float:
     """Round to three digits, which is more than a search can tell apart."""
     rounded = float(f"{rate:.3g}")
@@ -193,7 +231,7 @@ async def find(
         search.book(rate, held=step.outcome is SearchOutcome.HELD)
         steps.append(step)
         on_step(step)
-        if not report.connections.opened:
+        if not report.connections.opened or (len(steps) == 1 and step.reasons == [SILENT]):
             break
     return _conclude(as_run, [each.expr for each in limits], steps, interrupted=interrupted)
 
@@ -224,6 +262,8 @@ def resume(plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step]) -
 
 def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
     outcome, reasons = SearchOutcome.HELD, list[str]()
+    if _is_silent(report, limits):
+        outcome, reasons = SearchOutcome.BROKE, [SILENT]
     breached = [one for one in thresholds.judge(report, limits) if one.breached]
     if report.verdict == FAILED or breached or not report.connections.opened:
         outcome = SearchOutcome.BROKE
@@ -241,6 +281,20 @@ def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
         started_at=report.started_at,
         series=report.series,
         target=report.target,
+    )
+
+
+def _is_silent(report: Report, limits: Sequence[Threshold]) -> bool:
+    """Tell whether nothing in a report says how the target fares under the load.
+
+    Where no reply is owed, a server that has stopped looks like one that only listens: the kernel
+    takes what is sent for it. Only what it sends by itself, or says when asked, tells them apart.
+    """
+    messages = report.messages
+    return (
+        messages.one_way == messages.sent > 0
+        and not messages.received
+        and not any(limit.metric.is_the_targets for limit in limits)
     )
 
 

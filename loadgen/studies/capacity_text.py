@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.report.terminal import WIDTH
-from loadgen.studies.capacity import Capacity, SearchOutcome, Step
+from loadgen.studies.capacity import FAR, Capacity, Forecast, SearchOutcome, Step
 
 SCHEMA_PATH: Final = Path(__file__).parents[1] / "capacity.schema.json"
 
@@ -58,6 +58,23 @@ def _target(step: Step) -> str:
     return ", ".join(facts) or "says neither CPU nor lag"
 
 
+def show_forecast(forecast: Forecast) -> str:
+    """Say how long a search will take, to be printed before it begins."""
+    least, far = forecast.least_steps, forecast.far_steps
+    return _fill(
+        f"Each step takes {_span(forecast.step_s)} and what opening and closing take. "
+        f"{least} steps find an edge below twice the first rate: {_span(least * forecast.step_s)}; "
+        f"each doubling is one more: {far} for {FAR} times, {_span(far * forecast.step_s)}."
+    )
+
+
+def _span(seconds: float) -> str:
+    """Write a time as people say it, rounded."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
+
+
 def show_whole(capacity: Capacity) -> str:
     """Show the steps, which may not have been shown yet, and the finding."""
     return "\n".join([*(show_step(step) for step in capacity.steps), "", show(capacity)])
@@ -70,15 +87,15 @@ def show(capacity: Capacity) -> str:
     if held is None:
         lines.append(f"No rate held at {capacity.url}.")
     else:
-        sure = (
-            ""
-            if capacity.interrupted
-            else (f": with 95 % confidence, at least {capacity.probability:.0%} of such runs do")
-        )
         lines.append(
             f"{_rate(held)} is the highest rate that held, in {_runs(capacity.held_runs)} "
-            f"of {capacity.held_runs}{sure}."
+            f"of {capacity.held_runs}."
         )
+        if not capacity.interrupted:
+            lines.append(
+                f"A rate that breaks every other time passes that once in {2**capacity.held_runs} "
+                "searches, so stay below it where it has to hold."
+            )
     if broke is not None:
         edge = _step_at(capacity, broke)
         lines.append(
@@ -90,9 +107,11 @@ def show(capacity: Capacity) -> str:
     if capacity.interrupted:
         how = "Recovered from its journal:" if capacity.incomplete else "Interrupted:"
         lines.append(f"{how} the search was not over.")
-    return "\n".join(
-        textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ") for line in lines
-    )
+    return "\n".join(map(_fill, lines))
+
+
+def _fill(line: str) -> str:
+    return textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _step_at(capacity: Capacity, rate_per_s: float) -> Step:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from loadgen.report.bounds import decode_histogram
+from loadgen.results.latency import PERCENTILES, least_count
 
 Call = Literal["better", "worse", "noise", "unclear", "same"]
 
@@ -47,21 +48,22 @@ class ComparedMetric(msgspec.Struct, frozen=True):
     histogram: tuple[str, float] | None = None
 
 
-_PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
+#: Percentiles as they are called in text.
+_NAMES: Final = {key: key.replace("999", "99.9") for key in PERCENTILES}
 METRICS: Final = (
     ComparedMetric("sent per second", ("messages", "sent_per_s"), "/s", more_is_better=True),
     ComparedMetric(
         "received per second", ("messages", "received_per_s"), "/s", more_is_better=True
     ),
     *(
-        ComparedMetric(f"latency {key.replace('999', '99.9')}", ("latency", "intended", key), "ms",
-               histogram=("intended", percent))
-        for key, percent in _PERCENTILES.items()
+        ComparedMetric(f"latency {_NAMES[key]}", ("latency", "intended", key), "ms",
+               histogram=("intended", PERCENTILES[key]))
+        for key in ("p50", "p90", "p99", "p999")
     ),
     ComparedMetric("latency max", ("latency", "intended", "max")),
     *(
         ComparedMetric(f"service {key}", ("latency", "service", key), "ms",
-               histogram=("service", _PERCENTILES[key]))
+               histogram=("service", PERCENTILES[key]))
         for key in ("p50", "p99")
     ),
     ComparedMetric("connect p50", ("connections", "connect_ms", "p50")),
@@ -134,8 +136,10 @@ Reports = Mapping[str, Mapping[str, Any]]
 def compare(baseline: Reports, candidate: Reports) -> Comparison:
     """Compare the runs of two sides, at least one on each."""
     everything = {**baseline, **candidate}
-    changes = [_compare_metric(metric, [*baseline.values()], [*candidate.values()])
-               for metric in (*METRICS, *_find_named([*everything.values()]))]  # fmt: skip
+    metrics = [*METRICS, *_find_named([*everything.values()])]
+    changes = [
+        _compare_metric(metric, [*baseline.values()], [*candidate.values()]) for metric in metrics
+    ]
     return Comparison(
         baseline=list(baseline),
         candidate=list(candidate),
@@ -143,6 +147,7 @@ def compare(baseline: Reports, candidate: Reports) -> Comparison:
         plan_differences=_find_plan_differences([*everything.values()]),
         notes=[
             *_compare_generators([*everything.values()]),
+            *_note_few(metrics, changes, [*everything.values()]),
             *(note for name, report in everything.items() for note in _find_flaws(name, report)),
         ],
         changes=[change for change in changes if change is not None],
@@ -180,6 +185,8 @@ def _compare_metric(
     call: Call
     if new_mean == mean:
         call = "same"
+    elif _is_of_few(metric, [*baseline, *candidate]):
+        call = "unclear"
     elif noise is None:
         call = "unclear"
         if metric.histogram and _bounds_overlap(metric.histogram, baseline[0], candidate[0]):
@@ -197,6 +204,19 @@ def _compare_metric(
         noise=noise / mean if noise is not None and mean else None,
         call=call,
     )
+
+
+def _is_of_few(metric: ComparedMetric, reports: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a metric is a percentile for which some report has too few values.
+
+    Such a percentile is one of the largest few values. Repeats may well agree on those, and so does
+    a target that has become worse in one message of a hundred.
+    """
+    *summary, key = metric.path
+    if key not in PERCENTILES:
+        return False
+    counts = (look_up(report, (*summary, "count")) for report in reports)
+    return any(count is not None and 0 < count < least_count(key) for count in counts)
 
 
 def noise_between(before: Sequence[float], after: Sequence[float]) -> float | None:
@@ -280,6 +300,25 @@ def _compare_generators(reports: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     counts = " and ".join(f"{count:,}" for count in sorted(processes))
     return [f"the load was made by {counts} processes: how late each is, is its own affair"]
+
+
+def _note_few(
+    metrics: Sequence[ComparedMetric],
+    changes: Sequence[Change | None],
+    reports: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """Note which of the percentiles that changed are of too few values to be judged."""
+    few = [
+        metric
+        for metric, change in zip(metrics, changes, strict=True)
+        if change is not None and change.call == "unclear" and _is_of_few(metric, reports)
+    ]
+    if not few:
+        return []
+    takes = {key: f"{name} takes {least_count(key):,}" for key, name in _NAMES.items()}
+    needs = [takes[key] for key in _NAMES if key in {metric.path[-1] for metric in few}]
+    names = ", ".join(metric.name for metric in few)
+    return [f"not judged, for a run has too few messages: {names} ({', '.join(needs)})"]
 
 
 def _find_flaws(name: str, report: Mapping[str, Any]) -> list[str]:

@@ -148,6 +148,7 @@ class Plan(Schedule):
         tuple[tuple[str, str], ...],
         flags.several_of_each("--header", parse_headers, "HEADER"),
         CONNECT,
+        flags.MASKED,
     ] = ()
     """Header of each handshake, 'Name: value'; repeatable. @FILE reads headers from a file, one per
     line. The report masks the values of Authorization, Cookie and the like."""
@@ -156,7 +157,7 @@ class Plan(Schedule):
     """Origin header of each handshake, as a browser would send it."""
 
     subprotocols: Annotated[
-        tuple[str, ...], flags.several("--subprotocol", str, "NAME"), CONNECT
+        tuple[str, ...], flags.several("--subprotocol", str, "NAME"), CONNECT, flags.MASKED
     ] = ()
     """Subprotocol to offer; repeatable, in order of preference."""
 
@@ -172,7 +173,9 @@ class Plan(Schedule):
     key: Annotated[str | None, Parameter(metavar="FILE", name="--key"), CONNECT] = None
     """wss: PEM file with the unencrypted private key of --cert, if that doesn't contain it."""
 
-    proxy: Annotated[str | None, Parameter(metavar="URL", name="--proxy"), CONNECT] = None
+    proxy: Annotated[
+        str | None, Parameter(metavar="URL", name="--proxy"), CONNECT, flags.MASKED
+    ] = None
     """Dial through this proxy, which resolves the target's name itself: http://host:3128 (CONNECT)
     or socks5://host:1080, with user:password@ before the host where it wants them."""
 

@@ -37,8 +37,8 @@ def test_a_report_reads_like_this(report_of):
     assert written(report_of()) == (
         """
    VALID   10 sockets to ws://127.0.0.1:8765/
-  → p99 and p99.9 of 3 replies says little: it takes 1,000, so give more
-  --duration or rate
+  → 3 replies are few for p99, which takes 1,000, and for p99.9, which takes
+  10,000: give more --duration or rate
 
   sockets    10 requested = 10 opened
              10 opened = 10 clean  (10 × 1000)
@@ -49,10 +49,11 @@ def test_a_report_reads_like_this(report_of):
   generator  13% of one core, 48 MiB at most, event loop late by 0.2 ms (p99)
 
   latency in ms      p50    p90    p95    p99  p99.9    max  p50 ▪ p99.9 ▫
-  intended          2.50   3.50   3.50   3.50   3.50   3.50  ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▫▫▫▫▫
-  service           0.60   0.70   0.70   0.70   0.70   0.70  ▪▪▪▫
-  scheduling lag    1.90   2.80   2.80   2.80   2.80   2.80  ▪▪▪▪▪▪▪▪▪▪▫▫▫▫▫
+  intended         ~2.50  ~3.50  ~3.50  ~3.50  ~3.50   3.50  ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▫▫▫▫▫
+  service          ~0.60  ~0.70  ~0.70  ~0.70  ~0.70   0.70  ▪▪▪▫
+  scheduling lag   ~1.90  ~2.80  ~2.80  ~2.80  ~2.80   2.80  ▪▪▪▪▪▪▪▪▪▪▫▫▫▫▫
   intended: since due · service: since sent · scheduling lag: sent late by
+  ~ not known well: fewer than 10 values lie beyond it
 
 """
     )
@@ -157,7 +158,7 @@ def test_a_run_without_messages_shows_no_latencies(report_of):
 def test_a_run_whose_replies_are_all_lost_still_shows_how_late_messages_were_sent(report_of):
     nothing = Histogram()
     text = written(report_of(intended=nothing, service=nothing))
-    assert "scheduling lag    1.90" in text
+    assert "scheduling lag   ~1.90" in text
 
 
 def test_sockets_lost_on_their_way_show_where_and_whose_fault_it_was(report_of):
@@ -234,3 +235,17 @@ def test_latencies_that_nothing_had_are_not_zero(report_of):
     for name in ("intended", "service"):
         (line,) = re.findall(rf"^  {name} +(.*)$", text, re.MULTILINE)
         assert line.split() == ["–"] * 6
+
+
+@pytest.mark.parametrize(
+    ("count", "p99", "p999", "is_explained"),
+    [(999, "~1.00", "~1.00", True), (1000, "1.00", "~1.00", True), (10_000, "1.00", "1.00", False)],
+)
+def test_a_percentile_of_too_few_values_is_marked(report_of, count, p99, p999, is_explained):
+    """Ten values beyond it: a thousand for p99, ten thousand for p99.9."""
+    latency = Histogram()
+    latency.record(1000, count)
+    text = written(report_of(intended=latency, service=latency, scheduling_lag=latency))
+    line = next(line for line in text.splitlines() if line.strip().startswith("intended "))
+    assert line.split()[4:6] == [p99, p999]
+    assert ("~ not known well" in text) == is_explained

@@ -18,6 +18,7 @@ from loadgen.results.ledger import Ledger
 from loadgen.results.result import Strain
 from loadgen.studies import capacity_text
 from loadgen.studies.capacity import (
+    FAR,
     MAX_STEPS,
     PRECISION,
     REPEATS,
@@ -25,6 +26,7 @@ from loadgen.studies.capacity import (
     SearchOutcome,
     Step,
     find,
+    forecast,
     resume,
 )
 from loadgen.workload.plan import Plan
@@ -67,7 +69,9 @@ async def test_the_highest_rate_that_held_is_found_with_its_confidence(target):
     )
     text = " ".join(capacity_text.show(capacity).split())
     assert max(map(len, capacity_text.show(capacity).splitlines())) <= 80
-    assert "in 3 runs of 3: with 95 % confidence, at least 37% of such runs do" in text
+    assert (
+        "in 3 runs of 3. A rate that breaks every other time passes that once in 8 searches" in text
+    )
     assert "did not: latency.p99>100ms: 1,000 ms" in text
     assert json.loads(capacity_text.encode(capacity))["held_per_s"] == capacity.held_per_s
 
@@ -419,3 +423,54 @@ def test_the_edge_is_repeated_and_moves_down_if_it_breaks_once():
     assert edge[:1] == [200]
     assert 100 < found.held < 200
     assert found.runs_at(found.held) == REPEATS
+
+
+async def test_no_rate_holds_at_a_server_that_says_nothing_and_owes_nothing(report_of):
+    rates = []
+
+    async def run(plan):
+        rates.append(plan.rate)
+        return report_of(Ledger(10, opened=10, sent=900, one_way=900))
+
+    limits = [thresholds.parse("connections.failed>0")]
+    capacity = await find(Plan(10, rate=20, verify="off"), limits, run)
+    # One step says as much as all would.
+    assert (capacity.held_per_s, rates) == (None, [20])
+    assert "whether it keeps up is unknown" in " ".join(capacity_text.show(capacity).split())
+
+
+async def test_a_one_way_server_is_searched_by_what_it_sends_or_says_of_itself(report_of):
+    for received, limit in ((3, "messages.lost>0"), (0, "target.rss_bytes>1GiB")):
+        ledger = Ledger(10, opened=10, sent=9, one_way=9, received=received)
+        ledger.verdicts["ignored"] = received
+
+        async def run(plan, ledger=ledger, asked=not received):
+            target = told(plan.rate, rss_bytes=2**20) if asked else msgspec.UNSET
+            interrupted = plan.rate > 100
+            return msgspec.structs.replace(
+                report_of(ledger), target=target, interrupted=interrupted
+            )
+
+        plan = Plan(10, rate=20, verify="off")
+        capacity = await find(plan, [thresholds.parse(limit)], run)
+        assert {step.outcome for step in capacity.steps} == {SearchOutcome.HELD}
+
+
+def test_how_long_a_search_takes_is_said_before_it_begins():
+    shown = capacity_text.show_forecast(forecast(Plan(600, duration_s=60.0, connect_rate=10.0)))
+    assert max(map(len, shown.splitlines())) <= 80
+    said = " ".join(shown.split())
+    # A minute of opening, one of load.
+    assert "Each step takes 2 min" in said
+    assert "7 steps find an edge below twice the first rate: 14 min" in said
+    assert "13 for 100 times, 26 min" in said
+
+
+@pytest.mark.parametrize("times", [1.5, FAR])
+def test_a_forecast_counts_the_steps_that_a_search_then_takes(times):
+    search, steps = Search(30.0), 0
+    while (rate := search.next_rate()) is not None:
+        search.book(rate, held=rate <= 30 * times)
+        steps += 1
+    told = forecast(Plan(1))
+    assert steps == (told.least_steps if times < 2 else told.far_steps)

@@ -297,3 +297,17 @@ def test_what_has_nothing_of_a_report_but_its_version_is_none(tmp_path, capsys):
     path.write_text('{"schema": 1, "schema": 1}')
     assert load.main(["compare", str(path), str(path)]) == 2
     assert "is no JSON report of a run" in capsys.readouterr().err
+
+
+def test_percentiles_of_too_few_messages_are_not_judged(run_of):
+    """Six runs, each of which is sure of the largest of its 50 replies, say nothing of p99."""
+    before = sides(*(run_of(10, seed, messages=50) for seed in range(3)))
+    after = {f"after-{seed}": run_of(100, seed, messages=50) for seed in range(3, 6)}
+    found = compare(before, after)
+    judged = calls(found)
+    assert (judged["latency p50"], judged["latency p99"]) == ("worse", "unclear")
+    assert judged["latency p99.9"] == judged["service p99"] == "unclear"
+    (note,) = (note for note in found.notes if note.startswith("not judged"))
+    assert "latency p99.9" in note
+    assert "p99 takes 1,000, p99.9 takes 10,000" in note
+    assert "latency p50" not in note
