@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench cross-check scale conformance mutants soak fuzz hostile examples deploy-check cluster-check release-check lock clean
+.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench cross-check scale conformance mutants soak fuzz hostile elsewhere examples deploy-check cluster-check release-check lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -88,6 +88,8 @@ house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into do
 types: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy examples/*.py
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 client-check: $(CLIENT)/node_modules/.installed
 	cd $(CLIENT) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
@@ -144,6 +146,10 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz ## throw bytes at the handshake, the frames, settings, journals and reports, for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
+
+elsewhere: $(VENV)/.dev page peers ## the integration tests with all hidden from our packages that Windows lacks (minutes)
+	PYTHONPATH=$(CURDIR)/tests/elsewhere $(BIN)/python -m pytest -p needs_linux -n 2 --dist worksteal \
+	  -m 'not alone and not soak and not netns and not hostile and not examples' tests/integration
 
 hostile: $(VENV)/.dev page ## what each attack costs everybody else, beside what an honest client costs (half an hour)
 	$(BIN)/python -m pytest -m hostile tests/integration/hostile

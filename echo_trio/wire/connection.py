@@ -279,11 +279,11 @@ class Connection(Watched, WebSocketConnection):
             # sleeping one, and rescheduled.
             self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
-            if self._raised is not None:
-                raised, self._raised = self._raised, None
-                raise raised
         else:
             await self._wait_without_poller()
+        if self._raised is not None:
+            raised, self._raised = self._raised, None
+            raise raised
 
     async def _wait_without_poller(self) -> None:
         data = None
@@ -724,7 +724,9 @@ class Connection(Watched, WebSocketConnection):
 
         For callers that are about to close: behind a close frame nothing can be answered.
         """
-        if self._task is not None and not self._halt & (_LEFT | _DEAF):
+        # Without a poller our task waits for the same bytes; it then finds none, and waits on.
+        waits = self._waiting is not None and self._sock is not None and not self._paused
+        if (self._task is not None or waits) and not self._halt & (_LEFT | _DEAF):
             self._on_readable()
 
     def drain(self, code: int, reason: str) -> bool:

@@ -46,6 +46,10 @@ _GONE: Final = {
 #: Linux's <linux/in.h>; Python 3.11 has no name for it. It works on IPv6 sockets too.
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 
+#: The most unread bytes that are counted by looking at them, where the system does not tell their
+#: number; as many as its buffer takes by default (Windows).
+_PEEKED_BYTES: Final = 65_536
+
 #: Non-blocking, `connect` says by this error that it goes on; Windows has one of its own.
 _GOES_ON: Final = errno.EWOULDBLOCK if sys.platform == "win32" else errno.EINPROGRESS
 
@@ -312,7 +316,11 @@ def send_head(sock: socket.socket, data: bytes) -> None:
 def unread_bytes(sock: socket.socket) -> int:
     """Count bytes that have arrived and are not received, for TLS encrypted ones; 0 if unknown."""
     if not hasattr(fcntl, "ioctl") or not hasattr(termios, "FIONREAD"):
-        return 0
+        try:
+            # Past TLS, if there is any, at what the kernel has.
+            return len(socket.socket.recv(sock, _PEEKED_BYTES, socket.MSG_PEEK))
+        except (OSError, ValueError):
+            return 0
     there = bytearray(struct.calcsize("i"))
     try:
         fcntl.ioctl(sock, termios.FIONREAD, there)
@@ -338,12 +346,19 @@ def is_receive_buffer_full(sock: socket.socket) -> bool:
 def is_reset(sock: socket.socket) -> bool:
     """Return true if TCP has ended in both directions, even if there is still data to receive.
 
-    Without poll(2) (Windows) that isn't known, and reading or writing finds it out.
+    Without poll(2) that is known only once nothing is left to receive. Windows, which has no poll,
+    drops what is left when the reset comes.
     """
     if sys.platform != "win32" and hasattr(select, "poll"):
         state = select.poll()
         state.register(sock, 0)
         return any(events & (select.POLLHUP | select.POLLERR) for _, events in state.poll(0))
+    try:
+        socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
     return False
 
 
