@@ -1,0 +1,71 @@
+"""Call back at times, in their order, with one task; on a virtual clock."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+import trio.testing
+
+from loadgen.scenario import timetable
+from loadgen.scenario.timetable import Timetable
+
+
+async def test_entries_are_called_once_in_their_order_and_not_before_their_time(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    called: list[tuple[str, float]] = []
+    table = Timetable()
+    began_s = trio.current_time()
+
+    def note(name: str) -> None:
+        called.append((name, round(trio.current_time() - began_s, 3)))
+
+    for name, at_s in (("c", 3.0), ("a", 1.0), ("late", -5.0), ("b", 2.0), ("b again", 2.0)):
+        table.add(began_s + at_s, partial(note, name))
+    nursery.start_soon(table.run)
+    await trio.sleep(1.5)
+    table.add(began_s + 1.75, partial(note, "added while it sleeps"))
+    await trio.sleep(10)
+    assert called == [
+        ("late", 0.0), ("a", 1.0), ("added while it sleeps", 1.75), ("b", 2.0), ("b again", 2.0),
+        ("c", 3.0),
+    ]  # fmt: skip
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_is_called_off_is_not_called_and_does_not_stay(
+    autojump_clock: trio.testing.MockClock,
+    nursery: trio.Nursery,
+) -> None:
+    called: list[int] = []
+    table = Timetable()
+    at_s = trio.current_time() + 100
+    entries = [table.add(at_s, partial(called.append, n)) for n in range(3 * timetable.MAX_DEAD)]
+    kept = entries[:: timetable.MAX_DEAD]
+    for entry in entries:
+        if entry not in kept:
+            table.call_off(entry)
+            table.call_off(entry)
+    # Of those that were called off, no more stay than would be half.
+    assert len(table._entries) <= len(kept) + timetable.MAX_DEAD + 1
+    nursery.start_soon(table.run)
+    await trio.sleep(200)
+    assert called == [0, timetable.MAX_DEAD, 2 * timetable.MAX_DEAD]
+    assert table._entries == []
+    assert table._dead == 0
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_waits_is_woken_at_the_time_and_may_be_cancelled(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    table = Timetable()
+    nursery.start_soon(table.run)
+    began_s = trio.current_time()
+    with trio.move_on_after(1):
+        await table.wait_until(began_s + 5)
+    assert trio.current_time() - began_s == 1
+    await table.wait_until(began_s + 7)
+    assert 7 <= trio.current_time() - began_s < 7.01
+    nursery.cancel_scope.cancel()
