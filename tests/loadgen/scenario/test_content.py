@@ -6,7 +6,7 @@ import pytest
 
 from loadgen.scenario.content import KeyPath, decode, encode, find_value, fits
 
-DEEP = {"a": [{"b": 1}, {"b": 2}], "t": True, "one": 1, "s": "1"}
+DEEP = {"a": [{"b": 1}, {"b": 2, "t": False}], "t": True, "one": 1, "s": "1"}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,7 @@ def test_text_and_bytes_are_sent_as_they_are_and_the_rest_as_json() -> None:
         ("none", None),
         ("a.0.b", 1),
         ("a.1.b", 2),
+        ("a.1.t", (False,)),
         ("a.2.b", None),
         ("a.-1.b", None),
         ("one.b", None),
@@ -84,6 +85,8 @@ def test_a_path_has_no_empty_part(path: str) -> None:
         (None, {"t": 1}, DEEP, False),
         (None, {"a.1.b": 2}, DEEP, True),
         (None, {"a.1.b": 1}, DEEP, False),
+        (None, {"a.0.b": True}, DEEP, False),
+        (None, {"a.1.t": False}, DEEP, True),
         (None, {"one": 1, "s": "2"}, DEEP, False),
         (None, {"one": None}, {}, False),
         (None, {"one": None}, {"one": None}, True),

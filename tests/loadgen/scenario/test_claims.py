@@ -1,0 +1,301 @@
+"""Find what claims each frame: it is in exactly one column, and each call ends once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from loadgen.results.ledger import Ledger
+from loadgen.results.scenario import StepBooks
+from loadgen.results.verify import Verdict
+from loadgen.scenario.calls import Call
+from loadgen.scenario.claims import MAX_KEPT, Claims
+from loadgen.scenario.content import decode, fits
+from loadgen.scenario.errors import LostReply, SocketClosed
+from loadgen.scenario.phases import Phases
+from loadgen.scenario.timetable import Timetable
+from loadgen.scenario.topics import Subscription
+
+NEVER = float("inf")
+
+
+class Bench:
+    """The claims of one socket, with a ledger and a timetable of their own."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger(requested=1)
+        self.timetable = Timetable()
+        self.phases = Phases(1.0, 1.0)
+        self.step = StepBooks("request")
+        self.service: list[int] = []
+        self.intended: list[int] = []
+        self.copies: list[tuple[Any, ...]] = []
+        self.context: Any = SimpleNamespace(
+            ledger=self.ledger, verdicts=self.ledger.verdicts, timetable=self.timetable,
+            phases=self.phases, wall_offset_us=0, trace=None, book_service=self.service.append,
+            book_intended=self.intended.append,
+            events=SimpleNamespace(take_copy=lambda *what: self.copies.append(what)),
+        )  # fmt: skip
+        self.claims = Claims(self.context, 7, decode, None)
+
+    def call(self, sent_us: int = 0, **more: Any) -> Call:
+        self.step.count += 1
+        return Call(self.step, sent_us, **more)
+
+    def request(self, message: Any = None, limit_s: float = NEVER, sent_us: int = 0) -> Call:
+        """Await the reply with a key, which is given if the message has none."""
+        call = self.call(sent_us)
+        _, keyed, key = self.claims.find_key({} if message is None else message, "id")
+        self.claims.await_key(call, keyed, key, limit_s)
+        return call
+
+    def take_turn(self, limit_s: float = NEVER, **more: Any) -> Call:
+        """Await whatever comes next, or what fits."""
+        call = self.call(**more)
+        self.claims.await_match(call, limit_s)
+        return call
+
+    def expect(self, limit_s: float = NEVER, sent_us: int = 0, **fields: Any) -> Call:
+        call = self.call(sent_us, fits=fits(None, fields))
+        self.claims.expect(call, limit_s)
+        self.claims.look_at_kept()
+        return call
+
+    def receive(self, *frames: Any) -> None:
+        for frame in frames:
+            self.claims.receive(frame if isinstance(frame, bytes) else json.dumps(frame))
+
+    @property
+    def columns(self) -> dict[str, int]:
+        assert self.ledger.received == self.ledger.verdicts.total() + len(self.claims.kept)
+        return {str(verdict): n for verdict, n in self.ledger.verdicts.items() if n}
+
+
+def value_of(call: Call) -> Any:
+    assert call._result is not None
+    return call._result.unwrap()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_replies_find_their_requests_by_key_in_any_order(bench: Bench) -> None:
+    # The second has a key of its own, which we give to nobody else.
+    calls = [bench.request(), bench.request({"id": 2}), bench.request(), bench.request({"id": "x"})]
+    assert list(bench.claims._keyed["id"].open) == [1, 2, 3, "x"]
+    assert bench.claims.awaits_reply
+    bench.receive(*[{"id": key, "is": key} for key in ("x", 3, 1, 2)])
+    assert [value_of(call)["is"] for call in calls] == [1, 2, 3, "x"]
+    assert bench.columns == {"echoed": 4}
+    assert (bench.step.ok, len(bench.service), len(bench.intended)) == (4, 4, 4)
+    assert not bench.claims.awaits_reply
+    bench.receive({"id": 3}, {"id": "x"}, {"id": "y"}, {"id": 9})
+    bench.claims.end((1000, ""))
+    assert bench.columns == {"echoed": 4, "duplicate": 2, "unexpected": 2}
+
+
+def test_a_key_that_awaits_its_reply_is_not_used_twice(bench: Bench) -> None:
+    bench.request({"id": "x"})
+    with pytest.raises(ValueError, match="id 'x' awaits its reply already"):
+        bench.request('{"id": "x"}')
+
+
+def test_latency_is_from_when_it_was_sent_and_from_when_it_was_due(bench: Bench) -> None:
+    bench.take_turn(sent_us=0, due_us=-500)
+    bench.receive({})
+    assert bench.intended == [bench.service[0] + 500]
+    assert bench.step.intended.total.count == 0  # until the second is over
+    bench.step.intended.end_second()
+    assert bench.step.intended.total.count == 1
+
+
+def test_what_claims_a_frame_first(bench: Bench) -> None:
+    taken: list[Any] = []
+    everything = {
+        "turn": bench.take_turn(),
+        "expected": bench.expect(t=1),
+        "matched": bench.take_turn(fits=fits(None, {"t": 1})),
+        "keyed": bench.request({"id": 5}),
+    }
+    stream: Any = SimpleNamespace(
+        fits=fits(None, {"t": 1}), take=lambda *what: taken.append(what), end=lambda: None
+    )
+    bench.claims.streams.append(stream)
+    bench.claims.ignored.append(fits(None, {"t": 2}))
+    bench.claims.subscriptions.append(Subscription("news", "n", fits(None, {"t": 3})))
+    frame = {"t": 1, "id": 5}
+    for name in ("keyed", "matched", "expected"):
+        assert not everything[name].is_settled
+        bench.receive(frame)
+        assert value_of(everything[name]) == frame
+    bench.receive(frame, {"t": 2}, {"t": 3, "n": 4}, {"t": 3})
+    assert [value for value, _ in taken] == [frame]
+    assert [copy[2:] for copy in bench.copies] == [(7, (bench.copies[0][3][0], 0))]
+    # A copy needs its key; without one it is whoever's turn it is.
+    assert value_of(everything["turn"]) == {"t": 3}
+    assert bench.columns == {
+        "echoed": 3, "expected": 1, "streamed": 1, "ignored": 1, "copies": 1,
+    }  # fmt: skip
+
+
+def test_a_duplicate_is_nobodys_turn(bench: Bench) -> None:
+    bench.request({"id": "x"})
+    turn = bench.take_turn()
+    bench.receive({"id": "x"}, {"id": "x"})
+    assert not turn.is_settled
+    bench.receive({"id": "y"})
+    assert value_of(turn) == {"id": "y"}
+
+
+def test_a_frame_waits_for_a_call_and_is_judged_when_the_script_has_passed_it(
+    bench: Bench,
+) -> None:
+    bench.receive({"n": 1}, {"n": 2}, {"n": 3})
+    assert bench.columns == {}
+    met = bench.expect(n=2)
+    assert value_of(met) == {"n": 2}
+    assert value_of(bench.expect(n=3)) == {"n": 3}
+    # Whoever went on from a later one has passed the first.
+    assert bench.columns == {"expected": 2, "unexpected": 1}
+    assert (bench.step.ok, bench.claims.kept) == (2, [])
+
+
+def test_of_frames_that_nobody_claims_the_newest_are_kept(bench: Bench) -> None:
+    bench.receive(*range(MAX_KEPT + 3))
+    assert len(bench.claims.kept) == MAX_KEPT
+    assert bench.columns == {"unexpected": 3}
+    assert bench.claims.kept[0].value == 3
+
+
+async def test_what_does_not_come_in_time_is_lost_and_a_late_reply_takes_nobodys_place(
+    bench: Bench, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    nursery.start_soon(bench.timetable.run)
+    at_s = trio.current_time() + 1
+    keyed, matched = bench.request(None, at_s), bench.take_turn(at_s, fits=fits("go", {}))
+    turn, expected = bench.take_turn(at_s), bench.expect(at_s, n=1)
+    in_time = bench.request({"id": 2}, at_s)
+    bench.receive({"id": 2})
+    await trio.sleep(2)
+    for call in (keyed, matched, turn, expected):
+        with pytest.raises(LostReply):
+            value_of(call)
+    assert value_of(in_time) == {"id": 2}
+    assert (bench.step.lost, bench.step.ok, bench.ledger.given_up) == (4, 1, 3)
+    assert not bench.claims.awaits_reply
+    following, last = bench.take_turn(), bench.take_turn(at_s + 2)
+    bench.receive({"late": 1}, {"id": 1}, {"id": 2})
+    assert value_of(following) == {"id": 1}  # The first had its place in the line, and is late.
+    await trio.sleep(2)
+    assert last.is_lost
+    bench.claims.end((1000, ""))
+    assert (bench.ledger.given_up, bench.ledger.abandoned) == (4, 0)
+    assert bench.columns == {"echoed": 2, "unexpected": 1, "duplicate": 1}
+    nursery.cancel_scope.cancel()
+
+
+def test_at_the_end_what_had_its_time_is_lost_and_the_rest_left(bench: Bench) -> None:
+    old = [bench.request(sent_us=10), bench.take_turn(sent_us=10)]
+    new = [bench.request(sent_us=11), bench.take_turn(sent_us=11)]
+    old_expected, new_expected = bench.expect(sent_us=10, n=1), bench.expect(sent_us=11, n=2)
+    bench.claims.lose_all(since_us=10)
+    assert [call.is_settled for call in (*old, old_expected)] == [True] * 3
+    assert [call.is_settled for call in (*new, new_expected)] == [False] * 3
+    assert bench.step.lost == 1
+    bench.receive({"id": 1})  # It comes all the same, while the socket closes.
+    assert bench.columns == {"echoed": 1}
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_when_the_socket_ends_each_call_does_and_each_frame_has_its_column(
+    bench: Bench, interrupted: bool
+) -> None:
+    answered = bench.request({"id": "x"})
+    bench.receive({"id": "x"}, {"id": "x"}, {"n": 0})
+    waiting = [bench.request(), bench.take_turn(), bench.take_turn(fits=fits("go", {}))]
+    expected, left = bench.expect(n=1), bench.expect(n=2)
+    bench.claims.expect_no_more(left)
+    bench.claims.expect_no_more(left)
+    bench.receive({"n": 3})
+    assert value_of(waiting.pop(1)) == {"n": 0}  # Kept for whoever asks next.
+    bench.receive({"id": "x"})
+    bench.phases.is_interrupted = interrupted
+    bench.claims.end((4000, "enough"))
+    for call in (*waiting, expected):
+        with pytest.raises(SocketClosed):
+            value_of(call)
+    assert (value_of(answered), left.is_settled) == ({"id": "x"}, False)
+    assert (bench.ledger.abandoned, bench.step.failed, bench.step.ok) == (2, 1, 2)
+    assert not bench.claims.awaits_reply
+    rest = "ignored" if interrupted else "unexpected"
+    assert bench.columns == {"echoed": 2, "duplicate": 2, rest: 1}
+
+
+def test_a_reply_of_the_other_kind_of_frame_is_corrupt(bench: Bench) -> None:
+    text, binary = bench.take_turn(), bench.take_turn(is_binary=True)
+    bench.receive(b"\x00", b"\x01")
+    assert (value_of(text), value_of(binary)) == (b"\x00", b"\x01")
+    assert bench.columns == {"corrupt": 1, "echoed": 1}
+    assert (bench.step.failed, bench.step.ok, len(bench.service)) == (1, 1, 1)
+
+
+def test_what_a_function_of_the_script_raises_ends_its_calls_and_is_raised_once(
+    bench: Bench,
+) -> None:
+    def fail(value: Any) -> bool:
+        raise KeyError(value)
+
+    matched, expected = bench.take_turn(fits=fail), bench.expect(n=1)
+    bench.receive({"n": 2})
+    for call in (matched, expected):
+        with pytest.raises(KeyError):
+            value_of(call)
+    with pytest.raises(KeyError):
+        bench.claims.raise_problem()
+    bench.claims.raise_problem()
+    assert bench.columns == {"unexpected": 1}
+    assert bench.step.failed == 1
+
+
+async def test_whoever_waits_for_replies_goes_on_with_the_last_or_the_end(
+    bench: Bench, nursery: trio.Nursery
+) -> None:
+    await bench.claims.wait_for_replies()
+    gone_on: Counter[str] = Counter()
+
+    async def wait(name: str) -> None:
+        await bench.claims.wait_for_replies()
+        gone_on[name] += 1
+
+    bench.request({"id": 1})
+    bench.request({"id": 2})
+    nursery.start_soon(partial(wait, "replies"))
+    await trio.testing.wait_all_tasks_blocked()
+    bench.receive({"id": 1})
+    await trio.testing.wait_all_tasks_blocked()
+    assert gone_on == {}
+    bench.receive({"id": 2})
+    await trio.testing.wait_all_tasks_blocked()
+    assert gone_on == {"replies": 1}
+    bench.request()
+    nursery.start_soon(partial(wait, "end"))
+    await trio.testing.wait_all_tasks_blocked()
+    bench.claims.end((1006, ""))
+    await trio.testing.wait_all_tasks_blocked()
+    assert gone_on == {"replies": 1, "end": 1}
+
+
+def test_bytes_are_those_of_the_payload(bench: Bench) -> None:
+    for frame in ("abc", "äöü", b"\xff\x00"):
+        bench.claims.receive(frame)
+    assert (bench.ledger.received, bench.ledger.received_bytes) == (3, 3 + 6 + 2)
+    assert Verdict.UNEXPECTED not in bench.ledger.verdicts
