@@ -35,7 +35,7 @@ SECTIONS: Final = {
     "Reference": [
         "reference/server", "reference/behaviours", "reference/console", "reference/metrics",
         "reference/loadgen", "reference/report", "reference/thresholds", "reference/hints",
-        "reference/scenario", "reference/run-metrics", "api/echo_trio", "api/plugin",
+        "reference/scenario", "reference/run-metrics", "reference/other-systems", "api/echo_trio", "api/plugin",
         "api/loadgen", "api/loadgen.scenario",
     ],
     "Explanation": [
