@@ -35,8 +35,8 @@ SECTIONS: Final = {
     "Reference": [
         "reference/server", "reference/behaviours", "reference/console", "reference/metrics",
         "reference/loadgen", "reference/report", "reference/thresholds", "reference/hints",
-        "reference/scenario", "reference/run-metrics", "reference/other-systems", "api/echo_trio", "api/plugin",
-        "api/loadgen", "api/loadgen.scenario",
+        "reference/scenario", "reference/run-metrics", "reference/other-systems",
+        "api/echo_trio", "api/plugin", "api/loadgen", "api/loadgen.scenario",
     ],
     "Explanation": [
         "explanation/verdict", "explanation/accounting", "explanation/coordinated-omission",
