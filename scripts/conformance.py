@@ -1,6 +1,9 @@
 """Run Autobahn|Testsuite against both of our ends: `make conformance`.
 
 As server, `python -m echo_trio` answers on `/plain`; as client, the wire's own connection echoes.
+Either also does so behind a proxy of ours (`python -m echo_trio --upstream`): the suite's client
+talks to our server through one, and our client to the suite's server. The latter has no compression
+to try, which a proxy does not offer its upstream.
 All 517 cases have to be as good as docs/conformance.json says: OK, or INFORMATIONAL where a case
 only informs. `--record` writes that file; it takes no worse result than those either.
 
@@ -30,6 +33,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import trio
 
@@ -47,6 +51,7 @@ VIRTUALENV = "virtualenv==20.21.1"
 CASES = 517
 #: What `make test` runs: all but the heavy sections (limits, compression).
 QUICK_SECTIONS = ("1", "2", "3", "4", "5", "6", "7", "10")
+COMPRESSION_SECTIONS = ("12", "13")
 INFORMATIVE = frozenset({"7.1.6", "7.13.1", "7.13.2"})
 #: Best first; any other result of the suite is worse.
 GRADES = ("OK", "INFORMATIONAL")
@@ -180,9 +185,10 @@ def read_results(reports: Path) -> Results:
 
 
 @contextlib.asynccontextmanager
-async def echo_server() -> AsyncIterator[str]:
-    """Run `python -m echo_trio` with what the suite asks for; yield the URL of its exact echo."""
+async def our_server(*flags: str) -> AsyncIterator[str]:
+    """Run `python -m echo_trio` with what the suite asks for; yield its URL."""
     command = [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console", "--compression"]
+    command += flags
     # A ping from us during a slow case is not what the case expects.
     command += ["--max-message-size", str(MAX_MESSAGE_BYTES), "--ping-interval", "0"]
     command += ["--log-level", "warning"]
@@ -194,30 +200,37 @@ async def echo_server() -> AsyncIterator[str]:
         ready = re.match(r"ready ws=(\S+)", line)
         if ready is None:
             raise RuntimeError(f"the server did not start: {line!r}")
-        yield ready[1] + "plain"
+        yield ready[1]
         nursery.cancel_scope.cancel()
 
 
-async def try_server(suite: Suite, cases: list[str]) -> Results:
-    """Let the suite, as client, try our server."""
-    async with echo_server() as url:
-        servers = [{"agent": AGENT, "url": url}]
+async def try_server(suite: Suite, cases: list[str], *, proxied: bool = False) -> Results:
+    """Let the suite, as client, try our server, through a proxy perhaps."""
+    async with contextlib.AsyncExitStack() as running:
+        url = await running.enter_async_context(our_server())
+        if proxied:
+            url = await running.enter_async_context(our_server("--upstream", url))
+        servers = [{"agent": AGENT, "url": url + "plain"}]
         command, reports = suite.command("fuzzingclient", cases, servers=servers)
         with (reports / "log").open("w") as log:
             await trio.run_process(command, stdout=log, stderr=log, check=False)
     return read_results(reports)
 
 
-async def try_client(suite: Suite, cases: list[str]) -> Results:
-    """Let the suite, as server, try our client."""
+async def try_client(suite: Suite, cases: list[str], *, proxied: bool = False) -> Results:
+    """Let the suite, as server, try our client, through a proxy perhaps."""
     port = free_port()
     command, reports = suite.command("fuzzingserver", cases, url=f"ws://127.0.0.1:{port}")
     with (reports / "log").open("w") as log:
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
             await nursery.start(
                 partial(trio.run_process, command, stdout=log, stderr=log, check=False)
             )
             await listening(port)
+            if proxied:
+                upstream = f"ws://127.0.0.1:{port}"
+                url = await stack.enter_async_context(our_server("--upstream", upstream))
+                port = urlsplit(url).port or 0
             poller = Poller()
             nursery.start_soon(poller.run)
             limiter = trio.CapacityLimiter(CONCURRENT_QUICK_CASES if quick(cases[0]) else 1)
@@ -226,6 +239,7 @@ async def try_client(suite: Suite, cases: list[str]) -> Results:
                     await limiter.acquire_on_behalf_of(case)
                     running.start_soon(run_case, port, case, poller, limiter)
             await echo_on(port, f"/updateReports?agent={AGENT}", poller)
+            await stack.aclose()
             nursery.cancel_scope.cancel()
     return read_results(reports)
 
@@ -287,7 +301,22 @@ async def echo_on(port: int, target: str, poller: Poller) -> None:
     await connection.run(lambda message: message)
 
 
-ROLES = {"server": try_server, "client": try_client}
+ROLES = {
+    "server": try_server,
+    "client": try_client,
+    "proxied-server": partial(try_server, proxied=True),
+    "proxied-client": partial(try_client, proxied=True),
+}
+#: What `make test` runs: the others share all their code with these, but for the proxy's own tests.
+QUICK_ROLES = ("client", "server")
+
+
+def of_role(role: str, cases: list[str]) -> list[str]:
+    """Leave out the cases that a role can't be tried with: a proxy offers no compression."""
+    if role != "proxied-client":
+        return cases
+    return [case for case in cases if case.partition(".")[0] not in COMPRESSION_SECTIONS]
+
 
 # -- Comparing --------------------------------------------------------------------------------
 
@@ -393,7 +422,7 @@ async def run_roles(
     results: Recorded = {role: {} for role in roles}
 
     async def run(role: str) -> None:
-        for batch in batches(cases):
+        for batch in batches(of_role(role, cases)):
             of_batch = await run_batch(role, suite, batch, expected.get(role, {}))
             results[role] |= of_batch
             keep(role, of_batch)
@@ -426,7 +455,7 @@ def main() -> int:
     parser.add_argument("--reports", type=Path, help="keep the suite's own reports here")
     arguments = parser.parse_args()
     sections = arguments.cases or (QUICK_SECTIONS if arguments.quick else ())
-    roles = arguments.role or sorted(ROLES)
+    roles = arguments.role or sorted(QUICK_ROLES if arguments.quick else ROLES)
     try:
         python = install()
     except CanNotRun as exc:
@@ -448,7 +477,9 @@ def main() -> int:
         keep = record if arguments.record else lambda _role, _results: None
         suite = Suite(python, directory)
         results = trio.run(run_roles, suite, roles, cases, expected, keep, timeout_s)
-    faults = {role: worse(cases, results[role], expected.get(role, {})) for role in roles}
+    faults = {
+        role: worse(of_role(role, cases), results[role], expected.get(role, {})) for role in roles
+    }
     for role in roles:
         missing = [case for case, fault in faults[role].items() if fault == NO_RESULT]
         if missing:

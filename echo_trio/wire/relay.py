@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from echo_trio.wire import frames
-from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
+from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
 from echo_trio.wire.connection import _TURN_OVER as TURN_OVER
 from echo_trio.wire.connection import FRAMES_PER_TURN, INFLATED_BYTES_PER_TURN, Connection
 from echo_trio.wire.observed import ObservedConnection
@@ -56,6 +56,7 @@ class Relay(Connection):
     way: Way
 
     _passed: list[bytes] | None = None  # in this wake-up, not yet written to the other end
+    _verdict: tuple[int, str | None] | None = None  # of `_fail`, until the peer is told
 
     # -- Receiving -------------------------------------------------------------------------
 
@@ -236,8 +237,21 @@ class Relay(Connection):
         """Leave that to the other end's peer: `pass_close` brings its answer."""
 
     def _fail(self, code: int, reason: str | None) -> None:
+        """Fail the connection, if need be behind what the other end still has for this peer.
+
+        The other peer answers what came before the fault. So it is told first, and this one when
+        the other has answered, whose time to do so is limited; unless a fault is in the way, which
+        may take any time.
+        """
         self._pass_on()
-        super()._fail(code, reason)
+        waits = self._close_reason is None and code != INTERNAL_ERROR
+        if waits and self.way.is_direct and self.other.way.is_direct:
+            self.failure = code
+            self._verdict = code, reason
+            self._stop_listening()
+            self._attention = True
+        else:
+            super()._fail(code, reason)
         self.way.source_ended()
 
     def _lose(self) -> None:
@@ -263,6 +277,10 @@ class Relay(Connection):
         :param code: `ABNORMAL_CLOSURE` ends TCP without a close frame.
         :returns: true if the kernel took it. If not, somebody has to await `flush`.
         """
+        if self._verdict is not None and self._close_reason is None:
+            taken = self._write_close(*self._verdict)
+            self._call_attention()
+            return taken
         if code == ABNORMAL_CLOSURE:
             self.cut()
             if self.close_received is not None and self.close_sent is None:

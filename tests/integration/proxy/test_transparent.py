@@ -141,16 +141,28 @@ async def test_who_breaks_the_protocol_is_told_so_and_the_other_end_that_it_went
     proxy = await start_proxy(url, max_message_bytes=1000, fault=fault)
     with trio.fail_after(PATIENCE_S):
         ours, upstream = await open_pair(proxy, accept)
-        await ours.send(masked(wrong))
+        await ours.send(frame(0x81, b"good", masked=True) + masked(wrong))
+        assert await upstream.frame() == (0x81, b"good")
+        closing = await upstream.frame()
+        assert code_of(closing) == 1001
+        if not faulty:  # What answers the good message goes before the verdict on the bad one.
+            await upstream.send(frame(0x81, b"answer"))
+            assert await ours.frame() == (0x81, b"answer")
+        await upstream.send(frame(*closing))
         assert code_of(await ours.frame()) == code
-        assert code_of(await upstream.frame()) == 1001
         await ours.stream.aclose()
         await upstream.stream.aclose()
         await proxy.until_ended(1)
         ours, upstream = await open_pair(proxy, accept)
-        await upstream.send(wrong)
+        await upstream.send(frame(0x81, b"good") + wrong)
+        assert await ours.frame() == (0x81, b"good")
+        closing = await ours.frame()
+        assert code_of(closing) == 1014
+        if not faulty:
+            await ours.send(frame(0x81, b"answer", masked=True))
+            assert await upstream.frame() == (0x81, b"answer")
+        await ours.send(frame(*closing, masked=True))
         assert code_of(await upstream.frame()) == code
-        assert code_of(await ours.frame()) == 1014
         await ours.stream.aclose()
         await upstream.stream.aclose()
         await proxy.until_ended(2)
