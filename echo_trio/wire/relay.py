@@ -271,6 +271,21 @@ class Relay(Connection):
         super().cut()
         self.way.source_ended()
 
+    def _on_hang_up(self) -> None:
+        """Go on with a peer that has ended its half while it is not read from.
+
+        The other end is to get what this peer sent before, which is still in the kernel. Nothing is
+        registered then: the end would be reported again and again. Resuming registers anew.
+        """
+        if self._poller is not None and self._task is not None and not self._is_reset:
+            assert self._sock is not None
+            self._poller.unregister(self._sock)
+        else:
+            super()._on_hang_up()
+
+    def close_behind_reply(self, code: int, reason: str) -> None:
+        """Do nothing: which message is a reply is the upstream's secret; it is closed in time."""
+
     def pass_close(self, code: int, reason: str) -> bool:
         """Send the close frame that the other end's peer has sent: as a close, or as an answer.
 

@@ -93,6 +93,17 @@ async def test_who_does_not_read_is_not_read_for_and_loses_nothing(start_proxy, 
     assert proxy.server.held_bytes == 0
 
 
+async def test_an_upstream_that_goes_while_it_is_not_read_leaves_nothing_behind(start_proxy, raw):
+    url, accept = raw
+    proxy = await start_proxy(url)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept, "/~stall/2/500ms")
+        messages = [(0x81, b"a"), (0x81, b"b"), (0x81, b"c"), (0x88, b"\x03\xe8")]
+        await upstream.send(b"".join(frame(*each) for each in messages))
+        await upstream.stream.aclose()
+        assert [await ours.frame() for _ in messages] == messages
+
+
 async def test_a_peer_that_takes_nothing_for_the_write_timeout_ends_the_pair(start_proxy, raw):
     url, accept = raw
     proxy = await start_proxy(url, write_timeout_s=0.5, close_timeout_s=0.5)
