@@ -32,6 +32,13 @@ export function LatencyTable({ figures: { latency, connectMs } }: { figures: Run
           {rows.map(([name, meaning, summary]) => (
             <Row key={name} name={name} meaning={meaning} summary={summary} />
           ))}
+          {latency.script_lag !== undefined && latency.script_lag.count > 0 && (
+            <Row
+              name="Script lag"
+              meaning="the script woken late by"
+              summary={latency.script_lag}
+            />
+          )}
           {connectMs !== null && (
             <Row name="Connect" meaning="TCP and handshake" summary={connectMs} />
           )}

@@ -9,6 +9,7 @@ import styles from './run-details.module.css';
 import { type RunFigures, sum } from './run-figures';
 import { RunFunnel } from './run-funnel';
 import { RunLedger } from './run-ledger';
+import { RunScenario } from './run-scenario';
 import { RunVerdict } from './run-verdict';
 
 interface RunDetailsProps {
@@ -28,6 +29,7 @@ export function RunDetails({ figures, axis, syncKey, clock }: RunDetailsProps) {
       {clock}
       <LoadCharts figures={figures} axis={axis} syncKey={syncKey} />
       <LatencyTable figures={figures} />
+      <RunScenario figures={figures} />
       <RunFunnel figures={figures} />
       <RunLedger figures={figures} />
       <Plan figures={figures} />

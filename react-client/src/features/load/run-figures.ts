@@ -27,7 +27,7 @@ interface SocketFigures {
   readonly closed: Readonly<Record<string, number>>;
 }
 
-/** `sent` = echoed + reordered + corrupt + lost + inFlight + awaited. */
+/** `sent` = echoed + reordered + corrupt + lost + inFlight + awaited + one_way + published. */
 interface MessageFigures {
   readonly sent: number;
   readonly received: number;
@@ -39,6 +39,12 @@ interface MessageFigures {
   readonly awaited: number;
   readonly duplicate: number;
   readonly unexpected: number;
+  readonly one_way?: number;
+  readonly published?: number;
+  readonly expected?: number;
+  readonly ignored?: number;
+  readonly streamed?: number;
+  readonly copies?: number;
 }
 
 export function figuresOfReport(report: RunReport): RunFigures {

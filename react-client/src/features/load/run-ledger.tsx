@@ -1,4 +1,4 @@
-import { Tally } from '../../components/tally';
+import { Tally, type TallyRow } from '../../components/tally';
 import { formatCount } from '../../lib/figures';
 import type { RunFigures } from './run-figures';
 import styles from './run-ledger.module.css';
@@ -16,6 +16,8 @@ export function RunLedger({ figures }: { figures: RunFigures }) {
           { name: 'corrupt', count: messages.corrupt, tone: 'bad' },
           { name: 'lost', count: messages.lost, tone: 'bad' },
           { name: 'in flight', count: messages.inFlight, meaning: 'when it was interrupted' },
+          ...ifAny('one way', messages.one_way, 'sent without a reply to wait for'),
+          ...ifAny('published', messages.published, 'to all who are in a room'),
           ...(phase === 'over' ? [] : [{ name: 'awaited', count: messages.awaited }]),
         ]}
       />
@@ -27,8 +29,17 @@ export function RunLedger({ figures }: { figures: RunFigures }) {
           { name: 'corrupt', count: messages.corrupt, tone: 'bad' },
           { name: 'duplicate', count: messages.duplicate, tone: 'bad' },
           { name: 'unexpected', count: messages.unexpected, tone: 'bad' },
+          ...ifAny('expected', messages.expected),
+          ...ifAny('ignored', messages.ignored),
+          ...ifAny('streamed', messages.streamed),
+          ...ifAny('copies', messages.copies, 'of what was published'),
         ]}
       />
     </section>
   );
+}
+
+/** A column that most runs leave empty. */
+function ifAny(name: string, count = 0, meaning?: string): TallyRow[] {
+  return count === 0 ? [] : [{ name, count, meaning, tone: 'good' }];
 }

@@ -35,6 +35,8 @@ export interface Latencies {
   readonly intended: Summary;
   readonly service: Summary;
   readonly scheduling_lag: Summary;
+  /** How late a scenario's code went on; reports of older versions have none. */
+  readonly script_lag?: Summary;
 }
 
 interface Sockets {
@@ -55,6 +57,53 @@ interface Messages {
   readonly unexpected: number;
   readonly lost: number;
   readonly in_flight: number;
+  /** Reports of older versions have none of these. */
+  readonly one_way?: number;
+  readonly published?: number;
+  readonly expected?: number;
+  readonly ignored?: number;
+  readonly streamed?: number;
+  readonly copies?: number;
+}
+
+/** How a scenario's users ended: `requested` is the sum of the four others. */
+export interface Users {
+  readonly requested: number;
+  readonly finished: number;
+  readonly failed: number;
+  readonly interrupted: number;
+  readonly not_started: number;
+  readonly failed_by: Counts;
+  readonly tracebacks: Readonly<Record<string, string>>;
+}
+
+/** The calls that a script has given one name. */
+interface Step {
+  readonly name: string;
+  readonly kind: string;
+  readonly count: number;
+  readonly ok: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly in_flight: number;
+  /** Null where nothing was due at a time. */
+  readonly intended: Summary | null;
+  readonly service: Summary;
+}
+
+interface Check {
+  readonly name: string;
+  readonly passed: number;
+  readonly failed: number;
+}
+
+interface Stream {
+  readonly name: string;
+  readonly received: number;
+  readonly gaps: number;
+  readonly reordered: number;
+  readonly duplicate: number;
+  readonly age: Summary;
 }
 
 export interface RunReport {
@@ -94,6 +143,12 @@ export interface RunReport {
     readonly trio: string;
   };
   readonly series: readonly Second[];
+  /** Null without a scenario; reports of older versions have none of these. */
+  readonly users?: Users | null;
+  readonly steps?: readonly Step[];
+  readonly checks?: readonly Check[];
+  readonly streams?: readonly Stream[];
+  readonly counters?: Counts;
 }
 
 export type Verdict = 'valid' | 'generator-limited' | 'failed';
