@@ -158,8 +158,8 @@ EXAMPLE_SERVERS := examples/servers/node_modules/.package-lock.json
 $(EXAMPLE_SERVERS): examples/servers/package-lock.json
 	cd examples/servers && npm ci --ignore-scripts --no-audit --no-fund
 
-examples: $(VENV)/.dev $(EXAMPLE_SERVERS) ## each example against the server it is for: Socket.IO, GraphQL, MQTT, JSON-RPC
-	$(BIN)/python -m pytest -m 'examples or not examples' tests/integration/loadgen/test_examples.py
+examples: $(VENV)/.dev $(EXAMPLE_SERVERS) ## each example against the server it is for: Socket.IO, GraphQL, MQTT, JSON-RPC; the commands of the how-tos
+	$(BIN)/python -m pytest -m 'examples or not examples' tests/integration/loadgen/test_examples.py tests/integration/loadgen/test_pages.py
 
 release-check: $(VENV)/.dev page ## build sdist and wheel, and try them as their users would: all of a release but the upload
 	$(BIN)/python scripts/release_check.py

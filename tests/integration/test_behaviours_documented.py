@@ -6,6 +6,7 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 import structlog
 import trio
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus
+from websockets.sync.client import connect as connect_sync
 from websockets.trio.client import ClientConnection, connect
 
 from echo_trio.behaviours import fault_prefix, line, paths, rpc
@@ -157,6 +159,29 @@ async def test_the_program_that_composes_a_behaviour_adds_its_path(monkeypatch, 
     finally:
         paths.BEHAVIOURS.clear()
         paths.BEHAVIOURS.update(before)
+
+
+def test_the_program_that_composes_a_behaviour_ends_in_good_order_at_ctrl_c(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(python_of(REFERENCE))
+    with subprocess.Popen(
+        [sys.executable, program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            url = running.stdout.readline().strip()
+            with connect_sync(url) as client:
+                client.send("hello")
+                assert client.recv() == "hello"
+                running.send_signal(signal.SIGINT)
+                with pytest.raises(ConnectionClosedOK) as closed:
+                    client.recv(timeout=PATIENCE_S)
+            assert closed.value.rcvd.code == 1001
+            assert (running.wait(PATIENCE_S), running.stderr.read()) == (0, "")
+        finally:
+            running.kill()
 
 
 def test_the_programs_of_the_how_to_pass(tmp_path):
