@@ -15,10 +15,11 @@ from echo_trio import files, flags
 from echo_trio.printable import printable
 from loadgen.cli.app import app
 from loadgen.cli.output import discard_stdout, write_stdout
-from loadgen.scenario.har import NoTraffic, convert
+from loadgen.scenario.har import convert
+from loadgen.scenario.traffic import NoTraffic
 
 #: A few minutes of a busy page are some ten megabytes.
-MAX_HAR_BYTES: Final = 256 * 2**20
+MAX_BYTES: Final = 256 * 2**20
 
 _complain: Final = partial(flags.complain, app, command="record")
 
@@ -29,19 +30,20 @@ def record(
     *,
     rows: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
 ) -> int:
-    """Turn traffic that a browser has recorded into a scenario, and write that to stdout.
+    """Turn recorded traffic into a scenario, and write that to stdout.
 
     It contains no secret: its first lines say which columns of secrets.csv it needs.
 
     Parameters
     ----------
     file
-        HAR file of the traffic: in DevTools' network panel, save all as HAR with content.
+        File of the traffic: HAR (in DevTools' network panel, save all as HAR with content), the
+        web page's log as NDJSON, or what `python -m echo_trio --record` has written.
     rows
         New file for the recorded secrets, as one row of secrets.csv.
     """
     try:
-        script, secrets = convert(files.read(file, at_most=MAX_HAR_BYTES), Path(file).name)
+        script, secrets = convert(files.read(file, at_most=MAX_BYTES), Path(file).name)
     except OSError as exc:
         return _complain(f"can't read {file}: {exc.strerror}")
     except NoTraffic as exc:

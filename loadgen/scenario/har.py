@@ -1,4 +1,4 @@
-"""Make a scenario of recorded traffic: the WebSocket messages that a browser saves as HAR; pure.
+"""Make a scenario of recorded traffic; pure.
 
 Times between messages become sleeps. A message whose id comes back in a frame becomes a request,
 other frames that come are streamed. What looks like a secret is taken out, and stands for a column
@@ -15,6 +15,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
+from loadgen.scenario import traffic
+from loadgen.scenario.traffic import Message, Traffic
+
 #: Where servers put the number of a call, the most usual first.
 ID_NAMES: Final = ("id", "requestId", "request_id", "reqId", "seq", "ref")
 #: What is in members and parameters of these names is a secret.
@@ -28,42 +31,6 @@ MIN_PAUSE_S: Final = 0.05
 MAX_TEXT: Final = 20_000
 
 
-class NoTraffic(ValueError):
-    """A file that holds no WebSocket messages; says what it is instead."""
-
-
-class Message(msgspec.Struct, rename="camel"):
-    """A message as DevTools record it.
-
-    :ivar time: in seconds.
-    :ivar opcode: 1 is text, 2 is binary, whose data is base64.
-    """
-
-    type: str
-    time: float
-    opcode: int
-    data: str
-
-
-class _Request(msgspec.Struct):
-    url: str
-
-
-class _Entry(msgspec.Struct):
-    request: _Request
-    messages: list[Message] = msgspec.field(name="_webSocketMessages", default_factory=list)
-
-
-class _Log(msgspec.Struct):
-    entries: list[_Entry]
-
-
-class Har(msgspec.Struct):
-    """A HAR file, as far as it is of use here."""
-
-    log: _Log
-
-
 @dataclass
 class Secrets:
     """Keep the values that were taken out, by the column that stands for each."""
@@ -73,8 +40,15 @@ class Secrets:
     def take(self, name: str, value: str) -> str:
         """Take a value out; returns the column that stands for it."""
         for column, known in self.columns.items():
-            if known == value:
+            if known == value and value:
                 return column
+        return self._add(name, value)
+
+    def ask(self, name: str) -> str:
+        """Return a column for a value that is not known here, and has to be written into it."""
+        return self._add(name, "")
+
+    def _add(self, name: str, value: str) -> str:
         base = re.sub(r"\W+", "_", name).strip("_").lower() or "secret"
         column, number = base, 2
         while column in self.columns:
@@ -84,23 +58,14 @@ class Secrets:
 
 
 def convert(content: bytes, source: str) -> tuple[str, Secrets]:
-    """Make a scenario of a HAR file; returns its text, and the secrets that are not in it.
+    """Make a scenario of recorded traffic; returns its text, and the secrets that are not in it.
 
     :param source: the file's name, for the head of the script.
-    :raises NoTraffic: if it is no HAR file, or has no WebSocket messages.
+    :raises NoTraffic: if it is no recorded traffic, or has no WebSocket messages.
     """
-    try:
-        har = msgspec.json.decode(content, type=Har)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
-        raise NoTraffic(f"it is no HAR file: {exc}") from None
-    sockets = [entry for entry in har.log.entries if entry.messages]
-    if not sockets:
-        raise NoTraffic(
-            "it has no WebSocket messages: in DevTools, open the page with the network panel "
-            "open, then save all as HAR"
-        )
+    sockets = traffic.read(content)
     secrets = Secrets()
-    bodies = [list(_write_user(entry, secrets)) for entry in sockets]
+    bodies = [list(_write_user(each, secrets)) for each in sockets]
     return _write_script(source, bodies, secrets), secrets
 
 
@@ -132,9 +97,9 @@ def _safe(text: str) -> str:
 # -- One socket -----------------------------------------------------------------------------
 
 
-def _write_user(entry: _Entry, secrets: Secrets) -> Iterator[str]:
-    messages = sorted(entry.messages, key=lambda each: each.time)
-    path = _write_path(entry.request.url, secrets)
+def _write_user(socket: Traffic, secrets: Secrets) -> Iterator[str]:
+    messages = sorted(socket.messages, key=lambda each: each.time)
+    path = _write_path(socket.url, secrets, is_masked=socket.is_masked)
     yield f"async with user.connect({path}) as ws:"
     replies = _match_replies(messages)
     answered = set(replies.values())
@@ -221,8 +186,11 @@ def _write_value(value: Any, secrets: Secrets, name: str = "") -> str:
     return repr(value)
 
 
-def _write_path(url: str, secrets: Secrets) -> str:
-    """Write path and query of a URL, with what is secret in the query taken from the user's row."""
+def _write_path(url: str, secrets: Secrets, *, is_masked: bool) -> str:
+    """Write path and query of a URL, with what is secret in the query taken from the user's row.
+
+    :param is_masked: the values are not known: all are taken from there.
+    """
     parts = urlsplit(url)
     path = parts.path or "/"
     pairs = parse_qsl(parts.query, keep_blank_values=True)
@@ -230,7 +198,9 @@ def _write_path(url: str, secrets: Secrets) -> str:
         return repr(path)
     written = []
     for name, value in pairs:
-        if value and _SECRET.search(name):
+        if is_masked:
+            written.append(f"{urlencode({name: ''})}{{secrets[user].{secrets.ask(name)}}}")
+        elif value and _SECRET.search(name):
             written.append(f"{urlencode({name: ''})}{{secrets[user].{secrets.take(name, value)}}}")
         else:
             written.append(_escape(urlencode({name: value})))

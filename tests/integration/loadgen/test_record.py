@@ -81,7 +81,9 @@ def test_recorded_traffic_runs_as_a_scenario_and_holds_no_secret(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("not JSON", "no HAR file"),
+        ("not JSON", "no HAR file, nor a log"),
+        ('{"type": "opened", "at_ms": 1}\n{"type": 5}', "line 2 is not as the lines before it"),
+        ('[{"type": "opened", "at_ms": 1}]', "no WebSocket messages"),
         ('{"log": {"entries": []}}', "no WebSocket messages"),
         ('{"log": {"entries": 5}}', "no HAR file"),
     ],
@@ -99,3 +101,57 @@ def test_secrets_are_never_written_over_a_file(here, capsys):
     assert load.main(["record", "traffic.har", "--rows", "secrets.csv"]) == 2
     assert (here / "secrets.csv").read_text() == "mine"
     assert "is there already" in capsys.readouterr().err
+
+
+def lines(*entries):
+    return [json.dumps({"type": kind, "at_ms": at_ms, **more}) for kind, at_ms, more in entries]
+
+
+CALL = {"kind": "text", "data": '{"id": 1, "method": "login", "password": "hunter2"}'}
+PAGE_LOG = lines(
+    ("opened", 10.0, {"details": {"url": "ws://127.0.0.1:1/ws?room=1&token=t0p-s3cret"}}),
+    ("received", 11.0, {"kind": "text", "data": '{"type": "welcome"}', "verdict": "unexpected"}),
+    ("sent", 12.0, {"number": 1, "verdict": "answered", **CALL}),
+    ("received", 400.0, {"kind": "text", "data": '{"id": 1, "result": true}', "answers": 1}),
+    ("sent", 500.0, {"number": 2, "kind": "binary", "data": "AAEC", "size_bytes": 3}),
+    ("closed", 600.0, {"details": {"code": 1000}}),
+)
+LOGS = {
+    "lines": "\n".join(PAGE_LOG) + "\n",
+    "array": f"[{', '.join(PAGE_LOG)}]",
+}
+
+
+@pytest.mark.parametrize("log", LOGS.values(), ids=list(LOGS))
+def test_a_log_of_the_page_becomes_a_scenario_whatever_its_file_is_called(here, capsys, log):
+    (here / "traffic.txt").write_text(log)
+    assert load.main(["record", "traffic.txt", "--rows", "secrets.csv"]) == 0
+    script = capsys.readouterr().out
+    assert "user.connect(f'/ws?room=1&token={secrets[user].token}')" in script
+    assert "ws.request({'method': 'login', 'password': secrets[user].password}" in script
+    assert "user.sleep(0.49)" in script
+    assert "b64decode('AAEC')" in script
+    assert (here / "secrets.csv").read_text().split() == ["token,password", "t0p-s3cret,hunter2"]
+
+
+def test_what_our_server_has_recorded_becomes_a_scenario_for_each_connection(
+    here, capsys, start_server, loadgen
+):
+    server = start_server("--record", str(here / "recorded.ndjson"))
+    call = '{"jsonrpc": "2.0", "id": "{conn}-{seq}", "method": "time"}'
+    asking = ("--message", call, "--verify", "json:id", "--duration", "1s")
+    first = loadgen("2", f"{server.url}rpc?key=abc", *asking)
+    assert first.faults == []
+    assert server.stop() == 0
+    assert load.main(["record", str(here / "recorded.ndjson")]) == 0
+    script = capsys.readouterr().out
+    assert "secrets.csv needs the columns key, key_2" in script
+    assert "abc" not in script
+    (here / "recorded.py").write_text(script)
+    (here / "secrets.csv").write_text("key,key_2\nabc,abc\nabc,abc\n")
+    again = start_server()
+    scenario = ("--scenario", str(here / "recorded.py"), "--duration", "1s")
+    run = loadgen("2", again.url, *scenario)
+    assert run.faults == []
+    assert run.report["users"]["finished"] == 2
+    assert run.messages["echoed"] == run.messages["sent"] > 0
