@@ -258,7 +258,7 @@ class Matcher:
         if len(self._settled) > REMEMBERED:
             (conn, seq), _ = self._settled.popitem(last=False)
             # Of a socket that has published since, one number tells of all. A scenario's message
-            # has a number of its own, which would be kept for ever: one more copy of it counts as
+            # has a number of its own, which would be kept for ever: a further copy counts as
             # unexpected from here on.
             if self._published.get(conn) == seq + 1:
                 del self._published[conn]
