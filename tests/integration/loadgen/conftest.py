@@ -212,10 +212,6 @@ class Run:
         return [why for why in self.report["verdict_reasons"] if not HELD_UP.search(why)]
 
     @property
-    def was_held_up(self) -> bool:
-        return len(self.faults) < len(self.report["verdict_reasons"])
-
-    @property
     def connections(self) -> dict[str, Any]:
         return self.report["connections"]
 

@@ -17,13 +17,13 @@ SCRIPT = Path(__file__).with_name("hostile_servers.py")
 
 
 def settings(times=1):
-    """Return the flags of a run that waits for each answer this many seconds."""
-    return ("--rate-per-conn", "10/s", "--duration", "1s", "--stop-timeout", f"{times}s",
-            "--connect-timeout", f"{times}s")  # fmt: skip
+    """Return the flags of a run that waits this many times half a second for each answer."""
+    return ("--rate-per-conn", "20/s", "--duration", "500ms", "--stop-timeout", f"{500 * times}ms",
+            "--connect-timeout", f"{500 * times}ms")  # fmt: skip
 
 
 #: Handshakes, the load, and twice the stop timeout.
-MAX_S = 1 + 1 + 2 * 1
+MAX_S = 0.5 + 0.5 + 2 * 0.5
 #: Of the processor, for starting and for what a turn has begun when the time is over. A run that
 #: ends in time can't have used more than that and `MAX_S`, however busy the machine; one that did
 #: not end used 20 s and more.
@@ -113,9 +113,9 @@ def test_a_hostile_server_costs_neither_time_nor_memory_and_is_named(
         assert cpu_of_children_s() - began_cpu_s < times * MAX_S + BESIDE_CPU_S
         assert run.report["verdict"] == "failed"
         assert run.code == (1 if run.connections["opened"] else 69)
-        # A generator that was held up has not read enough to find the cause, and gets more time.
+        # Where either was held up, there was not enough to find the cause in: it gets more time.
         named = CAUSES[name] in "; ".join(run.report["verdict_reasons"])
-        if named or not run.was_held_up:
+        if named:
             break
     assert named, run.report["verdict_reasons"]
     assert run.report["generator"]["peak_rss_bytes"] < honest_bytes + MAX_MORE_BYTES
@@ -194,7 +194,7 @@ def serve_page(in_thread):
 def test_a_hostile_page_of_a_target_ends_no_run_and_is_named(
     serve, serve_page, loadgen, honest_bytes, name
 ):
-    run = loadgen("4", serve("an honest echo"), "--duration", "2500ms", "--console",
+    run = loadgen("4", serve("an honest echo"), "--duration", "1500ms", "--console",
                   serve_page(name))  # fmt: skip
     assert run.target_did_right, run.stderr
     target = run.report["target"]
