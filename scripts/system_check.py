@@ -140,6 +140,9 @@ def check_interrupted_run(url: str, sockets: int, folder: Path) -> None:
         rest, said = process.communicate(timeout=PATIENCE_S)
     check(process.returncode == 130, f"interrupted, loadgen exits with {process.returncode}")
     check("Traceback" not in said, f"interrupted, loadgen says: {said}")
+    if not rest:
+        problems.append(f"interrupted, loadgen writes no report; it says: {said}")
+        return
     report = json.loads(rest.splitlines()[-1])
     report = report.get("report", report)
     check(report.get("interrupted"), f"the report does not say that it was interrupted: {report}")

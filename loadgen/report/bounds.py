@@ -15,8 +15,8 @@ import zlib
 from typing import Any, Final, TypeVar
 
 import msgspec
-from hdrh.histogram import HdrHistogram
 
+from loadgen.results.hdr import HdrHistogram
 from loadgen.results.latency import HIGHEST_US, SIGNIFICANT_DIGITS
 
 #: Above any count, size or time that a run can have, and exact as a float.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from hdrh.histogram import HdrHistogram
+from loadgen.results.hdr import HdrHistogram
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 HEIGHT: Final = 3

@@ -15,7 +15,8 @@ from itertools import accumulate
 from typing import Final
 
 import msgspec
-from hdrh.histogram import HdrHistogram
+
+from loadgen.results.hdr import HdrHistogram
 
 #: Values below this many microseconds are exact; above, to one part in a thousand.
 _SUB_BUCKETS: Final = 2048
