@@ -7,7 +7,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from echo_trio.cli import main  # noqa: E402
 
-status = main()
+status: int = main()
 # The interpreter puts the default back while it ends, and a terminal that goes away hangs up twice.
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

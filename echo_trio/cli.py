@@ -43,7 +43,7 @@ def read_version() -> str:
     return version("echo-trio")
 
 
-app = App(
+app: Final = App(
     name="echo_trio",
     help="A WebSocket echo server: each message comes back with a random number appended.",
     help_format="plaintext",

@@ -37,7 +37,7 @@ class Interrupts:
     """
 
     def __init__(self, exit_code: int, last_words: Callable[[int], None]) -> None:
-        self.received = 0
+        self.received: int = 0
         self._exit_code = exit_code
         self._last_words = last_words
         self._stop: Callable[[], object] | None = None

@@ -85,7 +85,7 @@ class EchoServer:
         )
         self._vitals = Vitals()
         self._started_s = time.monotonic()
-        self.url = url_of(listeners, tls=tls_context is not None)
+        self.url: str = url_of(listeners, tls=tls_context is not None)
 
     @classmethod
     def listen(cls, settings: Settings, log: Any = None, observer: Observer | None = None) -> Self:

@@ -68,7 +68,7 @@ class Line:
             whether there is some.
         """
         self._entries: PackedQueue[Entry] = PackedQueue()
-        self.wait = IDLE
+        self.wait: Wait = IDLE
         self._steps = self._carry_all_out(carry_out)
         self._is_advancing = False
         self._has_ended = False

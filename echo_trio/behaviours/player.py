@@ -94,8 +94,8 @@ class ScriptPlayer:
         :param rooms: the rooms that it may enter; by default rooms of its own.
         :param open_timeout_s: how long a client may take to open a connection.
         """
-        self.unanswered = 0
-        self.rooms = Rooms() if rooms is None else rooms
+        self.unanswered: int = 0
+        self.rooms: Rooms = Rooms() if rooms is None else rooms
         self.open_timeout_s = open_timeout_s
         self._connection = connection
         self._counters = NoPushes() if counters is None else counters

@@ -52,7 +52,7 @@ class HeadBuffer:
     """The bytes that have arrived and belong to no request that was read already."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
+        self.data: bytearray = bytearray()
         self._searched = 0
 
     def take_head(self) -> bytes | None:
@@ -97,8 +97,10 @@ class RequestReader:
     """
 
     def __init__(self, head: bytes) -> None:
-        self.connection = h11.Connection(h11.SERVER, max_incomplete_event_size=PIECE_BYTES)
-        self.body = bytearray()
+        self.connection: h11.Connection = h11.Connection(
+            h11.SERVER, max_incomplete_event_size=PIECE_BYTES
+        )
+        self.body: bytearray = bytearray()
         self._chunks = 0
         self._framed_bytes = 0
         self.connection.receive_data(head)

@@ -45,7 +45,7 @@ class Live:
         self._samples: deque[_Sample] = deque(maxlen=HISTORY)
         self._taken = 0
         self._news = trio.Event()
-        self.over = False
+        self.over: bool = False
 
     async def sample_forever(self) -> None:
         """Take a snapshot a second; if one takes longer, the next ones are late, not bunched."""

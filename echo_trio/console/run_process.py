@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -74,8 +75,8 @@ class RunProcess:
     def __init__(self, process: trio.Process) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
-        self.complaint = bytearray()
-        self.lines = LineReader(process.stdout)
+        self.complaint: bytearray = bytearray()
+        self.lines: LineReader = LineReader(process.stdout)
         self._process = process
         self._stderr = process.stderr
         self._interrupted = False
@@ -162,7 +163,7 @@ class LineReader:
     """The lines of a stream, one by one. A line longer than `MAX_LINE_BYTES` is dropped."""
 
     def __init__(self, stream: trio.abc.ReceiveStream) -> None:
-        self.aclose = stream.aclose
+        self.aclose: Callable[[], Coroutine[Any, Any, None]] = stream.aclose
         self._stream = stream
         self._ready: deque[bytes] = deque()
         self._rest = bytearray()

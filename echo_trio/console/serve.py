@@ -89,7 +89,7 @@ class Console:
         :param faults: of a proxy; ``None`` for a server that is none.
         :param page: the folder of the built web page.
         """
-        self.failures = 0
+        self.failures: int = 0
         self.accept_faults: Counter[str] = Counter()
         self._quiet_until: dict[type[Exception], float] = {}
         self._listeners = listeners
@@ -101,12 +101,12 @@ class Console:
             faults=faults,
         )
         snapshots = SnapshotCache(snapshot)
-        self.live = Live(snapshots)
+        self.live: Live = Live(snapshots)
         targets = Targets.of(url, settings.host, settings.run_target)
         max_run = process.file_limit(hard=True)
         self._runs = Runs(targets, max_run, log, self._on_failure)
         app = make_app(sources, snapshots, self.live, self._runs, page)
-        self.connections = Slots(MAX_CONNECTIONS)
+        self.connections: Slots = Slots(MAX_CONNECTIONS)
         self._server = HttpServer(
             Guard(app, _access(settings, listeners), self._on_failure),
             self.connections,

@@ -39,7 +39,7 @@ class Slot:
     """
 
     def __init__(self, slots: Slots, *, of_health: bool = False) -> None:
-        self.scope = trio.CancelScope()
+        self.scope: trio.CancelScope = trio.CancelScope()
         self.lost_while: Waiting | None = None
         self.of_health = of_health
         self._slots = slots
@@ -86,7 +86,7 @@ class Slots:
         self.held: set[Slot] = set()
         self.held_for_health: set[Slot] = set()
         self.waiting: dict[Waiting, dict[Slot, float]] = {what: {} for what in Waiting}
-        self.evicted = 0
+        self.evicted: int = 0
         self._limit = limit
         self._changed = trio.Event()
 

@@ -32,7 +32,7 @@ class Vitals:
     """
 
     def __init__(self) -> None:
-        self.loop_lag = Durations()
+        self.loop_lag: Durations = Durations()
         self._process = psutil.Process()
         self._pauses_s = 0.0
 

@@ -47,9 +47,9 @@ class Passage:
 
         :param own: make the faults of this pair alone, behind those that change at run time.
         """
-        self.is_direct = False
+        self.is_direct: bool = False
         self.is_whole = is_whole
-        self.lost = 0
+        self.lost: int = 0
         self._pair = pair
         self._source, self._sink = source, sink
         self._shared: tuple[Fault, ...] = ()

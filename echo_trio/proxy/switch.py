@@ -21,8 +21,8 @@ class FaultSwitch:
     """
 
     def __init__(self, text: str) -> None:
-        self.prefix = read_faults(text)
-        self.text = text
+        self.prefix: FaultPrefix = read_faults(text)
+        self.text: str = text
         self.pairs: set[Pair] = set()
 
     def set(self, text: str) -> None:

@@ -35,7 +35,7 @@ class Holder:
 
     _budget: Budget | None = None
     held_bytes = 0
-    evicted = False
+    evicted: bool = False
 
     def hold(self, size_bytes: int) -> None:
         """Count bytes that are kept for this peer from now on; the caller keeps them.
@@ -117,8 +117,8 @@ class Budget:
     ) -> None:
         self.max_bytes = max_bytes
         self.counts_unsent = counts_unsent
-        self.held_bytes = 0
-        self.evicted = 0
+        self.held_bytes: int = 0
+        self.evicted: int = 0
         self._return_memory = return_memory
         self._tight_bytes = max_bytes * TIGHT_SHARE
         self._freed_bytes = 0  # since memory was returned

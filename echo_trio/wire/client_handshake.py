@@ -49,7 +49,7 @@ class Rejected(HandshakeFailed):
     def __init__(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(f"the server answered with HTTP status {status}")
         self.status = status
-        self.headers = list(headers)
+        self.headers: list[tuple[str, str]] = list(headers)
 
     def header(self, name: str) -> str | None:
         """Return the first header of this name, in lower case; ``None`` if there is none."""

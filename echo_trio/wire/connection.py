@@ -116,6 +116,7 @@ class Connection(Watched, WebSocketConnection):
     before_closing: Callable[[], None] | None = None
     close_received: int | None = None
     close_sent: int | None = None
+    timed_out: str | None
     closed_first: str | None = None
     failure: int | None = None
 

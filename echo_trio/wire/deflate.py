@@ -186,7 +186,7 @@ class Inflater:
     def __init__(self, parameters: Parameters, *, client: bool) -> None:
         if client:
             bits = parameters.server_max_window_bits
-            self.keeps_context = not parameters.server_no_context_takeover
+            self.keeps_context: bool = not parameters.server_no_context_takeover
         else:
             bits = parameters.client_max_window_bits
             self.keeps_context = not parameters.client_no_context_takeover
@@ -196,7 +196,8 @@ class Inflater:
 
     def _begin_message(self) -> None:
         self._input = b""
-        self._ended = self.pending = False
+        self._ended = False
+        self.pending: bool = False
         self._stream_ends = 0
 
     @property

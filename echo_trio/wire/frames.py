@@ -143,9 +143,11 @@ class Incoming:
     )
 
     def __init__(self, opcode: int, max_bytes: int, inflater: Inflating | None) -> None:
-        self.opcode = opcode
-        self.missing = self.size = 0
-        self.complete = self.is_amid_frame = False
+        self.opcode: int = opcode
+        self.missing: int = 0
+        self.size: int = 0
+        self.complete: bool = False
+        self.is_amid_frame: bool = False
         self._max_bytes = max_bytes
         self._inflater = inflater
         self._deflated_bytes = self._empty_fragments = 0
@@ -272,7 +274,7 @@ class Passing(Incoming):
 
     def __init__(self, opcode: int, max_bytes: int, inflater: Inflating | None) -> None:
         super().__init__(opcode, max_bytes, inflater)
-        self.begun = False
+        self.begun: bool = False
 
     @property
     def kept_bytes(self) -> int:

@@ -105,7 +105,9 @@ class HandshakeRefused(Exception):
         self.status = status
         self.why = why
         self.reason = reason
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.headers: dict[str, str] = {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
 
 
 class NotAnUpgrade(HandshakeRefused):

@@ -44,7 +44,7 @@ class Sender(Holder):
     _replies_blocked = False  # until they are gone, nothing is read
     _write_failed = False
 
-    bytes_sent = 0
+    bytes_sent: int = 0
     timed_out: str | None = None
 
     def abort(self) -> None:

@@ -52,6 +52,7 @@ class Watched(Sender):
     messages_received = 0
     messages_sent = 0
     slot = 0
+    timed_out: str | None
 
     def look(self, now_s: float) -> float:
         """Ping the peer, or give up on it, if it is time to. Called by a `Watch`.

@@ -103,7 +103,7 @@ class Supervisor:
     """
 
     def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
-        self.url = url_of(listeners, tls=settings.tls_cert is not None)
+        self.url: str = url_of(listeners, tls=settings.tls_cert is not None)
         self._log = log
         self._settings = settings
         self._reload = trio.Event()

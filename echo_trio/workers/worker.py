@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from typing import Any, Final, NoReturn, Self
 
 import trio
@@ -19,6 +20,7 @@ import trio
 from echo_trio import logs
 from echo_trio.flags import EXIT_USAGE
 from echo_trio.interrupts import HANG_UPS, REQUESTS_TO_STOP
+from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.process_channel import Channel
 from echo_trio.proxy.proxy import Proxy
@@ -70,10 +72,10 @@ class Worker:
         self._server = EchoServer(
             settings, listeners, log, tls_context, workers=workers, proxy=proxy
         )
-        self.url = self._server.url
-        self.drain = self._server.drain
-        self.reload = self._server.reload
-        self.snapshot = self._server.snapshot
+        self.url: str = self._server.url
+        self.drain: Callable[..., None] = self._server.drain
+        self.reload: Callable[[], None] = self._server.reload
+        self.snapshot: Callable[[], ServerSnapshot] = self._server.snapshot
 
     @classmethod
     def listen(cls, settings: Settings, log: Any) -> Self:

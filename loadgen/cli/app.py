@@ -37,7 +37,7 @@ def read_version() -> str:
     return version("echo-trio")
 
 
-app = App(
+app: Final = App(
     name="loadgen",
     help="Open many WebSockets, send messages, check every reply, and report the results.",
     help_format="plaintext",

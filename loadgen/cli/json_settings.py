@@ -82,7 +82,7 @@ class BadSettings(Exception):
 
     def __init__(self, error: str, field: str | None = None, *, elsewhere: bool = False) -> None:
         super().__init__(error)
-        self.refused = OrderRefused(
+        self.refused: OrderRefused = OrderRefused(
             mask_line(" ".join(error.split()).rstrip(".")), field, elsewhere
         )
 

@@ -61,7 +61,7 @@ class MetricsPage:
             raise BadAddress(f"can't listen on {address}: {exc.strerror}") from None
         bound = self._socket.getsockname()
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        self.url = f"http://{shown}:{bound[1]}/metrics"
+        self.url: str = f"http://{shown}:{bound[1]}/metrics"
 
     async def serve(self, run: Running) -> NoReturn:
         """Serve the page of this run until cancelled; another run may have it afterwards."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from echo_trio.wire.poller import Poller
@@ -15,15 +16,18 @@ from loadgen.engine.dialer import Dialer
 from loadgen.results.fan_out import TakesEvents
 from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, answers_exactly
 from loadgen.workload.keys import Keys
-from loadgen.workload.matching import Fits, compile_pattern
+from loadgen.workload.matching import Fits, Rule, compile_pattern
 from loadgen.workload.payloads import Payloads
 from loadgen.workload.plan import Plan
 from loadgen.workload.proxy import Proxy
 
 if TYPE_CHECKING:
+    from echo_trio.wire.budget import Budget
+    from echo_trio.wire.limits import Limits
     from loadgen.engine.greeting import Greeting
     from loadgen.engine.rooms import Copies
     from loadgen.engine.session import Session
+    from loadgen.results.ledger import Ledger
 
 
 def now_us() -> int:
@@ -40,7 +44,7 @@ class Observer:
         server has sent meanwhile, before their replies are awaited.
     """
 
-    catch_up_s = 0.0
+    catch_up_s: float = 0.0
 
     def opened(self, session: Session) -> None:
         """Note that a socket has opened."""
@@ -87,31 +91,39 @@ class RunContext:
         targets = [plan.target_of(room) for room in range(plan.rooms)]
         self.dialer = dialer
         self.tls = tls_context
-        self.server_name = plan.target.server_name
-        self.proxy = None if plan.proxy is None else Proxy.parse(plan.proxy)
-        self.port = plan.target.port
-        self.extensions = plan.extensions
-        self.rooms = plan.rooms
-        self.resources = [target.resource for target in targets]
-        self.requests = [plan.request(target) for target in targets]
-        self.subprotocols = plan.subprotocols
-        self.connect_timeout_s = plan.connect_timeout_s
+        self.server_name: str = plan.target.server_name
+        self.proxy: Proxy | None = None if plan.proxy is None else Proxy.parse(plan.proxy)
+        self.port: int = plan.target.port
+        self.extensions: tuple[str, ...] = plan.extensions
+        self.rooms: int = plan.rooms
+        self.resources: list[str] = [target.resource for target in targets]
+        self.requests: list[partial[bytes]] = [plan.request(target) for target in targets]
+        self.subprotocols: tuple[str, ...] = plan.subprotocols
+        self.connect_timeout_s: float = plan.connect_timeout_s
         self.payloads: Payloads = plan.payloads()
-        self.limits = make_limits(plan, self.payloads)
-        self.budget = make_budget(plan, self.payloads)
-        self.is_binary = plan.binary
+        self.limits: Limits = make_limits(plan, self.payloads)
+        self.budget: Budget = make_budget(plan, self.payloads)
+        self.is_binary: bool = plan.binary
         matching = plan.matching
-        self.rule = matching.rule
+        self.rule: Rule = matching.rule
         answers = BINARY_ANSWERS if plan.binary else ANSWERS
         self.answers: Answers = answers.get(matching.rule, answers_exactly)
-        self.keys = None if matching.find_own is None else Keys(matching, self.payloads)
-        self.expect = tuple(compile_pattern(text) for text in plan.expect)
-        self.ignores = _any_of([compile_pattern(text) for text in plan.ignore])
+        self.keys: Keys | None = (
+            None if matching.find_own is None else Keys(matching, self.payloads)
+        )
+        self.expect: tuple[Callable[[str | bytes], bool], ...] = tuple(
+            compile_pattern(text) for text in plan.expect
+        )
+        self.ignores: Callable[[str | bytes], bool] | None = _any_of(
+            [compile_pattern(text) for text in plan.ignore]
+        )
         self.poller = poller
         self.books = books
-        self.ledger = books.ledger
+        self.ledger: Ledger = books.ledger
         self.observer = observer
-        self.answered = observer.answered if plan.closed_loop else None
+        self.answered: Callable[[Session], str | bytes | None] | None = (
+            observer.answered if plan.closed_loop else None
+        )
         self.greetings: deque[tuple[float, Greeting]] = deque()
         self.fan_out: TakesEvents | None = None
         self.copies: Copies | None = None

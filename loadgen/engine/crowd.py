@@ -57,8 +57,8 @@ class Gate:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.limiter = trio.CapacityLimiter(plan.connect_concurrency)
-        self.pace = ConnectPace(plan.connect_rate)
+        self.limiter: trio.CapacityLimiter = trio.CapacityLimiter(plan.connect_concurrency)
+        self.pace: ConnectPace = ConnectPace(plan.connect_rate)
 
 
 class Crowd:

@@ -64,20 +64,22 @@ class Engine:
         self._on_second = on_second
         self._tls: ssl.SSLContext | None = None
         self._unresolved = ""
-        self.phase = Phase.PREFLIGHT
+        self.phase: Phase = Phase.PREFLIGHT
         #: Is the run to stop?
-        self.interrupted = False
+        self.interrupted: bool = False
         self._conns, self._apart = plan.conns()
-        self.ledger = Ledger(len(self._conns))
+        self.ledger: Ledger = Ledger(len(self._conns))
         #: The books of those that misbehave on purpose, by how.
-        self.apart = {kind: Ledger(len(conns)) for kind, conns in self._apart.items()}
+        self.apart: dict[Kind, Ledger] = {
+            kind: Ledger(len(conns)) for kind, conns in self._apart.items()
+        }
         self.series: list[Second] = []
         self._books = Books(self.ledger)
         self._books_apart = {kind: Books(ledger) for kind, ledger in self.apart.items()}
-        self.all_books = (self._books, *self._books_apart.values())
+        self.all_books: tuple[Books, ...] = (self._books, *self._books_apart.values())
         is_fan_out = plan.has_rooms
         #: In one of several processes: what happens in the rooms, for who runs them all.
-        self.events = EventLog() if is_fan_out and gate is not None else None
+        self.events: EventLog | None = EventLog() if is_fan_out and gate is not None else None
         self._matcher = Matcher(self.ledger) if is_fan_out and gate is None else None
         self._loop_lag = Recorder()
         # The report has this one: opening sockets holds the loop up, and makes no message late.

@@ -33,7 +33,7 @@ class Greeting:
         on_complete: Callable[[], None],
         on_failed: Callable[[], None],
     ) -> None:
-        self.is_over = False
+        self.is_over: bool = False
         self._context = context
         self._connection = connection
         self._on_complete = on_complete

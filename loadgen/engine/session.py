@@ -52,9 +52,9 @@ class Session:
     )
 
     def __init__(self, conn: int, context: RunContext) -> None:
-        self.conn = conn
+        self.conn: int = conn
         self.connection: Connection | None = None
-        self.sent = 0
+        self.sent: int = 0
         self.successor: Session | None = None
         self._context = context
         self._backlog: list[int] = _NO_BACKLOG

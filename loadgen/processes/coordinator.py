@@ -57,8 +57,8 @@ class Coordinator:
         on_warning: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.plan = plan
-        self.phase = Phase.PREFLIGHT
-        self.interrupted = False
+        self.phase: Phase = Phase.PREFLIGHT
+        self.interrupted: bool = False
         #: The seconds that all shards have reported; they don't change any more.
         self.series: list[Second] = []
         self._launcher = launcher

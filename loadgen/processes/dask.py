@@ -173,7 +173,7 @@ class _DaskThread:
 
     def __init__(self, address: str, wanted: int | None, plan: Plan) -> None:
         self.links: list[DaskLink] = []
-        self.ready = trio.Event()
+        self.ready: trio.Event = trio.Event()
         self.problem: str | None = None
         self._address = address
         self._wanted = wanted

@@ -27,7 +27,7 @@ class SharedRooms:
     """
 
     def __init__(self, shards: int) -> None:
-        self.ledger = Ledger(0)
+        self.ledger: Ledger = Ledger(0)
         self._matcher = Matcher(self.ledger)
         #: The moment up to which each process has reported, in microseconds of our clock.
         self._told_us = [-math.inf] * shards

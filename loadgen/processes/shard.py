@@ -19,6 +19,7 @@ from echo_trio.process_channel import Inbox, Outbox
 from echo_trio.wire import process
 from loadgen import signals
 from loadgen.engine.context import now_us
+from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
@@ -45,7 +46,7 @@ class Shard:
         self._proceed = {phase: trio.Event() for phase in Phase}
         self._moments: dict[Phase, float] = {}
         self._noted_seconds = 0
-        self.engine = make_engine(
+        self.engine: Engine = make_engine(
             plan, on_warning=self._warnings.append, gate=self._gate, on_second=self._note
         )
 

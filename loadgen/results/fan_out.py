@@ -141,8 +141,10 @@ class Matcher:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.first, self.last, self.each = Recorder(), Recorder(), Recorder()
-        self.awaited = 0
+        self.first: Recorder = Recorder()
+        self.last: Recorder = Recorder()
+        self.each: Recorder = Recorder()
+        self.awaited: int = 0
         #: By room: when each of its sockets joined.
         self._rooms: defaultdict[int, dict[int, int]] = defaultdict(dict)
         #: Messages under way, by room.

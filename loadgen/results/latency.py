@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -73,9 +73,9 @@ class Histogram:
     def __init__(self) -> None:
         self._counts: defaultdict[int, int] = defaultdict(int)
         self._sum = 0
-        self.count = 0
-        self.min = HIGHEST_US
-        self.max = 0
+        self.count: int = 0
+        self.min: int = HIGHEST_US
+        self.max: int = 0
 
     def record(self, value_us: int, times: int = 1) -> None:
         """Add a value; a negative one, from clocks that disagree, counts as 0."""
@@ -223,9 +223,9 @@ class Recorder:
     __slots__ = ("_values", "record", "total")
 
     def __init__(self) -> None:
-        self.total = Histogram()
+        self.total: Histogram = Histogram()
         self._values: list[int] = []
-        self.record = self._values.append
+        self.record: Callable[[int], None] = self._values.append
 
     def end_second(self) -> Histogram:
         """Return the values recorded since the last call, and add them to `total`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 import outcome
@@ -57,12 +57,12 @@ class Call:
         is_binary: bool = False,
         fits: Fits | None = None,
     ) -> None:
-        self.step = step
-        self.sent_us = sent_us
-        self.due_us = due_us
-        self.is_binary = is_binary
-        self.fits = fits
-        self.is_lost = False
+        self.step: StepBooks | None = step
+        self.sent_us: int = sent_us
+        self.due_us: int | None = due_us
+        self.is_binary: bool = is_binary
+        self.fits: Callable[[Any], bool] | None = fits
+        self.is_lost: bool = False
         self.timeout: Entry | None = None
         self._task: trio.lowlevel.Task | None = None
         self._result: outcome.Outcome[Any] | None = None
@@ -115,8 +115,8 @@ class KeyedCalls:
     __slots__ = ("_answered", "_count_answered", "_lost", "find_theirs", "open", "path")
 
     def __init__(self, path: KeyPath) -> None:
-        self.path = path
-        self.find_theirs = path.find_theirs
+        self.path: KeyPath = path
+        self.find_theirs: Callable[[Any], Hashable | None] = path.find_theirs
         self.open: dict[Hashable, Call] = {}
         #: Hashes, in a ring.
         self._answered: array[int] | None = None

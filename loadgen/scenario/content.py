@@ -73,8 +73,10 @@ class KeyPath:
     def __init__(self, text: str) -> None:
         own, equals, theirs = text.partition("=")
         self._own = _split(own)
-        self.find_own = _finder(self._own)
-        self.find_theirs = _finder(_split(theirs)) if equals else self.find_own
+        self.find_own: Callable[[Any], Hashable | None] = _finder(self._own)
+        self.find_theirs: Callable[[Any], Hashable | None] = (
+            _finder(_split(theirs)) if equals else self.find_own
+        )
 
     def put(self, message: Any, key: int) -> Any:
         """Return a copy of the message with this key in it.

@@ -30,8 +30,8 @@ class Due:
     __slots__ = ("at_us", "number")
 
     def __init__(self, number: int, at_us: int) -> None:
-        self.number = number
-        self.at_us = at_us
+        self.number: int = number
+        self.at_us: int = at_us
 
 
 class Pace(AsyncIterator[Due]):

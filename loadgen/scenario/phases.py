@@ -45,17 +45,17 @@ class Phases:
         self.load_s = load_s
         self.stop_timeout_s = stop_timeout_s
         self.began_s: float | None = None
-        self.began_us = 0
-        self.is_load_over = False
+        self.began_us: int = 0
+        self.is_load_over: bool = False
         self.is_interrupted = False
-        self.are_copies_settled = False
+        self.are_copies_settled: bool = False
         self.on_all_there: Callable[[], None] = lambda: None
-        self.sockets_end_s = math.inf
+        self.sockets_end_s: float = math.inf
         self._ended_s = math.inf
         self._awaited = 0
         self._copies_settled = trio.Event()
         #: Users that are through, but for copies to their sockets.
-        self.waiting_for_copies = 0
+        self.waiting_for_copies: int = 0
         self._load_begins = trio.lowlevel.ParkingLot()
         self._ends_with_load: dict[object, Callable[[], None]] = {}
 

@@ -107,7 +107,7 @@ class RowFiles:
     """
 
     def __init__(self, contents: Mapping[str, bytes]) -> None:
-        self.contents = dict(contents)
+        self.contents: dict[str, bytes] = dict(contents)
         self.opened: list[Rows] = []
 
 

@@ -25,6 +25,7 @@ from loadgen.scenario.topics import Subscription, find_published_key, number_of
 
 if TYPE_CHECKING:
     from loadgen.results.scenario import StepBooks
+    from loadgen.scenario.context import UserContext
     from loadgen.scenario.pace import Due
     from loadgen.scenario.user import User
 
@@ -46,8 +47,8 @@ class Socket:
     )  # fmt: skip
 
     def __init__(self, user: User, connection: Connection, conn: int, *, json: bool) -> None:
-        self.user = user
-        self.context = user.context
+        self.user: User = user
+        self.context: UserContext = user.context
         self.closed: tuple[int, str] | None = None
         self._connection = connection
         self._conn = conn

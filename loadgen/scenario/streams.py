@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import outcome
@@ -71,7 +71,7 @@ class Stream(AsyncIterator[Any]):
         order: Find | None,
         sent_at: Find | None,
     ) -> None:
-        self.fits = fits
+        self.fits: Callable[[Any], bool] = fits
         self._socket = socket
         self._books = books
         self._behind: deque[Any] = deque()

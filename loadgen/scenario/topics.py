@@ -7,6 +7,7 @@ in different processes. Topics and messages have numbers there that are made fro
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from loadgen.scenario.content import Fits, KeyPath, encode
@@ -27,8 +28,8 @@ class Subscription:
     __slots__ = ("_copy", "fits", "room")
 
     def __init__(self, topic: str, copy: str | None, fits: Fits) -> None:
-        self.room = number_of(topic)
-        self.fits = fits
+        self.room: int = number_of(topic)
+        self.fits: Callable[[Any], bool] = fits
         self._copy = None if copy is None else KeyPath(copy)
 
     def find_key(self, value: Any, frame: str | bytes) -> int | None:

@@ -31,9 +31,9 @@ class User:
     )  # fmt: skip
 
     def __init__(self, number: int, scenario: Scenario, context: UserContext) -> None:
-        self.number = number
-        self.scenario = scenario.name
-        self.context = context
+        self.number: int = number
+        self.scenario: str = scenario.name
+        self.context: UserContext = context
         self.step: tuple[str, str] | None = None
         self._random: Random | None = None
         self._has_paced = False

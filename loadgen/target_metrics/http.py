@@ -112,7 +112,7 @@ class HttpConnection:
         self._source = source
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT)
-        self.is_reusable = True
+        self.is_reusable: bool = True
 
     @classmethod
     async def open(cls, source: Source) -> HttpConnection:

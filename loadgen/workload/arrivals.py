@@ -64,7 +64,7 @@ class Poisson:
         while end <= whole and len(self._ends) * BLOCK < at_most:
             end += lengths.gammavariate(BLOCK, 1.0)
             self._ends.append(end)
-        self.total = int(min(self._arrived(whole), at_most))
+        self.total: int = int(min(self._arrived(whole), at_most))
 
     def due_by(self, elapsed_s: float) -> int:
         """Count the messages that are due by then."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from loadgen.workload.matching import Frame, Verify
@@ -32,14 +32,14 @@ class Keys:
     def __init__(self, verify: Verify, payloads: Payloads) -> None:
         assert verify.find_own is not None
         assert verify.find_theirs is not None
-        self.find_own = verify.find_own
-        self.find_theirs = verify.find_theirs
+        self.find_own: Callable[[str | bytes], Hashable | None] = verify.find_own
+        self.find_theirs: Callable[[str | bytes], Hashable | None] = verify.find_theirs
         self._payloads = payloads
         samples = [(conn % (payloads.sockets or conn + 1), seq) for conn, seq in _SAMPLES]
         found = [self._own_key(conn, seq) for conn, seq in samples]
         if None in found:
             raise ValueError("the messages have none")
-        self.are_numbered = not payloads.changes_with_time and all(
+        self.are_numbered: bool = not payloads.changes_with_time and all(
             self.find_sequence(key, conn, seq + 1) == seq
             for key, (conn, seq) in zip(found, samples, strict=True)
         )

@@ -113,7 +113,7 @@ class Ramps:
             area = stage.duration_s * (rate_per_s + stage.rate_per_s) / 2
             self._starts_s.append(self._starts_s[-1] + stage.duration_s)
             self._due_before.append(self._due_before[-1] + area)
-        self.total = _round_half_up(self._due_before[-1])
+        self.total: int = _round_half_up(self._due_before[-1])
 
     def due_by(self, elapsed_s: float) -> int:
         """Count the messages that are due by then."""
@@ -168,7 +168,7 @@ class Share:
         self._shards = shards
         self._sockets = sockets
         self._own = len(range(index, sockets, shards))
-        self.total = self._own_of(of.total)
+        self.total: int = self._own_of(of.total)
 
     def due_by(self, elapsed_s: float) -> int:
         """Count this shard's messages that are due by then."""

@@ -81,14 +81,14 @@ class Payloads:
         parts = _PLACEHOLDER.split(text) if isinstance(template, bytes) else _split(text)
         names = parts[1::2]
         self.notes = () if isinstance(template, bytes) else _find_odd_names(parts[0::2])
-        self.names = frozenset(names)
+        self.names: frozenset[str] = frozenset(names)
         self._rooms = rooms
         self.is_binary = binary
         self._size_bytes = size_bytes
         self._seed = seed
-        self.changes_with_time = "now" in names
+        self.changes_with_time: bool = "now" in names
         self.sockets = sockets
-        self.has_sequence = "seq" in names
+        self.has_sequence: bool = "seq" in names
         self._format = self._compile(parts)
         self._pattern = self._compile_pattern(parts)
         if size_bytes and (longer := len(_encoded(self.render(0, 0)))) > size_bytes:
