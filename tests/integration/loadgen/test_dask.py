@@ -187,6 +187,53 @@ def test_ctrl_c_reaches_the_cluster(server, cluster, start_loadgen):
     assert server.counts["closed 1000"] == 60
 
 
+HELD = """
+from loadgen.scenario import User, scenario
+
+HELD = "{held}"
+
+
+@scenario
+async def talker(user: User) -> None:
+    try:
+        async with user.connect() as ws:
+            await ws.request(f"{{user.number}} is here", name="first")
+            if HELD == "opening" and user.number == 5:
+                await user.sleep("1h")
+            async for due in user.pace("5/s"):
+                await ws.request(f"{{user.number}} {{due.number}}", name="say", due=due)
+            await ws.request(f"{{user.number}} goes", name="last")
+            if HELD == "closing" and user.number == 5:
+                await user.sleep("1h")
+    finally:
+        user.count("left")
+"""
+
+
+@pytest.mark.parametrize("phase", ["opening", "load", "closing"])
+def test_ctrl_c_in_each_phase_of_users_on_a_cluster_cancels_them_and_the_report_is_whole(
+    server, cluster, start_loadgen, tmp_path, phase
+):
+    (tmp_path / "held.py").write_text(HELD.format(held=phase))
+    run = start_loadgen(
+        "6", server.url, "--scenario", str(tmp_path / "held.py"), "--dask", cluster.address,
+        "--duration", "1h" if phase == "load" else "1s", "--stop-timeout", "10m",
+    )  # fmt: skip
+    # Each user says something before, five times during, and once after the load.
+    awaited = {"opening": 6, "load": 12, "closing": 42}[phase]
+    server.wait_until(lambda: server.counts["echoed"] >= awaited)
+    run.signal()
+    done = run.finish()
+    assert done.code == 130
+    assert done.report["verdict"] != "failed", done.faults
+    assert done.report["users"]["requested"] == done.report["counters"]["left"] == 6
+    assert done.report["users"]["interrupted"] >= 1
+    assert done.report["users"]["failed"] == 0
+    assert done.closed == {"clean": 6}
+    server.wait_closed()
+    assert server.counts["closed 1000"] == 6
+
+
 def test_a_scheduler_that_is_not_there_is_one_line(nobody, loadgen):
     done = loadgen("10", "ws://127.0.0.1:9/", "--quiet",
                    "--dask", f"tcp://127.0.0.1:{nobody}")  # fmt: skip
