@@ -51,6 +51,20 @@ def test_what_fits_is_what_the_file_limit_leaves(wanted, limit, connections, ref
     assert (capacity.connections, capacity.refusals) == (connections, refusals)
 
 
+def test_a_proxys_connection_takes_two_descriptors():
+    assert PlaceCapacity.of(0, 1025, files_each=2).connections == 480
+    assert PlaceCapacity.of(479, 1025, files_each=2).connections == 479
+    assert PlaceCapacity.of(481, 1025, files_each=2).connections == 480
+
+
+def test_without_workers_a_room_is_there_and_with_them_it_is_not():
+    request = SimpleNamespace(path="/room/x", headers=[])
+    assert admit(request)
+    with pytest.raises(HandshakeRefused) as caught:
+        admit(request, workers=2)
+    assert caught.value.status == 501
+
+
 @pytest.mark.parametrize(
     ("origin", "may"),
     [

@@ -147,3 +147,22 @@ def test_a_malformed_body_is_400(framed: bytes) -> None:
     with pytest.raises(RequestRefused) as refused:
         read(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", framed)
     assert refused.value.status == 400
+
+
+def test_the_first_byte_tells_that_it_is_no_head() -> None:
+    for first in range(256):
+        buffer = HeadBuffer()
+        buffer.data += bytes([first])
+        if first <= 0x20:  # TLS, or a blank line
+            with pytest.raises(RequestRefused):
+                buffer.take_head()
+        else:
+            assert buffer.take_head() is None
+
+
+def test_what_was_searched_is_not_searched_again_but_for_the_half_of_an_end() -> None:
+    buffer = HeadBuffer()
+    for size in range(1, 100):
+        buffer.data += b"x"
+        assert buffer.take_head() is None
+        assert buffer._searched == max(0, size - 2)

@@ -116,6 +116,7 @@ def test_one_process_counts_as_the_reference(events, interrupted):
     matcher = Matcher(ledger)
     for event in events:
         matcher.take(event)
+    assert matcher.awaited == Reference(events).columns(interrupted=True)["in_flight"]
     matcher.finish(interrupted=interrupted)
     assert columns(ledger) == Reference(events).columns(interrupted=interrupted)
     assert matcher.awaited == 0

@@ -319,6 +319,15 @@ def test_what_is_owed_nothing_is_not_unanswered_and_what_is_no_reply_is_no_error
     ledger.check()
 
 
+@pytest.mark.parametrize(("interrupted", "missing", "in_flight"), [(True, 1, 3), (False, 4, 0)])
+def test_copies_that_have_not_come_are_settled_once(interrupted, missing, in_flight):
+    ledger = Ledger(requested=0)
+    ledger.owed, ledger.delivered, ledger.missing, ledger.unsettled = 10, 4, 1, 2
+    for _ in range(2):
+        ledger.settle_copies(interrupted=interrupted)
+        assert (ledger.missing, ledger.copies_in_flight) == (missing, in_flight)
+
+
 def test_copies_that_are_missing_or_that_nobody_was_owed_are_errors():
     assert Ledger(0, owed=9, delivered=4, missing=3, extra=2, unsettled=2).errors == 5
 
