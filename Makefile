@@ -81,6 +81,7 @@ lint: $(VENV)/.dev
 	$(BIN)/python scripts/draw_house.py --check
 	$(BIN)/python scripts/check_prose.py
 	$(BIN)/python scripts/scenario_reference.py --check
+	$(BIN)/python scripts/settings_reference.py --check
 
 house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into docs/explanation
 	$(BIN)/python scripts/draw_house.py

@@ -1,5 +1,6 @@
 import { formatCount, formatMilliseconds, formatRate, formatShare } from '../../lib/figures';
-import type { RunReport } from './run-report';
+import { isKnownWell } from './known-well';
+import type { RunReport, Summary } from './run-report';
 import { sum } from './run-figures';
 
 export interface ComparedFigure {
@@ -14,6 +15,8 @@ export interface ComparedFigure {
 interface Measure {
   readonly name: string;
   readonly read: (report: RunReport) => number | null;
+  /** Whether the figure is of enough values to be judged; it is, if left out. */
+  readonly isSure?: (report: RunReport) => boolean;
   readonly format: (figure: number) => string;
   /** What is better: more, less, or neither. */
   readonly better: 'more' | 'less' | 'neither';
@@ -22,19 +25,20 @@ interface Measure {
 /** Changes below this are not worth a colour: two runs of one plan differ by as much. */
 const WORTH_A_COLOUR = 0.1;
 
-const latency = (name: string, read: (report: RunReport) => number): Measure => ({
+const latency = (name: string, of: 'intended' | 'service', figure: keyof Summary): Measure => ({
   name,
-  read: (report) => (report.latency.intended.count > 0 ? read(report) : null),
+  read: ({ latency: { [of]: summary } }) => (summary.count > 0 ? summary[figure] : null),
+  isSure: ({ latency: { [of]: summary } }) => isKnownWell(summary, figure),
   format: formatMilliseconds,
   better: 'less',
 });
 
 const MEASURES: readonly Measure[] = [
-  latency('Latency p50', ({ latency: { intended } }) => intended.p50),
-  latency('Latency p99', ({ latency: { intended } }) => intended.p99),
-  latency('Latency p99.9', ({ latency: { intended } }) => intended.p999),
-  latency('Latency max', ({ latency: { intended } }) => intended.max),
-  latency('Service time p99', ({ latency: { service } }) => service.p99),
+  latency('Latency p50', 'intended', 'p50'),
+  latency('Latency p99', 'intended', 'p99'),
+  latency('Latency p99.9', 'intended', 'p999'),
+  latency('Latency max', 'intended', 'max'),
+  latency('Service time p99', 'service', 'p99'),
   {
     name: 'Replies a second',
     read: ({ messages }) => messages.received_per_s,
@@ -76,10 +80,11 @@ const MEASURES: readonly Measure[] = [
 
 /** What changed from one run to another. */
 export function compareRuns(first: RunReport, second: RunReport): ComparedFigure[] {
-  return MEASURES.map(({ name, read, format, better }) => {
+  return MEASURES.map(({ name, read, isSure = () => true, format, better }) => {
     const [a, b] = [read(first), read(second)];
     const change = a === null || b === null || a === 0 ? null : (b - a) / a;
     const grew = a !== null && b !== null ? b - a : 0;
+    const areSure = isSure(first) && isSure(second);
     const isWorth = a !== null && b !== null && Math.abs(grew) > WORTH_A_COLOUR * Math.abs(a);
     const isBetter = better === 'more' ? grew > 0 : grew < 0;
     return {
@@ -87,7 +92,7 @@ export function compareRuns(first: RunReport, second: RunReport): ComparedFigure
       first: a === null ? '–' : format(a),
       second: b === null ? '–' : format(b),
       change,
-      tone: !isWorth || better === 'neither' ? 'plain' : isBetter ? 'good' : 'bad',
+      tone: !areSure || !isWorth || better === 'neither' ? 'plain' : isBetter ? 'good' : 'bad',
     };
   });
 }

@@ -1,9 +1,12 @@
 import { formatCount, formatMilliseconds } from '../../lib/figures';
+import { isKnownWell } from './known-well';
 import styles from './latency-table.module.css';
 import type { RunFigures } from './run-figures';
 import type { Summary } from './run-report';
 
 const COLUMNS = ['min', 'mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max'] as const;
+
+const FEW = 'Not known well: fewer than ten values lie beyond it';
 
 /** What took how long, in the percentiles that people quote. */
 export function LatencyTable({ figures: { latency, connectMs } }: { figures: RunFigures }) {
@@ -56,7 +59,11 @@ function Row({ name, meaning, summary }: { name: string; meaning: string; summar
       </th>
       <td>{formatCount(summary.count)}</td>
       {COLUMNS.map((column) => (
-        <td key={column}>{summary.count === 0 ? '–' : formatMilliseconds(summary[column])}</td>
+        <td key={column} title={isKnownWell(summary, column) ? undefined : FEW}>
+          {summary.count === 0
+            ? '–'
+            : (isKnownWell(summary, column) ? '' : '~') + formatMilliseconds(summary[column])}
+        </td>
       ))}
     </tr>
   );

@@ -4,6 +4,7 @@ import button from '../../components/button.module.css';
 import styles from './load-form.module.css';
 import type { StartProblem } from './load-session';
 import { type Drive, type FieldName, fieldOf, isAsked, type PlanForm, toBody } from './plan-form';
+import { hintOf, settingOf } from './settings';
 
 interface LoadFormProps {
   form: PlanForm;
@@ -67,6 +68,8 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
     <TextFieldRow
       name={name}
       label={label}
+      help={settingOf(name)?.help}
+      placeholder={settingOf(name)?.default}
       value={form[name]}
       problem={problemField === name ? (problem?.message ?? null) : null}
       onChange={(value) => {
@@ -79,8 +82,9 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
   return (
     <form className={styles.form} onSubmit={submit} noValidate aria-label="Load run">
       <div className={styles.pair}>
-        {field('count', 'Sockets', { hint: 'such as 10k' })}
-        {isAsked('duration', form.drive) && field('duration', 'Duration', { hint: 'such as 30s' })}
+        {field('count', 'Sockets', { hint: hintOf('count') })}
+        {isAsked('duration', form.drive) &&
+          field('duration', 'Duration', { hint: hintOf('duration') })}
       </div>
       {field('url', 'Target', { placeholder: ownUrl ?? 'this server' })}
 
@@ -122,11 +126,11 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
         <summary>More settings</summary>
         <div className={styles.pair}>
           {field('messages', 'Messages each', { placeholder: 'unbounded' })}
-          {field('size', 'Size', { placeholder: '32 bytes', hint: 'such as 1KiB' })}
+          {field('size', 'Size', { placeholder: '32 bytes', hint: hintOf('size') })}
         </div>
-        {field('message', 'Message', { placeholder: '{conn}-{seq}' })}
+        {field('message', 'Message')}
         <div className={styles.pair}>
-          <label className={styles.label}>
+          <label className={styles.label} title={settingOf('verify')?.help}>
             Verify
             <select
               className={styles.input}
@@ -143,6 +147,7 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
           <span className={styles.checks}>
             <Check
               label="Binary"
+              help={settingOf('binary')?.help}
               isChecked={form.binary}
               onChange={(value) => {
                 set('binary', value);
@@ -150,6 +155,7 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
             />
             <Check
               label="Compression"
+              help={settingOf('compression')?.help}
               isChecked={form.compression}
               onChange={(value) => {
                 set('compression', value);
@@ -158,13 +164,13 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
           </span>
         </div>
         <div className={styles.pair}>
-          {field('connect_concurrency', 'Connecting at once', { placeholder: '256' })}
+          {field('connect_concurrency', 'Connecting at once')}
           {field('connect_rate', 'Connect rate', { placeholder: 'unlimited' })}
-          {field('connect_timeout', 'Connect timeout', { placeholder: '10s' })}
-          {field('stop_timeout', 'Stop timeout', { placeholder: '5s' })}
+          {field('connect_timeout', 'Connect timeout')}
+          {field('stop_timeout', 'Stop timeout')}
           {field('lifetime', 'Lifetime of a socket', { placeholder: 'the whole run' })}
-          {field('workers', 'Processes', { placeholder: '1' })}
-          {field('seed', 'Seed', { placeholder: '0' })}
+          {field('workers', 'Processes')}
+          {field('seed', 'Seed')}
         </div>
       </details>
 
@@ -188,16 +194,18 @@ type TextField = Exclude<FieldName, 'binary' | 'compression' | 'drive' | 'verify
 interface TextFieldProps {
   name: string;
   label: string;
+  /** What it does, in a sentence; shown to who points at it. */
+  help: string | undefined;
   value: string;
   problem: string | null;
   onChange: (value: string) => void;
-  placeholder?: string;
-  hint?: string;
+  placeholder?: string | undefined;
+  hint?: string | undefined;
   lines?: number;
 }
 
 function TextFieldRow(props: TextFieldProps) {
-  const { name, label, value, problem, onChange, placeholder, hint, lines } = props;
+  const { name, label, help, value, problem, onChange, placeholder, hint, lines } = props;
   const problemId = useId();
   const shared = {
     name,
@@ -214,7 +222,7 @@ function TextFieldRow(props: TextFieldProps) {
   };
   return (
     <div className={styles.field}>
-      <label className={styles.label}>
+      <label className={styles.label} title={help}>
         <span>
           {label}
           {hint !== undefined && <span className={styles.hint}> {hint}</span>}
@@ -230,9 +238,16 @@ function TextFieldRow(props: TextFieldProps) {
   );
 }
 
-function Check(props: { label: string; isChecked: boolean; onChange: (value: boolean) => void }) {
+interface CheckProps {
+  label: string;
+  help: string | undefined;
+  isChecked: boolean;
+  onChange: (value: boolean) => void;
+}
+
+function Check(props: CheckProps) {
   return (
-    <label className={styles.choice}>
+    <label className={styles.choice} title={props.help}>
       <input
         type="checkbox"
         checked={props.isChecked}
