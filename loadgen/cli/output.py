@@ -237,9 +237,16 @@ def replace_closed_streams() -> None:
 
 
 def _is_stdout_open() -> bool:
-    if sys.platform != "win32" and hasattr(fcntl, "fcntl"):
-        with suppress(OSError):  # stdout has no descriptor, as in tests
-            return fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # stdout has no descriptor, as in tests
+        return True
+    try:
+        if sys.platform != "win32" and hasattr(fcntl, "fcntl"):
+            return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        os.write(descriptor, b"")
+    except OSError as exc:
+        return exc.errno != errno.EBADF
     return True
 
 

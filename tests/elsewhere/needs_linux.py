@@ -11,18 +11,45 @@ import pytest
 NEEDS_LINUX = {
     "SIGHUP": (
         "tests/integration/test_hang_up.py",
+        "tests/integration/loadgen/test_interrupts.py::test_interrupted_under_load_replies_are_in_flight_and_every_socket_is_closed[1-1]",
+        "tests/integration/loadgen/test_interrupts.py::test_when_its_terminal_goes_away",
     ),
     "a limit on open files": (
         "tests/integration/test_server_process.py::test_a_file_limit_that_no_server_can_live_with",
         "tests/integration/test_server_process.py::test_with_many_workers_more_files_are_needed",
         "tests/integration/test_server_process.py::test_with_the_least_file_limit_it_serves",
+        "tests/integration/loadgen/test_faults.py::test_what_this_machine_cannot_do_is_refused",
     ),
-    "poll(2): a reset is seen behind unread data": (
+    "poll(2): a reset is seen behind unread data, a reader that takes nothing is not waited for": (
         "tests/integration/wire/test_crowds.py::test_a_client_that_resets_while_it_is_frozen",
+        "tests/integration/loadgen/test_output_files.py::test_a_reader_of_stdout_who_takes_nothing",
+    ),
+    "/proc tells how long a thread waited for a core; else that counts as a script's own time": (
+        "tests/integration/loadgen/test_examples.py",
     ),
     "several processes on one port": (
         "tests/integration/test_workers.py",
         "tests/integration/test_supervisor.py",
+    ),
+    "several processes of the generator, which inherit sockets and blocked signals": (
+        "tests/integration/loadgen/test_workers.py",
+        "tests/integration/loadgen/test_fan_out.py::test_every_socket_of_a_room_gets_a_copy_of_each_message[3]",
+        "tests/integration/loadgen/test_fan_out.py::test_a_copy_that_the_server_swallows_is_missing[3]",
+        "tests/integration/loadgen/test_fan_out.py::test_a_copy_that_comes_twice_is_one_too_many[3]",
+        "tests/integration/loadgen/test_fan_out.py::test_ctrl_c_leaves_what_is_on_its_way_in_flight[3]",
+        "tests/integration/loadgen/test_metrics.py::test_a_run_shows_what_it_has_counted_while_it_goes[2]",
+        "tests/integration/loadgen/test_replies.py::test_replies_that_overtake_each_other_have_the_latencies_that_the_server_gave_them[open-loop-four-processes]",
+        "tests/integration/loadgen/test_scenario.py::test_users_arrive_at_their_rate_and_no_more",
+        "tests/integration/loadgen/test_scenario.py::test_one_process_and_three_run_the_same_users",
+        "tests/integration/loadgen/test_scenario.py::test_ctrl_c_reaches_every_process",
+        "tests/integration/loadgen/test_scenario.py::test_users_of_a_process_that_dies",
+        "tests/integration/loadgen/test_schedules.py::test_random_arrivals_are_as_many_in_four_processes",
+    ),
+    "locks of files, for journals": (
+        "tests/integration/loadgen/test_journal.py",
+        "tests/integration/loadgen/test_capacity.py::test_after_sigkill_the_steps",
+        "tests/integration/loadgen/test_output_files.py::test_a_signal_ends_the_wait_for_a_reader_who_never_comes[x.journal]",
+        "tests/integration/loadgen/test_output_files.py::test_overwrite_replaces_the_journal",
     ),
 }  # fmt: skip
 #: In the name of a test that makes a poller itself, beside one that makes none.
