@@ -61,6 +61,8 @@ OWN_END_S: Final = 0.6
 REAP_S: Final = 5.0
 #: The time for a worker's answer to a question.
 ANSWER_S: Final = 2.0
+#: The same for a change of faults, whose answer says that it holds: a busy worker is waited for.
+CHANGE_S: Final = 10.0
 
 
 class WorkerFailed(Exception):
@@ -185,6 +187,8 @@ class Supervisor:
     async def set_faults(self, text: str) -> None:
         """Replace these faults in every worker; return when they hold in all that serve.
 
+        A worker that does not answer within `CHANGE_S` is logged, and has them when it goes on.
+
         :raises ValueError: if they can't be read.
         """
         read_faults(text)
@@ -193,11 +197,13 @@ class Supervisor:
             place.settings = replace(place.settings, fault=text)
         self._faults_changed.set()
         self._faults_changed = trio.Event()
-        with trio.move_on_after(ANSWER_S):
+        with trio.move_on_after(CHANGE_S) as waiting:
             while self._faults == text and any(
                 place.channel is not None and place.faults != text for place in self._places
             ):
                 await self._faults_set.wait()
+        if waiting.cancelled_caught:
+            self._log.warning("a worker has not yet said that the faults hold", faults=text)
 
     def drain(self, late_s: float = 0.0) -> None:
         """Begin to stop: the workers close every connection, and `run` returns. Idempotent.

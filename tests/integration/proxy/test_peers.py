@@ -112,5 +112,5 @@ async def test_aiohttp_at_both_ends(start_proxy):
     with trio.fail_after(PATIENCE_S):
         seen = await trio.to_thread.run_sync(asyncio.run, talk())
     request = "/chat?x=1", "127.0.0.1", 0
-    # Its server answers every close with 1000, and that is what its client gets, as without a proxy.
+    # Its server answers every close with 1000, which its client gets, as it would without a proxy.
     assert seen == {"request": request, "server": 4000, "client": 1000, "refused": 404}
