@@ -28,6 +28,17 @@ def test_every_case_is_recorded_and_good(role):
         assert results == [expected, expected], case
 
 
+@pytest.mark.parametrize("role", ["proxied-client", "proxied-server"])
+def test_every_case_without_compression_is_recorded_and_good_through_a_proxy(role):
+    recorded = json.loads((ROOT / "docs" / "conformance.json").read_text())["results"][role]
+    sections = Counter(int(case.partition(".")[0]) for case in recorded)
+    for section in (1, 2, 3, 4, 5, 6, 7, 9, 10):
+        assert sections[section] == CASES_BY_SECTION[section]
+    for case, results in recorded.items():
+        expected = "INFORMATIONAL" if case in INFORMATIVE else "OK"
+        assert results == [expected, expected], case
+
+
 def test_the_quick_sections_are_as_recorded_in_both_roles():
     command = [sys.executable, str(ROOT / "scripts" / "conformance.py"), "--quick"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
