@@ -19,6 +19,9 @@ from provision import HERE, Missing
 from server_catalogue import our_python
 
 OURS = "loadgen"
+OUR_SCENARIO = "scenario"
+#: Those of ours: they open all sockets before they send, and write a report.
+OUR_OWN = (OURS, OUR_SCENARIO)
 SCRIPTS = HERE / "peers" / "generators"
 MESSAGE = "0123456789abcdef"
 # How fast those are told to open sockets that have to be told.
@@ -64,6 +67,13 @@ def _ours(assignment: Assignment) -> Launch:
     command += ["--json=-", "--quiet", "--size", "16", "--duration", "10m"]
     command += ["--closed-loop"] if assignment.load == CLOSED_LOOP else ["--rate-per-conn", "1/s"]
     return Launch(command)
+
+
+def _our_scenario(assignment: Assignment) -> Launch:
+    command = [our_python(), "-m", "loadgen", str(assignment.sockets), assignment.url]
+    command += ["--json=-", "--quiet", "--duration", "10m"]
+    name = "closed_loop" if assignment.load == CLOSED_LOOP else "open_loop"
+    return Launch([*command, "--scenario", f"{SCRIPTS / 'scenario.py'}:{name}"])
 
 
 def our_absence() -> str | None:
@@ -184,6 +194,13 @@ def launch_massconnect(assignment: Assignment) -> Launch:
 
 GENERATORS = (
     Generator(OURS, "loadgen (ours)", _ours, "every reply, by identity", (OPEN_LOOP, CLOSED_LOOP)),
+    Generator(
+        OUR_SCENARIO,
+        "loadgen (ours), a scenario",
+        _our_scenario,
+        "every reply, by the script",
+        (OPEN_LOOP, CLOSED_LOOP),
+    ),
     Generator("k6", "k6", _k6, "every reply, by the script"),
     Generator("artillery", "Artillery", _artillery, "every reply, by pattern"),
     Generator("locust", "Locust + websocket-client", _locust, "every reply, by the script"),

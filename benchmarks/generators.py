@@ -30,6 +30,7 @@ from generator_catalogue import (
     GENERATORS,
     NO_LOAD,
     NOT_MEASURED,
+    OUR_OWN,
     OURS,
     Assignment,
     Generator,
@@ -134,7 +135,7 @@ def started(generator: Generator, sockets: int, load: str, cores: Cores) -> Iter
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         target = stack.enter_context(started_target(cores.driving))
         # Ours opens all before it sends; the others have to be told to wait for themselves.
-        hold_s = 0 if generator.name == OURS else 2 + round(1.5 * sockets / 1000)
+        hold_s = 0 if generator.name in OUR_OWN else 2 + round(1.5 * sockets / 1000)
         launch = generator.launch(Assignment(target.url, sockets, load, hold_s, scratch))
         if launch.companion:
             stack.enter_context(pinned(launch.companion, cores.driving, stdout=subprocess.DEVNULL))
@@ -192,7 +193,7 @@ def measure(
         loaded_bytes = family_resident_bytes(pid)
         figures["kb_per_socket_loaded"] = (loaded_bytes - baseline_bytes) / extra / 1024
         figures |= interrupted(running)
-        if generator.name == OURS:
+        if generator.name in OUR_OWN:
             figures |= checked_report(running)
         return figures
 
@@ -357,7 +358,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
 
 def absence(generator: Generator) -> str | None:
     """Why a generator cannot be measured; installs it on the way."""
-    if generator.name == OURS:
+    if generator.name in OUR_OWN:
         return our_absence()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         nowhere = Assignment("ws://127.0.0.1:9/", 1, generator.loads[0], 0, Path(scratch))
