@@ -98,6 +98,7 @@ class HandshakeRefused(Exception):
     :ivar why: one line for the body of the answer.
     :ivar reason: the reason under which it is counted.
     :ivar headers: further headers of the answer.
+    :ivar is_of_head: true if the request was a HEAD, whose answer has no body (RFC 9110, 9.3.2).
     """
 
     def __init__(self, status: int, why: str, reason: Reason, **headers: str) -> None:
@@ -108,6 +109,7 @@ class HandshakeRefused(Exception):
         self.headers: dict[str, str] = {
             name.replace("_", "-"): value for name, value in headers.items()
         }
+        self.is_of_head = False
 
 
 class NotAnUpgrade(HandshakeRefused):
@@ -198,7 +200,9 @@ def parse_request(head: bytes) -> UpgradeRequest:
     method, target = _parse_request_line(lines[0])
     headers = parse_headers(lines[1:])
     if method != "GET":
-        raise HandshakeRefused(405, "A WebSocket begins with GET.", Reason.METHOD, Allow="GET")
+        refused = HandshakeRefused(405, "A WebSocket begins with GET.", Reason.METHOD, Allow="GET")
+        refused.is_of_head = method == "HEAD"
+        raise refused
     hosts = values(headers, "host")
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         raise HandshakeRefused(400, "There has to be one Host header, a host.", Reason.HOST)
@@ -290,7 +294,8 @@ def refusal_response(refused: HandshakeRefused) -> bytes:
         phrase = ""
     lines = [f"HTTP/1.1 {refused.status} {phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+    head = "\r\n".join([*lines, "", ""]).encode("ascii")
+    return head if refused.is_of_head else head + body
 
 
 def _parse_request_line(line: str) -> tuple[str, str]:

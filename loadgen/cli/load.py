@@ -35,6 +35,8 @@ from loadgen.cli.options import Options
 from loadgen.cli.output import Output, replace_closed_streams
 from loadgen.workload.plan import Plan
 
+#: What word processors and chats make of the two dashes of a flag.
+_ODD_DASH: Final = re.compile(r"[-\u2010-\u2015\u2212]*[\u2010-\u2015\u2212]-?(?=[a-z])")
 #: The other commands by name: where each is imported from, and its help.
 COMMANDS: Final = {
     "compare": (
@@ -112,6 +114,10 @@ def _explain(given: Sequence[str], complaint: str) -> str:
     """Explain a bad header before complaints that follow; a stray word may be its secret."""
     values = [each.partition("=")[2] for each in given if each.startswith("--header=")]
     values += [value for flag, value in pairwise(given) if flag == "--header"]
+    odd = next((each for each in given if _ODD_DASH.match(each)), None)
+    if odd and odd in complaint:
+        dashed = _ODD_DASH.sub("--", odd)
+        return f"{odd} begins with a dash that is none of a flag: write {dashed}"
     for value in values:
         if re.fullmatch(r"[\w-]+:?", value):
             return "--header: write it like 'Name: value', with the quotes"
@@ -120,6 +126,8 @@ def _explain(given: Sequence[str], complaint: str) -> str:
 
 def _find_misspelling(first: str) -> str | None:
     """Explain a first argument that looks like a misspelt command, or COUNT or URL as a flag."""
+    if re.match(r"wss?://", first, re.IGNORECASE):
+        return f"COUNT is missing: write loadgen 1000 {first}"
     if first in ("--count", "--url"):
         name = first.removeprefix("--").upper()
         return f"{name} has no flag: write loadgen 1000 ws://127.0.0.1:8765/"

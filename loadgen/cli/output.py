@@ -147,7 +147,7 @@ class Output:
             try:
                 self._opened[path] = open_destination(path)
             except OSError as exc:
-                return f"can't write the report to {path}: {exc.strerror}"
+                return f"can't write the report to {path}: {_why(exc, path)}"
         return None
 
     def _find_problem_of_history(self, path: str) -> str | None:
@@ -281,3 +281,11 @@ def warn(warning: str) -> None:
     """Print a line on stderr under the name of this program, if anybody is there to read it."""
     with suppress(OSError):
         print(f"loadgen: {printable(mask_line(warning))}", file=sys.stderr)
+
+
+def _why(exc: OSError, path: str) -> str:
+    """Explain why a file can't be written; a missing folder is named."""
+    folder = os.path.dirname(path)  # noqa: PTH120 - as it was written
+    if exc.errno == errno.ENOENT and folder and not os.path.isdir(folder):  # noqa: PTH112
+        return f"there is no folder {folder}"
+    return str(exc.strerror)

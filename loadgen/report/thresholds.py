@@ -50,6 +50,7 @@ _UNITS: Final[dict[MetricKind, dict[str, Fraction]]] = {
     MetricKind.TIME: {
         "us": Fraction(1, 1_000),
         "µs": Fraction(1, 1_000),
+        "\u03bcs": Fraction(1, 1_000),  # the Greek letter, as other keyboards have it
         "ms": Fraction(1),
         "s": Fraction(1_000),
         "m": Fraction(60_000),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from echo_trio import files
-from loadgen.workload.target import Target
+from loadgen.workload.target import Target, write_origin
 
 #: Several times what any server takes as the head of a request.
 MAX_HEADERS_BYTES: Final = 256 * 1024
@@ -97,7 +97,7 @@ def make_request(
         else:
             others.append((name, value))
     if origin is not None:
-        others.append(("Origin", origin))
+        others.append(("Origin", write_origin(origin)))
     return partial(
         _request_bytes, target.resource, authority, tuple(others), subprotocols, extensions
     )

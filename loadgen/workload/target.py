@@ -12,6 +12,10 @@ from echo_trio.wire.addresses import DEFAULT_PORTS
 
 SCHEMES: Final = ("ws", "wss")
 DEFAULT_PORT: Final = 8765
+#: A host and a port as people write them, perhaps with a path.
+_WITHOUT_SCHEME: Final = re.compile(
+    r"[\w.-]+:[0-9]{1,5}(?:/.*)?|[\w-]+(?:\.[\w-]+)+(?:/.*)?|localhost"
+)
 MAX_PORT: Final = 65_535
 DEFAULT_URL: Final = f"ws://127.0.0.1:{DEFAULT_PORT}/"
 
@@ -62,6 +66,10 @@ class Target:
         if match is None or scheme not in SCHEMES:
             instead = {"http": "ws", "https": "wss"}.get(scheme)
             hint = f"begin it with {instead}://" if instead else f"write it like {DEFAULT_URL}"
+            if _WITHOUT_SCHEME.fullmatch(url):
+                hint = f"begin it with ws:// or wss://, ws://{url}"
+            elif _PORT.fullmatch(url):
+                hint = f"did you mean ws://127.0.0.1:{url}/?"
             raise ValueError(f"{url!r} is not a WebSocket URL: {hint}")
         _, authority, path, query, fragment = match.groups("")
         if fragment:
@@ -141,3 +149,12 @@ def _read_name(url: str, name: str) -> str:
         return idna.encode(unquote(name, errors="strict"), uts46=True).decode()
     except (ValueError, UnicodeError):
         raise ValueError(f"{url!r} has a host that is no name") from None
+
+
+def write_origin(origin: str) -> str:
+    """Write an origin as a browser does: a host of another script as the DNS has it."""
+    scheme, colon, authority = origin.partition("://")
+    if not colon or origin.isascii():
+        return origin
+    name, colon, port = authority.partition(":")
+    return f"{scheme}://{_read_name(origin, name)}{colon}{port}"

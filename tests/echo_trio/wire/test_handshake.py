@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from email.utils import parsedate_to_datetime
 
@@ -381,3 +382,16 @@ def test_a_head_is_the_same_however_it_is_split(data):
             with pytest.raises(ConnectionCut) as caught:
                 receive_head(segments)
             assert caught.value.received == len(data)
+
+
+def test_the_answer_to_a_head_request_has_the_length_of_a_body_and_none():
+    """RFC 9110, 9.3.2."""
+    answers = []
+    for method in ("HEAD", "PUT"):
+        with pytest.raises(HandshakeRefused) as refused:
+            handshake.parse_request(f"{method} / HTTP/1.1\r\nHost: h".encode())
+        answers.append(handshake.refusal_response(refused.value).partition(b"\r\n\r\n"))
+    (head, _, body), (other_head, _, other_body) = answers
+    assert (body, other_body) == (b"", b"A WebSocket begins with GET.\n")
+    lengths = [re.search(rb"Content-Length: (\d+)", each)[1] for each in (head, other_head)]
+    assert lengths == [b"29", b"29"]

@@ -6,10 +6,12 @@ import pytest
 from loadgen.cli import load
 from loadgen.cli.exit_codes import exit_code
 from loadgen.cli.run import explain_nothing_opened
-from loadgen.report import html
+from loadgen.report import html, thresholds
 from loadgen.report.model import ThresholdReport
 from loadgen.report.verdict import RunVerdict
 from loadgen.results.ledger import Failure, Ledger
+from loadgen.workload.headers import make_request
+from loadgen.workload.target import Target
 
 
 @pytest.mark.parametrize(
@@ -38,11 +40,11 @@ from loadgen.results.ledger import Failure, Ledger
         pytest.param(
             ["1", "ws://h/", "more"], "one argument too many: more", id="too-many-arguments"
         ),
-        pytest.param(["1", "--json", "/nowhere/x.json"], "No such file", id="json-nowhere"),
+        pytest.param(["1", "--json", "/nowhere/x.json"], "no folder /nowhere", id="json-nowhere"),
         pytest.param(["1", "--json", "/"], "it is a directory", id="json-a-folder"),
         pytest.param(["1", "--json", "--quiet"], "--json needs a file", id="json-swallows-a-flag"),
         pytest.param(["1", "--json"], "--json", id="json-of-nothing"),
-        pytest.param(["1", "--csv", "/nowhere/x.csv"], "No such file", id="csv-nowhere"),
+        pytest.param(["1", "--csv", "/nowhere/x.csv"], "no folder /nowhere", id="csv-nowhere"),
         pytest.param(
             ["1", "--json", "-", "--stream"],
             "--json - and --stream can't both have stdout",
@@ -136,3 +138,32 @@ def test_wss_to_what_does_not_speak_tls_is_told_to_try_ws(result_of):
     ledger = Ledger(2, failed=Counter({Failure.TLS: 2}),
                     tls_errors=Counter({"wrong version number": 2}))  # fmt: skip
     assert "begin the URL with ws://" in explain_nothing_opened(result_of(ledger))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["ws://h:1/"], "COUNT is missing: write loadgen 1000 ws://h:1/"),
+        (["10", "h.example:8765/x"], "begin it with ws:// or wss://, ws://h.example:8765/x"),
+        (["10", "localhost"], "ws://localhost"),
+        (["10", "9000"], "did you mean ws://127.0.0.1:9000/?"),
+        (["10", "ws://h/", "\u2014rate", "5/s"], "write --rate"),
+        (["10", "ws://h/", "\u2013-rate", "5/s"], "write --rate"),
+        (["10", "ws://h/", "--json", "no/such/file"], "there is no folder no/such"),
+    ],
+)
+def test_what_strangers_type_is_answered_with_what_to_type(capsys, arguments, complaint):
+    assert load.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+
+
+def test_a_microsecond_has_either_letter():
+    micro, greek = (thresholds.parse(f"latency.p99>500{letter}s") for letter in "\u00b5\u03bc")
+    assert micro.limit == greek.limit == 0.5
+
+
+def test_an_origin_of_another_script_goes_out_as_a_browser_writes_it():
+    target = Target.parse("ws://h/")
+    request = make_request(target, (), "https://m\u00fcnchen.example:8443", (), ())("k" * 22 + "==")
+    assert b"Origin: https://xn--mnchen-3ya.example:8443\r\n" in request
