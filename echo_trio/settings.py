@@ -153,12 +153,7 @@ class Settings:
         """Check what a type can't say."""
         if self.console_token is not None and not _TOKEN.fullmatch(self.console_token):
             raise ValueError("--console-token has to be printable ASCII without spaces")
-        for host in self.console_allow_host:
-            if not is_host(host):
-                raise ValueError(
-                    f"--console-allow-host: {host!r} is no host: write it like console.example, "
-                    "without scheme, port and path"
-                )
+        self._check_hosts()
         for target in self.run_target:
             parse_target(target)
         for origin in self.origin:
@@ -197,6 +192,20 @@ class Settings:
             read_faults(self.fault)
         except ValueError as exc:
             raise ValueError(f"--fault: {exc}") from None
+
+    def _check_hosts(self) -> None:
+        for flag, host in (("--host", self.host), ("--console-host", self.console_host)):
+            # A port or brackets, as in a URL; the address of IPv6 has more colons than one.
+            if not host or host.count(":") == 1 or host.startswith("["):
+                raise ValueError(
+                    f"{flag}: {host!r} is no host: write it like 127.0.0.1 or ::1, the port apart"
+                )
+        for host in self.console_allow_host:
+            if not is_host(host):
+                raise ValueError(
+                    f"--console-allow-host: {host!r} is no host: write it like console.example, "
+                    "without scheme, port and path"
+                )
 
     def _check_workers(self) -> None:
         if 0 < self.max_connections < self.workers:

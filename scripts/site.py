@@ -41,7 +41,7 @@ SECTIONS: Final = {
     "Explanation": [
         "explanation/verdict", "explanation/accounting", "explanation/coordinated-omission",
         "explanation/cross-check", "explanation/security", "explanation/robustness",
-        "explanation/layout", "decisions/index",
+        "explanation/bug-reports", "explanation/layout", "decisions/index",
     ],
     "Figures": ["benchmarks", "project/benchmarks", "scale", "conformance", "clients"],
     "Project": [

@@ -93,3 +93,10 @@ def test_each_limit_of_a_connection_is_its_own_setting():
     ).limits  # fmt: skip
     assert (limits.max_message_bytes, limits.write_timeout_s, limits.close_timeout_s) == (1, 2, 3)
     assert (limits.ping_interval_s, limits.ping_timeout_s, limits.idle_timeout_s) == (4, 5, 6)
+
+
+@pytest.mark.parametrize("host", ["", "localhost:9000", "[::1]", "[::1]:9000"])
+@pytest.mark.parametrize("flag", ["host", "console_host"])
+def test_a_host_to_listen_on_has_no_port_and_no_brackets(flag, host):
+    with pytest.raises(ValueError, match="the port apart"):
+        Settings(**{flag: host})

@@ -343,3 +343,12 @@ def test_what_a_library_leaves_to_its_user():
     """In a process of its own: it changes limits and the collector."""
     program = block("use-as-a-library.md", "from echo_trio.wire")
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S)
+
+
+def test_each_test_that_the_page_of_bug_reports_names_is_there():
+    page = (ROOT / "docs/explanation/bug-reports.md").read_text()
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", page))
+    assert len(named) > 30
+    files = (ROOT / "tests").rglob("test_*.py")
+    there = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
+    assert named - there == set()
