@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from typing import Final
 from sphinx.cmd.build import build_main
 
 ROOT: Final = Path(__file__).parents[1]
-#: The sections of the site, and their pages in order. A page that is missing here ends the build.
+#: The sections of the site, and their pages in order. Others of a folder come behind these.
 SECTIONS: Final = {
     "Tutorials": ["tutorial/first-run", "tutorial/load-your-own-server"],
     "How to": [
@@ -47,6 +47,11 @@ SECTIONS: Final = {
     "Project": [
         "map", "project/changelog", "project/contributing", "project/security", "project/conduct",
     ],
+}  # fmt: skip
+#: The section of a page that is not named above, by its folder.
+FOLDER_SECTIONS: Final = {
+    "tutorial": "Tutorials", "how-to": "How to", "examples": "Examples", "reference": "Reference",
+    "explanation": "Explanation", "": "Figures",
 }  # fmt: skip
 #: Pages that stand elsewhere, by where they are in the site.
 MOVED: Final = {
@@ -99,7 +104,7 @@ def build(site: Path) -> int:
         shutil.copytree(ROOT / "docs", source)
         (source / "README.md").unlink()
         pages = {path.relative_to(source).as_posix(): _read(path) for path in source.rglob("*.md")}
-        pages |= dict(_make_pages())
+        pages |= dict(_make_pages(_sort_pages(pages)))
         for place, text in pages.items():
             path = source / place
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +118,19 @@ def build(site: Path) -> int:
     return 0
 
 
-def _make_pages() -> Iterator[tuple[str, str]]:
+def _sort_pages(written: Iterable[str]) -> dict[str, list[str]]:
+    """Return the pages of each section, with those that it does not name at its end."""
+    named = {"index", *(page for pages in SECTIONS.values() for page in pages)}
+    sections = {section: [*pages] for section, pages in SECTIONS.items()}
+    for place in sorted(written):
+        page = place.removesuffix(".md")
+        folder = place.rpartition("/")[0]
+        if page not in named and folder in FOLDER_SECTIONS:
+            sections[FOLDER_SECTIONS[folder]].append(page)
+    return sections
+
+
+def _make_pages(sections: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
     """Yield the pages that are made: where each is, and its Markdown."""
     for place, path in MOVED.items():
         text = _read(ROOT / path)
@@ -121,7 +138,7 @@ def _make_pages() -> Iterator[tuple[str, str]]:
             place,
             text
             + (_show_files((ROOT / path).parent) if place in SHOWN else "")
-            + (_make_contents() if place == "index.md" else ""),
+            + (_make_contents(sections) if place == "index.md" else ""),
         )
     yield "deploy/index.md", "# Files for deployment\n" + _show_files(ROOT / "docs/deploy")
     decisions = [path.stem for path in sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))]
@@ -143,10 +160,10 @@ def _document(package: str, name: str) -> str:
     return f".. autoclass:: {package}.{name}\n   :members:\n   :undoc-members:\n"
 
 
-def _make_contents() -> str:
+def _make_contents(sections: dict[str, list[str]]) -> str:
     return "".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {section}\n\n" + "\n".join(pages) + "\n```\n"
-        for section, pages in SECTIONS.items()
+        for section, pages in sections.items()
     )
 
 
@@ -204,7 +221,7 @@ def _write_lists(site: Path, pages: dict[str, str]) -> None:
     """Write `llms.txt` and `llms-full.txt`."""
     listed = ["# echo-trio", "", f"> {_first_sentence(_read(ROOT / 'README.md'))}"]
     whole = []
-    for section, names in SECTIONS.items():
+    for section, names in _sort_pages(pages).items():
         listed += ["", f"## {section}", ""]
         for name in names:
             text = pages[f"{name}.md"]
