@@ -30,6 +30,7 @@ NEEDS_LINUX = {
     "several processes on one port": (
         "tests/integration/test_workers.py",
         "tests/integration/test_supervisor.py",
+        "tests/integration/test_memory.py::test_workers_hold_together_what_each_holds",
     ),
     "several processes of the generator, which inherit sockets and blocked signals": (
         "tests/integration/loadgen/test_workers.py",
