@@ -208,3 +208,14 @@ def test_messages_that_have_come_to_all_are_forgotten_and_copies_of_none_as_well
     matcher.finish(interrupted=False)
     assert (ledger.owed, ledger.delivered) == (4 * REMEMBERED, 4 * REMEMBERED)
     assert ledger.verdicts[Verdict.UNEXPECTED] == 4 * REMEMBERED
+
+
+def test_a_copy_that_came_before_its_message_is_judged_when_its_time_is_over_and_not_before():
+    matcher = Matcher(Ledger(0))
+    for conn in (0, 2):
+        matcher.take(Joined(0, 0, conn))
+    matcher.take(Copied(100, 0, 0, 2, 0))
+    matcher.take(Copied(100 + EARLY_US, 0, 0, 2, 5))
+    assert columns(matcher._ledger) == {}
+    matcher.take(Copied(101 + EARLY_US, 0, 0, 2, 6))
+    assert columns(matcher._ledger) == {"unexpected": 1}

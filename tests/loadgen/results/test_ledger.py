@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.results.ledger import FAULTS, Ending, Failure, Fault, Ledger, Unbalanced
+from loadgen.results.ledger import FAULTS, MAX_DETAILS, Ending, Failure, Fault, Ledger, Unbalanced
 from loadgen.results.verify import Verdict
 
 
@@ -341,3 +341,15 @@ def test_which_replies_are_errors_and_which_settle_a_message(verdict, is_wrong):
     ledger = Ledger(1, sent=1, verdicts=Counter({Verdict(verdict): 1}))
     assert ledger.errors == is_wrong
     assert ledger.answered == (verdict in {"echoed", "reordered", "corrupt"})
+
+
+def test_of_very_many_close_reasons_the_first_count():
+    ledger = Ledger(requested=0)
+    for number in range(MAX_DETAILS + 5):
+        ledger.count_ended(Ending.BY_PEER, 4000, early=True, reason=f"r{number}")
+    ledger.count_ended(Ending.BY_PEER, 4000, early=True, reason="r0")
+    ledger.count_ended(Ending.BY_PEER, 4000, early=True)
+    assert len(ledger.close_reasons) == MAX_DETAILS
+    assert ledger.close_reasons[4000, "r0"] == 2
+    assert ledger.close_reasons.total() == MAX_DETAILS + 1
+    assert ledger.close_codes[4000] == MAX_DETAILS + 7

@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from loadgen.engine.context import now_us
 from loadgen.results.ledger import Ledger
 from loadgen.results.scenario import StepBooks
 from loadgen.results.verify import Verdict
@@ -110,8 +111,10 @@ def test_a_key_that_awaits_its_reply_is_not_used_twice(bench: Bench) -> None:
 
 
 def test_latency_is_from_when_it_was_sent_and_from_when_it_was_due(bench: Bench) -> None:
-    bench.take_turn(sent_us=0, due_us=-500)
+    sent_us = now_us()
+    bench.take_turn(sent_us=sent_us, due_us=sent_us - 500)
     bench.receive({})
+    assert 0 <= bench.service[0] <= now_us() - sent_us
     assert bench.intended == [bench.service[0] + 500]
     assert bench.step.intended.total.count == 0  # until the second is over
     bench.step.intended.end_second()
