@@ -11,7 +11,6 @@ from cyclopts import Group, Parameter
 
 from echo_trio import flags, origins, proxies
 from echo_trio.proxy.address import parse_upstream
-from echo_trio.proxy.switch import read_faults
 from echo_trio.wire.addresses import is_host, parse_target
 from echo_trio.wire.limits import Limits
 
@@ -188,6 +187,11 @@ class Settings:
             parse_upstream(self.upstream)
         except ValueError as exc:
             raise ValueError(f"--upstream: {exc}") from None
+        if not self.fault:
+            return
+        # Here: --help needs none of the behaviours.
+        from echo_trio.proxy.switch import read_faults  # noqa: PLC0415
+
         try:
             read_faults(self.fault)
         except ValueError as exc:
