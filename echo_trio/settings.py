@@ -62,6 +62,9 @@ class Settings:
     ] = ()
     """Another server that load runs from the console may target; repeatable."""
 
+    scenario_dir: Annotated[str | None, Parameter(metavar="DIR"), CONSOLE] = None
+    """Folder of scenarios (FILE.py) that load runs from the console may run: your own code."""
+
     workers: Annotated[int, flags.processes("--workers"), LISTEN] = 1
     """Processes that share the port; auto starts one for each core."""
 
@@ -155,6 +158,8 @@ class Settings:
         self._check_hosts()
         for target in self.run_target:
             parse_target(target)
+        if self.scenario_dir is not None and not Path(self.scenario_dir).is_dir():
+            raise ValueError(f"--scenario-dir: {self.scenario_dir!r} is no folder")
         for origin in self.origin:
             if origins.parse_origin(origin) is None:
                 raise ValueError(f"--origin: {origin!r} is not an origin, like https://example.com")

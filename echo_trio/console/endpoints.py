@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from echo_trio.console.guard import FAILED, error, why_no_change
 from echo_trio.console.live import Live
 from echo_trio.console.run_settings import BadSettings, read_settings
 from echo_trio.console.runs import CannotRun, Run, Runs
+from echo_trio.console.scenarios import find_scenarios
 from echo_trio.console.security_headers import REPORT_POLICY
 from echo_trio.console.snapshots import SnapshotCache, ask
 from echo_trio.metrics import prometheus
@@ -75,6 +77,7 @@ def make_app(
             Route("/api/live", endpoints.live),
             Route("/api/faults", endpoints.show_faults, methods=["GET"]),
             Route("/api/faults", endpoints.set_faults, methods=["PUT"]),
+            Route("/api/scenarios", endpoints.list_scenarios),
             Route("/api/runs", endpoints.list_runs, methods=["GET"]),
             Route("/api/runs", endpoints.start_run, methods=["POST"]),
             Route("/api/runs/{id}", endpoints.show_run, methods=["GET"]),
@@ -209,6 +212,10 @@ class _Endpoints:
 
     async def list_runs(self, _: Request) -> Response:
         return _json({"runs": [run.summary() for run in self._runs]})
+
+    async def list_scenarios(self, _: Request) -> Response:
+        names = await trio.to_thread.run_sync(find_scenarios, self._runs.scenario_dir)
+        return _json({"scenarios": names})
 
     async def start_run(self, request: Request) -> Response:
         _require_change(request)

@@ -188,12 +188,19 @@ class Runs:
     """The runs of one console: at most one of them goes on.
 
     :param max_run: the largest number of sockets of a run.
+    :param scenario_dir: the folder whose scenarios may be run; None for none.
     :param on_failure: called with each error in the task of a run, which ends that run alone.
     """
 
     def __init__(
-        self, targets: Targets, max_run: int, log: Any, on_failure: Callable[[str, Exception], None]
+        self,
+        targets: Targets,
+        max_run: int,
+        log: Any,
+        on_failure: Callable[[str, Exception], None],
+        scenario_dir: str | None = None,
     ) -> None:
+        self.scenario_dir = scenario_dir
         self._targets = targets
         self._max_run = max_run
         self._log = log
@@ -266,6 +273,7 @@ class Runs:
             "url": self._targets.own_url,
             "targets": sorted(self._targets.allowed),
             "max_count": self._max_run,
+            "scenario_dir": self.scenario_dir,
             "html": str(folder / f"{run_id}.html"),
         }
         try:

@@ -104,7 +104,9 @@ class Console:
         self.live: Live = Live(snapshots)
         targets = Targets.of(url, settings.host, settings.run_target)
         max_run = process.file_limit(hard=True)
-        self._runs = Runs(targets, max_run, log, self._on_failure)
+        # The generator runs there: from its own folder a relative one would be another.
+        scenario_dir = settings.scenario_dir and str(Path(settings.scenario_dir).absolute())
+        self._runs = Runs(targets, max_run, log, self._on_failure, scenario_dir)
         app = make_app(sources, snapshots, self.live, self._runs, page)
         self.connections: Slots = Slots(MAX_CONNECTIONS)
         self._server = HttpServer(

@@ -11,6 +11,7 @@ from loadgen import signals
 def main() -> int:
     """Read the order, answer it, and carry it out; signals are handled before the imports."""
     signals.listen()
+    import os  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
     import msgspec  # noqa: PLC0415
@@ -23,6 +24,9 @@ def main() -> int:
         sys.stdout.flush()
 
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=json_settings.Order)
+    if order.scenario_dir is not None:
+        # Scenarios are named without their folder, here and in the report.
+        os.chdir(order.scenario_dir)
     try:
         run = json_settings.read(order)
     except json_settings.BadSettings as exc:

@@ -7,8 +7,11 @@ those who can reach that program; the program says where the run may go and how 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final, get_origin
 
 import msgspec
@@ -29,6 +32,12 @@ LOCAL_ONLY: Final = frozenset(
 )
 
 
+#: Of these, those that may be had where there is a folder of scenarios.
+_OF_SCENARIOS: Final = frozenset({"arrive", "scenario"})
+#: A file of that folder, and perhaps the name of a scenario in it.
+_SCENARIO_NAME: Final = re.compile(r"([A-Za-z0-9][\w.-]*\.py)(:[A-Za-z_]\w*)?")
+
+
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order of another program, as one JSON object.
 
@@ -37,6 +46,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     :ivar url: the target of the run if the settings don't name one.
     :ivar targets: hosts, in lower case, and ports where it may go.
     :ivar max_count: the largest number of sockets that it may have.
+    :ivar scenario_dir: the folder whose scenarios it may run, which is then the present folder of
+        the process; None for none.
     :ivar html: the file that its page is written to, where a page can be made.
     """
 
@@ -45,6 +56,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: list[tuple[str, int]]
     max_count: int
     html: str
+    scenario_dir: str | None = None
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -107,7 +119,13 @@ def read(order: Order) -> AskedRun:
 
     :raises BadSettings: if they are wrong, or more than the order allows.
     """
-    values = {name: _arguments_of(name, value) for name, value in order.settings.items()}
+    values = {
+        name: _arguments_of(name, value)
+        for name, value in order.settings.items()
+        if order.scenario_dir is None or name not in _OF_SCENARIOS
+    }
+    if order.scenario_dir is not None:
+        values |= _scenario_of(order.settings, order.scenario_dir)
     values = {"url": [order.url], **{name: texts for name, texts in values.items() if texts}}
     if "count" not in values:
         raise BadSettings("count: how many sockets?", "count")
@@ -125,7 +143,43 @@ def read(order: Order) -> AskedRun:
         raise BadSettings(
             f"{run.plan.shown_url} is not this server: {allow}", "url", elsewhere=True
         )
-    return run
+    return run if run.plan.scenario is None else _with_scenario(run)
+
+
+def _scenario_of(
+    settings: Mapping[str, str | list[str] | bool | None], folder: str
+) -> dict[str, list[str]]:
+    """Find the scenario that is asked for in the folder where it has to be.
+
+    :raises BadSettings: if its name is no name of a file there: no path leads out of the folder.
+    """
+    texts = {name: settings[name] for name in _OF_SCENARIOS if settings.get(name) is not None}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise BadSettings(f"{name}: a text", name)
+    arguments = {name: [f"--{name}={value}"] for name, value in texts.items()}
+    asked = texts.get("scenario")
+    if isinstance(asked, str):
+        found = _SCENARIO_NAME.fullmatch(asked)
+        path = None if found is None else Path(folder) / found[1]
+        # A link may lead out of the folder.
+        if found is None or path is None or path.is_symlink() or not path.is_file():
+            raise BadSettings("scenario: there is none of this name in --scenario-dir", "scenario")
+    return arguments
+
+
+def _with_scenario(run: AskedRun) -> AskedRun:
+    """Load the scenario of a run from the present folder: its files go with the plan.
+
+    :raises BadSettings: if it can't be loaded.
+    """
+    from loadgen.scenario.engine import prepare  # noqa: PLC0415 - other runs don't need it
+    from loadgen.scenario.errors import BadScenario  # noqa: PLC0415
+
+    try:
+        return replace(run, plan=prepare(run.plan))
+    except BadScenario as exc:
+        raise BadSettings(str(exc), "scenario") from None
 
 
 def _parse(values: dict[str, list[str]]) -> AskedRun:

@@ -22,6 +22,7 @@ SAMPLES = {
     "max-message-size": "10",
     "origin": "https://a.example",
     "run-target": "a.example:1",
+    "scenario-dir": ".",
     "tls-cert": "cert.pem",
     "trust-proxy": "10.0.0.0/8",
     "upstream": "ws://a.example",

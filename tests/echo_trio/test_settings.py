@@ -18,6 +18,7 @@ CONTRACT_DEFAULTS = {
     "console_token": None,
     "console_allow_host": (),
     "run_target": (),
+    "scenario_dir": None,
     "workers": 1,
     "seed": None,
     "max_message_bytes": 2**20,

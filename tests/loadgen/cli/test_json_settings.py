@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -178,3 +179,75 @@ def test_of_every_setting_it_is_decided_whether_others_may_have_it() -> None:
 def test_an_order_has_nothing_that_is_not_known() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"settings": {}, "more": 1}', type=Order)
+
+
+SCENARIO = """
+from loadgen.scenario import User, scenario
+
+@scenario
+async def talker(user: User) -> None:
+    async with user.connect() as ws:
+        await user.ready()
+"""
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of scenarios, beside which there is another that nobody may run."""
+    folder = tmp_path / "scenarios"
+    (folder / "deeper").mkdir(parents=True)
+    for file in (folder / "chat.py", folder / "deeper" / "chat.py", tmp_path / "secret.py"):
+        file.write_text(SCENARIO)
+    (folder / "link.py").symlink_to(tmp_path / "secret.py")
+    (folder / ".hidden.py").write_text(SCENARIO)
+    (folder / "broken.py").write_text("def (")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def order_with(folder: Path, **settings: Any) -> Order:
+    return Order(
+        {"count": "1", **settings}, URL, TARGETS, 20_000, html="", scenario_dir=str(folder)
+    )
+
+
+@pytest.mark.parametrize("asked", ["chat.py", "chat.py:talker"])
+def test_a_scenario_of_the_folder_goes_with_the_plan_and_is_named_without_it(
+    scenarios: Path, asked: str
+) -> None:
+    run = json_settings.read(order_with(scenarios, scenario=asked))
+    assert run.shown_plan["scenario"] == asked
+    assert run.plan.scenario_files == (("chat.py", SCENARIO.encode()),)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "../secret.py",
+        "/etc/passwd",
+        "deeper/chat.py",
+        "deeper",
+        "link.py",
+        ".hidden.py",
+        "./chat.py",
+        "chat.py\n",
+        "none.py",
+        "chat.py:nobody",
+        "broken.py",
+        "",
+        ["chat.py"],
+        True,
+    ],
+    ids=repr,
+)
+def test_no_other_scenario_is_run_for_another_program(scenarios: Path, asked: Any) -> None:
+    with pytest.raises(BadSettings) as refused:
+        json_settings.read(order_with(scenarios, scenario=asked))
+    assert refused.value.refused.field == "scenario"
+    assert str(scenarios) not in refused.value.refused.error
+
+
+def test_a_scenario_says_itself_what_is_sent(scenarios: Path) -> None:
+    with pytest.raises(BadSettings) as refused:
+        json_settings.read(order_with(scenarios, scenario="chat.py", rate="5/s"))
+    assert "--scenario" in refused.value.refused.error

@@ -1,0 +1,48 @@
+"""Scenarios that runs from the console may have, from a folder of the server's owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+SCENARIO = """
+from loadgen.scenario import User, check, scenario
+
+@scenario
+async def talker(user: User) -> None:
+    async with user.connect() as ws:
+        await user.ready()
+        reply = await ws.request("hello", name="say")
+        check("it echoes", reply.startswith("hello "))
+"""
+
+
+def test_a_run_has_the_scenario_of_the_folder_and_no_other_file(
+    tmp_path: Path, start_server: Callable[..., Any]
+) -> None:
+    folder = tmp_path / "scenarios"
+    folder.mkdir()
+    for file in (folder / "talk.py", folder / "_part.py", tmp_path / "outside.py"):
+        file.write_text(SCENARIO)
+    (folder / "link.py").symlink_to(tmp_path / "outside.py")
+    server = start_server(f"--scenario-dir={folder}", console=True)
+    with httpx.Client(
+        base_url=server.console, headers={"Content-Type": "application/json"}, timeout=60
+    ) as client:
+        assert client.get("api/scenarios").json() == {"scenarios": ["talk.py"]}
+        for escape in ("../outside.py", str(tmp_path / "outside.py"), "link.py"):
+            answer = client.post("api/runs", json={"count": 1, "scenario": escape})
+            assert (answer.status_code, answer.json()["field"]) == (422, "scenario")
+        order = {"count": 3, "scenario": "talk.py", "duration": "1s"}
+        answer = client.post("api/runs", json=order)
+        assert answer.status_code == 202, answer.text
+        with client.stream("GET", f"api/runs/{answer.json()['id']}/live") as live:
+            for _ in live.iter_lines():
+                pass
+        report = client.get(f"api/runs/{answer.json()['id']}").json()
+    assert report["users"]["finished"] == 3
+    assert [check["failed"] for check in report["checks"]] == [0]
+    assert report["plan"]["scenario"] == "talk.py"
