@@ -21,12 +21,32 @@ export async function expectNoViolation(page: Page, windows = [ROOMY, PHONE]): P
         const moving = document.getAnimations().filter((each) => each instanceof CSSTransition);
         await Promise.allSettled(moving.map(({ finished }) => finished));
       });
-      // The page has no frames: axe need not put its findings together in a page of its own.
-      const axe = new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode();
-      if (colorScheme === 'dark') axe.withRules('color-contrast');
-      const { violations } = await axe.analyze();
-      expect(violations, `${colorScheme}, ${String(window.width)} px wide`).toEqual([]);
+      // What is wrong of a page on its way from one window to the next passes.
+      await expect(async () => {
+        const violations = await violationsOf(page, colorScheme);
+        expect(violations, `${colorScheme}, ${String(window.width)} px wide`).toEqual([]);
+      }).toPass({ timeout: PATIENCE_MS });
     }
   }
   await page.emulateMedia({ colorScheme: null });
+}
+
+/** For a fault to pass; where there is none, nobody waits. */
+const PATIENCE_MS = 30_000;
+
+async function violationsOf(page: Page, colorScheme: 'light' | 'dark') {
+  // The page has no frames: axe need not put its findings together in a page of its own.
+  const axe = new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode();
+  if (colorScheme === 'dark') axe.withRules('color-contrast');
+  return (await axe.analyze()).violations;
+}
+
+/** By how much one can scroll the page sideways comes to nothing. */
+export async function expectNothingSideways(page: Page): Promise<void> {
+  const sidewaysPx = () =>
+    page.evaluate(() => {
+      const { scrollWidth, clientWidth } = document.documentElement;
+      return scrollWidth - clientWidth;
+    });
+  await expect.poll(sidewaysPx).toBe(0);
 }

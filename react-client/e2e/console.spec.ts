@@ -27,6 +27,24 @@ test('served by the console, it offers the address of that very server', async (
   }
 });
 
+test('a console that is busy for longer than the page waits is heard all the same', async ({
+  page,
+  consoled,
+}) => {
+  let release = () => undefined as void;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/api/server', async (route) => {
+    await released;
+    await route.continue();
+  });
+  await page.reload();
+  const chat = new ChatPage(page);
+  await expect(page.getByText(/No server yet/)).toBeVisible();
+  release();
+  await expect(chat.address).toHaveValue(consoled.url);
+  await expect(page.getByText(`The server of this page listens at ${consoled.url}`)).toBeVisible();
+});
+
 test('a console with a token asks for it once, and then shows all views', async ({ page }) => {
   const token = 'open-sesame';
   const server = await startEchoServer({ console: true, token });

@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+import { withPort } from './ports';
+
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const READY = /^ready ws=(?<url>ws:\/\/\S+) console=(?<consoleUrl>\S+)$/m;
 
@@ -24,13 +26,25 @@ interface ServerOptions {
 }
 
 /** Starts `python -m echo_trio`, on free ports, and waits until it says that it listens. */
-export async function startEchoServer(options: ServerOptions = {}): Promise<EchoServer> {
-  const { console = false, token, at } = options;
-  const portOf = (url: string | undefined) => (url === undefined ? '0' : new URL(url).port);
+export function startEchoServer(options: ServerOptions = {}): Promise<EchoServer> {
+  const { console = false, at } = options;
+  if (at !== undefined) {
+    const consolePort = console ? Number(new URL(at.consoleUrl).port) : null;
+    return start(options, Number(new URL(at.url).port), consolePort);
+  }
+  return withPort((port) => start(options, port, console ? port + 1 : null));
+}
+
+async function start(
+  { token }: ServerOptions,
+  port: number,
+  consolePort: number | null,
+): Promise<EchoServer> {
   const { PYTHON } = process.env;
   const python = PYTHON === undefined || PYTHON === '' ? '.venv/bin/python' : PYTHON;
-  const consoleFlags = console ? ['--console-port', portOf(at?.consoleUrl)] : ['--no-console'];
-  const flags = ['--port', portOf(at?.url), ...consoleFlags];
+  const consoleFlags =
+    consolePort === null ? ['--no-console'] : ['--console-port', String(consolePort)];
+  const flags = ['--port', String(port), ...consoleFlags];
   const server = spawn(python, ['-m', 'echo_trio', ...flags], {
     cwd: REPOSITORY,
     env: { ...process.env, ...(token !== undefined && { ECHO_TRIO_CONSOLE_TOKEN: token }) },

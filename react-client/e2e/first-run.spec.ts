@@ -33,7 +33,7 @@ test('copies the command', async ({ chat, context }) => {
   const copy = chat.page.getByRole('button', { name: `Copy ${COMMAND}` });
   await copy.click();
   await expect(copy).toHaveText('Copied');
-  expect(await chat.page.evaluate(() => navigator.clipboard.readText())).toBe(COMMAND);
+  await chat.expectCopied(COMMAND);
 });
 
 test('says beside the address what is wrong with it', async ({ chat }) => {

@@ -109,6 +109,30 @@ export class ChatPage {
     await this.message.press('Enter');
   }
 
+  /** How far the log is from its end. */
+  distanceFromEndPx(): Promise<number> {
+    return this.log.evaluate((log) =>
+      Math.round(log.scrollHeight - log.scrollTop - log.clientHeight),
+    );
+  }
+
+  /** Turns the wheel over the log and waits until the list has moved away from its end. */
+  async scrollBack(byPx: number): Promise<void> {
+    await this.log.hover();
+    await this.page.mouse.wheel(0, -byPx);
+    await expect(this.page.getByRole('button', { name: /Jump to the newest/ })).toBeVisible();
+    // It lets go at the turn of the wheel, which is before the list has moved.
+    await expect.poll(() => this.distanceFromEndPx()).toBeGreaterThan(byPx / 2);
+  }
+
+  /** What is on the clipboard, once it is as wanted: to copy takes a moment. */
+  async expectCopied(wanted: string | RegExp): Promise<string> {
+    const clipboard = () => this.page.evaluate(() => navigator.clipboard.readText());
+    if (typeof wanted === 'string') await expect.poll(clipboard).toBe(wanted);
+    else await expect.poll(clipboard).toMatch(wanted);
+    return clipboard();
+  }
+
   /** The figure under its name, such as "Sent" or "Echoed". */
   figure(name: string): Locator {
     const named = this.page.getByRole('term').getByText(name, { exact: true });

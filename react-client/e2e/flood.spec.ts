@@ -34,7 +34,6 @@ for (const isHidden of [false, true]) {
     await page.getByRole('textbox', { name: 'How often' }).fill(String(RATE_PER_S / BURST));
     const messages = replies / BURST;
     await page.getByRole('textbox', { name: 'Times' }).fill(String(messages));
-    await page.getByRole('button', { name: 'Start' }).click();
 
     const figure = (name: string) =>
       page
@@ -45,7 +44,23 @@ for (const isHidden of [false, true]) {
             .getByText(name, { exact: true })
             .locator('xpath=following-sibling::dd'),
         );
-    await expect(figure('Duplicate')).toHaveText((replies - messages).toLocaleString('en'), {
+    const duplicate = figure('Duplicate');
+    await duplicate.evaluate((shown) => {
+      const drawn = new Set<string>();
+      new MutationObserver(() => drawn.add(shown.textContent)).observe(shown, {
+        characterData: true,
+        childList: true,
+        subtree: true,
+      });
+      Object.assign(window, { duplicatesDrawn: drawn });
+    });
+    const timesDrawn = () =>
+      page.evaluate(
+        () => (window as unknown as { duplicatesDrawn: Set<string> }).duplicatesDrawn.size,
+      );
+    await page.getByRole('button', { name: 'Start' }).click();
+
+    await expect(duplicate).toHaveText((replies - messages).toLocaleString('en'), {
       timeout: 150_000,
     });
     await expect(figure('Sent')).toHaveText(String(messages));
@@ -70,8 +85,9 @@ for (const isHidden of [false, true]) {
         `the longest ${longest.toFixed(0)} ms, ${total.toFixed(0)} ms in all; ` +
         `heap ${(usedSize / 1e6).toFixed(0)} MB`,
     );
-    // A guard against hanging, not a measurement: this machine may be busy with anything.
-    expect(longest).toBeLessThan(10_000);
+    // How long a task took is for this machine to say, which may be busy or stand still. That the
+    // page drew amid the flood, not after it, is the page's own doing.
+    expect(await timesDrawn()).toBeGreaterThan(isHidden ? 1 : 10);
     expect(usedSize).toBeLessThan(HEAP_BOUND_BYTES);
   });
 }

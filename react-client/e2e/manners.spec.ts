@@ -1,4 +1,4 @@
-import { expectNoViolation, PHONE, ROOMY } from './axe';
+import { expectNothingSideways, expectNoViolation, PHONE, ROOMY } from './axe';
 import { expect, test } from './fixtures';
 
 test('axe finds nothing wrong, from the first view to the close', async ({
@@ -36,9 +36,11 @@ test('axe finds nothing wrong with filter, chart, panels, dialogs and columns', 
   await expectNoViolation(chat.page, [ROOMY]);
   for (const name of ['Connection options', 'More for the log', 'Saved messages']) {
     await press(name);
-    await expect(page.getByRole('dialog', { name })).toBeVisible();
+    const panel = page.getByRole('dialog', { name });
+    await expect(panel).toBeVisible();
     await expectNoViolation(chat.page, [ROOMY]);
     await page.keyboard.press('Escape');
+    await expect(panel).toBeHidden();
   }
   await chat.log.getByRole('listitem').last().hover();
   await press('Details of reply to message 1');
@@ -54,19 +56,14 @@ test.describe('on a phone', () => {
   test.use({ viewport: PHONE });
 
   test('nothing needs scrolling sideways', async ({ chat, ownServer: server }) => {
-    const sidewaysPx = () =>
-      chat.page.evaluate(() => {
-        const { scrollWidth, clientWidth } = document.documentElement;
-        return scrollWidth - clientWidth;
-      });
-    expect(await sidewaysPx()).toBe(0);
+    await expectNothingSideways(chat.page);
     await chat.connectAndOpen(server.url);
     await chat.say('unbroken'.repeat(40));
     await expect(chat.page.getByText('Every message came back right.')).toBeVisible();
     await server.stop();
     await expect(chat.log).toContainText('The server closed the connection');
-    expect(await sidewaysPx()).toBe(0);
-    expect(await chat.log.evaluate((log) => log.scrollWidth - log.clientWidth)).toBe(0);
+    await expectNothingSideways(chat.page);
+    await expect.poll(() => chat.log.evaluate((log) => log.scrollWidth - log.clientWidth)).toBe(0);
   });
 });
 
@@ -76,12 +73,11 @@ test('follows the system’s theme until one chooses, and remembers the choice',
   await page.emulateMedia({ colorScheme: 'light' });
   const light = await ground();
   await page.emulateMedia({ colorScheme: 'dark' });
-  const dark = await ground();
-  expect(dark).not.toBe(light);
+  await expect.poll(ground).not.toBe(light);
 
   await page.getByRole('button', { name: 'Switch to the light theme' }).click();
-  expect(await ground()).toBe(light);
+  await expect.poll(ground).toBe(light);
   await page.reload();
   await expect(page.getByRole('button', { name: 'Switch to the dark theme' })).toBeVisible();
-  expect(await ground()).toBe(light);
+  await expect.poll(ground).toBe(light);
 });

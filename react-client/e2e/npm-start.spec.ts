@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 
 import { expect, test } from '@playwright/test';
+
+import { findDeadPort } from './ports';
 
 const CLIENT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -21,19 +22,8 @@ function start(consoleUrl: string): { vite: ChildProcess; output: () => string }
   return { vite, output: () => stripVTControlCharacters(output) };
 }
 
-/** An origin at which nothing listens. */
-async function findDeadOrigin(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no TCP port');
-  server.close();
-  await once(server, 'close');
-  return `http://127.0.0.1:${String(address.port)}`;
-}
-
 test('says once, in one line, that no console answers', async () => {
-  const console = await findDeadOrigin();
+  const console = `http://127.0.0.1:${String(await findDeadPort())}`;
   const { vite, output } = start(console);
   const lines = () => output().split('\n');
   try {

@@ -49,12 +49,33 @@ test('keys go to the views, are listed, and can be turned off', async ({ chat })
   await expect(selected('Chat')).toBeVisible();
 });
 
+test('keys are heard while what they ask for is still on its way', async ({ page, consoled }) => {
+  let release = () => undefined as void;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.route(/\/(load-page|shortcuts-dialog)-[^/]*\.js$/, async (route) => {
+    await released;
+    await route.continue();
+  });
+  await page.goto(consoled.consoleUrl);
+  await page.reload();
+  await expect(new ChatPage(page).address).toBeVisible();
+  const { keyboard } = page;
+  await keyboard.press('?');
+  await keyboard.press('Escape');
+  await keyboard.press('3');
+  await expect(page.getByText('Loading…')).toBeVisible();
+  await keyboard.press('i');
+  release();
+  await expect(page.getByRole('textbox', { name: 'Sockets' })).toBeFocused();
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+});
+
 test('a link brings others to the address that one talks to', async ({ chat, context, server }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await chat.connectAndOpen(`${server.url}plain`);
   await chat.page.getByRole('button', { name: 'Copy a link to this' }).click();
-  await expect(chat.page.getByText('Link copied')).toBeVisible();
-  const link = await chat.page.evaluate(() => navigator.clipboard.readText());
+  // That it says so passes; what is on the clipboard stays.
+  const link = await chat.expectCopied(/#\/chat\?url=.*plain/);
 
   const theirs = new ChatPage(await context.newPage());
   await theirs.page.goto(link);

@@ -1,4 +1,4 @@
-import { expectNoViolation, PHONE, ROOMY } from './axe';
+import { expectNothingSideways, expectNoViolation, PHONE, ROOMY } from './axe';
 import { expect, test } from './fixtures';
 
 test('axe finds nothing wrong with any view of a running server, in both themes', async ({
@@ -31,16 +31,11 @@ test.describe('on a phone', () => {
 
   test('no view of a running server needs scrolling sideways', async ({ page, consoled }) => {
     expect(consoled.url).not.toBe('');
-    const sidewaysPx = () =>
-      page.evaluate(() => {
-        const { scrollWidth, clientWidth } = document.documentElement;
-        return scrollWidth - clientWidth;
-      });
     await page.getByRole('tab', { name: 'Server' }).click();
     await expect(page.getByRole('figure', { name: 'Memory' })).toBeVisible();
     await page.getByRole('button', { name: 'Show the tasks' }).click();
     await expect(page.getByText(/\d+ tasks at /)).toBeVisible();
-    expect(await sidewaysPx()).toBe(0);
+    await expectNothingSideways(page);
     await page.getByRole('tab', { name: 'Load' }).click();
     await page.getByRole('textbox', { name: 'Sockets' }).fill('3');
     await page.getByRole('textbox', { name: 'Duration' }).fill('1s');
@@ -48,7 +43,7 @@ test.describe('on a phone', () => {
     await expect(page.getByText('Over: all books are closed')).toBeVisible();
     await page.getByRole('button', { name: 'Start the run' }).click();
     await expect(page.getByRole('region', { name: 'Figures compared' })).toBeVisible();
-    expect(await sidewaysPx()).toBe(0);
+    await expectNothingSideways(page);
     // What scrolls sideways by itself can be scrolled by keyboard.
     await expectNoViolation(page, [PHONE]);
   });

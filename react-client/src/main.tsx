@@ -19,7 +19,12 @@ applyRememberedTheme();
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no element with the id "root"');
 
-const servedUrl = await findServedSocketUrl();
+/** How long the first view waits for the console, which may be busy or not be there at all. */
+const PATIENCE_MS = 500;
+
+const asked = findServedSocketUrl();
+const patience = new Promise<null>((resolve) => setTimeout(() => resolve(null), PATIENCE_MS));
+const servedUrl = await Promise.race([asked, patience]);
 const chats = new ChatTabs(servedUrl ?? DEFAULT_SOCKET_URL);
 // A phone that puts the page away may never bring it back, and tells so in no other way.
 addEventListener('pagehide', () => chats.keepLogs());
@@ -27,13 +32,23 @@ addEventListener('visibilitychange', () => {
   if (document.hidden) chats.keepLogs();
 });
 showUnreadInTitle(chats);
-createRoot(root).render(
-  <StrictMode>
-    <ErrorBoundary>
-      <App chats={chats} servedUrl={servedUrl} />
-    </ErrorBoundary>
-  </StrictMode>,
-);
+const page = createRoot(root);
+const show = (served: string | null) => {
+  page.render(
+    <StrictMode>
+      <ErrorBoundary>
+        <App chats={chats} servedUrl={served} />
+      </ErrorBoundary>
+    </StrictMode>,
+  );
+};
+show(servedUrl);
+// Of a console that took its time, the page hears all the same.
+void asked.then((url) => {
+  if (url === null || url === servedUrl) return;
+  chats.learnAddress(DEFAULT_SOCKET_URL, url);
+  show(url);
+});
 
 /** Not in the way of the first view, nor long after it. */
 const FETCH_REST_AFTER_MS = 500;

@@ -1,7 +1,8 @@
-import { Activity, Suspense, useEffect, useMemo, useState } from 'react';
+import { Activity, Suspense, useLayoutEffect, useMemo, useState } from 'react';
 
 import { EchoMark } from '../components/echo-mark';
 import { ErrorBoundary } from '../components/error-boundary';
+import { OpenedPart } from '../components/opened-part';
 import { panelProps, ViewTabs } from '../components/view-tabs';
 import { explainCloseCode } from '../features/connection/close-codes';
 import { commandsThatStartServer } from '../features/connection/server-commands';
@@ -73,7 +74,8 @@ export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
     }
   };
 
-  useEffect(() => {
+  // What is seen is there to be used: no link, and no key, comes before the page listens.
+  useLayoutEffect(() => {
     const follow = () => {
       if (followLink(chats)) setLinksFollowed((count) => count + 1);
     };
@@ -180,11 +182,9 @@ export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
         </main>
       </div>
       {isHelpOpen && (
-        <ErrorBoundary part="The list of shortcuts">
-          <Suspense>
-            <ShortcutsDialog shortcuts={shortcuts} onClose={() => setIsHelpOpen(false)} />
-          </Suspense>
-        </ErrorBoundary>
+        <OpenedPart name="The list of shortcuts" onClose={() => setIsHelpOpen(false)}>
+          <ShortcutsDialog shortcuts={shortcuts} onClose={() => setIsHelpOpen(false)} />
+        </OpenedPart>
       )}
     </>
   );

@@ -432,6 +432,34 @@ function sessionWithoutThread() {
   };
 }
 
+describe('what one asks for by a view that is a frame behind', () => {
+  it('is no further attempt, though one has just begun', async () => {
+    const { open, report, session } = sessionWithoutThread();
+    await open();
+    report(closedByServer(1001));
+    session.tryNow();
+    session.stopTrying();
+    report({ type: 'refused', problem: 'The server is still away.' });
+    expect(session.connection).toMatchObject({ phase: 'closed' });
+    expect(session.connection).not.toHaveProperty('retry');
+  });
+
+  it('is no connection, though it has just been lost and is to be tried again', async () => {
+    const { open, report, session } = sessionWithoutThread();
+    await open();
+    report(closedByServer(1001));
+    session.disconnect();
+    expect(session.connection).not.toHaveProperty('retry');
+  });
+
+  it('is one connection, though it was asked for twice', async () => {
+    const { report, session } = sessionWithoutThread();
+    const outcomes = [session.connect('ws://127.0.0.1/'), session.connect('ws://127.0.0.1/')];
+    report(OPENED);
+    expect(await Promise.all(outcomes)).toEqual([{ ok: true }, { ok: true }]);
+  });
+});
+
 describe('the end that one asked for', () => {
   it.each([
     ['of the connection', (session: ChatSession) => session.disconnect()],

@@ -85,6 +85,8 @@ export class ChatSession {
   #connection: ConnectionState = { phase: 'idle' };
   #thread: SocketThread | undefined;
   #settleConnect: ((outcome: Outcome) => void) | undefined;
+  /** Of the latest attempt; what `#settleConnect` settles. */
+  #opening: Promise<Outcome> | undefined;
   #announceEnd: (() => void) | undefined;
   /** Messages handed to the thread, of which it has not said yet whether they were sent. */
   readonly #underWay = new Map<number, UnderWay>();
@@ -114,10 +116,15 @@ export class ChatSession {
 
   /** Settles once the connection has opened, or has come to nothing. */
   connect(typedUrl: string, options: ConnectOptions = {}): Promise<Outcome> {
+    const address = readSocketUrl(typedUrl, location.protocol);
     if (this.#thread !== undefined) {
+      // Pressed twice before the first press was to be seen: that is asked for once.
+      const { connection } = this;
+      const isTheSame =
+        connection.phase === 'connecting' && address.ok && connection.url === address.url;
+      if (isTheSame && this.#opening !== undefined) return this.#opening;
       return Promise.resolve(refused('Disconnect first: one connection at a time.'));
     }
-    const address = readSocketUrl(typedUrl, location.protocol);
     if (!address.ok) return Promise.resolve(address);
     const offered = readSubprotocols(options.subprotocols ?? '');
     if (!offered.ok) return Promise.resolve(offered);
@@ -150,10 +157,14 @@ export class ChatSession {
     if (this.#retryTimer !== undefined && this.#target !== undefined) void this.#open(this.#target);
   }
 
-  /** Makes no further attempt. */
+  /**
+   * Makes no further attempt, and gives up one that has begun since: what one sees, and presses, is
+   * a frame or more behind.
+   */
   stopTrying(): void {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
+    if (this.#connection.phase === 'connecting') this.disconnect();
     if (this.#connection.phase !== 'closed') return;
     this.#enter({ phase: 'closed', report: this.#connection.report });
   }
@@ -168,11 +179,16 @@ export class ChatSession {
     this.#thread = thread;
     thread.post({ type: 'open', url, subprotocols, clockOriginMs: performance.timeOrigin });
     this.#enter({ phase: 'connecting', url });
-    return new Promise((resolve) => (this.#settleConnect = resolve));
+    this.#opening = new Promise((resolve) => (this.#settleConnect = resolve));
+    return this.#opening;
   }
 
-  /** Closes, or gives up connecting. */
+  /**
+   * Closes, or gives up connecting. Where the connection was lost before one saw it, there is still
+   * the attempt to come that one does not want.
+   */
   disconnect(): void {
+    if (this.#connection.phase === 'closed') this.stopTrying();
     if (this.#connection.phase !== 'connecting' && this.#connection.phase !== 'open') return;
     this.#thread?.post({ type: 'close' });
     this.#enter({ phase: 'closing', url: this.#connection.url });

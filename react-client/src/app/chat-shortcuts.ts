@@ -1,5 +1,5 @@
 import type { ChatTabs } from './chat-tabs';
-import type { Shortcut } from './shortcuts';
+import { type Shortcut, whenThere } from './shortcuts';
 
 /** The keys of the chat view. */
 export function chatShortcuts(chats: ChatTabs): readonly Shortcut[] {
@@ -31,7 +31,7 @@ export function chatShortcuts(chats: ChatTabs): readonly Shortcut[] {
 }
 
 function press(shortcut: string): void {
-  document
-    .querySelector<HTMLElement>(`main [data-active=true] [data-shortcut=${shortcut}]`)
-    ?.click();
+  whenThere(`main [data-active=true] [data-shortcut=${shortcut}]`, (button) => {
+    button.click();
+  });
 }

@@ -139,6 +139,19 @@ export class ChatTabs {
     this.#follow(free.id, address);
   }
 
+  /**
+   * Takes a better address for one that was but assumed, wherever nothing was done with it yet.
+   * A field that one has typed into keeps what was typed.
+   */
+  learnAddress(assumed: string, address: string): void {
+    this.#tabs = this.#tabs.map((tab) =>
+      tab.address === assumed && tab.session.connection.phase === 'idle'
+        ? { ...tab, address }
+        : tab,
+    );
+    this.#changed();
+  }
+
   /** Connects the chat in front to another address; where that cannot be, its field says why. */
   async visit(address: string): Promise<void> {
     const { id, session, subprotocols } = this.#active;

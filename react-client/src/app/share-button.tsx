@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 
 import { IconButton } from './icon-button';
 import styles from './share-button.module.css';
@@ -6,9 +6,12 @@ import styles from './share-button.module.css';
 /** Copies a link that brings others to what one sees. */
 export function ShareButton({ onShare }: { onShare: () => Promise<boolean> }) {
   const [result, setResult] = useState<'none' | 'copied' | 'failed'>('none');
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const share = async () => {
     setResult((await onShare()) ? 'copied' : 'failed');
-    setTimeout(() => {
+    // Of the press before, the time is not up yet for this one.
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
       setResult('none');
     }, SHOWN_MS);
   };

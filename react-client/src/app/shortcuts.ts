@@ -1,4 +1,4 @@
-import { useEffect } from 'react';
+import { useLayoutEffect } from 'react';
 
 import type { View } from '../lib/place';
 import { remember, remembered } from '../lib/remembered';
@@ -25,7 +25,8 @@ export function turnShortcuts(on: boolean): void {
 }
 
 export function useShortcuts(shortcuts: readonly Shortcut[]): void {
-  useEffect(() => {
+  // Before the page is painted: a key that is pressed at the sight of it is not lost.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       // A key held down is one press: else it flashes the themes, or opens all eight connections.
@@ -34,6 +35,7 @@ export function useShortcuts(shortcuts: readonly Shortcut[]): void {
       const shortcut = shortcuts.find(({ key }) => key === event.key);
       if (shortcut === undefined) return;
       event.preventDefault();
+      stopWaiting();
       shortcut.run();
     };
     document.addEventListener('keydown', press);
@@ -65,5 +67,42 @@ const FIRST_FIELD: Readonly<Record<View, string>> = {
 
 export function focusField(view: View): void {
   const selector = FIRST_FIELD[view];
-  if (selector !== '') document.querySelector<HTMLElement>(`main ${selector}`)?.focus();
+  if (selector === '') return;
+  whenThere(`main ${selector}`, (field) => {
+    field.focus();
+  });
+}
+
+let stopWaiting = () => {
+  /* for nothing yet */
+};
+
+/**
+ * Do something to an element at once, or as soon as it is there: a view that has just been asked
+ * for may still be on its way. The next shortcut, click, Tab or Escape puts an end to the wait.
+ */
+export function whenThere(selector: string, act: (element: HTMLElement) => void): void {
+  stopWaiting();
+  const attempt = () => {
+    const element = document.querySelector<HTMLElement>(selector);
+    if (element === null) return false;
+    act(element);
+    return true;
+  };
+  if (attempt()) return;
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  const observer = new MutationObserver(() => {
+    if (attempt()) stopWaiting();
+  });
+  observer.observe(document.body, { subtree: true, childList: true, attributes: true });
+  stopWaiting = () => {
+    observer.disconnect();
+    waiting.abort();
+  };
+  const leave = ({ key }: KeyboardEvent) => {
+    if (key === 'Tab' || key === 'Escape') stopWaiting();
+  };
+  document.addEventListener('keydown', leave, { signal });
+  document.addEventListener('pointerdown', () => stopWaiting(), { signal, capture: true });
 }

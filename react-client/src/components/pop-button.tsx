@@ -1,7 +1,7 @@
-import { type ReactNode, Suspense, useRef, useState } from 'react';
+import { type ReactNode, useRef, useState } from 'react';
 
 import { lazyPart } from '../lib/lazy-part';
-import { ErrorBoundary } from './error-boundary';
+import { OpenedPart } from './opened-part';
 
 // What opens comes when it is opened first: most visits never need it.
 const PopPanel = lazyPart(() => import('./pop-panel'));
@@ -40,13 +40,11 @@ export function PopButton({ caption, label, className, children }: PopButtonProp
         {caption}
       </button>
       {isOpen && (
-        <ErrorBoundary part={`“${label}”`}>
-          <Suspense>
-            <PopPanel trigger={trigger} label={label} onClose={close}>
-              {children(close)}
-            </PopPanel>
-          </Suspense>
-        </ErrorBoundary>
+        <OpenedPart name={`“${label}”`} onClose={close}>
+          <PopPanel trigger={trigger} label={label} onClose={close}>
+            {children(close)}
+          </PopPanel>
+        </OpenedPart>
       )}
     </>
   );

@@ -33,7 +33,9 @@ const nothing = () => undefined;
 export function ConnectionBar(props: ConnectionBarProps) {
   const { connection, initialUrl, subprotocols = '', onSubprotocols = nothing } = props;
   const { onConnect, onDisconnect, onTryNow = nothing, onStopTrying = nothing } = props;
-  const [url, setUrl] = useState(initialUrl);
+  /** What one has typed; until then the field goes by what the page knows. */
+  const [typed, setTyped] = useState<string | null>(null);
+  const url = typed ?? initialUrl;
   const [problem, setProblem] = useState(props.initialProblem ?? null);
   const [used, setUsed] = useState(addressesUsed);
   const fieldId = useId();
@@ -79,7 +81,7 @@ export function ConnectionBar(props: ConnectionBarProps) {
             setUsed(addressesUsed());
           }}
           onChange={(event) => {
-            setUrl(event.target.value);
+            setTyped(event.target.value);
             setProblem(null);
           }}
         />

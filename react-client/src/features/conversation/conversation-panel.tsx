@@ -1,6 +1,7 @@
 import { type ReactNode, Suspense, useCallback, useMemo, useRef, useState } from 'react';
 
 import { ErrorBoundary } from '../../components/error-boundary';
+import { OpenedPart } from '../../components/opened-part';
 import type { Store } from '../../lib/frame-store';
 import { lazyPart } from '../../lib/lazy-part';
 import { saveFile } from '../../lib/save-file';
@@ -158,22 +159,18 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
         </>
       )}
       {opened && (
-        <ErrorBoundary part="The message’s details">
-          <Suspense>
-            <MessageDialog
-              entry={asItIsNow(opened, conversation.entries)}
-              target={target}
-              onClose={() => setOpened(null)}
-            />
-          </Suspense>
-        </ErrorBoundary>
+        <OpenedPart name="The message’s details" onClose={() => setOpened(null)}>
+          <MessageDialog
+            entry={asItIsNow(opened, conversation.entries)}
+            target={target}
+            onClose={() => setOpened(null)}
+          />
+        </OpenedPart>
       )}
       {isReplaying && (
-        <ErrorBoundary part="Replaying">
-          <Suspense>
-            <ReplayDialog onStart={props.onStart} onClose={() => setIsReplaying(false)} />
-          </Suspense>
-        </ErrorBoundary>
+        <OpenedPart name="Replaying" onClose={() => setIsReplaying(false)}>
+          <ReplayDialog onStart={props.onStart} onClose={() => setIsReplaying(false)} />
+        </OpenedPart>
       )}
     </>
   );

@@ -1,4 +1,4 @@
-import { fireEvent, render, screen, within } from '@testing-library/react';
+import { act, fireEvent, render, screen, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it, vi } from 'vitest';
 
@@ -99,17 +99,26 @@ describe('MessageList', () => {
   });
 
   it('does not let go when the list moves by itself as it grows', () => {
-    vi.spyOn(performance, 'now').mockReturnValue(1_000);
     render(list(messages(0, 50)));
     scrollTo(screen.getByRole('log'), 400);
     expectFollowing(true);
   });
 
-  it('lets go when anything else scrolls a settled list up, such as a search', () => {
+  it('does not let go when it hears late of how the list has moved by itself', () => {
+    // A machine that was busy meanwhile has drawn no frame.
     const now = vi.spyOn(performance, 'now');
     now.mockReturnValue(1_000);
     render(list(messages(0, 50)));
-    now.mockReturnValue(2_000);
+    now.mockReturnValue(60_000);
+    scrollTo(screen.getByRole('log'), 400);
+    expectFollowing(true);
+  });
+
+  it('lets go when anything else scrolls a settled list up, such as a search', async () => {
+    render(list(messages(0, 50)));
+    for (let frame = 1; frame <= 10; frame++) {
+      await act(() => new Promise((resolve) => requestAnimationFrame(resolve)));
+    }
     scrollTo(screen.getByRole('log'), 400);
     expectFollowing(false);
   });

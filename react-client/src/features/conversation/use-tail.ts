@@ -3,8 +3,12 @@ import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 're
 /** Closer to the end than this counts as being there, so that a stray pixel does not let go. */
 const TAIL_TOLERANCE_PX = 32;
 
-/** For so long after it grew, the list may still move by itself, as its new rows are measured. */
-const SETTLING_MS = 150;
+/**
+ * For so many frames after it was drawn, the list may still move by itself, as its new rows are
+ * measured. In frames, which stand still with a page that is held up: what the list has done by
+ * itself is told before the next frame, however late that comes.
+ */
+const SETTLING_FRAMES = 4;
 
 const KEYS_THAT_GO_BACK: readonly string[] = ['ArrowUp', 'PageUp', 'Home'];
 
@@ -36,10 +40,11 @@ export function useTail(
   }
   // What holds from this moment on; the state above is what the next rendering will show of it.
   const isFollowing = useRef(true);
-  const newest = useRef({ id: newestId, atMs: 0 });
+  const newest = useRef(newestId);
+  const [settling] = useState(() => new Settling());
 
   useLayoutEffect(() => {
-    newest.current = { id: newestId, atMs: performance.now() };
+    newest.current = newestId;
   }, [newestId]);
 
   useLayoutEffect(() => {
@@ -50,6 +55,7 @@ export function useTail(
   // After every rendering: a flood may be there before the list is, rows turn out to be of another
   // height than was thought, and the virtualizer corrects its place by a rendering of its own.
   useLayoutEffect(() => {
+    settling.begin();
     if (isFollowing.current) goToEnd(scroller.current);
   });
 
@@ -59,10 +65,10 @@ export function useTail(
 
     const stopListening = onReaderScroll(element, {
       isFollowing: () => isFollowing.current,
-      isSettled: () => performance.now() - newest.current.atMs > SETTLING_MS,
+      isSettled: () => settling.isOver,
       letGo: () => {
         isFollowing.current = false;
-        setLeftAtId(newest.current.id);
+        setLeftAtId(newest.current);
       },
       takeUp: () => {
         isFollowing.current = true;
@@ -72,7 +78,7 @@ export function useTail(
     // A growing draft or a phone's keyboard takes room from the end, where the newest is.
     // With another width all rows are measured anew, and the list moves by itself again.
     const observer = new ResizeObserver(() => {
-      newest.current = { ...newest.current, atMs: performance.now() };
+      settling.begin();
       if (isFollowing.current) goToEnd(element);
     });
     observer.observe(element);
@@ -80,8 +86,9 @@ export function useTail(
     return () => {
       stopListening();
       observer.disconnect();
+      settling.stop();
     };
-  }, [scroller]);
+  }, [scroller, settling]);
 
   return {
     leftAtId,
@@ -91,6 +98,34 @@ export function useTail(
       goToEnd(scroller.current);
     },
   };
+}
+
+/** Counts frames from the last time that something was drawn. */
+class Settling {
+  #framesLeft = 0;
+  #frame = 0;
+
+  get isOver(): boolean {
+    return this.#framesLeft === 0;
+  }
+
+  begin(): void {
+    const isCounting = this.#framesLeft > 0;
+    this.#framesLeft = SETTLING_FRAMES;
+    if (!isCounting) this.#next();
+  }
+
+  stop(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#framesLeft = 0;
+  }
+
+  #next(): void {
+    this.#frame = requestAnimationFrame(() => {
+      this.#framesLeft -= 1;
+      if (this.#framesLeft > 0) this.#next();
+    });
+  }
 }
 
 function goToEnd(element: HTMLElement | null): void {
