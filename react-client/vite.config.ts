@@ -4,6 +4,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 import { consoleLogger, consoleOrigin, consoleProxy } from './dev-console.ts';
 import { firstViewBudget } from './first-view.ts';
+import { noCycles } from './no-cycles.ts';
 import { precompressed } from './precompressed.ts';
 
 // The Python package serves the page from this folder, so that an installed wheel needs no Node.
@@ -20,7 +21,8 @@ const page: ViteUserConfig = {
   server: { host: '127.0.0.1', port: 5173, strictPort: true },
   // The tests' page server has no console behind it.
   preview: { host: '127.0.0.1', proxy: {} },
-  build: { outDir: PAGE_INSIDE_PYTHON_PACKAGE, emptyOutDir: true },
+  build: { outDir: PAGE_INSIDE_PYTHON_PACKAGE, emptyOutDir: true, rolldownOptions: noCycles },
+  worker: { rolldownOptions: noCycles },
   test: {
     // To make a page takes longer than most tests: those that need none get none.
     projects: [

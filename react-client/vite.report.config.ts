@@ -2,6 +2,8 @@ import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 import { viteSingleFile } from 'vite-plugin-singlefile';
 
+import { noCycles } from './no-cycles.ts';
+
 // `loadgen --html` fills this template in: see loadgen/report/html.py.
 const PAGE_INSIDE_PYTHON_PACKAGE = '../loadgen/report/page';
 const PLACE = '<script type="application/json" id="loadgen-report">null</script>';
@@ -29,7 +31,7 @@ export default defineConfig({
   build: {
     outDir: PAGE_INSIDE_PYTHON_PACKAGE,
     emptyOutDir: true,
-    rolldownOptions: { input: 'report.html' },
+    rolldownOptions: { ...noCycles, input: 'report.html' },
     // The favicon of the page is no part of it.
     copyPublicDir: false,
   },

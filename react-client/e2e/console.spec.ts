@@ -31,7 +31,7 @@ test('a console that is busy for longer than the page waits is heard all the sam
   page,
   consoled,
 }) => {
-  let release = () => undefined as void;
+  let release: () => void = () => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
   await page.route('**/api/server', async (route) => {
     await released;

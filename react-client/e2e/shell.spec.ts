@@ -50,7 +50,7 @@ test('keys go to the views, are listed, and can be turned off', async ({ chat })
 });
 
 test('keys are heard while what they ask for is still on its way', async ({ page, consoled }) => {
-  let release = () => undefined as void;
+  let release: () => void = () => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
   await page.route(/\/(load-page|shortcuts-dialog)-[^/]*\.js$/, async (route) => {
     await released;
