@@ -10,7 +10,12 @@ export default defineConfig(
   globalIgnores(['playwright-report', 'test-results']),
   js.configs.recommended,
   jsxA11y.flatConfigs.strict,
-  reactHooks.configs.flat['recommended-latest'],
+  {
+    // What compiles each file as React's compiler does, where there is something of React's in it.
+    ...reactHooks.configs.flat['recommended-latest'],
+    files: ['src/**/*.tsx', 'src/**/use-*.ts', 'src/lib/*.ts', 'src/app/*.ts'],
+    ignores: ['**/*.test.ts', '**/*.test.tsx'],
+  },
   {
     files: ['**/*.{ts,tsx}'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
@@ -32,16 +37,17 @@ export default defineConfig(
   },
   {
     files: ['src/**/*.tsx'],
+    ignores: ['**/*.test.tsx'],
     rules: {
       // It warns of what the React compiler skips, and this page is built without that compiler.
       'react-hooks/incompatible-library': 'off',
-      // A scrolling region must be reachable by keyboard; role="log" is such a region here.
-      'jsx-a11y/no-noninteractive-tabindex': ['error', { roles: ['log'] }],
     },
   },
   {
-    files: ['e2e/**'],
-    // Playwright's `use` is no React hook.
-    rules: { 'react-hooks/rules-of-hooks': 'off' },
+    files: ['src/**/*.tsx'],
+    rules: {
+      // A scrolling region must be reachable by keyboard; role="log" is such a region here.
+      'jsx-a11y/no-noninteractive-tabindex': ['error', { roles: ['log'] }],
+    },
   },
 );

@@ -41,6 +41,7 @@ export async function composerFaults(page: Page): Promise<string[]> {
 /** Runs in the page. */
 function faultsOfPage(): string[] {
   const TOLERANCE_PX = 1.5;
+  const SMALLEST_TARGET_PX = 24 - 0.01;
   const found = new Set<string>();
   const { clientWidth } = document.documentElement;
   const dialog = document.querySelector('dialog[open], [role=dialog]');
@@ -148,6 +149,17 @@ function faultsOfPage(): string[] {
   const controls = [...root.querySelectorAll('button, input, textarea, select, summary, a')].filter(
     (control) => isSeen(control) && !isForReadersAlone(control),
   );
+
+  // Fingers and unsteady hands: WCAG 2.5.8. A choice is hit by its label, a link in a text is text.
+  for (const control of controls) {
+    const isInText = control.localName === 'a' && control.closest('p, li, dd, td') !== null;
+    if (isInText || control.matches(':disabled')) continue;
+    const { width, height } = (control.closest('label') ?? control).getBoundingClientRect();
+    if (width < 1 || height < 1) continue;
+    if (width < SMALLEST_TARGET_PX || height < SMALLEST_TARGET_PX) {
+      found.add(`${nameOf(control)} is a target of ${width.toFixed(1)} by ${height.toFixed(1)} px`);
+    }
+  }
 
   // What stays in sight while the page scrolls may cover something at one position only.
   scrollTo({ top: 0, behavior: 'instant' });

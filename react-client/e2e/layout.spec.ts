@@ -239,9 +239,11 @@ test('the layout test sees what covers, cuts off or sticks out', async ({ page }
       much too long for this
     </div>
     <p style="position: absolute; top: 200px; left: 98vw; white-space: nowrap">out of the window</p>
+    <button style="position: absolute; top: 400px; padding: 0; border: 0; line-height: 1">x</button>
     <input placeholder="no room for these words" style="position: absolute; top: 300px; width: 40px">
   `);
   const faults = (await layoutFaults(page)).join('\n');
+  expect(faults).toContain('is a target of');
   expect(faults).toContain('“under” is covered by');
   expect(faults).toContain('is cut off by');
   expect(faults).toContain('sticks out of the window');

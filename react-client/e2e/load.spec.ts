@@ -41,7 +41,7 @@ class LoadPage {
     // Of a short run one may not see that it goes on, on a machine that is busy.
     await expect(this.runs).toHaveCount(remembered + 1);
     await expect(this.start).toBeVisible();
-    await expect(this.page.getByText('Over: all books are closed')).toBeVisible();
+    await expect(this.page.getByText('Finished: the report is complete')).toBeVisible();
   }
 }
 
@@ -102,7 +102,7 @@ test('runs are remembered, compared and saved, and the saved page needs no serve
 
   await page.reload();
   await expect(page.getByRole('textbox', { name: 'Sockets' })).toHaveValue('7');
-  await expect(page.getByText('Over: all books are closed')).toBeVisible();
+  await expect(page.getByText('Finished: the report is complete')).toBeVisible();
   const saving = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Save HTML' }).click();
   const file = test.info().outputPath('run.html');

@@ -1,5 +1,7 @@
+import type { Locator } from '@playwright/test';
+
 import { expectNothingSideways, expectNoViolation, PHONE, ROOMY } from './axe';
-import { expect, test } from './fixtures';
+import { ChatPage, expect, test } from './fixtures';
 
 test('axe finds nothing wrong, from the first view to the close', async ({
   chat,
@@ -80,4 +82,28 @@ test('follows the system’s theme until one chooses, and remembers the choice',
   await page.reload();
   await expect(page.getByRole('button', { name: 'Switch to the dark theme' })).toBeVisible();
   await expect.poll(ground).toBe(light);
+});
+
+test('what only a colour tells is told in a high-contrast theme, too', async ({
+  page,
+  consoled,
+}) => {
+  await page.emulateMedia({ forcedColors: 'active' });
+  const chat = new ChatPage(page);
+  await chat.connectAndOpen(consoled.url);
+  const paintOf = (what: Locator) =>
+    what.evaluate((element) => getComputedStyle(element).backgroundColor);
+  const ground = await paintOf(page.locator('body'));
+  await expect
+    .poll(() => paintOf(page.getByRole('tab', { name: 'Chat' })))
+    .not.toBe(await paintOf(page.getByRole('tab', { name: 'Load' })));
+  await expect.poll(() => paintOf(chat.status.locator('[aria-hidden]'))).not.toBe(ground);
+
+  await page.getByRole('tab', { name: 'Server' }).click();
+  const lines = page.getByRole('figure').getByRole('listitem');
+  await expect(lines.first()).toBeVisible();
+  const colours = await lines.evaluateAll((entries) =>
+    entries.map((entry) => getComputedStyle(entry, '::before').borderTopColor),
+  );
+  expect(new Set(colours).size).toBeGreaterThan(2);
 });

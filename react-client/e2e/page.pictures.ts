@@ -57,7 +57,7 @@ async function haveRun(chat: ChatPage, url: string): Promise<void> {
     await see('Load');
     await page.waitForTimeout(800);
   }
-  await expect(page.getByText('Over: all books are closed')).toBeVisible();
+  await expect(page.getByText('Finished: the report is complete')).toBeVisible();
 }
 
 for (const { name, viewport, ...device } of [

@@ -12,7 +12,7 @@ test('axe finds nothing wrong with any view of a running server, in both themes'
   await page.getByRole('textbox', { name: 'Sockets' }).fill('3');
   await page.getByRole('textbox', { name: 'Duration' }).fill('1s');
   await page.getByRole('button', { name: 'Start the run' }).click();
-  await expect(page.getByText('Over: all books are closed')).toBeVisible();
+  await expect(page.getByText('Finished: the report is complete')).toBeVisible();
   await page.getByText('More settings').click();
   await page.getByRole('figure', { name: 'Throughput' }).getByText('Table').click();
   await expectNoViolation(page, [ROOMY]);
@@ -40,7 +40,7 @@ test.describe('on a phone', () => {
     await page.getByRole('textbox', { name: 'Sockets' }).fill('3');
     await page.getByRole('textbox', { name: 'Duration' }).fill('1s');
     await page.getByRole('button', { name: 'Start the run' }).click();
-    await expect(page.getByText('Over: all books are closed')).toBeVisible();
+    await expect(page.getByText('Finished: the report is complete')).toBeVisible();
     await page.getByRole('button', { name: 'Start the run' }).click();
     await expect(page.getByRole('region', { name: 'Figures compared' })).toBeVisible();
     await expectNothingSideways(page);

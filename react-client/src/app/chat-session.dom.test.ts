@@ -452,6 +452,18 @@ describe('what one asks for by a view that is a frame behind', () => {
     expect(session.connection).not.toHaveProperty('retry');
   });
 
+  it('comes before what the page is trying by itself', async () => {
+    const { open, report, session } = sessionWithoutThread();
+    await open();
+    report(closedByServer(1001));
+    session.tryNow();
+    expect(session.connection).toMatchObject({ phase: 'connecting', attempt: 1 });
+    const connecting = session.connect('ws://127.0.0.2/');
+    expect(session.connection).toEqual({ phase: 'connecting', url: 'ws://127.0.0.2/' });
+    report(OPENED);
+    expect(await connecting).toEqual({ ok: true });
+  });
+
   it('is one connection, though it was asked for twice', async () => {
     const { report, session } = sessionWithoutThread();
     const outcomes = [session.connect('ws://127.0.0.1/'), session.connect('ws://127.0.0.1/')];

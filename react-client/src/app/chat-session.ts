@@ -123,6 +123,11 @@ export class ChatSession {
       const isTheSame =
         connection.phase === 'connecting' && address.ok && connection.url === address.url;
       if (isTheSame && this.#opening !== undefined) return this.#opening;
+      // What one asks for comes before what the page tries by itself.
+      const isByItself = connection.phase === 'connecting' && connection.attempt !== undefined;
+      if (isByItself && address.ok) this.#abandon();
+    }
+    if (this.#thread !== undefined) {
       return Promise.resolve(refused('Disconnect first: one connection at a time.'));
     }
     if (!address.ok) return Promise.resolve(address);
@@ -178,9 +183,17 @@ export class ChatSession {
     });
     this.#thread = thread;
     thread.post({ type: 'open', url, subprotocols, clockOriginMs: performance.timeOrigin });
-    this.#enter({ phase: 'connecting', url });
+    const attempt = this.#failures === 0 ? {} : { attempt: this.#failures };
+    this.#enter({ phase: 'connecting', url, ...attempt });
     this.#opening = new Promise((resolve) => (this.#settleConnect = resolve));
     return this.#opening;
+  }
+
+  /** Leaves an attempt that nobody waits for, without a word. */
+  #abandon(): void {
+    this.#thread?.end();
+    this.#thread = undefined;
+    this.#settleConnect?.(DONE);
   }
 
   /**

@@ -12,6 +12,26 @@ describe('the figures behind a chart', () => {
     expect(toCsv(AXES.percentile, LINES, series)).toBe('Percentile,a\n0,1\n50,2\n99,\n99.9,4\n');
   });
 
+  it('have a time of their own each, also where two fall into one second', async () => {
+    const { container } = render(
+      <ChartDataTable
+        title="Lag"
+        axis={AXES.clock}
+        lines={LINES}
+        series={{
+          times: [1_800_000_000.02, 1_800_000_001.01, 1_800_000_001.98],
+          columns: [[1, 2, 3]],
+        }}
+        limits={[]}
+        format={String}
+      />,
+    );
+    container.querySelector('details')?.setAttribute('open', '');
+    const rows = within(await screen.findByRole('table')).getAllByRole('rowheader');
+    const times = rows.map(({ textContent }) => textContent);
+    expect(times.map((time) => time.slice(-4))).toEqual(['01.9', '01.0', '00.0']);
+  });
+
   it('are shown from the latest back, the last of them', async () => {
     const times = Array.from({ length: 130 }, (_, second) => second);
     const { container } = render(

@@ -44,6 +44,7 @@ function Table(props: ChartDataTableProps) {
   const { title, axis, lines, series, limits, format } = props;
   const total = series.times.length;
   const first = Math.max(0, total - ROWS_SHOWN);
+  const times = timesOf(series.times.slice(first), axis);
   return (
     <>
       <p className={styles.about}>
@@ -70,13 +71,12 @@ function Table(props: ChartDataTableProps) {
             </tr>
           </thead>
           <tbody>
-            {series.times
-              .slice(first)
+            {times
               .map((time, index) => {
                 const row = first + index;
                 return (
                   <tr key={row}>
-                    <th scope="row">{axis.format(time)}</th>
+                    <th scope="row">{time}</th>
                     {series.columns.map((column, line) => {
                       const cell = column[row];
                       return (
@@ -94,6 +94,13 @@ function Table(props: ChartDataTableProps) {
       </div>
     </>
   );
+}
+
+/** Each row's time; with tenths where two rows would else say the same second. */
+function timesOf(moments: readonly number[], axis: AxisWords): string[] {
+  const whole = moments.map(axis.format);
+  const isDoubled = whole.some((time, row) => time === whole[row - 1]);
+  return isDoubled ? moments.map(axis.precise) : whole;
 }
 
 /** Exact figures; nothing where there is none. */

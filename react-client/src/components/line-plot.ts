@@ -6,6 +6,7 @@ import { formatClock, formatElapsed } from '../lib/figures';
 import { formatPercentile, LABELLED_NINES } from '../lib/percentile-axis';
 import type { TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
+import { stacked, withoutCollisions } from './chart-labels';
 
 export type ChartColour = 'teal' | 'blue' | 'amber' | 'rose' | 'grey' | 'bad';
 
@@ -44,6 +45,7 @@ export interface PlotData {
   readonly span?: readonly [number, number] | undefined;
 }
 
+const LABEL_HEIGHT_PX = 15;
 /** Drawn to scale only if that leaves the figures readable. */
 const LIMIT_IN_SIGHT = 4;
 const TIME_STEPS_S = [
@@ -136,19 +138,26 @@ export class LinePlot {
     ctx.font = `500 ${String(11 * ratio)}px ${paint.face}`;
     ctx.textAlign = 'right';
     ctx.textBaseline = 'bottom';
-    for (const { label, value, colour = 'bad' } of this.#data.limits) {
-      if (value > top) continue;
+    const limits = this.#data.limits.filter(({ value }) => value <= top);
+    const heights = limits.map(
+      ({ value }) => Math.round(plot.valToPos(value, 'y', true)) + ratio / 2,
+    );
+    const places = stacked(heights, LABEL_HEIGHT_PX * ratio);
+    // All lines before all labels, which no line should go through.
+    for (const [index, { colour = 'bad' }] of limits.entries()) {
       ctx.strokeStyle = paint[colour];
-      const y = Math.round(plot.valToPos(value, 'y', true)) + ratio / 2;
       ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.moveTo(bbox.left, heights[index] ?? 0);
+      ctx.lineTo(bbox.left + bbox.width, heights[index] ?? 0);
       ctx.stroke();
+    }
+    for (const [index, { label, colour = 'bad' }] of limits.entries()) {
+      const y = places[index] ?? 0;
       // On a patch of the ground, so that no line is drawn through its letters.
       const right = bbox.left + bbox.width;
       const width = ctx.measureText(label).width + 6 * ratio;
       ctx.fillStyle = paint.surface;
-      ctx.fillRect(right - width, y - 17 * ratio, width, 15 * ratio);
+      ctx.fillRect(right - width, y - 17 * ratio, width, LABEL_HEIGHT_PX * ratio);
       ctx.fillStyle = paint[colour];
       ctx.fillText(label, right - 3 * ratio, y - 3 * ratio);
     }
@@ -165,6 +174,8 @@ type Paints = Readonly<Record<ChartColour | 'text' | 'line' | 'surface' | 'face'
 /** The tokens in force, as a canvas understands them: no `var()`, no `light-dark()`. */
 function paints(element: HTMLElement): Paints {
   const probe = document.createElement('span');
+  // A high-contrast theme would give all lines one colour.
+  probe.style.setProperty('forced-color-adjust', 'none');
   element.append(probe);
   const colourOf = (token: string) => {
     probe.style.color = `var(${token})`;
@@ -262,7 +273,7 @@ function axesOf({ axis, unit }: PlotOptions, paint: Paints): UPlot.Axis[] {
     percentile: {
       splits: (_, _index, from, to) =>
         LABELLED_NINES.filter((nines) => nines >= from && nines <= to),
-      values: (_, splits) => splits.map(formatPercentile),
+      values: (plot, splits) => spacedLabels(plot, splits, formatPercentile, font),
       space: 0,
     },
   };
@@ -286,12 +297,27 @@ function labels(plot: UPlot, splits: number[], format: (moment: number) => strin
 
 const HALF_A_LABEL_PX = 22;
 
-/** As wide as its widest label. */
-function axisWidth(plot: UPlot, values: string[] | null, font: string): number {
-  const { ctx } = plot;
+/** Without a label that would run into the next: there is room for few of them on a phone. */
+function spacedLabels(
+  plot: UPlot,
+  splits: number[],
+  format: (at: number) => string,
+  font: string,
+): string[] {
+  const centresPx = splits.map((at) => plot.valToPos(at, 'x'));
+  return withoutCollisions(splits.map(format), centresPx, (label) => widthOf(plot, label, font));
+}
+
+function widthOf({ ctx }: UPlot, label: string, font: string): number {
   ctx.save();
   ctx.font = font;
-  const widest = Math.max(0, ...(values ?? []).map((value) => ctx.measureText(value).width));
+  const { width } = ctx.measureText(label);
   ctx.restore();
+  return width;
+}
+
+/** As wide as its widest label. */
+function axisWidth(plot: UPlot, values: string[] | null, font: string): number {
+  const widest = Math.max(0, ...(values ?? []).map((value) => widthOf(plot, value, font)));
   return Math.ceil(widest) + 16;
 }

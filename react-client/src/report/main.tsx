@@ -1,6 +1,7 @@
 import './fonts.css';
 import '../app/tokens.css';
 import '../app/page.css';
+import '../app/forced-colors.css';
 
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';

@@ -95,4 +95,15 @@ describe('ConnectionBar', () => {
     await userEvent.click(screen.getByRole('button', { name: 'Closing…' }));
     expect(asked).toEqual(['disconnect']);
   });
+
+  it('takes another address while the page tries the old one again by itself', async () => {
+    const { asked, becomes } = show(closed({}));
+    const field = screen.getByRole('combobox', { name: 'Address' });
+    await userEvent.clear(field);
+    await userEvent.type(field, 'ws://127.0.0.1:1');
+    becomes({ phase: 'connecting', url: URL_IN_USE, attempt: 1 });
+    await userEvent.type(field, '2/{Enter}');
+    expect(asked).toEqual(['connect ws://127.0.0.1:12/']);
+    expect(screen.getByRole('button', { name: 'Stop trying' })).toBeVisible();
+  });
 });

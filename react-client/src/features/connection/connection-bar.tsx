@@ -7,7 +7,7 @@ import styles from './connection-bar.module.css';
 import { ConnectionOptions } from './connection-options';
 import type { ConnectionState } from './connection-state';
 import { ConnectionStatus } from './connection-status';
-import { RetryCountdown } from './retry-countdown';
+import { RetryAttempt, RetryCountdown } from './retry-countdown';
 import { addressesUsed } from './url-history';
 
 interface ConnectionBarProps {
@@ -42,7 +42,11 @@ export function ConnectionBar(props: ConnectionBarProps) {
   const listId = useId();
   const problemId = useId();
 
-  const isBusy = connection.phase !== 'idle' && connection.phase !== 'closed';
+  /** Amid what the page tries by itself, one may type another address, and connect to that. */
+  const attempt = connection.phase === 'connecting' ? connection.attempt : undefined;
+  const isFree =
+    connection.phase === 'idle' || connection.phase === 'closed' || attempt !== undefined;
+  const isBusy = !isFree;
   const retry = connection.phase === 'closed' ? connection.retry : undefined;
 
   const submit = (event: SubmitEvent) => {
@@ -95,7 +99,7 @@ export function ConnectionBar(props: ConnectionBarProps) {
           className={isBusy ? styles.quietButton : styles.button}
           aria-disabled={connection.phase === 'closing'}
         >
-          {BUTTON_CAPTIONS[connection.phase]}
+          {isBusy ? BUTTON_CAPTIONS[connection.phase] : BUTTON_CAPTIONS.idle}
         </button>
       </div>
       <div className={styles.line}>
@@ -106,6 +110,7 @@ export function ConnectionBar(props: ConnectionBarProps) {
             {problem}
           </p>
         )}
+        {attempt !== undefined && <RetryAttempt attempt={attempt} onStopTrying={onStopTrying} />}
         {retry && <RetryCountdown retry={retry} onTryNow={onTryNow} onStopTrying={onStopTrying} />}
         <span className={styles.tools}>
           <PopButton label="Connection options" caption="Options" className={button.tool}>

@@ -3,7 +3,12 @@ import type { CloseReport } from './close-report';
 /** Moments are on the page's monotonic clock, in milliseconds. */
 export type ConnectionState =
   | { readonly phase: 'idle' }
-  | { readonly phase: 'connecting'; readonly url: string }
+  | {
+      readonly phase: 'connecting';
+      readonly url: string;
+      /** Of an attempt that the page makes by itself; absent where one has asked for it. */
+      readonly attempt?: number;
+    }
   | { readonly phase: 'open'; readonly url: string; readonly openedAtMs: number }
   | { readonly phase: 'closing'; readonly url: string }
   | {

@@ -27,3 +27,15 @@ export function RetryCountdown({ retry, onTryNow, onStopTrying }: RetryCountdown
     </p>
   );
 }
+
+/** The attempt itself, which one may give up as before. */
+export function RetryAttempt(props: { attempt: number; onStopTrying: () => void }) {
+  return (
+    <p className={styles.retry}>
+      <span>Attempt {formatCount(props.attempt)}…</span>
+      <button type="button" className={button.smallQuiet} onClick={props.onStopTrying}>
+        Stop trying
+      </button>
+    </p>
+  );
+}

@@ -73,6 +73,22 @@ describe('MessageList', () => {
     expect(screen.getByRole('button')).toHaveAccessibleName('2 new · Jump to the newest');
   });
 
+  it('is not read out while more comes than could be, and says so', () => {
+    vi.useFakeTimers();
+    const { rerender } = render(list(messages(0, 50)));
+    const log = screen.getByRole('log');
+    rerender(list(messages(0, 53)));
+    expect(log).toHaveAttribute('aria-live', 'polite');
+    rerender(list(messages(0, 80)));
+    expect(log).toHaveAttribute('aria-live', 'off');
+    expect(screen.getByText('Messages come too fast to be read out.')).toBeInTheDocument();
+    act(() => {
+      vi.advanceTimersByTime(10_000);
+    });
+    expect(log).toHaveAttribute('aria-live', 'polite');
+    vi.useRealTimers();
+  });
+
   it('takes up the tail when one scrolls down to it', () => {
     render(list(messages(0, 50)));
     const log = screen.getByRole('log');

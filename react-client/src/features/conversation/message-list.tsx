@@ -1,11 +1,13 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type ReactNode, useRef, useState } from 'react';
 
+import { VisuallyHidden } from '../../components/visually-hidden';
 import { formatCount } from '../../lib/figures';
 import { usePartName } from '../../lib/part-name';
 import type { Entry, NoticeEntry, ReceivedEntry, SentEntry } from './conversation';
 import styles from './message-list.module.css';
 import { MessageRow } from './message-row';
+import { useFlood } from './use-flood';
 import { useTail } from './use-tail';
 
 interface MessageListProps<Notice> {
@@ -44,6 +46,7 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
 
   const { leftAtId, follow } = useTail(scroller, newestId, sentByHand);
   const isFollowing = leftAtId === null;
+  const isFlood = useFlood(newestId);
   const newCount = isFollowing ? 0 : countSince(entries, leftAtId);
 
   const jumpToNewest = () => {
@@ -68,8 +71,9 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
         className={styles.scroller}
         role="log"
         aria-label={usePartName('Conversation')}
-        // While reading back, rows come and go by scrolling: that is nothing to announce.
-        aria-live={isFollowing && isLive ? 'polite' : 'off'}
+        // While reading back, rows come and go by scrolling: that is nothing to announce. Nor is a
+        // flood, of which a screen reader would speak long after it is over.
+        aria-live={isFollowing && isLive && !isFlood ? 'polite' : 'off'}
         tabIndex={0}
       >
         <ol className={styles.rows} style={{ height: rows.getTotalSize() }}>
@@ -102,6 +106,9 @@ export function MessageList<Notice>(props: MessageListProps<Notice>) {
           })}
         </ol>
       </div>
+      <VisuallyHidden role="status">
+        {isFlood && isLive && 'Messages come too fast to be read out.'}
+      </VisuallyHidden>
       {!isFollowing && (
         <button type="button" className={styles.jump} onClick={jumpToNewest}>
           {newCount > 0 && `${formatCount(newCount)} new · `}Jump to the newest

@@ -199,7 +199,8 @@ function isUnderWay({ state }: RunSummary): boolean {
 
 function phaseOf(run: RunSummary, figures: RunFigures | null): string {
   if (run.state === 'failed') return run.error ?? 'It left no report.';
-  if (run.state === 'done') return figures === null ? 'Over' : 'Over: all books are closed';
+  if (run.state === 'done')
+    return figures === null ? 'Finished' : 'Finished: the report is complete';
   if (run.state === 'cancelling') return 'Cancelled: every open socket gets its close handshake';
   return PHASES[figures?.phase ?? ''] ?? 'Starting…';
 }
