@@ -1,7 +1,6 @@
 import '@fontsource-variable/geist';
 import './app/tokens.css';
 import './app/page.css';
-import './app/forced-colors.css';
 
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
@@ -57,5 +56,6 @@ setTimeout(() => {
   // Of what is in this face, the first view has an address or two. The server of the page may go
   // meanwhile, and the page then does with the face that it has.
   import('@fontsource-variable/geist-mono').catch(() => undefined);
+  import('./app/forced-colors.css').catch(() => undefined);
   void fetchLazyParts();
 }, FETCH_REST_AFTER_MS);

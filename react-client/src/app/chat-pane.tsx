@@ -6,7 +6,6 @@ import { rememberAddress } from '../features/connection/url-history';
 import { Welcome } from '../features/connection/welcome';
 import { matchingText } from '../features/conversation/matching';
 import { MessageComposer } from '../features/conversation/message-composer';
-import { SendingStrip } from '../features/conversation/sending-strip';
 import { VerdictPanel } from '../features/conversation/verdict-panel';
 import { useStore } from '../lib/frame-store';
 import { usePartName } from '../lib/part-name';
@@ -18,6 +17,12 @@ import { type ChatTab, draftKeyOf, type TabFields } from './chat-tabs';
 
 // Before anything was said, there is no log to show.
 const ChatLog = lazyPart(() => import('./chat-log'));
+
+const SendingStrip = lazyPart(() =>
+  import('../features/conversation/sending-strip').then((module) => ({
+    default: module.SendingStrip,
+  })),
+);
 
 interface ChatPaneProps {
   tab: ChatTab;
@@ -104,15 +109,17 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
             </ErrorBoundary>
           )}
           {sending !== null && (
-            <SendingStrip
-              sending={sending}
-              onStop={() => {
-                session.stop();
-              }}
-              onDismiss={() => {
-                session.dismissSending();
-              }}
-            />
+            <Suspense>
+              <SendingStrip
+                sending={sending}
+                onStop={() => {
+                  session.stop();
+                }}
+                onDismiss={() => {
+                  session.dismissSending();
+                }}
+              />
+            </Suspense>
           )}
           <MessageComposer
             isConnected={connection.phase === 'open'}

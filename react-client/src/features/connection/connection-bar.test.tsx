@@ -104,6 +104,6 @@ describe('ConnectionBar', () => {
     becomes({ phase: 'connecting', url: URL_IN_USE, attempt: 1 });
     await userEvent.type(field, '2/{Enter}');
     expect(asked).toEqual(['connect ws://127.0.0.1:12/']);
-    expect(screen.getByRole('button', { name: 'Stop trying' })).toBeVisible();
+    expect(await screen.findByRole('button', { name: 'Stop trying' })).toBeVisible();
   });
 });

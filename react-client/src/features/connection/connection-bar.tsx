@@ -1,14 +1,17 @@
-import { type ReactNode, type SubmitEvent, useId, useState } from 'react';
+import { type ReactNode, type SubmitEvent, Suspense, useId, useState } from 'react';
 
 import button from '../../components/button.module.css';
 import { PopButton } from '../../components/pop-button';
+import { lazyPart } from '../../lib/lazy-part';
 import { usePartName } from '../../lib/part-name';
 import styles from './connection-bar.module.css';
 import { ConnectionOptions } from './connection-options';
 import type { ConnectionState } from './connection-state';
 import { ConnectionStatus } from './connection-status';
-import { RetryAttempt, RetryCountdown } from './retry-countdown';
 import { addressesUsed } from './url-history';
+
+// No first connection has been lost yet.
+const RetryLine = lazyPart(() => import('./retry-countdown'));
 
 interface ConnectionBarProps {
   connection: ConnectionState;
@@ -110,8 +113,16 @@ export function ConnectionBar(props: ConnectionBarProps) {
             {problem}
           </p>
         )}
-        {attempt !== undefined && <RetryAttempt attempt={attempt} onStopTrying={onStopTrying} />}
-        {retry && <RetryCountdown retry={retry} onTryNow={onTryNow} onStopTrying={onStopTrying} />}
+        {(attempt !== undefined || retry !== undefined) && (
+          <Suspense>
+            <RetryLine
+              attempt={attempt}
+              retry={retry}
+              onTryNow={onTryNow}
+              onStopTrying={onStopTrying}
+            />
+          </Suspense>
+        )}
         <span className={styles.tools}>
           <PopButton label="Connection options" caption="Options" className={button.tool}>
             {() => (

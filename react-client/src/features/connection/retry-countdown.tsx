@@ -4,23 +4,28 @@ import { useSecondsUntil } from '../../lib/use-seconds-until';
 import type { Retry } from './connection-state';
 import styles from './retry-countdown.module.css';
 
-interface RetryCountdownProps {
-  retry: Retry;
+interface RetryLineProps {
+  /** The attempt under way; `undefined` between two. */
+  attempt: number | undefined;
+  /** The next attempt; `undefined` while there is one. */
+  retry: Retry | undefined;
   onTryNow: () => void;
   onStopTrying: () => void;
 }
 
-/** The wait until the next attempt, which one may cut short or call off. */
-export function RetryCountdown({ retry, onTryNow, onStopTrying }: RetryCountdownProps) {
-  const leftS = useSecondsUntil(retry.atMs);
+/** What the page does by itself to connect again, which one may hurry or call off. */
+export default function RetryLine({ attempt, retry, onTryNow, onStopTrying }: RetryLineProps) {
   return (
     <p className={styles.retry}>
-      <span role="timer">
-        Attempt {formatCount(retry.attempt)} in {formatCount(leftS)} s
-      </span>
-      <button type="button" className={button.smallQuiet} onClick={onTryNow}>
-        Reconnect now
-      </button>
+      {attempt !== undefined && <span>Attempt {formatCount(attempt)}…</span>}
+      {retry && (
+        <>
+          <Countdown retry={retry} />
+          <button type="button" className={button.smallQuiet} onClick={onTryNow}>
+            Reconnect now
+          </button>
+        </>
+      )}
       <button type="button" className={button.smallQuiet} onClick={onStopTrying}>
         Stop trying
       </button>
@@ -28,14 +33,11 @@ export function RetryCountdown({ retry, onTryNow, onStopTrying }: RetryCountdown
   );
 }
 
-/** The attempt itself, which one may give up as before. */
-export function RetryAttempt(props: { attempt: number; onStopTrying: () => void }) {
+function Countdown({ retry }: { retry: Retry }) {
+  const leftS = useSecondsUntil(retry.atMs);
   return (
-    <p className={styles.retry}>
-      <span>Attempt {formatCount(props.attempt)}…</span>
-      <button type="button" className={button.smallQuiet} onClick={props.onStopTrying}>
-        Stop trying
-      </button>
-    </p>
+    <span role="timer">
+      Attempt {formatCount(retry.attempt)} in {formatCount(leftS)} s
+    </span>
   );
 }
