@@ -27,7 +27,11 @@ export function Tally({ title, rows, whenEmpty = 'None so far.' }: TallyProps) {
       ) : (
         <dl className={styles.rows}>
           {rows.map(({ name, count, meaning, tone = 'plain' }) => (
-            <div key={name} className={styles.row} data-tone={count === 0 ? 'none' : tone}>
+            <div
+              key={`${name} ${meaning ?? ''}`}
+              className={styles.row}
+              data-tone={count === 0 ? 'none' : tone}
+            >
               <dt className={styles.name}>
                 {name}
                 {meaning !== undefined && <span className={styles.meaning}>{meaning}</span>}

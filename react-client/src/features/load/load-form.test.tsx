@@ -11,6 +11,7 @@ async function startAndMeet(problem: StartProblem, drive = EMPTY_PLAN.drive) {
     <LoadForm
       form={{ ...EMPTY_PLAN, drive }}
       isBusy={false}
+      scenarios={[]}
       ownUrl={null}
       onChange={() => undefined}
       onStart={() => Promise.resolve(problem)}
@@ -27,7 +28,7 @@ describe('what the console does not take', () => {
   });
 
   it.each([
-    ['has no room of its own', 'verify', 'per-socket'],
+    ['has no room of its own', 'arrivals', 'per-socket'],
     ['is not asked for', 'rate_per_conn', 'idle'],
     ['the form does not have', 'source_ip', 'per-socket'],
   ] as const)('is said below where it is about a setting that %s', async (_, field, drive) => {

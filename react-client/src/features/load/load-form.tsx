@@ -1,15 +1,22 @@
-import { type ReactNode, type SubmitEvent, useId, useState } from 'react';
+import { type SubmitEvent, useState } from 'react';
 
 import button from '../../components/button.module.css';
+import { CopyButton } from '../../components/copy-button';
 import styles from './load-form.module.css';
 import type { StartProblem } from './load-session';
+import { commandOf } from './plan-command';
 import { type Drive, type FieldName, fieldOf, isAsked, type PlanForm, toBody } from './plan-form';
 import { hintOf, settingOf } from './settings';
+import { ReplySettings } from './reply-settings';
+import { ScenarioSettings } from './scenario-settings';
+import { Problem, type TextField, type TextFieldProps, TextFieldRow } from './text-field-row';
 
 interface LoadFormProps {
   form: PlanForm;
   /** Whether one goes on: two would measure each other. */
   isBusy: boolean;
+  /** Those that runs may have. */
+  scenarios: readonly string[];
   /** Where a run goes that names no target. */
   ownUrl: string | null;
   onChange: (form: PlanForm) => void;
@@ -38,14 +45,19 @@ const RARE: readonly FieldName[] = [
   'seed',
 ];
 /** Those that have no room for a problem of their own. */
-const WITHOUT_ROOM: readonly FieldName[] = ['binary', 'compression', 'verify'];
+const WITHOUT_ROOM: readonly FieldName[] = ['binary', 'compression', 'verify', 'arrivals'];
+/** Behind “Replies”. */
+const OF_REPLIES: readonly FieldName[] = ['json_path', 'pattern', 'rooms', 'expect', 'ignore'];
 
 /** The plan of a run. What is wrong with a setting is said at its field. */
-export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormProps) {
+export function LoadForm(props: LoadFormProps) {
+  const { form, isBusy, scenarios, ownUrl, onChange, onStart } = props;
   const [problem, setProblem] = useState<StartProblem | null>(null);
   const [isStarting, setIsStarting] = useState(false);
   const [isMoreOpen, setIsMoreOpen] = useState(false);
-  const problemField = placeOf(problem, form.drive);
+  const [areRepliesOpen, setAreRepliesOpen] = useState(false);
+  const isScenario = form.scenario !== '';
+  const problemField = placeOf(problem, form);
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
@@ -56,8 +68,10 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
       setIsStarting(false);
       setProblem(found);
       // A problem at a field that is folded away would be none to see.
-      const place = placeOf(found, form.drive);
-      if (place !== null && RARE.includes(place)) setIsMoreOpen(true);
+      const place = placeOf(found, form);
+      if (place === null) return;
+      if (RARE.includes(place)) setIsMoreOpen(true);
+      if (OF_REPLIES.includes(place)) setAreRepliesOpen(true);
     });
   };
   const set = (name: FieldName, value: string | boolean) => {
@@ -82,39 +96,63 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
   return (
     <form className={styles.form} onSubmit={submit} noValidate aria-label="Load run">
       <div className={styles.pair}>
-        {field('count', 'Sockets', { hint: hintOf('count') })}
-        {isAsked('duration', form.drive) &&
-          field('duration', 'Duration', { hint: hintOf('duration') })}
+        {field('count', isScenario ? 'Users' : 'Sockets', { hint: hintOf('count') })}
+        {isAsked('duration', form) && field('duration', 'Duration', { hint: hintOf('duration') })}
       </div>
       {field('url', 'Target', { placeholder: ownUrl ?? 'this server' })}
 
-      <fieldset className={styles.drives}>
-        <legend className={styles.label}>Messages</legend>
-        {DRIVES.map(({ drive, caption }) => (
-          <label key={drive} className={styles.choice}>
-            <input
-              type="radio"
-              name="drive"
-              checked={form.drive === drive}
-              onChange={() => {
-                set('drive', drive);
-              }}
-            />
-            {caption}
-          </label>
-        ))}
-        {problemField === 'drive' && <Problem>{problem?.message}</Problem>}
-      </fieldset>
-      {isAsked('rate_per_conn', form.drive) && field('rate_per_conn', 'Rate of each socket')}
-      {isAsked('rate', form.drive) && field('rate', 'Rate of all sockets')}
-      {isAsked('think', form.drive) && field('think', 'Pause after a reply')}
-      {isAsked('stage', form.drive) &&
+      {(scenarios.length > 0 || isScenario) && (
+        <ScenarioSettings
+          form={form}
+          scenarios={scenarios}
+          field={field}
+          problem={problemField === 'scenario' ? (problem?.message ?? null) : null}
+          onChange={set}
+        />
+      )}
+
+      {!isScenario && (
+        <fieldset className={styles.drives}>
+          <legend className={styles.label}>Messages</legend>
+          {DRIVES.map(({ drive, caption }) => (
+            <label key={drive} className={styles.choice}>
+              <input
+                type="radio"
+                name="drive"
+                checked={form.drive === drive}
+                onChange={() => {
+                  set('drive', drive);
+                }}
+              />
+              {caption}
+            </label>
+          ))}
+          {problemField === 'drive' && <Problem>{problem?.message}</Problem>}
+        </fieldset>
+      )}
+      {isAsked('rate_per_conn', form) && field('rate_per_conn', 'Rate of each socket')}
+      {isAsked('rate', form) && field('rate', 'Rate of all sockets')}
+      {isAsked('think', form) && field('think', 'Pause after a reply')}
+      {isAsked('stage', form) &&
         field('stage', 'Stages', { lines: 3, hint: 'duration:rate, one a line' })}
       {field('fail_if', 'Fail if', {
         lines: 2,
         placeholder: 'latency.p99>50ms',
         hint: 'one a line',
       })}
+
+      {!isScenario && (
+        <details
+          className={styles.more}
+          open={areRepliesOpen}
+          onToggle={({ currentTarget }) => {
+            setAreRepliesOpen(currentTarget.open);
+          }}
+        >
+          <summary>Replies</summary>
+          <ReplySettings form={form} field={field} onChange={set} />
+        </details>
+      )}
 
       <details
         className={styles.more}
@@ -124,35 +162,42 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
         }}
       >
         <summary>More settings</summary>
+        {!isScenario && (
+          <>
+            <div className={styles.pair}>
+              {field('messages', 'Messages each', { placeholder: 'unbounded' })}
+              {field('size', 'Size', { placeholder: '32 bytes', hint: hintOf('size') })}
+            </div>
+            {field('message', 'Message', { placeholder: '{conn}-{seq}' })}
+          </>
+        )}
         <div className={styles.pair}>
-          {field('messages', 'Messages each', { placeholder: 'unbounded' })}
-          {field('size', 'Size', { placeholder: '32 bytes', hint: hintOf('size') })}
-        </div>
-        {field('message', 'Message')}
-        <div className={styles.pair}>
-          <label className={styles.label} title={settingOf('verify')?.help}>
-            Verify
-            <select
-              className={styles.input}
-              value={form.verify}
-              onChange={({ target }) => {
-                set('verify', target.value);
-              }}
-            >
-              <option value="suffix">with suffix</option>
-              <option value="exact">exact echo</option>
-              <option value="off">off</option>
-            </select>
-          </label>
+          {isAsked('arrivals', form) && (
+            <label className={styles.label}>
+              Arrivals
+              <select
+                className={styles.input}
+                value={form.arrivals}
+                onChange={({ target }) => {
+                  set('arrivals', target.value);
+                }}
+              >
+                <option value="even">even</option>
+                <option value="poisson">at random</option>
+              </select>
+            </label>
+          )}
           <span className={styles.checks}>
-            <Check
-              label="Binary"
-              help={settingOf('binary')?.help}
-              isChecked={form.binary}
-              onChange={(value) => {
-                set('binary', value);
-              }}
-            />
+            {!isScenario && (
+              <Check
+                label="Binary"
+                help={settingOf('binary')?.help}
+                isChecked={form.binary}
+                onChange={(value) => {
+                  set('binary', value);
+                }}
+              />
+            )}
             <Check
               label="Compression"
               help={settingOf('compression')?.help}
@@ -168,7 +213,8 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
           {field('connect_rate', 'Connect rate', { placeholder: 'unlimited' })}
           {field('connect_timeout', 'Connect timeout')}
           {field('stop_timeout', 'Stop timeout')}
-          {field('lifetime', 'Lifetime of a socket', { placeholder: 'the whole run' })}
+          {!isScenario &&
+            field('lifetime', 'Lifetime of a socket', { placeholder: 'the whole run' })}
           {field('workers', 'Processes')}
           {field('seed', 'Seed')}
         </div>
@@ -178,64 +224,19 @@ export function LoadForm({ form, isBusy, ownUrl, onChange, onStart }: LoadFormPr
       <button type="submit" className={button.primary} aria-disabled={isBusy || isStarting}>
         {isStarting ? 'Starting…' : isBusy ? 'A run goes on' : 'Start the run'}
       </button>
+      <p className={styles.command}>
+        The same in a terminal
+        <CopyButton text={() => commandOf(toBody(form), ownUrl)} label="the command" />
+      </p>
     </form>
   );
 }
 
 /** The field that shows a problem; `null` where none in sight does. */
-function placeOf(problem: StartProblem | null, drive: Drive): FieldName | null {
-  const field = fieldOf(problem?.field ?? null);
-  const hasRoom = field !== null && isAsked(field, drive) && !WITHOUT_ROOM.includes(field);
+function placeOf(problem: StartProblem | null, form: PlanForm): FieldName | null {
+  const field = fieldOf(problem?.field ?? null, form.verify);
+  const hasRoom = field !== null && isAsked(field, form) && !WITHOUT_ROOM.includes(field);
   return hasRoom ? field : null;
-}
-
-type TextField = Exclude<FieldName, 'binary' | 'compression' | 'drive' | 'verify'>;
-
-interface TextFieldProps {
-  name: string;
-  label: string;
-  /** What it does, in a sentence; shown to who points at it. */
-  help: string | undefined;
-  value: string;
-  problem: string | null;
-  onChange: (value: string) => void;
-  placeholder?: string | undefined;
-  hint?: string | undefined;
-  lines?: number;
-}
-
-function TextFieldRow(props: TextFieldProps) {
-  const { name, label, help, value, problem, onChange, placeholder, hint, lines } = props;
-  const problemId = useId();
-  const shared = {
-    name,
-    className: styles.input,
-    value,
-    placeholder,
-    autoComplete: 'off',
-    spellCheck: false,
-    'aria-invalid': problem !== null,
-    'aria-describedby': problem === null ? undefined : problemId,
-    onChange: ({ target }: { target: { value: string } }) => {
-      onChange(target.value);
-    },
-  };
-  return (
-    <div className={styles.field}>
-      <label className={styles.label} title={help}>
-        <span>
-          {label}
-          {hint !== undefined && <span className={styles.hint}> {hint}</span>}
-        </span>
-        {lines === undefined ? (
-          <input type="text" {...shared} />
-        ) : (
-          <textarea rows={lines} {...shared} />
-        )}
-      </label>
-      {problem !== null && <Problem id={problemId}>{problem}</Problem>}
-    </div>
-  );
 }
 
 interface CheckProps {
@@ -257,13 +258,5 @@ function Check(props: CheckProps) {
       />
       {props.label}
     </label>
-  );
-}
-
-function Problem({ id, children }: { id?: string; children: ReactNode }) {
-  return (
-    <p id={id} className={styles.problem} role="alert">
-      {children}
-    </p>
   );
 }

@@ -3,7 +3,14 @@ import { readEventStream } from '../../lib/event-stream';
 import { FrameStore, type Store } from '../../lib/frame-store';
 import { figuresOfReport, figuresOfSnapshot, type RunFigures } from './run-figures';
 import { readReport, readRunSnapshot, type RunReport, type Second } from './run-report';
-import { cancelRun, fetchReport, listRuns, type RunSummary, startRun } from './runs-client';
+import {
+  cancelRun,
+  fetchReport,
+  listRuns,
+  listScenarios,
+  type RunSummary,
+  startRun,
+} from './runs-client';
 
 export interface LoadSnapshot {
   /** Newest first; `null` until the console has said. */
@@ -13,6 +20,8 @@ export interface LoadSnapshot {
   readonly shownId: string | null;
   /** What is known of the run shown; `null` until its first snapshot. */
   readonly figures: RunFigures | null;
+  /** Those that a run may have. */
+  readonly scenarios: readonly string[];
 }
 
 /** Why a run did not start, and which setting it was. */
@@ -42,6 +51,7 @@ export class LoadSession {
   readonly #reports = new Map<string, RunReport>();
   #runs: readonly RunSummary[] | null = null;
   #problem: string | null = null;
+  #scenarios: readonly string[] = [];
   #shownId: string | null = null;
   #figures: RunFigures | null = null;
   #watch: AbortController | undefined;
@@ -62,6 +72,7 @@ export class LoadSession {
   attach(): () => void {
     this.#attached += 1;
     void this.refresh();
+    void this.#refreshScenarios();
     this.#timer ??= setInterval(() => void this.refresh(), REFRESH_MS);
     return () => {
       this.#attached -= 1;
@@ -97,6 +108,15 @@ export class LoadSession {
     const newest = this.#runs?.[0];
     if (this.#shownId === null && newest !== undefined) this.show(newest.id);
     this.#published.markChanged();
+  }
+
+  async #refreshScenarios(): Promise<void> {
+    try {
+      this.#scenarios = await listScenarios(this.#base);
+      this.#published.markChanged();
+    } catch {
+      // An older console has none; one that does not answer is spoken of by `refresh`.
+    }
   }
 
   /** Starts a run and shows it; settles to what is wrong with it, or to `null`. */
@@ -166,6 +186,7 @@ export class LoadSession {
     // It tells all from the run's beginning, each time.
     const series: Second[] = [];
     let beganAtS = Infinity;
+    let loadBeganS: number | null = null;
     let isEnded = false;
     await readEventStream(`${this.#base}api/runs/${id}/live`, {
       signal,
@@ -184,7 +205,9 @@ export class LoadSession {
           beganAtS = Math.min(beganAtS, Date.now() / 1000 - snapshot.t_s);
           const startedAtS = beganAtS - this.#clockSkewMs() / 1000;
           const plan = this.#runs?.find((run) => run.id === id)?.plan ?? {};
-          this.#figures = figuresOfSnapshot(snapshot, [...series], { plan, startedAtS });
+          if (snapshot.phase === 'load') loadBeganS ??= snapshot.t_s;
+          const loadForS = loadBeganS === null ? null : snapshot.t_s - loadBeganS;
+          this.#figures = figuresOfSnapshot(snapshot, [...series], { plan, startedAtS, loadForS });
         } else if (type === 'failed' || type === 'report') {
           // None, or none that this page can read: there is nothing to wait for.
           isEnded = true;
@@ -201,6 +224,7 @@ export class LoadSession {
       problem: this.#problem,
       shownId: this.#shownId,
       figures: this.#figures,
+      scenarios: this.#scenarios,
     };
   }
 }

@@ -2,6 +2,7 @@ import { type ReactNode, useCallback, useEffect, useState } from 'react';
 
 import { Absence } from '../../components/absence';
 import button from '../../components/button.module.css';
+import { formatDuration } from '../../lib/figures';
 import { useStore } from '../../lib/frame-store';
 import { remember, remembered } from '../../lib/remembered';
 import { saveFile } from '../../lib/save-file';
@@ -10,7 +11,7 @@ import type { LoadSession } from './load-session';
 import styles from './load-view.module.css';
 import { fromSettings, type PlanForm, toSettings } from './plan-form';
 import { PLAN_KEY } from './plan-key';
-import { describePlan } from './plan-text';
+import { describePlan, loadSecondsOf } from './plan-text';
 import { RunCompare } from './run-compare';
 import { RunDetails } from './run-details';
 import { secondsToCsv } from './run-files';
@@ -30,7 +31,7 @@ interface LoadViewProps {
 /** Start a load run, watch it, cancel it, compare it. */
 export function LoadView(props: LoadViewProps) {
   const { session, ownUrl, syncKey, renderClock, help } = props;
-  const { runs, problem, shownId, figures } = useStore(session.store);
+  const { runs, problem, shownId, figures, scenarios } = useStore(session.store);
   const [form, setForm] = useState<PlanForm>(() =>
     fromSettings(new URLSearchParams(remembered(PLAN_KEY) ?? '')),
   );
@@ -59,6 +60,7 @@ export function LoadView(props: LoadViewProps) {
           <LoadForm
             form={form}
             isBusy={isBusy}
+            scenarios={scenarios}
             ownUrl={ownUrl}
             onChange={setForm}
             onStart={(body) => session.start(body)}
@@ -134,6 +136,7 @@ function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
         <p className={styles.phase} role="status">
           {phaseOf(run, figures)}
         </p>
+        {run.state === 'running' && <TimeLeft figures={figures} />}
       </div>
       <div className={styles.actions}>
         {isUnderWay(run) && (
@@ -190,6 +193,19 @@ function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
         </p>
       )}
     </header>
+  );
+}
+
+/** How much of the load is over, and how long the rest takes; nothing where that is not known. */
+function TimeLeft({ figures }: { figures: RunFigures | null }) {
+  const totalS = figures === null ? null : loadSecondsOf(figures.plan);
+  const goneS = figures?.loadForS ?? null;
+  if (totalS === null || goneS === null || figures?.phase !== 'load') return null;
+  return (
+    <p className={styles.left}>
+      <progress aria-label="Of the load" value={Math.min(goneS, totalS)} max={totalS} />
+      {formatDuration(Math.max(0, Math.ceil(totalS - goneS)))} left
+    </p>
   );
 }
 

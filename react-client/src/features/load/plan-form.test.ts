@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { commandOf } from './plan-command';
 import { EMPTY_PLAN, fieldOf, fromSettings, type PlanForm, toBody, toSettings } from './plan-form';
 
 const plan = (rest: Partial<PlanForm>): PlanForm => ({ ...EMPTY_PLAN, ...rest });
@@ -39,6 +40,48 @@ describe('toBody', () => {
       fail_if: ['latency.p99>50ms', 'messages.lost>0'],
       message: ' hi ',
     });
+  });
+});
+
+describe('a plan for a server that does not echo', () => {
+  it.each<[Partial<PlanForm>, Record<string, unknown>]>([
+    [{ verify: 'json', json_path: ' id=replyTo ' }, { verify: 'json:id=replyTo' }],
+    [{ verify: 'regex', pattern: ' #(\\d+)' }, { verify: 'regex: #(\\d+)' }],
+    [{ verify: 'turn', rooms: '5', pattern: 'x' }, { verify: 'turn' }],
+    [
+      { verify: 'fan-out', rooms: '20' },
+      { verify: 'fan-out', rooms: '20' },
+    ],
+    [
+      { expect: 'json:type=hello\nany', ignore: 'json:type=tick', arrivals: 'poisson' },
+      { expect: ['json:type=hello', 'any'], ignore: ['json:type=tick'], arrivals: 'poisson' },
+    ],
+  ])('asks for it: %j', (form, expected) => {
+    const body = toBody(plan(form));
+    expect(body).toMatchObject(expected);
+    for (const other of ['json_path', 'pattern']) expect(body).not.toHaveProperty(other);
+    if (form.verify === 'turn') expect(body).not.toHaveProperty('rooms');
+  });
+
+  it('leaves to a scenario what it says itself', () => {
+    const body = toBody(plan({ scenario: 'chat.py', arrive: '5/s', verify: 'json', message: 'm' }));
+    expect(body).toEqual({ count: '1000', duration: '10s', scenario: 'chat.py', arrive: '5/s' });
+  });
+
+  it.each([
+    [{}, 'python -m loadgen 1000 ws://h:1/ --rate-per-conn=1/s --duration=10s --verify=suffix'],
+    [
+      { verify: 'json', json_path: 'id', message: "it's", duration: '' },
+      'python -m loadgen 1000 ws://h:1/ --rate-per-conn=1/s ' +
+        String.raw`'--message=it'\''s' --verify=json:id`,
+    ],
+    [
+      { ignore: 'any\n--x', drive: 'idle', verify: 'off', url: 'ws://h/{room}' },
+      "python -m loadgen 1000 'ws://h/{room}' --duration=10s --verify=off --ignore=any " +
+        '--ignore=--x --rate-per-conn=0/s',
+    ],
+  ] as [Partial<PlanForm>, string][])('is a command for a terminal, too: %j', (form, command) => {
+    expect(commandOf(toBody(plan(form)), 'ws://h:1/')).toBe(command);
   });
 });
 

@@ -4,7 +4,12 @@ import type { Plan } from './run-report';
 /** What a run was to do, in one line: `1,000 sockets · 1 /s each · 10 s`. */
 export function describePlan(plan: Plan): string {
   const count = numberOf(plan.count);
-  const parts = [count === null ? 'a run' : `${formatCount(count)} sockets`, describeLoad(plan)];
+  const isScenario = typeof plan.scenario === 'string';
+  const who = isScenario ? 'users' : 'sockets';
+  const parts = [
+    count === null ? 'a run' : `${formatCount(count)} ${who}`,
+    isScenario ? textOf(plan.scenario) : describeLoad(plan),
+  ];
   const duration = numberOf(plan.duration_s);
   if (duration !== null && stagesOf(plan).length === 0) parts.push(formatDuration(duration));
   const size = numberOf(plan.size_bytes);
@@ -21,6 +26,11 @@ function describeLoad(plan: Plan): string {
   if (rate !== null) return `${formatRate(rate)} in all`;
   const perSocket = numberOf(plan.rate_per_conn) ?? 1;
   return perSocket === 0 ? 'idle' : `${formatRate(perSocket)} each`;
+}
+
+/** For how long the load of a plan goes on; `null` where something else ends it. */
+export function loadSecondsOf(plan: Plan): number | null {
+  return numberOf(plan.duration_s);
 }
 
 /** Every setting of a plan, as name and value; those that say nothing are left out. */

@@ -9,6 +9,7 @@ import styles from './run-details.module.css';
 import { type RunFigures, sum } from './run-figures';
 import { RunFunnel } from './run-funnel';
 import { RunLedger } from './run-ledger';
+import { RunRooms } from './run-rooms';
 import { RunScenario } from './run-scenario';
 import { RunVerdict } from './run-verdict';
 
@@ -25,11 +26,12 @@ export function RunDetails({ figures, axis, syncKey, clock }: RunDetailsProps) {
   return (
     <div className={styles.details}>
       {figures.report !== null && <RunVerdict report={figures.report} />}
+      <LatencyTable figures={figures} />
       <StatTiles label="Figures of the run" stats={statsOf(figures)} />
+      <RunScenario figures={figures} />
+      <RunRooms figures={figures} />
       {clock}
       <LoadCharts figures={figures} axis={axis} syncKey={syncKey} />
-      <LatencyTable figures={figures} />
-      <RunScenario figures={figures} />
       <RunFunnel figures={figures} />
       <RunLedger figures={figures} />
       <Plan figures={figures} />

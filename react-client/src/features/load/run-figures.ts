@@ -7,6 +7,8 @@ export interface RunFigures {
   readonly plan: Plan;
   /** When its clock began, Unix seconds on the server's clock. */
   readonly startedAtS: number;
+  /** For how long the load has gone on, to the second; `null` before it began, and afterwards. */
+  readonly loadForS: number | null;
   readonly sockets: SocketFigures;
   readonly messages: MessageFigures;
   readonly latency: Latencies;
@@ -45,6 +47,7 @@ interface MessageFigures {
   readonly ignored?: number;
   readonly streamed?: number;
   readonly copies?: number;
+  readonly missed?: number;
 }
 
 export function figuresOfReport(report: RunReport): RunFigures {
@@ -52,6 +55,7 @@ export function figuresOfReport(report: RunReport): RunFigures {
   return {
     phase: 'over',
     plan: report.plan,
+    loadForS: null,
     startedAtS: Date.parse(report.started_at) / 1000,
     sockets: {
       requested: connections.requested,
@@ -74,7 +78,7 @@ export function figuresOfReport(report: RunReport): RunFigures {
 export function figuresOfSnapshot(
   snapshot: RunSnapshot,
   series: readonly Second[],
-  about: { readonly plan: Plan; readonly startedAtS: number },
+  about: Pick<RunFigures, 'plan' | 'startedAtS' | 'loadForS'>,
 ): RunFigures {
   const { connections, messages } = snapshot;
   return {

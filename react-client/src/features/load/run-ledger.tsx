@@ -18,6 +18,7 @@ export function RunLedger({ figures }: { figures: RunFigures }) {
           { name: 'in flight', count: messages.inFlight, meaning: 'when it was interrupted' },
           ...ifAny('one way', messages.one_way, 'sent without a reply to wait for'),
           ...ifAny('published', messages.published, 'to all who are in a room'),
+          ...ifAny('missed', messages.missed, 'due, and never sent', 'bad'),
           ...(phase === 'over' ? [] : [{ name: 'awaited', count: messages.awaited }]),
         ]}
       />
@@ -40,6 +41,11 @@ export function RunLedger({ figures }: { figures: RunFigures }) {
 }
 
 /** A column that most runs leave empty. */
-function ifAny(name: string, count = 0, meaning?: string): TallyRow[] {
-  return count === 0 ? [] : [{ name, count, meaning, tone: 'good' }];
+function ifAny(
+  name: string,
+  count = 0,
+  meaning?: string,
+  tone: TallyRow['tone'] = 'good',
+): TallyRow[] {
+  return count === 0 ? [] : [{ name, count, meaning, tone }];
 }

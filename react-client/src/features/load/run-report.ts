@@ -64,6 +64,8 @@ interface Messages {
   readonly ignored?: number;
   readonly streamed?: number;
   readonly copies?: number;
+  /** Due, and never sent. */
+  readonly missed?: number;
 }
 
 /** How a scenario's users ended: `requested` is the sum of the four others. */
@@ -104,6 +106,20 @@ interface Stream {
   readonly reordered: number;
   readonly duplicate: number;
   readonly age: Summary;
+}
+
+/** Copies to rooms: `owed = delivered + missing + unsettled + in_flight`. */
+export interface FanOut {
+  readonly published: number;
+  readonly owed: number;
+  readonly delivered: number;
+  readonly missing: number;
+  readonly unsettled: number;
+  readonly in_flight: number;
+  readonly extra: number;
+  readonly first: Summary;
+  readonly last: Summary;
+  readonly each: Summary;
 }
 
 export interface RunReport {
@@ -149,6 +165,8 @@ export interface RunReport {
   readonly checks?: readonly Check[];
   readonly streams?: readonly Stream[];
   readonly counters?: Counts;
+  /** Null without rooms. */
+  readonly fan_out?: FanOut | null;
 }
 
 export type Verdict = 'valid' | 'generator-limited' | 'failed';

@@ -23,6 +23,14 @@ export async function listRuns(base = ''): Promise<RunSummary[]> {
   return Array.isArray(runs) ? runs.map(readSummary).filter((run) => run !== null) : [];
 }
 
+/** The scenarios that a run may have; none where the console knows of no such thing. */
+export async function listScenarios(base = ''): Promise<string[]> {
+  const answer = await consoleJson(`${base}api/scenarios`);
+  const names =
+    typeof answer === 'object' && answer !== null && 'scenarios' in answer ? answer.scenarios : [];
+  return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
+}
+
 /** Starts a run and returns its id. */
 export async function startRun(
   body: Readonly<Record<string, unknown>>,

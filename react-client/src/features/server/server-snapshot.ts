@@ -23,6 +23,10 @@ export interface ServerSnapshot {
   readonly closeCodes: Readonly<Record<string, number>>;
   readonly messagesReceived: number | null;
   readonly messagesSent: number | null;
+  /** Sent to clients that had not asked: copies, ticks, greetings. */
+  readonly messagesPushed: number | null;
+  /** Of those, what had not left when its connection ended. */
+  readonly messagesUndelivered: number | null;
   readonly bytesReceived: number | null;
   readonly bytesSent: number | null;
   /** `null` also when nothing was echoed: no figure is not a zero. */
@@ -58,6 +62,8 @@ export function readServerSnapshot(value: unknown): ServerSnapshot | null {
     closeCodes: tally(value.close_codes),
     messagesReceived: figure(value.messages_received),
     messagesSent: figure(value.messages_sent),
+    messagesPushed: figure(value.messages_pushed),
+    messagesUndelivered: figure(value.messages_undelivered),
     bytesReceived: figure(value.bytes_received),
     bytesSent: figure(value.bytes_sent),
     echoMs: spread(value.echo_ms),

@@ -129,7 +129,7 @@ function statsOf(
     ({ cpuS }) => cpuS,
   ).columns.map((column) => now(column.at(-1)));
   const [messages = null, cpu = null] = lately;
-  const { peakOpen, descriptors, fileLimit } = latest;
+  const { peakOpen, descriptors, fileLimit, messagesPushed, messagesUndelivered } = latest;
   return [
     {
       name: 'Open connections',
@@ -137,6 +137,16 @@ function statsOf(
       ...(peakOpen !== null && { detail: `peak ${formatCount(peakOpen)}` }),
     },
     { name: 'Messages in', value: show(messages, formatRate) },
+    // Most servers push nothing.
+    ...(messagesPushed === null || messagesPushed === 0
+      ? []
+      : [
+          {
+            name: 'Pushed',
+            value: show(now(messagesPushed), formatCount),
+            detail: `${formatCount(messagesUndelivered ?? 0)} undelivered`,
+          },
+        ]),
     { name: 'Echo, p99', value: show(now(latest.echoMs?.p99), formatMilliseconds) },
     { name: 'Loop lag, p99', value: show(now(latest.loopLagMs?.p99), formatMilliseconds) },
     { name: 'CPU', value: show(cpu, formatShare), detail: 'of a core' },
