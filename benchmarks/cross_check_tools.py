@@ -248,7 +248,7 @@ TOOLS = (
         "k6",
         lambda assignment, messages: launch_k6(SCRIPTS / "k6.js", assignment, MESSAGES=messages),
         _k6_account,
-        lambda: provision.K6,
+        lambda: _says(str(provision.k6()), "version"),
         opened=Counter("ws_sessions", includes=["refused"]),
         sent=Counter("ws_msgs_sent", includes=["closed_clean"]),
         replies=Counter("ws_msgs_received"),
