@@ -23,8 +23,12 @@ from echo_trio.interrupts import REQUESTS_TO_STOP, Interrupts
 
 #: More than a year: as good as none, and less than what a timer can't take.
 _LONGEST_S: Final = 4e7
-#: SIGALRM, or where there is none a number that is no signal's.
-_ALARM: Final[int] = getattr(signal, "SIGALRM", 0)
+#: What `take` gets instead of a signal's number when the time is up.
+_TIME_IS_UP: Final = 0
+#: The interval of SIGALRM during a drain. A signal that comes between Python's last look for one
+#: and a system call that blocks is handled only when that call ends, which may be never: the next
+#: SIGALRM interrupts the call.
+_BEAT_S: Final = 0.25
 
 
 def outlive_hang_ups() -> None:
@@ -64,7 +68,7 @@ def stopping(
         and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
         and _has_terminal()
     )
-    alarm = _Alarm(lambda: interrupts.take(_ALARM))
+    alarm = _Alarm(lambda: interrupts.take(_TIME_IS_UP))
 
     def stop() -> None:
         alarm.set(min(budget_s, _LONGEST_S))
@@ -72,7 +76,7 @@ def stopping(
         token.run_sync_soon(lambda: drain(name, time.monotonic() - came_s))
 
     def say_why(number: int) -> None:
-        give_up("a second signal" if number != _ALARM else "the drain hangs")
+        give_up("a second signal" if number != _TIME_IS_UP else "the drain hangs")
 
     def on_hang_up(number: int, _: Any) -> None:
         if interrupts.received:
@@ -83,7 +87,8 @@ def stopping(
             token.run_sync_soon(reload)
 
     interrupts = Interrupts(1, say_why)
-    before = interrupts.listen(*REQUESTS_TO_STOP, *alarm.signals)
+    before = interrupts.listen(*REQUESTS_TO_STOP)
+    before.update(alarm.listen())
     if hasattr(signal, "SIGHUP"):
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_hang_up)
     try:
@@ -98,19 +103,26 @@ def stopping(
 class _Alarm:
     """A call after some time even if the loop is stuck: by SIGALRM, or else by a thread.
 
-    :param ring: is called by the thread; where there is SIGALRM, the process gets that instead.
-    :ivar signals: SIGALRM, if this system has it.
+    :param ring: is called once, by SIGALRM's handler or by the thread.
     """
 
     def __init__(self, ring: Callable[[], None]) -> None:
-        self.signals = [_ALARM] if hasattr(signal, "setitimer") else []
         self._ring = ring
+        self._due_s = 0.0
         self._timer: threading.Timer | None = None
+
+    def listen(self) -> dict[int, Any]:
+        """Take SIGALRM from now on, if this system has it; return its previous handler."""
+        if sys.platform != "win32" and hasattr(signal, "setitimer"):
+            return {signal.SIGALRM: signal.signal(signal.SIGALRM, self._look)}
+        return {}
 
     def set(self, after_s: float) -> None:
         """Ring after this time. Call it once."""
-        if sys.platform != "win32" and self.signals:
-            signal.setitimer(signal.ITIMER_REAL, after_s)
+        self._due_s = time.monotonic() + after_s
+        if sys.platform != "win32" and hasattr(signal, "setitimer"):
+            # A first time of 0 would mean never.
+            signal.setitimer(signal.ITIMER_REAL, min(max(after_s, 0.001), _BEAT_S), _BEAT_S)
         else:
             # A lock waits for no longer than that: a month on Windows.
             self._timer = threading.Timer(min(after_s, threading.TIMEOUT_MAX), self._ring)
@@ -119,10 +131,14 @@ class _Alarm:
 
     def cancel(self) -> None:
         """Cancel it, if it has not rung. Idempotent."""
-        if sys.platform != "win32" and self.signals:
+        if sys.platform != "win32" and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         if self._timer is not None:
             self._timer.cancel()
+
+    def _look(self, *_: Any) -> None:
+        if time.monotonic() >= self._due_s:
+            self._ring()
 
 
 def _has_terminal() -> bool:

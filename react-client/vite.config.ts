@@ -21,7 +21,21 @@ const page: ViteUserConfig = {
   server: { host: '127.0.0.1', port: 5173, strictPort: true },
   // The tests' page server has no console behind it.
   preview: { host: '127.0.0.1', proxy: {} },
-  build: { outDir: PAGE_INSIDE_PYTHON_PACKAGE, emptyOutDir: true, rolldownOptions: noCycles },
+  build: {
+    outDir: PAGE_INSIDE_PYTHON_PACKAGE,
+    emptyOutDir: true,
+    rolldownOptions: {
+      ...noCycles,
+      // React in one file: three, of which two are small, compress worse.
+      output: {
+        codeSplitting: {
+          groups: [{ name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// }],
+        },
+      },
+    },
+    // All browsers that the page is for know modulepreload.
+    modulePreload: { polyfill: false },
+  },
   worker: { rolldownOptions: noCycles },
   test: {
     // To make a page takes longer than most tests: those that need none get none.

@@ -97,6 +97,7 @@ test('can be done by keyboard alone', async ({ chat, server }) => {
   await expect(chat.status).toContainText('Connected since');
   // The log's part of the page is fetched behind the first view; one can't tab into what isn't there.
   await expect(chat.page.getByRole('button', { name: 'Filter' })).toBeVisible();
+  await expect(chat.page.getByRole('combobox', { name: 'Replies matched' })).toBeVisible();
 
   await keyboard.press('Tab'); // Disconnect
   for (const name of ['Connection options', '+ Connection']) {

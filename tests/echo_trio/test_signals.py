@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +45,9 @@ def test_a_stuck_loop_is_ended_with_status_1(
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "stuck\n"
+        # A first signal between the line and the sleep would be heard only after the sleep.
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            os.sched_yield()
         for number in numbers:
             process.send_signal(number)
         assert process.communicate(timeout=60) == (f"{why}\n", None)

@@ -5,11 +5,11 @@ import { PopButton } from '../../components/pop-button';
 import { lazyPart } from '../../lib/lazy-part';
 import { usePartName } from '../../lib/part-name';
 import styles from './connection-bar.module.css';
-import { ConnectionOptions } from './connection-options';
 import type { ConnectionState } from './connection-state';
 import { ConnectionStatus } from './connection-status';
 import { addressesUsed } from './url-history';
 
+const ConnectionOptions = lazyPart(() => import('./connection-options'));
 // No first connection has been lost yet.
 const RetryLine = lazyPart(() => import('./retry-countdown'));
 

@@ -14,7 +14,7 @@ interface ConnectionOptionsProps {
 }
 
 /** How to connect, beyond the address. It holds from the next connection on. */
-export function ConnectionOptions(props: ConnectionOptionsProps) {
+export default function ConnectionOptions(props: ConnectionOptionsProps) {
   const { subprotocols, onSubprotocols, onForget } = props;
   const [reconnects, setReconnects] = useState(doesReconnect);
   const [hasForgotten, setHasForgotten] = useState(false);

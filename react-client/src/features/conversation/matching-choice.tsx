@@ -14,7 +14,12 @@ interface MatchingChoiceProps {
 const DEFAULT_PATH = 'id';
 
 /** How a reply finds its message: what was seen, and what one may say instead. */
-export function MatchingChoice({ matching, form, hasHeard, onChange }: MatchingChoiceProps) {
+export default function MatchingChoice({
+  matching,
+  form,
+  hasHeard,
+  onChange,
+}: MatchingChoiceProps) {
   const problemId = useId();
   const seenPath = form?.by === 'json' ? form.path : DEFAULT_PATH;
   const path = matching.by === 'json' ? matching.path : seenPath;

@@ -66,7 +66,7 @@ describe('VerdictPanel', () => {
 
   it('says how replies are matched, and lets one say otherwise', async () => {
     const onMatching = show({ form: { by: 'json', path: 'params.0.id' } });
-    const choice = screen.getByRole('combobox', { name: 'Replies matched' });
+    const choice = await screen.findByRole('combobox', { name: 'Replies matched' });
     expect(choice).toHaveDisplayValue('By itself: JSON params.0.id');
     await userEvent.selectOptions(choice, 'By a JSON field');
     // The field that was seen is the one that is proposed.
@@ -77,7 +77,7 @@ describe('VerdictPanel', () => {
 
   it('takes a field only when it is one', async () => {
     const onMatching = show({ matching: { by: 'json', path: 'id' } });
-    const field = screen.getByRole('textbox', { name: /^Field/ });
+    const field = await screen.findByRole('textbox', { name: /^Field/ });
     await userEvent.type(field, '.');
     expect(field).toBeInvalid();
     expect(onMatching).not.toHaveBeenCalled();

@@ -1,14 +1,17 @@
-import { useId, useState } from 'react';
+import { Suspense, useId, useState } from 'react';
 
 import { VisuallyHidden } from '../../components/visually-hidden';
 import { formatCount, formatMilliseconds } from '../../lib/figures';
+import { lazyPart } from '../../lib/lazy-part';
 import { usePartName } from '../../lib/part-name';
 import type { EchoCounts } from './echo-counts';
-import { MatchingChoice } from './matching-choice';
 import type { Matching, ReplyForm } from './matching';
 import type { RoundTripSummary } from './round-trips';
 import styles from './verdict-panel.module.css';
 import { verdictSentence } from './verdict-sentence';
+
+// What one may say of replies is not looked for before there are any.
+const MatchingChoice = lazyPart(() => import('./matching-choice'));
 
 interface VerdictPanelProps {
   counts: EchoCounts;
@@ -61,12 +64,14 @@ export function VerdictPanel(props: VerdictPanelProps) {
           <Count name="One way" count={counts.oneWay} meaning="sent, and owed no reply" />
         </dl>
         <div className={styles.matching}>
-          <MatchingChoice
-            matching={matching}
-            form={form}
-            hasHeard={counts.received > 0}
-            onChange={onMatching}
-          />
+          <Suspense>
+            <MatchingChoice
+              matching={matching}
+              form={form}
+              hasHeard={counts.received > 0}
+              onChange={onMatching}
+            />
+          </Suspense>
         </div>
       </div>
 
