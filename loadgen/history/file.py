@@ -130,7 +130,8 @@ def read(path: str | Path, *, name: str | None = None, last: int) -> list[Stored
     :raises OSError: if it can't be read.
     """
     if not _check_header(path):
-        raise NotAHistory(f"{path} is empty: no run has been added")
+        kind = "is empty" if Path(path).exists() else "does not exist"
+        raise NotAHistory(f"{path} {kind}: no run has been added to it with --history")
     uri = f"file:{quote(os.fspath(path))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE_S)) as database:

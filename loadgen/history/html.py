@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from echo_trio.printable import printable
-from loadgen.history.text import explain, explain_change
+from loadgen.history.text import count_runs, explain, explain_change
 from loadgen.history.trends import Line, ListedRun, Trend
 from loadgen.studies.compare_text import show
 
@@ -50,7 +50,7 @@ def _write(lines: Sequence[Line]) -> Iterator[str]:
         first, last = line.runs[0], line.runs[-1]
         yield f"<h2>{_text(line.name)}</h2>"
         days = f"{first.started_at:%Y-%m-%d} to {last.started_at:%Y-%m-%d}"
-        yield f'<p class="dim">{len(line.runs):,} runs, {days}</p>'
+        yield f'<p class="dim">{count_runs(line)}, {days}</p>'
         if line.different:
             yield f'<p class="dim">with another plan: {_text("; ".join(line.different))}</p>'
         yield from (f'<p class="dim">{_text(note)}</p>' for note in explain(line))

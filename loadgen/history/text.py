@@ -66,9 +66,14 @@ def explain_change(trend: Trend, change: ChangePoint) -> str:
     )
 
 
+def count_runs(line: Line) -> str:
+    """Write how many runs a line has."""
+    return f"{len(line.runs):,} run{'' if len(line.runs) == 1 else 's'}"
+
+
 def _headline(line: Line) -> Text:
     first, last = line.runs[0], line.runs[-1]
-    text = Text.assemble((line.name, "bold"), f"  {len(line.runs):,} runs")
+    text = Text.assemble((line.name, "bold"), f"  {count_runs(line)}")
     text.append(f", {first.started_at:%Y-%m-%d} to {last.started_at:%Y-%m-%d}", "dim")
     if line.different:
         text.append(f"\nwith another plan: {'; '.join(line.different)}", "yellow")

@@ -59,9 +59,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _write(report: Report, name: str | None) -> Iterator[str]:
-    mark = {VALID: "✅", FAILED: "❌"}.get(report.verdict, "⚠️")
-    interrupted = ", interrupted" if report.interrupted else ""
-    yield f"## {mark} {escape(name_of(report, name))}: {report.verdict}{interrupted}"
+    yield f"## {_mark(report)} {escape(name_of(report, name))}: {_outcome(report)}"
     yield ""
     yield from (f"- {escape(reason)}" for reason in report.verdict_reasons)
     yield from (f"- 💡 {escape(hint)}" for hint in report.hints)
@@ -73,6 +71,23 @@ def _write(report: Report, name: str | None) -> Iterator[str]:
     yield from table(["", "count", ""], _counts(report))
     yield ""
     yield from _picture(report)
+
+
+def _mark(report: Report) -> str:
+    """Return the mark of the exit code: no run that fails a job looks as if it had passed."""
+    if report.verdict == FAILED or any(limit.breached for limit in report.thresholds):
+        return "❌"
+    return "✅" if report.verdict == VALID and not report.interrupted else "⚠️"
+
+
+def _outcome(report: Report) -> str:
+    breached = sum(limit.breached for limit in report.thresholds)
+    parts = [report.verdict]
+    if report.interrupted:
+        parts.append("interrupted")
+    if breached:
+        parts.append(f"{breached} of {len(report.thresholds)} limits breached")
+    return ", ".join(parts)
 
 
 def _judged(report: Report) -> Iterator[str]:

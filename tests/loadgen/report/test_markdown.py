@@ -26,7 +26,7 @@ def test_a_summary_shows_the_verdict_the_limits_and_the_figures(report_of):
         checks=[CheckReport(name="price", passed=3, failed=1)],
     )
     shown = RENDERER.render(markdown.render(report, name="nightly").decode())
-    assert "<h2>✅ nightly: valid</h2>" in shown
+    assert "<h2>❌ nightly: valid, 1 of 2 limits breached</h2>" in shown
     rows = [
         re.sub("<[^>]+>", "", " ".join(re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)))
         for row in re.findall(r"<tr>(.*?)</tr>", shown, re.DOTALL)
@@ -37,6 +37,20 @@ def test_a_summary_shows_the_verdict_the_limits_and_the_figures(report_of):
     assert "latency, since due (ms) 2.50 3.50 3.50 3.50 3.50" in rows
     assert "messages echoed 20 " in rows
     assert shown.count("<table>") == shown.count("</table>") == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "heading"),
+    [
+        ({}, "✅ nightly: valid"),
+        ({"interrupted": True}, "⚠️ nightly: valid, interrupted"),
+        ({"verdict": "generator-limited"}, "⚠️ nightly: generator-limited"),
+        ({"verdict": "failed", "interrupted": True}, "❌ nightly: failed, interrupted"),
+    ],
+)
+def test_a_summary_is_green_for_a_run_that_passes_its_job_alone(report_of, changed, heading):
+    report = msgspec.structs.replace(report_of(), **changed)
+    assert markdown.render(report, name="nightly").decode().startswith(f"## {heading}\n")
 
 
 def test_the_distribution_is_drawn_as_the_terminal_has_it(report_of):
