@@ -82,7 +82,7 @@ def _mark(report: Report) -> str:
 
 def _outcome(report: Report) -> str:
     breached = sum(limit.breached for limit in report.thresholds)
-    parts = [report.verdict]
+    parts: list[str] = [report.verdict]
     if report.interrupted:
         parts.append("interrupted")
     if breached:
