@@ -412,6 +412,7 @@ def test_a_handshake_never_answered_times_out(serve_bytes, loadgen):
 def test_nobody_waits_for_a_silent_server_wave_after_wave(serve_bytes, loadgen, pace):
     run = loadgen("1000", serve_bytes(never).url, *IDLE[1:], "--connect-timeout", "300ms",
                   "--connect-concurrency", "10", *pace)  # fmt: skip
+    assert set(run.failed) == {"timeout"}, (run.failed, run.stderr)
     # A machine that is held up may time out a wave or two more; a hundred there would be.
     assert 10 <= run.failed["timeout"] < 100
     assert run.connections["not_attempted"] == 1000 - run.failed["timeout"]
