@@ -1,4 +1,4 @@
-"""What `--upstream` and what belongs to it may be."""
+"""Take as `--upstream`, and with it, only what can be one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other people's tools are given: the steps of action.yml, and the commands of ci.md."""
+"""Run what other people's tools are given: the steps of action.yml, the commands of ci.md."""
 
 from __future__ import annotations
 

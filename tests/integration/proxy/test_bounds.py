@@ -1,4 +1,4 @@
-"""What a proxy holds, and for whom: little, whatever is sent and whoever does not read."""
+"""Hold little as a proxy, whatever is sent and whoever does not read."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_latencies_are_from_when_the_message_was_sent_to_the_first_the_last_and_
 
 
 def test_messages_that_have_come_to_all_are_forgotten_and_copies_of_none_as_well():
-    """Of a scenario each message has a number of its own, and a run may last for days."""
+    """Number each message by itself, as a scenario does in a run that may last for days."""
     matcher = Matcher(ledger := Ledger(0))
     matcher.take(Joined(0, 0, 1))
 
