@@ -9,7 +9,7 @@ from typing import Final
 import trio
 
 from loadgen.engine.context import RunContext, now_us
-from loadgen.engine.crowd import BATCH, TICK_S, Crowd
+from loadgen.engine.crowd import BATCH, TICK_S, Crowd, wait_while
 from loadgen.engine.session import Session
 from loadgen.results.ledger import Ledger
 from loadgen.workload.arrivals import OwnArrivals
@@ -46,8 +46,7 @@ async def _run_open_loop(
     else:
         patience = Patience(ledger, plan.stop_timeout_s)
         with trio.move_on_at(ends):
-            while context.awaits_frames and not patience.is_exhausted():
-                await trio.sleep(TICK_S)
+            await wait_while(lambda: context.awaits_frames and not patience.is_exhausted())
 
 
 async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nursery) -> None:

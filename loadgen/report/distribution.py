@@ -30,9 +30,16 @@ def draw(encoded: str, width: int) -> list[str]:
 
 
 def _recorded(encoded: str) -> Iterator[tuple[float, int]]:
-    """Yield each value, at least 1 µs, and how often it was recorded."""
-    for item in HdrHistogram.decode(encoded.encode()).get_recorded_iterator():
-        yield max(item.value_iterated_to, 1), item.count_at_value_iterated_to
+    """Yield each value, at least 1 µs, and how often it was recorded.
+
+    The library's own iterator takes some ten steps in Python for each of the 23,000 counts, nearly
+    all of which are 0: 35 ms at the end of each run instead of 3.
+    """
+    histogram = HdrHistogram.decode(encoded.encode())
+    for index, count in enumerate(histogram.counts):
+        if count:
+            value = histogram.get_highest_equivalent_value(histogram.get_value_from_index(index))
+            yield max(value, 1), count
 
 
 def _scale(values: Sequence[tuple[float, int]]) -> tuple[float, float]:
