@@ -28,6 +28,7 @@ os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
 os.environ.pop("GITHUB_ACTIONS", None)
 
 #: Files whose tests take longest each: begun first, so that nobody waits for the last of them.
+#: Then the others of INTEGRATION, which wait; the short tests come last.
 LONG = ("test_conformance.py", "test_upstream_suite.py", "test_dask.py", "test_scale_out.py")
 
 
@@ -36,8 +37,8 @@ INTEGRATION = Path(__file__).parent / "integration"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; the others stay in their order."""
+    """Put the longest tests first, then those that wait; otherwise they stay in their order."""
     for item in items:
         if item.get_closest_marker("alone") and INTEGRATION not in item.path.parents:
             raise pytest.UsageError(f"{item.nodeid} is marked alone: make alone won't find it")
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: (item.path.name not in LONG, INTEGRATION not in item.path.parents))
