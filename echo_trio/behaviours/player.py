@@ -32,6 +32,7 @@ from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.line import FLUSH, IDLE, OVER, PLACE_BYTES, ROOM, Entry, Line, Wait
 from echo_trio.behaviours.rooms import Rooms
 from echo_trio.behaviours.scripts import Faulty, Script, with_faults
+from echo_trio.exception_groups import main_exception
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, INTERNAL_ERROR
 from echo_trio.wire.connection import Connection
 
@@ -136,7 +137,7 @@ class ScriptPlayer:
             if self._raised is not None:
                 raise self._raised
         except BaseExceptionGroup as group:
-            raise _what_counts(group) from None
+            raise main_exception(group) from None
         finally:
             self._end()
 
@@ -439,15 +440,3 @@ class ScriptPlayer:
             self.unanswered += sum(1 for _ in self._held_back())
         self.unanswered += self._script.leave()
         del self._connection  # It refers to us, too: no work for the garbage collector.
-
-
-def _what_counts(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Choose one exception of a nursery's group: ours, if there is one; else the cancellation.
-
-    The task that keeps the time raises nothing else, so there is one of ours at most.
-    """
-    _, ours = group.split(trio.Cancelled)
-    one: BaseException = ours or group
-    while isinstance(one, BaseExceptionGroup):
-        one = one.exceptions[0]
-    return one

@@ -14,6 +14,7 @@ import trio
 from echo_trio.behaviours.actions import Close
 from echo_trio.behaviours.fault_prefix import FaultPrefix
 from echo_trio.behaviours.line import Wait
+from echo_trio.exception_groups import main_exception
 from echo_trio.proxy.passage import Passage
 from echo_trio.proxy.switch import FaultSwitch
 from echo_trio.wire.close_codes import (
@@ -78,7 +79,7 @@ class Pair:
                 nursery.start_soon(self._serve, self.upstream, self._back)
                 await self._serve(self.client, self._forth)
         except BaseExceptionGroup as group:
-            raise _what_counts(group) from None
+            raise main_exception(group) from None
         finally:
             self._switch.pairs.discard(self)
             self._nursery = None
@@ -175,12 +176,3 @@ def _why(upstream: Relay) -> str:
     if upstream.timed_out is not None:
         return "the upstream did not answer in time"
     return "the upstream is gone"
-
-
-def _what_counts(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Choose one exception of a nursery's group: ours, if there is one; else the cancellation."""
-    _, ours = group.split(trio.Cancelled)
-    one: BaseException = ours or group
-    while isinstance(one, BaseExceptionGroup):
-        one = one.exceptions[0]
-    return one
