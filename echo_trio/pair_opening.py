@@ -82,6 +82,7 @@ async def open_pair(
         path=target,
         subprotocol=answer.subprotocol,
         surplus=answer.surplus,
+        compression=answer.compression,
         budget=sessions.budget,
     )
     if isinstance(client, ObservedRelay):

@@ -323,6 +323,7 @@ def proxy_of(settings: Settings) -> Proxy | None:
         settings.fault,
         settings.upstream_cacert,
         insecure=settings.upstream_insecure,
+        compression=settings.upstream_compression,
     )
 
 

@@ -112,6 +112,9 @@ class Settings:
     upstream_insecure: Annotated[bool, Parameter(negative=""), PROXY] = False
     """Accept any certificate of --upstream."""
 
+    upstream_compression: Annotated[bool, Parameter(negative=""), PROXY] = False
+    """Offer permessage-deflate to --upstream; its choice holds for that side alone."""
+
     open_timeout_s: Annotated[float, flags.duration("--open-timeout"), LIMITS] = 10.0
     """Longest time for the opening handshake, from accept to the server's answer."""
 
@@ -184,6 +187,7 @@ class Settings:
                 ("--fault", self.fault),
                 ("--upstream-cacert", self.upstream_cacert),
                 ("--upstream-insecure", self.upstream_insecure),
+                ("--upstream-compression", self.upstream_compression),
             ):
                 if given:
                     raise ValueError(f"{name} needs --upstream: the server behind this one")

@@ -12,7 +12,7 @@ from echo_trio.behaviours.parameters import BadParameter
 from echo_trio.proxy.address import parse_upstream
 from echo_trio.proxy.switch import FaultSwitch, unknown_fault
 from echo_trio.proxy.upstream import Upstream
-from echo_trio.wire import tls
+from echo_trio.wire import deflate, tls
 from echo_trio.wire.handshake import HandshakeRefused, Reason
 
 
@@ -24,19 +24,23 @@ class Proxy:
     switch: FaultSwitch
 
     @classmethod
-    def of(cls, url: str, faults: str, cacert: Path | None, *, insecure: bool) -> Self:
+    def of(
+        cls, url: str, faults: str, cacert: Path | None, *, insecure: bool, compression: bool
+    ) -> Self:
         """Make the proxy of an upstream.
 
         :param url: like ``wss://chat.example``.
         :param faults: those to begin with.
         :param cacert: a PEM file of the authorities to trust; by default the system's.
         :param insecure: accept any certificate.
+        :param compression: offer permessage-deflate.
         :raises ValueError: if the URL or the faults can't be read.
         :raises OSError: if the file can't be used.
         """
         address = parse_upstream(url)
         context = tls.client_context(cacert, verify=not insecure) if address.tls else None
-        return cls(Upstream(address, context), FaultSwitch(faults))
+        extensions = (deflate.OFFER,) if compression else ()
+        return cls(Upstream(address, context, extensions), FaultSwitch(faults))
 
 
 def split_target(target: str) -> tuple[FaultPrefix, str]:

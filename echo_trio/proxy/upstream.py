@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from echo_trio.proxy.address import UpstreamAddress
-from echo_trio.wire import client_handshake, handshake, sockets, tls
+from echo_trio.wire import client_handshake, deflate, handshake, sockets, tls
 from echo_trio.wire.handshake import HandshakeRefused, Reason
 
 _OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
@@ -24,12 +24,14 @@ _OUT_OF_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
 class Accepted:
     """The upstream's consent.
 
+    :ivar compression: the parameters that it chose; ``None`` for no compression.
     :ivar headers: those of its answer, names in lower case.
     :ivar surplus: bytes that arrived behind it.
     """
 
     sock: socket.socket
     subprotocol: str | None
+    compression: deflate.Parameters | None
     headers: list[tuple[str, str]]
     surplus: bytes
 
@@ -61,10 +63,12 @@ class Upstream:
     """The upstream of a proxy.
 
     :ivar context: the TLS context to dial with; ``None`` for one without TLS.
+    :ivar extensions: those that are offered to it.
     """
 
     address: UpstreamAddress
     context: ssl.SSLContext | None = field(repr=False)
+    extensions: tuple[str, ...] = ()
 
     async def open(
         self, target: str, headers: list[tuple[str, str]], subprotocols: Sequence[str]
@@ -123,17 +127,17 @@ class Upstream:
         await send_all(
             sock,
             client_handshake.request_bytes(
-                target, self.address.authority, key, headers, subprotocols
+                target, self.address.authority, key, headers, subprotocols, self.extensions
             ),
         )
         head, surplus = await client_handshake.receive_answer(
             partial(sockets.receive_some, sock, handshake.MAX_HEAD_BYTES)
         )
         try:
-            answer = client_handshake.parse_response(head, key, subprotocols)
+            answer = client_handshake.parse_response(head, key, subprotocols, self.extensions)
         except client_handshake.Rejected as exc:
             return Declined(sock, exc.status, head, surplus)
-        return Accepted(sock, answer.subprotocol, answer.headers, surplus)
+        return Accepted(sock, answer.subprotocol, answer.compression, answer.headers, surplus)
 
 
 async def send_all(sock: socket.socket, data: bytes) -> None:

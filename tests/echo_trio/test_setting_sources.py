@@ -39,6 +39,7 @@ NEEDS = {
     "fault": {"upstream": "ws://a.example"},
     "upstream-cacert": {"upstream": "ws://a.example"},
     "upstream-insecure": {"upstream": "ws://a.example"},
+    "upstream-compression": {"upstream": "ws://a.example"},
 }
 
 

@@ -29,6 +29,7 @@ CONTRACT_DEFAULTS = {
     "fault": "",
     "upstream_cacert": None,
     "upstream_insecure": False,
+    "upstream_compression": False,
     "open_timeout_s": 10.0,
     "close_timeout_s": 10.0,
     "write_timeout_s": 10.0,

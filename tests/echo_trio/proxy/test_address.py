@@ -32,6 +32,7 @@ def test_a_url_is_a_host_a_port_and_whether_there_is_tls(url, address, authority
         ({"upstream": "ws://"}, "names no host"),
         ({"upstream": "ws://a:99999"}, "names no host"),
         ({"fault": "~delay/1s"}, "--fault needs --upstream"),
+        ({"upstream_compression": True}, "--upstream-compression needs --upstream"),
         ({"upstream": "ws://a", "fault": "~delay"}, "--fault: ~delay is no fault, or lacks"),
         ({"upstream": "ws://a", "fault": "~delay/1"}, "--fault: ~delay takes"),
         ({"upstream": "ws://a", "fault": "~silent/chat"}, "--fault: 'chat' is no fault"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
+import zlib
 
 import pytest
 import trio
 import trustme
 from websockets.exceptions import InvalidStatus
 
-from .conftest import PATIENCE_S, REQUEST, dial, open_pair
+from .conftest import PATIENCE_S, REQUEST, code_of, dial, frame, open_pair
 
 
 async def answer_of(proxy, path: str = "/", *more: str) -> tuple[str, str]:
@@ -87,6 +88,63 @@ async def test_compression_is_the_clients_side_alone(start_proxy, start_upstream
         await proxy.until_ended()
     now = proxy.server.snapshot()
     assert now.bytes_received < 100_000
+
+
+@pytest.mark.parametrize("compresses", [False, True], ids=["plain client", "both sides"])
+@pytest.mark.parametrize("fault", ["", "~delay/0s/~up-delay/0s"], ids=["direct", "with a fault"])
+async def test_compression_is_the_upstreams_side_too_if_that_is_asked_for(
+    start_proxy, start_upstream, compresses: bool, fault: str
+):
+    upstream = await start_upstream()
+    proxy = await start_proxy(
+        upstream.url,
+        upstream_compression=True,
+        compression=compresses,
+        fault=fault,
+        max_message_bytes=2**20,
+    )
+    with trio.fail_after(PATIENCE_S):
+        async with proxy.connect(compression="deflate") as client:
+            agreed = "permessage-deflate" in client.response.headers.get(
+                "Sec-WebSocket-Extensions", ""
+            )
+            assert agreed is compresses
+            for message in ("short", "ab" * 5_000, "ü" * 200_000, b"\0" * 1_000_000):
+                await client.send(message)
+                assert await client.recv() == message
+            (extension,) = (await upstream.connection()).protocol.extensions
+            assert extension.name == "permessage-deflate"
+            assert upstream.received[0] == "short"
+        await proxy.until_ended()
+    assert proxy.server.snapshot().outcomes == {"clean": 1}
+
+
+async def test_an_upstream_may_choose_compression_only_if_it_was_offered(start_proxy, raw):
+    url, accept = raw
+    for offers in (False, True):
+        proxy = await start_proxy(url, upstream_compression=offers)
+        ours = await dial(proxy)
+        await ours.send(REQUEST.format("/", "").encode())
+        upstream = await accept()
+        await upstream.accept("Sec-WebSocket-Extensions: permessage-deflate")
+        head = await ours.read_head()
+        assert head.startswith("HTTP/1.1 101 " if offers else "HTTP/1.1 502 ")
+        assert ours.header("Sec-WebSocket-Extensions") == []
+        if offers:
+            # "hello", deflated (RFC 7692, section 7.2.3.1): what the client gets is not.
+            await upstream.send(frame(0xC1, bytes.fromhex("f248cdc9c90700")))
+            assert await ours.frame() == (0x81, b"Hello")
+            bomb = zlib.compress(b"\0" * 2**21, wbits=-15)
+            await upstream.send(frame(0xC2, bomb))
+            received = await ours.frame()
+            while received[0] in (0x02, 0x00):
+                received = await ours.frame()
+            assert code_of(received) == 1014
+            await ours.send(frame(*received, masked=True))
+            assert code_of(await upstream.frame()) == 1009
+        for end in (ours, upstream):
+            await end.stream.aclose()
+        await proxy.until_ended()
 
 
 REFUSALS = [
