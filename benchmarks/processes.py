@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-READY_LINE = re.compile(rb"^ready ws=(ws://\S+)")
+READY_LINE = re.compile(rb"^ready ws=(ws://\S+)(?: console=(\S+))?")
 
 
 class ProcessFailed(Exception):
@@ -84,6 +84,16 @@ def _prepare(core: int) -> None:
 
 def wait_ready(child: Child, timeout_s: float = 30.0) -> str:
     """Return the address of the ready line."""
+    return _ready(child, timeout_s)[1].decode()
+
+
+def wait_ready_with_console(child: Child, timeout_s: float = 30.0) -> tuple[str, str]:
+    """Return both addresses of the ready line."""
+    ready = _ready(child, timeout_s)
+    return ready[1].decode(), ready[2].decode()
+
+
+def _ready(child: Child, timeout_s: float) -> re.Match[bytes]:
     assert child.process.stdout is not None
     descriptor = child.process.stdout.fileno()
     deadline = time.monotonic() + timeout_s
@@ -96,7 +106,7 @@ def wait_ready(child: Child, timeout_s: float = 30.0) -> str:
                 raise ProcessFailed(child.last_words())
             seen += chunk
             if b"\n" in seen and (match := READY_LINE.match(seen)):
-                return match[1].decode()
+                return match
     raise ProcessFailed(f"printed no ready line within {timeout_s:.0f} s")
 
 

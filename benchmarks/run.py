@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import generators
+import proxies
 import report
 import servers
 from results import PAGE, RESULTS
@@ -30,9 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for benchmark in (servers, generators):
         if code := benchmark.main(shared):
             return code
+    if given.full and (code := proxies.main(["--results", str(given.results)])) not in (0, 1):
+        return code
     page = given.page or (given.results / "quick.md" if given.quick else PAGE)
     mode = "quick" if given.quick else "full"
-    return report.main(["--results", str(given.results), "--page", str(page), "--mode", mode])
+    if code := report.main(["--results", str(given.results), "--page", str(page), "--mode", mode]):
+        return code
+    if given.full and not given.page:
+        return proxies.main(["--results", str(given.results), "--report"])
+    return 0
 
 
 if __name__ == "__main__":
