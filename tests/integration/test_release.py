@@ -52,13 +52,19 @@ def test_sources_without_page_and_node_say_so_and_with_a_page_need_none(tmp_path
     }
 
 
-def test_a_release_runs_pinned_actions_only_and_writes_where_it_publishes():
+def test_every_workflow_runs_pinned_actions_only():
+    versions: dict[str, set[str]] = {}
+    for workflow in (ROOT / ".github/workflows").iterdir():
+        for action, comment in re.findall(r"uses: (\S+)(.*)", workflow.read_text()):
+            assert re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", action), action
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
+            versions.setdefault(action.partition("@")[0], set()).add(action + comment)
+    assert len(versions) >= 10
+    assert all(len(each) == 1 for each in versions.values()), versions
+
+
+def test_a_release_writes_where_it_publishes():
     release = (ROOT / ".github/workflows/release.yml").read_text()
-    uses = re.findall(r"uses: (\S+)(.*)", release)
-    assert len(uses) >= 10
-    for action, comment in uses:
-        assert re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", action), action
-        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
     head, *jobs = re.split(r"^  (?=\w+:$)", release.partition("\njobs:\n")[2], flags=re.MULTILINE)
     assert not head
     writing = [job.partition(":")[0] for job in jobs if ": write" in job]
