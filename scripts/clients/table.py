@@ -7,7 +7,9 @@ requirements bring. The times in it are patience only, but on a machine that is 
 time out where it would have got its reply: read the difference before it is committed.
 
 Each client connects to a path, sends `hello`, and receives until something ends that, or for
-`PATIENCE_S`; then it closes as its documentation says. The server tells what it saw.
+`PATIENCE_S`; then it closes as its documentation says. The server tells what it saw. What a path
+asks for beyond that stands in its query, which the server passes over: `send=3` sends three times,
+`take=1` closes behind the first message.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import httpx_ws
@@ -43,9 +46,23 @@ PAGE = ROOT / "docs/clients.md"
 PATIENCE_S = 0.5
 #: The paths, and what each asks of a client.
 BEHAVIOURS = {
-    "/plain": "an exact echo, then the client closes",
+    "/plain?take=1": "an exact echo, then the client closes",
+    "/?take=1": "an echo with a number behind it",
+    "/info?take=1": "a message that comes before any was sent",
     "/fragment/1": "a reply in frames of one byte",
+    "/delay/200ms?take=1": "a reply that is late, but not too late",
+    "/stall/1/200ms?take=1": "a connection that freezes, and goes on",
     "/silent": "no reply: is there a timeout?",
+    "/swallow/1": "a reply that is lost",
+    "/duplicate/1?take=2": "a reply that comes twice",
+    "/corrupt/1?take=1": "a reply that is altered",
+    "/reorder/1": "a reply that is held back until the connection closes: who still reads it?",
+    "/burst/3?take=3": "three replies to one message",
+    "/rpc?take=1": "a JSON-RPC error, for hello is no call",
+    "/room/lobby?take=1": "a room, where one's own message comes back",
+    "/ticker/100ms?take=3": "pushes that nobody has asked for",
+    "/login/secret": "a greeting, and 4401 for who does not log in",
+    "/quota/1?send=3": "4429 for who sends more than one message a second",
     "/close/1000": "a close frame with 1000",
     "/close/4001/try%20again": "a close frame with a code and a reason of its own",
     "/close/1005": "a close frame without a code",
@@ -56,7 +73,22 @@ BEHAVIOURS = {
 
 
 class Said(list[str]):
-    """The events that a client shows its user, in order."""
+    """The events that a client shows its user, in order.
+
+    :ivar sends: how often the client is to send hello.
+    :ivar takes: the number of messages behind which it is to close.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        asked = parse_qs(urlsplit(path).query)
+        self.sends = int(asked.get("send", ["1"])[0])
+        self.takes = int(asked.get("take", ["1000"])[0])
+
+    @property
+    def is_enough(self) -> bool:
+        """True once the client is to close; as long as messages are all that there was."""
+        return len(self) >= self.takes
 
     def ended(self, exc: BaseException, code: object = None, reason: object = "") -> None:
         """Note an exception, and the code and reason that it carries, if any."""
@@ -72,11 +104,10 @@ class Said(list[str]):
 def try_websockets_sync(url: str, said: Said) -> None:
     try:
         with connect_sync(url, proxy=None) as client:
-            client.send("hello")
-            while True:
+            for _ in range(said.sends):
+                client.send("hello")
+            while not said.is_enough:
                 said.append(str(client.recv(timeout=PATIENCE_S)))
-                if said[-1] == "hello" and url.endswith("/plain"):
-                    return
     except ConnectionClosed as exc:
         received = exc.rcvd
         said.ended(exc, received and int(received.code), received and received.reason)
@@ -89,11 +120,10 @@ def try_websockets_sync(url: str, said: Said) -> None:
 async def try_websockets_asyncio(url: str, said: Said) -> None:
     try:
         async with connect_asyncio(url, proxy=None) as client:
-            await client.send("hello")
-            while True:
+            for _ in range(said.sends):
+                await client.send("hello")
+            while not said.is_enough:
                 said.append(str(await asyncio.wait_for(client.recv(), PATIENCE_S)))
-                if said[-1] == "hello" and url.endswith("/plain"):
-                    return
     except ConnectionClosed as exc:
         received = exc.rcvd
         said.ended(exc, received and int(received.code), received and received.reason)
@@ -107,13 +137,12 @@ async def try_aiohttp(url: str, said: Said) -> None:
     async with aiohttp.ClientSession() as session:
         try:
             async with session.ws_connect(url) as client:
-                await client.send_str("hello")
-                while True:
+                for _ in range(said.sends):
+                    await client.send_str("hello")
+                while not said.is_enough:
                     message = await client.receive(timeout=PATIENCE_S)
                     if message.type is aiohttp.WSMsgType.TEXT:
                         said.append(message.data)
-                        if url.endswith("/plain"):
-                            return
                         continue
                     told = f"{message.type.name}, close_code {client.close_code}"
                     said.append(told + (f" “{message.extra}”" if message.extra else ""))
@@ -131,15 +160,14 @@ def try_websocket_client(url: str, said: Said) -> None:
         said.ended(exc, exc.status_code)
         return
     try:
-        client.send("hello")
-        while True:
+        for _ in range(said.sends):
+            client.send("hello")
+        while not said.is_enough:
             opcode, data = client.recv_data(control_frame=True)
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 said.append(f"OPCODE_CLOSE {data!r}")
                 return
             said.append(data.decode())
-            if url.endswith("/plain"):
-                return
     except (OSError, websocket.WebSocketException) as exc:
         said.ended(exc)
     finally:
@@ -149,11 +177,10 @@ def try_websocket_client(url: str, said: Said) -> None:
 def try_httpx_ws(url: str, said: Said) -> None:
     try:
         with httpx_ws.connect_ws(url) as client:
-            client.send_text("hello")
-            while True:
+            for _ in range(said.sends):
+                client.send_text("hello")
+            while not said.is_enough:
                 said.append(client.receive_text(timeout=PATIENCE_S))
-                if url.endswith("/plain"):
-                    return
     except httpx_ws.WebSocketDisconnect as exc:
         said.ended(exc, exc.code, exc.reason)
     except httpx_ws.WebSocketUpgradeError as exc:
@@ -165,7 +192,8 @@ def try_httpx_ws(url: str, said: Said) -> None:
 async def try_picows(url: str, said: Said) -> None:
     class Listener(picows.WSListener):
         def on_ws_connected(self, transport: picows.WSTransport) -> None:
-            transport.send(picows.WSMsgType.TEXT, b"hello")
+            for _ in range(said.sends):
+                transport.send(picows.WSMsgType.TEXT, b"hello")
 
         def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
             if frame.msg_type == picows.WSMsgType.CLOSE:
@@ -179,7 +207,7 @@ async def try_picows(url: str, said: Said) -> None:
             if frame.fin:
                 said.append("".join(frames) if len(frames) == 1 else f"{len(frames)} frames")
                 frames.clear()
-                if url.endswith("/plain"):
+                if said.is_enough:
                     transport.send_close(picows.WSCloseCode.OK)
                     transport.disconnect()
 
@@ -202,12 +230,11 @@ async def try_picows(url: str, said: Said) -> None:
 async def try_trio_websocket(url: str, said: Said) -> None:
     try:
         async with trio_websocket.open_websocket_url(url) as client:
-            await client.send_message("hello")
-            while True:
+            for _ in range(said.sends):
+                await client.send_message("hello")
+            while not said.is_enough:
                 with trio.fail_after(PATIENCE_S):
                     said.append(str(await client.get_message()))
-                if said[-1] == "hello" and url.endswith("/plain"):
-                    return
     except trio_websocket.ConnectionClosed as exc:
         reason = exc.reason
         said.ended(exc, reason and reason.code, reason and reason.reason)
@@ -220,16 +247,18 @@ async def try_trio_websocket(url: str, said: Said) -> None:
 NODE_CLIENT = """
 const WebSocket = require("ws");
 const said = [];
+const asked = new URL(process.argv[1]).searchParams;
+const takes = Number(asked.get("take") ?? 1000);
 const client = new WebSocket(process.argv[1]);
 const done = () => { console.log(JSON.stringify(said)); process.exit(0); };
 client.on("open", () => {
-  client.send("hello");
+  for (let n = Number(asked.get("send") ?? 1); n > 0; n--) client.send("hello");
   const late = () => { said.push("(no event)"); client.close(); setTimeout(done, 200); };
   setTimeout(late, 500).unref();
 });
 client.on("message", (data) => {
   said.push(data.toString());
-  if (process.argv[1].endsWith("/plain")) client.close();
+  if (said.length === takes) client.close();
 });
 client.on("error", (error) => said.push(`error: ${error.message}`));
 client.on("close", (code, reason) => {
@@ -318,20 +347,37 @@ def rows_of(path: str) -> list[str]:
     """Let every client try a path; make a row of the table for each."""
     rows = []
     for name, client in CLIENTS.items():
-        said = Said()
+        said = Said(path)
         with serving_in_thread() as server:
             client(server.path(path), said)
-            shown = [re.sub(r"\bhello \d+", "hello 7", text) for text in said]
-            cells = " · ".join(f"`{text}`" for text in shown) or "–"
+            cells = " · ".join(f"`{shown(text)}`" for text in said) or "–"
             rows.append(f"| {name} | {cells} | {saw(server)} |".replace("\n", " "))
     return rows
+
+
+#: What differs from run to run, or would fill the page, and what is shown instead.
+SHOWN = (
+    (re.compile(r"^(\W?h?ello) \d+$"), r"\1 7"),
+    (re.compile(r'^(\{"seq": ?\d+, ?"t": ?)\d+'), r"\1…"),
+    (re.compile(r'^\{.*"headers".*\}$', re.DOTALL), '{"headers": …}'),
+)
+
+
+def shown(text: str) -> str:
+    """Make a message the same in each run."""
+    for pattern, instead in SHOWN:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def make_tables() -> str:
     """Make the tables of all behaviours."""
     parts = []
     for path, what in BEHAVIOURS.items():
-        parts += [f"### `{path}`: {what}", "| client | its user gets | the server saw |"]
+        parts += [
+            f"### `{path.partition('?')[0]}`: {what}",
+            "| client | its user gets | the server saw |",
+        ]
         parts += ["| --- | --- | --- |", *rows_of(path), ""]
         print(f"{path} done", file=sys.stderr)
     return "\n".join(parts)

@@ -6,16 +6,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
-func talk(url string) (said []string) {
+func talk(address string) (said []string) {
 	ctx := context.Background()
-	client, response, err := websocket.Dial(ctx, url, nil)
+	client, response, err := websocket.Dial(ctx, address, nil)
 	if err != nil {
 		if response != nil {
 			return append(said, fmt.Sprintf("error, response %d", response.StatusCode))
@@ -23,8 +25,10 @@ func talk(url string) (said []string) {
 		return append(said, "error")
 	}
 	defer client.CloseNow()
-	if err := client.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
-		return append(said, describe(err))
+	for range asked(address, "send", 1) {
+		if err := client.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
+			return append(said, describe(err))
+		}
 	}
 	for {
 		// Its documentation says so: a context that ends takes the connection with it.
@@ -35,11 +39,24 @@ func talk(url string) (said []string) {
 			return append(said, describe(err))
 		}
 		said = append(said, string(data))
-		if strings.HasSuffix(url, "/plain") {
+		if len(said) == asked(address, "take", 1000) {
 			client.Close(websocket.StatusNormalClosure, "")
 			return said
 		}
 	}
+}
+
+// What a URL asks for in its query.
+func asked(address, name string, otherwise int) int {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return otherwise
+	}
+	count, err := strconv.Atoi(parsed.Query().Get(name))
+	if err != nil {
+		return otherwise
+	}
+	return count
 }
 
 func describe(err error) string {

@@ -16,14 +16,27 @@ fn describe(error: &Error) -> String {
     }
 }
 
+/// What a URL asks for in its query.
+fn asked(url: &str, name: &str, otherwise: usize) -> usize {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(otherwise)
+}
+
 async fn talk(url: &str) -> Vec<String> {
     let mut said = Vec::new();
     let mut client = match connect_async(url).await {
         Ok((client, _)) => client,
         Err(error) => return vec![describe(&error)],
     };
-    if let Err(error) = client.send(Message::text("hello")).await {
-        return vec![describe(&error)];
+    for _ in 0..asked(url, "send", 1) {
+        if let Err(error) = client.send(Message::text("hello")).await {
+            return vec![describe(&error)];
+        }
     }
     loop {
         match timeout(Duration::from_millis(500), client.next()).await {
@@ -50,7 +63,7 @@ async fn talk(url: &str) -> Vec<String> {
             }
             Ok(Some(Ok(message))) => {
                 said.push(message.to_text().unwrap_or("binary").to_owned());
-                if url.ends_with("/plain") {
+                if said.len() == asked(url, "take", 1000) {
                     break;
                 }
             }
