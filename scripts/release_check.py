@@ -6,7 +6,9 @@ environment without Node, and makes sure that the source distribution without No
     python scripts/release_check.py             needs the page to be built (make page) or Node
     python scripts/release_check.py --dist DIR  keeps what it has built there
     python scripts/release_check.py --wheel FILE
-                                                tries a wheel, on another Python, say
+                                                tries a wheel alone, on this Python
+    python scripts/release_check.py --wheel FILE --python python3.13 --python python3.14
+                                                tries it on those
 
 Exits with 1 and a line for each thing that is wrong. Needs pip's index for the dependencies.
 """
@@ -23,7 +25,6 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-import venv
 import zipfile
 from pathlib import Path
 
@@ -152,22 +153,35 @@ def look_into_sdist(sdist: Path, version: str) -> None:
     )
 
 
-def try_wheel(wheel: Path, folder: Path, path: str) -> None:
-    """Install a wheel into a fresh environment without Node, and use it."""
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv/bin/python"
+def try_wheel(wheel: Path, folder: Path, path: str, base: str = sys.executable) -> None:
+    """Install a wheel into a fresh environment without Node, and use it, its plugin as well.
+
+    :param base: the interpreter to try it on.
+    """
+    environment = folder / "venv"
+    shutil.rmtree(environment, ignore_errors=True)
+    made = run([base, "-m", "venv", environment], folder)
+    if made.returncode != 0:
+        problems.append(f"{base} makes no environment: {(made.stdout + made.stderr).strip()}")
+        return
+    python = environment / "bin/python"
     pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "-q", "install"]
     for arguments in (
         ["--require-hashes", "-r", ROOT / "requirements/run.txt"],
         ["--no-deps", wheel],
+        ["pytest"],
     ):
         done = run([*pip, *arguments], folder, PATH=path)
         if done.returncode != 0:
-            problems.append(f"the wheel can't be installed: {done.stderr.strip()}")
+            problems.append(f"{base}: the wheel can't be installed: {done.stderr.strip()}")
             return
     check(run([python, "-m", "pip", "check"], folder).returncode == 0, "pip check finds conflicts")
     done = run([python, "-I", "-c", TRY], folder, PATH=path)
-    check(done.returncode == 0, f"the installed wheel doesn't work: {done.stderr.strip()}")
+    check(done.returncode == 0, f"{base}: the wheel doesn't work: {done.stderr.strip()}")
+    # Server, generator and plugin: what is tried on other systems, too.
+    done = run([python, ROOT / "scripts/system_check.py", "--sockets", "100"], folder, PATH=path)
+    check(done.returncode == 0, f"{base}: {done.stdout.strip()} {done.stderr.strip()}")
+    print(done.stdout.strip().splitlines()[-1] if done.stdout else f"{base}: silent", flush=True)
 
 
 def try_sdist(sdist: Path, folder: Path, path: str) -> None:
@@ -194,10 +208,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dist", type=Path, help="where to keep what is built")
     parser.add_argument("--wheel", type=Path, help="try this wheel in a fresh environment alone")
+    parser.add_argument(
+        "--python", action="append", help="with --wheel: an interpreter to try it on; repeatable"
+    )
     arguments = parser.parse_args()
     if arguments.wheel:
         with tempfile.TemporaryDirectory(prefix="release-check-") as name:
-            try_wheel(arguments.wheel.resolve(), Path(name), without_node(Path(name)))
+            path = without_node(Path(name))
+            for python in arguments.python or [sys.executable]:
+                try_wheel(arguments.wheel.resolve(), Path(name), path, python)
         return tell(f"{arguments.wheel.name} works")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     version = project["version"]

@@ -36,8 +36,8 @@ class Passage:
     :ivar is_direct: true if the next message may be passed on while it arrives, since nothing
         stands in its way.
     :ivar is_whole: true if messages are to be whole here even without faults.
-    :ivar lost: the number of messages that were not passed on, because the sink was closed or the
-        pair has ended.
+    :ivar lost: the number of messages that were not passed on, because the sink takes none any
+        more, or the pair has ended.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Passage:
 
     def take(self, message: str | bytes) -> None:
         """Take a whole message of the source."""
-        if self._line.wait is OVER or self._sink.closed is not None:
+        if self._line.wait is OVER or not self._sink.takes_messages:
             self.lost += 1
             return
         self._line.put_message(trio.current_time(), message)

@@ -34,9 +34,11 @@ class Way(Protocol):
     """The way from one relay's peer to the other relay's.
 
     :ivar is_direct: true if the next message may be passed on while it arrives.
+    :ivar lost: the number of messages that came and could not be passed on.
     """
 
     is_direct: bool
+    lost: int
 
     def block(self) -> None:
         """Stop reading from the source until the kernel has taken what the other end was sent."""
@@ -86,7 +88,9 @@ class Relay(Connection):
             return False
         self.messages_received += 1
         other = self.other
-        if other._close_reason is None:  # noqa: SLF001 - the same kind
+        if not (other._close_reason is None or other.takes_messages):  # noqa: SLF001 - the same kind
+            self.way.lost += 1
+        else:
             other.messages_sent += 1
             if not client or other._compression is not None:  # noqa: SLF001
                 data = other._encode(message, not client)  # noqa: SLF001
@@ -114,7 +118,9 @@ class Relay(Connection):
                         if size > max_bytes:
                             raise frames.too_big(max_bytes)
                         self.messages_received += 1
-                        if other._close_reason is None:  # noqa: SLF001
+                        if not (other._close_reason is None or other.takes_messages):  # noqa: SLF001
+                            self.way.lost += 1
+                        else:
                             other.messages_sent += 1
                             passed.append(
                                 data[at:stop] if same_bytes else other._encode(message, not client)  # noqa: SLF001
@@ -190,7 +196,8 @@ class Relay(Connection):
         other = self.other
         if self._compression is not None and len(payload) > INFLATED_BYTES_PER_TURN:
             self._halt |= TURN_OVER
-        if other._close_reason is not None:  # noqa: SLF001
+        if not other.takes_messages:
+            self.way.lost += 1
             return
         other.messages_sent += 1
         if begun:
@@ -214,7 +221,7 @@ class Relay(Connection):
 
     def _write_to_other(self, data: bytes) -> None:
         other = self.other
-        if other._close_reason is None and not other._write(data):  # noqa: SLF001
+        if other.takes_messages and not other._write(data):  # noqa: SLF001 - the same kind
             self.way.block()
 
     def _take_control(self, opcode: int, payload: bytes) -> None:
@@ -225,6 +232,24 @@ class Relay(Connection):
             self._awaited_pong = None
         else:
             self._pass_frame(frames.encode_control(opcode, payload, not self._client))
+
+    # -- Sending -----------------------------------------------------------------------------
+
+    @property
+    def takes_messages(self) -> bool:
+        """True while messages may be sent to the peer: up to our close frame, or the end.
+
+        Its own close frame does not end that (RFC 6455, section 5.5.1): it is answered when the
+        other end has answered, and what the other end sends before that goes before that.
+        """
+        if self._close_reason is None:
+            return True
+        awaits_answer = self.close_received is not None and self.close_sent is None
+        return awaits_answer and not (self._over or self._write_failed)
+
+    def _check_open(self) -> None:
+        if self._close_reason is None or not self.takes_messages:
+            super()._check_open()
 
     # -- Ends, each of which the other end comes to know ------------------------------------
 

@@ -1,4 +1,4 @@
-"""A thousand tests with ws_server in one session: each gives back what it takes, as fast as before."""
+"""A thousand tests with ws_server in one session: each gives back all, the last as fast as any."""
 
 from __future__ import annotations
 

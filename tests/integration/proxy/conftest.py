@@ -132,6 +132,8 @@ async def start_proxy(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awai
         proxy.server.drain()
         await until(lambda proxy=proxy: _is_idle(proxy.server))
         books.check_given_back(proxy.server)
+        assert proxy.server._proxy is not None
+        assert not proxy.server._proxy.switch.pairs
         assert not [entry for entry in proxy.log.entries if "exc_info" in entry]
 
 
@@ -174,14 +176,14 @@ class Raw:
         lines = [line.partition(": ") for line in self.head.split("\r\n")[1:]]
         return [value for key, _, value in lines if key.lower() == name.lower()]
 
-    async def accept(self, *more: str) -> None:
-        """Do the handshake."""
+    async def accept(self, *more: str, behind: bytes = b"") -> None:
+        """Do the handshake, and send some more with it."""
         await self.read_head()
         (key,) = self.header("Sec-WebSocket-Key")
         accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"Sec-WebSocket-Accept: {accept}", *more, "", ""]
-        await self.send("\r\n".join(lines).encode())
+        await self.send("\r\n".join(lines).encode() + behind)
 
     async def send(self, data: bytes) -> None:
         """Send bytes."""

@@ -144,6 +144,23 @@ async def test_what_faults_hold_is_counted_and_has_a_bound(start_proxy, raw):
     assert proxy.server.snapshot().outcomes["memory"] == 1
 
 
+async def test_a_pair_that_holds_too_much_is_told_so_at_both_ends(start_proxy, raw):
+    url, accept = raw
+    proxy = await start_proxy(url, max_message_bytes=2**20, max_held_bytes=2**20)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept, "/~up-reorder/1")
+        message = frame(0x82, b"x" * 900_000, masked=True)
+        await ours.send(message)  # is held back until the next one,
+        await ours.send(message[:450_000])  # which is never whole.
+        assert await upstream.frame() == (0x82, b"x" * 900_000)
+        assert await upstream.frame() == (0x88, b"\x03\xf5the proxy is short of memory")
+        assert await ours.frame() == (0x88, b"\x03\xf5the server is short of memory")
+        for end in (ours, upstream):
+            await end.stream.aclose()
+        await proxy.until_ended()
+    assert proxy.server.snapshot().outcomes == {"memory": 1}
+
+
 async def test_the_proxy_pings_both_ends_and_keeps_their_answers_to_itself(start_proxy, raw):
     url, accept = raw
     proxy = await start_proxy(url, ping_interval_s=0.2, ping_timeout_s=PATIENCE_S)

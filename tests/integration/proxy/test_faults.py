@@ -142,6 +142,34 @@ async def test_a_freeze_stops_both_ways_and_ends(start_proxy, raw, up, autojump_
     assert trio.current_time() - began_s >= 60
 
 
+async def test_a_freeze_holds_the_other_way_as_well(start_proxy, raw, autojump_clock):
+    proxy, upstream, ours = await pair(
+        start_proxy, raw, "/~stall/1/60s", up=False, ping_interval_s=0
+    )
+    with trio.fail_after(PATIENCE_S):
+        await send(upstream, "a")
+        (frozen,) = proxy.server._proxy.switch.pairs
+        await until(lambda: frozen.is_frozen)
+        began_s = trio.current_time()
+        await send(ours, "b")
+        assert await receive(upstream, 1) == ["b"]
+        assert trio.current_time() - began_s >= 30
+        assert await receive(ours, 1) == ["a"]
+
+
+async def test_what_is_due_first_goes_first_whichever_way_it_goes(start_proxy, raw, autojump_clock):
+    path = "/~delay/60s/~up-delay/20s"
+    _, upstream, ours = await pair(start_proxy, raw, path, up=False, ping_interval_s=0)
+    with trio.fail_after(PATIENCE_S):
+        began_s = trio.current_time()
+        await send(upstream, "later")
+        await send(ours, "first")
+        assert await receive(upstream, 1) == ["first"]
+        assert 20 <= trio.current_time() - began_s < 60
+        assert await receive(ours, 1) == ["later"]
+        assert trio.current_time() - began_s >= 60
+
+
 async def test_the_delay_of_a_message_does_not_hold_the_other_way_up(
     start_proxy, raw, autojump_clock
 ):

@@ -75,6 +75,21 @@ async def test_the_upstreams_consent_comes_back_with_its_headers(start_proxy, ra
     assert ours.header("Keep-Alive") == []
 
 
+@pytest.mark.parametrize("fault", ["", "~delay/0s/~up-delay/0s"], ids=["direct", "with a fault"])
+async def test_what_comes_with_the_handshake_is_passed_on(start_proxy, raw, fault: str):
+    url, accept = raw
+    proxy = await start_proxy(url, fault=fault)
+    with trio.fail_after(PATIENCE_S):
+        ours = await dial(proxy)
+        request = REQUEST.format("/", "").encode()
+        await ours.send(request + frame(0x81, b"first", masked=True))
+        upstream = await accept()
+        await upstream.accept(behind=frame(0x81, b"greeting"))
+        assert await upstream.frame() == (0x81, b"first")
+        await ours.read_head()
+        assert await ours.frame() == (0x81, b"greeting")
+
+
 async def test_compression_is_the_clients_side_alone(start_proxy, start_upstream):
     upstream = await start_upstream()  # which would compress, if it was offered
     proxy = await start_proxy(upstream.url, compression=True, max_message_bytes=2**20)

@@ -71,6 +71,54 @@ async def test_a_close_goes_through_with_its_code_and_reason(
     assert proxy.server.snapshot().close_codes == {code: 1}
 
 
+@pytest.mark.parametrize("first", ["client", "upstream"])
+@pytest.mark.parametrize("fault", ["", "~delay/1ms/~up-delay/1ms"], ids=["direct", "with a fault"])
+async def test_what_crosses_a_close_frame_goes_before_its_answer(
+    start_proxy, raw, first: str, fault: str
+):
+    url, accept = raw
+    proxy = await start_proxy(url, fault=fault)
+    with trio.fail_after(PATIENCE_S):
+        closing, other = await open_pair(proxy, accept)
+        if first == "upstream":
+            closing, other = other, closing
+        await closing.send(frame(0x88, b"\x03\xe8", masked=not closing.is_masked))
+        assert await other.frame() == (0x88, b"\x03\xe8")
+        crossing = [(0x81, b"under way"), (0x01, b"in "), (0x80, b"parts"), (0x82, b"x" * 50_000)]
+        for each in crossing[:3]:
+            await other.send(frame(*each, masked=not other.is_masked))
+        await other.send(frame(*crossing[3], masked=not other.is_masked))
+        await other.send(frame(0x88, b"\x03\xe8", masked=not other.is_masked))
+        received = b""
+        while (got := await closing.frame())[0] & 0x0F != 8:
+            received += got[1]
+        assert received == b"".join(payload for _, payload in crossing)
+        assert got == (0x88, b"\x03\xe8")
+        for end in (closing, other):
+            await end.stream.aclose()
+        await proxy.until_ended()
+    now = proxy.server.snapshot()
+    assert (now.outcomes, now.messages_unanswered) == ({"clean": 1}, 0)
+
+
+@pytest.mark.parametrize("fault", ["", "~delay/1ms/~up-delay/1ms"], ids=["direct", "with a fault"])
+async def test_messages_that_nobody_takes_any_more_are_counted(start_proxy, raw, fault: str):
+    url, accept = raw
+    proxy = await start_proxy(url, fault=fault)
+    with trio.fail_after(PATIENCE_S):
+        ours, upstream = await open_pair(proxy, accept)
+        await ours.send(frame(0x88, b"\x03\xe8", masked=True))
+        assert await upstream.frame() == (0x88, b"\x03\xe8")
+        (pair,) = proxy.server._proxy.switch.pairs
+        reset(ours.stream)
+        await until(lambda: not pair.client.takes_messages)
+        await upstream.send(frame(0x81, b"a") + frame(0x82, b"b" * 50_000) + frame(0x81, b"c"))
+        await upstream.send(frame(0x88, b"\x03\xe8"))
+        await upstream.stream.aclose()
+        await proxy.until_ended()
+    assert proxy.server.snapshot().messages_unanswered == 3
+
+
 async def test_fragments_and_pings_pass_in_their_order_both_ways(start_proxy, raw):
     url, accept = raw
     proxy = await start_proxy(url)
