@@ -1,13 +1,15 @@
 import json
 import multiprocessing
 import sqlite3
+from contextlib import closing
+from datetime import timedelta
 
 import msgspec
 import pytest
 
 from loadgen.history import file
 from loadgen.report import json as report_json
-from loadgen.report.model import Report
+from loadgen.report.model import SCHEMA_VERSION, Report
 
 
 def test_a_report_is_kept_as_the_contract_says_and_read_again(report_of, tmp_path):
@@ -30,6 +32,24 @@ def test_a_report_is_kept_as_the_contract_says_and_read_again(report_of, tmp_pat
     assert [run.id for run in file.read(path, last=10)] == [1, 2]
     (run,) = file.read(path, name="nightly", last=10)
     assert run.report.latency["intended"]["p99"] == 3.5
+
+
+def test_the_last_runs_are_those_that_started_last_whenever_they_were_added(report_of, tmp_path):
+    path = str(tmp_path / "runs.db")
+    for day, name in ((3, "c"), (1, "a"), (2, "b")):
+        started_at = report_of().started_at + timedelta(days=day)
+        file.add(path, msgspec.structs.replace(report_of(), started_at=started_at), name)
+    assert [run.name for run in file.read(path, last=10)] == ["a", "b", "c"]
+    assert [run.name for run in file.read(path, last=2)] == ["b", "c"]
+
+
+def test_a_file_that_another_program_has_taken_meanwhile_is_left_to_it(tmp_path):
+    other_database(tmp_path / "theirs", application=0)
+    with (
+        closing(sqlite3.connect(tmp_path / "theirs")) as database,
+        pytest.raises(file.NotAHistory),
+    ):
+        file._claim(database, "theirs")
 
 
 def other_database(path, *, application, version=1, table="runs"):
@@ -68,9 +88,11 @@ def test_a_damaged_history_is_told_and_never_a_traceback(report_of, tmp_path):
     for change in (
         whole[: len(whole) // 2],
         whole.replace(b'"schema"', b'"schemb"'),
+        whole.replace(b'"schema": %d' % SCHEMA_VERSION, b'"schema": %d' % (SCHEMA_VERSION + 1)),
         whole.replace(b"2026-01-02T", b"2026-01-99T"),
         whole.replace(b"CREATE TABLE runs", b"CREATE TABLE ruin"),
     ):
+        assert change != whole
         path.write_bytes(change)
         with pytest.raises(file.NotAHistory):
             file.read(path, last=10)

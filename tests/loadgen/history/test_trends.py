@@ -8,6 +8,7 @@ import pytest
 
 from loadgen.history import html, text, trends
 from loadgen.history.file import StoredReport, StoredRun
+from loadgen.studies.compare import NEGLIGIBLE
 
 
 @pytest.fixture
@@ -82,10 +83,65 @@ def test_a_run_that_its_generator_held_up_is_listed_and_not_counted(run_of):
     assert text.explain(line)[0].startswith("5 of 20 runs are not counted")
 
 
-def test_few_runs_say_that_they_are_too_few(run_of):
-    (line,) = trends.line_up(run_of(*each) for each in enumerate(levels((4, 1.0), (4, 9.0))))
+@pytest.mark.parametrize("counts", [True, False])
+def test_an_interrupted_run_is_listed_and_not_counted(run_of, counts):
+    runs = [run_of(day, value) for day, value in enumerate(levels((8, 10.0), (7, 15.0)))]
+    for run in runs[8:]:
+        run.report.interrupted = not counts
+    (line,) = trends.line_up(runs)
+    assert [run.counted for run in line.runs] == [True] * 8 + [counts] * 7
+    assert bool(p99_of(line).changes) is counts
+
+
+def test_each_change_is_told_with_the_levels_on_its_two_sides(run_of):
+    values = levels((12, 10.0), (12, 15.0), (12, 30.0))
+    runs = [run_of(day, value) for day, value in enumerate(values)]
+    # Left out of the figures, but not of the list: places in the two differ from here on.
+    runs.insert(2, run_of(90, 99.0, verdict="generator-limited"))
+    (line,) = trends.line_up(runs)
+    trend = p99_of(line)
+    assert [change.run for change in trend.changes] == [13, 25]
+    assert [change.call for change in trend.changes] == ["worse", "worse"]
+    for change, levels_ in zip(trend.changes, [(10.0, 15.0), (15.0, 30.0)], strict=True):
+        assert (change.before, change.after) == pytest.approx(levels_, rel=0.03)
+    assert trend.noise == pytest.approx(0.02, abs=0.015)  # That of the present level alone.
+    page = html.render([line]).decode()
+    drawn = page[page.index("latency p99</h3>") :]
+    # A change is drawn half a run before its first run: of 37 places those of 12.5 and 24.5.
+    width = 720 - 16
+    wanted = [f"M{8 + place / 36 * width:.1f} 12V" for place in (12.5, 24.5)]
+    assert re.findall(r'class="change worse" d="(M[\d.]+ 12V)', drawn)[:2] == wanted
+
+
+def test_a_change_that_is_negligible_is_none(run_of):
+    values = [10.0] * 8 + [10.0 * (1 + NEGLIGIBLE / 2)] * 8
+    (line,) = trends.line_up(run_of(*each) for each in enumerate(values))
     assert not p99_of(line).changes
-    assert text.explain(line) == ["changes are looked for from 10 runs on: here are 8"]
+    values = [10.0] * 8 + [10.0 * (1 + NEGLIGIBLE * 2)] * 8
+    (line,) = trends.line_up(run_of(*each) for each in enumerate(values))
+    assert len(p99_of(line).changes) == 1
+
+
+def test_a_plan_is_told_from_the_one_before_it(run_of):
+    lines = trends.line_up(run_of(at, 1.0, count=count) for at, count in enumerate((10, 20, 30)))
+    assert [line.different for line in lines] == [[], ["count: 10 → 20"], ["count: 20 → 30"]]
+
+
+def test_of_many_runs_the_last_are_drawn_on_the_terminal(run_of):
+    (line,) = trends.line_up(run_of(day, 10.0 if day < 30 else 20.0) for day in range(60))
+    shown = io.StringIO()
+    text.write([line], shown)
+    (plot,) = [row for row in shown.getvalue().splitlines() if "latency p99" in row and "…" in row]
+    assert len(set(re.findall("[▁-█]", plot))) == 1
+
+
+def test_few_runs_say_that_they_are_too_few(run_of):
+    (line,) = trends.line_up(run_of(*each) for each in enumerate(levels((4, 1.0), (5, 9.0))))
+    assert not p99_of(line).changes
+    assert text.explain(line) == ["changes are looked for from 10 runs on: here are 9"]
+    (line,) = trends.line_up(run_of(*each) for each in enumerate(levels((5, 1.0), (5, 9.0))))
+    assert p99_of(line).changes
+    assert text.explain(line) == []
 
 
 def test_a_figure_that_there_is_not_is_refused(run_of):
