@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from echo_trio import Settings, serving_in_thread
+from echo_trio import Settings, recording, serving_in_thread
 
 #: A hang guard, nothing else.
 PATIENCE_S = 60.0
@@ -62,6 +62,8 @@ def test_a_recording_has_each_connection_whole_and_no_secret(tmp_path):
     (refused,) = [line for line in lines if line["connection"] == 2]
     assert refused["type"] == "closed"
     assert (refused["details"]["status"], refused["details"]["path"]) == (503, "/status/503")
+    assert "headers" in refused["details"]
+    assert "headers" not in first[-1]["details"]
     times = [line["at_ms"] for line in lines]
     assert times == sorted(times)
 
@@ -78,13 +80,41 @@ def test_a_full_recording_says_so_and_the_server_goes_on(tmp_path, monkeypatch, 
         for number in range(300):
             client.send(str(number))
             assert client.recv() == str(number)
-    assert file.stat().st_size <= 20_000
+    *before, last = file.read_bytes().splitlines(keepends=True)
+    room = 20_000 - recording.LAST_LINE_BYTES
+    assert room - 1_000 < sum(map(len, before)) <= room
+    assert len(last) <= recording.LAST_LINE_BYTES
     lines = lines_of(file)
     assert lines[-1].keys() == {"type", "at", "at_ms"}
     assert lines[-1]["type"] == "full"
     sent = [line["data"] for line in lines if line["type"] == "sent"]
     assert sent == [str(number) for number in range(len(sent))]
     assert len([r for r in caplog.records if "recording is full" in r.getMessage()]) == 1
+
+
+class ShortWriter:
+    """A file that takes a few bytes at a time, as one on a network may."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: memoryview) -> int:
+        self.written += data[:7]
+        return min(len(data), 7)
+
+
+def test_a_disk_that_takes_lines_in_parts_gets_them_whole(tmp_path):
+    recorder = recording.Recorder.open(tmp_path / "record.ndjson", log=None)
+    recorder._draft.file, whole = (short := ShortWriter()), recorder._draft.file
+    for number in range(3):
+        recorder.add("sent", 1, data=str(number))
+    recorder._take_pending()
+    recorder._write()
+    recorder._draft.file = whole
+    recorder.close()
+    assert [json.loads(line)["data"] for line in short.written.splitlines()] == ["0", "1", "2"]
 
 
 def test_a_file_that_exists_is_left_as_it_is(tmp_path):

@@ -19,7 +19,9 @@ from websockets.trio.client import connect as connect_trio
 
 from echo_trio import Settings, serving, serving_in_thread
 from echo_trio.metrics.counters import Outcome
+from echo_trio.testing.running_server import RunningServer
 from echo_trio.testing.seen import KEPT_SIZE, Seen
+from echo_trio.testing.summary import summarize
 
 #: A hang guard, nothing else.
 PATIENCE_S = 60.0
@@ -210,6 +212,20 @@ def test_of_a_message_and_of_the_connections_that_ended_a_bounded_part_is_kept(
     seen.wait_ended(5, 0)
     open_one.ended(Outcome.CLEAN, {"code": 1000})
     assert seen.connections[-1].peer == "4"
+
+
+def test_a_summary_has_the_last_connections_and_says_how_many_there_were():
+    seen = Seen()
+    for number in range(25):
+        observer = seen.accepted(str(number))
+        observer.received(f"message {number}")
+        observer.ended(Outcome.CLEAN, {"code": 1000, "messages_sent": 3})
+    server = RunningServer("ws://here/", None, seen, lambda _: None)
+    first, *lines = summarize(server).splitlines()
+    assert first == "ws://here/ saw 25 connections; the last 20:"
+    shown = [int(line.split()[-1]) for line in lines if "→ message" in line]
+    assert shown == list(range(5, 25))
+    assert lines[0] == "  (no request): clean, close code 1000, 1 in, 3 out"
 
 
 def test_the_how_tos_example_runs():
