@@ -113,6 +113,11 @@ def rate(name: str, *, default_per_s: float | None = None) -> Parameter:
     )
 
 
+def confidence(name: str) -> Parameter:
+    """Make a flag that takes a confidence level; its field is a number from 0.5 to 0.9999."""
+    return _flag(name, "PERCENT", units.parse_confidence, lambda share: f"{share:.4%}")
+
+
 def several(name: str, parse: Callable[[str], Any], kind: str = "TEXT") -> Parameter:
     """Make a flag that may be repeated; its field is a tuple of what `parse` returns for each."""
     return several_of_each(name, lambda text: [parse(text)], kind)

@@ -21,6 +21,7 @@ _SIZE_UNITS: Final = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _COUNT: Final = re.compile(_NUMBER + r"([km])?")
 _COUNT_UNITS: Final = {None: 1, "k": 1_000, "m": 1_000_000}
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
+_SHARE: Final = re.compile(_NUMBER + r"(%)?")
 _RATE: Final = re.compile(_NUMBER + r"([km])?/(s|m|h)")
 
 
@@ -80,6 +81,18 @@ def parse_rate(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is not a rate: write it like 100/s, 0.5/s or 30/m")
     return float(match[1]) * _COUNT_UNITS[match[2]] / _DURATION_UNITS[match[3]]
+
+
+def parse_confidence(text: str) -> float:
+    """Read ``95%`` or ``0.95`` as a confidence level: at least 50 %, at most 99.99 %.
+
+    :raises ValueError: if the text is neither, or outside.
+    """
+    match = _SHARE.fullmatch(text)
+    share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0.5 <= share <= 0.9999:
+        raise ValueError(f"{text!r} is not a confidence from 50% to 99.99%: write it like 95%")
+    return share
 
 
 def show_duration(seconds: float) -> str:

@@ -27,7 +27,8 @@ from loadgen.report.thresholds import Threshold
 from loadgen.results.result import Result
 from loadgen.signals import EXIT_INTERRUPTED
 from loadgen.studies import capacity_text
-from loadgen.studies.capacity import NothingToRaise, Step, find, forecast, or_default
+from loadgen.studies.capacity import NothingToRaise, Step, find, or_default
+from loadgen.studies.capacity_search import forecast
 from loadgen.target_metrics.poll import TargetSeries
 from loadgen.workload.plan import Plan
 
@@ -54,7 +55,8 @@ def find_capacity(
     if unasked := thresholds.find_unasked(limits, plan, is_target_asked=True):
         return flags.complain(app, f"--find-capacity: {unasked}; --fail-if says what is to hold")
     settings = plan.settings() | {"workers": options.workers, "dask": options.dask}
-    make_journal = partial(SearchJournal, plan=settings, limits=limits)
+    confidence = options.confidence
+    make_journal = partial(SearchJournal, plan=settings, limits=limits, confidence=confidence)
     try:
         journal = open_journal(make_journal, options.journal, overwrite=options.overwrite)
     except OSError as exc:
@@ -70,7 +72,7 @@ def find_capacity(
             print(printable(capacity_text.show_step(step)), file=sys.stderr)
 
     if not output.quiet:
-        print(capacity_text.show_forecast(forecast(plan)), file=sys.stderr)
+        print(capacity_text.show_forecast(forecast(plan, confidence)), file=sys.stderr)
     unopened: list[Result] = []
 
     async def run_step(step_plan: Plan) -> Report:
@@ -83,7 +85,8 @@ def find_capacity(
         return make_report(result, target=msgspec.UNSET if target is None else target.report())
 
     try:
-        capacity = trio.run(partial(find, plan, limits, run_step, tell))
+        search = partial(find, plan, limits, run_step, tell, confidence=confidence)
+        capacity = trio.run(search)
     except NothingToRaise as exc:
         settle(journal, is_told=False)
         return flags.complain(app, f"--find-capacity: {exc}")

@@ -43,6 +43,10 @@ class Options:
     """Repeat the run at ever higher rates, from the given one, until a --fail-if (by default
     latency.p99>100ms) is true or a run fails; report the highest rate that held."""
 
+    confidence: Annotated[float | None, flags.confidence("--confidence"), RUN] = None
+    """With --find-capacity: test both sides of the edge until each is right with this
+    probability, like 95%; it takes more runs, and says how many before it begins."""
+
     console: Annotated[str | None, Parameter(metavar="URL"), RUN] = None
     """Read the target's own connections, CPU, memory and lag each second: from the console of
     echo-trio, like http://127.0.0.1:8766/, or from any Prometheus page, like
@@ -74,6 +78,8 @@ class Options:
 
     def find_problem(self) -> str | None:
         """Say what would keep the run from beginning; None if nothing would."""
+        if self.confidence is not None and not self.find_capacity:
+            return "--confidence goes with --find-capacity"
         if self.overwrite and self.journal_file is None:
             return "--overwrite goes with --journal FILE"
         if self.dask is not None and not _SCHEDULER.fullmatch(self.dask):

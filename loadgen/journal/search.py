@@ -20,9 +20,10 @@ from loadgen.journal.file import JournalFile, Unreadable, read_lines
 from loadgen.report import bounds
 from loadgen.report.bounds import Malformed
 from loadgen.report.thresholds import Threshold
-from loadgen.studies.capacity import MAX_STEPS, Capacity, Step, resume
+from loadgen.studies.capacity import Capacity, Step, resume
+from loadgen.studies.capacity_search import most_steps
 
-#: The largest file that is read: 60 steps of an hour each have some 60 MB.
+#: The largest file that is read: 200 steps of an hour each have some 200 MB.
 MAX_READ_BYTES: Final = 256 * 2**20
 
 
@@ -34,6 +35,7 @@ class SearchHead(msgspec.Struct, frozen=True, kw_only=True):
     written_at: datetime
     limits: list[str]
     plan: dict[str, Any]
+    confidence: float | None = None
 
 
 @dataclass
@@ -41,10 +43,12 @@ class SearchJournal(JournalFile):
     """The journal of one search, being written.
 
     :ivar plan: every setting, as the report will have it.
+    :ivar confidence: the confidence target; ``None`` if the search has none.
     """
 
     plan: dict[str, Any]
     limits: Sequence[Threshold]
+    confidence: float | None = None
 
     def note(self, step: Step) -> None:
         """Write down a step that has ended; no load runs now that this could hold up.
@@ -65,6 +69,7 @@ class SearchJournal(JournalFile):
             written_at=datetime.now(UTC),
             limits=[limit.expr for limit in self.limits],
             plan=self.plan,
+            confidence=self.confidence,
         )
         return msgspec.json.encode(head) + b"\n"
 
@@ -87,8 +92,8 @@ def recover(path: Path) -> Capacity | None:
             steps.append(bounds.decode(line, Step))
         except Malformed:
             break  # Half a line: it was being written.
-        if len(steps) > MAX_STEPS:
+        if len(steps) > most_steps(search.confidence):
             raise Unreadable(f"{path} is damaged: it has more steps than a search")
     if not steps:
         raise Unreadable(f"{path} was begun, but its search died before its first step was over")
-    return resume(search.plan, search.limits, steps)
+    return resume(search.plan, search.limits, steps, search.confidence)

@@ -1,14 +1,14 @@
 """Find the highest rate at which every threshold holds: `--find-capacity`.
 
 Each step is a whole run in open loop, with a report and a verdict of its own, so no step hides what
-coordinated omission would hide, and none inherits a backlog from the one before. `Search` decides,
-purely, which rate is next; `find` runs it.
+coordinated omission would hide, and none inherits a backlog from the one before. `Search` of
+`capacity_search.py` decides, purely, which rate is next; `find` runs it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -21,20 +21,11 @@ from loadgen.report.model import Report, TargetReport
 from loadgen.report.thresholds import Threshold
 from loadgen.report.verdict import FAILED, GENERATOR_LIMITED
 from loadgen.results.series import Second
+from loadgen.studies.capacity_search import MORE_OFTEN_THAN_NOT, Search
 from loadgen.workload.plan import Plan
 
 #: The thresholds of a search for which none are given.
 DEFAULT_LIMITS: Final = ("latency.p99>100ms",)
-#: The search ends when the lowest rate that broke is at most a tenth above the highest that held.
-PRECISION: Final = 1.1
-#: A rate has held if this many runs in a row have, and broken if one run has.
-REPEATS: Final = 3
-#: Below this there is nothing to find.
-LOWEST_PER_S: Final = 0.1
-#: Twenty doublings, ten halvings of the bracket and the repeats are fewer.
-MAX_STEPS: Final = 60
-#: The forecast says how long a search takes whose edge is this many times the first rate.
-FAR: Final = 100
 #: Why a step does not hold in which nothing tells how the target fares.
 SILENT: Final = (
     "the server sent nothing and owed nothing, so whether it keeps up is unknown: "
@@ -79,11 +70,18 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar plan: every setting, as in a report; its rate is the one that the search began with.
     :ivar held_per_s: the highest rate that held; ``None`` if none did.
-    :ivar held_runs: the number of runs at that rate, all of which held.
+    :ivar held_runs: the number of runs at that rate that held: all of them, unless the search had a
+        confidence target.
     :ivar broke_per_s: the lowest rate above it that did not hold; ``None`` if the search found
         none.
     :ivar limited_by: ``"target"`` or ``"generator"``; ``None`` if nothing broke.
-    :ivar probability: with 95 % confidence, at least this share of runs at `held_per_s` holds.
+    :ivar probability: with the confidence asked for, or with 95 % if none was, at least this share
+        of runs at `held_per_s` holds; 0 if too few were made to say so.
+    :ivar confidence: the confidence target, between 0 and 1; ``None`` if there was none.
+    :ivar held_confirmed: true if a test with that confidence found that `held_per_s` holds: in more
+        than half of its runs.
+    :ivar broke_confirmed: true if one found that `broke_per_s` breaks: in more than a tenth of its
+        runs.
     :ivar incomplete: true if the generator was killed: then this comes from its journal.
     """
 
@@ -92,6 +90,9 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     held_per_s: float | None
     held_runs: int
     probability: float
+    confidence: float | None = None
+    held_confirmed: bool = False
+    broke_confirmed: bool = False
     broke_per_s: float | None
     limited_by: str | None
     interrupted: bool
@@ -99,95 +100,6 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     limits: list[str]
     plan: dict[str, Any]
     steps: list[Step]
-
-
-class Search:
-    """The choice of the next rate: doubled until it breaks, then halfway, then the edge repeatedly.
-
-    :param start_per_s: the first rate.
-    """
-
-    def __init__(self, start_per_s: float) -> None:
-        self._start = start_per_s
-        self._tried: list[tuple[float, bool]] = []
-
-    @classmethod
-    def after(cls, steps: Sequence[Step]) -> Search:
-        """Restore the search that has made these steps."""
-        search = cls(steps[0].rate_per_s if steps else 0.0)
-        for step in steps:
-            search.book(step.rate_per_s, held=step.outcome is SearchOutcome.HELD)
-        return search
-
-    def book(self, rate_per_s: float, *, held: bool) -> None:
-        """Note that a run at this rate has held, or not."""
-        self._tried.append((rate_per_s, held))
-
-    @property
-    def broke(self) -> float | None:
-        """The lowest rate that did not hold, if only once."""
-        return min((rate for rate, held in self._tried if not held), default=None)
-
-    @property
-    def held(self) -> float | None:
-        """The highest rate that held, and below which none has broken."""
-        ceiling = math.inf if self.broke is None else self.broke
-        return max((rate for rate, held in self._tried if held and rate < ceiling), default=None)
-
-    def runs_at(self, rate_per_s: float) -> int:
-        """Count the runs at a rate."""
-        return sum(rate == rate_per_s for rate, _ in self._tried)
-
-    def next_rate(self) -> float | None:
-        """Choose the rate to try now; ``None`` if the edge is found, or there is none to find."""
-        held, broke = self.held, self.broke
-        if len(self._tried) >= MAX_STEPS:
-            return None
-        if held is None:
-            lower = self._start if broke is None else broke / 2
-            return lower if lower >= LOWEST_PER_S else None
-        if broke is None:
-            return held * 2
-        if broke > held * PRECISION:
-            return _round(math.sqrt(held * broke), held, broke)
-        return held if self.runs_at(held) < REPEATS else None
-
-
-class Forecast(msgspec.Struct, frozen=True):
-    """A forecast of the time that a search takes.
-
-    Steps are counted by a search of its own, so it is wrong only by what nobody knows yet: where
-    the edge is, and how long opening and closing take.
-
-    :ivar step_s: seconds that one step takes at least.
-    :ivar least_steps: steps if the edge is less than twice the first rate.
-    :ivar far_steps: steps if it is `FAR` times the first rate.
-    """
-
-    step_s: float
-    least_steps: int
-    far_steps: int
-
-
-def forecast(plan: Plan) -> Forecast:
-    """Forecast the search for the capacity of a plan's target."""
-    opening_s = plan.count / plan.connect_rate if plan.connect_rate else 0.0
-    return Forecast(plan.load_s + opening_s, _count_steps(1.5), _count_steps(FAR))
-
-
-def _count_steps(edge: float) -> int:
-    """Count the steps of a search that begins at 1/s and finds that everything to here holds."""
-    search, steps = Search(1.0), 0
-    while (rate := search.next_rate()) is not None:
-        search.book(rate, held=rate <= edge)
-        steps += 1
-    return steps
-
-
-def _round(rate: float, low: float, high: float) -> float:
-    """Round to three digits, which is more than a search can tell apart."""
-    rounded = float(f"{rate:.3g}")
-    return rounded if low < rounded < high else rate
 
 
 def or_default(limits: Sequence[Threshold]) -> list[Threshold]:
@@ -200,6 +112,8 @@ async def find(
     limits: Sequence[Threshold],
     run: Callable[[Plan], Awaitable[Report]],
     on_step: Callable[[Step], None] = lambda _: None,
+    *,
+    confidence: float | None = None,
 ) -> Capacity:
     """Search for the capacity of a plan's target.
 
@@ -210,10 +124,13 @@ async def find(
     :param limits: a rate breaks if one of these conditions holds for its report.
     :param run: runs a plan; a report that is interrupted ends the search.
     :param on_step: called with each step.
+    :param confidence: the probability with which both sides of the edge are to be right, between 0
+        and 1; ``None`` tests neither.
     :raises NothingToRaise: if a scenario has no pace.
     """
     limits = or_default(limits)
-    search, steps, interrupted = Search(_first_rate(plan)), list[Step](), False
+    search, steps = Search(_first_rate(plan), confidence), list[Step]()
+    interrupted = False
     as_run = own = plan.settings()
     paced_per_s = None
     while (rate := search.next_rate()) is not None:
@@ -226,14 +143,15 @@ async def find(
             paced_per_s = rate = report.latency.scheduling_lag.count / plan.load_s
             if not paced_per_s:
                 raise NothingToRaise("no user of the scenario has a pace, and there is no --arrive")
-            search = Search(paced_per_s)
+            search = Search(paced_per_s, confidence)
         step = _judge(rate, report, limits)
         search.book(rate, held=step.outcome is SearchOutcome.HELD)
         steps.append(step)
         on_step(step)
         if not report.connections.opened or (len(steps) == 1 and step.reasons == [SILENT]):
             break
-    return _conclude(as_run, [each.expr for each in limits], steps, interrupted=interrupted)
+    exprs = [each.expr for each in limits]
+    return _conclude(as_run, exprs, steps, confidence, interrupted=interrupted)
 
 
 def _first_rate(plan: Plan) -> float:
@@ -253,11 +171,24 @@ def _at_rate(plan: Plan, rate_per_s: float, paced_per_s: float | None) -> Plan:
     return dataclasses.replace(plan, rate=rate_per_s, rate_per_conn=None)
 
 
-def resume(plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step]) -> Capacity:
+def resume(
+    plan: dict[str, Any],
+    limits: Sequence[str],
+    steps: Sequence[Step],
+    confidence: float | None = None,
+) -> Capacity:
     """Return what a search has found that got as far as these steps, at least one."""
-    is_over = Search.after(steps).next_rate() is None
-    capacity = _conclude(plan, limits, steps, interrupted=not is_over)
+    is_over = restore(steps, confidence).next_rate() is None
+    capacity = _conclude(plan, limits, steps, confidence, interrupted=not is_over)
     return msgspec.structs.replace(capacity, incomplete=not is_over)
+
+
+def restore(steps: Sequence[Step], confidence: float | None = None) -> Search:
+    """Restore the search that has made these steps."""
+    search = Search(steps[0].rate_per_s if steps else 0.0, confidence)
+    for step in steps:
+        search.book(step.rate_per_s, held=step.outcome is SearchOutcome.HELD)
+    return search
 
 
 def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
@@ -299,22 +230,29 @@ def _is_silent(report: Report, limits: Sequence[Threshold]) -> bool:
 
 
 def _conclude(
-    plan: dict[str, Any], limits: Sequence[str], steps: Sequence[Step], *, interrupted: bool
+    plan: dict[str, Any],
+    limits: Sequence[str],
+    steps: Sequence[Step],
+    confidence: float | None,
+    *,
+    interrupted: bool,
 ) -> Capacity:
-    search = Search.after(steps)
+    search = restore(steps, confidence)
     held, broke = search.held, search.broke
-    at_edge = {step.outcome for step in steps if step.rate_per_s == broke}
-    runs = 0 if held is None else search.runs_at(held)
+    at_held = Counter(step.outcome for step in steps if step.rate_per_s == held)
+    at_edge = Counter(step.outcome for step in steps if step.rate_per_s == broke)
     limited_by = None
     if broke is not None:
-        limited_by = "target" if SearchOutcome.BROKE in at_edge else "generator"
+        is_the_targets = at_edge[SearchOutcome.BROKE] >= at_edge[SearchOutcome.LIMITED]
+        limited_by = "target" if is_the_targets else "generator"
     return Capacity(
         url=plan["url"],
         held_per_s=held,
-        held_runs=runs,
-        # All n runs held: if a run held with a smaller probability, that would happen less than 5
-        # times in 100.
-        probability=round(0.05 ** (1 / runs), 2) if runs else 0.0,
+        held_runs=at_held[SearchOutcome.HELD],
+        probability=_bound_share(at_held, is_tested=search.is_sure_of(held)),
+        confidence=confidence,
+        held_confirmed=search.is_sure_of(held),
+        broke_confirmed=search.is_sure_of(broke),
         broke_per_s=broke,
         limited_by=limited_by,
         interrupted=interrupted,
@@ -322,3 +260,14 @@ def _conclude(
         plan=plan,
         steps=list(steps),
     )
+
+
+def _bound_share(runs: Counter[SearchOutcome], *, is_tested: bool) -> float:
+    """Bound from below the share of runs that hold at a rate with these runs."""
+    if is_tested:
+        return MORE_OFTEN_THAN_NOT
+    if not runs or runs.total() > runs[SearchOutcome.HELD]:
+        return 0.0
+    # All n runs held: if a run held with a smaller probability, that would happen less than 5 times
+    # in 100.
+    return round(0.05 ** (1 / runs.total()), 2)

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.report.terminal import WIDTH
-from loadgen.studies.capacity import FAR, Capacity, Forecast, SearchOutcome, Step
+from loadgen.studies.capacity import Capacity, SearchOutcome, Step
+from loadgen.studies.capacity_search import FAR, Forecast
 
 SCHEMA_PATH: Final = Path(__file__).parents[1] / "capacity.schema.json"
 
@@ -61,11 +62,18 @@ def _target(step: Step) -> str:
 def show_forecast(forecast: Forecast) -> str:
     """Say how long a search will take, to be printed before it begins."""
     least, far = forecast.least_steps, forecast.far_steps
-    return _fill(
+    told = (
         f"Each step takes {_span(forecast.step_s)} and what opening and closing take. "
         f"{least} steps find an edge below twice the first rate: {_span(least * forecast.step_s)}; "
         f"each doubling is one more: {far} for {FAR} times, {_span(far * forecast.step_s)}."
     )
+    if forecast.confidence is not None:
+        most = forecast.most_steps
+        told += (
+            " A target whose runs at the edge do not all end alike takes more, "
+            f"{most} steps at most: {_span(most * forecast.step_s)}."
+        )
+    return _fill(told)
 
 
 def _span(seconds: float) -> str:
@@ -87,11 +95,10 @@ def show(capacity: Capacity) -> str:
     if held is None:
         lines.append(f"No rate held at {capacity.url}.")
     else:
-        lines.append(
-            f"{_rate(held)} is the highest rate that held, in {_runs(capacity.held_runs)} "
-            f"of {capacity.held_runs}."
-        )
-        if not capacity.interrupted:
+        runs = sum(step.rate_per_s == held for step in capacity.steps)
+        how_often = f"in {_runs(capacity.held_runs)} of {runs}"
+        lines.append(f"{_rate(held)} is the highest rate that held, {how_often}.")
+        if not capacity.interrupted and capacity.confidence is None:
             lines.append(
                 f"A rate that breaks every other time passes that once in {2**capacity.held_runs} "
                 "searches, so stay below it where it has to hold."
@@ -101,6 +108,7 @@ def show(capacity: Capacity) -> str:
         lines.append(
             f"{_rate(broke)} did not: {edge.reasons[0] if edge.reasons else edge.outcome}."
         )
+    lines += _tell_confidence(capacity)
     lines += _compare_target(capacity)
     if capacity.limited_by == "generator":
         lines.append("That is the generator's limit: the target's may be higher. See --workers.")
@@ -108,6 +116,28 @@ def show(capacity: Capacity) -> str:
         how = "Recovered from its journal:" if capacity.incomplete else "Interrupted:"
         lines.append(f"{how} the search was not over.")
     return "\n".join(map(_fill, lines))
+
+
+def _tell_confidence(capacity: Capacity) -> list[str]:
+    """Say of which sides of the edge the search is as sure as it was to be."""
+    if capacity.confidence is None:
+        return []
+    held, broke = capacity.held_per_s, capacity.broke_per_s
+    sure, unsure = [], []
+    for rate, is_sure, meaning in (
+        (held, capacity.held_confirmed, "holds in more than half of its runs"),
+        (broke, capacity.broke_confirmed, "breaks in more than one run of ten"),
+    ):
+        if rate is not None:
+            (sure if is_sure else unsure).append((_rate(rate), meaning))
+    lines = []
+    if sure:
+        claims = " and ".join(f"{rate} {meaning}" for rate, meaning in sure)
+        lines.append(f"With {capacity.confidence * 100:.4g} % confidence, {claims}.")
+    if unsure:
+        rates = " or ".join(rate for rate, _ in unsure)
+        lines.append(f"The search ended before it was that sure of {rates}.")
+    return lines
 
 
 def _fill(line: str) -> str:

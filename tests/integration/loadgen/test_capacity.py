@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from loadgen.studies import capacity_text as found_report
-from loadgen.studies.capacity import Search, SearchOutcome, Step
+from loadgen.studies.capacity import SearchOutcome, Step, restore
 
 from .conftest import PATIENCE_S
 
@@ -41,16 +41,16 @@ def test_rates_rise_until_a_threshold_breaks(start_loadgen, echo):
     assert steps[0].rate_per_s == 20
     # Each rate follows from how the steps before have ended, however that was on this machine.
     assert [step.rate_per_s for step in steps] == [
-        Search.after(steps[:at]).next_rate() or steps[0].rate_per_s for at in range(len(steps))
+        restore(steps[:at]).next_rate() or steps[0].rate_per_s for at in range(len(steps))
     ]
-    assert Search.after(steps).next_rate() is None
+    assert restore(steps).next_rate() is None
     for step, count in zip(steps, sent, strict=True):
         if step.outcome is SearchOutcome.HELD:
             assert (count <= 30, step.reasons) == (True, [])
         if step.outcome is SearchOutcome.BROKE:
             assert (count > 30, step.reasons) == (True, [f"messages.sent>30: {count}"])
         assert count <= step.rate_per_s * 0.4 + 1
-    search = Search.after(steps)
+    search = restore(steps)
     assert (found["held_per_s"], found["broke_per_s"]) == (search.held, search.broke)
     # A generator that can't keep up on a busy machine says so, and ends the search.
     if SearchOutcome.LIMITED not in {step.outcome for step in steps}:

@@ -1,12 +1,10 @@
 import json
-import random
+from contextlib import closing
 from datetime import UTC, datetime
 
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from loadgen.cli import load
 from loadgen.journal import search
@@ -17,18 +15,8 @@ from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Strain
 from loadgen.studies import capacity_text
-from loadgen.studies.capacity import (
-    FAR,
-    MAX_STEPS,
-    PRECISION,
-    REPEATS,
-    Search,
-    SearchOutcome,
-    Step,
-    find,
-    forecast,
-    resume,
-)
+from loadgen.studies.capacity import SearchOutcome, Step, find, resume
+from loadgen.studies.capacity_search import REPEATS, forecast
 from loadgen.workload.plan import Plan
 
 SCHEMA = jsonschema.Draft202012Validator(capacity_text.make_schema())
@@ -74,6 +62,35 @@ async def test_the_highest_rate_that_held_is_found_with_its_confidence(target):
     )
     assert "did not: latency.p99>100ms: 1,000 ms" in text
     assert json.loads(capacity_text.encode(capacity))["held_per_s"] == capacity.held_per_s
+
+
+async def test_with_a_confidence_target_the_finding_says_of_both_sides_how_sure_it_is(
+    target, tmp_path
+):
+    limits = [thresholds.parse("latency.p99>100ms")]
+    journal = search.SearchJournal(tmp_path / "search.journal", PLAN, limits, confidence=0.95)
+    with closing(journal):
+        capacity = await find(Plan(10), limits, target(1000), journal.note, confidence=0.95)
+    assert 900 <= capacity.held_per_s <= 1000 < capacity.broke_per_s
+    assert (capacity.held_confirmed, capacity.broke_confirmed) == (True, True)
+    # The run that found the rate, and a test of eight.
+    assert (capacity.held_runs, capacity.probability, capacity.confidence) == (9, 0.5, 0.95)
+    text = " ".join(capacity_text.show(capacity).split())
+    assert "in 9 runs of 9. " in text
+    assert (
+        f"With 95 % confidence, {capacity.held_per_s:,.0f}/s holds in more than half of its runs "
+        f"and {capacity.broke_per_s:,.0f}/s breaks in more than one run of ten." in text
+    )
+    assert "by luck" not in text
+    SCHEMA.validate(json.loads(capacity_text.encode(capacity)))
+    # A killed search goes by the same target, and says what it was not sure of yet.
+    head, *lines = journal.path.read_bytes().splitlines(keepends=True)
+    assert json.loads(head)["confidence"] == 0.95
+    assert capacity_text.encode(search.recover(journal.path)) == capacity_text.encode(capacity)
+    journal.path.write_bytes(head + b"".join(lines[:-1]))
+    cut = search.recover(journal.path)
+    assert (cut.incomplete, cut.held_confirmed, cut.broke_confirmed) == (True, False, True)
+    assert "ended before it was that sure of" in " ".join(capacity_text.show(cut).split())
 
 
 async def test_the_limits_asked_for_are_those_that_count(target):
@@ -164,32 +181,6 @@ def step_at(rate, outcome):
         rate_per_s=rate, outcome=outcome, reasons=[], received_per_s=0, p50_ms=0, p99_ms=0,
         started_at=datetime(2026, 1, 2, tzinfo=UTC), series=[],
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("tried", "expected"),
-    [
-        pytest.param([], 100, id="first"),
-        pytest.param([(100, True)], 200, id="doubled"),
-        pytest.param([(100, False)], 50, id="halved"),
-        pytest.param([(100, True), (200, False)], 141, id="between"),
-        pytest.param([(100, True), (100 * PRECISION, False)], 100, id="an-edge-of-a-tenth-is-one"),
-        pytest.param([(100, True), (110.2, False)], 105, id="a-little-more-is-none"),
-        pytest.param([(100, True)] * 2 + [(105, False)], 100, id="twice-is-too-few"),
-        pytest.param([(100, True)] * 3 + [(105, False)], None, id="three-times-is-enough"),
-        pytest.param([(100, True)] * 2 + [(105, False), (100, False)], 50, id="broke-in-between"),
-        pytest.param([(100, False), (50, True), (70, False), (60, False)], 54.8, id="lowest-broke"),
-        pytest.param([(0.15, False)], None, id="nothing-below"),
-        pytest.param([(0.2, False)], 0.1, id="the-lowest"),
-        pytest.param([(1, True)] * MAX_STEPS, None, id="enough-steps"),
-        pytest.param([(1, True)] * (MAX_STEPS - 1), 2, id="one-step-left"),
-    ],
-)
-def test_the_next_rate_is(tried, expected):
-    search_ = Search(100)
-    for rate, held in tried:
-        search_.book(rate, held=held)
-    assert search_.next_rate() == expected
 
 
 async def test_after_an_interruption_nothing_is_run_and_its_step_is_not_judged(target):
@@ -359,70 +350,14 @@ async def test_a_full_disk_ends_a_searchs_journal_and_not_the_search(
         pytest.param(["--stream"], "makes many runs, and --stream is of one", id="stream"),
         pytest.param(["--console", "ftp://x/"], "is not an HTTP URL", id="console"),
         pytest.param(["--journal", "/none/x"], "can't write the journal to /none/x", id="journal"),
+        pytest.param(["--confidence", "0.3"], "is not a confidence from 50%", id="unsure"),
+        pytest.param(["--confidence", "100%"], "is not a confidence from 50%", id="too-sure"),
         pytest.param(["--csv", "-"], "makes many runs, and --csv is of one", id="csv"),
     ],
 )
 def test_what_does_not_go_with_a_search_is_one_line(capsys, arguments, complaint):
     assert load.main(["1", "--find-capacity", *arguments]) == 2
     assert complaint in capsys.readouterr().err
-
-
-# -- Properties ------------------------------------------------------------------------------------
-# The search for capacity, against targets that are simulated.
-
-
-capacities = st.floats(1, 10**6)
-starts = st.floats(0.5, 10**5)
-
-
-def walk(start, holds):
-    made, rates = Search(start), []
-    while (rate := made.next_rate()) is not None:
-        rates.append(rate)
-        made.book(rate, held=holds(rate))
-    return made, rates
-
-
-@settings(max_examples=100, deadline=None)
-@given(starts, capacities)
-def test_the_capacity_of_a_steady_target_is_found_from_below(start, capacity):
-    found, rates = walk(start, lambda rate: rate <= capacity)
-    assert found.held <= capacity < found.broke <= found.held * PRECISION
-    assert found.runs_at(found.held) == REPEATS
-    assert len(rates) < MAX_STEPS
-
-
-@settings(max_examples=100, deadline=None)
-@given(starts, st.floats(0.5, 2), st.integers())
-def test_a_target_of_moods_ends_the_search_with_an_edge_that_held_each_time(start, mood, seed):
-    chance = random.Random(seed)
-    capacity = start * 20
-    found, rates = walk(start, lambda rate: chance.random() < (capacity / rate) ** mood)
-    assert len(rates) <= MAX_STEPS
-    if found.held is not None and found.broke is not None:
-        assert found.held < found.broke
-
-
-def test_a_target_that_never_holds_is_given_up():
-    found, rates = walk(100, lambda _: False)
-    assert found.held is None
-    assert rates[0] == 100
-    assert len(rates) < 15
-
-
-def test_the_edge_is_repeated_and_moves_down_if_it_breaks_once():
-    edge = []
-
-    def holds(rate):
-        if rate <= 190:
-            return True
-        edge.append(rate)
-        return rate <= 200 and len(edge) < 4  # 200 holds once, and breaks when it is tried again
-
-    found, _ = walk(100, holds)
-    assert edge[:1] == [200]
-    assert 100 < found.held < 200
-    assert found.runs_at(found.held) == REPEATS
 
 
 async def test_no_rate_holds_at_a_server_that_says_nothing_and_owes_nothing(report_of):
@@ -466,11 +401,14 @@ def test_how_long_a_search_takes_is_said_before_it_begins():
     assert "13 for 100 times, 26 min" in said
 
 
-@pytest.mark.parametrize("times", [1.5, FAR])
-def test_a_forecast_counts_the_steps_that_a_search_then_takes(times):
-    search, steps = Search(30.0), 0
-    while (rate := search.next_rate()) is not None:
-        search.book(rate, held=rate <= 30 * times)
-        steps += 1
-    told = forecast(Plan(1))
-    assert steps == (told.least_steps if times < 2 else told.far_steps)
+def test_the_forecast_of_a_confident_search_has_its_tests_and_its_end():
+    told = forecast(Plan(600, duration_s=10.0), 0.95)
+    assert (told.least_steps, told.far_steps, told.most_steps) == (16, 22, 200)
+    shown = " ".join(capacity_text.show_forecast(told).split())
+    assert "16 steps find an edge below twice the first rate: 3 min" in shown
+    assert "takes more, 200 steps at most: 33 min" in shown
+
+
+def test_a_confidence_is_of_a_search_alone(capsys):
+    assert load.main(["1", "--confidence", "95%"]) == 2
+    assert "--confidence goes with --find-capacity" in capsys.readouterr().err
