@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from echo_trio.printable import printable, printable_lines
+from echo_trio.printable import disarm, printable, printable_lines
 from echo_trio.settings import Settings
 
 _STDERR: Final = 2
@@ -55,8 +55,8 @@ class _Stderr:
 def _make_printable(_: Any, __: str, event: MutableMapping[str, Any]) -> Any:
     """Make the event harmless, so that no client's text forges a line; a structlog processor.
 
-    The event's values are written by ConsoleRenderer as Python writes them in a string, so they
-    need nothing.
+    The event's values are written by ConsoleRenderer as Python writes them in a string; what a CI
+    job would obey in them is escaped in the whole line.
     """
     event["event"] = printable(str(event["event"]))
     return event
@@ -90,6 +90,7 @@ def configure(settings: Settings) -> Any:
         render = [
             structlog.processors.ExceptionRenderer(tracebacks),
             structlog.processors.JSONRenderer(),
+            lambda _, __, line: disarm(line, r"\u00"),
         ]
     else:
         render = [
@@ -98,6 +99,7 @@ def configure(settings: Settings) -> Any:
                 colors=sys.stderr is not None and os.isatty(_STDERR),
                 exception_formatter=_write_traceback,
             ),
+            lambda _, __, line: disarm(line),
         ]
     stderr = _Stderr()
     structlog.configure(

@@ -40,5 +40,5 @@ class PythonLog:
     def _log(self, level: int, event: str, details: dict[str, Any]) -> None:
         if self._logger.isEnabledFor(level):
             exc_info = details.pop("exc_info", None)
-            text = " ".join([printable(event), *(f"{k}={v!r}" for k, v in details.items())])
+            text = printable(" ".join([event, *(f"{k}={v!r}" for k, v in details.items())]))
             self._logger.log(level, "%s", text, exc_info=exc_info)

@@ -24,10 +24,8 @@ class _Paper(Console):
     ) -> Iterable[Segment]:
         """Render as rich does, and make escape sequences harmless, which rich lets through."""
         for segment in super().render(renderable, options):
-            if segment.control or segment.text.isprintable():
-                yield segment
-            else:
-                yield Segment(printable_lines(segment.text), segment.style)
+            shown = segment.text if segment.control else printable_lines(segment.text)
+            yield segment if shown == segment.text else Segment(shown, segment.style)
 
 
 @contextmanager

@@ -105,3 +105,19 @@ def test_a_clients_text_forges_no_line_and_reaches_no_terminal(
     said = capfd.readouterr().err
     assert all(line.isprintable() for line in said.split("\n"))
     assert r"\x1b]0;owned\x07\r\n2026-01-01" in said.splitlines()[0]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_clients_text_is_no_command_to_a_ci_job_that_shows_the_log(
+    capfd: pytest.CaptureFixture[str], log_format: Literal["json", "console"]
+) -> None:
+    log = logs.configure(Settings(log_format=log_format))
+    log.info("##[error]event", path="##[add-mask]value")
+    try:
+        raise ValueError("\n::error::of an exception")
+    except ValueError:
+        log.exception("second")
+    said = capfd.readouterr().err
+    assert "##[" not in said
+    assert "::error" not in said
+    assert said.count("#[") == 2

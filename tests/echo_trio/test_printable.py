@@ -1,8 +1,12 @@
+import json
+import re
+import textwrap
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.printable import printable, printable_lines
+from echo_trio.printable import disarm, printable, printable_lines
 
 TEXTS = st.text(st.characters(codec=None), max_size=50)
 
@@ -34,3 +38,46 @@ def test_every_text_becomes_one_line_of_characters_that_are_shown(text):
     assert printable(text).isprintable()
     assert printable(printable(text)) == printable(text)
     assert printable_lines(text).count("\n") == text.count("\n")
+
+
+#: What GitHub's runner looks for (`ActionCommand.cs`): the first anywhere in a line, the second at
+#: its beginning, spaces aside.
+RUNNER = re.compile(
+    r"##\[(\w[\w-]*)[^]]*\]|^\s*::(add-mask|debug|echo|error|group|set-env|stop-commands)\b.*?::",
+    re.MULTILINE,
+)
+COMMANDS = st.sampled_from(
+    ["##[error]", "##[add-mask]x", "::error::", "::group::", "::stop-commands::", "#", "[", ":"]
+)
+FORGED = st.lists(st.one_of(COMMANDS, st.text("a #:[]-\n", max_size=5))).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("##[error]you", r"\x23#[error]you"),
+        ("###[add-mask]a", r"#\x23#[add-mask]a"),
+        ("##vso[task.setvariable]", r"\x23#vso[task.setvariable]"),
+        ("::error title=x::you", r"\x3a:error title=x\x3a:you"),
+        (":::set-env name=PATH::x", r":\x3a:set-env name=PATH\x3a:x"),
+        ("ends with ##", r"ends with \x23#"),
+        ("## a heading, C##, fe80::1, [::1]:80, ::ffff:1.2.3.4, a::", None),
+    ],
+)
+def test_what_the_log_of_a_ci_job_would_obey_is_written_out(text, shown):
+    assert printable(text) == shown or (shown is None and printable(text) == text)
+
+
+@given(FORGED)
+def test_no_line_of_a_shown_text_is_a_command_however_it_is_wrapped(text):
+    for shown in (printable(text), printable_lines(text)):
+        assert not RUNNER.search(shown)
+        assert not RUNNER.search(textwrap.fill(shown, 9, initial_indent="  "))
+    assert printable(printable(text)) == printable(text)
+
+
+@given(FORGED)
+def test_json_that_is_disarmed_says_the_same(text):
+    line = disarm(json.dumps({"text": text}), r"\u00")
+    assert json.loads(line) == {"text": text}
+    assert not RUNNER.search(line)

@@ -101,7 +101,7 @@ def test_annotations_name_what_is_wrong_in_one_line_each(report_of):
         checks=[CheckReport(name="price", passed=3, failed=1)],
     )
     lines = annotations.annotate(report, "a: b, c")
-    assert lines[0] == "::error title=a%3A b%2C c%3A failed::50%25 lost\\n::error::forged"
+    assert lines[0] == "::error title=a%3A b%2C c%3A failed::50%25 lost\\n\\x3a:error\\x3a:forged"
     assert len(lines) == 11
     assert lines[-1] == "::warning title=a%3A b%2C c%3A check::price: 1 failed"
     assert annotations.annotate(report_of()) == []
