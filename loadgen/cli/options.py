@@ -56,6 +56,10 @@ class Options:
     """Serve the figures of the run as a Prometheus page while it goes, by default on 127.0.0.1
     alone; port 0 takes a free one."""
 
+    otlp: Annotated[str | None, Parameter(metavar="URL"), RUN] = None
+    """Send the same figures to an OpenTelemetry collector while it goes, by OTLP over HTTP, to a
+    URL like http://host:4318/v1/metrics; needs the extra otlp."""
+
     trace: Annotated[bool, Parameter(negative=""), RUN] = False
     """With --scenario and one user: print every frame on stderr, with what claims it."""
 
@@ -86,4 +90,10 @@ class Options:
             return f"--dask {self.dask!r} is no address: write it like tcp://host:8786"
         if self.dask is not None and find_spec("distributed") is None:
             return "--dask needs Dask: pip install 'distributed>=2026.8' (docs/how-to/cluster.md)"
+        if self.otlp is not None and not re.match(r"https?://[^/\s]", self.otlp):
+            return f"--otlp {self.otlp!r} is no URL: write it like http://host:4318/v1/metrics"
+        if self.otlp is not None and find_spec("opentelemetry") is None:
+            return (
+                "--otlp needs OpenTelemetry: pip install 'opentelemetry-exporter-otlp-proto-http'"
+            )
         return None

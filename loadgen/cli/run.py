@@ -150,6 +150,10 @@ async def run(
                 nursery.start_soon(target.keep, engine)
             if page is not None:
                 nursery.start_soon(page.serve, engine)
+            if options.otlp is not None:
+                from loadgen.cli.otlp import Otlp  # noqa: PLC0415 - an extra
+
+                nursery.start_soon(Otlp(options.otlp, output.name).keep, engine)
             try:
                 result: Result | Refused = await engine.run()
             except Refused as refused:

@@ -45,6 +45,11 @@ def exposition(run: Running, name: str | None = None) -> bytes:
     return generate_latest(_Page(run, name))
 
 
+def families(run: Running, name: str | None = None) -> Iterator[Metric]:
+    """Yield what the page is made of: each metric with its samples."""
+    return _Page(run, name).collect()
+
+
 @dataclass(frozen=True, slots=True)
 class _Page(Collector):
     run: Running

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 
+import httpx
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.server import ServerConnection
 
 from echo_trio import Settings, serving_in_thread
@@ -176,11 +179,31 @@ def test_a_room_over_a_cluster_owes_what_the_server_passed_on_and_says_how_sure_
     assert faulty.faults == ["40 copies of 2,000 missing"]
 
 
-def test_ctrl_c_reaches_the_cluster(server, cluster, start_loadgen):
-    run = start_loadgen("60", server.url, "--duration", "1h", "--dask", cluster.address)
+def test_the_page_of_metrics_is_of_the_whole_cluster_which_ctrl_c_reaches(
+    server, cluster, start_loadgen
+):
+    flags = ("--duration", "1h", "--dask", cluster.address, "--metrics", "0")
+    run = start_loadgen("60", server.url, *flags)
     run.wait_for("load")
+    (url,) = re.findall(r"metrics are at (\S+)", run.errors)
+    deadline = time.monotonic() + PATIENCE_S
+    with httpx.Client(trust_env=False, timeout=PATIENCE_S) as page:
+        while True:
+            assert time.monotonic() < deadline
+            samples = {
+                (sample.name, sample.labels.get("column")): sample
+                for family in text_string_to_metric_families(page.get(url).text)
+                for sample in family.samples
+            }
+            # Each of the two workers has half of the sockets.
+            is_open = samples["loadgen_connections_open", None].value == 60
+            if is_open and samples["loadgen_messages_total", "echoed"].value >= 60:
+                break
+            time.sleep(0.1)
+    assert samples["loadgen_run_info", None].labels["processes"] == "2"
     run.signal()
     done = run.finish()
+    assert done.messages["echoed"] >= samples["loadgen_messages_total", "echoed"].value
     assert done.code == 130
     assert done.closed == {"clean": 60}
     server.wait_closed()

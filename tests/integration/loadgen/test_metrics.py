@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import http.server
 import json
+import os
 import re
 import socket
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadgen.cli import load
 from loadgen.report import prometheus
 from loadgen.results.latency import Histogram
 from loadgen.results.scenario import CheckBooks, ScenarioBooks
@@ -87,6 +96,102 @@ def test_a_run_shows_what_it_has_counted_while_it_goes(start_loadgen, serve_webs
     assert report["connections"]["opened"] == seen["loadgen_connections_opened_total"][()] == 4
     assert report["messages"]["echoed"] >= columns["echoed"]
     assert report["latency"]["intended"]["count"] >= seen["loadgen_latency_seconds_count"][()]
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """A receiver of OTLP over HTTP; the messages are read by the standard's own classes."""
+
+    def __init__(self, status):
+        self.requests = []
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                request = ExportMetricsServiceRequest.FromString(body)
+                collector.requests.append((self.path, self.headers, request))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+@contextmanager
+def collecting(status=200):
+    with Collector(status) as collector:
+        thread = threading.Thread(target=collector.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield collector, f"http://127.0.0.1:{collector.server_address[1]}/v1/metrics"
+        finally:
+            collector.shutdown()
+            thread.join()
+
+
+OTEL = {"OTEL_METRIC_EXPORT_INTERVAL": "200", "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=a",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip", "OTEL_SERVICE_NAME": "nightly"}  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_collector_of_opentelemetry_is_sent_what_the_report_says(
+    start_loadgen, serve_websockets, workers
+):
+    load = ("4", serve_websockets(echo).url, "--messages", "30", "--rate-per-conn", "50/s")
+    with collecting() as (collector, url):
+        flags = ("--workers", workers, "--otlp", url, "--metrics", "0")
+        report = start_loadgen(*load, *flags, env={**os.environ, **OTEL}).finish().report
+    path, headers, request = collector.requests[-1]
+    assert (path, headers["x-tenant"]) == ("/v1/metrics", "a")
+    (resource,) = request.resource_metrics
+    said = {each.key: each.value.string_value for each in resource.resource.attributes}
+    assert said["service.name"] == "nightly"
+    metrics = {each.name: each for each in resource.scope_metrics[0].metrics}
+    assert {name.removesuffix("_total") for name in DESCRIBED - OF_SCENARIOS} == metrics.keys()
+    messages = metrics["loadgen_messages"].sum
+    assert messages.is_monotonic
+    columns = {each.attributes[0].value.string_value: each for each in messages.data_points}
+    assert columns.keys() == COLUMNS
+    assert columns["echoed"].as_int == report["messages"]["echoed"] == 120
+    assert columns["echoed"].start_time_unix_nano < columns["echoed"].time_unix_nano
+    (latency,) = metrics["loadgen_latency_seconds"].histogram.data_points
+    assert latency.count == sum(latency.bucket_counts) == report["latency"]["intended"]["count"]
+    assert len(latency.bucket_counts) == len(latency.explicit_bounds) + 1
+    mean_ms = report["latency"]["intended"]["mean"]
+    assert latency.sum / latency.count * 1000 == pytest.approx(mean_ms, rel=0.01)
+    assert not latency.HasField("min")
+    # Each export before counts no more than the one after.
+    counts = [count_sent(each) for _, _, each in collector.requests]
+    assert counts == sorted(counts)
+    assert counts[-1] == 120
+
+
+def count_sent(request):
+    for metric in request.resource_metrics[0].scope_metrics[0].metrics:
+        if metric.name == "loadgen_messages_sent":
+            return metric.sum.data_points[0].as_int
+    raise LookupError
+
+
+def test_a_collector_that_refuses_is_told_of_once_and_stops_nothing(loadgen, serve_websockets):
+    with collecting(status=400) as (collector, url):
+        env = {**os.environ, **OTEL}
+        run = loadgen("1", serve_websockets(echo).url, "--duration", "1s", "--otlp", url, env=env)
+    assert run.code == 0
+    assert run.stderr.count("--otlp: ") == 1
+    assert f"{url} does not take the run's figures" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert collector.requests
+
+
+def test_where_to_send_is_a_url(capsys):
+    assert load.main(["1", "--otlp", "localhost:4318"]) == 2
+    assert "is no URL: write it like http://host:4318/v1/metrics" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
