@@ -31,6 +31,9 @@ INTERVAL_MS: Final = 10_000
 #: The export after the run's end is awaited for this many seconds, the standard's timeout; not at
 #: all, if one before has failed.
 LAST_S: Final = 10.0
+#: What the standard's variables may rename.
+OWN: Final = Resource({"service.name": "loadgen"})
+SCOPE: Final = InstrumentationScope("loadgen")
 _CUMULATIVE: Final = otel.AggregationTemporality.CUMULATIVE
 
 
@@ -45,8 +48,7 @@ class Otlp:
         self._url, self._name, self._has_failed = url, name, False
         logging.getLogger("opentelemetry").addHandler(logging.NullHandler())  # We say it, once.
         self._exporter = OTLPMetricExporter(url)
-        own = Resource({"service.name": "loadgen"})
-        self._resource = own.merge(OTELResourceDetector().detect())
+        self._resource = OWN.merge(OTELResourceDetector().detect())
 
     async def keep(self, run: Running) -> NoReturn:
         """Export regularly until cancelled, and then once more."""
@@ -63,8 +65,7 @@ class Otlp:
                     self._complain()
 
     async def _export(self, run: Running) -> None:
-        scope = InstrumentationScope("loadgen")
-        metrics = otel.ScopeMetrics(scope, list(translate(run, self._name)), "")
+        metrics = otel.ScopeMetrics(SCOPE, list(translate(run, self._name)), "")
         data = otel.MetricsData([otel.ResourceMetrics(self._resource, [metrics], "")])
         result = await trio.to_thread.run_sync(self._exporter.export, data, abandon_on_cancel=True)
         if result is not otel.MetricExportResult.SUCCESS and not self._has_failed:
@@ -80,22 +81,22 @@ def translate(run: Running, name: str | None) -> Iterator[otel.Metric]:
     begun_ns = int(run.result_so_far().started_at.timestamp() * 1e9)
     times_ns = begun_ns, begun_ns + int(run.elapsed_s * 1e9)
     for family in prometheus.families(run, name):
-        data: otel.Histogram | otel.Sum | otel.Gauge
-        if family.type == "histogram":
-            data = otel.Histogram([_point_of_histogram(family, times_ns)], _CUMULATIVE)
-        else:
-            known = [sample for sample in family.samples if not math.isnan(sample.value)]
-            points = [otel.NumberDataPoint(each.labels, *times_ns, each.value) for each in known]
-            is_count = family.type == "counter"
-            data = otel.Sum(points, _CUMULATIVE, is_count) if is_count else otel.Gauge(points)
-        yield otel.Metric(family.name, family.documentation, "", data)
+        yield otel.Metric(family.name, family.documentation, "", _data(family, times_ns))
+
+
+def _data(family: Metric, times_ns: tuple[int, int]) -> otel.Histogram | otel.Sum | otel.Gauge:
+    if family.type == "histogram":
+        return otel.Histogram([_point_of_histogram(family, times_ns)], _CUMULATIVE)
+    known = [sample for sample in family.samples if not math.isnan(sample.value)]
+    points = [otel.NumberDataPoint(each.labels, *times_ns, each.value) for each in known]
+    if family.type == "counter":
+        return otel.Sum(points, _CUMULATIVE, is_monotonic=True)
+    return otel.Gauge(points)
 
 
 def _point_of_histogram(family: Metric, times_ns: tuple[int, int]) -> otel.HistogramDataPoint:
     *buckets, count, total = (sample.value for sample in family.samples)
-    bounds = [float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels]
     counts = [int(above - below) for below, above in pairwise([0, *buckets])]
-    unknown: Any = None  # The extremes: the buckets don't say.
-    return otel.HistogramDataPoint(
-        {}, *times_ns, int(count), total, counts, bounds[:-1], unknown, unknown
-    )
+    # The buckets don't tell the least and the most.
+    rest: Any = [bound_us / 1e6 for bound_us in prometheus.BOUNDS_US], None, None
+    return otel.HistogramDataPoint({}, *times_ns, int(count), total, counts, *rest)
