@@ -33,7 +33,6 @@ INTERVAL_MS: Final = 10_000
 LAST_S: Final = 10.0
 #: What the standard's variables may rename.
 OWN: Final = Resource({"service.name": "loadgen"})
-SCOPE: Final = InstrumentationScope("loadgen")
 _CUMULATIVE: Final = otel.AggregationTemporality.CUMULATIVE
 
 
@@ -52,7 +51,8 @@ class Otlp:
 
     async def keep(self, run: Running) -> NoReturn:
         """Export regularly until cancelled, and then once more."""
-        interval_ms = float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or INTERVAL_MS)
+        given = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
+        interval_ms = (int(given) if given.isdecimal() else 0) or INTERVAL_MS
         try:
             while True:
                 await trio.sleep(interval_ms / 1000)
@@ -65,7 +65,9 @@ class Otlp:
                     self._complain()
 
     async def _export(self, run: Running) -> None:
-        metrics = otel.ScopeMetrics(SCOPE, list(translate(run, self._name)), "")
+        metrics = otel.ScopeMetrics(
+            InstrumentationScope("loadgen"), [*translate(run, self._name)], ""
+        )
         data = otel.MetricsData([otel.ResourceMetrics(self._resource, [metrics], "")])
         result = await trio.to_thread.run_sync(self._exporter.export, data, abandon_on_cancel=True)
         if result is not otel.MetricExportResult.SUCCESS and not self._has_failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -52,21 +53,35 @@ def test_sources_without_page_and_node_say_so_and_with_a_page_need_none(tmp_path
     }
 
 
-def test_every_workflow_runs_pinned_actions_only():
-    versions: dict[str, set[str]] = {}
-    for workflow in (ROOT / ".github/workflows").iterdir():
-        for action, comment in re.findall(r"uses: (\S+)(.*)", workflow.read_text()):
+WORKFLOWS = {path.name: path.read_text() for path in (ROOT / ".github/workflows").glob("*.yml")}
+#: The jobs that may write, by workflow.
+WRITING = {"ci.yml": [], "docs.yml": ["publish"], "release.yml": ["publish", "image"]}
+
+
+def test_workflows_run_pinned_actions_only_and_write_where_they_publish():
+    assert WORKFLOWS.keys() == WRITING.keys()
+    versions = {}
+    for name, workflow in WORKFLOWS.items():
+        uses = re.findall(r"uses: (\S+)(.*)", workflow)
+        assert uses
+        for action, comment in uses:
             assert re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", action), action
             assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
-            versions.setdefault(action.partition("@")[0], set()).add(action + comment)
-    assert len(versions) >= 10
-    assert all(len(each) == 1 for each in versions.values()), versions
+            # One version of an action, wherever it is used.
+            pinned = action + comment
+            assert versions.setdefault(action.partition("@")[0], pinned) == pinned
+        head, _, jobs = workflow.partition("\njobs:\n")
+        before, *jobs = re.split(r"^  (?=\w+:$)", jobs, flags=re.MULTILINE)
+        assert not before
+        assert [job.partition(":")[0] for job in jobs if ": write" in job] == WRITING[name]
+        assert "permissions:\n  contents: read\n" in head
+        assert all("timeout-minutes: " in job for job in jobs), name
 
 
-def test_a_release_writes_where_it_publishes():
-    release = (ROOT / ".github/workflows/release.yml").read_text()
-    head, *jobs = re.split(r"^  (?=\w+:$)", release.partition("\njobs:\n")[2], flags=re.MULTILINE)
-    assert not head
-    writing = [job.partition(":")[0] for job in jobs if ": write" in job]
-    assert writing == ["publish", "image"]
-    assert "permissions:\n  contents: read\n" in release.partition("\njobs:\n")[0]
+def test_ci_runs_on_every_python_that_the_package_names():
+    project = (ROOT / "pyproject.toml").read_text()
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', project)
+    assert named[0] == re.search(r'requires-python = ">=(.*)"', project)[1]
+    matrices = re.findall(r"python: (\[.*\])", WORKFLOWS["ci.yml"])
+    assert len(matrices) == 2
+    assert [json.loads(matrix) for matrix in matrices] == [named, named]

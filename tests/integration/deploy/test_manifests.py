@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import shlex
@@ -10,13 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import httpx
 import pytest
 import yaml
+from lightkube.models import apps_v1, autoscaling_v2, core_v1, policy_v1
 from websockets.sync.client import connect
 
 from echo_trio import units
@@ -190,6 +194,19 @@ def container_steps() -> list[tuple[str, str]]:
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
 
 
+def test_hadolint_has_nothing_against_the_containerfile(tmp_path: Path) -> None:
+    """Without any rule ignored; a file it has something against, to see that it looks."""
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        pytest.skip("hadolint's wheels are for Linux on x86-64")
+    bad = tmp_path / "Containerfile"
+    bad.write_text("FROM debian\nRUN cd /tmp && apt-get install curl\n")
+    for file, code in ((DEPLOY / "Containerfile", 0), (bad, 1)):
+        command = [hadolint, "--no-color", "--failure-threshold", "style", file]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == code, done.stdout + done.stderr
+
+
 def test_what_the_container_copies_is_there() -> None:
     stages: set[str] = set()
     copied = []
@@ -249,15 +266,61 @@ def test_the_container_is_nobody_special_and_looks_after_its_health(
 
 # -- Kubernetes -------------------------------------------------------------------------------
 
-#: The keys that the API knows, of those objects that have their own keys here.
-POD_KEYS = {
-    "terminationGracePeriodSeconds", "automountServiceAccountToken", "securityContext",
-    "containers", "volumes",
-}  # fmt: skip
-CONTAINER_KEYS = {
-    "name", "image", "args", "env", "ports", "startupProbe", "readinessProbe", "livenessProbe",
-    "lifecycle", "resources", "securityContext", "volumeMounts",
-}  # fmt: skip
+#: Where lightkube-models, which is made of the API's own schema, has the kinds of a version.
+MODELS = {
+    ("v1", "Service"): core_v1.Service,
+    ("apps/v1", "Deployment"): apps_v1.Deployment,
+    ("policy/v1", "PodDisruptionBudget"): policy_v1.PodDisruptionBudget,
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): autoscaling_v2.HorizontalPodAutoscaler,
+}
+
+
+def problems_of(value: Any, kind: Any, at: str) -> Iterator[str]:
+    """What the schema has against a value: an unknown key, a missing one, another type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Union:
+        found = [list(problems_of(value, each, at)) for each in arguments if each is not NoneType]
+        yield from [] if [] in found else found[0]
+    elif not isinstance(value, dict if is_dataclass(kind) else origin or kind):
+        yield f"{at} is no {getattr(origin or kind, '__name__', kind)}"
+    elif is_dataclass(kind):
+        known, hints = {each.name: each for each in fields(kind)}, get_type_hints(kind)
+        yield from (f"{at}.{key} is unknown" for key in value.keys() - known.keys())
+        for key, each in known.items():
+            if key in value:
+                yield from problems_of(value[key], hints[key], f"{at}.{key}")
+            elif each.default is each.default_factory is MISSING:
+                yield f"{at}.{key} is missing"
+    elif origin is not None:
+        items = value.items() if origin is dict else enumerate(value)
+        for key, each in items:
+            yield from problems_of(each, arguments[-1], f"{at}[{key}]")
+
+
+def find_problems(document: dict[str, Any]) -> list[str]:
+    model = MODELS[document["apiVersion"], document["kind"]]
+    return list(problems_of(document, model, document["kind"]))
+
+
+def test_each_object_is_what_the_schema_of_its_version_says() -> None:
+    documents = [
+        document
+        for file in ("kubernetes.yaml", "autoscaler.yaml")
+        for document in yaml.safe_load_all((DEPLOY / file).read_text())
+    ]
+    assert len(documents) == 4
+    assert [find_problems(document) for document in documents] == [[]] * 4
+    spoilt = copy.deepcopy(documents[0])
+    (container,) = spoilt["spec"]["template"]["spec"]["containers"]
+    container["livenesProbe"] = container.pop("livenessProbe")
+    container["ports"][0].pop("containerPort")
+    spoilt["spec"]["replicas"] = "2"
+    place = "Deployment.spec.template.spec.containers[0]"
+    assert sorted(find_problems(spoilt)) == [
+        "Deployment.spec.replicas is no int",
+        f"{place}.livenesProbe is unknown",
+        f"{place}.ports[0].containerPort is missing",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -281,8 +344,6 @@ def test_the_manifests_parts_belong_together(manifest: dict[str, dict[str, Any]]
         assert selector.items() <= labels.items()
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
-    assert pod.keys() <= POD_KEYS
-    assert container.keys() <= CONTAINER_KEYS
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"websocket": Settings().port, "console": Settings().console_port}
     (port,) = manifest["Service"]["spec"]["ports"]
