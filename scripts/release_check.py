@@ -1,9 +1,12 @@
 """Check locally all of a release that can be checked without a registry.
 
-Builds the source distribution and the wheel, looks into both, tries the wheel in a fresh virtual
-environment without Node, and makes sure that the source distribution without Node says so:
+Builds the source distribution and the wheel, looks into both, tries each part of the wheel
+(`wheel_trial.py`) in fresh virtual environments without Node, one for each Python that is here,
+asks pyright how much is typed, follows the links of the documentation site, and makes sure that
+the source distribution without Node says so:
 
-    python scripts/release_check.py             needs the page to be built (make page) or Node
+    python scripts/release_check.py             needs Node for pyright, and for the page if it
+                                                is not built (make page)
     python scripts/release_check.py --dist DIR  keeps what it has built there
     python scripts/release_check.py --wheel FILE
                                                 tries a wheel alone, on this Python
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import email
+import json
 import os
 import re
 import shutil
@@ -26,7 +30,10 @@ import tarfile
 import tempfile
 import tomllib
 import zipfile
+from collections.abc import Iterable
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("echo_trio", "loadgen")
@@ -40,29 +47,13 @@ IN_SDIST = (
     "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "Makefile", "requirements/run.txt",
     "react-client/package-lock.json", "react-client/src", "tests", "docs",
 )  # fmt: skip
-#: In a fresh environment: both programs, the page, a run, the API, the plugin's entry point.
-TRY = """
-import json, re, signal, subprocess, sys, urllib.request
-from importlib.metadata import entry_points
-import echo_trio
-(plugin,) = [e for e in entry_points(group="pytest11") if e.name == "echo_trio"]
-assert plugin.value == "echo_trio.testing.plugin"
-command = [sys.executable, "-m", "echo_trio", "--port", "0", "--console-port", "0"]
-with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-    ws, console = re.match(r"ready ws=(\\S+) console=(\\S+)", server.stdout.readline()).groups()
-    page = urllib.request.urlopen(console).read().decode()
-    assert "<script" in page
-    for asset in re.findall(r'(?:src|href)="/([^"]+)"', page):
-        assert urllib.request.urlopen(console + asset).status == 200, asset
-    subprocess.run(
-        [sys.executable, "-m", "loadgen", "10", ws, "--duration", "1s", "--html", "report.html",
-         "--quiet"], check=True)
-    assert "<script" in open("report.html").read()
-    server.send_signal(signal.SIGTERM)
-assert server.returncode == 0
-with echo_trio.serving_in_thread() as server:
-    assert server.url.startswith("ws://127.0.0.1:")
-"""
+#: The versions of Python that the package is for.
+MINORS = range(11, 15)
+#: As pyright is asked for of npm, and the share of exported names that it has to find typed.
+PYRIGHT = "pyright@1.1"
+TYPED = 0.99
+#: What `scripts/wheel_trial.py` needs beside the wheel: of the lock file for developers.
+TRIAL_NEEDS = ("iniconfig", "packaging", "pluggy", "pygments", "pytest")
 
 problems: list[str] = []
 
@@ -153,35 +144,139 @@ def look_into_sdist(sdist: Path, version: str) -> None:
     )
 
 
-def try_wheel(wheel: Path, folder: Path, path: str, base: str = sys.executable) -> None:
-    """Install a wheel into a fresh environment without Node, and use it, its plugin as well.
+def find_pythons() -> dict[int, Path]:
+    """Find an interpreter of each minor version on this machine: on PATH, or of pyenv's."""
+    found = {sys.version_info.minor: Path(sys.executable)}
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in MINORS:
+        on_path = shutil.which(f"python3.{minor}")
+        for candidate in [on_path, *sorted(pyenv.glob(f"3.{minor}.*/bin/python"), reverse=True)]:
+            # A shim of pyenv's is there for versions that it does not run.
+            says = "import sys; print(sys.version_info.minor)"
+            if candidate is None or minor in found:
+                continue
+            if run([candidate, "-c", says], ROOT).stdout.strip() == str(minor):
+                found[minor] = Path(candidate)
+    return dict(sorted(found.items()))
 
-    :param base: the interpreter to try it on.
+
+def pick(names: Iterable[str], lock: Path, target: Path) -> Path:
+    """Write the entries of these packages in a lock file, with their hashes, into another."""
+    entries = re.findall(r"^[a-z].*(?:\n    --hash.*)+\n", lock.read_text(), re.MULTILINE)
+    wanted = [entry for entry in entries if re.match(r"[\w.-]+", entry)[0] in set(names)]
+    target.write_text("".join(wanted))
+    return target
+
+
+def try_wheel(wheel: Path, folder: Path, path: str, python: str | Path) -> None:
+    """Install a wheel into a fresh environment without Node, and use each of its parts.
+
+    :param python: the interpreter to try it on.
     """
-    environment = folder / "venv"
-    shutil.rmtree(environment, ignore_errors=True)
-    made = run([base, "-m", "venv", environment], folder)
+    shutil.rmtree(folder / "venv", ignore_errors=True)
+    version = run([python, "-c", "import platform; print(platform.python_version())"], ROOT)
+    who = f"Python {version.stdout.strip()}"
+    made = run([python, "-m", "venv", folder / "venv"], ROOT)
     if made.returncode != 0:
-        problems.append(f"{base} makes no environment: {(made.stdout + made.stderr).strip()}")
+        problems.append(f"{who}: no virtual environment: {made.stdout}{made.stderr}".strip())
         return
-    python = environment / "bin/python"
+    python = folder / "venv/bin/python"
     pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "-q", "install"]
+    needs = pick(TRIAL_NEEDS, ROOT / "requirements/dev.txt", folder / "needs.txt")
     for arguments in (
         ["--require-hashes", "-r", ROOT / "requirements/run.txt"],
         ["--no-deps", wheel],
-        ["pytest"],
+        ["--require-hashes", "--no-deps", "-r", needs],
     ):
         done = run([*pip, *arguments], folder, PATH=path)
         if done.returncode != 0:
-            problems.append(f"{base}: the wheel can't be installed: {done.stderr.strip()}")
+            problems.append(f"{who}: the wheel can't be installed: {done.stderr.strip()}")
             return
-    check(run([python, "-m", "pip", "check"], folder).returncode == 0, "pip check finds conflicts")
-    done = run([python, "-I", "-c", TRY], folder, PATH=path)
-    check(done.returncode == 0, f"{base}: the wheel doesn't work: {done.stderr.strip()}")
-    # Server, generator and plugin: what is tried on other systems, too.
-    done = run([python, ROOT / "scripts/system_check.py", "--sockets", "100"], folder, PATH=path)
-    check(done.returncode == 0, f"{base}: {done.stdout.strip()} {done.stderr.strip()}")
-    print(done.stdout.strip().splitlines()[-1] if done.stdout else f"{base}: silent", flush=True)
+    checked = run([python, "-m", "pip", "check"], folder)
+    check(checked.returncode == 0, f"{who}: pip check finds conflicts: {checked.stdout.strip()}")
+    done = run([python, "-I", ROOT / "scripts/wheel_trial.py"], folder, PATH=path)
+    works = [line.split()[1] for line in done.stdout.splitlines()]
+    check(
+        done.returncode == 0,
+        f"{who}: after {works} the installed wheel doesn't work: {done.stderr.strip()}",
+    )
+    # What is tried on other systems, too: the books of a run, and Ctrl-C.
+    seen = run([python, ROOT / "scripts/system_check.py", "--sockets", "100"], folder, PATH=path)
+    check(seen.returncode == 0, f"{who}: {seen.stdout.strip()} {seen.stderr.strip()}")
+    print(f"{who}: {', '.join(works)}; {seen.stdout.strip().splitlines()[-1:]}", flush=True)
+
+
+def try_types(wheel: Path, folder: Path) -> None:
+    """Let pyright, which needs Node, say how much of what the packages export is typed."""
+    python = folder / "types/bin/python"
+    for command in (
+        [sys.executable, "-m", "venv", folder / "types"],
+        [python, "-m", "pip", "-q", "install", "-r", ROOT / "requirements/run.txt"],
+        [python, "-m", "pip", "-q", "install", "--no-deps", wheel],
+        ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, PYRIGHT],
+    ):
+        done = run(command, folder)
+        if done.returncode != 0:
+            problems.append(f"types can't be tried: {done.stderr.strip()[-300:]}")
+            return
+    for package in PACKAGES:
+        command = [folder / "node_modules/.bin/pyright", "--verifytypes", package]
+        options = ["--ignoreexternal", "--outputjson", "--pythonpath", python]
+        said = json.loads(run([*command, *options], folder).stdout)
+        score = said["typeCompleteness"]["completenessScore"]
+        check(score >= TYPED, f"{score:.1%} of what {package} exports is typed")
+        print(f"types of {package}: {score:.1%}")
+
+
+def look_into_site(site: Path, wheel: Path) -> None:
+    """Follow each link of the built site within it, and look for what the wheel refers to."""
+    pages = {page: Links.of(page) for page in site.rglob("*.html")}
+    check(len(pages) > 50, f"the site has {len(pages)} pages")
+    followed = 0
+    for page, links in pages.items():
+        for link in links.targets:
+            where = urlsplit(link)
+            if where.scheme or where.netloc:
+                continue
+            target = (page.parent / unquote(where.path)).resolve() if where.path else page
+            target = target / "index.html" if target.is_dir() else target
+            name = f"{page.relative_to(site)} has a link to {link}"
+            check(target.exists(), f"{name}, which is not there")
+            if where.fragment and target in pages:
+                there = unquote(where.fragment) in pages[target].anchors
+                check(there, f"{name}, which has no such place")
+            followed += 1
+    with zipfile.ZipFile(wheel) as archive:
+        texts = [archive.read(name).decode() for name in archive.namelist() if name[-3:] == ".py"]
+    named = {name for text in texts for name in re.findall(r"docs/([\w/-]+)\.md", text)}
+    for name in sorted(named):
+        page = site / ("map.html" if name == "README" else f"{name}.html")
+        check(page in pages, f"the programs refer to docs/{name}.md, which the site lacks")
+    print(f"site: {len(pages)} pages, {followed} links, {len(named)} that programs name")
+
+
+class Links(HTMLParser):
+    """The links of a page, and the places that others may link to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.anchors: set[str] = {"", "top"}
+
+    @classmethod
+    def of(cls, page: Path) -> Links:
+        """Read a page."""
+        links = cls()
+        links.feed(page.read_text(encoding="utf-8"))
+        return links
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag refers to, and its own name."""
+        for name, value in attrs:
+            if value and (name == "id" or (tag == "a" and name == "name")):
+                self.anchors.add(value)
+            if value and name in {"href", "src"}:
+                self.targets.append(value)
 
 
 def try_sdist(sdist: Path, folder: Path, path: str) -> None:
@@ -238,7 +333,17 @@ def main() -> int:
         look_into_wheel(wheel, version)
         look_into_sdist(sdist, version)
         path = without_node(folder)
-        try_wheel(wheel, folder, path)
+        pythons = find_pythons()
+        for minor, python in pythons.items():
+            (folder / str(minor)).mkdir()
+            try_wheel(wheel, folder / str(minor), path, python)
+        if missing := [f"3.{minor}" for minor in MINORS if minor not in pythons]:
+            print(f"not here, so not tried: Python {', '.join(missing)}")
+        try_types(wheel, folder)
+        built = run([sys.executable, ROOT / "scripts/site.py", folder / "site"], ROOT)
+        check(built.returncode == 0, f"the site can't be built: {built.stderr.strip()[-500:]}")
+        if built.returncode == 0:
+            look_into_site(folder / "site", wheel)
         try_sdist(sdist, folder, path)
         sizes = ", ".join(
             f"{file.name} {file.stat().st_size // 1024} KiB" for file in (wheel, sdist)
