@@ -55,7 +55,7 @@ def test_a_fault_is_on_a_path(ws_server):
 
 
 class Place(NamedTuple):
-    """Where the server of a trial is, and the folder that programs write into."""
+    """The addresses of the server of a trial, and the folder that programs write into."""
 
     url: str
     console: str

@@ -270,4 +270,5 @@ def _bound_share(runs: Counter[SearchOutcome], *, is_tested: bool) -> float:
         return 0.0
     # All n runs held: if a run held with a smaller probability, that would happen less than 5 times
     # in 100.
-    return round(0.05 ** (1 / runs.total()), 2)
+    share: float = 0.05 ** (1 / runs.total())
+    return round(share, 2)

@@ -123,20 +123,23 @@ def _tell_confidence(capacity: Capacity) -> list[str]:
     if capacity.confidence is None:
         return []
     held, broke = capacity.held_per_s, capacity.broke_per_s
-    sure, unsure = [], []
+    sure, unsure = list[tuple[str, str]](), list[str]()
     for rate, is_sure, meaning in (
         (held, capacity.held_confirmed, "holds in more than half of its runs"),
         (broke, capacity.broke_confirmed, "breaks in more than one run of ten"),
     ):
-        if rate is not None:
-            (sure if is_sure else unsure).append((_rate(rate), meaning))
+        if rate is None:
+            continue
+        if is_sure:
+            sure.append((_rate(rate), meaning))
+        else:
+            unsure.append(_rate(rate))
     lines = []
     if sure:
         claims = " and ".join(f"{rate} {meaning}" for rate, meaning in sure)
         lines.append(f"With {capacity.confidence * 100:.4g} % confidence, {claims}.")
     if unsure:
-        rates = " or ".join(rate for rate, _ in unsure)
-        lines.append(f"The search ended before it was that sure of {rates}.")
+        lines.append(f"The search ended before it was that sure of {' or '.join(unsure)}.")
     return lines
 
 
