@@ -56,6 +56,9 @@ class Stage(Protocol):
         :param answers: whether a message of this client is answered with it.
         """
 
+    def end_turn(self) -> None:
+        """Let the other connections have their turn before this client's next message is read."""
+
     def stop_reading(self) -> None:
         """Read nothing more from the client until `go_on_reading`."""
 

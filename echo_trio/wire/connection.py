@@ -815,6 +815,15 @@ class Connection(Watched, WebSocketConnection):
         """End `pause_reading`. Idempotent."""
         self._resume(_PAUSED)
 
+    def end_turn(self) -> None:
+        """Give the other connections their turn before the next message is read.
+
+        For an `on_message` to whom a message was the work of a hundred.
+        """
+        self._halt |= _TURN_OVER
+        if self._replies is None:  # Nothing is being read, at whose end that would be seen.
+            self._call_attention()
+
     @property
     def _paused(self) -> bool:
         return self._halt & (_PAUSED | _FULL) > 0

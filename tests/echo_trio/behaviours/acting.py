@@ -24,6 +24,7 @@ class Empty:
         self.put_here: list[Action] = []
         self.due: list[tuple[float, Callable[[], Sequence[Action]]]] = []
         self.is_reading = True
+        self.turns_ended = 0
 
     def now_s(self) -> float:
         return self.time_s
@@ -38,6 +39,9 @@ class Empty:
         self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
     ) -> None:
         self.due.append((due_s, make))
+
+    def end_turn(self) -> None:
+        self.turns_ended += 1
 
     def stop_reading(self) -> None:
         self.is_reading = False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
+import math
 import socket
 import struct
 import tracemalloc
@@ -289,6 +292,51 @@ async def test_after_some_of_a_burst_the_other_connections_have_their_turn():
         script = scripts.burst(1000, of=scripts.echo_exactly)(lambda: 7)
         ScriptPlayer(connection, script)._on_message("m")
         assert connection.messages_sent == player.BATCH
+
+
+async def test_the_more_faults_replies_come_through_the_fewer_are_one_turns_work():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        connection = Connection.opened(ours, client=False, limits=Limits())
+        script = scripts.burst(1000, of=scripts.echo_exactly)
+        for _ in range(9):
+            script = scripts.duplicate(1, of=script)
+        ScriptPlayer(connection, script(lambda: 7))._on_message("m")
+        assert connection.messages_sent == player.BATCH // 10
+
+
+async def test_of_many_due_pushes_a_few_are_one_turns_work(nursery):
+    class Thousandfold(Script):
+        def enter(self, stage: scripts.Stage) -> None:
+            for _ in range(1000):
+                stage.put_at(stage.now_s(), lambda: (Reply("m"),), held_bytes=1, answers=False)
+
+        def received(self, message: str | bytes) -> tuple[Action, ...]:
+            return ()
+
+    client = Client(lambda _: Thousandfold())
+    nursery.start_soon(client.run)
+    nursery.start_soon(client.listen)
+    seen = [0]
+    while seen[-1] < 1000:
+        await trio.lowlevel.checkpoint()
+        seen.append(client.connection.messages_sent)
+    assert max(b - a for a, b in itertools.pairwise(seen)) <= 2 * player.DUE_BATCH
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_long_wait_leaves_no_deadline_behind_for_as_long(start, autojump_clock):
+    """Trio keeps deadlines that were left early, and the memory around them, until they come."""
+    client = start(scripts.delay(3600, of=scripts.echo_exactly))
+    await client.stream.send_all(frame(TEXT, b"m"))
+    await trio.testing.wait_all_tasks_blocked()
+    scopes = [scope for scope in gc.get_objects() if isinstance(scope, trio.CancelScope)]
+    finite = [s.deadline for s in scopes if s.deadline < math.inf]
+    assert finite, "the wait itself"
+    assert max(finite) <= trio.current_time() + player.MAX_SLEEP_S
+    await trio.sleep(3601)
+    assert client.texts == [(3600, "m")]
 
 
 class Acting(Script):

@@ -150,6 +150,14 @@ def test_a_batch_has_one_call_at_least_and_not_too_many():
     assert error_of(json.dumps([1] * 500_000)) == (INVALID, None)
 
 
+def test_a_batch_is_one_turns_work_and_a_call_is_not():
+    acting = Acting(rpc(lambda: 0))
+    list(acting.received(json.dumps(call("echo", id=1))))
+    assert acting.stage.turns_ended == 0
+    list(acting.received(json.dumps([call("echo", id=1)] * MAX_BATCH)))
+    assert acting.stage.turns_ended == 1
+
+
 def test_a_wait_is_answered_later_and_a_batch_when_all_of_it_is():
     acting = Acting(rpc(lambda: 0))
     assert list(acting.received(json.dumps(call("wait", params={"ms": 250}, id=1)))) == []

@@ -1007,6 +1007,33 @@ async def test_who_sends_much_is_served_behind_who_sends_little(make_wire, nurse
     assert order.index("probe") <= 2 * FRAMES_PER_TURN
 
 
+async def test_a_message_that_was_much_work_ends_the_turn(make_wire, role):
+    wire = make_wire(surplus=Peer(None, masks=role == "server").text("x") * 10)
+    connection = wire.connection
+    heard = []
+
+    def work(message: str | bytes) -> None:
+        heard.append(message)
+        connection.end_turn()
+
+    wire.start(work)
+    counts = await in_rounds(lambda: len(heard) if len(heard) < 10 else None)
+    # The poller may run before us and after us.
+    assert all(b - a <= 2 for a, b in itertools.pairwise([0, *counts, 10]))
+
+
+@pytest.mark.parametrize("transport", ["poller"])
+async def test_a_turn_that_ends_between_two_messages_goes_on_with_the_next(make_wire):
+    wire = make_wire()
+    heard = []
+    wire.start(heard.append)
+    await wire.peer.send(wire.peer.text("x"))
+    await until(lambda: len(heard) == 1)
+    wire.connection.end_turn()
+    await wire.peer.send(wire.peer.text("y"))
+    await until(lambda: len(heard) == 2)
+
+
 @pytest.mark.parametrize("transport", ["poller"])
 async def test_who_sends_large_messages_is_served_behind_who_sends_little(make_wire, nursery):
     """However many there are: only one of them has its turn before the others."""
