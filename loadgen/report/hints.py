@@ -12,6 +12,7 @@ from typing import Final
 
 from echo_trio.units import show_duration
 from echo_trio.wire.close_codes import MESSAGE_TOO_BIG
+from loadgen.report.script_limits import REMEDY, find_blocked_opening
 from loadgen.results.latency import least_count
 from loadgen.results.ledger import Ending, Failure
 from loadgen.results.result import Result
@@ -302,6 +303,12 @@ HINTS: Final = (
         "the generator could not keep up",
         "More processes send more: --workers auto",
         _find_behind,
+    ),
+    Hint(
+        "a scenario's code blocks for half of the time in which its users come",
+        "While users came, the scenario's own code held all of them up for {share} of the time, "
+        f"at step {{step}} most of all: {REMEDY}",
+        find_blocked_opening,
     ),
     Hint(
         "there are too few replies for a percentile",

@@ -7,9 +7,14 @@ from typing import Final
 
 from loadgen.results.result import Result
 
+#: What to do about code that blocks.
+REMEDY: Final = "what takes long goes into trio.to_thread.run_sync"
 #: A script that blocks the loop for this share of the time delays the same share of replies by
 #: milliseconds, and then the 99th percentile shows nothing else.
 MAX_BLOCKED_SHARE: Final = 0.01
+#: In the open phase each user does a good deal at once. From this share of it on, users come more
+#: slowly by the script's fault than by all others'.
+MAX_EARLY_SHARE: Final = 0.5
 #: Above this, the user's code and not the target decides when the next message goes.
 MAX_SCRIPT_LAG_P99_MS: Final = 100.0
 #: The number of causes of failed users that are named, the most frequent first.
@@ -47,14 +52,14 @@ def explain_blocking(result: Result) -> list[str]:
     reasons = []
     steps = result.scenario.steps
     blocked_us = sum(step.blocked_us for step in steps.values())
-    share = blocked_us / 1_000_000 / result.load_strain.wall_s
+    # Each process holds up its own users alone.
+    share = blocked_us / 1_000_000 / (result.load_strain.wall_s * result.workers.processes)
     if share > MAX_BLOCKED_SHARE:
         (name, _), worst = max(steps.items(), key=lambda item: item[1].blocked_us)
         mean_ms = worst.blocked_us / max(worst.blocked, 1) / 1000
         reasons.append(
             f"the scenario's own code held all users up for {share:.0%} of the time: at step "
-            f"{name} {worst.blocked:,} times, {mean_ms:,.0f} ms each; what takes long goes into "
-            "trio.to_thread.run_sync"
+            f"{name} {worst.blocked:,} times, {mean_ms:,.0f} ms each; {REMEDY}"
         )
     lag_ms = result.scenario.script_lag.total.percentile_us(99) / 1000
     if lag_ms > MAX_SCRIPT_LAG_P99_MS:
@@ -69,3 +74,20 @@ def explain_blocking(result: Result) -> list[str]:
             f"on{where}"
         )
     return reasons
+
+
+def find_blocked_opening(result: Result) -> dict[str, object] | None:
+    """Find the step whose code blocked everybody while users came, and for what share of that time.
+
+    It spoils none of the load's figures, so it is no reason of the verdict.
+    """
+    scenario = result.scenario
+    if scenario is None or not scenario.opening_s:
+        return None
+    steps = scenario.steps.items()
+    opening_s = scenario.opening_s * result.workers.processes
+    share = sum(step.blocked_early_us for _, step in steps) / 1_000_000 / opening_s
+    if not share > MAX_EARLY_SHARE:
+        return None
+    (name, _), _ = max(steps, key=lambda item: item[1].blocked_early_us)
+    return {"share": f"{share:.0%}", "step": name}

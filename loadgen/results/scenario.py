@@ -85,8 +85,10 @@ class StepBooks:
     :ivar longest_lag_us: the longest time from when a reply was read to when the user's code went
         on.
     :ivar blocked: turns in which the user's code blocked everybody before this call, or, where none
-        came, after it.
+        came, after it; from the load on.
     :ivar blocked_us: how long that was in all.
+    :ivar blocked_early: the same before the load began.
+    :ivar blocked_early_us: how long that was in all.
     """
 
     kind: str
@@ -100,6 +102,8 @@ class StepBooks:
     longest_lag_us: int = 0
     blocked: int = 0
     blocked_us: int = 0
+    blocked_early: int = 0
+    blocked_early_us: int = 0
 
     @property
     def open(self) -> int:
@@ -108,7 +112,7 @@ class StepBooks:
 
     def merge(self, other: StepBooks) -> None:
         """Add the calls of another part of the same run."""
-        for name in ("count", "ok", "failed", "lost", "in_flight", "blocked", "blocked_us"):
+        for name in _ADDED_COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.longest_lag_us = max(self.longest_lag_us, other.longest_lag_us)
         for name in ("intended", "service"):
@@ -155,6 +159,7 @@ class ScenarioBooks:
     """Keep all that is counted of a scenario; parts of one run merge into the whole.
 
     :ivar script_lag: how long a user's code waited for its turn when what it awaited had come.
+    :ivar opening_s: the length of the open phase; of several processes', the longest.
     """
 
     users: UserBooks = field(default_factory=UserBooks)
@@ -163,6 +168,7 @@ class ScenarioBooks:
     streams: dict[str, StreamBooks] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     script_lag: Recorder = field(default_factory=Recorder)
+    opening_s: float = 0.0
 
     @classmethod
     def of_users(cls, requested: int) -> ScenarioBooks:
@@ -226,11 +232,19 @@ class ScenarioBooks:
         for recorder in self._recorders():
             recorder.end_second()
 
-    def forget_script_lag(self) -> None:
-        """Begin anew to measure how late the script is."""
+    def begin_load(self, opening_s: float) -> None:
+        """Begin anew to measure how late the script is, and whom it holds up.
+
+        While sockets open, the loop is late: that makes no message of the load late.
+
+        :param opening_s: how long the open phase took.
+        """
+        self.opening_s = opening_s
         self.script_lag = Recorder()
         for step in self.steps.values():
             step.longest_lag_us = 0
+            step.blocked_early, step.blocked_early_us = step.blocked, step.blocked_us
+            step.blocked = step.blocked_us = 0
 
     def settle(self, *, interrupted: bool) -> None:
         """Put calls that will never end where they belong, at the end."""
@@ -284,6 +298,7 @@ class ScenarioBooks:
             self.streams.setdefault(name, StreamBooks()).merge(stream)
         self.counters.update(other.counters)
         self.script_lag.total.merge(other.script_lag.total)
+        self.opening_s = max(self.opening_s, other.opening_s)
 
 
 # -- Written down ---------------------------------------------------------------------------
@@ -326,11 +341,14 @@ class ScenarioState(msgspec.Struct, frozen=True, kw_only=True):
     streams: dict[str, StreamState]
     counters: dict[str, int]
     script_lag: HistogramState
+    opening_s: float = 0.0
 
 
-_STEP_COUNTS: Final = (
-    "count", "ok", "failed", "lost", "in_flight", "blocked", "blocked_us", "longest_lag_us",
+_ADDED_COUNTS: Final = (
+    "count", "ok", "failed", "lost", "in_flight", "blocked", "blocked_us", "blocked_early",
+    "blocked_early_us",
 )  # fmt: skip
+_STEP_COUNTS: Final = (*_ADDED_COUNTS, "longest_lag_us")
 STEP_HISTOGRAMS: Final = ("intended", "service")
 _STREAM_COUNTS: Final = ("received", "gaps", "reordered", "duplicate")
 
@@ -367,6 +385,7 @@ def dump_scenario(books: ScenarioBooks) -> ScenarioState:
         },
         counters=dict(books.counters),
         script_lag=books.script_lag.total.state,
+        opening_s=books.opening_s,
     )
 
 
@@ -385,6 +404,7 @@ def load_scenario(state: ScenarioState) -> ScenarioBooks:
         ),
         checks={name: CheckBooks(*counts) for name, counts in state.checks.items()},
         counters=Counter(state.counters),
+        opening_s=state.opening_s,
     )
     books.script_lag.total = Histogram.of(state.script_lag)
     for kept in state.steps:

@@ -126,16 +126,15 @@ class ScenarioEngine(Engine):
         nursery.start_soon(context.timetable.run)
         nursery.start_soon(watch.keep_looking)
         self._crowd = crowd = UserCrowd(context, self._script, watch)
-        trio.lowlevel.add_instrument(watch)
         books = BOOKS.set(self._scenario)
         try:
-            await nursery.start(crowd.host)
-            if self.interrupted:
-                crowd.interrupt()
-            await self._lead(crowd)
+            with watch.watching():
+                await nursery.start(crowd.host)
+                if self.interrupted:
+                    crowd.interrupt()
+                await self._lead(crowd)
         finally:
             BOOKS.reset(books)
-            trio.lowlevel.remove_instrument(watch)
         crowd.dismiss()
 
     async def _lead(self, crowd: UserCrowd) -> None:
@@ -145,12 +144,12 @@ class ScenarioEngine(Engine):
         users = self._scenario.users
         if not users.settled and not self.interrupted and self.ledger.opened:
             self._on_all_open()
+        opening_s = self.phase_elapsed_s
         await self._wait_for_others(Phase.LOAD)
         if crowd.has_load and not self.interrupted:
             self._enter(Phase.LOAD)
             self._load_usage = Usage()
-            # While sockets open, the loop is late: that makes no message of the load late.
-            self._scenario.forget_script_lag()
+            self._scenario.begin_load(opening_s)
             await crowd.load(self._new_interruption())
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)

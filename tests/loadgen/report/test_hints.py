@@ -15,6 +15,7 @@ from loadgen.report import json as report_json
 from loadgen.report.build import make_report
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.workload.plan import Plan
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "hints.md"
@@ -72,13 +73,23 @@ CASES = [
     (Ledger(10, opened=10, early=Counter({(Ending.BY_PEER, 1009): 1})), THERE, "--size"),
     (Ledger(10, opened=10, closed=Counter({Ending.TIMEOUT: 1})), THERE, "slow server"),
     (Ledger(10, opened=10, sent=9, overdue=5), THERE, "--workers auto"),
+    (Ledger(10, opened=10, sent=9), "BLOCKED", "up for 60% of the time, at step login most"),
     (Ledger(10, opened=10, sent=9), THERE, "50 replies are few for p99, which takes 1,000"),
 ]  # fmt: skip
 
 
 def run_of(result_of, ledger, url, replies=0):
-    plan = Plan(10, THERE, proxy="http://p") if url == "PROXY" else Plan(10, url)
-    return dataclasses.replace(result_of(plan=plan), ledger=ledger, intended=histogram_of(replies))
+    plan = Plan(10, THERE if url.isupper() else url, proxy="http://p" if url == "PROXY" else None)
+    scenario = None
+    if url == "BLOCKED":
+        scenario = ScenarioBooks()
+        scenario.step("greeting", "expect").blocked_us = 500_000
+        scenario.step("login", "request").blocked_us = 700_000
+        scenario.begin_load(2.0)
+    intended = histogram_of(replies)
+    return dataclasses.replace(
+        result_of(plan=plan), ledger=ledger, intended=intended, scenario=scenario
+    )
 
 
 @pytest.mark.parametrize("number", range(len(hints.HINTS)))

@@ -6,7 +6,8 @@ import pytest
 from loadgen.report.verdict import judge_run
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
-from loadgen.results.result import Strain
+from loadgen.results.result import Strain, Workers
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.verify import Verdict
 from loadgen.workload.plan import Plan
 
@@ -231,3 +232,31 @@ def test_a_run_that_measured_nothing_is_not_valid(result_of, settings, ledger, i
     verdict, reasons = judge_run(result)
     assert verdict == ("generator-limited" if reason else "valid")
     assert not reason or reason in reasons[0]
+
+
+def blocking(*, load_us=0, opening_us=0):
+    """Books of users who held each other up at a step, before the load and in it."""
+    books = ScenarioBooks()
+    step = books.step("say", "request")
+    step.blocked, step.blocked_us = opening_us // 50_000, opening_us
+    books.begin_load(1.0)
+    step.blocked, step.blocked_us = load_us // 50_000, load_us
+    books.step("quick", "request").blocked_us = load_us // 10
+    return books
+
+
+def test_code_that_held_all_users_up_in_the_load_is_named_and_before_it_spoils_nothing(result_of):
+    verdict, (reason,) = judge_run(result_of(scenario=blocking(load_us=500_000)))
+    assert verdict == "generator-limited"
+    assert reason == (
+        "the scenario's own code held all users up for 6% of the time: at step say 10 times, "
+        "50 ms each; what takes long goes into trio.to_thread.run_sync"
+    )
+    assert judge_run(result_of(scenario=blocking(opening_us=900_000)))[0] == "valid"
+    assert judge_run(result_of(scenario=blocking(load_us=80_000)))[0] == "valid"
+
+
+def test_each_process_of_a_scenario_holds_up_its_own_users_alone(result_of):
+    books = blocking(load_us=200_000)
+    assert judge_run(result_of(scenario=books))[0] == "generator-limited"
+    assert judge_run(result_of(scenario=books, workers=Workers(processes=4)))[0] == "valid"

@@ -56,6 +56,8 @@ def keep(
         step.count += 1
         step.blocked += how == "failed"
         step.blocked_us += took_us if how == "failed" else 0
+        step.blocked_early += how == "lost"
+        step.blocked_early_us += took_us if how == "lost" else 0
         step.longest_lag_us = max(step.longest_lag_us, took_us)
         if how != "open":
             setattr(step, how, getattr(step, how) + 1)
@@ -71,6 +73,7 @@ def keep(
     for name, passed in checks:
         books.check(name, passed)
         books.count(name, 3)
+    books.opening_s = max(books.opening_s, len(users))
     books.end_second()
     return books
 
@@ -93,6 +96,19 @@ def test_the_parts_of_a_run_are_the_whole_in_any_order_and_written_down(
 def in_order(state: ScenarioState) -> ScenarioState:
     steps = sorted(state.steps, key=lambda step: (step.name, step.kind))
     return msgspec.structs.replace(state, steps=steps)
+
+
+@given(PART)
+def test_what_the_script_held_up_before_the_load_is_kept_apart(
+    part: tuple[list, list, list, list],
+) -> None:
+    books = keep(ScenarioBooks(), *part)
+    held_up = {key: (step.blocked, step.blocked_us) for key, step in books.steps.items()}
+    books.begin_load(1.5)
+    assert books.opening_s == 1.5
+    for key, step in books.steps.items():
+        assert (step.blocked_early, step.blocked_early_us) == held_up[key]
+        assert step.blocked == step.blocked_us == step.longest_lag_us == 0
 
 
 @given(PART, st.booleans())
@@ -171,7 +187,7 @@ def test_names_and_causes_are_bounded() -> None:
 
 def test_what_was_late_before_the_load_is_forgotten() -> None:
     books = keep(ScenarioBooks(), [], [("say", "request", "ok", 500)], [], [])
-    books.forget_script_lag()
+    books.begin_load(1.0)
     assert books.script_lag.total.count == 0
     assert books.steps["say", "request"].longest_lag_us == 0
     assert books.steps["say", "request"].service.total.count == 1
