@@ -57,7 +57,6 @@ class Coordinator:
         on_warning: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.plan = plan
-        self.phase: Phase = Phase.PREFLIGHT
         self.interrupted: bool = False
         #: The seconds that all shards have reported; they don't change any more.
         self.series: list[Second] = []
@@ -73,6 +72,8 @@ class Coordinator:
         #: The rooms of all shards, where messages go to whole rooms.
         self._rooms: SharedRooms | None = None
         self._copies_until: float | None = None
+        #: The last phase that began together.
+        self._phase: Phase = Phase.PREFLIGHT
         self._began = self._phase_began = 0.0
         self._started_at = datetime.now(UTC)
 
@@ -82,6 +83,15 @@ class Coordinator:
         """Stop: all shards end in good order, and `run` returns the result."""
         self.interrupted = True
         self._interruption.set()
+
+    @property
+    def phase(self) -> Phase:
+        """The present phase."""
+        # The users of a scenario take their leave before the shards wait for each other once more.
+        there = [member.record for member in self._members if not member.is_over]
+        if there and all(record is not None and record.phase == Phase.CLOSE for record in there):
+            return Phase.CLOSE
+        return self._phase
 
     @property
     def ledger(self) -> Ledger:
@@ -180,7 +190,7 @@ class Coordinator:
                 nursery.cancel_scope.cancel()
         if self._refusal is not None:
             raise Refused(self._refusal)
-        self.phase = Phase.DONE
+        self._phase = Phase.DONE
         if self._rooms is not None:
             self._rooms.finish(interrupted=self.interrupted)
         result = self._merge()
@@ -282,7 +292,7 @@ class Coordinator:
         journey_s = max((each.fastest_s for each in there), default=0.0)
         head_start_s = HEAD_START_S + (0 if self._launcher.are_clocks_shared else 2 * journey_s)
         at_s = time.perf_counter() + head_start_s
-        self.phase, self._phase_began = phase, trio.current_time() + head_start_s
+        self._phase, self._phase_began = phase, trio.current_time() + head_start_s
         if phase is Phase.OPEN:
             self._began, self._started_at = self._phase_began, datetime.now(UTC)
         for member in there:
@@ -311,7 +321,7 @@ class Coordinator:
     def _comes_before(self, phase: Phase) -> bool:
         """Tell whether the run has not reached this phase yet."""
         order = list(Phase)
-        return order.index(self.phase) < order.index(phase)
+        return order.index(self._phase) < order.index(phase)
 
     # -- Seconds ----------------------------------------------------------------------------
 

@@ -150,6 +150,23 @@ async def test_a_phase_begins_for_all_at_once_when_the_last_is_ready(make_run, a
     assert run.coordinator.phase is Phase.LOAD
 
 
+async def test_the_run_is_closing_once_the_users_of_every_shard_take_their_leave(
+    make_run, noted, autojump_clock
+):
+    run = make_run()
+    await run.begin()
+    await run.wait_for(Phase.OPEN)
+    await run.wait_for(Phase.LOAD)
+    one, other = run.links
+    await one.say(messages.Noted(noted(Ledger(3), [second(1)], phase="close")))
+    await other.say(messages.Noted(noted(Ledger(2), [second(1)])))
+    assert run.coordinator.phase is Phase.LOAD
+    await other.say(messages.Noted(noted(Ledger(2), [second(2)], phase="close")))
+    assert run.coordinator.phase is Phase.CLOSE
+    await run.wait_for(Phase.CLOSE)
+    assert one.phases == other.phases == [Phase.OPEN, Phase.LOAD, Phase.CLOSE]
+
+
 async def test_a_shard_that_died_is_not_waited_for(make_run, autojump_clock):
     run = make_run()
     await run.begin()

@@ -1,15 +1,20 @@
 import { formatCount, formatDuration, formatRate, formatSize } from '../../lib/figures';
 import type { Plan } from './run-report';
 
-/** What a run was to do, in one line: `1,000 sockets · 1 /s each · 10 s`. */
+/**
+ * What a run was to do, in one line: `1,000 sockets · 1 /s each · 10 s`, or, where the users are a
+ * scenario's, `1,000 users · chat.py · 10 s`: how often they do something is in its code.
+ */
 export function describePlan(plan: Plan): string {
   const count = numberOf(plan.count);
   const isScenario = typeof plan.scenario === 'string';
-  const who = isScenario ? 'users' : 'sockets';
+  const arrivals = numberOf(plan.arrive);
+  const who = isScenario ? (arrivals === null ? 'users' : 'users at most') : 'sockets';
   const parts = [
     count === null ? 'a run' : `${formatCount(count)} ${who}`,
     isScenario ? textOf(plan.scenario) : describeLoad(plan),
   ];
+  if (arrivals !== null) parts.push(`${formatRate(arrivals)} arrive`);
   const duration = numberOf(plan.duration_s);
   if (duration !== null && stagesOf(plan).length === 0) parts.push(formatDuration(duration));
   const size = numberOf(plan.size_bytes);
