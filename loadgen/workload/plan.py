@@ -400,7 +400,9 @@ class Plan(Schedule):
         if self.scenario_files:
             # Scripts of one name may differ.
             settings["scenario_sha256"] = digest(self.scenario_files)
-        if self.is_rate_each_sockets_own and not self.closed_loop and self.rate_per_conn is None:
+        if self.scenario is not None:  # Its code says what is sent, when, and what comes back.
+            settings |= {"message": None, "verify": None}
+        elif self.is_rate_each_sockets_own and not self.closed_loop and self.rate_per_conn is None:
             settings["rate_per_conn"] = DEFAULT_RATE_PER_CONN
         if self.duration_s is None and math.isfinite(self.load_s):
             settings["duration_s"] = self.load_s

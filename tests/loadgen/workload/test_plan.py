@@ -52,6 +52,8 @@ def test_the_report_says_what_held_where_nothing_was_said():
     assert Plan(3, stages=(Stage(2, 10),)).settings()["duration_s"] == 2.0
     assert Plan(3, messages=5).settings()["duration_s"] is None
     assert Plan(3, closed_loop=True).settings()["rate_per_conn"] is None
+    scenario = Plan(3, scenario="chat.py").settings()
+    assert [scenario[key] for key in ("rate_per_conn", "message", "verify")] == [None] * 3
     assert not {"message_content", "shard_of"} & set(settings)
 
 
