@@ -20,6 +20,8 @@ from server_catalogue import our_python
 
 OURS = "loadgen"
 OUR_SCENARIO = "scenario"
+#: The peers whose users are code as well.
+K6, LOCUST = "k6", "locust"
 #: Those of ours: they open all sockets before they send, and write a report.
 OUR_OWN = (OURS, OUR_SCENARIO)
 SCRIPTS = HERE / "peers" / "generators"
@@ -87,10 +89,11 @@ def our_absence() -> str | None:
 
 
 def _k6(assignment: Assignment) -> Launch:
-    return launch_k6(SCRIPTS / "k6.js", assignment, HOLD_S=assignment.hold_s)
+    loop = "closed" if assignment.load == CLOSED_LOOP else "open"
+    return launch_k6(SCRIPTS / "k6.js", assignment, HOLD_S=assignment.hold_s, LOOP=loop)
 
 
-def launch_k6(script: Path, assignment: Assignment, **values: int) -> Launch:
+def launch_k6(script: Path, assignment: Assignment, **values: int | str) -> Launch:
     command = [str(provision.k6()), "run", "--quiet", "--no-usage-report", "--address", ""]
     users = min(K6_USERS, assignment.sockets)
     values |= {"SOCKETS": assignment.sockets, "USERS": users}
@@ -143,7 +146,11 @@ def _locust(assignment: Assignment) -> Launch:
     command += ["--only-summary", "--users", str(assignment.sockets)]
     return Launch(
         [*command, "--spawn-rate", str(ARRIVALS_PER_S)],
-        {"TARGET": assignment.url, "HOLD_S": str(assignment.hold_s)},
+        {
+            "TARGET": assignment.url,
+            "HOLD_S": str(assignment.hold_s),
+            "LOOP": "closed" if assignment.load == CLOSED_LOOP else "open",
+        },
     )
 
 
@@ -201,9 +208,15 @@ GENERATORS = (
         "every reply, by the script",
         (OPEN_LOOP, CLOSED_LOOP),
     ),
-    Generator("k6", "k6", _k6, "every reply, by the script"),
+    Generator(K6, "k6 v2", _k6, "every reply, by the script", (OPEN_LOOP, CLOSED_LOOP)),
     Generator("artillery", "Artillery", _artillery, "every reply, by pattern"),
-    Generator("locust", "Locust + websocket-client", _locust, "every reply, by the script"),
+    Generator(
+        LOCUST,
+        "Locust + websocket-client",
+        _locust,
+        "every reply, by the script",
+        (OPEN_LOOP, CLOSED_LOOP),
+    ),
     Generator("tsung", "tsung", _tsung, "every reply, by pattern"),
     Generator(
         "massconnect", "Autobahn massconnect", launch_massconnect, "sends no messages", (NO_LOAD,)

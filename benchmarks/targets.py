@@ -6,11 +6,11 @@ The thresholds are those of the issue that asked for the wire; ratios are of med
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from generator_catalogue import OPEN_LOOP
+from generator_catalogue import CLOSED_LOOP, K6, LOCUST, OPEN_LOOP, OUR_SCENARIO
 from generator_catalogue import OURS as LOADGEN
 from server_catalogue import OURS as ECHO_TRIO
 
-MANY, FEW, FEWEST = 10_000, 100, 10
+MANY, SOME, FEW, FEWEST = 10_000, 1_000, 100, 10
 SMALL_BYTES, LARGE_BYTES, HUGE_BYTES = 16, 64 * 1024, 1024 * 1024
 # The generator's target is stated for a machine on which Node's ws echoes at this cost.
 NODE_WS_REFERENCE_US = 18.5
@@ -122,6 +122,26 @@ def _generator_cpu(figures: Figures) -> float:
     return figures.generator(LOADGEN, "cpu_us_per_message") * scale
 
 
+def _request_over(peer: str) -> Callable[[Figures], float]:
+    """What a request of a scenario costs beside a message of another generator."""
+
+    def ratio(figures: Figures) -> float:
+        ours, theirs = (
+            figures.generator(each, "cpu_us_per_message", CLOSED_LOOP, SOME)
+            for each in (OUR_SCENARIO, peer)
+        )
+        return ours / theirs
+
+    return ratio
+
+
+def _user_beyond_socket(figures: Figures) -> float:
+    user, socket = (
+        figures.generator(each, "kb_per_socket", CLOSED_LOOP) for each in (OUR_SCENARIO, LOADGEN)
+    )
+    return user - socket
+
+
 def _opened_against_ours(figures: Figures) -> float:
     row = {"figure": "against ours", "peer": LOADGEN, "sockets": MANY}
     if figures.value("opened", **row) < MANY:
@@ -189,6 +209,16 @@ TARGETS = (
         "KB",
         lambda figures: figures.generator(LOADGEN, "kb_per_socket"),
     ),
+    Target(
+        "scenario: CPU of a request ÷ a message without code, closed loop, 1,000 sockets",
+        1.5,
+        1.25,
+        "",
+        _request_over(LOADGEN),
+    ),
+    Target("÷ k6 v2, the same scenario", 1.0, 0.75, "", _request_over(K6)),
+    Target("÷ Locust, the same scenario", 0.5, 0.33, "", _request_over(LOCUST)),
+    Target("scenario: memory of a user beyond a socket", 8, 4, "KB", _user_beyond_socket),
     Target("generator: 10,000 open against our server", 5, 3.5, "s", _opened_against_ours),
     Target("Ctrl-C at 10,000: last socket closed clean", 2, 1, "s", _interrupt),
     Target("SIGTERM at 10,000: server gone, all got 1001", 2, 1, "s", _drain),

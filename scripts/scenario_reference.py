@@ -40,7 +40,7 @@ def describe() -> str:
 _FIRST = ("scenario", "User", "Socket", "check", "rows")
 #: What a script has no use for, though it has no underscore: for those who run it.
 _INTERNAL = {
-    "aclose", "arrive", "arrive_with_stream", "await_arrival", "check_open", "end", "is_opening",
+    "aclose", "arrive", "arrive_with_stream", "await_arrival", "check_open", "end",
     "lose_all", "look_at_kept", "note_step", "serve", "take", "wait_for_end_of_load",
 }  # fmt: skip
 

@@ -47,16 +47,15 @@ class StampedSocket(socket.socket):
             stamped.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         return stamped
 
-    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """Read as `socket.recv` does, and keep the stamp."""
-        if sys.platform != "win32":
+    if sys.platform != "win32":
+
+        def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+            """Read as `socket.recv` does, and keep the stamp."""
             data, ancillary, _, _ = self.recvmsg(bufsize, _ANCILLARY_BYTES, flags)
             if ancillary:  # Nothing else was asked for, so it is the stamp.
                 seconds, nanoseconds = _read_stamp(ancillary[0][2])
                 self.stamped_us = seconds * 1_000_000 + nanoseconds // 1000
             return data
-        else:  # noqa: RET505 - or the type checker calls it unreachable for Windows
-            return super().recv(bufsize, flags)
 
 
 def stamped_socket(connection: Connection) -> StampedSocket | None:

@@ -7,7 +7,6 @@ from collections.abc import Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import outcome
 import trio
 
 from loadgen.engine.context import now_us
@@ -130,7 +129,7 @@ class Awaited:
             call.step.lost += 1
         call.is_lost = True
         call.timeout = None
-        call.settle(outcome.Error(LostReply("it did not come in time")), now_us())
+        call.fail(LostReply("it did not come in time"), now_us())
 
     def lose_all(self, since_us: int) -> None:
         """End everything that is awaited: the run is at its end.
@@ -143,7 +142,7 @@ class Awaited:
         for call in (*requests, *self._matched, *self._turns):
             self._call_off(call)
             if call.sent_us <= since_us and not call.is_settled:
-                call.settle(outcome.Error(LostReply("it did not come before the end")), now_us())
+                call.fail(LostReply("it did not come before the end"), now_us())
         for call in list(self._expected):
             self._call_off(call)
             if call.sent_us <= since_us:
@@ -182,7 +181,7 @@ class Awaited:
             if call.step is not None:
                 call.step.failed += 1
             self._call_off(call)
-            call.settle(outcome.Error(exc), now_us())
+            call.fail(exc, now_us())
         self._expected.clear()
 
     def _abandon(self, calls: list[Call], closed: tuple[int, str]) -> None:
@@ -190,4 +189,4 @@ class Awaited:
         self._context.ledger.abandoned += len(calls)
         for call in calls:
             self._call_off(call)
-            call.settle(outcome.Error(SocketClosed(*closed)), now_us())
+            call.fail(SocketClosed(*closed), now_us())

@@ -7,12 +7,12 @@ its script lag.
 
 from __future__ import annotations
 
-import time
+import types
 from array import array
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Generator, Hashable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
-import outcome
 import trio
 
 from loadgen.scenario.content import Fits, KeyPath
@@ -27,6 +27,33 @@ if TYPE_CHECKING:
 MAX_ANSWERED: Final = 256
 
 
+class _Woken:
+    """What a task is sent that a call wakes: an outcome without a value, for any number of tasks.
+
+    Trio's own can be unwrapped once, so each reply would take a new one.
+    """
+
+    def unwrap(self) -> None:
+        """Return nothing: what has come is in the call."""
+
+
+_WOKEN: Final[Any] = _Woken()
+
+
+@types.coroutine
+def park(message: object) -> Generator[object, Any, None]:
+    """Sleep until rescheduled, as `trio.lowlevel.wait_task_rescheduled` does.
+
+    That takes two coroutines and an object more, which each request would have to make, and each
+    of its wake-ups to pass through.
+
+    :param message: what Trio's loop is told, from `Call.message`.
+    """
+    woken = yield message
+    if woken is not _WOKEN:
+        woken.unwrap()  # The task was cancelled.
+
+
 class Call:
     """A reply or frame that a script awaits.
 
@@ -34,20 +61,14 @@ class Call:
     :ivar due_us: when it was due; ``None`` unless it was due at a time.
     :ivar sent_us: when its message was handed to the socket, or the call began.
     :ivar timeout: its entry in the timetable; ``None`` if only the end of the run ends it.
+    :ivar is_settled: true once it has come, or never will.
+    :ivar task: the task that waits for it.
     """
 
     __slots__ = (
-        "_received_us",
-        "_result",
-        "_task",
-        "due_us",
-        "fits",
-        "is_binary",
-        "is_lost",
-        "sent_us",
-        "step",
-        "timeout",
-    )
+        "_exc", "_message", "_received_us", "_value", "due_us", "fits", "is_binary", "is_lost",
+        "is_settled", "sent_us", "step", "task", "timeout",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,22 +85,47 @@ class Call:
         self.fits: Callable[[Any], bool] | None = fits
         self.is_lost: bool = False
         self.timeout: Entry | None = None
-        self._task: trio.lowlevel.Task | None = None
-        self._result: outcome.Outcome[Any] | None = None
+        self.is_settled: bool = False
+        self.task: trio.lowlevel.Task | None = None
+        self._value: Any = None
+        self._exc: Exception | None = None
         self._received_us = 0
+        self._message: object = None
+
+    def renew(
+        self, step: StepBooks | None, sent_us: int, due_us: int | None, is_binary: bool,
+        fits: Fits | None,
+    ) -> None:  # fmt: skip
+        """Make it another call, after `finish` has returned a value."""
+        self.step = step
+        self.sent_us = sent_us
+        self.due_us = due_us
+        self.is_binary = is_binary
+        self.fits = fits
+        self.is_settled = False
+
+    def settle(self, value: Any, received_us: int) -> None:
+        """Hand over the frame that has come."""
+        self._value = value
+        self._received_us = received_us
+        self.is_settled = True
+        if (task := self.task) is not None:
+            self.task = None
+            trio.lowlevel.reschedule(task, _WOKEN)
+
+    def fail(self, exc: Exception, received_us: int) -> None:
+        """Let an exception be raised instead of what does not come."""
+        self._exc = exc
+        self.settle(None, received_us)
 
     @property
-    def is_settled(self) -> bool:
-        """True once it has come, or never will."""
-        return self._result is not None
-
-    def settle(self, result: outcome.Outcome[Any], received_us: int) -> None:
-        """Hand over the frame that has come, or the exception that is raised instead."""
-        self._result = result
-        self._received_us = received_us
-        if (task := self._task) is not None:
-            self._task = None
-            trio.lowlevel.reschedule(task, result)
+    def message(self) -> object:
+        """What Trio's loop is told by a task that waits for this; made once."""
+        if self._message is None:
+            waiting = trio.lowlevel.wait_task_rescheduled(self._forget)  # noqa: ASYNC105
+            self._message = waiting.send(None)
+            waiting.close()
+        return self._message
 
     async def wait(self, script_lag: Recorder) -> Any:
         """Wait for it.
@@ -89,20 +135,33 @@ class Call:
         :raises LostReply: if it did not come in time.
         :raises SocketClosed: if the socket ended before.
         """
-        if self._result is None:
-            self._task = trio.lowlevel.current_task()
-            value = await trio.lowlevel.wait_task_rescheduled(self._forget)
-        else:
+        if self.is_settled:
             await trio.lowlevel.checkpoint()
-            value = self._result.unwrap()
-        lag_us = time.perf_counter_ns() // 1000 - self._received_us
+        else:
+            self.task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._forget)
+        return self.finish(script_lag)
+
+    def finish(self, script_lag: Recorder) -> Any:
+        """Return what has come, once the script's task goes on.
+
+        :raises LostReply: as `wait` does.
+        :raises SocketClosed: as `wait` does.
+        """
+        if (exc := self._exc) is not None:
+            try:
+                raise exc
+            finally:
+                del exc, self  # or its traceback would keep itself alive
+        lag_us = perf_counter_ns() // 1000 - self._received_us
         script_lag.record(lag_us)
         if (step := self.step) is not None and lag_us > step.longest_lag_us:
             step.longest_lag_us = lag_us
+        value, self._value = self._value, None
         return value
 
     def _forget(self, _: object) -> trio.lowlevel.Abort:
-        self._task = None
+        self.task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
 

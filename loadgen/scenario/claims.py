@@ -9,10 +9,8 @@ came first by chance.
 
 from __future__ import annotations
 
-import time
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
-
-import outcome
 
 from loadgen.engine.session import payload_bytes
 from loadgen.engine.stamps import StampedSocket
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Frames without a claim that are kept for a script that makes no call.
 MAX_KEPT: Final = 1024
+#: The column of nearly every frame, at hand.
+_ECHOED: Final = Verdict.ECHOED
 #: A frame that seems unread for longer than this was stamped before the clock was set.
 MAX_UNREAD_US: Final = 60_000_000
 
@@ -77,7 +77,7 @@ class Claims(Awaited):
 
     def receive(self, frame: str | bytes) -> None:
         """Take a frame. Called in the poller's task."""
-        received_us, context = time.perf_counter_ns() // 1000, self._context
+        received_us, context = perf_counter_ns() // 1000, self._context
         if self._stamps is not None:
             stamped_us = self._stamps.stamped_us - context.wall_offset_us
             if received_us - MAX_UNREAD_US < stamped_us < received_us:  # else a clock was set
@@ -99,7 +99,7 @@ class Claims(Awaited):
             self._context.verdicts[Verdict.UNEXPECTED] += 1
             self.problem = self.problem or exc
             for call in [*self._matched, *self._turns]:
-                call.settle(outcome.Error(exc), received_us)
+                call.fail(exc, received_us)
             self._fail_expected(exc)
 
     def raise_problem(self) -> None:
@@ -216,7 +216,7 @@ class Claims(Awaited):
         step, context = call.step, self._context
         if (frame.__class__ is bytes) is call.is_binary:
             service_us = received_us - call.sent_us
-            context.verdicts[Verdict.ECHOED] += 1
+            context.verdicts[_ECHOED] += 1
             if context.trace is not None:
                 context.trace.received(Verdict.ECHOED, value, received_us)
             context.book_service(service_us)
@@ -232,7 +232,7 @@ class Claims(Awaited):
             self._book(Verdict.CORRUPT, value, received_us)
             if step is not None:
                 step.failed += 1
-        call.settle(outcome.Value(value), received_us)
+        call.settle(value, received_us)
         if self._idle is not None and not self.awaits_reply:
             self._idle.set()
 
@@ -245,7 +245,7 @@ class Claims(Awaited):
             step.ok += 1
             step.service.record(max(received_us - call.sent_us, 0))
         # Of a frame that was there before, the script is not late for the time before it asked.
-        call.settle(outcome.Value(value), max(received_us, call.sent_us))
+        call.settle(value, max(received_us, call.sent_us))
 
     def _pass(self) -> None:
         for each in self.kept:

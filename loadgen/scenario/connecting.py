@@ -76,7 +76,7 @@ class Connecting:
         has_place = False
         with trio.CancelScope() as opening:
             try:
-                if not user.is_opening:  # Else the user has a place already.
+                if not user.is_awaited:  # Else the user has a place already.
                     await limiter.acquire_on_behalf_of(self)
                     has_place = True
                 await context.gate.pace.wait_for_turn()

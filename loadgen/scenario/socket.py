@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -16,7 +16,7 @@ from loadgen.engine.endings import close_code_of, ending_of
 from loadgen.engine.session import payload_bytes
 from loadgen.engine.stamps import stamped_socket
 from loadgen.results.fan_out import Joined, Left, Published
-from loadgen.scenario.calls import Call
+from loadgen.scenario.calls import Call, park
 from loadgen.scenario.claims import Claims
 from loadgen.scenario.content import Find, Fits, Meant, as_it_is, decode, encode, fits
 from loadgen.scenario.errors import SocketClosed
@@ -42,8 +42,8 @@ class Socket:
     """
 
     __slots__ = (
-        "_claims", "_conn", "_connection", "_end_expected", "_ended", "_rooms", "closed",
-        "context", "user",
+        "_claims", "_conn", "_connection", "_end_expected", "_ended", "_rooms", "_spare_call",
+        "_step", "closed", "context", "user",
     )  # fmt: skip
 
     def __init__(self, user: User, connection: Connection, conn: int, *, json: bool) -> None:
@@ -58,6 +58,10 @@ class Socket:
         self._rooms: tuple[int, ...] = ()
         self._end_expected = False
         self._ended: trio.Event | None = None
+        #: A request's, which is over: most users have one request at a time.
+        self._spare_call: Call | None = None
+        #: Name and kind of the last step, and its books: most users have few.
+        self._step: tuple[str, str, tuple[str, str], StepBooks] | None = None
 
     @property
     def subprotocol(self) -> str | None:
@@ -113,21 +117,25 @@ class Socket:
         :raises SocketClosed: if the socket is closed, or closes before.
         :raises ValueError: if a request with the same key awaits its reply, or no key can be put.
         """
-        # This path, `Claims.receive` and `Call.wait` are what a request costs. Here a call of a
+        # This path, `Claims.receive` and `Call.finish` are what a request costs. Here a call of a
         # function that has nothing to do is 2 % of that: they are asked for only where they have.
         claims, context, keyed, key, test = self._claims, self.context, None, None, None
         if isinstance(reply, str):
             message, keyed, key = claims.find_key(message, reply)
         elif reply is not None:
             test = reply
-        frame = encode(message)
-        is_bounded = timeout is not None or self.user.is_opening
+        frame = message if message.__class__ is str else encode(message)
+        is_bounded = timeout is not None or self.user.is_awaited
         limit_s = self._limit_s(timeout) if is_bounded else _NEVER
         step = self._begin(name, "request")
         if claims.kept:
             claims.look_at_kept()
-        due_us, sent_us = None if due is None else due.at_us, time.perf_counter_ns() // 1000
-        call = Call(step, sent_us, due_us, frame.__class__ is bytes, test)
+        due_us, sent_us = None if due is None else due.at_us, perf_counter_ns() // 1000
+        if (call := self._spare_call) is None:
+            call = Call(step, sent_us, due_us, frame.__class__ is bytes, test)
+        else:
+            self._spare_call = None
+            call.renew(step, sent_us, due_us, frame.__class__ is bytes, test)
         taken = self._hand_over(frame, step)
         if keyed is None:
             claims.await_match(call, limit_s)
@@ -139,7 +147,14 @@ class Socket:
             self._trace("request", name, frame)
         if not taken:
             await self._connection.flush()
-        return await call.wait(context.books.script_lag)
+        if call.is_settled:
+            await trio.lowlevel.checkpoint()
+        else:
+            call.task = trio.lowlevel.current_task()
+            await park(call.message)
+        value = call.finish(context.books.script_lag)
+        self._spare_call = call  # It has returned a value, so nobody else knows it any more.
+        return value
 
     async def publish(
         self,
@@ -283,10 +298,12 @@ class Socket:
             self._check_usable()
         if name is None:
             return None
-        books, key = self.context.books, (name, kind)
-        step = books.steps.get(key) or books.step(name, kind)
+        last = self._step
+        if last is None or last[0] is not name or last[1] is not kind:
+            key = name, kind
+            self._step = last = name, kind, key, self.context.books.step(name, kind)
+        self.user.step, step = last[2], last[3]
         step.count += 1
-        self.user.step = key
         return step
 
     def _check_usable(self) -> None:
@@ -306,7 +323,7 @@ class Socket:
         if timeout is not None:
             seconds = units.parse_duration(timeout) if isinstance(timeout, str) else timeout
             return trio.current_time() + seconds
-        if self.user.is_opening:
+        if self.user.is_awaited:
             return trio.current_time() + self.context.plan.connect_timeout_s
         return _NEVER
 

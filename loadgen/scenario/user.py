@@ -23,10 +23,11 @@ class User:
     :ivar number: from 0, over all processes of the run.
     :ivar scenario: the name of its scenario.
     :ivar step: name and kind of the step that has begun last; ``None`` before the first.
+    :ivar is_awaited: true while the load waits for this user.
     """
 
     __slots__ = (
-        "_has_paced", "_is_awaited", "_is_journey", "_random", "context", "number", "scenario",
+        "_has_paced", "_is_journey", "_random", "context", "is_awaited", "number", "scenario",
         "step",
     )  # fmt: skip
 
@@ -38,8 +39,7 @@ class User:
         self._random: Random | None = None
         self._has_paced = False
         self._is_journey = scenario.is_journey
-        #: Does the load wait for this user?
-        self._is_awaited = False
+        self.is_awaited: bool = False
 
     def __repr__(self) -> str:
         return f"<user {self.number}: {self.scenario}>"
@@ -125,25 +125,20 @@ class User:
 
     # -- For those who run it --------------------------------------------------------------
 
-    @property
-    def is_opening(self) -> bool:
-        """True while the load waits for this user."""
-        return self._is_awaited
-
     def await_arrival(self) -> None:
         """Let the load wait for this user."""
-        self._is_awaited = True
+        self.is_awaited = True
 
     def arrive(self) -> None:
         """Note that this user is ready for the load, or has ended. Idempotent."""
-        if self._is_awaited:
-            self._is_awaited = False
+        if self.is_awaited:
+            self.is_awaited = False
             self.context.gate.limiter.release_on_behalf_of(self)
             self.context.phases.settle_user()
 
     def arrive_with_stream(self) -> None:
         """Be ready for the load when a stream begins, unless a pace is to come. Idempotent."""
-        if self._is_awaited and self._is_journey:
+        if self.is_awaited and self._is_journey:
             self.arrive()
 
     async def wait_for_end_of_load(self) -> None:

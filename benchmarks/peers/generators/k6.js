@@ -7,6 +7,7 @@ const url = __ENV.TARGET;
 const sockets = Number(__ENV.SOCKETS);
 const users = Number(__ENV.USERS);
 const holdMs = Number(__ENV.HOLD_S) * 1000;
+const isClosedLoop = __ENV.LOOP === "closed";
 
 export const options = {
   scenarios: {
@@ -23,12 +24,15 @@ export default function () {
 function converse(index) {
   const socket = new WebSocket(url);
   const message = String(index).padStart(16, "0");
+  const say = () => socket.send(message);
   socket.onopen = () => {
-    setTimeout(() => setInterval(() => socket.send(message), 1000), holdMs);
+    setTimeout(isClosedLoop ? say : () => setInterval(say, 1000), holdMs);
   };
   socket.onmessage = (event) => {
     if (!event.data.startsWith(`${message} `)) {
       exec.test.abort(`wrong reply: ${event.data}`);
+    } else if (isClosedLoop) {
+      say();
     }
   };
 }

@@ -7,11 +7,12 @@ from locust import User, constant, task
 from websocket import create_connection
 
 HOLD_S = float(os.environ["HOLD_S"])
+IS_CLOSED_LOOP = os.environ["LOOP"] == "closed"
 
 
 class Echoer(User):
-    # One message a second, as the other generators are asked for.
-    wait_time = constant(1)
+    # One message a second, as the other generators are asked for, or the next at once.
+    wait_time = constant(0 if IS_CLOSED_LOOP else 1)
     opened = 0
 
     def on_start(self) -> None:

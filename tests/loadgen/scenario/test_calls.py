@@ -1,9 +1,69 @@
-"""Remember the keys of answered requests, to tell a second answer from a stray one."""
+"""Await a reply, and remember the keys of answered requests, to tell a second answer."""
 
 from __future__ import annotations
 
-from loadgen.scenario.calls import MAX_ANSWERED, Call, KeyedCalls
+import pytest
+import trio
+import trio.testing
+
+from loadgen.engine.context import now_us
+from loadgen.results.latency import Recorder
+from loadgen.results.scenario import StepBooks
+from loadgen.scenario.calls import MAX_ANSWERED, Call, KeyedCalls, park
 from loadgen.scenario.content import KeyPath
+from loadgen.scenario.errors import LostReply
+
+
+class Waiter:
+    """A task that waits for calls, one after the other, as a request does."""
+
+    def __init__(self) -> None:
+        self.lag = Recorder()
+        self.values: list[object] = []
+
+    async def wait(self, call: Call) -> None:
+        call.task = trio.lowlevel.current_task()
+        await park(call.message)
+        self.values.append(call.finish(self.lag))
+
+
+async def test_a_call_wakes_its_task_with_what_has_come_as_often_as_it_is_made_anew(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    call, waiter, step = Call(None, 0), Waiter(), StepBooks("request")
+    assert not call.is_settled
+    assert not call.is_lost
+    for number in range(3):
+        nursery.start_soon(waiter.wait, call)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(waiter.values) == number
+        call.settle({"n": number}, now_us() - 5_000)
+        await trio.testing.wait_all_tasks_blocked()
+        assert call.task is None
+        call.renew(step, number, None, False, None)
+        assert not call.is_settled
+    assert waiter.values == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert waiter.lag.end_second().count == 3
+    # The first had no step: of the two others it is known how late the task went on.
+    assert step.longest_lag_us >= 5_000
+
+
+async def test_what_never_comes_is_raised_and_a_cancelled_task_is_not_woken(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    waiter, lost = Waiter(), Call(None, 0)
+    lost.fail(LostReply("late"), now_us())
+    for _ in range(2):
+        with pytest.raises(LostReply, match="late"):
+            await lost.wait(waiter.lag)
+    call = Call(None, 0)
+    for wait in (waiter.wait, lambda call: call.wait(waiter.lag)):
+        with trio.move_on_after(1) as waiting:
+            await wait(call)
+        assert waiting.cancelled_caught
+        assert call.task is None
+    call.settle("at last", now_us())
+    assert await call.wait(waiter.lag) == "at last"
 
 
 def reply(key: object) -> dict[str, object]:

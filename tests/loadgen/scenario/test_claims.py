@@ -80,8 +80,10 @@ class Bench:
 
 
 def value_of(call: Call) -> Any:
-    assert call._result is not None
-    return call._result.unwrap()
+    assert call.is_settled
+    if call._exc is not None:
+        raise call._exc
+    return call._value
 
 
 @pytest.fixture

@@ -9,9 +9,94 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.scenario.definition import Scenario, deal
+from loadgen.scenario.user import User
 
 
 async def do_nothing(user: object) -> None: ...
+
+
+async def talk(user: User) -> None:
+    async for _ in user.pace("1/s"):
+        pass
+
+
+async def listen(user: User) -> None:
+    async with user.connect() as ws:
+        async for _ in ws.stream():
+            pass
+
+
+class Chat:
+    """Ways in which a script may lead to the call that says which phases it has."""
+
+    async def through_a_method(self, user: User) -> None:
+        await talk(user)
+
+    @staticmethod
+    async def through_a_static_method(user: User) -> None:
+        await user.ready()
+
+    @classmethod
+    async def through_a_class_method(cls, user: User) -> None:
+        await listen(user)
+
+
+class Account:
+    def __init__(self, user: User) -> None:
+        self.user = user
+
+    async def live(self) -> None:
+        await talk(self.user)
+
+
+async def through_a_class(user: User) -> None:
+    await Account(user).live()
+
+
+async def through_a_nested_function(user: User) -> None:
+    async def inner() -> None:
+        await user.ready()
+
+    await inner()
+
+
+async def through_each_other(user: User, depth: int = 2) -> None:
+    await (again(user, depth - 1) if depth else do_nothing(user))
+
+
+async def again(user: User, depth: int) -> None:
+    await through_each_other(user, depth)
+
+
+#: The functions by which the code of a scenario is found, whether it waits for the load, and
+#: whether it is begun before.
+SHAPES = [
+    (do_nothing, False, False),
+    (talk, True, True),
+    (listen, False, True),
+    (Chat().through_a_method.__func__, True, True),
+    (Chat.__dict__["through_a_static_method"], True, True),
+    (Chat.__dict__["through_a_class_method"], False, True),
+    (through_a_class, True, True),
+    (through_a_nested_function, True, True),
+    (through_each_other, False, False),
+]
+
+
+@pytest.mark.parametrize(("function", "waits", "lasts"), SHAPES)
+def test_the_phases_of_a_scenario_are_found_however_its_code_is_laid_out(
+    function: object, waits: bool, lasts: bool
+) -> None:
+    found = Scenario.of("s", function, 1)  # type: ignore[arg-type]
+    assert (found.is_journey, found.begins_early) == (not waits, lasts)
+
+
+def test_what_is_the_products_own_is_not_looked_into() -> None:
+    # `User.pace` itself names `pace`; a script that only mentions the class does not pace.
+    async def mention(user: User) -> None:
+        assert isinstance(user, User)
+
+    assert Scenario.of("s", mention, 1).is_journey
 
 
 def dealt(**weights: int) -> str:
