@@ -30,3 +30,8 @@ class Books:
         for recorder in (self.connect, self.service, self.scheduling_lag):
             recorder.end_second()
         return self.intended.end_second()
+
+    def sort_in(self) -> None:
+        """Let the histograms agree with the ledger, in the middle of a second."""
+        for recorder in (self.connect, self.intended, self.service, self.scheduling_lag):
+            recorder.sort_in()

@@ -378,6 +378,7 @@ class Coordinator:
         ledger = member.ledger
         orphans, opening = ledger.open, ledger.requested - ledger.settled
         unanswered = ledger.awaited
+        failed_users = 0 if self.interrupted else member.users_left
         for books in (ledger, *member.apart.values()):
             books.write_off(DIED, interrupted=self.interrupted)
         if self._rooms is not None:
@@ -390,8 +391,11 @@ class Coordinator:
         when_s = self.elapsed_s
         member.series.append(
             Second(
-                t_s=round(when_s, 3), open=0, opening=0, sent=0, received=0,
-                errors=orphans + opening, p50_ms=None, p99_ms=None, lag_ms=None,
+                t_s=round(when_s, 3), open=0, opening=0,
+                # What it has told in the middle of a second.
+                sent=ledger.sent - sum(second.sent for second in member.series),
+                received=ledger.received - sum(second.received for second in member.series),
+                errors=orphans + opening + failed_users, p50_ms=None, p99_ms=None, lag_ms=None,
             )
         )  # fmt: skip
         member.died_interrupted = self.interrupted

@@ -71,6 +71,18 @@ class Member:
         self.ledger = record.load_ledger(noted.ledger)
         self.apart = {kind: record.load_ledger(books) for kind, books in noted.apart.items()}
 
+    @property
+    def users_left(self) -> int:
+        """The number of users of whom it is not known how they ended."""
+        if self.plan.scenario is None:
+            return 0
+        if self.record is None or self.record.scenario is None:
+            return self.plan.count_own_users()
+        users = self.record.scenario.users
+        return users.requested - (
+            users.finished + users.failed + users.interrupted + users.not_started
+        )
+
     def result(self, started_at: datetime) -> Result:
         """Make the result of its part, as far as it is known."""
         if self.record is not None:

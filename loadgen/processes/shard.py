@@ -52,6 +52,7 @@ class Shard:
 
     async def _gate(self, phase: Phase) -> None:
         if phase is Phase.LOAD:  # The display need not wait for the next second.
+            self.engine.sort_in()
             self._say(messages.Noted(self._record()))
         self._tell_events()
         self._say(messages.Waiting(phase, tuple(self._warnings)))

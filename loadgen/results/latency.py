@@ -217,14 +217,16 @@ class Recorder:
     on the path of every message, three times.
 
     :ivar record: adds one value, in microseconds.
-    :ivar total: all values up to the last `end_second`.
+    :ivar total: all values up to the last `end_second` or `sort_in`.
     """
 
-    __slots__ = ("_values", "record", "total")
+    __slots__ = ("_sorted_in", "_values", "record", "total")
 
     def __init__(self) -> None:
         self.total: Histogram = Histogram()
         self._values: list[int] = []
+        #: Values of this second that are in `total` already.
+        self._sorted_in: Histogram | None = None
         self.record: Callable[[int], None] = self._values.append
 
     def end_second(self) -> Histogram:
@@ -235,7 +237,14 @@ class Recorder:
         second = Histogram.of_values(self._values)
         self._values.clear()
         self.total.merge(second)
+        if self._sorted_in is not None:
+            second.merge(self._sorted_in)
+            self._sorted_in = None
         return second
+
+    def sort_in(self) -> None:
+        """Add what was recorded so far to `total`, in the middle of a second."""
+        self._sorted_in = self.end_second()
 
 
 def _highest_of(index: int) -> int:

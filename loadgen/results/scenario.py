@@ -232,6 +232,11 @@ class ScenarioBooks:
         for recorder in self._recorders():
             recorder.end_second()
 
+    def sort_in(self) -> None:
+        """Sort what was recorded so far into the histograms, in the middle of a second."""
+        for recorder in self._recorders():
+            recorder.sort_in()
+
     def begin_load(self, opening_s: float) -> None:
         """Begin anew to measure how late the script is, and whom it holds up.
 

@@ -167,6 +167,11 @@ class ScenarioEngine(Engine):
         self._scenario.check_identities()
         super()._settle()
 
+    def sort_in(self) -> None:
+        """Do as `Engine.sort_in` does, for what the scenario counts as well."""
+        super().sort_in()
+        self._scenario.sort_in()
+
     def _count_errors(self) -> int:
         return super()._count_errors() + self._scenario.users.failed
 

@@ -43,7 +43,8 @@ NEEDS_LINUX = {
         "tests/integration/loadgen/test_scenario.py::test_users_arrive_at_their_rate_and_no_more",
         "tests/integration/loadgen/test_scenario.py::test_one_process_and_three_run_the_same_users",
         "tests/integration/loadgen/test_scenario.py::test_ctrl_c_reaches_every_process",
-        "tests/integration/loadgen/test_scenario.py::test_users_of_a_process_that_dies",
+        "tests/integration/loadgen/test_scenario_ends.py::test_a_process_killed_in_any_phase",
+        "tests/integration/loadgen/test_scenario_ends.py::test_a_second_signal_ends_users_at_once_that_shield_themselves[2]",
         "tests/integration/loadgen/test_schedules.py::test_random_arrivals_are_as_many_in_four_processes",
     ),
     "locks of files, for journals": (

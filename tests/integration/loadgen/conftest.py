@@ -288,8 +288,12 @@ class LoadgenProcess:
 
     def wait_for(self, phase: str) -> None:
         """Until it has said that it is in this phase."""
+        self.wait_for_errors(f" {phase} ")
+
+    def wait_for_errors(self, said: str) -> None:
+        """Until it has said this on stderr."""
         deadline = time.monotonic() + PATIENCE_S
-        while f" {phase} " not in self.errors and self.process.poll() is None:
+        while said not in self.errors and self.process.poll() is None:
             assert time.monotonic() < deadline, self.errors
             time.sleep(0.01)
 

@@ -5,11 +5,8 @@ The server counts what it receives and sends; the generator's columns have to be
 
 import asyncio
 import json
-import os
-import signal
 import textwrap
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -71,7 +68,6 @@ async def chat(connection, counts):
         await say({"type": "welcome", "path": path})
     async with asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(tick())] if path == "/ticks" else []
-        # Cut as well as closed: one test kills who it talks with.
         async for text in until_closed(connection):
             counts["received"] += 1
             asked = json.loads(text)
@@ -704,33 +700,6 @@ def test_ctrl_c_reaches_every_process_and_the_report_is_whole(tmp_path, server, 
     assert over.messages == {"sent": 12, "one_way": 6, "in_flight": 6}
     server.wait_closed()
     assert server.counts["closed 1000"] == over.closed["clean"] == 6
-
-
-def test_users_of_a_process_that_dies_failed_by_that_and_the_others_go_on(
-    tmp_path, server, start_loadgen
-):
-    (tmp_path / "pace.py").write_text(
-        HEAD
-        + """
-@scenario
-async def talker(user: User) -> None:
-    async with user.connect("/mute") as ws:
-        async for due in user.pace("4/s"):
-            await ws.request({}, name="say", reply="id", due=due)
-"""
-    )
-    script = str(tmp_path / "pace.py")
-    run = start_loadgen("6", server.url, "--scenario", script, "--workers", "2", "--duration", "5s")
-    server.wait_until(lambda: server.counts["received"] >= 6 * 4 * 2)
-    children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
-    over = run.finish()
-    assert over.code == 1
-    users = over.report["users"]
-    assert (users["finished"], users["failed"]) == (3, 3)
-    assert list(users["failed_by"]) == ["its process of the load generator died"]
-    (step,) = over.report["steps"]
-    assert step["ok"] >= 3 * 20
 
 
 def test_a_trace_says_of_every_frame_what_claims_it(tmp_path, server, start_loadgen):

@@ -18,6 +18,7 @@ from loadgen.processes.messages import LinkLost
 from loadgen.results import record
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import Place
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.series import Second
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
@@ -320,6 +321,32 @@ async def test_a_shard_that_dies_after_an_interruption_has_its_messages_in_fligh
     await other.say(messages.Finished(noted(over(2), [second(1)])))
     assert run.result.interrupted
     assert (run.result.ledger.lost, run.result.ledger.in_flight) == (0, 9)
+
+
+@pytest.mark.parametrize("has_told", [True, False])
+async def test_the_users_of_a_shard_that_died_are_errors_of_its_last_second(
+    make_run, noted, autojump_clock, has_told
+):
+    run = make_run(Plan(4, scenario="talk.py"), 2)
+    await run.begin()
+    victim, other = run.links
+    if has_told:  # In the middle of a second: one has taken its leave, and one is at work.
+        books = ScenarioBooks.of_users(2)
+        books.users.finished = 1
+        ledger = Ledger(2, opened=2, sent=9, received=7, one_way=2)
+        ledger.verdicts["echoed"] = 7
+        ledger.count_ended(Ending.CLEAN, 1000, early=False)
+        await victim.say(messages.Noted(noted(ledger, scenario=books)))
+    await victim.die()
+    books = ScenarioBooks.of_users(2)
+    books.users.finished = 2
+    await other.say(messages.Finished(noted(over(2), [second(1)], scenario=books)))
+    users, series = run.result.scenario.users, run.result.series
+    assert (users.finished, users.failed) == ((3, 1) if has_told else (2, 2))
+    assert sum(each.errors for each in series) == 2  # a user and its socket, or two users
+    assert [sum(getattr(each, key) for each in series) for key in ("sent", "received")] == (
+        [9, 7] if has_told else [0, 0]
+    )
 
 
 async def test_one_interrupted_shard_interrupts_the_result(make_run, noted, autojump_clock):

@@ -82,6 +82,19 @@ def test_recording_goes_on_into_the_next_second():
     assert (recorder.total.count, recorder.total.min, recorder.total.max) == (3, 10, 30)
 
 
+def test_what_was_sorted_in_before_its_second_is_over_belongs_to_that_second():
+    recorder = Recorder()
+    recorder.record(10)
+    recorder.sort_in()
+    assert recorder.total.state == filled(10).state
+    recorder.record(20)
+    recorder.sort_in()
+    recorder.record(30)
+    assert recorder.end_second().state == filled(10, 20, 30).state
+    assert recorder.total.state == filled(10, 20, 30).state
+    assert recorder.end_second().count == 0
+
+
 def test_each_percentile_of_a_summary_is_its_own():
     summary = filled(*range(1, 1001)).summary()
     assert (summary.p50, summary.p90, summary.p95, summary.p99, summary.p999) == (
