@@ -31,7 +31,7 @@ PATIENCE_SHARE: Final = 0.5
 class UserCrowd:
     """The users of a run in this process.
 
-    :param watch: records the user of each task.
+    :param watch: runs the users' code.
     """
 
     def __init__(self, context: UserContext, script: Script, watch: BlockingWatch) -> None:
@@ -199,13 +199,10 @@ class UserCrowd:
         """Run one user, and book how it ends."""
         scenario = self._script.of(number)
         user = User(number, scenario, self._context)
-        task = trio.lowlevel.current_task()
-        self._watch.users[task] = user
         try:
             if not is_early or await self._take_place(user):
                 await self._live(user, scenario, is_repeated=is_repeated)
         finally:
-            del self._watch.users[task]
             self._at_work -= 1
             if not self._at_work and not self._are_more_coming:
                 self._idle.set()
@@ -234,14 +231,15 @@ class UserCrowd:
         return self._is_hopeless
 
     async def _live(self, user: User, scenario: Scenario, *, is_repeated: bool) -> None:
+        run = self._watch.run
         try:
-            await scenario.run(user)
+            await run(scenario.run(user), user)
             user.arrive()
             while is_repeated and scenario.is_journey:
                 await self._phases.wait_for_load()
                 if self._phases.is_load_over:
                     break
-                await scenario.run(user)
+                await run(scenario.run(user), user)
         except trio.Cancelled:
             self._books.interrupted += 1
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+from collections.abc import Awaitable, Generator
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,14 +28,14 @@ class Bench:
         self.now_ms += took_ms + waited_ms
         self.waited_ms += waited_ms
 
-    def enter(self, step: str | None) -> None:
-        """Make the task that calls this a user's, at a step."""
+    async def use(self, code: Awaitable[None], step: str | None) -> None:
+        """Run code as that of a user who is at a step."""
         user: Any = SimpleNamespace(
             step=step and (step, "request"),
             scenario="talker",
             context=SimpleNamespace(books=self.books),
         )
-        self.watch.users[trio.lowlevel.current_task()] = user
+        await self.watch.run(code, user)
 
     @property
     def blamed(self) -> dict[str, tuple[int, int]]:
@@ -52,32 +54,48 @@ def bench() -> Bench:
 async def test_the_turn_that_takes_long_is_blamed_and_a_full_loop_of_short_ones_is_not(
     bench: Bench,
 ) -> None:
-    async def use(step: str | None, took_ms: int) -> None:
-        bench.enter(step)
+    async def work(took_ms: int) -> None:
         for _ in range(3):
             bench.work(took_ms)
             await trio.lowlevel.checkpoint()
 
-    async def start_another() -> None:
-        bench.enter("begun by a user")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sit)
-
-    async def sit() -> None:
-        bench.work(20)
-
     with bench.watch.watching():
         async with trio.open_nursery() as users:
             for _ in range(100):
-                users.start_soon(use, "short", 9)
-            users.start_soon(use, "long", 10)
-            users.start_soon(use, None, 30)
-            users.start_soon(start_another)
+                users.start_soon(bench.use, work(9), "short")
+            users.start_soon(bench.use, work(10), "long")
+            users.start_soon(bench.use, work(30), None)
             bench.work(500)  # no user's turn
-    assert bench.blamed == {"long": (3, 30), "talker": (3, 90), "begun by a user": (1, 20)}
-    bench.work(500)
+            users.start_soon(work, 500)
+    assert bench.blamed == {"long": (3, 30), "talker": (3, 90)}
+
+
+async def test_tasks_that_a_user_starts_are_its_own_and_blamed_once(bench: Bench) -> None:
+    async def work(took_ms: int) -> None:
+        bench.work(took_ms)
+        await trio.lowlevel.checkpoint()
+
+    async def start_others() -> None:
+        bench.work(15)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start_another)
+            nursery.start_soon(work, 9)
+        bench.work(11)
+        await trio.lowlevel.checkpoint()
+
+    async def start_another() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work, 20)
+
+    with bench.watch.watching():
+        async with trio.open_nursery() as users:
+            users.start_soon(bench.use, start_others(), "nested")
+            users.start_soon(bench.use, work(30), "other")
+        await work(500)  # no user's turn
+    assert bench.blamed == {"nested": (3, 46), "other": (1, 30)}
+    await bench.use(work(1), "after")
     await trio.lowlevel.checkpoint()
-    assert sum(count for count, _ in bench.blamed.values()) == 7
+    assert "after" not in bench.blamed
 
 
 async def test_a_collection_of_garbage_is_not_the_fault_of_the_user_in_whose_turn_it_falls(
@@ -87,8 +105,7 @@ async def test_a_collection_of_garbage_is_not_the_fault_of_the_user_in_whose_tur
         if phase == "stop":
             bench.work(56)
 
-    async def use(step: str, own_ms: int) -> None:
-        bench.enter(step)
+    async def work(own_ms: int) -> None:
         bench.work(own_ms)
         gc.collect(0)
         bench.work(own_ms)
@@ -98,8 +115,8 @@ async def test_a_collection_of_garbage_is_not_the_fault_of_the_user_in_whose_tur
     try:
         with bench.watch.watching():
             async with trio.open_nursery() as users:
-                users.start_soon(use, "quick", 1)
-                users.start_soon(use, "slow", 10)
+                users.start_soon(bench.use, work(1), "quick")
+                users.start_soon(bench.use, work(10), "slow")
     finally:
         gc.callbacks.remove(take_long)
     assert bench.blamed == {"slow": (1, 20)}
@@ -109,12 +126,56 @@ async def test_a_collection_of_garbage_is_not_the_fault_of_the_user_in_whose_tur
 async def test_a_turn_is_not_blamed_for_the_time_in_which_it_waited_for_a_core(
     bench: Bench,
 ) -> None:
-    async def use(step: str, took_ms: int, waited_ms: int) -> None:
-        bench.enter(step)
+    async def work(took_ms: int, waited_ms: int) -> None:
         bench.work(took_ms, waited_ms)
+        await trio.lowlevel.checkpoint()
 
     with bench.watch.watching():
         async with trio.open_nursery() as users:
-            users.start_soon(use, "starved", 5, 40)
-            users.start_soon(use, "both", 15, 40)
+            users.start_soon(bench.use, work(5, 40), "starved")
+            users.start_soon(bench.use, work(15, 40), "both")
     assert bench.blamed == {"both": (1, 15)}
+
+
+async def test_code_is_run_as_if_nobody_timed_it(bench: Bench) -> None:
+    seen: list[str] = []
+
+    async def fall_asleep() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            seen.append("cancelled")
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.lowlevel.checkpoint()
+            seen.append("finally")
+
+    async def use_asyncio() -> None:
+        try:
+            await asyncio.sleep(1)
+        except RuntimeError:
+            seen.append("no running event loop")
+        try:
+            await Foreign()
+        except TypeError as exc:
+            seen.append(str(exc)[:31])
+        raise LookupError("its own")
+
+    class Foreign:
+        def __await__(self) -> Generator[str, None, None]:
+            yield "something that is not Trio's"
+
+    class Awaited:
+        def __await__(self) -> Generator[Any, Any, None]:
+            return trio.lowlevel.checkpoint().__await__()  # noqa: ASYNC105
+
+    with trio.move_on_after(0) as scope:
+        await bench.use(fall_asleep(), None)
+    assert scope.cancelled_caught
+    with pytest.raises(LookupError, match="its own"):
+        await bench.use(use_asyncio(), None)
+    await bench.use(Awaited(), None)
+    assert seen == [
+        "cancelled", "finally", "no running event loop", "trio.run received unrecognized ",
+    ]  # fmt: skip
