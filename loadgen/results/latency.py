@@ -242,6 +242,13 @@ class Recorder:
             self._sorted_in = None
         return second
 
+    def add(self, part: Histogram) -> None:
+        """Add values of this second that another recorder has sorted."""
+        self.total.merge(part)
+        if self._sorted_in is None:
+            self._sorted_in = Histogram()
+        self._sorted_in.merge(part)
+
     def sort_in(self) -> None:
         """Add what was recorded so far to `total`, in the middle of a second."""
         self._sorted_in = self.end_second()

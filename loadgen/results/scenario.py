@@ -7,7 +7,6 @@ by the names that the script gives them, and what only such runs have.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -82,6 +81,7 @@ class StepBooks:
         never came) or `in_flight` (the run was interrupted).
     :ivar intended: from when it was due, in microseconds; of calls that were due at a time.
     :ivar service: from when it was handed to the socket, or from when an `expect` began.
+    :ivar undue: the part of `service`, in this second, of requests that were not due at a time.
     :ivar longest_lag_us: the longest time from when a reply was read to when the user's code went
         on.
     :ivar blocked: turns in which the user's code blocked everybody before this call, or, where none
@@ -99,6 +99,7 @@ class StepBooks:
     in_flight: int = 0
     intended: Recorder = field(default_factory=Recorder)
     service: Recorder = field(default_factory=Recorder)
+    undue: Recorder = field(default_factory=Recorder)
     longest_lag_us: int = 0
     blocked: int = 0
     blocked_us: int = 0
@@ -220,22 +221,25 @@ class ScenarioBooks:
             raise TooManyNames("counters")
         self.counters[name] += n
 
-    def _recorders(self) -> Iterator[Recorder]:
-        yield self.script_lag
+    def end_second(self, service: Recorder, intended: Recorder) -> None:
+        """Sort what was recorded since the last time into the histograms.
+
+        A reply to a request with a name is recorded once, in the books of its step; so are two of
+        the four records that each would need.
+
+        :param service: of the whole run; gets the replies to requests with names.
+        :param intended: the same, since they were due.
+        """
         for step in self.steps.values():
-            yield from (step.intended, step.service)
-        for stream in self.streams.values():
-            yield stream.age
-
-    def end_second(self) -> None:
-        """Sort what was recorded in this second into the histograms."""
-        for recorder in self._recorders():
+            undue = step.undue.end_second()
+            step.service.total.merge(undue)
+            parts = (step.service.end_second(), step.intended.end_second())
+            if step.kind == "request":
+                for recorder, due in zip((service, intended), parts, strict=True):
+                    recorder.add(undue)
+                    recorder.add(due)
+        for recorder in (self.script_lag, *(stream.age for stream in self.streams.values())):
             recorder.end_second()
-
-    def sort_in(self) -> None:
-        """Sort what was recorded so far into the histograms, in the middle of a second."""
-        for recorder in self._recorders():
-            recorder.sort_in()
 
     def begin_load(self, opening_s: float) -> None:
         """Begin anew to measure how late the script is, and whom it holds up.

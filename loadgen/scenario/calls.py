@@ -38,6 +38,8 @@ class _Woken:
 
 
 _WOKEN: Final[Any] = _Woken()
+#: At hand: each reply calls it.
+_reschedule: Final = trio.lowlevel.reschedule
 
 
 @types.coroutine
@@ -111,7 +113,7 @@ class Call:
         self.is_settled = True
         if (task := self.task) is not None:
             self.task = None
-            trio.lowlevel.reschedule(task, _WOKEN)
+            _reschedule(task, _WOKEN)
 
     def fail(self, exc: Exception, received_us: int) -> None:
         """Let an exception be raised instead of what does not come."""

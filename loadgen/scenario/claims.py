@@ -162,7 +162,15 @@ class Claims(Awaited):
             if ignores(value):
                 self._book(Verdict.IGNORED, value, received_us)
                 return True
-        return self._offer_rest(frame, value, received_us)
+        if self.subscriptions and self._offer_to_subscriptions(frame, value, received_us):
+            return True
+        if self._turns and not (self._keyed and self._is_duplicate(value)):
+            if (call := self._turns.popleft()).is_lost:
+                self._book(Verdict.UNEXPECTED, value, received_us)
+            else:
+                self._answer(call, frame, value, received_us)
+            return True
+        return False
 
     def _offer_to_tests(self, frame: str | bytes, value: Any, received_us: int) -> bool:
         for waiting in (self._matched, self._expected):
@@ -189,7 +197,7 @@ class Claims(Awaited):
                 return True
         return False
 
-    def _offer_rest(self, frame: str | bytes, value: Any, received_us: int) -> bool:
+    def _offer_to_subscriptions(self, frame: str | bytes, value: Any, received_us: int) -> bool:
         for subscription in self.subscriptions:
             if subscription.fits(value):
                 key = subscription.find_key(value, frame)
@@ -198,12 +206,6 @@ class Claims(Awaited):
                 self._book(Verdict.COPIES, value, received_us)
                 self._context.events.take_copy(received_us, subscription.room, self._conn, (key, 0))
                 return True
-        if self._turns and not (self._keyed and self._is_duplicate(value)):
-            if (call := self._turns.popleft()).is_lost:
-                self._book(Verdict.UNEXPECTED, value, received_us)
-            else:
-                self._answer(call, frame, value, received_us)
-            return True
         return False
 
     def _answer(self, call: Call, frame: str | bytes, value: Any, received_us: int) -> None:
@@ -219,15 +221,17 @@ class Claims(Awaited):
             context.verdicts[_ECHOED] += 1
             if context.trace is not None:
                 context.trace.received(Verdict.ECHOED, value, received_us)
-            context.book_service(service_us)
             due_us = call.due_us
-            intended_us = service_us if due_us is None else received_us - due_us
-            context.book_intended(intended_us)
-            if step is not None:
+            if step is None:
+                context.book_service(service_us)
+                context.book_intended(service_us if due_us is None else received_us - due_us)
+            else:  # What is in the step's books comes into the whole run's once a second.
                 step.ok += 1
-                step.service.record(service_us)
-                if due_us is not None:
-                    step.intended.record(intended_us)
+                if due_us is None:
+                    step.undue.record(service_us)
+                else:
+                    step.service.record(service_us)
+                    step.intended.record(received_us - due_us)
         else:
             self._book(Verdict.CORRUPT, value, received_us)
             if step is not None:

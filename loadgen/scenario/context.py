@@ -44,8 +44,8 @@ class UserContext:
     :ivar wall_offset_us: the wall clock, less the clock of stamps.
     :ivar ledger: the one of `run`; this and the rest are found here because every request asks.
     :ivar verdicts: the columns of received frames.
-    :ivar book_service: records a reply's time since its message was sent.
-    :ivar book_intended: records a reply's time since its message was due.
+    :ivar book_service: records a reply's time since its message was sent; of calls without a name.
+    :ivar book_intended: records a reply's time since its message was due; of these.
     """
 
     plan: Plan

@@ -169,8 +169,8 @@ class ScenarioEngine(Engine):
 
     def sort_in(self) -> None:
         """Do as `Engine.sort_in` does, for what the scenario counts as well."""
+        self._end_second()
         super().sort_in()
-        self._scenario.sort_in()
 
     def _count_errors(self) -> int:
         return super()._count_errors() + self._scenario.users.failed
@@ -178,5 +178,8 @@ class ScenarioEngine(Engine):
     def _sample(self) -> None:
         if self._context is not None:
             self._context.compare_clocks()
-        self._scenario.end_second()
+        self._end_second()
         super()._sample()
+
+    def _end_second(self) -> None:
+        self._scenario.end_second(self._books.service, self._books.intended)

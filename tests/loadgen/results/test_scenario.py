@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Unbalanced
 from loadgen.results.scenario import (
     MAX_CAUSES,
@@ -74,7 +75,7 @@ def keep(
         books.check(name, passed)
         books.count(name, 3)
     books.opening_s = max(books.opening_s, len(users))
-    books.end_second()
+    books.end_second(Recorder(), Recorder())
     return books
 
 
@@ -191,3 +192,19 @@ def test_what_was_late_before_the_load_is_forgotten() -> None:
     assert books.script_lag.total.count == 0
     assert books.steps["say", "request"].longest_lag_us == 0
     assert books.steps["say", "request"].service.total.count == 1
+
+
+def test_what_a_step_has_recorded_comes_into_the_whole_runs_latencies_once() -> None:
+    books, service, intended = ScenarioBooks(), Recorder(), Recorder()
+    ask, listen = books.step("ask", "request"), books.step("listen", "expect")
+    ask.undue.record(100)
+    ask.service.record(200)
+    ask.intended.record(300)
+    listen.service.record(400)
+    service.record(500)
+    for _ in range(2):
+        books.end_second(service, intended)
+    assert [step.service.total.sum_us for step in (ask, listen)] == [300, 400]
+    assert ask.intended.total.sum_us == 300
+    assert service.end_second().sum_us == service.total.sum_us == 100 + 200 + 500
+    assert intended.end_second().sum_us == intended.total.sum_us == 100 + 300

@@ -13,8 +13,9 @@ import trio
 import trio.testing
 
 from loadgen.engine.context import now_us
+from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Ledger
-from loadgen.results.scenario import StepBooks
+from loadgen.results.scenario import ScenarioBooks, StepBooks
 from loadgen.results.verify import Verdict
 from loadgen.scenario.calls import Call
 from loadgen.scenario.claims import MAX_KEPT, Claims
@@ -35,16 +36,22 @@ class Bench:
         self.timetable = Timetable()
         self.phases = Phases(1.0, 1.0)
         self.step = StepBooks("request")
-        self.service: list[int] = []
-        self.intended: list[int] = []
+        self.service, self.intended = Recorder(), Recorder()
         self.copies: list[tuple[Any, ...]] = []
         self.context: Any = SimpleNamespace(
             ledger=self.ledger, verdicts=self.ledger.verdicts, timetable=self.timetable,
-            phases=self.phases, wall_offset_us=0, trace=None, book_service=self.service.append,
-            book_intended=self.intended.append,
+            phases=self.phases, wall_offset_us=0, trace=None, book_service=self.service.record,
+            book_intended=self.intended.record,
             events=SimpleNamespace(take_copy=lambda *what: self.copies.append(what)),
         )  # fmt: skip
         self.claims = Claims(self.context, 7, decode, None)
+
+    def end_second(self) -> tuple[int, int]:
+        """End a second; return how many latencies were booked, since sent and since due."""
+        books = ScenarioBooks(steps={("ask", "request"): self.step})
+        books.end_second(self.service, self.intended)
+        assert self.step.service.total.count == self.service.total.count
+        return self.service.total.count, self.intended.total.count
 
     def call(self, sent_us: int = 0, **more: Any) -> Call:
         self.step.count += 1
@@ -99,7 +106,8 @@ def test_replies_find_their_requests_by_key_in_any_order(bench: Bench) -> None:
     bench.receive(*[{"id": key, "is": key} for key in ("x", 3, 1, 2)])
     assert [value_of(call)["is"] for call in calls] == [1, 2, 3, "x"]
     assert bench.columns == {"echoed": 4}
-    assert (bench.step.ok, len(bench.service), len(bench.intended)) == (4, 4, 4)
+    assert (bench.step.ok, *bench.end_second()) == (4, 4, 4)
+    assert bench.step.intended.total.count == 0  # None was due at a time.
     assert not bench.claims.awaits_reply
     bench.receive({"id": 3}, {"id": "x"}, {"id": "y"}, {"id": 9})
     bench.claims.end((1000, ""))
@@ -116,11 +124,24 @@ def test_latency_is_from_when_it_was_sent_and_from_when_it_was_due(bench: Bench)
     sent_us = now_us()
     bench.take_turn(sent_us=sent_us, due_us=sent_us - 500)
     bench.receive({})
-    assert 0 <= bench.service[0] <= now_us() - sent_us
-    assert bench.intended == [bench.service[0] + 500]
     assert bench.step.intended.total.count == 0  # until the second is over
-    bench.step.intended.end_second()
-    assert bench.step.intended.total.count == 1
+    assert bench.end_second() == (1, 1)
+    service, intended = bench.step.service.total, bench.step.intended.total
+    assert 0 <= service.max <= now_us() - sent_us
+    assert intended.max == service.max + 500
+    assert (bench.service.total.max, bench.intended.total.max) == (service.max, intended.max)
+
+
+def test_the_latency_of_a_request_without_a_name_is_in_the_runs_alone(bench: Bench) -> None:
+    sent_us = now_us()
+    for due_us in (None, sent_us - 500):
+        bench.claims.await_match(Call(None, sent_us, due_us), NEVER)
+        bench.receive({})
+    for recorder in (bench.service, bench.intended):
+        recorder.end_second()
+    service, intended = bench.service.total, bench.intended.total
+    assert (service.count, intended.count) == (2, 2)
+    assert intended.sum_us == service.sum_us + 500
 
 
 def test_what_claims_a_frame_first(bench: Bench) -> None:
@@ -250,7 +271,7 @@ def test_a_reply_of_the_other_kind_of_frame_is_corrupt(bench: Bench) -> None:
     bench.receive(b"\x00", b"\x01")
     assert (value_of(text), value_of(binary)) == (b"\x00", b"\x01")
     assert bench.columns == {"corrupt": 1, "echoed": 1}
-    assert (bench.step.failed, bench.step.ok, len(bench.service)) == (1, 1, 1)
+    assert (bench.step.failed, bench.step.ok, *bench.end_second()) == (1, 1, 1, 1)
 
 
 def test_what_a_function_of_the_script_raises_ends_its_calls_and_is_raised_once(
