@@ -120,7 +120,7 @@ class BlockingWatch(trio.abc.Instrument):
         return task in self._users
 
     def find_user(self, task: trio.lowlevel.Task | None) -> User | None:
-        """Find the user whose task this is, or who has started it."""
+        """Find the user to whom a task belongs, its own or one that it started."""
         while task is not None:
             if (user := self._users.get(task)) is not None:
                 return user

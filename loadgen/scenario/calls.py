@@ -28,7 +28,7 @@ MAX_ANSWERED: Final = 256
 
 
 class _Woken:
-    """What a task is sent that a call wakes: an outcome without a value, for any number of tasks.
+    """An outcome without a value, sent to any number of tasks that calls wake.
 
     Trio's own can be unwrapped once, so each reply would take a new one.
     """
@@ -122,7 +122,7 @@ class Call:
 
     @property
     def message(self) -> object:
-        """What Trio's loop is told by a task that waits for this; made once."""
+        """The message of a task to Trio's loop that it waits for this; made once."""
         if self._message is None:
             waiting = trio.lowlevel.wait_task_rescheduled(self._forget)  # noqa: ASYNC105
             self._message = waiting.send(None)
