@@ -12,7 +12,7 @@ REMEDY: Final = "what takes long goes into trio.to_thread.run_sync"
 #: A script that blocks the loop for this share of the time delays the same share of replies by
 #: milliseconds, and then the 99th percentile shows nothing else.
 MAX_BLOCKED_SHARE: Final = 0.01
-#: In the open phase each user does a good deal at once. From this share of it on, users come more
+#: In the open phase each user does a good deal at once. From this share on, users come more
 #: slowly by the script's fault than by all others'.
 MAX_EARLY_SHARE: Final = 0.5
 #: Above this, the user's code and not the target decides when the next message goes.
