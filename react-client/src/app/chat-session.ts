@@ -6,6 +6,7 @@ import type {
   Retry,
 } from '../features/connection/connection-state';
 import { isWorthTryingAgain, STEADY_MS } from '../features/connection/reconnecting';
+import type { Automation } from '../lib/automation';
 import { type Outgoing, plannedCount, type SendPlan } from '../lib/send-plan';
 import {
   type SocketReport,
@@ -37,6 +38,8 @@ export interface ConnectOptions {
   readonly subprotocols?: string;
   /** Whether to try again by itself when the connection is lost. */
   readonly reconnects?: boolean;
+  /** What it sends by itself. */
+  readonly automation?: Automation | undefined;
 }
 
 /** A request either did what was asked, or did nothing and says why in one line. */
@@ -62,6 +65,7 @@ interface Target {
   readonly url: string;
   readonly subprotocols: readonly string[];
   readonly reconnects: boolean;
+  readonly automation: Automation | undefined;
 }
 
 const CLOSING_MS = 1_000;
@@ -136,8 +140,8 @@ export class ChatSession {
 
     this.#failures = 0;
     if (this.#countedUrl !== address.url) this.#countAfresh(address.url);
-    const { reconnects = false } = options;
-    this.#target = { url: address.url, subprotocols: offered.names, reconnects };
+    const { reconnects = false, automation } = options;
+    this.#target = { url: address.url, subprotocols: offered.names, reconnects, automation };
     return this.#open(this.#target);
   }
 
@@ -174,7 +178,7 @@ export class ChatSession {
     this.#enter({ phase: 'closed', report: this.#connection.report });
   }
 
-  #open({ url, subprotocols }: Target): Promise<Outcome> {
+  #open({ url, subprotocols, automation }: Target): Promise<Outcome> {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
     const thread = this.#startThread((report) => {
@@ -182,7 +186,8 @@ export class ChatSession {
       if (this.#thread === thread) this.#handle(report, url);
     });
     this.#thread = thread;
-    thread.post({ type: 'open', url, subprotocols, clockOriginMs: performance.timeOrigin });
+    const clockOriginMs = performance.timeOrigin;
+    thread.post({ type: 'open', url, subprotocols, clockOriginMs, automation });
     const attempt = this.#failures === 0 ? {} : { attempt: this.#failures };
     this.#enter({ phase: 'connecting', url, ...attempt });
     this.#opening = new Promise((resolve) => (this.#settleConnect = resolve));
@@ -199,11 +204,13 @@ export class ChatSession {
   /**
    * Closes, or gives up connecting. Where the connection was lost before one saw it, there is still
    * the attempt to come that one does not want.
+   *
+   * @param code 1000 if not given; see `OneShotSocket.close`.
    */
-  disconnect(): void {
+  disconnect(code?: number, reason?: string): void {
     if (this.#connection.phase === 'closed') this.stopTrying();
     if (this.#connection.phase !== 'connecting' && this.#connection.phase !== 'open') return;
-    this.#thread?.post({ type: 'close' });
+    this.#thread?.post({ type: 'close', code, reason });
     this.#enter({ phase: 'closing', url: this.#connection.url });
   }
 
@@ -329,6 +336,14 @@ export class ChatSession {
           this.#sending = { ...this.#sending, sent: sent + 1, lateMs: report.lateMs };
         }
         break;
+      case 'automatic':
+        this.#conversation.recordSent(payloadOf(report.data), report.atMs, report.by);
+        break;
+      case 'ruleStopped': {
+        const { rule, replies, atMs } = report;
+        this.#conversation.recordNotice({ kind: 'ruleStopped', rule, replies }, atMs);
+        break;
+      }
       case 'planEnded':
         if (report.planId === this.#planId) this.#endSending(report.why);
         break;

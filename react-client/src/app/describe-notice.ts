@@ -9,6 +9,8 @@ export function describeNotice(notice: ConnectionNotice) {
     }
     case 'reloaded':
       return { type: 'reloaded', not_kept: notice.left };
+    case 'ruleStopped':
+      return { type: 'rule_stopped', rule: notice.rule, replies: notice.replies };
     case 'failedAgain':
       return { type: 'failed', attempt: notice.attempt };
     case 'closed': {

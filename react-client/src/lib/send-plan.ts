@@ -1,9 +1,11 @@
+import { fillWords } from './templates';
+
 /** What goes over the wire. */
 export type Outgoing = string | Uint8Array<ArrayBuffer>;
 
 /** Messages to be sent by themselves, each at its time. */
 export type SendPlan =
-  /** The same message every so often; `{seq}` in a text is its number, from 1. */
+  /** The same message every so often; of the words of its text, `{seq}` is its number, from 1. */
   | {
       readonly kind: 'repeat';
       readonly data: Outgoing;
@@ -33,7 +35,7 @@ export function dueMs(plan: SendPlan, index: number): number | null {
 export function dataOf(plan: SendPlan, index: number): Outgoing {
   if (plan.kind === 'replay') return plan.messages[index]?.data ?? '';
   if (typeof plan.data !== 'string') return plan.data;
-  return plan.data.replaceAll('{seq}', String(index + 1));
+  return fillWords(plan.data, index + 1);
 }
 
 /** So many at most without a pause, so that what comes in is heard while much is sent. */

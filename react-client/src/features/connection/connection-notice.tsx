@@ -45,6 +45,17 @@ export function ConnectionNotice(props: {
       </p>
     );
   }
+  if (notice.kind === 'ruleStopped') {
+    return (
+      <p className={styles.opened}>
+        <span>
+          Reply rule {notice.rule} was stopped until the next connection: after{' '}
+          {formatCount(notice.replies)} replies in a short time it looks like a loop
+        </span>
+        <time className={styles.time}>{time}</time>
+      </p>
+    );
+  }
   if (notice.kind === 'reloaded') {
     return (
       <p className={styles.opened}>

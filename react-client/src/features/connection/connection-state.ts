@@ -41,6 +41,8 @@ export type ConnectionNotice =
       /** Entries for which there was no room. */
       readonly left: number;
     }
+  /** A reply rule, counted from 1, that was taken for one end of a loop. */
+  | { readonly kind: 'ruleStopped'; readonly rule: number; readonly replies: number }
   /** An attempt to connect again that came to nothing. */
   | { readonly kind: 'failedAgain'; readonly attempt: number }
   | {

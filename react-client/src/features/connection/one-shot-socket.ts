@@ -69,11 +69,16 @@ export class OneShotSocket {
     return atMs;
   }
 
-  /** Starts the closing handshake, or gives up the opening one; `onClose` follows. */
-  close(): void {
+  /**
+   * Starts the closing handshake, or gives up the opening one; `onClose` follows.
+   *
+   * @param code 1000, or 3000 to 4999: browsers let a page send no other.
+   * @param reason at most 123 bytes of UTF-8.
+   */
+  close(code = NORMAL_CLOSURE, reason?: string): void {
     if (this.#socket.readyState === WebSocket.OPEN) {
-      this.#sentCode = NORMAL_CLOSURE;
-      this.#socket.close(NORMAL_CLOSURE);
+      this.#sentCode = code;
+      this.#socket.close(code, reason);
     } else if (this.#socket.readyState === WebSocket.CONNECTING) {
       // No frame can be sent yet, and the browser reports this code for its own giving up.
       this.#sentCode = NO_CLOSE_FRAME;

@@ -1,3 +1,5 @@
+import type { Automation } from '../../lib/automation';
+import { Automaton } from './automaton';
 import { OneShotSocket } from './one-shot-socket';
 import { PlanRunner } from './plan-runner';
 import type { Outgoing, SendPlan } from '../../lib/send-plan';
@@ -9,6 +11,7 @@ export function serveSocket(
 ): (request: SocketRequest) => void {
   let socket: OneShotSocket | undefined;
   let plan: PlanRunner | undefined;
+  let automaton: Automaton | undefined;
   let now = () => performance.now();
 
   const open = (url: string, subprotocols: readonly string[], clockOriginMs: number) => {
@@ -18,12 +21,15 @@ export function serveSocket(
       socket = new OneShotSocket(url, subprotocols, now, {
         onOpen: (atMs, handshakeMs, agreed) => {
           report({ type: 'opened', atMs, handshakeMs, ...agreed });
+          automaton?.opened();
         },
         onMessage: (data, atMs) => {
           report({ type: 'received', data, atMs });
+          automaton?.received(data);
         },
         onClose: (close, atMs) => {
           plan?.stop();
+          automaton?.closed();
           report({ type: 'closed', report: close, atMs });
         },
       });
@@ -55,10 +61,24 @@ export function serveSocket(
     plan = started.isOver ? undefined : started;
   };
 
+  const automate = (automation: Automation) =>
+    new Automaton(automation, {
+      now,
+      send: (data, by) => {
+        const atMs = socket?.send(data) ?? null;
+        if (atMs !== null) report({ type: 'automatic', data, atMs, by });
+        return atMs !== null;
+      },
+      onRuleStopped: (rule, replies) => {
+        report({ type: 'ruleStopped', rule, replies, atMs: now() });
+      },
+    });
+
   return (request) => {
     switch (request.type) {
       case 'open':
         open(request.url, request.subprotocols, request.clockOriginMs);
+        if (request.automation !== undefined) automaton = automate(request.automation);
         break;
       case 'send':
         send(request.ticket, request.data);
@@ -70,7 +90,7 @@ export function serveSocket(
         plan?.stop();
         break;
       case 'close':
-        socket?.close();
+        socket?.close(request.code, request.reason);
         break;
     }
   };

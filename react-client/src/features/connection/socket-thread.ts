@@ -1,3 +1,4 @@
+import type { Automation, SentBy } from '../../lib/automation';
 import type { CloseReport } from './close-report';
 import type { Outgoing, SendPlan } from '../../lib/send-plan';
 
@@ -14,12 +15,18 @@ export type SocketRequest =
       readonly url: string;
       readonly subprotocols: readonly string[];
       readonly clockOriginMs: number;
+      readonly automation?: Automation | undefined;
     }
   | { readonly type: 'send'; readonly ticket: number; readonly data: Outgoing }
   /** Takes the place of a plan under way; what is reported of a plan names its id. */
   | { readonly type: 'start'; readonly planId: number; readonly plan: SendPlan }
   | { readonly type: 'stop' }
-  | { readonly type: 'close' };
+  /** Without a code it is 1000. */
+  | {
+      readonly type: 'close';
+      readonly code?: number | undefined;
+      readonly reason?: string | undefined;
+    };
 
 export type SocketReport =
   | { readonly type: 'refused'; readonly problem: string }
@@ -39,6 +46,20 @@ export type SocketReport =
       readonly data: Outgoing;
       readonly atMs: number;
       readonly lateMs: number;
+    }
+  /** One that the connection has sent by itself. */
+  | {
+      readonly type: 'automatic';
+      readonly data: Outgoing;
+      readonly atMs: number;
+      readonly by: SentBy;
+    }
+  /** A rule, counted from 1, that sends no more: so many replies in a short time look like a loop. */
+  | {
+      readonly type: 'ruleStopped';
+      readonly rule: number;
+      readonly replies: number;
+      readonly atMs: number;
     }
   | { readonly type: 'planEnded'; readonly planId: number; readonly why: 'done' | 'stopped' }
   | { readonly type: 'received'; readonly data: string | ArrayBuffer; readonly atMs: number }

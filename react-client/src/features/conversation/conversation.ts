@@ -1,3 +1,4 @@
+import type { SentBy } from '../../lib/automation';
 import { addTallies, type EchoCounts, NOTHING_COUNTED, type Tally } from './echo-counts';
 import { type Fate, Judgement, type LoggedMessage } from './judgement';
 import { keepLog, readKeptLog } from './kept-log';
@@ -20,6 +21,8 @@ export interface SentEntry extends EntryOfAnyKind {
   readonly number: number;
   readonly payload: Payload;
   readonly fate: Fate;
+  /** Absent from what was sent by hand, or by Repeat. */
+  readonly by?: SentBy;
 }
 
 export interface ReceivedEntry extends EntryOfAnyKind {
@@ -80,7 +83,7 @@ export class Conversation<Notice> {
     this.#judgement = this.#newJudgement();
   }
 
-  recordSent(payload: Payload, atMs: number): void {
+  recordSent(payload: Payload, atMs: number, by?: SentBy): void {
     this.#beginIfOver();
     this.#number += 1;
     const number = this.#number;
@@ -92,7 +95,8 @@ export class Conversation<Notice> {
       sentAtMs: atMs,
     });
     const characters = weightOf(payload);
-    this.#log.append({ kind: 'sent', id, atMs, number, payload, fate, characters });
+    const sent = { kind: 'sent', id, atMs, number, payload, fate, characters } as const;
+    this.#log.append(by === undefined ? sent : { ...sent, by });
   }
 
   /** Returns the round trip, if the reply ends one. */

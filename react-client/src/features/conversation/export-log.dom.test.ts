@@ -66,7 +66,7 @@ describe('an export', () => {
       { type: 'received', data: 'hello 42', answers: 1, suffix: '42', round_trip_ms: 1.25 },
     ]);
     expect((await textOf(exportCsv(entries, describeNotice))).split('\r\n')[0]).toBe(
-      'type,at,at_ms,number,kind,data,size_bytes,verdict,answers,suffix,round_trip_ms,details',
+      'type,at,at_ms,number,kind,data,size_bytes,verdict,answers,suffix,round_trip_ms,details,sent_by',
     );
   });
 

@@ -1,3 +1,4 @@
+import { nameOfSender } from '../../lib/automation';
 import { toBase64 } from '../../lib/base64';
 import { toCsvText } from '../../lib/csv-text';
 import type { Entry } from './conversation';
@@ -26,6 +27,8 @@ export interface ExportedEntry {
   readonly suffix?: string;
   readonly round_trip_ms?: number;
   readonly details?: Record<string, unknown>;
+  /** What sent a message by itself: `on open`, `heartbeat`, `rule 1`. */
+  readonly sent_by?: string;
 }
 
 export const COLUMNS = [
@@ -41,6 +44,7 @@ export const COLUMNS = [
   'suffix',
   'round_trip_ms',
   'details',
+  'sent_by',
 ] as const satisfies readonly (keyof ExportedEntry)[];
 
 export function exportNdjson<Notice>(
@@ -82,7 +86,9 @@ function exportedEntry<Notice>(
     size_bytes: sizeBytesOf(payload),
   };
   if (entry.kind === 'sent') {
-    return { type: 'sent', at, at_ms, number: entry.number, ...carried, verdict: entry.fate };
+    const { number, fate, by } = entry;
+    const sent = { type: 'sent', at, at_ms, number, ...carried, verdict: fate };
+    return by === undefined ? sent : { ...sent, sent_by: nameOfSender(by) };
   }
   const { answers, roundTripMs, verdict } = entry;
   return {

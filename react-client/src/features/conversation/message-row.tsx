@@ -1,5 +1,6 @@
 import { type KeyboardEvent, memo, type ReactNode } from 'react';
 
+import { nameOfSender } from '../../lib/automation';
 import { VisuallyHidden } from '../../components/visually-hidden';
 import { formatBytes, formatCount, formatMilliseconds, formatTimeOfDay } from '../../lib/figures';
 import type { ReceivedEntry, SentEntry } from './conversation';
@@ -69,6 +70,7 @@ function SentRow({ entry, opener }: { entry: SentEntry; opener: ReactNode }) {
         <PlainPayload payload={entry.payload} />
       </p>
       <p className={styles.facts}>
+        {entry.by !== undefined && <span>{nameOfSender(entry.by)}</span>}
         {entry.fate === 'waiting' && <span>waiting</span>}
         {entry.fate === 'lost' && <span className={styles.fault}>lost</span>}
         <MessageNumber number={entry.number} />

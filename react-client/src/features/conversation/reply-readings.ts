@@ -1,4 +1,4 @@
-import { keyAt, readJsonTree } from './json-path';
+import { keyAt, readJsonTree } from '../../lib/json-path';
 import { type Matching, pathsOf, type ReplyForm } from './matching';
 
 /** One way to take a frame for a reply: to the waiting message that has this key. */
