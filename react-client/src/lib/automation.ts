@@ -71,7 +71,9 @@ function compileRegex(text: string): CompiledPattern {
     return { ok: true, fits: (message) => regex.test(message) };
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
-    return wrong(`Not a regular expression: ${cause.replace(/^Invalid regular expression: /, '')}.`);
+    return wrong(
+      `Not a regular expression: ${cause.replace(/^Invalid regular expression: /, '')}.`,
+    );
   }
 }
 

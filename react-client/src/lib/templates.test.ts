@@ -30,6 +30,11 @@ describe('a template', () => {
     expect(sent(text, { ...variables, escaped: '{{seq}}' })).toBe(wanted);
   });
 
+  it('has a variable rather than the escaped word, where there is one', () => {
+    expect(sent('/{room}/{{room}}', { room: 'blue' })).toBe('/0/blue');
+    expect(sent('{{a}}', { room: 'blue', a: '{{room}}' })).toBe('blue');
+  });
+
   it('is as random as the generator’s: 32 bits', () => {
     expect(sent('{random}')).toMatch(/^\d{1,10}$/);
     expect(sent('{random}')).not.toBe(sent('{random} '));
@@ -75,7 +80,7 @@ describe('a template', () => {
 describe('the names of variables', () => {
   it('are listed, each once, and no word of the generator is one', () => {
     expect(variablesIn('{{a}} {seq} {{b.c}} {{seq}} {{a}} {d}')).toEqual(['a', 'b.c']);
-    expect(['token', '_a', 'a-b.c'].every(isVariableName)).toBe(true);
-    expect(['seq', 'now', '1a', 'a b', '', '$guid'].some(isVariableName)).toBe(false);
+    expect(['token', '_a', 'a-b.c', 'room'].every(isVariableName)).toBe(true);
+    expect(['1a', 'a b', '', '$guid'].some(isVariableName)).toBe(false);
   });
 });

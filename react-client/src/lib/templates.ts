@@ -1,7 +1,7 @@
 /**
  * Fill in templates, with the words of the generator's own: `{conn}`, `{seq}`, `{now}`, `{random}`
- * and `{room}`. `{{seq}}` stands for the text `{seq}`, as there; `{{token}}` is a variable. All
- * other braces, as in JSON, are part of the text.
+ * and `{room}`. `{{token}}` is a variable; `{{seq}}` stands for the text `{seq}`, as there, unless
+ * there is a variable of that name. All other braces, as in JSON, are part of the text.
  */
 const WORDS = 'conn|seq|now|random|room';
 
@@ -28,7 +28,7 @@ const MOST_FILLED = 4_000_000;
 
 /** Tell whether a variable can have this name. */
 export function isVariableName(name: string): boolean {
-  return VARIABLE_NAME.test(name) && !IS_WORD.test(name);
+  return VARIABLE_NAME.test(name);
 }
 
 /** Tell whether there is something to fill in. */
@@ -36,7 +36,7 @@ export function isTemplate(text: string): boolean {
   return text.search(BRACES) !== -1;
 }
 
-/** List the variables that a text names, each once. */
+/** List the variables that a text names, each once; the words of the generator are none. */
 export function variablesIn(text: string): readonly string[] {
   const names = [...text.matchAll(BRACES)].flatMap(([, name]) =>
     name === undefined || IS_WORD.test(name) ? [] : [name],
@@ -65,13 +65,14 @@ export function fillVariables(text: string, { variables, conn }: Fillings): Fill
     const whole = value.replace(BRACES, (braces, inner?: string) =>
       inner === undefined
         ? `{${braces}}`
-        : IS_WORD.test(inner)
+        : isEscape(inner)
           ? braces
           : take(valueOf(inner, [...within, name])),
     );
     values.set(name, whole);
     return whole;
   };
+  const isEscape = (name: string) => IS_WORD.test(name) && !variables.has(name);
   const take = (value: string): string => {
     filled += value.length;
     if (filled > MOST_FILLED) throw new Unfilled('The variables’ values make this too long.');
@@ -84,7 +85,7 @@ export function fillVariables(text: string, { variables, conn }: Fillings): Fill
     return {
       ok: true,
       text: text.replace(BRACES, (braces, name?: string, word?: string) => {
-        if (name !== undefined) return IS_WORD.test(name) ? braces : take(valueOf(name, []));
+        if (name !== undefined) return isEscape(name) ? braces : take(valueOf(name, []));
         return word === 'conn' ? String(conn) : word === 'room' ? '0' : braces;
       }),
     };

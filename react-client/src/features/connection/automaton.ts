@@ -1,9 +1,4 @@
-import {
-  type Automation,
-  compilePattern,
-  type ReplyRule,
-  type SentBy,
-} from '../../lib/automation';
+import { type Automation, compilePattern, type ReplyRule, type SentBy } from '../../lib/automation';
 import type { Outgoing } from '../../lib/send-plan';
 import { fillWords } from '../../lib/templates';
 
