@@ -35,7 +35,8 @@ SECTIONS: Final = {
     "Reference": [
         "reference/server", "reference/behaviours", "reference/console", "reference/metrics",
         "reference/loadgen", "reference/report", "reference/thresholds", "reference/hints",
-        "reference/scenario", "reference/run-metrics", "reference/other-systems",
+        "reference/scenario", "reference/run-metrics", "reference/collection",
+        "reference/other-systems",
         "api/echo_trio", "api/plugin", "api/loadgen", "api/loadgen.scenario",
     ],
     "Explanation": [

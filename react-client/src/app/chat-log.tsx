@@ -31,6 +31,7 @@ export default function ChatLog(props: ChatLogProps) {
       )}
       describeNotice={describeNotice}
       onStart={(plan) => problemOf(session.start(plan))}
+      onResend={async (data) => problemOf(await session.send(data))}
       onClear={() => {
         session.clearLog();
       }}

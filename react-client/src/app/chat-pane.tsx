@@ -1,4 +1,4 @@
-import { type ReactNode, Suspense, useState } from 'react';
+import { type ReactNode, Suspense, useContext, useRef, useState } from 'react';
 
 import { ConnectionBar } from '../features/connection/connection-bar';
 import { doesReconnect } from '../features/connection/reconnect-choice';
@@ -8,9 +8,12 @@ import { matchingText } from '../features/conversation/matching';
 import { MessageComposer } from '../features/conversation/message-composer';
 import { VerdictPanel } from '../features/conversation/verdict-panel';
 import { useStore } from '../lib/frame-store';
-import { usePartName } from '../lib/part-name';
+import type { Outgoing } from '../lib/send-plan';
+import { PartNumber, usePartName } from '../lib/part-name';
+import button from '../components/button.module.css';
 import { ErrorBoundary } from '../components/error-boundary';
-import { lazyPart } from '../lib/lazy-part';
+import { OpenedPart } from '../components/opened-part';
+import { lazyModule, lazyPart } from '../lib/lazy-part';
 import styles from './chat-pane.module.css';
 import { type ChatSnapshot, problemOf } from './chat-session';
 import { type ChatTab, draftKeyOf, type TabFields } from './chat-tabs';
@@ -24,6 +27,14 @@ const SendingStrip = lazyPart(() =>
   })),
 );
 
+const SavedDialog = lazyPart(() => import('./saved-dialog'));
+const SavedMessages = lazyPart(() => import('./saved-messages'));
+const savedWork = lazyModule(() => import('./saved-work'));
+
+/** Only what may have something to fill in waits for the part that does it. */
+const TEMPLATE = /\{\{|\{(conn|seq|now|random|room)\}/;
+const NOT_LOADED = 'The part of the page that fills in templates could not be loaded.';
+
 interface ChatPaneProps {
   tab: ChatTab;
   /** Of the server that has served this page; `null` where none has. */
@@ -31,12 +42,15 @@ interface ChatPaneProps {
   /** Connects to an address that was not typed. */
   onVisit: (url: string) => void;
   onNote: (fields: TabFields) => void;
+  /** Opens what was saved, in this chat or in one that is free. */
+  onOpen: (address: string, fields: TabFields) => void;
   /** Further tools of the connection. */
   children?: ReactNode;
 }
 
 /** One conversation with a server, and what it was worth. */
-export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPaneProps) {
+export function ChatPane(props: ChatPaneProps) {
+  const { tab, servedUrl, onVisit, onNote, children } = props;
   const { session, subprotocols } = tab;
   const snapshot: ChatSnapshot = useStore(session.store);
   const { connection, counts, roundTrips, sending } = snapshot;
@@ -46,11 +60,36 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
   const isEmpty = snapshot.entries.length === 0 && snapshot.dropped === 0 && counts.sent === 0;
   const welcome = <Welcome servedUrl={servedUrl} onConnect={onVisit} />;
 
-  const connect = async (url: string) => {
-    const outcome = await session.connect(url, { subprotocols, reconnects: doesReconnect() });
-    if (outcome.ok) onNote({ address: url });
-    if (session.connection.phase === 'open') rememberAddress(session.connection.url);
+  const conn = useContext(PartNumber) - 1;
+  /** What was typed into the field of the address since it was last set. */
+  const typed = useRef({ proposals: tab.proposals, address: tab.address });
+  const [isSavedOpen, setIsSavedOpen] = useState(false);
+
+  const connect = async (address: string) => {
+    const isPlain = tab.savedId === '' && !TEMPLATE.test(address);
+    const prepared = isPlain
+      ? ({ ok: true, value: { url: address } } as const)
+      : await savedWork().then(
+          (work) => work.prepareConnection({ address, savedId: tab.savedId, conn }),
+          () => ({ ok: false, problem: NOT_LOADED }) as const,
+        );
+    if (!prepared.ok) return prepared.problem;
+    const { url, ...sends } = prepared.value;
+    const reconnects = doesReconnect();
+    const outcome = await session.connect(url, { subprotocols, reconnects, ...sends });
+    if (outcome.ok) onNote({ address });
+    if (session.connection.phase === 'open') {
+      // Its variables, not what they stood for: that may be a secret.
+      rememberAddress(url === address ? session.connection.url : address);
+    }
     return problemOf(outcome);
+  };
+  const fill = async (data: Outgoing, how: 'prepareMessage' | 'prepareRepeated') => {
+    if (typeof data !== 'string' || !TEMPLATE.test(data)) return { ok: true, value: data } as const;
+    return savedWork().then(
+      (work) => work[how](conn, data),
+      () => ({ ok: false, problem: NOT_LOADED }) as const,
+    );
   };
   return (
     <div className={styles.pane}>
@@ -65,9 +104,12 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
             onSubprotocols={(typed) => {
               onNote({ subprotocols: typed });
             }}
+            onTyped={(address) => {
+              typed.current = { proposals: tab.proposals, address };
+            }}
             onConnect={connect}
-            onDisconnect={() => {
-              session.disconnect();
+            onDisconnect={(code, reason) => {
+              session.disconnect(code, reason);
             }}
             onTryNow={() => {
               session.tryNow();
@@ -76,6 +118,16 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
               session.stopTrying();
             }}
           >
+            <button
+              type="button"
+              className={button.tool}
+              aria-haspopup="dialog"
+              onClick={() => {
+                setIsSavedOpen(true);
+              }}
+            >
+              Collection
+            </button>
             {children}
           </ConnectionBar>
         </div>
@@ -125,14 +177,40 @@ export function ChatPane({ tab, servedUrl, onVisit, onNote, children }: ChatPane
             isConnected={connection.phase === 'open'}
             draftKey={draftKeyOf(tab.id)}
             onSend={async (data) => {
-              const outcome = await session.send(data);
+              const filled = await fill(data, 'prepareMessage');
+              if (!filled.ok) return filled.problem;
+              const outcome = await session.send(filled.value);
               if (outcome.ok) setSentByHand((count) => count + 1);
               return problemOf(outcome);
             }}
-            onStart={(plan) => problemOf(session.start(plan))}
+            onRepeat={async (data, pace) => {
+              const filled = await fill(data, 'prepareRepeated');
+              if (!filled.ok) return filled.problem;
+              return problemOf(session.start({ kind: 'repeat', data: filled.value, ...pace }));
+            }}
+            renderSaved={(draft, take) =>
+              tab.savedId !== '' && (
+                <Suspense>
+                  <SavedMessages id={tab.savedId} draft={draft} onTake={take} />
+                </Suspense>
+              )
+            }
           />
         </section>
       </div>
+      {isSavedOpen && (
+        <OpenedPart name="The collection" onClose={() => setIsSavedOpen(false)}>
+          <SavedDialog
+            tab={tab}
+            address={
+              typed.current.proposals === tab.proposals ? typed.current.address : tab.address
+            }
+            onNote={onNote}
+            onOpen={props.onOpen}
+            onClose={() => setIsSavedOpen(false)}
+          />
+        </OpenedPart>
+      )}
     </div>
   );
 }

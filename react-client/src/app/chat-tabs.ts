@@ -18,10 +18,12 @@ export interface ChatTab {
   readonly subprotocols: string;
   /** How replies find their messages, as `matchingText` writes it. */
   readonly matching: string;
+  /** The saved connection that is open in it; empty for none. */
+  readonly savedId: string;
 }
 
 /** What the fields of a tab hold. */
-export type TabFields = Partial<Pick<ChatTab, 'address' | 'subprotocols' | 'matching'>>;
+export type TabFields = Partial<Pick<ChatTab, 'address' | 'subprotocols' | 'matching' | 'savedId'>>;
 
 export interface TabsSnapshot {
   /** Never empty. */
@@ -72,10 +74,10 @@ export class ChatTabs {
     this.store = this.#published;
   }
 
-  add(address = this.#active.address): void {
+  add(address = this.#active.address, fields: TabFields = {}): void {
     if (this.#tabs.length >= MOST_TABS) return;
     const id = this.#nextId++;
-    const tab = this.#newTab({ id, address, ...EMPTY_TAB });
+    const tab = this.#newTab({ id, address, ...EMPTY_TAB, ...fields });
     this.#tabs = [...this.#tabs, tab];
     this.#activeId = tab.id;
     this.#changed();
@@ -126,16 +128,17 @@ export class ChatTabs {
    * Puts an address from elsewhere into the field: that in front, unless it is being used. With no
    * room for a further chat, into that of any that is not; with all eight in use, nowhere.
    */
-  propose(address: string): void {
+  propose(address: string, fields: TabFields = {}): void {
     const isFree = ({ session: { connection } }: ChatTab) =>
       connection.phase === 'idle' || connection.phase === 'closed';
     const isFull = this.#tabs.length >= MOST_TABS;
     const free = [this.#active, ...(isFull ? this.#tabs : [])].find(isFree);
     if (free === undefined) {
-      this.add(address);
+      this.add(address, fields);
       return;
     }
     this.#activeId = free.id;
+    this.note(free.id, fields);
     this.#follow(free.id, address);
   }
 
@@ -189,11 +192,12 @@ export class ChatTabs {
 
   #changed(): void {
     const kept: Kept = {
-      tabs: this.#tabs.map(({ id, address, subprotocols, matching }) => ({
+      tabs: this.#tabs.map(({ id, address, subprotocols, matching, savedId }) => ({
         id,
         address,
         subprotocols,
         matching,
+        savedId,
       })),
       active: this.#tabs.indexOf(this.#active),
       isSideBySide: this.#isSideBySide,
@@ -207,9 +211,9 @@ export class ChatTabs {
   }
 }
 
-type KeptTab = Pick<ChatTab, 'id' | 'address' | 'subprotocols' | 'matching'>;
+type KeptTab = Pick<ChatTab, 'id' | 'address' | 'subprotocols' | 'matching' | 'savedId'>;
 
-const EMPTY_TAB = { subprotocols: '', matching: matchingText(AUTO) } as const;
+const EMPTY_TAB = { subprotocols: '', matching: matchingText(AUTO), savedId: '' } as const;
 
 interface Kept {
   readonly tabs: readonly KeptTab[];
@@ -229,11 +233,13 @@ function readKept(): Kept | null {
     );
     const isNumbered = ids.size === tabs.length;
     return {
-      tabs: tabs.slice(0, MOST_TABS).map(({ id, address, subprotocols, matching }, index) => ({
-        id: isNumbered ? id : index + 1,
-        address,
-        subprotocols,
-        matching: matchingText(readMatching(matching)),
+      tabs: tabs.slice(0, MOST_TABS).map((tab, index) => ({
+        id: isNumbered ? tab.id : index + 1,
+        address: tab.address,
+        subprotocols: tab.subprotocols,
+        matching: matchingText(readMatching(tab.matching)),
+        // Of a version that kept none, there is none.
+        savedId: String((tab as Partial<KeptTab>).savedId ?? ''),
       })),
       active: Number(kept.active),
       isSideBySide: kept.isSideBySide === true,

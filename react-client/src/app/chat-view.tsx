@@ -39,6 +39,10 @@ export function ChatView({ chats, servedUrl }: { chats: ChatTabs; servedUrl: str
                   onNote={(fields) => {
                     chats.note(tab.id, fields);
                   }}
+                  onOpen={(address, fields) => {
+                    chats.activate(tab.id);
+                    chats.propose(address, fields);
+                  }}
                 >
                   {tabs.length < MOST_TABS && (
                     <button

@@ -12,6 +12,12 @@ export function lazyPart<Props>(load: () => Promise<PartModule<Props>>) {
   return lazy(load);
 }
 
+/** A module of the page that comes when it is first asked for, or by `fetchLazyParts`. */
+export function lazyModule<Module>(load: () => Promise<Module>): () => Promise<Module> {
+  loads.push(load);
+  return load;
+}
+
 /** The name of the performance mark that says that every part is here. */
 export const PARTS_FETCHED = 'lazy-parts-fetched';
 

@@ -23,7 +23,9 @@ interface ConnectionBarProps {
   onSubprotocols?: (typed: string) => void;
   /** Settles to what is wrong with the address, in one line, or to `null`. */
   onConnect: (url: string) => Promise<string | null>;
-  onDisconnect: () => void;
+  /** Closes with 1000, where no code is given. */
+  onDisconnect: (code?: number, reason?: string) => void;
+  onTyped?: (address: string) => void;
   onTryNow?: () => void;
   onStopTrying?: () => void;
   /** Further tools at the end. */
@@ -35,7 +37,13 @@ const nothing = () => undefined;
 /** The address, the one button that connects or disconnects, and how things stand. */
 export function ConnectionBar(props: ConnectionBarProps) {
   const { connection, initialUrl, subprotocols = '', onSubprotocols = nothing } = props;
-  const { onConnect, onDisconnect, onTryNow = nothing, onStopTrying = nothing } = props;
+  const {
+    onConnect,
+    onDisconnect,
+    onTyped = nothing,
+    onTryNow = nothing,
+    onStopTrying = nothing,
+  } = props;
   /** What one has typed; until then the field goes by what the page knows. */
   const [typed, setTyped] = useState<string | null>(null);
   const url = typed ?? initialUrl;
@@ -89,6 +97,7 @@ export function ConnectionBar(props: ConnectionBarProps) {
           }}
           onChange={(event) => {
             setTyped(event.target.value);
+            onTyped(event.target.value);
             setProblem(null);
           }}
         />
@@ -125,10 +134,15 @@ export function ConnectionBar(props: ConnectionBarProps) {
         )}
         <span className={styles.tools}>
           <PopButton label="Connection options" caption="Options" className={button.tool}>
-            {() => (
+            {(close) => (
               <ConnectionOptions
                 subprotocols={subprotocols}
                 onSubprotocols={onSubprotocols}
+                isOpen={connection.phase === 'open'}
+                onDisconnect={(code, reason) => {
+                  close();
+                  onDisconnect(code, reason);
+                }}
                 onForget={() => {
                   setUsed([]);
                 }}

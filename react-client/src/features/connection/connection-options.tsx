@@ -3,6 +3,7 @@ import { useId, useState } from 'react';
 import button from '../../components/button.module.css';
 import { Field } from '../../components/field';
 import panel from '../../components/panel.module.css';
+import { readCloseChoice } from './close-choice';
 import { chooseReconnect, doesReconnect } from './reconnect-choice';
 import { readSubprotocols } from './subprotocols';
 import { forgetAddresses } from './url-history';
@@ -10,6 +11,8 @@ import { forgetAddresses } from './url-history';
 interface ConnectionOptionsProps {
   subprotocols: string;
   onSubprotocols: (typed: string) => void;
+  isOpen: boolean;
+  onDisconnect: (code: number, reason: string) => void;
   onForget: () => void;
 }
 
@@ -56,6 +59,7 @@ export default function ConnectionOptions(props: ConnectionOptionsProps) {
         />
         <span>Connect again by itself when the connection is lost</span>
       </label>
+      <CloseForm isOpen={props.isOpen} onDisconnect={props.onDisconnect} />
       <p>
         <button
           type="button"
@@ -75,3 +79,60 @@ export default function ConnectionOptions(props: ConnectionOptionsProps) {
     </>
   );
 }
+
+/** Disconnects with a code and a reason of one's own. */
+function CloseForm(props: Pick<ConnectionOptionsProps, 'isOpen' | 'onDisconnect'>) {
+  const { isOpen, onDisconnect } = props;
+  const [code, setCode] = useState('1000');
+  const [reason, setReason] = useState('');
+  const noteId = useId();
+  const choice = readCloseChoice(code, reason);
+  const canClose = isOpen && choice.ok;
+  const whyNot = isOpen ? CLOSE_NOTE : 'There is no connection to close.';
+  return (
+    <>
+      <div className={panel.row}>
+        <Field name="Close code">
+          {(id) => (
+            <input
+              id={id}
+              className={panel.input}
+              inputMode="numeric"
+              value={code}
+              aria-invalid={!choice.ok}
+              aria-describedby={noteId}
+              onChange={({ target }) => setCode(target.value)}
+            />
+          )}
+        </Field>
+        <Field name="Reason">
+          {(id) => (
+            <input
+              id={id}
+              className={panel.input}
+              value={reason}
+              placeholder="none"
+              aria-describedby={noteId}
+              onChange={({ target }) => setReason(target.value)}
+            />
+          )}
+        </Field>
+        <button
+          type="button"
+          className={button.smallQuiet}
+          aria-disabled={!canClose}
+          onClick={() => {
+            if (canClose) onDisconnect(choice.code, choice.reason);
+          }}
+        >
+          Close with it
+        </button>
+      </div>
+      <p id={noteId} className={choice.ok ? panel.note : panel.problem}>
+        {choice.ok ? whyNot : choice.problem}
+      </p>
+    </>
+  );
+}
+
+const CLOSE_NOTE = 'Browsers let a page close with 1000, or with 3000 to 4999.';

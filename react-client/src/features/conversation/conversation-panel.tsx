@@ -5,7 +5,7 @@ import { OpenedPart } from '../../components/opened-part';
 import type { Store } from '../../lib/frame-store';
 import { lazyPart } from '../../lib/lazy-part';
 import { saveFile } from '../../lib/save-file';
-import type { SendPlan } from '../../lib/send-plan';
+import type { Outgoing, SendPlan } from '../../lib/send-plan';
 import type { TimeSeries } from '../../lib/time-series';
 import type {
   ConversationSnapshot,
@@ -37,6 +37,8 @@ interface ConversationPanelProps<Notice> {
   renderNotice: (entry: NoticeEntry<Notice>) => ReactNode;
   describeNotice: DescribeNotice<Notice>;
   onStart: (plan: SendPlan) => string | null;
+  /** Settles to why it was not sent, in one line, or to `null` when it was. */
+  onResend: (data: Outgoing) => Promise<string | null>;
   onClear: () => void;
   onRestartCounts: () => void;
   /** Rises with each message sent by hand: then the log goes to its end, where it stands. */
@@ -163,6 +165,7 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
           <MessageDialog
             entry={asItIsNow(opened, conversation.entries)}
             target={target}
+            onResend={props.onResend}
             onClose={() => setOpened(null)}
           />
         </OpenedPart>

@@ -1,4 +1,11 @@
-import { type KeyboardEvent, type SubmitEvent, useId, useRef, useState } from 'react';
+import {
+  type KeyboardEvent,
+  type ReactNode,
+  type SubmitEvent,
+  useId,
+  useRef,
+  useState,
+} from 'react';
 
 import button from '../../components/button.module.css';
 import { PopButton } from '../../components/pop-button';
@@ -7,7 +14,7 @@ import { formatBytes } from '../../lib/figures';
 import { lazyPart } from '../../lib/lazy-part';
 import { usePartName } from '../../lib/part-name';
 import { remember, remembered } from '../../lib/remembered';
-import type { Outgoing, SendPlan } from '../../lib/send-plan';
+import type { Outgoing } from '../../lib/send-plan';
 import {
   type Draft,
   EMPTY_DRAFT,
@@ -35,8 +42,16 @@ interface MessageComposerProps {
   draftKey?: string;
   /** Settles to why the message was not sent, in one line, or to `null` when it was. */
   onSend: (data: Outgoing) => Promise<string | null>;
-  /** Starts to send by itself, or says why not. */
-  onStart?: (plan: SendPlan) => string | null;
+  /** Starts to send one again and again; settles to why not, or to `null`. */
+  onRepeat?: (data: Outgoing, pace: Pace) => Promise<string | null>;
+  /** Further messages that were saved. */
+  renderSaved?: (draft: Draft, take: (draft: Draft) => void) => ReactNode;
+}
+
+interface Pace {
+  readonly intervalMs: number;
+  /** `null`: until stopped. */
+  readonly count: number | null;
 }
 
 interface Refusal {
@@ -52,7 +67,7 @@ interface Attachment {
 /** Writes a message; what could not be sent stays in it. */
 export function MessageComposer(props: MessageComposerProps) {
   const { isConnected, draftKey = 'echo-trio.draft', onSend } = props;
-  const { onStart = () => null } = props;
+  const { onRepeat = () => Promise.resolve(null), renderSaved = () => null } = props;
   const [draft, setShownDraft] = useState(() => parseDraft(remembered(draftKey)));
   const [attachment, setAttachment] = useState<Attachment | null>(null);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
@@ -111,12 +126,11 @@ export function MessageComposer(props: MessageComposerProps) {
     refuse(whyNot);
   };
 
-  const start = (pace: { intervalMs: number; count: number | null }) => {
+  const start = async (pace: Pace) => {
     const read = readDraft(draft);
     const data = attachment?.bytes ?? (read.ok ? read.data : '');
     if (attachment === null && !read.ok) return read.problem;
-    if (data.length === 0) return 'Write the message first.';
-    return onStart({ kind: 'repeat', data, ...pace });
+    return data.length === 0 ? 'Write the message first.' : onRepeat(data, pace);
   };
 
   const attach = async (file: File | undefined) => {
@@ -247,23 +261,26 @@ export function MessageComposer(props: MessageComposerProps) {
         </p>
         <span className={styles.rare}>
           <PopButton label="Saved messages" caption="Saved" className={button.tool}>
-            {(close) => (
-              <SavedPanel
-                draft={draft}
-                onTake={(taken) => {
-                  detach();
-                  edit(taken);
-                  close();
-                  field.current?.focus();
-                }}
-              />
-            )}
+            {(close) => {
+              const take = (taken: Draft) => {
+                detach();
+                edit(taken);
+                close();
+                field.current?.focus();
+              };
+              return (
+                <>
+                  {renderSaved(draft, take)}
+                  <SavedPanel draft={draft} onTake={take} />
+                </>
+              );
+            }}
           </PopButton>
           <PopButton label="Repeat this message" caption="Repeat" className={button.tool}>
             {(close) => (
               <RepeatPanel
-                onStart={(pace) => {
-                  const whyNot = start(pace);
+                onStart={async (pace) => {
+                  const whyNot = await start(pace);
                   if (whyNot === null) close();
                   return whyNot;
                 }}

@@ -4,8 +4,15 @@ import button from '../../components/button.module.css';
 import { CopyButton } from '../../components/copy-button';
 import { ModalDialog } from '../../components/modal-dialog';
 import panel from '../../components/panel.module.css';
-import { formatBytes, formatCount, formatMilliseconds, formatTimeOfDay } from '../../lib/figures';
+import {
+  formatBytes,
+  formatCount,
+  formatMilliseconds,
+  formatPlural,
+  formatTimeOfDay,
+} from '../../lib/figures';
 import { saveFile } from '../../lib/save-file';
+import type { Outgoing } from '../../lib/send-plan';
 import { formatJson } from './composer-draft';
 import type { ReceivedEntry, SentEntry } from './conversation';
 import { type CopyTarget, recipesFor } from './copy-as';
@@ -16,6 +23,8 @@ import { type Payload, sizeBytesOf, withoutSuffix } from './payload';
 interface MessageDialogProps {
   entry: SentEntry | ReceivedEntry;
   target: CopyTarget | null;
+  /** Settles to why it was not sent, in one line, or to `null` when it was. */
+  onResend: (data: Outgoing) => Promise<string | null>;
   onClose: () => void;
 }
 
@@ -29,7 +38,8 @@ type Form = (typeof FORMS)[number];
 const CAPTIONS: Readonly<Record<Form, string>> = { pretty: 'Indented', text: 'Text', hex: 'Hex' };
 
 /** One message from all sides, and ways to take it elsewhere. */
-export default function MessageDialog({ entry, target, onClose }: MessageDialogProps) {
+export default function MessageDialog(props: MessageDialogProps) {
+  const { entry, target, onResend, onClose } = props;
   const suffix = entry.kind === 'received' ? (entry.answers?.suffix ?? null) : null;
   const payload = withoutSuffix(entry.payload, suffix);
   const forms = formsOf(payload);
@@ -60,6 +70,8 @@ export default function MessageDialog({ entry, target, onClose }: MessageDialogP
           </>
         )}
       </dl>
+
+      {isSent && <Resend payload={payload} onResend={onResend} />}
 
       <section className={styles.content} aria-label="Content">
         <header className={styles.bar}>
@@ -110,6 +122,29 @@ export default function MessageDialog({ entry, target, onClose }: MessageDialogP
         </section>
       )}
     </ModalDialog>
+  );
+}
+
+/** Sends the same once more, over the connection that is open now. */
+function Resend(props: { payload: Payload; onResend: MessageDialogProps['onResend'] }) {
+  const { payload, onResend } = props;
+  const [times, setTimes] = useState(0);
+  const [problem, setProblem] = useState<string | null>(null);
+  const resend = async () => {
+    const whyNot = await onResend(payload.type === 'text' ? payload.text : payload.bytes);
+    setProblem(whyNot);
+    if (whyNot === null) setTimes((sent) => sent + 1);
+  };
+  const said = times === 0 ? '' : `Sent again, ${formatPlural(times, 'time', 'times')}.`;
+  return (
+    <p className={panel.row}>
+      <button type="button" className={button.smallQuiet} onClick={() => void resend()}>
+        Send it again
+      </button>
+      <span className={problem === null ? panel.note : panel.problem} role="status">
+        {problem ?? said}
+      </span>
+    </p>
   );
 }
 

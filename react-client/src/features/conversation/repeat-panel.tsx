@@ -7,7 +7,7 @@ import { readRepeat, type RepeatFields } from './repeat-fields';
 
 interface RepeatPanelProps {
   /** Settles to why nothing was started, or to `null`. */
-  onStart: (pace: { intervalMs: number; count: number | null }) => string | null;
+  onStart: (pace: { intervalMs: number; count: number | null }) => Promise<string | null>;
 }
 
 /** Sends the message in the composer again and again. */
@@ -28,7 +28,8 @@ export function RepeatPanel({ onStart }: RepeatPanelProps) {
         event.preventDefault();
         event.stopPropagation();
         const pace = readRepeat(fields);
-        setProblem(pace.ok ? onStart(pace) : pace.problem);
+        if (pace.ok) void onStart(pace).then(setProblem);
+        else setProblem(pace.problem);
       }}
     >
       <h3 className={panel.title}>Send again and again</h3>

@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -36,6 +38,45 @@ const WITH_SECRETS: Collection = {
         { name: 'longer', value: 's3cret-value-and-more', secret: true },
         { name: 'short', value: '1', secret: true },
         { name: 'host', value: 'h', secret: false },
+      ],
+    },
+  ],
+};
+
+const EXAMPLE: Collection = {
+  name: 'Chat',
+  connections: [
+    {
+      name: 'Chat / general',
+      address: 'wss://{{host}}/rooms/general?token={{token}}',
+      subprotocols: ['chat.v2'],
+      headers: [{ name: 'Authorization', value: 'Bearer {{token}}', secret: true }],
+      messages: [
+        { name: 'hello', mode: 'json', text: '{"type": "say", "id": "{seq}", "text": "hello"}' },
+        { name: '', mode: 'binary', text: 'de ad be ef' },
+      ],
+      automation: {
+        on: true,
+        onOpen: [{ name: '', mode: 'json', text: '{"type": "login", "token": "{{token}}"}' }],
+        heartbeat: {
+          everySeconds: 30,
+          message: { name: '', mode: 'json', text: '{"type": "ping", "at": {now}}' },
+        },
+        rules: [
+          {
+            when: { kind: 'json', text: 'type=ping' },
+            send: { name: '', mode: 'json', text: '{"type": "pong"}' },
+          },
+        ],
+      },
+    },
+  ],
+  environments: [
+    {
+      name: 'staging',
+      variables: [
+        { name: 'host', value: 'staging.example.org', secret: false },
+        { name: 'token', value: 'not in the file', secret: true },
       ],
     },
   ],
@@ -168,4 +209,11 @@ describe('a collection', () => {
     ]);
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
+});
+
+it('the example in the documentation is what is written', async () => {
+  const path = fileURLToPath(
+    new URL('../../../../docs/reference/collection.example.json', import.meta.url),
+  );
+  await expect(writeCollection(EXAMPLE).text).toMatchFileSnapshot(path);
 });
