@@ -488,6 +488,80 @@ describe('the end that one asked for', () => {
   });
 });
 
+describe('a connection that sends by itself', () => {
+  const NOTHING = { onOpen: [], heartbeat: null, rules: [] } as const;
+
+  it('does so first, after each opening, and the log tells by what', async () => {
+    const heard: string[] = [];
+    const hearing = { four: () => undefined as unknown };
+    const heardFour = new Promise((resolve) => (hearing.four = () => resolve(null)));
+    const url = await serverThat((client) => {
+      onText(client, (text) => {
+        if (heard.push(text) === 4) hearing.four();
+        if (text === 'login 0') client.send('ping');
+        if (text === 'pong 1') client.close(1001, 'restart');
+      });
+    });
+    const session = new ChatSession({
+      startThread: startSocketChannel,
+      schedule: (publish) => {
+        queueMicrotask(publish);
+      },
+      retryDelayMs: () => 0,
+    });
+    await session.connect(url, {
+      reconnects: true,
+      automation: {
+        ...NOTHING,
+        onOpen: ['login {seq}'],
+        rules: [{ when: { kind: 'equals', text: 'ping' }, send: 'pong {seq}' }],
+      },
+    });
+    const twice = await until(session.store, ({ counts }) => counts.sent >= 4);
+    await heardFour;
+    session.end();
+    expect(heard.slice(0, 4)).toEqual(['login 0', 'pong 1', 'login 0', 'pong 1']);
+    const sent = twice.entries.flatMap((entry) => (entry.kind === 'sent' ? [entry.by] : []));
+    expect(sent.slice(0, 2)).toEqual([{ kind: 'open' }, { kind: 'rule', rule: 1 }]);
+  });
+
+  it('ends a loop with the server, and says so', async () => {
+    const url = await serverThat((client) => {
+      onText(client, (text) => {
+        client.send(text.toUpperCase());
+      });
+    });
+    const session = newSession();
+    await session.connect(url, {
+      automation: {
+        ...NOTHING,
+        onOpen: ['a'],
+        rules: [{ when: { kind: 'any', text: '' }, send: 'again' }],
+      },
+    });
+    const isStopped = ({ entries }: ChatSnapshot) =>
+      entries.some((entry) => entry.kind === 'notice' && entry.notice.kind === 'ruleStopped');
+    const { entries } = await until(session.store, isStopped);
+    const replies = entries.filter((entry) => entry.kind === 'sent').length - 1;
+    expect(
+      entries.find((entry) => entry.kind === 'notice' && 'rule' in entry.notice),
+    ).toMatchObject({ notice: { kind: 'ruleStopped', rule: 1, replies } });
+    session.disconnect();
+  });
+
+  it('is closed with the code and the reason that one chooses', async () => {
+    const closes: unknown[] = [];
+    const url = await serverThat((client) => {
+      client.on('close', (code, reason) => closes.push([code, reason.toString()]));
+    });
+    const session = await openSession(url);
+    session.disconnect(4321, 'enough');
+    const closed = await until(session.store, isIn('closed'));
+    expect(closeReportOf(closed)).toMatchObject({ code: 4321, closedBy: 'page' });
+    expect(closes).toEqual([[4321, 'enough']]);
+  });
+});
+
 describe('a socket’s thread that fails', () => {
   it('before it has opened leaves the page as it was, with the reason', async () => {
     const { report, session } = sessionWithoutThread();

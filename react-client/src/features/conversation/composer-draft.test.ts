@@ -8,6 +8,8 @@ describe('readDraft', () => {
     ['JSON as typed', 'json', '{"a":  1}', { ok: true, data: '{"a":  1}' }],
     ['bytes', 'binary', 'ff 00', { ok: true, data: new Uint8Array([255, 0]) }],
     ['half a byte not', 'binary', 'f', { ok: false }],
+    ['JSON with what will be filled in', 'json', '{"n": {seq}, "t": {{t}}}', { ok: true }],
+    ['other braces in JSON not', 'json', '{"n": {sequence}}', { ok: false }],
     ['nothing as nothing', 'json', '', { ok: true, data: '' }],
   ] as const)('takes %s', (_, mode, text, reading) => {
     expect(readDraft({ mode, text })).toMatchObject(reading);
