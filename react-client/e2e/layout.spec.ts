@@ -132,6 +132,24 @@ test.describe('nothing overlaps and nothing is cut off', () => {
     await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
     await expect(page.getByRole('dialog')).toBeVisible();
     await expectOrder(page, 'dialog-shortcuts');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Collection' }).click();
+    const collection = page.getByRole('dialog', { name: 'Collection' });
+    await collection.getByRole('textbox', { name: /^Save this chat/ }).fill(LONG);
+    await collection.getByRole('button', { name: 'Save', exact: true }).click();
+    await expect(collection.getByRole('listitem')).toBeVisible();
+    await expectOrder(page, 'dialog-collection');
+    await collection.getByRole('button', { name: /^Edit / }).click();
+    const form = page.getByRole('form', { name: 'Saved connection' });
+    for (const one of ['message', 'first message', 'reply rule', 'header']) {
+      await form.getByRole('button', { name: `Add a ${one}`, exact: true }).click();
+    }
+    await form.getByRole('checkbox', { name: /^Send a message again/ }).check();
+    await expectOrder(page, 'dialog-saved-connection');
+    await form.getByRole('button', { name: 'Back' }).click();
+    await collection.getByRole('button', { name: 'New environment' }).click();
+    await expect(page.getByRole('form', { name: 'Environment' })).toBeVisible();
+    await expectOrder(page, 'dialog-environment');
   });
 
   test('with several connections, trying again and sending by itself', async ({ chat }) => {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { onText, startServer } from '../src/testing/web-socket-server';
+import { expectNoViolation, ROOMY } from './axe';
 import { expect, test } from './fixtures';
 
 test('saves a connection, opens it in another tab, and takes it to a file and back', async ({
@@ -18,6 +19,7 @@ test('saves a connection, opens it in another tab, and takes it to a file and ba
   await dialog.getByRole('textbox', { name: 'Save this chat’s connection as' }).fill('one');
   await dialog.getByRole('button', { name: 'Save', exact: true }).click();
   await expect(list.getByRole('listitem')).toHaveCount(1);
+  await expectNoViolation(page, [ROOMY]);
   await dialog.getByRole('button', { name: 'Duplicate one' }).click();
   await expect(list.getByRole('listitem')).toHaveCount(2);
 
@@ -113,6 +115,7 @@ test('fills in variables, sends by itself, and closes with a code of one’s own
   await form.getByRole('button', { name: 'Add a reply rule' }).click();
   await form.getByRole('textbox', { name: 'reply rule 1: what is looked for' }).fill('ping');
   await form.getByRole('textbox', { name: 'reply rule 1 sends: text' }).fill('pong');
+  await expectNoViolation(page, [ROOMY]);
   await form.getByRole('button', { name: 'Save', exact: true }).click();
   await expect(dialog.getByText('sends by itself')).toBeVisible();
   await page.keyboard.press('Escape');

@@ -103,6 +103,16 @@ describe('a connection', () => {
     });
   });
 
+  it('sends by itself to no other host than the one that it was saved with', async () => {
+    const id = await saved({ onOpen: [message('login')] });
+    expect(await prepare(id, 'ws://h/other?x=1')).toMatchObject({
+      value: { automation: { onOpen: ['login'] } },
+    });
+    for (const address of ['ws://elsewhere/', 'ws://h:81/', 'nonsense']) {
+      expect(await prepare(id, address)).toMatchObject({ value: { automation: undefined } });
+    }
+  });
+
   it('sends nothing by itself that is turned off', async () => {
     const id = await saved({ on: false, onOpen: [message('{{nobody}}')] });
     expect(await prepare(id)).toMatchObject({ ok: true, value: { automation: undefined } });

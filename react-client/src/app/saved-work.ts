@@ -45,12 +45,24 @@ export async function prepareConnection(
   const address = fillVariables(asked.address, fillings);
   if (!address.ok) return { ok: false, problem: `In the address, ${address.problem}` };
   const url = fillWords(address.text, 0);
-  const automation = library.connection(asked.savedId)?.content.automation;
-  if (automation?.on !== true || !hasAutomation(automation)) {
+  const saved = library.connection(asked.savedId)?.content;
+  const own = fillVariables(saved?.address ?? '', fillings);
+  const automation = saved?.automation;
+  // What is sent by itself, a login among it, is for the host that it was saved with.
+  const isItsHost = own.ok && hostOf(fillWords(own.text, 0)) === hostOf(url);
+  if (automation?.on !== true || !hasAutomation(automation) || !isItsHost) {
     return { ok: true, value: { url, automation: undefined } };
   }
   const prepared = prepareAutomation(automation, fillings);
   return prepared.ok ? { ok: true, value: { url, automation: prepared.value } } : prepared;
+}
+
+function hostOf(address: string): string | null {
+  try {
+    return new URL(address).host;
+  } catch {
+    return null;
+  }
 }
 
 class Unready extends Error {}
