@@ -1,4 +1,4 @@
-import { type ReactNode, Suspense, useContext, useRef, useState } from 'react';
+import { type ReactNode, Suspense, useContext, useState } from 'react';
 
 import { ConnectionBar } from '../features/connection/connection-bar';
 import { doesReconnect } from '../features/connection/reconnect-choice';
@@ -62,7 +62,7 @@ export function ChatPane(props: ChatPaneProps) {
 
   const conn = useContext(PartNumber) - 1;
   /** What was typed into the field of the address since it was last set. */
-  const typed = useRef({ proposals: tab.proposals, address: tab.address });
+  const [typed, setTyped] = useState({ proposals: tab.proposals, address: tab.address });
   const [isSavedOpen, setIsSavedOpen] = useState(false);
 
   const connect = async (address: string) => {
@@ -105,7 +105,7 @@ export function ChatPane(props: ChatPaneProps) {
               onNote({ subprotocols: typed });
             }}
             onTyped={(address) => {
-              typed.current = { proposals: tab.proposals, address };
+              setTyped({ proposals: tab.proposals, address });
             }}
             onConnect={connect}
             onDisconnect={(code, reason) => {
@@ -202,9 +202,7 @@ export function ChatPane(props: ChatPaneProps) {
         <OpenedPart name="The collection" onClose={() => setIsSavedOpen(false)}>
           <SavedDialog
             tab={tab}
-            address={
-              typed.current.proposals === tab.proposals ? typed.current.address : tab.address
-            }
+            address={typed.proposals === tab.proposals ? typed.address : tab.address}
             onNote={onNote}
             onOpen={props.onOpen}
             onClose={() => setIsSavedOpen(false)}

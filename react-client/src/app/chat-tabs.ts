@@ -239,7 +239,7 @@ function readKept(): Kept | null {
         subprotocols: tab.subprotocols,
         matching: matchingText(readMatching(tab.matching)),
         // Of a version that kept none, there is none.
-        savedId: String((tab as Partial<KeptTab>).savedId ?? ''),
+        savedId: (tab as Partial<KeptTab>).savedId ?? '',
       })),
       active: Number(kept.active),
       isSideBySide: kept.isSideBySide === true,

@@ -71,7 +71,7 @@ describe('a template', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         if (!isTemplate(text)) expect(sent(text)).toBe(text);
-        if (!/\{\{/.test(text)) expect(sent('{{value}}', { value: text })).toBe(text);
+        if (!text.includes('{{')) expect(sent('{{value}}', { value: text })).toBe(text);
       }),
     );
   });

@@ -104,7 +104,7 @@ describe('Automaton', () => {
       { when: { kind: 'equals', text: 'hello' }, send: 'hi' },
     ] as const;
     // The server says the same in capitals, so that no text is known again.
-    const peer = { hears: (_: string) => undefined as unknown };
+    const peer: { hears: (text: string) => unknown } = { hears: () => undefined };
     const { automaton, sent, stopped } = run({ rules }, (text) => peer.hears(text));
     peer.hears = (text) => setTimeout(() => automaton.received(text.toUpperCase()), roundTripMs);
     automaton.received('PING');

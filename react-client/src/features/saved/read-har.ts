@@ -13,7 +13,16 @@ import {
 } from './model';
 import type { Notes } from './notes';
 import { readAddress, readHeaders, readSubprotocols } from './read-content';
-import { asObject, listIn, nameFrom, objectIn, own, textIn, type Untrusted } from './untrusted';
+import {
+  asObject,
+  listIn,
+  nameFrom,
+  objectIn,
+  objectsOf,
+  own,
+  textIn,
+  type Untrusted,
+} from './untrusted';
 
 export function isHar(file: Untrusted): boolean {
   const log = objectIn(file, 'log');
@@ -58,7 +67,7 @@ function readEntry(
 ): ConnectionContent {
   const address = readAddress(url);
   const name = nameFrom(`${hostAndPath(address)} · ${String(number)}`);
-  const headers = listIn(request, 'headers').flatMap((one) => asObject(one) ?? []);
+  const headers = objectsOf(listIn(request, 'headers'));
   const offered = headers.find((one) => /^sec-websocket-protocol$/i.test(textIn(one, 'name')));
   const names = offered === undefined ? [] : textIn(offered, 'value').split(',');
   const set = headers.filter((one) => !BY_ITSELF.test(textIn(one, 'name')));

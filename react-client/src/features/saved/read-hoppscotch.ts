@@ -13,6 +13,7 @@ import {
   listIn,
   nameFrom,
   objectIn,
+  objectsOf,
   own,
   textIn,
   type Untrusted,
@@ -76,7 +77,7 @@ function readFolder(folder: Untrusted, within: Within, notes: Notes): Omit<Colle
     (one) => readRequest(one, path, headers, notes) ?? [],
   );
   const environments = variables.length > 0 ? [{ name, variables }] : [];
-  const folders = listIn(folder, 'folders').flatMap((one) => asObject(one) ?? []);
+  const folders = objectsOf(listIn(folder, 'folders'));
   const odd = listIn(folder, 'folders').length - folders.length;
   if (odd > 0) notes.add('folders that are no object', nameFrom(path), odd);
   if (depth > MOST.depth && folders.length > 0) {

@@ -27,6 +27,11 @@ export function listIn(value: Untrusted, key: string): readonly unknown[] {
   return Array.isArray(list) ? list : [];
 }
 
+/** Those of a list that are objects. */
+export function objectsOf(list: readonly unknown[]): readonly Untrusted[] {
+  return list.map(asObject).filter((one) => one !== null);
+}
+
 /** A text or a number, as a text; empty for all else. */
 export function textIn(value: Untrusted, key: string): string {
   const text = own(value, key);
