@@ -14,6 +14,18 @@ const PAGE_INSIDE_PYTHON_PACKAGE = '../echo_trio/console/page';
 const PAGE = ['src/**/*.test.tsx', 'src/**/*.dom.test.ts'];
 const LOGIC = 'src/**/*.test.ts';
 
+/** Modules of the first view that lazily loaded parts use as well: else each is a file of its own. */
+const SHARED_WITH_FIRST_VIEW = new RegExp(
+  `/src/(?:${[
+    'lib/(?:base64|console-fetch|figures|frame-store|json-path|part-name|remembered|theme-watch)',
+    'app/shortcuts',
+    'components/copy-button',
+    'features/connection/(?:reconnect-choice|subprotocols|url-history)',
+    'features/conversation/(?:composer-draft|hex|kept-drafts|matching|payload)',
+    'features/load/runs-client',
+  ].join('|')})\\.tsx?$`,
+);
+
 const page: ViteUserConfig = {
   plugins: [react(), firstViewBudget(), precompressed()],
   // Relative addresses: the page works under whatever path it is served from.
@@ -26,10 +38,14 @@ const page: ViteUserConfig = {
     emptyOutDir: true,
     rolldownOptions: {
       ...noCycles,
-      // React in one file: three, of which two are small, compress worse.
+      // React in one file, and so what the first view shares with parts that come later: many small
+      // files compress worse than one.
       output: {
         codeSplitting: {
-          groups: [{ name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// }],
+          groups: [
+            { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// },
+            { name: 'shared', test: SHARED_WITH_FIRST_VIEW },
+          ],
         },
       },
     },

@@ -3,11 +3,9 @@
  * and `{room}`. `{{token}}` is a variable; `{{seq}}` stands for the text `{seq}`, as there, unless
  * there is a variable of that name. All other braces, as in JSON, are part of the text.
  */
-const WORDS = 'conn|seq|now|random|room';
-
+const IS_WORD = /^(?:conn|seq|now|random|room)$/;
 /** A variable or an escaped word in double braces; or a word. */
-const BRACES = new RegExp(String.raw`\{\{\s*([$A-Za-z_][\w.-]*)\s*\}\}|\{(${WORDS})\}`, 'g');
-const IS_WORD = new RegExp(`^(?:${WORDS})$`);
+const BRACES = /\{\{\s*([$A-Za-z_][\w.-]*)\s*\}\}|\{(conn|seq|now|random|room)\}/g;
 const VARIABLE_NAME = /^[A-Za-z_][\w.-]*$/;
 
 /** What a connection's templates are filled with. */
