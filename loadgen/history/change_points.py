@@ -54,6 +54,12 @@ def _split(values: Sequence[float], start: int, end: int, chance: random.Random)
     best, at = _find_best(distances, order)
     if best <= 0:
         return []
+    alone = _find_best(distances, order, 1)[1]
+    if not MIN_SIDE <= alone <= len(part) - MIN_SIDE:
+        # What differs most are one or two runs at an end: an outlier, or a change that there are
+        # too few runs of yet. Split with a neighbour, they would make it look like a change.
+        kept = (start + alone, end) if alone < MIN_SIDE else (start, start + alone)
+        return _split(values, *kept, chance)
     as_good = 0
     for _ in range(_SHUFFLES):
         chance.shuffle(order)
@@ -69,8 +75,13 @@ def _split(values: Sequence[float], start: int, end: int, chance: random.Random)
     ]
 
 
-def _find_best(distances: Sequence[Sequence[float]], order: Sequence[int]) -> tuple[float, int]:
+def _find_best(
+    distances: Sequence[Sequence[float]], order: Sequence[int], least: int = MIN_SIDE
+) -> tuple[float, int]:
     """Find the best split of the figures in an order: how good it is, and where.
+
+    :param least: the fewest figures on each side. One alone has no spread: it is judged by that of
+        the other side.
 
     The sums within both sides follow from one split to the next in one pass: figure t leaves the
     right side for the left one.
@@ -78,17 +89,20 @@ def _find_best(distances: Sequence[Sequence[float]], order: Sequence[int]) -> tu
     count = len(order)
     total = sum(map(sum, distances)) / 2
     left_sum, right_sum = 0.0, total
-    best, best_at = -math.inf, MIN_SIDE
-    for at in range(1, count - MIN_SIDE + 1):
+    best, best_at = -math.inf, least
+    for at in range(1, count - least + 1):
         row = distances[order[at - 1]]
         to_left = sum(map(row.__getitem__, order[: at - 1]))
         left_sum += to_left
         right_sum -= sum(row) - to_left
-        if at < MIN_SIDE:
+        if at < least:
             continue
         left, right = at, count - at
         between = (total - left_sum - right_sum) * 2 / (left * right)
-        within = left_sum * 2 / (left * (left - 1)) + right_sum * 2 / (right * (right - 1))
+        if left > 1 and right > 1:
+            within = left_sum * 2 / (left * (left - 1)) + right_sum * 2 / (right * (right - 1))
+        else:
+            within = (left_sum + right_sum) * 2 / ((count - 1) * (count - 2)) * 2
         if (energy := left * right / count * (between - within)) > best:
             best, best_at = energy, at
     return best, best_at

@@ -21,9 +21,28 @@ def test_a_step_beyond_the_noise_is_found_where_it_is(seed):
     assert found.p <= change_points.SIGNIFICANCE
 
 
-def test_two_steps_are_two_changes_in_order():
-    values = [*noisy(15, 10, 1), *noisy(15, 13, 2), *noisy(15, 10, 3)]
+@pytest.mark.parametrize("means", [(10, 13, 10), (10, 12, 20), (20, 12, 11)])
+def test_two_steps_are_two_changes_in_order_whichever_is_the_larger(means):
+    values = [figure for seed, mean in enumerate(means, 1) for figure in noisy(15, mean, seed)]
     assert [split.at for split in find_changes(values)] == [15, 30]
+
+
+@pytest.mark.parametrize("side", [3, 4])
+def test_few_runs_whose_order_chance_may_have_made_are_no_change(side):
+    # Two of the 20 or 70 orders have just these sides: 10 %, 3 %.
+    assert find_changes([1.0] * side + [9.0] * side) == []
+
+
+@pytest.mark.parametrize("at_the_end", [True, False])
+def test_an_outlier_at_either_end_hides_no_change(at_the_end):
+    steps = [*noisy(12, 10, 4), *noisy(12, 12, 7)]
+    values = [*steps, 40.0] if at_the_end else [40.0, *steps]
+    assert [split.at for split in find_changes(values)] == [12 if at_the_end else 13]
+
+
+def test_two_slow_runs_at_the_end_are_no_change_yet():
+    assert find_changes([10.0, 10.1] * 20 + [30.0, 30.1]) == []
+    assert [split.at for split in find_changes([10.0, 10.1] * 20 + [30.0, 30.1, 30.0])] == [40]
 
 
 def test_noise_alone_is_hardly_ever_a_change():

@@ -68,7 +68,8 @@ def test_a_file_of_somebody_elses_is_refused_and_stays_as_it_is(report_of, tmp_p
         path.write_text("SQLite, but only a note about it")
     else:
         newer = kind == "newer"
-        other_database(path, application=file.APPLICATION_ID if newer else 0, version=9)
+        application = file.APPLICATION_ID if newer else 0
+        other_database(path, application=application, version=9 if newer else file.VERSION)
     before = path.read_bytes(), path.stat().st_mtime_ns
     for use in (
         lambda: file.check(str(path)),

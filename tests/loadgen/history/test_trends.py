@@ -133,6 +133,7 @@ def test_of_many_runs_the_last_are_drawn_on_the_terminal(run_of):
     text.write([line], shown)
     (plot,) = [row for row in shown.getvalue().splitlines() if "latency p99" in row and "…" in row]
     assert len(set(re.findall("[▁-█]", plot))) == 1
+    assert "20.00 ms … 20.00 ms" in plot
 
 
 def test_few_runs_say_that_they_are_too_few(run_of):

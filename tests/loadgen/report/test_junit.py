@@ -68,6 +68,7 @@ def test_a_valid_run_is_one_case_that_has_passed(report_of):
     suite, cases = read(report_of())
     assert cases == {"verdict": []}
     assert (suite.name, suite.time) == ("ws://127.0.0.1:8765/", 11.0)
+    assert [case.time for case in suite] == [11.0]
     assert {"count", "rate_per_conn"} <= {one.name for one in suite.properties()}
 
 

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -36,6 +36,7 @@ def test_a_summary_shows_the_verdict_the_limits_and_the_figures(report_of):
     assert "❌ price 3 passed, 1 failed" in rows
     assert "latency, since due (ms) 2.50 3.50 3.50 3.50 3.50" in rows
     assert "messages echoed 20 " in rows
+    assert "sockets closed: clean 10 " in rows
     assert shown.count("<table>") == shown.count("</table>") == 3
 
 
@@ -68,6 +69,8 @@ def test_the_distribution_is_drawn_as_the_terminal_has_it(report_of):
     )
 
 
+@example("12. no item")
+@example("3) nor this")
 @given(st.text(max_size=40) | st.text("\\`*_{}[]()<>#+-.!|~$&@:=1w /h", max_size=40))
 def test_any_text_is_shown_as_it_is(text):
     shown = RENDERER.render(f"- {markdown.escape(text)}\n")
@@ -105,3 +108,6 @@ def test_annotations_name_what_is_wrong_in_one_line_each(report_of):
     assert len(lines) == 11
     assert lines[-1] == "::warning title=a%3A b%2C c%3A check::price: 1 failed"
     assert annotations.annotate(report_of()) == []
+    held_up = {"verdict": "generator-limited", "verdict_reasons": ["it was late"]}
+    (line,) = annotations.annotate(msgspec.structs.replace(report_of(), **held_up), "nightly")
+    assert line == "::warning title=nightly%3A generator-limited::it was late"
