@@ -24,6 +24,7 @@ from echo_trio.recording import Recorder
 from echo_trio.session import serve_session
 from echo_trio.settings import Settings
 from echo_trio.wire import poller, process, sockets, tls
+from echo_trio.wire.budget import Budget
 from echo_trio.wire.close_codes import GOING_AWAY
 
 #: The part of the drain timeout that is kept for the process's end: to drop clients that have not
@@ -109,6 +110,11 @@ class EchoServer:
     def open(self) -> int:
         """The number of open connections."""
         return self._sessions.counters.open
+
+    @property
+    def budget(self) -> Budget:
+        """The memory that all connections may hold together."""
+        return self._sessions.budget
 
     @property
     def held_bytes(self) -> int:

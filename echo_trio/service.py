@@ -16,6 +16,7 @@ from echo_trio import admission, certificates, logs, signals, systemd
 from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
+from echo_trio.wire.budget import Budget
 from echo_trio.workers.supervisor import Supervisor, WorkerFailed
 from echo_trio.workers.worker import Worker
 
@@ -54,6 +55,10 @@ class Server(Protocol):
 
     async def tasks(self) -> object:
         """Return the nursery tree, for the console."""
+
+    @property
+    def budget(self) -> Budget | None:
+        """The memory that all connections of this process may hold; ``None`` if it has none."""
 
     @property
     def faults(self) -> str | None:
@@ -213,15 +218,17 @@ def _make_console(
     faults = None
     if settings.upstream is not None:
         faults = FaultControl(lambda: server.faults or "", server.set_faults)
-    return Console(
-        settings,
-        listeners,
-        url=server.url,
-        snapshot=server.snapshot,
-        tasks=server.tasks,
-        faults=faults,
-        log=log,
-    )
+    with _explaining(settings.console_host):
+        return Console(
+            settings,
+            listeners,
+            url=server.url,
+            snapshot=server.snapshot,
+            tasks=server.tasks,
+            faults=faults,
+            budget=server.budget,
+            log=log,
+        )
 
 
 def url_of_console(listeners: list[socket.socket]) -> str:

@@ -60,7 +60,16 @@ class Settings:
     run_target: Annotated[
         tuple[str, ...], Parameter(metavar="HOST:PORT", negative=""), CONSOLE
     ] = ()
-    """Another server that load runs from the console may target; repeatable."""
+    """Another server that load runs from the console may target, and its page dial through the
+    server; repeatable."""
+
+    dial_cert: Annotated[tuple[Path, ...], Parameter(metavar="FILE", negative=""), CONSOLE] = ()
+    """PEM file of a client certificate and its key, which the page may choose by the file's name
+    when it dials through the server; repeatable."""
+
+    dial_cacert: Annotated[Path | None, Parameter(metavar="FILE"), CONSOLE] = None
+    """PEM file of the authorities to trust when the page dials through the server; by default those
+    of the system."""
 
     scenario_dir: Annotated[str | None, Parameter(metavar="DIR"), CONSOLE] = None
     """Folder of scenarios (FILE.py) that load runs from the console may run: your own code."""
@@ -161,6 +170,7 @@ class Settings:
         self._check_hosts()
         for target in self.run_target:
             parse_target(target)
+        self._check_certificates_of_dials()
         if self.scenario_dir is not None and not Path(self.scenario_dir).is_dir():
             raise ValueError(f"--scenario-dir: {self.scenario_dir!r} is no folder")
         for origin in self.origin:
@@ -205,6 +215,14 @@ class Settings:
             read_faults(self.fault)
         except ValueError as exc:
             raise ValueError(f"--fault: {exc}") from None
+
+    def _check_certificates_of_dials(self) -> None:
+        names = [path.stem for path in self.dial_cert]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"--dial-cert: two files have the name {name!r}, by which the page chooses one"
+                )
 
     def _check_hosts(self) -> None:
         for flag, host in (("--host", self.host), ("--console-host", self.console_host)):

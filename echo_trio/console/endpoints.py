@@ -18,15 +18,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from echo_trio.console.assets import asset_response
+from echo_trio.console.dials import DialEndpoints
 from echo_trio.console.event_stream import EventStream
 from echo_trio.console.faults import FIELD, BadFaults, FaultControl, read_faults
-from echo_trio.console.guard import FAILED, error, why_no_change
+from echo_trio.console.guard import FAILED, error, require_change
 from echo_trio.console.live import Live
 from echo_trio.console.run_settings import BadSettings, read_settings
 from echo_trio.console.runs import CannotRun, Run, Runs
 from echo_trio.console.scenarios import find_scenarios
 from echo_trio.console.security_headers import REPORT_POLICY
 from echo_trio.console.snapshots import SnapshotCache, ask
+from echo_trio.dialling.room import Dialling
 from echo_trio.metrics import prometheus
 
 #: The folder into which `npm run build` puts the page.
@@ -59,13 +61,19 @@ class ConsoleSources:
 
 
 def make_app(
-    sources: ConsoleSources, snapshots: SnapshotCache, live: Live, runs: Runs, page: Path = PAGE
+    sources: ConsoleSources,
+    snapshots: SnapshotCache,
+    live: Live,
+    runs: Runs,
+    dialling: Dialling,
+    page: Path = PAGE,
 ) -> ASGIApp:
     """Make the console's ASGI app, with all its endpoints.
 
     :param page: the folder of the built web page.
     """
     endpoints = _Endpoints(sources, snapshots, live, runs, page)
+    dials = DialEndpoints(dialling, endpoints.stream)
     app = Starlette(
         routes=[
             Route("/", endpoints.index),
@@ -77,6 +85,9 @@ def make_app(
             Route("/api/live", endpoints.live),
             Route("/api/faults", endpoints.show_faults, methods=["GET"]),
             Route("/api/faults", endpoints.set_faults, methods=["PUT"]),
+            Route("/api/dial", dials.describe, methods=["GET"]),
+            Route("/api/dial", dials.open, methods=["POST"]),
+            Route("/api/dial/{id}", dials.send, methods=["POST"]),
             Route("/api/scenarios", endpoints.list_scenarios),
             Route("/api/runs", endpoints.list_runs, methods=["GET"]),
             Route("/api/runs", endpoints.start_run, methods=["POST"]),
@@ -169,9 +180,9 @@ class _Endpoints:
     async def live(self, request: Request) -> Any:
         last = request.headers.get("last-event-id", "")
         after_ms = int(last) if re.fullmatch(r"[0-9]{1,15}", last) else None
-        return self._stream(lambda emit: self._live.follow(emit, after_ms=after_ms))
+        return self.stream(lambda emit: self._live.follow(emit, after_ms=after_ms))
 
-    def _stream(self, produce: Any) -> EventStream:
+    def stream(self, produce: Any, on_end: Callable[[], None] = lambda: None) -> EventStream:
         if self._live.over:
             raise HTTPException(503, "the server is stopping")
         if self._readers >= MAX_READERS:
@@ -179,10 +190,12 @@ class _Endpoints:
                 503, f"{MAX_READERS} streams are open already", {"retry-after": "5"}
             )
         self._readers += 1
-        return EventStream(produce, self._count_out)
 
-    def _count_out(self) -> None:
-        self._readers -= 1
+        def end() -> None:
+            self._readers -= 1
+            on_end()
+
+        return EventStream(produce, end)
 
     # The faults of a proxy
 
@@ -190,7 +203,7 @@ class _Endpoints:
         return _json({FIELD: self._get_control().get()})
 
     async def set_faults(self, request: Request) -> Response:
-        _require_change(request)
+        require_change(request)
         control = self._get_control()
         try:
             text = read_faults(await request.body())
@@ -218,7 +231,7 @@ class _Endpoints:
         return _json({"scenarios": names})
 
     async def start_run(self, request: Request) -> Response:
-        _require_change(request)
+        require_change(request)
         try:
             run = await self._runs.start(read_settings(await request.body()))
         except BadSettings as exc:
@@ -236,7 +249,7 @@ class _Endpoints:
         return _json(run.summary() if run.over else run.progress())
 
     async def watch_run(self, request: Request) -> Any:
-        return self._stream(self._find(request).follow)
+        return self.stream(self._find(request).follow)
 
     async def show_report(self, request: Request) -> Response:
         run = self._find(request)
@@ -249,7 +262,7 @@ class _Endpoints:
         return FileResponse(run.html, headers={"content-security-policy": REPORT_POLICY})
 
     async def cancel_run(self, request: Request) -> Response:
-        _require_change(request)
+        require_change(request)
         run = self._find(request)
         if run.over:
             raise HTTPException(409, "the run has ended already")
@@ -265,11 +278,6 @@ class _Endpoints:
 
 def _encodings(request: Request) -> str:
     return request.headers.get("accept-encoding", "")
-
-
-def _require_change(request: Request) -> None:
-    if reason := why_no_change(request.headers):
-        raise HTTPException(403, reason)
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

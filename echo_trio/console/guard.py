@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -97,6 +99,15 @@ def why_no_change(headers: Headers) -> str | None:
     if origin is not None and not _same_origin(origin, headers.get("host", "")):
         return "the Origin is not this console"
     return None
+
+
+def require_change(request: Request) -> None:
+    """Let a request change something.
+
+    :raises HTTPException: 403 if it may not.
+    """
+    if reason := why_no_change(request.headers):
+        raise HTTPException(403, reason)
 
 
 def _same_origin(origin: str, authority: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import trio
 
 from echo_trio.console.endpoints import PAGE, ConsoleSources, make_app
+from echo_trio.console.event_stream import event
 from echo_trio.console.faults import FaultControl
 from echo_trio.console.guard import Access, Guard
 from echo_trio.console.http_connection import HttpServer, asks_for_health, turn_away
@@ -23,12 +24,14 @@ from echo_trio.console.runs import Runs
 from echo_trio.console.slots import Slot, Slots
 from echo_trio.console.snapshots import SnapshotCache
 from echo_trio.console.turns import Turns
+from echo_trio.dialling.room import ClientContexts, Dialling, named_certificates
 from echo_trio.metrics import prometheus
 from echo_trio.metrics.nursery_tree import current_tasks
 from echo_trio.settings import Settings
 from echo_trio.sparing import Sparing
 from echo_trio.wire import process
 from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES
+from echo_trio.wire.budget import Budget
 
 #: Connections at once: each takes a descriptor that a WebSocket could have.
 MAX_CONNECTIONS: Final = 128
@@ -45,6 +48,10 @@ REQUEST_S: Final = 0.001
 HEALTH_SHARE: Final = 0.2
 HEALTH_BURST_S: Final = 0.005
 HEALTH_S: Final = 0.0004
+#: The share for what servers send over connections that are dialled for the page.
+DIALS_SHARE: Final = 0.2
+DIALS_BURST_S: Final = 0.01
+DIAL_S: Final = 0.0005
 #: Connections accepted between two looks at other tasks.
 ACCEPT_BATCH: Final = 8
 #: The pause before a part that failed is started again; twice as long each time.
@@ -78,6 +85,7 @@ class Console:
         snapshot: Callable[[], Any],
         tasks: Callable[[], Any] = current_tasks,
         faults: FaultControl | None = None,
+        budget: Budget | None = None,
         log: Any,
         page: Path = PAGE,
     ) -> None:
@@ -87,7 +95,10 @@ class Console:
         :param snapshot: returns the server's snapshot. May be async, as `tasks` may: a supervisor
             asks its workers.
         :param faults: of a proxy; ``None`` for a server that is none.
+        :param budget: counts what is held for connections that are dialled for the page; by default
+            one of its own, of the same size as the server's.
         :param page: the folder of the built web page.
+        :raises CertificateUnusable: if a file of a client certificate can't be used.
         """
         self.failures: int = 0
         self.accept_faults: Counter[str] = Counter()
@@ -107,7 +118,19 @@ class Console:
         # The generator runs there: from its own folder a relative one would be another.
         scenario_dir = settings.scenario_dir and str(Path(settings.scenario_dir).absolute())
         self._runs = Runs(targets, max_run, log, self._on_failure, scenario_dir)
-        app = make_app(sources, snapshots, self.live, self._runs, page)
+        dial_turns = Turns(DIALS_SHARE, burst_s=DIALS_BURST_S, advance_s=DIAL_S)
+        contexts = ClientContexts(named_certificates(settings.dial_cert), settings.dial_cacert)
+        contexts.check()
+        self._dialling = Dialling(
+            targets.allowed,
+            contexts,
+            limits=settings.limits,
+            open_timeout_s=settings.open_timeout_s,
+            budget=budget or Budget(settings.max_held_bytes),
+            take_turn=dial_turns.take,
+            encode=event,
+        )
+        app = make_app(sources, snapshots, self.live, self._runs, self._dialling, page)
         self.connections: Slots = Slots(MAX_CONNECTIONS)
         self._server = HttpServer(
             Guard(app, _access(settings, listeners), self._on_failure),
@@ -120,6 +143,7 @@ class Console:
         """End streams, and a run in good order, since the server stops; serve on otherwise."""
         self.live.end()
         self._runs.drain()
+        self._dialling.stop()
 
     def abandon(self) -> None:
         """Leave no run and no file behind, since the process ends at once."""

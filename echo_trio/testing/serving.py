@@ -122,7 +122,13 @@ class _Console:
         if settings.upstream is not None:
             faults = FaultControl(lambda: server.faults or "", server.set_faults)
         self.console = Console(
-            settings, listeners, url=server.url, snapshot=server.snapshot, faults=faults, log=log
+            settings,
+            listeners,
+            url=server.url,
+            snapshot=server.snapshot,
+            faults=faults,
+            budget=server.budget,
+            log=log,
         )
 
 

@@ -93,6 +93,14 @@ class TlsSocket(ssl.SSLSocket):
             self._say_goodbye()
         super().close()
 
+    def tell_cuts(self) -> None:
+        """Have `recv` raise `ssl.SSLEOFError` where TCP ends without TLS's goodbye.
+
+        By default that reads as the end, as it does without TLS.
+        """
+        # An attribute of SSLSocket that `wrap_socket` sets from its parameter of this name.
+        self.suppress_ragged_eofs = False
+
     def _say_goodbye(self) -> None:
         # The peer's goodbye is not waited for: a WebSocket has said its own.
         with suppress(OSError, ValueError):

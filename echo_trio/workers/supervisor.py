@@ -180,6 +180,10 @@ class Supervisor:
         return TaskNode(root.name, root.count, root.children + workers)
 
     @property
+    def budget(self) -> None:
+        """Nothing: the connections are the workers', and so is the memory that they hold."""
+
+    @property
     def faults(self) -> str | None:
         """The faults of all pairs of a proxy, as they were written; ``None`` if it is none."""
         return None if self._settings.upstream is None else self._faults

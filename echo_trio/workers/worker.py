@@ -27,6 +27,7 @@ from echo_trio.proxy.proxy import Proxy
 from echo_trio.server import EchoServer, proxy_of, tls_context_of
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
+from echo_trio.wire.budget import Budget
 from echo_trio.workers.channel import (
     Drain,
     FaultsSet,
@@ -91,6 +92,11 @@ class Worker:
     def open(self) -> int:
         """The number of open connections."""
         return self._server.open
+
+    @property
+    def budget(self) -> Budget:
+        """The memory that all connections may hold together."""
+        return self._server.budget
 
     @property
     def faults(self) -> str | None:

@@ -11,7 +11,15 @@ from ..starter import run
 
 Ask = Callable[..., Any]
 TOKEN = "correct-horse-battery-staple"
-NEEDS_TOKEN = ["/metrics", "/api/server", "/api/tasks", "/api/live", "/api/runs", "/api/runs/x"]
+NEEDS_TOKEN = [
+    "/metrics",
+    "/api/server",
+    "/api/tasks",
+    "/api/live",
+    "/api/runs",
+    "/api/runs/x",
+    "/api/dial",
+]
 
 
 @pytest.fixture

@@ -1,0 +1,147 @@
+"""One dialled connection, and a page that does not read."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from functools import partial
+
+import pytest
+import trio
+from websockets.exceptions import ConnectionClosed
+from websockets.trio.server import serve
+
+from echo_trio.console.event_stream import event
+from echo_trio.console.turns import Turns
+from echo_trio.dialling.dial import CannotSend, Dial, DialRoom
+from echo_trio.dialling.order import DialOrder, read_target
+from echo_trio.dialling.outbox import BATCH_BYTES, FULL_BYTES
+from echo_trio.dialling.room import ClientContexts
+from echo_trio.dialling.sending import Item
+from echo_trio.wire.budget import Budget
+from echo_trio.wire.limits import RECEIVE_BYTES, Limits
+
+PATIENCE_S = 120.0
+MESSAGE = b"x" * 30_000
+
+
+def make_dial(url: str, budget: Budget, **limits: float) -> Dial:
+    order = DialOrder(url=url, compression=False)
+    target = read_target(order)
+    room = DialRoom(
+        allowed={(target.host, target.port)},
+        contexts=ClientContexts({}, None),
+        limits=Limits(max_message_bytes=2**26, **limits),
+        open_timeout_s=PATIENCE_S,
+        budget=budget,
+        take_turn=Turns(0.9, burst_s=0.1, advance_s=0.0001).take,
+        encode=event,
+    )
+    return Dial("id", order, target, room)
+
+
+@pytest.fixture
+async def flooding(nursery):
+    """A server that sends messages without end, and the number that its kernel has taken."""
+    sent = []
+
+    async def flood(connection):
+        try:
+            while True:
+                await connection.send(MESSAGE)
+                sent.append(1)
+        except ConnectionClosed:
+            pass
+
+    server = await nursery.start(partial(serve, flood, 0, host="127.0.0.1", compression=None))
+    return f"ws://127.0.0.1:{server.listeners[0].socket.getsockname()[1]}", sent
+
+
+async def test_nothing_is_read_for_a_page_that_does_not_read(flooding):
+    url, _ = flooding
+    budget = Budget(2**30)
+    dial = make_dial(url, budget)
+    reads, held = trio.Event(), []
+    received = bytearray()
+
+    async def emit(chunk: bytes) -> None:
+        await reads.wait()
+        held.append(budget.held_bytes)
+        received.extend(chunk)
+        await trio.lowlevel.checkpoint()
+
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dial.run, emit)
+            while budget.held_bytes < FULL_BYTES:
+                await trio.sleep(0.001)
+            # The page goes on, and has everything in order; what is held was never much more.
+            reads.set()
+            while received.count(b'"type":"message"') < 500:
+                await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+    event_bytes = 2 * (BATCH_BYTES + RECEIVE_BYTES + len(MESSAGE) * 4 // 3)
+    assert FULL_BYTES <= max(held) <= FULL_BYTES + event_bytes
+    assert budget.held_bytes == 0
+    times = [float(one.split(b",")[0]) for one in bytes(received).split(b'"message","t":')[1:-1]]
+    assert times == sorted(times)
+
+
+async def test_above_the_budget_the_one_that_holds_most_is_ended_and_told_so(flooding):
+    url, _ = flooding
+    budget = Budget(FULL_BYTES // 2)
+    dial = make_dial(url, budget)
+    received = bytearray()
+    reads = trio.Event()
+
+    async def emit(chunk: bytes) -> None:
+        await reads.wait()
+        received.extend(chunk)
+
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dial.run, emit)
+            while not budget.evicted:
+                await trio.sleep(0.001)
+            reads.set()
+    assert b'"cause":"memory"' in received
+    assert (budget.held_bytes, budget.evicted) == (0, 1)
+
+
+async def test_a_server_that_does_not_read_costs_its_connection(nursery):
+    async def read_nothing(connection):
+        # Its kernel takes little, and nobody asks it for any of that.
+        connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await trio.sleep_forever()
+
+    # `websockets` itself reads some messages ahead, so more is sent than all buffers hold.
+    server = await nursery.start(
+        partial(serve, read_nothing, 0, host="127.0.0.1", compression=None, max_size=None)
+    )
+    url = f"ws://127.0.0.1:{server.listeners[0].socket.getsockname()[1]}"
+    budget = Budget(2**30)
+    dial = make_dial(url, budget, write_timeout_s=0.2)
+    told = bytearray()
+
+    async def emit(chunk: bytes) -> None:
+        told.extend(chunk)
+        await trio.lowlevel.checkpoint()
+
+    half = base64.b64encode(b"x" * 2**24).decode()
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as inner:
+            inner.start_soon(dial.run, emit)
+            while b"event: opened" not in told:
+                await trio.sleep(0.001)
+            items = [Item(kind="binary", base64=half)] * 8
+            with pytest.raises(CannotSend) as caught:
+                await dial.send(items)
+    assert caught.value.status in (409, 410)
+    assert b'"cause":"write-timeout"' in told
+    assert budget.held_bytes == 0
+
+
+async def test_nothing_is_sent_before_the_connection_is_open():
+    dial = make_dial("ws://127.0.0.1:9", Budget(2**30))
+    with pytest.raises(CannotSend, match="not open yet"):
+        await dial.send([Item(kind="text", text="early")])

@@ -1,0 +1,91 @@
+"""Certificates that others have made, and what only looks like one."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echo_trio.dialling.x509 import MAX_NAMES, read_certificate
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def make(names: list[x509.GeneralName], *, year: int = 2030) -> bytes:
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "DE"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Müller & 世界"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "chat.example"),
+            x509.NameAttribute(x509.ObjectIdentifier("1.2.3.4.5"), "own"),
+        ]
+    )
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(KEY.public_key())
+        .serial_number(2**100)
+        .not_valid_before(datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC))
+        .not_valid_after(datetime(year, 6, 7, 8, 9, 10, tzinfo=UTC))
+    )
+    if names:
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def test_the_facts_of_a_certificate():
+    names = [
+        x509.DNSName("*.example"),
+        x509.IPAddress(ipaddress.ip_address("10.0.0.1")),
+        x509.IPAddress(ipaddress.ip_address("::1")),
+        x509.UniformResourceIdentifier("spiffe://a/b"),
+        x509.RFC822Name("a@b.example"),
+        x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
+    ]
+    read = read_certificate(make(names, year=2055))
+    assert read.subject == "C=DE, O=Müller & 世界, CN=chat.example, 1.2.3.4.5=own"
+    assert read.issuer == "CN=an authority"
+    assert (read.not_before, read.not_after) == ("2020-01-02T03:04:05Z", "2055-06-07T08:09:10Z")
+    assert read.names == ["*.example", "10.0.0.1", "::1", "spiffe://a/b", "a@b.example"]
+    assert read_certificate(make([])).names == []
+    many = make([x509.DNSName(f"{number}.example") for number in range(MAX_NAMES + 1)])
+    assert len(read_certificate(many).names) == MAX_NAMES
+
+
+CERTIFICATE = make([x509.DNSName("a.example")])
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=64),
+        st.integers(0, len(CERTIFICATE) - 1).map(lambda at: CERTIFICATE[:at]),
+        st.tuples(st.integers(0, len(CERTIFICATE) - 1), st.integers(0, 255)).map(
+            lambda change: (
+                CERTIFICATE[: change[0]] + bytes([change[1]]) + CERTIFICATE[change[0] + 1 :]
+            )
+        ),
+    )
+)
+def test_anything_else_is_a_value_error_or_read(data):
+    try:
+        read_certificate(data)
+    except ValueError:
+        return
+    assert data.startswith(b"\x30")
+
+
+@pytest.mark.parametrize("at", [0, 1, 10, len(CERTIFICATE) // 2, len(CERTIFICATE) - 1])
+def test_a_certificate_that_is_cut_off_is_a_value_error(at):
+    with pytest.raises(ValueError, match=r"."):
+        read_certificate(CERTIFICATE[:at])
