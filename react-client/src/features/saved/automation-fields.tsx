@@ -71,7 +71,7 @@ export function AutomationFields({ automation, onChange }: AutomationFieldsProps
           <span>Send a message again and again, also while you look at another tab</span>
         </label>
         {heartbeat !== null && (
-          <div className={styles.entry}>
+          <div className={styles.beat}>
             <Field name="Every … seconds">
               {(id) => (
                 <input
@@ -108,6 +108,7 @@ export function AutomationFields({ automation, onChange }: AutomationFieldsProps
               pattern={rule.when}
               onChange={(when) => set({ ...rule, when })}
             />
+            <span className={styles.about}>send</span>
             <MessageEditor
               label={`${label} sends`}
               message={rule.send}
@@ -129,7 +130,7 @@ function PatternFields(props: {
   const compiled = compilePattern(pattern);
   return (
     <>
-      <span className={styles.about}>When a message</span>
+      <span className={styles.about}>When what is received</span>
       <select
         className={`${panel.input ?? ''} ${styles.mode ?? ''}`}
         aria-label={`${label}: how it is matched`}

@@ -69,6 +69,7 @@ function Item(props: ConnectionListProps & { one: SavedConnection; isHere: boole
   const { one, isHere, onOpen, onEdit, onDuplicate, onDelete } = props;
   const { name, address, messages, automation } = one.content;
   const about = [
+    ...(isHere ? ['open here'] : []),
     ...(messages.length > 0 ? [formatPlural(messages.length, 'message', 'messages')] : []),
     ...(hasAutomation(automation) ? [automation.on ? 'sends by itself' : 'turned off'] : []),
   ];
@@ -83,7 +84,7 @@ function Item(props: ConnectionListProps & { one: SavedConnection; isHere: boole
     </button>
   );
   return (
-    <li className={styles.item} data-here={isHere}>
+    <li className={styles.item}>
       <button type="button" className={styles.open} title={address} onClick={() => onOpen(one)}>
         <span className={styles.name}>{name}</span>
         <span className={styles.address}>{address}</span>
