@@ -36,8 +36,8 @@ MAX_COLLECTIONS: Final = 16
 class BlockingWatch(trio.abc.Instrument):
     """The watch on the turns of users' tasks, and of tasks that these start, to blame long ones.
 
-    The users' own are timed by `run`. Those of other tasks Trio has to tell, a microsecond for each
-    turn of any task of the 30 that a request takes; so it is asked when a user starts the first.
+    The users' own are timed by `timed`. Those of other tasks Trio has to tell, a microsecond for
+    each turn of any task of the 30 that a request takes; so it is asked when a user starts one.
 
     :param clock_ns: a monotonic clock.
     :param waited_s: tells how long this thread has waited for a core so far.
@@ -76,17 +76,18 @@ class BlockingWatch(trio.abc.Instrument):
             self._waited_s = self._read_waited_s()
             await trio.sleep(LOOK_INTERVAL_S)
 
-    async def run(self, code: Awaitable[None], user: User) -> None:
-        """Run a user's code in this task, and time each of its turns."""
-        task = trio.lowlevel.current_task()
-        self._users[task] = user
-        try:
-            await self._timed(code if isinstance(code, Coroutine) else _wrap(code), user)
-        finally:
-            del self._users[task]
+    def add(self, user: User) -> None:
+        """Note that the current task is a user's own."""
+        self._users[trio.lowlevel.current_task()] = user
+
+    def remove(self) -> None:
+        """Note that the current task is no user's any more."""
+        del self._users[trio.lowlevel.current_task()]
 
     @types.coroutine
-    def _timed(self, code: Coroutine[Any, Any, None], user: User) -> Generator[Any, Any, None]:
+    def timed(self, awaitable: Awaitable[None], user: User) -> Generator[Any, Any, None]:
+        """Run a user's code, in a task of its own that was added, and time each of its turns."""
+        code = awaitable if isinstance(awaitable, Coroutine) else _wrap(awaitable)
         clock_ns, send = self._clock_ns, code.send
         step: Callable[[Any], Any] = send
         sent = None
@@ -116,7 +117,7 @@ class BlockingWatch(trio.abc.Instrument):
             trio.lowlevel.add_instrument(self._turns)
 
     def is_users_own(self, task: trio.lowlevel.Task) -> bool:
-        """Tell whether `run` times the turns of this task."""
+        """Tell whether `timed` times the turns of this task."""
         return task in self._users
 
     def find_user(self, task: trio.lowlevel.Task | None) -> User | None:

@@ -12,7 +12,6 @@ from loadgen.results.ledger import Failure
 from loadgen.scenario import shields
 from loadgen.scenario.blocking import BlockingWatch
 from loadgen.scenario.context import UserContext
-from loadgen.scenario.definition import Scenario
 from loadgen.scenario.failures import find_cause
 from loadgen.scenario.loader import Script
 from loadgen.scenario.user import User
@@ -197,15 +196,49 @@ class UserCrowd:
 
     async def _run(self, number: int, is_early: bool, is_repeated: bool) -> None:
         """Run one user, and book how it ends."""
-        scenario = self._script.of(number)
+        scenario, watch = self._script.of(number), self._watch
         user = User(number, scenario, self._context)
+        watch.add(user)
         try:
-            if not is_early or await self._take_place(user):
-                await self._live(user, scenario, is_repeated=is_repeated)
+            if is_early and not await self._take_place(user):
+                return
+            # Each turn of the user passes through this coroutine: there is none between it and the
+            # user's code but the one that times it.
+            try:
+                await watch.timed(scenario.run(user), user)
+                user.arrive()
+                while is_repeated and scenario.is_journey:
+                    await self._phases.wait_for_load()
+                    if self._phases.is_load_over:
+                        break
+                    await watch.timed(scenario.run(user), user)
+            except trio.Cancelled:
+                self._books.interrupted += 1
+                raise
+            except BaseException as exc:  # noqa: BLE001 - a user's failure is nobody else's end
+                if (cancelled := self._book_failure(exc)) is not None:
+                    raise cancelled  # noqa: B904 - the rest is booked
+            else:
+                self._books.finished += 1
+            finally:
+                user.arrive()
         finally:
+            watch.remove()
             self._at_work -= 1
             if not self._at_work and not self._are_more_coming:
                 self._idle.set()
+
+    def _book_failure(self, exc: BaseException) -> BaseException | None:
+        """Book a user that raised an exception; return the part that is a cancellation."""
+        cancelled = None
+        failed: BaseException | None = exc
+        if isinstance(exc, BaseExceptionGroup):
+            cancelled, failed = exc.split(trio.Cancelled)
+        if failed is None:
+            self._books.interrupted += 1
+        else:
+            self._books.fail(*find_cause(failed, self._script.file))
+        return cancelled
 
     async def _take_place(self, user: User) -> bool:
         """Wait for a place among those that open; return whether to go on."""
@@ -229,32 +262,3 @@ class UserCrowd:
         timeouts = ledger.failed[Failure.TIMEOUT]
         self._is_hopeless = not ledger.opened and timeouts >= self._plan.connect_concurrency
         return self._is_hopeless
-
-    async def _live(self, user: User, scenario: Scenario, *, is_repeated: bool) -> None:
-        run = self._watch.run
-        try:
-            await run(scenario.run(user), user)
-            user.arrive()
-            while is_repeated and scenario.is_journey:
-                await self._phases.wait_for_load()
-                if self._phases.is_load_over:
-                    break
-                await run(scenario.run(user), user)
-        except trio.Cancelled:
-            self._books.interrupted += 1
-            raise
-        except BaseException as exc:  # noqa: BLE001 - a user's failure is nobody else's end
-            cancelled = None
-            failed: BaseException | None = exc
-            if isinstance(exc, BaseExceptionGroup):
-                cancelled, failed = exc.split(trio.Cancelled)
-            if failed is None:
-                self._books.interrupted += 1
-            else:
-                self._books.fail(*find_cause(failed, self._script.file))
-            if cancelled is not None:
-                raise cancelled  # noqa: B904 - the rest is booked
-        else:
-            self._books.finished += 1
-        finally:
-            user.arrive()

@@ -35,7 +35,11 @@ class Bench:
             scenario="talker",
             context=SimpleNamespace(books=self.books),
         )
-        await self.watch.run(code, user)
+        self.watch.add(user)
+        try:
+            await self.watch.timed(code, user)
+        finally:
+            self.watch.remove()
 
     @property
     def blamed(self) -> dict[str, tuple[int, int]]:
