@@ -117,8 +117,9 @@ class Histogram:
 
     def merge(self, other: Histogram) -> None:
         """Add all values of another histogram."""
+        counts = self._counts
         for index, count in other._counts.items():
-            self._counts[index] += count
+            counts[index] += count
         self._sum += other._sum
         self.count += other.count
         self.min = min(self.min, other.min)
@@ -237,17 +238,19 @@ class Recorder:
         second = Histogram.of_values(self._values)
         self._values.clear()
         self.total.merge(second)
-        if self._sorted_in is not None:
-            second.merge(self._sorted_in)
+        if (sorted_in := self._sorted_in) is not None:
             self._sorted_in = None
+            sorted_in.merge(second)
+            second = sorted_in
         return second
 
     def add(self, part: Histogram) -> None:
-        """Add values of this second that another recorder has sorted."""
+        """Add values of this second that are sorted already; the histogram may be kept."""
         self.total.merge(part)
-        if self._sorted_in is None:
-            self._sorted_in = Histogram()
-        self._sorted_in.merge(part)
+        if (sorted_in := self._sorted_in) is None:
+            self._sorted_in = part
+        elif part.count:
+            sorted_in.merge(part)
 
     def sort_in(self) -> None:
         """Add what was recorded so far to `total`, in the middle of a second."""

@@ -81,7 +81,8 @@ class StepBooks:
         never came) or `in_flight` (the run was interrupted).
     :ivar intended: from when it was due, in microseconds; of calls that were due at a time.
     :ivar service: from when it was handed to the socket, or from when an `expect` began.
-    :ivar undue: the part of `service`, in this second, of requests that were not due at a time.
+    :ivar undue: the part of `service` of requests that were not due at a time, as it was recorded
+        since the last second.
     :ivar longest_lag_us: the longest time from when a reply was read to when the user's code went
         on.
     :ivar blocked: turns in which the user's code blocked everybody before this call, or, where none
@@ -99,7 +100,7 @@ class StepBooks:
     in_flight: int = 0
     intended: Recorder = field(default_factory=Recorder)
     service: Recorder = field(default_factory=Recorder)
-    undue: Recorder = field(default_factory=Recorder)
+    undue: list[int] = field(default_factory=list)
     longest_lag_us: int = 0
     blocked: int = 0
     blocked_us: int = 0
@@ -231,13 +232,15 @@ class ScenarioBooks:
         :param intended: the same, since they were due.
         """
         for step in self.steps.values():
-            undue = step.undue.end_second()
+            due, since_due = step.service.end_second(), step.intended.end_second()
+            undue = Histogram.of_values(step.undue)
+            step.undue.clear()
             step.service.total.merge(undue)
-            parts = (step.service.end_second(), step.intended.end_second())
             if step.kind == "request":
-                for recorder, due in zip((service, intended), parts, strict=True):
-                    recorder.add(undue)
-                    recorder.add(due)
+                for part in (due, undue):
+                    service.total.merge(part)  # Nobody asks for its seconds.
+                for part in (since_due, undue):
+                    intended.add(part)
         for recorder in (self.script_lag, *(stream.age for stream in self.streams.values())):
             recorder.end_second()
 

@@ -228,7 +228,7 @@ class Claims(Awaited):
             else:  # What is in the step's books comes into the whole run's once a second.
                 step.ok += 1
                 if due_us is None:
-                    step.undue.record(service_us)
+                    step.undue.append(service_us)
                 else:
                     step.service.record(service_us)
                     step.intended.record(received_us - due_us)
