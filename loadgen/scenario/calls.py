@@ -49,7 +49,7 @@ def park(message: object) -> Generator[object, Any, None]:
     That takes two coroutines and an object more, which each request would have to make, and each
     of its wake-ups to pass through.
 
-    :param message: what Trio's loop is told, from `Call.message`.
+    :param message: what Trio's loop is told: a call's.
     """
     woken = yield message
     if woken is not _WOKEN:
@@ -64,12 +64,15 @@ class Call:
     :ivar sent_us: when its message was handed to the socket, or the call began.
     :ivar timeout: its entry in the timetable; ``None`` if only the end of the run ends it.
     :ivar is_settled: true once it has come, or never will.
+    :ivar message: what a task that waits for it tells Trio's loop; ``None`` until it is made.
+    :ivar value: what has come.
+    :ivar received_us: when it came.
     :ivar task: the task that waits for it.
     """
 
     __slots__ = (
-        "_exc", "_message", "_received_us", "_value", "due_us", "fits", "is_binary", "is_lost",
-        "is_settled", "sent_us", "step", "task", "timeout",
+        "_exc", "due_us", "fits", "is_binary", "is_lost", "is_settled", "message", "received_us",
+        "sent_us", "step", "task", "timeout", "value",
     )  # fmt: skip
 
     def __init__(
@@ -89,27 +92,15 @@ class Call:
         self.timeout: Entry | None = None
         self.is_settled: bool = False
         self.task: trio.lowlevel.Task | None = None
-        self._value: Any = None
+        self.value: Any = None
+        self.received_us: int = 0
         self._exc: Exception | None = None
-        self._received_us = 0
-        self._message: object = None
-
-    def renew(
-        self, step: StepBooks | None, sent_us: int, due_us: int | None, is_binary: bool,
-        fits: Fits | None,
-    ) -> None:  # fmt: skip
-        """Make it another call, after `finish` has returned a value."""
-        self.step = step
-        self.sent_us = sent_us
-        self.due_us = due_us
-        self.is_binary = is_binary
-        self.fits = fits
-        self.is_settled = False
+        self.message: object = None
 
     def settle(self, value: Any, received_us: int) -> None:
         """Hand over the frame that has come."""
-        self._value = value
-        self._received_us = received_us
+        self.value = value
+        self.received_us = received_us
         self.is_settled = True
         if (task := self.task) is not None:
             self.task = None
@@ -120,14 +111,11 @@ class Call:
         self._exc = exc
         self.settle(None, received_us)
 
-    @property
-    def message(self) -> object:
-        """The message of a task to Trio's loop that it waits for this; made once."""
-        if self._message is None:
-            waiting = trio.lowlevel.wait_task_rescheduled(self._forget)  # noqa: ASYNC105
-            self._message = waiting.send(None)
-            waiting.close()
-        return self._message
+    def make_message(self) -> None:
+        """Make the message of a task to Trio's loop that it waits for this."""
+        waiting = trio.lowlevel.wait_task_rescheduled(self._forget)  # noqa: ASYNC105
+        self.message = waiting.send(None)
+        waiting.close()
 
     async def wait(self, script_lag: Recorder) -> Any:
         """Wait for it.
@@ -155,11 +143,11 @@ class Call:
                 raise exc
             finally:
                 del exc, self  # or its traceback would keep itself alive
-        lag_us = perf_counter_ns() // 1000 - self._received_us
+        lag_us = perf_counter_ns() // 1000 - self.received_us
         script_lag.record(lag_us)
         if (step := self.step) is not None and lag_us > step.longest_lag_us:
             step.longest_lag_us = lag_us
-        value, self._value = self._value, None
+        value, self.value = self.value, None
         return value
 
     def _forget(self, _: object) -> trio.lowlevel.Abort:

@@ -133,9 +133,12 @@ class Socket:
         due_us, sent_us = None if due is None else due.at_us, perf_counter_ns() // 1000
         if (call := self._spare_call) is None:
             call = Call(step, sent_us, due_us, frame.__class__ is bytes, test)
+            call.make_message()
         else:
             self._spare_call = None
-            call.renew(step, sent_us, due_us, frame.__class__ is bytes, test)
+            call.step, call.sent_us, call.due_us = step, sent_us, due_us
+            call.is_binary, call.fits = frame.__class__ is bytes, test
+            call.is_settled = False
         taken = self._hand_over(frame, step)
         if keyed is None:
             claims.await_match(call, limit_s)

@@ -31,6 +31,7 @@ async def test_a_call_wakes_its_task_with_what_has_come_as_often_as_it_is_made_a
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
     call, waiter, step = Call(None, 0), Waiter(), StepBooks("request")
+    call.make_message()
     assert not call.is_settled
     assert not call.is_lost
     for number in range(3):
@@ -40,8 +41,7 @@ async def test_a_call_wakes_its_task_with_what_has_come_as_often_as_it_is_made_a
         call.settle({"n": number}, now_us() - 5_000)
         await trio.testing.wait_all_tasks_blocked()
         assert call.task is None
-        call.renew(step, number, None, False, None)
-        assert not call.is_settled
+        call.step, call.is_settled = step, False
     assert waiter.values == [{"n": 0}, {"n": 1}, {"n": 2}]
     assert waiter.lag.end_second().count == 3
     # The first had no step: of the two others it is known how late the task went on.
@@ -57,6 +57,7 @@ async def test_what_never_comes_is_raised_and_a_cancelled_task_is_not_woken(
         with pytest.raises(LostReply, match="late"):
             await lost.wait(waiter.lag)
     call = Call(None, 0)
+    call.make_message()
     for wait in (waiter.wait, lambda call: call.wait(waiter.lag)):
         with trio.move_on_after(1) as waiting:
             await wait(call)

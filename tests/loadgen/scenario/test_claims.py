@@ -90,7 +90,7 @@ def value_of(call: Call) -> Any:
     assert call.is_settled
     if call._exc is not None:
         raise call._exc
-    return call._value
+    return call.value
 
 
 @pytest.fixture
