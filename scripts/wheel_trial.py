@@ -32,7 +32,7 @@ async def talker(user: User) -> None:
     async with user.connect() as ws:
         async for due in user.pace("10/s"):
             reply = await ws.request(f"{user.number}-{due.number}", name="say", due=due)
-            check(reply.startswith(f"{user.number}-{due.number} "), "the reply is an echo")
+            check("the reply is an echo", reply.startswith(f"{user.number}-{due.number} "))
 """
 TEST = """
 import pytest
@@ -72,6 +72,15 @@ def run(place: Place, *arguments: str, expect: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def load(place: Place, sockets: int, *flags: str) -> None:
+    """Run a load; exit code 3 is a busy machine's."""
+    command = [sys.executable, "-m", "loadgen", str(sockets), place.url, "--quiet", *flags]
+    done = subprocess.run(
+        command, cwd=place.folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode in {0, 3}, f"{command} exits with {done.returncode}: {done.stderr}"
+
+
 def get(url: str) -> str:
     """Fetch a page."""
     with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
@@ -105,26 +114,25 @@ def try_server(place: Place) -> None:
 
 
 def try_page(place: Place) -> None:
-    """Fetch the page, and each file that it names."""
+    """Fetch the page, and each file that it or one of its programs names."""
     page = get(place.console)
-    files = re.findall(r'(?:src|href)="/([^"]+)"', page)
     assert "<script" in page
-    assert files
-    for file in files:
-        with urllib.request.urlopen(place.console + file, timeout=PATIENCE_S) as answer:
-            assert answer.status == 200
+    open_, fetched = set(re.findall(r'(?:src|href)="\./([^"]+)"', page)), set[str]()
+    while open_:
+        file = open_.pop()
+        fetched.add(file)
+        text = get(place.console + file)
+        if file.endswith(".js"):
+            named = re.findall(r"[\"'`](?:\./|assets/)([\w.-]+\.(?:js|css))[\"'`]", text)
+            open_ |= {f"assets/{name}" for name in named} - fetched
+    assert len(fetched) > 10, fetched
 
 
 def try_generator(place: Place) -> None:
-    """Run a load with each format of report; exit code 3 is a busy machine's."""
+    """Run a load with each format of report."""
     formats = ("json", "csv", "html", "junit", "markdown")
     files = [word for name in formats for word in (f"--{name}", f"report.{name}")]
-    load = ["loadgen", "10", place.url, "--duration", "1s", "--quiet", *files]
-    done = subprocess.run(
-        [sys.executable, "-m", *load],
-        cwd=place.folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
-    assert done.returncode in {0, 3}, done.stderr
+    load(place, 10, "--duration", "1s", *files)
     report = json.loads((place.folder / "report.json").read_text())
     assert report["messages"]["echoed"] == report["messages"]["sent"] == 10
     assert "<script" in (place.folder / "report.html").read_text()
@@ -135,11 +143,7 @@ def try_scenario(place: Place) -> None:
     """Run a scenario, and write the one that users begin with."""
     run(place, "loadgen", "new", "begun.py")
     (place.folder / "talk.py").write_text(SCENARIO)
-    file = ("--scenario", "talk.py", "--duration", "1s", "--quiet", "--json", "talk.json")
-    subprocess.run(
-        [sys.executable, "-m", "loadgen", "3", place.url, *file],
-        cwd=place.folder, capture_output=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    load(place, 3, "--scenario", "talk.py", "--duration", "1s", "--json", "talk.json")
     report = json.loads((place.folder / "talk.json").read_text())
     assert report["users"]["finished"] == 3
     (check,) = report["checks"]
@@ -152,18 +156,15 @@ def try_plugin(place: Place) -> None:
     (plugin,) = (each for each in entry_points(group="pytest11") if each.name == "echo_trio")
     assert plugin.value == "echo_trio.testing.plugin"
     (place.folder / "test_client.py").write_text(TEST)
-    said = run(place, "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_client.py")
+    quiet = ("-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
+    said = run(place, "pytest", *quiet, "test_client.py")
     assert "2 passed" in said
 
 
 def try_history(place: Place) -> None:
     """Keep two runs, and list them."""
     for _ in range(2):
-        keep = ("--history", "runs.db", "--name", "trial", "--fail-if", "messages.lost>0")
-        subprocess.run(
-            [sys.executable, "-m", "loadgen", "2", place.url, "--duration", "500ms", *keep],
-            cwd=place.folder, capture_output=True, timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
+        load(place, 2, "--duration", "500ms", "--history", "runs.db", "--name", "trial")
     said = run(place, "loadgen", "history", "runs.db")
     assert "trial" in said
     assert "2 runs" in said, said

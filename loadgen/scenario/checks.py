@@ -13,7 +13,10 @@ def check(name: str, passed: object) -> bool:
 
     :param name: the name under which the report counts it.
     :param passed: as a truth value.
+    :raises TypeError: if the name is no text: the two are easily swapped.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"check(name, passed) takes its name first, as text, not {name!r}")
     has_passed = bool(passed)
     if (books := BOOKS.get()) is not None:  # None where a script is tried without a run.
         books.check(name, has_passed)

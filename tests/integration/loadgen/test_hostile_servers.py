@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import math
+import re
 import resource
 import subprocess
 import sys
@@ -100,10 +101,23 @@ def test_every_attack_has_a_cause():
     assert set(CAUSES) | {"an honest echo"} == set(hostile_servers.ATTACKS)
 
 
+#: What a run says of sockets that its own clock ended before the attack came to what names it: on a
+#: busy machine the server may not have sent the 16 MiB that are too much by then.
+TIME_WAS_UP = re.compile(
+    r"did not open: timeout|went on sending|ended without an answer to our close frame"
+)
+
+
 @pytest.mark.parametrize("name", CAUSES)
 def test_a_hostile_server_costs_neither_time_nor_memory_and_is_named(
     serve, loadgen, honest_bytes, tmp_path, name
 ):
+    """Each run has to end in time, stay small, fail, and say what ended its sockets.
+
+    A run whose sockets its clock ended says just that; only such a run is repeated, with more time,
+    and one at last has to name the attack. Of eighty runs at a load of 30 eleven were repeated,
+    all of them of the three attacks that are named by what they have sent.
+    """
     compression = ["--compression"] if name in hostile_servers.COMPRESSED else []
     seconds = tmp_path / "seconds.csv"
     url = serve(name)
@@ -113,17 +127,17 @@ def test_a_hostile_server_costs_neither_time_nor_memory_and_is_named(
         assert cpu_of_children_s() - began_cpu_s < times * MAX_S + BESIDE_CPU_S
         assert run.report["verdict"] == "failed"
         assert run.code == (1 if run.connections["opened"] else 69)
-        # Where either was held up, there was not enough to find the cause in: it gets more time.
-        named = CAUSES[name] in "; ".join(run.report["verdict_reasons"])
-        if named:
+        assert run.report["generator"]["peak_rss_bytes"] < honest_bytes + MAX_MORE_BYTES
+        for said in (run.stdout, run.stderr):
+            assert all(line.isprintable() for line in said.splitlines())
+        # Not a word of the server's, which a spreadsheet might compute.
+        _, *rows = csv.reader(seconds.read_text().splitlines())
+        assert all(not cell or math.isfinite(float(cell)) for row in rows for cell in row)
+        reasons = "; ".join(run.report["verdict_reasons"])
+        if CAUSES[name] in reasons:
             break
-    assert named, run.report["verdict_reasons"]
-    assert run.report["generator"]["peak_rss_bytes"] < honest_bytes + MAX_MORE_BYTES
-    for said in (run.stdout, run.stderr):
-        assert all(line.isprintable() for line in said.splitlines())
-    # Not a word of the server's, which a spreadsheet might compute.
-    _, *rows = csv.reader(seconds.read_text().splitlines())
-    assert all(not cell or math.isfinite(float(cell)) for row in rows for cell in row)
+        assert TIME_WAS_UP.search(reasons), reasons
+    assert CAUSES[name] in reasons
 
 
 # -- Pages of targets -----------------------------------------------------------------------
