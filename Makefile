@@ -22,8 +22,12 @@ INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 .DEFAULT_GOAL := help
 .PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench cross-check scale conformance mutants soak fuzz hostile elsewhere examples deploy-check cluster-check release-check lock clean
 
-help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+help: ## Use: what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## [A-Z]/ { \
+	    group = $$2; sub(/:.*/, "", group); sub(/^[^:]*: /, "", $$2); \
+	    if (!(group in rows)) order[++n] = group; \
+	    rows[group] = rows[group] sprintf("  make %-14s %s\n", $$1, $$2) \
+	  } END { for (i = 1; i <= n; i++) printf "%s%s\n%s", (i > 1 ? "\n" : ""), order[i], rows[order[i]] }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -53,21 +57,21 @@ $(PEERS)/node_modules/.installed: $(PEERS)/package-lock.json
 	cd $(PEERS) && npm ci --no-audit --no-fund
 	@touch $@
 
-peers: $(PEERS)/node_modules/.installed ## servers of Node that nobody here wrote, which some tests put a load on
+peers: $(PEERS)/node_modules/.installed ## Develop: servers of Node that nobody here wrote, which some tests put a load on
 
-page: $(PAGE) ## build the web page and the report's page into the Python packages
+page: $(PAGE) ## Develop: build the web page and the report's page into the Python packages
 
-install: $(VENV)/.run page ## .venv with both packages, and the web page
+install: $(VENV)/.run page ## Use: .venv with both packages, and the web page
 
-demo: install ## the real thing: the server, ten thousand sockets, the report
+demo: install ## Use: the real thing: the server, ten thousand sockets, the report
 	$(BIN)/python scripts/demo.py
 
-serve: install ## the server with its console
+serve: install ## Use: the server with its console
 	$(BIN)/python -m echo_trio
 
 # Two lanes side by side: much of each is waiting. With the tests that fill a core in a third one, two
 # cores were so busy that others failed. The first failure ends all, and is shown last.
-test: $(VENV)/.dev page peers ## every check that CI runs
+test: $(VENV)/.dev page peers ## Check: every check that CI runs
 	@$(BIN)/python scripts/lanes.py "lint types docs client-check browser alone" together
 
 # The tests start our programs some hundred times: compiled once they start in half the time, also
@@ -83,7 +87,7 @@ lint: $(VENV)/.dev
 	$(BIN)/python scripts/scenario_reference.py --check
 	$(BIN)/python scripts/settings_reference.py --check
 
-house: $(VENV)/.dev ## draw the rooms of both packages and their arrows, into docs/explanation
+house: $(VENV)/.dev ## Develop: draw the rooms of both packages and their arrows, into docs/explanation
 	$(BIN)/python scripts/draw_house.py
 
 types: $(VENV)/.dev
@@ -98,10 +102,10 @@ client-check: $(CLIENT)/node_modules/.installed
 browser: install
 	cd $(CLIENT) && npm run --silent e2e
 
-docs: $(VENV)/.dev ## the documentation site, into site/; a link that leads nowhere fails it
+docs: $(VENV)/.dev ## Use: the documentation site, into site/; a link that leads nowhere fails it
 	$(BIN)/python scripts/site.py site
 
-unit: $(VENV)/.dev page peers ## the tests in Python
+unit: $(VENV)/.dev page peers ## Check: the tests in Python
 	@$(BIN)/python scripts/lanes.py together alone
 
 .PHONY: together alone
@@ -114,28 +118,28 @@ together: $(VENV)/.dev page peers
 alone: $(VENV)/.dev page
 	$(BIN)/python -m pytest -m 'alone and not hostile and not examples' tests/integration
 
-mutants: $(VENV)/.dev page ## put some faults into the code, one at a time: do the tests catch each? (minutes; ONLY=ledger: some of them)
+mutants: $(VENV)/.dev page ## Check: put some faults into the code, one at a time: do the tests catch each? (minutes; ONLY=ledger: some of them)
 	$(BIN)/python scripts/mutants.py --only '$(ONLY)'
 
-bench: install ## side by side with the peers (long)
+bench: install ## Measure: side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
 
-cross-check: $(VENV)/.run ## the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)
+cross-check: $(VENV)/.run ## Check: the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)
 	$(BIN)/python benchmarks/cross_check.py
 
-scale: $(VENV)/.run ## how cost grows from 1,000 to 100,000 sockets, into docs/scale.md (long)
+scale: $(VENV)/.run ## Measure: how cost grows from 1,000 to 100,000 sockets, into docs/scale.md (long)
 	$(BIN)/python benchmarks/scale.py
 
-conformance: $(VENV)/.run ## Autobahn|Testsuite against both ends, all 517 cases (long; needs a Python 2.7)
+conformance: $(VENV)/.run ## Check: Autobahn|Testsuite against both ends, all 517 cases (long; needs a Python 2.7)
 	$(BIN)/python scripts/conformance.py
 
-deploy-check: $(VENV)/.dev ## instances behind a balancer, each with a network of its own (needs root and HAProxy)
+deploy-check: $(VENV)/.dev ## Check: instances behind a balancer, each with a network of its own (needs root and HAProxy)
 	$(BIN)/python -m pytest -m netns -s tests/integration/deploy
 
-cluster-check: $(VENV)/.dev ## one plan on one process, four, and a Dask cluster, each machine with a network of its own (needs root)
+cluster-check: $(VENV)/.dev ## Check: one plan on one process, four, and a Dask cluster, each machine with a network of its own (needs root)
 	$(BIN)/python -m pytest -m netns -s tests/integration/loadgen
 
-soak: $(VENV)/.dev fuzz ## the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
+soak: $(VENV)/.dev fuzz ## Check: the long run, an hour (MINUTES=5: shorter): everything at once, memory watched; fuzzing
 	SOAK_MINUTES=$(MINUTES) SOAK_CONNECTIONS=$$(($(MINUTES) * 5000)) STATEFUL_EXAMPLES=$$(($(MINUTES) * 50)) \
 	  $(BIN)/python -m pytest -m soak -s tests/soak tests/integration/wire tests/echo_trio/wire
 	SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/property tests/loadgen tests/echo_trio
@@ -145,27 +149,27 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 	  || { echo "make: atheris, the fuzzer, has no wheel for this Python; one for 3.11 to 3.13: make PYTHON=python3.13" >&2; exit 1; }
 	@touch $@
 
-fuzz: $(VENV)/.fuzz ## throw bytes at the handshake, the frames, settings, journals and reports, for FUZZ_SECONDS
+fuzz: $(VENV)/.fuzz ## Check: throw bytes at the handshake, the frames, settings, journals and reports, for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
 
-elsewhere: $(VENV)/.dev page peers ## the integration tests with all hidden from our packages that Windows lacks (minutes)
+elsewhere: $(VENV)/.dev page peers ## Check: the integration tests with all hidden from our packages that Windows lacks (minutes)
 	PYTHONPATH=$(CURDIR)/tests/elsewhere $(BIN)/python -m pytest -p needs_linux -n 2 --dist worksteal \
 	  -m 'not alone and not soak and not netns and not hostile and not examples' tests/integration
 
-hostile: $(VENV)/.dev page ## what each attack costs everybody else, beside what an honest client costs (half an hour)
+hostile: $(VENV)/.dev page ## Check: what each attack costs everybody else, beside what an honest client costs (half an hour)
 	$(BIN)/python -m pytest -m hostile tests/integration/hostile
 
 EXAMPLE_SERVERS := examples/servers/node_modules/.package-lock.json
 $(EXAMPLE_SERVERS): examples/servers/package-lock.json
 	cd examples/servers && npm ci --ignore-scripts --no-audit --no-fund
 
-examples: $(VENV)/.dev $(EXAMPLE_SERVERS) ## each example against the server it is for: Socket.IO, GraphQL, MQTT, JSON-RPC; the commands of the how-tos
+examples: $(VENV)/.dev $(EXAMPLE_SERVERS) ## Check: each example against the server it is for: Socket.IO, GraphQL, MQTT, JSON-RPC; the commands of the how-tos
 	$(BIN)/python -m pytest -m 'examples or not examples' tests/integration/loadgen/test_examples.py tests/integration/loadgen/test_pages.py
 
-release-check: $(VENV)/.dev page ## build sdist and wheel, and try them as their users would: all of a release but the upload
+release-check: $(VENV)/.dev page ## Check: build sdist and wheel, and try them as their users would: all of a release but the upload
 	$(BIN)/python scripts/release_check.py
 
-lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
+lock: $(VENV)/.dev ## Develop: renew the lock files from pyproject.toml
 	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" --python-version 3.11 --group build pyproject.toml -o requirements/run.txt
@@ -175,5 +179,5 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml
 	  --custom-compile-command "make lock" --python-version 3.11 --group pyproject.toml:fuzz -o requirements/fuzz.txt
 	cd $(CLIENT) && npm install --package-lock-only --no-audit --no-fund
 
-clean: ## remove what was installed and built
+clean: ## Develop: remove what was installed and built
 	rm -rf $(VENV) .venv-autobahn .venv-autobahn.lock $(CLIENT)/node_modules $(PEERS)/node_modules $(dir $(PAGE) $(REPORT_PAGE)) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
