@@ -39,7 +39,7 @@ def describe() -> str:
 #: What a reader wants first.
 _FIRST = ("scenario", "User", "Socket", "check", "rows")
 #: What a script has no use for, though it has no underscore: for those who run it.
-_INTERNAL = {
+INTERNAL = {
     "aclose", "arrive", "arrive_with_stream", "await_arrival", "check_open", "end",
     "lose_all", "look_at_kept", "note_step", "serve", "take", "wait_for_end_of_load",
 }  # fmt: skip
@@ -47,7 +47,7 @@ _INTERNAL = {
 
 def _members(kind: type) -> Iterator[tuple[str, Any]]:
     for name, member in vars(kind).items():
-        is_public = not name.startswith("_") and name not in _INTERNAL
+        is_public = not name.startswith("_") and name not in INTERNAL
         is_described = isinstance(member, property) or inspect.isfunction(member)
         if is_public and is_described and inspect.getdoc(member):
             yield name, member

@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from scenario_reference import INTERNAL
 from sphinx.cmd.build import build_main
 
 ROOT: Final = Path(__file__).parents[1]
@@ -157,8 +158,13 @@ def _document(package: str, name: str) -> str:
     if not isinstance(value, type):
         return f".. autofunction:: {package}.{name}\n"
     if issubclass(value, Exception):
-        return f".. autoexception:: {package}.{name}\n"
-    return f".. autoclass:: {package}.{name}\n   :members:\n   :undoc-members:\n"
+        return f".. autoexception:: {package}.{name}\n   :exclude-members: __init__, __new__\n"
+    if package != "loadgen.scenario":
+        hidden, more = {"__new__"}, "   :undoc-members:\n"
+    else:  # Scripts are given these objects, and make none; fields are told in the docstring.
+        hidden, more = {"__init__", "__new__", *INTERNAL}, ""
+    options = f"   :members:\n   :exclude-members: {', '.join(sorted(hidden))}\n{more}"
+    return f".. autoclass:: {package}.{name}\n{options}"
 
 
 def _make_contents(sections: dict[str, list[str]]) -> str:

@@ -366,9 +366,10 @@ def test_the_commands_of_the_references(shell, tmp_path):
 
 @pytest.mark.examples
 def test_the_commands_of_the_readme(shell, server):
-    start, load = block("README.md", ".venv/bin/python -m echo_trio").splitlines()
+    lines = block("README.md", "# A server to test clients with").splitlines()
+    start, load = (line for line in lines if not line.startswith("#"))
     own = {".venv/bin/python": "python"}
-    with begin(start.partition(" #")[0], own):
+    with begin(start, own):
         pass
     run = shell(load, {**own, "10000 ws://127.0.0.1:8765/": f"5 {server.url} --duration 300ms"})
     assert "5 opened" in run.stdout
