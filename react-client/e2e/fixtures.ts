@@ -99,7 +99,7 @@ export class ChatPage {
   async reconnectByItself(does: boolean): Promise<void> {
     await this.page.getByRole('button', { name: 'Connection options' }).click();
     const options = this.page.getByRole('dialog', { name: 'Connection options' });
-    await options.getByRole('checkbox').setChecked(does);
+    await options.getByRole('checkbox', { name: /^Connect again/ }).setChecked(does);
     await this.page.keyboard.press('Escape');
     await expect(options).toBeHidden();
   }

@@ -1,6 +1,8 @@
 import type { ReactNode } from 'react';
 
 import { ConnectionNotice } from '../features/connection/connection-notice';
+import { PLAIN_DIAL } from '../features/connection/dialling/dial-form';
+import { DialStrip } from '../features/connection/dialling/dial-strip';
 import ConversationPanel from '../features/conversation/conversation-panel';
 import { type ChatSession, type ChatSnapshot, problemOf } from './chat-session';
 import { copyTargetOf } from './copy-target';
@@ -14,30 +16,53 @@ interface ChatLogProps {
   servedUrl: string | null;
   sentByHand: number;
   welcome: ReactNode;
+  /** Has the console dial from the next connection on, as this says; `null`: the browser. */
+  onThrough: (through: string | null) => void;
+  onVisit: (url: string) => void;
 }
 
 /** What was said in a chat, and what happened to its connections. */
 export default function ChatLog(props: ChatLogProps) {
   const { session, snapshot, subprotocols, servedUrl } = props;
+  const findOut = (url: string) => {
+    props.onThrough(session.through ?? JSON.stringify(PLAIN_DIAL));
+    props.onVisit(url);
+  };
   return (
-    <ConversationPanel
-      conversation={snapshot}
-      latency={session.latency}
-      target={copyTargetOf(snapshot, subprotocols)}
-      sentByHand={props.sentByHand}
-      welcome={props.welcome}
-      renderNotice={({ notice, atMs }) => (
-        <ConnectionNotice notice={notice} atMs={atMs} servedUrl={servedUrl} />
+    <>
+      {session.dialled.steps.length > 0 && (
+        <DialStrip
+          dialled={session.dialled}
+          isOn={session.through !== null}
+          onDirect={() => {
+            props.onThrough(null);
+          }}
+        />
       )}
-      describeNotice={describeNotice}
-      onStart={(plan) => problemOf(session.start(plan))}
-      onResend={async (data) => problemOf(await session.send(data))}
-      onClear={() => {
-        session.clearLog();
-      }}
-      onRestartCounts={() => {
-        session.restartCounts();
-      }}
-    />
+      <ConversationPanel
+        conversation={snapshot}
+        latency={session.latency}
+        target={copyTargetOf(snapshot, subprotocols)}
+        sentByHand={props.sentByHand}
+        welcome={props.welcome}
+        renderNotice={({ notice, atMs }) => (
+          <ConnectionNotice
+            notice={notice}
+            atMs={atMs}
+            servedUrl={servedUrl}
+            onFindOut={servedUrl === null ? undefined : findOut}
+          />
+        )}
+        describeNotice={describeNotice}
+        onStart={(plan) => problemOf(session.start(plan))}
+        onResend={async (data) => problemOf(await session.send(data))}
+        onClear={() => {
+          session.clearLog();
+        }}
+        onRestartCounts={() => {
+          session.restartCounts();
+        }}
+      />
+    </>
   );
 }

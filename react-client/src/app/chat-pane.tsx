@@ -8,6 +8,7 @@ import { matchingText } from '../features/conversation/matching';
 import { MessageComposer } from '../features/conversation/message-composer';
 import { VerdictPanel } from '../features/conversation/verdict-panel';
 import { useStore } from '../lib/frame-store';
+import { keepInTab } from '../lib/kept-in-tab';
 import type { Outgoing } from '../lib/send-plan';
 import { PartNumber, usePartName } from '../lib/part-name';
 import button from '../components/button.module.css';
@@ -16,10 +17,12 @@ import { OpenedPart } from '../components/opened-part';
 import { lazyModule, lazyPart } from '../lib/lazy-part';
 import styles from './chat-pane.module.css';
 import { type ChatSnapshot, problemOf } from './chat-session';
-import { type ChatTab, draftKeyOf, type TabFields } from './chat-tabs';
+import { type ChatTab, draftKeyOf, type TabFields, throughKeyOf } from './chat-tabs';
 
 // Before anything was said, there is no log to show.
 const ChatLog = lazyPart(() => import('./chat-log'));
+
+const DialFields = lazyPart(() => import('../features/connection/dialling/dial-fields'));
 
 const SendingStrip = lazyPart(() =>
   import('../features/conversation/sending-strip').then((module) => ({
@@ -59,6 +62,11 @@ export function ChatPane(props: ChatPaneProps) {
 
   const isEmpty = snapshot.entries.length === 0 && snapshot.dropped === 0 && counts.sent === 0;
   const welcome = <Welcome servedUrl={servedUrl} onConnect={onVisit} />;
+
+  const dialThrough = (through: string | null) => {
+    session.dialThrough(through);
+    keepInTab(throughKeyOf(tab.id), through);
+  };
 
   const conn = useContext(PartNumber) - 1;
   /** What was typed into the field of the address since it was last set. */
@@ -117,6 +125,9 @@ export function ChatPane(props: ChatPaneProps) {
             onStopTrying={() => {
               session.stopTrying();
             }}
+            options={
+              servedUrl !== null && <DialFields through={session.through} onThrough={dialThrough} />
+            }
           >
             <button
               type="button"
@@ -156,6 +167,8 @@ export function ChatPane(props: ChatPaneProps) {
                   servedUrl={servedUrl}
                   sentByHand={sentByHand}
                   welcome={welcome}
+                  onThrough={dialThrough}
+                  onVisit={onVisit}
                 />
               </Suspense>
             </ErrorBoundary>

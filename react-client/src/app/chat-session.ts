@@ -5,6 +5,7 @@ import type {
   ConnectionState,
   Retry,
 } from '../features/connection/connection-state';
+import type { DialStep, ToldFrame } from '../features/connection/dialling/told';
 import { isWorthTryingAgain, STEADY_MS } from '../features/connection/reconnecting';
 import type { Automation } from '../lib/automation';
 import { type Outgoing, plannedCount, type SendPlan } from '../lib/send-plan';
@@ -40,6 +41,8 @@ export interface ConnectOptions {
   readonly reconnects?: boolean;
   /** What it sends by itself. */
   readonly automation?: Automation | undefined;
+  /** Sent where the console dials. */
+  readonly headers?: readonly (readonly [name: string, value: string])[] | undefined;
 }
 
 /** A request either did what was asked, or did nothing and says why in one line. */
@@ -66,9 +69,22 @@ interface Target {
   readonly subprotocols: readonly string[];
   readonly reconnects: boolean;
   readonly automation: Automation | undefined;
+  readonly headers: ConnectOptions['headers'];
 }
 
 const CLOSING_MS = 1_000;
+const FRAMES_KEPT = 10_000;
+
+/** What the console has told of a connection that it dialled. */
+export interface Dialled {
+  steps: DialStep[];
+  /** The newest. */
+  frames: ToldFrame[];
+  /** Of the frames before those. */
+  dropped: number;
+  /** What to add to their times to get this page's. */
+  offsetMs: number;
+}
 
 const DONE: Outcome = { ok: true };
 const NOT_SENT = refused('Not connected, so nothing was sent. Your message is kept.');
@@ -104,6 +120,9 @@ export class ChatSession {
   /** Of the plan that `#sending` is about: one that it took the place of may still be heard of. */
   #planId = 0;
   #openedAtMs = 0;
+  #through: string | null = null;
+  /** Of the latest attempt that the console has dialled. */
+  readonly dialled: Dialled = { steps: [], frames: [], dropped: 0, offsetMs: 0 };
   /** What the counts and round trips are of. */
   #countedUrl: string | undefined;
   #countedFromMs = 0;
@@ -140,8 +159,9 @@ export class ChatSession {
 
     this.#failures = 0;
     if (this.#countedUrl !== address.url) this.#countAfresh(address.url);
-    const { reconnects = false, automation } = options;
-    this.#target = { url: address.url, subprotocols: offered.names, reconnects, automation };
+    const { reconnects = false, automation, headers } = options;
+    const { url } = address;
+    this.#target = { url, subprotocols: offered.names, reconnects, automation, headers };
     return this.#open(this.#target);
   }
 
@@ -154,6 +174,17 @@ export class ChatSession {
     this.#latencyTrack.clear();
     this.#published.markChanged();
     this.#publishedLatency.markChanged();
+  }
+
+  /** How the console is to dial, a `DialForm` as JSON; `null`: the browser does. */
+  get through(): string | null {
+    return this.#through;
+  }
+
+  /** Has the console dial from the next attempt on, or the browser. */
+  dialThrough(through: string | null): void {
+    this.#through = through;
+    this.#published.markChanged();
   }
 
   /** As it is now, which the store tells a frame later. */
@@ -178,16 +209,19 @@ export class ChatSession {
     this.#enter({ phase: 'closed', report: this.#connection.report });
   }
 
-  #open({ url, subprotocols, automation }: Target): Promise<Outcome> {
+  #open({ url, subprotocols, automation, headers }: Target): Promise<Outcome> {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
+    const through = this.#through;
     const thread = this.#startThread((report) => {
       // What came in the same batch as the end is of no use any more: all is settled by then.
       if (this.#thread === thread) this.#handle(report, url);
-    });
+    }, through !== null);
     this.#thread = thread;
     const clockOriginMs = performance.timeOrigin;
-    thread.post({ type: 'open', url, subprotocols, clockOriginMs, automation });
+    const open = { type: 'open', url, subprotocols, clockOriginMs, automation } as const;
+    thread.post(through === null ? open : { ...open, through, headers });
+    Object.assign(this.dialled, { steps: [], frames: [], dropped: 0 });
     const attempt = this.#failures === 0 ? {} : { attempt: this.#failures };
     this.#enter({ phase: 'connecting', url, ...attempt });
     this.#opening = new Promise((resolve) => (this.#settleConnect = resolve));
@@ -360,6 +394,16 @@ export class ChatSession {
         break;
       case 'refused':
         this.#recordRefusal(report.problem, url);
+        break;
+      case 'step':
+        this.dialled.steps.push(report.step);
+        break;
+      case 'frames':
+        this.dialled.offsetMs = report.offsetMs;
+        this.dialled.frames.push(...report.frames);
+        if (this.dialled.frames.length > FRAMES_KEPT) {
+          this.dialled.dropped += this.dialled.frames.splice(0, FRAMES_KEPT / 2).length;
+        }
         break;
     }
     this.#published.markChanged();

@@ -44,6 +44,11 @@ function logKeyOf(id: number): string {
   return `echo-trio.log.${String(id)}`;
 }
 
+/** Under which a tab keeps how its connections are dialled, for this tab of the browser alone. */
+export function throughKeyOf(id: number): string {
+  return `echo-trio.through.${String(id)}`;
+}
+
 /** More would not fit beside each other, nor into anyone's head. */
 export const MOST_TABS = 8;
 
@@ -90,6 +95,7 @@ export class ChatTabs {
     closed.session.end();
     forget(draftKeyOf(id));
     keepInTab(logKeyOf(id), null);
+    keepInTab(throughKeyOf(id), null);
     this.#tabs = this.#tabs.filter((tab) => tab !== closed);
     if (this.#activeId === id) {
       this.#activeId = (this.#tabs[Math.min(index, this.#tabs.length - 1)] ?? this.#first).id;
@@ -177,6 +183,7 @@ export class ChatTabs {
     const session = this.#newSession();
     session.restoreLog(keptInTab(logKeyOf(kept.id)));
     session.setMatching(readMatching(kept.matching));
+    session.dialThrough(keptInTab(throughKeyOf(kept.id)));
     return { ...kept, session, proposals: 0, problem: null };
   }
 

@@ -14,7 +14,7 @@ export function describeNotice(notice: ConnectionNotice) {
     case 'failedAgain':
       return { type: 'failed', attempt: notice.attempt };
     case 'closed': {
-      const { url, code, reason, closedBy, hadOpened } = notice.report;
+      const { url, code, reason, closedBy, hadOpened, cause, why } = notice.report;
       return {
         type: hadOpened ? 'closed' : 'failed',
         url,
@@ -22,6 +22,7 @@ export function describeNotice(notice: ConnectionNotice) {
         reason,
         closed_by: closedBy,
         lost: notice.lostCount,
+        ...(cause !== undefined && { cause, why }),
       };
     }
   }

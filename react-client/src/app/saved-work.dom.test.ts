@@ -75,7 +75,7 @@ describe('a connection', () => {
     await choose({ token: 'abc' });
     expect(await prepare('', 'ws://h/{conn}/{room}?t={{token}}')).toEqual({
       ok: true,
-      value: { url: 'ws://h/2/0?t=abc', automation: undefined },
+      value: { url: 'ws://h/2/0?t=abc', automation: undefined, headers: [] },
     });
     expect(await prepare('', 'ws://h/{{nobody}}')).toEqual({
       ok: false,
@@ -99,6 +99,7 @@ describe('a connection', () => {
           heartbeat: { data: '{"n": {seq}}', intervalMs: 500 },
           rules: [{ when: { kind: 'regex', text: '^p.ng$' }, send: 'pong' }],
         },
+        headers: [],
       },
     });
   });
@@ -111,6 +112,20 @@ describe('a connection', () => {
     for (const address of ['ws://elsewhere/', 'ws://h:81/', 'nonsense']) {
       expect(await prepare(id, address)).toMatchObject({ value: { automation: undefined } });
     }
+  });
+
+  it('has the headers that were saved with it, for its host alone', async () => {
+    await choose({ token: 'abc' });
+    const headers = [{ name: 'Authorization', value: 'Bearer {{token}}', secret: true }];
+    const content = { ...NEW_CONNECTION, name: 'h', address: 'ws://h/', headers };
+    const written = await library.addConnection(content);
+    const id = written.ok ? written.id : '';
+    expect(await prepare(id, 'ws://h/other')).toMatchObject({
+      value: { headers: [['Authorization', 'Bearer abc']] },
+    });
+    expect(await prepare(id, 'ws://elsewhere/')).toMatchObject({ value: { headers: [] } });
+    library.chooseEnvironment(null);
+    expect(await prepare(id)).toMatchObject({ ok: false });
   });
 
   it('sends nothing by itself that is turned off', async () => {

@@ -36,10 +36,18 @@ interface ConnectionAsked {
   readonly conn: number;
 }
 
-/** What is connected to, and what the connection sends by itself then. */
+interface PreparedConnection {
+  readonly url: string;
+  /** What the connection sends by itself. */
+  readonly automation: Automation | undefined;
+  /** What the console sends with the handshake, where it dials. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** What is connected to, and what is sent with that and then. */
 export async function prepareConnection(
   asked: ConnectionAsked,
-): Promise<Prepared<{ readonly url: string; readonly automation: Automation | undefined }>> {
+): Promise<Prepared<PreparedConnection>> {
   await libraryRead();
   const fillings = fillingsFor(asked.conn);
   const address = fillVariables(asked.address, fillings);
@@ -48,13 +56,19 @@ export async function prepareConnection(
   const saved = library.connection(asked.savedId)?.content;
   const own = fillVariables(saved?.address ?? '', fillings);
   const automation = saved?.automation;
-  // What is sent by itself, a login among it, is for the host that it was saved with.
+  // What is sent by itself, a login among it, is for the host that it was saved with. So are headers.
   const isItsHost = own.ok && hostOf(fillWords(own.text, 0)) === hostOf(url);
+  const headers: (readonly [string, string])[] = [];
+  for (const { name, value } of isItsHost ? (saved?.headers ?? []) : []) {
+    const filled = filledIn(value, fillings);
+    if (!filled.ok) return { ok: false, problem: `In the header ${name}, ${filled.problem}` };
+    headers.push([name, filled.value]);
+  }
   if (automation?.on !== true || !hasAutomation(automation) || !isItsHost) {
-    return { ok: true, value: { url, automation: undefined } };
+    return { ok: true, value: { url, automation: undefined, headers } };
   }
   const prepared = prepareAutomation(automation, fillings);
-  return prepared.ok ? { ok: true, value: { url, automation: prepared.value } } : prepared;
+  return prepared.ok ? { ok: true, value: { url, automation: prepared.value, headers } } : prepared;
 }
 
 function hostOf(address: string): string | null {

@@ -30,7 +30,8 @@ export function hasConsoleToken(): boolean {
   return consoleToken() !== null;
 }
 
-function consoleToken(): string | null {
+/** For a thread, which has no storage of its own. */
+export function consoleToken(): string | null {
   try {
     return sessionStorage.getItem(STORAGE_KEY) ?? heldToken;
   } catch {

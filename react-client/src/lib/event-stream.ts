@@ -74,8 +74,16 @@ export async function readEventStream(path: string, options: StreamOptions): Pro
     void answer.body?.cancel();
     throw new TypeError(`${path} is no event stream`);
   }
-  if (answer.body === null) return;
   onOpen?.();
+  await readEvents(answer, onEvent);
+}
+
+/** Reads the events of an answer until it ends. */
+export async function readEvents(
+  answer: Response,
+  onEvent: (event: ServerEvent) => void,
+): Promise<void> {
+  if (answer.body === null) return;
   const parser = new EventStreamParser();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   try {

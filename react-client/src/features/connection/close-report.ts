@@ -9,6 +9,9 @@ export interface CloseReport {
   readonly closedBy: 'page' | 'server' | 'unknown';
   /** `false`: the handshake never finished. */
   readonly hadOpened: boolean;
+  /** Of a connection that the console has dialled: its word for the cause, and a sentence. */
+  readonly cause?: string;
+  readonly why?: string;
 }
 
 const NO_CODE_IN_FRAME = 1005;
@@ -37,6 +40,10 @@ export interface CloseExplanation {
  */
 export function explainClose(report: CloseReport, isServed = false): CloseExplanation {
   const { code, closedBy, hadOpened } = report;
+  if (report.why !== undefined && closedBy === 'unknown') {
+    const headline = hadOpened ? 'The connection broke' : 'No connection';
+    return { headline, meaning: `${report.why.charAt(0).toUpperCase()}${report.why.slice(1)}.` };
+  }
   if (!hadOpened) {
     if (closedBy === 'page') return CANCELLED;
     return (isServed ? refusedOnPurpose(report.url) : null) ?? NEVER_OPENED;

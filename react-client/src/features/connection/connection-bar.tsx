@@ -28,6 +28,8 @@ interface ConnectionBarProps {
   onTyped?: (address: string) => void;
   onTryNow?: () => void;
   onStopTrying?: () => void;
+  /** Further options of the connection. */
+  options?: ReactNode;
   /** Further tools at the end. */
   children?: ReactNode;
 }
@@ -146,7 +148,9 @@ export function ConnectionBar(props: ConnectionBarProps) {
                 onForget={() => {
                   setUsed([]);
                 }}
-              />
+              >
+                {props.options}
+              </ConnectionOptions>
             )}
           </PopButton>
           {props.children}

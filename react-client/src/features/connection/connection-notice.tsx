@@ -1,3 +1,4 @@
+import button from '../../components/button.module.css';
 import { formatCount, formatMilliseconds, formatPlural, formatTimeOfDay } from '../../lib/figures';
 import { explainCloseCode } from './close-codes';
 import { type CloseReport, explainClose } from './close-report';
@@ -12,8 +13,10 @@ export function ConnectionNotice(props: {
   atMs: number;
   /** Of the server that has served this page; `null` where none has. */
   servedUrl?: string | null;
+  /** Connects there through the server, which tells what a browser hides. */
+  onFindOut?: ((url: string) => void) | undefined;
 }) {
-  const { notice, atMs, servedUrl = null } = props;
+  const { notice, atMs, servedUrl = null, onFindOut } = props;
   const time = formatTimeOfDay(atMs, 'milliseconds');
   if (notice.kind === 'opened') {
     return (
@@ -69,7 +72,8 @@ export function ConnectionNotice(props: {
     );
   }
   const { report, lostCount } = notice;
-  return <CloseNotice report={report} lostCount={lostCount} time={time} servedUrl={servedUrl} />;
+  const told = { report, lostCount, time, servedUrl, onFindOut };
+  return <CloseNotice {...told} />;
 }
 
 function CloseNotice(props: {
@@ -77,13 +81,18 @@ function CloseNotice(props: {
   lostCount: number;
   time: string;
   servedUrl: string | null;
+  onFindOut: ((url: string) => void) | undefined;
 }) {
-  const { report, lostCount, time, servedUrl } = props;
+  const { report, lostCount, time, servedUrl, onFindOut } = props;
   const isServed = servedUrl !== null && new URL(report.url).host === new URL(servedUrl).host;
   const { headline, meaning, advice } = explainClose(report, isServed);
   const isCalm = report.closedBy === 'page';
+  /** A browser knows no more than this; the server, if it dials, does. */
+  const isHidden = report.closedBy === 'unknown' && report.why === undefined;
   const commands =
-    !report.hadOpened && report.closedBy !== 'page' ? commandsThatStartServer(report.url) : [];
+    !report.hadOpened && report.closedBy !== 'page' && report.why === undefined
+      ? commandsThatStartServer(report.url)
+      : [];
 
   return (
     <section className={styles.closed} data-calm={isCalm} aria-label={headline}>
@@ -108,6 +117,20 @@ function CloseNotice(props: {
       )}
       <p>{meaning}</p>
       {advice !== undefined && <p>{advice}</p>}
+      {isHidden && onFindOut !== undefined && (
+        <p>
+          <button
+            type="button"
+            className={button.smallQuiet}
+            onClick={() => {
+              onFindOut(report.url);
+            }}
+          >
+            {report.hadOpened ? 'Connect again through the server' : 'Ask through the server'}
+          </button>{' '}
+          It sees the cause that the browser hides.
+        </p>
+      )}
       {lostCount > 0 && <p className={styles.lost}>{describeLoss(lostCount, isCalm)}</p>}
       {commands.length > 0 && (
         // Last, because the end of a conversation is what a small window shows.

@@ -1,4 +1,4 @@
-import { useId, useState } from 'react';
+import { type ReactNode, useId, useState } from 'react';
 
 import button from '../../components/button.module.css';
 import { Field } from '../../components/field';
@@ -14,6 +14,7 @@ interface ConnectionOptionsProps {
   isOpen: boolean;
   onDisconnect: (code: number, reason: string) => void;
   onForget: () => void;
+  children?: ReactNode;
 }
 
 /** How to connect, beyond the address. It holds from the next connection on. */
@@ -59,6 +60,7 @@ export default function ConnectionOptions(props: ConnectionOptionsProps) {
         />
         <span>Connect again by itself when the connection is lost</span>
       </label>
+      {props.children}
       <CloseForm isOpen={props.isOpen} onDisconnect={props.onDisconnect} />
       <p>
         <button

@@ -92,6 +92,8 @@ export function serveSocket(
       case 'close':
         socket?.close(request.code, request.reason);
         break;
+      case 'console':
+        break;
     }
   };
 }

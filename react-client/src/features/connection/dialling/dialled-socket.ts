@@ -1,0 +1,182 @@
+import { fromBase64 } from '../../../lib/base64';
+import { consoleFetch } from '../../../lib/console-fetch';
+import { readEvents, type ServerEvent } from '../../../lib/event-stream';
+import type { Outgoing } from '../../../lib/send-plan';
+import { NO_CLOSE_FRAME } from '../close-codes';
+import type { CloseReport } from '../close-report';
+import { closeReportOf } from './dial-end';
+import { orderOf, readDialForm } from './dial-form';
+import { itemsOf, SendQueue } from './send-queue';
+import type { DialStep, ToldFrame, ToldRecord } from './told';
+
+/** Moments are in milliseconds on the clock that the socket was given. */
+interface DialledEvents {
+  readonly onStep: (step: DialStep) => void;
+  readonly onFrames: (frames: readonly ToldFrame[], offsetMs: number) => void;
+  readonly onOpen: (
+    atMs: number,
+    handshakeMs: number,
+    agreed: { readonly subprotocol: string; readonly extensions: string },
+  ) => void;
+  readonly onMessage: (data: string | ArrayBuffer, atMs: number) => void;
+  readonly onSent: (ticket: number, atMs: number) => void;
+  readonly onUnsent: (ticket: number) => void;
+  /** The last event, once the console has begun to dial. */
+  readonly onClose: (report: CloseReport, atMs: number) => void;
+  /** The only event, where the console does not dial. */
+  readonly onRefused: (problem: string) => void;
+}
+
+interface Dialling {
+  readonly url: string;
+  readonly subprotocols: readonly string[];
+  /** A `DialForm` as JSON. */
+  readonly through: string;
+  /** Sent before those of the form. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Where the console is; ends in a slash. */
+  readonly base: string;
+}
+
+const NORMAL_CLOSURE = 1000;
+
+/**
+ * One WebSocket that the console dials for the page: it does what `OneShotSocket` does, and tells
+ * what a browser hides.
+ *
+ * The moments are those of the console, which are nearer to the wire than any of a browser.
+ */
+export class DialledSocket {
+  readonly #dialling: Dialling;
+  readonly #now: () => number;
+  readonly #events: DialledEvents;
+  readonly #left = new AbortController();
+  readonly #queue: SendQueue;
+  #id = '';
+  /** What to add to the console's times; the least that was seen, as each takes its way here. */
+  #offsetMs = Infinity;
+  #state: 'connecting' | 'open' | 'over' = 'connecting';
+  #pageAsked = false;
+
+  constructor(dialling: Dialling, now: () => number, events: DialledEvents) {
+    this.#dialling = dialling;
+    this.#now = now;
+    this.#events = events;
+    this.#queue = new SendQueue(
+      (body) => this.#post(this.#id, body, this.#left.signal).then(() => undefined),
+      (tickets) => {
+        tickets.forEach(events.onUnsent);
+      },
+    );
+    void this.#run();
+  }
+
+  /** Hands it on to be sent; `false` where that cannot be. When it was sent comes as an event. */
+  send(data: Outgoing, ticket: number): boolean {
+    if (this.#state !== 'open' || this.#pageAsked || this.#queue.isFull) return false;
+    this.#queue.add(itemsOf(data, ticket));
+    return true;
+  }
+
+  /**
+   * Starts the closing handshake, or gives up the opening one; `onClose` follows.
+   *
+   * @param code any that may be sent, which here are more than a browser's.
+   */
+  close(code = NORMAL_CLOSURE, reason = ''): void {
+    this.#pageAsked = true;
+    if (this.#state === 'open') this.#queue.add([{ kind: 'close', code, text: reason }]);
+    else if (this.#state === 'connecting') this.#giveUp();
+  }
+
+  async #run(): Promise<void> {
+    const { url, subprotocols, through, headers } = this.#dialling;
+    const read = orderOf(readDialForm(through));
+    if (!read.ok) {
+      this.#state = 'over';
+      this.#events.onRefused(read.problem);
+      return;
+    }
+    const all = [...headers, ...read.order.headers];
+    const order = JSON.stringify({ ...read.order, url, subprotocols, headers: all });
+    try {
+      const answer = await this.#post('', order, this.#left.signal);
+      await readEvents(answer, (event) => {
+        this.#take(event);
+      });
+    } catch (error) {
+      if (this.#id === '' && !this.#pageAsked) {
+        this.#state = 'over';
+        this.#events.onRefused(error instanceof Error ? error.message : String(error));
+        return;
+      }
+    }
+    // The stream has ended without the end of the connection.
+    this.#end('console', 'The console that had dialled is gone, and the connection with it.');
+  }
+
+  #post(id: string, body: string, signal: AbortSignal): Promise<Response> {
+    const headers = { 'Content-Type': 'application/json' };
+    const path = new URL(id === '' ? 'api/dial' : `api/dial/${id}`, this.#dialling.base);
+    return consoleFetch(path.href, { method: 'POST', headers, body, signal, cache: 'no-store' });
+  }
+
+  #take({ type, data }: ServerEvent): void {
+    const arrivedMs = this.#now();
+    if (type === 'records') {
+      this.#takeRecords(JSON.parse(data) as readonly ToldRecord[]);
+      return;
+    }
+    const step = { name: type, ...(JSON.parse(data) as object) } as DialStep;
+    this.#offsetMs = Math.min(this.#offsetMs, arrivedMs - step.t);
+    this.#events.onStep(step);
+    if (step.name === 'dial') {
+      this.#id = step.id;
+    } else if (step.name === 'opened') {
+      this.#state = 'open';
+      const { t, subprotocol, extensions } = step;
+      this.#events.onOpen(this.#offsetMs + t, t, { subprotocol, extensions });
+    } else if (step.name === 'closed') {
+      this.#state = 'over';
+      const report = closeReportOf(this.#dialling.url, step, this.#pageAsked);
+      this.#events.onClose(report, this.#offsetMs + step.t);
+    }
+  }
+
+  #takeRecords(records: readonly ToldRecord[]): void {
+    const frames: ToldFrame[] = [];
+    for (const record of records) {
+      const atMs = this.#offsetMs + record.t;
+      if (record.type === 'frame') {
+        frames.push(record);
+        if (record.ticket !== undefined) this.#events.onSent(record.ticket, atMs);
+      } else {
+        this.#events.onMessage(record.text ?? fromBase64(record.base64 ?? '').buffer, atMs);
+      }
+    }
+    if (frames.length > 0) this.#events.onFrames(frames, this.#offsetMs);
+  }
+
+  #giveUp(): void {
+    this.#left.abort();
+    this.#end('given-up', 'It was given up before the server had answered.');
+  }
+
+  #end(cause: string, why: string): void {
+    if (this.#state === 'over') return;
+    const { url } = this.#dialling;
+    const hadOpened = this.#state === 'open';
+    this.#state = 'over';
+    const closedBy = this.#pageAsked ? 'page' : 'unknown';
+    const report = {
+      url,
+      code: NO_CLOSE_FRAME,
+      reason: '',
+      closedBy,
+      hadOpened,
+      cause,
+      why,
+    } as const;
+    this.#events.onClose(report, this.#now());
+  }
+}
