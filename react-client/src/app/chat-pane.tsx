@@ -74,11 +74,13 @@ export function ChatPane(props: ChatPaneProps) {
   const [isSavedOpen, setIsSavedOpen] = useState(false);
 
   const connect = async (address: string) => {
-    const isPlain = tab.savedId === '' && !TEMPLATE.test(address);
+    const { savedId } = tab;
+    const isPlain = savedId === '' && !TEMPLATE.test(address);
     const prepared = isPlain
       ? ({ ok: true, value: { url: address } } as const)
       : await savedWork().then(
-          (work) => work.prepareConnection({ address, savedId: tab.savedId, conn }),
+          (work) =>
+            work.prepareConnection({ address, savedId, conn, isDialled: session.through !== null }),
           () => ({ ok: false, problem: NOT_LOADED }) as const,
         );
     if (!prepared.ok) return prepared.problem;

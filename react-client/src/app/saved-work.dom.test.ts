@@ -68,8 +68,8 @@ describe('a connection', () => {
         automation: { ...NO_AUTOMATION, on: true, ...automation },
       })
       .then((written) => (written.ok ? written.id : ''));
-  const prepare = (savedId: string, address = 'ws://h/') =>
-    prepareConnection({ address, savedId, conn: 2 });
+  const prepare = (savedId: string, address = 'ws://h/', isDialled = true) =>
+    prepareConnection({ address, savedId, conn: 2, isDialled });
 
   it('has its address filled in, or says what is missing', async () => {
     await choose({ token: 'abc' });
@@ -125,7 +125,12 @@ describe('a connection', () => {
     });
     expect(await prepare(id, 'ws://elsewhere/')).toMatchObject({ value: { headers: [] } });
     library.chooseEnvironment(null);
-    expect(await prepare(id)).toMatchObject({ ok: false });
+    expect(await prepare(id)).toEqual({
+      ok: false,
+      problem: 'In the header Authorization, {{token}} is no variable of the chosen environment.',
+    });
+    // A browser sends none, so none is missing.
+    expect(await prepare(id, 'ws://h/', false)).toMatchObject({ ok: true, value: { headers: [] } });
   });
 
   it('sends nothing by itself that is turned off', async () => {

@@ -34,6 +34,8 @@ interface ConnectionAsked {
   readonly savedId: string;
   /** The number of the chat, from 0. */
   readonly conn: number;
+  /** Whether the console dials: else there is nobody to send headers. */
+  readonly isDialled: boolean;
 }
 
 interface PreparedConnection {
@@ -59,10 +61,10 @@ export async function prepareConnection(
   // What is sent by itself, a login among it, is for the host that it was saved with. So are headers.
   const isItsHost = own.ok && hostOf(fillWords(own.text, 0)) === hostOf(url);
   const headers: (readonly [string, string])[] = [];
-  for (const { name, value } of isItsHost ? (saved?.headers ?? []) : []) {
+  for (const { name, value } of isItsHost && asked.isDialled ? (saved?.headers ?? []) : []) {
     const filled = filledIn(value, fillings);
     if (!filled.ok) return { ok: false, problem: `In the header ${name}, ${filled.problem}` };
-    headers.push([name, filled.value]);
+    headers.push([name, fillWords(filled.value, 0)]);
   }
   if (automation?.on !== true || !hasAutomation(automation) || !isItsHost) {
     return { ok: true, value: { url, automation: undefined, headers } };

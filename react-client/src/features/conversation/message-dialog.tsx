@@ -4,13 +4,7 @@ import button from '../../components/button.module.css';
 import { CopyButton } from '../../components/copy-button';
 import { ModalDialog } from '../../components/modal-dialog';
 import panel from '../../components/panel.module.css';
-import {
-  formatBytes,
-  formatCount,
-  formatMilliseconds,
-  formatPlural,
-  formatTimeOfDay,
-} from '../../lib/figures';
+import { formatBytes, formatCount, formatMilliseconds, formatTimeOfDay } from '../../lib/figures';
 import { saveFile } from '../../lib/save-file';
 import type { Outgoing } from '../../lib/send-plan';
 import { formatJson } from './composer-draft';
@@ -19,6 +13,7 @@ import { type CopyTarget, recipesFor } from './copy-as';
 import { hexDump, writeHex } from './hex';
 import styles from './message-dialog.module.css';
 import { type Payload, sizeBytesOf, withoutSuffix } from './payload';
+import { Resend } from './resend';
 
 interface MessageDialogProps {
   entry: SentEntry | ReceivedEntry;
@@ -122,29 +117,6 @@ export default function MessageDialog(props: MessageDialogProps) {
         </section>
       )}
     </ModalDialog>
-  );
-}
-
-/** Sends the same once more, over the connection that is open now. */
-function Resend(props: { payload: Payload; onResend: MessageDialogProps['onResend'] }) {
-  const { payload, onResend } = props;
-  const [times, setTimes] = useState(0);
-  const [problem, setProblem] = useState<string | null>(null);
-  const resend = async () => {
-    const whyNot = await onResend(payload.type === 'text' ? payload.text : payload.bytes);
-    setProblem(whyNot);
-    if (whyNot === null) setTimes((sent) => sent + 1);
-  };
-  const said = times === 0 ? '' : `Sent again, ${formatPlural(times, 'time', 'times')}.`;
-  return (
-    <p className={panel.row}>
-      <button type="button" className={button.smallQuiet} onClick={() => void resend()}>
-        Send it again
-      </button>
-      <span className={problem === null ? panel.note : panel.problem} role="status">
-        {problem ?? said}
-      </span>
-    </p>
   );
 }
 

@@ -88,7 +88,7 @@ export function ConnectionForm(props: ConnectionFormProps) {
       />
       <Rows
         title="Headers"
-        note="Kept for dialling through the server: browsers let no page set headers."
+        note="Sent where the server dials, to this host alone (Options: Through the server). Browsers let no page set headers."
         one="header"
         items={draft.headers}
         empty={NO_HEADER}
