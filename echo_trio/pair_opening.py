@@ -38,6 +38,7 @@ async def open_pair(
     prefix, target = split_target(request.target)
     refusal = proxy.switch.prefix.refusal or prefix.refusal
     if refusal is not None:
+        proxy.switch.count_refusal()
         raise admission.asked_for(refusal)
     tls = isinstance(caller.sock, ssl.SSLSocket)
     passed = headers.forwarded(request.headers, client=_address_of(peer.hop), tls=tls)

@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 import time
+from dataclasses import replace
 from math import inf
 from typing import Any, Final, Self
 
@@ -128,13 +129,23 @@ class EchoServer:
 
     def snapshot(self) -> ServerSnapshot:
         """Return the server's counts and measurements as they are now. Call it in a Trio task."""
-        return self._sessions.counters.snapshot(
+        snapshot = self._sessions.counters.snapshot(
             live=self._sessions.connections,
             url=self.url,
             uptime_s=time.monotonic() - self._started_s,
             holdings=self._vitals.holdings(),
             loop_lag=self._vitals.loop_lag,
             held_bytes=self._sessions.budget.held_bytes,
+        )
+        if self._proxy is None:
+            return snapshot
+        switch = self._proxy.switch
+        return replace(
+            snapshot,
+            upstream=self._sessions.settings.upstream,
+            faults=switch.text,
+            faults_seen={name: tally.seen for name, tally in switch.tallies.items()},
+            faults_acted={name: tally.acted for name, tally in switch.tallies.items()},
         )
 
     def drain(self, late_s: float = 0.0) -> None:

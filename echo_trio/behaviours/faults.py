@@ -37,13 +37,27 @@ def endings(faults: Sequence[Fault]) -> Iterator[Action]:
 
 
 @dataclass(slots=True)
+class Tally:
+    """The counts of what faults have done; several may write into one.
+
+    :ivar seen: the number of messages that came to them.
+    :ivar acted: how often they did what they are for: to a message, or to the connection.
+    """
+
+    seen: int = 0
+    acted: int = 0
+
+
+@dataclass(slots=True)
 class Fault:
     """Pass every action on unchanged: the base of the faults.
 
     :ivar messages: how many messages have come, the one at hand included.
+    :ivar tally: where it counts what it does; by default its own.
     """
 
     messages: int = field(default=0, init=False)
+    tally: Tally = field(default_factory=Tally, init=False, repr=False, compare=False)
 
     @property
     def held_bytes(self) -> int:
@@ -67,6 +81,7 @@ class Fault:
         for action in actions:
             if isinstance(action, Reply):
                 self.messages += 1
+                self.tally.seen += 1
                 yield from self.instead_of(action)
             else:
                 yield action
@@ -84,6 +99,9 @@ class Delay(Fault):
 
     def change(self, actions: Iterable[Action]) -> Iterator[Action]:
         for action in actions:
+            if isinstance(action, Reply):
+                self.tally.seen += 1
+                self.tally.acted += 1
             yield replace(action, late_s=action.late_s + self.duration_s)
 
 
@@ -96,6 +114,7 @@ class Stall(Fault):
 
     def instead_of(self, reply: Reply) -> Iterator[Action]:
         if self.messages % self.every == 0:
+            self.tally.acted += 1
             yield Freeze(self.duration_s, reply.late_s)
         yield reply
 
@@ -105,6 +124,7 @@ class Silence(Fault):
     """Pass no message on."""
 
     def instead_of(self, reply: Reply) -> Iterator[Action]:
+        self.tally.acted += 1
         yield from ()
 
 
@@ -116,11 +136,13 @@ class Drop(Fault):
 
     def begin(self) -> Iterator[Action]:
         if self.after == 0:
+            self.tally.acted += 1
             yield Reset()
 
     def instead_of(self, reply: Reply) -> Iterator[Action]:
         yield reply
         if self.messages == self.after:
+            self.tally.acted += 1
             yield Reset(reply.late_s)
 
 
@@ -132,6 +154,7 @@ class CloseFirst(Fault):
     reason: str = ""
 
     def instead_of(self, reply: Reply) -> Iterator[Action]:
+        self.tally.acted += 1
         yield Close(self.code, self.reason, reply.late_s)
 
 
@@ -144,6 +167,7 @@ class Duplicate(Fault):
     def instead_of(self, reply: Reply) -> Iterator[Action]:
         yield reply
         if self.messages % self.every == 0:
+            self.tally.acted += 1
             yield reply
 
 
@@ -155,6 +179,7 @@ class Corrupt(Fault):
 
     def instead_of(self, reply: Reply) -> Iterator[Action]:
         if self.messages % self.every == 0:
+            self.tally.acted += 1
             reply = replace(reply, message=altered(reply.message))
         yield reply
 
@@ -178,6 +203,7 @@ class Reorder(Fault):
         held, self.held = self.held, None
         if held is None and self.messages % self.every == 0:
             self.held = reply
+            self.tally.acted += 1
             return
         yield reply
         if held is not None:
@@ -198,6 +224,8 @@ class Swallow(Fault):
     def instead_of(self, reply: Reply) -> Iterator[Action]:
         if self.messages % self.every != 0:
             yield reply
+        else:
+            self.tally.acted += 1
 
 
 @dataclass(slots=True)
@@ -207,7 +235,15 @@ class Fragment(Fault):
     size_bytes: int
 
     def instead_of(self, reply: Reply) -> Iterator[Action]:
+        if _size_of(reply.message) > self.size_bytes:
+            self.tally.acted += 1
         yield replace(reply, fragment_bytes=self.size_bytes)
+
+
+def _size_of(message: str | bytes) -> int:
+    """Return the bytes of a message's payload."""
+    is_encoded = isinstance(message, bytes) or message.isascii()
+    return len(message) if is_encoded else len(message.encode())
 
 
 def altered(message: str | bytes) -> str | bytes:

@@ -30,10 +30,19 @@ class Parameter:
 
     :ivar read: the value of a decoded text; a `ValueError` says that it has none.
     :ivar allowed: what may stand there, for people.
+    :ivar kind: what is written there, for a program that checks it: `count`, `duration`, `size`,
+        `rate`, `status`, `code`, or `text`, of which only `read` knows what may stand in it.
+    :ivar example: a text that may stand there.
+    :ivar low: the least value, in seconds, bytes or messages; the greatest is `high`. Both are
+        ``None`` where the kind has no order.
     """
 
     read: Callable[[str], Any]
     allowed: str
+    kind: str
+    example: str
+    low: float | None = None
+    high: float | None = None
 
 
 def decode(part: str) -> str:
@@ -60,7 +69,12 @@ def _number(read: Callable[[str], float], low: float, high: float) -> Callable[[
 def count_of(low: int, high: int, what: str) -> Parameter:
     """Return the parameter for a whole number of things."""
     return Parameter(
-        _number(units.parse_count, low, high), f"a whole number of {what} from {low} to {high}"
+        _number(units.parse_count, low, high),
+        f"a whole number of {what} from {low} to {high}",
+        kind="count",
+        example="3",
+        low=low,
+        high=high,
     )
 
 
@@ -104,10 +118,18 @@ def _read_rate(text: str) -> float:
 DURATION: Final = Parameter(
     _number(units.parse_duration, 0, 3600),
     "a duration from 0s to 1h, written like 250ms, 1.5s, 2m or 1h",
+    kind="duration",
+    example="200ms",
+    low=0,
+    high=3600,
 )
 INTERVAL: Final = Parameter(
     _number(units.parse_duration, 0.001, 3600),
     "a duration from 1ms to 1h, written like 250ms, 1.5s, 2m or 1h",
+    kind="duration",
+    example="1s",
+    low=0.001,
+    high=3600,
 )
 EVERY_MESSAGES: Final = count_of(1, 1_000_000, "messages")
 EVERY_REPLIES: Final = count_of(1, 1_000_000, "replies")
@@ -116,20 +138,46 @@ _CODES: Final = (
     "1000 to 1003, 1007 to 1014, 3000 to 4999, 1005 (an empty close frame) "
     "or 1006 (the end of TCP without one)"
 )
-CLOSE_CODE: Final = Parameter(_read_close_code, _CODES)
+CLOSE_CODE: Final = Parameter(_read_close_code, _CODES, kind="code", example="4000")
 REASON: Final = Parameter(
     _read_reason,
     f"at most {MAX_REASON_BYTES} bytes of UTF-8, percent-encoded; none with 1005 and 1006",
+    kind="text",
+    example="enough",
 )
 CODE_AND_REASON: Final = Parameter(
-    _read_code_and_reason, f"{_CODES}; with a reason, 4000:go%20away"
+    _read_code_and_reason,
+    f"{_CODES}; with a reason, 4000:go%20away",
+    kind="text",
+    example="4000",
 )
-STATUS: Final = Parameter(_read_status, "an HTTP status from 200 to 599")
+STATUS: Final = Parameter(
+    _read_status,
+    "an HTTP status from 200 to 599",
+    kind="status",
+    example="503",
+    low=200,
+    high=599,
+)
 FRAGMENT: Final = Parameter(
-    _number(units.parse_size, 1, 2**30), "a size from 1 to 1GiB, written like 512, 64KiB or 1MiB"
+    _number(units.parse_size, 1, 2**30),
+    "a size from 1 to 1GiB, written like 512, 64KiB or 1MiB",
+    kind="size",
+    example="8",
+    low=1,
+    high=2**30,
 )
-NAME: Final = Parameter(_read_name, f"a name of 1 to {_MAX_NAME_BYTES} bytes, percent-encoded")
+NAME: Final = Parameter(
+    _read_name,
+    f"a name of 1 to {_MAX_NAME_BYTES} bytes, percent-encoded",
+    kind="text",
+    example="den",
+)
 RATE: Final = Parameter(
     _number(_read_rate, 0.001, 1_000_000),
     "messages a second from 0.001 to 1000000, written like 10 or 10%2Fs",
+    kind="rate",
+    example="5",
+    low=0.001,
+    high=1_000_000,
 )

@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from echo_trio.behaviours.description import describe
 from echo_trio.console.assets import asset_response
 from echo_trio.console.dials import DialEndpoints
 from echo_trio.console.event_stream import EventStream
@@ -83,6 +84,7 @@ def make_app(
             Route("/api/server", endpoints.server),
             Route("/api/tasks", endpoints.tasks),
             Route("/api/live", endpoints.live),
+            Route("/api/behaviours", endpoints.behaviours),
             Route("/api/faults", endpoints.show_faults, methods=["GET"]),
             Route("/api/faults", endpoints.set_faults, methods=["PUT"]),
             Route("/api/dial", dials.describe, methods=["GET"]),
@@ -197,7 +199,10 @@ class _Endpoints:
 
         return EventStream(produce, end)
 
-    # The faults of a proxy
+    # What can stand in a path, and the faults of a proxy
+
+    async def behaviours(self, _: Request) -> Response:
+        return _json(describe())
 
     async def show_faults(self, _: Request) -> Response:
         return _json({FIELD: self._get_control().get()})
@@ -213,7 +218,8 @@ class _Endpoints:
                 exc.status, str(exc), **({} if exc.field is None else {"field": exc.field})
             )
         except ValueError as exc:
-            return error(422, str(exc), field=FIELD)
+            at = getattr(exc, "at", None)
+            return error(422, str(exc), field=FIELD, **({} if at is None else {"at": at}))
         return _json({FIELD: control.get()})
 
     def _get_control(self) -> FaultControl:

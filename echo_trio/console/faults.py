@@ -18,7 +18,8 @@ class FaultControl:
     """The two functions by which the console reaches a proxy's faults.
 
     :ivar get: returns them as they were written.
-    :ivar set: replaces them; may be async. A `ValueError` says why they can't be.
+    :ivar set: replaces them; may be async. A `ValueError` says why they can't be, and its `at`, if
+        it has one, which of them is wrong, from 0.
     """
 
     get: Callable[[], str]

@@ -107,6 +107,11 @@ class ServerSnapshot(Holdings):
     :ivar close_codes: ended connections, by the code of the first close frame on the wire, from
         either end.
     :ivar upstream_close_codes: the same of a proxy's connections to its upstream.
+    :ivar upstream: the server behind a proxy, as `--upstream` names it; ``None`` if this is none.
+    :ivar faults: the faults of all pairs of a proxy, as they were written; ``None`` if it is none.
+    :ivar faults_seen: messages that came to a proxy's faults, by the name of the fault.
+    :ivar faults_acted: how often faults of that name did what they are for, to a message or to its
+        connection. Both are of all faults since the start, those of clients' paths among them.
     :ivar messages_unanswered: messages to which a behaviour (`/delay/…` and the like) still owed a
         reply, or part of one, when their connection ended; of a proxy, those that had not been
         passed on.
@@ -137,6 +142,10 @@ class ServerSnapshot(Holdings):
     refused_reasons: dict[str, int]
     close_codes: dict[int, int]
     upstream_close_codes: dict[int, int] = field(default_factory=dict)
+    upstream: str | None = None
+    faults: str | None = None
+    faults_seen: dict[str, int] = field(default_factory=dict)
+    faults_acted: dict[str, int] = field(default_factory=dict)
     messages_received: int
     messages_sent: int
     messages_unanswered: int = 0

@@ -178,6 +178,18 @@ def _messages(now: ServerSnapshot) -> Iterator[Metric]:
         now.messages_undelivered,
     )
     yield _labelled(
+        "fault_messages",
+        "Messages that came to a proxy's faults, by the name of the fault.",
+        "fault",
+        now.faults_seen,
+    )
+    yield _labelled(
+        "fault_actions",
+        "Times that a proxy's faults did what they are for, by the name of the fault.",
+        "fault",
+        now.faults_acted,
+    )
+    yield _labelled(
         "bytes",
         "Bytes of the WebSocket streams, headers of frames included.",
         "direction",

@@ -26,7 +26,7 @@ _SUMS: Final = (
 )  # fmt: skip
 _SUMS_BY_KEY: Final = (
     "accept_fault_reasons", "outcomes", "refused", "refused_reasons", "close_codes",
-    "upstream_close_codes",
+    "upstream_close_codes", "faults_seen", "faults_acted",
 )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Pair:
 
     :ivar client: the connection to the client.
     :ivar upstream: the connection to the upstream.
+    :ivar make_fault: makes a fault that is counted with those of all pairs.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Pair:
         self.client = client
         self.upstream = upstream
         self._switch = switch
+        self.make_fault = switch.make
         self._forth = Passage(self, client, upstream, prefix.incoming, is_whole=is_observed)
         self._back = Passage(self, upstream, client, prefix.outgoing, is_whole=is_observed)
         client.other, client.way = upstream, self._forth

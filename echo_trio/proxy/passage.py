@@ -53,7 +53,7 @@ class Passage:
         self._pair = pair
         self._source, self._sink = source, sink
         self._shared: tuple[Fault, ...] = ()
-        self._own = tuple(make() for make in own)
+        self._own = tuple(map(pair.make_fault, own))
         self._line = Line(self._carry_out)
         self._actions = 0  # that were done, see BATCH
         self._message_bytes = 0  # of the one that is being passed on
@@ -182,12 +182,12 @@ class Passage:
         yield from faults.pass_through(chain, (self._pair.last_words(self._source),))
 
     def _beginnings(self, shared: Iterable[MakeFault]) -> Iterator[Action]:
-        self._shared = tuple(make() for make in shared)
+        self._shared = tuple(map(self._pair.make_fault, shared))
         yield from faults.beginnings(self._chain)
 
     def _changes(self, shared: Iterable[MakeFault]) -> Iterator[Action]:
         yield from _of_first(len(self._shared), self._chain, lambda fault: fault.end())
-        self._shared = tuple(make() for make in shared)
+        self._shared = tuple(map(self._pair.make_fault, shared))
         yield from _of_first(len(self._shared), self._chain, lambda fault: fault.begin())
 
     # -- Reading and time ----------------------------------------------------------------------

@@ -156,6 +156,8 @@ class Supervisor:
             url=self.url,
             uptime_s=round(time.monotonic() - self._started_s, 3),
             workers=len(living),
+            upstream=self._settings.upstream,
+            faults=self.faults,
             draining=self._drain.is_set(),
             peak_open=self._peak_open,
             echo_ms=self._echo.spread(total.histograms.echo_s, max(echoes, default=0) / 1000),

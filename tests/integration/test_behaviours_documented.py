@@ -63,7 +63,7 @@ def test_the_pages_table_is_the_servers():
 def test_the_pages_table_of_faults_is_the_servers():
     rows = re.findall(r"^\| `~(\w+)\S*` \| (.*) \|$", WITH_FAULTS, re.MULTILINE)
     faults = [(name, fault.text) for name, fault in fault_prefix.FAULTS.items()]
-    assert rows == [*faults, ("status", "none: the handshake is refused")]
+    assert rows == [*faults, (fault_prefix.STATUS, fault_prefix.STATUS_TEXT)]
     assert "up to ten" in WITH_FAULTS
     assert fault_prefix.MAX_FAULTS == 10
 

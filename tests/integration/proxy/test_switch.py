@@ -49,7 +49,20 @@ async def test_faults_hold_on_all_workers_for_open_pairs_and_new_ones(
                 assert [await said(client) for client in clients] == [reply] * 8
                 async with connect(server.url, ping_interval=None, proxy=None) as client:
                     assert await said(client) == reply
+            # Eight clients of each change and a new one; a worker tells once a second.
+            counts = await server_with(ask, server.console, {"corrupt": 8, "delay": 9})
+            assert counts["faults_acted"] == {"corrupt": 8, "up-corrupt": 9, "delay": 9}
+            assert (counts["faults"], counts["upstream"]) == ("", upstream.url)
     await trio.to_thread.run_sync(server.stop)
+
+
+async def server_with(ask, console: str, seen: dict[str, int]) -> dict:
+    """Wait until the server has counted so much."""
+    while True:
+        counts = (await trio.to_thread.run_sync(ask, console, "GET /api/server")).json
+        if seen.items() <= counts["faults_seen"].items():
+            return counts
+        await trio.sleep(0.05)
 
 
 WRONG = [
@@ -72,6 +85,9 @@ async def test_what_can_not_be_is_named_and_changes_nothing(upstream, start_serv
         answer = await put(ask, server.console, body)
         assert (answer.status, answer.json.get("field")) == (status, field), body
         assert told in answer.json["error"]
+        assert answer.json.get("at") == (0 if b'"~' in body and b"chat" not in body else None)
+    behind = await put(ask, server.console, b'{"faults": "~silent/~up-drop/x"}')
+    assert behind.json["at"] == 1
     body = b'{"faults": "~silent"}'
     assert (await put(ask, server.console, body, content_type="text/plain")).status == 403
     assert (await put(ask, server.console, body, origin="http://evil.example")).status == 403

@@ -1,0 +1,91 @@
+"""What a fault counts of what it does: by the clauses of each, in two messages or six."""
+
+from __future__ import annotations
+
+import pytest
+
+from echo_trio.behaviours import fault_prefix, faults
+from echo_trio.behaviours.actions import Reply
+from echo_trio.behaviours.description import describe
+from echo_trio.behaviours.fault_prefix import BadFault, UnknownFault
+from echo_trio.behaviours.faults import Tally
+
+#: Each fault as it is written, and how often it acts on six messages of two and three bytes.
+ACTS = [
+    ("~delay/1ms", 6),
+    ("~stall/4/1s", 1),
+    ("~silent", 6),
+    ("~drop/5", 1),
+    ("~drop/0", 1),
+    ("~drop/7", 0),
+    ("~close/4000", 6),
+    ("~duplicate/2", 3),
+    ("~corrupt/4", 1),
+    ("~reorder/1", 3),
+    ("~swallow/3", 2),
+    ("~fragment/2", 3),
+    ("~fragment/3", 0),
+]
+
+
+@pytest.mark.parametrize(("written", "acted"), ACTS, ids=[written for written, _ in ACTS])
+def test_a_fault_counts_what_it_sees_and_how_often_it_acts(written: str, acted: int) -> None:
+    (make,), rest = (found := fault_prefix.split(written.split("/")))[0].outgoing, found[1]
+    assert not rest
+    assert make.name == written[1:].partition("/")[0]
+    fault = make()
+    list(fault.begin())
+    for text in ["ab", "ä!"] * 3:
+        list(faults.pass_through([fault], [Reply(text)]))
+    assert fault.tally == Tally(seen=6, acted=acted)
+
+
+def test_every_fault_that_there_is_is_in_the_table_of_what_they_count() -> None:
+    assert {written[1:].partition("/")[0] for written, _ in ACTS} == set(fault_prefix.FAULTS)
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ("~delay/1", 0),
+        ("~silent/~up-drop/many", 1),
+        ("~silent/~silent/~status/99", 2),
+        ("~silent/~up-status/503", 1),
+        ("~silent/~nothing", 1),
+        ("~drop", 0),
+        ("/".join(["~silent"] * 11), 10),
+    ],
+)
+def test_what_is_wrong_says_which_of_the_faults_it_is(written: str, at: int) -> None:
+    with pytest.raises((BadFault, UnknownFault)) as wrong:
+        fault_prefix.split(written.split("/"))
+    assert wrong.value.at == at
+
+
+def test_the_description_has_examples_that_are_faults() -> None:
+    described = describe()["faults"]
+    assert [fault["name"] for fault in described] == [*fault_prefix.FAULTS, "status"]
+    for fault in described:
+        examples = [parameter["example"] for parameter in fault["parameters"]]
+        ways = ["~", "~up-"] if fault["up"] else ["~"]
+        for way in ways:
+            prefix, rest = fault_prefix.split([f"{way}{fault['name']}", *examples])
+            assert not rest
+            assert prefix != fault_prefix.FaultPrefix()
+
+
+def test_the_limits_of_the_description_are_those_that_hold() -> None:
+    show = {"count": str, "duration": lambda value: f"{value}s", "size": str, "status": str}
+    parts = ("low", "high")
+    for fault in describe()["faults"]:
+        for at, parameter in enumerate(fault["parameters"]):
+            for end in parts:
+                if parameter[end] is None:
+                    continue
+                texts = [each["example"] for each in fault["parameters"]]
+                texts[at] = show[parameter["kind"]](parameter[end])
+                fault_prefix.split([f"~{fault['name']}", *texts])
+                beyond = parameter[end] + (1 if end == "high" else -1)
+                texts[at] = show[parameter["kind"]](beyond)
+                with pytest.raises(BadFault):
+                    fault_prefix.split([f"~{fault['name']}", *texts])
