@@ -104,15 +104,17 @@ def test_the_reference_has_each_metric_with_its_type_and_labels() -> None:
             re.MULTILINE,
         )
     }
-    counters = Counters()
-    counters.refused_reasons["path"] = 1
+    # What faults do is told of those that somebody has asked for.
+    now = replace(Counters().snapshot(), faults_seen={"drop": 3}, faults_acted={"drop": 1})
+    assert value(now, "fault_messages_total", fault="drop") == 3
+    assert value(now, "fault_actions_total", fault="drop") == 1
     exposed = {
         (
             family.name + ("_total" if family.type == "counter" else ""),
             family.type,
             frozenset(family.samples[0].labels) - {"le"},
         )
-        for family in families(counters.snapshot()).values()
+        for family in families(now).values()
     }
     assert described == exposed
 

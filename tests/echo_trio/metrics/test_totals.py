@@ -89,7 +89,7 @@ def test_to_add_nothing_changes_no_count(part: ServerSnapshot) -> None:
 
 def test_each_field_of_a_snapshot_is_summed_or_set_by_whoever_sums() -> None:
     set_by_the_supervisor = {"url", "uptime_s", "workers", "draining", "peak_open"}
-    set_by_the_supervisor |= {"echo_ms", "loop_lag_ms", "t", "t_ms"}
+    set_by_the_supervisor |= {"echo_ms", "loop_lag_ms", "t", "t_ms", "upstream", "faults"}
     summed = {*totals._SUMS, *totals._SUMS_BY_KEY, "gc", "histograms"}
     assert summed | set_by_the_supervisor == set(ServerSnapshot.__dataclass_fields__)
 
