@@ -21,7 +21,6 @@ MAX_FAULTS: Final = 10
 END: Final = "~"
 
 
-
 class UnknownFault(LookupError):
     """A part of a path begins with `~` and is no fault, or lacks its parameters; it is named.
 
@@ -89,7 +88,9 @@ class FaultPrefix:
 
 #: The faults that a path may begin with, with `~` or `~up-` before the name.
 FAULTS: Final[dict[str, FaultName]] = {
-    "delay": FaultName(faults.Delay, "passed on this long after it came", {"duration": parameters.DURATION}),
+    "delay": FaultName(
+        faults.Delay, "passed on this long after it came", {"duration": parameters.DURATION}
+    ),
     "stall": FaultName(
         faults.Stall,
         "at every n-th, the connection first freezes for this long",
@@ -107,7 +108,9 @@ FAULTS: Final[dict[str, FaultName]] = {
     "duplicate": FaultName(
         faults.Duplicate, "every n-th is passed on twice", {"every": parameters.EVERY_MESSAGES}
     ),
-    "corrupt": FaultName(faults.Corrupt, "every n-th is altered", {"every": parameters.EVERY_MESSAGES}),
+    "corrupt": FaultName(
+        faults.Corrupt, "every n-th is altered", {"every": parameters.EVERY_MESSAGES}
+    ),
     "reorder": FaultName(
         faults.Reorder,
         "every n-th is swapped with the next",
@@ -116,7 +119,9 @@ FAULTS: Final[dict[str, FaultName]] = {
     "swallow": FaultName(
         faults.Swallow, "every n-th is never passed on", {"every": parameters.EVERY_MESSAGES}
     ),
-    "fragment": FaultName(faults.Fragment, "in frames of this many bytes", {"bytes": parameters.FRAGMENT}),
+    "fragment": FaultName(
+        faults.Fragment, "in frames of this many bytes", {"bytes": parameters.FRAGMENT}
+    ),
 }
 #: The one fault that leaves no connection: it refuses the handshake.
 STATUS: Final = "status"
