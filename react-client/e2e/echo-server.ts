@@ -21,6 +21,10 @@ interface ServerOptions {
   readonly console?: boolean;
   /** What its console wants to be told. */
   readonly token?: string;
+  /** Makes it a proxy before this server. */
+  readonly upstream?: string;
+  /** Further ones of its command line. */
+  readonly flags?: readonly string[];
   /** The addresses of a server that is to be started anew where it was. */
   readonly at?: { readonly url: string; readonly consoleUrl: string };
 }
@@ -36,7 +40,7 @@ export function startEchoServer(options: ServerOptions = {}): Promise<EchoServer
 }
 
 async function start(
-  { token }: ServerOptions,
+  { token, upstream, flags: more = [] }: ServerOptions,
   port: number,
   consolePort: number | null,
 ): Promise<EchoServer> {
@@ -44,7 +48,8 @@ async function start(
   const python = PYTHON === undefined || PYTHON === '' ? '.venv/bin/python' : PYTHON;
   const consoleFlags =
     consolePort === null ? ['--no-console'] : ['--console-port', String(consolePort)];
-  const flags = ['--port', String(port), ...consoleFlags];
+  const upstreamFlags = upstream === undefined ? [] : ['--upstream', upstream];
+  const flags = ['--port', String(port), ...consoleFlags, ...upstreamFlags, ...more];
   const server = spawn(python, ['-m', 'echo_trio', ...flags], {
     cwd: REPOSITORY,
     env: { ...process.env, ...(token !== undefined && { ECHO_TRIO_CONSOLE_TOKEN: token }) },

@@ -5,12 +5,15 @@ export class ConsoleProblem extends Error {
   readonly status: number;
   /** The setting that a 422 names, as the console spells it. */
   readonly field: string | undefined;
+  /** Which of several that setting is, from 0, where there are several. */
+  readonly at: number | undefined;
 
-  constructor(status: number, message: string, field?: string) {
+  constructor(status: number, message: string, field?: string, at?: number) {
     super(message);
     this.name = 'ConsoleProblem';
     this.status = status;
     this.field = field;
+    this.at = at;
   }
 }
 
@@ -66,7 +69,8 @@ async function problemOf(answer: Response): Promise<ConsoleProblem> {
     const body: unknown = JSON.parse(text);
     if (typeof body === 'object' && body !== null && 'error' in body) {
       const field = 'field' in body && typeof body.field === 'string' ? body.field : undefined;
-      return new ConsoleProblem(answer.status, String(body.error), field);
+      const at = 'at' in body ? Number(body.at) : undefined;
+      return new ConsoleProblem(answer.status, String(body.error), field, at);
     }
   } catch {
     // Not JSON: the text itself is the message.

@@ -28,6 +28,11 @@ export function FeedStatus({ state, latest, onRetry }: FeedStatusProps) {
       {state.phase === 'live' && latest !== undefined && (
         <p className={styles.about}>
           {latest.url !== null && <code>{latest.url}</code>}
+          {latest.upstream !== null && (
+            <span>
+              a proxy before <code>{latest.upstream}</code>
+            </span>
+          )}
           {latest.uptimeS !== null && <span>up {formatDuration(Math.floor(latest.uptimeS))}</span>}
           {latest.workers !== null && latest.workers > 1 && <span>{latest.workers} workers</span>}
         </p>

@@ -39,6 +39,14 @@ export interface ServerSnapshot {
   /** For connections: parts of messages, and replies that are not on their way yet. */
   readonly heldBytes: number | null;
   readonly cpuS: number | null;
+  /** The server behind a proxy; `null` where this is none. */
+  readonly upstream: string | null;
+  /** The faults of all pairs of a proxy, as they are written; `null` where this is none. */
+  readonly faults: string | null;
+  /** Messages that came to faults, by name such as `up-delay`. */
+  readonly faultsSeen: Readonly<Record<string, number>>;
+  /** How often faults did what they are for, by name. */
+  readonly faultsActed: Readonly<Record<string, number>>;
 }
 
 /** Reads what `/api/server` and `/api/live` send; `null` if it is no snapshot at all. */
@@ -74,6 +82,10 @@ export function readServerSnapshot(value: unknown): ServerSnapshot | null {
     rssBytes: figure(value.rss_bytes),
     heldBytes: figure(value.held_bytes),
     cpuS: figure(value.cpu_s),
+    upstream: typeof value.upstream === 'string' ? value.upstream : null,
+    faults: typeof value.faults === 'string' ? value.faults : null,
+    faultsSeen: tally(value.faults_seen),
+    faultsActed: tally(value.faults_acted),
   };
 }
 

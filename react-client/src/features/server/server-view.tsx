@@ -1,6 +1,7 @@
-import { type ReactNode, useEffect, useState } from 'react';
+import { type ReactNode, Suspense, useEffect, useState } from 'react';
 
 import { Absence } from '../../components/absence';
+import { ErrorBoundary } from '../../components/error-boundary';
 import { type Stat, StatTiles } from '../../components/stat-tiles';
 import { Tally, type TallyRow } from '../../components/tally';
 import { VisuallyHidden } from '../../components/visually-hidden';
@@ -13,6 +14,7 @@ import {
   formatSize,
 } from '../../lib/figures';
 import { useStore } from '../../lib/frame-store';
+import { lazyPart } from '../../lib/lazy-part';
 import { remember, remembered } from '../../lib/remembered';
 import { Behaviours } from './behaviours';
 import { FeedStatus, TokenForm } from './feed-status';
@@ -32,6 +34,9 @@ interface ServerViewProps {
   /** How to start a server, for when none answers. */
   help: ReactNode;
 }
+
+// Proxies alone have faults.
+const FaultsPanel = lazyPart(() => import('./faults-panel'));
 
 const WINDOWS = [
   { seconds: 120, caption: '2 min' },
@@ -95,6 +100,13 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
       ) : (
         <>
           <StatTiles label="Now" stats={statsOf(snapshots, latest, state.phase === 'live')} />
+          {latest.faults !== null && (
+            <ErrorBoundary part="The panel of faults">
+              <Suspense>
+                <FaultsPanel snapshots={snapshots} isLive={state.phase === 'live'} />
+              </Suspense>
+            </ErrorBoundary>
+          )}
           <ServerCharts snapshots={snapshots} windowS={windowS} />
           <div className={styles.tallies}>
             <Tally title="Ended by outcome" rows={rowsOf(latest.outcomes, nameOutcome)} />
@@ -106,7 +118,8 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
           </div>
           <div className={styles.workbench}>
             <NurseryView />
-            <Behaviours onTry={onTry} />
+            {/* The paths of a proxy are its upstream's. */}
+            {latest.faults === null && <Behaviours onTry={onTry} />}
           </div>
         </>
       )}
