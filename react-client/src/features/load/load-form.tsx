@@ -1,9 +1,10 @@
-import { type SubmitEvent, useState } from 'react';
+import { type SubmitEvent, useRef, useState } from 'react';
 
 import button from '../../components/button.module.css';
 import { CopyButton } from '../../components/copy-button';
 import styles from './load-form.module.css';
 import type { StartProblem } from './load-session';
+import { checkPlan } from './plan-checks';
 import { commandOf } from './plan-command';
 import { type Drive, type FieldName, fieldOf, isAsked, type PlanForm, toBody } from './plan-form';
 import { hintOf, settingOf } from './settings';
@@ -56,12 +57,27 @@ export function LoadForm(props: LoadFormProps) {
   const [isStarting, setIsStarting] = useState(false);
   const [isMoreOpen, setIsMoreOpen] = useState(false);
   const [areRepliesOpen, setAreRepliesOpen] = useState(false);
+  /** Those that one has been at: what is wrong with the others is not said while one is on the way. */
+  const [left, setLeft] = useState<ReadonlySet<FieldName>>(new Set());
+  const [isChecked, setIsChecked] = useState(false);
+  const element = useRef<HTMLFormElement>(null);
   const isScenario = form.scenario !== '';
+  const wrong = checkPlan(form);
   const problemField = placeOf(problem, form);
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (isStarting || isBusy) return;
+    const places = Object.keys(wrong) as FieldName[];
+    setIsChecked(places.length > 0);
+    if (places.length > 0) {
+      places.forEach(unfold);
+      // Once it is unfolded.
+      requestAnimationFrame(() => {
+        element.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
+      });
+      return;
+    }
     setIsStarting(true);
     setProblem(null);
     void onStart(toBody(form)).then((found) => {
@@ -69,10 +85,12 @@ export function LoadForm(props: LoadFormProps) {
       setProblem(found);
       // A problem at a field that is folded away would be none to see.
       const place = placeOf(found, form);
-      if (place === null) return;
-      if (RARE.includes(place)) setIsMoreOpen(true);
-      if (OF_REPLIES.includes(place)) setAreRepliesOpen(true);
+      if (place !== null) unfold(place);
     });
+  };
+  const unfold = (place: FieldName) => {
+    if (RARE.includes(place)) setIsMoreOpen(true);
+    if (OF_REPLIES.includes(place)) setAreRepliesOpen(true);
   };
   const set = (name: FieldName, value: string | boolean) => {
     onChange({ ...form, [name]: value });
@@ -85,16 +103,25 @@ export function LoadForm(props: LoadFormProps) {
       help={settingOf(name)?.help}
       placeholder={settingOf(name)?.default}
       value={form[name]}
-      problem={problemField === name ? (problem?.message ?? null) : null}
+      problem={
+        problemField === name
+          ? (problem?.message ?? null)
+          : isChecked || left.has(name)
+            ? (wrong[name] ?? null)
+            : null
+      }
       onChange={(value) => {
         set(name, value);
+      }}
+      onLeave={() => {
+        if (!left.has(name)) setLeft(new Set([...left, name]));
       }}
       {...more}
     />
   );
 
   return (
-    <form className={styles.form} onSubmit={submit} noValidate aria-label="Load run">
+    <form ref={element} className={styles.form} onSubmit={submit} noValidate aria-label="Load run">
       <div className={styles.pair}>
         {field('count', isScenario ? 'Users' : 'Sockets', { hint: hintOf('count') })}
         {isAsked('duration', form) && field('duration', 'Duration', { hint: hintOf('duration') })}

@@ -16,6 +16,8 @@ export interface TextFieldProps {
   value: string;
   problem: string | null;
   onChange: (value: string) => void;
+  /** One has gone on to the next. */
+  onLeave: () => void;
   placeholder?: string | undefined;
   hint?: string | undefined;
   lines?: number;
@@ -23,7 +25,7 @@ export interface TextFieldProps {
 
 /** One setting of a plan as text, with what is wrong with it below. */
 export function TextFieldRow(props: TextFieldProps) {
-  const { name, label, help, value, problem, onChange, placeholder, hint, lines } = props;
+  const { name, label, help, value, problem, onChange, onLeave, placeholder, hint, lines } = props;
   const problemId = useId();
   const shared = {
     name,
@@ -37,6 +39,7 @@ export function TextFieldRow(props: TextFieldProps) {
     onChange: ({ target }: { target: { value: string } }) => {
       onChange(target.value);
     },
+    onBlur: onLeave,
   };
   return (
     <div className={styles.field}>

@@ -19,10 +19,10 @@ const counted = (snapshots: readonly ServerSnapshot[]) => {
 };
 
 it('counts from the moment at which the faults that hold were applied', () => {
-  const [a, b, c, d] = [
-    ...[snapshot('', 100, 50), snapshot('~drop/9', 101, 60)],
-    ...[snapshot('~drop/9', 102, 70), snapshot('~drop/9', 103, 90)],
-  ];
+  const a = snapshot('', 100, 50);
+  const b = snapshot('~drop/9', 101, 60);
+  const c = snapshot('~drop/9', 102, 70);
+  const d = snapshot('~drop/9', 103, 90);
   expect(counted([a, b, c, d])).toEqual([b.atMs, 40, 4]);
   // Of a page that came later: from the first that it knows.
   expect(counted([b, c, d])).toEqual([b.atMs, 30, 3]);

@@ -6,9 +6,9 @@ import {
   type FaultDesk,
   isChanged,
   newDesk,
+  problemsOf,
   rowsOf,
 } from './fault-desk';
-import { problemsOf } from './fault-desk';
 import { writeFaults } from './fault-list';
 
 const COUNT = { name: 'n', kind: 'count', allowed: 'from 1 on', example: '3', low: 1, high: 9 };

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   addFault,
+  type Fault,
   type FaultKind,
   type FaultParameter,
   moveFault,
@@ -16,7 +17,7 @@ const parameter = (name: string, kind: string, low: number | null = null): Fault
   ...{ name, kind, allowed: 'what may be', example: '3' },
   ...{ low, high: low === null ? null : 3600 },
 });
-export const KINDS: readonly FaultKind[] = [
+const KINDS: readonly FaultKind[] = [
   { name: 'delay', text: 'late', up: true, parameters: [parameter('duration', 'duration', 0)] },
   { name: 'silent', text: 'never', up: true, parameters: [] },
   {
@@ -70,7 +71,7 @@ describe('a list of faults', () => {
         }));
         const moved = moveFault(rows, at + 1, by);
         const to = at + by;
-        const others = (all: typeof rows) => all.filter(({ key }) => key !== at + 1);
+        const others = (all: readonly Fault[]) => all.filter(({ key }) => key !== at + 1);
         expect(others(moved)).toEqual(others(rows));
         expect(moved.findIndex(({ key }) => key === at + 1)).toBe(to < 0 || to > 4 ? at : to);
       }),
