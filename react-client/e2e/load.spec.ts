@@ -60,14 +60,14 @@ test('a run of 1,000 sockets is started, watched and cancelled from the page', a
     timeout: 120_000,
   });
   await expect(page.getByRole('figure', { name: 'Throughput' })).toBeVisible();
-  await expect(load.count(/^Sent: [1-9]/, 'echoed')).not.toHaveText('0');
+  await expect(load.count(/^Sent: [1-9]/, 'Echoed')).not.toHaveText('0');
   await expect(page.getByRole('button', { name: 'A run goes on' })).toBeVisible();
 
   await load.cancel.click();
   const verdict = page.getByRole('region', { name: 'Verdict' });
   await expect(verdict).toContainText('Interrupted', { timeout: 120_000 });
   await expect(load.runs.first()).toContainText('Interrupted');
-  await expect(load.count('How they ended', 'clean')).toHaveText('1,000');
+  await expect(load.count('How they ended', 'Cleanly')).toHaveText('1,000');
   await expect(load.count(/^Sent: /, 'lost')).toHaveText('0');
   await expect(load.start).toBeVisible();
 });

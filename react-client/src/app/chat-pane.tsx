@@ -1,4 +1,4 @@
-import { type ReactNode, Suspense, useContext, useState } from 'react';
+import { type ReactNode, Suspense, useContext, useRef, useState } from 'react';
 
 import { ConnectionBar } from '../features/connection/connection-bar';
 import { doesReconnect } from '../features/connection/reconnect-choice';
@@ -60,6 +60,9 @@ export function ChatPane(props: ChatPaneProps) {
   /** Of the messages sent by hand: after each, the end of the log is what one wants to see. */
   const [sentByHand, setSentByHand] = useState(0);
 
+  const bar = useRef<HTMLDivElement>(null);
+  const chat = useRef<HTMLElement>(null);
+
   const isEmpty = snapshot.entries.length === 0 && snapshot.dropped === 0 && counts.sent === 0;
   const welcome = <Welcome servedUrl={servedUrl} onConnect={onVisit} />;
 
@@ -91,6 +94,7 @@ export function ChatPane(props: ChatPaneProps) {
     if (session.connection.phase === 'open') {
       // Its variables, not what they stood for: that may be a secret.
       rememberAddress(url === address ? session.connection.url : address);
+      goOn(bar.current, chat.current);
     }
     return problemOf(outcome);
   };
@@ -104,7 +108,7 @@ export function ChatPane(props: ChatPaneProps) {
   return (
     <div className={styles.pane}>
       <div className={styles.view}>
-        <div className={styles.connection}>
+        <div ref={bar} className={styles.connection}>
           <ConnectionBar
             key={tab.proposals}
             connection={connection}
@@ -156,7 +160,7 @@ export function ChatPane(props: ChatPaneProps) {
             }}
           />
         </div>
-        <section className={styles.chat} aria-label={usePartName('Chat')}>
+        <section ref={chat} className={styles.chat} aria-label={usePartName('Chat')}>
           {isEmpty ? (
             welcome
           ) : (
@@ -226,4 +230,15 @@ export function ChatPane(props: ChatPaneProps) {
       )}
     </div>
   );
+}
+
+/**
+ * Puts the keyboard where one goes on: to the message, once there is a connection. Not away from
+ * what one has gone to meanwhile, and not where the focus calls up a keyboard on the screen.
+ */
+function goOn(bar: HTMLElement | null, chat: HTMLElement | null): void {
+  const { activeElement, body } = document;
+  const isWaiting = activeElement === null || activeElement === body;
+  if (!isWaiting && bar?.contains(activeElement) !== true) return;
+  if (!matchMedia('(pointer: coarse)').matches) chat?.querySelector('textarea')?.focus();
 }

@@ -62,7 +62,9 @@ function Item({ tab, number, isActive, onActivate, onClose }: ItemProps) {
         onClick={onActivate}
       >
         <span className={styles.dot} data-phase={connection.phase} aria-hidden="true" />
-        <span className={styles.address}>{placeOf(tab.address)}</span>
+        <span className={styles.address}>
+          <bdi>{placeOf(tab.address)}</bdi>
+        </span>
         {faults > 0 && (
           <span className={styles.fault} title="Something came back wrong">
             !

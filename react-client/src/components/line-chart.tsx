@@ -109,7 +109,11 @@ export function LineChart(props: LineChartProps) {
           aria-hidden="true"
           style={{ height: heightPx }}
         />
-        {isEmpty && <p className={styles.empty}>No figures yet</p>}
+        {isEmpty && (
+          <p className={styles.empty}>
+            <span>No figures yet</span>
+          </p>
+        )}
       </div>
       {note !== undefined && <p className={styles.note}>{note}</p>}
       <ChartDataTable

@@ -46,7 +46,8 @@ export function planRows(plan: Plan): { name: string; value: string }[] {
 }
 
 function nameOf(key: string): string {
-  return key.replace(/_(s|bytes)$/, '').replaceAll('_', ' ');
+  const setting = key.replace(/_(s|bytes)$/, '');
+  return NAMES[setting] ?? setting.replaceAll('_', ' ');
 }
 
 function valueOf(key: string, value: unknown): string {
@@ -74,3 +75,50 @@ function stagesOf(plan: Plan): unknown[] {
 function numberOf(value: unknown): number | null {
   return typeof value === 'number' ? value : null;
 }
+
+/** What the form calls them; the others are words as they are. */
+const NAMES: Readonly<Partial<Record<string, string>>> = {
+  count: 'Sockets',
+  url: 'Target',
+  connect_concurrency: 'Connecting at once',
+  connect_rate: 'Connect rate',
+  connect_timeout: 'Connect timeout',
+  duration: 'Duration',
+  rate_per_conn: 'Rate of each socket',
+  rate: 'Rate of all sockets',
+  stage: 'Stages',
+  stages: 'Stages',
+  closed_loop: 'Closed loop',
+  think: 'Pause after a reply',
+  messages: 'Messages each',
+  lifetime: 'Lifetime of a socket',
+  message: 'Message',
+  message_file: 'Messages from a file',
+  binary: 'Binary',
+  size: 'Size',
+  verify: 'Verify',
+  expect: 'Expect first',
+  ignore: 'Ignore',
+  rooms: 'Rooms',
+  arrivals: 'Arrivals',
+  scenario: 'Scenario',
+  arrive: 'Users arrive',
+  header: 'Headers',
+  headers: 'Headers',
+  origin: 'Origin',
+  subprotocol: 'Subprotocols',
+  subprotocols: 'Subprotocols',
+  insecure: 'Any certificate',
+  cacert: 'Authorities',
+  cert: 'Client certificate',
+  key: 'Its key',
+  proxy: 'Through a proxy',
+  compression: 'Compression',
+  source_ip: 'Local addresses',
+  behave: 'Misbehaving sockets',
+  stop_timeout: 'Stop timeout',
+  seed: 'Seed',
+  fail_if: 'Fail if',
+  workers: 'Processes',
+  dask: 'Dask',
+};

@@ -47,7 +47,7 @@ export function RunFunnel({ figures }: { figures: RunFigures }) {
         <Tally
           title={report === null ? `Open now: ${formatCount(open)}` : 'How they ended'}
           rows={[
-            ...(report === null ? [{ name: 'opening', count: opening }] : []),
+            ...(report === null ? [{ name: 'Opening', count: opening }] : []),
             ...rowsOf(sockets.closed, ENDINGS, ['clean']),
           ]}
         />
@@ -63,33 +63,35 @@ export function RunFunnel({ figures }: { figures: RunFigures }) {
 
 function rowsOf(
   counts: Readonly<Record<string, number>>,
-  meanings: Readonly<Record<string, string>>,
+  words: Words,
   good: readonly string[],
 ): TallyRow[] {
   return Object.entries(counts).map(([name, count]) => ({
-    name: name.replaceAll('_', ' '),
+    ...(words[name] ?? { name: name.replaceAll('_', ' ') }),
     count,
-    meaning: meanings[name],
     tone: good.includes(name) ? 'good' : 'bad',
   }));
 }
 
-const ENDINGS: Readonly<Record<string, string>> = {
-  clean: 'we closed, the server answered',
-  by_peer: 'the server closed first',
-  abnormal: 'TCP ended without closing handshake',
-  timeout: 'no answer to our close',
+type Words = Readonly<Partial<Record<string, Pick<TallyRow, 'name' | 'meaning'>>>>;
+
+const ENDINGS: Words = {
+  clean: { name: 'Cleanly', meaning: 'we closed, the server answered' },
+  by_peer: { name: 'By the server', meaning: 'it closed first' },
+  abnormal: { name: 'Broken', meaning: 'TCP ended without closing handshake' },
+  timeout: { name: 'Unanswered', meaning: 'no answer to our close' },
 };
 
-const FAILURES: Readonly<Record<string, string>> = {
-  refused: 'TCP refused',
-  timeout: 'not open in time',
-  reset: 'reset or ended in the handshake',
-  dns: 'the name has no address',
-  tls: 'TLS failed',
-  rejected: 'answered with an HTTP status',
-  protocol: 'what RFC 6455 forbids',
-  file_limit: 'this machine is out of files',
-  address_in_use: 'this machine is out of ports',
-  other: 'anything else',
+const FAILURES: Words = {
+  refused: { name: 'Refused', meaning: 'by TCP: nothing listens there' },
+  timeout: { name: 'Timeout', meaning: 'not open in time' },
+  reset: { name: 'Reset', meaning: 'or ended in the handshake' },
+  dns: { name: 'Name not found', meaning: 'it has no address' },
+  tls: { name: 'TLS failed' },
+  rejected: { name: 'Rejected', meaning: 'answered with an HTTP status' },
+  protocol: { name: 'Protocol', meaning: 'what RFC 6455 forbids' },
+  greeting: { name: 'No greeting', meaning: 'what was expected first did not come' },
+  file_limit: { name: 'File limit', meaning: 'this machine is out of files' },
+  address_in_use: { name: 'Out of ports', meaning: 'this machine has no free address' },
+  other: { name: 'Other', meaning: 'anything else' },
 };

@@ -11,29 +11,29 @@ export function RunLedger({ figures }: { figures: RunFigures }) {
       <Tally
         title={`Sent: ${formatCount(messages.sent)}`}
         rows={[
-          { name: 'echoed', count: messages.echoed, tone: 'good' },
-          { name: 'reordered', count: messages.reordered, tone: 'bad' },
-          { name: 'corrupt', count: messages.corrupt, tone: 'bad' },
-          { name: 'lost', count: messages.lost, tone: 'bad' },
-          { name: 'in flight', count: messages.inFlight, meaning: 'when it was interrupted' },
-          ...ifAny('one way', messages.one_way, 'sent without a reply to wait for'),
-          ...ifAny('published', messages.published, 'to all who are in a room'),
-          ...ifAny('missed', messages.missed, 'due, and never sent', 'bad'),
-          ...(phase === 'over' ? [] : [{ name: 'awaited', count: messages.awaited }]),
+          { name: 'Echoed', count: messages.echoed, tone: 'good' },
+          { name: 'Reordered', count: messages.reordered, tone: 'bad' },
+          { name: 'Corrupt', count: messages.corrupt, tone: 'bad' },
+          { name: 'Lost', count: messages.lost, tone: 'bad' },
+          { name: 'In flight', count: messages.inFlight, meaning: 'when it was interrupted' },
+          ...ifAny('One way', messages.one_way, 'sent without a reply to wait for'),
+          ...ifAny('Published', messages.published, 'to all who are in a room'),
+          ...ifAny('Missed', messages.missed, 'due, and never sent', 'bad'),
+          ...(phase === 'over' ? [] : [{ name: 'Awaited', count: messages.awaited }]),
         ]}
       />
       <Tally
         title={`Received: ${formatCount(messages.received)}`}
         rows={[
-          { name: 'echoed', count: messages.echoed, tone: 'good' },
-          { name: 'reordered', count: messages.reordered, tone: 'bad' },
-          { name: 'corrupt', count: messages.corrupt, tone: 'bad' },
-          { name: 'duplicate', count: messages.duplicate, tone: 'bad' },
-          { name: 'unexpected', count: messages.unexpected, tone: 'bad' },
-          ...ifAny('expected', messages.expected),
-          ...ifAny('ignored', messages.ignored),
-          ...ifAny('streamed', messages.streamed),
-          ...ifAny('copies', messages.copies, 'of what was published'),
+          { name: 'Echoed', count: messages.echoed, tone: 'good' },
+          { name: 'Reordered', count: messages.reordered, tone: 'bad' },
+          { name: 'Corrupt', count: messages.corrupt, tone: 'bad' },
+          { name: 'Duplicate', count: messages.duplicate, tone: 'bad' },
+          { name: 'Unexpected', count: messages.unexpected, tone: 'bad' },
+          ...ifAny('Expected', messages.expected),
+          ...ifAny('Ignored', messages.ignored),
+          ...ifAny('Streamed', messages.streamed),
+          ...ifAny('Copies', messages.copies, 'of what was published'),
         ]}
       />
     </section>

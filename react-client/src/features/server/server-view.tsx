@@ -24,6 +24,7 @@ import { ServerCharts } from './server-charts';
 import { rates } from './server-series';
 import type { ServerSnapshot } from './server-snapshot';
 import styles from './server-view.module.css';
+import { outcomeWords, reasonWords } from './server-words';
 
 interface ServerViewProps {
   feed: LiveFeed;
@@ -109,10 +110,13 @@ export default function ServerView({ feed, onTry, nameCloseCode, help }: ServerV
           )}
           <ServerCharts snapshots={snapshots} windowS={windowS} />
           <div className={styles.tallies}>
-            <Tally title="Ended by outcome" rows={rowsOf(latest.outcomes, nameOutcome)} />
+            <Tally title="Ended by outcome" rows={rowsOf(latest.outcomes, outcomeWords)} />
             <Tally
               title="Close codes"
-              rows={rowsOf(latest.closeCodes, (code) => nameCloseCode(Number(code)))}
+              rows={rowsOf(latest.closeCodes, (code) => ({
+                name: code,
+                meaning: nameCloseCode(Number(code)),
+              }))}
             />
             <Tally title="Refused" rows={refusals(latest)} />
           </div>
@@ -187,15 +191,18 @@ function statsOf(
 
 function rowsOf(
   tally: Readonly<Record<string, number>>,
-  nameOf: (key: string) => string,
+  wordsOf: (key: string) => Pick<TallyRow, 'name' | 'meaning'>,
 ): TallyRow[] {
   return Object.entries(tally)
     .sort(([, a], [, b]) => b - a)
-    .map(([key, count]) => ({ name: key, count, meaning: nameOf(key) }));
+    .map(([key, count]) => ({ ...wordsOf(key), count }));
 }
 
 function refusals({ refused, refusedReasons }: ServerSnapshot): TallyRow[] {
-  const reasons = Object.entries(refusedReasons).map(([name, count]) => ({ name, count }));
+  const reasons = Object.entries(refusedReasons).map(([reason, count]) => ({
+    name: reasonWords(reason),
+    count,
+  }));
   const statuses = Object.entries(refused).map(([status, count]) => ({
     name: status,
     count,
@@ -203,21 +210,3 @@ function refusals({ refused, refusedReasons }: ServerSnapshot): TallyRow[] {
   }));
   return [...statuses, ...reasons].map((row) => ({ ...row, tone: 'bad' as const }));
 }
-
-function nameOutcome(outcome: string): string {
-  return OUTCOMES[outcome] ?? '';
-}
-
-const OUTCOMES: Readonly<Record<string, string>> = {
-  clean: 'both ends sent a close frame',
-  refused: 'handshake answered with an HTTP error',
-  cut_in_handshake: 'left before the handshake was done',
-  abnormal: 'TCP ended without closing handshake',
-  violation: 'broke the protocol or a limit',
-  close_timeout: 'did not answer our close frame',
-  write_timeout: 'did not read its replies',
-  ping_timeout: 'answered no ping',
-  idle_timeout: 'said nothing for too long',
-  failed: 'a fault of the server',
-  dropped: 'still there when the drain ran out',
-};
