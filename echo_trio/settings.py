@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 
 from echo_trio import flags, origins, proxies
 from echo_trio.proxy.address import parse_upstream
+from echo_trio.run_history import NotAHistory, check_header
 from echo_trio.wire.addresses import is_host, parse_target
 from echo_trio.wire.limits import Limits
 
@@ -73,6 +74,10 @@ class Settings:
 
     scenario_dir: Annotated[str | None, Parameter(metavar="DIR"), CONSOLE] = None
     """Folder of scenarios (FILE.py) that load runs from the console may run: your own code."""
+
+    history: Annotated[Path | None, Parameter(metavar="FILE"), CONSOLE] = None
+    """Keep the load runs of the console in this SQLite file, over restarts; loadgen history reads
+    it, too."""
 
     workers: Annotated[int, flags.processes("--workers"), LISTEN] = 1
     """Processes that share the port; auto starts one for each core."""
@@ -173,6 +178,7 @@ class Settings:
         self._check_certificates_of_dials()
         if self.scenario_dir is not None and not Path(self.scenario_dir).is_dir():
             raise ValueError(f"--scenario-dir: {self.scenario_dir!r} is no folder")
+        self._check_history()
         for origin in self.origin:
             if origins.parse_origin(origin) is None:
                 raise ValueError(f"--origin: {origin!r} is not an origin, like https://example.com")
@@ -190,6 +196,18 @@ class Settings:
             raise ValueError("--tls-key needs --tls-cert")
         self._check_workers()
         self._check_upstream()
+
+    def _check_history(self) -> None:
+        if self.history is None:
+            return
+        try:
+            check_header(self.history)
+        except NotAHistory as exc:
+            raise ValueError(f"--history: {exc}; it is left as it is") from None
+        except OSError as exc:
+            raise ValueError(f"--history: {self.history}: {exc.strerror or exc}") from None
+        if not self.history.absolute().parent.is_dir():
+            raise ValueError(f"--history: there is no folder {str(self.history.parent)!r}")
 
     def _check_upstream(self) -> None:
         if self.upstream is None:

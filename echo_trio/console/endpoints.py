@@ -24,7 +24,7 @@ from echo_trio.console.event_stream import EventStream
 from echo_trio.console.faults import FIELD, BadFaults, FaultControl, read_faults
 from echo_trio.console.guard import FAILED, error, require_change
 from echo_trio.console.live import Live
-from echo_trio.console.run_settings import BadSettings, read_settings
+from echo_trio.console.run_settings import BadSettings, read_settings, read_words
 from echo_trio.console.runs import CannotRun, Run, Runs
 from echo_trio.console.scenarios import find_scenarios
 from echo_trio.console.security_headers import REPORT_POLICY
@@ -94,6 +94,7 @@ def make_app(
             Route("/api/runs", endpoints.list_runs, methods=["GET"]),
             Route("/api/runs", endpoints.start_run, methods=["POST"]),
             Route("/api/runs/{id}", endpoints.show_run, methods=["GET"]),
+            Route("/api/runs/{id}", endpoints.annotate_run, methods=["PATCH"]),
             Route("/api/runs/{id}", endpoints.cancel_run, methods=["DELETE"]),
             Route("/api/runs/{id}/live", endpoints.watch_run),
             Route("/api/runs/{id}/report.html", endpoints.show_report),
@@ -250,8 +251,8 @@ class _Endpoints:
 
     async def show_run(self, request: Request) -> Response:
         run = self._find(request)
-        if run.report is not None and run.over:
-            return Response(run.report, media_type="application/json")
+        if run.over and (report := await run.find_report()) is not None:
+            return Response(report, media_type="application/json")
         return _json(run.summary() if run.over else run.progress())
 
     async def watch_run(self, request: Request) -> Any:
@@ -261,11 +262,27 @@ class _Endpoints:
         run = self._find(request)
         if not run.over:
             raise HTTPException(409, "the run goes on: its report is there when it has ended")
+        if run.html is None:
+            raise HTTPException(404, "an earlier server made its page: the report alone is kept")
         if not run.html.is_file():
             if not run.accepted.page:
                 raise HTTPException(503, "the report's page isn't built: make page")
             raise HTTPException(404, run.error or "the run has left no page")
         return FileResponse(run.html, headers={"content-security-policy": REPORT_POLICY})
+
+    async def annotate_run(self, request: Request) -> Response:
+        _require_change(request)
+        run = self._find(request)
+        try:
+            words = read_words(await request.body())
+            await self._runs.annotate(run, **({"name": run.name, "note": run.note} | words))
+        except BadSettings as exc:
+            return error(
+                exc.status, str(exc), **({} if exc.field is None else {"field": exc.field})
+            )
+        except OSError as exc:
+            raise HTTPException(503, f"the history can't be written: {exc}") from None
+        return _json(run.summary())
 
     async def cancel_run(self, request: Request) -> Response:
         require_change(request)

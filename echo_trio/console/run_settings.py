@@ -23,6 +23,8 @@ MAX_VALUES: Final = 128
 #: Characters of one value. A template may be longer: the body's own bound is enough for that.
 MAX_CHARACTERS: Final = 8192
 MAX_DIGITS: Final = 18
+#: What a run's owner says of it, and the most characters of each; the generator has no such flags.
+WORDS: Final = {"name": 200, "note": 4000}
 _LONG_TEXTS: Final = frozenset({"message"})
 #: Characters of a value with a unit; a wrong one is shown in full.
 MAX_UNIT_CHARACTERS: Final = 64
@@ -68,10 +70,14 @@ class RunSettings:
     """The settings of a run, by the names of flags without their dashes.
 
     :ivar written: the name under which each setting was sent, for error messages.
+    :ivar name: what the run is called; empty for no name.
+    :ivar note: whatever its owner wants to remember of it.
     """
 
     values: dict[str, Value]
     written: dict[str, str]
+    name: str = ""
+    note: str = ""
 
 
 def read_settings(body: bytes) -> RunSettings:
@@ -80,6 +86,7 @@ def read_settings(body: bytes) -> RunSettings:
     :raises BadSettings: if it is no JSON, too much, or has a value that can't be one.
     """
     fields = _parse_json(body)
+    words = {name: _words_of(name, fields.pop(name)) for name in WORDS if name in fields}
     values: dict[str, Value] = {}
     written: dict[str, str] = {}
     for name, value in fields.items():
@@ -90,7 +97,32 @@ def read_settings(body: bytes) -> RunSettings:
         values[flag] = _value_of(name, flag, value)
     if values.get("count") is None:
         raise BadSettings("count: how many sockets?", field=written.get("count", "count"))
-    return RunSettings(values, written)
+    return RunSettings(values, written, **words)
+
+
+def read_words(body: bytes) -> dict[str, str]:
+    """Read the name or the note that a run is to have, or both.
+
+    :raises BadSettings: if the body is something else.
+    """
+    fields = _parse_json(body)
+    for name in fields:
+        if name not in WORDS:
+            raise BadSettings(f"{name}: there are only {' and '.join(WORDS)}", field=name)
+    return {name: _words_of(name, value) for name, value in fields.items()}
+
+
+def _words_of(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    most = WORDS[name]
+    if not isinstance(value, str) or len(value) > most:
+        raise BadSettings(f"{name}: a text of at most {most} characters", field=name)
+    if any(not (one.isprintable() or one == "\n") for one in value):
+        raise BadSettings(f"{name}: it has a character that can't be shown", field=name)
+    if "\n" in value and name == "name":
+        raise BadSettings("name: one line", field=name)
+    return value.strip()
 
 
 def _parse_json(body: bytes) -> dict[str, Any]:

@@ -13,17 +13,21 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 import trio
 
+from echo_trio.console import kept_runs
 from echo_trio.console.event_stream import Emit, event
+from echo_trio.console.kept_runs import KeptRun
 from echo_trio.console.run_process import NoAnswer, RunAccepted, RunProcess, RunRefused, last_line
 from echo_trio.console.run_settings import BadSettings, RunSettings
 from echo_trio.console.run_target import Targets
 from echo_trio.console.turns import Turns
+from echo_trio.run_history import NotAHistory
 
 #: Runs that are remembered.
 HISTORY: Final = 20
@@ -69,14 +73,18 @@ class CannotRun(Exception):
 class Run:
     """One run, from its start for as long as it is remembered.
 
+    :ivar folder: where its page is put; ``None`` for a run of an earlier server.
     :ivar error: the reason why there is no report.
+    :ivar name: what its owner calls it; empty for no name.
+    :ivar kept: its number in the file of the history; ``None`` while it isn't there.
+    :ivar read_kept: reads its report from there, in a thread.
     :ivar snapshots: its lines, those of the last hour.
     :ivar series: the part of each snapshot that is about its second.
     :ivar snapshots_seen: the number of snapshots in all.
     """
 
     accepted: RunAccepted
-    folder: Path
+    folder: Path | None
     id: str = field(default_factory=_new_id)
     state: State = "running"
     started_at: str = field(default_factory=_now)
@@ -84,6 +92,10 @@ class Run:
     exit_code: int | None = None
     verdict: str | None = None
     error: str | None = None
+    name: str = ""
+    note: str = ""
+    kept: int | None = None
+    read_kept: Callable[[], bytes | None] | None = None
     report: bytes | None = None
     snapshots: deque[bytes] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     series: deque[msgspec.Raw] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
@@ -97,9 +109,14 @@ class Run:
         return self.state in ("done", "failed")
 
     @property
-    def html(self) -> Path:
-        """The path of its report as a page, if there is one."""
-        return self.folder / f"{self.id}.html"
+    def number(self) -> str | None:
+        """The number in the history, by which it is known after a restart."""
+        return None if self.kept is None else str(self.kept)
+
+    @property
+    def html(self) -> Path | None:
+        """The path of its report as a page, if there may be one."""
+        return None if self.folder is None else self.folder / f"{self.id}.html"
 
     def summary(self) -> dict[str, Any]:
         """Summarise the run, as the list of runs shows it."""
@@ -112,12 +129,22 @@ class Run:
             "exit_code": self.exit_code,
             "verdict": self.verdict,
             "error": self.error,
+            "name": self.name,
+            "note": self.note,
+            "kept": self.kept,
+            "page": self.accepted.page,
         }
 
     def progress(self) -> dict[str, Any]:
         """Summarise the run, with its last snapshot and its series so far."""
         snapshot = msgspec.Raw(self.snapshots[-1]) if self.snapshots else None
         return {**self.summary(), "snapshot": snapshot, "series": list(self.series)}
+
+    async def find_report(self) -> bytes | None:
+        """Return its report as JSON, from the file if it is of an earlier server."""
+        if self.report is None and self.read_kept is not None:
+            return await trio.to_thread.run_sync(self.read_kept)
+        return self.report
 
     def cancel(self) -> None:
         """Ask it to end in good order. Idempotent."""
@@ -169,8 +196,8 @@ class Run:
                 break
             else:
                 await news.wait()
-        if self.report is not None:
-            await emit(event("report", self.report))
+        if (report := await self.find_report()) is not None:
+            await emit(event("report", report))
         else:
             await emit(event("failed", msgspec.json.encode({"error": self.error})))
 
@@ -184,11 +211,36 @@ class _Head(msgspec.Struct):
     verdict: str | None = None
 
 
+class _Started(msgspec.Struct):
+    """The moment at which a report's run began."""
+
+    started_at: str
+
+
+def _run_of(path: Path, found: KeptRun) -> Run:
+    """Make a run of an earlier server."""
+    return Run(
+        RunAccepted(found.plan, "", stop_timeout_s=0.0, page=False),
+        None,
+        str(found.id),
+        state="done",
+        started_at=found.started_at,
+        ended_at=found.ended_at,
+        exit_code=found.exit_code,
+        verdict=found.verdict,
+        name=found.name,
+        note=found.note,
+        kept=found.id,
+        read_kept=partial(kept_runs.read_report, path, found.id),
+    )
+
+
 class Runs:
     """The runs of one console: at most one of them goes on.
 
     :param max_run: the largest number of sockets of a run.
     :param scenario_dir: the folder whose scenarios may be run; None for none.
+    :param history: the file in which runs are kept; None for none.
     :param on_failure: called with each error in the task of a run, which ends that run alone.
     """
 
@@ -198,9 +250,12 @@ class Runs:
         max_run: int,
         log: Any,
         on_failure: Callable[[str, Exception], None],
+        *,
         scenario_dir: str | None = None,
+        history: Path | None = None,
     ) -> None:
         self.scenario_dir = scenario_dir
+        self._history = history
         self._targets = targets
         self._max_run = max_run
         self._log = log
@@ -217,6 +272,7 @@ class Runs:
         """Hold the tasks of runs until cancelled; then end the run, and delete all files."""
         try:
             async with trio.open_nursery() as nursery:
+                await self._remember()
                 self._nursery = nursery
                 task_status.started()
                 await trio.sleep_forever()
@@ -224,13 +280,36 @@ class Runs:
             self._nursery = None
             self.abandon()
 
+    async def _remember(self) -> None:
+        """Take up the runs of earlier servers."""
+        if (path := self._history) is None:
+            return
+        try:
+            found = await trio.to_thread.run_sync(kept_runs.last, path, HISTORY)
+        except (OSError, NotAHistory) as exc:
+            self._log.warning("the runs before can't be read", reason=str(exc))
+            return
+        self._runs.extend(_run_of(path, one) for one in found)
+
+    async def annotate(self, run: Run, *, name: str, note: str) -> None:
+        """Replace the name and the note of a run, in the history too if it is there.
+
+        :raises OSError: if the file can't be written; nothing changes then.
+        """
+        if self._history is not None and run.kept is not None:
+            kept_name = name or kept_runs.default_name(run.accepted.plan)
+            await trio.to_thread.run_sync(
+                partial(kept_runs.annotate, self._history, run.kept, name=kept_name, note=note)
+            )
+        run.name, run.note = name, note
+
     def __iter__(self) -> Iterator[Run]:
         """Iterate over the remembered runs, the newest first."""
         return iter(self._runs)
 
     def get(self, run_id: str) -> Run | None:
-        """Return the run with this id, if it is remembered."""
-        return next((run for run in self._runs if run.id == run_id), None)
+        """Return the run with this id, or this number in the history, if it is remembered."""
+        return next((run for run in self._runs if run_id in (run.id, run.number)), None)
 
     async def start(self, settings: RunSettings) -> Run:
         """Start a run; return once its generator has accepted the settings.
@@ -257,7 +336,8 @@ class Runs:
             target=run.accepted.target,
         )
         while len(self._runs) > HISTORY:
-            self._runs.pop().html.unlink(missing_ok=True)
+            if (html := self._runs.pop().html) is not None:
+                html.unlink(missing_ok=True)
         return run
 
     def _check_vacancy(self) -> None:
@@ -275,6 +355,8 @@ class Runs:
             "max_count": self._max_run,
             "scenario_dir": self.scenario_dir,
             "html": str(folder / f"{run_id}.html"),
+            "history": None if self._history is None else str(self._history),
+            "name": settings.name or None,
         }
         try:
             process = self._process = await RunProcess.open(order)
@@ -293,7 +375,7 @@ class Runs:
             if isinstance(exc, NoAnswer):
                 raise CannotRun(f"the generator did not start: {exc}", 503) from None
             raise
-        run = Run(answer, folder, run_id)
+        run = Run(answer, folder, run_id, name=settings.name, note=settings.note)
         self._runs.appendleft(run)
         nursery.start_soon(self._conduct, run, process)
         return run
@@ -305,10 +387,25 @@ class Runs:
             self._on_failure("run", exc)
         finally:
             self._process = None
+            with trio.CancelScope(shield=True):
+                await self._keep(run)
             run.close()
             ended = run.summary()
-            del ended["plan"]
+            for unsaid in ("plan", "name", "note", "page"):
+                del ended[unsaid]
             self._log.info("a run has ended", **ended)
+
+    async def _keep(self, run: Run) -> None:
+        """Find a run in the file to which its generator has added it, and put its note there."""
+        if (path := self._history) is None or run.report is None:
+            return
+        try:
+            started_at = msgspec.json.decode(run.report, type=_Started).started_at
+            run.kept = await trio.to_thread.run_sync(kept_runs.find, path, started_at)
+            if run.kept is not None and run.note:
+                await self.annotate(run, name=run.name, note=run.note)
+        except (OSError, msgspec.DecodeError) as exc:
+            self._log.warning("a run is not in the history", run=run.id, reason=str(exc))
 
     def drain(self) -> None:
         """Let the present run end in good order, and start no other."""

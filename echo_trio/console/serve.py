@@ -117,7 +117,10 @@ class Console:
         max_run = process.file_limit(hard=True)
         # The generator runs there: from its own folder a relative one would be another.
         scenario_dir = settings.scenario_dir and str(Path(settings.scenario_dir).absolute())
-        self._runs = Runs(targets, max_run, log, self._on_failure, scenario_dir)
+        history = settings.history and settings.history.absolute()
+        self._runs = Runs(
+            targets, max_run, log, self._on_failure, scenario_dir=scenario_dir, history=history
+        )
         dial_turns = Turns(DIALS_SHARE, burst_s=DIALS_BURST_S, advance_s=DIAL_S)
         contexts = ClientContexts(named_certificates(settings.dial_cert), settings.dial_cacert)
         contexts.check()

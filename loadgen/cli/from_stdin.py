@@ -44,7 +44,13 @@ def main() -> int:
     return load.load(
         run.plan,
         options=Options(workers=run.workers, fail_if=run.fail_if),
-        output=output.Output(stream=True, quiet=True, html=order.html if page else None),
+        output=output.Output(
+            stream=True,
+            quiet=True,
+            html=order.html if page else None,
+            history=order.history,
+            name=order.name,
+        ),
     )
 
 

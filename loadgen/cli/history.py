@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from echo_trio import flags
+from echo_trio.run_history import NotAHistory
 from loadgen.cli.app import app
 from loadgen.cli.destinations import is_same_file, is_stdout, open_destination
 from loadgen.cli.output import discard_stdout
@@ -65,7 +66,7 @@ def history(
     try:
         wanted = [trends.parse_metric(each) for each in metric]
         runs = file.read(path, name=name, last=last)
-    except (ValueError, file.NotAHistory) as exc:
+    except (ValueError, NotAHistory) as exc:
         return _complain(str(exc))
     except OSError as exc:
         return _complain(f"can't read {path}: {exc.strerror}")

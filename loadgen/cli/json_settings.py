@@ -49,6 +49,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     :ivar scenario_dir: the folder whose scenarios it may run, which is then the present folder of
         the process; None for none.
     :ivar html: the file that its page is written to, where a page can be made.
+    :ivar history: the file that its report is added to; None for none.
+    :ivar name: of the run, there; None for none.
     """
 
     settings: dict[str, str | list[str] | bool | None]
@@ -57,6 +59,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_count: int
     html: str
     scenario_dir: str | None = None
+    history: str | None = None
+    name: str | None = None
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, tag="accepted"):

@@ -151,13 +151,14 @@ class Output:
         return None
 
     def _find_problem_of_history(self, path: str) -> str | None:
+        from echo_trio.run_history import NotAHistory  # noqa: PLC0415 - as the next
         from loadgen.history import file  # noqa: PLC0415 - few runs have one
 
         if path.startswith("-"):
             return f"--history needs a file before {path}"
         try:
             file.check(path)
-        except file.NotAHistory as exc:
+        except NotAHistory as exc:
             return f"--history: {exc}; it is left as it is"
         except OSError as exc:
             return f"can't add the report to {path}: {exc.strerror}"

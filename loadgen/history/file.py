@@ -21,6 +21,7 @@ from urllib.parse import quote
 import msgspec
 
 from echo_trio import files
+from echo_trio.run_history import APPLICATION_ID, VERSION, NotAHistory, check_header
 from loadgen.report import bounds
 from loadgen.report import json as report_json
 from loadgen.report.bounds import Malformed
@@ -28,11 +29,6 @@ from loadgen.report.describe import name_of
 from loadgen.report.model import SCHEMA_VERSION, Report
 from loadgen.signals import INTERRUPTS
 
-#: "load", as SQLite's header has it for `file` and us.
-APPLICATION_ID: Final = 0x6C6F6164
-VERSION: Final = 1
-_MAGIC: Final = b"SQLite format 3\0"
-_HEADER_BYTES: Final = 100
 #: How long another run that writes is waited for, and how long once a signal has come.
 _PATIENCE_S: Final = 30.0
 _PATIENCE_AFTER_SIGNAL_S: Final = 1.0
@@ -48,10 +44,6 @@ CREATE TABLE IF NOT EXISTS runs (
   plan TEXT NOT NULL,
   report TEXT NOT NULL
 )"""
-
-
-class NotAHistory(Exception):
-    """A file that is no history of runs; the message says which and why."""
 
 
 class StoredReport(msgspec.Struct):
@@ -89,7 +81,7 @@ def check(path: str) -> None:
     :raises NotAHistory: if it is another file.
     :raises OSError: if it can't be read or written.
     """
-    _check_header(path)
+    check_header(path)
     files.check_writable(path)
 
 
@@ -108,7 +100,7 @@ def add(path: str, report: Report, name: str | None = None) -> None:
         report_json.encode(report).decode(),
     )
     try:
-        _check_header(path)
+        check_header(path)
         # Without transactions of its own: everything is in the one that is begun here.
         with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as database:
             _wait_for(lambda: database.execute("BEGIN IMMEDIATE"))
@@ -129,7 +121,7 @@ def read(path: str | Path, *, name: str | None = None, last: int) -> list[Stored
     :raises NotAHistory: if it is no such file, or damaged.
     :raises OSError: if it can't be read.
     """
-    if not _check_header(path):
+    if not check_header(path):
         kind = "is empty" if Path(path).exists() else "does not exist"
         raise NotAHistory(f"{path} {kind}: no run has been added to it with --history")
     uri = f"file:{quote(os.fspath(path))}?mode=ro"
@@ -161,26 +153,6 @@ def _decode(path: str | Path, *row: Any) -> StoredRun:
     except (Malformed, TypeError, ValueError) as exc:
         raise NotAHistory(f"{path} is damaged: run {number!r}: {exc}") from None
     return read
-
-
-def _check_header(path: str | Path) -> bool:
-    """Check the first bytes of a file; return false if it doesn't exist, or is empty.
-
-    :raises NotAHistory: if it is another file.
-    """
-    try:
-        with files.open_plain(path) as file:
-            header = file.read(_HEADER_BYTES)
-    except FileNotFoundError:
-        return False
-    if not header:
-        return False
-    version, application = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
-    if not header.startswith(_MAGIC) or application != APPLICATION_ID:
-        raise NotAHistory(f"{path} is no history of runs")
-    if version != VERSION:
-        raise NotAHistory(f"{path} is a history of version {version}, and this knows {VERSION}")
-    return True
 
 
 def _claim(database: sqlite3.Connection, path: str) -> None:

@@ -19,6 +19,7 @@ CONTRACT_DEFAULTS = {
     "console_allow_host": (),
     "run_target": (),
     "scenario_dir": None,
+    "history": None,
     "workers": 1,
     "seed": None,
     "max_message_bytes": 2**20,

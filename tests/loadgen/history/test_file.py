@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from echo_trio.run_history import APPLICATION_ID, VERSION, NotAHistory
 from loadgen.history import file
 from loadgen.report import json as report_json
 from loadgen.report.model import SCHEMA_VERSION, Report
@@ -68,15 +69,15 @@ def test_a_file_of_somebody_elses_is_refused_and_stays_as_it_is(report_of, tmp_p
         path.write_text("SQLite, but only a note about it")
     else:
         newer = kind == "newer"
-        application = file.APPLICATION_ID if newer else 0
-        other_database(path, application=application, version=9 if newer else file.VERSION)
+        application = APPLICATION_ID if newer else 0
+        other_database(path, application=application, version=9 if newer else VERSION)
     before = path.read_bytes(), path.stat().st_mtime_ns
     for use in (
         lambda: file.check(str(path)),
         lambda: file.add(str(path), report_of()),
         lambda: file.read(path, last=1),
     ):
-        with pytest.raises((file.NotAHistory, OSError), match="history"):
+        with pytest.raises((NotAHistory, OSError), match="history"):
             use()
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert [each.name for each in tmp_path.iterdir()] == ["theirs"]
@@ -95,7 +96,7 @@ def test_a_damaged_history_is_told_and_never_a_traceback(report_of, tmp_path):
     ):
         assert change != whole
         path.write_bytes(change)
-        with pytest.raises(file.NotAHistory):
+        with pytest.raises(NotAHistory):
             file.read(path, last=10)
 
 

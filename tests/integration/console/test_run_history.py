@@ -1,0 +1,85 @@
+"""Runs of the console that are kept in a file: over a restart, with a name and a note."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from echo_trio.settings import Settings
+from loadgen.history import file
+
+JSON = {"Content-Type": "application/json"}
+
+
+def client_of(server: Any) -> httpx.Client:
+    return httpx.Client(base_url=server.console, headers=JSON, timeout=60)
+
+
+def run_to_its_end(client: httpx.Client, **order: Any) -> str:
+    answer = client.post("api/runs", json=order)
+    assert answer.status_code == 202, answer.text
+    run = answer.json()["id"]
+    # It ends with the run.
+    assert "event: report" in client.get(f"api/runs/{run}/live").text
+    return f"api/runs/{run}"
+
+
+def test_runs_their_names_and_notes_are_there_after_a_restart(
+    start_server: Callable[..., Any], tmp_path: Path
+) -> None:
+    history = tmp_path / "runs.db"
+    server = start_server(f"--history={history}", console=True)
+    with client_of(server) as client:
+        named = {"name": "before the change", "note": "two lines\nof it"}
+        run = run_to_its_end(client, count=2, duration="0.1s", **named)
+        plain = run_to_its_end(client, count=1, duration="0.1s", url=f"{server.url}status/503")
+        newest, before = client.get("api/runs").json()["runs"]
+        report = client.get(run).json()
+        assert client.patch(plain, json={"note": "for once"}).json()["note"] == "for once"
+        for wrong in ({"note": 1}, {"name": "a\nb"}, {"name": "a\0"}, {"count": 1}, []):
+            assert client.patch(plain, json=wrong).status_code == 422
+        foreign = client.patch(plain, json={}, headers={"Origin": "http://evil.example"})
+        assert foreign.status_code == 403
+    assert {key: before[key] for key in named} == named
+    # Each is known by its number in the file as well, which is what stays.
+    assert (before["kept"], newest["kept"]) == (1, 2)
+    server.stop()
+
+    server = start_server(f"--history={history}", console=True)
+    with client_of(server) as client:
+        again = client.get("api/runs").json()["runs"]
+        changed = {"id": "1", "page": False}
+        # The generator's clock is that of its report.
+        times = {key: again[1][key] for key in ("started_at", "ended_at")}
+        assert again[1] == before | changed | times
+        assert (again[0]["id"], again[0]["note"], again[0]["name"]) == ("2", "for once", "")
+        assert (again[0]["exit_code"], again[0]["verdict"]) == (69, newest["verdict"])
+        assert client.get("api/runs/1").json() == report
+        assert client.get("api/runs/1/live").text.startswith("event: report\n")
+        assert client.get("api/runs/1/report.html").status_code == 404
+        assert client.delete("api/runs/1").status_code == 409
+        # It goes on where it was: a run has the number after theirs.
+        run_to_its_end(client, count=1, duration="0.1s")
+        assert client.get("api/runs").json()["runs"][0]["kept"] == 3
+    server.stop()
+    # `loadgen history` reads the same file.
+    names = [kept.name for kept in file.read(history, last=10)]
+    assert names[0] == "before the change"
+    assert names[1].endswith("/status/503")
+
+
+def test_a_file_of_somebody_else_is_refused_and_stays(tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as database:
+        database.execute("CREATE TABLE mine (x)")
+    before = other.read_bytes()
+    with pytest.raises(ValueError, match="--history: .* is no history of runs; it is left"):
+        Settings(history=other)
+    assert other.read_bytes() == before
+    with pytest.raises(ValueError, match="--history: there is no folder"):
+        Settings(history=tmp_path / "nowhere" / "runs.db")
