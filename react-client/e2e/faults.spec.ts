@@ -62,12 +62,12 @@ test('puts faults before a server while one watches, and takes them off again', 
   await apply.click();
   await expect(panel.getByRole('status')).toContainText('from the next message on');
   expect(await say('hello')).toBe('(ello');
-  await expect(panel.getByRole('listitem')).toContainText('1 passed it, 1 changed');
+  await expect(panel.getByRole('listitem')).toContainText('1 came to it, 1 changed');
 
   await add('delay');
   await panel.getByRole('textbox', { name: 'Duration' }).fill('1ms');
   const row = panel.getByRole('listitem').filter({ hasText: '~delay' });
-  await row.getByRole('combobox', { name: 'Done to' }).selectOption('what the client sends');
+  await row.getByRole('combobox', { name: 'Messages' }).selectOption('to the server');
   const up = panel.getByRole('button', { name: 'Move ~up-delay before the one above it' });
   await up.press('Enter');
   await expect(up).toBeFocused();
@@ -75,7 +75,7 @@ test('puts faults before a server while one watches, and takes them off again', 
   await expect(panel.getByText('~up-delay/1ms/~corrupt/1', { exact: true })).toBeVisible();
   await expect(panel.getByRole('status')).toContainText('from the next message on');
   expect(await say('hello')).toBe('(ello');
-  await expect(panel.getByRole('listitem').first()).toContainText('1 passed it, 1 changed');
+  await expect(panel.getByRole('listitem').first()).toContainText('1 came to it, 1 changed');
 
   for (const window of WINDOWS) {
     await page.setViewportSize(window);

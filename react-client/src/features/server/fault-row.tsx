@@ -41,7 +41,7 @@ export function FaultRow(props: FaultRowProps) {
       <div className={styles.settings}>
         {kind?.up === true && (
           <label className={styles.field}>
-            <span className={styles.name}>Done to</span>
+            <span className={styles.name}>Messages</span>
             <select
               className={styles.select}
               value={fault.way}
@@ -49,8 +49,8 @@ export function FaultRow(props: FaultRowProps) {
                 onChange({ way: target.value as Way });
               }}
             >
-              <option value="down">what the server sends</option>
-              <option value="up">what the client sends</option>
+              <option value="down">to the client</option>
+              <option value="up">to the server</option>
             </select>
           </label>
         )}
@@ -72,7 +72,7 @@ export function FaultRow(props: FaultRowProps) {
       <p className={styles.count}>
         {count === undefined
           ? ''
-          : `${formatCount(count.seen)} passed it, ${formatCount(count.acted)} changed`}
+          : `${formatCount(count.seen)} came to it, ${formatCount(count.acted)} changed`}
       </p>
       <div className={styles.tools}>
         <button
