@@ -53,7 +53,7 @@ export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
   const { active } = useStore(chats.store);
   /** Of the links followed: a new plan makes a new form. */
   const [linksFollowed, setLinksFollowed] = useState(() => {
-    followLink(chats);
+    followLink(chats, load);
     return 0;
   });
   const [isHelpOpen, setIsHelpOpen] = useState(false);
@@ -61,6 +61,8 @@ export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
   const share = async () => {
     const settings = new URLSearchParams(view === 'load' ? (remembered(PLAN_KEY) ?? '') : '');
     const { connection } = active.session;
+    const run = view === 'load' ? load.shownInLink : null;
+    if (run !== null) settings.set('run', run);
     if (view === 'chat') settings.set('url', 'url' in connection ? connection.url : active.address);
     const link = linkTo({ view, settings });
     try {
@@ -77,13 +79,13 @@ export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
   // What is seen is there to be used: no link, and no key, comes before the page listens.
   useLayoutEffect(() => {
     const follow = () => {
-      if (followLink(chats)) setLinksFollowed((count) => count + 1);
+      if (followLink(chats, load)) setLinksFollowed((count) => count + 1);
     };
     addEventListener('hashchange', follow);
     return () => {
       removeEventListener('hashchange', follow);
     };
-  }, [chats]);
+  }, [chats, load]);
 
   const tryPath = (path: string) => {
     const known = feed.store.getSnapshot().snapshots.at(-1)?.url ?? servedUrl;
@@ -209,15 +211,18 @@ function ServerHelp() {
 
 /**
  * Takes over what a link brought along: the chat's address to where one connects, a plan to where
- * the form looks for it. Returns whether there was anything.
+ * the form looks for it, a run to be shown. Returns whether there was anything.
  */
-function followLink(chats: ChatTabs): boolean {
+function followLink(chats: ChatTabs, load: LoadSession): boolean {
   const { view, settings } = readPlace(location.hash);
   if (settings.size === 0) return false;
   // Once: a reload should not undo what one did since.
   history.replaceState(null, '', writePlace({ view, settings: new URLSearchParams() }));
   const address = settings.get('url');
-  if (view === 'load') remember(PLAN_KEY, settings.toString());
+  const run = settings.get('run');
+  settings.delete('run');
+  if (run !== null) load.show(run);
+  if (view === 'load' && settings.size > 0) remember(PLAN_KEY, settings.toString());
   if (view === 'chat' && address !== null) chats.propose(address);
   return true;
 }

@@ -127,6 +127,7 @@ export function LoadForm(props: LoadFormProps) {
         {isAsked('duration', form) && field('duration', 'Duration', { hint: hintOf('duration') })}
       </div>
       {field('url', 'Target', { placeholder: ownUrl ?? 'this server' })}
+      {field('name', 'Name', { hint: 'of the run', placeholder: 'none' })}
 
       {(scenarios.length > 0 || isScenario) && (
         <ScenarioSettings

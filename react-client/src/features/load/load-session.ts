@@ -4,6 +4,7 @@ import { FrameStore, type Store } from '../../lib/frame-store';
 import { figuresOfReport, figuresOfSnapshot, type RunFigures } from './run-figures';
 import { readReport, readRunSnapshot, type RunReport, type Second } from './run-report';
 import {
+  annotateRun,
   cancelRun,
   fetchReport,
   listRuns,
@@ -105,6 +106,9 @@ export class LoadSession {
     } catch (problem) {
       this.#problem = describe(problem);
     }
+    // One that a link has named before it was known by which id.
+    const linked = this.#runs?.find(({ kept }) => kept !== null && kept === this.#shownId);
+    if (linked !== undefined) this.show(linked.id);
     const newest = this.#runs?.[0];
     if (this.#shownId === null && newest !== undefined) this.show(newest.id);
     this.#published.markChanged();
@@ -143,7 +147,29 @@ export class LoadSession {
     return null;
   }
 
-  show(id: string): void {
+  /** Gives the run another name and another note. */
+  async annotate(
+    id: string,
+    words: { readonly name: string; readonly note: string },
+  ): Promise<string | null> {
+    try {
+      await annotateRun(id, words, this.#base);
+    } catch (problem) {
+      return describe(problem);
+    }
+    await this.refresh();
+    return null;
+  }
+
+  /** What names the run that is shown in a link: also after a restart, where runs are kept. */
+  get shownInLink(): string | null {
+    const shown = this.#runs?.find(({ id }) => id === this.#shownId);
+    return shown?.kept ?? shown?.id ?? null;
+  }
+
+  /** @param name its id, or what names it in a link. */
+  show(name: string): void {
+    const id = this.#runs?.find(({ kept }) => kept === name)?.id ?? name;
     if (this.#shownId === id) return;
     this.#watch?.abort();
     this.#shownId = id;

@@ -1,23 +1,18 @@
 import { type ReactNode, useCallback, useEffect, useState } from 'react';
 
 import { Absence } from '../../components/absence';
-import button from '../../components/button.module.css';
-import { formatDuration } from '../../lib/figures';
 import { useStore } from '../../lib/frame-store';
 import { remember, remembered } from '../../lib/remembered';
-import { saveFile } from '../../lib/save-file';
 import { LoadForm } from './load-form';
 import type { LoadSession } from './load-session';
 import styles from './load-view.module.css';
-import { fromSettings, type PlanForm, toSettings } from './plan-form';
+import { fromSettings, type PlanForm, toBody, toSettings } from './plan-form';
 import { PLAN_KEY } from './plan-key';
-import { describePlan, loadSecondsOf } from './plan-text';
 import { RunCompare } from './run-compare';
 import { RunDetails } from './run-details';
-import { secondsToCsv } from './run-files';
 import type { RunFigures } from './run-figures';
 import { RunHistory } from './run-history';
-import { fetchReportPage, type RunSummary } from './runs-client';
+import { isUnderWay, RunHeader } from './run-header';
 
 interface LoadViewProps {
   session: LoadSession;
@@ -80,7 +75,11 @@ export function LoadView(props: LoadViewProps) {
             {problem}
           </p>
         )}
-        {shown === undefined ? (
+        {shown === undefined && shownId !== null && runs !== null ? (
+          <p className={styles.empty} role="status">
+            This console does not remember the run {shownId} any more.
+          </p>
+        ) : shown === undefined ? (
           <p className={styles.empty}>
             A run opens its sockets, exchanges messages at the rate you plan, checks every reply,
             and closes every socket – then says whether its numbers are to be trusted. Start one, or
@@ -91,7 +90,14 @@ export function LoadView(props: LoadViewProps) {
             key={shown.id}
             run={shown}
             figures={figures}
+            ownUrl={ownUrl}
             onCancel={() => session.cancel(shown.id)}
+            onAnnotate={(words) => session.annotate(shown.id, words)}
+            onPlan={setForm}
+            onAgain={async (again) => {
+              setForm(again);
+              return (await session.start(toBody(again)))?.message ?? null;
+            }}
           />
         )}
         {figures === null ? (
@@ -113,117 +119,3 @@ export function LoadView(props: LoadViewProps) {
     </div>
   );
 }
-
-interface RunHeaderProps {
-  run: RunSummary;
-  figures: RunFigures | null;
-  onCancel: () => Promise<string | null>;
-}
-
-function RunHeader({ run, figures, onCancel }: RunHeaderProps) {
-  const [problem, setProblem] = useState<string | null>(null);
-  const report = figures?.report ?? null;
-  const attempt = (what: () => Promise<string | null>) => {
-    setProblem(null);
-    what().then(setProblem, (error: unknown) => {
-      setProblem(error instanceof Error ? error.message : String(error));
-    });
-  };
-  return (
-    <header className={styles.header}>
-      <div className={styles.heading}>
-        <h2 className={styles.title}>{describePlan(run.plan)}</h2>
-        <p className={styles.phase} role="status">
-          {phaseOf(run, figures)}
-        </p>
-        {run.state === 'running' && <TimeLeft figures={figures} />}
-      </div>
-      <div className={styles.actions}>
-        {isUnderWay(run) && (
-          <button
-            type="button"
-            className={button.danger}
-            aria-disabled={run.state === 'cancelling'}
-            onClick={() => {
-              if (run.state === 'running') attempt(onCancel);
-            }}
-          >
-            {run.state === 'cancelling' ? 'Closing…' : 'Cancel the run'}
-          </button>
-        )}
-        {report !== null && (
-          <>
-            <button
-              type="button"
-              className={button.smallQuiet}
-              onClick={() => {
-                attempt(async () => {
-                  saveFile(`run-${run.id}.html`, 'text/html', await fetchReportPage(run.id));
-                  return null;
-                });
-              }}
-            >
-              Save HTML
-            </button>
-            <button
-              type="button"
-              className={button.smallQuiet}
-              onClick={() => {
-                const json = JSON.stringify(report, null, 2);
-                saveFile(`run-${run.id}.json`, 'application/json', json);
-              }}
-            >
-              Save JSON
-            </button>
-            <button
-              type="button"
-              className={button.smallQuiet}
-              onClick={() => {
-                saveFile(`run-${run.id}.csv`, 'text/csv', secondsToCsv(report.series));
-              }}
-            >
-              Save CSV
-            </button>
-          </>
-        )}
-      </div>
-      {problem !== null && (
-        <p className={styles.problem} role="alert">
-          {problem}
-        </p>
-      )}
-    </header>
-  );
-}
-
-/** How much of the load is over, and how long the rest takes; nothing where that is not known. */
-function TimeLeft({ figures }: { figures: RunFigures | null }) {
-  const totalS = figures === null ? null : loadSecondsOf(figures.plan);
-  const goneS = figures?.loadForS ?? null;
-  if (totalS === null || goneS === null || figures?.phase !== 'load') return null;
-  return (
-    <p className={styles.left}>
-      <progress aria-label="Of the load" value={Math.min(goneS, totalS)} max={totalS} />
-      {formatDuration(Math.max(0, Math.ceil(totalS - goneS)))} left
-    </p>
-  );
-}
-
-function isUnderWay({ state }: RunSummary): boolean {
-  return state === 'running' || state === 'cancelling';
-}
-
-function phaseOf(run: RunSummary, figures: RunFigures | null): string {
-  if (run.state === 'failed') return run.error ?? 'It left no report.';
-  if (run.state === 'done')
-    return figures === null ? 'Finished' : 'Finished: the report is complete';
-  if (run.state === 'cancelling') return 'Cancelled: every open socket gets its close handshake';
-  return PHASES[figures?.phase ?? ''] ?? 'Starting…';
-}
-
-const PHASES: Readonly<Record<string, string>> = {
-  preflight: 'Looking whether this machine can do it',
-  open: 'Opening the sockets',
-  load: 'Under load',
-  close: 'Closing the sockets',
-};

@@ -3,6 +3,8 @@ export type Drive = 'per-socket' | 'total' | 'stages' | 'closed-loop' | 'idle';
 
 /** What stands in the form, as typed. */
 export interface PlanForm {
+  /** Of the run, in the list and in the history. */
+  readonly name: string;
   readonly count: string;
   /** Empty: the server whose console this is. */
   readonly url: string;
@@ -47,6 +49,7 @@ export interface PlanForm {
 export type FieldName = keyof PlanForm;
 
 export const EMPTY_PLAN: PlanForm = {
+  name: '',
   count: '1000',
   url: '',
   drive: 'per-socket',

@@ -13,6 +13,10 @@ const run = (id: string): RunSummary => ({
   exitCode: 0,
   verdict: 'valid',
   error: null,
+  name: '',
+  note: '',
+  kept: null,
+  hasPage: true,
 });
 
 it('says which report cannot be had, rather than showing nothing', async () => {

@@ -13,6 +13,10 @@ const run = (ending: Partial<RunSummary>): RunSummary => ({
   exitCode: 0,
   verdict: 'valid',
   error: null,
+  name: '',
+  note: '',
+  kept: null,
+  hasPage: true,
   ...ending,
 });
 

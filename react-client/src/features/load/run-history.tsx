@@ -32,7 +32,9 @@ export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
                 }}
               >
                 <span className={styles.when}>{formatClock(run.startedAtMs / 1000)}</span>
-                <span className={styles.what}>{describePlan(run.plan)}</span>
+                <span className={styles.what}>
+                  {run.name === '' ? describePlan(run.plan) : <bdi>{run.name}</bdi>}
+                </span>
                 <Outcome run={run} />
               </button>
             </li>

@@ -12,6 +12,13 @@ export interface RunSummary {
   readonly verdict: string | null;
   /** Why there is no report. */
   readonly error: string | null;
+  /** What its owner calls it; empty for no name. */
+  readonly name: string;
+  readonly note: string;
+  /** By which it is known after a restart of the server; `null` where it is not kept. */
+  readonly kept: string | null;
+  /** Whether its report is there as a page. */
+  readonly hasPage: boolean;
 }
 
 const JSON_HEADERS = { 'Content-Type': 'application/json' };
@@ -50,6 +57,19 @@ export async function cancelRun(id: string, base = ''): Promise<void> {
   await consoleFetch(`${base}api/runs/${id}`, { method: 'DELETE', headers: JSON_HEADERS });
 }
 
+/** Gives a run another name and another note. */
+export async function annotateRun(
+  id: string,
+  words: { readonly name: string; readonly note: string },
+  base = '',
+): Promise<void> {
+  await consoleFetch(`${base}api/runs/${id}`, {
+    method: 'PATCH',
+    headers: JSON_HEADERS,
+    body: JSON.stringify(words),
+  });
+}
+
 /** The report of a run that is over; `null` if it left none. */
 export async function fetchReport(id: string, base = ''): Promise<RunReport | null> {
   return readReport(await consoleJson(`${base}api/runs/${id}`));
@@ -61,10 +81,9 @@ export async function fetchReportPage(id: string): Promise<Blob> {
 
 function readSummary(value: unknown): RunSummary | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { id, state, plan, started_at, ended_at, exit_code, verdict, error } = value as Record<
-    string,
-    unknown
-  >;
+  const fields = value as Record<string, unknown>;
+  const { id, state, plan, started_at, ended_at, exit_code, verdict, error } = fields;
+  const { name, note, kept, page } = fields;
   const known = STATES.find((one) => one === state);
   if (typeof id !== 'string' || known === undefined) return null;
   return {
@@ -76,6 +95,11 @@ function readSummary(value: unknown): RunSummary | null {
     exitCode: typeof exit_code === 'number' ? exit_code : null,
     verdict: typeof verdict === 'string' ? verdict : null,
     error: typeof error === 'string' ? error : null,
+    name: typeof name === 'string' ? name : '',
+    note: typeof note === 'string' ? note : '',
+    kept: typeof kept === 'number' ? String(kept) : null,
+    // A console that does not say so makes one of each.
+    hasPage: page !== false,
   };
 }
 

@@ -4,7 +4,11 @@ import { EMPTY_PLAN, type FieldName } from './plan-form';
 import { hintOf, settingOf } from './settings';
 
 /** Several settings, parts of one, and those that a run has only where the server allows it. */
-const OTHERS: readonly FieldName[] = ['drive', 'json_path', 'pattern', 'scenario', 'arrive'];
+const OTHERS: readonly FieldName[] = [
+  ...(['drive', 'json_path', 'pattern', 'scenario', 'arrive'] as const),
+  // What the console takes, not the generator's plan.
+  'name',
+];
 const FIELDS = (Object.keys(EMPTY_PLAN) as FieldName[]).filter((field) => !OTHERS.includes(field));
 
 it.each(FIELDS)('the table of settings explains %s', (field) => {

@@ -66,7 +66,7 @@ describe('a list of faults', () => {
   it('moves one as far as there are places, and no other', () => {
     fc.assert(
       fc.property(fc.nat(4), fc.integer({ min: -2, max: 2 }), (at, by) => {
-        const rows = [...'abcde'].map((name, index) => ({
+        const rows = ['a', 'b', 'c', 'd', 'e'].map((name, index) => ({
           ...{ key: index + 1, way: 'down' as const, name, values: [] },
         }));
         const moved = moveFault(rows, at + 1, by);

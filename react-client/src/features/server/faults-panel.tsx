@@ -333,6 +333,6 @@ function describe(reason: unknown): string {
 
 function sentenceOf(faults: string, open: number | null): string {
   if (faults === '') return 'All are off: messages pass as they come.';
-  const pairs = open === null ? 'all pairs' : `${formatPlural(open, 'open pair', 'open pairs')}`;
+  const pairs = open === null ? 'all pairs' : formatPlural(open, 'open pair', 'open pairs');
   return `Applied to ${pairs} and to new ones, from the next message on.`;
 }
