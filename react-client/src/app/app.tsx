@@ -9,7 +9,6 @@ import { commandsThatStartServer } from '../features/connection/server-commands'
 import { DEFAULT_SOCKET_URL } from '../features/connection/socket-url';
 import { StartServerHelp } from '../features/connection/start-server-help';
 import { PLAN_KEY } from '../features/load/plan-key';
-import { LoadSession } from '../features/load/load-session';
 import { LiveFeed } from '../features/server/live-feed';
 import { useStore } from '../lib/frame-store';
 import { lazyPart } from '../lib/lazy-part';
@@ -21,6 +20,7 @@ import { chatShortcuts } from './chat-shortcuts';
 import type { ChatTabs } from './chat-tabs';
 import { ChatView } from './chat-view';
 import { IconButton } from './icon-button';
+import type { LoadPlace } from './load-page';
 import { ShareButton } from './share-button';
 import { focusField, type Shortcut, useShortcuts } from './shortcuts';
 import { chooseTheme } from './theme';
@@ -47,9 +47,7 @@ const TABS = VIEWS.map((key) => ({ key, caption: CAPTIONS[key] }));
 export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
   const { view } = usePlace();
   const [feed] = useState(() => givenFeed ?? new LiveFeed());
-  const [load] = useState(
-    () => new LoadSession({ clockSkewMs: () => feed.store.getSnapshot().clockSkewMs }),
-  );
+  const [load] = useState<LoadPlace>(() => ({}));
   const { active } = useStore(chats.store);
   /** Of the links followed: a new plan makes a new form. */
   const [linksFollowed, setLinksFollowed] = useState(() => {
@@ -61,8 +59,8 @@ export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
   const share = async () => {
     const settings = new URLSearchParams(view === 'load' ? (remembered(PLAN_KEY) ?? '') : '');
     const { connection } = active.session;
-    const run = view === 'load' ? load.shownInLink : null;
-    if (run !== null) settings.set('run', run);
+    const run = view === 'load' ? load.session?.shownInLink : null;
+    if (run != null) settings.set('run', run);
     if (view === 'chat') settings.set('url', 'url' in connection ? connection.url : active.address);
     const link = linkTo({ view, settings });
     try {
@@ -172,7 +170,7 @@ export function App({ chats, servedUrl = null, feed: givenFeed }: AppProps) {
                 <Suspense fallback={<Loading />}>
                   <LoadPage
                     key={linksFollowed}
-                    session={load}
+                    place={load}
                     feed={feed}
                     chatLatency={active.session.latency}
                     help={<ServerHelp />}
@@ -213,15 +211,14 @@ function ServerHelp() {
  * Takes over what a link brought along: the chat's address to where one connects, a plan to where
  * the form looks for it, a run to be shown. Returns whether there was anything.
  */
-function followLink(chats: ChatTabs, load: LoadSession): boolean {
+function followLink(chats: ChatTabs, load: LoadPlace): boolean {
   const { view, settings } = readPlace(location.hash);
   if (settings.size === 0) return false;
   // Once: a reload should not undo what one did since.
   history.replaceState(null, '', writePlace({ view, settings: new URLSearchParams() }));
   const address = settings.get('url');
-  const run = settings.get('run');
+  load.linked = settings.get('run');
   settings.delete('run');
-  if (run !== null) load.show(run);
   if (view === 'load' && settings.size > 0) remember(PLAN_KEY, settings.toString());
   if (view === 'chat' && address !== null) chats.propose(address);
   return true;

@@ -1,6 +1,6 @@
-import { type ReactNode, useEffect } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 
-import type { LoadSession } from '../features/load/load-session';
+import { LoadSession } from '../features/load/load-session';
 import { LoadView } from '../features/load/load-view';
 import { TokenForm } from '../features/server/feed-status';
 import type { LiveFeed } from '../features/server/live-feed';
@@ -8,8 +8,15 @@ import { type Store, useStore } from '../lib/frame-store';
 import type { TimeSeries } from '../lib/time-series';
 import { OneClock } from './one-clock';
 
+/** What outlives a look at another view: a run that one watches goes on. */
+export interface LoadPlace {
+  session?: LoadSession;
+  /** The run that a link has named, to be shown. */
+  linked?: string | null;
+}
+
 interface LoadPageProps {
-  session: LoadSession;
+  place: LoadPlace;
   feed: LiveFeed;
   chatLatency: Store<TimeSeries>;
   help: ReactNode;
@@ -20,11 +27,18 @@ const SYNC_KEY = 'load';
 
 /** The load view, and beside the run what the server and the chat were doing. */
 export default function LoadPage(props: LoadPageProps) {
-  const { session, feed, chatLatency, help } = props;
+  const { place, feed, chatLatency, help } = props;
+  const [session] = useState(() => {
+    const clockSkewMs = () => feed.store.getSnapshot().clockSkewMs;
+    return (place.session ??= new LoadSession({ clockSkewMs }));
+  });
   const { snapshots, state } = useStore(feed.store);
   useEffect(() => {
     feed.start();
   }, [feed]);
+  useEffect(() => {
+    showLinked(place, session);
+  }, [place, session]);
   if (state.phase === 'locked') {
     return (
       <TokenForm
@@ -46,4 +60,10 @@ export default function LoadPage(props: LoadPageProps) {
       help={help}
     />
   );
+}
+
+/** Once: what one looks at since is not to be left when the view is shown again. */
+function showLinked(place: LoadPlace, session: LoadSession): void {
+  if (place.linked != null) session.show(place.linked);
+  place.linked = null;
 }
