@@ -114,7 +114,7 @@ export function LoadForm(props: LoadFormProps) {
         set(name, value);
       }}
       onLeave={() => {
-        if (!left.has(name)) setLeft(new Set([...left, name]));
+        setLeft((before) => (before.has(name) ? before : new Set([...before, name])));
       }}
       {...more}
     />

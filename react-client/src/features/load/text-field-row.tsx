@@ -1,5 +1,6 @@
 import { type ReactNode, useId } from 'react';
 
+import { afterPress } from '../../lib/after-press';
 import styles from './load-form.module.css';
 import type { FieldName } from './plan-form';
 
@@ -39,7 +40,7 @@ export function TextFieldRow(props: TextFieldProps) {
     onChange: ({ target }: { target: { value: string } }) => {
       onChange(target.value);
     },
-    onBlur: onLeave,
+    onBlur: () => afterPress(onLeave),
   };
   return (
     <div className={styles.field}>

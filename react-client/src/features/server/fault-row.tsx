@@ -1,6 +1,7 @@
 import { useId, useState } from 'react';
 
 import button from '../../components/button.module.css';
+import { afterPress } from '../../lib/after-press';
 import { formatCount } from '../../lib/figures';
 import type { FaultCount } from './fault-counts';
 import { type Fault, type FaultKind, type FaultParameter, nameOf, type Way } from './fault-list';
@@ -148,7 +149,7 @@ function ValueField(props: ValueFieldProps) {
             onChange(target.value);
           }}
           onBlur={() => {
-            setIsLeft(true);
+            afterPress(() => setIsLeft(true));
           }}
         />
       </label>
