@@ -271,7 +271,7 @@ class _Endpoints:
         return FileResponse(run.html, headers={"content-security-policy": REPORT_POLICY})
 
     async def annotate_run(self, request: Request) -> Response:
-        _require_change(request)
+        require_change(request)
         run = self._find(request)
         try:
             words = read_words(await request.body())

@@ -78,7 +78,7 @@ def test_a_file_of_somebody_else_is_refused_and_stays(tmp_path: Path) -> None:
     with sqlite3.connect(other) as database:
         database.execute("CREATE TABLE mine (x)")
     before = other.read_bytes()
-    with pytest.raises(ValueError, match="--history: .* is no history of runs; it is left"):
+    with pytest.raises(ValueError, match=r"--history: .* is no history of runs; it is left"):
         Settings(history=other)
     assert other.read_bytes() == before
     with pytest.raises(ValueError, match="--history: there is no folder"):

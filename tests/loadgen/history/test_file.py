@@ -48,7 +48,7 @@ def test_a_file_that_another_program_has_taken_meanwhile_is_left_to_it(tmp_path)
     other_database(tmp_path / "theirs", application=0)
     with (
         closing(sqlite3.connect(tmp_path / "theirs")) as database,
-        pytest.raises(file.NotAHistory),
+        pytest.raises(NotAHistory),
     ):
         file._claim(database, "theirs")
 
