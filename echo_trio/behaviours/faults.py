@@ -242,8 +242,9 @@ class Fragment(Fault):
 
 def _size_of(message: str | bytes) -> int:
     """Return the bytes of a message's payload."""
-    is_encoded = isinstance(message, bytes) or message.isascii()
-    return len(message) if is_encoded else len(message.encode())
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return len(message.encode())
 
 
 def altered(message: str | bytes) -> str | bytes:
