@@ -20,6 +20,7 @@ from echo_trio.behaviours import faults
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.faults import Fault
 from echo_trio.behaviours.line import FLUSH, IDLE, OVER, PLACE_BYTES, Entry, Line, Wait
+from echo_trio.wire.connection import ConnectionClosed
 
 if TYPE_CHECKING:
     from echo_trio.behaviours.fault_prefix import MakeFault
@@ -109,10 +110,9 @@ class Passage:
         self._line.end()
 
     def close(self) -> None:
-        """Forget what is in line, and count it as lost."""
+        """Forget what is in line, or held back by a fault, and count it as lost."""
         self.lost += sum(entry.answers for entry in self._line.close())
-        if not self._has_ended:
-            self.lost += sum(1 for _ in faults.endings(self._chain))
+        self.lost += _count_replies(faults.endings(self._chain))
 
     @property
     def next_s(self) -> float:
@@ -140,7 +140,12 @@ class Passage:
             if action.late_s:
                 yield Wait(entry.since_s + action.late_s, reading=True)
             yield from self._pair.thaw()
-            yield from self._do(action)
+            try:
+                yield from self._do(action)
+            except ConnectionClosed:
+                if not entry.answers:  # What was held back until now: no entry is left of it.
+                    self.lost += _count_replies((action, *actions))
+                raise
             self._actions += 1
             if self._actions % BATCH == 0:
                 yield from self._let_kernel_take()
@@ -209,6 +214,10 @@ class Passage:
         elif held_bytes < before:
             self._source.release(before - held_bytes)
         self._pair.set_alarm()
+
+
+def _count_replies(actions: Iterable[Action]) -> int:
+    return sum(isinstance(action, Reply) for action in actions)
 
 
 def _of_first(

@@ -14,6 +14,7 @@ from .conftest import (
     dial,
     frame,
     open_pair,
+    reset,
     until,
 )
 
@@ -59,6 +60,28 @@ async def test_messages_are_changed_on_their_way(start_proxy, raw, path, sent, r
         # The other way is as it was.
         await send(receiver, "back")
         assert await receive(sender, 1) == ["back"]
+
+
+async def test_what_a_fault_still_holds_back_at_the_end_is_counted(start_proxy, raw):
+    proxy, upstream, ours = await pair(start_proxy, raw, "/~reorder/1", up=False)
+    with trio.fail_after(PATIENCE_S):
+        await send(upstream, "held")
+        await until(lambda: proxy.server.held_bytes)
+        reset(ours.stream)
+        await upstream.ends()
+        await upstream.stream.aclose()
+        await proxy.until_ended()
+    assert proxy.server.snapshot().messages_unanswered == 1
+
+
+@WAYS
+async def test_what_has_passed_a_fault_is_held_no_longer(start_proxy, raw, up):
+    proxy, sender, receiver = await pair(start_proxy, raw, "/~reorder/1/~delay/1ms", up=up)
+    with trio.fail_after(PATIENCE_S):
+        await send(sender, "a", "b")
+        assert await receive(receiver, 2) == ["b", "a"]
+        assert proxy.server.held_bytes == 0
+    assert proxy.server.snapshot().open == 1
 
 
 @WAYS
@@ -142,19 +165,19 @@ async def test_a_freeze_stops_both_ways_and_ends(start_proxy, raw, up, autojump_
     assert trio.current_time() - began_s >= 60
 
 
-async def test_a_freeze_holds_the_other_way_as_well(start_proxy, raw, autojump_clock):
-    proxy, upstream, ours = await pair(
-        start_proxy, raw, "/~stall/1/60s", up=False, ping_interval_s=0
-    )
+@WAYS
+async def test_a_freeze_holds_the_other_way_as_well(start_proxy, raw, up, autojump_clock):
+    path = "/~stall/1/60s"
+    proxy, sender, receiver = await pair(start_proxy, raw, path, up=up, ping_interval_s=0)
     with trio.fail_after(PATIENCE_S):
-        await send(upstream, "a")
+        await send(sender, "a")
         (frozen,) = proxy.server._proxy.switch.pairs
         await until(lambda: frozen.is_frozen)
         began_s = trio.current_time()
-        await send(ours, "b")
-        assert await receive(upstream, 1) == ["b"]
+        await send(receiver, "b")
+        assert await receive(sender, 1) == ["b"]
         assert trio.current_time() - began_s >= 30
-        assert await receive(ours, 1) == ["a"]
+        assert await receive(receiver, 1) == ["a"]
 
 
 async def test_what_is_due_first_goes_first_whichever_way_it_goes(start_proxy, raw, autojump_clock):

@@ -38,7 +38,7 @@ async def test_the_request_goes_on_without_what_is_for_this_hop_and_with_who_sen
         "X-Forwarded-Proto: https",
         "X-Forwarded-Host: forged.example",
         "Keep-Alive: 5",
-        "Connection: X-Hop",
+        "Connection: keep-alive, X-Hop",
         "X-Hop: 1",
         "TE: trailers",
         "Sec-WebSocket-Extensions: permessage-deflate",
@@ -188,6 +188,7 @@ async def test_the_upstreams_refusal_comes_back_as_it_is(start_proxy, raw, heade
     await upstream.stream.aclose()
     assert (await ours.read_head()).startswith("HTTP/1.1 403 No way\r\n")
     assert ours.header("X-Why") == ["because"]
+    assert ours.header("Content-Length") == (["9"] if "Length" in header else [])
     assert ours.header("WWW-Authenticate") == ["Basic"]
     assert ours.header("Transfer-Encoding") == []
     assert await ours.ends() == body

@@ -112,7 +112,7 @@ async def test_messages_that_nobody_takes_any_more_are_counted(start_proxy, raw,
         (pair,) = proxy.server._proxy.switch.pairs
         reset(ours.stream)
         await until(lambda: not pair.client.takes_messages)
-        await upstream.send(frame(0x81, b"a") + frame(0x82, b"b" * 50_000) + frame(0x81, b"c"))
+        await upstream.send(frame(0x81, b"a") + frame(0x82, b"b" * 200_000) + frame(0x81, b"c"))
         await upstream.send(frame(0x88, b"\x03\xe8"))
         await upstream.stream.aclose()
         await proxy.until_ended()
