@@ -203,7 +203,7 @@ def try_wheel(wheel: Path, folder: Path, path: str, python: str | Path) -> None:
     # What is tried on other systems, too: the books of a run, and Ctrl-C.
     seen = run([python, ROOT / "scripts/system_check.py", "--sockets", "100"], folder, PATH=path)
     check(seen.returncode == 0, f"{who}: {seen.stdout.strip()} {seen.stderr.strip()}")
-    print(f"{who}: {', '.join(works)}; {seen.stdout.strip().splitlines()[-1:]}", flush=True)
+    print(f"{who}: {', '.join(works)}; {seen.stdout.strip()}", flush=True)
 
 
 def try_types(wheel: Path, folder: Path) -> None:
@@ -219,13 +219,15 @@ def try_types(wheel: Path, folder: Path) -> None:
         if done.returncode != 0:
             problems.append(f"types can't be tried: {done.stderr.strip()[-300:]}")
             return
+    # It looks for the packages where the `python` of PATH has them, whatever --pythonpath says.
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     for package in PACKAGES:
         command = [folder / "node_modules/.bin/pyright", "--verifytypes", package]
-        options = ["--ignoreexternal", "--outputjson", "--pythonpath", python]
-        said = json.loads(run([*command, *options], folder).stdout)
+        done = run([*command, "--ignoreexternal", "--outputjson"], folder, PATH=path)
+        said = json.loads(done.stdout)
         score = said["typeCompleteness"]["completenessScore"]
         check(score >= TYPED, f"{score:.1%} of what {package} exports is typed")
-        print(f"types of {package}: {score:.1%}")
+        print(f"types of {package}: {score:.1%}", flush=True)
 
 
 def look_into_site(site: Path, wheel: Path) -> None:
@@ -252,7 +254,9 @@ def look_into_site(site: Path, wheel: Path) -> None:
     for name in sorted(named):
         page = site / ("map.html" if name == "README" else f"{name}.html")
         check(page in pages, f"the programs refer to docs/{name}.md, which the site lacks")
-    print(f"site: {len(pages)} pages, {followed} links, {len(named)} that programs name")
+    print(
+        f"site: {len(pages)} pages, {followed} links, {len(named)} that programs name", flush=True
+    )
 
 
 class Links(HTMLParser):
