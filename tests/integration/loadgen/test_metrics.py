@@ -16,6 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import dashboard
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -237,12 +240,12 @@ def test_dashboards_and_alerts_ask_only_for_metrics_that_there_are(file):
         expressions = [rule["expr"] for rule in rules]
         assert all(rule["labels"]["severity"] and rule["annotations"]["summary"] for rule in rules)
     else:
-        dashboard = json.loads(content)
-        panels = dashboard["panels"]
+        document = json.loads(content)
+        panels = document["panels"]
         places = {(each["gridPos"]["x"], each["gridPos"]["y"]) for each in panels}
         assert len(places) == len({each["id"] for each in panels}) == len(panels)
         assert all(each["gridPos"]["x"] + each["gridPos"]["w"] <= 24 for each in panels)
-        variables = {f"${each['name']}" for each in dashboard["templating"]["list"]}
+        variables = {f"${each['name']}" for each in document["templating"]["list"]}
         assert set(re.findall(r"\$(?!__)\w+", content)) <= variables
         expressions = [target["expr"] for panel in panels for target in panel["targets"]]
     server = re.findall(r"^\| `(\w+)`", (DOCS / "reference/metrics.md").read_text(), re.MULTILINE)
@@ -253,6 +256,39 @@ def test_dashboards_and_alerts_ask_only_for_metrics_that_there_are(file):
         )
         assert named
         assert {re.sub("_bucket$", "", name) for name in named} <= known
+
+
+def lost_of(given, kept, at="$"):
+    """What of a document a reader did not keep: a key that its schema lacks, or another value."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key, value in given.items():
+            yield from lost_of(value, kept.get(key), f"{at}.{key}")
+    elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        for number, (one, other) in enumerate(zip(given, kept, strict=True)):
+            yield from lost_of(one, other, f"{at}[{number}]")
+    elif given != kept:
+        yield at
+
+
+def test_dashboards_are_what_grafanas_schema_knows():
+    """The SDK's classes are made of Grafana's own schema; what they don't know they drop."""
+    register_default_plugins()
+
+    def read(document):
+        encoded = JSONEncoder().encode(dashboard.Dashboard.from_json(document))
+        return list(lost_of(document, json.loads(encoded)))
+
+    for file in ("grafana.json", "grafana-run.json"):
+        document = json.loads((DOCS / "how-to/metrics" / file).read_text())
+        assert read(document) == []
+        document["panels"][0]["titel"] = document["panels"][0].pop("title")
+        document["panels"][1]["targets"][0]["exrp"] = "up"
+        document["refesh"] = "5s"
+        assert sorted(read(document)) == [
+            "$.panels[0].titel",
+            "$.panels[1].targets[0].exrp",
+            "$.refesh",
+        ]
 
 
 def test_a_histogram_counts_what_is_up_to_each_bound():
