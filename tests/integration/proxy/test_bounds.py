@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import trio
 from websockets.trio.client import connect
 
@@ -144,17 +145,19 @@ async def test_what_faults_hold_is_counted_and_has_a_bound(start_proxy, raw):
     assert proxy.server.snapshot().outcomes["memory"] == 1
 
 
-async def test_a_pair_that_holds_too_much_is_told_so_at_both_ends(start_proxy, raw):
+@pytest.mark.parametrize("up", [False, True], ids=["the upstream sends", "the client sends"])
+async def test_a_pair_that_holds_too_much_is_told_so_at_both_ends(start_proxy, raw, up: bool):
     url, accept = raw
     proxy = await start_proxy(url, max_message_bytes=2**20, max_held_bytes=2**20)
     with trio.fail_after(PATIENCE_S):
-        ours, upstream = await open_pair(proxy, accept, "/~up-reorder/1")
-        message = frame(0x82, b"x" * 900_000, masked=True)
-        await ours.send(message)  # is held back until the next one,
-        await ours.send(message[:450_000])  # which is never whole.
-        assert await upstream.frame() == (0x82, b"x" * 900_000)
-        assert await upstream.frame() == (0x88, b"\x03\xf5the proxy is short of memory")
-        assert await ours.frame() == (0x88, b"\x03\xf5the server is short of memory")
+        ours, upstream = await open_pair(proxy, accept, f"/~{'up-' * up}reorder/1")
+        sender, receiver = (ours, upstream) if up else (upstream, ours)
+        message = frame(0x82, b"x" * 900_000, masked=up)
+        await sender.send(message)  # is held back until the next one,
+        await sender.send(message[:450_000])  # which is never whole.
+        assert await receiver.frame() == (0x82, b"x" * 900_000)
+        assert await receiver.frame() == (0x88, b"\x03\xf5the proxy is short of memory")
+        assert await sender.frame() == (0x88, b"\x03\xf5the server is short of memory")
         for end in (ours, upstream):
             await end.stream.aclose()
         await proxy.until_ended()

@@ -72,6 +72,24 @@ async def test_a_close_goes_through_with_its_code_and_reason(
 
 
 @pytest.mark.parametrize("first", ["client", "upstream"])
+async def test_messages_that_come_with_a_close_frame_go_before_it(start_proxy, raw, first: str):
+    url, accept = raw
+    proxy = await start_proxy(url)
+    with trio.fail_after(PATIENCE_S):
+        closing, other = await open_pair(proxy, accept)
+        if first == "upstream":
+            closing, other = other, closing
+        frames = [(0x81, b"last"), (0x82, b"words"), (0x88, b"\x03\xe8")]
+        await closing.send(b"".join(frame(*each, masked=not closing.is_masked) for each in frames))
+        assert [await other.frame() for _ in frames] == frames
+        await other.send(frame(*frames[-1], masked=not other.is_masked))
+        assert await closing.frame() == frames[-1]
+        for end in (closing, other):
+            await end.stream.aclose()
+        await proxy.until_ended()
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
 @pytest.mark.parametrize("fault", ["", "~delay/1ms/~up-delay/1ms"], ids=["direct", "with a fault"])
 async def test_what_crosses_a_close_frame_goes_before_its_answer(
     start_proxy, raw, first: str, fault: str
