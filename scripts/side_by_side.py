@@ -165,7 +165,10 @@ class SideBySide:
 
 
 def divide(items: Sequence[pytest.Item]) -> Iterator[tuple[int, int]]:
-    """Divide the tests into shares of one file each: their first, and the one after their last."""
+    """Divide the tests into shares of one file each: their first, and the one after their last.
+
+    What is made once for a module is not made for two shares of it, unless others are between.
+    """
     first = 0
     for number, item in enumerate(items):
         following = items[number + 1] if number + 1 < len(items) else None
@@ -173,10 +176,22 @@ def divide(items: Sequence[pytest.Item]) -> Iterator[tuple[int, int]]:
         if (
             following is None
             or following.path != item.path
-            or number + 1 - first >= (MOST_SLOW if is_slow else MOST)
+            or (
+                number + 1 - first >= (MOST_SLOW if is_slow else MOST)
+                and not find_shared(item) & find_shared(following)
+            )
         ):
             yield first, number + 1
             first = number + 1
+
+
+def find_shared(item: pytest.Item) -> set[str]:
+    """Find the fixtures of a test that others of its module have, too."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return set()
+    known = info.name2fixturedefs
+    return {name for name in known if known[name][-1].scope in ("module", "package", "class")}
 
 
 def work(session: pytest.Session, number: int, taking: int, writing: int) -> None:

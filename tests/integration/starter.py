@@ -134,13 +134,17 @@ class Started:
 
 
 class Starter:
-    """The process that forks."""
+    """The process that forks.
 
-    def __init__(self) -> None:
+    :param also: modules that it imports beside what every program does.
+    """
+
+    def __init__(self, *also: str) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()]
+                [sys.executable, __file__, str(theirs.fileno()), *also],
+                pass_fds=[theirs.fileno()],
             )
         self._lock = threading.Lock()
         atexit.register(self._end)
@@ -189,9 +193,9 @@ def _descriptor(stream: int | IO[Any] | None, inherited: int) -> int:
 
 
 @functools.cache
-def starter() -> Starter:
-    """The one of this process."""
-    return Starter()
+def starter(*also: str) -> Starter:
+    """The one of this process whose programs need these modules, too."""
+    return Starter(*also)
 
 
 def run(
@@ -213,11 +217,11 @@ def run(
 # -- In the starter -----------------------------------------------------------------------------
 
 
-def serve(sock: socket.socket) -> None:
+def serve(sock: socket.socket, also: Sequence[str]) -> None:
     """Fork as told, until nobody is there to tell."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the tests
     sys.path[0] = str(Path.cwd())  # as `python -m` has it
-    for name in IMPORTED:
+    for name in (*IMPORTED, *also):
         importlib.import_module(name)
     _read_flags()
     gc.collect()
@@ -317,4 +321,4 @@ def _become(order: dict[str, Any], streams: Sequence[int]) -> int:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

@@ -262,7 +262,8 @@ class LoadgenProcess:
         is_plain = not before and on_terminal is None and set(options) <= {"env", "stdout"}
         # What Python itself reads, it reads when it starts.
         if is_plain and "PYTHONIOENCODING" not in options.get("env", {}):
-            self.process = starter().start(
+            also = ("distributed",) if "--dask" in arguments else ()
+            self.process = starter(*also).start(
                 "loadgen", *patient(arguments), stderr=self._errors, **options
             )
             return

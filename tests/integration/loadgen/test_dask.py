@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +15,7 @@ from websockets.asyncio.server import ServerConnection
 
 from echo_trio import Settings, serving_in_thread
 
+from ..starter import starter
 from .conftest import PATIENCE_S
 
 
@@ -50,9 +49,8 @@ class Cluster:
 
     def _start(self, role, *flags):
         with (self._folder / f"{role}-{len(self.processes)}.log").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli.dask_" + role, "--host", "127.0.0.1",
-                 *flags],
+            process = starter("distributed").start(
+                f"distributed.cli.dask_{role}", "--host", "127.0.0.1", *flags,
                 stdout=log, stderr=log,
             )  # fmt: skip
         self.processes.append(process)
