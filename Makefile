@@ -71,8 +71,9 @@ serve: install ## Use: the server with its console
 
 # Two lanes side by side: much of each is waiting. With the tests that fill a core in a third one, two
 # cores were so busy that others failed. The first failure ends all, and is shown last.
-test: $(VENV)/.dev page peers ## Check: every check that CI runs
-	@$(BIN)/python scripts/lanes.py "lint types docs client-check browser alone" together
+test: ## Check: every check that CI runs
+	@$(MAKE) --no-print-directory -j 3 $(VENV)/.dev page peers
+	@$(BIN)/python scripts/lanes.py "client-check browser alone" "lint types docs together"
 
 # The tests start our programs some hundred times: compiled once they start in half the time, also
 # where the environment says that nothing be kept.
@@ -110,9 +111,9 @@ unit: $(VENV)/.dev page peers ## Check: the tests in Python
 
 .PHONY: together alone
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of
-# the time. Who is done takes tests from who is not, the longest of which come first.
+# the time. Who is done takes the next, of which the longest come first.
 together: $(VENV)/.dev page peers
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not soak and not netns and not hostile and not examples'
+	$(BIN)/python scripts/side_by_side.py 4 -m 'not alone and not soak and not netns and not hostile and not examples'
 
 # One at a time: each of these fills a core, or ten thousand descriptors, by itself.
 alone: $(VENV)/.dev page

@@ -70,6 +70,9 @@ const page: ViteUserConfig = {
         },
       },
     ],
+    // One module graph for all files of a worker: to read React and the page's parts anew for each
+    // took three quarters of the time. So what a test changes of a module's state, it puts back.
+    isolate: false,
     restoreMocks: true,
     // Room for a machine that does other work too; a passing test waits for none of it.
     testTimeout: 60_000,

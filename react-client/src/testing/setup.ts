@@ -1,7 +1,7 @@
 import '@testing-library/jest-dom/vitest';
 
 import { cleanup, configure } from '@testing-library/react';
-import { afterEach } from 'vitest';
+import { afterEach, vi } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
 
 // As for a whole test: room for a machine that does other work too.
@@ -10,16 +10,22 @@ configure({ asyncUtilTimeout: 50_000 });
 afterEach(() => {
   cleanup();
   localStorage.clear();
+  sessionStorage.clear();
+  vi.useRealTimers();
+  history.replaceState(null, '', location.pathname);
+  // User events put one there, which jsdom lacks.
+  Reflect.deleteProperty(navigator, 'clipboard');
   delete document.documentElement.dataset.theme;
 });
 
+// This runs before each file, and all files of a worker share what it changes.
 // jsdom lays nothing out and has no system theme. These stand in for the browser, not for us.
 const LAID_OUT_HEIGHT_PX = { content: 2_000, viewport: 600, row: 40 };
 
 Object.defineProperties(HTMLElement.prototype, {
-  clientHeight: { get: () => LAID_OUT_HEIGHT_PX.viewport },
-  scrollHeight: { get: () => LAID_OUT_HEIGHT_PX.content },
-  offsetHeight: { get: () => LAID_OUT_HEIGHT_PX.row },
+  clientHeight: { configurable: true, get: () => LAID_OUT_HEIGHT_PX.viewport },
+  scrollHeight: { configurable: true, get: () => LAID_OUT_HEIGHT_PX.content },
+  offsetHeight: { configurable: true, get: () => LAID_OUT_HEIGHT_PX.row },
 });
 
 window.ResizeObserver = class {
