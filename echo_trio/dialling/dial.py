@@ -35,7 +35,7 @@ RECORDS_PER_EVENT: Final = 64
 EVENT_BYTES: Final = 64 * 1024
 #: A connection on which no frame has come or gone for this long is closed: its page was forgotten.
 IDLE_TIMEOUT_S: Final = 600.0
-#: Above so many bytes in line pings are not answered any more: the server does not read.
+#: Pings are not answered while more bytes than these are in line: the server does not read.
 PONG_LINE_BYTES: Final = 16 * 1024
 WRITE_PIECE_BYTES: Final = 64 * 1024
 #: The time that a server has to end TCP once all is said, and the bytes that it may go on sending.
@@ -70,7 +70,7 @@ class Turn(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialRoom:
-    """What all dials of a console share.
+    """Hold what all dials of a console share.
 
     :ivar allowed: the hosts and ports that may be dialled.
     :ivar budget: counts what is held for the page and for the server.

@@ -20,7 +20,7 @@ from echo_trio.wire import client_handshake, deflate, handshake, sockets, tls
 
 #: Addresses that are tried, one after the other; a name may have hundreds.
 MAX_ADDRESSES: Final = 6
-#: The longest time for TCP to one of several addresses: a dead one must not take all of it.
+#: The longest time for TCP to one of several addresses: a dead one must not use up the rest.
 ADDRESS_TIMEOUT_S: Final = 3.0
 
 #: Takes the name of an event and its data.

@@ -23,7 +23,7 @@ class Body(msgspec.Struct, frozen=True):
     """The body of a refusal.
 
     :ivar text: its beginning, decoded as UTF-8 with replacements.
-    :ivar whole: true if that is all of it.
+    :ivar whole: true if there is no more.
     """
 
     text: str

@@ -15,7 +15,7 @@ from echo_trio.wire import close_codes, frames
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One of the things to send.
 
-    :ivar text: the payload, or a part of it, as text; or else
+    :ivar text: the payload, whole or in part, as text; or else
     :ivar base64: as bytes, which for text are UTF-8.
     :ivar ticket: the number by which the stream says when it was sent.
     :ivar more: true if the next item of the request after it continues this message.

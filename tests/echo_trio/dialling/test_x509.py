@@ -35,7 +35,7 @@ def make(names: list[x509.GeneralName], *, year: int = 2030) -> bytes:
         .issuer_name(issuer)
         .public_key(KEY.public_key())
         .serial_number(2**100)
-        .not_valid_before(datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC))
+        .not_valid_before(datetime(1999, 1, 2, 3, 4, 5, tzinfo=UTC))
         .not_valid_after(datetime(year, 6, 7, 8, 9, 10, tzinfo=UTC))
     )
     if names:
@@ -56,7 +56,7 @@ def test_the_facts_of_a_certificate():
     read = read_certificate(make(names, year=2055))
     assert read.subject == "C=DE, O=Müller & 世界, CN=chat.example, 1.2.3.4.5=own"
     assert read.issuer == "CN=an authority"
-    assert (read.not_before, read.not_after) == ("2020-01-02T03:04:05Z", "2055-06-07T08:09:10Z")
+    assert (read.not_before, read.not_after) == ("1999-01-02T03:04:05Z", "2055-06-07T08:09:10Z")
     assert read.names == ["*.example", "10.0.0.1", "::1", "spiffe://a/b", "a@b.example"]
     assert read_certificate(make([])).names == []
     many = make([x509.DNSName(f"{number}.example") for number in range(MAX_NAMES + 1)])

@@ -8,7 +8,7 @@ import struct
 import pytest
 import trio
 
-from .conftest import PATIENCE_S
+from .conftest import PATIENCE_S, Page
 
 
 async def reset(peer) -> None:
@@ -217,3 +217,21 @@ async def test_a_name_that_is_none_is_told_so(start_page, host: str):
         end = await dialled.until_over()
     assert end["cause"] == "no-such-host"
     assert host in end["why"]
+
+
+async def test_a_server_that_stops_takes_its_leave(start_server, start_raw):
+    # Of several processes: the console is in the one that supervises the others.
+    async def accept(peer):
+        await peer.accept()
+        await peer.read_to_end()
+
+    server = await start_raw(accept)
+    target = f"--run-target={server.url.split('/')[2]}"
+    ours = await trio.to_thread.run_sync(lambda: start_server(target, "--workers=2", console=True))
+    async with Page(ours.console).dial(server.url) as dialled:
+        await dialled.event("opened")
+        assert await trio.to_thread.run_sync(ours.stop) == 0
+    with trio.fail_after(PATIENCE_S):
+        while not server.peers[0].received:
+            await trio.sleep(0.01)
+    assert server.peers[0].received_frames()[0] == (8, b"\x03\xe9the console stops")
