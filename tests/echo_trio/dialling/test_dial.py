@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import trio
+import trio.testing
 from websockets.exceptions import ConnectionClosed
 from websockets.trio.server import serve
 
@@ -23,6 +24,7 @@ from echo_trio.wire.limits import RECEIVE_BYTES, Limits
 
 PATIENCE_S = 120.0
 MESSAGE = b"x" * 30_000
+MESSAGES = 400
 
 
 def make_dial(url: str, budget: Budget, **limits: float) -> Dial:
@@ -42,25 +44,23 @@ def make_dial(url: str, budget: Budget, **limits: float) -> Dial:
 
 @pytest.fixture
 async def flooding(nursery):
-    """A server that sends messages without end, and the number that its kernel has taken."""
-    sent = []
+    """A server that sends far more than all buffers hold."""
 
     async def flood(connection):
         try:
-            while True:
+            for _ in range(MESSAGES):
                 await connection.send(MESSAGE)
-                sent.append(1)
+            await trio.sleep_forever()
         except ConnectionClosed:
             pass
 
     server = await nursery.start(partial(serve, flood, 0, host="127.0.0.1", compression=None))
-    return f"ws://127.0.0.1:{server.listeners[0].socket.getsockname()[1]}", sent
+    return f"ws://127.0.0.1:{server.listeners[0].socket.getsockname()[1]}"
 
 
 async def test_nothing_is_read_for_a_page_that_does_not_read(flooding):
-    url, _ = flooding
     budget = Budget(2**30)
-    dial = make_dial(url, budget)
+    dial = make_dial(flooding, budget)
     reads, held = trio.Event(), []
     received = bytearray()
 
@@ -75,10 +75,13 @@ async def test_nothing_is_read_for_a_page_that_does_not_read(flooding):
             nursery.start_soon(dial.run, emit)
             while budget.held_bytes < FULL_BYTES:
                 await trio.sleep(0.001)
+            # Until the server waits, too: else it would have sent all by then.
+            await trio.testing.wait_all_tasks_blocked(0.2)
+            held.append(budget.held_bytes)
             # The page goes on, and has everything in order; what is held was never much more.
             reads.set()
-            while received.count(b'"type":"message"') < 500:
-                await trio.sleep(0.001)
+            while received.count(b'"type":"message"') < MESSAGES:
+                await trio.sleep(0.05)
             nursery.cancel_scope.cancel()
     event_bytes = 2 * (BATCH_BYTES + RECEIVE_BYTES + len(MESSAGE) * 4 // 3)
     assert FULL_BYTES <= max(held) <= FULL_BYTES + event_bytes
@@ -88,9 +91,8 @@ async def test_nothing_is_read_for_a_page_that_does_not_read(flooding):
 
 
 async def test_above_the_budget_the_one_that_holds_most_is_ended_and_told_so(flooding):
-    url, _ = flooding
     budget = Budget(FULL_BYTES // 2)
-    dial = make_dial(url, budget)
+    dial = make_dial(flooding, budget)
     received = bytearray()
     reads = trio.Event()
 

@@ -6,6 +6,7 @@ import { NO_CLOSE_FRAME } from '../close-codes';
 import type { CloseReport } from '../close-report';
 import { closeReportOf } from './dial-end';
 import { orderOf, readDialForm } from './dial-form';
+import { NO_PLACE, takeDialPlace } from './dial-places';
 import { itemsOf, SendQueue } from './send-queue';
 import type { DialStep, ToldFrame, ToldRecord } from './told';
 
@@ -51,6 +52,8 @@ export class DialledSocket {
   readonly #now: () => number;
   readonly #events: DialledEvents;
   readonly #left = new AbortController();
+  /** Aborted with the end of all: the place among the dials is free then. */
+  readonly #over = new AbortController();
   readonly #queue: SendQueue;
   #id = '';
   /** What to add to the console's times; the least that was seen, as each takes its way here. */
@@ -93,8 +96,11 @@ export class DialledSocket {
     const { url, subprotocols, through, headers } = this.#dialling;
     const read = orderOf(readDialForm(through));
     if (!read.ok) {
-      this.#state = 'over';
-      this.#events.onRefused(read.problem);
+      this.#refuse(read.problem);
+      return;
+    }
+    if (!(await takeDialPlace(this.#over.signal))) {
+      this.#refuse(NO_PLACE);
       return;
     }
     const all = [...headers, ...read.order.headers];
@@ -106,8 +112,7 @@ export class DialledSocket {
       });
     } catch (error) {
       if (this.#id === '' && !this.#pageAsked) {
-        this.#state = 'over';
-        this.#events.onRefused(error instanceof Error ? error.message : String(error));
+        this.#refuse(error instanceof Error ? error.message : String(error));
         return;
       }
     }
@@ -137,7 +142,7 @@ export class DialledSocket {
       const { t, subprotocol, extensions } = step;
       this.#events.onOpen(this.#offsetMs + t, t, { subprotocol, extensions });
     } else if (step.name === 'closed') {
-      this.#state = 'over';
+      this.#finish();
       const report = closeReportOf(this.#dialling.url, step, this.#pageAsked);
       this.#events.onClose(report, this.#offsetMs + step.t);
     }
@@ -157,6 +162,16 @@ export class DialledSocket {
     if (frames.length > 0) this.#events.onFrames(frames, this.#offsetMs);
   }
 
+  #refuse(problem: string): void {
+    this.#finish();
+    this.#events.onRefused(problem);
+  }
+
+  #finish(): void {
+    this.#state = 'over';
+    this.#over.abort();
+  }
+
   #giveUp(): void {
     this.#left.abort();
     this.#end('given-up', 'It was given up before the server had answered.');
@@ -166,7 +181,7 @@ export class DialledSocket {
     if (this.#state === 'over') return;
     const { url } = this.#dialling;
     const hadOpened = this.#state === 'open';
-    this.#state = 'over';
+    this.#finish();
     const closedBy = this.#pageAsked ? 'page' : 'unknown';
     const report = {
       url,
