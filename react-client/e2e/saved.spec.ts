@@ -76,7 +76,7 @@ test('saves a connection, opens it in another tab, and takes it to a file and ba
   await file.setInputFiles({ name: 'x.har', mimeType: 'application/json', buffer });
   await expect(dialog.getByText('HAR: 1 connection.')).toBeVisible();
   await expect(
-    dialog.getByRole('listitem').filter({ hasText: '1 requests over HTTP' }),
+    dialog.getByRole('listitem').filter({ hasText: '1 × requests over HTTP' }),
   ).toBeVisible();
   await dialog.getByRole('button', { name: 'Add them' }).click();
   await expect(list.getByRole('listitem')).toHaveCount(4);

@@ -142,7 +142,7 @@ describe('a collection', () => {
     [{}, 'This collection has no version that is known; this page reads version 1.'],
     [
       { version: 1, connections: [{ name: 'x' }, 7] },
-      'In this echo-trio collection is no WebSocket, but 2 connections without an address.',
+      'In this echo-trio collection is no WebSocket, but 2 × connections without an address.',
     ],
   ])('of another form is refused in a line: %j', (file, problem) => {
     const text = JSON.stringify({ format: 'echo-trio.collection', ...file });

@@ -73,7 +73,7 @@ export function ImportPart({ onAdd, read = readInWorker }: ImportPartProps) {
               <ul className={styles.notes}>
                 {reading.notes.map(({ what, count, names }) => (
                   <li key={what}>
-                    {formatCount(count)} {what}
+                    {formatCount(count)} × {what}
                     {names.length > 0 && (
                       <>
                         : <bdi>{names.join(', ')}</bdi>

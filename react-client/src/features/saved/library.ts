@@ -135,8 +135,11 @@ export class Library {
     this.#published.markChanged();
   }
 
-  /** Adds all of a file, or nothing of it. Names that are taken get a number. */
-  addCollection({ connections, environments }: Collection): Promise<Written> {
+  /**
+   * Adds all of a file, or nothing of it. Names that are taken get a number. Where no environment
+   * was chosen and the file brings one, that is: its connections name its variables.
+   */
+  async addCollection({ connections, environments }: Collection): Promise<Written> {
     const taken = {
       connections: [...this.#connections],
       environments: [...this.#environments],
@@ -153,13 +156,17 @@ export class Library {
       others.push(to);
       return { kind, id: to.id, from: null, to };
     };
-    return this.#write(
-      [
-        ...connections.map((one) => changeFor('connections', one, taken.connections)),
-        ...environments.map((one) => changeFor('environments', one, taken.environments)),
-      ],
+    const added = environments.map((one) => changeFor('environments', one, taken.environments));
+    const [first] = added;
+    const written = await this.#write(
+      [...connections.map((one) => changeFor('connections', one, taken.connections)), ...added],
       '',
     );
+    const { chosen } = this.#snapshot();
+    if (written.ok && chosen === null && first !== undefined && added.length === 1) {
+      this.chooseEnvironment(first.id);
+    }
+    return written;
   }
 
   /** Whose variables are filled in; `null` for none. Remembered across reloads. */

@@ -394,7 +394,7 @@ describe('a HAR file', () => {
     const file = JSON.stringify(har(entry('https://a/'), entry('https://b/')));
     expect(readFileText(file)).toEqual({
       ok: false,
-      problem: 'In this HAR is no WebSocket, but 2 requests over HTTP.',
+      problem: 'In this HAR is no WebSocket, but 2 × requests over HTTP.',
     });
   });
 });

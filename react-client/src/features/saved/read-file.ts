@@ -134,6 +134,6 @@ function within<Item>(
 }
 
 function countedIn(notes: Notes): string {
-  const listed = notes.all().map(({ what, count }) => `${String(count)} ${what}`);
+  const listed = notes.all().map(({ what, count }) => `${String(count)} × ${what}`);
   return listed.length === 0 ? '' : `, but ${listed.join(', ')}`;
 }
