@@ -95,12 +95,15 @@ test('can be done by keyboard alone', async ({ chat, server }) => {
   await keyboard.type(server.url);
   await keyboard.press('Enter');
   await expect(chat.status).toContainText('Connected since');
+  // One goes on to what one writes; here it is what stands in between that is looked at.
+  await expect(chat.message).toBeFocused();
+  await chat.address.focus();
   // The log's part of the page is fetched behind the first view; one can't tab into what isn't there.
   await expect(chat.page.getByRole('button', { name: 'Filter' })).toBeVisible();
   await expect(chat.page.getByRole('combobox', { name: 'Replies matched' })).toBeVisible();
 
   await keyboard.press('Tab'); // Disconnect
-  for (const name of ['Connection options', '+ Connection']) {
+  for (const name of ['Connection options', 'Collection', '+ Connection']) {
     await keyboard.press('Tab');
     await expect(chat.page.getByRole('button', { name })).toBeFocused();
   }

@@ -68,7 +68,7 @@ test('a run of 1,000 sockets is started, watched and cancelled from the page', a
   await expect(verdict).toContainText('Interrupted', { timeout: 120_000 });
   await expect(load.runs.first()).toContainText('Interrupted');
   await expect(load.count('How they ended', 'Cleanly')).toHaveText('1,000');
-  await expect(load.count(/^Sent: /, 'lost')).toHaveText('0');
+  await expect(load.count(/^Sent: /, 'Lost')).toHaveText('0');
   await expect(load.start).toBeVisible();
 });
 

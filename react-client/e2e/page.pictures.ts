@@ -1,5 +1,9 @@
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+import { WebSocket } from 'ws';
+
+import { startEchoServer } from './echo-server';
 import { ChatPage, expect, test } from './fixtures';
 
 const FOLDER = fileURLToPath(new URL('../../docs/images/', import.meta.url));
@@ -36,6 +40,25 @@ test.describe('phone', () => {
     await server.stop();
     await expect(chat.log).toContainText('The server closed the connection');
     await chat.page.screenshot({ path: `${FOLDER}page-phone.png` });
+  });
+});
+
+test.describe('faults', () => {
+  test.use({ viewport: DESKTOP, colorScheme: 'light' });
+
+  test('faults.png: a proxy, and what it does to what passes', async ({ page, server }) => {
+    const proxy = await startEchoServer({ console: true, upstream: server.url });
+    const data = { faults: '~up-swallow/10/~delay/200ms/~corrupt/25' };
+    await page.request.put(`${proxy.consoleUrl}api/faults`, { data });
+    const client = new WebSocket(proxy.url);
+    await once(client, 'open');
+    for (let number = 1; number <= 200; number++) client.send(`message ${String(number)}`);
+    await page.goto(`${proxy.consoleUrl}#/server`);
+    const panel = page.getByRole('region', { name: 'Faults', exact: true });
+    await expect(panel).toContainText('180 came to it, 7 changed');
+    await panel.screenshot({ path: `${FOLDER}faults.png` });
+    client.terminate();
+    await proxy.stop();
   });
 });
 
