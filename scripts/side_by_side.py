@@ -4,8 +4,8 @@
 
 All arguments but the first, the number of forks, are pytest's. Workers that each import and collect
 all tests for themselves, as pytest-xdist's do, take 10 s of CPU apiece on a fresh clone, 5 s later.
-A fork takes none of it. Each takes the next few tests from a pipe when it has run the last, so all
-are busy until there is none left, and sends reports to the parent, which shows them.
+A fork has all that from its parent. Each takes the next few tests from a pipe when it has run the
+last, so all are busy until there is none left, and sends reports to the parent, which shows them.
 
 Exit codes are pytest's. A fork that dies fails the test that it ran, and those that it had taken.
 """
@@ -167,7 +167,7 @@ class SideBySide:
 def divide(items: Sequence[pytest.Item]) -> Iterator[tuple[int, int]]:
     """Divide the tests into shares of one file each: their first, and the one after their last.
 
-    What is made once for a module is not made for two shares of it, unless others are between.
+    What is made once for a module is not made for two shares, unless others are between.
     """
     first = 0
     for number, item in enumerate(items):
@@ -243,7 +243,7 @@ class Teller:
         self._tell("start", nodeid, location)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell how a part of it went."""
+        """Tell how a part of the test went."""
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         self._tell("report", report.nodeid, report.location, report=data)
 
