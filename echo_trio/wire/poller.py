@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BATCH: Final = 256
 #: Sockets served between two looks at the clock.
 UNTIMED: Final = 16
-#: The time for which sockets are served before Trio's other tasks run.
+#: The time for which sockets are served before Trio's other tasks run, where nobody says otherwise.
 SLICE_S: Final = 0.004
 #: The time for which connections in line for another turn are served in each round.
 LINE_SLICE_S: Final = 0.001
@@ -54,13 +54,17 @@ class Poller:
 
     :param observe: is given samples, in seconds, of the time from the poller's waking up to the end
         of a socket's callback; this includes the callbacks before it in the batch.
+    :param slice_s: the time for which sockets are served before Trio's other tasks run.
     """
 
-    def __init__(self, observe: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self, observe: Callable[[float], None] | None = None, *, slice_s: float = SLICE_S
+    ) -> None:
         if not hasattr(select, "epoll"):
             raise NotImplementedError("this system has no epoll")
         self._epoll = select.epoll()
         self._observe = observe
+        self._slice_s = slice_s
         self._until_timed = 0
         # By descriptor. A list, because a table of ten thousand keys is cold at each look.
         self._callbacks: list[Callable[[], None] | None] = []
@@ -152,8 +156,8 @@ class Poller:
         The rest of the batch is served afterwards. Asking the kernel again would start at the same
         sockets.
         """
-        callbacks = self._callbacks
-        until_s = time.perf_counter() + SLICE_S
+        callbacks, slice_s = self._callbacks, self._slice_s
+        until_s = time.perf_counter() + slice_s
         for first in range(0, len(ready), UNTIMED):
             for fd, _ in ready[first : first + UNTIMED]:
                 # As above. After a checkpoint the descriptor may even be another connection's,
@@ -162,13 +166,13 @@ class Poller:
                     callbacks[fd]()  # type: ignore[misc]
             if time.perf_counter() >= until_s:
                 await trio.lowlevel.checkpoint()
-                until_s = time.perf_counter() + SLICE_S
+                until_s = time.perf_counter() + slice_s
 
     async def _serve_timed(
         self, ready: list[tuple[int, int]], observe: Callable[[float], None]
     ) -> None:
         woken_s = time.perf_counter()
-        until_s = woken_s + SLICE_S
+        until_s = woken_s + self._slice_s
         callbacks = self._callbacks
         for fd, _ in ready:
             if callbacks[fd] is not None:
@@ -177,7 +181,7 @@ class Poller:
                 observe(now_s - woken_s)
                 if now_s >= until_s:
                     await trio.lowlevel.checkpoint()
-                    until_s = time.perf_counter() + SLICE_S
+                    until_s = time.perf_counter() + self._slice_s
 
     def _serve_line(self) -> None:
         """Give connections in line another turn, each at most one, for `LINE_SLICE_S`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import trio
 
@@ -25,6 +26,11 @@ from loadgen.scenario.phases import Phases
 from loadgen.scenario.timetable import Timetable
 from loadgen.scenario.trace import Trace
 from loadgen.workload.plan import Plan
+
+#: The time for which replies are taken before the users run whom they wake: some sixty, whose
+#: objects are in the processor's caches still. With the poller's own 4 ms a request of 1,000 users
+#: took 6 % more CPU, in the median of six pairs; with 0.4 ms as much as with this.
+SLICE_S: Final = 0.001
 
 
 def prepare(plan: Plan) -> Plan:
@@ -98,7 +104,7 @@ class ScenarioEngine(Engine):
         return dataclasses.replace(result, scenario=self._scenario, fan_out=fan_out)
 
     async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:
-        shared_poller = poller.Poller() if poller.AVAILABLE else None
+        shared_poller = poller.Poller(slice_s=SLICE_S) if poller.AVAILABLE else None
         if shared_poller is not None:
             nursery.start_soon(shared_poller.run)
         plan, watch = self.plan, BlockingWatch()

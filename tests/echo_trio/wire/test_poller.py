@@ -145,6 +145,23 @@ async def test_other_tasks_run_when_a_slice_of_time_is_over(poller, pairs, clock
     assert max(b - a for a, b in itertools.pairwise(turns)) <= 2 * poller_module.UNTIMED
 
 
+async def test_the_slice_is_as_long_as_its_owner_says(pairs, clock, nursery):
+    poller, calls, turns = poller_module.Poller(slice_s=0.001), [], []
+    nursery.start_soon(poller.run)
+
+    def on_readable() -> None:
+        calls.append(1)
+        clock.now_s += 0.0001  # 16 in a slice here, and 48 in the usual one
+
+    for ours, theirs in pairs:
+        poller.register(ours, on_readable)
+        theirs.send(b"x")
+    while len(calls) < 2 * len(pairs):
+        await trio.lowlevel.checkpoint()
+        turns.append(len(calls))
+    assert max(b - a for a, b in itertools.pairwise(turns)) <= 2 * poller_module.UNTIMED
+
+
 async def test_everybody_is_served_however_long_a_batch_takes(poller, pairs, clock):
     served = Counter()
 
