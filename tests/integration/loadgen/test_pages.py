@@ -35,6 +35,7 @@ PAGES = sorted(
     page
     for pattern in ("*.md", "docs/**/*.md", "docs/deploy/*", "examples/**/README.md", "bench*/*.md")
     for page in ROOT.glob(pattern)
+    if "node_modules" not in page.parts  # those of the examples' servers
 )
 #: By page and the first words of a block: the test that runs it, or why it is only read.
 BLOCKS = tomllib.loads(Path(__file__).with_name("pages.toml").read_text())
