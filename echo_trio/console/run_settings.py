@@ -23,7 +23,7 @@ MAX_VALUES: Final = 128
 #: Characters of one value. A template may be longer: the body's own bound is enough for that.
 MAX_CHARACTERS: Final = 8192
 MAX_DIGITS: Final = 18
-#: What a run's owner says of it, and the most characters of each; the generator has no such flags.
+#: The words that describe a run, and the most characters of each; the generator has no such flags.
 WORDS: Final = {"name": 200, "note": 4000}
 _LONG_TEXTS: Final = frozenset({"message"})
 #: Characters of a value with a unit; a wrong one is shown in full.
@@ -71,7 +71,7 @@ class RunSettings:
 
     :ivar written: the name under which each setting was sent, for error messages.
     :ivar name: what the run is called; empty for no name.
-    :ivar note: whatever its owner wants to remember of it.
+    :ivar note: whatever its owner wants to remember about it.
     """
 
     values: dict[str, Value]

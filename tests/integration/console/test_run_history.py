@@ -40,7 +40,8 @@ def test_runs_their_names_and_notes_are_there_after_a_restart(
         plain = run_to_its_end(client, count=1, duration="0.1s", url=f"{server.url}status/503")
         newest, before = client.get("api/runs").json()["runs"]
         report = client.get(run).json()
-        assert client.patch(plain, json={"note": "for once"}).json()["note"] == "for once"
+        for note in ("for a moment", "for once"):
+            assert client.patch(plain, json={"note": note}).json()["note"] == note
         for wrong in ({"note": 1}, {"name": "a\nb"}, {"name": "a\0"}, {"count": 1}, []):
             assert client.patch(plain, json=wrong).status_code == 422
         foreign = client.patch(plain, json={}, headers={"Origin": "http://evil.example"})
