@@ -111,7 +111,8 @@ class Passage:
 
     def close(self) -> None:
         """Forget what is in line, or held back by a fault, and count it as lost."""
-        self.lost += sum(entry.answers for entry in self._line.close())
+        left = self._line.close()  # The entry that is under way counts what is left of it itself.
+        self.lost += sum(entry.answers for entry in left)
         self.lost += _count_replies(faults.endings(self._chain))
 
     @property
@@ -136,19 +137,22 @@ class Passage:
         if isinstance(actions, str | bytes):
             self._message_bytes = getsizeof(actions)
             actions = faults.pass_through(self._chain, (Reply(actions),))
-        for action in actions:
-            if action.late_s:
-                yield Wait(entry.since_s + action.late_s, reading=True)
-            yield from self._pair.thaw()
-            try:
+        at_hand: tuple[Action, ...] = ()
+        try:
+            for action in actions:
+                at_hand = (action,)
+                if action.late_s:
+                    yield Wait(entry.since_s + action.late_s, reading=True)
+                yield from self._pair.thaw()
                 yield from self._do(action)
-            except ConnectionClosed:
-                if not entry.answers:  # What was held back until now: no entry is left of it.
-                    self.lost += _count_replies((action, *actions))
-                raise
-            self._actions += 1
-            if self._actions % BATCH == 0:
-                yield from self._let_kernel_take()
+                at_hand = ()
+                self._actions += 1
+                if self._actions % BATCH == 0:
+                    yield from self._let_kernel_take()
+        except (ConnectionClosed, GeneratorExit):
+            if not entry.answers:  # What was held back until now: no message in line is left of it.
+                self.lost += _count_replies((*at_hand, *actions))
+            raise
         self._message_bytes = 0
 
     def _do(self, action: Action) -> Iterator[Wait]:

@@ -175,6 +175,24 @@ def test_what_the_body_raises_in_a_thread_comes_out_too():
     assert is_refused(server.url)
 
 
+def test_what_the_body_raises_drops_clients_at_once_without_a_close_frame():
+    def fail(clients: list[socket.socket]) -> None:
+        with serving_in_thread() as server:
+            address = "127.0.0.1", int(server.url[:-1].split(":")[2])
+            clients.append(socket.create_connection(address, PATIENCE_S))
+            clients[0].sendall(HANDSHAKE)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += clients[0].recv(4096)
+            raise OddError
+
+    clients: list[socket.socket] = []
+    with pytest.raises(OddError):
+        fail(clients)
+    with clients[0]:
+        assert clients[0].recv(4096) == b""
+
+
 def test_the_console_is_served_if_asked_for():
     settings = Settings(port=0, console_port=0)
     with serving_in_thread(settings) as server:
@@ -226,6 +244,8 @@ def test_a_summary_has_the_last_connections_and_says_how_many_there_were():
     shown = [int(line.split()[-1]) for line in lines if "→ message" in line]
     assert shown == list(range(5, 25))
     assert lines[0] == "  (no request): clean, close code 1000, 1 in, 3 out"
+    seen.accepted("long").received("y" * 150)  # is kept whole, and shown in part.
+    assert summarize(server).splitlines()[-1] == f"    → {'y' * 100}… (150 characters)"
 
 
 def test_the_how_tos_example_runs():

@@ -62,8 +62,9 @@ async def test_messages_are_changed_on_their_way(start_proxy, raw, path, sent, r
         assert await receive(sender, 1) == ["back"]
 
 
-async def test_what_a_fault_still_holds_back_at_the_end_is_counted(start_proxy, raw):
-    proxy, upstream, ours = await pair(start_proxy, raw, "/~reorder/1", up=False)
+@pytest.mark.parametrize("path", ["/~reorder/1", "/~reorder/1/~delay/1h"])
+async def test_what_a_fault_still_holds_back_at_the_end_is_counted(start_proxy, raw, path):
+    proxy, upstream, ours = await pair(start_proxy, raw, path, up=False)
     with trio.fail_after(PATIENCE_S):
         await send(upstream, "held")
         await until(lambda: proxy.server.held_bytes)
