@@ -344,8 +344,8 @@ class Dial(Holder):
         """Send messages, pings or a close frame; return once the kernel has all of them.
 
         :raises CannotSend: 409 while another call goes on, or before and after the connection is
-            open, 413 if the parts of a message are too many.
-        :raises BadOrder: if a text is not UTF-8, or anything comes between the parts of a message.
+            open, 410 if it ends meanwhile, 413 if a message is larger than the limits allow.
+        :raises BadOrder: if a text is not UTF-8; what came before it is sent.
         """
         if self._is_sending:
             raise CannotSend("one at a time: wait for the answer to the last request", 409)

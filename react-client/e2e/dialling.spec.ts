@@ -1,3 +1,4 @@
+import { expectNoViolation, ROOMY } from './axe';
 import { ChatPage, expect, test } from './fixtures';
 
 test('through the server one sets headers, and sees the handshake, the frames and the cause of a 1006', async ({
@@ -29,6 +30,7 @@ test('through the server one sets headers, and sees the handshake, the frames an
   const frames = dialog.getByRole('region', { name: 'Table of frames' });
   await expect(frames.getByRole('row').filter({ hasText: 'out' })).toContainText('text');
   await expect(frames.getByRole('row').filter({ hasText: '↓ in' })).toHaveCount(2);
+  await expectNoViolation(page, [ROOMY]);
   await dialog.getByRole('button', { name: 'Close' }).click();
   await page.getByRole('button', { name: 'Disconnect' }).click();
   await expect(chat.log.getByText('You closed the connection')).toBeVisible();
