@@ -333,12 +333,15 @@ def test_the_requests_of_the_consoles_page(shell):
     with begin("python -m echo_trio", {}) as console:
         server = ask(block("reference/console.md", "$ curl -s http://127.0.0.1:8766/api/server"))
         tasks = ask(block("reference/console.md", "$ curl -s http://127.0.0.1:8766/api/tasks"))
+        known = ask(block("reference/console.md", "$ curl -s http://127.0.0.1:8766/api/behaviours"))
         begun = ask(block("reference/console.md", "$ curl -s http://127.0.0.1:8766/api/runs -H"))
         of_this_run["345c9dd3cba7"] = begun["id"]
         listed = ask(block("reference/console.md", "$ curl -s http://127.0.0.1:8766/api/runs {"))
+        ask(block("reference/console.md", "$ curl -s -X PATCH"))
         ended = ask(block("reference/console.md", "$ curl -s -X DELETE"))
     assert server["workers"] == 1
     assert tasks["children"]
+    assert {"behaviours", "faults", "max_faults"} == known.keys()
     assert [run["id"] for run in listed["runs"]] == [begun["id"]]
     assert (ended["id"], ended["state"]) == (begun["id"], "cancelling")
     upstream = {"ws://127.0.0.1:9000": "ws://127.0.0.1:1"}
