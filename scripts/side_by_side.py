@@ -138,6 +138,9 @@ class SideBySide:
                 report = hook.pytest_report_from_serializable(
                     config=session.config, data=event["report"]
                 )
+                report.location = location
+                if isinstance(report.longrepr, list):  # of a skip; JSON has no tuples
+                    report.longrepr = tuple(report.longrepr)
                 hook.pytest_runtest_logreport(report=report)
             case "finish":
                 child.running = None

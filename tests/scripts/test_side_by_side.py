@@ -60,7 +60,7 @@ def run(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProc
         (folder / f"test_{name}.py").write_text(text)
     environment = os.environ | {"PYTEST_ADDOPTS": "", "COLUMNS": "100"}
     return subprocess.run(
-        [sys.executable, str(SCRIPT), "2", "-p", "no:asyncio", *arguments, str(folder)],
+        [sys.executable, str(SCRIPT), "2", "-ra", "-p", "no:asyncio", *arguments, str(folder)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -76,6 +76,7 @@ def test_every_test_runs_once_in_one_of_the_forks_and_its_failure_is_shown(tmp_p
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed, 5 passed, 1 skipped" in done.stdout
     assert "assert [1] == [2]" in done.stdout  # what pytest makes of an assertion
+    assert "SKIPPED [1] test_failing.py" in done.stdout
     assert "said by" in done.stdout  # what was captured
     assert done.stderr == ""
 
