@@ -46,7 +46,7 @@ BEGIN, END = "<!-- proxies: begin (generated) -->", "<!-- proxies: end -->"
 HAPROXY_CONFIG = """
 global
     nbthread 1
-    maxconn 50000
+    maxconn 4000
 defaults
     mode http
     timeout connect 5s

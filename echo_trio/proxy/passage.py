@@ -111,7 +111,7 @@ class Passage:
 
     def close(self) -> None:
         """Forget what is in line, or held back by a fault, and count it as lost."""
-        left = self._line.close()  # The entry that is under way counts what is left of it itself.
+        left = self._line.close()  # The entry under way counts its own rest.
         self.lost += sum(entry.answers for entry in left)
         self.lost += _count_replies(faults.endings(self._chain))
 
@@ -150,7 +150,7 @@ class Passage:
                 if self._actions % BATCH == 0:
                     yield from self._let_kernel_take()
         except (ConnectionClosed, GeneratorExit):
-            if not entry.answers:  # What was held back until now: no message in line is left of it.
+            if not entry.answers:  # What was held back until now is no message in line any more.
                 self.lost += _count_replies((*at_hand, *actions))
             raise
         self._message_bytes = 0
