@@ -31,6 +31,7 @@ test('says JSON and bytes, sets the suffix of both apart, and shows each from al
   await json.hover();
   await json.getByRole('button', { name: 'Details of reply' }).click();
   const details = page.getByRole('dialog', { name: 'Message received' });
+  await details.getByRole('button', { name: 'Indented' }).click();
   await expect(details.getByLabel('Indented')).toHaveText('{ "a": [ 1, 2 ] }');
   await details.getByRole('button', { name: 'Hex' }).click();
   await expect(details.getByLabel('Hex')).toContainText('7b 22 61 22 3a 20 5b 31');

@@ -3,6 +3,7 @@ import type { ReactNode } from 'react';
 import { ConnectionNotice } from '../features/connection/connection-notice';
 import { PLAIN_DIAL } from '../features/connection/dialling/dial-form';
 import { DialStrip } from '../features/connection/dialling/dial-strip';
+import { readSocketUrl } from '../features/connection/socket-url';
 import ConversationPanel from '../features/conversation/conversation-panel';
 import { type ChatSession, type ChatSnapshot, problemOf } from './chat-session';
 import { copyTargetOf } from './copy-target';
@@ -12,6 +13,7 @@ interface ChatLogProps {
   session: ChatSession;
   snapshot: ChatSnapshot;
   /** As typed. */
+  address: string;
   subprotocols: string;
   servedUrl: string | null;
   sentByHand: number;
@@ -24,6 +26,7 @@ interface ChatLogProps {
 /** What was said in a chat, and what happened to its connections. */
 export default function ChatLog(props: ChatLogProps) {
   const { session, snapshot, subprotocols, servedUrl } = props;
+  const target = copyTargetOf(snapshot, subprotocols);
   const findOut = (url: string) => {
     props.onThrough(session.through ?? JSON.stringify(PLAIN_DIAL));
     props.onVisit(url);
@@ -42,7 +45,8 @@ export default function ChatLog(props: ChatLogProps) {
       <ConversationPanel
         conversation={snapshot}
         latency={session.latency}
-        target={copyTargetOf(snapshot, subprotocols)}
+        target={target}
+        address={target?.url ?? normal(props.address)}
         sentByHand={props.sentByHand}
         welcome={props.welcome}
         renderNotice={({ notice, atMs }) => (
@@ -65,4 +69,10 @@ export default function ChatLog(props: ChatLogProps) {
       />
     </>
   );
+}
+
+/** As it is known once one has connected to it. */
+function normal(typed: string): string {
+  const read = readSocketUrl(typed, location.protocol);
+  return read.ok ? read.url : typed;
 }

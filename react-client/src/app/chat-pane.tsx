@@ -169,6 +169,7 @@ export function ChatPane(props: ChatPaneProps) {
                 <ChatLog
                   session={session}
                   snapshot={snapshot}
+                  address={tab.address}
                   subprotocols={subprotocols}
                   servedUrl={servedUrl}
                   sentByHand={sentByHand}

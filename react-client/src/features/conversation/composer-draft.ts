@@ -54,13 +54,33 @@ function problemOfJson(text: string): string | null {
   }
 }
 
-/** Indents JSON; anything else stays as it is. */
+const JSON_TOKEN = /"(?:[^"\\]|\\.)*"|\s+|[[{]\s*[\]}]|[[{\]},:]/g;
+/** Deeper lines are not indented any further: else twenty thousand brackets would fill the memory. */
+const DEEPEST_INDENT = 32;
+
+/** Indents JSON, each number and name as it was typed; anything else stays as it is. */
 export function formatJson(text: string): string {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
   } catch {
     return text;
   }
+  let depth = 0;
+  const newLine = () => `\n${'  '.repeat(Math.min(depth, DEEPEST_INDENT))}`;
+  return text.replace(JSON_TOKEN, (token) => {
+    const [first = ''] = token;
+    if (first === '"') return token;
+    if (first === ',') return token + newLine();
+    if (first === ':') return ': ';
+    if (first === ']' || first === '}') {
+      depth -= 1;
+      return newLine() + token;
+    }
+    if (first !== '[' && first !== '{') return '';
+    if (token.length > 1) return first + token.slice(-1);
+    depth += 1;
+    return first + newLine();
+  });
 }
 
 /** What was kept of a draft; an empty one where that is nothing of ours. */

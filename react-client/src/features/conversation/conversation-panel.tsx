@@ -1,9 +1,11 @@
 import { type ReactNode, Suspense, useCallback, useMemo, useRef, useState } from 'react';
 
+import type { ValueAction } from '../../components/chosen-value';
 import { ErrorBoundary } from '../../components/error-boundary';
 import { OpenedPart } from '../../components/opened-part';
 import type { Store } from '../../lib/frame-store';
 import { lazyPart } from '../../lib/lazy-part';
+import { readPath } from '../../lib/values/value-path';
 import { saveFile } from '../../lib/save-file';
 import type { Outgoing, SendPlan } from '../../lib/send-plan';
 import type { TimeSeries } from '../../lib/time-series';
@@ -14,15 +16,21 @@ import type {
   ReceivedEntry,
   SentEntry,
 } from './conversation';
+import { DECODER_NAMES } from './binary-choice';
 import styles from './conversation-panel.module.css';
 import type { CopyTarget } from './copy-as';
 import { type DescribeNotice, exportCsv, exportNdjson } from './export-log';
 import { FilterBar } from './filter-bar';
 import { LogBar } from './log-bar';
-import { compileFilter, FilteredLog, NO_FILTER } from './log-filter';
+import { ColumnHead } from './column-head';
+import { compileFilter, NO_FILTER } from './log-filter';
 import { LogMenu } from './log-menu';
 import { logSummary } from './log-summary';
 import { MessageList } from './message-list';
+import { JSON_ONLY, type ReadTree } from './read-tree';
+import { RowReadingContext } from './row-reading';
+import { useBinaryChoice } from './use-binary-choice';
+import { useFilteredLog } from './use-filtered-log';
 
 // What most conversations never need comes when it is asked for.
 const LatencyPanel = lazyPart(() => import('./latency-panel'));
@@ -34,6 +42,8 @@ interface ConversationPanelProps<Notice> {
   latency: Store<TimeSeries>;
   /** Where messages go, for those who want to send them by other means. */
   target: CopyTarget | null;
+  /** By which it is remembered how its messages are read. */
+  address: string;
   renderNotice: (entry: NoticeEntry<Notice>) => ReactNode;
   describeNotice: DescribeNotice<Notice>;
   onStart: (plan: SendPlan) => string | null;
@@ -61,15 +71,57 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
   const [isFiltering, setIsFiltering] = useState(false);
   const [isCharting, setIsCharting] = useState(false);
   const [isReplaying, setIsReplaying] = useState(false);
+  const [marked, setMarked] = useState<SentEntry | ReceivedEntry | null>(null);
   const [opened, setOpened] = useState<SentEntry | ReceivedEntry | null>(null);
 
   const filterButton = useRef<HTMLButtonElement>(null);
 
-  const compiled = useMemo(() => compileFilter(filter), [filter]);
+  const { choice, choose, decoders } = useBinaryChoice(props.address);
+  const { column } = choice;
+  const setColumn = useCallback((path: string) => choose({ column: path }), [choose]);
+  const actions = useMemo<ValueAction[]>(
+    () => [
+      {
+        name: 'Filter by it',
+        run: (path, source) => {
+          setOpened(null);
+          setIsFiltering(true);
+          setFilter((was) => ({ ...was, value: testOf(path, source) }));
+        },
+      },
+      {
+        name: 'Show as a column',
+        run: (path) => {
+          setOpened(null);
+          setColumn(path);
+        },
+      },
+    ],
+    [setColumn],
+  );
+  const { decoder, descriptor, messageType } = choice;
+  const decode = useMemo(() => {
+    if (decoders === undefined) return null;
+    const how = { decoder, descriptor, messageType };
+    return (bytes: Uint8Array) => decoders.decode(bytes, how);
+  }, [decoders, decoder, descriptor, messageType]);
+  const readTree = useMemo<ReadTree>(() => {
+    if (decode === null) return JSON_ONLY;
+    return (payload) => (payload.type === 'text' ? JSON_ONLY(payload) : decode(payload.bytes).tree);
+  }, [decode]);
+  const compiled = useMemo(() => compileFilter(filter, readTree), [filter, readTree]);
   const passes = compiled.ok && isFiltering ? compiled.passes : null;
   const shown = held ?? conversation;
-  const filtered = useMemo(() => new FilteredLog<Notice>(passes), [passes]);
-  const entries = useMemo(() => filtered.apply(shown.entries), [filtered, shown.entries]);
+  const { entries, pending } = useFilteredLog(passes, shown.entries);
+  const readColumn = useMemo(() => readPath(column), [column]);
+  const rowReading = useMemo(() => {
+    const isColumn = column.trim() !== '' && readColumn.ok;
+    return {
+      readTree,
+      binary: decode && { name: DECODER_NAMES[choice.decoder], decode },
+      column: isColumn ? { caption: column.trim(), path: readColumn.value } : null,
+    };
+  }, [readTree, decode, choice.decoder, column, readColumn]);
   const open = useCallback((entry: SentEntry | ReceivedEntry) => setOpened(entry), []);
 
   const exportAs = (form: 'ndjson' | 'csv') => {
@@ -97,6 +149,7 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
               live: conversation.entries,
               dropped: shown.dropped,
               passing: passes === null ? null : entries,
+              pending,
             })}
             isFiltering={isFiltering}
             filterButton={filterButton}
@@ -137,8 +190,11 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
           {isFiltering && (
             <FilterBar
               filter={filter}
-              problem={compiled.ok ? null : compiled.problem}
+              problem={compiled.ok ? null : compiled}
               onChange={setFilter}
+              column={column}
+              columnProblem={readColumn.ok ? null : readColumn.problem}
+              onColumn={setColumn}
               onClose={closeFilter}
             />
           )}
@@ -151,13 +207,23 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
               </ErrorBoundary>
             </div>
           )}
-          <MessageList
-            entries={entries}
-            isLive={held === null}
-            sentByHand={props.sentByHand}
-            onOpen={open}
-            renderNotice={renderNotice}
-          />
+          {rowReading.column !== null && (
+            <ColumnHead
+              caption={rowReading.column.caption}
+              onRemove={() => {
+                setColumn('');
+              }}
+            />
+          )}
+          <RowReadingContext value={rowReading}>
+            <MessageList
+              entries={entries}
+              isLive={held === null}
+              sentByHand={props.sentByHand}
+              onOpen={open}
+              renderNotice={renderNotice}
+            />
+          </RowReadingContext>
         </>
       )}
       {opened && (
@@ -166,6 +232,12 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
             entry={asItIsNow(opened, conversation.entries)}
             target={target}
             onResend={props.onResend}
+            entries={conversation.entries}
+            readTree={readTree}
+            marked={marked}
+            onMark={setMarked}
+            binary={{ address: props.address, choice, choose, decoders }}
+            actions={actions}
             onClose={() => setOpened(null)}
           />
         </OpenedPart>
@@ -177,6 +249,14 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
       )}
     </>
   );
+}
+
+/** A value that is short enough to be written into a filter. */
+const MOST_COMPARED = 200;
+
+/** A filter for messages with this value at the path, or, of a large one, with any. */
+function testOf(path: string, source: string | null): string {
+  return source === null || source.length > MOST_COMPARED ? path : `${path} == ${source}`;
 }
 
 /** A message that waited when it was opened may have its reply by now. */

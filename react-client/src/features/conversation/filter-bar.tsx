@@ -8,16 +8,23 @@ import type { LogFilter } from './log-filter';
 
 interface FilterBarProps {
   filter: LogFilter;
-  /** What is wrong with the expression, or `null`. */
-  problem: string | null;
+  /** What is wrong with it, and in which field; or `null`. */
+  problem: { readonly problem: string; readonly field: 'text' | 'value' } | null;
   onChange: (filter: LogFilter) => void;
+  /** The path of the value that stands beside each message. */
+  column: string;
+  columnProblem: string | null;
+  onColumn: (path: string) => void;
   onClose: () => void;
 }
 
 /** Which messages to show. */
-export function FilterBar({ filter, problem, onChange, onClose }: FilterBarProps) {
+export function FilterBar(props: FilterBarProps) {
+  const { filter, onChange, onClose, column, columnProblem, onColumn } = props;
   const textId = useId();
   const problemId = useId();
+  const problem = props.problem?.field === 'text' ? props.problem.problem : null;
+  const valueProblem = props.problem?.field === 'value' ? props.problem.problem : null;
   return (
     <search className={styles.filter} aria-label={usePartName('Filter')}>
       <div className={styles.fields}>
@@ -72,12 +79,74 @@ export function FilterBar({ filter, problem, onChange, onClose }: FilterBarProps
           }}
         />
       </div>
+      <div className={styles.fields}>
+        <PathField
+          name="Value"
+          placeholder='$.type == "tick"'
+          value={filter.value}
+          problem={valueProblem}
+          onChange={(value) => {
+            onChange({ ...filter, value });
+          }}
+          onClose={onClose}
+        />
+        <PathField
+          name="Column"
+          placeholder="$.id"
+          value={column}
+          problem={columnProblem}
+          onChange={onColumn}
+          onClose={onClose}
+        />
+      </div>
       {problem !== null && (
         <p id={problemId} className={panel.problem} role="alert">
           {problem}
         </p>
       )}
     </search>
+  );
+}
+
+interface PathFieldProps {
+  name: string;
+  placeholder: string;
+  value: string;
+  problem: string | null;
+  onChange: (value: string) => void;
+  onClose: () => void;
+}
+
+function PathField({ name, placeholder, value, problem, onChange, onClose }: PathFieldProps) {
+  const id = useId();
+  return (
+    <div className={styles.path}>
+      <label htmlFor={id} className={panel.name}>
+        {name}
+      </label>
+      <input
+        id={id}
+        className={`${panel.input ?? ''} ${panel.code ?? ''} ${styles.text ?? ''}`}
+        placeholder={placeholder}
+        value={value}
+        spellCheck={false}
+        autoCapitalize="off"
+        autoComplete="off"
+        aria-invalid={problem !== null}
+        aria-describedby={problem === null ? undefined : `${id}-problem`}
+        onKeyDown={({ key }) => {
+          if (key === 'Escape') onClose();
+        }}
+        onChange={({ target }) => {
+          onChange(target.value);
+        }}
+      />
+      {problem !== null && (
+        <p id={`${id}-problem`} className={panel.problem} role="alert">
+          {problem}
+        </p>
+      )}
+    </div>
   );
 }
 

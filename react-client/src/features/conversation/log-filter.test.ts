@@ -32,6 +32,8 @@ describe('a filter', () => {
     ['JSON, be it followed by a suffix', { type: 'json' }, [0, 3, 4]],
     ['binary', { type: 'binary' }, [0, 5]],
     ['bytes in hex', { text: 'de ad' }, [0, 5]],
+    ['a value, be it followed by a suffix', { value: '$.a == 1' }, [0, 3, 4]],
+    ['nothing where no message has such a value', { value: 'a.b' }, [0]],
     ['several at once', { text: 'hello', direction: 'received', type: 'text' }, [0, 2]],
   ] as const)('finds %s, and always keeps what happened to the connection', (_, filter, ids) => {
     expect(passing(filter)).toEqual(ids);
@@ -40,6 +42,26 @@ describe('a filter', () => {
   it('says what is wrong with an expression', () => {
     expect(passing({ text: '(', isRegex: true })).toMatch(/^Not a regular expression: .+group\.$/);
     expect(passing({ text: '(' })).toEqual([0]);
+  });
+
+  it('says what is wrong with a path', () => {
+    expect(passing({ value: 'a[' })).toBe(
+      'Character 2: a path or a comparison expected, “[” is none.',
+    );
+  });
+
+  it('that has too little time looks at all of it in pieces, and says how much is left', () => {
+    const compiled = compileFilter({ ...NO_FILTER, value: 'a' });
+    const log = new FilteredLog<string>(compiled.ok ? compiled.passes : null);
+    const { entries } = said().snapshot();
+    const left: number[] = [];
+    let found: readonly number[] = [];
+    do {
+      found = log.apply(entries, () => true).map(({ id }) => id);
+      left.push(log.pending);
+    } while (log.pending > 0);
+    expect(left).toEqual([5, 4, 3, 2, 1, 0]);
+    expect(found).toEqual([0, 3, 4]);
   });
 
   it('follows a log that grows at one end and drops at the other', () => {

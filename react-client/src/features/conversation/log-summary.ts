@@ -8,10 +8,12 @@ interface LogShown {
   readonly dropped: number;
   /** What passes the filter, or `null` without one. */
   readonly passing: readonly Entry<unknown>[] | null;
+  /** Entries of which the filter does not know yet. */
+  readonly pending?: number;
 }
 
 /** How much there is, what of it is shown, and what is missing: nothing goes in silence. */
-export function logSummary({ held, live, dropped, passing }: LogShown): string {
+export function logSummary({ held, live, dropped, passing, pending = 0 }: LogShown): string {
   const parts: string[] = [];
   const shown = held ?? live;
   if (passing !== null) {
@@ -20,6 +22,9 @@ export function logSummary({ held, live, dropped, passing }: LogShown): string {
     );
   } else if (dropped === 0) {
     parts.push(formatPlural(shown.length, 'entry', 'entries'));
+  }
+  if (passing !== null && pending > 0) {
+    parts.push(`${formatCount(pending)} still to look through`);
   }
   if (dropped > 0) {
     parts.push(`showing the last ${formatCount(shown.length)}; ${formatCount(dropped)} dropped`);

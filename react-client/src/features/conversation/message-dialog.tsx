@@ -1,46 +1,74 @@
-import { useState } from 'react';
+import { Suspense, useCallback, useMemo, useState } from 'react';
 
-import button from '../../components/button.module.css';
+import type { ValueAction } from '../../components/chosen-value';
 import { CopyButton } from '../../components/copy-button';
+import { ErrorBoundary } from '../../components/error-boundary';
 import { ModalDialog } from '../../components/modal-dialog';
 import panel from '../../components/panel.module.css';
 import { formatBytes, formatCount, formatMilliseconds, formatTimeOfDay } from '../../lib/figures';
-import { saveFile } from '../../lib/save-file';
+import { lazyPart } from '../../lib/lazy-part';
 import type { Outgoing } from '../../lib/send-plan';
-import { formatJson } from './composer-draft';
-import type { ReceivedEntry, SentEntry } from './conversation';
+import { BinaryContent, type BinaryReader } from './binary-content';
+import { CompareChoice } from './compare-choice';
+import type { Entry, ReceivedEntry, SentEntry } from './conversation';
 import { type CopyTarget, recipesFor } from './copy-as';
-import { hexDump, writeHex } from './hex';
+import { savePayload, TextContent } from './message-content';
 import styles from './message-dialog.module.css';
-import { type Payload, sizeBytesOf, withoutSuffix } from './payload';
+import { sizeBytesOf, withoutSuffix } from './payload';
+import type { ReadTree } from './read-tree';
 import { Resend } from './resend';
 
+// Most messages are not compared.
+const CompareView = lazyPart(() => import('./compare-view'));
+
+type Message = SentEntry | ReceivedEntry;
+
 interface MessageDialogProps {
-  entry: SentEntry | ReceivedEntry;
+  entry: Message;
   target: CopyTarget | null;
   /** Settles to why it was not sent, in one line, or to `null` when it was. */
   onResend: (data: Outgoing) => Promise<string | null>;
+  /** How binary messages are read. */
+  binary: BinaryReader;
+  /** What can be done with a value of it. */
+  actions: readonly ValueAction[];
+  entries: readonly Entry<unknown>[];
+  readTree: ReadTree;
+  /** The message that was marked to be compared with another. */
+  marked: Message | null;
+  onMark: (entry: Message | null) => void;
   onClose: () => void;
 }
 
-/** More would hold up the page; the file has it all. */
-const SHOWN_BYTES = 65_536;
-
 const SHOWN_OF_SCRIPT = 200;
-
-const FORMS = ['pretty', 'text', 'hex'] as const;
-type Form = (typeof FORMS)[number];
-const CAPTIONS: Readonly<Record<Form, string>> = { pretty: 'Indented', text: 'Text', hex: 'Hex' };
 
 /** One message from all sides, and ways to take it elsewhere. */
 export default function MessageDialog(props: MessageDialogProps) {
-  const { entry, target, onResend, onClose } = props;
+  const { entry, target, binary, actions, onResend, onClose } = props;
   const suffix = entry.kind === 'received' ? (entry.answers?.suffix ?? null) : null;
-  const payload = withoutSuffix(entry.payload, suffix);
-  const forms = formsOf(payload);
-  const [form, setForm] = useState<Form>(() => forms[0] ?? 'hex');
-  const content = contentOf(payload, form);
+  // The same as long as the message is: what was unfolded or chosen in it stays so.
+  const payload = useMemo(() => withoutSuffix(entry.payload, suffix), [entry.payload, suffix]);
+  const [compared, setCompared] = useState<readonly [Message, Message] | null>(null);
+  const save = useCallback(() => savePayload(payload), [payload]);
   const isSent = entry.kind === 'sent';
+
+  if (compared !== null) {
+    const [first, second] = compared;
+    return (
+      <ModalDialog title="Two messages compared" onClose={onClose}>
+        <ErrorBoundary part="The comparison">
+          <Suspense>
+            <CompareView
+              first={first}
+              second={second}
+              readTree={props.readTree}
+              onBack={() => setCompared(null)}
+            />
+          </Suspense>
+        </ErrorBoundary>
+      </ModalDialog>
+    );
+  }
 
   return (
     <ModalDialog
@@ -68,35 +96,19 @@ export default function MessageDialog(props: MessageDialogProps) {
 
       {isSent && <Resend payload={payload} onResend={onResend} />}
 
-      <section className={styles.content} aria-label="Content">
-        <header className={styles.bar}>
-          <span className={styles.forms}>
-            {forms.map((one) => (
-              <button
-                key={one}
-                type="button"
-                className={styles.form}
-                aria-pressed={one === form}
-                onClick={() => setForm(one)}
-              >
-                {CAPTIONS[one]}
-              </button>
-            ))}
-          </span>
-          <CopyButton key={form} text={content.whole} label="the content" />
-          <button type="button" className={button.smallQuiet} onClick={() => save(payload)}>
-            Save as a file
-          </button>
-        </header>
-        {/* A region that scrolls must be reachable by keyboard. */}
-        {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
-        <pre className={styles.text} data-form={form} tabIndex={0} aria-label={CAPTIONS[form]}>
-          {content.shown}
-        </pre>
-        {content.isCut && (
-          <p className={panel.note}>Only the beginning is shown; the file has it all.</p>
-        )}
-      </section>
+      {payload.type === 'text' ? (
+        <TextContent text={payload.text} actions={actions} save={save} />
+      ) : (
+        <BinaryContent bytes={payload.bytes} reader={binary} actions={actions} save={save} />
+      )}
+
+      <CompareChoice
+        entry={entry}
+        entries={props.entries}
+        marked={props.marked}
+        onMark={props.onMark}
+        onCompare={(first, second) => setCompared([first, second])}
+      />
 
       {target !== null && (
         <section className={styles.recipes} aria-label="Copy as">
@@ -127,41 +139,4 @@ function Fact({ name, value }: { name: string; value: string }) {
       <dd>{value}</dd>
     </div>
   );
-}
-
-function formsOf(payload: Payload): readonly Form[] {
-  if (payload.type === 'binary') return ['hex'];
-  return isJson(payload.text) ? FORMS : ['text', 'hex'];
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return /^\s*[[{"]/.test(text);
-  } catch {
-    return false;
-  }
-}
-
-function contentOf(payload: Payload, form: Form) {
-  if (form === 'hex' || payload.type === 'binary') {
-    const bytes =
-      payload.type === 'binary' ? payload.bytes : new TextEncoder().encode(payload.text);
-    return {
-      shown: hexDump(bytes.subarray(0, SHOWN_BYTES)),
-      isCut: bytes.length > SHOWN_BYTES,
-      whole: () => writeHex(bytes),
-    };
-  }
-  const text = form === 'pretty' ? formatJson(payload.text) : payload.text;
-  return {
-    shown: text.slice(0, SHOWN_BYTES),
-    isCut: text.length > SHOWN_BYTES,
-    whole: () => text,
-  };
-}
-
-function save(payload: Payload): void {
-  if (payload.type === 'text') saveFile('message.txt', 'text/plain', payload.text);
-  else saveFile('message.bin', 'application/octet-stream', new Blob([payload.bytes]));
 }

@@ -1,15 +1,26 @@
-import { type KeyboardEvent, memo, type ReactNode } from 'react';
+import { type KeyboardEvent, memo, type ReactNode, useContext } from 'react';
 
 import { nameOfSender } from '../../lib/automation';
+import { ValueLine } from '../../components/value-line';
 import { VisuallyHidden } from '../../components/visually-hidden';
 import { formatBytes, formatCount, formatMilliseconds, formatTimeOfDay } from '../../lib/figures';
+import { looksLikeJson, readJson } from '../../lib/values/read-json';
+import { ColumnCell } from './column-cell';
 import type { ReceivedEntry, SentEntry } from './conversation';
 import { writeHex } from './hex';
+import { nameOf } from './message-name';
 import styles from './message-row.module.css';
 import { type Payload, withoutSuffix } from './payload';
+import { RowReadingContext } from './row-reading';
 
 /** More than this would hold up the page for nobody's benefit. */
 const SHOWN_CHARACTERS = 4_000;
+
+/** Of JSON, which is one line here: more than there is room for in the widest window. */
+const SHOWN_OF_JSON = 300;
+
+/** Of some thirty rows that are drawn at once, each is decoded whole. */
+const MOST_DECODED = 16_384;
 
 /** Enough of a binary message to recognise it by. */
 const SHOWN_BYTES = 16;
@@ -54,17 +65,10 @@ export const MessageRow = memo(function MessageRow(props: MessageRowProps) {
   );
 });
 
-/** So that of many the same button is told from its neighbours. */
-function nameOf(entry: Message): string {
-  if (entry.kind === 'sent') return `message ${formatCount(entry.number)}`;
-  const { answers, verdict } = entry;
-  if (answers !== undefined) return `reply to message ${formatCount(answers.number)}`;
-  return verdict === 'unexpected' ? 'unexpected reply' : 'message received';
-}
-
 function SentRow({ entry, opener }: { entry: SentEntry; opener: ReactNode }) {
   return (
     <div className={styles.sent}>
+      <ColumnCell entry={entry} />
       <p className={styles.bubble}>
         <VisuallyHidden>Sent: </VisuallyHidden>
         <PlainPayload payload={entry.payload} />
@@ -85,6 +89,7 @@ function ReceivedRow({ entry, opener }: { entry: ReceivedEntry; opener: ReactNod
   const { answers, payload, roundTripMs, verdict } = entry;
   return (
     <div className={styles.received}>
+      <ColumnCell entry={entry} />
       <p className={styles.bubble} data-verdict={verdict}>
         <VisuallyHidden>Received: </VisuallyHidden>
         <ReceivedPayload payload={payload} suffix={answers?.suffix ?? null} />
@@ -130,11 +135,46 @@ function ReceivedPayload({ payload, suffix }: { payload: Payload; suffix: string
 }
 
 function PlainPayload({ payload }: { payload: Payload }) {
-  if (payload.type === 'text') return <TextPayload text={payload.text} />;
-  const { bytes } = payload;
+  return payload.type === 'text' ? (
+    <TextPayload text={payload.text} />
+  ) : (
+    <BinaryPayload bytes={payload.bytes} />
+  );
+}
+
+function BinaryPayload({ bytes }: { bytes: Uint8Array }) {
+  const { binary } = useContext(RowReadingContext);
+  const decoded = bytes.length > MOST_DECODED ? null : binary?.decode(bytes);
+  const size = formatBytes(bytes.length);
+  if (binary !== null && decoded?.tree) {
+    const isWhole = decoded.problem === null;
+    const { text } = decoded.tree;
+    return (
+      <span className={styles.line} title={text.slice(0, SHOWN_OF_JSON)}>
+        <Aside>
+          {binary.name}, {size}
+          {!isWhole && ', not all of it'}:{' '}
+        </Aside>
+        <ValueLine text={text} most={SHOWN_OF_JSON} />
+      </span>
+    );
+  }
+  if (binary !== null && decoded?.text != null && decoded.problem === null) {
+    return (
+      <>
+        <Aside>
+          {binary.name}, {size}:{' '}
+        </Aside>
+        <TextPayload text={decoded.text} />
+      </>
+    );
+  }
   return (
     <>
-      <Aside>binary, {formatBytes(bytes.length)}: </Aside>
+      <Aside>
+        binary, {size}
+        {decoded && `, not ${binary?.name ?? ''}`}:{' '}
+      </Aside>
       {writeHex(bytes.subarray(0, SHOWN_BYTES))}
       {bytes.length > SHOWN_BYTES && ' …'}
     </>
@@ -143,6 +183,13 @@ function PlainPayload({ payload }: { payload: Payload }) {
 
 function TextPayload({ text }: { text: string }) {
   if (text === '') return <Aside>empty message</Aside>;
+  if (isJson(text)) {
+    return (
+      <span className={styles.line} title={text.slice(0, SHOWN_OF_JSON)}>
+        <ValueLine text={text} most={SHOWN_OF_JSON} />
+      </span>
+    );
+  }
   if (text.length <= SHOWN_CHARACTERS) return text;
   return (
     <>
@@ -153,6 +200,11 @@ function TextPayload({ text }: { text: string }) {
       </Aside>
     </>
   );
+}
+
+/** Whether it is an object or an array, or begins as one and is too long to be read for a row. */
+function isJson(text: string): boolean {
+  return looksLikeJson(text) && (text.length > SHOWN_CHARACTERS || readJson(text).ok);
 }
 
 /** Words of the page's own among a message's. */
