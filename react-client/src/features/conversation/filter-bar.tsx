@@ -27,77 +27,79 @@ export function FilterBar(props: FilterBarProps) {
   const valueProblem = props.problem?.field === 'value' ? props.problem.problem : null;
   return (
     <search className={styles.filter} aria-label={usePartName('Filter')}>
-      <div className={styles.fields}>
-        <label htmlFor={textId} className={hidden.hidden}>
-          Find in messages
-        </label>
-        <input
-          id={textId}
-          // It has just been asked for, and there is nothing else to do in it.
-          // eslint-disable-next-line jsx-a11y/no-autofocus
-          autoFocus
-          type="search"
-          className={`${panel.input ?? ''} ${styles.text ?? ''}`}
-          placeholder={filter.isRegex ? 'Regular expression' : 'Find in messages'}
-          value={filter.text}
-          spellCheck={false}
-          autoComplete="off"
-          aria-invalid={problem !== null}
-          aria-describedby={problem === null ? undefined : problemId}
-          onKeyDown={({ key }) => {
-            if (key === 'Escape') onClose();
-          }}
-          onChange={({ target }) => {
-            onChange({ ...filter, text: target.value });
-          }}
-        />
-        <label className={styles.regex} title="Regular expression">
+      <div className={styles.rows}>
+        <div className={styles.fields}>
+          <label htmlFor={textId} className={hidden.hidden}>
+            Find in messages
+          </label>
           <input
-            type="checkbox"
-            checked={filter.isRegex}
-            aria-label="Regular expression"
+            id={textId}
+            // It has just been asked for, and there is nothing else to do in it.
+            // eslint-disable-next-line jsx-a11y/no-autofocus
+            autoFocus
+            type="search"
+            className={`${panel.input ?? ''} ${styles.text ?? ''}`}
+            placeholder={filter.isRegex ? 'Regular expression' : 'Find in messages'}
+            value={filter.text}
+            spellCheck={false}
+            autoComplete="off"
+            aria-invalid={problem !== null}
+            aria-describedby={problem === null ? undefined : problemId}
+            onKeyDown={({ key }) => {
+              if (key === 'Escape') onClose();
+            }}
             onChange={({ target }) => {
-              onChange({ ...filter, isRegex: target.checked });
+              onChange({ ...filter, text: target.value });
             }}
           />
-          <code aria-hidden="true">.*</code>
-        </label>
-        <Choice
-          name="Direction"
-          value={filter.direction}
-          options={DIRECTIONS}
-          onChange={(direction) => {
-            onChange({ ...filter, direction });
-          }}
-        />
-        <Choice
-          name="Type"
-          value={filter.type}
-          options={TYPES}
-          onChange={(type) => {
-            onChange({ ...filter, type });
-          }}
-        />
-      </div>
-      <div className={styles.fields}>
-        <PathField
-          name="Value"
-          placeholder='$.type == "tick"'
-          value={filter.value}
-          problem={valueProblem}
-          onChange={(value) => {
-            onChange({ ...filter, value });
-          }}
-          onClose={onClose}
-        />
-        <PathField
-          name="Column"
-          placeholder="$.id"
-          value={column}
-          problem={columnProblem}
-          onChange={onColumn}
-          onClose={onClose}
-        />
+          <label className={styles.regex} title="Regular expression">
+            <input
+              type="checkbox"
+              checked={filter.isRegex}
+              aria-label="Regular expression"
+              onChange={({ target }) => {
+                onChange({ ...filter, isRegex: target.checked });
+              }}
+            />
+            <code aria-hidden="true">.*</code>
+          </label>
+          <Choice
+            name="Direction"
+            value={filter.direction}
+            options={DIRECTIONS}
+            onChange={(direction) => {
+              onChange({ ...filter, direction });
+            }}
+          />
+          <Choice
+            name="Type"
+            value={filter.type}
+            options={TYPES}
+            onChange={(type) => {
+              onChange({ ...filter, type });
+            }}
+          />
+        </div>
+        <div className={styles.fields}>
+          <PathField
+            name="Value"
+            placeholder='$.type == "tick"'
+            value={filter.value}
+            problem={valueProblem}
+            onChange={(value) => {
+              onChange({ ...filter, value });
+            }}
+            onClose={onClose}
+          />
+          <PathField
+            name="Column"
+            placeholder="$.id"
+            value={column}
+            problem={columnProblem}
+            onChange={onColumn}
+            onClose={onClose}
+          />
+        </div>
       </div>
       {problem !== null && (
         <p id={problemId} className={panel.problem} role="alert">
