@@ -128,9 +128,9 @@ def parse(program, arguments):
         app.parse_args(arguments, exit_on_error=False, print_error=False)
 
 
-#: In single backquotes: a command line, and neither a command's name alone nor a form with a gap.
+#: In single backquotes: a command line, not the name of a command or flag, nor a form with a gap.
 INLINE = re.compile(
-    r"(\S*python3? -m |\S*bin/)?(loadgen|echo_trio) (?!\w+$)(?!.*(…|\[|FILE|URL)).+"
+    r"(\S*python3? -m |\S*bin/)?(loadgen|echo_trio) (?!(--)?[\w-]+$)(?!.*(…|\[|FILE|URL)).+"
 )
 
 
