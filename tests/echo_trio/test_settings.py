@@ -18,6 +18,8 @@ CONTRACT_DEFAULTS = {
     "console_token": None,
     "console_allow_host": (),
     "run_target": (),
+    "dial_cert": (),
+    "dial_cacert": None,
     "scenario_dir": None,
     "history": None,
     "workers": 1,
