@@ -21,20 +21,42 @@ import trustme
 DEPLOY = Path(__file__).parents[3] / "docs/deploy"
 #: A hang guard, nothing else.
 PATIENCE_S = 120.0
-#: Loopback is a /8. An address that no other process takes, so that a proxy can be told its ports.
-OWN_ADDRESS = f"127.77.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF or 1}"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports on which no other program listens, on whatever address."""
+@dataclass(frozen=True)
+class Front:
+    """Where the proxies of this process listen, on an address that no other process takes.
+
+    Loopback is a /8, so a proxy can be told free ports without somebody else taking them.
+    """
+
+    address: str
+    http: int
+    https: int
+    passthrough: int
+
+    @property
+    def plain(self) -> str:
+        return f"ws://{self.address}:{self.http}/"
+
+    @property
+    def secure(self) -> str:
+        return f"wss://{self.address}:{self.https}/"
+
+    @property
+    def through(self) -> str:
+        return f"wss://{self.address}:{self.passthrough}/"
+
+
+@pytest.fixture(scope="session")
+def front() -> Front:
+    """Made by each process that runs tests: forks of one that has it would share it."""
+    address = f"127.77.{os.getpid() >> 8 & 0xFF}.{os.getpid() & 0xFF or 1}"
     with ExitStack() as sockets:
-        bound = [sockets.enter_context(socket.socket()) for _ in range(count)]
+        bound = [sockets.enter_context(socket.socket()) for _ in range(3)]
         for sock in bound:
-            sock.bind((OWN_ADDRESS, 0))
-        return [sock.getsockname()[1] for sock in bound]
-
-
-HTTP, HTTPS, PASSTHROUGH = free_ports(3)
+            sock.bind((address, 0))
+        return Front(address, *(sock.getsockname()[1] for sock in bound))
 
 
 def program(name: str, package: str) -> str:
@@ -87,9 +109,9 @@ class Pem:
 
 
 @pytest.fixture(scope="session")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> Pem:
+def pem(tmp_path_factory: pytest.TempPathFactory, front: Front) -> Pem:
     files = Pem(tmp_path_factory.mktemp("pem"), trustme.CA())
-    issued = files.authority.issue_cert(OWN_ADDRESS, "127.0.0.1")
+    issued = files.authority.issue_cert(front.address, "127.0.0.1")
     issued.private_key_pem.write_to_path(str(files.key))
     # HAProxy wants the key in the same file; nginx finds the certificate in it all the same.
     issued.private_key_and_cert_chain_pem.write_to_path(str(files.certificate))
@@ -97,11 +119,11 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Pem:
 
 
 @pytest.fixture
-def run_proxy(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def run_proxy(tmp_path: Path, front: Front) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start a proxy in the foreground, wait until it listens; it is ended by its own pid."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start(*command: str, ports: list[int]) -> subprocess.Popen[bytes]:
+    def start(*command: str) -> subprocess.Popen[bytes]:
         log = tmp_path / "proxy.log"
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -110,8 +132,8 @@ def run_proxy(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]
         def listens() -> bool:
             assert process.poll() is None, log.read_text()
             try:
-                for port in ports:
-                    socket.create_connection((OWN_ADDRESS, port), timeout=5).close()
+                for port in (front.http, front.https):
+                    socket.create_connection((front.address, port), timeout=5).close()
             except ConnectionRefusedError:
                 return False
             return True
@@ -127,7 +149,7 @@ def run_proxy(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start_nginx(
-    run_proxy: Callable[..., subprocess.Popen[bytes]], pem: Pem, tmp_path: Path
+    run_proxy: Callable[..., subprocess.Popen[bytes]], pem: Pem, front: Front, tmp_path: Path
 ) -> Callable[[str], None]:
     """nginx in front of a server, given its URL."""
     nginx = program("nginx", "nginx-light")
@@ -142,8 +164,8 @@ def start_nginx(
                 "worker_rlimit_nofile 65536": "worker_rlimit_nofile 1024",
                 "worker_connections 32768": "worker_connections 512",
                 "\nhttp {": "\nhttp {" + elsewhere,
-                "listen 80;": f"listen {OWN_ADDRESS}:{HTTP};",
-                "listen 443 ssl;": f"listen {OWN_ADDRESS}:{HTTPS} ssl;",
+                "listen 80;": f"listen {front.address}:{front.http};",
+                "listen 443 ssl;": f"listen {front.address}:{front.https} ssl;",
                 "/etc/nginx": str(pem.folder),
                 "server 127.0.0.1:8765": f"server {urlsplit(url).netloc}",
             },
@@ -152,8 +174,7 @@ def start_nginx(
         config.write_text(text)
         directives = f"daemon off; pid {tmp_path / 'nginx.pid'};"
         run_proxy(
-            *(nginx, "-p", str(tmp_path), "-c", str(config), "-e", "stderr", "-g", directives),
-            ports=[HTTP, HTTPS],
+            *(nginx, "-p", str(tmp_path), "-c", str(config), "-e", "stderr", "-g", directives)
         )
 
     return start
@@ -161,7 +182,7 @@ def start_nginx(
 
 @pytest.fixture
 def start_haproxy(
-    run_proxy: Callable[..., subprocess.Popen[bytes]], pem: Pem, tmp_path: Path
+    run_proxy: Callable[..., subprocess.Popen[bytes]], pem: Pem, front: Front, tmp_path: Path
 ) -> Callable[..., None]:
     """HAProxy in front of instances `a`, `b` and `c`, each given as (URL, console's URL)."""
     haproxy = program("haproxy", "haproxy")
@@ -181,9 +202,9 @@ def start_haproxy(
             (DEPLOY / "haproxy.cfg").read_text(),
             {
                 "maxconn 50000": "maxconn 500",
-                "bind :80\n": f"bind {OWN_ADDRESS}:{HTTP}\n",
-                "bind :443 ": f"bind {OWN_ADDRESS}:{HTTPS} ",
-                "bind :8443\n": f"bind {OWN_ADDRESS}:{PASSTHROUGH}\n",
+                "bind :80\n": f"bind {front.address}:{front.http}\n",
+                "bind :443 ": f"bind {front.address}:{front.https} ",
+                "bind :8443\n": f"bind {front.address}:{front.passthrough}\n",
                 "/etc/haproxy": str(pem.folder),
                 "inter 1s": "inter 100ms",
                 # Who answers late has not gone: this machine may be busy.
@@ -196,6 +217,6 @@ def start_haproxy(
         lines = [placed(line) for line in text.splitlines()]
         config = tmp_path / "haproxy.cfg"
         config.write_text("\n".join(lines) + "\n")
-        run_proxy(haproxy, "-db", "-f", str(config), ports=[HTTP, HTTPS])
+        run_proxy(haproxy, "-db", "-f", str(config))
 
     return start

@@ -18,16 +18,11 @@ from echo_trio import units
 from echo_trio.settings import Settings
 
 from ..conftest import ServerProcess
-from .conftest import DEPLOY, HTTP, HTTPS, OWN_ADDRESS, PASSTHROUGH, Pem, program
+from .conftest import DEPLOY, Front, Pem, program
 
 StartServer = Callable[..., ServerProcess]
 #: Where the client connects from, which is neither the proxy's address nor the server's.
 CLIENT = "127.0.0.9"
-PLAIN, SECURE, THROUGH = (
-    f"ws://{OWN_ADDRESS}:{HTTP}/",
-    f"wss://{OWN_ADDRESS}:{HTTPS}/",
-    f"wss://{OWN_ADDRESS}:{PASSTHROUGH}/",
-)
 
 
 def open_from_client(url: str, pem: Pem) -> ClientConnection:
@@ -73,24 +68,28 @@ def assert_passes_through(urls: list[str], pem: Pem, server: ServerProcess) -> s
 
 
 def test_ws_and_wss_through_nginx(
-    start_server: StartServer, start_nginx: Callable[[str], None], pem: Pem
+    start_server: StartServer, start_nginx: Callable[[str], None], pem: Pem, front: Front
 ) -> None:
     server = start_server("--trust-proxy", "127.0.0.1")
     start_nginx(server.url)
-    assert assert_passes_through([PLAIN, SECURE], pem, server) == {CLIENT}
+    assert assert_passes_through([front.plain, front.secure], pem, server) == {CLIENT}
 
 
 def test_ws_and_wss_through_haproxy(
-    start_server: StartServer, start_haproxy: Callable[..., None], pem: Pem
+    start_server: StartServer, start_haproxy: Callable[..., None], pem: Pem, front: Front
 ) -> None:
     server = start_server("--trust-proxy", "127.0.0.1", console=True)
     start_haproxy(a=(server.url, server.console))
-    assert assert_passes_through([PLAIN, SECURE], pem, server) == {CLIENT}
+    assert assert_passes_through([front.plain, front.secure], pem, server) == {CLIENT}
 
 
 @pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2"])
 def test_tls_through_haproxy_to_the_server_itself(
-    start_server: StartServer, start_haproxy: Callable[..., None], pem: Pem, version: str
+    start_server: StartServer,
+    start_haproxy: Callable[..., None],
+    pem: Pem,
+    front: Front,
+    version: str,
 ) -> None:
     server = start_server(
         *("--tls-cert", str(pem.certificate), "--tls-key", str(pem.key)),
@@ -98,16 +97,16 @@ def test_tls_through_haproxy_to_the_server_itself(
         console=True,
     )
     start_haproxy({"send-proxy-v2": version}, c=(server.url, server.console))
-    (peer,) = assert_passes_through([THROUGH], pem, server)
+    (peer,) = assert_passes_through([front.through], pem, server)
     assert re.fullmatch(re.escape(CLIENT) + ":[0-9]+", peer)
     assert server.summary["outcomes"] == {"clean": 3}  # The health checks were none of these.
 
 
 def test_a_proxy_that_nobody_trusts_is_the_client(
-    start_server: StartServer, start_nginx: Callable[[str], None], pem: Pem
+    start_server: StartServer, start_nginx: Callable[[str], None], pem: Pem, front: Front
 ) -> None:
     start_nginx(start_server().url)
-    with open_from_client(PLAIN + "info", pem) as client:
+    with open_from_client(front.plain + "info", pem) as client:
         about = json.loads(client.recv(timeout=60))
     assert about["headers"]["x-forwarded-for"] == CLIENT
     assert about["peer"].startswith("127.0.0.1:")
@@ -128,17 +127,17 @@ def test_the_proxies_wait_longer_than_it_takes_to_ping_and_give_up(file: str, ti
 
 
 def test_haproxy_sends_nobody_to_an_instance_that_drains(
-    start_server: StartServer, start_haproxy: Callable[..., None], pem: Pem
+    start_server: StartServer, start_haproxy: Callable[..., None], pem: Pem, front: Front
 ) -> None:
     going, staying = (start_server(console=True) for _ in range(2))
     start_haproxy(a=(going.url, going.console), b=(staying.url, staying.console))
-    with open_from_client(PLAIN, pem) as first, open_from_client(PLAIN, pem) as second:
+    with open_from_client(front.plain, pem) as first, open_from_client(front.plain, pem) as second:
         # One each: leastconn. Whoever is on the one that goes is told so, and comes again.
         going.process.send_signal(signal.SIGTERM)
         assert going.process.wait(60) == 0
         assert sorted(end_of(client) for client in (first, second)) == [0, 1001]
     for _ in range(4):
-        with open_from_client(PLAIN, pem) as client:
+        with open_from_client(front.plain, pem) as client:
             client.send("m")
             client.recv(timeout=60)
     assert staying.stop() == 0

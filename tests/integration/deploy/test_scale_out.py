@@ -15,7 +15,7 @@ import pytest
 
 from ..conftest import READY, ServerProcess
 from ..networks import machines
-from .conftest import DEPLOY, HTTP, OWN_ADDRESS, PATIENCE_S, Pem, program, replaced, until
+from .conftest import DEPLOY, PATIENCE_S, Front, Pem, program, replaced, until
 
 StartServer = Callable[..., ServerProcess]
 #: A goodbye right behind a reply comes long before the client's next message, a second later.
@@ -68,13 +68,13 @@ def assert_nobodys_message_is_lost(
 
 
 def test_an_instance_drained_under_load_loses_nobodys_message(
-    start_server: StartServer, start_haproxy: Callable[..., None]
+    start_server: StartServer, start_haproxy: Callable[..., None], front: Front
 ) -> None:
     going, staying = (start_server(*GRACE, console=True) for _ in range(2))
     start_haproxy(a=(going.url, going.console), b=(staying.url, staying.console))
     report = load_while_one_drains(
         [
-            *(sys.executable, "-m", "loadgen", "40", f"ws://{OWN_ADDRESS}:{HTTP}/"),
+            *(sys.executable, "-m", "loadgen", "40", front.plain),
             *(*LOAD, "--duration", "6s", "--stop-timeout", "60s"),
         ],
         lambda: going.process.send_signal(signal.SIGTERM),
