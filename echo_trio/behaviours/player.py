@@ -47,7 +47,7 @@ DUE_BATCH: Final = 25
 #: The longest sleep of a connection's task. Trio keeps the deadline of a sleep that was cut short
 #: until that time comes, and so also the allocator's block that it is in: 300 connections that left
 #: an hour's wait behind held 50 MiB of free memory back.
-MAX_SLEEP_S: Final = 5.0
+MAX_SLEEP_S: Final = 2.0
 _AT_ONCE: Final = float("-inf")
 _NEVER: Final = float("inf")
 
@@ -458,4 +458,5 @@ class ScriptPlayer:
             self.unanswered += sum(1 for _ in faults.endings(self._incoming))
             self.unanswered += sum(1 for _ in self._held_back())
         self.unanswered += self._script.leave()
-        del self._connection  # It refers to us, too: no work for the garbage collector.
+        # Both refer to us, too. Garbage that only the collector finds keeps the memory around it.
+        del self._connection, self._script

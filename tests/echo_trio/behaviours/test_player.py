@@ -16,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.behaviours import line, player, scripts
+from echo_trio.behaviours import line, paths, player, scripts
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.packed import HEAD_BYTES, SLOT_BYTES
 from echo_trio.behaviours.player import ScriptPlayer
@@ -315,6 +315,28 @@ async def test_of_many_due_pushes_a_few_are_one_turns_work():
             playing.put_at(trio.current_time(), lambda: (Reply("m"),), held_bytes=1, answers=False)
         playing._put_what_is_due()
         assert connection.messages_sent == player.DUE_BATCH
+
+
+@pytest.mark.parametrize(
+    "path", ["/delay/1h", "/rpc", "/room/den", "/ticker/1h", "/login/secret", "/quota/1"]
+)
+async def test_a_connection_that_has_ended_is_no_garbage(start, autojump_clock, path):
+    """Else what is kept until the collector finds it keeps the memory around it as well."""
+    behaviour = paths.find(path)
+    assert callable(behaviour)
+    client = start(behaviour)
+    await client.stream.send_all(frame(TEXT, b"m"))
+    await trio.sleep(1)
+    performance = weakref.ref(client.performance)
+    gc.collect()
+    gc.disable()
+    try:
+        await client.stream.send_all(close(1000))
+        await trio.sleep(1)
+        del client.performance, client.connection
+        assert performance() is None
+    finally:
+        gc.enable()
 
 
 def cancel_scopes() -> dict[int, trio.CancelScope]:
