@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import trio
@@ -124,16 +125,28 @@ class UserCrowd:
     async def _let_arrive(self) -> None:
         """Begin users as they arrive; those that come when the limit is at work never begin."""
         began_us, count = self._phases.began_us, self._plan.count
-        for number, due_s in self._plan.due_arrivals():
+        arrivals = self._plan.due_arrivals()
+        for number, due_s in arrivals:
             due_us = began_us + int(due_s * 1_000_000)
             if due_us > now_us():
-                await trio.sleep((due_us - now_us()) / 1_000_000)
+                try:
+                    await trio.sleep((due_us - now_us()) / 1_000_000)
+                except trio.Cancelled:
+                    self._miss(itertools.chain([(number, due_s)], arrivals))
+                    raise
             self._books.requested += 1
             if self._at_work < count:
                 self._context.run.books.scheduling_lag.record(now_us() - due_us)
                 self._start(number, is_early=False, is_repeated=False)
             else:
                 self._books.not_started += 1
+
+    def _miss(self, arrivals: Iterable[tuple[int, float]]) -> None:
+        """Count the users that fell due while the loop was held up until the load had ended."""
+        since_s = (now_us() - self._phases.began_us) / 1_000_000
+        missed = sum(1 for _ in itertools.takewhile(lambda each: each[1] <= since_s, arrivals))
+        self._books.requested += missed
+        self._books.not_started += missed
 
     # -- Close -----------------------------------------------------------------------------
 

@@ -559,6 +559,23 @@ async def test_users_arrive_at_their_rate_and_no_more_than_count_are_at_work(run
     assert report["counters"] == {"user 0": 1, "user 1": 1}
 
 
+async def test_users_that_fell_due_while_the_loop_was_held_up_are_counted_as_not_started(run):
+    report = await run(
+        """
+        import time
+
+        @scenario
+        async def journey(user: User) -> None:
+            time.sleep(1.5)
+        """,
+        20,
+        arrive=20.0,
+        duration_s=1.0,
+    )
+    users = report["users"]
+    assert (users["requested"], users["not_started"]) == (20, 19)
+
+
 async def test_the_code_that_holds_everybody_up_is_named_by_its_step(run):
     report = await run(
         """
