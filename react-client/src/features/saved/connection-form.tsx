@@ -7,6 +7,7 @@ import { AutomationFields } from './automation-fields';
 import { type ConnectionDraft, draftOf, readConnectionDraft } from './connection-draft';
 import { MessageEditor } from './message-editor';
 import type { ConnectionContent, SavedHeader } from './model';
+import { NamedValueFields } from './named-value-fields';
 import { Rows } from './rows';
 import styles from './saved.module.css';
 
@@ -94,7 +95,7 @@ export function ConnectionForm(props: ConnectionFormProps) {
         empty={NO_HEADER}
         onChange={(headers) => change({ headers })}
       >
-        {(header, label, set) => <HeaderFields header={header} label={label} onChange={set} />}
+        {(header, label, set) => <NamedValueFields item={header} label={label} onChange={set} />}
       </Rows>
       {problem !== null && (
         <p className={panel.problem} role="alert">
@@ -118,43 +119,5 @@ export function ConnectionForm(props: ConnectionFormProps) {
         </button>
       </p>
     </form>
-  );
-}
-
-function HeaderFields(props: {
-  header: SavedHeader;
-  label: string;
-  onChange: (header: SavedHeader) => void;
-}) {
-  const { header, label, onChange } = props;
-  return (
-    <div className={styles.message}>
-      <input
-        className={`${panel.input ?? ''} ${panel.code ?? ''} ${styles.narrow ?? ''}`}
-        aria-label={`${label}: name`}
-        placeholder="Name"
-        spellCheck={false}
-        value={header.name}
-        onChange={({ target }) => onChange({ ...header, name: target.value })}
-      />
-      <input
-        className={`${panel.input ?? ''} ${panel.code ?? ''} ${styles.grow ?? ''}`}
-        aria-label={`${label}: value`}
-        placeholder="Value"
-        type={header.secret ? 'password' : 'text'}
-        autoComplete="off"
-        spellCheck={false}
-        value={header.value}
-        onChange={({ target }) => onChange({ ...header, value: target.value })}
-      />
-      <label className={panel.choice}>
-        <input
-          type="checkbox"
-          checked={header.secret}
-          onChange={({ target }) => onChange({ ...header, secret: target.checked })}
-        />
-        <span>Secret</span>
-      </label>
-    </div>
   );
 }

@@ -5,6 +5,7 @@ import { Field } from '../../components/field';
 import panel from '../../components/panel.module.css';
 import type { SavedEnvironment } from './library';
 import type { EnvironmentContent, SavedVariable } from './model';
+import { NamedValueFields } from './named-value-fields';
 import { Notes } from './notes';
 import { readEnvironment } from './read-content';
 import { Rows } from './rows';
@@ -75,35 +76,7 @@ export function EnvironmentForm({ environment, onSave, onDelete, onBack }: Envir
         onChange={setVariables}
       >
         {(variable, label, set) => (
-          <div className={styles.message}>
-            <input
-              className={`${panel.input ?? ''} ${panel.code ?? ''} ${styles.narrow ?? ''}`}
-              aria-label={`${label}: name`}
-              placeholder="Name"
-              autoCapitalize="off"
-              spellCheck={false}
-              value={variable.name}
-              onChange={({ target }) => set({ ...variable, name: target.value })}
-            />
-            <input
-              className={`${panel.input ?? ''} ${panel.code ?? ''} ${styles.grow ?? ''}`}
-              aria-label={`${label}: value`}
-              placeholder="Value"
-              type={variable.secret ? 'password' : 'text'}
-              autoComplete="off"
-              spellCheck={false}
-              value={variable.value}
-              onChange={({ target }) => set({ ...variable, value: target.value })}
-            />
-            <label className={panel.choice}>
-              <input
-                type="checkbox"
-                checked={variable.secret}
-                onChange={({ target }) => set({ ...variable, secret: target.checked })}
-              />
-              <span>Secret</span>
-            </label>
-          </div>
+          <NamedValueFields item={variable} label={label} onChange={set} />
         )}
       </Rows>
       {problem !== null && (
