@@ -1,4 +1,4 @@
-"""What the pytest plugin costs a test: the first use of `ws_server`, and each of the next thousand.
+"""Measure the pytest plugin: the first use of `ws_server`, and each of the next thousand.
 
     python benchmarks/plugin.py [--tests 1000] [--repeats 5]
     python benchmarks/plugin.py --report       the newest results into docs/benchmarks.md

@@ -39,7 +39,7 @@ MAX_BATCH: Final = 100
 #: What a reply that is sent later counts for, in addition to its text. It takes 300 bytes: its
 #: entry among the due ones, with its time, number and size, the reply's maker, and a place in the
 #: heap. But Python gives the memory of small objects back by the MiB, and only where nothing that
-#: came meanwhile is left: of 145 MiB of such replies, 50 to 60 stayed when their clients had gone.
+#: came meanwhile is left: of 145 MiB of such replies, 60 and more stayed when their clients left.
 _LATER_BYTES: Final = 1024
 #: A longer message ends its connection's turn: it may be a batch, or as much to parse as one.
 _CALL_BYTES: Final = 1024

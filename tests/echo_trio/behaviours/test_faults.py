@@ -1,4 +1,4 @@
-"""What a fault counts of what it does: by the clauses of each, in two messages or six."""
+"""Count what a fault does: by the clauses of each, in two messages or six."""
 
 from __future__ import annotations
 

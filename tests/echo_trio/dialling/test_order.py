@@ -1,4 +1,4 @@
-"""What may be dialled, decided without dialling."""
+"""Decide what may be dialled, without dialling."""
 
 from __future__ import annotations
 
