@@ -11,6 +11,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final, NoReturn
 
@@ -28,9 +29,8 @@ from loadgen.report import prometheus
 #: Milliseconds between two exports, if OTEL_METRIC_EXPORT_INTERVAL says nothing: the standard's
 #: minute is longer than most runs.
 INTERVAL_MS: Final = 10_000
-#: The export after the run's end is awaited for this many seconds, the standard's timeout; not at
-#: all, if one before has failed.
-LAST_S: Final = 10.0
+#: An export is awaited for this many seconds, the standard's timeout, also after the run's end.
+PATIENCE_S: Final = 10.0
 #: What the standard's variables may rename.
 OWN: Final = Resource({"service.name": "loadgen"})
 _CUMULATIVE: Final = otel.AggregationTemporality.CUMULATIVE
@@ -50,7 +50,7 @@ class Otlp:
         self._resource = OWN.merge(OTELResourceDetector().detect())
 
     async def keep(self, run: Running) -> NoReturn:
-        """Export regularly until cancelled, and then once more."""
+        """Export regularly until cancelled, and then once more, unless an export has failed."""
         given = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
         interval_ms = (int(given) if given.isdecimal() else 0) or INTERVAL_MS
         try:
@@ -59,23 +59,20 @@ class Otlp:
                 await self._export(run)
         finally:
             if not self._has_failed:
-                with trio.move_on_after(LAST_S, shield=True) as waiting:
-                    await self._export(run)
-                if waiting.cancelled_caught:
-                    self._complain()
+                await self._export(run)
 
     async def _export(self, run: Running) -> None:
+        """Export once, also when cancelled: the last export must not overtake the one before it."""
         metrics = otel.ScopeMetrics(
             InstrumentationScope("loadgen"), [*translate(run, self._name)], ""
         )
         data = otel.MetricsData([otel.ResourceMetrics(self._resource, [metrics], "")])
-        result = await trio.to_thread.run_sync(self._exporter.export, data, abandon_on_cancel=True)
+        send, result = partial(self._exporter.export, data), otel.MetricExportResult.FAILURE
+        with trio.move_on_after(PATIENCE_S, shield=True):
+            result = await trio.to_thread.run_sync(send, abandon_on_cancel=True)
         if result is not otel.MetricExportResult.SUCCESS and not self._has_failed:
-            self._complain()
-
-    def _complain(self) -> None:
-        self._has_failed = True
-        warn(f"--otlp: {self._url} does not take the run's figures")
+            self._has_failed = True
+            warn(f"--otlp: {self._url} does not take the run's figures")
 
 
 def translate(run: Running, name: str | None) -> Iterator[otel.Metric]:
