@@ -45,7 +45,7 @@ class _Door(Script):
 
     def enter(self, stage: Stage) -> None:
         due_s = stage.now_s() + stage.open_timeout_s
-        stage.put_at(due_s, self._look, held_bytes=_HELD_BYTES, answers=False)
+        stage.put_at(due_s, self._look, held_bytes=_HELD_BYTES)
 
     def opened(self, about: About) -> Iterable[Action]:
         return (Reply(HELLO),)

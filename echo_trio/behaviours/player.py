@@ -29,6 +29,7 @@ import trio
 
 from echo_trio.behaviours import faults
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
+from echo_trio.behaviours.late_answers import LateAnswers
 from echo_trio.behaviours.line import FLUSH, IDLE, OVER, PLACE_BYTES, ROOM, Entry, Line, Wait
 from echo_trio.behaviours.rooms import Rooms
 from echo_trio.behaviours.scripts import Faulty, Script, with_faults
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 BATCH: Final = 100
 #: Due actions queued in one turn, and sent: 8 to 10 µs each, where one of `BATCH` takes 3.5.
 DUE_BATCH: Final = 25
+#: With more late answers waiting, one more ends the connection's turn: its place among them is made
+#: by moving up to 16 bytes for each.
+MANY_LATE: Final = 20_000
 #: The longest sleep of a connection's task, in seconds. Trio keeps the scope of a sleep that was
 #: cut short until its deadline comes, and with it the allocator's block that it is in: two crowds
 #: of 300 that had been waiting for an hour left 600 scopes behind.
@@ -54,13 +58,12 @@ _NEVER: Final = float("inf")
 
 @dataclass(order=True, slots=True)
 class _Due:
-    """Actions that are to be queued at a certain time."""
+    """Actions that are to be queued at a certain time; they answer no message."""
 
     due_s: float
     number: int
     make: Callable[[], Sequence[Action]] = field(compare=False)
     held_bytes: int = field(compare=False)
-    answers: bool = field(compare=False)
 
 
 class PushCounts(Protocol):
@@ -116,6 +119,7 @@ class ScriptPlayer:
         self._inward = Line(self._pass_on) if faulty.incoming else None
         self._due: list[_Due] = []
         self._due_bytes = 0
+        self._late = LateAnswers()
         self._numbers = count()
         self._reply_bytes = 0  # of the one that waits for its time, or for the kernel
         self._held_bytes = 0  # as the connection knows it
@@ -177,11 +181,18 @@ class ScriptPlayer:
             self._connection.evict()
 
     def put_at(
-        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
+        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int
     ) -> None:
-        """Queue at `due_s` the actions that `make` then returns."""
-        heapq.heappush(self._due, _Due(due_s, next(self._numbers), make, held_bytes, answers))
+        """Queue at `due_s` the actions that `make` then returns; they answer no message."""
+        heapq.heappush(self._due, _Due(due_s, next(self._numbers), make, held_bytes))
         self._due_bytes += held_bytes
+        self._settle()
+
+    def answer_at(self, due_s: float, answer: str | bytes) -> None:
+        """Queue at `due_s` the answer to a message of this client."""
+        self._late.put(due_s, answer)
+        if len(self._late) > MANY_LATE:
+            self._connection.end_turn()
         self._settle()
 
     def end_turn(self) -> None:
@@ -297,7 +308,7 @@ class ScriptPlayer:
             next_s = min(next_s, self._inward.wait.until_s)
         if self._due:
             next_s = min(next_s, self._due[0].due_s)
-        return next_s
+        return min(next_s, self._late.next_s)
 
     def _deadline_s(self) -> float:
         """Return when the task wakes up: at `MAX_SLEEP_S` it looks, and sleeps on."""
@@ -310,16 +321,19 @@ class ScriptPlayer:
         now_s = trio.current_time()
         pushed = False
         for _ in range(DUE_BATCH):
-            if not self._due or self._due[0].due_s > now_s or self._is_over:
+            due_s = self._due[0].due_s if self._due else _NEVER
+            if min(due_s, self._late.next_s) > now_s or self._is_over:
                 break
+            if self._late.next_s <= due_s:
+                since_s, answer = self._late.pop()
+                self._line.put(self._entry_of_actions((Reply(answer),), since_s, answers=True))
+                self._line.advance(now_s)
+                continue
             due = heapq.heappop(self._due)
             self._due_bytes -= due.held_bytes
             actions = due.make()
-            if due.answers:
-                self._line.put(self._entry_of_actions(actions, due.due_s, answers=True))
-                self._line.advance(now_s)
-            elif actions:
-                self._push(actions, due.due_s)
+            if actions:
+                self._push(actions, due_s)
                 pushed = True
         return pushed
 
@@ -350,6 +364,7 @@ class ScriptPlayer:
         """
         reading = self._wants_to_read and self._line.wait.reading
         held_bytes = self._line.held_bytes + self._reply_bytes + self._due_bytes
+        held_bytes += self._late.held_bytes
         if self._inward is not None:
             reading = reading and self._inward.wait.reading
             held_bytes += self._inward.held_bytes
@@ -451,7 +466,7 @@ class ScriptPlayer:
         if self._inward is not None:
             left += self._inward.close()
         self.unanswered += sum(entry.answers for entry in left)
-        self.unanswered += sum(due.answers for due in self._due)
+        self.unanswered += len(self._late)
         self._counters.messages_undelivered += sum(entry.pushed for entry in left)
         self._due.clear()
         if self._raised is None and not self._done:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from sys import getsizeof
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,11 +35,6 @@ MAX_WAIT_MS: Final = 3_600_000
 #: The most calls of a batch, which is answered in one turn: a third of a millisecond of work. One
 #: of two bytes is answered with eighty, so that a message of a megabyte would make forty of them.
 MAX_BATCH: Final = 100
-#: What a reply that is sent later counts for, in addition to its text. It takes 300 bytes: its
-#: entry among the due ones, with its time, number and size, the reply's maker, and a place in the
-#: heap. But Python gives the memory of small objects back by the MiB, and only where nothing that
-#: came meanwhile is left: of 145 MiB of such replies, 60 and more stayed when their clients left.
-_LATER_BYTES: Final = 1024
 #: A longer message ends its connection's turn: it may be a batch, or as much to parse as one.
 _CALL_BYTES: Final = 1024
 #: A longer method, or number of milliseconds, is none of ours.
@@ -84,17 +78,6 @@ class _Answer(NamedTuple):
     wait_s: float = 0.0
 
 
-@dataclass(eq=False, slots=True)
-class _MakeReply:
-    """Make a reply of an answer when it is sent; until then hold as little as possible."""
-
-    text: bytes
-    is_text: bool
-
-    def __call__(self) -> Sequence[Action]:
-        return (Reply(self.text.decode() if self.is_text else self.text),)
-
-
 @dataclass(eq=False)
 class _Rpc(Script):
     """Answer calls; some of them later, and others meanwhile."""
@@ -112,15 +95,10 @@ class _Rpc(Script):
             self._stage.end_turn()
         if answer is None:
             return ()
-        make = _MakeReply(answer.text, isinstance(message, str))
+        reply = answer.text.decode() if isinstance(message, str) else answer.text
         if not answer.wait_s:
-            return make()
-        self._stage.put_at(
-            self._stage.now_s() + answer.wait_s,
-            make,
-            held_bytes=getsizeof(answer.text) + _LATER_BYTES,
-            answers=True,
-        )
+            return (Reply(reply),)
+        self._stage.answer_at(self._stage.now_s() + answer.wait_s, reply)
         return ()
 
 

@@ -48,13 +48,15 @@ class Stage(Protocol):
         """Queue these actions; they answer no message of this client."""
 
     def put_at(
-        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
+        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int
     ) -> None:
-        """Queue at `due_s` the actions that `make` then returns.
+        """Queue at `due_s` the actions that `make` then returns; they answer no message.
 
         :param held_bytes: memory that it keeps until then.
-        :param answers: whether a message of this client is answered with it.
         """
+
+    def answer_at(self, due_s: float, answer: str | bytes) -> None:
+        """Queue at `due_s` the answer to a message of this client."""
 
     def end_turn(self) -> None:
         """Let the other connections have their turn before this client's next message is read."""

@@ -44,7 +44,7 @@ class _Ticker(Script):
         reply = Reply(f'{{"seq": {self._seq}, "t": {self._stage.unix_ms()}}}')
         self._seq += 1
         due_s = self._began_s + self._seq * self.interval_s
-        self._stage.put_at(due_s, self._tick, held_bytes=_HELD_BYTES, answers=False)
+        self._stage.put_at(due_s, self._tick, held_bytes=_HELD_BYTES)
         return (reply,)
 
 

@@ -36,9 +36,12 @@ class Empty:
         self.put_here += actions
 
     def put_at(
-        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int, answers: bool
+        self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int
     ) -> None:
         self.due.append((due_s, make))
+
+    def answer_at(self, due_s: float, answer: str | bytes) -> None:
+        self.due.append((due_s, lambda: (Reply(answer),)))
 
     def end_turn(self) -> None:
         self.turns_ended += 1
