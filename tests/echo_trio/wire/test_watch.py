@@ -49,10 +49,10 @@ def test_each_is_looked_at_when_it_is_time_to_and_stays_watched() -> None:
     for each in (soon, later, never):
         watch.add(each)  # type: ignore[arg-type]
     for _ in range(30):
-        watch._turn()
+        list(watch._turn())
     assert (soon.looked, later.looked, never.looked) == (11, 4, 1)
     for _ in range(SLOTS):
-        watch._turn()
+        list(watch._turn())
     assert never.looked == 2
     assert len(watch) == 3
 
@@ -82,3 +82,19 @@ def test_a_peer_that_resets_is_found_although_what_it_sent_is_not_read_yet() -> 
         connection.look(3.0)
         assert connection.closed is not None
         assert connection.closed.code == ABNORMAL_CLOSURE
+
+
+def test_who_ends_while_the_others_are_looked_at_is_watched_no_longer() -> None:
+    watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))
+    made = [Watched(3.0) for _ in range(4)]
+    for each in made:
+        watch.add(each)  # type: ignore[arg-type]
+    list(watch._turn())
+    list(watch._turn())
+    turn = watch._turn()
+    next(turn)
+    for each in made:
+        watch.discard(each)  # type: ignore[arg-type]
+    assert not list(turn)
+    assert len(watch) == 0
+    assert sum(each.looked for each in made) == 5
