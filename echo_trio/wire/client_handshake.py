@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -116,6 +116,52 @@ def request_bytes(
     lines += [f"{name}: {value}" for name, value in headers]
     # Text beyond ASCII goes out in UTF-8, wherever it was typed; other bytes as they were typed.
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+
+
+class RequestTemplate:
+    """The request that a function makes from a key, made once and filled in for each key.
+
+    :param make: as `request_bytes`, for a key alone.
+    :raises ValueError: as `request_bytes`.
+    """
+
+    def __init__(self, make: Callable[[str], bytes]) -> None:
+        key = make_key()
+        self._before, _, self._after = make(key).partition(key.encode("ascii"))
+
+    def __call__(self, key: str) -> bytes:
+        """Make the request with this key."""
+        return b"%b%b%b" % (self._before, key.encode("ascii"), self._after)
+
+
+class AnswerReader:
+    """A reader of one server's answers, which are mostly the same but for Sec-WebSocket-Accept.
+
+    What surrounds that value in the last answer is kept: an answer with the same around its own
+    value means the same, and is not parsed again.
+
+    :param subprotocols: those that are offered.
+    :param extensions: those that are offered.
+    """
+
+    def __init__(self, subprotocols: Iterable[str] = (), extensions: Iterable[str] = ()) -> None:
+        self._offered = tuple(subprotocols), tuple(extensions)
+        self._around: tuple[bytes, bytes] | None = None
+        self._known = UpgradeResponse()
+
+    def read(self, head: bytes, key: str) -> UpgradeResponse:
+        """Judge an answer as `parse_response` does, and raise what that raises.
+
+        :returns: the server's consent; its headers are those of the first of such answers.
+        """
+        before, value, after = head.partition(accept_value(key).encode("ascii"))
+        if (before, after) == self._around:
+            return self._known
+        known = parse_response(head, key, *self._offered)
+        # If it stood there a second time, the next answer would need its own in both places.
+        if value not in after:
+            self._around, self._known = (before, after), known
+        return known
 
 
 async def receive_answer(receive: Receive) -> tuple[bytes, bytes]:

@@ -46,6 +46,10 @@ _READABLE: Final = 0x001
 _PEER_ENDED: Final = 0x2000
 
 
+def _not_yet() -> None:
+    """Do nothing: the socket's owner was woken, and has yet to say what it wants to do."""
+
+
 class Poller:
     """One epoll that calls back when sockets become readable, while `run` runs.
 
@@ -85,10 +89,33 @@ class Poller:
         if self._epoll.closed:
             return  # `run` was cancelled just now, and the caller is about to be.
         fd = sock.fileno()
-        self._epoll.register(fd, _READABLE if reading else _PEER_ENDED)
         if fd >= len(self._callbacks):
             self._callbacks += [None] * (fd + 1 - len(self._callbacks))
+        if self._callbacks[fd] is not _not_yet:
+            self._epoll.register(fd, _READABLE if reading else _PEER_ENDED)
+        elif not reading:
+            self._epoll.modify(fd, _PEER_ENDED)
         self._callbacks[fd] = on_readable
+
+    async def wait_readable(self, sock: socket.socket) -> None:
+        """Wait until there is something to read.
+
+        The socket then stays registered, so that `register` has less to do for it: until that is
+        called, or this again, or `unregister`, what arrives is called back to nobody. Cancelled: it
+        is not registered any more.
+        """
+        task = trio.lowlevel.current_task()
+
+        def wake() -> None:
+            self._callbacks[sock.fileno()] = _not_yet
+            trio.lowlevel.reschedule(task)
+
+        def stop_waiting(_: object) -> trio.lowlevel.Abort:
+            self.unregister(sock)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self.register(sock, wake)
+        await trio.lowlevel.wait_task_rescheduled(stop_waiting)
 
     def unregister(self, sock: socket.socket) -> None:
         """Stop calling back. Call it before the socket is closed; idempotent."""

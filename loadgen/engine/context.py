@@ -6,9 +6,9 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
+from echo_trio.wire.client_handshake import AnswerReader, RequestTemplate
 from echo_trio.wire.poller import Poller
 from loadgen.engine.allowance import make_budget, make_limits
 from loadgen.engine.books import Books
@@ -97,8 +97,11 @@ class RunContext:
         self.extensions: tuple[str, ...] = plan.extensions
         self.rooms: int = plan.rooms
         self.resources: list[str] = [target.resource for target in targets]
-        self.requests: list[partial[bytes]] = [plan.request(target) for target in targets]
+        self.requests: list[Callable[[str], bytes]] = [
+            RequestTemplate(plan.request(target)) for target in targets
+        ]
         self.subprotocols: tuple[str, ...] = plan.subprotocols
+        self._answers: dict[tuple[str, ...], AnswerReader] = {}
         self.connect_timeout_s: float = plan.connect_timeout_s
         self.payloads: Payloads = plan.payloads()
         self.limits: Limits = make_limits(plan, self.payloads)
@@ -130,6 +133,12 @@ class RunContext:
         self.reopening = 0
         self.turns_open = 0
         self.closing = False
+
+    def answers_to(self, subprotocols: tuple[str, ...]) -> AnswerReader:
+        """Return the reader of answers to handshakes that offer these subprotocols."""
+        if (known := self._answers.get(subprotocols)) is None:
+            known = self._answers[subprotocols] = AnswerReader(subprotocols, self.extensions)
+        return known
 
     @property
     def awaits_frames(self) -> bool:

@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from loadgen.engine import stamps
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
+#: Source addresses whose text is kept: writing one takes longer than all else of choosing it.
+MAX_NAMES: Final = 1024
 #: Then the target's next address may do.
 _UNREACHABLE: Final = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH}
 _VERSIONS: Final = {socket.AF_INET: 4, socket.AF_INET6: 6}
@@ -46,6 +49,20 @@ def _host_of(address: sockets.Address) -> str:
     return str(address[1][0])
 
 
+class _Written:
+    """Local addresses whose text is kept once it was written."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._count = len(sources)
+        self._write = lru_cache(MAX_NAMES)(lambda place: str(sources[place]))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: int) -> str:
+        return self._write(place)
+
+
 class Dialer:
     """A dialer of TCP connections to one target.
 
@@ -68,14 +85,16 @@ class Dialer:
         self._has_stamps = has_stamps and stamps.AVAILABLE
         self._addresses = reachable_from(addresses, sources)
         self._sources = {
-            family: sources.of_version(version) for family, version in _VERSIONS.items()
+            family: _Written(sources.of_version(version)) for family, version in _VERSIONS.items()
         }
         self._turn = 0
         self._address_turn = 0
         self._dead: set[sockets.Address] = set()
         self._alive = self._addresses
 
-    async def dial(self, counts: Counter[str] | None = None) -> socket.socket:
+    async def dial(
+        self, counts: Counter[str] | None = None, first: bytes | None = None
+    ) -> socket.socket:
         """Connect to the address whose turn it is, or else to the next one that accepts.
 
         A target with several addresses has them to share its load, so sockets are dealt to them in
@@ -83,41 +102,42 @@ class Dialer:
         race of RFC 8305 is not run: whichever address is nearest would win it with every socket.
 
         :param counts: counts the connection under its address, and has all of them as keys.
+        :param first: bytes to send as soon as it is open.
         :raises OSError: if none accepts, or this machine can't connect.
         """
         counts = Counter() if counts is None else counts
         if not counts:
             counts.update(dict.fromkeys(map(_host_of, self._addresses), 0))
-        address, sock = await self._dial_any()
+        address, sock = await self._dial_any(first)
         counts[_host_of(address)] += 1
         if self._receive_buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
         return stamps.StampedSocket.of(sock) if self._has_stamps else sock
 
-    async def _dial_any(self) -> tuple[sockets.Address, socket.socket]:
+    async def _dial_any(self, first: bytes | None) -> tuple[sockets.Address, socket.socket]:
         accepting = self._alive or self._addresses
-        first = self._address_turn % len(accepting)
+        turn = self._address_turn % len(accepting)
         self._address_turn += 1
-        *others, last = accepting[first:] + accepting[:first]
+        *others, last = accepting[turn:] + accepting[:turn]
         for address in others:
             try:
-                return address, await self._dial(address)
+                return address, await self._dial(address, first)
             except OSError as exc:
                 if exc.errno not in _UNREACHABLE:
                     raise
                 self._dead.add(address)
                 self._alive = [each for each in self._addresses if each not in self._dead]
-        return last, await self._dial(last)
+        return last, await self._dial(last, first)
 
-    async def _dial(self, address: sockets.Address) -> socket.socket:
+    async def _dial(self, address: sockets.Address, first: bytes | None) -> socket.socket:
         sources = self._sources[address[0]]
         if not sources:
-            return await sockets.connect(address)
+            return await sockets.connect(address, first=first)
         for tried in range(1, len(sources) + 1):
             source = sources[self._turn % len(sources)]
             self._turn += 1
             try:
-                return await sockets.connect(address, source)
+                return await sockets.connect(address, source, first)
             except OSError as exc:
                 # Its ports are used up; the next one's may not be.
                 if exc.errno != errno.EADDRNOTAVAIL or tried == len(sources):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
-from echo_trio.wire import client_handshake, handshake, tls
+from echo_trio.wire import client_handshake, handshake, sockets, tls
 from echo_trio.wire.connection import Connection
 from loadgen.engine.context import now_us
 from loadgen.engine.proxy import ProxyRefused, connect_through
@@ -84,7 +84,13 @@ async def open_with(context: RunContext, asked: Handshake) -> tuple[Connection, 
     """
     ledger = context.ledger
     began_us = now_us()
-    sock = await context.dialer.dial(None if context.proxy else ledger.addresses)
+    key = client_handshake.make_key()
+    request = asked.request(key)
+    # Without a proxy and TLS the request is the first thing that is said.
+    is_plain = context.proxy is None and context.tls is None
+    sock = await context.dialer.dial(
+        None if context.proxy else ledger.addresses, request if is_plain else None
+    )
     if context.proxy is not None:
         try:
             await connect_through(sock, context.proxy, context.server_name, context.port)
@@ -95,26 +101,31 @@ async def open_with(context: RunContext, asked: Handshake) -> tuple[Connection, 
     if context.tls is not None:
         sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
         ledger.tls += 1
+    # What waits for it now will read its messages as well. TLS has bytes of its own to read first.
+    poller = context.poller if context.tls is None else None
     try:
-        key = client_handshake.make_key()
-        sock.send(asked.request(key))
+        if not is_plain:
+            sockets.send_head(sock, request)
 
         async def receive() -> bytes:
             while True:
-                await trio.lowlevel.wait_readable(sock)
+                if poller is not None:
+                    await poller.wait_readable(sock)
+                else:
+                    await trio.lowlevel.wait_readable(sock)
                 # The bytes may be TLS's own, such as a session ticket.
                 with suppress(BlockingIOError):
                     return sock.recv(handshake.MAX_HEAD_BYTES)
 
         head, surplus = await client_handshake.receive_answer(_refusing_tls(receive))
         try:
-            response = client_handshake.parse_response(
-                head, key, asked.subprotocols, context.extensions
-            )
+            response = context.answers_to(asked.subprotocols).read(head, key)
         except client_handshake.Rejected as rejected:
             ledger.explain(Failure.REJECTED, await explain_rejection(rejected, surplus, receive))
             raise
     except BaseException:
+        if poller is not None:
+            poller.unregister(sock)
         sock.close()
         raise
     connection = Connection.opened(

@@ -15,6 +15,8 @@ from .conftest import ServerProcess
 
 PATIENCE_S = 120.0
 PING_TIMEOUT_S = 0.5
+#: As much as the kernel takes while nobody reads.
+MESSAGES = 8_000
 CLOSE, PING, PONG = 8, 9, 10
 
 
@@ -26,7 +28,7 @@ class Peer:
         address = (parts.hostname or "", parts.port or 0)
         self.sock = stack.enter_context(socket.create_connection(address, PATIENCE_S))
         self.sock.sendall(
-            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET /silent HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         self._read = self.sock.makefile("rb")
@@ -40,8 +42,9 @@ class Peer:
         return first & 0x0F, self._read.read(second)
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping, with a mask that changes nothing."""
-        self.sock.sendall(bytes((0x80 | PONG, 0x80 | len(payload))) + bytes(4) + payload)
+        """Answer a ping behind messages that take many turns to read, unmasked by zeros."""
+        pong = bytes((0x80 | PONG, 0x80 | len(payload))) + bytes(4) + payload
+        self.sock.sendall(b"\x81\x81\0\0\0\0x" * MESSAGES + pong)
 
 
 def test_a_server_stopped_for_longer_than_the_ping_timeout_cuts_only_who_is_silent(start_server):
