@@ -242,15 +242,30 @@ def _about(
 async def _receive_request(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
 ) -> tuple[handshake.UpgradeRequest, bytes]:
-    """Read the handshake by the deadline."""
-    with sessions.opening(deadline_s) as opening:
-        head, surplus = await handshake.receive_head(
-            lambda: _hear(caller, sessions, handshake.MAX_HEAD_BYTES)
-        )
+    """Read the handshake by the deadline.
+
+    It mostly has arrived by now, since it follows right behind the connection: then there is
+    nothing to wait for, and nothing that a deadline would have to bound.
+    """
+    first = _receive_first(caller)
+    whole = handshake.whole_head(first) if first else None
+    if whole is None:
+
+        async def receive() -> bytes:
+            nonlocal first
+            if first is None:
+                return await _hear(caller, sessions, handshake.MAX_HEAD_BYTES)
+            data, first = first, None
+            sessions.places.hear(caller, trio.current_time())
+            return data
+
+        with sessions.opening(deadline_s):
+            whole = await handshake.receive_head(receive)
     if sessions.counters.draining:  # Also if it was read in the same moment: the drain closes the
         raise admission.draining()  # connections that are open, and this one is not among them.
-    if opening.cancelled_caught:
+    if whole is None:
         raise admission.full() if caller.waits else admission.too_slow()
+    head, surplus = whole
     if caller.waits and not _let_in(caller, sessions):
         raise admission.full()
     try:
@@ -265,6 +280,14 @@ async def _receive_request(
         forwarded_for = [value for name, value in request.headers if name == "x-forwarded-for"]
         peer.name = proxies.client_of(peer.name, forwarded_for, sessions.proxies)
     return request, surplus
+
+
+def _receive_first(caller: Caller) -> bytes | None:
+    """Receive what has arrived already; ``None`` if that is nothing."""
+    try:
+        return caller.sock.recv(handshake.MAX_HEAD_BYTES)
+    except BlockingIOError:
+        return None
 
 
 def _let_in(caller: Caller, sessions: Sessions) -> bool:

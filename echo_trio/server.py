@@ -37,6 +37,8 @@ ANSWERING_SHARE: Final = 0.25
 #: The time for which close frames are sent before other tasks get a turn.
 GOODBYE_SLICE_S: Final = 0.005
 _GOODBYE: Final = "the server is stopping"
+#: The name of each session's task: as Trio would write it, anew for each.
+_SESSION: Final = f"{serve_session.__module__}.{serve_session.__qualname__}"
 
 
 class EchoServer:
@@ -245,7 +247,7 @@ class EchoServer:
         if (not short and (places.enter(caller) or places.wait(caller))) or (
             make_room(sessions) and places.enter(caller)
         ):
-            handling.start_soon(serve_session, caller, sessions)
+            handling.start_soon(serve_session, caller, sessions, name=_SESSION)
         else:
             refused = admission.out_of_descriptors() if short else admission.full()
             turn_away_at_once(sock, sessions, refused)

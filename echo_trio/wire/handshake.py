@@ -181,7 +181,83 @@ async def receive_head(receive: Receive) -> tuple[bytes, bytes]:
     return data[:end], data[end + 4 :]
 
 
+def whole_head(data: bytes) -> tuple[bytes, bytes] | None:
+    """Return what `receive_head` does, if this is all of a head; ``None`` if it needs a look."""
+    end = data.find(b"\r\n\r\n")
+    if 0 <= end <= MAX_HEAD_BYTES and data[:1].isalpha():
+        return data[:end], data[end + 4 :]
+    return None
+
+
 # -- The server's end -------------------------------------------------------------------------
+
+
+#: 16 bytes in base64.
+KEY_CHARACTERS: Final = 24
+#: Requests that are remembered, and the longest of them: 64 KiB in all, whatever clients send.
+MAX_SHAPES: Final = 64
+MAX_SHAPE_BYTES: Final = 1024
+_BEFORE_KEY: Final = b"\r\nSec-WebSocket-Key: "
+#: Headers that have neither credentials nor a person's address in them.
+_PUBLIC: Final = frozenset(
+    {
+        "host",
+        "upgrade",
+        "connection",
+        "origin",
+        "user-agent",
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "pragma",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "sec-websocket-extensions",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+    }
+)
+
+
+class _Shapes:
+    """The requests read last, by what surrounds their keys: a client's are mostly the same.
+
+    A request with the same around a key of its own means the same, and is not parsed again. One
+    whose head may have a secret in it is not kept.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes], tuple[UpgradeRequest, int]] = {}
+
+    def find(self, head: bytes) -> UpgradeRequest | None:
+        """Read a request if one like it is known."""
+        before, _, rest = head.partition(_BEFORE_KEY)
+        known = self._known.get((before, rest[KEY_CHARACTERS:]))
+        if known is None or not _is_key(rest[:KEY_CHARACTERS]):
+            return None
+        like, place = known
+        key = rest[:KEY_CHARACTERS].decode("ascii")
+        headers = like.headers.copy()
+        headers[place] = headers[place][0], key
+        return UpgradeRequest(like.target, headers, key, like.subprotocols, like.extensions)
+
+    def keep(self, head: bytes, request: UpgradeRequest) -> None:
+        """Remember a request, unless it is long or may have a secret in it."""
+        names = [name for name, _ in request.headers]
+        if len(head) > MAX_SHAPE_BYTES or "?" in request.target or not _PUBLIC.issuperset(names):
+            return
+        before, _, rest = head.partition(_BEFORE_KEY)
+        # It could be spelled otherwise.
+        if rest[:KEY_CHARACTERS] == request.key.encode("ascii"):
+            if len(self._known) >= MAX_SHAPES:
+                self._known.clear()
+            place = names.index("sec-websocket-key")
+            self._known[before, rest[KEY_CHARACTERS:]] = request, place
+
+
+_SHAPES: Final = _Shapes()
 
 
 def parse_request(head: bytes) -> UpgradeRequest:
@@ -191,6 +267,14 @@ def parse_request(head: bytes) -> UpgradeRequest:
     :raises HandshakeRefused: if it is anything else, with the status that says what; `NotAnUpgrade`
         if nothing else is wrong with it.
     """
+    request = _SHAPES.find(head)
+    if request is None:
+        request = _parse_request(head)
+        _SHAPES.keep(head, request)
+    return request
+
+
+def _parse_request(head: bytes) -> UpgradeRequest:
     try:
         lines = head.decode("ascii").split("\r\n")
     except UnicodeDecodeError:
@@ -255,6 +339,14 @@ _UPGRADE_HEADERS: Final = {
 }
 
 
+_PLAIN_ANSWER: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"Upgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n\r\n"
+)
+
+
 def accept_response(
     request: UpgradeRequest,
     subprotocol: str | None = None,
@@ -267,6 +359,8 @@ def accept_response(
     :param headers: further headers.
     """
     accept = accept_value(request.key)
+    if not subprotocol and not compression and not headers:
+        return _PLAIN_ANSWER % accept.encode("ascii")
     extension = f"Sec-WebSocket-Extensions: {compression}\r\n" if compression else ""
     protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
     more = "".join(f"{name}: {value}\r\n" for name, value in headers)
@@ -313,15 +407,18 @@ def _parse_request_line(line: str) -> tuple[str, str]:
 
 def _parse_key(headers: list[tuple[str, str]]) -> str:
     keys = values(headers, "sec-websocket-key")
-    try:
-        (key,) = keys
-        if len(base64.b64decode(key, validate=True)) == 16:
-            return key
-    except (ValueError, binascii.Error):
-        pass
+    if len(keys) == 1 and _is_key(keys[0]):
+        return keys[0]
     raise HandshakeRefused(
         400, "There has to be one Sec-WebSocket-Key, 16 bytes in base64.", Reason.KEY
     )
+
+
+def _is_key(text: str | bytes) -> bool:
+    try:
+        return len(binascii.a2b_base64(text, strict_mode=True)) == 16
+    except (ValueError, binascii.Error):
+        return False
 
 
 def _parse_subprotocols(headers: list[tuple[str, str]]) -> list[str]:

@@ -41,6 +41,10 @@ async def wait_while(holds: Callable[[], bool]) -> None:
         await trio.sleep(min(max(waited_s / 100, TICK_S), LONGEST_TICK_S))
 
 
+#: The name of each session's task: Trio would write one anew for each.
+_SESSION: Final = f"{Session.run.__module__}.{Session.run.__qualname__}"
+
+
 class ConnectPace:
     """The pace of connecting.
 
@@ -122,14 +126,20 @@ class Crowd:
         def on_settled() -> None:
             self._look_whether_settled(on_all_open)
 
+        run = self._run_generations if changes else Session.run
         started = 0
         with interruption:
             for session in self.slots:
                 await self._connect_pace.wait_for_turn()
+                # Taken here and not by its task: so no task begins before it has something to do.
+                try:
+                    limiter.acquire_on_behalf_of_nowait(session)
+                except trio.WouldBlock:
+                    await limiter.acquire_on_behalf_of(session)
                 if self._gave_up:
+                    limiter.release_on_behalf_of(session)
                     break
-                run = self._run_generations if changes else Session.run
-                nursery.start_soon(run, session, limiter, on_settled)
+                nursery.start_soon(run, session, limiter, on_settled, name=_SESSION)
                 started += 1
                 if started % BATCH == 0:
                     await trio.lowlevel.checkpoint()
@@ -229,7 +239,7 @@ class Crowd:
     async def _run_generations(
         self, session: Session, limiter: trio.CapacityLimiter, on_settled: Callable[[], None]
     ) -> None:
-        """Run a socket, and those that take its place."""
+        """Run a socket that holds the limiter, and those that take its place."""
         await session.run(limiter, on_settled)
         while (following := session.successor) is not None:
             self._retired.discard(session)
@@ -239,7 +249,7 @@ class Crowd:
                 return
             self._ledger.requested += 1
             session = following
-            await session.run(limiter, self._on_reopening_settled)
+            await session.run(limiter, self._on_reopening_settled, has_place=False)
 
     def _on_reopening_settled(self) -> None:
         self._context.reopening -= 1

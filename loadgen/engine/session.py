@@ -71,12 +71,19 @@ class Session:
 
     # -- Opening ---------------------------------------------------------------------------
 
-    async def run(self, limiter: trio.CapacityLimiter, on_settled: Callable[[], None]) -> None:
+    async def run(
+        self,
+        limiter: trio.CapacityLimiter,
+        on_settled: Callable[[], None],
+        *,
+        has_place: bool = True,
+    ) -> None:
         """Open the socket under the limiter, serve it to its end.
 
         :param on_settled: called once it is open, or will never be.
+        :param has_place: true if the limiter is held for it already.
         """
-        opened = await self._open_within_timeout(limiter)
+        opened = await self._open_within_timeout(limiter, has_place=has_place)
         if opened is None:
             self._settle_opening(on_settled)
             self.miss_backlog()
@@ -138,15 +145,19 @@ class Session:
             self._opening.cancel()
 
     async def _open_within_timeout(
-        self, limiter: trio.CapacityLimiter
+        self, limiter: trio.CapacityLimiter, *, has_place: bool
     ) -> tuple[Connection, int] | None:
         """Open the socket; if that succeeds, the limiter is still held."""
         context, ledger, opening = self._context, self._context.ledger, self._opening
         assert opening is not None
         opened = None
         with opening:
-            await limiter.acquire_on_behalf_of(self)
+            if not has_place:
+                await limiter.acquire_on_behalf_of(self)
             try:
+                # A crowd that was given up meanwhile is not begun.
+                if opening.cancel_called:
+                    await trio.lowlevel.checkpoint_if_cancelled()
                 opening.deadline = trio.current_time() + context.connect_timeout_s
                 opened = await open_connection(context, self.conn)
             except OPENING_ERRORS as exc:

@@ -147,3 +147,61 @@ def test_no_header_can_be_smuggled_into_our_request(host, name, value):
         return
     assert data.count(b"\r\n") == 8
     assert data.count(b"\n") == data.count(b"\r") == 8
+
+
+# -- Many handshakes with one server ----------------------------------------------------------
+
+KEYS = [client_handshake.make_key() for _ in range(3)]
+
+
+def test_a_template_makes_the_requests_that_its_function_makes():
+    def make(key):
+        return client_handshake.request_bytes("/a", "here", key, [("X", "y")], ["chat"])
+
+    template = client_handshake.RequestTemplate(make)
+    assert [template(key) for key in KEYS] == [make(key) for key in KEYS]
+
+
+def accept_of(key: str) -> str:
+    return handshake.accept_value(key)
+
+
+def test_answers_of_one_shape_are_parsed_once(monkeypatch):
+    reader = client_handshake.AnswerReader(["chat"])
+    first = answer(Sec_WebSocket_Accept=accept_of(KEYS[0]), Sec_WebSocket_Protocol="chat")
+    assert reader.read(first, KEYS[0]).subprotocol == "chat"
+    monkeypatch.setattr(client_handshake, "parse_response", None)
+    second = answer(Sec_WebSocket_Accept=accept_of(KEYS[1]), Sec_WebSocket_Protocol="chat")
+    assert reader.read(second, KEYS[1]).subprotocol == "chat"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(answer(Sec_WebSocket_Accept=accept_of(KEYS[2])), id="another's key"),
+        pytest.param(answer(Sec_WebSocket_Accept=None), id="no accept"),
+        pytest.param(answer(Sec_WebSocket_Accept=accept_of(KEYS[1]) + "x"), id="more behind it"),
+        pytest.param(
+            answer("HTTP/1.1 200 OK", Sec_WebSocket_Accept=accept_of(KEYS[1])), id="another status"
+        ),
+        pytest.param(
+            answer(Sec_WebSocket_Accept=accept_of(KEYS[2]), X_Other=accept_of(KEYS[1])),
+            id="the right value in another header",
+        ),
+    ],
+)
+def test_behind_a_right_answer_a_wrong_one_is_still_wrong(wrong):
+    reader = client_handshake.AnswerReader()
+    reader.read(answer(Sec_WebSocket_Accept=accept_of(KEYS[0])), KEYS[0])
+    with pytest.raises(HandshakeFailed):
+        reader.read(wrong, KEYS[1])
+
+
+def test_an_answer_that_has_the_value_twice_is_no_pattern_for_the_next():
+    reader = client_handshake.AnswerReader()
+    twice = "HTTP/1.1 101 x\r\nX: {0}\r\nUpgrade: websocket\r\nConnection: Upgrade"
+    twice += "\r\nSec-WebSocket-Accept: {1}"
+    accept, other = accept_of(KEYS[0]), accept_of(KEYS[1])
+    reader.read(twice.format(accept, accept).encode(), KEYS[0])
+    with pytest.raises(HandshakeFailed):
+        reader.read(twice.format(other, accept).encode(), KEYS[1])

@@ -342,6 +342,62 @@ def test_a_request_parses_or_is_refused(head):
         assert handshake.accept_response(request).endswith(b"\r\n\r\n")
 
 
+def outcome_of(parse, head):
+    try:
+        return parse(head)
+    except HandshakeRefused as exc:
+        return exc.status, exc.why, exc.reason
+
+
+KNOWN = head("GET /chat HTTP/1.1")
+OTHER_KEY = base64.b64encode(bytes(range(16))).decode()
+
+
+@pytest.mark.parametrize(
+    "like",
+    [
+        pytest.param(head("GET /chat HTTP/1.1", Sec_WebSocket_Key=OTHER_KEY), id="another key"),
+        pytest.param(head("GET /chat HTTP/1.1", Sec_WebSocket_Key="!" * 24), id="no base64"),
+        pytest.param(head("GET /chat HTTP/1.1", Sec_WebSocket_Key="A" * 24), id="18 bytes"),
+        pytest.param(head("GET /chat HTTP/1.1", Sec_WebSocket_Key="A" * 20), id="short"),
+        pytest.param(head("GET /chat HTTP/1.1", Sec_WebSocket_Key=OTHER_KEY + "="), id="long"),
+        pytest.param(head("GET /chat HTTP/1.1", f"Sec-WebSocket-Key: {KEY}"), id="doubled"),
+        pytest.param(head("GET /chut HTTP/1.1", Sec_WebSocket_Key=OTHER_KEY), id="another path"),
+        pytest.param(head("GET /chat HTTP/1.1", "Host: b"), id="another header"),
+        pytest.param(head("PUT /chat HTTP/1.1"), id="another method"),
+    ],
+)
+def test_a_request_like_a_known_one_means_what_it_would_mean_alone(like):
+    first = handshake.parse_request(KNOWN)
+    found = outcome_of(handshake.parse_request, like)
+    assert found == outcome_of(handshake._parse_request, like)
+    assert handshake.parse_request(KNOWN) == first == handshake._parse_request(KNOWN)
+
+
+def test_a_request_of_a_known_shape_is_not_parsed_again(monkeypatch):
+    handshake.parse_request(KNOWN)
+    monkeypatch.setattr(handshake, "parse_headers", None)
+    like = head("GET /chat HTTP/1.1", Sec_WebSocket_Key=OTHER_KEY)
+    assert handshake.parse_request(like).key == OTHER_KEY
+
+
+def test_of_requests_that_may_have_a_secret_nothing_is_kept_and_of_others_not_much():
+    shapes = handshake._SHAPES._known
+    shapes.clear()
+    for secret in (
+        head("GET /?token=x HTTP/1.1"),
+        head("GET / HTTP/1.1", "Cookie: a=b"),
+        head("GET / HTTP/1.1", "Authorization: Bearer x"),
+        head("GET / HTTP/1.1", Sec_WebSocket_Protocol="access-token, x"),
+        head("GET / HTTP/1.1", "User-Agent: " + "x" * handshake.MAX_SHAPE_BYTES),
+    ):
+        handshake.parse_request(secret)
+    assert not shapes
+    for number in range(3 * handshake.MAX_SHAPES):
+        handshake.parse_request(head(f"GET /{number} HTTP/1.1"))
+        assert 0 < len(shapes) <= handshake.MAX_SHAPES
+
+
 @given(heads | damaged(RESPONSE_LINES), st.lists(st.text(max_size=5), max_size=3))
 @example(b"\r\n".join(RESPONSE_LINES), [])
 def test_a_response_parses_or_fails_the_handshake(head, subprotocols):

@@ -321,3 +321,47 @@ async def test_who_waits_behind_others_in_a_batch_is_seen_to_take_longer(pairs):
         nursery.cancel_scope.cancel()
     assert timed == sorted(timed)
     assert len(timed) == 10
+
+
+# -- Waiting, then being called back ----------------------------------------------------------
+
+
+async def test_who_has_waited_for_a_socket_is_called_back_for_it_from_then_on(poller, pairs):
+    (ours, theirs), read = pairs[0], []
+    theirs.send(b"a")
+    with trio.fail_after(60):
+        await poller.wait_readable(ours)
+    assert ours.recv(10) == b"a"
+    theirs.send(b"b")  # Nobody is called back for this, and nobody is yet to be.
+    await settle()
+    with trio.fail_after(60):
+        await poller.wait_readable(ours)
+    poller.register(ours, lambda: read.append(ours.recv(10)))
+    await settle()
+    theirs.send(b"c")
+    await settle()
+    assert read == [b"b", b"c"]
+    poller.unregister(ours)
+
+
+async def test_who_has_waited_may_ask_for_the_end_alone(poller, pairs):
+    (ours, theirs), calls = pairs[0], []
+    theirs.send(b"a")
+    await poller.wait_readable(ours)
+    poller.register(ours, lambda: (calls.append(1), poller.unregister(ours)), reading=False)
+    await settle()
+    assert calls == []
+    theirs.close()
+    await settle()
+    assert calls == [1]
+
+
+async def test_who_stops_waiting_leaves_nothing_registered(poller, pairs):
+    (ours, theirs), read = pairs[0], []
+    with trio.move_on_after(0) as waiting:
+        await poller.wait_readable(ours)
+    assert waiting.cancelled_caught
+    poller.register(ours, lambda: read.append(ours.recv(10)))
+    theirs.send(b"a")
+    await settle()
+    assert read == [b"a"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from echo_trio.wire import sockets
 from loadgen.workload.target import Target
@@ -189,11 +192,54 @@ async def test_connecting_gives_a_socket_that_does_not_block(listener):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-async def test_a_refused_connection_raises():
+async def test_what_is_to_be_said_first_goes_out_with_the_connection(listener):
+    target = (socket.AF_INET, listener.getsockname())
+    with await sockets.connect(target, first=b"hello"):
+        theirs, _ = listener.accept()
+        with theirs:
+            theirs.settimeout(PATIENCE_S)
+            assert theirs.recv(100) == b"hello"
+
+
+async def test_who_is_let_in_later_says_it_then():
+    """The queue of this listener is full; the kernel tries again when a place is free."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        target = (socket.AF_INET, listener.getsockname())
+        stack.enter_context(await sockets.connect(target, first=b"hello"))
+        connected = []
+
+        async def connect() -> None:
+            connected.append(stack.enter_context(await sockets.connect(target, first=b"late")))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connect)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not connected
+            stack.enter_context(listener.accept()[0])
+        theirs = stack.enter_context((await trio.to_thread.run_sync(listener.accept))[0])
+        theirs.settimeout(PATIENCE_S)
+        assert theirs.recv(100) == b"late"
+
+
+@pytest.mark.parametrize("first", [None, b"hello"])
+async def test_who_is_refused_is_told_so_whether_it_says_something_or_not(first):
     with socket.socket() as placeholder:
         placeholder.bind(("127.0.0.1", 0))  # bound, and not listening
         with pytest.raises(ConnectionRefusedError):
-            await sockets.connect((socket.AF_INET, placeholder.getsockname()))
+            await sockets.connect((socket.AF_INET, placeholder.getsockname()), first=first)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has the option")
+async def test_all_local_ports_are_searched_in_turn(listener):
+    """Of every second port first, 14,000 in use cost each connection beyond them 1.4 ms."""
+    with await sockets.connect((socket.AF_INET, listener.getsockname())) as sock:
+        try:
+            chosen = sock.getsockopt(socket.IPPROTO_IP, sockets._IP_LOCAL_PORT_RANGE)
+        except OSError:
+            pytest.skip("a kernel before 6.3")
+    assert chosen & 0xFFFFFFFF == 0xFFFF_0001
 
 
 async def test_a_cancelled_connect_leaves_no_socket_open(listener, monkeypatch):
