@@ -49,6 +49,9 @@ FRAMES_PER_TURN: Final = 128
 #: With compression, a message longer than this ends the turn: inflating it, and compressing the
 #: reply, is the work of a hundred short ones.
 INFLATED_BYTES_PER_TURN: Final = 4 * 1024
+#: Without a poller, the time between two looks at a peer that is not read from: is it still there?
+#: The look is one system call, and most pauses are over before the first.
+RESET_LOOK_S: Final = 1.0
 _TURN: Final = range(FRAMES_PER_TURN)
 
 # `_halt` holds the reasons why arriving bytes are not looked at as usual, one bit each. The first
@@ -290,12 +293,22 @@ class Connection(Watched, WebSocketConnection):
         data = None
         with trio.CancelScope() as waiting:
             self._waiting = waiting
-            if self._paused:
-                await trio.sleep_forever()
-            data = await self._receive_some()
+            data = await (self._await_reset() if self._paused else self._receive_some())
         self._waiting = None
         if data is not None:
             self._take_arrived(data)
+
+    async def _await_reset(self) -> bytes:
+        """Wait while nothing is read; return nothing, which is the end, when the peer resets TCP.
+
+        Trio can wait for data and for the end only together, and there may be data.
+        """
+        if self._sock is None:
+            await trio.sleep_forever()
+        while True:
+            await trio.sleep(RESET_LOOK_S)
+            if self._is_reset:
+                return b""
 
     def _stop_waiting(self, _: object = None) -> trio.lowlevel.Abort:
         assert self._poller is not None

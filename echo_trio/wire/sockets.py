@@ -385,14 +385,17 @@ def is_receive_buffer_full(sock: socket.socket) -> bool:
 def is_reset(sock: socket.socket) -> bool:
     """Return true if TCP has ended in both directions, even if there is still data to receive.
 
-    Without poll(2) that is known only once nothing is left to receive. Windows, which has no poll,
-    drops what is left when the reset comes.
+    Without poll(2) the socket's pending error tells, which is taken from it: so a caller to whom
+    this says true ends the connection. Windows, which has no poll, drops what is left when the
+    reset comes, and fails to receive.
     """
     if sys.platform != "win32" and hasattr(select, "poll"):
         state = select.poll()
         state.register(sock, 0)
         return any(events & (select.POLLHUP | select.POLLERR) for _, events in state.poll(0))
     try:
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return True
         socket.socket.recv(sock, 1, socket.MSG_PEEK)
     except BlockingIOError:
         return False

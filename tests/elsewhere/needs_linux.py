@@ -20,8 +20,7 @@ NEEDS_LINUX = {
         "tests/integration/test_server_process.py::test_with_the_least_file_limit_it_serves",
         "tests/integration/loadgen/test_faults.py::test_what_this_machine_cannot_do_is_refused",
     ),
-    "poll(2): a reset is seen behind unread data, a reader that takes nothing is not waited for": (
-        "tests/integration/wire/test_crowds.py::test_a_client_that_resets_while_it_is_frozen",
+    "poll(2): a reader that takes nothing is not waited for": (
         "tests/integration/loadgen/test_output_files.py::test_a_reader_of_stdout_who_takes_nothing",
     ),
     "/proc tells how long a thread waited for a core; else that counts as a script's own time": (

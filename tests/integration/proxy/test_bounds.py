@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,7 +155,8 @@ async def test_a_pair_that_holds_too_much_is_told_so_at_both_ends(start_proxy, r
         sender, receiver = (ours, upstream) if up else (upstream, ours)
         message = frame(0x82, b"x" * 900_000, masked=up)
         await sender.send(message)  # is held back until the next one,
-        await sender.send(message[:450_000])  # which is never whole.
+        with suppress(trio.BrokenResourceError):  # The proxy may be gone before it has all.
+            await sender.send(message[:450_000])  # which is never whole.
         assert await receiver.frame() == (0x82, b"x" * 900_000)
         assert await receiver.frame() == (0x88, b"\x03\xf5the proxy is short of memory")
         assert await sender.frame() == (0x88, b"\x03\xf5the server is short of memory")
