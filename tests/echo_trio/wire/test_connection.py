@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import select
+import socket
 import struct
 import zlib
 from contextlib import suppress
@@ -884,6 +886,29 @@ async def test_an_abort_ends_a_paused_connection(wire):
     await trio.testing.wait_all_tasks_blocked(0.01)
     wire.connection.abort()
     await wire.end()
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"], indirect=True)
+@pytest.mark.parametrize("has_poll", [True, False], ids=["poll", "without poll"])
+async def test_a_reset_behind_unread_data_ends_a_paused_connection(
+    make_wire, tcp_pair, has_poll, monkeypatch, autojump_clock
+):
+    if not has_poll:
+        monkeypatch.delattr(select, "poll")
+    wire = make_wire(sockets=tcp_pair)
+
+    def on_message(message):
+        wire.connection.pause_reading()
+
+    wire.start(on_message)
+    await wire.peer.send(wire.peer.text("one"))
+    await until(lambda: wire.connection._paused)
+    await wire.peer.send(wire.peer.text("this is not even read"))
+    peer = wire.peer.stream.socket
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    await wire.end()
+    assert wire.connection.messages_received == 1
 
 
 async def test_a_bug_while_paused_is_still_told_to_the_peer(wire):
