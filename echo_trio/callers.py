@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import trio
 
@@ -26,6 +26,12 @@ from echo_trio.wire.connection import Limits
 from echo_trio.wire.poller import Poller
 from echo_trio.wire.watch import Watch
 
+_OF_UPSTREAM: Final = {
+    handshake.Reason.UPSTREAM_ANSWER,
+    handshake.Reason.UPSTREAM_TIMEOUT,
+    handshake.Reason.UPSTREAM_UNREACHABLE,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
@@ -36,8 +42,15 @@ class SessionEnd:
 
     @classmethod
     def refusal(cls, refused: handshake.HandshakeRefused) -> Self:
-        """Make the end of a connection whose handshake was refused."""
-        return cls(Outcome.REFUSED, {"status": refused.status, "reason": refused.reason.value})
+        """Make the end of a connection whose handshake was refused.
+
+        Its details say why only where that is not the client's doing: what a browser's user does
+        not get to see of an upstream, whoever runs the proxy has to find in the log.
+        """
+        details = {"status": refused.status, "reason": refused.reason.value}
+        if refused.reason in _OF_UPSTREAM:
+            details["why"] = refused.why
+        return cls(Outcome.REFUSED, details)
 
 
 @dataclass(slots=True)

@@ -72,8 +72,12 @@ class Recorder:
             flag.
         """
         try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "that is a folder: name a file in it")
             if os.path.lexists(path):
-                raise FileExistsError(errno.EEXIST, "there is a file of that name")
+                raise FileExistsError(
+                    errno.EEXIST, "there is a file of that name: give another, or remove it"
+                )
             # Others' messages are nobody else's business.
             return cls(Draft(path, mode=0o600), path, log)
         except OSError as exc:

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -146,7 +146,10 @@ async def run_service(settings: Settings, log: Any) -> None:
                 if settings.tls_cert is not None:
                     files = [path for path in (settings.tls_cert, settings.tls_key) if path]
                     nursery.start_soon(certificates.watch, files, server.reload)
-                await _serve(server, console, url_of_console(console_listeners), file_limit, log)
+                facts = {"console": url_of_console(console_listeners), "file_limit": file_limit}
+                if settings.upstream is not None:
+                    facts |= {"upstream": settings.upstream, "fault": settings.fault or "-"}
+                await _serve(server, console, facts, log)
                 nursery.cancel_scope.cancel()
     except* WorkerFailed as group:
         failed = group
@@ -158,17 +161,18 @@ async def run_service(settings: Settings, log: Any) -> None:
 
 
 async def _serve(
-    server: Server, console: Console | None, console_url: str, file_limit: int, log: Any
+    server: Server, console: Console | None, facts: Mapping[str, Any], log: Any
 ) -> None:
+    """Serve, and say so with these facts, among them the URL of the console."""
     async with trio.open_nursery() as nursery:
         if console is not None:
             await nursery.start(console.run)
         async with trio.open_nursery() as serving:
             await serving.start(server.run)
             if not server.snapshot().draining:  # It may have been told to while it started.
-                _announce(f"ready ws={server.url} console={console_url}", log)
+                _announce(f"ready ws={server.url} console={facts['console']}", log)
                 systemd.notify(systemd.READY)
-                log.info("serving", url=server.url, console=console_url, file_limit=file_limit)
+                log.info("serving", url=server.url, **facts)
         nursery.cancel_scope.cancel()
 
 

@@ -186,6 +186,18 @@ def _read_status(text: str, at: int) -> Refusal:
         ) from None
 
 
+#: The names of all faults.
+NAMES: Final = (*FAULTS, STATUS)
+
+
 def names() -> str:
     """List the names of all faults, in a line."""
-    return " ".join(f"~{name}" for name in [*FAULTS, STATUS])
+    return " ".join(f"~{name}" for name in NAMES)
+
+
+def parameters_of(name: str) -> str:
+    """Show what has to follow a fault's name, like ``200ms``; nothing for one that isn't there."""
+    if name == STATUS:
+        return parameters.STATUS.example
+    fault = FAULTS.get(name)
+    return "/".join(each.example for each in fault.parameters.values()) if fault else ""

@@ -40,7 +40,8 @@ class _Quota(Script):
         self._tokens = min(self._tokens + since, max(self.per_s, 1.0))
         self._filled_s = now_s
         if self._tokens < 1.0:
-            return (Close(TOO_MANY, f"more than {self.per_s:g} messages a second"),)
+            messages = "message" if self.per_s == 1 else "messages"
+            return (Close(TOO_MANY, f"more than {self.per_s:g} {messages} a second"),)
         self._tokens -= 1.0
         reply = self.answer(message)
         assert reply is not None

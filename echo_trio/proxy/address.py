@@ -39,6 +39,12 @@ def parse_upstream(text: str) -> UpstreamAddress:
         raise ValueError(f"{text!r} does not begin with ws:// or wss://: {how}")
     if parts.path not in ("", "/") or "?" in text or "#" in text:
         raise ValueError(f"{text!r} has a path or a query, which are the clients': {how}")
+    if "@" in parts.netloc:  # Which may have a password in it: so not shown.
+        raise ValueError(f"a URL with a user in it is none of an upstream's: {how}")
+    try:
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise ValueError(f"{text!r} has no port from 1 to 65535: {how}") from None
     host, port = addresses.split_authority(parts.netloc)
     if not host:
         raise ValueError(f"{text!r} names no host: {how}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from echo_trio.behaviours import fault_prefix
@@ -84,8 +85,14 @@ def read_faults(text: str) -> FaultPrefix:
 
 
 def unknown_fault(part: str) -> str:
-    """Say that there is no such fault, and which there are."""
+    """Say that there is no such fault, and which is near; or what is missing behind one."""
+    up = "up-" if part.startswith("~up-") else ""
+    name = part.removeprefix("~").removeprefix("up-")
+    if missing := fault_prefix.parameters_of(name):
+        return f"{part} lacks its parameters: {part}/{missing}"
+    near = get_close_matches(name, fault_prefix.NAMES, n=1)
+    hint = f"; did you mean ~{up}{near[0]}?" if near else "."
     return (
-        f"{part} is no fault, or lacks its parameters. With ~up- for ~ they are done to what the "
-        f"client sends. There are {fault_prefix.names()}"
+        f"{part} is no fault{hint} There are {fault_prefix.names()}; "
+        "with ~up- for ~ they are done to what the client sends"
     )

@@ -82,6 +82,9 @@ class Upstream:
         """
         try:
             sock = await self._connect()
+        except tls.CertificateRefused as exc:
+            hint = "--upstream-cacert names an authority to trust, --upstream-insecure trusts all"
+            raise _unreachable(f"TLS failed: {exc} ({hint})") from None
         except tls.TlsFailed as exc:
             raise _unreachable(f"TLS failed: {exc}") from None
         except OSError as exc:
@@ -114,7 +117,10 @@ class Upstream:
         sockets.prepare(sock)
         if self.context is None:
             return sock
-        return await tls.shake_hands(sock, self.context, server_name=self.address.host)
+        try:
+            return await tls.shake_hands(sock, self.context, server_name=self.address.host)
+        except OSError as exc:
+            raise tls.TlsFailed(f"{_reason(exc)}; is it a wss server?") from None
 
     async def _shake_hands(
         self,

@@ -48,6 +48,7 @@ class SeenConnection:
     :ivar close_code: the code of the first close frame on the wire, 1005 for an empty one, 1006 if
         TCP ended without one; ``None`` while it is open, or if its handshake did not succeed.
     :ivar status: the HTTP status with which the handshake was refused; else ``None``.
+    :ivar why: of a proxy's, what is wrong with the upstream that was to be dialled; else empty.
     :ivar subprotocol: the subprotocol that was agreed on, if any.
     :ivar messages_in: the number of messages that have arrived.
     :ivar messages_out: the number of messages sent; a reply is counted before it can arrive.
@@ -59,6 +60,7 @@ class SeenConnection:
     outcome: Outcome | None = None
     close_code: int | None = None
     status: int | None = None
+    why: str = ""
     subprotocol: str | None = None
     messages_in: int = 0
     messages_out: int = 0
@@ -79,6 +81,8 @@ class SeenConnection:
         how = "open" if self.outcome is None else self.outcome.value
         if self.status is not None:
             how += f", HTTP {self.status}"
+        if self.why:
+            how += f" ({printable(self.why, at_most=SHOWN_PATH)})"
         if self.close_code is not None:
             how += f", close code {self.close_code}"
         return f"{path}: {how}, {self.messages_in} in, {self.messages_out} out"
@@ -111,6 +115,7 @@ class _Observed:
     def ended(self, outcome: Outcome, details: Mapping[str, Any]) -> None:
         connection = self._connection
         connection.status = details.get("status")
+        connection.why = details.get("why", "")
         connection.close_code = details.get("code")
         # Replies that were on their way when it broke don't count as sent.
         connection.messages_out = details.get("messages_sent", connection.messages_out)

@@ -36,6 +36,10 @@ class TlsFailed(Exception):
     """The TLS handshake failed; the message is OpenSSL's reason."""
 
 
+class CertificateRefused(TlsFailed):
+    """The peer's certificate is not one to trust, or not its name's."""
+
+
 class CertificateUnusable(OSError):
     """A certificate or key can't be read, or doesn't fit; `strerror` is one line for the user."""
 
@@ -236,7 +240,8 @@ async def _step(tls: TlsSocket) -> bool:
         reset = "the connection ended in the TLS handshake"
         raise ConnectionResetError(errno.ECONNRESET, reset) from None
     except ssl.SSLCertVerificationError as exc:
-        raise TlsFailed(f"the certificate was not accepted: {exc.verify_message}") from None
+        told = exc.verify_message.rstrip(".")
+        raise CertificateRefused(f"the certificate was not accepted: {told}") from None
     except ssl.SSLError as exc:
         raise TlsFailed(_said(exc)) from None
     else:

@@ -126,6 +126,11 @@ def test_a_file_that_exists_is_left_as_it_is(tmp_path):
     ):
         pass
     assert file.read_text() == "mine"
+    with (
+        pytest.raises(OSError, match="that is a folder: name a file in it"),
+        serving_in_thread(Settings(port=0, record=tmp_path)),
+    ):
+        pass
 
 
 def test_several_workers_have_no_recording(tmp_path):

@@ -30,10 +30,16 @@ def test_a_url_is_a_host_a_port_and_whether_there_is_tls(url, address, authority
         ({"upstream": "ws://127.0.0.1:1/chat"}, "has a path or a query"),
         ({"upstream": "ws://127.0.0.1:1?x"}, "has a path or a query"),
         ({"upstream": "ws://"}, "names no host"),
-        ({"upstream": "ws://a:99999"}, "names no host"),
+        ({"upstream": "ws://a:99999"}, "'ws://a:99999' has no port from 1 to 65535"),
+        ({"upstream": "ws://me:secret@a"}, "a URL with a user in it is none of an upstream's"),
         ({"fault": "~delay/1s"}, "--fault needs --upstream"),
         ({"upstream_compression": True}, "--upstream-compression needs --upstream"),
-        ({"upstream": "ws://a", "fault": "~delay"}, "--fault: ~delay is no fault, or lacks"),
+        ({"upstream": "ws://a", "fault": "~delay"}, "~delay lacks its parameters: ~delay/200ms"),
+        (
+            {"upstream": "ws://a", "fault": "~up-dealy/1s"},
+            "no fault; did you mean ~up-delay? There",
+        ),
+        ({"upstream": "ws://a", "fault": "~x"}, "--fault: ~x is no fault. There are ~delay "),
         ({"upstream": "ws://a", "fault": "~delay/1"}, "--fault: ~delay takes"),
         ({"upstream": "ws://a", "fault": "~silent/chat"}, "--fault: 'chat' is no fault"),
     ],
@@ -42,3 +48,4 @@ def test_settings_of_a_proxy_that_make_no_sense_are_named(given, told: str):
     with pytest.raises(ValueError, match=r"^--") as refused:
         Settings(**given)
     assert told in str(refused.value)
+    assert "secret" not in str(refused.value)

@@ -241,9 +241,13 @@ async def test_an_upstream_out_of_reach_is_a_bad_gateway_and_one_too_slow_times_
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    head, body = await answer_of(await start_proxy(f"ws://127.0.0.1:{port}"))
+    proxy = await start_proxy(f"ws://127.0.0.1:{port}")
+    head, body = await answer_of(proxy)
     assert head.startswith("HTTP/1.1 502 Bad Gateway\r\n")
     assert body == "The upstream is out of reach: Connection refused\n"
+    # A browser shows its user nothing of that: so the log has it, too.
+    await proxy.until_ended()
+    assert proxy.log.entries[-1]["why"] == body.rstrip()
     head, body = await answer_of(await start_proxy("ws://no-such-host.invalid:80"))
     assert head.startswith("HTTP/1.1 502 Bad Gateway\r\n")
     assert body.startswith("The upstream is out of reach: ")
@@ -299,7 +303,15 @@ async def test_tls_on_either_side(start_proxy, start_upstream, tmp_path):
             async with proxy.connect():
                 pass
         assert refused.value.response.status_code == 502
-        assert b"certificate" in refused.value.response.body
+        told = refused.value.response.body.decode()
+        assert "the certificate was not accepted: " in told
+        assert "(--upstream-cacert names an authority to trust, " in told
+        plain = await start_upstream()
+        proxy = await start_proxy(plain.url.replace("ws:", "wss:"))
+        with pytest.raises(InvalidStatus) as refused:
+            async with proxy.connect():
+                pass
+        assert b"TLS failed: " in refused.value.response.body
 
 
 async def test_a_plain_request_is_answered_as_by_the_server(proxy):
