@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 from echo_trio import flags, origins, proxies
 from echo_trio.proxy.address import parse_upstream
 from echo_trio.run_history import NotAHistory, check_header
-from echo_trio.wire.addresses import is_host, parse_target
+from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES, is_host, parse_target
 from echo_trio.wire.limits import Limits
 
 _TOKEN: Final = re.compile(r"[!-~]+")
@@ -221,9 +221,15 @@ class Settings:
                     raise ValueError(f"{name} needs --upstream: the server behind this one")
             return
         try:
-            parse_upstream(self.upstream)
+            address = parse_upstream(self.upstream)
         except ValueError as exc:
             raise ValueError(f"--upstream: {exc}") from None
+        here = {self.host, *(LOOPBACK_NAMES if self.host in LOOPBACK_NAMES | ANY_ADDRESS else ())}
+        if address.port == self.port and address.host in here:
+            raise ValueError(
+                f"--upstream: {self.upstream!r} is where this proxy itself listens: "
+                "give it another --port"
+            )
         if not self.fault:
             return
         # Here: --help needs none of the behaviours.

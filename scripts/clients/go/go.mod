@@ -2,4 +2,4 @@ module echo-trio/clients
 
 go 1.23
 
-require github.com/coder/websocket v1.8.14
+require github.com/coder/websocket v1.8.15

@@ -69,7 +69,7 @@ func describe(err error) string {
 		}
 		return told
 	case errors.Is(err, context.DeadlineExceeded):
-		return "DeadlineExceeded"
+		return "context.DeadlineExceeded"
 	case strings.Contains(err.Error(), "connection reset"):
 		return "connection reset"
 	case strings.Contains(err.Error(), "EOF"):

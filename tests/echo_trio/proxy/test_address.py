@@ -32,6 +32,8 @@ def test_a_url_is_a_host_a_port_and_whether_there_is_tls(url, address, authority
         ({"upstream": "ws://"}, "names no host"),
         ({"upstream": "ws://a:99999"}, "'ws://a:99999' has no port from 1 to 65535"),
         ({"upstream": "ws://me:secret@a"}, "a URL with a user in it is none of an upstream's"),
+        ({"upstream": "ws://localhost:8765"}, "is where this proxy itself listens: give it anoth"),
+        ({"upstream": "ws://127.0.0.1:1", "host": "0.0.0.0", "port": 1}, "this proxy itself"),
         ({"fault": "~delay/1s"}, "--fault needs --upstream"),
         ({"upstream_compression": True}, "--upstream-compression needs --upstream"),
         ({"upstream": "ws://a", "fault": "~delay"}, "~delay lacks its parameters: ~delay/200ms"),

@@ -71,7 +71,12 @@ async fn talk(url: &str) -> Vec<String> {
     }
     // Its documentation says so: closing is done once reading has come to its end.
     let _ = client.close(None).await;
-    while let Ok(Some(Ok(_))) = timeout(Duration::from_secs(5), client.next()).await {}
+    let is_enough = said.len() == asked(url, "take", 1000);
+    while let Ok(Some(Ok(message))) = timeout(Duration::from_secs(5), client.next()).await {
+        if message.is_text() && !is_enough {
+            said.push(message.to_text().unwrap_or("binary").to_owned());
+        }
+    }
     said
 }
 
