@@ -18,7 +18,7 @@ from echo_trio.behaviours.packed import LONGEST_BYTES, SLOT_BYTES
 #: Answers are written into blocks of about this size. A block is freed when all its answers are
 #: out; so one answer that is due late can keep this much, which is counted.
 BLOCK_BYTES: Final = 64 * 1024
-#: Times and places that are done with are given up when they are so many, and half of all.
+#: Times and places of answers that are out are given up when there are this many, and half of all.
 SPENT: Final = 512
 #: An answer's length, and whether it is text.
 _HEAD: Final = struct.Struct("<H?")
