@@ -6,7 +6,13 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.results.latency import HIGHEST_US, SIGNIFICANT_DIGITS, Histogram, Recorder
+from loadgen.results.latency import (
+    HIGHEST_US,
+    SIGNIFICANT_DIGITS,
+    Histogram,
+    Recorder,
+    least_count,
+)
 
 
 def filled(*values_us):
@@ -210,3 +216,8 @@ def test_percentiles_ascend(sample):
     found = recorded(sample).percentiles_us([0, 50, 90, 95, 99, 99.9, 100])
     assert found == sorted(found)
     assert found[-1] == max(sample)
+
+
+@pytest.mark.parametrize(("percentile", "count"), [("p50", 20), ("p99", 1000), ("p999", 10_000)])
+def test_a_percentile_takes_as_many_values_as_put_ten_beyond_it(percentile, count):
+    assert least_count(percentile) == count
