@@ -322,7 +322,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def write(results: Path, mode: str, page_path: Path, plot_path: Path | None) -> None:
     documents = newest_of_each(results, mode)
-    figures = Figures([row for document in documents for row in document["medians"]])
+    figures = Figures(
+        [row for document in documents for row in document["medians"]],
+        [document["machine"]["cpu"] for document in documents],
+    )
     page_path.parent.mkdir(parents=True, exist_ok=True)
     page = page_path.read_text() if page_path.exists() else "# Benchmarks\n"
     page_path.write_text(replaced(page, section(documents, figures)))

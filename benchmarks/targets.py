@@ -22,9 +22,13 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True)
 class Figures:
-    """The medians of a server run and of a generator run, looked up by what they measure."""
+    """The medians of a server run and of a generator run, looked up by what they measure.
+
+    :ivar processors: the kind of processor of each run.
+    """
 
     rows: Sequence[Mapping[str, object]]
+    processors: Sequence[str]
 
     def row(self, **identity: object) -> Mapping[str, object]:
         for row in self.rows:
@@ -118,6 +122,8 @@ def _handshake_over_node(figures: Figures) -> float:
 
 
 def _generator_cpu(figures: Figures) -> float:
+    if len(set(figures.processors)) > 1:
+        raise NotMeasured("Node and the generator were measured on different processors")
     scale = NODE_WS_REFERENCE_US / figures.echo("node-ws")
     return figures.generator(LOADGEN, "cpu_us_per_message") * scale
 

@@ -1,4 +1,4 @@
-"""The clients in Python, each used as its documentation says."""
+"""Use each of the clients in Python as its documentation says."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def last(said: Sequence[str]) -> str:
 
 
 class Results:
-    """What was tried: by path, and in it by client."""
+    """The results of the trial: by path, and for each path by client."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.paths = [behaviour["path"] for behaviour in document["behaviours"]]

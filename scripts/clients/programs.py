@@ -1,4 +1,4 @@
-"""The clients in other languages: programs that write in JSON what their user gets."""
+"""Build and run the clients in other languages: they write in JSON what their user gets."""
 
 from __future__ import annotations
 

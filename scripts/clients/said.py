@@ -1,4 +1,4 @@
-"""What each client is asked to do, and what it says of it: events, in order."""
+"""Name what each client is asked to do, and what it says happened: events, in order."""
 
 from __future__ import annotations
 

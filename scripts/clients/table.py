@@ -1,4 +1,4 @@
-"""Try what popular clients do under each behaviour, and write docs/clients.md of it.
+"""Try what popular clients do under each behaviour, and write docs/clients.md.
 
     python scripts/clients/table.py
     python scripts/clients/table.py --page      the page alone, from docs/clients.json
@@ -60,7 +60,7 @@ def try_all(clients: dict[str, Callable[[str, Said], None]]) -> list[dict[str, A
 
 
 def main() -> None:
-    """Build the clients that need it, try all, and write what came of it."""
+    """Build the clients that need it, try all, and write the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--page", action="store_true", help="only write the page, from the JSON")
     if not parser.parse_args().page:
