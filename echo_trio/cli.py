@@ -69,7 +69,12 @@ def serve(
     import trio  # noqa: PLC0415
 
     from echo_trio import logs, signals  # noqa: PLC0415
-    from echo_trio.service import CannotStart, check_machine, run_service  # noqa: PLC0415
+    from echo_trio.service import (  # noqa: PLC0415
+        CannotStart,
+        check_machine,
+        make_starter,
+        run_service,
+    )
 
     log = logs.configure(settings)
     for note in notes:
@@ -77,7 +82,8 @@ def serve(
     try:
         signals.outlive_hang_ups()
         check_machine(settings)
-        trio.run(partial(run_service, settings, log))
+        with make_starter(settings) as starter:
+            trio.run(partial(run_service, settings, log, starter))
     except CannotStart as exc:
         return flags.complain(app, str(exc))
     return 0

@@ -49,6 +49,10 @@ class Interrupts:
         """
         return {number: signal.signal(number, self.take) for number in numbers}
 
+    def forget(self) -> None:
+        """Forget what has come and what it stops: in a fork, that was the parent's."""
+        self.received, self._stop = 0, None
+
     @contextmanager
     def stopping(self, stop: Callable[[], object]) -> Iterator[None]:
         """Call `stop` at the first signal within this block; at once, if it has come already.

@@ -7,17 +7,18 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
 from echo_trio import admission, certificates, logs, signals, systemd
+from echo_trio.forks.starter import Starter
 from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
 from echo_trio.wire.budget import Budget
-from echo_trio.workers.supervisor import Supervisor, WorkerFailed
+from echo_trio.workers.supervisor import WORKER, Supervisor, WorkerFailed
 from echo_trio.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -102,7 +103,12 @@ def check_machine(settings: Settings) -> None:
         )
 
 
-async def run_service(settings: Settings, log: Any) -> None:
+def make_starter(settings: Settings) -> AbstractContextManager[Starter | None]:
+    """Make the starter of the workers, if there are any. Enter it before Trio runs."""
+    return nullcontext() if settings.workers == 1 else Starter(WORKER)
+
+
+async def run_service(settings: Settings, log: Any, starter: Starter | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then drain and return.
 
     SIGHUP reads certificates again; if it comes because the terminal went away, it counts as
@@ -112,10 +118,11 @@ async def run_service(settings: Settings, log: Any) -> None:
     that goes on for `LAST_RESORT_S` beyond its budget. The ready line is printed on stdout once
     everything listens.
 
+    :param starter: starts the workers, if there are any.
     :raises CannotStart: if an address can't be had, or a worker fails.
     """
     file_limit = process.raise_file_limit()
-    server, console_listeners = _listen(settings, log)
+    server, console_listeners = _listen(settings, log, starter)
     console = None
     if console_listeners:
         console = _make_console(settings, console_listeners, server, log)
@@ -176,13 +183,15 @@ async def _serve(
         nursery.cancel_scope.cancel()
 
 
-def _listen(settings: Settings, log: Any) -> tuple[Server, list[socket.socket]]:
+def _listen(
+    settings: Settings, log: Any, starter: Starter | None
+) -> tuple[Server, list[socket.socket]]:
     server: Server
     with _explaining(settings.host):
         if settings.workers == 1:
             server = Worker.listen(settings, log)
         else:
-            server = Supervisor.listen(settings, log)
+            server = Supervisor.listen(settings, log, starter)
     console_listeners = listen_for_console(settings) if settings.console else []
     if "::" in (settings.host, settings.console and settings.console_host):
         log.warning("listens on :: and that is IPv6 alone: 0.0.0.0 is IPv4, a name may be both")

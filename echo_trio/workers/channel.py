@@ -15,7 +15,7 @@ from echo_trio.settings import Settings
 
 
 class Start(msgspec.Struct, tag=True, frozen=True):
-    """The order to serve with these settings, on the descriptors that the worker has inherited.
+    """The order to serve with these settings, on the sockets that the worker has inherited.
 
     :ivar workers: the number of processes that share the port; of the settings this one has its
         share.
@@ -23,7 +23,6 @@ class Start(msgspec.Struct, tag=True, frozen=True):
 
     number: int
     settings: Settings
-    listeners: tuple[int, ...]
     workers: int
 
 

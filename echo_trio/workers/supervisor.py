@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ from typing import Any, Final, NoReturn, Self
 
 import trio
 
+from echo_trio.forks.starter import Process, Starter
 from echo_trio.metrics import totals
 from echo_trio.metrics.counters import Outcome, ServerSnapshot
 from echo_trio.metrics.durations import Recent
@@ -45,6 +44,8 @@ from echo_trio.workers.channel import (
     supervisor_end,
 )
 
+#: The module that a worker runs.
+WORKER: Final = "echo_trio.workers.worker"
 #: The pause between the death of a worker and the start of the next: the first time; and while they
 #: keep dying at once, twice as long each time, up to the longest.
 FIRST_PAUSE_S: Final = 0.1
@@ -83,7 +84,7 @@ class _Place:
     number: int
     settings: Settings
     listeners: list[socket.socket]
-    process: trio.Process | None = None
+    process: Process | None = None
     channel: Channel[Order, Report] | None = None
     now: ServerSnapshot | None = None
     past: ServerSnapshot = field(default_factory=totals.nothing)
@@ -104,9 +105,12 @@ class Supervisor:
     :ivar url: the URL that clients connect to.
     """
 
-    def __init__(self, settings: Settings, listeners: list[socket.socket], log: Any) -> None:
+    def __init__(
+        self, settings: Settings, listeners: list[socket.socket], log: Any, starter: Starter
+    ) -> None:
         self.url: str = url_of(listeners, tls=settings.tls_cert is not None)
         self._log = log
+        self._starter = starter
         self._settings = settings
         self._reload = trio.Event()
         self._reloads = 0
@@ -129,16 +133,18 @@ class Supervisor:
         self._faults_set = trio.Event()
 
     @classmethod
-    def listen(cls, settings: Settings, log: Any) -> Self:
+    def listen(cls, settings: Settings, log: Any, starter: Starter | None = None) -> Self:
         """Listen as the settings say, once for each worker, without accepting yet.
 
+        :param starter: starts the workers, and ends with `run`.
         :raises OSError: if the address can't be had (another instance of this server may have it),
             or the certificate can't be used, which each worker reads by itself, and its successor
             again.
         """
         tls_context_of(settings)
         proxy_of(settings)
-        return cls(settings, sockets.listen(settings.host, settings.port), log)
+        listeners = sockets.listen(settings.host, settings.port)
+        return cls(settings, listeners, log, starter or Starter(WORKER))
 
     @property
     def open(self) -> int:
@@ -257,6 +263,7 @@ class Supervisor:
                     working.cancel_scope.deadline = self._drain_began_s + workers_s
                 watching.cancel_scope.cancel()
         finally:
+            self._starter.end()
             for place in self._places:
                 place.stop_listening()
 
@@ -314,26 +321,17 @@ class Supervisor:
         ours.setblocking(False)
         async with supervisor_end(ours) as channel:
             with ExitStack() as inherited:
-                inherited.enter_context(theirs)
-                # Copies: if we drain meanwhile, ours are closed, and a new file could get the
-                # number that the worker is told.
-                listeners = [inherited.enter_context(each.dup()) for each in place.listeners]
-                descriptors = tuple(each.fileno() for each in listeners)
-                inheriting: dict[str, Any] = {
-                    "pass_fds": (theirs.fileno(), *descriptors),
-                    "process_group": 0,  # a terminal's Ctrl-C is for the supervisor alone
-                }
-                process = place.process = await trio.lowlevel.open_process(
-                    [sys.executable, "-m", "echo_trio.workers.worker", str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    **inheriting,
+                # Copies: if we drain meanwhile, ours are closed, and a new file could get their
+                # numbers.
+                passed = [inherited.enter_context(theirs)]
+                passed += [inherited.enter_context(each.dup()) for each in place.listeners]
+                process = place.process = await self._starter.start(
+                    f"{WORKER} {place.number}/{len(self._places)}",
+                    [each.fileno() for each in passed],
                 )
             try:
                 place.faults = place.settings.fault
-                await channel.say(
-                    Start(place.number, place.settings, descriptors, len(self._places))
-                )
+                await channel.say(Start(place.number, place.settings, len(self._places)))
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._pass_drain_on, channel)
                     nursery.start_soon(self._pass_reloads_on, channel)
@@ -448,7 +446,7 @@ async def _ask_for_tree(place: _Place) -> None:
 def _describe(status: int | None) -> str:
     """Describe how a process ended, for people."""
     if status is None:
-        return "it can't be killed"
+        return "how it ended is not known"
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"exit status {status}"

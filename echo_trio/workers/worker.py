@@ -1,4 +1,4 @@
-"""Echo in one process: alone, or as a supervisor's `python -m echo_trio.workers.worker`.
+"""Echo in one process: alone, or for a supervisor, which starts processes that run this module.
 
 A supervisor's worker has inherited its end of the control channel and its listening sockets. It
 obeys the supervisor's orders and reports once a second; when the channel ends, the supervisor is
@@ -12,14 +12,14 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, Self
 
 import trio
 
 from echo_trio import logs
 from echo_trio.flags import EXIT_USAGE
-from echo_trio.interrupts import HANG_UPS, REQUESTS_TO_STOP
+from echo_trio.forks.server import FOR_THE_PARENT
 from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.process_channel import Channel
@@ -137,14 +137,13 @@ class Worker:
         """Do nothing: nothing is left when this process ends."""
 
 
-async def serve_supervised(sock: socket.socket) -> int:
+async def serve_supervised(sock: socket.socket, listeners: list[socket.socket]) -> int:
     """Serve as the supervisor at the other end says, until it says to drain; return the status."""
     async with worker_end(sock) as channel:
         start = await channel.hear()
         if not isinstance(start, Start):
             return EXIT_USAGE  # The supervisor was gone before it had said anything.
         log = logs.configure(start.settings).bind(worker=start.number)
-        listeners = [_inherited(fd) for fd in start.listeners]
         try:
             tls_context, proxy = tls_context_of(start.settings), proxy_of(start.settings)
         except OSError as exc:  # The files could be read when the supervisor looked.
@@ -188,28 +187,38 @@ async def _report_forever(channel: Channel[Report, Order], worker: Worker) -> No
         await trio.sleep_until(due)
 
 
-def _inherited(fd: int) -> socket.socket:
-    listener = socket.socket(fileno=fd)
-    listener.setblocking(False)
-    return listener
+def main(descriptors: Sequence[int]) -> int:
+    """Serve for the supervisor that has started this process.
 
-
-def main() -> int:
-    """Serve for the supervisor that has started this process; its end of the channel is argv[1]."""
+    :param descriptors: our end of the channel, and the listening sockets.
+    """
     # Signals are the supervisor's: a terminal's Ctrl-C and systemd's SIGTERM reach us both.
-    for number in (*REQUESTS_TO_STOP, *HANG_UPS):
+    os.setpgid(0, 0)
+    for number in FOR_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_PARENT)
+    channel, *listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    for sock in (channel, *listeners):
+        sock.setblocking(False)
+    return trio.run(serve_supervised, channel, listeners)
+
+
+def _read_descriptors(arguments: list[str]) -> list[int]:
+    """Read which descriptors a new program has inherited; empty if there are none."""
     try:
-        sock = socket.socket(fileno=int(sys.argv[1]))
-    except (IndexError, ValueError, OSError):
+        descriptors = [int(argument) for argument in arguments]
+        for descriptor in descriptors:
+            os.fstat(descriptor)
+    except (ValueError, OSError):
+        return []
+    return descriptors
+
+
+if __name__ == "__main__":
+    if not (inherited := _read_descriptors(sys.argv[1:])):
         print(
             "a worker is started by its supervisor: python -m echo_trio --workers 2",
             file=sys.stderr,
         )
-        return EXIT_USAGE
-    sock.setblocking(False)
-    return trio.run(serve_supervised, sock)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        raise SystemExit(EXIT_USAGE)
+    raise SystemExit(main(inherited))

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from echo_trio import flags
+from echo_trio.forks.starter import Starter
 from echo_trio.printable import printable
 from loadgen.cli.app import app
 from loadgen.cli.exit_codes import EXIT_FAILED, EXIT_NOTHING_OPENED, EXIT_OK
@@ -42,6 +43,7 @@ def find_capacity(
     options: Options,
     output: Output,
     page: MetricsPage | None = None,
+    starter: Starter | None = None,
 ) -> int:
     """Search for the highest rate that holds; every step is a run of its own."""
     if plan.closed_loop or plan.stages or plan.messages is not None:
@@ -77,7 +79,9 @@ def find_capacity(
 
     async def run_step(step_plan: Plan) -> Report:
         target = TargetSeries(options.console) if options.console else None
-        result = await run(step_plan, options, quietly, target=target, page=page)
+        result = await run(
+            step_plan, options, quietly, target=target, page=page, starter=starter
+        )
         if isinstance(result, Refused):
             raise result
         if not result.ledger.opened:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import trio
 from rich.cells import cell_len
 
 from echo_trio import flags
+from echo_trio.forks.starter import Starter
 from echo_trio.printable import printable
 from echo_trio.wire import process
 from loadgen.cli.app import app
@@ -25,7 +26,7 @@ from loadgen.engine.running import Running
 from loadgen.journal.run import Journal
 from loadgen.preflight.check import Refused
 from loadgen.processes.coordinator import Coordinator
-from loadgen.processes.local import Processes
+from loadgen.processes.local import SHARD, Processes
 from loadgen.report import thresholds
 from loadgen.report.build import make_report
 from loadgen.report.hints import find_hints
@@ -58,24 +59,33 @@ def load(plan: Plan, options: Options, output: Output) -> int:
         return flags.complain(app, f"--console: {exc}")
     if options.trace and (plan.scenario is None or plan.count != 1 or options.shares):
         return flags.complain(app, "--trace goes with --scenario, one user and one process")
-    if plan.scenario is not None:
-        from loadgen.scenario.engine import prepare  # noqa: PLC0415 - other runs don't need it
-        from loadgen.scenario.errors import BadScenario  # noqa: PLC0415
+    # Before a scenario's own code is loaded here: each process loads it anew.
+    with _make_starter(options) as starter:
+        if plan.scenario is not None:
+            from loadgen.scenario.engine import prepare  # noqa: PLC0415 - few runs need it
+            from loadgen.scenario.errors import BadScenario  # noqa: PLC0415
 
+            try:
+                plan = prepare(plan)
+            except BadScenario as exc:
+                return flags.complain(app, str(exc))
         try:
-            plan = prepare(plan)
-        except BadScenario as exc:
-            return flags.complain(app, str(exc))
-    try:
-        page = open_page(options, output)
-    except ValueError as exc:
-        return flags.complain(app, f"--metrics: {exc}")
-    with page or nullcontext():
-        if options.find_capacity:
-            from loadgen.cli.capacity import find_capacity  # noqa: PLC0415 - it runs loads, too
+            page = open_page(options, output)
+        except ValueError as exc:
+            return flags.complain(app, f"--metrics: {exc}")
+        with page or nullcontext():
+            if options.find_capacity:
+                from loadgen.cli.capacity import find_capacity  # noqa: PLC0415 - it runs loads, too
 
-            return find_capacity(plan, limits, options, output, page)
-        return _load_once(plan, limits, options, output, target, page)
+                return find_capacity(plan, limits, options, output, page, starter)
+            return _load_once(plan, limits, options, output, target, page, starter)
+
+
+def _make_starter(options: Options) -> AbstractContextManager[Starter | None]:
+    """Make the starter of the run's processes, if there are any on this machine."""
+    if options.dask is not None or options.workers is None or options.workers == 1:
+        return nullcontext()
+    return Starter(SHARD)
 
 
 def _load_once(
@@ -85,6 +95,7 @@ def _load_once(
     output: Output,
     target: TargetSeries | None,
     page: MetricsPage | None,
+    starter: Starter | None,
 ) -> int:
     """Run a load, write its report, and return the exit code."""
     try:
@@ -93,7 +104,7 @@ def _load_once(
         )
     except OSError as exc:
         return flags.complain(app, f"can't write the journal to {options.journal}: {exc.strerror}")
-    result = trio.run(partial(run, plan, options, output, journal, target, page))
+    result = trio.run(partial(run, plan, options, output, journal, target, page, starter))
     if isinstance(result, Refused):
         if journal is not None:
             journal.remove()
@@ -132,12 +143,16 @@ async def run(
     journal: Journal | None = None,
     target: TargetSeries | None = None,
     page: MetricsPage | None = None,
+    starter: Starter | None = None,
 ) -> Result | Refused:
-    """Run the plan; a signal ends it in good order."""
+    """Run the plan; a signal ends it in good order.
+
+    :param starter: starts the processes of a run in several on this machine.
+    """
     process.raise_file_limit()
     process.keep_large_buffers()
     process.spare_long_lived_objects()
-    engine, token = _make_run(plan, options), trio.lowlevel.current_trio_token()
+    engine, token = _make_run(plan, options, starter), trio.lowlevel.current_trio_token()
     with INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)):
         async with trio.open_nursery() as nursery:
             if not output.quiet and not options.trace:
@@ -162,14 +177,15 @@ async def run(
     return result
 
 
-def _make_run(plan: Plan, options: Options) -> Running:
+def _make_run(plan: Plan, options: Options, starter: Starter | None) -> Running:
     """Make the run of a plan: in this process, or in several."""
     if options.dask is not None:
         from loadgen.processes.dask import Cluster  # noqa: PLC0415 - an extra, and seconds to import
 
         return Coordinator(plan, Cluster(options.dask, options.workers), on_warning=warn)
     if options.workers is not None and options.workers > 1:
-        return Coordinator(plan, Processes(options.workers), on_warning=warn)
+        processes = Processes(options.workers, starter or Starter(SHARD))
+        return Coordinator(plan, processes, on_warning=warn)
     if plan.scenario is not None:
         from loadgen.scenario.engine import make_engine  # noqa: PLC0415 - as above
         from loadgen.scenario.trace import Trace  # noqa: PLC0415

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
 
+from echo_trio.forks.starter import Process, Starter
 from echo_trio.process_channel import Channel
 from echo_trio.wire import sockets
 from loadgen.engine.dialer import reachable_from
@@ -21,6 +21,8 @@ from loadgen.processes import messages
 from loadgen.processes.messages import Link, LinkLost
 from loadgen.workload.plan import Plan
 
+#: The module that a shard runs.
+SHARD: Final = "loadgen.processes.shard"
 #: The time for a process to end by itself once its socket is closed.
 EXIT_TIMEOUT_S: Final = 5.0
 #: False on Windows: a shard inherits the socket of its channel, and that Ctrl-C is not for it.
@@ -32,7 +34,7 @@ class ProcessLink:
 
     worker: str | None = None
 
-    def __init__(self, plan: Plan, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+    def __init__(self, plan: Plan, process: Process, sock: socket.socket) -> None:
         self.plan = plan
         self._process = process
         self._channel = Channel(sock, messages.encode, messages.decode_word)
@@ -50,36 +52,32 @@ class ProcessLink:
         """
         if (word := await self._channel.hear()) is not None:
             return word
-        raise LinkLost(self._killed or await self._wait_and_explain())
+        how = explain_exit(await wait_for_end(self._process))
+        raise LinkLost(self._killed or how)
 
     def kill(self, why: str) -> None:
         """End the shard at once; `receive` then raises for this reason."""
         self._killed = why
         self._process.kill()
 
-    async def _wait_and_explain(self) -> str:
-        return explain_exit(await self._wait())
-
-    async def _wait(self) -> int:
-        with trio.move_on_after(EXIT_TIMEOUT_S):
-            return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
-        self._process.kill()
-        return await trio.to_thread.run_sync(self._process.wait)
-
     async def aclose(self) -> None:
         """Close our end, and wait for the process: it ends when its channel is closed."""
         self._channel.close()
-        await self._wait()
+        await wait_for_end(self._process)
 
 
 class Processes:
-    """A launcher of a number of processes on this machine."""
+    """A launcher of a number of processes on this machine.
+
+    :param starter: starts them.
+    """
 
     are_clocks_shared = True
     scheduler: str | None = None
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, starter: Starter) -> None:
         self._count = count
+        self._starter = starter
 
     async def check(self, plan: Plan) -> list[str]:
         """Do the preflight for all shards together: they share ports and memory.
@@ -103,13 +101,22 @@ class Processes:
 
     @asynccontextmanager
     async def launch(self, plan: Plan) -> AsyncIterator[Sequence[Link]]:
-        """Start the processes; they end with the block."""
+        """Start the processes; they end with the block.
+
+        :raises Refused: if this machine can't start them.
+        """
         links: list[ProcessLink] = []
         try:
             count = min(self._count, plan.count)
             for index in range(count):
                 part = plan.shard(index, count)
-                links.append(ProcessLink(part, *start_shard()))
+                try:
+                    started = await start_shard(self._starter, f"{index + 1}/{count}")
+                except OSError as exc:
+                    raise Refused(
+                        f"--workers {count}: process {index + 1} can't be started: {exc.strerror}"
+                    ) from None
+                links.append(ProcessLink(part, *started))
             yield links
         finally:
             with trio.CancelScope(shield=True):
@@ -125,34 +132,37 @@ async def _resolve(host: str, port: int) -> list[sockets.Address]:
         return []
 
 
-def explain_exit(code: int) -> str:
+def explain_exit(code: int | None) -> str:
     """Say how a process ended."""
+    if code is None:
+        return "how it ended is not known"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"it ended with exit code {code}"
 
 
-def start_shard() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a shard's process; return it, and our end of the socket to it."""
+async def start_shard(starter: Starter, title: str) -> tuple[Process, socket.socket]:
+    """Start a shard's process; return it, and our end of the socket to it.
+
+    :raises OSError: if this machine can't.
+    """
     ours, theirs = socket.socketpair()
-    with theirs, _terminal_signals_blocked():
-        process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "loadgen.processes.shard", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-    return process, ours
+    try:
+        with theirs:
+            return await starter.start(f"{SHARD} {title}", [theirs.fileno()]), ours
+    except BaseException:
+        ours.close()
+        raise
 
 
-@contextmanager
-def _terminal_signals_blocked() -> Iterator[None]:
-    """Block what a terminal sends to all, Ctrl-C and its end, for processes started here."""
-    if sys.platform != "win32":
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    else:
-        yield
+async def wait_for_end(process: Process) -> int | None:
+    """Wait for the end of a shard whose channel is closed; kill one that does not end.
+
+    :returns: its exit code; ``None`` if nobody knows it.
+    """
+    with trio.move_on_after(EXIT_TIMEOUT_S):
+        return await process.wait()
+    process.kill()
+    with trio.move_on_after(EXIT_TIMEOUT_S):
+        return await process.wait()
+    return None

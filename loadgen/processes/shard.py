@@ -1,16 +1,18 @@
-"""Run one shard in a process of its own: `python -m loadgen.processes.shard DESCRIPTOR`.
+"""Run one shard in a process of its own, which `local.start_shard` starts.
 
 The shard talks with its coordinator over an inherited socket, and ends in good order when that is
 gone: then nobody watches the load. Ctrl-C does not reach it, though it is in the terminal's process
-group: its parent blocks SIGINT before starting it. So there is one clean stop, the parent's.
+group: it is started with SIGINT blocked. So there is one clean stop, the parent's.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -148,12 +150,16 @@ async def serve(sock: socket.socket) -> None:
         outbox.close()
 
 
-def main() -> None:
-    """Run a shard."""
+def main(descriptors: Sequence[int]) -> int:
+    """Run a shard; the descriptor is our end of the channel."""
+    signals.INTERRUPTS.forget()
     signals.listen()
-    with socket.socket(fileno=int(sys.argv[1])) as sock:
+    # What only a terminal sends stays blocked.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    with socket.socket(fileno=descriptors[0]) as sock:
         trio.run(serve, sock)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main([int(sys.argv[1])]))
