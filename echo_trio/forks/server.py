@@ -71,7 +71,7 @@ def become(parent: socket.socket, module: str) -> NoReturn:
     code = 1
     try:
         set_title(TITLE)
-        atexit._clear()
+        atexit._clear()  # noqa: SLF001 - those are the parent's
         _let_go(except_for=parent.fileno())
         for number in signal.valid_signals():
             if callable(signal.getsignal(number)):
@@ -103,7 +103,7 @@ def _let_go(except_for: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in _open_files():
         if number not in {2, nothing, except_for}:
-            os.dup2(nothing, number, inheritable=number < 2)  # noqa: PLR2004 - stdin, stdout
+            os.dup2(nothing, number, inheritable=number < 2)
     os.close(nothing)
 
 
@@ -201,14 +201,16 @@ def _be_child(title: str, descriptors: Sequence[int], entry: Entry) -> NoReturn:
     try:
         set_title(title)
         code = entry(descriptors)
+    except SystemExit as asked:
+        code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
     except BaseException:  # noqa: BLE001 - as an interpreter does at its end
         traceback.print_exc()
     finally:
         # What an interpreter does at its end, without taking all objects apart: that would copy
         # what is shared. (As `multiprocessing` does it.)
         try:
-            threading._shutdown()  # type: ignore[attr-defined]
-            atexit._run_exitfuncs()
+            threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
+            atexit._run_exitfuncs()  # noqa: SLF001
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:
                     stream.flush()

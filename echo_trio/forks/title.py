@@ -22,7 +22,8 @@ def set_title(title: str) -> None:
         # Through a file, which refuses a wrong address; a pointer would end the process.
         memory = os.open("/proc/self/mem", os.O_RDWR)
         try:
-            # The last byte stays 0: if it were anything else, the kernel would read on.
-            os.pwrite(memory, title.encode()[: end - start - 1].ljust(end - start, b"\0"), start)
+            # A last byte that is not 0 has the kernel show what comes before the first 0, alone.
+            shown = title.encode()[: end - start - 2].ljust(end - start - 1, b"\0") + b"."
+            os.pwrite(memory, shown, start)
         finally:
             os.close(memory)

@@ -79,9 +79,7 @@ def find_capacity(
 
     async def run_step(step_plan: Plan) -> Report:
         target = TargetSeries(options.console) if options.console else None
-        result = await run(
-            step_plan, options, quietly, target=target, page=page, starter=starter
-        )
+        result = await run(step_plan, options, quietly, target=target, page=page, starter=starter)
         if isinstance(result, Refused):
             raise result
         if not result.ledger.opened:

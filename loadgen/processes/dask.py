@@ -16,23 +16,23 @@ import asyncio
 import logging
 import math
 import socket
-import subprocess
 import threading
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
 import trio
 from distributed import Client, Queue, get_client
 
+from echo_trio.forks.starter import Process, Starter
 from echo_trio.process_channel import LENGTH_BYTES, frame
 from echo_trio.wire import process
 from loadgen.preflight import machine
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
-from loadgen.processes.local import EXIT_TIMEOUT_S, explain_exit, start_shard
+from loadgen.processes.local import SHARD, explain_exit, start_shard, wait_for_end
 from loadgen.processes.messages import Link, LinkLost
 from loadgen.processes.placement import Network, WorkerLimits, cut, deal
 from loadgen.workload.plan import Plan
@@ -73,21 +73,17 @@ def relay(run: str, index: int) -> None:
             return
     except TimeoutError:
         return
-    process, sock = start_shard()
-    carrying = threading.Thread(target=_carry_down, args=(down, sock, process), daemon=True)
-    carrying.start()
-    try:
-        with sock.makefile("rb") as reader:
-            while head := reader.read(LENGTH_BYTES):
-                message = reader.read(int.from_bytes(head, "big"))
-                up.put([index, _WORD, message])
-    except OSError:
-        pass
-    try:
-        code = process.wait(EXIT_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        code = process.wait()
+    with _STARTER.start(str(index + 1)) as (process, sock):
+        carrying = threading.Thread(target=_carry_down, args=(down, sock, process), daemon=True)
+        carrying.start()
+        try:
+            with sock.makefile("rb") as reader:
+                while head := reader.read(LENGTH_BYTES):
+                    message = reader.read(int.from_bytes(head, "big"))
+                    up.put([index, _WORD, message])
+        except OSError:
+            pass
+        code = trio.run(wait_for_end, process)
     # First the news, then the end of the other direction: its thread waits for a message, and this
     # one ends it.
     up.put([index, _ENDED, explain_exit(code)])
@@ -96,7 +92,36 @@ def relay(run: str, index: int) -> None:
     sock.close()
 
 
-def _carry_down(down: Queue, sock: socket.socket, process: subprocess.Popen[bytes]) -> None:
+class _SharedStarter:
+    """The starter of all shards in one worker: they share the memory of what they import."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._starter = Starter(SHARD)
+        self._running = 0
+
+    @contextmanager
+    def start(self, title: str) -> Iterator[tuple[Process, socket.socket]]:
+        """Start a shard; at the end of the block the last one ends the fork server, too.
+
+        :returns: its process, and our end of the socket to it, which stays open.
+        """
+        with self._lock:
+            started = trio.run(start_shard, self._starter, title)
+            self._running += 1
+        try:
+            yield started
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self._starter.end()
+
+
+_STARTER: Final = _SharedStarter()
+
+
+def _carry_down(down: Queue, sock: socket.socket, process: Process) -> None:
     """Carry orders to the shard, as long as a message comes at least every `HOLD_TIMEOUT_S`."""
     with suppress(OSError, TimeoutError):
         while (message := down.get(timeout=HOLD_TIMEOUT_S))[0] != _DONE:

@@ -7,6 +7,8 @@ group: it is started with SIGINT blocked. So there is one clean stop, the parent
 
 from __future__ import annotations
 
+# What a look-up of a name imports: before the fork, once for all shards.
+import encodings.idna  # noqa: F401
 import os
 import signal
 import socket
@@ -53,6 +55,8 @@ class Shard:
         )
 
     async def _gate(self, phase: Phase) -> None:
+        if phase is Phase.OPEN:  # Preflight has looked at all ports, and is done with them.
+            process.return_free_memory()
         if phase is Phase.LOAD:  # The display need not wait for the next second.
             self.engine.sort_in()
             self._say(messages.Noted(self._record()))

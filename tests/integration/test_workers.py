@@ -79,7 +79,8 @@ def echoes(client: socket.socket) -> bool:
 
 
 def workers_of(server: ServerProcess) -> list[psutil.Process]:
-    return psutil.Process(server.process.pid).children()
+    (fork_server,) = psutil.Process(server.process.pid).children()
+    return fork_server.children()
 
 
 def counts(server: ServerProcess) -> dict[str, Any]:

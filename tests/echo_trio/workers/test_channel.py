@@ -32,7 +32,7 @@ def _figures() -> SnapshotReport:
 
 
 ORDERS = [
-    Start(2, Settings(port=0, workers=4, seed=7, console_token="secret"), (3, 4), workers=4),
+    Start(2, Settings(port=0, workers=4, seed=7, console_token="secret"), workers=4),
     Drain(),
     ShowTasks(),
 ]

@@ -46,7 +46,7 @@ def test_after_a_long_life_the_next_is_soon_again() -> None:
         (-9, "killed by SIGKILL"),
         (0, "exit status 0"),
         (1, "exit status 1"),
-        (None, "it can't be killed"),
+        (None, "how it ended is not known"),
     ],
 )
 def test_how_a_worker_ended_is_said_in_words(status: int | None, text: str) -> None:

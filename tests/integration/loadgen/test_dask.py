@@ -316,7 +316,7 @@ def test_a_killed_worker_is_in_the_books_and_its_shard_is_not_run_again(
                         "--dask", cluster.address)  # fmt: skip
     lines = (json.loads(line) for line in run.process.stdout)
     before = next(line for line in lines if line["messages"]["received"] > 100)
-    shards = psutil.Process(cluster.workers[0].pid).children()
+    shards = psutil.Process(cluster.workers[0].pid).children(recursive=True)
     cluster.workers[0].kill()
     after = next(line for line in lines if line["connections"]["open"] == 30)
     assert after["messages"]["received"] >= before["messages"]["received"]
@@ -338,7 +338,7 @@ def test_a_killed_scheduler_is_in_the_books_and_the_workers_say_goodbye(
                         "--dask", cluster.address)  # fmt: skip
     lines = (json.loads(line) for line in run.process.stdout)
     next(line for line in lines if line["messages"]["received"] > 100)
-    shards = psutil.Process(cluster.workers[1].pid).children()
+    shards = psutil.Process(cluster.workers[1].pid).children(recursive=True)
     cluster.processes[0].kill()
     done = run.finish()
     assert done.code == 1
