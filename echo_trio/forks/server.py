@@ -97,8 +97,8 @@ def run(parent: socket.socket, module: str) -> None:
 def _let_go(except_for: int) -> None:
     """Let go of the parent's files.
 
-    They are replaced, not closed: objects of the parent that live on in this copy of it may close
-    their numbers at any time, which must not be somebody else's by then.
+    They are replaced, not closed: objects of the parent live on in this copy, and may close their
+    numbers at any time, which must not be somebody else's by then.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in _open_files():

@@ -265,7 +265,7 @@ class Starter:
 
         Cancelled: it has not started, or is killed.
 
-        :param title: what `ps` shows of it.
+        :param title: the text that `ps` shows for it.
         :param descriptors: what it inherits; they stay ours, too.
         :raises OSError: if this machine can't.
         """
