@@ -125,7 +125,7 @@ def cells(said: Sequence[str]) -> str:
 def render(document: Mapping[str, Any]) -> str:
     """Make the page.
 
-    :raises LookupError: if a sentence of it does not hold for these results.
+    :raises LookupError: if one of its sentences does not hold for these results.
     """
     results = Results(document)
     for finding in SENTENCES["findings"]:
