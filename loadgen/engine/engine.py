@@ -15,6 +15,8 @@ from typing import Final, NoReturn
 import trio
 
 from echo_trio.wire import poller, sockets
+from echo_trio.wire.lag import LagWatch
+from echo_trio.wire.poller import Poller
 from echo_trio.wire.tls import CertificateUnusable
 from loadgen.engine import load_phase
 from loadgen.engine.books import Books
@@ -161,8 +163,7 @@ class Engine:
                 self._began, self._started_at = trio.current_time(), datetime.now(UTC)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._sample_every_second)
-                nursery.start_soon(self._measure_lag)
-                await self._run_phases(addresses, nursery)
+                await self._run_phases(addresses, await self._start_poller(nursery), nursery)
                 nursery.cancel_scope.cancel()
         self.phase = Phase.DONE
         self._settle()
@@ -225,10 +226,25 @@ class Engine:
                 self._unresolved = f"{host}: no name in the DNS is written so"
         return []
 
-    async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:
-        shared_poller = poller.Poller() if poller.AVAILABLE else None
-        if shared_poller is not None:
-            nursery.start_soon(shared_poller.run)
+    async def _start_poller(self, nursery: trio.Nursery) -> Poller | None:
+        """Begin to wait for sockets, if this system can for all together, and to watch the loop."""
+        watch = LagWatch(LAG_INTERVAL_S, self._book_look)
+        if not poller.AVAILABLE:
+            nursery.start_soon(watch.run)
+            return None
+        shared_poller = self._make_poller(watch)
+        await nursery.start(shared_poller.run)
+        return shared_poller
+
+    def _make_poller(self, watch: LagWatch) -> Poller:
+        return Poller(lag=watch)
+
+    async def _run_phases(
+        self,
+        addresses: list[sockets.Address],
+        shared_poller: Poller | None,
+        nursery: trio.Nursery,
+    ) -> None:
         plan, gate = self.plan, Gate(self.plan)
         self._enter(Phase.OPEN)
         dialer = Dialer(addresses, plan.sources())
@@ -269,7 +285,7 @@ class Engine:
         self,
         behave: Behave,
         addresses: list[sockets.Address],
-        shared_poller: poller.Poller | None,
+        shared_poller: Poller | None,
         nursery: trio.Nursery,
         gate: Gate,
     ) -> MisbehavingCrowd:
@@ -309,18 +325,14 @@ class Engine:
 
     # -- Watching --------------------------------------------------------------------------
 
-    async def _measure_lag(self) -> NoReturn:
-        """Measure how late the event loop is: the generator's own contribution to any latency."""
-        while True:
-            due = trio.current_time() + LAG_INTERVAL_S
-            await trio.sleep_until(due)
-            lag_us = int((trio.current_time() - due) * 1_000_000)
-            # Looks that fell due while the loop stood still would have found it late as well:
-            # without them a stop of two seconds would be one look in a thousand.
-            for late_us in range(max(lag_us, 0), -1, -LAG_INTERVAL_US):
-                self._loop_lag.record(late_us)
-                if self.phase is Phase.LOAD:
-                    self._load_lag.record(late_us)
+    def _book_look(self, late_s: float) -> None:
+        """Book how late the event loop is: the generator's own contribution to any latency."""
+        # Looks that fell due while the loop stood still would have found it late as well: without
+        # them a stop of two seconds would be one look in a thousand.
+        for late_us in range(int(late_s * 1_000_000), -1, -LAG_INTERVAL_US):
+            self._loop_lag.record(late_us)
+            if self.phase is Phase.LOAD:
+                self._load_lag.record(late_us)
 
     async def _sample_every_second(self) -> NoReturn:
         while True:

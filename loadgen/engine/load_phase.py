@@ -11,6 +11,7 @@ import trio
 from loadgen.engine.context import RunContext, now_us
 from loadgen.engine.crowd import BATCH, TICK_S, Crowd, wait_while
 from loadgen.engine.session import Session
+from loadgen.engine.steps import Steps, take_when_due
 from loadgen.results.ledger import Ledger
 from loadgen.workload.arrivals import OwnArrivals
 from loadgen.workload.plan import Plan
@@ -37,9 +38,10 @@ async def _run_open_loop(
     ledger, began = context.ledger, trio.current_time()
     own = plan.own_arrivals([session.conn for session in crowd.slots])
     if own is None:
-        await _send_by_turns(plan, crowd, ledger, nursery)
+        steps = _send_by_turns(plan, crowd, ledger, nursery)
     else:
-        await _send_own_arrivals(plan, crowd, ledger, own, nursery)
+        steps = _send_own_arrivals(plan, crowd, ledger, own, nursery)
+    await take_when_due(steps, context.poller)
     ends = began + plan.load_s
     if plan.messages is None:
         await trio.sleep_until(ends)
@@ -49,7 +51,7 @@ async def _run_open_loop(
             await wait_while(lambda: context.awaits_frames and not patience.is_exhausted())
 
 
-async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nursery) -> None:
+def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nursery) -> Steps:
     """Send messages on all sockets in turn, each when due, until the last or too late."""
     slots = crowd.slots
     pace = plan.pace(len(slots))
@@ -70,7 +72,7 @@ async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio
             sent = due
             if sent < pace.total:
                 next_due = began + pace.due_at(sent)
-                await trio.sleep_until(max(next_due, trio.current_time() + TICK_S))
+                yield max(next_due, trio.current_time() + TICK_S)
     finally:
         # A message that fell due a moment before an interruption is on its way, not behind.
         due = pace.due_by(max(trio.current_time() - began - LATE_S, 0.0))
@@ -78,9 +80,9 @@ async def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio
             _book_overdue(ledger, behind)
 
 
-async def _send_own_arrivals(
+def _send_own_arrivals(
     plan: Plan, crowd: Crowd, ledger: Ledger, own: OwnArrivals, nursery: trio.Nursery
-) -> None:
+) -> Steps:
     """Send messages that each socket schedules itself, until the last or too late."""
     slots = crowd.slots
     ledger.due = 0
@@ -99,7 +101,7 @@ async def _send_own_arrivals(
                 slots[place].send(began_us + int(due_s * 1_000_000), nursery)
                 next_s = own.next_due_s
             if next_s is not None:
-                await trio.sleep_until(max(began + next_s, trio.current_time() + TICK_S))
+                yield max(began + next_s, trio.current_time() + TICK_S)
     finally:
         elapsed_s, behind = trio.current_time() - began, 0
         while (next_s := own.next_due_s) is not None and next_s <= elapsed_s - LATE_S:

@@ -8,7 +8,9 @@ from typing import Final
 
 import trio
 
-from echo_trio.wire import poller, sockets
+from echo_trio.wire import sockets
+from echo_trio.wire.lag import LagWatch
+from echo_trio.wire.poller import Poller
 from loadgen.engine.context import Observer, RunContext
 from loadgen.engine.crowd import Gate
 from loadgen.engine.dialer import Dialer
@@ -103,10 +105,16 @@ class ScenarioEngine(Engine):
         fan_out = result.fan_out if self.ledger.published else None
         return dataclasses.replace(result, scenario=self._scenario, fan_out=fan_out)
 
-    async def _run_phases(self, addresses: list[sockets.Address], nursery: trio.Nursery) -> None:
-        shared_poller = poller.Poller(slice_s=SLICE_S) if poller.AVAILABLE else None
-        if shared_poller is not None:
-            nursery.start_soon(shared_poller.run)
+    def _make_poller(self, watch: LagWatch) -> Poller:
+        # Each reply wakes its user's task, and `BlockingWatch` tells turns by where Trio waits.
+        return Poller(slice_s=SLICE_S, lag=watch, through_trio=True)
+
+    async def _run_phases(
+        self,
+        addresses: list[sockets.Address],
+        shared_poller: Poller | None,
+        nursery: trio.Nursery,
+    ) -> None:
         plan, watch = self.plan, BlockingWatch()
         events = self.events or self._matcher
         assert events is not None
