@@ -5,13 +5,36 @@ from __future__ import annotations
 import itertools
 import socket
 from collections import Counter
+from functools import partial
+from math import inf
 
 import pytest
 import trio
 import trio.testing
 
 from echo_trio.wire import poller as poller_module
+from echo_trio.wire.alarms import Alarms
+from echo_trio.wire.lag import LagWatch
 from echo_trio.wire.poller import Poller
+
+
+@pytest.fixture(params=["inside", "through Trio"])
+def through_trio(request) -> bool:
+    """Both ways to wait: in Trio's place, and as a task of Trio's."""
+    return request.param == "through Trio"
+
+
+@pytest.fixture
+def make_poller(through_trio):
+    return partial(Poller, through_trio=through_trio)
+
+
+@pytest.fixture
+async def poller(make_poller, nursery, through_trio):
+    poller = make_poller()
+    await nursery.start(poller.run)
+    assert poller.is_inside is not through_trio
+    return poller
 
 
 @pytest.fixture
@@ -145,8 +168,8 @@ async def test_other_tasks_run_when_a_slice_of_time_is_over(poller, pairs, clock
     assert max(b - a for a, b in itertools.pairwise(turns)) <= 2 * poller_module.UNTIMED
 
 
-async def test_the_slice_is_as_long_as_its_owner_says(pairs, clock, nursery):
-    poller, calls, turns = poller_module.Poller(slice_s=0.001), [], []
+async def test_the_slice_is_as_long_as_its_owner_says(make_poller, pairs, clock, nursery):
+    poller, calls, turns = make_poller(slice_s=0.001), [], []
     nursery.start_soon(poller.run)
 
     def on_readable() -> None:
@@ -257,8 +280,8 @@ async def test_with_an_empty_line_the_poller_sleeps(poller, pairs):
     assert not poller._line
 
 
-async def test_a_cancelled_poller_can_still_be_unregistered_from(pairs):
-    poller, ours = Poller(), pairs[0][0]
+async def test_a_cancelled_poller_can_still_be_unregistered_from(make_poller, pairs):
+    poller, ours = make_poller(), pairs[0][0]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
         poller.register(ours, lambda: None)
@@ -267,10 +290,8 @@ async def test_a_cancelled_poller_can_still_be_unregistered_from(pairs):
     poller.unregister(ours)
 
 
-async def test_registering_with_a_cancelled_poller_is_no_error(
-    pairs,
-):
-    poller, ours = Poller(), pairs[0][0]
+async def test_registering_with_a_cancelled_poller_is_no_error(make_poller, pairs):
+    poller, ours = make_poller(), pairs[0][0]
     with trio.CancelScope() as scope:
         scope.cancel()
         await poller.run()
@@ -278,9 +299,9 @@ async def test_registering_with_a_cancelled_poller_is_no_error(
     poller.unregister(ours)
 
 
-async def test_a_sample_of_the_batches_is_timed(pairs):
+async def test_a_sample_of_the_batches_is_timed(make_poller, pairs):
     timed, served = [], []
-    poller = Poller(timed.append)
+    poller = make_poller(timed.append)
     (ours, theirs), batches = pairs[0], 3 * poller_module.TIMED_EVERY
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
@@ -294,9 +315,9 @@ async def test_a_sample_of_the_batches_is_timed(pairs):
         nursery.cancel_scope.cancel()
 
 
-async def test_the_next_batch_is_timed_when_that_is_asked_for(pairs):
+async def test_the_next_batch_is_timed_when_that_is_asked_for(make_poller, pairs):
     timed = []
-    poller = Poller(timed.append)
+    poller = make_poller(timed.append)
     (ours, theirs), batches = pairs[0], 5
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
@@ -309,9 +330,9 @@ async def test_the_next_batch_is_timed_when_that_is_asked_for(pairs):
         nursery.cancel_scope.cancel()
 
 
-async def test_who_waits_behind_others_in_a_batch_is_seen_to_take_longer(pairs):
+async def test_who_waits_behind_others_in_a_batch_is_seen_to_take_longer(make_poller, pairs):
     timed = []
-    poller = Poller(timed.append)
+    poller = make_poller(timed.append)
     for ours, theirs in pairs[:10]:
         poller.register(ours, lambda ours=ours: ours.recv(10))
         theirs.send(b"x")
@@ -365,3 +386,202 @@ async def test_who_stops_waiting_leaves_nothing_registered(poller, pairs):
     theirs.send(b"a")
     await settle()
     assert read == [b"a"]
+
+
+# -- In Trio's place -----------------------------------------------------------------------------
+
+
+async def test_tasks_go_on_while_a_socket_is_always_ready(poller, pairs):
+    """Deadlines, tasks that callbacks wake, other descriptors, and calls from other threads."""
+    (ours, theirs), (waited_for, other) = pairs[:2]
+    calls, woken = [], trio.Event()
+
+    def on_readable() -> None:  # never reads: always ready
+        calls.append(1)
+        woken.set()
+
+    poller.register(ours, on_readable)
+    theirs.send(b"x")
+    with trio.fail_after(60):
+        await woken.wait()
+        await trio.sleep(0.01)
+        other.send(b"x")
+        await trio.lowlevel.wait_readable(waited_for)
+        assert await trio.to_thread.run_sync(lambda: 5) == 5
+    assert len(calls) > 3
+    poller.unregister(ours)
+
+
+async def test_tasks_go_on_behind_more_ready_sockets_than_a_batch(poller, pairs):
+    """Trio's descriptor then stands at the end of the kernel's line."""
+    calls = Counter()
+    for number, (ours, theirs) in enumerate(pairs[1:]):
+        poller.register(ours, lambda number=number: calls.update([number]))
+        theirs.send(b"x")
+    waited_for, other = pairs[0]
+    with trio.fail_after(60):
+        while len(calls) < len(pairs) - 1:
+            await trio.sleep(0.001)
+        other.send(b"x")
+        await trio.lowlevel.wait_readable(waited_for)
+
+
+async def test_a_second_poller_of_a_run_waits_through_trio(nursery, pairs):
+    first, second, read = Poller(), Poller(), []
+    await nursery.start(first.run)
+    await nursery.start(second.run)
+    assert (first.is_inside, second.is_inside) == (True, False)
+    for poller, (ours, theirs) in zip((first, second), pairs, strict=False):
+        poller.register(ours, lambda ours=ours: read.append(ours.recv(10)))
+        theirs.send(b"x")
+    with trio.fail_after(60):
+        while len(read) < 2:
+            await trio.sleep(0.001)
+
+
+async def test_when_a_poller_has_ended_the_next_takes_its_place(pairs):
+    for _ in range(2):
+        poller, (ours, theirs), read = Poller(), pairs[0], []
+        async with trio.open_nursery() as nursery:
+            await nursery.start(poller.run)
+            assert poller.is_inside
+            poller.register(ours, lambda: read.append(ours.recv(10)))  # noqa: B023
+            theirs.send(b"x")
+            await settle()
+            assert read == [b"x"]
+            nursery.cancel_scope.cancel()
+        assert not poller.is_inside
+
+
+async def test_on_a_clock_of_tests_a_poller_waits_through_trio(autojump_clock, nursery):
+    poller = Poller()
+    await nursery.start(poller.run)
+    assert not poller.is_inside
+
+
+async def test_what_a_callback_raises_is_raised_by_run(make_poller, pairs):
+    poller, (ours, theirs) = make_poller(), pairs[0]
+
+    def on_readable() -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(poller.run)
+            poller.register(ours, on_readable)
+            theirs.send(b"x")
+            await trio.sleep_forever()
+
+    with trio.fail_after(60), pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        await run()
+    assert not poller.is_inside
+
+
+async def test_an_alarm_rings_once_when_it_is_due_and_wakes_who_waits(nursery):
+    poller, rung = Poller(), trio.Event()
+    await nursery.start(poller.run)
+    due_s = trio.current_time() + 0.02
+    at = []
+    poller.alarms.set(due_s, lambda: (at.append(trio.current_time()), rung.set()))
+    dropped = poller.alarms.set(due_s - 0.01, lambda: at.append(None))
+    poller.alarms.drop(dropped)
+    with trio.fail_after(60):
+        await rung.wait()
+    await trio.sleep(0.01)
+    assert len(at) == 1
+    assert at[0] >= due_s
+
+
+async def test_a_look_at_the_loop_is_late_by_what_a_callback_takes(nursery, pairs):
+    late = []
+    poller, (ours, theirs) = Poller(lag=LagWatch(0.02, late.append)), pairs[0]
+    await nursery.start(poller.run)
+
+    def on_readable() -> None:
+        until = trio.current_time() + 0.2
+        while trio.current_time() < until:
+            pass
+        ours.recv(10)
+
+    poller.register(ours, on_readable)
+    theirs.send(b"x")
+    with trio.fail_after(60):
+        while max(late, default=0) < 0.15:
+            await trio.sleep(0.01)
+
+
+async def test_an_idle_loop_is_not_woken_to_be_found_idle(nursery, pairs):
+    """Only looks that rest cease: nothing else is left that would wake it."""
+    looks, rounds = [], []
+    watch = LagWatch(0.005, looks.append, rests=True)
+    poller, (ours, theirs) = Poller(lag=watch), pairs[0]
+    await nursery.start(poller.run)
+    poller.register(ours, lambda: rounds.append(ours.recv(10)))
+    with trio.fail_after(60):
+        while watch.next_s != inf:
+            await trio.sleep(0.02)
+        before = len(looks)
+        theirs.send(b"x")
+        while not rounds:
+            await trio.sleep(0.02)
+        while watch.next_s != inf or len(looks) == before:  # It looks again, and rests again.
+            await trio.sleep(0.02)
+
+
+# -- Alarms and looks, by a clock that is told ----------------------------------------------------
+
+
+def test_alarms_ring_in_order_and_what_is_set_meanwhile_rings_the_next_time():
+    alarms, rung = Alarms(), []
+    assert alarms.next_s == inf
+    alarms.set(3.0, lambda: rung.append("c"))
+    alarms.set(1.0, lambda: (rung.append("a"), alarms.set(0.5, lambda: rung.append("again"))))
+    alarms.set(2.0, lambda: rung.append("b"))
+    assert alarms.next_s == 1.0
+    alarms.ring(2.5)
+    assert rung == ["a", "b"]
+    assert alarms.next_s == 0.5
+    alarms.ring(2.5)
+    assert rung == ["a", "b", "again"]
+    alarms.ring(3.0)
+    assert (rung[-1], alarms.next_s) == ("c", inf)
+
+
+def test_a_dropped_alarm_does_not_ring_and_dropping_is_idempotent():
+    alarms, rung = Alarms(), []
+    first, second = (alarms.set(at, lambda at=at: rung.append(at)) for at in (1.0, 2.0))
+    alarms.drop(first)
+    alarms.drop(first)
+    assert alarms.next_s == 2.0
+    alarms.ring(5.0)
+    alarms.drop(second)
+    assert (rung, alarms.next_s) == ([2.0], inf)
+
+
+def test_a_look_is_taken_where_the_loop_is_awake_anyway_and_not_twice():
+    late = []
+    watch = LagWatch(0.02, late.append)
+    watch.look(10.0, 10.0)  # The first says when the next is due.
+    assert (late, watch.next_s) == ([], 10.02)
+    watch.look(10.005, 10.004)  # Too near to the last.
+    assert late == []
+    watch.look(10.0125, 10.012)
+    assert late == [pytest.approx(0.0005)]
+    assert watch.next_s == pytest.approx(10.0325)
+    watch.look(10.5, watch.next_s)
+    assert late[-1] == pytest.approx(0.4675)
+
+
+def test_looks_rest_after_an_interval_without_work_until_there_is_some():
+    late = []
+    watch = LagWatch(1.0, late.append, rests=True)
+    watch.look(1.0, 1.0)
+    watch.note_work(1.5)
+    watch.look(2.0, 2.0)
+    assert watch.next_s == 3.0
+    watch.look(3.0, 3.0)
+    assert watch.next_s == inf
+    watch.look(9.0, 9.0)
+    assert len(late) == 2
+    watch.note_work(20.0)
+    assert watch.next_s == 21.0
