@@ -9,7 +9,7 @@ task, which is parked until then.
 
 That call is made in Trio's place: when Trio has nothing to do but to wait, the poller waits for its
 own sockets and for Trio's descriptors together, and Trio goes on when one of those is ready, a
-deadline has passed or a callback has made a task runnable (docs/decisions/0045). So a message that
+deadline has passed or a callback has made a task runnable (docs/decisions/0050). So a message that
 comes alone wakes no task, and an alarm neither. Where that can't be (see `TrioWait`), the poller is
 a task that waits for its epoll through Trio.
 
@@ -96,7 +96,7 @@ class Poller(trio.abc.Instrument):
         self._callbacks: list[Callable[[], None] | None] = []
         # By descriptor: whom to call for another turn, and whom from then on.
         self._line: OrderedDict[int, tuple[Callable[[], None], Callable[[], None]]] = OrderedDict()
-        # What was ready, how much of it has been served, and when it came if that is to be timed.
+        # The batch of ready sockets, how many have been served, and if it is timed, since when.
         self._batch: list[tuple[int, int]] = []
         self._served = 0
         self._woken_s: float | None = None
@@ -337,7 +337,7 @@ class Poller(trio.abc.Instrument):
                 self._woken_s = time.perf_counter()
 
     def _serve_batch(self) -> bool:
-        """Serve the batch for a slice at most; true if nothing is left of it.
+        """Serve the batch for a slice at most; true if all have been served.
 
         The rest has to be served before the kernel is asked again: it would start at the same
         sockets.
