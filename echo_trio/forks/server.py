@@ -122,57 +122,59 @@ def _open_files() -> list[int]:
 
 
 def _serve(parent: socket.socket, entry: Entry) -> None:
-    gc.freeze()  # A collection in a child would write to every object, and so copy them all.
-    reading, writing = socket.socketpair()
-    for end in (reading, writing):
-        end.setblocking(False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-    children: dict[int, socket.socket] = {}
-    poll = select.poll()
-    poll.register(parent, select.POLLIN)
-    poll.register(reading, select.POLLIN)
-    parent.send(READY)
-    while True:
-        ready = {descriptor for descriptor, _ in poll.poll()}
-        if reading.fileno() in ready:
-            with suppress(BlockingIOError):
-                reading.recv(4096)
-            _reap(children)
-        if parent.fileno() not in ready:
-            continue
-        title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
-        if not descriptors:
-            return  # The parent has closed its end, or is gone.
-        status = socket.socket(fileno=descriptors.pop(0))
-        try:
-            pid = os.fork()
-        except OSError as exc:
-            _tell(status, f"{FAILED} {exc.errno}")
-            status.close()
-        else:
-            if not pid:
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for mine in (parent, reading, writing, status, *children.values()):
-                    mine.close()
-                _be_child(title.decode(), descriptors, entry)
-            children[pid] = status
-            if not _tell_pid(status, pid):
-                os.kill(pid, signal.SIGKILL)  # Whoever wanted it has given up.
-        for descriptor in descriptors:
-            os.close(descriptor)
+    if sys.platform != "win32":
+        gc.freeze()  # A collection in a child would write to every object, and so copy them all.
+        reading, writing = socket.socketpair()
+        for end in (reading, writing):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        children: dict[int, socket.socket] = {}
+        poll = select.poll()
+        poll.register(parent, select.POLLIN)
+        poll.register(reading, select.POLLIN)
+        parent.send(READY)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if reading.fileno() in ready:
+                with suppress(BlockingIOError):
+                    reading.recv(4096)
+                _reap(children)
+            if parent.fileno() not in ready:
+                continue
+            title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
+            if not descriptors:
+                return  # The parent has closed its end, or is gone.
+            status = socket.socket(fileno=descriptors.pop(0))
+            try:
+                pid = os.fork()
+            except OSError as exc:
+                _tell(status, f"{FAILED} {exc.errno}")
+                status.close()
+            else:
+                if not pid:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for mine in (parent, reading, writing, status, *children.values()):
+                        mine.close()
+                    _be_child(title.decode(), descriptors, entry)
+                children[pid] = status
+                if not _tell_pid(status, pid):
+                    os.kill(pid, signal.SIGKILL)  # Whoever wanted it has given up.
+            for descriptor in descriptors:
+                os.close(descriptor)
 
 
 def _reap(children: dict[int, socket.socket]) -> None:
     """Report how the children have ended that have."""
-    for pid in list(children):
-        ended, how = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            status = children.pop(pid)
-            _tell(status, f"{ENDED} {os.waitstatus_to_exitcode(how)}")
-            status.close()
+    if sys.platform != "win32":
+        for pid in list(children):
+            ended, how = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                status = children.pop(pid)
+                _tell(status, f"{ENDED} {os.waitstatus_to_exitcode(how)}")
+                status.close()
 
 
 def _tell(status: socket.socket, what: str) -> None:
@@ -182,11 +184,13 @@ def _tell(status: socket.socket, what: str) -> None:
 
 def _tell_pid(status: socket.socket, pid: int) -> bool:
     """Tell the parent of its new child; false if the parent does not want it any more."""
-    pidfds = []
-    with suppress(OSError, AttributeError):  # Before Linux 5.3 there is none.
-        pidfds.append(os.pidfd_open(pid))
+    pidfds: list[int] = []
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # Before Linux 5.3 there is none.
+            pidfds.append(os.pidfd_open(pid))
     try:
-        socket.send_fds(status, [f"{STARTED} {pid}".encode()], pidfds)
+        if sys.platform != "win32":
+            socket.send_fds(status, [f"{STARTED} {pid}".encode()], pidfds)
     except OSError:
         return False
     else:

@@ -121,7 +121,7 @@ class Forked:
         """Send it a signal, unless it has ended."""
         self._look()
         with suppress(ProcessLookupError):
-            if self._pidfd is not None:
+            if sys.platform == "linux" and self._pidfd is not None:
                 signal.pidfd_send_signal(self._pidfd, number)
             elif self.pid and not self._is_over:
                 os.kill(self.pid, number)
@@ -132,7 +132,8 @@ class Forked:
         if not self.pid and not self._is_over:
             # Nothing can be sent to us after this; what was sent before can be read.
             self._status.shutdown(socket.SHUT_RD)
-        self.send_signal(signal.SIGKILL)
+        if sys.platform != "win32":
+            self.send_signal(signal.SIGKILL)
 
     async def wait(self) -> int | None:
         """Wait for its end; return the exit code, ``None`` if nobody knows it."""
@@ -146,25 +147,28 @@ class Forked:
 
     def _look(self) -> None:
         """Take in what the fork server has said."""
-        while not self._is_over:
-            try:
-                said, descriptors, _, _ = socket.recv_fds(self._status, server.MAX_ORDER_BYTES, 1)
-            except BlockingIOError:
-                return
-            except OSError:
-                said, descriptors = b"", []
-            if descriptors:
-                (self._pidfd,) = descriptors
-            word, _, number = said.decode().partition(" ")
-            if word == server.STARTED:
-                self.pid = int(number)
-                continue
-            self._is_over = True
-            self._status.close()
-            if word == server.ENDED:
-                self._code = int(number)
-            elif word == server.FAILED:
-                raise OSError(int(number), os.strerror(int(number)))
+        if sys.platform != "win32":
+            while not self._is_over:
+                try:
+                    said, descriptors, _, _ = socket.recv_fds(
+                        self._status, server.MAX_ORDER_BYTES, 1
+                    )
+                except BlockingIOError:
+                    return
+                except OSError:
+                    said, descriptors = b"", []
+                if descriptors:
+                    (self._pidfd,) = descriptors
+                word, _, number = said.decode().partition(" ")
+                if word == server.STARTED:
+                    self.pid = int(number)
+                    continue
+                self._is_over = True
+                self._status.close()
+                if word == server.ENDED:
+                    self._code = int(number)
+                elif word == server.FAILED:
+                    raise OSError(int(number), os.strerror(int(number)))
 
     def __del__(self) -> None:
         """Let go of its descriptors."""
@@ -180,7 +184,8 @@ class _OurFork:
         self._pid = pid
 
     def kill(self) -> None:
-        os.kill(self._pid, signal.SIGKILL)
+        if sys.platform != "win32":
+            os.kill(self._pid, signal.SIGKILL)
 
     def wait(self) -> None:
         os.waitpid(self._pid, 0)
@@ -209,10 +214,11 @@ class _ForkServer:
 
         :raises OSError: if the fork server is gone.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         process = Forked(ours)
         with theirs:
-            socket.send_fds(self._sock, [title.encode()], [theirs.fileno(), *descriptors])
+            if sys.platform != "win32":
+                socket.send_fds(self._sock, [title.encode()], [theirs.fileno(), *descriptors])
         return process
 
     def end(self) -> None:
@@ -240,7 +246,7 @@ class Starter:
 
         Otherwise the fork server is a new program, started when it is needed.
         """
-        if self._forks and server.count_threads() == 1:
+        if sys.platform != "win32" and self._forks and server.count_threads() == 1:
             ours, theirs = _control_pair()
             with _signals_blocked(), suppress(OSError):
                 pid = os.fork()
@@ -315,17 +321,17 @@ class Starter:
 
 
 def _control_pair() -> tuple[socket.socket, socket.socket]:
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return socket.socketpair(type=socket.SOCK_SEQPACKET)
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
     """Block what a terminal sends to all, for processes that are started here."""
-    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32" and hasattr(signal, "pthread_sigmask"):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, server.FOR_THE_PARENT)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
         yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, server.FOR_THE_PARENT)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def set_title(title: str) -> None:
         try:
             # A last byte that is not 0 has the kernel show what comes before the first 0, alone.
             shown = title.encode()[: end - start - 2].ljust(end - start - 1, b"\0") + b"."
-            os.pwrite(memory, shown, start)
+            if sys.platform != "win32":
+                os.pwrite(memory, shown, start)
         finally:
             os.close(memory)

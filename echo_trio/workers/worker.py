@@ -193,10 +193,11 @@ def main(descriptors: Sequence[int]) -> int:
     :param descriptors: our end of the channel, and the listening sockets.
     """
     # Signals are the supervisor's: a terminal's Ctrl-C and systemd's SIGTERM reach us both.
-    os.setpgid(0, 0)
-    for number in FOR_THE_PARENT:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_PARENT)
+    if sys.platform != "win32":
+        os.setpgid(0, 0)
+        for number in FOR_THE_PARENT:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_PARENT)
     channel, *listeners = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     for sock in (channel, *listeners):
         sock.setblocking(False)

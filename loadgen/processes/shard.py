@@ -158,8 +158,8 @@ def main(descriptors: Sequence[int]) -> int:
     """Run a shard; the descriptor is our end of the channel."""
     signals.INTERRUPTS.forget()
     signals.listen()
-    # What only a terminal sends stays blocked.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if sys.platform != "win32":  # What only a terminal sends stays blocked.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     with socket.socket(fileno=descriptors[0]) as sock:
         trio.run(serve, sock)
     return 0
