@@ -97,6 +97,7 @@ def make_app(
             Route("/api/runs/{id}", endpoints.annotate_run, methods=["PATCH"]),
             Route("/api/runs/{id}", endpoints.cancel_run, methods=["DELETE"]),
             Route("/api/runs/{id}/live", endpoints.watch_run),
+            Route("/api/runs/{id}/trends", endpoints.show_trends),
             Route("/api/runs/{id}/report.html", endpoints.show_report),
             Route("/{path:path}", endpoints.page_file),
         ],
@@ -250,16 +251,16 @@ class _Endpoints:
         return _json({"id": run.id}, 202, {"location": f"/api/runs/{run.id}"})
 
     async def show_run(self, request: Request) -> Response:
-        run = self._find(request)
+        run = await self._find(request)
         if run.over and (report := await run.find_report()) is not None:
             return Response(report, media_type="application/json")
         return _json(run.summary() if run.over else run.progress())
 
     async def watch_run(self, request: Request) -> Any:
-        return self.stream(self._find(request).follow)
+        return self.stream((await self._find(request)).follow)
 
     async def show_report(self, request: Request) -> Response:
-        run = self._find(request)
+        run = await self._find(request)
         if not run.over:
             raise HTTPException(409, "the run goes on: its report is there when it has ended")
         if run.html is None:
@@ -270,9 +271,17 @@ class _Endpoints:
             raise HTTPException(404, run.error or "the run has left no page")
         return FileResponse(run.html, headers={"content-security-policy": REPORT_POLICY})
 
+    async def show_trends(self, request: Request) -> Response:
+        run = await self._find(request)
+        try:
+            found = await self._runs.read_trends(run)
+        except CannotRun as exc:
+            raise HTTPException(exc.status, str(exc)) from None
+        return Response(found, media_type="application/json")
+
     async def annotate_run(self, request: Request) -> Response:
         require_change(request)
-        run = self._find(request)
+        run = await self._find(request)
         try:
             words = read_words(await request.body())
             await self._runs.annotate(run, **({"name": run.name, "note": run.note} | words))
@@ -286,14 +295,14 @@ class _Endpoints:
 
     async def cancel_run(self, request: Request) -> Response:
         require_change(request)
-        run = self._find(request)
+        run = await self._find(request)
         if run.over:
             raise HTTPException(409, "the run has ended already")
         run.cancel()
         return _json(run.summary(), 202)
 
-    def _find(self, request: Request) -> Run:
-        run = self._runs.get(request.path_params["id"])
+    async def _find(self, request: Request) -> Run:
+        run = await self._runs.find(request.path_params["id"])
         if run is None:
             raise HTTPException(404, "there is no such run, or it was long ago")
         return run

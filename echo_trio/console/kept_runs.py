@@ -31,7 +31,7 @@ SELECT id, started_at, json_extract(report, '$.ended_at'), verdict, name, plan,
     SELECT 1 FROM json_each(report, '$.thresholds') AS threshold
     WHERE json_extract(threshold.value, '$.breached')
   )
-FROM runs ORDER BY started_at DESC, id DESC LIMIT ?"""
+FROM runs"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,24 @@ def last(path: Path, count: int) -> list[KeptRun]:
     if not check_header(path):
         return []
     with _open(path) as database:
-        rows = database.execute(_SUMMARIES, (count,)).fetchall()
+        query = f"{_SUMMARIES} ORDER BY started_at DESC, id DESC LIMIT ?"
+        rows = database.execute(query, (count,)).fetchall()
         notes = _notes(database)
     return [_kept(row, notes) for row in rows]
+
+
+def read_run(path: Path, run: int) -> KeptRun | None:
+    """Read one run; ``None`` if the file has none of this number.
+
+    :raises NotAHistory: if it is another file.
+    :raises OSError: if it can't be read, or is damaged.
+    """
+    if not check_header(path):
+        return None
+    with _open(path) as database:
+        row = database.execute(f"{_SUMMARIES} WHERE id = ?", (run,)).fetchone()
+        notes = _notes(database)
+    return None if row is None else _kept(row, notes)
 
 
 def read_report(path: Path, run: int) -> bytes | None:

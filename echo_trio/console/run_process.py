@@ -21,16 +21,16 @@ FIRST_LINE_TIMEOUT_S: Final = 30.0
 #: A line is a snapshot, of some KiB, or the report, with an entry for each second of the run.
 MAX_LINE_BYTES: Final = 16 * 2**20
 ERROR_BYTES: Final = 4096
-# A group of its own: Ctrl-C on our terminal is for us, and we pass it on once. Windows can send
-# nothing but CTRL_BREAK_EVENT to another group.
-_OWN_GROUP: dict[str, Any]
+#: A group of its own: Ctrl-C on our terminal is for us, and we pass it on once. Windows can send
+#: nothing but CTRL_BREAK_EVENT to another group.
+OWN_GROUP: dict[str, Any]
 if sys.platform == "win32":
-    _OWN_GROUP, _INTERRUPT = (
+    OWN_GROUP, _INTERRUPT = (
         {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP},
         signal.CTRL_BREAK_EVENT,
     )
 else:
-    _OWN_GROUP, _INTERRUPT = {"process_group": 0}, signal.SIGINT
+    OWN_GROUP, _INTERRUPT = {"process_group": 0}, signal.SIGINT
 #: The time to end in good order when the console ends: no client waits for a report any more.
 EXIT_GRACE_S: Final = 1.0
 
@@ -97,8 +97,8 @@ class RunProcess:
                 stdin=told,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_environment(),
-                **_OWN_GROUP,
+                env=make_environment(),
+                **OWN_GROUP,
             )
         return cls(process)
 
@@ -200,8 +200,8 @@ def last_line(text: bytes | bytearray) -> str | None:
     return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
-def _environment() -> dict[str, str]:
-    """Make its environment: this process's without its settings, and with the loadgen beside it."""
+def make_environment() -> dict[str, str]:
+    """Make a child's environment: ours without our settings, and with the loadgen beside us."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ECHO_TRIO_")}
     path = [str(Path(__file__).parents[2])]
     path += filter(None, [inherited.get("PYTHONPATH")])

@@ -5,6 +5,7 @@ One at a time: two would measure each other. The output of the last few runs is 
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ from echo_trio.console.kept_runs import KeptRun
 from echo_trio.console.run_process import NoAnswer, RunAccepted, RunProcess, RunRefused, last_line
 from echo_trio.console.run_settings import BadSettings, RunSettings
 from echo_trio.console.run_target import Targets
+from echo_trio.console.trends import NoTrends, TrendReader
 from echo_trio.console.turns import Turns
 from echo_trio.run_history import NotAHistory
 
@@ -46,6 +48,9 @@ MAX_WAITING: Final = 4
 #: anybody can ask for again and again.
 CHECKS_SHARE: Final = 0.5
 CHECKS_BURST_S: Final = 2.0
+
+#: A number in the history, which SQLite can hold.
+_KEPT_NUMBER: Final = re.compile("[1-9][0-9]{0,17}")
 
 State = Literal["running", "cancelling", "done", "failed"]
 
@@ -256,6 +261,7 @@ class Runs:
     ) -> None:
         self.scenario_dir = scenario_dir
         self._history = history
+        self._trends = None if history is None else TrendReader(history)
         self._targets = targets
         self._max_run = max_run
         self._log = log
@@ -310,6 +316,37 @@ class Runs:
     def get(self, run_id: str) -> Run | None:
         """Return the run with this id, or this number in the history, if it is remembered."""
         return next((run for run in self._runs if run_id in (run.id, run.number)), None)
+
+    async def find(self, run_id: str) -> Run | None:
+        """Return the run with this id, or this number in the history, however long ago it was."""
+        if (run := self.get(run_id)) is not None:
+            return run
+        if (path := self._history) is None or not _KEPT_NUMBER.fullmatch(run_id):
+            return None
+        try:
+            found = await trio.to_thread.run_sync(kept_runs.read_run, path, int(run_id))
+        except (OSError, NotAHistory) as exc:
+            self._log.warning("a run before can't be read", run=run_id, reason=str(exc))
+            return None
+        return None if found is None else _run_of(path, found)
+
+    async def read_trends(self, run: Run) -> bytes:
+        """Return how the runs of this one's name went over time, as JSON (`loadgen history`).
+
+        :raises CannotRun: if runs are not kept, one goes on, or the file can't be read.
+        """
+        if self._trends is None:
+            raise CannotRun("runs are not kept: start the server with --history FILE", 404)
+        if any(not each.over for each in self._runs):
+            # It would be measured together with the process that looks for changes.
+            raise CannotRun("a run goes on: ask again at its end", 409)
+        if run.kept is None:
+            raise CannotRun("this run is not in the history", 404)
+        try:
+            name = run.name or kept_runs.default_name(run.accepted.plan)
+            return await self._trends.read(name)
+        except NoTrends as exc:
+            raise CannotRun(str(exc), 503) from None
 
     async def start(self, settings: RunSettings) -> Run:
         """Start a run; return once its generator has accepted the settings.

@@ -130,7 +130,7 @@ def test_a_run_inherits_the_machines_settings_and_none_of_the_servers(
     monkeypatch.setenv("ECHO_TRIO_PORT", "1")
     monkeypatch.setenv("LANG_OF_THE_MACHINE", "C")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    environment = run_process._environment()
+    environment = run_process.make_environment()
     assert not [name for name in environment if name.startswith("ECHO_TRIO_")]
     assert "hush" not in environment.values()
     assert environment["LANG_OF_THE_MACHINE"] == "C"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,19 @@ def run_to_its_end(client: httpx.Client, **order: Any) -> str:
     # It ends with the run.
     assert "event: report" in client.get(f"api/runs/{run}/live").text
     return f"api/runs/{run}"
+
+
+def add_nights(history: Path, report: dict[str, Any]) -> None:
+    """Add 24 runs to the file, of which the last twelve sent half as much a second."""
+    with closing(sqlite3.connect(history)) as database, database:
+        for night in range(24):
+            report["started_at"] = f"2027-01-{night + 1:02}T02:00:00+00:00"
+            report["messages"]["sent_per_s"] = (1_000 if night < 12 else 500) + night % 3
+            row = (report["started_at"], "valid", "nightly", "{}", json.dumps(report))
+            database.execute(
+                "INSERT INTO runs (started_at, verdict, name, plan, report) VALUES (?, ?, ?, ?, ?)",
+                row,
+            )
 
 
 def test_runs_their_names_and_notes_are_there_after_a_restart(
@@ -67,11 +82,33 @@ def test_runs_their_names_and_notes_are_there_after_a_restart(
         # It goes on where it was: a run has the number after theirs.
         run_to_its_end(client, count=1, duration="0.1s")
         assert client.get("api/runs").json()["runs"][0]["kept"] == 3
+        # How runs went over time is told of all that the file has, in the list or not.
+        add_nights(history, report)
+        assert client.get("api/runs/28").status_code == 404
+        assert client.get("api/runs/27").json()["started_at"] == "2027-01-24T02:00:00+00:00"
+        told = client.get("api/runs/27/trends")
+        (line,) = told.json()["lines"]
+        assert (line["name"], [each["id"] for each in line["runs"]]) == ("nightly", [*range(4, 28)])
+        (change,) = next(
+            trend["changes"] for trend in line["trends"] if trend["name"] == "sent per second"
+        )
+        assert (change["run"], change["call"]) == (16, "worse")
+        # Nothing is measured beside a process that looks for changes.
+        going_on = client.post("api/runs", json={"count": 1, "duration": "1h"}).json()["id"]
+        assert client.get("api/runs/27/trends").status_code == 409
+        assert client.get(f"api/runs/{going_on}/trends").status_code == 409
+        assert client.delete(f"api/runs/{going_on}").status_code == 202
+        assert "event: report" in client.get(f"api/runs/{going_on}/live").text
+        assert client.get("api/runs/27/trends").json() == told.json()
+        # The answer is as new as the file.
+        add_nights(history, report)
+        (line,) = client.get("api/runs/27/trends").json()["lines"]
+        assert len(line["runs"]) == 48
     server.stop()
     # `loadgen history` reads the same file.
-    names = [kept.name for kept in file.read(history, last=10)]
-    assert names[0] == "before the change"
-    assert names[1].endswith("/status/503")
+    names = {kept.id: kept.name for kept in file.read(history, last=50)}
+    assert names[1] == "before the change"
+    assert names[2].endswith("/status/503")
 
 
 def test_a_file_of_somebody_else_is_refused_and_stays(tmp_path: Path) -> None:
