@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 
 import { LineChart } from '../components/line-chart';
-import type { ChartLine } from '../components/line-plot';
+import type { ChartLine } from '../components/chart-kinds';
 import type { RunFigures } from '../features/load/run-figures';
 import { runSeries } from '../features/load/run-series';
 import type { LiveFeed } from '../features/server/live-feed';

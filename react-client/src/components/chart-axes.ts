@@ -1,6 +1,6 @@
 import { formatClock, formatElapsed } from '../lib/figures';
 import { formatPercentile, percentOf } from '../lib/percentile-axis';
-import type { ChartAxis } from './line-plot';
+import type { ChartAxis } from './chart-kinds';
 
 /** How one speaks of a place on a horizontal axis. */
 export interface AxisWords {

@@ -5,7 +5,7 @@ import type { TimeSeries } from '../lib/time-series';
 import type { AxisWords } from './chart-axes';
 import styles from './chart-data-table.module.css';
 import { CopyButton } from './copy-button';
-import type { ChartLimit, ChartLine } from './line-plot';
+import type { ChartLimit, ChartLine } from './chart-kinds';
 import { VisuallyHidden } from './visually-hidden';
 
 interface ChartDataTableProps {
@@ -13,6 +13,8 @@ interface ChartDataTableProps {
   axis: AxisWords;
   lines: readonly ChartLine[];
   series: TimeSeries;
+  /** Of how many rows these are a part; `null`: they are all. */
+  ofMany?: number | null;
   limits: readonly ChartLimit[];
   format: (figure: number) => string;
 }
@@ -41,7 +43,7 @@ export function ChartDataTable(props: ChartDataTableProps) {
 }
 
 function Table(props: ChartDataTableProps) {
-  const { title, axis, lines, series, limits, format } = props;
+  const { title, axis, lines, series, ofMany = null, limits, format } = props;
   const total = series.times.length;
   const first = Math.max(0, total - ROWS_SHOWN);
   const times = timesOf(series.times.slice(first), axis);
@@ -50,8 +52,9 @@ function Table(props: ChartDataTableProps) {
       <p className={styles.about}>
         <span>
           {first > 0
-            ? `The last ${formatCount(ROWS_SHOWN)} of ${formatCount(total)} rows.`
-            : `${formatCount(total)} rows.`}
+            ? `The last ${formatCount(ROWS_SHOWN)} of ${formatCount(total)} rows`
+            : `${formatCount(total)} rows`}
+          {ofMany !== null && ` in this range, of ${formatCount(ofMany)}`}.
           {limits.map(({ label, value }) => ` Limit ${label}: ${format(value)}.`)}
         </span>
         <CopyButton text={() => toCsv(axis, lines, series)} label={`${title} as CSV`} />

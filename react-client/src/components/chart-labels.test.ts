@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { stacked, withoutCollisions } from './chart-labels';
+import { besideLines, type Box, insideOf, withoutCollisions } from './chart-labels';
 
 describe('labels of a chart', () => {
   it('on its axis do not run into each other; those of the rarest stay', () => {
@@ -16,8 +17,64 @@ describe('labels of a chart', () => {
     ]);
   });
 
-  it('at lines that are close together stand one under the other', () => {
-    expect(stacked([100, 20, 98, 99], 15)).toEqual([128, 20, 98, 113]);
-    expect(stacked([20, 80], 15)).toEqual([20, 80]);
+  it('are left out where an edge would cut them', () => {
+    const labels = ['14:02:00', '14:02:05', '14:02:10'];
+    const cut = insideOf({ from: -10, to: 106 }, labels, [0, 50, 100], () => 48);
+    expect(cut).toEqual(['', '14:02:05', '']);
+  });
+});
+
+describe('labels of limits', () => {
+  const PLOT = { left: 40, right: 300, top: 0, bottom: 130 };
+  const box = (right: number, top: number, width = 100): Box => {
+    return { left: right - width, right, top, bottom: top + 15 };
+  };
+
+  it('stand above their lines, or below where there is another', () => {
+    const lines = [
+      { y: 100, width: 100 },
+      { y: 40, width: 100 },
+      { y: 98, width: 100 },
+    ];
+    expect(besideLines(lines, PLOT, 15, 2)).toEqual([box(300, 102), box(300, 23), box(300, 81)]);
+  });
+
+  it('stand below a line at the top, and above one at the bottom', () => {
+    const lines = [
+      { y: 10, width: 100 },
+      { y: 120, width: 100 },
+    ];
+    expect(besideLines(lines, PLOT, 15, 2)).toEqual([box(300, 12), box(300, 103)]);
+  });
+
+  it('stand side by side where lines are close together', () => {
+    const lines = [96, 98, 100].map((y) => ({ y, width: 100 }));
+    expect(besideLines(lines, PLOT, 15, 2)).toEqual([box(300, 79), box(300, 100), box(196, 102)]);
+  });
+
+  it('never leave the plot, nor cover each other', () => {
+    const line = fc.record({
+      y: fc.integer({ min: 0, max: 130 }),
+      width: fc.integer({ min: 20, max: 260 }),
+    });
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 8 }), (lines) => {
+        const places = besideLines(lines, PLOT, 15, 2).filter((place) => place !== null);
+        for (const [index, one] of places.entries()) {
+          expect(one.left).toBeGreaterThanOrEqual(PLOT.left);
+          expect(one.right).toBeLessThanOrEqual(PLOT.right);
+          expect(one.top).toBeGreaterThanOrEqual(PLOT.top);
+          expect(one.bottom).toBeLessThanOrEqual(PLOT.bottom);
+          for (const other of places.slice(index + 1)) {
+            const isApart =
+              one.right <= other.left ||
+              other.right <= one.left ||
+              one.bottom <= other.top ||
+              other.bottom <= one.top;
+            expect(isApart).toBe(true);
+          }
+        }
+      }),
+    );
   });
 });

@@ -1,18 +1,16 @@
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
 
 import { useColourScheme } from '../lib/theme-watch';
-import { type Cell, decimate, type TimeSeries } from '../lib/time-series';
+import { between, type Cell, decimate, type TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
+import { type AxisRange, withinWhole } from '../lib/zoom-range';
 import { AXES } from './chart-axes';
 import { ChartDataTable } from './chart-data-table';
+import type { ChartAxis, ChartLimit, ChartLine } from './chart-kinds';
+import { useZoom } from './chart-zoom';
 import styles from './line-chart.module.css';
-import {
-  type ChartAxis,
-  type ChartLimit,
-  type ChartLine,
-  LinePlot,
-  type PlotData,
-} from './line-plot';
+import { LinePlot, type PlotData } from './line-plot';
+import { ZoomFrame } from './zoom-frame';
 
 interface LineChartProps {
   title: string;
@@ -36,7 +34,8 @@ const NO_LIMITS: readonly ChartLimit[] = [];
 const MOST_ROWS_DRAWN = 2_000;
 /**
  * Lines over time: a gap where there is no figure, limits straight across, the latest figures (or
- * those under the pointer) beside their names, and all of it as a table behind.
+ * those under the pointer) beside their names, and all of it as a table behind. Among
+ * `ZoomedCharts` a part of it can be looked at.
  */
 export function LineChart(props: LineChartProps) {
   const { title, lines, series, unit, axis = 'clock' } = props;
@@ -46,21 +45,46 @@ export function LineChart(props: LineChartProps) {
   const [pointedAt, setPointedAt] = useState<number | null>(null);
   const scheme = useColourScheme();
   const titleId = useId();
-  const drawn = useMemo(() => decimate(series, MOST_ROWS_DRAWN), [series]);
-  const data = useMemo<PlotData>(() => ({ series: drawn, limits, span }), [drawn, limits, span]);
+  const zoom = useZoom(axis);
+  const range = zoom?.range ?? null;
+  const onRange = zoom?.show;
+  // What the table and the legend speak of; the lines go on to the edges.
+  const inRange = useMemo(() => (range === null ? series : between(series, range)), [series, range]);
+  const drawn = useMemo(
+    () => decimate(range === null ? series : between(series, range, 1), MOST_ROWS_DRAWN),
+    [series, range],
+  );
+  const data = useMemo<PlotData>(
+    () => ({ series: drawn, limits, span: range ?? span }),
+    [drawn, limits, range, span],
+  );
 
+  const whole = useMemo<AxisRange>(
+    () => span ?? [series.times[0] ?? 0, series.times.at(-1) ?? 0],
+    [series, span],
+  );
   const latest = useRef(data);
+  const wholeNow = useRef(whole);
   useEffect(() => {
     latest.current = data;
+    wholeNow.current = whole;
     plot.current?.set(data);
-  }, [data]);
+  }, [data, whole]);
 
   useEffect(() => {
     const element = canvas.current;
     if (element === null) return;
     const built = new LinePlot(
       element,
-      { lines, axis, unit, syncKey, heightPx, onPoint: setPointedAt },
+      {
+        lines,
+        axis,
+        unit,
+        syncKey,
+        heightPx,
+        onPoint: setPointedAt,
+        onRange: onRange && ((chosen) => onRange(chosen && withinWhole(chosen, wholeNow.current))),
+      },
       latest.current,
     );
     plot.current = built;
@@ -69,12 +93,12 @@ export function LineChart(props: LineChartProps) {
       plot.current = null;
     };
     // The scheme is no argument, but every colour in there depends on it.
-  }, [lines, axis, unit, syncKey, heightPx, scheme]);
+  }, [lines, axis, unit, syncKey, heightPx, onRange, scheme]);
 
   // Of what is drawn, which may have fewer rows than the series.
   const row = pointedAt === null || pointedAt >= drawn.times.length ? null : pointedAt;
   const moment = row === null ? undefined : drawn.times[row];
-  const isEmpty = !series.columns.some((column) => column.some(isFigure));
+  const isEmpty = !inRange.columns.some((column) => column.some(isFigure));
 
   return (
     <figure className={styles.chart} aria-labelledby={titleId}>
@@ -88,7 +112,7 @@ export function LineChart(props: LineChartProps) {
       </figcaption>
       <ul className={styles.legend}>
         {lines.map(({ label, colour, style = 'line' }, index) => {
-          const latestFigure = () => series.columns[index]?.findLast((cell) => cell !== undefined);
+          const latestFigure = () => inRange.columns[index]?.findLast((cell) => cell !== undefined);
           const figure = row === null ? latestFigure() : drawn.columns[index]?.[row];
           return (
             <li key={label} className={styles.entry} data-colour={colour} data-style={style}>
@@ -102,7 +126,7 @@ export function LineChart(props: LineChartProps) {
           );
         })}
       </ul>
-      <div className={styles.frame}>
+      <ZoomFrame className={styles.frame} title={title} zoom={zoom} whole={whole} at={moment}>
         <div
           ref={canvas}
           className={styles.canvas}
@@ -111,16 +135,17 @@ export function LineChart(props: LineChartProps) {
         />
         {isEmpty && (
           <p className={styles.empty}>
-            <span>No figures yet</span>
+            <span>{range === null ? 'No figures yet' : 'No figures here'}</span>
           </p>
         )}
-      </div>
+      </ZoomFrame>
       {note !== undefined && <p className={styles.note}>{note}</p>}
       <ChartDataTable
         title={title}
         axis={AXES[axis]}
         lines={lines}
-        series={series}
+        series={inRange}
+        ofMany={range === null ? null : series.times.length}
         limits={limits}
         format={unit.format}
       />

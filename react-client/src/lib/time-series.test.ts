@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { decimate, onWholeSeconds, since, withGaps } from './time-series';
+import { between, decimate, onWholeSeconds, since, withGaps } from './time-series';
 
 describe('withGaps', () => {
   it('breaks every column where two moments are too far apart, and nowhere else', () => {
@@ -83,5 +83,21 @@ describe('onWholeSeconds', () => {
         [10, null, 30, undefined],
       ],
     });
+  });
+});
+
+describe('between', () => {
+  const series = { times: [1, 2, 3, 4, 5], columns: [[10, null, 30, 40, 50]] };
+
+  it('has the rows of a range, and its neighbours where they are asked for', () => {
+    expect(between(series, [2, 4])).toEqual({ times: [2, 3, 4], columns: [[null, 30, 40]] });
+    expect(between(series, [2.5, 3.5], 1)).toEqual({ times: [2, 3, 4], columns: [[null, 30, 40]] });
+    expect(between(series, [0, 9], 1)).toEqual(series);
+  });
+
+  it('has none where there is none', () => {
+    expect(between(series, [2.2, 2.8])).toEqual({ times: [], columns: [[]] });
+    expect(between(series, [6, 7])).toEqual({ times: [], columns: [[]] });
+    expect(between(series, [6, 7], 1)).toEqual({ times: [5], columns: [[50]] });
   });
 });

@@ -94,6 +94,26 @@ export function since(series: TimeSeries, fromS: number): TimeSeries {
 }
 
 /**
+ * The rows from one moment to another, both included.
+ *
+ * @param neighbours how many more rows on each side: with one, a line enters from the edge.
+ */
+export function between(
+  { times, columns }: TimeSeries,
+  [fromS, toS]: readonly [number, number],
+  neighbours = 0,
+): TimeSeries {
+  const first = times.findIndex((time) => time >= fromS);
+  const start = Math.max(0, (first === -1 ? times.length : first) - neighbours);
+  const after = times.findIndex((time) => time > toS);
+  const end = (after === -1 ? times.length : after) + neighbours;
+  return {
+    times: times.slice(start, end),
+    columns: columns.map((column) => column.slice(start, end)),
+  };
+}
+
+/**
  * Several series, each with moments of its own, on one clock of whole seconds. Of figures that
  * fall into the same second, the highest is shown.
  */

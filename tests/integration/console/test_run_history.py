@@ -106,7 +106,7 @@ def test_runs_their_names_and_notes_are_there_after_a_restart(
         assert len(line["runs"]) == 48
     server.stop()
     # `loadgen history` reads the same file.
-    names = {kept.id: kept.name for kept in file.read(history, last=50)}
+    names = {kept.id: kept.name for kept in file.read(history, last=100)}
     assert names[1] == "before the change"
     assert names[2].endswith("/status/503")
 

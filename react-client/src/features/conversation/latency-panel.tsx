@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 
 import { LineChart } from '../../components/line-chart';
-import type { ChartLine } from '../../components/line-plot';
+import type { ChartLine } from '../../components/chart-kinds';
 import { type Store, useStore } from '../../lib/frame-store';
 import { type TimeSeries, withGaps } from '../../lib/time-series';
 import { MILLISECONDS } from '../../lib/units';

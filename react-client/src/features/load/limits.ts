@@ -1,4 +1,4 @@
-import type { ChartLimit } from '../../components/line-plot';
+import type { ChartLimit } from '../../components/chart-kinds';
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   us: 0.001,

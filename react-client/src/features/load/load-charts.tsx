@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'react';
 
 import { LineChart } from '../../components/line-chart';
-import type { ChartAxis, ChartLimit, ChartLine } from '../../components/line-plot';
+import type { ChartAxis, ChartLimit, ChartLine } from '../../components/chart-kinds';
 import type { TimeSeries } from '../../lib/time-series';
 import { COUNT, MILLISECONDS, RATE } from '../../lib/units';
 import { latencyDistribution, summaryCurve } from './distribution';

@@ -104,6 +104,8 @@ export function LoadView(props: LoadViewProps) {
           renderClock(null)
         ) : (
           <RunDetails
+            // What is looked at of one run is not of the next.
+            key={shownId}
             figures={figures}
             axis="clock"
             syncKey={syncKey}

@@ -1,7 +1,8 @@
 import { useEffect, useMemo, useState } from 'react';
 
+import { ZoomedCharts } from '../../components/chart-zoom';
 import { LineChart } from '../../components/line-chart';
-import type { ChartLine } from '../../components/line-plot';
+import type { ChartLine } from '../../components/chart-kinds';
 import { formatClock } from '../../lib/figures';
 import { onWholeSeconds, type TimeSeries } from '../../lib/time-series';
 import { COUNT, MILLISECONDS, RATE } from '../../lib/units';
@@ -40,7 +41,9 @@ export function RunCompare({ runs, loadReport }: RunCompareProps) {
         <Choice label="First" runs={runs} chosen={firstId} onChoose={setFirstId} />
         <Choice label="Second" runs={runs} chosen={secondId} onChoose={setSecondId} />
       </div>
-      {first && second && <Comparison first={first} second={second} />}
+      {first && second && (
+        <Comparison key={`${firstId} ${secondId}`} first={first} second={second} />
+      )}
       {(first === null || second === null) && (
         <p className={styles.missing} role="alert">
           The report of the {first === null ? 'first' : 'second'} run cannot be had: the console
@@ -102,17 +105,19 @@ function Comparison({ first, second }: { first: RunReport; second: RunReport }) 
           </tbody>
         </table>
       </div>
-      <div className={styles.charts}>
-        <LineChart
-          {...shared}
-          title="Latency, p99"
-          series={charts.latency}
-          unit={MILLISECONDS}
-          limits={limits}
-        />
-        <LineChart {...shared} title="Replies" series={charts.throughput} unit={RATE} />
-        <LineChart {...shared} title="Sockets open" series={charts.sockets} unit={COUNT} />
-      </div>
+      <ZoomedCharts axis="elapsed">
+        <div className={styles.charts}>
+          <LineChart
+            {...shared}
+            title="Latency, p99"
+            series={charts.latency}
+            unit={MILLISECONDS}
+            limits={limits}
+          />
+          <LineChart {...shared} title="Replies" series={charts.throughput} unit={RATE} />
+          <LineChart {...shared} title="Sockets open" series={charts.sockets} unit={COUNT} />
+        </div>
+      </ZoomedCharts>
     </>
   );
 }

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 
+import { ZoomedCharts } from '../../components/chart-zoom';
 import { type Stat, StatTiles } from '../../components/stat-tiles';
 import { formatCount, formatMilliseconds, formatRate } from '../../lib/figures';
 import { LatencyTable } from './latency-table';
@@ -30,8 +31,10 @@ export function RunDetails({ figures, axis, syncKey, clock }: RunDetailsProps) {
       <StatTiles label="Figures of the run" stats={statsOf(figures)} />
       <RunScenario figures={figures} />
       <RunRooms figures={figures} />
-      {clock}
-      <LoadCharts figures={figures} axis={axis} syncKey={syncKey} />
+      <ZoomedCharts axis={axis}>
+        {clock}
+        <LoadCharts figures={figures} axis={axis} syncKey={syncKey} />
+      </ZoomedCharts>
       <RunFunnel figures={figures} />
       <RunLedger figures={figures} />
       <Plan figures={figures} />

@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 
 import { LineChart } from '../../components/line-chart';
-import type { ChartLine } from '../../components/line-plot';
+import type { ChartLine } from '../../components/chart-kinds';
 import { since, type TimeSeries } from '../../lib/time-series';
 import { COUNT, MILLISECONDS, RATE, SHARE, SIZE, SIZE_RATE, type Unit } from '../../lib/units';
 import { levels, rates } from './server-series';
@@ -77,7 +77,7 @@ const CHARTS: readonly ChartKind[] = [
     lines: [
       { label: 'p50', colour: 'teal' },
       { label: 'p99', colour: 'blue' },
-      { label: 'Max', colour: 'amber' },
+      { label: 'Max', colour: 'amber', isBeneath: true },
     ],
     unit: MILLISECONDS,
     note: 'Inside the server: from reading a message until its reply is written.',
@@ -94,7 +94,7 @@ const CHARTS: readonly ChartKind[] = [
     lines: [
       { label: 'p50', colour: 'teal' },
       { label: 'p99', colour: 'blue' },
-      { label: 'Max', colour: 'amber' },
+      { label: 'Max', colour: 'amber', isBeneath: true },
     ],
     unit: MILLISECONDS,
     note: 'How late the server’s loop wakes up: its queue, before any message is read.',
