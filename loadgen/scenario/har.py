@@ -165,12 +165,11 @@ def _write_sending(message: Message, secrets: Secrets, *, is_request: bool) -> s
         return f"await ws.send({message.data[:MAX_TEXT]!r})"
     if is_request and key is not None and isinstance(value, dict):
         value = {name: each for name, each in value.items() if name != key[0]}
-        step = next(
-            (value[name] for name in ("method", "type", "event", "action", "op") if name in value),
-            "call",
-        )
+        # A text alone: inside of anything else there may be a secret.
+        named = (value.get(name) for name in ("method", "type", "event", "action", "op"))
+        step = next((each for each in named if isinstance(each, str)), "call")
         shown = _write_value(value, secrets)
-        return f"await ws.request({shown}, name={str(step)[:60]!r}, reply={key[0]!r})"
+        return f"await ws.request({shown}, name={step[:60]!r}, reply={key[0]!r})"
     return f"await ws.send({_write_value(value, secrets)})"
 
 

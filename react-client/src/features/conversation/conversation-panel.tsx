@@ -36,6 +36,7 @@ import { useFilteredLog } from './use-filtered-log';
 const LatencyPanel = lazyPart(() => import('./latency-panel'));
 const MessageDialog = lazyPart(() => import('./message-dialog'));
 const ReplayDialog = lazyPart(() => import('./replay-dialog'));
+const LogScenario = lazyPart(() => import('./log-scenario'));
 
 interface ConversationPanelProps<Notice> {
   conversation: ConversationSnapshot<Notice>;
@@ -71,6 +72,7 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
   const [isFiltering, setIsFiltering] = useState(false);
   const [isCharting, setIsCharting] = useState(false);
   const [isReplaying, setIsReplaying] = useState(false);
+  const [isScenarioOpen, setIsScenarioOpen] = useState(false);
   const [marked, setMarked] = useState<SentEntry | ReceivedEntry | null>(null);
   const [opened, setOpened] = useState<SentEntry | ReceivedEntry | null>(null);
 
@@ -175,6 +177,9 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
                   exportCsv: () => {
                     exportAs('csv');
                   },
+                  asScenario: () => {
+                    setIsScenarioOpen(true);
+                  },
                   replay: () => {
                     setIsReplaying(true);
                   },
@@ -239,6 +244,16 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
             binary={{ address: props.address, choice, choose, decoders }}
             actions={actions}
             onClose={() => setOpened(null)}
+          />
+        </OpenedPart>
+      )}
+      {isScenarioOpen && (
+        <OpenedPart name="The scenario" onClose={() => setIsScenarioOpen(false)}>
+          <LogScenario
+            entries={conversation.entries}
+            address={props.address}
+            describeNotice={describeNotice}
+            onClose={() => setIsScenarioOpen(false)}
           />
         </OpenedPart>
       )}

@@ -69,7 +69,8 @@ export function exportCsv<Notice>(
   return new Blob([`${COLUMNS.join(',')}\r\n`, ...entries.map(row)], { type: 'text/csv' });
 }
 
-function exportedEntry<Notice>(
+/** Describe one entry as an export does. */
+export function exportedEntry<Notice>(
   entry: Entry<Notice>,
   describe: DescribeNotice<Notice>,
 ): ExportedEntry {

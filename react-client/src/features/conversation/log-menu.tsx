@@ -3,6 +3,7 @@ import panel from '../../components/panel.module.css';
 export interface LogActions {
   readonly exportNdjson: () => void;
   readonly exportCsv: () => void;
+  readonly asScenario: () => void;
   readonly replay: () => void;
   readonly clear: () => void;
   readonly restartCounts: () => void;
@@ -27,6 +28,7 @@ export function LogMenu({ actions, close }: { actions: LogActions; close: () => 
     <div className={panel.actions}>
       {action('Export as NDJSON', 'All that the log holds, a line each', actions.exportNdjson)}
       {action('Export as CSV', 'The same for a spreadsheet', actions.exportCsv)}
+      {action('As a scenario…', 'A script for the load generator', actions.asScenario)}
       {action('Replay an export…', 'Send its messages again', actions.replay)}
       {action('Clear the log', 'The counts go on', actions.clear)}
       {action('Count afresh', 'The log stays', actions.restartCounts)}

@@ -2,6 +2,9 @@ import { type SubmitEvent, useRef, useState } from 'react';
 
 import button from '../../components/button.module.css';
 import { CopyButton } from '../../components/copy-button';
+import { OpenedPart } from '../../components/opened-part';
+import type { Scenario } from '../../components/scenario-dialog';
+import { lazyModule, lazyPart } from '../../lib/lazy-part';
 import styles from './load-form.module.css';
 import type { StartProblem } from './load-session';
 import { checkPlan } from './plan-checks';
@@ -11,6 +14,9 @@ import { hintOf, settingOf } from './settings';
 import { ReplySettings } from './reply-settings';
 import { ScenarioSettings } from './scenario-settings';
 import { Problem, type TextField, type TextFieldProps, TextFieldRow } from './text-field-row';
+
+const ScenarioDialog = lazyPart(() => import('../../components/scenario-dialog'));
+const planScenario = lazyModule(() => import('./plan-scenario'));
 
 interface LoadFormProps {
   form: PlanForm;
@@ -55,6 +61,8 @@ export function LoadForm(props: LoadFormProps) {
   const { form, isBusy, scenarios, ownUrl, onChange, onStart } = props;
   const [problem, setProblem] = useState<StartProblem | null>(null);
   const [isStarting, setIsStarting] = useState(false);
+  /** As which the plan is shown, or why it can't be. */
+  const [scenario, setScenario] = useState<Scenario | string | null>(null);
   const [isMoreOpen, setIsMoreOpen] = useState(false);
   const [areRepliesOpen, setAreRepliesOpen] = useState(false);
   /** Those that one has been at: what is wrong with the others is not said while one is on the way. */
@@ -255,7 +263,23 @@ export function LoadForm(props: LoadFormProps) {
       <p className={styles.command}>
         The same in a terminal
         <CopyButton text={() => commandOf(toBody(form), ownUrl)} label="the command" />
+        <button
+          type="button"
+          className={button.smallQuiet}
+          onClick={() => {
+            void planScenario().then(({ scenarioOfPlan }) => {
+              setScenario(scenarioOfPlan(form, ownUrl));
+            });
+          }}
+        >
+          As a scenario
+        </button>
       </p>
+      {scenario !== null && (
+        <OpenedPart name="The scenario" onClose={() => setScenario(null)}>
+          <ScenarioDialog scenario={scenario} onClose={() => setScenario(null)} />
+        </OpenedPart>
+      )}
     </form>
   );
 }

@@ -21,6 +21,8 @@ export interface LoadSnapshot {
   readonly shownId: string | null;
   /** What is known of the run shown; `null` until its first snapshot. */
   readonly figures: RunFigures | null;
+  /** Whether the console knows no such run. */
+  readonly isShownMissing: boolean;
   /** Those that a run may have. */
   readonly scenarios: readonly string[];
 }
@@ -55,6 +57,7 @@ export class LoadSession {
   #scenarios: readonly string[] = [];
   #shownId: string | null = null;
   #figures: RunFigures | null = null;
+  #isShownMissing = false;
   #watch: AbortController | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #attached = 0;
@@ -102,7 +105,9 @@ export class LoadSession {
       this.#problem = null;
       // What the console has forgotten is not kept here for ever either.
       const known = new Set(runs.map(({ id }) => id));
-      for (const id of this.#reports.keys()) if (!known.has(id)) this.#reports.delete(id);
+      for (const id of this.#reports.keys()) {
+        if (!known.has(id) && id !== this.#shownId) this.#reports.delete(id);
+      }
     } catch (problem) {
       this.#problem = describe(problem);
     }
@@ -164,7 +169,8 @@ export class LoadSession {
   /** What names the run that is shown in a link: also after a restart, where runs are kept. */
   get shownInLink(): string | null {
     const shown = this.#runs?.find(({ id }) => id === this.#shownId);
-    return shown?.kept ?? shown?.id ?? null;
+    // One of long ago is not in the list, and is known by its number.
+    return shown?.kept ?? shown?.id ?? (this.#figures === null ? null : this.#shownId);
   }
 
   /** @param name its id, or what names it in a link. */
@@ -173,6 +179,7 @@ export class LoadSession {
     if (this.#shownId === id) return;
     this.#watch?.abort();
     this.#shownId = id;
+    this.#isShownMissing = false;
     const report = this.#reports.get(id);
     this.#figures = report === undefined ? null : figuresOfReport(report);
     this.#published.markChanged();
@@ -199,7 +206,11 @@ export class LoadSession {
         if (await this.#readStream(id, signal)) break;
       } catch (problem) {
         // A console that was started anew does not know the run any more: nothing will come.
-        if (problem instanceof ConsoleProblem && problem.status === 404) break;
+        if (problem instanceof ConsoleProblem && problem.status === 404) {
+          if (!signal.aborted) this.#isShownMissing = true;
+          this.#published.markChanged();
+          break;
+        }
       }
       if (isOver()) break;
       await new Promise((resolve) => setTimeout(resolve, REWATCH_MS));
@@ -250,6 +261,7 @@ export class LoadSession {
       problem: this.#problem,
       shownId: this.#shownId,
       figures: this.#figures,
+      isShownMissing: this.#isShownMissing,
       scenarios: this.#scenarios,
     };
   }

@@ -3,29 +3,17 @@ import { consoleFetch } from '../../../lib/console-fetch';
 import { readEvents, type ServerEvent } from '../../../lib/event-stream';
 import type { Outgoing } from '../../../lib/send-plan';
 import { NO_CLOSE_FRAME } from '../close-codes';
-import type { CloseReport } from '../close-report';
+import type { HostedEvents, HostedSocket } from '../socket-host';
 import { closeReportOf } from './dial-end';
 import { orderOf, readDialForm } from './dial-form';
 import { NO_PLACE, takeDialPlace } from './dial-places';
 import { itemsOf, SendQueue } from './send-queue';
 import type { DialStep, ToldFrame, ToldRecord } from './told';
 
-/** Moments are in milliseconds on the clock that the socket was given. */
-interface DialledEvents {
+/** Besides what any socket tells, what a browser hides. */
+interface DialledEvents extends HostedEvents {
   readonly onStep: (step: DialStep) => void;
   readonly onFrames: (frames: readonly ToldFrame[], offsetMs: number) => void;
-  readonly onOpen: (
-    atMs: number,
-    handshakeMs: number,
-    agreed: { readonly subprotocol: string; readonly extensions: string },
-  ) => void;
-  readonly onMessage: (data: string | ArrayBuffer, atMs: number) => void;
-  readonly onSent: (ticket: number, atMs: number) => void;
-  readonly onUnsent: (ticket: number) => void;
-  /** The last event, once the console has begun to dial. */
-  readonly onClose: (report: CloseReport, atMs: number) => void;
-  /** The only event, where the console does not dial. */
-  readonly onRefused: (problem: string) => void;
 }
 
 interface Dialling {
@@ -47,7 +35,7 @@ const NORMAL_CLOSURE = 1000;
  *
  * The moments are those of the console, which are nearer to the wire than any of a browser.
  */
-export class DialledSocket {
+export class DialledSocket implements HostedSocket {
   readonly #dialling: Dialling;
   readonly #now: () => number;
   readonly #events: DialledEvents;
