@@ -65,7 +65,8 @@ export function ZoomedCharts({ axis, children }: ZoomedChartsProps) {
 /** Whether Escape means something else there: in a field, or to a panel that is open. */
 function isSpokenFor(target: EventTarget | null): boolean {
   return (
-    (target instanceof Element && target.closest('input, textarea, select, [role=dialog]') !== null) ||
+    (target instanceof Element &&
+      target.closest('input, textarea, select, [role=dialog]') !== null) ||
     document.querySelector('[role=dialog]') !== null
   );
 }

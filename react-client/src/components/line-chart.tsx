@@ -49,7 +49,10 @@ export function LineChart(props: LineChartProps) {
   const range = zoom?.range ?? null;
   const onRange = zoom?.show;
   // What the table and the legend speak of; the lines go on to the edges.
-  const inRange = useMemo(() => (range === null ? series : between(series, range)), [series, range]);
+  const inRange = useMemo(
+    () => (range === null ? series : between(series, range)),
+    [series, range],
+  );
   const drawn = useMemo(
     () => decimate(range === null ? series : between(series, range, 1), MOST_ROWS_DRAWN),
     [series, range],

@@ -48,10 +48,7 @@ export class LinePlot {
     const { lines } = options;
     const places = [...lines.keys()];
     const isBeneath = (place: number) => lines[place]?.isBeneath === true;
-    this.#order = [
-      ...places.filter(isBeneath),
-      ...places.filter((place) => !isBeneath(place)),
-    ];
+    this.#order = [...places.filter(isBeneath), ...places.filter((place) => !isBeneath(place))];
     const paint = paintsOf(element);
     this.#plot = new UPlot(
       {
@@ -149,7 +146,6 @@ export class LinePlot {
     const highest = Math.max(top, ...inSight);
     return highest === 0 ? 1 : highest * 1.12;
   }
-
 }
 
 function seriesOf({ label, colour, style = 'line' }: ChartLine, paint: Paints): UPlot.Series {

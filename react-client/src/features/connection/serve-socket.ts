@@ -9,7 +9,11 @@ export function serveSocket(
   return hostSocket(report, openInBrowser);
 }
 
-const openInBrowser: OpenSocket = ({ url, subprotocols }, now, events): HostedSocket | undefined => {
+const openInBrowser: OpenSocket = (
+  { url, subprotocols },
+  now,
+  events,
+): HostedSocket | undefined => {
   try {
     const socket = new OneShotSocket(url, subprotocols, now, events);
     return {

@@ -19,7 +19,7 @@ import type {
 import { DECODER_NAMES } from './binary-choice';
 import styles from './conversation-panel.module.css';
 import type { CopyTarget } from './copy-as';
-import { type DescribeNotice, exportCsv, exportNdjson } from './export-log';
+import { type DescribeNotice, exportCsv, exportedEntry, exportNdjson } from './export-log';
 import { FilterBar } from './filter-bar';
 import { LogBar } from './log-bar';
 import { ColumnHead } from './column-head';
@@ -250,9 +250,11 @@ export default function ConversationPanel<Notice>(props: ConversationPanelProps<
       {isScenarioOpen && (
         <OpenedPart name="The scenario" onClose={() => setIsScenarioOpen(false)}>
           <LogScenario
-            entries={conversation.entries}
+            entries={conversation.entries.length}
+            linesOf={(last) =>
+              conversation.entries.slice(-last).map((entry) => exportedEntry(entry, describeNotice))
+            }
             address={props.address}
-            describeNotice={describeNotice}
             onClose={() => setIsScenarioOpen(false)}
           />
         </OpenedPart>

@@ -2,15 +2,15 @@ import { useState } from 'react';
 
 import ScenarioDialog, { type Scenario } from '../../components/scenario-dialog';
 import { formatCount } from '../../lib/figures';
-import type { Entry } from './conversation';
-import { type DescribeNotice, exportedEntry } from './export-log';
-import { scenarioOfLog } from './recorded-scenario';
+import type { ExportedEntry } from './export-log';
+import { type LogLine, scenarioOfLog } from './recorded-scenario';
 
-interface LogScenarioProps<Notice> {
-  entries: readonly Entry<Notice>[];
+interface LogScenarioProps {
+  entries: number;
+  /** What an export says of the last of them, so many. */
+  linesOf: (last: number) => readonly ExportedEntry[];
   /** Where the connection goes. */
   address: string;
-  describeNotice: DescribeNotice<Notice>;
   onClose: () => void;
 }
 
@@ -18,24 +18,23 @@ interface LogScenarioProps<Notice> {
 const MOST_ENTRIES = 5_000;
 
 /** The log as a script of the generator, as it was when it was asked for. */
-export default function LogScenario<Notice>(props: LogScenarioProps<Notice>) {
-  const { entries, address, describeNotice, onClose } = props;
-  const [scenario] = useState(() => make(entries, address, describeNotice));
+export default function LogScenario(props: LogScenarioProps) {
+  const { entries, linesOf, address, onClose } = props;
+  const [scenario] = useState(() => make(entries, linesOf(MOST_ENTRIES), address));
   return <ScenarioDialog scenario={scenario} onClose={onClose} />;
 }
 
-function make<Notice>(
-  entries: readonly Entry<Notice>[],
+function make(
+  entries: number,
+  exported: readonly ExportedEntry[],
   address: string,
-  describe: DescribeNotice<Notice>,
 ): Scenario | string {
-  const taken = entries.slice(-MOST_ENTRIES);
   const url = readUrl(address);
-  const lines = taken.map((entry) => exportedEntry(entry, describe));
+  const lines: LogLine[] = [...exported];
   // A log that was cleared, or that has dropped its beginning, does not say where it went.
   if (lines[0]?.type !== 'opened') {
     const at_ms = lines[0]?.at_ms ?? 0;
-    lines.unshift({ type: 'opened', at: '', at_ms, details: { url: address } });
+    lines.unshift({ type: 'opened', at_ms, details: { url: address } });
   }
   const made = scenarioOfLog(lines, `chat with ${url?.host ?? 'a server'}`);
   if (made === null) return 'Nothing was said yet.';
@@ -51,7 +50,7 @@ function make<Notice>(
       ...(secrets.length > 0
         ? ['What looks like a secret is in secrets.csv, which has to be beside it.']
         : []),
-      ...(entries.length > taken.length
+      ...(entries > exported.length
         ? [`Of the log, its last ${formatCount(MOST_ENTRIES)} entries.`]
         : []),
       ...(names.length > 1 ? ['Each connection is a user of its own kind.'] : []),

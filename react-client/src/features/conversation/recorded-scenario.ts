@@ -99,7 +99,7 @@ function writeScript(source: string, bodies: readonly string[][], { columns }: S
   const has = columns.size > 0;
   const names = [...columns.keys()].join(', ');
   const lines = [
-    `"""Recorded: ${[...source.replace(/[^\p{L}\p{N}_ .-]/gu, '_')].slice(0, 80).join('')}.`,
+    `"""Recorded: ${firstLetters(source.replace(/[^\p{L}\p{N}_ .-]/gu, '_'), 80)}.`,
     '',
     '    python -m loadgen 1 wss://… --scenario THIS_FILE --trace',
     ...(has ? ['', `secrets.csv needs the columns ${names}, a row a user.`] : []),
@@ -171,22 +171,25 @@ function writeSending(
   if (value === null || (value.kind !== 'object' && value.kind !== 'array')) {
     // Nobody knows which part is.
     if (SECRET.test(data)) return `await ws.send(secrets[user].${secrets.take('message', data)})`;
-    return `await ws.send(${pythonString(firstLetters(data))})`;
+    return `await ws.send(${pythonString(firstLetters(data, MOST_LETTERS))})`;
   }
   const id = idOf(value);
   if (isRequest && id !== null && value.kind === 'object') {
     const members = new Map([...value.members].filter(([name]) => name !== id.name));
     // A text alone: inside of anything else there may be a secret.
-    const named = STEP_NAMES.map((name) => members.get(name)).find((each) => each?.kind === 'string');
-    const step = pythonString([...(named?.text ?? 'call')].slice(0, 60).join(''));
+    const named = STEP_NAMES.map((name) => members.get(name)).find(
+      (each) => each?.kind === 'string',
+    );
+    const step = pythonString(firstLetters(named?.text ?? 'call', 60));
     const rest = writeValue({ kind: 'object', members }, secrets);
     return `await ws.request(${rest}, name=${step}, reply=${pythonString(id.name)})`;
   }
   return `await ws.send(${writeValue(value, secrets)})`;
 }
 
-function firstLetters(text: string): string {
-  return text.length <= MOST_LETTERS ? text : [...text].slice(0, MOST_LETTERS).join('');
+/** As Python counts letters: by code points. */
+function firstLetters(text: string, most: number): string {
+  return text.length <= most ? text : Array.from(text).slice(0, most).join('');
 }
 
 /** Path and query of a URL, with what is secret in the query taken from the user's row. */
@@ -195,16 +198,16 @@ function writePath(url: string, secrets: Secrets): string {
   const path = parts.pathname === '' ? '/' : parts.pathname;
   const pairs = [...parts.searchParams];
   if (pairs.length === 0) return pythonString(path);
-  let isFormatted = false;
   const written = pairs.map(([name, value]) => {
-    if (value === '' || !SECRET.test(name)) return `${quoted(name)}=${quoted(value)}`;
-    isFormatted = true;
-    return `${quoted(name)}={secrets[user].${secrets.take(name, value)}}`;
+    const isSecret = value !== '' && SECRET.test(name);
+    const shown = isSecret ? `{secrets[user].${secrets.take(name, value)}}` : quoted(value);
+    return { isSecret, text: `${quoted(name)}=${shown}` };
   });
-  const query = written.join('&');
+  const query = written.map(({ text }) => text).join('&');
+  if (!written.some(({ isSecret }) => isSecret)) return pythonString(`${path}?${query}`);
   // In what is formatted, braces stand for something.
-  const plain = isFormatted ? path.replaceAll('{', '%7B').replaceAll('}', '%7D') : path;
-  return `${isFormatted ? 'f' : ''}${pythonString(`${plain}?${query}`)}`;
+  const plain = path.replaceAll('{', '%7B').replaceAll('}', '%7D');
+  return `f${pythonString(`${plain}?${query}`)}`;
 }
 
 /** As forms encode it. */

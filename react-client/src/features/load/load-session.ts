@@ -105,9 +105,7 @@ export class LoadSession {
       this.#problem = null;
       // What the console has forgotten is not kept here for ever either.
       const known = new Set(runs.map(({ id }) => id));
-      for (const id of this.#reports.keys()) {
-        if (!known.has(id) && id !== this.#shownId) this.#reports.delete(id);
-      }
+      for (const id of this.#reports.keys()) if (!known.has(id)) this.#reports.delete(id);
     } catch (problem) {
       this.#problem = describe(problem);
     }

@@ -113,7 +113,7 @@ export function LoadView(props: LoadViewProps) {
         ) : (
           <RunDetails
             // What is looked at of one run is not of the next.
-            key={shownId}
+            key={`details of ${String(shownId)}`}
             figures={figures}
             axis="clock"
             syncKey={syncKey}

@@ -199,9 +199,7 @@ class Script {
     const inside = [`message = ${this.#writeMessage('due.number')}`];
     if (verify === 'off') inside.push('await ws.send(message, name="message", due=due)');
     else if (verify === 'fan-out') {
-      inside.push(
-        'await ws.publish(message, topic=f"room {room}", name="message", due=due)',
-      );
+      inside.push('await ws.publish(message, topic=f"room {room}", name="message", due=due)');
     } else inside.push(...this.#writeRequest(', due=due'));
     const most = valueOf('count', messages);
     if (most !== null) inside.push(`if due.number + 1 == ${String(most)}:`, '    break');
@@ -247,7 +245,10 @@ class Script {
           '    found = PATTERN.search(text)',
           '    return None if found is None else found[1 if PATTERN.groups else 0]',
         );
-        return ['key = key_of(message)', call(', reply=lambda frame, key=key: key_of(frame) == key')];
+        return [
+          'key = key_of(message)',
+          call(', reply=lambda frame, key=key: key_of(frame) == key'),
+        ];
       case 'exact':
         this.#names.add('check');
         return [`reply = ${call('')}`, 'check("the reply is the message", reply == message)'];
@@ -268,7 +269,9 @@ class Script {
           'check("the reply is the message and a number", is_echo(reply, message))',
         ];
       }
-      default:
+      case 'turn':
+      case 'fan-out':
+      case 'off':
         return [call('')];
     }
   }
@@ -276,7 +279,10 @@ class Script {
   #writeMessage(number: string): string {
     const { message, size, binary, verify } = this.#form;
     const template = message === '' ? MESSAGE.template : message;
-    const bytes = valueOf('size', size.trim() || (template === MESSAGE.template ? MESSAGE.size : ''));
+    const bytes = valueOf(
+      'size',
+      size.trim() || (template === MESSAGE.template ? MESSAGE.size : ''),
+    );
     let text = this.#formatted(splitTemplate(template), number);
     if (bytes !== null) text = `${text}.ljust(${String(bytes)}, "${MESSAGE.padding}")`;
     if (verify === 'json' && !binary) {

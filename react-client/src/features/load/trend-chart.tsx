@@ -70,12 +70,7 @@ export function TrendChart({ trend, runs, shown, linkTo, onShow }: TrendChartPro
               const at = runs.findIndex(({ id }) => id === run);
               const place = String(x(at));
               return (
-                <path
-                  key={run}
-                  className={styles.change}
-                  data-call={call}
-                  d={`M${place} 0V100`}
-                />
+                <path key={run} className={styles.change} data-call={call} d={`M${place} 0V100`} />
               );
             })}
           </svg>
