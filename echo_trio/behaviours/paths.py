@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Final
 
 from echo_trio.behaviours import fault_prefix, parameters, scripts
@@ -199,6 +200,13 @@ def _make(template: str, path: Path, texts: dict[str, str]) -> Behaviour | Refus
     except ValueError:
         allowed = [f"  {{{name}}}: {path.parameters[name].allowed}" for name in texts]
         raise BadParameter("\n".join([f"{template} takes", *allowed])) from None
+
+
+def nearest(path: str) -> str | None:
+    """Return the path of the table whose name is nearest to that of an unknown one, if any is."""
+    names = {template.split("/")[1]: template for template in reversed(BEHAVIOURS)}
+    near = get_close_matches(path.removeprefix("/").partition("/")[0], names, n=1)
+    return names[near[0]] if near else None
 
 
 def listing() -> str:

@@ -41,6 +41,7 @@ class RunningServer:
         :param text: as before a path, like ``"~delay/200ms/~up-drop/3"``; ``""`` for none.
         :raises ValueError: if they can't be read, or this is no proxy.
         """
+        __tracebackhide__ = True  # pytest then shows the line of the test, and the message.
         self._set_faults(text)
 
     @property
@@ -61,6 +62,7 @@ class RunningServer:
         :param timeout: the longest to wait, in seconds.
         :raises TimeoutError: if fewer have ended by then; the message says how many.
         """
+        __tracebackhide__ = True
         self._seen.wait_ended(n, timeout)
 
     def assert_all_clean(self, timeout: float = SETTLE_S) -> None:
@@ -70,6 +72,7 @@ class RunningServer:
         :raises AssertionError: if one has not; the message names each. A refused handshake is not
             clean.
         """
+        __tracebackhide__ = True
         self._seen.wait_all_ended(timeout)
         unclean = [connection for connection in self.connections if not connection.clean]
         if unclean:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from echo_trio.metrics.counters import Outcome
 from echo_trio.printable import printable
-from echo_trio.wire.handshake import UpgradeRequest
+from echo_trio.wire.handshake import Reason, UpgradeRequest
 
 #: The connections that are kept once they have ended; older ones are only counted.
 KEPT_CONNECTIONS: Final = 10_000
@@ -21,6 +21,12 @@ KEPT_MESSAGES: Final = 10
 KEPT_SIZE: Final = 200
 #: The characters that are shown of a path.
 SHOWN_PATH: Final = 100
+NO_SUCH_PATH: Final = "there is no such path"
+#: By the reason of a refusal, in words for whoever wrote the test.
+_WHY: Final = {
+    Reason.PATH.value: NO_SUCH_PATH,
+    Reason.PARAMETER.value: "a parameter of the path is wrong",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class SeenConnection:
     :ivar close_code: the code of the first close frame on the wire, 1005 for an empty one, 1006 if
         TCP ended without one; ``None`` while it is open, or if its handshake did not succeed.
     :ivar status: the HTTP status with which the handshake was refused; else ``None``.
-    :ivar why: of a proxy's, what is wrong with the upstream that was to be dialled; else empty.
+    :ivar why: why it was refused, if that is the test's doing: there is no such path, or a proxy's
+        upstream can't be had; else empty.
     :ivar subprotocol: the subprotocol that was agreed on, if any.
     :ivar messages_in: the number of messages that have arrived.
     :ivar messages_out: the number of messages sent; a reply is counted before it can arrive.
@@ -115,7 +122,7 @@ class _Observed:
     def ended(self, outcome: Outcome, details: Mapping[str, Any]) -> None:
         connection = self._connection
         connection.status = details.get("status")
-        connection.why = details.get("why", "")
+        connection.why = details.get("why") or _WHY.get(details.get("reason", ""), "")
         connection.close_code = details.get("code")
         # Replies that were on their way when it broke don't count as sent.
         connection.messages_out = details.get("messages_sent", connection.messages_out)
@@ -170,6 +177,7 @@ class Seen:
         :raises TimeoutError: if fewer have by then; it says how many.
         :raises RuntimeError: in the server's own thread, where nothing would ever end.
         """
+        __tracebackhide__ = True
         self._wait(lambda: self._ended_count >= n, timeout_s)
         if self._ended_count < n:
             raise TimeoutError(

@@ -85,6 +85,7 @@ def _call_in(change: Callable[[str], None], seen: Seen) -> Callable[[str], None]
     token = trio.lowlevel.current_trio_token()
 
     def call(text: str) -> None:
+        __tracebackhide__ = True
         if threading.get_ident() == seen.thread_id:
             change(text)
             return
@@ -103,6 +104,8 @@ def _call_in(change: Callable[[str], None], seen: Seen) -> Callable[[str], None]
         except trio.RunFinishedError:
             raise RuntimeError("the server has ended") from None
         if (failed := answers.get()) is not None:
+            if isinstance(failed, ValueError):
+                failed.__traceback__ = None  # Its message says all; where it comes from is ours.
             raise failed
 
     return call

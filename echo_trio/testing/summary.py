@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from echo_trio.behaviours import paths
 from echo_trio.printable import printable
 from echo_trio.testing.running_server import RunningServer
-from echo_trio.testing.seen import SeenMessage
+from echo_trio.testing.seen import NO_SUCH_PATH, SeenMessage
 
 #: The connections that are shown: the last ones.
 SHOWN_CONNECTIONS: Final = 20
@@ -28,6 +29,8 @@ def summarize(server: RunningServer) -> str:
         lines[0] += f"; the last {SHOWN_CONNECTIONS}:"
     for connection in connections[-SHOWN_CONNECTIONS:]:
         lines.append(f"  {connection}")
+        if connection.why == NO_SUCH_PATH and (near := paths.nearest(connection.path)):
+            lines.append(f"    did you mean {near}?")
         lines += [f"    {_show(message)}" for message in connection.last_messages]
     return "\n".join(lines)
 

@@ -33,7 +33,9 @@ NEEDS_LINUX = {
         "tests/integration/test_memory.py::test_workers_hold_together_what_each_holds",
     ),
     "several processes of the generator, which inherit sockets and blocked signals": (
+        "tests/integration/loadgen/test_dask.py",
         "tests/integration/loadgen/test_workers.py",
+        "tests/integration/loadgen/test_scenario_recovered.py::test_what_users_of_two_processes",
         "tests/integration/loadgen/test_fan_out.py::test_every_socket_of_a_room_gets_a_copy_of_each_message[3]",
         "tests/integration/loadgen/test_fan_out.py::test_a_copy_that_the_server_swallows_is_missing[3]",
         "tests/integration/loadgen/test_fan_out.py::test_a_copy_that_comes_twice_is_one_too_many[3]",

@@ -230,6 +230,12 @@ def test_that_fails(ws_server):
         assert client.recv(timeout=0) == "a greeting"
 
 
+def test_that_asks_for_a_misspelt_path(ws_server):
+    with pytest.raises(Exception, match="404"), connect(ws_server.path("/dorp/3")):
+        pass
+    ws_server.assert_all_clean()
+
+
 @pytest.mark.ws_server(sed=1)
 def test_with_a_misspelt_setting(ws_server):
     pass
@@ -275,7 +281,11 @@ def test_a_failure_says_what_the_server_saw_and_a_bad_marker_what_to_do(tmp_path
         )
     ]
     counted = ET.parse(report).getroot()[0].attrib
-    assert (counted["failures"], counted["errors"], counted["tests"]) == ("1", "3", "5")
+    assert (counted["failures"], counted["errors"], counted["tests"]) == ("2", "3", "6")
+    assert "  /dorp/3: refused, HTTP 404 (there is no such path), 0 in, 0 out\n" in said
+    assert "    did you mean /drop/{n}?\n" in said
+    # A traceback ends in the test, not in what it has called of ours.
+    assert not re.findall(r"^\S*echo_trio/testing/.*", said, re.MULTILINE)
 
 
 UNUSED = """
