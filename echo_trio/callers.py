@@ -26,6 +26,8 @@ from echo_trio.wire.connection import Limits
 from echo_trio.wire.poller import Poller
 from echo_trio.wire.watch import Watch
 
+#: The characters of a reason that are logged.
+_MAX_WHY: Final = 300
 _OF_UPSTREAM: Final = {
     handshake.Reason.UPSTREAM_ANSWER,
     handshake.Reason.UPSTREAM_TIMEOUT,
@@ -49,7 +51,7 @@ class SessionEnd:
         """
         details = {"status": refused.status, "reason": refused.reason.value}
         if refused.reason in _OF_UPSTREAM:
-            details["why"] = refused.why
+            details["why"] = refused.why[:_MAX_WHY]  # It may quote the upstream.
         return cls(Outcome.REFUSED, details)
 
 
