@@ -28,6 +28,7 @@ NEEDS_LINUX = {
     ),
     "several processes on one port": (
         "tests/integration/proxy/test_switch.py::test_faults_hold_on_all_workers_for_open_pairs_and_new_ones[2]",
+        "tests/integration/dialling/test_ends.py::test_a_server_that_stops_takes_its_leave",
         "tests/integration/test_workers.py",
         "tests/integration/test_supervisor.py",
         "tests/integration/test_memory.py::test_workers_hold_together_what_each_holds",
