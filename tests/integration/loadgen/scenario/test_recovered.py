@@ -8,9 +8,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import starter
-from ..conftest import ServerProcess
-from .conftest import LoadgenProcess
+from ... import starter
+from ...conftest import ServerProcess
+from ..conftest import LoadgenProcess
 
 SCRIPT = """
 from loadgen.scenario import User, check, scenario

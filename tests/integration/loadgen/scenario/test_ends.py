@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from loadgen import api
 from loadgen.workload.plan import Plan
 
-from ..books import check_report
-from .conftest import PATIENCE_S, LoadgenProcess, Server
+from ...books import check_report
+from ..conftest import PATIENCE_S, LoadgenProcess, Server
 
 USERS = 4
 PHASES = ["opening", "load", "closing", "shielded"]

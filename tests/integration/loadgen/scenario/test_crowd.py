@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from ..conftest import ServerProcess
-from .conftest import LoadgenProcess, Run
+from ...conftest import ServerProcess
+from ..conftest import LoadgenProcess, Run
 
 USERS = 300
 LONG_S = 300

@@ -1,0 +1,149 @@
+"""Interrupt users wherever they are: their code is cancelled, their sockets say goodbye."""
+
+import pytest
+import trio
+
+from .conftest import HEAD, columns
+
+BODIES = {
+    "expect": 'await ws.expect(type="never")',
+    "request": 'await ws.request({"wait_s": 3600}, reply="id")',
+    "pace": 'async for due in user.pace("0.001/s"): pass',
+    "stream": 'async for push in ws.stream(type="never"): pass',
+    "ready": "await trio.sleep_forever() if user.number else await user.ready()",
+    "sleep in the load": 'await user.ready(); await user.sleep("1h")',
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
+async def test_an_interruption_cancels_users_wherever_they_are_and_sockets_say_goodbye(
+    run, server, nursery, body
+):
+    stop, sent = trio.Event(), 4 if "request" in body else 2
+
+    async def interrupt():
+        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["received"] == sent)
+        stop.set()
+
+    nursery.start_soon(interrupt)
+    report = await run(
+        f"""
+        @scenario
+        async def user(user: User) -> None:
+            try:
+                async with user.connect("/mute") as ws:
+                    await ws.send({{"times": 0}})
+                    {body}
+            except trio.Cancelled:
+                user.count("cancelled")
+                raise
+            finally:
+                user.count("finally")
+        """,
+        2,
+        stop=stop,
+        duration_s=3600.0,
+    )
+    assert report["interrupted"]
+    assert report["users"]["interrupted"] == 2
+    assert report["counters"] == {"cancelled": 2, "finally": 2}
+    assert report["connections"]["closed"]["clean"] == 2
+    assert columns(report).get("lost", 0) == 0
+    if "request" in body:
+        assert columns(report)["in_flight"] == 2
+
+
+async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, server, nursery):
+    stop = trio.Event()
+
+    async def interrupt():
+        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["received"] == 2)
+        stop.set()
+
+    nursery.start_soon(interrupt)
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                await ws.send({"times": 0})
+                await trio.sleep_forever()
+                await user.ready()
+        """,
+        5,
+        stop=stop,
+        connect_concurrency=2,
+    )
+    users = report["users"]
+    assert (users["interrupted"], users["not_started"]) == (2, 3)
+    assert report["connections"]["requested"] == report["connections"]["closed"]["clean"] == 2
+
+
+async def test_what_a_user_shields_gets_half_the_stop_timeout_and_no_more(run, server, nursery):
+    stop = trio.Event()
+
+    async def interrupt():
+        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["opened"] == 2)
+        stop.set()
+
+    nursery.start_soon(interrupt)
+    report = await run(
+        """
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                try:
+                    async for due in user.pace("0.001/s"):
+                        pass
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await ws.request({}, name="goodbye", reply="id")
+                        if user.number:
+                            async with trio.open_nursery() as nursery:
+                                nursery.start_soon(trio.sleep, 3600)
+                        user.count("through")
+        """,
+        2,
+        stop=stop,
+        duration_s=3600.0,
+        stop_timeout_s=2.0,
+    )
+    assert report["counters"] == {"through": 1}
+    assert {step["name"]: step["ok"] for step in report["steps"]} == {"goodbye": 2}
+    assert report["users"]["interrupted"] == 2
+    assert report["connections"]["closed"]["clean"] == 2
+
+
+WAITING = """
+@scenario
+async def waiting(user: User) -> None:
+    try:
+        async with user.connect("/mute") as ws:
+            await ws.send({"times": 0})
+            await user.ready()
+            await ws.request({"wait_s": 3600}, name="ask", reply="id")
+    finally:
+        user.count("finally")
+"""
+
+
+def test_ctrl_c_reaches_every_process_and_the_report_is_whole(tmp_path, server, start_loadgen):
+    (tmp_path / "wait.py").write_text(HEAD + WAITING)
+    run = start_loadgen(
+        "6",
+        server.url,
+        "--scenario",
+        str(tmp_path / "wait.py"),
+        "--workers",
+        "2",
+        "--duration",
+        "1h",
+    )
+    server.wait_until(lambda: server.counts["received"] == 12)
+    run.signal()
+    over = run.finish()
+    assert over.code == 130
+    assert over.report["users"]["interrupted"] == over.report["counters"]["finally"] == 6
+    assert over.messages == {"sent": 12, "one_way": 6, "in_flight": 6}
+    server.wait_closed()
+    assert server.counts["closed 1000"] == over.closed["clean"] == 6
