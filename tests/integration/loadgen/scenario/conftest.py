@@ -64,6 +64,7 @@ async def chat(connection, counts):
         return
     if path != "/mute":
         await say({"type": "welcome", "path": path})
+    released = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(tick())] if path == "/ticks" else []
         async for text in until_closed(connection):
@@ -72,9 +73,13 @@ async def chat(connection, counts):
             reply = {"type": "reply", "id": asked.get("id"), "echo": asked}
 
             async def answer(asked=asked, reply=reply):
+                if asked.get("held"):
+                    await released.wait()
                 await asyncio.sleep(asked.get("wait_s", 0))
                 for _ in range(asked.get("times", 1)):
                     await say(json.dumps(reply).encode() if asked.get("binary") else reply)
+                if asked.get("releases"):
+                    released.set()
 
             if "close" in asked:
                 await connection.close(4000, "enough")

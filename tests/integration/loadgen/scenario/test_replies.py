@@ -10,17 +10,19 @@ async def test_replies_overtake_each_other_and_each_has_its_own_latency(run):
         async def user(user: User) -> None:
             async with user.connect("/mute") as ws:
                 async with trio.open_nursery() as nursery:
-                    async def ask(name: str, wait_s: float) -> None:
-                        reply = await ws.request({"wait_s": wait_s}, name=name, reply="id")
-                        check("its own", reply["echo"]["wait_s"] == wait_s)
-                    nursery.start_soon(ask, "slow", 0.3)
-                    nursery.start_soon(ask, "quick", 0)
+                    async def ask(name: str, said: dict) -> None:
+                        reply = await ws.request(said, name=name, reply="id")
+                        check("its own", said.items() <= reply["echo"].items())
+                    nursery.start_soon(ask, "slow", {"held": True, "wait_s": 0.3})
+                    await trio.sleep(0.01)  # it has been sent
+                    nursery.start_soon(ask, "quick", {"releases": True})
                 await user.ready()
         """
     )
     steps = {step["name"]: step for step in report["steps"]}
     assert report["checks"] == [{"name": "its own", "passed": 2, "failed": 0}]
-    assert steps["slow"]["service"]["min"] >= 300 > steps["quick"]["service"]["max"]
+    # However long this machine is held up, the slow one is answered 300 ms after the quick one.
+    assert steps["slow"]["service"]["min"] > steps["quick"]["service"]["max"] + 250
     assert columns(report) == {"sent": 2, "echoed": 2, "received": 2}
 
 
@@ -40,7 +42,8 @@ async def test_what_falls_due_while_a_user_waits_is_late_since_it_was_due(run):
     assert step["ok"] == 10  # all that fell due, though four of them late
     # Due at 150, 250, 350 ms and sent at 450: 300 + 200 + 100 late, by the server's fault alone.
     assert step["intended"]["p90"] >= 290 > step["service"]["p50"]
-    assert report["latency"]["scheduling_lag"]["p50"] < 290
+    held_up_ms = report["generator"]["loop_lag"]["max"]
+    assert report["latency"]["scheduling_lag"]["p50"] < max(290, held_up_ms)
 
 
 async def test_a_reply_that_comes_too_late_is_lost_and_then_answers_nothing(run):
@@ -96,7 +99,7 @@ async def test_what_is_never_answered_is_lost_when_the_stop_timeout_is_over(run)
                     user.count("lost")
                     raise
         """,
-        stop_timeout_s=1.0,
+        stop_timeout_s=6.0,  # half of it, 3 s, is for the goodbye
     )
     assert report["counters"] == {"lost": 1}
     assert columns(report) == {"sent": 1, "lost": 1}
