@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from echo_trio.behaviours.packed import HEAD_BYTES, LONGEST_BYTES, PackedQueue
 
+LARGE_BYTES = 10**6
 MESSAGES = st.one_of(
     st.text(max_size=40),
     st.binary(max_size=40),
@@ -35,12 +36,15 @@ def test_what_is_put_comes_out_in_order_as_it_was(steps: list[Any]) -> None:
             queue.put_message(*step)
             model.append(step)
         else:
-            queue.put(step, step)
+            queue.put(step, step * LARGE_BYTES)
             model.append(step)
         assert len(queue) == len(model)
         assert queue.held_bytes >= sum(
-            HEAD_BYTES + len(each[1]) if isinstance(each, tuple) else each for each in model
+            HEAD_BYTES + len(each[1]) if isinstance(each, tuple) else each * LARGE_BYTES
+            for each in model
         )
+        large = sum(each for each in model if isinstance(each, int))
+        assert queue.held_bytes < (large + 1) * LARGE_BYTES  # What is short takes less in all.
         assert model or queue.held_bytes == 0
     assert list(queue.clear()) == list(model)
     assert queue.held_bytes == 0

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from echo_trio.console.slots import GRACE_S, Slot, Slots, Waiting
+from echo_trio.console.slots import GRACE_S, HEALTH_SLOTS, Slot, Slots, Waiting
 
 
 def take(slots: Slots) -> Slot:
@@ -110,6 +110,18 @@ async def test_health_never_leaves_but_whoever_comes_waits_until_it_was_answered
             take(slots)
     assert health.lost_while is Waiting.END
     assert not newcomer.scope.cancel_called
+
+
+async def test_there_are_places_for_health_beyond_the_limit_and_each_is_free_again() -> None:
+    slots = Slots(1)
+    take(slots)
+    for _ in range(2):
+        held = [slot for _ in range(HEALTH_SLOTS) if (slot := slots.take_for_health())]
+        assert len(held) == HEALTH_SLOTS
+        assert slots.take_for_health() is None
+        for slot in held:
+            slot.give_up()
+            slot.give_up()
 
 
 async def test_a_place_that_is_given_up_is_free() -> None:

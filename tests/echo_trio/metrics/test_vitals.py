@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from echo_trio.metrics import vitals as vitals_module
 from echo_trio.metrics.durations import Durations
 from echo_trio.metrics.vitals import TRIES_A_SECOND, TRY_INTERVAL_S, Vitals
 
@@ -55,6 +57,22 @@ async def test_the_time_that_collections_take_is_counted_while_it_runs(autojump_
     assert after.pause_ms_total > 0
     assert after.collections[2] == before.collections[2] + 1
     assert len(gc.callbacks) == callbacks
+
+
+async def test_a_collection_takes_the_time_from_its_start_to_its_end(
+    autojump_clock, monkeypatch
+) -> None:
+    seconds = itertools.count(100)
+    monkeypatch.setattr(vitals_module.time, "perf_counter", lambda: next(seconds))
+    vitals = Vitals()
+    async with running(vitals):
+        await trio.sleep(TRY_INTERVAL_S)
+        before = sum(vitals.holdings().gc.collections)
+        began_ms = vitals.holdings().gc.pause_ms_total
+        for _ in range(3):
+            gc.collect()
+        after = sum(vitals.holdings().gc.collections)
+        assert vitals.holdings().gc.pause_ms_total - began_ms == 1000 * (after - before)
 
 
 async def test_holdings_count_what_is_open(autojump_clock) -> None:

@@ -149,6 +149,23 @@ def test_no_header_can_be_smuggled_into_our_request(host, name, value):
     assert data.count(b"\n") == data.count(b"\r") == 8
 
 
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+async def test_interim_answers_are_passed_over_however_the_bytes_are_cut(size):
+    final = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket"
+    stream = (
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + final + b"\r\n\r\n\x81\x02hi"
+    )
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+
+    async def receive():
+        return pieces.pop(0)
+
+    head, behind = await client_handshake.receive_answer(receive)
+    assert head == final
+    assert behind + b"".join(pieces) == b"\x81\x02hi"
+
+
 # -- Many handshakes with one server ----------------------------------------------------------
 
 KEYS = [client_handshake.make_key() for _ in range(3)]

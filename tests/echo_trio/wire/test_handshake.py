@@ -142,6 +142,10 @@ def test_a_request_is_read():
             id="subprotocols over two lines",
         ),
         pytest.param(head(Sec_WebSocket_Extensions="permessage-deflate"), id="an extension"),
+        pytest.param(
+            head("GET / HTTP/1.1", "Sec-WebSocket-Extensions:", Sec_WebSocket_Extensions="x"),
+            id="an extension after an empty line of the list",
+        ),
     ],
 )
 def test_what_rfc_6455_allows_is_let_through(request_head):

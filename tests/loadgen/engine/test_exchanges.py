@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.engine.books import Books
-from loadgen.engine.context import Observer, RunContext
+from loadgen.engine.context import Observer, RunContext, now_us
 from loadgen.engine.dialer import Dialer
 from loadgen.engine.exchanges import make_session
 from loadgen.results.ledger import Ending, Ledger
@@ -184,6 +184,47 @@ def test_for_any_interleaving_the_columns_are_those_of_the_reference(
     assert ledger.closed == {Ending.CLEAN: SOCKETS}
     books.end_second()
     assert books.intended.total.count == books.service.total.count == reference.columns["echoed"]
+
+
+@pytest.mark.parametrize("verify", ["json:id", "turn"])
+def test_of_messages_that_a_reply_fits_the_oldest_is_answered(verify):
+    plan = Plan(1, verify=verify, message='{"id": 1, "n": {seq}}')
+    books = Books(Ledger(1))
+    session = make_session(0, RunContext(plan, Dialer([], Sources(())), None, books, Observer()))
+    session.connection = Connection()
+    ages_s = [300, 200, 100]
+    for age_s in ages_s:
+        session.send(now_us() - age_s * 1_000_000, None)
+    latencies_s = []
+    for number in range(len(ages_s)):
+        session._receive(session.connection.sent[0])
+        books.end_second()
+        latencies_s.append(books.intended.total.sum_us / 1e6 - sum(latencies_s))
+        assert session._count_pending() == len(ages_s) - number - 1
+    # Each is 100 s from the next, so that nothing that holds this machine up makes them equal.
+    assert latencies_s == [pytest.approx(age_s, abs=40) for age_s in ages_s]
+
+
+@given(st.lists(st.sampled_from(["send", "frame"]), max_size=12))
+def test_where_nothing_is_owed_a_socket_awaits_one_frame_however_much_it_has_sent(steps):
+    plan = Plan(1, verify="off", closed_loop=True)
+    context = RunContext(plan, Dialer([], Sources(())), None, Books(Ledger(1)), Observer())
+    turns = []
+    context.answered = turns.append
+    session = make_session(0, context)
+    session.connection = Connection()
+    awaits, taken = False, 0
+    for step in steps:
+        if step == "send":
+            session.send(0, None)
+            awaits = True
+        else:
+            session._receive("anything")
+            taken += awaits
+            awaits = False
+        assert (context.turns_open, len(turns)) == (awaits, taken)
+    session._forget_pending()
+    assert context.turns_open == 0
 
 
 @pytest.mark.parametrize("verify", ["json:id", "turn"])

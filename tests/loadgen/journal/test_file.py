@@ -115,6 +115,14 @@ def test_a_file_that_came_in_the_place_of_a_journal_is_neither_replaced_nor_remo
     assert path.read_text() == "my notes"
 
 
+def test_a_journal_knows_how_long_its_file_is_whatever_was_written(tmp_path):
+    journal = Journal(tmp_path / "x", PLAN)
+    for write in (journal._append, journal._restart, journal._append, journal._restart):
+        write(b"a line of the run\n")
+        assert journal._size_bytes == journal.path.stat().st_size
+    journal.remove()
+
+
 def test_the_newest_journal_that_nobody_writes_is_found(folder):
     assert journals.find_latest() is None
     leave_journal(folder / "20260101T000000-1.journal")

@@ -1,4 +1,5 @@
 import json
+import math
 import shlex
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import strategies as st
 
 from loadgen.cli import load
 from loadgen.preflight import costs, sizing
+from loadgen.workload.sources import Sources
+from loadgen.workload.target import Target
 
 GIB = 2**30
 LARGE = sizing.Machine(cores=64, memory_bytes=256 * GIB, files=20_000)
@@ -50,10 +53,22 @@ def test_what_is_planned_holds_the_sockets(sockets, rate, cores, files):
     sized = sizing.size(sockets, URL, rate, machine)
     for end in (sized.server, sized.generator):
         assert end.machines * end.processes * (files - sizing.SPARE_FILES) >= sockets
+        fewer = end.processes - 1
+        assert (
+            fewer * (files - sizing.SPARE_FILES) < math.ceil(sockets / end.machines)
+            or fewer * end.machines * sizing.CORE_SHARE <= end.cores + 0.01
+        )
         assert end.memory_bytes <= 64 * GIB or end.processes * costs.PROCESS_BYTES > 12 * GIB
     assert sized.generator.addresses * sized.generator.machines * 28_232 >= sockets or (
         sized.generator.machines > 1
     )
+
+
+@pytest.mark.parametrize("addresses", [2, 254, 255, 256, 600])
+def test_a_command_names_as_many_addresses_as_are_needed(addresses):
+    written = sizing._sources(addresses, Target.parse("ws://127.0.0.1:8765/"))
+    named = Sources((written.removeprefix(" --source-ip "),))
+    assert len(named) == addresses
 
 
 def test_the_commands_are_such_as_the_programs_take(capsys):

@@ -33,5 +33,17 @@ def test_equal_values_are_one_column(value_us):
     assert [len(line.replace(" ", "")) for line in lines[:HEIGHT]] == [1] * HEIGHT
 
 
+@settings(max_examples=20, deadline=None)
+@given(values, st.integers(20, 120))
+def test_what_stands_under_it_are_whole_labels_with_blanks_between(values_us, width):
+    known = {f"{digit * 10.0**exponent:,g}" for digit in (1, 2, 5) for exponent in range(-4, 9)}
+    assert set(draw(encoded(values_us), width)[-1].split()) <= known
+
+
+def test_one_value_is_seen_beside_a_thousand_others():
+    lines = draw(encoded([100] * 1000 + [100_000]), 40)
+    assert len(lines[HEIGHT - 1].replace(" ", "")) == 2
+
+
 def test_a_handful_of_values_is_no_picture():
     assert draw(encoded([1000, 2000]), 60) == []

@@ -15,6 +15,7 @@ from loadgen.report import json as report_json
 from loadgen.report.build import make_report
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.result import Workers
 from loadgen.results.scenario import ScenarioBooks
 from loadgen.workload.plan import Plan
 
@@ -40,7 +41,7 @@ def rejected(status: int) -> Ledger:
     return failed(Failure.REJECTED, failed_status=Counter({status: 10}))
 
 
-THERE = "ws://192.0.2.1/"
+THERE, HERE, PROXY = "ws://192.0.2.1/", "ws://127.0.0.1:9/", "http://127.0.0.1:3128"
 #: Cause by cause, in the table's order: a run of that kind, and a part of what is said.
 CASES = [
     (failed(Failure.REFUSED), "ws://[::1]:9/", "python -m echo_trio --port 9"),
@@ -102,6 +103,36 @@ def test_a_hint_is_given_where_it_helps_and_nowhere_else(result_of, number):
         assert (found is not None) == (case == number), hints.HINTS[case].cause
         if found is not None:
             assert says in hints.HINTS[number].text.format(**found)
+
+
+#: Beside the causes: what is said, or is not, where one ends and another begins.
+BOUNDARIES = [
+    ("one-way messages", Ledger(10, opened=10, sent=9, one_way=4, lost=5), {}, "--verify off", True),
+    ("999 replies", Ledger(10, opened=10), {"replies": 999}, "are few for p99", True),
+    ("1,000 replies", Ledger(10, opened=10), {"replies": 1000}, "are few for p99", False),
+    ("a proxy to here", failed(Failure.REFUSED), {"url": HERE, "proxy": PROXY}, "echo_trio", False),
+    ("a proxy to there", failed(Failure.REFUSED), {"proxy": PROXY}, "is the server running", False),
+    ("one process behind", Ledger(10, opened=10, overdue=5), {}, "--workers auto", True),
+    ("two behind", Ledger(10, opened=10, overdue=5), {"processes": 2}, "--workers auto", False),
+    ("wss is cut", failed(Failure.RESET), {"url": "wss://h/"}, "begin with wss://", False),
+    ("one was open", failed(Failure.RESET, opened=1), {}, "begin with wss://", False),
+    ("still sending", Ledger(10, opened=10, closed=Counter({Ending.TIMEOUT: 1}), still_sending=1),
+     {}, "slow server", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ledger", "how", "says", "is_said"), [case[1:] for case in BOUNDARIES],
+    ids=[case[0] for case in BOUNDARIES],
+)  # fmt: skip
+def test_a_hint_is_given_up_to_where_its_cause_ends(result_of, ledger, how, says, is_said):
+    result = dataclasses.replace(
+        result_of(plan=Plan(10, how.get("url", THERE), proxy=how.get("proxy"))),
+        ledger=ledger,
+        intended=histogram_of(how.get("replies", 0)),
+        workers=Workers(processes=how.get("processes", 1)),
+    )
+    assert any(says in hint for hint in hints.find_hints(result)) == is_said
 
 
 def test_a_hint_is_in_the_report_and_in_the_line_of_a_run_that_opened_nothing(

@@ -69,13 +69,24 @@ class Reference:
                 counts["extra"] += times
         return +counts
 
+    def come_to_all(self):
+        """Count the messages of which every socket that was owed a copy has got one."""
+        copies = {(e.conn, e.seq, e.receiver) for e in self.events if isinstance(e, Copied)}
+        messages = [event for event in self.events if isinstance(event, Published)]
+        owed = [(each, self.members(each.room, each.at_us)) for each in messages]
+        return sum(
+            bool(receivers) and all((each.conn, each.seq, to) in copies for to in receivers)
+            for each, receivers in owed
+        )
+
 
 @st.composite
 def histories(draw):
     """What may happen: sockets join once and leave once; copies come to whoever is there."""
     events, inside, gone, sent = [], set(), set(), []
+    at_us = 0
     for _ in range(draw(st.integers(0, 60))):
-        at_us = 10 * (len(events) + 1)
+        at_us += draw(st.sampled_from([1, 10]))
         what = draw(st.sampled_from(["join", "leave", "publish", "publish", *["copy"] * 6]))
         if what == "join":
             conn = draw(st.integers(0, LAST_CONN))
@@ -122,6 +133,7 @@ def test_one_process_counts_as_the_reference(events, interrupted):
     assert matcher.awaited == 0
     matcher.end_second()
     assert matcher.each.total.count == ledger.delivered
+    assert matcher.last.total.count == Reference(events).come_to_all()
     assert matcher.last.total.count <= matcher.first.total.count <= ledger.delivered
 
 
@@ -156,6 +168,16 @@ def test_several_processes_count_as_one_however_their_tales_arrive(events, shard
     rooms.finish(interrupted=False)
     assert columns(rooms.ledger) == Reference(events).columns(interrupted=False)
     assert rooms.awaited == 0
+
+
+def test_events_wait_until_every_process_has_told_up_to_their_moment_and_no_longer():
+    rooms, ahead_us = SharedRooms(2), 5_000_000
+    joins, says = Joined(ahead_us + 1, 0, 0), Published(ahead_us + 100, 0, 0, 0)
+    rooms.note(0, ahead_us + 100, [joins, says], 5)
+    rooms.note(1, ahead_us + 50, [Joined(ahead_us + 2, 0, 1)], 5)
+    assert (rooms.ledger.owed, rooms.awaited) == (0, 1)
+    rooms.note(1, ahead_us + 100, [Joined(ahead_us + 60, 0, 3)], 5)
+    assert (rooms.ledger.owed, rooms.awaited) == (3, 3)
 
 
 def test_copies_of_what_a_dead_process_sent_are_nobodys_fault():

@@ -46,12 +46,21 @@ def test_the_gaps_between_all_sockets_messages_are_exponential():
     check_gaps([later - before for before, later in itertools.pairwise(due)], 1 / RATE)
 
 
+def test_the_gap_between_two_blocks_is_as_long_as_any():
+    between = []
+    for seed in range(200):
+        due = Plan(10, rate=RATE, duration_s=1.3, arrivals="poisson", seed=seed).pace(10)
+        between.append(due.due_at(BLOCK) - due.due_at(BLOCK - 1))
+    assert statistics.mean(between) * RATE == pytest.approx(1, abs=0.25)
+
+
 def test_each_sockets_own_gaps_are_exponential_and_independent_of_the_others():
     taken = own_schedule(range(20))
     assert [due for due, _ in taken] == sorted(due for due, _ in taken)
     by_socket = [[due for due, conn in taken if conn == socket] for socket in range(20)]
     gaps = [b - a for due in by_socket for a, b in itertools.pairwise([0.0, *due])]
     check_gaps(gaps, 1 / 5.0)
+    assert len({round(gap, 9) for gap in gaps}) == len(gaps)  # none was drawn for two messages
     counts = [len(due) for due in by_socket]
     # Of independent Poisson processes the variance of the counts is their mean.
     assert 0.4 < statistics.variance(counts) / statistics.mean(counts) < 2.0
