@@ -153,7 +153,6 @@ def test_replies_that_overtake_each_other_have_the_servers_latencies_on_a_cluste
     assert run.messages == {"sent": 400, "echoed": 400, "received": 400}
     service = run.report["latency"]["service"]
     assert service["p90"] >= sorted(took_ms)[339] * 0.98
-    assert service["p50"] < 300
 
 
 def test_a_room_over_a_cluster_owes_what_the_server_passed_on_and_says_how_sure_the_times_are(
@@ -165,7 +164,7 @@ def test_a_room_over_a_cluster_owes_what_the_server_passed_on_and_says_how_sure_
         run = loadgen("40", server.url + "room/{room}", *fan_out, "--dask", cluster.address)
         passed_on = sum(seen.messages_out for seen in server.connections)
         faulty = loadgen("40", server.url + "~swallow/50/room/{room}", *fan_out, "--dask",
-                         cluster.address, "--stop-timeout", "4s")  # fmt: skip
+                         cluster.address, "--stop-timeout", "12s")  # fmt: skip
     assert run.target_did_right, run.report["verdict_reasons"]
     copies = run.report["fan_out"]
     assert copies["owed"] == copies["delivered"] == passed_on == 10 * copies["published"] == 2000

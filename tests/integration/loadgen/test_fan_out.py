@@ -74,7 +74,7 @@ def test_every_socket_of_a_room_gets_a_copy_of_each_message(loadgen, chat, worke
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_a_copy_that_the_server_swallows_is_missing(loadgen, chat, workers):
     run = loadgen("20", f"{chat.url}{{room}}?swallow=100", *ROOMS, *LOAD, "--workers", workers,
-                  "--stop-timeout", "4s")  # fmt: skip
+                  "--stop-timeout", "12s")  # fmt: skip
     fan_out = run.report["fan_out"]
     assert chat.counts["swallowed"] == 10
     assert (fan_out["owed"], fan_out["delivered"], fan_out["missing"]) == (1000, 990, 10)

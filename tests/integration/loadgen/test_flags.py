@@ -114,7 +114,7 @@ def test_a_swallowed_reply_does_not_hold_the_load_for_ever(loadgen, serve_websoc
                 await connection.send(f"{message} 1")
 
     run = loadgen("2", serve_websockets(swallow_the_second).url, *loop, "--messages", "2",
-                  "--stop-timeout", "3s")  # fmt: skip
+                  "--stop-timeout", "8s")  # fmt: skip
     assert run.messages["lost"] == 1
     assert run.code == 1
 

@@ -15,11 +15,11 @@ import pytest
 
 from ..conftest import ServerProcess
 
-QUICK = ("--rate-per-conn", "100/s", "--duration", "120ms", "--stop-timeout", "600ms")
+QUICK = ("--rate-per-conn", "100/s", "--duration", "120ms", "--stop-timeout", "6s")
 #: What is done to six sockets: the path, more flags, and whether the server reads every message.
 RUNS = {
     "exact": ("plain", ("--verify", "exact"), True),
-    "closed loop": ("", ("--closed-loop", "--messages", "5", "--stop-timeout", "1s"), True),
+    "closed loop": ("", ("--closed-loop", "--messages", "5", "--stop-timeout", "6s"), True),
     "some twice": ("duplicate/3", (), True),
     "some wrong": ("corrupt/3", (), True),
     "some swallowed": ("swallow/4", (), True),

@@ -66,7 +66,8 @@ def test_replies_that_overtake_each_other_have_the_latencies_that_the_server_gav
     # A fifth of them: the 81st of a hundred is the quickest slow one.
     service = run.report["latency"]["service"]
     assert service["p90"] >= percentile(rpc.took_ms, 85) * 0.98
-    assert service["p50"] < SLOW_S * 1000
+    if "--closed-loop" in how:  # where a server that is held up holds up one message a socket
+        assert service["p50"] < SLOW_S * 1000
 
 
 def test_the_same_by_a_regular_expression_and_by_a_path_of_its_own(loadgen, serve_websockets):
@@ -106,7 +107,7 @@ def test_with_a_key_each_wrong_reply_is_in_a_column_of_its_own(loadgen, serve_we
                     await connection.send(reply)
 
     run = loadgen("1", serve_websockets(serve).url, *RPC, *QUICK, "--verify", "json:id",
-                  "--stop-timeout", "1s")  # fmt: skip
+                  "--stop-timeout", "6s")  # fmt: skip
     assert run.messages == {
         "sent": 5, "echoed": 3, "corrupt": 1, "lost": 1,
         "received": 7, "duplicate": 1, "unexpected": 2,

@@ -277,13 +277,14 @@ async def test_a_socket_that_is_on_its_way_to_follow_is_given_up_when_the_crowd_
 
 async def test_replies_are_awaited_for_half_the_stop_timeout_and_then_lost(server, nursery):
     serving, address = await server()
-    plan = Plan(1, f"{serving.url}silent", stop_timeout_s=0.4)
+    # Half of it for the goodbye, which a machine that is held up for 3 s still says.
+    plan = Plan(1, f"{serving.url}silent", stop_timeout_s=8.0)
     run = Run(plan, address, nursery)
     await run.open()
     run.crowd.slots[0].send(0, nursery)
     began = trio.current_time()
     await run.close()
-    assert trio.current_time() - began >= 0.2
+    assert trio.current_time() - began >= 4.0
     assert (run.ledger.closed, run.ledger.lost) == ({Ending.CLEAN: 1}, 1)
 
 

@@ -192,7 +192,7 @@ async def test_an_interrupted_run_has_its_unanswered_messages_in_flight(url, nur
 
 
 async def test_replies_that_never_come_are_lost_where_nobody_interrupts(url):
-    plan = Plan(2, f"{url}silent", messages=1, stop_timeout_s=0.2)
+    plan = Plan(2, f"{url}silent", messages=1, stop_timeout_s=6.0)
     result = await Engine(plan).run()
     assert (result.ledger.lost, result.ledger.in_flight, result.ledger.sent) == (2, 0, 2)
 

@@ -43,7 +43,7 @@ async def test_what_falls_due_while_a_user_waits_is_late_since_it_was_due(run):
     # Due at 150, 250, 350 ms and sent at 450: 300 + 200 + 100 late, by the server's fault alone.
     assert step["intended"]["p90"] >= 290 > step["service"]["p50"]
     held_up_ms = report["generator"]["loop_lag"]["max"]
-    assert report["latency"]["scheduling_lag"]["p50"] < max(290, held_up_ms)
+    assert report["latency"]["scheduling_lag"]["max"] < max(150, held_up_ms)
 
 
 async def test_a_reply_that_comes_too_late_is_lost_and_then_answers_nothing(run):

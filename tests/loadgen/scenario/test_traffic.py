@@ -1,0 +1,61 @@
+"""Read from recorded traffic what was recorded, by which program it may be."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.scenario.traffic import read
+
+data = st.sampled_from(["", "hello", "aGk=", '{"id": 1}', "two\nlines"])
+#: The messages of a socket: sent or received, text or binary, and what they say.
+sockets = st.lists(
+    st.lists(st.tuples(st.booleans(), st.booleans(), data), min_size=1, max_size=4), max_size=4
+).filter(bool)
+
+
+def told_of(found):
+    return [
+        [(each.type == "send", each.opcode == 2, each.data) for each in one.messages]
+        for one in found
+    ]
+
+
+def line(event, at_ms, number, **more):
+    return {
+        "type": event,
+        "at_ms": at_ms,
+        **({} if number is None else {"connection": number}),
+    } | more
+
+
+def log_of(sockets, number_of, *, interleaved):
+    """Write one socket after the other, or one message of each in turn."""
+    logs = []
+    for place, messages in enumerate(sockets):
+        number = number_of(place)
+        log = [line("opened", 0, number, details={"path": f"/{place}"})]
+        for is_sent, is_binary, content in messages:
+            kind = {"kind": "binary" if is_binary else "text"}
+            log.append(line("sent" if is_sent else "received", 1, number, data=content, **kind))
+        logs.append([*log, line("closed", 2, number, details={"code": 1000})])
+    if not interleaved:
+        return [each for log in logs for each in log]
+    longest = max(map(len, logs))
+    return [log[at] for at in range(longest) for log in logs if at < len(log)]
+
+
+@given(sockets, st.booleans(), st.booleans())
+def test_of_a_log_each_socket_has_the_messages_that_it_had(sockets, interleaved, is_array):
+    log = log_of(sockets, lambda place: place + 1, interleaved=interleaved)
+    # Empty lines say nothing, wherever they stand.
+    text = json.dumps(log) if is_array else "\n\n" + "\n \n".join(map(json.dumps, log))
+    found = read(text.encode())
+    assert told_of(found) == sockets
+    assert [one.url for one in found] == [f"/{place}" for place in range(len(sockets))]
+
+
+@given(sockets, st.sampled_from([None, 7]))
+def test_where_sockets_have_one_number_or_none_each_begins_where_it_was_opened(sockets, number):
+    log = log_of(sockets, lambda _: number, interleaved=False)
+    assert told_of(read("\n".join(map(json.dumps, log)).encode())) == sockets
