@@ -1,9 +1,10 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
+/** The shell alone first: without windows around the page it takes two thirds of the CPU. */
+const NAMES = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'];
 
-/** The browser the tests drive: `CHROMIUM_PATH`, or the first Chromium on the `PATH`. */
+/** The browser the tests drive: `CHROMIUM_PATH`, or the first of these on the `PATH`. */
 export function findChromium(environment: NodeJS.ProcessEnv): string {
   const named = environment.CHROMIUM_PATH;
   if (named !== undefined && named !== '') {
@@ -16,8 +17,9 @@ export function findChromium(environment: NodeJS.ProcessEnv): string {
   );
   if (found !== undefined) return found;
   throw new Error(
-    'No Chromium found for the browser tests. Install the Debian package "chromium" ' +
-      '(apt-get install chromium), or name one in CHROMIUM_PATH.',
+    'No Chromium found for the browser tests. Install the Debian package ' +
+      '"chromium-headless-shell" or "chromium" (apt-get install chromium), ' +
+      'or name one in CHROMIUM_PATH.',
   );
 }
 

@@ -1,0 +1,107 @@
+"""Let calls fall due at a rate, whatever the user does meanwhile; on a virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from loadgen.engine.books import Books
+from loadgen.results.ledger import Ledger
+from loadgen.scenario import pace, phases
+from loadgen.scenario.phases import Phases
+from loadgen.scenario.timetable import Timetable
+from loadgen.scenario.user import User
+from loadgen.workload.arrivals import OwnArrivals
+from loadgen.workload.plan import Plan
+
+RATE_PER_S = 10.0
+LOAD_S = 2.0
+DUE = 20
+SEED = 3
+#: Beyond the load and the time in which messages may be sent late.
+TOO_LONG_S = 10.0
+
+MakeUser = Callable[..., User]
+
+
+@pytest.fixture
+async def make_user(
+    autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> MakeUser:
+    """Make user 1 of 4; its load begins at once."""
+    for module in (pace, phases):
+        monkeypatch.setattr(module, "now_us", lambda: round(trio.current_time() * 1_000_000))
+
+    def make(**settings: Any) -> User:
+        books, table = Books(Ledger(1)), Timetable()
+        context: Any = SimpleNamespace(
+            plan=Plan(4, duration_s=LOAD_S, seed=SEED, **settings),
+            phases=Phases(LOAD_S, stop_timeout_s=4.0),
+            users=4,
+            timetable=table,
+            ledger=books.ledger,
+            run=SimpleNamespace(books=books),
+        )
+
+        async def end_load() -> None:
+            await trio.sleep(LOAD_S)
+            context.phases.end_load()
+
+        context.phases.begin_load()
+        nursery.start_soon(table.run)
+        nursery.start_soon(end_load)
+        scenario: Any = SimpleNamespace(name="talker", is_journey=False)
+        return User(1, scenario, context)
+
+    return make
+
+
+async def test_what_a_users_own_waiting_makes_late_is_due_all_the_same_and_no_lag_of_ours(
+    make_user: MakeUser,
+) -> None:
+    user = make_user()
+    began_us, taken = user.context.phases.began_us, []
+    async for due in user.pace(RATE_PER_S):
+        taken.append((due.number, due.at_us - began_us))
+        await trio.sleep(0.55 if due.number == 3 else 0)
+    # The second of four begins in the middle of the second quarter of an interval.
+    assert taken == [(k, pytest.approx((k + 1.5 / 4) * 100_000, abs=2)) for k in range(DUE)]
+    lag = user.context.run.books.scheduling_lag
+    lag.end_second()
+    assert lag.total.count == DUE
+    # The waiting alone, 0.45 s for the fourth, 0.35 for the fifth and so on, is 1.2 s in all.
+    assert lag.total.sum_us < 500_000
+    assert user.context.ledger.missed == 0
+
+
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+@pytest.mark.parametrize("is_interrupted", [False, True])
+async def test_what_falls_due_and_is_not_handed_out_is_missed_unless_all_is_interrupted(
+    make_user: MakeUser, arrivals: str, is_interrupted: bool
+) -> None:
+    user = make_user(arrivals=arrivals)
+    taken = 0
+    async for due in user.pace(RATE_PER_S):
+        taken += 1
+        if due.number == 3:
+            await trio.sleep(TOO_LONG_S)
+            user.context.phases.is_interrupted = is_interrupted
+    in_all = DUE
+    if arrivals == "poisson":
+        own, in_all = OwnArrivals([user.number], RATE_PER_S, LOAD_S, SEED), 0
+        while own.next_due_s is not None:
+            own.take()
+            in_all += 1
+    assert taken == 4
+    assert user.context.ledger.missed == (0 if is_interrupted else in_all - taken)
+    assert in_all > taken + 1
+
+
+async def test_a_search_for_capacity_multiplies_the_pace(make_user: MakeUser) -> None:
+    user = make_user(pace_factor=3.0)
+    assert [due.number async for due in user.pace(RATE_PER_S)] == list(range(3 * DUE))
