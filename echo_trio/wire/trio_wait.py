@@ -10,6 +10,7 @@ poller waits through Trio's public functions.
 from __future__ import annotations
 
 import select
+import sys
 from collections.abc import Callable, Sized
 from typing import Any, Self
 
@@ -31,8 +32,10 @@ class TrioWait:
         self.runnable: Sized = runner.runq
         self.idle_watchers: Sized = runner.waiting_for_idle
         self.now: Callable[[], float] = runner.clock.current_time
-        self._readable = select.poll()
-        self._readable.register(self.descriptor, select.POLLIN)
+        self._readable: Any = None
+        if sys.platform != "win32":
+            self._readable = select.poll()
+            self._readable.register(self.descriptor, select.POLLIN)
 
     @classmethod
     def of_this_run(cls) -> Self | None:
