@@ -128,7 +128,7 @@ bench: install ## Measure: side by side with the peers (long)
 cross-check: $(VENV)/.run ## Check: the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)
 	$(BIN)/python benchmarks/cross_check.py
 
-scale: $(VENV)/.run ## Measure: how cost grows from 1,000 to 100,000 sockets, into docs/scale.md (long)
+scale: $(VENV)/.run ## Measure: how cost grows from 1,000 to 1,000,000 sockets, into docs/scale.md (20 minutes)
 	$(BIN)/python benchmarks/scale.py
 
 conformance: $(VENV)/.run ## Check: Autobahn|Testsuite against both ends, all 517 cases (long; needs a Python 2.7)

@@ -1,13 +1,14 @@
 """How cost grows with the number of sockets, server and generator on this machine.
 
-    python benchmarks/scale.py [--sockets 1000 10000 50000 100000] [--server-workers 6]
-                               [--workers 6] [--rate 10000/s] [--window 10]
+    python benchmarks/scale.py [--sockets 10000 100000 200000 ...] [--rate 10000/s] [--window 10]
     python benchmarks/scale.py --report      the newest results into docs/scale.md
 
-Each step has a server and a generator of its own; the generator's sockets come from several
-loopback addresses. When all are open and messages flow, a window is measured; then the generator
-gets one SIGINT, and its report has to add up. What the processes take without sockets is measured
-by a step of one socket a process, and subtracted. Linux only.
+Each step has a server and a generator of its own, each of as many processes as their files take;
+the generator's sockets come from several loopback addresses. When all are open and messages flow, a
+window is measured; then the generator gets one SIGINT, and its report has to add up, and to agree
+with what the server has counted. What the same processes take with one socket each is measured
+before, and subtracted. The climb ends where memory would be used above `MEMORY_SHARE`: the last
+step is then the largest that fits. Linux only.
 """
 
 import argparse
@@ -20,31 +21,48 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import machine
+import scale_page
 from process_cost import cpu_seconds, family
 
 RESULTS = Path(__file__).parent / "results"
-PAGE = machine.REPOSITORY / "docs" / "scale.md"
-PLOT = machine.REPOSITORY / "docs" / "scale-cpu-per-message.svg"
-BEGIN, END = "<!-- scale: begin (generated) -->", "<!-- scale: end -->"
 READY = re.compile(r"ready ws=(\S+) console=(\S+)\n")
+STEPS = [1_000, 10_000, 50_000, 100_000, 200_000, 400_000, 600_000, 800_000, 1_000_000]
 #: Ports of one loopback address to one destination, less a few that others may have.
 PORTS_EACH = 28_000
-#: A step that takes longer to open than this is given up.
-OPEN_LIMIT_S = 300
+#: The sockets of a process, as a share of its files: the kernel deals them out by chance.
+FILES_SHARE = 0.9
+#: Memory that may be in use, by all programs together.
+MEMORY_SHARE = 0.9
+#: The last step is a multiple of this.
+ROUND = 25_000
+#: Seconds that a step may take to open, at the least, and for each socket.
+OPEN_LIMIT_S, OPEN_LIMIT_EACH_S = 120, 0.001
+#: The same for a clean end: closing takes some 0.14 ms of both cores.
+STOP_S, STOP_EACH_S = 20, 0.000_4
+#: The window begins this long after the load: the first second of it is not like the others.
+SETTLE_S = 2
+#: What a step takes here in seconds, and each of its sockets: for the estimate.
+STEP_TAKES_S, SOCKET_TAKES_S = 30, 0.000_27
+#: Memory of a socket at both ends with the kernel's, before any was measured: for the estimate.
+SOCKET_BYTES = 15_500
+
+
+class OutOfMemory(Exception):
+    """Memory is used up to `MEMORY_SHARE`; the message says where."""
 
 
 def proportional_bytes(pid: int) -> int:
     """Memory of one process, pages shared with others by its part of them."""
-    try:
+    with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-    except (FileNotFoundError, ProcessLookupError):
-        pass
     return 0
 
 
@@ -60,6 +78,7 @@ def kernel() -> dict[str, int]:
     assert tcp is not None
     return {
         "slab_bytes": int(memory["Slab"]) * 1024,
+        "total_bytes": int(memory["MemTotal"]) * 1024,
         "available_bytes": int(memory["MemAvailable"]) * 1024,
         "tcp_in_use": int(tcp[1]),
         "tcp_time_wait": int(tcp[3]),
@@ -67,7 +86,12 @@ def kernel() -> dict[str, int]:
     }
 
 
-def cost(pid: int) -> dict[str, object]:
+def spare_bytes(now: dict[str, int]) -> int:
+    """Memory that may still be used."""
+    return now["available_bytes"] - int(now["total_bytes"] * (1 - MEMORY_SHARE))
+
+
+def cost(pid: int) -> dict[str, float]:
     """What a program and its children have taken so far."""
     pids = family(pid)
     return {
@@ -75,6 +99,31 @@ def cost(pid: int) -> dict[str, object]:
         "cpu_s": sum(map(cpu_seconds, pids)),
         "bytes": sum(map(proportional_bytes, pids)),
     }
+
+
+class Server:
+    """A server, with what it counted once it has stopped."""
+
+    def __init__(self, workers: int, ping_interval: str, log: Path) -> None:
+        self._log = log
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console",
+                 "--workers", str(workers), "--log-format", "json",
+                 "--ping-interval", ping_interval, "--ping-timeout", ping_interval],
+                stdout=subprocess.PIPE, stderr=stderr, text=True,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        ready = READY.fullmatch(self.process.stdout.readline())
+        assert ready, log.read_text()
+        self.url = ready[1]
+
+    def stop(self) -> dict:
+        """Stop it, and return its counts."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(120)
+        events = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return next(event for event in events if event["event"] == "stopped")
 
 
 class Generator:
@@ -85,10 +134,8 @@ class Generator:
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "loadgen", *arguments, "--stream", "--journal", "off"],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
+                stdout=subprocess.PIPE, stderr=stderr, text=True,
+            )  # fmt: skip
         self.last: dict = {}
 
     def read(self) -> dict:
@@ -100,80 +147,111 @@ class Generator:
         self.last = json.loads(line)
         return self.last
 
+    def read_until(self, monotonic_s: float) -> dict:
+        """The last snapshot before this moment; memory is looked at with each."""
+        while time.monotonic() < monotonic_s:
+            self.read_in_bounds()
+        return self.last
 
-def measure(sockets: int, given: argparse.Namespace, folder: Path) -> dict[str, object]:
-    """One step: open, load, one SIGINT."""
-    before = kernel()
+    def read_in_bounds(self) -> dict:
+        """The next line, if memory isn't used up.
+
+        :raises OutOfMemory: if it is.
+        """
+        if spare_bytes(kernel()) < 0:
+            raise OutOfMemory(f"memory is {MEMORY_SHARE:.0%} full: {self._open()} sockets open")
+        return self.read()
+
+    def stop(self) -> dict:
+        """One SIGINT; its report."""
+        self.process.send_signal(signal.SIGINT)
+        while "schema" not in self.read():
+            pass
+        return self.last
+
+    def _open(self) -> str:
+        return f"{self.last.get('connections', {}).get('open', 0):,}"
+
+
+def workers_for(sockets: int) -> int:
+    """Processes of either side, by the files that each may have."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return math.ceil(sockets / (hard * FILES_SHARE))
+
+
+def arguments(sockets: int, url: str, workers: int, given: argparse.Namespace) -> list[str]:
+    """The generator's."""
+    addresses = max(math.ceil(sockets / PORTS_EACH), workers)
     # With a socket a process it is their memory that is asked for, not what they can do.
-    rate = given.rate if sockets > given.workers else "10/s"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "echo_trio", "--port", "0", "--no-console",
-         "--workers", str(given.server_workers), "--log-level", "warning",
-         "--ping-interval", given.ping_interval, "--ping-timeout", "60s"],
-        stdout=subprocess.PIPE, stderr=(folder / "server.log").open("w"), text=True,
-    )  # fmt: skip
+    rate = given.rate if sockets > workers else "10/s"
+    stop_s = STOP_S + sockets * STOP_EACH_S
+    return [
+        str(sockets), url, "--workers", str(workers), "--rate", rate, "--size", "32",
+        "--source-ip", f"127.0.0.2-127.0.{(addresses + 1) // 256}.{(addresses + 1) % 256}",
+        "--duration", "1h", "--connect-timeout", "60s", "--stop-timeout", f"{stop_s:.0f}s",
+    ]  # fmt: skip
+
+
+def measure(sockets: int, workers: int, given: argparse.Namespace, folder: Path) -> dict:
+    """One step: open, load, one SIGINT.
+
+    :raises OutOfMemory: if memory is used up before that; all has been stopped then.
+    """
+    before, began = kernel(), time.monotonic()
+    server = Server(workers, given.ping_interval, folder / "server.log")
     generator = None
     try:
-        assert server.stdout is not None
-        ready = READY.fullmatch(server.stdout.readline())
-        assert ready, (folder / "server.log").read_text()
-        addresses = max(math.ceil(sockets / PORTS_EACH), given.workers)
+        started = {"server": cost(server.process.pid)["cpu_s"], "generator": 0.0}
+        pids = {"server": server.process.pid}
         generator = Generator(
-            [str(sockets), ready[1], "--workers", str(given.workers), "--rate", rate,
-             "--source-ip", f"127.0.0.2-127.0.0.{addresses + 1}", "--duration", "1h",
-             "--connect-timeout", "60s", "--stop-timeout", given.stop_timeout,
-             "--size", "32"],
-            folder / "generator.log",
-        )  # fmt: skip
-        started = time.monotonic()
-        while generator.read().get("phase") != "load":
-            if time.monotonic() - started > given.open_limit:
-                raise RuntimeError(f"not open after {given.open_limit:g} s: {generator.last}")
-        generator.read()
-        first, began = generator.read(), time.monotonic()
-        costs = {"server": cost(server.pid), "generator": cost(generator.process.pid)}
-        while time.monotonic() - began < given.window:
-            last = generator.read()
-        wall_s = time.monotonic() - began
-        after = {"server": cost(server.pid), "generator": cost(generator.process.pid)}
+            arguments(sockets, server.url, workers, given), folder / "generator.log"
+        )
+        pids["generator"] = generator.process.pid
+        limit_s = OPEN_LIMIT_S + sockets * OPEN_LIMIT_EACH_S
+        while generator.read_in_bounds().get("phase") != "load":
+            if time.monotonic() - began > limit_s:
+                raise RuntimeError(f"not open after {limit_s:g} s: {generator.last}")
+        opened = {side: cost(pid)["cpu_s"] - started[side] for side, pid in pids.items()}
+        early = generator.last["messages"]["received"]
+        first = generator.read_until(time.monotonic() + SETTLE_S)
+        costs, loaded_at = {side: cost(pid) for side, pid in pids.items()}, time.monotonic()
+        last = generator.read_until(loaded_at + (given.window if sockets > workers else 2))
+        wall_s = time.monotonic() - loaded_at
+        after = {side: cost(pid) for side, pid in pids.items()}
         loaded, load_average = kernel(), os.getloadavg()
         asked = time.monotonic()
-        generator.process.send_signal(signal.SIGINT)
-        while "schema" not in (report := generator.read()):
-            pass
+        report = generator.stop()
         report_after_s = time.monotonic() - asked
         code = generator.process.wait(60)
         cancel_s = time.monotonic() - asked
+        counted = server.stop()
+    except OutOfMemory:
+        with suppress(RuntimeError):
+            generator.stop()
+        raise
     finally:
-        for process in (generator and generator.process, server):
-            if process is not None and process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(60)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+        end(generator, server)
     messages = last["messages"]["received"] - first["messages"]["received"]
-    cpu_s = {side: after[side]["cpu_s"] - costs[side]["cpu_s"] for side in costs}
+    used_s = {side: after[side]["cpu_s"] - costs[side]["cpu_s"] for side in costs}
+    # That the load has begun is known a moment later: the messages of that moment are subtracted.
+    early_share = early / max(messages, 1)
+    open_s = {side: opened[side] - used_s[side] * early_share for side in opened}
     connections, exchanged = report["connections"], report["messages"]
     return {
         "sockets": sockets,
-        "ping_interval": given.ping_interval,
-        "stop_timeout": given.stop_timeout,
+        "workers": workers,
         "opened": connections["opened"],
         "open_at_once": last["connections"]["open"],
         "all_open_after_s": connections["all_open_after_s"],
         "connect_p50_ms": connections["connect_ms"]["p50"],
+        "open_cpu_s": open_s,
         "messages_per_s": messages / wall_s,
-        "server_us_per_message": cpu_s["server"] / max(messages, 1) * 1e6,
-        "generator_us_per_message": cpu_s["generator"] / max(messages, 1) * 1e6,
-        "server_cpu_share": cpu_s["server"] / wall_s,
-        "generator_cpu_share": cpu_s["generator"] / wall_s,
-        "server_bytes": after["server"]["bytes"],
-        "generator_bytes": after["generator"]["bytes"],
-        "server_processes": after["server"]["processes"],
-        "generator_processes": after["generator"]["processes"],
+        "cpu_s_per_s": {side: used_s[side] / wall_s for side in used_s},
+        "us_per_message": {side: used_s[side] / max(messages, 1) * 1e6 for side in used_s},
+        "bytes": {side: after[side]["bytes"] for side in after},
+        "processes": {side: after[side]["processes"] for side in after},
         "kernel_slab_bytes": loaded["slab_bytes"] - before["slab_bytes"],
+        "memory_bytes": before["available_bytes"] - loaded["available_bytes"],
         "kernel": {"before": before, "loaded": loaded},
         "load_average": load_average,
         "intended_p50_ms": report["latency"]["intended"]["p50"],
@@ -182,17 +260,82 @@ def measure(sockets: int, given: argparse.Namespace, folder: Path) -> dict[str, 
         "report_after_s": report_after_s,
         "exit_code": code,
         "closed": connections["closed"],
+        "close_codes": connections["close_codes"],
         "failed": {reason: n for reason, n in connections["failed"].items() if n},
         "messages": exchanged,
-        "adds_up": exchanged["sent"]
-        == exchanged["echoed"] + exchanged["reordered"] + exchanged["corrupt"]
-        + exchanged["lost"] + exchanged["in_flight"]
-        and connections["requested"]
-        == connections["opened"] + sum(connections["failed"].values())
-        + connections["not_attempted"],
+        "faults": faults(report, counted),
+        "counted_by_server": counted,
         "verdict": report["verdict"],
         "verdict_reasons": report["verdict_reasons"],
-    }  # fmt: skip
+        "took_s": time.monotonic() - began,
+    }
+
+
+def end(generator: Generator | None, server: Server) -> None:
+    """End both, if they have not ended."""
+    for process in (generator and generator.process, server.process):
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(120)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def faults(report: dict, counted: dict) -> list[str]:
+    """What does not add up, in the report or between it and the server; nothing is to be here."""
+    connections, messages = report["connections"], report["messages"]
+    settled = sum(messages[column] for column in ("echoed", "reordered", "corrupt", "lost"))
+    failed = sum(connections["failed"].values())
+    pairs = {
+        "requested = opened + failed + not attempted": (
+            connections["requested"],
+            connections["opened"] + failed + connections["not_attempted"],
+        ),
+        "opened = closed": (connections["opened"], sum(connections["closed"].values())),
+        "closed clean": (connections["closed"]["clean"], connections["opened"]),
+        "sent": (messages["sent"], settled + messages["in_flight"]),
+        "messages that the server received": (counted["messages_received"], messages["sent"]),
+        "connections that the server closed clean": (
+            Counter(counted["outcomes"])["clean"],
+            connections["opened"],
+        ),
+    }
+    return [
+        f"{what}: {one:,} and {other:,}" for what, (one, other) in pairs.items() if one != other
+    ]
+
+
+def climb(given: argparse.Namespace) -> list[tuple[int, int]]:
+    """The steps, and the processes of each."""
+    return [(sockets, given.workers or workers_for(sockets)) for sockets in given.sockets]
+
+
+def show_estimate(steps: list[tuple[int, int]]) -> None:
+    """Say how long the climb takes, and how much memory its largest step."""
+    bases = len({workers for _, workers in steps})
+    seconds = sum(STEP_TAKES_S + sockets * SOCKET_TAKES_S for sockets, _ in steps) + 10 * bases
+    largest = max(sockets for sockets, _ in steps)
+    now = kernel()
+    print(
+        f"steps of {', '.join(f'{sockets:,}' for sockets, _ in steps)} sockets: some "
+        f"{seconds / 60:.0f} minutes on two cores; {largest:,} need "
+        f"{largest * SOCKET_BYTES / 2**30:.1f} GiB and more for processes, "
+        f"{spare_bytes(now) / 2**30:.1f} GiB may be used",
+        flush=True,
+    )
+
+
+def fitting(sockets: int, done: list[dict]) -> int:
+    """As many of these sockets as memory has room for, by what the largest step so far took."""
+    if not done:
+        return sockets
+    largest = max(done, key=lambda step: step["sockets"])
+    if largest["sockets"] < ROUND:
+        return sockets
+    room = int(spare_bytes(kernel()) / (largest["memory_bytes"] / largest["sockets"]))
+    return sockets if room >= sockets else room // ROUND * ROUND
 
 
 def run(given: argparse.Namespace) -> Path:
@@ -202,145 +345,57 @@ def run(given: argparse.Namespace) -> Path:
     (folder / ".gitignore").write_text("*\n")
     started = datetime.now(UTC)
     path = RESULTS / f"scale-{started:%Y%m%dT%H%M%SZ}.json"
-    document = {
+    document: dict = {
         "kind": "scale",
+        "version": scale_page.VERSION,
         "started_at": started.isoformat(timespec="seconds"),
         "machine": machine.describe(),
         "git": machine.git_state(),
-        "settings": {
-            key: value for key, value in vars(given).items() if key not in {"report", "append"}
-        },
+        "settings": {key: value for key, value in vars(given).items() if key != "report"},
+        "bases": {},
         "steps": [],
         "stopped_by": None,
     }
-    steps = [given.workers, *given.sockets]
-    if given.append is not None:
-        path, steps = given.append, given.sockets
-        document = {**json.loads(path.read_text()), "stopped_by": None}
-    for sockets in steps:
+    for asked in given.sockets:
+        sockets = fitting(asked, document["steps"])
+        if sockets < asked:
+            document["stopped_by"] = f"memory: of {asked:,} sockets {sockets:,} would fit"
+            if sockets <= document["steps"][-1]["sockets"]:
+                break
+        workers = given.workers or workers_for(sockets)
         try:
-            step = measure(sockets, given, folder)
-        except (RuntimeError, AssertionError) as exc:
+            if str(workers) not in document["bases"]:
+                document["bases"][str(workers)] = measure(workers, workers, given, folder)
+            step = measure(sockets, workers, given, folder)
+        except (RuntimeError, AssertionError, OutOfMemory) as exc:
             document["stopped_by"] = f"{sockets:,} sockets: {exc}"
-            print(document["stopped_by"])
-            break
-        finally:
-            path.write_text(json.dumps(document, indent=1) + "\n")
-        document["steps"].append(step)
+        else:
+            document["steps"].append(step)
+            print(json.dumps({key: step[key] for key in step if key != "kernel"}), flush=True)
         path.write_text(json.dumps(document, indent=1) + "\n")
-        print(json.dumps({key: value for key, value in step.items() if key != "kernel"}))
+        if document["stopped_by"] is not None:
+            break
+    print(document["stopped_by"] or "all steps done")
+    path.write_text(json.dumps(document, indent=1) + "\n")
     return path
-
-
-def table(document: dict) -> str:
-    """The steps, what a process takes by itself subtracted."""
-    base, *steps = document["steps"]
-    head = (
-        "| opened | still open at the end | open after | server / generator CPU a message "
-        "| server KB/socket | generator KB/socket | kernel KB/connection "
-        "| p50 / p99 ms | Ctrl-C to exit | closed clean | load average |"
-    )
-    lines = [head, "|" + " ---: |" * 11]
-    for step in steps:
-        sockets = step["open_at_once"]
-
-        def each(key: str, step: dict = step, sockets: int = sockets) -> str:
-            return f"{(step[key] - base[key]) / sockets / 1024:.1f}"
-
-        opened = step["all_open_after_s"]
-        lines.append(
-            f"| {step['sockets']:,} | {sockets:,} "
-            f"| {'never all' if opened is None else f'{opened:.1f} s'} "
-            f"| {step['server_us_per_message']:.0f} / {step['generator_us_per_message']:.0f} µs "
-            f"| {each('server_bytes')} | {each('generator_bytes')} "
-            f"| {step['kernel_slab_bytes'] / sockets / 1024:.1f} "
-            f"| {step['intended_p50_ms']:.1f} / {step['intended_p99_ms']:.0f} "
-            f"| {step['cancel_s']:.1f} s | {step['closed']['clean']:,} "
-            f"| {step['load_average'][0]:.0f} |"
-        )
-    return "\n".join(lines)
-
-
-def plot(document: dict) -> str:
-    """CPU a message over the number of sockets, as SVG; small enough to need no library."""
-    # Of a number that was tried again, the last.
-    steps = list({step["sockets"]: step for step in document["steps"][1:]}.values())
-    width, height, left, low = 560, 300, 60, 260
-    highest = max(max(s["server_us_per_message"], s["generator_us_per_message"]) for s in steps)
-    first, last = (math.log10(steps[index]["sockets"]) for index in (0, -1))
-
-    def x(sockets: int) -> float:
-        return left + (math.log10(sockets) - first) / max(last - first, 1e-9) * (width - left - 90)
-
-    def y(us: float) -> float:
-        return low - us / highest * (low - 30)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">',
-        '<g font-family="sans-serif" font-size="12" fill="#444">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        '<text x="8" y="18">CPU µs a message, all processes of a side</text>',
-        f'<path d="M{left} 30V{low}H{width - 90}" fill="none" stroke="#888"/>',
-    ]
-    for fraction in (0.25, 0.5, 0.75, 1):
-        us = highest * fraction
-        parts.append(f'<text x="{left - 6}" y="{y(us) + 4:.0f}" text-anchor="end">{us:.0f}</text>')
-    parts += [
-        f'<text x="{x(step["sockets"]):.0f}" y="{low + 18}" text-anchor="middle">'
-        f"{step['sockets']:,}</text>"
-        for step in steps
-    ]
-    for key, name, color in (
-        ("server_us_per_message", "server", "#111"),
-        ("generator_us_per_message", "generator", "#0a7ea4"),
-    ):
-        points = " ".join(f"{x(s['sockets']):.1f},{y(s[key]):.1f}" for s in steps)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
-        end = steps[-1]
-        parts.append(
-            f'<text x="{x(end["sockets"]) + 8:.0f}" y="{y(end[key]) + 4:.0f}" fill="{color}">'
-            f"{name}</text>"
-        )
-    return "\n".join([*parts, "</g></svg>", ""])
-
-
-def report(path: Path) -> None:
-    """Write the newest results into the page."""
-    document = json.loads(path.read_text())
-    settings, facts = document["settings"], document["machine"]
-    text = (
-        f"{document['started_at']}, commit {(document['git']['commit'] or '?')[:12]}; "
-        f"{facts['cpu']}, "
-        f"{facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB, {facts['kernel']}; "
-        f"server `--workers {settings['server_workers']}`, generator `--workers "
-        f"{settings['workers']} --rate {settings['rate']}`, windows of {settings['window']:g} s, "
-        "32-byte messages.\n\n"
-        f"{table(document)}\n\n![CPU per message over the number of sockets]({PLOT.name})\n"
-    )
-    if document["stopped_by"]:
-        text += f"\nStopped by: {document['stopped_by']}\n"
-    page = PAGE.read_text()
-    before, rest = page.split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
-    PLOT.write_text(plot(document))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sockets", type=int, nargs="+", default=[1_000, 10_000, 50_000, 100_000])
-    parser.add_argument("--server-workers", type=int, default=6)
-    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--sockets", type=int, nargs="+", default=STEPS)
+    parser.add_argument("--workers", type=int, help="of each side; by default as the files ask")
     parser.add_argument("--rate", default="10000/s")
     parser.add_argument("--window", type=float, default=10)
-    parser.add_argument("--stop-timeout", default="20s")
-    parser.add_argument("--ping-interval", default="20s", help="of the server")
-    parser.add_argument("--append", type=Path, help="results to add these --sockets to")
-    parser.add_argument("--open-limit", type=float, default=OPEN_LIMIT_S, help="in seconds")
+    parser.add_argument("--ping-interval", default="20s", help="of the server, and its timeout")
+    parser.add_argument("--estimate", action="store_true", help="say how long it takes, no more")
     parser.add_argument("--report", action="store_true")
     given = parser.parse_args()
     if not given.report:
+        show_estimate(climb(given))
+        if given.estimate:
+            return
         run(given)
-    report(max(RESULTS.glob("scale-*.json")))
+    scale_page.write(max(RESULTS.glob("scale-*.json")))
 
 
 if __name__ == "__main__":

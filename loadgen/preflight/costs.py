@@ -13,20 +13,25 @@ SOCKET_BYTES: Final = 10 * 1024
 TLS_SOCKET_BYTES: Final = 48 * 1024
 
 
-#: One end of a TCP connection in the kernel: sock, dentry, inode, epoll item (docs/scale.md: 9 to
-#: 11 KB for both ends).
-KERNEL_BYTES: Final = 5_300
-#: A process of either side without a socket: Python, Trio, this program (docs/scale.md).
-PROCESS_BYTES: Final = 45 * 2**20
+#: One end of a TCP connection in the kernel: sock, dentry, inode, epoll item (docs/scale.md: 10 KB
+#: for both ends).
+KERNEL_BYTES: Final = 5_100
+#: A process of either side without a socket, what it shares with the others in part (docs/scale.md:
+#: 10 MiB of a server with 6, 13 of a generator).
+PROCESS_BYTES: Final = 14 * 2**20
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """The costs of one end: CPU from docs/benchmarks.md, memory under load from docs/scale.md."""
+    """The costs of one end.
+
+    CPU of a message is from docs/benchmarks.md; memory under load, and CPU to open a socket among
+    100,000, are from docs/scale.md, whose `make scale` says what they should be.
+    """
 
     socket_bytes: int
     message_us: float
     handshake_us: float
 
 
-SERVER: Final = Costs(socket_bytes=3_900, message_us=10.9, handshake_us=77)
-GENERATOR: Final = Costs(socket_bytes=4_900, message_us=23.6, handshake_us=100)
+SERVER: Final = Costs(socket_bytes=3_750, message_us=10.9, handshake_us=101)
+GENERATOR: Final = Costs(socket_bytes=3_550, message_us=23.6, handshake_us=154)

@@ -25,7 +25,7 @@ def test_there_are_no_more_shards_than_sockets_or_than_wanted():
 
 def test_memory_bounds_the_shards_of_a_worker():
     workers = {"a": WorkerLimits(8, 1 * GIB, 10**6), "b": WorkerLimits(8, 16 * GIB, 10**6)}
-    dealt = Counter(deal(160_000, workers))
+    dealt = Counter(deal(240_000, workers))
     assert dealt["b"] == 8
     assert 0 < dealt["a"] < 8
 
