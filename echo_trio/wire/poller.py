@@ -278,13 +278,16 @@ class Poller(trio.abc.Instrument):
     def _wait(self, wait: TrioWait, timeout_s: float) -> None:
         """Wait for sockets, alarms and Trio, and serve the first two, until it is Trio's turn."""
         poll, line, alarms, lag = self._epoll.poll, self._line, self.alarms, self._lag
-        runnable, now = wait.runnable, wait.now
+        runnable, now, next_deadline = wait.runnable, wait.now, wait.next_deadline
         now_s = now()
         until_s = now_s + timeout_s
         self._trio_is_ready = False
         self._catch_up(now_s)
         while not runnable:
             is_full = True
+            # A callback may have set a deadline, for which nobody wakes Trio.
+            if (deadline_s := next_deadline()) < until_s:
+                until_s = deadline_s
             if not self._batch:
                 due_s = min(until_s, alarms.next_s)
                 if lag is not None and lag.next_s < due_s:

@@ -1,10 +1,10 @@
 """Tell what Trio is about to wait for: all that this package knows of Trio's inner parts.
 
 Trio tells an instrument that it is about to wait, and for how long at most. It does not tell which
-descriptor stands for everything that it waits for, nor whether a task has become runnable since,
-and an instrument can't end the wait. Those three are read here, from Trio 0.35 (`pyproject.toml`
-allows no other). If a Trio looks different inside, `TrioWait.of_this_run` finds none, and the
-poller waits through Trio's public functions.
+descriptor stands for everything that it waits for, nor whether a task has become runnable since or
+a deadline was moved, and an instrument can't end the wait. Those are read here, from Trio 0.35
+(`pyproject.toml` allows no other). If a Trio looks different inside, `TrioWait.of_this_run` finds
+none, and the poller waits through Trio's public functions.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class TrioWait:
     :ivar descriptor: of an epoll that is readable when Trio has something to do.
     :ivar runnable: the tasks that run when the wait is over; empty if there are none yet.
     :ivar idle_watchers: those who wait until no task is runnable for a while: in tests alone.
+    :ivar next_deadline: reads when the next of Trio's deadlines passes.
     :ivar now: reads Trio's clock, in seconds.
     """
 
@@ -31,6 +32,7 @@ class TrioWait:
         self.descriptor: int = self._io._epoll.fileno()  # noqa: SLF001 - see the module's head
         self.runnable: Sized = runner.runq
         self.idle_watchers: Sized = runner.waiting_for_idle
+        self.next_deadline: Callable[[], float] = runner.deadlines.next_deadline
         self.now: Callable[[], float] = runner.clock.current_time
         self._readable: Any = None
         if sys.platform != "win32":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import threading
 from collections import Counter
 from functools import partial
 from math import inf
@@ -424,6 +425,23 @@ async def test_tasks_go_on_behind_more_ready_sockets_than_a_batch(poller, pairs)
             await trio.sleep(0.001)
         other.send(b"x")
         await trio.lowlevel.wait_readable(waited_for)
+
+
+async def test_a_deadline_that_a_callback_has_set_passes_in_time(poller, pairs):
+    ours, theirs = pairs[0]
+
+    def on_readable() -> None:
+        ours.recv(100)
+        sleeping.deadline = trio.current_time() + 0.05
+
+    poller.register(ours, on_readable)
+    with trio.move_on_after(30) as patience:
+        with trio.CancelScope() as sleeping:
+            # A thread that Trio knows nothing of, so that only the message ends the wait.
+            threading.Timer(0.2, theirs.send, (b"m",)).start()
+            await trio.sleep_forever()
+    assert sleeping.cancelled_caught
+    assert not patience.cancel_called
 
 
 async def test_a_second_poller_of_a_run_waits_through_trio(nursery, pairs):
