@@ -13,6 +13,7 @@ from echo_trio.wire.poller import Poller
 from loadgen.engine.allowance import make_budget, make_limits
 from loadgen.engine.books import Books
 from loadgen.engine.dialer import Dialer
+from loadgen.engine.steering import Steering
 from loadgen.results.fan_out import TakesEvents
 from loadgen.results.verify import ANSWERS, BINARY_ANSWERS, Answers, answers_exactly
 from loadgen.workload.keys import Keys
@@ -69,6 +70,7 @@ class RunContext:
     :ivar requests: for each room a function that makes the handshake's request from a key.
     :ivar expect: the messages expected before a socket counts as open, in order.
     :ivar ignores: tells whether a frame is to be passed over; ``None`` if none is.
+    :ivar steering: tells how fast the load is to be, and wakes who sends it when that changes.
     :ivar answered: the observer's `answered` in a closed loop; ``None`` in an open one.
     :ivar greetings: the sockets that await a greeting, each with its deadline, the oldest first.
     :ivar fan_out: takes the events of rooms; ``None`` unless messages go to whole rooms.
@@ -87,6 +89,7 @@ class RunContext:
         books: Books,
         observer: Observer,
         tls_context: ssl.SSLContext | None = None,
+        steering: Steering | None = None,
     ) -> None:
         targets = [plan.target_of(room) for room in range(plan.rooms)]
         self.dialer = dialer
@@ -124,6 +127,7 @@ class RunContext:
         self.books = books
         self.ledger: Ledger = books.ledger
         self.observer = observer
+        self.steering: Steering = steering or Steering()
         self.answered: Callable[[Session], str | bytes | None] | None = (
             observer.answered if plan.closed_loop else None
         )

@@ -25,7 +25,8 @@ from loadgen.engine.crowd import Crowd, Gate
 from loadgen.engine.dialer import Dialer, make_tls_context, reachable_from
 from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, Misbehaving, MisbehavingCrowd
 from loadgen.engine.observer import CrowdObserver
-from loadgen.engine.running import Phase
+from loadgen.engine.running import Phase, find_why_not
+from loadgen.engine.steering import Steering
 from loadgen.engine.usage import Usage
 from loadgen.preflight import check, machine
 from loadgen.preflight.check import Refused
@@ -34,6 +35,7 @@ from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.result import Result, Strain
 from loadgen.results.series import Second
+from loadgen.workload.lever import Lever, NotLoading, Wanted
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -76,6 +78,9 @@ class Engine:
             kind: Ledger(len(conns)) for kind, conns in self._apart.items()
         }
         self.series: list[Second] = []
+        #: The rate of the load, and its changes by hand; of one of several processes, nothing.
+        self.lever: Lever = self._make_lever()
+        self.steering: Steering = Steering()
         self._books = Books(self.ledger)
         self._books_apart = {kind: Books(ledger) for kind, ledger in self.apart.items()}
         self.all_books: tuple[Books, ...] = (self._books, *self._books_apart.values())
@@ -101,6 +106,21 @@ class Engine:
         self.interrupted = True
         for scope in self._interruptions:
             scope.cancel()
+
+    def steer(self, wanted: Wanted) -> None:
+        """Change the load from now on.
+
+        :raises NotLoading: if the run is not in its load phase.
+        :raises BadChange: if this load can't be changed so.
+        """
+        if why := find_why_not(self):
+            raise NotLoading(why)
+        load_s = self.phase_elapsed_s
+        if self.lever.pull(wanted, t_s=self.elapsed_s, load_s=load_s):
+            self.steering.turn(load_s, self.lever.speed)
+
+    def _make_lever(self) -> Lever:
+        return Lever(self.plan)
 
     @property
     def elapsed_s(self) -> float:
@@ -143,6 +163,7 @@ class Engine:
             series=self.series,
             apart=self.apart,
             fan_out=None if self._matcher is None else self._matcher.result(),
+            changes=self.lever.changes,
         )
 
     async def run(self) -> Result:
@@ -249,7 +270,9 @@ class Engine:
         self._enter(Phase.OPEN)
         dialer = Dialer(addresses, plan.sources())
         observer = CrowdObserver(plan, nursery)
-        context = RunContext(plan, dialer, shared_poller, self._books, observer, self._tls)
+        context = RunContext(
+            plan, dialer, shared_poller, self._books, observer, self._tls, self.steering
+        )
         context.fan_out = self.events or self._matcher
         crowd = Crowd(plan, context, observer, nursery, gate, self._conns)
         others = [
@@ -298,7 +321,7 @@ class Engine:
         )
         plan = self.plan.part(len(conns)).without_churn()
         observer, books = Misbehaving(behave, plan, nursery), self._books_apart[behave.kind]
-        context = RunContext(plan, dialer, shared_poller, books, observer, self._tls)
+        context = RunContext(plan, dialer, shared_poller, books, observer, self._tls, self.steering)
         context.payloads = self.plan.payloads()
         crowd = Crowd(plan, context, observer, nursery, gate, conns)
         return MisbehavingCrowd(behave, plan, context, crowd)
@@ -311,6 +334,8 @@ class Engine:
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
         self._phase_began = trio.current_time()
+        if phase is Phase.LOAD:
+            self.steering.begin()
 
     def _new_interruption(self) -> trio.CancelScope:
         """Make a scope that `interrupt` cancels, at once if it was called already."""

@@ -10,11 +10,15 @@ import trio
 
 from loadgen.engine.context import RunContext, now_us
 from loadgen.engine.crowd import BATCH, TICK_S, Crowd, wait_while
+from loadgen.engine.observer import CrowdObserver
 from loadgen.engine.session import Session
+from loadgen.engine.steering import Steering
 from loadgen.engine.steps import Steps, take_when_due
 from loadgen.results.ledger import Ledger
 from loadgen.workload.arrivals import OwnArrivals
+from loadgen.workload.pacing import Pace
 from loadgen.workload.plan import Plan
+from loadgen.workload.speeds import Speeds
 
 
 async def run(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery) -> None:
@@ -22,6 +26,7 @@ async def run(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nurse
 
     Cancelled: messages that are due and not sent are booked as overdue.
     """
+    crowd.observer.steering = context.steering
     if plan.closed_loop:
         await _run_closed_loop(plan, crowd, context, nursery)
     else:
@@ -38,10 +43,10 @@ async def _run_open_loop(
     ledger, began = context.ledger, trio.current_time()
     own = plan.own_arrivals([session.conn for session in crowd.slots])
     if own is None:
-        steps = _send_by_turns(plan, crowd, ledger, nursery)
+        steps = _send_by_turns(plan, crowd, context, nursery)
     else:
-        steps = _send_own_arrivals(plan, crowd, ledger, own, nursery)
-    await take_when_due(steps, context.poller)
+        steps = _send_own_arrivals(plan, crowd, context, own, nursery)
+    await take_when_due(steps, context.poller, context.steering)
     ends = began + plan.load_s
     if plan.messages is None:
         await trio.sleep_until(ends)
@@ -51,19 +56,24 @@ async def _run_open_loop(
             await wait_while(lambda: context.awaits_frames and not patience.is_exhausted())
 
 
-def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nursery) -> Steps:
+def _send_by_turns(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.Nursery) -> Steps:
     """Send messages on all sockets in turn, each when due, until the last or too late."""
-    slots = crowd.slots
-    pace = plan.pace(len(slots))
+    slots, ledger, steering = crowd.slots, context.ledger, context.steering
+    speeds = steering.speeds
+    pace = plan.pace(len(slots), speeds)
     turns = None if plan.is_rate_each_sockets_own else Turns(crowd)
     ledger.due = sent = 0
     began, began_us = trio.current_time(), now_us()
-    # Where only --messages bounds the load, it lasts until the last message is due.
-    last_due = began + min(plan.load_s, pace.due_at(pace.total - 1) if pace.total else 0.0)
+    last_due = _find_last_due(plan, pace, len(slots))
     try:
         # A generator that is behind for good sends nothing older than this, or no run would end.
-        while sent < pace.total and trio.current_time() <= last_due + plan.stop_timeout_s:
-            due = min(pace.due_by(trio.current_time() - began), sent + BATCH)
+        while (elapsed := trio.current_time() - began) <= last_due + plan.stop_timeout_s:
+            if steering.speeds is not speeds:
+                speeds = steering.speeds
+                pace = plan.pace(len(slots), speeds)
+                last_due = _find_last_due(plan, pace, len(slots))
+            # Of a change that came late, in hindsight fewer may be due than were sent.
+            due = max(min(pace.due_by(elapsed), sent + BATCH), sent)
             ledger.due = due
             for k in range(sent, due):
                 due_us = began_us + int(pace.due_at(k) * 1_000_000)
@@ -71,8 +81,12 @@ def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nurse
                 session.send(due_us, nursery)
             sent = due
             if sent < pace.total:
-                next_due = began + pace.due_at(sent)
-                yield max(next_due, trio.current_time() + TICK_S)
+                next_due = pace.due_at(sent)
+            elif _may_be_more(plan, pace, len(slots), speeds) and elapsed < plan.load_s:
+                next_due = plan.load_s
+            else:
+                break
+            yield max(began + next_due, trio.current_time() + TICK_S)
     finally:
         # A message that fell due a moment before an interruption is on its way, not behind.
         due = pace.due_by(max(trio.current_time() - began - LATE_S, 0.0))
@@ -80,17 +94,49 @@ def _send_by_turns(plan: Plan, crowd: Crowd, ledger: Ledger, nursery: trio.Nurse
             _book_overdue(ledger, behind)
 
 
+def _find_last_due(plan: Plan, pace: Pace, sockets: int) -> float:
+    """Compute when the last message is due at the latest, in seconds of the load."""
+    if not _has_all(plan, pace, sockets):
+        return plan.load_s
+    # Where --messages bounds the load, it lasts until the last message is due.
+    return min(plan.load_s, pace.due_at(pace.total - 1) if pace.total else 0.0)
+
+
+def _may_be_more(plan: Plan, pace: Pace, sockets: int, speeds: Speeds) -> bool:
+    """Tell whether a change may bring more messages, once all that there are have been sent."""
+    if plan.messages is None:
+        return True
+    # The load phase ends with the last message, unless a change has put off some.
+    return bool(speeds.steps) and not _has_all(plan, pace, sockets)
+
+
+def _has_all(plan: Plan, pace: Pace, sockets: int) -> bool:
+    """Tell whether a schedule has all the messages that the sockets are to send."""
+    return plan.messages is not None and pace.total >= sockets * plan.messages
+
+
 def _send_own_arrivals(
-    plan: Plan, crowd: Crowd, ledger: Ledger, own: OwnArrivals, nursery: trio.Nursery
+    plan: Plan, crowd: Crowd, context: RunContext, own: OwnArrivals, nursery: trio.Nursery
 ) -> Steps:
     """Send messages that each socket schedules itself, until the last or too late."""
-    slots = crowd.slots
+    slots, ledger, steering = crowd.slots, context.ledger, context.steering
+    speeds = Speeds()
     ledger.due = 0
     began, began_us = trio.current_time(), now_us()
     last_s = 0.0 if math.isinf(plan.load_s) else plan.load_s
     try:
-        while (next_s := own.next_due_s) is not None:
+        while True:
             elapsed_s = trio.current_time() - began
+            if steering.speeds is not speeds:
+                speeds = steering.speeds
+                own.steer(speeds)
+            if (next_s := own.next_due_s) is None:
+                if own.is_exhausted or elapsed_s >= plan.load_s:
+                    break
+                if plan.messages is not None and not speeds.steps:
+                    break  # The load phase ends with the last message, unless one was put off.
+                yield began + plan.load_s
+                continue
             if elapsed_s > max(last_s, next_s) + plan.stop_timeout_s:
                 break
             for _ in range(BATCH):
@@ -155,7 +201,7 @@ async def _run_closed_loop(
             _send_if_open(session, now_us(), nursery)
             if number % BATCH == 0:
                 await trio.sleep(TICK_S)
-        await _send_after_thinking(plan, context, crowd.observer.thinking, nursery)
+        await _send_after_thinking(plan, context, crowd.observer, nursery)
 
 
 def _send_if_open(session: Session, due_us: int, nursery: trio.Nursery) -> None:
@@ -164,21 +210,38 @@ def _send_if_open(session: Session, due_us: int, nursery: trio.Nursery) -> None:
 
 
 async def _send_after_thinking(
-    plan: Plan,
-    context: RunContext,
-    thinking: list[tuple[float, int, Session]],
-    nursery: trio.Nursery,
+    plan: Plan, context: RunContext, observer: CrowdObserver, nursery: trio.Nursery
 ) -> None:
     """Send messages that are due, until no socket thinks or waits for a reply."""
+    thinking, held, steering = observer.thinking, observer.held, context.steering
     # With --messages no duration bounds this.
     patience_s = plan.think_s + plan.stop_timeout_s if plan.messages is not None else _FOREVER
     patience = Patience(context.ledger, patience_s)
-    while (thinking or context.awaits_frames or context.reopening) and not patience.is_exhausted():
+    while (
+        thinking or held or context.awaits_frames or context.reopening
+    ) and not patience.is_exhausted():
+        if steering.is_paused:
+            await _wait_for_resume(steering, thinking)
+            patience.begin_anew()
         now = trio.current_time()
+        for session in held[:BATCH]:  # As at the load's beginning: not all in one turn.
+            if plan.think_s:
+                heapq.heappush(thinking, (now + plan.think_s, session.conn, session))
+            else:
+                _send_if_open(session, now_us(), nursery)
+        del held[:BATCH]
         while thinking and thinking[0][0] <= now:
             due, _, session = heapq.heappop(thinking)
             _send_if_open(session, now_us() - int((now - due) * 1_000_000), nursery)
         await trio.sleep(TICK_S)
+
+
+async def _wait_for_resume(steering: Steering, thinking: list[tuple[float, int, Session]]) -> None:
+    """Wait for the end of a pause, in which no session's time to think goes on."""
+    began = trio.current_time()
+    await steering.wait_for_resume()
+    paused_s = trio.current_time() - began
+    thinking[:] = [(due + paused_s, conn, session) for due, conn, session in thinking]
 
 
 _FOREVER: Final = float("inf")
@@ -202,3 +265,7 @@ class Patience:
         if progress != self._progress:
             self._progress, self._progress_at = progress, now
         return now - self._progress_at > self._limit_s
+
+    def begin_anew(self) -> None:
+        """Begin anew, as if something had been sent."""
+        self._progress = -1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from loadgen.engine.context import Observer, now_us
+from loadgen.engine.steering import Steering
 from loadgen.workload.plan import Plan
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ class CrowdObserver(Observer):
     :ivar ages: when each socket that is to be replaced by age has opened, the oldest first.
     :ivar thinking: in a closed loop: when the pause of each session ends that has had its reply,
         its number, and the session; a heap.
+    :ivar held: in a closed loop: the sessions whose next message waits for the end of a pause.
+    :ivar steering: tells whether the load is paused; `load_phase.run` sets it.
     """
 
     def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
         self.ages: deque[tuple[float, Session]] = deque()
         self.thinking: list[tuple[float, int, Session]] = []
+        self.held: list[Session] = []
+        self.steering: Steering = Steering()
         self._plan = plan
         self._nursery = nursery
         self._loading: trio.CancelScope | None = None
@@ -59,11 +64,17 @@ class CrowdObserver(Observer):
             self.ages.append((trio.current_time(), session))
         session.send_backlog(self._nursery)
         if self._is_looping:  # It follows another, which had a message under way.
-            session.send(now_us(), self._nursery)
+            if self.steering.is_paused:
+                self.held.append(session)
+            else:
+                session.send(now_us(), self._nursery)
 
     def answered(self, session: Session) -> str | bytes | None:
-        """Return the next message, or let the session think first."""
+        """Return the next message, or let the session think first, or wait for a pause to end."""
         if not self._is_looping or session.sent == self._plan.messages:
+            return None
+        if self.steering.speeds.steps and self.steering.is_paused:
+            self.held.append(session)
             return None
         if not self._plan.think_s:
             return session.compose_next()

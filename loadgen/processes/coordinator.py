@@ -8,15 +8,16 @@ sockets and unanswered messages are counted as this machine's fault, and the oth
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 import trio
 
-from loadgen.engine.running import Phase
+from loadgen.engine.running import Phase, find_why_not
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.processes.fan_out import AWAIT_SHARE, SharedRooms
@@ -25,6 +26,8 @@ from loadgen.processes.messages import Launcher, LinkLost
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import FanOut, Place, Result, Workers
 from loadgen.results.series import Second, merge_series
+from loadgen.scenario.engine import make_lever
+from loadgen.workload.lever import Lever, NotLoading, Wanted
 from loadgen.workload.plan import Plan
 
 #: The phases that begin together.
@@ -65,7 +68,10 @@ class Coordinator:
         self._warned: set[str] = set()
         self._members: list[Member] = []
         self._refusal: str | None = None
+        #: The rate of the load, and its changes by hand.
+        self.lever: Lever = make_lever(plan)
         self._interruption = trio.Event()
+        self._steer, self._steered = trio.open_memory_channel[messages.Steer](math.inf)
         self._second_booked = trio.lowlevel.ParkingLot()
         self._booked_s = 0
         self._merged: Result | None = None
@@ -83,6 +89,26 @@ class Coordinator:
         """Stop: all shards end in good order, and `run` returns the result."""
         self.interrupted = True
         self._interruption.set()
+
+    def steer(self, wanted: Wanted) -> None:
+        """Change the load of all shards, at one moment of its clock.
+
+        :raises NotLoading: if the run is not in its load phase.
+        :raises BadChange: if this load can't be changed so.
+        """
+        if why := find_why_not(self):
+            raise NotLoading(why)
+        head_start_s = self._head_start_s([each for each in self._members if not each.is_over])
+        load_s = self.phase_elapsed_s + head_start_s
+        if self.lever.pull(wanted, t_s=self.elapsed_s + head_start_s, load_s=load_s):
+            self._merged = None
+            self._steer.send_nowait(messages.Steer(load_s, self.lever.speed))
+
+    async def _pass_on_changes(self) -> None:
+        async for order in self._steered:
+            for member in self._members:
+                if not member.is_over:
+                    await member.link.send(order)
 
     @property
     def phase(self) -> Phase:
@@ -141,6 +167,7 @@ class Coordinator:
             interrupted=self.interrupted or merged.interrupted,
             ended_at=datetime.now(UTC),
             workers=self._place(),
+            changes=self.lever.changes,
         )
 
     def _report_rooms(self, published: int) -> FanOut | None:
@@ -184,6 +211,7 @@ class Coordinator:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_silence)
                 nursery.start_soon(self._interrupt_all)
+                nursery.start_soon(self._pass_on_changes)
                 async with trio.open_nursery() as following:
                     for member in self._members:
                         following.start_soon(self._follow, member)
@@ -288,15 +316,20 @@ class Coordinator:
         phase = following[0]
         if phase is Phase.CLOSE and self._awaits_copies():
             return
-        # On other machines the order travels longer; it has to arrive before its moment.
-        journey_s = max((each.fastest_s for each in there), default=0.0)
-        head_start_s = HEAD_START_S + (0 if self._launcher.are_clocks_shared else 2 * journey_s)
+        head_start_s = self._head_start_s(there)
         at_s = time.perf_counter() + head_start_s
         self._phase, self._phase_began = phase, trio.current_time() + head_start_s
         if phase is Phase.OPEN:
             self._began, self._started_at = self._phase_began, datetime.now(UTC)
         for member in there:
             await member.link.send(messages.Proceed(phase, at_s + member.ahead_s))
+
+    def _head_start_s(self, there: Sequence[Member]) -> float:
+        """Compute the time from an order until its moment, in which it arrives everywhere."""
+        if self._launcher.are_clocks_shared:
+            return HEAD_START_S
+        # On other machines the order travels longer.
+        return HEAD_START_S + 2 * max((each.fastest_s for each in there), default=0.0)
 
     def _awaits_copies(self) -> bool:
         """Tell whether copies may still come, now that all shards wait for the close phase."""

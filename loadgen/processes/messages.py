@@ -42,7 +42,19 @@ class Interrupt(msgspec.Struct, frozen=True, tag=True):
     """The order to end in good order."""
 
 
-Order = Begin | AskClock | Proceed | Interrupt
+class Steer(msgspec.Struct, frozen=True, tag=True):
+    """The order to change the load.
+
+    :ivar at_s: when, in seconds of the load; a little later than this is sent, so that it is there
+        in time.
+    :ivar factor: of the planned rate from then on; 0 is a pause.
+    """
+
+    at_s: float
+    factor: float
+
+
+Order = Begin | AskClock | Proceed | Interrupt | Steer
 
 # -- Words: from a shard --------------------------------------------------------------------
 

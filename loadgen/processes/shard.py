@@ -79,6 +79,8 @@ class Shard:
             case messages.Proceed(phase, at_s):
                 self._moments[phase] = at_s
                 self._proceed[phase].set()
+            case messages.Steer(at_s, factor):
+                self.engine.steering.turn(at_s, factor)
             case messages.Interrupt():
                 self.engine.interrupt()
 

@@ -34,6 +34,7 @@ from loadgen.results.latency import Summary
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut, Result
 from loadgen.results.verify import Verdict
+from loadgen.workload.lever import count_paused_s
 
 #: The number of reasons in close frames that are reported.
 MAX_CLOSE_REASONS: Final = 10
@@ -83,6 +84,8 @@ def make_report(
             intended=result.intended.encode(), service=result.service.encode()
         ),
         generator=_report_generator(result),
+        changes=list(result.changes),
+        paused_s=count_paused_s(result.changes, result.load_s),
         series=result.series,
         misbehaving=(
             {str(kind): _report_misbehaving(ledger) for kind, ledger in result.apart.items()}

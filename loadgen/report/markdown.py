@@ -19,6 +19,7 @@ from loadgen.report.describe import PERCENTILES, name_of, show_percentiles
 from loadgen.report.model import Report
 from loadgen.report.thresholds import explain
 from loadgen.report.verdict import FAILED, VALID
+from loadgen.workload.lever import explain_changes, show_changes
 
 #: Characters that begin markup, a link, an entity or a formula anywhere in a line.
 _MARKUP: Final = re.compile(r"[\\`*_{}\[\]<>()|~$&!:]|(?<=www)\.", re.IGNORECASE)
@@ -62,8 +63,11 @@ def _write(report: Report, name: str | None) -> Iterator[str]:
     yield f"## {_mark(report)} {escape(name_of(report, name))}: {_outcome(report)}"
     yield ""
     yield from (f"- {escape(reason)}" for reason in report.verdict_reasons)
+    if report.changes:
+        told = "; ".join(show_changes(report.changes))
+        yield f"- {escape(f'{explain_changes(report.changes, report.paused_s)} ({told})')}"
     yield from (f"- 💡 {escape(hint)}" for hint in report.hints)
-    if report.verdict_reasons or report.hints:
+    if report.verdict_reasons or report.hints or report.changes:
         yield ""
     yield from _judged(report)
     yield from table(["", *PERCENTILES.values()], _latencies(report))

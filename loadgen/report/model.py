@@ -12,6 +12,7 @@ from loadgen.report.verdict import RunVerdict
 from loadgen.results.latency import Summary
 from loadgen.results.result import GeneratorFacts, Place
 from loadgen.results.series import Second
+from loadgen.workload.lever import Change
 
 SCHEMA_VERSION: Final = 1
 
@@ -264,7 +265,11 @@ class MisbehavingReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The report of a run; `report.schema.json` is made from this."""
+    """The report of a run; `report.schema.json` is made from this.
+
+    :ivar changes: of the load by hand while it went, in the order of time.
+    :ivar paused_s: for how much of the load phase it was paused.
+    """
 
     schema: int
     verdict: RunVerdict
@@ -286,6 +291,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     latency: LatencyReport
     histograms: EncodedHistograms
     generator: GeneratorReport
+    changes: list[Change] = []
+    paused_s: float = 0.0
     series: list[Second]
     misbehaving: dict[str, MisbehavingReport] | msgspec.UnsetType = msgspec.UNSET
     target: TargetReport | msgspec.UnsetType = msgspec.UNSET

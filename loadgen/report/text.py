@@ -17,6 +17,7 @@ from loadgen.report.terminal import paper
 from loadgen.report.thresholds import explain
 from loadgen.report.verdict import FAILED, VALID
 from loadgen.results.latency import MIN_BEYOND, PERCENTILES, Summary, least_count
+from loadgen.workload.lever import explain_changes, show_changes
 
 MAX_BAR_WIDTH: Final = 24
 MAX_PICTURE_WIDTH: Final = 60
@@ -49,6 +50,8 @@ def write(report: Report, stream: TextIO, *, color: bool = True) -> None:
     with paper(stream, color=color) as console:
         parts: list[RenderableType] = [_headline(report)]
         parts += [Text(f"• {reason}") for reason in report.verdict_reasons]
+        if report.changes:
+            parts.append(Text(f"• {explain_changes(report.changes, report.paused_s)}"))
         parts += [Text(f"→ {hint}", "cyan") for hint in report.hints]
         parts += ["", _facts(report)]
         parts += _scenario(report)
@@ -125,6 +128,8 @@ def _facts(report: Report) -> Table:
         table.add_row("users", users)
     for number, (kind, crowd) in enumerate(_misbehaving(report).items()):
         table.add_row("" if number else "on purpose", f"{kind}: {crowd}")
+    for number, line in enumerate(show_changes(report.changes)):
+        table.add_row("" if number else "by hand", line)
     table.add_row(
         "generator",
         f"{generator.cpu_share:.0%} of one core{_in_processes(generator.processes)}, "

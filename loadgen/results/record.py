@@ -15,6 +15,7 @@ from loadgen.results.ledger import Ledger
 from loadgen.results.result import FanOut, GeneratorFacts, Result, Strain
 from loadgen.results.scenario import ScenarioState, dump_scenario, load_scenario
 from loadgen.results.series import Second
+from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -46,6 +47,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     apart: dict[Kind, dict[str, Any]] = msgspec.field(default_factory=dict)
     fan_out: FanOutState | None = None
     scenario: ScenarioState | None = None
+    changes: tuple[Change, ...] = ()
 
 
 def make(phase: str, result: Result, seconds: list[Second]) -> Record:
@@ -64,6 +66,7 @@ def make(phase: str, result: Result, seconds: list[Second]) -> Record:
         apart={kind: dump_ledger(ledger) for kind, ledger in result.apart.items()},
         fan_out=None if result.fan_out is None else _dump_fan_out(result.fan_out),
         scenario=None if result.scenario is None else dump_scenario(result.scenario),
+        changes=result.changes,
     )
 
 
@@ -108,6 +111,7 @@ def restore(record: Record, plan: Plan, started_at: datetime, series: list[Secon
         apart={kind: load_ledger(ledger) for kind, ledger in record.apart.items()},
         fan_out=None if record.fan_out is None else _load_fan_out(record.fan_out),
         scenario=None if record.scenario is None else load_scenario(record.scenario),
+        changes=record.changes,
         **histograms,
     )
 

@@ -12,6 +12,7 @@ from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.series import Second, merge_series
+from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -110,6 +111,8 @@ class Result:
     """``None`` unless the users are somebody's own code."""
     deaths: tuple[str, ...] = ()
     """Processes that died in the run, in a line each."""
+    changes: tuple[Change, ...] = ()
+    """Changes of the load by hand, in the order of time."""
 
     @classmethod
     def merge(cls, results: Sequence[Result], plan: Plan | None = None) -> Result:
@@ -160,7 +163,14 @@ class Result:
             fan_out=_merge_fan_outs([each.fan_out for each in results if each.fan_out]),
             scenario=_merge_scenarios([each.scenario for each in results if each.scenario]),
             deaths=tuple(death for result in results for death in result.deaths),
+            changes=_merge_changes(results),
         )
+
+
+def _merge_changes(results: Sequence[Result]) -> tuple[Change, ...]:
+    """Take each change once: those of a run are told by who changed it, for all of its parts."""
+    changes = dict.fromkeys(change for result in results for change in result.changes)
+    return tuple(sorted(changes, key=lambda change: change.t_s))
 
 
 def _merge_apart(results: Sequence[Result]) -> Mapping[Kind, Ledger]:

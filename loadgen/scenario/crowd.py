@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -124,22 +125,39 @@ class UserCrowd:
 
     async def _let_arrive(self) -> None:
         """Begin users as they arrive; those that come when the limit is at work never begin."""
-        began_us, count = self._phases.began_us, self._plan.count
-        arrivals = self._plan.due_arrivals()
-        for number, due_s in arrivals:
+        phases, plan, steering = self._phases, self._plan, self._context.run.steering
+        began_us, count, speeds = phases.began_us, plan.count, steering.speeds
+        arrivals = plan.due_arrivals(speeds)
+        due, following = next(arrivals, None), None
+        while True:
+            if steering.speeds is not speeds:
+                speeds = steering.speeds
+                arrivals = plan.due_arrivals(speeds, following)
+                due = next(arrivals, None)
+            if due is None:
+                if not speeds.steps:
+                    return
+                await steering.sleep_until(math.inf)  # until a change, or the end of the load
+                continue
+            number, due_s = due
             due_us = began_us + int(due_s * 1_000_000)
             if due_us > now_us():
+                left_s = (due_us - now_us()) / 1_000_000
                 try:
-                    await trio.sleep((due_us - now_us()) / 1_000_000)
+                    await steering.sleep_until(trio.current_time() + left_s)
                 except trio.Cancelled:
-                    self._miss(itertools.chain([(number, due_s)], arrivals))
+                    self._miss(itertools.chain([due], arrivals))
                     raise
+                if steering.speeds is not speeds or due_us > now_us():
+                    continue
             self._books.requested += 1
             if self._at_work < count:
                 self._context.run.books.scheduling_lag.record(now_us() - due_us)
                 self._start(number, is_early=False, is_repeated=False)
             else:
                 self._books.not_started += 1
+            following = number + plan.arrival_step
+            due = next(arrivals, None)
 
     def _miss(self, arrivals: Iterable[tuple[int, float]]) -> None:
         """Count the users that fell due while the loop was held up until the load had ended."""
@@ -222,6 +240,8 @@ class UserCrowd:
                 user.arrive()
                 while is_repeated and scenario.is_journey:
                     await self._phases.wait_for_load()
+                    while self._context.run.steering.is_paused and not self._phases.is_load_over:
+                        await user.wait_for_end_or_change()
                     if self._phases.is_load_over:
                         break
                     await watch.timed(scenario.run(user), user)

@@ -59,6 +59,7 @@ class Scenario:
 
     :ivar is_journey: true if it neither paces nor waits for the load: it is run again and again
         while that lasts, or by arrivals.
+    :ivar has_pace: true if it paces: if its calls fall due at a rate.
     :ivar begins_early: true if it is begun in the open phase: it paces, waits for the load, or has
         a stream.
     """
@@ -68,12 +69,20 @@ class Scenario:
     weight: int
     is_journey: bool
     begins_early: bool
+    has_pace: bool
 
     @classmethod
     def of(cls, name: str, function: UserFunction, weight: int) -> Scenario:
         """Make a scenario of a function, whose code shows which phases it has."""
         names = {name for code in _reachable(function) for name in code.co_names}
-        return cls(name, function, weight, not names & _WAITS, bool(names & _LASTS))
+        return cls(
+            name,
+            function,
+            weight,
+            is_journey=not names & _WAITS,
+            begins_early=bool(names & _LASTS),
+            has_pace="pace" in names,
+        )
 
 
 def deal(scenarios: list[Scenario]) -> list[Scenario]:

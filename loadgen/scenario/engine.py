@@ -27,6 +27,7 @@ from loadgen.scenario.errors import BadScenario
 from loadgen.scenario.phases import Phases
 from loadgen.scenario.timetable import Timetable
 from loadgen.scenario.trace import Trace
+from loadgen.workload.lever import Lever
 from loadgen.workload.plan import Plan
 
 #: The time for which replies are taken before the users run whom they wake: some sixty, whose
@@ -52,6 +53,16 @@ def prepare(plan: Plan) -> Plan:
         )
     script.check_rows(plan.count_users())
     return dataclasses.replace(plan, scenario_files=script.files)
+
+
+def make_lever(plan: Plan) -> Lever:
+    """Make the lever of a plan, with a scenario or without.
+
+    :raises BadScenario: if the plan has a scenario that can't be loaded.
+    """
+    if plan.scenario is None:
+        return Lever(plan)
+    return Lever(plan, has_pace=loader.load(plan.scenario, plan.scenario_files).has_pace)
 
 
 def make_engine(
@@ -84,14 +95,17 @@ class ScenarioEngine(Engine):
         on_second: Callable[[], None] = lambda: None,
         trace: Trace | None = None,
     ) -> None:
-        super().__init__(plan, on_warning=on_warning, gate=gate, on_second=on_second)
         self._script = loader.load(plan.scenario or "", plan.scenario_files)
+        super().__init__(plan, on_warning=on_warning, gate=gate, on_second=on_second)
         self._trace = trace
         self._scenario = ScenarioBooks()
         # Users open as many sockets as they like.
         self.ledger.requested = 0
         self._crowd: UserCrowd | None = None
         self._context: UserContext | None = None
+
+    def _make_lever(self) -> Lever:
+        return make_lever(self.plan)
 
     def interrupt(self) -> None:
         """Stop: cancel every user, close every open socket, and have `run` return the result."""
@@ -127,6 +141,7 @@ class ScenarioEngine(Engine):
                 self._books,
                 Observer(),
                 self._tls,
+                self.steering,
             ),
             books=self._scenario,
             phases=Phases(plan.load_s, plan.stop_timeout_s),
@@ -142,7 +157,7 @@ class ScenarioEngine(Engine):
         self._crowd = crowd = UserCrowd(context, self._script, watch)
         books = BOOKS.set(self._scenario)
         try:
-            with watch.watching():
+            with watch.watching(), self.steering.calling(self._take_change):
                 await nursery.start(crowd.host)
                 if self.interrupted:
                     crowd.interrupt()
@@ -150,6 +165,16 @@ class ScenarioEngine(Engine):
         finally:
             BOOKS.reset(books)
         crowd.dismiss()
+
+    def _take_change(self) -> None:
+        """Let the users follow a change of the load."""
+        context = self._context
+        assert context is not None
+        context.timetable.retime()
+        context.phases.change_load()
+        if (at_s := self.steering.coming_s) is not None:
+            # A journey goes on when the pause is over, not when that is known.
+            context.timetable.add(at_s, context.phases.change_load)
 
     async def _lead(self, crowd: UserCrowd) -> None:
         """Lead the users through the phases."""

@@ -58,6 +58,11 @@ class Script:
         """True if none of its scenarios has a load phase of its own."""
         return all(each.is_journey for each in self.scenarios)
 
+    @property
+    def has_pace(self) -> bool:
+        """True if the calls of one of its scenarios fall due at a rate."""
+        return any(each.has_pace for each in self.scenarios)
+
     def check_rows(self, users: int) -> None:
         """Check that there is a row for each user.
 

@@ -15,6 +15,7 @@ import trio
 
 from loadgen.engine.context import now_us
 from loadgen.workload.arrivals import OwnArrivals
+from loadgen.workload.speeds import Speeds
 
 if TYPE_CHECKING:
     from loadgen.scenario.user import User
@@ -66,15 +67,22 @@ class Pace(AsyncIterator[Due]):
             await user.ready()
             if phases.began_s is None:  # The run was over before it began.
                 raise StopAsyncIteration
-        asked_us, due_s = now_us(), self._next_due_s()
-        if due_s >= phases.load_s:
-            await user.wait_for_end_of_load()
-            raise StopAsyncIteration
-        at_us = phases.began_us + int(due_s * 1_000_000)
-        if at_us > asked_us:
-            await context.timetable.wait_until(phases.began_s + due_s)
-        else:
-            await trio.lowlevel.checkpoint()
+        asked_us, steering = now_us(), context.run.steering
+        while True:
+            speeds = steering.speeds
+            due_s = self._next_due_s(speeds)
+            if due_s >= phases.load_s:
+                await user.wait_for_end_or_change()
+                if phases.is_load_over:
+                    raise StopAsyncIteration
+                continue
+            at_us = phases.began_us + int(due_s * 1_000_000)
+            if at_us <= asked_us:
+                await trio.lowlevel.checkpoint()
+                break
+            await context.timetable.wait_until(phases.began_s + due_s, self._find_time)
+            if steering.speeds is speeds:
+                break  # Else a change of the load has put this off, or forward.
         if not phases.may_send_late:
             context.ledger.missed += self._count_left()
             raise StopAsyncIteration
@@ -86,21 +94,32 @@ class Pace(AsyncIterator[Due]):
             self._arrivals.take()
         return due
 
-    def _next_due_s(self) -> float:
+    def _find_time(self) -> float:
+        """Compute when to wake this user, by Trio's clock, now that the load has changed."""
+        context = self._user.context
+        phases, speeds = context.phases, context.run.steering.speeds
+        assert phases.began_s is not None
+        return phases.began_s + min(self._next_due_s(speeds), phases.load_s)
+
+    def _next_due_s(self, speeds: Speeds) -> float:
         """Return when the next falls due, in seconds of the load; infinity: not in this load."""
         if self._arrivals is not None:
+            if self._arrivals.speeds is not speeds:
+                self._arrivals.steer(speeds)
             next_s = self._arrivals.next_due_s
             return math.inf if next_s is None else next_s
         context = self._user.context
         share = (self._user.number % context.users + 0.5) / context.users
-        return (self._number + share) / self._rate_per_s
+        due_s = (self._number + share) / self._rate_per_s
+        return speeds.elapsed(due_s) if speeds.steps else due_s
 
     def _count_left(self) -> int:
         """Count the times that fell due and are not handed out any more."""
         if self._user.context.phases.is_interrupted:
             return 0
-        left, load_s = 0, self._user.context.phases.load_s
-        while self._next_due_s() < load_s:
+        left, context = 0, self._user.context
+        load_s, speeds = context.phases.load_s, context.run.steering.speeds
+        while self._next_due_s(speeds) < load_s:
             left += 1
             self._number += 1
             if self._arrivals is not None:

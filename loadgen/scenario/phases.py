@@ -58,6 +58,7 @@ class Phases:
         self.waiting_for_copies: int = 0
         self._load_begins = trio.lowlevel.ParkingLot()
         self._ends_with_load: dict[object, Callable[[], None]] = {}
+        self._changes_with_load: dict[object, Callable[[], None]] = {}
 
     # -- Open ------------------------------------------------------------------------------
 
@@ -94,9 +95,21 @@ class Phases:
         """Call a function when the load ends; it must not block or raise."""
         self._ends_with_load[who] = end
 
+    def change_with_load(self, who: object, wake: Callable[[], None]) -> None:
+        """Call a function when the load ends, or is changed by hand; as `end_with_load`, once."""
+        self._ends_with_load[who] = self._changes_with_load[who] = wake
+
     def forget(self, who: object) -> None:
-        """Undo `end_with_load`. Idempotent."""
+        """Undo `end_with_load` and `change_with_load`. Idempotent."""
         self._ends_with_load.pop(who, None)
+        self._changes_with_load.pop(who, None)
+
+    def change_load(self) -> None:
+        """Wake everybody who waits for a change of the load."""
+        wakes, self._changes_with_load = self._changes_with_load, {}
+        for who, wake in wakes.items():
+            self._ends_with_load.pop(who, None)
+            wake()
 
     def end_load(self) -> None:
         """End the load: paces and streams end. Idempotent."""
@@ -106,6 +119,7 @@ class Phases:
         self._ended_s = trio.current_time()
         self._load_begins.unpark_all()
         ends, self._ends_with_load = self._ends_with_load, {}
+        self._changes_with_load.clear()
         for end in ends.values():
             end()
 

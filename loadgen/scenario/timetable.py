@@ -20,12 +20,18 @@ _NEVER: Final = float("inf")
 
 
 class Entry:
-    """A time and the function that is called then; none, once it is called off."""
+    """A time and the function that is called then; none, once it is called off.
 
-    __slots__ = ("on_time",)
+    :ivar find_time: computes the time anew, where it depends on the speed of the load.
+    """
 
-    def __init__(self, on_time: Callable[[], None]) -> None:
+    __slots__ = ("find_time", "on_time")
+
+    def __init__(
+        self, on_time: Callable[[], None], find_time: Callable[[], float] | None = None
+    ) -> None:
         self.on_time: Callable[[], None] | None = on_time
+        self.find_time: Callable[[], float] | None = find_time
 
 
 class Timetable:
@@ -37,9 +43,17 @@ class Timetable:
         self._dead = 0
         self._sleep: trio.CancelScope | None = None
 
-    def add(self, at_s: float, on_time: Callable[[], None]) -> Entry:
-        """Call a function at a time of Trio's clock; it must not block or raise."""
-        entry = Entry(on_time)
+    def add(
+        self,
+        at_s: float,
+        on_time: Callable[[], None],
+        find_time: Callable[[], float] | None = None,
+    ) -> Entry:
+        """Call a function at a time of Trio's clock; it must not block or raise.
+
+        :param find_time: computes the time anew for `retime`; by default it stays as it is.
+        """
+        entry = Entry(on_time, find_time)
         heapq.heappush(self._entries, (at_s, next(self._numbers), entry))
         if self._sleep is not None and at_s < self._sleep.deadline:
             self._sleep.deadline = at_s
@@ -56,10 +70,23 @@ class Timetable:
             heapq.heapify(self._entries)
             self._dead = 0
 
-    async def wait_until(self, at_s: float) -> None:
-        """Sleep until a time of Trio's clock."""
+    def retime(self) -> None:
+        """Compute each time anew that depends on the speed of the load: it has changed."""
+        self._entries = [
+            (at_s if entry.find_time is None else entry.find_time(), number, entry)
+            for at_s, number, entry in self._entries
+        ]
+        heapq.heapify(self._entries)
+        if self._sleep is not None and self._entries:
+            self._sleep.deadline = min(self._sleep.deadline, self._entries[0][0])
+
+    async def wait_until(self, at_s: float, find_time: Callable[[], float] | None = None) -> None:
+        """Sleep until a time of Trio's clock.
+
+        :param find_time: as of `add`.
+        """
         task = trio.lowlevel.current_task()
-        entry = self.add(at_s, lambda: trio.lowlevel.reschedule(task))
+        entry = self.add(at_s, lambda: trio.lowlevel.reschedule(task), find_time)
 
         def abort(_: object) -> trio.lowlevel.Abort:
             self.call_off(entry)

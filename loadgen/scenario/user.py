@@ -141,14 +141,14 @@ class User:
         if self.is_awaited and self._is_journey:
             self.arrive()
 
-    async def wait_for_end_of_load(self) -> None:
-        """Sleep until the load has ended."""
+    async def wait_for_end_or_change(self) -> None:
+        """Sleep until the load has ended, or is changed by hand."""
         phases = self.context.phases
         if phases.is_load_over:
             await trio.lowlevel.checkpoint()
             return
         task, key = trio.lowlevel.current_task(), object()
-        phases.end_with_load(key, lambda: trio.lowlevel.reschedule(task))
+        phases.change_with_load(key, lambda: trio.lowlevel.reschedule(task))
 
         def abort(_: object) -> trio.lowlevel.Abort:
             phases.forget(key)

@@ -330,4 +330,6 @@ def _find_flaws(name: str, report: Mapping[str, Any]) -> list[str]:
         flaws.append(f"{name} has failed: {'; '.join(report.get('verdict_reasons', []))}")
     if report.get("interrupted"):
         flaws.append(f"{name} was interrupted")
+    if report.get("changes"):
+        flaws.append(f"{name} was changed by hand while it ran: its load is not that of its plan")
     return flaws

@@ -44,6 +44,7 @@ class _Compared(msgspec.Struct):
     verdict: str = ""
     verdict_reasons: Annotated[list[str], Meta(max_length=1000)] = []
     interrupted: bool = False
+    changes: Annotated[list[_Numbers], Meta(max_length=MAX_NAMED)] = []
     plan: dict[str, Any] = {}
     users: _Numbers | None = None
     steps: Annotated[list[_Numbers], Meta(max_length=MAX_NAMED)] = []

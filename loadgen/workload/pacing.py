@@ -52,11 +52,11 @@ class Steady:
     def lasting(cls, rate_per_s: float, duration_s: float, at_most: float = math.inf) -> Steady:
         """Schedule what the duration holds, at most `at_most`; one of the two is finite."""
         held = rate_per_s * duration_s if rate_per_s else 0.0
-        return cls(rate_per_s, _round_half_up(min(held, at_most)), held)
+        return cls(rate_per_s, round_half_up(min(held, at_most)), held)
 
     def due_by(self, elapsed_s: float) -> int:
         """Count the messages that are due by then."""
-        return min(self.total, _round_half_up(elapsed_s * self.rate_per_s))
+        return min(self.total, round_half_up(elapsed_s * self.rate_per_s))
 
     def due_at(self, k: int) -> float:
         """Compute when message k is due, in seconds."""
@@ -113,11 +113,11 @@ class Ramps:
             area = stage.duration_s * (rate_per_s + stage.rate_per_s) / 2
             self._starts_s.append(self._starts_s[-1] + stage.duration_s)
             self._due_before.append(self._due_before[-1] + area)
-        self.total: int = _round_half_up(self._due_before[-1])
+        self.total: int = round_half_up(self._due_before[-1])
 
     def due_by(self, elapsed_s: float) -> int:
         """Count the messages that are due by then."""
-        return min(self.total, _round_half_up(self.ideal_by(elapsed_s)))
+        return min(self.total, round_half_up(self.ideal_by(elapsed_s)))
 
     def due_at(self, k: int) -> float:
         """Compute when message k is due, in seconds."""
@@ -185,6 +185,7 @@ class Share:
         return rounds * self._own + len(range(self._index, rest, self._shards))
 
 
-def _round_half_up(value: float) -> int:
+def round_half_up(value: float) -> int:
+    """Round a number of messages to the nearest one."""
     # Rounded first to what a clock can tell: 0.29 s × 100/s is 28.999999999999996.
     return math.floor(round(value, 6) + 0.5)
