@@ -201,3 +201,103 @@ async def test_patience_is_as_long_as_anything_happens_and_so_long_beyond(autoju
         assert not patience.is_exhausted()
     await trio.sleep(0.2)
     assert patience.is_exhausted()
+
+
+async def run_changed(plan, crowd, context, *changes):
+    """Run a plan, and change its speed at these times of the load."""
+
+    async def change():
+        context.steering.begin()
+        began = trio.current_time()
+        for at_s, factor in changes:
+            await trio.sleep_until(began + at_s)
+            context.steering.turn(at_s, factor)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(change)
+        await load_phase.run(plan, crowd, context, nursery)
+
+
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+@pytest.mark.parametrize("rate", [{"rate": 200.0}, {"rate_per_conn": 100.0}])
+async def test_nothing_is_due_in_a_pause_and_no_burst_follows_it(
+    autojump_clock, make, arrivals, rate
+):
+    plan = Plan(2, duration_s=10.0, arrivals=arrivals, **rate)
+    crowd, context = make(plan)
+    began = trio.current_time()
+    await run_changed(plan, crowd, context, (2.0, 0.0), (6.0, 1.0), (8.0, 2.0))
+    sent = sorted(at - began for each in crowd.slots for at, _ in each.connection.sent)
+    by_second = [sum(second <= at < second + 1 for at in sent) for second in range(10)]
+    for second, expected in enumerate([200, 200, 0, 0, 0, 0, 200, 200, 400, 400]):
+        assert abs(by_second[second] - expected) <= (5 if arrivals == "even" else 90), by_second
+    assert not [at for at in sent if 2.1 < at < 6.0]
+    ledger = context.ledger
+    assert (ledger.sent, ledger.missed, ledger.due) == (len(sent), 0, len(sent))
+    assert trio.current_time() - began >= 10.0
+
+
+async def test_a_raise_after_the_last_message_of_the_plan_still_brings_some(autojump_clock, make):
+    plan = Plan(1, rate=1.0, duration_s=10.0)
+    crowd, context = make(plan)
+    await run_changed(plan, crowd, context, (9.6, 100.0))
+    assert context.ledger.sent == 10 + 40 == context.ledger.due
+
+
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+async def test_a_number_of_messages_is_put_off_by_a_pause_longer_than_any_patience(
+    autojump_clock, make, arrivals
+):
+    plan = Plan(2, rate_per_conn=10.0, messages=20, arrivals=arrivals, verify="off")
+    crowd, context = make(plan)
+    began = trio.current_time()
+    await run_changed(plan, crowd, context, (0.5, 0.0), (60.0, 1.0))
+    assert (context.ledger.sent, context.ledger.due, context.ledger.missed) == (40, 40, 0)
+    assert trio.current_time() - began > 60.5
+
+
+async def test_a_change_that_comes_late_sends_nothing_twice_and_counts_what_was_sent(
+    autojump_clock, make
+):
+    plan = Plan(1, rate=100.0, duration_s=3.0)
+    crowd, context = make(plan)
+
+    async def pause_in_hindsight():
+        await trio.sleep(1.0)
+        context.steering.turn(0.5, 0.0)
+        await trio.sleep(1.0)
+        context.steering.turn(2.0, 1.0)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pause_in_hindsight)
+        await load_phase.run(plan, crowd, context, nursery)
+    # 100 were sent in the first second, of which 50 were due: 50 are left of the last second's 100.
+    messages = [message for _, message in crowd.slots[0].connection.sent]
+    assert len(messages) == len(set(messages)) == context.ledger.sent == context.ledger.due
+    assert abs(context.ledger.sent - 150) <= 2
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.4])
+async def test_a_closed_loop_waits_in_a_pause_and_thinks_on_after_it(autojump_clock, make, think_s):
+    plan = Plan(2, closed_loop=True, think_s=think_s, duration_s=10.0)
+    crowd, context = make(plan)
+
+    async def reply():
+        while True:
+            for session in crowd.slots:
+                if session.awaits_reply:
+                    following = session._receive(f"{session._pending[0].message} 1")
+                    if following is not None:
+                        session.connection.send_nowait(following)
+            await trio.sleep(0.1)
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reply)
+        await run_changed(plan, crowd, context, (2.05, 0.0), (7.0, 1.0))
+        nursery.cancel_scope.cancel()
+    sent = sorted(at - began for each in crowd.slots for at, _ in each.connection.sent)
+    assert not [at for at in sent if 2.06 < at < 7.0]
+    assert [at for at in sent if at < 2.0]
+    assert 7.0 <= min(at for at in sent if at > 3.0) < 7.5
+    assert len([at for at in sent if at > 7.0]) >= 2 * (3.0 - think_s) / (think_s + 0.2) / 2

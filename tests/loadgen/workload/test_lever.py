@@ -1,0 +1,118 @@
+"""What a load that goes on may be told, and what is remembered of it."""
+
+import pytest
+
+from loadgen.workload.lever import (
+    MAX_CHANGES,
+    BadChange,
+    Lever,
+    Wanted,
+    count_paused_s,
+    explain_changes,
+    show_changes,
+)
+from loadgen.workload.pacing import Stage
+from loadgen.workload.plan import Plan
+
+
+def pull(lever, at_s=1.0, **wanted):
+    return lever.pull(Wanted(**wanted), t_s=at_s + 0.5, load_s=at_s)
+
+
+@pytest.mark.parametrize(
+    ("plan", "has_pace", "unit", "planned"),
+    [
+        (Plan(2), True, "rate_per_conn", 1.0),
+        (Plan(2, rate=50.0), True, "rate", 50.0),
+        (Plan(2, stages=(Stage(1, 5),)), True, "factor", 1.0),
+        (Plan(2, scenario="s.py", arrive=7.0), False, "arrive", 7.0),
+        (Plan(2, scenario="s.py"), True, "factor", 1.0),
+        (Plan(2, scenario="s.py"), False, None, 1.0),
+        (Plan(2, closed_loop=True), True, None, 1.0),
+        (Plan(2, rate_per_conn=0.0), True, None, 1.0),
+    ],
+)
+def test_the_rate_that_can_be_changed_is_that_of_the_plan(plan, has_pace, unit, planned):
+    lever = Lever(plan, has_pace=has_pace)
+    assert (lever.unit, lever.planned) == (unit, planned)
+    assert pull(lever, paused=True)
+    assert lever.speed == 0
+    if unit is None:
+        with pytest.raises(BadChange, match=r"rate|pause"):
+            pull(lever, factor=2.0)
+
+
+def test_each_change_is_remembered_with_its_time_and_both_values():
+    lever = Lever(Plan(2, rate=50.0))
+    assert pull(lever, 1.0, rate=55.0)
+    assert pull(lever, 2.0, paused=True)
+    assert not pull(lever, 2.5, paused=True)  # It is already.
+    assert pull(lever, 3.0, factor=2.0)
+    assert (lever.speed, lever.rate) == (0.0, 100.0)
+    assert pull(lever, 4.25, paused=False)
+    assert lever.speed == 2.0
+    told = [
+        (one.t_s, one.load_s, one.what, one.old, one.new, one.paused_s) for one in lever.changes
+    ]
+    assert told == [
+        (1.5, 1.0, "rate", 50.0, 55.0, None),
+        (2.5, 2.0, "pause", 55.0, 0.0, None),
+        (3.5, 3.0, "rate", 55.0, 100.0, None),
+        (4.75, 4.25, "resume", 0.0, 100.0, 2.25),
+    ]
+    assert show_changes(lever.changes) == [
+        "at 1.5 s raised from 50/s to 55/s",
+        "at 2.5 s paused",
+        "at 3.5 s raised from 55/s to 100/s",
+        "at 4.8 s went on after 2.2 s",
+    ]
+
+
+def test_a_pause_that_the_load_ends_in_counts_until_then():
+    lever = Lever(Plan(2, closed_loop=True))
+    for at_s, paused in ((1.0, True), (3.0, False), (4.0, True)):
+        pull(lever, at_s, paused=paused)
+    assert count_paused_s(lever.changes, 10.0) == 8.0
+    assert explain_changes(lever.changes, 8.0) == (
+        "the load was changed by hand: paused 2 times, for 8.0 s in all"
+    )
+
+
+def test_a_step_down_undoes_a_step_up_and_never_reaches_nothing():
+    lever = Lever(Plan(2, rate=50.0))
+    for steps, rate in ((1, 55.0), (1, 60.0), (-1, 55.0), (-1, 50.0), (-20, 5.0), (-1, 5.0)):
+        lever.pull(lever.step(steps), t_s=1.0, load_s=1.0)
+        assert lever.rate == rate
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"rate": 0.0}, "rate"),
+        ({"rate": 1e9}, "rate"),
+        ({"factor": -1.0}, "factor"),
+        ({"factor": float("nan")}, "factor"),
+        ({"rate": 5.0, "factor": 2.0}, "factor"),
+    ],
+)
+def test_what_no_load_can_be_changes_nothing(wanted, field):
+    lever = Lever(Plan(2, rate=50.0))
+    with pytest.raises(BadChange) as caught:
+        pull(lever, paused=True, **wanted)
+    assert caught.value.field == field
+    assert (lever.changes, lever.is_paused) == ((), False)
+    with pytest.raises(BadChange, match="factor") as caught:
+        pull(Lever(Plan(2, stages=(Stage(1, 5),))), rate=3.0)
+    assert caught.value.field == "rate"
+
+
+def test_a_load_is_changed_a_thousand_times_at_most_and_can_go_on_after_them():
+    lever = Lever(Plan(2, rate=50.0))
+    for number in range(MAX_CHANGES):
+        try:
+            pull(lever, number, paused=not lever.is_paused)
+        except BadChange:
+            break
+    assert len(lever.changes) <= MAX_CHANGES
+    assert not lever.is_paused
+    assert len(show_changes(lever.changes)) == 11
