@@ -42,13 +42,16 @@ class LastWords:
     """Print, when a second signal ends the process, where the measurements are kept.
 
     :ivar journal: tells its path, if there is something in it.
+    :ivar give_back_terminal: restores the mode of the terminal, if keys are read from it.
     """
 
     def __init__(self) -> None:
         self.journal: Callable[[], str | None] = lambda: None
+        self.give_back_terminal: Callable[[], None] = lambda: None
 
     def __call__(self, _: int) -> None:
         """Write them, without the buffers that the code interrupted may be in the middle of."""
+        self.give_back_terminal()
         show_cursor()
         if path := self.journal():
             line = f"loadgen: ended at once; what was measured is in {path}: loadgen recover\n"

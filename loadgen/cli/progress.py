@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import trio
 from rich.console import Console, Group
@@ -18,6 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.engine.running import Phase, Running
+from loadgen.workload.lever import show_rate
+
+if TYPE_CHECKING:
+    from loadgen.cli.keys import Keys
 
 #: The interval at which the display changes.
 REDRAW_INTERVAL_S: Final = 0.25
@@ -43,26 +47,27 @@ _PHASES: Final = {
 }
 
 
-async def watch(engine: Running, *, color: bool = True) -> None:
+async def watch(engine: Running, *, color: bool = True, keys: Keys | None = None) -> None:
     """Show the run on stderr until it is done, or until cancelled.
 
     If it can't be written, because the terminal was closed for example, the run goes on.
+
+    :param keys: those that change the load, which are shown.
     """
     with suppress(OSError):
         if sys.stderr.isatty():
-            await watch_live(
-                engine, Console(stderr=True, no_color=None if color else True, highlight=False)
-            )
+            console = Console(stderr=True, no_color=None if color else True, highlight=False)
+            await watch_live(engine, console, keys)
         else:
             await watch_lines(engine, sys.stderr)
 
 
-async def watch_live(engine: Running, console: Console) -> None:
+async def watch_live(engine: Running, console: Console, keys: Keys | None = None) -> None:
     """Show the run in a few lines that change, and are gone when it is done."""
     # No thread of rich's own: it would draw in the middle of what it reads.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while engine.phase is not Phase.DONE:
-            live.update(_display(engine, console.width), refresh=True)
+            live.update(_display(engine, console.width, keys), refresh=True)
             await trio.sleep(REDRAW_INTERVAL_S)
 
 
@@ -86,10 +91,11 @@ def _line(engine: Running) -> str:
         f"{engine.elapsed_s:6.1f} s  {_PHASES[engine.phase]:<8} "
         f"{ledger.open:,} of {ledger.requested:,} open, {ledger.sent:,} sent, "
         f"{ledger.received:,} received, {ledger.errors:,} errors"
+        f"{', paused' if engine.lever.is_paused else ''}"
     )
 
 
-def _display(engine: Running, width: int) -> Group:
+def _display(engine: Running, width: int, keys: Keys | None) -> Group:
     """Show the run in what columns there are; of too few, pictures and hints are given up first."""
     ledger, plan = engine.ledger, engine.plan
     last = engine.series[-1] if engine.series else None
@@ -128,6 +134,8 @@ def _display(engine: Running, width: int) -> Group:
         users = scenario.users
         failed = f", {users.failed:,} failed" if users.failed else ""
         facts.add_row("  users", f"{users.requested - users.settled:,} at work{failed}", "")
+    if keys is not None or engine.lever.changes:
+        facts.add_row("  load", *_load(engine, keys, width - _BEFORE_SPARKS))
     if last is not None and (last.sent or last.received):
         facts.add_row("  a second", f"{last.sent:,} sent, {last.received:,} received", "")
     if last is not None and last.p50_ms is not None and last.p99_ms is not None:
@@ -138,6 +146,23 @@ def _display(engine: Running, width: int) -> Group:
         )
     facts.add_row("  errors", Text(f"{ledger.errors:,}", style=errors_style), "")
     return Group(bar, facts)
+
+
+def _load(engine: Running, keys: Keys | None, room: int) -> tuple[Text, Text]:
+    """Show the rate of the load, and the keys that change it or what they could not do."""
+    lever = engine.lever
+    parts = [] if lever.rate is None else [show_rate(lever.rate, lever.unit)]
+    if lever.factor != 1 and lever.unit != "factor":
+        parts.append(f"{lever.factor:.0%} of the plan")
+    if lever.is_paused:
+        parts.insert(0, "paused")
+    rate = Text(", ".join(parts) or "closed loop", style="bold yellow" if lever.changes else "")
+    if keys is None:
+        return rate, Text("")
+    if keys.note:
+        return rate, Text(keys.note, style="yellow")
+    hint = keys.hint(engine)
+    return rate, Text(hint if len(hint) <= room else "", style="dim")
 
 
 def _time(engine: Running) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from echo_trio.wire import process
 from loadgen.cli.app import app
 from loadgen.cli.exit_codes import exit_code
 from loadgen.cli.journal import open_journal, settle
+from loadgen.cli.keys import find_keys
 from loadgen.cli.options import Options
 from loadgen.cli.output import Output, warn, write_stdout
 from loadgen.cli.progress import watch
@@ -153,10 +154,16 @@ async def run(
     process.keep_large_buffers()
     process.spare_long_lived_objects()
     engine, token = _make_run(plan, options, starter), trio.lowlevel.current_trio_token()
-    with INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)):
+    with (
+        INTERRUPTS.stopping(lambda: token.run_sync_soon(engine.interrupt)),
+        ExitStack() as stack,
+    ):
         async with trio.open_nursery() as nursery:
             if not output.quiet and not options.trace:
-                nursery.start_soon(partial(watch, engine, color=output.color))
+                if (keys := find_keys(plan)) is not None:
+                    stack.enter_context(keys.taken())
+                    nursery.start_soon(keys.obey, engine)
+                nursery.start_soon(partial(watch, engine, color=output.color, keys=keys))
             if output.stream:
                 nursery.start_soon(stream, engine, write_stdout)
             if journal is not None:

@@ -6,10 +6,12 @@ import trio
 from rich.console import Console
 
 from loadgen.cli import progress
+from loadgen.cli.keys import Keys
 from loadgen.engine.running import Phase
 from loadgen.results.ledger import Ledger
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
+from loadgen.workload.lever import Lever, Wanted
 from loadgen.workload.plan import Plan
 
 
@@ -28,7 +30,8 @@ class FakeEngine(SimpleNamespace):
             "elapsed_s": 27.0,
             "phase_elapsed_s": 25.0,
         }
-        super().__init__(**(settings | changes))
+        settings |= changes
+        super().__init__(**{"lever": Lever(settings["plan"])} | settings)
 
 
 def second(**changes):
@@ -41,9 +44,9 @@ def second(**changes):
     )
 
 
-def shown(engine, width=80):
+def shown(engine, width=80, keys=None):
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    console.print(progress._display(engine, width))
+    console.print(progress._display(engine, width, keys))
     return console.file.getvalue()
 
 
@@ -104,6 +107,19 @@ def test_the_display_shows_phase_sockets_messages_latency_and_errors(width):
         assert fact in text
 
 
+def test_the_display_shows_the_rate_and_the_keys_that_change_it():
+    engine, keys = FakeEngine(series=[second()]), Keys(-1)
+    assert "1/s per socket" not in shown(engine)
+    text = shown(engine, keys=keys)
+    assert "1/s per socket" in text
+    assert "+ - rate, space pauses, q stops" in text
+    engine.lever.pull(engine.lever.step(2), t_s=4.0, load_s=2.0)
+    engine.lever.pull(Wanted(paused=True), t_s=5.0, load_s=3.0)
+    for told in ("paused, 1.2/s per socket, 120% of the plan", "paused"):
+        assert told in shown(engine, keys=None)  # Somebody else has changed it.
+    assert "space goes on" in shown(engine, width=120, keys=keys)
+
+
 def test_the_display_says_that_the_run_is_being_stopped():
     assert "stopping" in shown(FakeEngine(interrupted=True))
 
@@ -136,7 +152,7 @@ async def test_a_terminal_that_is_gone_does_not_end_the_run(monkeypatch):
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 79, 80, 120])
 def test_in_a_narrow_terminal_nothing_that_counts_is_cut(width):
     engine = FakeEngine(series=[second()] * 40, elapsed_s=3727.0, plan=Plan(100, duration_s=9e3))
-    lines = shown(engine, width).splitlines()
+    lines = shown(engine, width, Keys(-1)).splitlines()
     assert all(len(line) <= width for line in lines)
     assert "…" not in "".join(lines)
     assert lines[0].startswith("load ")

@@ -20,6 +20,7 @@ from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import Place
 from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.series import Second
+from loadgen.workload.lever import BadChange, NotLoading, Wanted
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -376,3 +377,35 @@ async def test_a_shard_is_taken_for_dead_after_a_minute_of_silence_and_no_sooner
     assert f"silent for {SILENCE_S} s" in run.warnings[1]
     await other.say(messages.Finished(noted(over(2), [second(1)])))
     assert run.result.ledger.failed[Failure.OTHER] == one.plan.count
+
+
+async def test_a_change_reaches_all_shards_for_one_moment_that_is_still_to_come(
+    make_run, autojump_clock, nursery
+):
+    run = make_run(Plan(5, rate=50.0, duration_s=30.0))
+    with pytest.raises(NotLoading, match="has not begun"):
+        run.coordinator.steer(Wanted(paused=True))
+    await run.begin()
+    for phase in (Phase.OPEN, Phase.LOAD):
+        await run.wait_for(phase)
+    await trio.sleep(3.0)
+    with pytest.raises(BadChange):
+        run.coordinator.steer(Wanted(rate=0.0))
+    run.coordinator.steer(Wanted(rate=100.0))
+    run.coordinator.steer(Wanted(paused=True))
+    await wait_all_tasks_blocked()
+    orders = [link.orders_of(messages.Steer) for link in run.links]
+    assert orders[0] == orders[1]
+    raised, paused = orders[0]
+    assert (raised.factor, paused.factor) == (2.0, 0.0)
+    load_s = run.coordinator.phase_elapsed_s
+    assert load_s < raised.at_s <= paused.at_s < load_s + 1.0
+    changes = run.coordinator.result_so_far().changes
+    assert [(one.what, one.old, one.new) for one in changes] == [
+        ("rate", 50.0, 100.0), ("pause", 100.0, 0.0)
+    ]  # fmt: skip
+    await trio.sleep(30.0)
+    with pytest.raises(NotLoading, match="over"):
+        run.coordinator.steer(Wanted(paused=False))
+    for link in run.links:
+        await link.die()

@@ -1,3 +1,4 @@
+import html
 import io
 import re
 from collections import Counter
@@ -5,12 +6,13 @@ from collections import Counter
 import msgspec
 import pytest
 
+from loadgen.report import markdown, thresholds
 from loadgen.report import text as report_text
-from loadgen.report import thresholds
 from loadgen.report.model import FanOutReport, TargetLag, TargetReport, TargetSecond
 from loadgen.results.latency import Histogram, Summary
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.verify import Verdict
+from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
 
 
@@ -80,6 +82,22 @@ def test_copies_are_counted_and_timed_and_the_clocks_error_is_said_where_there_a
     ]
     alone = msgspec.structs.replace(fan_out, clock_error_ms=None)
     assert "clocks" not in written(msgspec.structs.replace(report_of(), fan_out=alone))
+
+
+def test_a_load_that_was_changed_by_hand_says_so_and_how(report_of):
+    changes = [
+        Change(t_s=2.0, load_s=1.5, what="rate", unit="rate", old=50.0, new=55.0),
+        Change(t_s=4.0, load_s=3.5, what="pause", unit="rate", old=55.0, new=0.0),
+        Change(t_s=6.25, load_s=5.75, what="resume", unit="rate", old=0.0, new=55.0, paused_s=2.25),
+    ]
+    report = msgspec.structs.replace(report_of(), changes=changes, paused_s=2.25)
+    text = written(report)
+    assert "VALID" in text
+    told = "the load was changed by hand: its rate once, paused once, for 2.2 s in all"
+    assert f"• {told}" in text
+    for line in ("by hand    at 2.0 s raised from 50/s to 55/s", "at 6.2 s went on after 2.2 s"):
+        assert line in text
+    assert told in html.unescape(markdown.render(report).decode())
 
 
 def test_what_goes_to_a_pipe_has_no_colour_no_trailing_space_and_fits_80_columns(report_of):

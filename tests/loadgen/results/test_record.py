@@ -13,6 +13,7 @@ from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut, GeneratorFacts, Strain
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
+from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -69,6 +70,12 @@ def result(result_of):
         fan_out=FanOut(
             first=histogram_of(12), last=histogram_of(13, 14), each=histogram_of(15, 16, 17),
             clock_error_s=0.018,
+        ),
+        changes=(
+            Change(t_s=4.0, load_s=3.5, what="pause", unit="rate", old=50.0, new=0.0),
+            Change(
+                t_s=6.25, load_s=5.75, what="resume", unit="rate", old=0.0, new=50.0, paused_s=2.25
+            ),
         ),
     )  # fmt: skip
 

@@ -72,3 +72,24 @@ async def test_who_waits_is_woken_at_the_time_and_may_be_cancelled(
     await table.wait_until(began_s + 7)
     assert 7 <= trio.current_time() - began_s < 7.01
     nursery.cancel_scope.cancel()
+
+
+async def test_who_waits_is_woken_at_the_time_that_it_finds_after_a_change(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    table, began_s, woken = Timetable(), trio.current_time(), list[tuple[str, float]]()
+    at_s = {"earlier": 2.0, "later": 50.0, "as it was": 50.0}
+
+    async def wait(name: str) -> None:
+        find = None if name == "as it was" else lambda: began_s + at_s[name]
+        await table.wait_until(began_s + 20.0, find)
+        woken.append((name, round(trio.current_time() - began_s, 2)))
+
+    nursery.start_soon(table.run)
+    for name in at_s:
+        nursery.start_soon(wait, name)
+    await trio.sleep(1.0)
+    table.retime()
+    await trio.sleep(100.0)
+    assert woken == [("earlier", 2.0), ("as it was", 20.0), ("later", 50.0)]
+    nursery.cancel_scope.cancel()

@@ -198,6 +198,13 @@ def test_runs_that_failed_or_were_interrupted_are_named(run_of):
     ]  # fmt: skip
 
 
+def test_runs_whose_load_was_changed_by_hand_are_named(run_of):
+    changed = run_of() | {"changes": [{"what": "pause"}]}
+    assert compare(sides(run_of()), {"b": changed}).notes == [
+        "b was changed by hand while it ran: its load is not that of its plan"
+    ]
+
+
 @pytest.mark.parametrize(
     ("messages", "shift", "call"),
     [(40, 1, "noise"), (40, 450, "unclear"), (20_000, 1, "noise"), (20_000, 30, "unclear")],
