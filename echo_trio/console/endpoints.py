@@ -24,7 +24,7 @@ from echo_trio.console.event_stream import EventStream
 from echo_trio.console.faults import FIELD, BadFaults, FaultControl, read_faults
 from echo_trio.console.guard import FAILED, error, require_change
 from echo_trio.console.live import Live
-from echo_trio.console.run_settings import BadSettings, read_settings, read_words
+from echo_trio.console.run_settings import BadSettings, read_patch, read_settings
 from echo_trio.console.runs import CannotRun, Run, Runs
 from echo_trio.console.scenarios import find_scenarios
 from echo_trio.console.security_headers import REPORT_POLICY
@@ -94,7 +94,7 @@ def make_app(
             Route("/api/runs", endpoints.list_runs, methods=["GET"]),
             Route("/api/runs", endpoints.start_run, methods=["POST"]),
             Route("/api/runs/{id}", endpoints.show_run, methods=["GET"]),
-            Route("/api/runs/{id}", endpoints.annotate_run, methods=["PATCH"]),
+            Route("/api/runs/{id}", endpoints.change_run, methods=["PATCH"]),
             Route("/api/runs/{id}", endpoints.cancel_run, methods=["DELETE"]),
             Route("/api/runs/{id}/live", endpoints.watch_run),
             Route("/api/runs/{id}/trends", endpoints.show_trends),
@@ -279,19 +279,24 @@ class _Endpoints:
             raise HTTPException(exc.status, str(exc)) from None
         return Response(found, media_type="application/json")
 
-    async def annotate_run(self, request: Request) -> Response:
+    async def change_run(self, request: Request) -> Response:
         require_change(request)
         run = await self._find(request)
         try:
-            words = read_words(await request.body())
-            await self._runs.annotate(run, **({"name": run.name, "note": run.note} | words))
+            patch = read_patch(await request.body())
+            changed = await self._runs.steer(run, patch.load) if patch.load else {}
+            if patch.words or not patch.load:
+                words = {"name": run.name, "note": run.note} | patch.words
+                await self._runs.annotate(run, **words)
+        except CannotRun as exc:
+            raise HTTPException(exc.status, str(exc)) from None
         except BadSettings as exc:
             return error(
                 exc.status, str(exc), **({} if exc.field is None else {"field": exc.field})
             )
         except OSError as exc:
             raise HTTPException(503, f"the history can't be written: {exc}") from None
-        return _json(run.summary())
+        return _json(changed | run.summary())
 
     async def cancel_run(self, request: Request) -> Response:
         require_change(request)

@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -69,15 +68,20 @@ class NoAnswer(Exception):
 class RunProcess:
     """A generator's process. Its owner has to call `see_off` in every case.
 
+    :param order: its first line (`loadgen.cli.json_settings.Order`).
     :ivar complaint: the last bytes it wrote to stderr, once `read_complaint` has read them.
     """
 
-    def __init__(self, process: trio.Process) -> None:
+    def __init__(self, process: trio.Process, order: dict[str, Any]) -> None:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         self.complaint: bytearray = bytearray()
         self.lines: LineReader = LineReader(process.stdout)
         self._process = process
+        self._order = order
+        self._stdin = process.stdin
+        self._telling = trio.Lock()
         self._stderr = process.stderr
         self._interrupted = False
 
@@ -87,20 +91,16 @@ class RunProcess:
 
         :raises OSError: if this machine can't start a process.
         """
-        # A pipe might be full before it is read; this is as private, and there at once.
-        with tempfile.TemporaryFile() as told:
-            told.write(msgspec.json.encode(order))
-            told.seek(0)
-            process = await trio.lowlevel.open_process(
-                # -P: a module named loadgen in the current folder is not meant.
-                [sys.executable, "-P", "-m", "loadgen.cli.from_stdin"],
-                stdin=told,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=make_environment(),
-                **OWN_GROUP,
-            )
-        return cls(process)
+        process = await trio.lowlevel.open_process(
+            # -P: a module named loadgen in the current folder is not meant.
+            [sys.executable, "-P", "-m", "loadgen.cli.from_stdin"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=make_environment(),
+            **OWN_GROUP,
+        )
+        return cls(process, order)
 
     @property
     def exit_code(self) -> int | None:
@@ -108,11 +108,12 @@ class RunProcess:
         return self._process.returncode
 
     async def answer(self) -> RunAccepted | RunRefused:
-        """Wait for its first line.
+        """Give it its order, and wait for its first line.
 
         :raises NoAnswer: if it ends without one, or takes longer than `FIRST_LINE_TIMEOUT_S`.
         """
         with trio.move_on_after(FIRST_LINE_TIMEOUT_S):
+            await self.tell(self._order)
             line = await anext(self.lines, b"")
             try:
                 return msgspec.json.decode(line, type=RunAccepted | RunRefused)
@@ -121,6 +122,20 @@ class RunProcess:
                     await self.read_complaint()
                 raise NoAnswer(last_line(self.complaint) or "it ended without a word") from None
         raise NoAnswer(f"it said nothing in {FIRST_LINE_TIMEOUT_S:g} s")
+
+    async def tell(self, what: Mapping[str, Any]) -> None:
+        """Give it a line; nothing happens if it has ended.
+
+        Cancelled half-way, it is told nothing more: half a line would begin the next.
+        """
+        async with self._telling:
+            try:
+                await self._stdin.send_all(msgspec.json.encode(what) + b"\n")
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+            except trio.Cancelled:
+                await trio.aclose_forcefully(self._stdin)
+                raise
 
     async def read_complaint(self) -> None:
         """Read its stderr to the end, and keep the last `ERROR_BYTES`."""
@@ -155,6 +170,7 @@ class RunProcess:
                     await self._process.wait()
             self.kill()
             await self._process.wait()
+            await self._stdin.aclose()
             await self.lines.aclose()
             await self._stderr.aclose()
 

@@ -25,6 +25,8 @@ MAX_CHARACTERS: Final = 8192
 MAX_DIGITS: Final = 18
 #: The words that describe a run, and the most characters of each; the generator has no such flags.
 WORDS: Final = {"name": 200, "note": 4000}
+#: The ways to change the load of a run: its rate, as a text or a factor of the plan, and pauses.
+LOAD: Final = ("rate", "factor", "paused")
 _LONG_TEXTS: Final = frozenset({"message"})
 #: Characters of a value with a unit; a wrong one is shown in full.
 MAX_UNIT_CHARACTERS: Final = 64
@@ -100,16 +102,44 @@ def read_settings(body: bytes) -> RunSettings:
     return RunSettings(values, written, **words)
 
 
-def read_words(body: bytes) -> dict[str, str]:
-    """Read the name or the note that a run is to have, or both.
+@dataclass(frozen=True, slots=True)
+class RunPatch:
+    """What of a run is to be changed.
+
+    :ivar words: its name, its note, or both.
+    :ivar load: its load, while that goes on: what of `LOAD` was given.
+    """
+
+    words: dict[str, str]
+    load: dict[str, Any]
+
+
+def read_patch(body: bytes) -> RunPatch:
+    """Read what of a run is to be changed.
 
     :raises BadSettings: if the body is something else.
     """
     fields = _parse_json(body)
     for name in fields:
-        if name not in WORDS:
-            raise BadSettings(f"{name}: there are only {' and '.join(WORDS)}", field=name)
-    return {name: _words_of(name, value) for name, value in fields.items()}
+        if name not in WORDS and name not in LOAD:
+            known = ", ".join([*WORDS, *LOAD])
+            raise BadSettings(f"{name}: of a run there are {known} to change", field=name)
+    words = {name: _words_of(name, fields[name]) for name in WORDS if name in fields}
+    given = {name: fields[name] for name in LOAD if fields.get(name) is not None}
+    return RunPatch(words, {name: _load_of(name, value) for name, value in given.items()})
+
+
+def _load_of(name: str, value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name == "paused" and not isinstance(value, bool):
+        raise BadSettings("paused: true or false", field=name)
+    if name == "factor" and not is_number:
+        raise BadSettings("factor: a number, like 1.1 for 10 % more than planned", field=name)
+    if name == "rate":
+        if not (is_number or isinstance(value, str)) or len(str(value)) > MAX_UNIT_CHARACTERS:
+            raise BadSettings("rate: a text like 100/s", field=name)
+        return str(value)
+    return value
 
 
 def _words_of(name: str, value: Any) -> str:

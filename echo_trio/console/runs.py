@@ -5,6 +5,7 @@ One at a time: two would measure each other. The output of the last few runs is 
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import shutil
@@ -42,6 +43,9 @@ STOP_GRACE_S: Final = 5.0
 #: The time for a process's last output to arrive once it has ended: its children may have kept its
 #: pipes, so that the end of the stream never comes.
 LAST_WORDS_S: Final = 2.0
+#: The time for a generator to answer that its load has changed. It takes milliseconds, unless the
+#: machine stands still.
+ANSWER_TIMEOUT_S: Final = 10.0
 #: Requests that may wait while a generator checks another's settings: each holds a connection.
 MAX_WAITING: Final = 4
 #: The share of time for generators that refuse their settings: each is half a second of CPU, which
@@ -75,6 +79,24 @@ class CannotRun(Exception):
 
 
 @dataclass(slots=True)
+class Answer:
+    """The answer of a generator to a change of its load.
+
+    :ivar error: why it can't be changed so; ``None`` if it is.
+    :ivar at_fault: the field at fault; ``None`` if the run is not in its load phase.
+    """
+
+    error: str | None = None
+    at_fault: str | None = None
+    has_come: trio.Event = field(default_factory=trio.Event)
+
+    def give(self, error: str | None, at_fault: str | None) -> None:
+        """Let it come."""
+        self.error, self.at_fault = error, at_fault
+        self.has_come.set()
+
+
+@dataclass(slots=True)
 class Run:
     """One run, from its start for as long as it is remembered.
 
@@ -86,6 +108,9 @@ class Run:
     :ivar snapshots: its lines, those of the last hour.
     :ivar series: the part of each snapshot that is about its second.
     :ivar snapshots_seen: the number of snapshots in all.
+    :ivar load: the rate of its load after the last change by hand; ``None`` before the first.
+    :ivar changes_seen: the number of changes that were asked for here.
+    :ivar answers: those that are awaited of its generator, by number.
     """
 
     accepted: RunAccepted
@@ -105,6 +130,9 @@ class Run:
     snapshots: deque[bytes] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     series: deque[msgspec.Raw] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     snapshots_seen: int = 0
+    load: msgspec.Raw | None = None
+    changes_seen: int = 0
+    answers: dict[int, Answer] = field(default_factory=dict)
     stop: trio.Event = field(default_factory=trio.Event)
     news: trio.Event = field(default_factory=trio.Event)
 
@@ -143,7 +171,8 @@ class Run:
     def progress(self) -> dict[str, Any]:
         """Summarise the run, with its last snapshot and its series so far."""
         snapshot = msgspec.Raw(self.snapshots[-1]) if self.snapshots else None
-        return {**self.summary(), "snapshot": snapshot, "series": list(self.series)}
+        series = list(self.series)
+        return {**self.summary(), "snapshot": snapshot, "series": series, "load": self.load}
 
     async def find_report(self) -> bytes | None:
         """Return its report as JSON, from the file if it is of an earlier server."""
@@ -166,6 +195,13 @@ class Run:
                 self.series.append(head.second.copy())
                 self.snapshots_seen += 1
                 self.wake()
+            elif head.type == "steered":
+                self.load = head.load.copy()
+                if head.id in self.answers:
+                    self.answers.pop(head.id).give(head.error, head.field)
+                if head.error is None:
+                    self.changes_seen += 1
+                    self.wake()
             elif head.schema is not None:
                 self.report, self.verdict = line, head.verdict
 
@@ -179,6 +215,8 @@ class Run:
             self.error = "cancelled before it could report anything"
         elif not self.error:
             self.error = f"loadgen left no report, and ended with {self.exit_code}"
+        for answer in self.answers.values():
+            answer.give("the load is over", None)
         self.wake()
 
     def wake(self) -> None:
@@ -187,11 +225,17 @@ class Run:
         self.news = trio.Event()
 
     async def follow(self, emit: Emit) -> None:
-        """Emit its snapshots, those to come too, then its report, or why there is none."""
-        seen = 0
+        """Emit its snapshots, those to come too, then its report, or why there is none.
+
+        Between them, each change of its load.
+        """
+        seen = changes_seen = 0
         while True:
             news, over = self.news, self.over
-            if fresh := self.snapshots_seen - seen:
+            if self.changes_seen != changes_seen and self.load is not None:
+                changes_seen = self.changes_seen
+                await emit(event("load", bytes(self.load)))
+            elif fresh := self.snapshots_seen - seen:
                 seen = self.snapshots_seen
                 lines = list(self.snapshots)[-fresh:]
                 for at in range(0, len(lines), BATCH):
@@ -214,6 +258,10 @@ class _Head(msgspec.Struct):
     second: msgspec.Raw = msgspec.Raw(b"null")
     schema: int | None = None
     verdict: str | None = None
+    id: int | None = None
+    error: str | None = None
+    field: str | None = None
+    load: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Started(msgspec.Struct):
@@ -272,6 +320,7 @@ class Runs:
         self._nursery: trio.Nursery | None = None
         self._draining = False
         self._one_at_a_time = trio.Lock()
+        self._numbers = itertools.count(1)
         self._checks = Turns(CHECKS_SHARE, burst_s=CHECKS_BURST_S, advance_s=0.0)
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -308,6 +357,29 @@ class Runs:
                 partial(kept_runs.annotate, self._history, run.kept, name=kept_name, note=note)
             )
         run.name, run.note = name, note
+
+    async def steer(self, run: Run, change: dict[str, Any]) -> dict[str, Any]:
+        """Change the load of a run; return the run with it, once its generator has done that.
+
+        :param change: some of `run_settings.LOAD`.
+        :raises BadSettings: if this load can't be changed so.
+        :raises CannotRun: if the run is not in its load phase, or does not answer.
+        """
+        if run.over or run.state == "cancelling" or self._process is None:
+            raise CannotRun("the load is over", 409)
+        number = next(self._numbers)
+        answer = run.answers[number] = Answer()
+        with trio.move_on_after(ANSWER_TIMEOUT_S):
+            await self._process.tell({"id": number, **change})
+            await answer.has_come.wait()
+        run.answers.pop(number, None)
+        if not answer.has_come.is_set():
+            raise CannotRun("the generator does not answer: see whether the change comes", 503)
+        if answer.error is not None:
+            if answer.at_fault is None:
+                raise CannotRun(answer.error, 409)
+            raise BadSettings(f"{answer.at_fault}: {answer.error}", field=answer.at_fault)
+        return {**run.summary(), "load": run.load}
 
     def __iter__(self) -> Iterator[Run]:
         """Iterate over the remembered runs, the newest first."""

@@ -2,7 +2,8 @@
 
 For a program that runs loads for others. On stdin, since a command line is seen by every user of
 the machine, and there may be a token in it. The first line of output says whether the run begins
-(`json_settings.OrderAccepted` or `OrderRefused`); the others are those of `--stream`.
+(`json_settings.OrderAccepted` or `OrderRefused`); the others are those of `--stream`. Lines that
+follow on stdin change the load while it goes (`orders`).
 """
 
 from loadgen import signals
@@ -17,13 +18,15 @@ def main() -> int:
     import msgspec  # noqa: PLC0415
 
     from loadgen.cli import json_settings  # noqa: PLC0415
+    from loadgen.cli.lines import Lines  # noqa: PLC0415
     from loadgen.report import html  # noqa: PLC0415
 
     def answer(line: json_settings.OrderAccepted | json_settings.OrderRefused) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
         sys.stdout.flush()
 
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=json_settings.Order)
+    lines = Lines(sys.stdin.fileno())
+    order = msgspec.json.decode(lines.read() or b"", type=json_settings.Order)
     if order.scenario_dir is not None:
         # Scenarios are named without their folder, here and in the report.
         os.chdir(order.scenario_dir)
@@ -43,7 +46,7 @@ def main() -> int:
 
     return load.load(
         run.plan,
-        options=Options(workers=run.workers, fail_if=run.fail_if),
+        options=Options(workers=run.workers, fail_if=run.fail_if, orders=lines),
         output=output.Output(
             stream=True,
             quiet=True,

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -147,7 +148,7 @@ class Keys:
     @property
     def note(self) -> str:
         """Return what a key could not do a moment ago."""
-        return self._note if trio.current_time() < self._noted_s + NOTE_S else ""
+        return self._note if time.monotonic() < self._noted_s + NOTE_S else ""
 
     async def obey(self, run: Running) -> None:
         """Do what each key says, until the terminal is gone or this is cancelled."""
@@ -188,6 +189,6 @@ class Keys:
         try:
             run.steer(wanted)
         except (BadChange, NotLoading) as exc:
-            self._note, self._noted_s = str(exc), trio.current_time()
+            self._note, self._noted_s = str(exc), time.monotonic()
         else:
             self._note = ""

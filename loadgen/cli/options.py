@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from cyclopts import Group, Parameter
 
@@ -69,6 +69,9 @@ class Options:
 
     overwrite: Annotated[bool, Parameter(negative=""), RUN] = False
     """Let --journal replace the journal of an earlier run."""
+
+    orders: Annotated[Any, Parameter(parse=False)] = None
+    """`lines.Lines` that change the load while it goes, for a program that runs it for others."""
 
     @property
     def shares(self) -> bool:

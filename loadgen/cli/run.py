@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
@@ -164,8 +166,13 @@ async def run(
                     stack.enter_context(keys.taken())
                     nursery.start_soon(keys.obey, engine)
                 nursery.start_soon(partial(watch, engine, color=output.color, keys=keys))
+            write = _one_at_a_time(write_stdout)
             if output.stream:
-                nursery.start_soon(stream, engine, write_stdout)
+                nursery.start_soon(stream, engine, write)
+            if options.orders is not None:
+                from loadgen.cli.orders import obey  # noqa: PLC0415 - the console's runs alone
+
+                nursery.start_soon(obey, options.orders, engine, write)
             if journal is not None:
                 nursery.start_soon(journal.keep, engine)
             if target is not None:
@@ -182,6 +189,17 @@ async def run(
                 result = refused
             nursery.cancel_scope.cancel()
     return result
+
+
+def _one_at_a_time(write: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    """Let several threads write lines, each of which stays whole."""
+    lock = threading.Lock()
+
+    def write_alone(line: bytes) -> None:
+        with lock:
+            write(line)
+
+    return write_alone
 
 
 def _make_run(plan: Plan, options: Options, starter: Starter | None) -> Running:

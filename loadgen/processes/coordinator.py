@@ -26,7 +26,7 @@ from loadgen.processes.messages import Launcher, LinkLost
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import FanOut, Place, Result, Workers
 from loadgen.results.series import Second, merge_series
-from loadgen.scenario.engine import make_lever
+from loadgen.scenario import loader
 from loadgen.workload.lever import Lever, NotLoading, Wanted
 from loadgen.workload.plan import Plan
 
@@ -69,7 +69,7 @@ class Coordinator:
         self._members: list[Member] = []
         self._refusal: str | None = None
         #: The rate of the load, and its changes by hand.
-        self.lever: Lever = make_lever(plan)
+        self.lever: Lever = Lever(plan, has_pace=_has_pace(plan))
         self._interruption = trio.Event()
         self._steer, self._steered = trio.open_memory_channel[messages.Steer](math.inf)
         self._second_booked = trio.lowlevel.ParkingLot()
@@ -436,6 +436,13 @@ class Coordinator:
         member.is_over = True
         self._merged = None
         self._warn(member.death)
+
+
+def _has_pace(plan: Plan) -> bool:
+    """Tell whether a factor would change what is due, as far as it is known here."""
+    if plan.scenario is None or not plan.scenario_files:
+        return True
+    return loader.load(plan.scenario, plan.scenario_files).has_pace
 
 
 def _place(second: Second) -> int:

@@ -291,9 +291,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     latency: LatencyReport
     histograms: EncodedHistograms
     generator: GeneratorReport
+    series: list[Second]
     changes: list[Change] = []
     paused_s: float = 0.0
-    series: list[Second]
     misbehaving: dict[str, MisbehavingReport] | msgspec.UnsetType = msgspec.UNSET
     target: TargetReport | msgspec.UnsetType = msgspec.UNSET
     incomplete: Incomplete | msgspec.UnsetType = msgspec.UNSET

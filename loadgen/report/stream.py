@@ -20,6 +20,7 @@ from loadgen.results.ledger import Ledger
 from loadgen.results.result import Result
 from loadgen.results.scenario import UserBooks
 from loadgen.results.series import Second
+from loadgen.workload.lever import Change, Lever, Unit
 
 
 class SocketsNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,34 @@ class UsersNow(msgspec.Struct, frozen=True, kw_only=True):
     not_started: int
 
 
+class LoadNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The rate that the load has at present, and its changes by hand; see `lever.Lever`.
+
+    :ivar unit: the plan's setting that can be changed; null if the load can only be paused.
+    :ivar planned: its planned rate in this unit, a second; `rate` is the present one, or the one
+        after the pause. Both are null without a unit.
+    """
+
+    unit: Unit | None
+    planned: float | None
+    rate: float | None
+    factor: float
+    paused: bool
+    changes: list[Change]
+
+
+def show_load(lever: Lever) -> LoadNow:
+    """Show the present state of a load."""
+    return LoadNow(
+        unit=lever.unit,
+        planned=None if lever.unit is None else lever.planned,
+        rate=lever.rate,
+        factor=lever.factor,
+        paused=lever.is_paused,
+        changes=list(lever.changes),
+    )
+
+
 class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The run up to the second that has just ended."""
 
@@ -77,9 +106,10 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     latency: LatencyReport
     second: Second
     users: UsersNow | None = None
+    load: LoadNow | None = None
 
 
-def take_snapshot(phase: str, result: Result) -> RunSnapshot:
+def take_snapshot(phase: str, result: Result, lever: Lever | None = None) -> RunSnapshot:
     """Take a snapshot of a run that has booked at least one second."""
     ledger, second = result.ledger, result.series[-1]
     return RunSnapshot(
@@ -98,6 +128,7 @@ def take_snapshot(phase: str, result: Result) -> RunSnapshot:
         latency=summarize_latency(result),
         second=second,
         users=None if result.scenario is None else _count_users(result.scenario.users),
+        load=None if lever is None else show_load(lever),
     )
 
 
@@ -141,7 +172,7 @@ async def stream(engine: Running, write: Callable[[bytes], object]) -> NoReturn:
     """
     while True:
         await engine.wait_for_second()
-        line = encode(take_snapshot(str(engine.phase), engine.result_so_far()))
+        line = encode(take_snapshot(str(engine.phase), engine.result_so_far(), engine.lever))
         try:
             await trio.to_thread.run_sync(write, line)
         except OSError:

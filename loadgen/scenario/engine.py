@@ -55,16 +55,6 @@ def prepare(plan: Plan) -> Plan:
     return dataclasses.replace(plan, scenario_files=script.files)
 
 
-def make_lever(plan: Plan) -> Lever:
-    """Make the lever of a plan, with a scenario or without.
-
-    :raises BadScenario: if the plan has a scenario that can't be loaded.
-    """
-    if plan.scenario is None:
-        return Lever(plan)
-    return Lever(plan, has_pace=loader.load(plan.scenario, plan.scenario_files).has_pace)
-
-
 def make_engine(
     plan: Plan,
     *,
@@ -105,7 +95,7 @@ class ScenarioEngine(Engine):
         self._context: UserContext | None = None
 
     def _make_lever(self) -> Lever:
-        return make_lever(self.plan)
+        return Lever(self.plan, has_pace=self._script.has_pace)
 
     def interrupt(self) -> None:
         """Stop: cancel every user, close every open socket, and have `run` return the result."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,46 @@ def test_what_a_run_was_told_is_not_for_every_user_of_the_machine_to_see(
     report = watch(client, run)[-1]
     assert report[0] == "report"
     assert "s3cret" not in str(report)
+
+
+def test_a_load_is_paused_and_raised_while_it_goes_and_everybody_sees_it(
+    client: httpx.Client, server: Any
+) -> None:
+    run, events = start(client, **LONG), list[tuple[str, Any]]()
+    headers = dict(client.headers)
+    with httpx.Client(base_url=server.console, headers=headers, timeout=60) as another:
+        watching = threading.Thread(target=lambda: events.extend(watch(another, run)))
+        watching.start()
+        while (paused := client.patch(run, json={"paused": True})).status_code == 409:
+            assert "has not begun" in paused.json()["error"]
+        assert paused.json()["load"]["paused"] is True
+        assert (paused.json()["id"], paused.json()["state"]) == (run.rpartition("/")[2], "running")
+        for wrong, field in (
+            ({"rate": "soon"}, "rate"), ({"rate": 2}, "rate"), ({"factor": 0}, "factor"),
+            ({"rate": "2/s", "factor": 2}, "factor"), ({"paused": 1}, "paused"),
+            ({"factor": "2"}, "factor"), ({"count": 1}, "count"), ({"rate": [1]}, "rate"),
+        ):  # fmt: skip
+            refused = client.patch(run, json=wrong)
+            assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
+        foreign = client.patch(run, json={"paused": False}, headers={"Origin": "http://evil.test"})
+        assert foreign.status_code == 403
+        resumed = client.patch(run, json={"rate": "2/s", "paused": False, "note": "by hand"})
+        assert resumed.json()["note"] == "by hand"
+        load = resumed.json()["load"]
+        assert client.get(run).json()["load"] == load
+        assert (load["unit"], load["planned"], load["rate"], load["factor"], load["paused"]) == (
+            "rate_per_conn", 1.0, 2.0, 2.0, False
+        )  # fmt: skip
+        assert client.delete(run).status_code == 202
+        watching.join()
+    told = [what for name, what in events if name == "load"]
+    assert told[-1] == load
+    name, report = events[-1]
+    assert name == "report"
+    jsonschema.validate(report, json.loads(report_json.SCHEMA_PATH.read_text()))
+    assert report["changes"] == load["changes"]
+    assert [(one["what"], one["old"], one["new"]) for one in report["changes"]] == [
+        ("pause", 1.0, 0.0), ("rate", 1.0, 2.0), ("resume", 0.0, 2.0)
+    ]  # fmt: skip
+    late = client.patch(run, json={"paused": True})
+    assert (late.status_code, late.json()["error"]) == (409, "the load is over")

@@ -53,7 +53,7 @@ def test_a_report_has_the_contracts_keys(report_of):
         "schema", "verdict", "verdict_reasons", "hints", "interrupted", "thresholds", "plan",
         "started_at", "ended_at", "connections", "messages", "fan_out", "users", "steps", "checks",
         "streams",
-        "counters", "latency", "histograms", "generator", "series",
+        "counters", "latency", "histograms", "generator", "series", "changes", "paused_s",
     ]  # fmt: skip
     assert set(document["connections"]) == {
         "requested", "opened", "not_attempted", "peak_open", "all_open_after_s", "failed",
