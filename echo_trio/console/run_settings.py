@@ -104,7 +104,7 @@ def read_settings(body: bytes) -> RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunPatch:
-    """What of a run is to be changed.
+    """The parts of a run that are to be changed.
 
     :ivar words: its name, its note, or both.
     :ivar load: its load, while that goes on: what of `LOAD` was given.

@@ -77,7 +77,7 @@ class NotLoading(Exception):
 
 
 class Lever:
-    """The present rate of a load, and all changes of it.
+    """The present rate of a load, and all of its changes.
 
     :param has_pace: false if the plan has a script without a pace, which no factor could change.
     :ivar unit: the unit of its rate; ``None`` if it can only be paused.
