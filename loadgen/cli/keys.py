@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import termios
 
+#: False on Windows, whose terminals are others.
+AVAILABLE: Final = sys.platform != "win32" and hasattr(os, "tcgetpgrp")
 #: What a key that is not to be had now says is shown so long.
 NOTE_S: Final = 3.0
 #: The interval of looking whether the terminal is ours again, when it is not.
@@ -44,7 +46,7 @@ _SHOW_CURSOR: Final = b"\x1b[?25h"
 
 def find_keys(plan: Plan) -> Keys | None:
     """Make the keys of a run, if there is a terminal that they can come from."""
-    if sys.platform == "win32" or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not AVAILABLE or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     if plan.message_file is not None:
         with suppress(OSError):
