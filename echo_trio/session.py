@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 import trio
@@ -16,6 +17,9 @@ from echo_trio.proxy.pair import Pair
 from echo_trio.wire import sockets
 from echo_trio.wire.connection import Connection
 
+#: The end of a session of which nothing else is known.
+_FAILED: Final = SessionEnd(Outcome.FAILED)
+
 
 async def serve_session(caller: Caller, sessions: Sessions) -> None:
     """Serve an accepted connection until it has ended.
@@ -24,16 +28,32 @@ async def serve_session(caller: Caller, sessions: Sessions) -> None:
     place, or is told that there is none. Its end is counted, and its place given back. Raises
     nothing but `trio.Cancelled`: an error here must not end other connections.
     """
-    end = SessionEnd(Outcome.FAILED)
-    timeout_s = sessions.settings.open_timeout_s
-    if caller.waits:
-        timeout_s = min(timeout_s, REFUSAL_LINGER_S)
-    # It can't be asked any more when the peer has reset.
-    peer = Peer(sockets.peer_of(caller.sock))
-    if sessions.observer is not None:
-        caller.observer = sessions.observer.accepted(peer.name)
+    # All in one coroutine, and nothing kept that is not needed any more: what an open connection
+    # sleeps in is most of its memory (each coroutine between takes 250 bytes).
+    end = _FAILED
+    peer = _meet(caller, sessions)
+    name = peer.name
     try:
-        end = await _serve_accepted(caller, sessions, caller.accepted_s + timeout_s, peer)
+        opened = await open_connection(caller, sessions, _deadline_of(caller, sessions), peer)
+        name = peer.name
+        del peer
+        if isinstance(opened, SessionEnd):
+            end = opened
+        elif isinstance(opened, Pair):
+            sessions.places.settle(caller)
+            end = await _serve_pair(opened, sessions)
+        else:
+            sessions.places.settle(caller)
+            connection, acting = opened
+            del opened
+            _count_opened(connection, sessions)
+            try:
+                await _run(connection, acting)
+            finally:
+                if isinstance(acting, ScriptPlayer):
+                    sessions.counters.messages_unanswered += acting.unanswered
+                _count_closed(connection, sessions)
+            end = _end_of(connection)
     except trio.Cancelled:
         end = SessionEnd(Outcome.DROPPED)
         raise
@@ -47,28 +67,38 @@ async def serve_session(caller: Caller, sessions: Sessions) -> None:
             end = SessionEnd.refusal(admission.displaced())
         if caller.observer is not None:
             caller.observer.ended(end.outcome, end.details)
-        sessions.count_ended(end, peer.name, trio.current_time() - caller.accepted_s)
+        sessions.count_ended(end, name, trio.current_time() - caller.accepted_s)
 
 
-async def _serve_accepted(
-    caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
-) -> SessionEnd:
-    opened = await open_connection(caller, sessions, deadline_s, peer)
-    if isinstance(opened, SessionEnd):
-        return opened
-    sessions.places.settle(caller)
-    if isinstance(opened, Pair):
-        return await _serve_pair(opened, sessions)
-    return await _serve(*opened, sessions)
+def _meet(caller: Caller, sessions: Sessions) -> Peer:
+    # It can't be asked any more when the peer has reset.
+    peer = Peer(sockets.peer_of(caller.sock))
+    if sessions.observer is not None:
+        caller.observer = sessions.observer.accepted(peer.name)
+    return peer
+
+
+def _run(connection: Connection, acting: OnMessage | ScriptPlayer) -> Awaitable[None]:
+    return acting.run() if isinstance(acting, ScriptPlayer) else connection.run(acting)
+
+
+def _deadline_of(caller: Caller, sessions: Sessions) -> float:
+    """Return Trio's time by which a handshake has to be done."""
+    timeout_s = sessions.settings.open_timeout_s
+    if caller.waits:
+        timeout_s = min(timeout_s, REFUSAL_LINGER_S)
+    return caller.accepted_s + timeout_s
 
 
 async def _serve_pair(pair: Pair, sessions: Sessions) -> SessionEnd:
     """Serve a proxy's pair; it ends as its client's connection does."""
     upstream = pair.upstream
     sessions.upstreams.add(upstream)
+    _count_opened(pair.client, sessions)
     try:
-        end = await _serve(pair.client, pair, sessions)
+        await pair.run()
     finally:
+        _count_closed(pair.client, sessions)
         sessions.upstreams.discard(upstream)
         sessions.counters.messages_unanswered += pair.lost
         sessions.counters.upstream_close_codes[upstream.close_code] += 1
@@ -77,29 +107,27 @@ async def _serve_pair(pair: Pair, sessions: Sessions) -> SessionEnd:
         "upstream_closed_first": upstream.closed_first,
         "lost": pair.lost,
     }
+    end = _end_of(pair.client)
     outcome = Outcome.MEMORY if upstream.evicted else end.outcome
     return SessionEnd(outcome, {**end.details, **details})
 
 
-async def _serve(
-    connection: Connection, acting: OnMessage | ScriptPlayer | Pair, sessions: Sessions
-) -> SessionEnd:
+def _count_opened(connection: Connection, sessions: Sessions) -> None:
     counters = sessions.counters
     sessions.connections.add(connection)
     counters.open += 1
     counters.peak_open = max(counters.peak_open, counters.open)
-    try:
-        if isinstance(acting, ScriptPlayer | Pair):
-            await acting.run()
-        else:
-            await connection.run(acting)
-    finally:
-        if isinstance(acting, ScriptPlayer):
-            counters.messages_unanswered += acting.unanswered
-        sessions.connections.discard(connection)
-        counters.open -= 1
-        counters.add_traffic(connection)
-        counters.close_codes[connection.close_code] += 1
+
+
+def _count_closed(connection: Connection, sessions: Sessions) -> None:
+    counters = sessions.counters
+    sessions.connections.discard(connection)
+    counters.open -= 1
+    counters.add_traffic(connection)
+    counters.close_codes[connection.close_code] += 1
+
+
+def _end_of(connection: Connection) -> SessionEnd:
     details = {
         "code": connection.close_code,
         "closed_first": connection.closed_first,

@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final, Self
 
 import trio
@@ -231,6 +231,7 @@ class Connection(Watched, WebSocketConnection):
                     self._receive(b"")
                 while self._close_reason is None:
                     await self._serve_once()
+                    self._raise_its_own()
             except Exception:  # our fault, not the peer's: it gets 1011 before we raise
                 self._fail(INTERNAL_ERROR, None)
                 await self._serve_closing()
@@ -255,11 +256,21 @@ class Connection(Watched, WebSocketConnection):
                     await self._send_eof()
                 else:
                     await self._serve_once()
+                    self._raise_its_own()
         if closing.cancelled_caught and not self.clean and self.timed_out is None:
             self.timed_out = "close"
 
-    async def _serve_once(self) -> None:
-        """Do what needs patience; when nothing does, sleep until something does."""
+    def _serve_once(self) -> Awaitable[object]:
+        """Do what needs patience; when nothing does, sleep until something does.
+
+        Not a coroutine itself, as a connection mostly sleeps, and would do so in one more.
+        """
+        if self._unsent or self._over or self._poller is None or self._halt & _TURN_OVER:
+            return self._serve_patiently()
+        self._attention = False
+        return self._sleep()
+
+    async def _serve_patiently(self) -> None:
         # The order matters: bytes in line go out before more is read, or replies would pile up;
         # bytes left for later are looked at before the task sleeps, or they would wait until the
         # peer sends more; and it sleeps only if neither has made new work.
@@ -276,15 +287,22 @@ class Connection(Watched, WebSocketConnection):
         if self._attention or self._over or self._halt & _TURN_OVER:
             return
         if self._poller is not None:
-            assert self._sock is not None
-            callback = self._on_hang_up if self._paused else self._on_readable
-            self._poller.register(self._sock, callback, reading=not self._paused)
-            # Not before `register`: if that raised, this running task would later be taken for a
-            # sleeping one, and rescheduled.
-            self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+            await self._sleep()
         else:
             await self._wait_without_poller()
+
+    def _sleep(self) -> Awaitable[object]:
+        assert self._poller is not None
+        assert self._sock is not None
+        callback = self._on_hang_up if self._paused else self._on_readable
+        self._poller.register(self._sock, callback, reading=not self._paused)
+        # Not before `register`: if that raised, this running task would later be taken for a
+        # sleeping one, and rescheduled.
+        self._task = trio.lowlevel.current_task()
+        return trio.lowlevel.wait_task_rescheduled(self._stop_waiting)  # noqa: ASYNC105 - by the caller
+
+    def _raise_its_own(self) -> None:
+        """Raise what `on_message` has raised in the poller's task."""
         if self._raised is not None:
             raised, self._raised = self._raised, None
             raise raised

@@ -339,6 +339,7 @@ class Relay(Connection):
         # do so is limited.
         while self.close_received is not None and self.close_sent is None and not self._over:
             await self._serve_once()
+            self._raise_its_own()
         await super()._serve_closing()
 
 
