@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol, Self
 
 from echo_trio.metrics.durations import DurationHistogram, Durations, Spread
 
@@ -220,7 +220,7 @@ class Counters:
         :param loop_lag: ``None`` stands for no observation.
         """
         now_s = time.time()
-        live = list(live)
+        open_now = _Sums.of(live)
         loop_lag = loop_lag or Durations()
         return ServerSnapshot(
             t=datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds"),
@@ -239,14 +239,13 @@ class Counters:
             refused_reasons=dict(self.refused_reasons),
             close_codes=dict(self.close_codes),
             upstream_close_codes=dict(self.upstream_close_codes),
-            # By map and attrgetter: a third of the time of a loop, and there may be thousands.
-            messages_received=self.messages_received + _sum("messages_received", live),
-            messages_sent=self.messages_sent + _sum("messages_sent", live),
+            messages_received=self.messages_received + open_now.messages_received,
+            messages_sent=self.messages_sent + open_now.messages_sent,
             messages_unanswered=self.messages_unanswered,
             messages_pushed=self.messages_pushed,
             messages_undelivered=self.messages_undelivered,
-            bytes_received=self.bytes_received + _sum("bytes_received", live),
-            bytes_sent=self.bytes_sent + _sum("bytes_sent", live),
+            bytes_received=self.bytes_received + open_now.bytes_received,
+            bytes_sent=self.bytes_sent + open_now.bytes_sent,
             held_bytes=held_bytes,
             echo_ms=self.echo.recent(),
             loop_lag_ms=loop_lag.recent(),
@@ -259,5 +258,28 @@ class Counters:
         )
 
 
-def _sum(name: str, live: list[Traffic]) -> int:
-    return sum(map(attrgetter(name), live))
+_TRAFFIC: Final = ("messages_received", "messages_sent", "bytes_received", "bytes_sent")
+_traffic_of: Final = attrgetter(*_TRAFFIC)
+
+
+class _Sums(NamedTuple):
+    """The traffic of many connections together."""
+
+    messages_received: int
+    messages_sent: int
+    bytes_received: int
+    bytes_sent: int
+
+    @classmethod
+    def of(cls, live: Iterable[Traffic]) -> Self:
+        """Add it up in one pass.
+
+        The CPU's caches do not hold ten thousand connections: each pass fetches all of them anew.
+        """
+        received = sent = received_bytes = sent_bytes = 0
+        for one_received, one_sent, one_received_bytes, one_sent_bytes in map(_traffic_of, live):
+            received += one_received
+            sent += one_sent
+            received_bytes += one_received_bytes
+            sent_bytes += one_sent_bytes
+        return cls(received, sent, received_bytes, sent_bytes)
