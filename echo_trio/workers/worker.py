@@ -190,7 +190,7 @@ def interval_after(took_s: float) -> float:
 
 
 async def _report_forever(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
-    """Report once a second, or less often where looking at so many connections takes long."""
+    """Report once a second, or less often where looking at the connections takes long."""
     due = trio.current_time()
     while True:
         began_s = time.perf_counter()
