@@ -11,6 +11,8 @@ PAGE := echo_trio/console/page/index.html
 REPORT_PAGE := loadgen/report/page/report.html
 PAGE_SOURCES := $(shell find $(CLIENT)/src $(CLIENT)/public $(CLIENT)/*.html $(CLIENT)/*.ts $(CLIENT)/*.json -type f 2>/dev/null)
 
+# Where `make screenshots` puts its pictures.
+SHOTS := /tmp/echo-trio-screenshots
 # How long `make soak` and `make fuzz` take.
 MINUTES := 60
 FUZZ_SECONDS = $$(($(MINUTES) * 5))
@@ -20,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench cross-check scale conformance mutants soak fuzz hostile elsewhere examples deploy-check cluster-check release-check lock clean
+.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench screenshots cross-check scale conformance mutants soak fuzz hostile elsewhere examples deploy-check cluster-check release-check lock clean
 
 help: ## Use: what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## [A-Z]/ { \
@@ -124,6 +126,10 @@ mutants: $(VENV)/.dev page ## Check: put some faults into the code, one at a tim
 
 bench: install ## Measure: side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
+
+screenshots: $(VENV)/.run page ## Use: pictures of every view and state of the page, at each size and in each scheme, into SHOTS
+	cd $(CLIENT) && SHOTS='$(SHOTS)' npx playwright test --project=behaviour layout.spec.ts faults.spec.ts runs.spec.ts
+	@echo "the pictures are in $(SHOTS)"
 
 cross-check: $(VENV)/.run ## Check: the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)
 	$(BIN)/python benchmarks/cross_check.py

@@ -1,64 +1,7 @@
-import type { Page } from '@playwright/test';
-
 import { startEchoServer } from './echo-server';
-import { expect, test } from './fixtures';
-import { composerFaults, layoutFaults, WINDOWS } from './layout-audit';
-
-/** Where pictures of every state go; nowhere unless asked for. */
-const { SHOTS } = process.env;
-
-/** Looks at the state that the page is in, in every window. */
-async function expectOrder(page: Page, state: string): Promise<void> {
-  for (const window of WINDOWS) {
-    await page.setViewportSize(window);
-    // Charts are drawn anew a frame after they have heard of it.
-    await page.evaluate(
-      () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
-    );
-    if (SHOTS !== undefined) await takePictures(page, `${state}-${sizeOf(window)}`);
-    const faults = await lastingFaults(page, state);
-    expect.soft(faults, `${state}, ${sizeOf(window)}`).toEqual([]);
-  }
-  await page.setViewportSize(ROOMY);
-}
-
-/** For a fault to pass; where there is none, nobody waits. */
-const PATIENCE_MS = 10_000;
-const LOOK_EVERY_MS = 200;
-
-/**
- * Those that are there at every look: without those of the moment in which rows of a moving log are
- * measured, or in which a busy machine has drawn a part of the new window alone.
- */
-async function lastingFaults(page: Page, state: string): Promise<string[]> {
-  const look = async () => [
-    ...(await layoutFaults(page)),
-    ...(state.startsWith('chat-') ? await composerFaults(page) : []),
-  ];
-  let faults = await look();
-  for (let looks = 0; looks < PATIENCE_MS / LOOK_EVERY_MS && faults.length > 0; looks++) {
-    await page.waitForTimeout(LOOK_EVERY_MS);
-    const again = await look();
-    faults = faults.filter((fault) => again.includes(fault));
-  }
-  return faults;
-}
-
-async function takePictures(page: Page, name: string): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
-    const path = `${SHOTS ?? ''}/${name}-${colorScheme}.png`;
-    await page.screenshot({ path, fullPage: true, animations: 'disabled' });
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-}
-
-/** Where there is room for whatever a test does next. */
-const ROOMY = { width: 1280, height: 800 };
-
-function sizeOf({ width, height }: { width: number; height: number }): string {
-  return `${String(width)}x${String(height)}`;
-}
+import { ChatPage, expect, test } from './fixtures';
+import { layoutFaults, WINDOWS } from './layout-audit';
+import { expectOrder, lastingFaults, ROOMY, SHOTS, sizeOf, takePictures } from './layout-states';
 
 const LONG = 'unbroken'.repeat(40);
 
@@ -176,6 +119,37 @@ test.describe('nothing overlaps and nothing is cut off', () => {
     await page.getByRole('button', { name: 'Side by side' }).click();
     await expectOrder(page, 'chat-side-by-side');
     await second.stop();
+  });
+
+  test('where the server dials', async ({ page, consoled }) => {
+    const chat = new ChatPage(page);
+    await chat.reconnectByItself(false);
+    await chat.connect(`${consoled.url}status/418`);
+    await page.getByRole('button', { name: 'Ask through the server' }).click();
+    await expect(chat.log.getByText('The server answered with HTTP 418.')).toBeVisible();
+    await expectOrder(page, 'chat-dial-refused');
+    await page.getByRole('button', { name: 'Handshake and frames' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Through the server' });
+    await expect(dialog.getByRole('region', { name: 'Response' })).toBeVisible();
+    await expectOrder(page, 'dialog-dial-refused');
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    for (const window of WINDOWS) {
+      await page.setViewportSize(window);
+      await page.getByRole('button', { name: 'Connection options' }).click();
+      await expect(page.getByRole('textbox', { name: 'Cookies' })).toBeVisible();
+      const state = `panel-dial-options-${sizeOf(window)}`;
+      if (SHOTS !== undefined) await takePictures(page, state);
+      expect.soft(await lastingFaults(page, state), state).toEqual([]);
+      await page.keyboard.press('Escape');
+    }
+    await page.setViewportSize(ROOMY);
+    await chat.connectAndOpen(`${consoled.url}info`);
+    await chat.say(LONG);
+    await expect(chat.figure('Echoed')).toHaveText('1');
+    await expectOrder(page, 'chat-dial-open');
+    await page.getByRole('button', { name: 'Handshake and frames' }).click();
+    await expect(dialog.getByRole('region', { name: 'Table of frames' })).toBeVisible();
+    await expectOrder(page, 'dialog-dial-frames');
   });
 
   test('in the server view', async ({ page, consoled }) => {

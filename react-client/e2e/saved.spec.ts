@@ -169,3 +169,37 @@ test('fills in variables, sends by itself, and closes with a code of one’s own
   await expect.poll(() => closes).toEqual(['4321 enough']);
   await server.stop();
 });
+
+test('a browser without room says so, and keeps what one typed', async ({ chat }) => {
+  const { page } = chat;
+  const { origin } = new URL(page.url());
+  const devtools = await page.context().newCDPSession(page);
+  // Before anything is written: for a while Chromium goes by the room that it has seen.
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1 });
+  await page.evaluate(() => {
+    for (let length = 4_000_000; length >= 1; length = Math.floor(length / 2)) {
+      try {
+        for (let at = 0; ; at++) {
+          localStorage.setItem(`full-${String(length)}-${String(at)}`, 'x'.repeat(length));
+        }
+      } catch {
+        // No more of this length.
+      }
+    }
+  });
+  await page.getByRole('button', { name: 'Collection' }).click();
+  const collection = page.getByRole('dialog', { name: 'Collection' });
+  const name = collection.getByRole('textbox', { name: /^Save this chat/ });
+  const save = collection.getByRole('button', { name: 'Save', exact: true });
+  const saved = collection.getByRole('list', { name: 'Saved connections' }).getByRole('listitem');
+  await name.fill('one too many');
+  await save.click();
+  await expect(collection).toContainText('The browser has no room left for this page');
+  await expect(name).toHaveValue('one too many');
+  await expect(saved).toHaveCount(0);
+
+  // Once there is room, the same press saves it.
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin });
+  await save.click();
+  await expect(saved).toHaveCount(1);
+});

@@ -1,6 +1,6 @@
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
 
-import { useColourScheme } from '../lib/theme-watch';
+import { useColours } from '../lib/theme-watch';
 import { between, type Cell, decimate, type TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
 import { type AxisRange, withinWhole } from '../lib/zoom-range';
@@ -43,7 +43,7 @@ export function LineChart(props: LineChartProps) {
   const canvas = useRef<HTMLDivElement>(null);
   const plot = useRef<LinePlot | null>(null);
   const [pointedAt, setPointedAt] = useState<number | null>(null);
-  const scheme = useColourScheme();
+  const colours = useColours();
   const titleId = useId();
   const zoom = useZoom(axis);
   const range = zoom?.range ?? null;
@@ -95,8 +95,8 @@ export function LineChart(props: LineChartProps) {
       built.destroy();
       plot.current = null;
     };
-    // The scheme is no argument, but every colour in there depends on it.
-  }, [lines, axis, unit, syncKey, heightPx, onRange, scheme]);
+    // They are no argument, but all that is painted in there is painted in them.
+  }, [lines, axis, unit, syncKey, heightPx, onRange, colours]);
 
   // Of what is drawn, which may have fewer rows than the series.
   const row = pointedAt === null || pointedAt >= drawn.times.length ? null : pointedAt;

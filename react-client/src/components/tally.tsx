@@ -39,6 +39,7 @@ export function Tally({ title, rows, whenEmpty = 'None so far.' }: TallyProps) {
               <dd className={styles.count}>{formatCount(count)}</dd>
               <span
                 className={styles.bar}
+                data-bar=""
                 style={{ width: `${String((100 * count) / most)}%` }}
                 aria-hidden="true"
               />

@@ -4,7 +4,15 @@ export type ColourScheme = 'light' | 'dark';
 
 const SYSTEM_IS_DARK = '(prefers-color-scheme: dark)';
 
+const ARE_FORCED = '(forced-colors: active)';
+
 /** Changes whenever the colours do: what is painted, not styled, has to be painted again. */
+export function useColours(): string {
+  return useSyncExternalStore(subscribe, () =>
+    matchMedia(ARE_FORCED).matches ? `${colourScheme()}, forced` : colourScheme(),
+  );
+}
+
 export function useColourScheme(): ColourScheme {
   return useSyncExternalStore(subscribe, colourScheme);
 }
@@ -19,10 +27,10 @@ export function colourScheme(): ColourScheme {
 function subscribe(callback: () => void): () => void {
   const chosen = new MutationObserver(callback);
   chosen.observe(document.documentElement, { attributeFilter: ['data-theme'] });
-  const system = matchMedia(SYSTEM_IS_DARK);
-  system.addEventListener('change', callback);
+  const system = [SYSTEM_IS_DARK, ARE_FORCED].map((query) => matchMedia(query));
+  for (const one of system) one.addEventListener('change', callback);
   return () => {
     chosen.disconnect();
-    system.removeEventListener('change', callback);
+    for (const one of system) one.removeEventListener('change', callback);
   };
 }

@@ -30,6 +30,7 @@ export function RunFunnel({ figures }: { figures: RunFigures }) {
           <span
             key={name}
             className={styles.stretch}
+            data-stretch=""
             data-tone={tone}
             style={{ flexGrow: requested === 0 ? 0 : count / requested }}
           />
@@ -37,7 +38,13 @@ export function RunFunnel({ figures }: { figures: RunFigures }) {
       </div>
       <dl className={styles.legend}>
         {stretches.map(({ name, count, tone }) => (
-          <div key={name} className={styles.entry} data-tone={tone} data-none={count === 0}>
+          <div
+            key={name}
+            className={styles.entry}
+            data-swatch=""
+            data-tone={tone}
+            data-none={count === 0}
+          >
             <dt>{name}</dt>
             <dd>{formatCount(count)}</dd>
           </div>

@@ -29,7 +29,9 @@ export function DialStrip({ dialled, isOn, onDirect }: DialStripProps) {
   const [isOpen, setIsOpen] = useState(false);
   return (
     <div className={styles.strip} role="group" aria-label="Through the server">
-      <p className={styles.summary}>{summarise(dialled.steps)}</p>
+      <p className={styles.summary} title={summarise(dialled.steps)}>
+        {summarise(dialled.steps)}
+      </p>
       <button
         type="button"
         className={button.tool}
