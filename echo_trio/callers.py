@@ -14,6 +14,7 @@ import trio
 
 from echo_trio import origins, proxies
 from echo_trio.behaviours.rooms import Rooms
+from echo_trio.metrics.activity import Activity
 from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.observer import ConnectionObserver, Observer
 from echo_trio.places import Places
@@ -117,6 +118,7 @@ class Sessions:
     :ivar rooms: the rooms of this process.
     :ivar proxy: the upstream and the faults before it; ``None`` for a server that echoes.
     :ivar upstreams: the connections to the upstream.
+    :ivar activity: is told when a connection begins or ends.
     :ivar all_gone: set when, while draining, the last connection has ended.
     """
 
@@ -139,6 +141,7 @@ class Sessions:
     sparing: Sparing = field(init=False)
     proxy: Proxy | None = None
     upstreams: Watch = field(init=False)
+    activity: Activity = field(default_factory=Activity)
 
     def __post_init__(self) -> None:
         self.limits = self.settings.limits
@@ -174,6 +177,7 @@ class Sessions:
         """
         counters, outcome = self.counters, end.outcome
         counters.outcomes[outcome] += 1
+        self.activity.note()
         if counters.draining and counters.ended == counters.accepted:
             self.all_gone.set()
         if self.settings.log_level == "debug":

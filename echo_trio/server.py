@@ -15,6 +15,7 @@ import trio
 from echo_trio import admission
 from echo_trio.behaviours import turns
 from echo_trio.callers import Caller, Sessions
+from echo_trio.metrics.activity import Activity
 from echo_trio.metrics.counters import Counters, ServerSnapshot
 from echo_trio.metrics.vitals import Vitals
 from echo_trio.observer import BothObservers, Observer
@@ -73,7 +74,10 @@ class EchoServer:
                 raise
             observer = recorder if observer is None else BothObservers(observer, recorder)
         counters = Counters()
-        self._poller = poller.Poller(counters.echo.observe) if poller.AVAILABLE else None
+        self._vitals = Vitals(rolling=[counters.echo], on_try=self._time_next)
+        self._poller = (
+            poller.Poller(counters.echo.observe, lag=self._vitals.lag) if poller.AVAILABLE else None
+        )
         self._proxy = proxy
         places: Places[Caller] = Places(self._find_capacity(settings.max_connections))
         self._sessions = Sessions(
@@ -86,8 +90,8 @@ class EchoServer:
             observer,
             workers,
             proxy=proxy,
+            activity=self._vitals.activity,
         )
-        self._vitals = Vitals()
         self._started_s = time.monotonic()
         self.url: str = url_of(listeners, tls=tls_context is not None)
 
@@ -115,6 +119,11 @@ class EchoServer:
         return self._sessions.counters.open
 
     @property
+    def activity(self) -> Activity:
+        """The news that there is something to do."""
+        return self._vitals.activity
+
+    @property
     def budget(self) -> Budget:
         """The memory that all connections may hold together."""
         return self._sessions.budget
@@ -131,6 +140,7 @@ class EchoServer:
 
     def snapshot(self) -> ServerSnapshot:
         """Return the server's counts and measurements as they are now. Call it in a Trio task."""
+        self._vitals.roll()
         snapshot = self._sessions.counters.snapshot(
             live=self._sessions.connections,
             url=self.url,
@@ -203,7 +213,9 @@ class EchoServer:
                     handling.start_soon(self._recorder.run)
                 if self._poller is not None:
                     handling.start_soon(self._poller.run)
-                handling.start_soon(self._watch)
+                else:
+                    handling.start_soon(self._vitals.lag.run)
+                handling.start_soon(self._vitals.run)
                 handling.start_soon(self._sessions.connections.run)
                 if self._proxy is not None:
                     handling.start_soon(self._sessions.upstreams.run)
@@ -230,15 +242,14 @@ class EchoServer:
             if self._recorder is not None:
                 self._recorder.close()
 
-    async def _watch(self) -> None:
-        await self._vitals.run(
-            rolling=[self._sessions.counters.echo],
-            on_try=self._poller.time_next if self._poller is not None else lambda: None,
-        )
+    def _time_next(self) -> None:
+        if self._poller is not None:
+            self._poller.time_next()
 
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
         sessions, places = self._sessions, self._sessions.places
         sessions.counters.accepted += 1
+        sessions.activity.note()
         caller = Caller(sock, trio.current_time())
         # The kernel gives out the lowest free descriptor, so its number tells how many are in use.
         # The limit is asked for again, as it may have been changed meanwhile.

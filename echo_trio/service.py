@@ -14,6 +14,7 @@ import trio
 
 from echo_trio import admission, certificates, logs, signals, systemd
 from echo_trio.forks.starter import Starter
+from echo_trio.metrics.activity import Activity
 from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
@@ -60,6 +61,11 @@ class Server(Protocol):
     @property
     def budget(self) -> Budget | None:
         """The memory that all connections of this process may hold; ``None`` if it has none."""
+
+    @property
+    def activity(self) -> Activity | None:
+        """The news that there is something to do; ``None`` if that is not known here."""
+        return None
 
     @property
     def faults(self) -> str | None:
@@ -240,6 +246,7 @@ def _make_console(
             tasks=server.tasks,
             faults=faults,
             budget=server.budget,
+            activity=server.activity,
             log=log,
         )
 

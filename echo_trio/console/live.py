@@ -14,7 +14,8 @@ import msgspec
 import trio
 
 from echo_trio.console.event_stream import Emit, event
-from echo_trio.console.snapshots import SnapshotCache
+from echo_trio.console.snapshots import RECENT_S, SnapshotCache
+from echo_trio.metrics.activity import Activity
 
 PERIOD_S: Final = 1.0
 #: Ten minutes: a chart survives a reload.
@@ -37,11 +38,15 @@ class _Sample:
 class Live:
     """The snapshots of the last ten minutes, and the readers that follow them.
 
+    :param activity: the server's; while it has nothing to do and nobody follows, no snapshot is
+        taken. ``None`` takes one each second.
     :ivar over: true once the last snapshot has been taken.
     """
 
-    def __init__(self, snapshots: SnapshotCache) -> None:
+    def __init__(self, snapshots: SnapshotCache, activity: Activity | None = None) -> None:
         self._snapshots = snapshots
+        self._activity = activity
+        self._readers = 0
         self._samples: deque[_Sample] = deque(maxlen=HISTORY)
         self._taken = 0
         self._news = trio.Event()
@@ -53,13 +58,22 @@ class Live:
         while True:
             # A recent snapshot of another reader will do: then scraping every second costs little.
             self.add(msgspec.to_builtins(await self._snapshots.recent(), str_keys=True))
-            due = max(due + PERIOD_S, trio.current_time())
+            taken_s = trio.current_time()
+            due = max(due + PERIOD_S, taken_s)
             await trio.sleep_until(due)
+            if self._activity is not None and not self._readers:
+                # The last one shows the server at rest, even if it was another reader's, taken a
+                # little earlier: the next would show the same.
+                await self._activity.wait_if_none_since(taken_s - RECENT_S)
+                due = max(due, trio.current_time())
 
     def add(self, snapshot: dict[str, Any]) -> None:
         """Take this snapshot into the ring, and wake the readers."""
         t_ms: int = snapshot["t_ms"]
         self._taken += 1
+        # While nothing happened none was taken: what is older would make a chart of days.
+        while self._samples and self._samples[0].t_ms < t_ms - HISTORY * 1000 * PERIOD_S:
+            self._samples.popleft()
         # The histograms are since the start, and long; a chart is of what changes.
         figures = {name: value for name, value in snapshot.items() if name != "histograms"}
         encoded = event("snapshot", msgspec.json.encode(figures), event_id=t_ms)
@@ -81,6 +95,15 @@ class Live:
         :param after_ms: emit only those newer than this (Unix milliseconds); None: all.
         :raises trio.TooSlowError: if the reader doesn't take them.
         """
+        self._readers += 1
+        if self._activity is not None:
+            self._activity.note()
+        try:
+            await self._follow(emit, after_ms)
+        finally:
+            self._readers -= 1
+
+    async def _follow(self, emit: Emit, after_ms: int | None) -> None:
         await emit(RETRY)
         seen = self._number_at(after_ms)
         while True:

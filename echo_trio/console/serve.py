@@ -26,6 +26,7 @@ from echo_trio.console.snapshots import SnapshotCache
 from echo_trio.console.turns import Turns
 from echo_trio.dialling.room import ClientContexts, Dialling, named_certificates
 from echo_trio.metrics import prometheus
+from echo_trio.metrics.activity import Activity
 from echo_trio.metrics.nursery_tree import current_tasks
 from echo_trio.settings import Settings
 from echo_trio.sparing import Sparing
@@ -86,6 +87,7 @@ class Console:
         tasks: Callable[[], Any] = current_tasks,
         faults: FaultControl | None = None,
         budget: Budget | None = None,
+        activity: Activity | None = None,
         log: Any,
         page: Path = PAGE,
     ) -> None:
@@ -97,6 +99,8 @@ class Console:
         :param faults: of a proxy; ``None`` for a server that is none.
         :param budget: counts what is held for connections that are dialled for the page; by default
             one of its own, of the same size as the server's.
+        :param activity: the server's, without which no snapshot has to be taken if nobody is shown
+            any; ``None`` if that is not known.
         :param page: the folder of the built web page.
         :raises CertificateUnusable: if a file of a client certificate can't be used.
         """
@@ -112,7 +116,7 @@ class Console:
             faults=faults,
         )
         snapshots = SnapshotCache(snapshot)
-        self.live: Live = Live(snapshots)
+        self.live: Live = Live(snapshots, activity)
         targets = Targets.of(url, settings.host, settings.run_target)
         max_run = process.file_limit(hard=True)
         # The generator runs there: from its own folder a relative one would be another.

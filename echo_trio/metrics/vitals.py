@@ -13,12 +13,14 @@ from typing import Final, NoReturn
 import psutil
 import trio
 
+from echo_trio.metrics.activity import Activity
 from echo_trio.metrics.counters import GarbageCollection, Holdings
 from echo_trio.metrics.durations import Durations
 from echo_trio.wire import process
+from echo_trio.wire.lag import LagWatch
 
-#: The interval of measuring the loop's lag. A longer stall is always seen; an idle worker spends
-#: less than a hundredth of a core in all (0.7 %; 1.25 % with an interval of 20 ms).
+#: The interval of measuring the loop's lag while there is anything to do. A longer stall is always
+#: seen.
 TRY_INTERVAL_S: Final = 0.05
 TRIES_A_SECOND: Final = round(1 / TRY_INTERVAL_S)
 
@@ -26,31 +28,50 @@ _DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
 class Vitals:
-    """A watch over the process while `run` runs.
+    """A watch over the process while `run` runs, and somebody looks at the loop by `lag`.
 
-    :ivar loop_lag: how late the loop ran tasks that were due.
+    :param rolling: other durations that are to `roll` once a second.
+    :param on_try: is called at each measurement of the loop's lag.
+    :ivar activity: the news that there is something to do.
+    :ivar loop_lag: how late the loop ran what was due.
+    :ivar lag: the looks at the loop, for the poller to take; without one, for a task.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, rolling: Sequence[Durations] = (), on_try: Callable[[], None] = lambda: None
+    ) -> None:
+        self.activity: Activity = Activity()
         self.loop_lag: Durations = Durations()
+        self.lag: LagWatch = LagWatch(
+            TRY_INTERVAL_S, self._try, rests=True, on_work=self.activity.note
+        )
+        self._rolling = (self.loop_lag, *rolling)
+        self._rolled_at_s: float | None = None
+        self._on_try = on_try
         self._process = psutil.Process()
         self._pauses_s = 0.0
 
-    async def run(self, rolling: Sequence[Durations], on_try: Callable[[], None]) -> NoReturn:
-        """Measure the loop's lag again and again, until cancelled.
-
-        :param rolling: other durations that are to `roll` once a second.
-        :param on_try: is called at each measurement.
-        """
+    async def run(self) -> NoReturn:
+        """Count the time that collections of garbage take, until cancelled."""
         with self._timing_collections():
-            while True:
-                for _ in range(TRIES_A_SECOND):
-                    due = trio.current_time() + TRY_INTERVAL_S
-                    await trio.sleep_until(due)
-                    self.loop_lag.observe(max(0.0, trio.current_time() - due))
-                    on_try()
-                for durations in (self.loop_lag, *rolling):
-                    durations.roll()
+            await trio.sleep_forever()
+
+    def roll(self) -> None:
+        """Let the durations that are recent be those of the last second or two."""
+        now_s = trio.current_time()
+        if self._rolled_at_s is None:
+            self._rolled_at_s = now_s
+        # Twice lets go of all: nothing was measured while nothing happened.
+        seconds = int(now_s - self._rolled_at_s)
+        self._rolled_at_s += seconds
+        for _ in range(min(seconds, 2)):
+            for durations in self._rolling:
+                durations.roll()
+
+    def _try(self, late_s: float) -> None:
+        self.roll()
+        self.loop_lag.observe(late_s)
+        self._on_try()
 
     def holdings(self) -> Holdings:
         """Return what the process holds and has used, now. Call it in a Trio task."""

@@ -15,7 +15,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -136,7 +136,10 @@ def keep_large_buffers() -> None:
 
 
 async def collect_after_crowds(
-    opened: Callable[[], int], ended: Callable[[], int], held_bytes: Callable[[], int]
+    opened: Callable[[], int],
+    ended: Callable[[], int],
+    held_bytes: Callable[[], int],
+    wait_if_idle_since: Callable[[float], Awaitable[None]],
 ) -> NoReturn:
     """Collect the old generation when enough connections have ended, until cancelled.
 
@@ -146,10 +149,13 @@ async def collect_after_crowds(
     :param opened: returns how many connections are open now.
     :param ended: returns how many have ended since the start.
     :param held_bytes: returns how many bytes are held for connections now.
+    :param wait_if_idle_since: waits until something happens, if nothing has since a moment of
+        Trio's clock.
     """
     collected_at = returned_at = ended_before = 0
     most_held = 0
     while True:
+        began_s = trio.current_time()
         await trio.sleep(LOOK_INTERVAL_S)
         if ended() - collected_at >= max(MIN_ENDED, opened() // 4):
             collected_at = returned_at = ended()
@@ -166,6 +172,8 @@ async def collect_after_crowds(
             returned_at, most_held = ended(), held_bytes()
             return_free_memory()
         ended_before = ended()
+        if calm:
+            await wait_if_idle_since(began_s)
 
 
 def return_free_memory() -> None:

@@ -205,6 +205,7 @@ class Watch(Collection["Connection"]):
         self._slots: list[set[Connection]] = [set() for _ in range(SLOTS)]
         self._at = 0
         self._now_s = 0.0
+        self._is_new = trio.Event()
         intervals = (limits.ping_interval_s, limits.ping_timeout_s, limits.idle_timeout_s)
         self._on = bool(limits.ping_interval_s or limits.idle_timeout_s)
         self._tick_s = max(min(filter(None, intervals)) / TICKS, MIN_TICK_S) if self._on else 1.0
@@ -215,6 +216,8 @@ class Watch(Collection["Connection"]):
         ticks = max(ceil(min(delay_s / self._tick_s, SLOTS - 1)), 1)
         connection.slot = (self._at + ticks) % SLOTS
         self._slots[connection.slot].add(connection)
+        if not self._is_new.is_set():
+            self._is_new.set()
 
     def discard(self, connection: Connection) -> None:
         """Stop watching a connection. Idempotent."""
@@ -240,6 +243,11 @@ class Watch(Collection["Connection"]):
         tick_s = self._tick_s
         passed_s, counted_at_s = 0.0, trio.current_time()
         while True:
+            if not self:
+                # Nobody is due, and nobody is woken to find that.
+                self._is_new = trio.Event()
+                await self._is_new.wait()
+                passed_s, counted_at_s = 0.0, trio.current_time()
             await trio.sleep(tick_s - passed_s)
             now_s = trio.current_time()
             passed_s += min(now_s - counted_at_s, 2 * tick_s)

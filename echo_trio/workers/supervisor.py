@@ -188,6 +188,10 @@ class Supervisor:
         return TaskNode(root.name, root.count, root.children + workers)
 
     @property
+    def activity(self) -> None:
+        """Nothing: the workers have it, and the supervisor asks them for figures."""
+
+    @property
     def budget(self) -> None:
         """Nothing: the connections are the workers', and so is the memory that they hold."""
 

@@ -21,6 +21,7 @@ import trio
 from echo_trio import logs
 from echo_trio.flags import EXIT_USAGE
 from echo_trio.forks.server import FOR_THE_PARENT
+from echo_trio.metrics.activity import Activity
 from echo_trio.metrics.counters import ServerSnapshot
 from echo_trio.metrics.nursery_tree import TaskNode, current_tasks
 from echo_trio.process_channel import Channel
@@ -99,6 +100,11 @@ class Worker:
         return self._server.open
 
     @property
+    def activity(self) -> Activity:
+        """The news that there is something to do."""
+        return self._server.activity
+
+    @property
     def budget(self) -> Budget:
         """The memory that all connections may hold together."""
         return self._server.budget
@@ -133,6 +139,7 @@ class Worker:
                 lambda: server.open,
                 lambda: server.ended,
                 lambda: server.held_bytes,
+                server.activity.wait_if_none_since,
             )
             process.spare_long_lived_objects()
             await server.run(task_status=task_status)

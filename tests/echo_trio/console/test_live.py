@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from echo_trio.console.live import HISTORY, TAKE_TIMEOUT_S, Live
 from echo_trio.console.snapshots import SnapshotCache
+from echo_trio.metrics.activity import Activity
 
 
 class Reader:
@@ -36,12 +37,12 @@ class Reader:
         await trio.sleep(self._slow_s)
 
 
-def make_live() -> Live:
+def make_live(activity: Activity | None = None) -> Live:
     async def ask() -> dict[str, Any]:
         await trio.lowlevel.checkpoint()
         return {"t_ms": round(trio.current_time() * 1000), "open": 7, "histograms": {"long": 1}}
 
-    return Live(SnapshotCache(ask))
+    return Live(SnapshotCache(ask), activity)
 
 
 def filled(ids: range | list[int]) -> Live:
@@ -70,6 +71,25 @@ async def test_a_snapshot_is_taken_each_second_and_every_reader_gets_it(
     for reader in readers:
         assert reader.ids == [0, 1000, 2000, 3000]
         assert reader.figures[0] == {"t_ms": 0, "open": 7}
+    nursery.cancel_scope.cancel()
+
+
+async def test_without_readers_and_activity_no_snapshot_is_taken(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    activity = Activity()
+    live = make_live(activity)
+    nursery.start_soon(live.sample_forever)
+    await trio.sleep(0.5)
+    activity.note()
+    await trio.sleep(100)
+    activity.note()  # at 100.5
+    await trio.sleep(100)
+    reader = Reader(live)
+    nursery.start_soon(reader.run)  # at 200.5
+    await trio.sleep(2.2)
+    # One or two after each, so that the last shows the server at rest; then with each second.
+    assert reader.ids == [0, 1000, 2000, 100_500, 101_500, 200_500, 201_500, 202_500]
     nursery.cancel_scope.cancel()
 
 

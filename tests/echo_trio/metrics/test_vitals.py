@@ -17,9 +17,10 @@ from echo_trio.metrics.vitals import TRIES_A_SECOND, TRY_INTERVAL_S, Vitals
 
 
 @asynccontextmanager
-async def running(vitals: Vitals, *rolling: Durations, on_try=lambda: None):
+async def running(vitals: Vitals):
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(vitals.run, rolling, on_try)
+        nursery.start_soon(vitals.run)
+        nursery.start_soon(vitals.lag.run)
         yield
         nursery.cancel_scope.cancel()
 
@@ -37,12 +38,44 @@ async def test_a_loop_that_is_held_up_is_seen_to_be_late(autojump_clock) -> None
 async def test_what_rolls_does_once_a_second_and_each_try_is_told_of(autojump_clock) -> None:
     durations, tries = Durations(), []
     durations.observe(1.0)
-    async with running(Vitals(), durations, on_try=lambda: tries.append(1)):
+    vitals = Vitals([durations], on_try=lambda: tries.append(1))
+    vitals.roll()
+    async with running(vitals):
         await trio.sleep(1.5)
         assert durations.recent().count == 1
         assert len(tries) == pytest.approx(1.5 * TRIES_A_SECOND, abs=2)
         await trio.sleep(1)
         assert durations.recent().count == 0
+
+
+async def test_what_was_long_ago_is_not_recent_though_nobody_looked_meanwhile(autojump_clock):
+    durations = Durations()
+    vitals = Vitals([durations])
+    vitals.roll()
+    durations.observe(1.0)
+    await trio.sleep(3600)
+    vitals.roll()
+    assert durations.recent().count == 0
+
+
+async def test_activity_wakes_who_waits_and_nobody_waits_if_there_was_some(autojump_clock):
+    activity, woken = Vitals().activity, []
+
+    async def wait(moment_s):
+        await activity.wait_if_none_since(moment_s)
+        woken.append(trio.current_time() - began)
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, began)
+        await trio.sleep(5)
+        assert woken == []
+        activity.note()
+        await trio.sleep(1)
+        assert woken == [pytest.approx(5)]
+        await wait(began + 5)
+        assert len(woken) == 2
+    assert activity.last_s == pytest.approx(began + 5)
 
 
 async def test_the_time_that_collections_take_is_counted_while_it_runs(autojump_clock) -> None:
@@ -83,7 +116,7 @@ async def test_holdings_count_what_is_open(autojump_clock) -> None:
         await trio.sleep(TRY_INTERVAL_S)
         after = vitals.holdings()
     assert after.descriptors == before.descriptors + len(ends)
-    assert after.tasks == before.tasks + 1
+    assert after.tasks == before.tasks + 2
     assert 0 < after.descriptors < after.file_limit
     assert after.rss_bytes > 2**20
     assert after.cpu_s > 0

@@ -84,6 +84,30 @@ class Crowd:
         self.open = self.gone = 0
 
 
+async def go_on(_: float) -> None:
+    """Find that something has happened."""
+    await trio.lowlevel.checkpoint()
+
+
+async def test_while_nothing_happens_nobody_looks_whether_to_collect(nursery, autojump_clock):
+    looks, waits = [], []
+
+    def ended() -> int:
+        looks.append(1)
+        return 0
+
+    async def wait(moment_s: float) -> None:
+        waits.append(moment_s)
+        await trio.sleep_forever()
+
+    nursery.start_soon(process.collect_after_crowds, lambda: 0, ended, lambda: 0, wait)
+    await trio.sleep(process.LOOK_INTERVAL_S * 1.5)
+    assert len(waits) == 1
+    before = len(looks)
+    await trio.sleep(3600)
+    assert len(looks) == before
+
+
 @pytest.mark.parametrize(
     ("open_", "steps", "collections"),
     [
@@ -102,7 +126,7 @@ async def test_the_old_are_collected_after_crowds(
     crowd.open = open_
     monkeypatch.setattr(process.gc, "collect", lambda: collected.append(trio.current_time()))
     nursery.start_soon(
-        process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone, lambda: 0
+        process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone, lambda: 0, go_on
     )
     await trio.sleep(process.LOOK_INTERVAL_S / 2)  # so that we act between its looks
     for step in steps:
@@ -132,7 +156,7 @@ async def test_what_a_few_leave_goes_back_to_the_system_once_no_more_of_them_go(
     held = 0
     monkeypatch.setattr(process, "return_free_memory", lambda: returned.append(None))
     nursery.start_soon(
-        process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone, lambda: held
+        process.collect_after_crowds, lambda: crowd.open, lambda: crowd.gone, lambda: held, go_on
     )
     await trio.sleep(process.LOOK_INTERVAL_S / 2)
     for gone, held in looks:  # noqa: B007 - read by the task
