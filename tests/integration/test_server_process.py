@@ -9,12 +9,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -365,3 +368,30 @@ def _handshake_only(server: ServerProcess) -> socket.socket:
     )
     assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
     return sock
+
+
+def wait_until_it_sleeps(server: ServerProcess) -> None:
+    """Wait until for more than a second the process is not woken once, however late that is."""
+    process, until = psutil.Process(server.process.pid), time.monotonic() + PATIENCE_S
+    while True:
+        before = process.num_ctx_switches().voluntary
+        time.sleep(1.3)
+        if process.num_ctx_switches().voluntary == before:
+            return
+        assert time.monotonic() < until, "it is woken again and again"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there the poller waits in Trio's place")
+def test_a_server_sleeps_when_its_clients_and_readers_of_its_figures_have_gone(
+    start_server: StartServer,
+) -> None:
+    """Its console listens, and no page is open: nothing looks at the loop, samples or collects."""
+    server = start_server(console=True)
+    with connect(server.url) as client:
+        client.send("hello")
+        assert str(client.recv()).startswith("hello ")
+    wait_until_it_sleeps(server)
+    with urlopen(f"{server.console}api/live", timeout=PATIENCE_S) as stream:
+        while not stream.readline().startswith(b"data: "):
+            pass
+    wait_until_it_sleeps(server)
