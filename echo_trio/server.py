@@ -249,8 +249,8 @@ class EchoServer:
     def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
         sessions, places = self._sessions, self._sessions.places
         sessions.counters.accepted += 1
-        sessions.activity.note()
         caller = Caller(sock, trio.current_time())
+        sessions.activity.note()
         # The kernel gives out the lowest free descriptor, so its number tells how many are in use.
         # The limit is asked for again, as it may have been changed meanwhile.
         short = sock.fileno() >= admission.last_descriptor(process.file_limit())
