@@ -34,8 +34,6 @@ BATCH: Final = 100
 class Passage:
     """One direction of a pair: the `Way` of its source.
 
-    :ivar is_direct: true if the next message may be passed on while it arrives, since nothing
-        stands in its way.
     :ivar is_whole: true if messages are to be whole here even without faults.
     :ivar lost: the number of messages that were not passed on, because the sink takes none any
         more, or the pair has ended.
@@ -48,7 +46,6 @@ class Passage:
 
         :param own: make the faults of this pair alone, behind those that change at run time.
         """
-        self.is_direct: bool = False
         self.is_whole = is_whole
         self.lost: int = 0
         self._pair = pair
@@ -204,7 +201,7 @@ class Passage:
     def settle(self) -> None:
         """Read from the source or not, count what is held for it, and set the pair's alarm."""
         line, chain = self._line, self._chain
-        self.is_direct = line.wait is IDLE and not chain and not self.is_whole
+        self._source.is_direct = line.wait is IDLE and not chain and not self.is_whole
         held_bytes = line.held_bytes + self._message_bytes
         for fault in chain:
             held_bytes += fault.held_bytes
