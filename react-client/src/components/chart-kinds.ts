@@ -17,5 +17,11 @@ export interface ChartLimit {
   readonly colour?: 'bad' | 'grey';
 }
 
+/** A moment, or another place of the horizontal axis, with what happened there. */
+export interface ChartMark {
+  readonly at: number;
+  readonly label: string;
+}
+
 /** What the horizontal axis means: time of day, seconds since a start, or a percentile. */
 export type ChartAxis = 'clock' | 'elapsed' | 'percentile';

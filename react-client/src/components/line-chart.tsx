@@ -6,7 +6,7 @@ import type { Unit } from '../lib/units';
 import { type AxisRange, withinWhole } from '../lib/zoom-range';
 import { AXES } from './chart-axes';
 import { ChartDataTable } from './chart-data-table';
-import type { ChartAxis, ChartLimit, ChartLine } from './chart-kinds';
+import type { ChartAxis, ChartLimit, ChartLine, ChartMark } from './chart-kinds';
 import { useZoom } from './chart-zoom';
 import styles from './line-chart.module.css';
 import { LinePlot, type PlotData } from './line-plot';
@@ -20,6 +20,8 @@ interface LineChartProps {
   unit: Unit;
   axis?: ChartAxis;
   limits?: readonly ChartLimit[];
+  /** In their order. */
+  marks?: readonly ChartMark[];
   span?: readonly [number, number] | undefined;
   syncKey?: string;
   /** What there is to see, in a sentence, where the title does not say it. */
@@ -30,6 +32,7 @@ interface LineChartProps {
 }
 
 const NO_LIMITS: readonly ChartLimit[] = [];
+const NO_MARKS: readonly ChartMark[] = [];
 /** More rows than pixels tell nothing more. */
 const MOST_ROWS_DRAWN = 2_000;
 /**
@@ -39,7 +42,15 @@ const MOST_ROWS_DRAWN = 2_000;
  */
 export function LineChart(props: LineChartProps) {
   const { title, lines, series, unit, axis = 'clock' } = props;
-  const { limits = NO_LIMITS, span, syncKey, note, heightPx = 168, isLive = true } = props;
+  const {
+    limits = NO_LIMITS,
+    marks = NO_MARKS,
+    span,
+    syncKey,
+    note,
+    heightPx = 168,
+    isLive = true,
+  } = props;
   const canvas = useRef<HTMLDivElement>(null);
   const plot = useRef<LinePlot | null>(null);
   const [pointedAt, setPointedAt] = useState<number | null>(null);
@@ -58,8 +69,8 @@ export function LineChart(props: LineChartProps) {
     [series, range],
   );
   const data = useMemo<PlotData>(
-    () => ({ series: drawn, limits, span: range ?? span }),
-    [drawn, limits, range, span],
+    () => ({ series: drawn, limits, marks, span: range ?? span }),
+    [drawn, limits, marks, range, span],
   );
 
   const whole = useMemo<AxisRange>(

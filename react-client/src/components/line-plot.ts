@@ -5,10 +5,11 @@ import UPlot from 'uplot';
 import type { TimeSeries } from '../lib/time-series';
 import type { Unit } from '../lib/units';
 import type { AxisRange } from '../lib/zoom-range';
-import type { ChartAxis, ChartLimit, ChartLine } from './chart-kinds';
+import type { ChartAxis, ChartLimit, ChartLine, ChartMark } from './chart-kinds';
 import { axesOf, PADDING_PX } from './plot-axes';
 import { listenForDrag } from './plot-drag';
 import { drawLimits } from './plot-limits';
+import { drawMarks } from './plot-marks';
 import { type Paints, paintsOf } from './plot-paints';
 
 export interface PlotOptions {
@@ -27,6 +28,7 @@ export interface PlotOptions {
 export interface PlotData {
   readonly series: TimeSeries;
   readonly limits: readonly ChartLimit[];
+  readonly marks: readonly ChartMark[];
   /** What the axis shows from and to; by default what the series spans. */
   readonly span?: readonly [number, number] | undefined;
 }
@@ -82,6 +84,7 @@ export class LinePlot {
           ],
           draw: [
             (plot) => {
+              drawMarks(plot, this.#data.marks, paint);
               drawLimits(plot, this.#data.limits, paint);
             },
           ],

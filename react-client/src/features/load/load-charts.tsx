@@ -1,11 +1,12 @@
 import { useEffect, useMemo, useState } from 'react';
 
 import { LineChart } from '../../components/line-chart';
-import type { ChartAxis, ChartLimit, ChartLine } from '../../components/chart-kinds';
+import type { ChartAxis, ChartLimit, ChartLine, ChartMark } from '../../components/chart-kinds';
 import type { TimeSeries } from '../../lib/time-series';
 import { COUNT, MILLISECONDS, RATE } from '../../lib/units';
 import { latencyDistribution, summaryCurve } from './distribution';
 import { GENERATOR_LAG_LIMIT, latencyLimits } from './limits';
+import { describeChange } from './load-changes';
 import styles from './load-charts.module.css';
 import type { RunFigures } from './run-figures';
 import type { RunReport } from './run-report';
@@ -49,6 +50,11 @@ export function LoadCharts({ figures, axis, syncKey }: LoadChartsProps) {
     () => [{ label: 'requested', value: sockets.requested, colour: 'grey' }],
     [sockets.requested],
   );
+  const { changes } = figures;
+  const marks = useMemo<readonly ChartMark[]>(
+    () => (changes ?? []).map((one) => ({ at: originS + one.t_s, label: describeChange(one) })),
+    [changes, originS],
+  );
   const distribution = useDistribution(report);
   const connect = useMemo(
     () => (report === null ? null : summaryCurve(report.connections.connect_ms)),
@@ -63,6 +69,7 @@ export function LoadCharts({ figures, axis, syncKey }: LoadChartsProps) {
         lines={THROUGHPUT}
         series={drawn.throughput}
         unit={RATE}
+        marks={marks}
       />
       <LineChart
         {...shared}
@@ -79,6 +86,7 @@ export function LoadCharts({ figures, axis, syncKey }: LoadChartsProps) {
         series={drawn.latency}
         unit={MILLISECONDS}
         limits={limits}
+        marks={marks}
         note="From when each message was due: a server that stalls makes later ones late too."
       />
       <LineChart

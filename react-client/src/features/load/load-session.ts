@@ -1,6 +1,7 @@
 import { ConsoleProblem } from '../../lib/console-fetch';
 import { readEventStream } from '../../lib/event-stream';
 import { FrameStore, type Store } from '../../lib/frame-store';
+import type { LoadNow } from './load-changes';
 import { figuresOfReport, figuresOfSnapshot, type RunFigures } from './run-figures';
 import { readReport, readRunSnapshot, type RunReport, type Second } from './run-report';
 import {
@@ -243,6 +244,9 @@ export class LoadSession {
           if (snapshot.phase === 'load') loadBeganS ??= snapshot.t_s;
           const loadForS = loadBeganS === null ? null : snapshot.t_s - loadBeganS;
           this.#figures = figuresOfSnapshot(snapshot, [...series], { plan, startedAtS, loadForS });
+        } else if (type === 'load' && this.#figures !== null) {
+          const load = value as LoadNow;
+          this.#figures = { ...this.#figures, load, changes: load.changes };
         } else if (type === 'failed' || type === 'report') {
           // None, or none that this page can read: there is nothing to wait for.
           isEnded = true;

@@ -19,6 +19,7 @@ import { RunHistory } from './run-history';
 import { isUnderWay, RunHeader } from './run-header';
 import { formatWhen } from './trends';
 
+const RunSteering = lazyPart(() => import('./run-steering'));
 const RunTrends = lazyPart(() => import('./run-trends'));
 
 interface LoadViewProps {
@@ -107,6 +108,13 @@ export function LoadView(props: LoadViewProps) {
               return (await session.start(toBody(again)))?.message ?? null;
             }}
           />
+        )}
+        {shown?.state === 'running' && figures?.phase === 'load' && figures.load != null && (
+          <ErrorBoundary part="What changes the load">
+            <Suspense>
+              <RunSteering key={shown.id} runId={shown.id} load={figures.load} />
+            </Suspense>
+          </ErrorBoundary>
         )}
         {figures === null ? (
           renderClock(null)

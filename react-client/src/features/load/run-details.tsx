@@ -6,6 +6,7 @@ import { formatCount, formatMilliseconds, formatRate } from '../../lib/figures';
 import { LatencyTable } from './latency-table';
 import { LoadCharts } from './load-charts';
 import { planRows } from './plan-text';
+import { RunChanges } from './run-changes';
 import styles from './run-details.module.css';
 import { type RunFigures, sum } from './run-figures';
 import { RunFunnel } from './run-funnel';
@@ -29,6 +30,7 @@ export function RunDetails({ figures, axis, syncKey, clock }: RunDetailsProps) {
       {figures.report !== null && <RunVerdict report={figures.report} />}
       <LatencyTable figures={figures} />
       <StatTiles label="Figures of the run" stats={statsOf(figures)} />
+      <RunChanges figures={figures} />
       <RunScenario figures={figures} />
       <RunRooms figures={figures} />
       <ZoomedCharts axis={axis}>

@@ -1,3 +1,4 @@
+import type { LoadChange, LoadNow } from './load-changes';
 import type { Latencies, Plan, RunReport, RunSnapshot, Second, Summary } from './run-report';
 
 /** A run as the page shows it, be it under way or over. */
@@ -16,6 +17,10 @@ export interface RunFigures {
   readonly connectMs: Summary | null;
   readonly series: readonly Second[];
   readonly report: RunReport | null;
+  /** The rate of a load under way; `null` or missing when it is over. */
+  readonly load?: LoadNow | null;
+  /** Of the load by hand. */
+  readonly changes?: readonly LoadChange[];
 }
 
 /** `requested = opened + Σ failed + notAttempted + opening`, `opened = open + Σ closed`. */
@@ -71,6 +76,7 @@ export function figuresOfReport(report: RunReport): RunFigures {
     connectMs: connections.connect_ms,
     series: report.series,
     report,
+    changes: report.changes ?? [],
   };
 }
 
@@ -98,6 +104,8 @@ export function figuresOfSnapshot(
     connectMs: null,
     series,
     report: null,
+    load: snapshot.load ?? null,
+    changes: snapshot.load?.changes ?? [],
   };
 }
 

@@ -1,3 +1,5 @@
+import type { LoadChange, LoadNow } from './load-changes';
+
 /**
  * What a load run says of itself, in the words of `docs/reference/report.md`: the report at its
  * end, and a snapshot each second until then.
@@ -159,6 +161,8 @@ export interface RunReport {
     readonly trio: string;
   };
   readonly series: readonly Second[];
+  /** Of the load by hand; reports of older versions have none. */
+  readonly changes?: readonly LoadChange[];
   /** Null without a scenario; reports of older versions have none of these. */
   readonly users?: Users | null;
   readonly steps?: readonly Step[];
@@ -186,6 +190,7 @@ export interface RunSnapshot {
   readonly messages: Messages & { readonly awaited: number };
   readonly latency: Latencies;
   readonly second: Second;
+  readonly load?: LoadNow | null;
 }
 
 /** A report of the schema that this page knows; `null` for anything else. */
