@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,8 @@ def check_all(sockets: int, folder: Path, *, one_process: bool) -> list[str]:
         ready = re.match(r"ready ws=(\S+) console=(\S+)", line)
         if ready is None:
             server.wait(PATIENCE_S)
-            problems.append(f"the server does not start: {(folder / 'server.log').read_text()}")
+            said = (folder / "server.log").read_text(encoding="utf-8", errors="replace")
+            problems.append(f"the server does not start: {said}")
             return told
         url, console = ready.groups()
         for path in ("", "healthz", "metrics", "api/server", "api/tasks"):
@@ -229,6 +231,9 @@ def main() -> int:
         help="expect --workers to be refused, as on Windows",
     )
     arguments = parser.parse_args()
+    # On Windows a pipe takes what cp1252 has, and a problem quotes what another program says.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     # Kept on Windows until nothing has a file in it open any more.
     with tempfile.TemporaryDirectory(
         prefix="system-check-", ignore_cleanup_errors=os.name == "nt"

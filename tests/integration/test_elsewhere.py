@@ -14,7 +14,9 @@ PATH = os.pathsep.join([str(ROOT / "tests/elsewhere"), str(ROOT)])
 def test_server_generator_and_plugin_work_where_all_that_windows_lacks_is_hidden() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts/system_check.py", "--sockets", "200", "--one-process"],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": PATH}, check=False,
+        capture_output=True, text=True, check=False,
+        # The last is what pipes take on Windows.
+        env=os.environ | {"PYTHONPATH": PATH, "PYTHONIOENCODING": "cp1252"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
