@@ -201,7 +201,7 @@ def test_the_programs_of_the_how_to_pass(tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert f"{8 if find_spec('pytest_asyncio') else 7} passed" in run.stdout
+    assert f"{9 if find_spec('pytest_asyncio') else 8} passed" in run.stdout
 
 
 def test_the_tests_in_javascript_pass(tmp_path):
