@@ -51,7 +51,7 @@ FRAMES_PER_TURN: Final = 128
 INFLATED_BYTES_PER_TURN: Final = 4 * 1024
 #: Without a poller, the time between two looks at a peer that is not read from: is it still there?
 #: The look is one system call, and most pauses are over before the first.
-RESET_LOOK_S: Final = 1.0
+END_LOOK_S: Final = 1.0
 _TURN: Final = range(FRAMES_PER_TURN)
 
 # `_halt` holds the reasons why arriving bytes are not looked at as usual, one bit each. The first
@@ -311,21 +311,22 @@ class Connection(Watched, WebSocketConnection):
         data = None
         with trio.CancelScope() as waiting:
             self._waiting = waiting
-            data = await (self._await_reset() if self._paused else self._receive_some())
+            data = await (self._await_end() if self._paused else self._receive_some())
         self._waiting = None
         if data is not None:
             self._take_arrived(data)
 
-    async def _await_reset(self) -> bytes:
-        """Wait while nothing is read; return nothing, which is the end, when the peer resets TCP.
+    async def _await_end(self) -> bytes:
+        """Wait while nothing is read; return nothing, which is the end, when the peer ends TCP.
 
         Trio can wait for data and for the end only together, and there may be data.
         """
         if self._sock is None:
             await trio.sleep_forever()
         while True:
-            await trio.sleep(RESET_LOOK_S)
-            if self._is_reset:
+            await trio.sleep(END_LOOK_S)
+            # A write that failed has taken the error by which we would know.
+            if self._write_failed or self._has_left:
                 return b""
 
     def _stop_waiting(self, _: object = None) -> trio.lowlevel.Abort:
@@ -939,6 +940,12 @@ class Connection(Watched, WebSocketConnection):
     @property
     def _is_reset(self) -> bool:
         return self._sock is not None and sockets.is_reset(self._sock)
+
+    @property
+    def _has_left(self) -> bool:
+        """True once the peer has ended TCP; its end, but no reset, hides behind unread data."""
+        assert self._sock is not None
+        return self._is_reset or sockets.is_at_end(self._sock)
 
     @property
     def has_unread(self) -> bool:

@@ -309,6 +309,10 @@ class Relay(Connection):
         else:
             super()._on_hang_up()
 
+    @property
+    def _has_left(self) -> bool:
+        return self._is_reset  # One that has ended its half goes on, as above.
+
     def close_behind_reply(self, code: int, reason: str) -> None:
         """Do nothing: which message is a reply is the upstream's secret; it is closed in time."""
 

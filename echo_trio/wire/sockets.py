@@ -404,6 +404,14 @@ def is_reset(sock: socket.socket) -> bool:
     return False
 
 
+def is_at_end(sock: socket.socket) -> bool:
+    """Return true if the peer has ended its half of TCP, and there is nothing left to receive."""
+    try:
+        return not socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except OSError:
+        return False
+
+
 def is_readable(sock: socket.socket) -> bool:
     """Tell whether there is something to read, or the end, or an error."""
     if sys.platform != "win32" and hasattr(select, "poll"):

@@ -911,6 +911,20 @@ async def test_a_reset_behind_unread_data_ends_a_paused_connection(
     assert wire.connection.messages_received == 1
 
 
+@pytest.mark.parametrize("transport", ["poller", "no-poller"], indirect=True)
+async def test_the_end_of_a_peer_is_seen_while_nothing_is_read(make_wire, tcp_pair, autojump_clock):
+    wire = make_wire(sockets=tcp_pair)
+
+    def on_message(message):
+        wire.connection.pause_reading()
+
+    wire.start(on_message)
+    await wire.peer.send(wire.peer.text("one"))
+    await until(lambda: wire.connection._paused)
+    await wire.peer.stream.aclose()
+    await wire.end()
+
+
 async def test_a_bug_while_paused_is_still_told_to_the_peer(wire):
     def on_message(message):
         wire.connection.pause_reading()
