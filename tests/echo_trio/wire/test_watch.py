@@ -84,6 +84,23 @@ def test_a_peer_that_resets_is_found_although_what_it_sent_is_not_read_yet() -> 
         assert connection.closed.code == ABNORMAL_CLOSURE
 
 
+def test_a_peer_is_silent_once_all_is_read_that_was_there_though_more_comes(monkeypatch) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection.opened(ours, client=False, limits=Limits())
+        unread = (3, 50)
+        monkeypatch.setattr(connection, "_unread_bytes", lambda: unread)
+        connection.bytes_received = 100
+        assert not connection._has_read_what_was_there()
+        connection.bytes_received, unread = 149, (0, 7)
+        assert not connection._has_read_what_was_there()
+        connection.bytes_received, unread = 150, (0, 6)
+        assert connection._has_read_what_was_there()
+        assert not connection._has_read_what_was_there(), "a first question once more"
+        unread = (0, 0)
+        assert connection._has_read_what_was_there()
+
+
 def test_who_ends_while_the_others_are_looked_at_is_watched_no_longer() -> None:
     watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))
     made = [Watched(3.0) for _ in range(4)]

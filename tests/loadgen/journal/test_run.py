@@ -100,6 +100,14 @@ async def test_a_run_that_still_writes_its_journal_is_not_called_killed(killed, 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("missed", "told"), [(0, 7), (9, 9)])
+async def test_what_had_fallen_due_and_was_not_sent_is_missed(killed, tmp_path, missed, told):
+    killed.ledger.due, killed.ledger.missed = killed.ledger.sent + 7, missed
+    kept = await keep(tmp_path / "run.journal", killed)
+    kept.close()
+    assert run.recover(kept.path).messages.missed == told
+
+
 async def test_half_a_line_at_the_end_is_left_out(killed, tmp_path):
     kept = await keep(tmp_path / "run.journal", killed)
     kept.close()

@@ -53,6 +53,41 @@ async def test_an_interruption_cancels_users_wherever_they_are_and_sockets_say_g
         assert columns(report)["in_flight"] == 2
 
 
+async def test_a_user_that_raises_while_it_is_cancelled_has_failed_by_that(run, server, nursery):
+    stop = trio.Event()
+
+    async def interrupt():
+        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["received"] == 2)
+        stop.set()
+
+    nursery.start_soon(interrupt)
+    report = await run(
+        """
+        async def hold(user: User) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                if user.number:
+                    raise LookupError("amid the end")
+
+        @scenario
+        async def user(user: User) -> None:
+            async with user.connect("/mute") as ws:
+                async with trio.open_nursery() as tasks:
+                    tasks.start_soon(hold, user)
+                    await ws.send({"times": 0})
+                    await user.ready()
+                    await trio.sleep_forever()
+        """,
+        2,
+        stop=stop,
+        duration_s=3600.0,
+    )
+    users = report["users"]
+    assert (users["interrupted"], users["failed"]) == (1, 1)
+    assert users["failed_by"] == {"LookupError at chat.py:9": 1}
+
+
 async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, server, nursery):
     stop = trio.Event()
 
