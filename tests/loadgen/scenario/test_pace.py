@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from loadgen.engine.books import Books
+from loadgen.engine.steering import Steering
 from loadgen.results.ledger import Ledger
 from loadgen.scenario import pace, phases
 from loadgen.scenario.phases import Phases
@@ -45,7 +46,7 @@ async def make_user(
             users=4,
             timetable=table,
             ledger=books.ledger,
-            run=SimpleNamespace(books=books),
+            run=SimpleNamespace(books=books, steering=Steering()),
         )
 
         async def end_load() -> None:
