@@ -22,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench screenshots cross-check scale conformance mutants soak fuzz hostile elsewhere examples deploy-check cluster-check release-check lock clean
+.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench bench-page screenshots cross-check scale conformance mutants soak fuzz hostile elsewhere examples deploy-check cluster-check release-check lock clean
 
 help: ## Use: what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## [A-Z]/ { \
@@ -129,6 +129,9 @@ mutants: $(VENV)/.dev page ## Check: put some faults into the code, one at a tim
 
 bench: install ## Measure: side by side with the peers (long)
 	$(BIN)/python benchmarks/run.py --full
+
+bench-page: $(VENV)/.run page ## Measure: the page in a flood, then over a session (half an hour; ARGS='--minutes 3': shorter)
+	$(BIN)/python benchmarks/page.py $(ARGS)
 
 screenshots: $(VENV)/.run page ## Use: pictures of every view and state of the page, at each size and in each scheme, into SHOTS
 	cd $(CLIENT) && SHOTS='$(SHOTS)' npx playwright test --project=behaviour layout.spec.ts faults.spec.ts runs.spec.ts

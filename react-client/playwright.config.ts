@@ -35,5 +35,7 @@ export default defineConfig({
     { name: 'behaviour', testMatch: '**/*.spec.ts' },
     // Not tests: they make the pictures of the README (`npm run screenshots`).
     { name: 'screenshots', testMatch: '**/*.pictures.ts' },
+    // Nor these: they measure the page (`benchmarks/page.py`).
+    { name: 'bench', testMatch: '**/*.bench.ts' },
   ],
 });
