@@ -90,8 +90,10 @@ def run(parent: socket.socket, module: str) -> None:
     If something here has started a thread, this ends before it has said that it is ready.
     """
     entry: Entry = importlib.import_module(module).main
-    if count_threads() == 1:
-        _serve(parent, entry)
+    # A parent that ends without having read our first word resets the connection.
+    with suppress(ConnectionError):
+        if count_threads() == 1:
+            _serve(parent, entry)
 
 
 def _let_go(except_for: int) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -197,3 +200,17 @@ async def test_where_an_import_starts_a_thread_processes_are_new_programs(tmp_pa
     process = await starter.start("a thread", [0, 1, 2])
     assert isinstance(process, Spawned)
     assert await process.wait() == 3
+
+
+def test_a_parent_that_wants_nothing_after_all_is_no_error(capfd):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", server.TITLE, MODULE, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+        )
+    with ours:
+        # It has said that it is ready, and nobody reads that.
+        assert select.select([ours], [], [], PATIENCE_S)[0]
+    assert process.wait(PATIENCE_S) == 0
+    assert capfd.readouterr().err == ""
