@@ -7,6 +7,7 @@ import socket
 import struct
 
 import pytest
+import trio
 
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection
@@ -55,6 +56,24 @@ def test_each_is_looked_at_when_it_is_time_to_and_stays_watched() -> None:
         list(watch._turn())
     assert never.looked == 2
     assert len(watch) == 3
+
+
+async def test_who_comes_after_the_last_has_gone_is_looked_at_and_in_between_nobody_wakes(
+    nursery, autojump_clock
+) -> None:
+    watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))
+    nursery.start_soon(watch.run)
+    first, second = Watched(3.0), Watched(3.0)
+    await trio.sleep(1000)
+    watch.add(first)  # type: ignore[arg-type]
+    await trio.sleep(10)
+    assert first.looked > 2
+    watch.discard(first)  # type: ignore[arg-type]
+    await trio.sleep(100)
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline == float("inf")
+    watch.add(second)  # type: ignore[arg-type]
+    await trio.sleep(10)
+    assert second.looked > 2
 
 
 def test_a_peer_that_resets_is_found_although_what_it_sent_is_not_read_yet() -> None:
