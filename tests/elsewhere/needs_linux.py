@@ -18,6 +18,8 @@ NEEDS_LINUX = {
         "tests/integration/test_server_process.py::test_a_file_limit_that_no_server_can_live_with",
         "tests/integration/test_server_process.py::test_with_many_workers_more_files_are_needed",
         "tests/integration/test_server_process.py::test_with_the_least_file_limit_it_serves",
+        "tests/integration/wire/test_faults.py::test_a_crowd_above_the_file_limit_is_told_503",
+        "tests/integration/wire/test_faults.py::test_a_server_whose_file_limit_falls",
         "tests/integration/loadgen/test_faults.py::test_what_this_machine_cannot_do_is_refused",
     ),
     "poll(2): a reader that takes nothing is not waited for": (
