@@ -145,7 +145,10 @@ def _serve(parent: socket.socket, entry: Entry) -> None:
                 _reap(children)
             if parent.fileno() not in ready:
                 continue
-            title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
+            try:
+                title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
+            except ConnectionResetError:  # It has gone without reading that we are ready.
+                return
             if not descriptors:
                 return  # The parent has closed its end, or is gone.
             status = socket.socket(fileno=descriptors.pop(0))
