@@ -145,10 +145,7 @@ def _serve(parent: socket.socket, entry: Entry) -> None:
                 _reap(children)
             if parent.fileno() not in ready:
                 continue
-            try:
-                title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
-            except ConnectionResetError:  # It has gone without reading that we are ready.
-                return
+            title, descriptors = _receive_order(parent)
             if not descriptors:
                 return  # The parent has closed its end, or is gone.
             status = socket.socket(fileno=descriptors.pop(0))
@@ -180,6 +177,17 @@ def _reap(children: dict[int, socket.socket]) -> None:
                 status = children.pop(pid)
                 _tell(status, f"{ENDED} {os.waitstatus_to_exitcode(how)}")
                 status.close()
+
+
+def _receive_order(parent: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive a title and descriptors of a process to start; none of them when the parent has gone.
+
+    A parent that goes without having read that we are ready resets the connection.
+    """
+    with suppress(ConnectionResetError):
+        title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
+        return title, descriptors
+    return b"", []
 
 
 def _tell(status: socket.socket, what: str) -> None:
