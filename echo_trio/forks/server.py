@@ -184,9 +184,10 @@ def _receive_order(parent: socket.socket) -> tuple[bytes, list[int]]:
 
     A parent that goes without having read that we are ready resets the connection.
     """
-    with suppress(ConnectionResetError):
-        title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
-        return title, descriptors
+    if sys.platform != "win32":
+        with suppress(ConnectionResetError):
+            title, descriptors, _, _ = socket.recv_fds(parent, MAX_ORDER_BYTES, MAX_DESCRIPTORS)
+            return title, descriptors
     return b"", []
 
 
