@@ -8,13 +8,15 @@ from loadgen.report import stream
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
+from loadgen.workload.lever import Lever
 
 
 class FakeEngine(SimpleNamespace):
     """An engine that books a second as soon as somebody waits for it."""
 
     def __init__(self, result):
-        super().__init__(phase="load", result=result, interrupted=trio.Event())
+        lever = Lever(result.plan)
+        super().__init__(phase="load", result=result, lever=lever, interrupted=trio.Event())
 
     async def wait_for_second(self):
         await trio.lowlevel.checkpoint()
@@ -31,7 +33,8 @@ def test_a_snapshot_is_one_line_with_the_agreed_keys(result_of):
     assert line.count(b"\n") == 1
     snapshot = json.loads(line)
     assert list(snapshot) == [
-        "type", "phase", "t_s", "connections", "messages", "latency", "second", "users"
+        "type", "phase", "t_s", "connections", "messages", "latency", "second", "users",
+        "load",
     ]  # fmt: skip
     assert (snapshot["type"], snapshot["phase"], snapshot["t_s"]) == ("snapshot", "load", 1.0)
     assert set(snapshot["connections"]) == {
@@ -60,6 +63,7 @@ async def test_each_second_booked_becomes_a_line(result_of):
         await enough.wait()
         nursery.cancel_scope.cancel()
     assert {json.loads(line)["type"] for line in lines} == {"snapshot"}
+    assert json.loads(lines[0])["load"]["paused"] is False
 
 
 async def test_a_reader_that_has_gone_ends_the_run_in_good_order(result_of):
