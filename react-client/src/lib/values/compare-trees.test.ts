@@ -139,5 +139,6 @@ function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(sorted);
   const entries = Object.entries(value).map(([key, one]) => [key, sorted(one)] as const);
-  return entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
+  // Told from a list, as {} is from [].
+  return { object: entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b))) };
 }
