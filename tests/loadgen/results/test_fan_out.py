@@ -241,3 +241,14 @@ def test_a_copy_that_came_before_its_message_is_judged_when_its_time_is_over_and
     assert columns(matcher._ledger) == {}
     matcher.take(Copied(101 + EARLY_US, 0, 0, 2, 6))
     assert columns(matcher._ledger) == {"unexpected": 1}
+
+
+def test_a_copy_to_one_who_joined_a_microsecond_after_its_message_is_unsettled():
+    matcher = Matcher(ledger := Ledger(0))
+    matcher.take(Joined(0, 0, 0))
+    matcher.take(Published(1000, 0, 0, 0))
+    matcher.take(Joined(1001, 0, 2))
+    for receiver in (0, 2):
+        matcher.take(Copied(1500, 0, receiver, 0, 0))
+    matcher.finish(interrupted=False)
+    assert columns(ledger) == {"owed": 2, "delivered": 1, "unsettled": 1}
