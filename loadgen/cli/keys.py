@@ -26,11 +26,13 @@ from loadgen.workload.lever import BadChange, NotLoading, Wanted
 if TYPE_CHECKING:
     from loadgen.workload.plan import Plan
 
-if sys.platform != "win32":
+try:
     import termios
+except ImportError:  # Windows, whose terminals are others.
+    AVAILABLE = False
+else:
+    AVAILABLE = hasattr(os, "tcgetpgrp")
 
-#: False on Windows, whose terminals are others.
-AVAILABLE: Final = sys.platform != "win32" and hasattr(os, "tcgetpgrp")
 #: What a key that is not to be had now says is shown so long.
 NOTE_S: Final = 3.0
 #: The interval of looking whether the terminal is ours again, when it is not.

@@ -43,6 +43,7 @@ NEEDS_LINUX = {
         "tests/integration/loadgen/test_fan_out.py::test_a_copy_that_the_server_swallows_is_missing[3]",
         "tests/integration/loadgen/test_fan_out.py::test_a_copy_that_comes_twice_is_one_too_many[3]",
         "tests/integration/loadgen/test_fan_out.py::test_ctrl_c_leaves_what_is_on_its_way_in_flight[3]",
+        "tests/integration/loadgen/test_metrics.py::test_a_collector_of_opentelemetry_is_sent_what_the_report_says[2]",
         "tests/integration/loadgen/test_metrics.py::test_a_run_shows_what_it_has_counted_while_it_goes[2]",
         "tests/integration/loadgen/test_replies.py::test_replies_that_overtake_each_other_have_the_latencies_that_the_server_gave_them[open-loop-four-processes]",
         "tests/integration/loadgen/scenario/test_users.py::test_users_arrive_at_their_rate_and_no_more",
