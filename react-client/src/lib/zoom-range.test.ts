@@ -22,6 +22,23 @@ describe('a range of a chart', () => {
     expect(scaled([100, 103], WHOLE, 0.1, 103)).toEqual([101, 103]);
   });
 
+  it('is all again when it was zoomed in and out, at any moment of a clock', () => {
+    const whole = fc
+      .tuple(
+        fc.double({ min: 1.7e9, max: 1.9e9, noNaN: true }),
+        fc.double({ min: 4.1, max: 1e5, noNaN: true }),
+      )
+      .map(([from, length]): AxisRange => [from, from + length]);
+    fc.assert(
+      fc.property(whole, fc.double({ min: 0, max: 1, noNaN: true }), (all, share) => {
+        const at = all[0] + share * (all[1] - all[0]);
+        const part = scaled(all, all, 0.5, at);
+        expect(part).not.toBeNull();
+        expect(part && scaled(part, all, 2, at)).toBeNull();
+      }),
+    );
+  });
+
   it('moves on by a part of itself, up to the end', () => {
     expect(moved([110, 130], WHOLE, 0.25)).toEqual([115, 135]);
     expect(moved([110, 130], WHOLE, -0.75)).toEqual([100, 120]);

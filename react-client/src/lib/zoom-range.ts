@@ -3,6 +3,8 @@ export type AxisRange = readonly [number, number];
 
 /** Closer than this, in seconds, there is nothing to see: a run is booked by the second. */
 const CLOSEST_S = 2;
+/** From this share of the whole on, a range is all of it: what is missing is rounding. */
+const ALL = 0.999;
 
 /**
  * Keep a range inside the whole, and no narrower than there is something to see.
@@ -11,7 +13,7 @@ const CLOSEST_S = 2;
  */
 export function withinWhole(range: AxisRange, whole: AxisRange): AxisRange | null {
   const length = Math.max(CLOSEST_S, range[1] - range[0]);
-  if (length >= whole[1] - whole[0]) return null;
+  if (length >= ALL * (whole[1] - whole[0])) return null;
   const from = Math.min(Math.max(range[0], whole[0]), whole[1] - length);
   return [from, from + length];
 }
