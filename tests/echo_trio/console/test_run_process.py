@@ -102,11 +102,12 @@ async def test_a_generator_that_dies_at_its_start_is_told_by_its_last_line() -> 
 async def test_of_its_stderr_the_end_is_kept() -> None:
     child = await trio.lowlevel.open_process(
         ["sh", "-c", "yes complaint | head -c 100000 >&2; echo last >&2"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         process_group=0,
     )
-    process = RunProcess(child)
+    process = RunProcess(child, {})
     try:
         await process.read_complaint()
     finally:

@@ -64,6 +64,9 @@ class Terminal:
     def _prepare(self) -> None:
         fcntl.ioctl(self._inside, termios.TIOCSCTTY, 0)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Whoever runs the tests in the background may have them ignored.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+            signal.signal(number, signal.SIG_DFL)
 
     def read(self) -> None:
         """Take in what it has written."""
