@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -115,7 +116,8 @@ async def hold(url: str, lines: list[str]) -> None:
         for said in lines:
             if said.startswith("→ "):
                 sent_s = trio.current_time()
-                await client.send(said[2:])
+                with suppress(ConnectionClosed):  # The server's close may be there already.
+                    await client.send(said[2:])
             else:
                 await expect(client, LATER.sub("", said[2:]))
                 if later := LATER.search(said):
