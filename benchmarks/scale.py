@@ -284,7 +284,7 @@ def end(generator: Generator | None, server: Server) -> None:
 
 
 def faults(report: dict, counted: dict) -> list[str]:
-    """What does not add up, in the report or between it and the server; nothing is to be here."""
+    """Name what does not add up, in the report or between it and the server: nothing may."""
     connections, messages = report["connections"], report["messages"]
     settled = sum(messages[column] for column in ("echoed", "reordered", "corrupt", "lost"))
     failed = sum(connections["failed"].values())

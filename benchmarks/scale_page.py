@@ -26,7 +26,7 @@ Figure = Callable[[Step, Step], float | None]
 
 
 def _side(key: str, side: str, factor: float) -> Figure:
-    """What a side takes for each socket, less what its processes take by themselves."""
+    """Compute what a side takes for each socket, less what its processes take by themselves."""
     return lambda step, base: (step[key][side] - base[key][side]) / step["sockets"] * factor
 
 
@@ -114,7 +114,7 @@ def table(document: dict) -> str:
 
 
 def picture(document: dict) -> str:
-    """How each cost grows, as SVG; small enough to need no library."""
+    """Draw how each cost grows, as SVG; small enough to need no library."""
     width, height, columns = 300, 190, 2
     rows = math.ceil(len(PANELS) / columns)
     parts = [
@@ -187,7 +187,7 @@ def _short(sockets: int) -> str:
 
 
 def plan(document: dict) -> str:
-    """What `loadgen plan` computes, beside what the largest step took."""
+    """Set what `loadgen plan` computes beside what the largest step took."""
     sized = [
         sizing.size(sockets, "ws://10.0.0.1:8765/", sockets * EACH_PER_S, PLANNED)
         for sockets in PLANNED_SOCKETS

@@ -224,7 +224,7 @@ def _be_child(title: str, descriptors: Sequence[int], entry: Entry) -> NoReturn:
     except BaseException:  # noqa: BLE001 - as an interpreter does at its end
         traceback.print_exc()
     finally:
-        # What an interpreter does at its end, without taking all objects apart: that would copy
+        # End as an interpreter does, but without taking all objects apart: that would copy
         # what is shared. (As `multiprocessing` does it.)
         try:
             threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001

@@ -169,9 +169,8 @@ class Poller(trio.abc.Instrument):
         """
         fd = sock.fileno()
         on_readable = self._callbacks[fd]
-        if (
-            on_readable is None
-        ):  # It was served out of turn meanwhile: `answer_what_arrived` does so.
+        if on_readable is None:
+            # It was served out of turn meanwhile: `answer_what_arrived` does so.
             assert fd in self._line
             return
         self._callbacks[fd] = None
@@ -307,7 +306,7 @@ class Poller(trio.abc.Instrument):
                 is_full = len(ready) == BATCH
             if self._serve_batch() and line:
                 self._serve_line()
-            # Of what follows, a message that comes alone costs a look at the clock.
+            # From here on a message that comes alone costs one look at the clock.
             now_s = now()
             if lag is not None and now_s >= lag.next_s:
                 lag.look(now_s, lag.next_s)

@@ -81,7 +81,7 @@ class Keys:
                 signal.SIGQUIT: self._pass_on,
                 signal.SIGCONT: self._go_on,
             }
-        # What is ignored stays so: a shell without job control asks for it.
+        # Leave an ignored signal ignored: a shell without job control asks for it.
         before = {
             number: signal.signal(number, handler)
             for number, handler in handlers.items()

@@ -72,7 +72,7 @@ def _send_by_turns(plan: Plan, crowd: Crowd, context: RunContext, nursery: trio.
                 speeds = steering.speeds
                 pace = plan.pace(len(slots), speeds)
                 last_due = _find_last_due(plan, pace, len(slots))
-            # Of a change that came late, in hindsight fewer may be due than were sent.
+            # A change may come late: then fewer are due, in hindsight, than were sent.
             due = max(min(pace.due_by(elapsed), sent + BATCH), sent)
             ledger.due = due
             for k in range(sent, due):

@@ -101,7 +101,7 @@ async def open_with(context: RunContext, asked: Handshake) -> tuple[Connection, 
     if context.tls is not None:
         sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
         ledger.tls += 1
-    # What waits for it now will read its messages as well. TLS has bytes of its own to read first.
+    # Wait with the poller, which will read its messages as well; TLS has bytes of its own first.
     poller = context.poller if context.tls is None else None
     try:
         if not is_plain:

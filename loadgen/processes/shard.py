@@ -7,7 +7,7 @@ group: it is started with SIGINT blocked. So there is one clean stop, the parent
 
 from __future__ import annotations
 
-# What a look-up of a name imports: before the fork, once for all shards.
+# Imported before the fork, once for all shards: looking up a name needs it.
 import encodings.idna  # noqa: F401
 import os
 import signal

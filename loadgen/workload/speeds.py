@@ -82,7 +82,7 @@ class Steered:
 
     def __init__(self, rate: Steady | Ramps, speeds: Speeds, at_most: float = math.inf) -> None:
         self._rate = rate
-        # Of each step: when it begins, the plan's M there, and the factor; and M' there.
+        # For each step: when it begins, the plan's M there, and the factor; and M' there.
         self._spans: list[tuple[float, float, float]] = []
         self._due_before: list[float] = []
         due = 0.0

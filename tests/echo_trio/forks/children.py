@@ -1,4 +1,4 @@
-"""What the processes of these tests run: each says what it is, then does what it is told."""
+"""Give the processes of these tests something to run: say what it is, then do as told."""
 
 from __future__ import annotations
 
