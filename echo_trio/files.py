@@ -239,7 +239,9 @@ class Draft:
 
     def _make_name(self) -> bytes:
         # Whole names are at most 255 bytes long, and this one may have been.
-        own = b"." + self._name[:200] + b"." + os.urandom(4).hex().encode() + b".new"
+        # Cut between two characters: Windows and macOS take no name that isn't UTF-8.
+        name = self._name[:200].decode("utf-8", "ignore").encode()
+        own = b"." + name + b"." + os.urandom(4).hex().encode() + b".new"
         return os.path.join(self._folder, own)
 
     def _link(self, path: bytes, source: bytes | None = None) -> bool:

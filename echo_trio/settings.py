@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import Group, Parameter
 
 from echo_trio import flags, origins, proxies
+from echo_trio.contradictions import check_effects
 from echo_trio.proxy.address import parse_upstream
 from echo_trio.run_history import NotAHistory, check_header
 from echo_trio.wire.addresses import ANY_ADDRESS, LOOPBACK_NAMES, is_host, parse_target
@@ -188,14 +189,11 @@ class Settings:
                     f"--trust-proxy: {network!r} is neither an address nor a network, "
                     "like 10.0.0.5 or 10.0.0.0/8"
                 )
-        if self.proxy_protocol and not self.trust_proxy:
-            raise ValueError("--proxy-protocol needs --trust-proxy: who may say so")
         if self.drain_grace_s > self.drain_timeout_s / 2:
             raise ValueError("--drain-grace may be half of --drain-timeout: closing comes after it")
-        if self.tls_key is not None and self.tls_cert is None:
-            raise ValueError("--tls-key needs --tls-cert")
         self._check_workers()
         self._check_upstream()
+        check_effects(self)
 
     def _check_history(self) -> None:
         if self.history is None:
@@ -211,14 +209,6 @@ class Settings:
 
     def _check_upstream(self) -> None:
         if self.upstream is None:
-            for name, given in (
-                ("--fault", self.fault),
-                ("--upstream-cacert", self.upstream_cacert),
-                ("--upstream-insecure", self.upstream_insecure),
-                ("--upstream-compression", self.upstream_compression),
-            ):
-                if given:
-                    raise ValueError(f"{name} needs --upstream: the server behind this one")
             return
         try:
             address = parse_upstream(self.upstream)

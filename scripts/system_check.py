@@ -22,7 +22,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -182,41 +185,125 @@ def check_refusals(url: str, folder: Path) -> None:
         )
 
 
-def check_all(sockets: int, folder: Path, *, one_process: bool) -> list[str]:
-    """Check everything; return what was seen."""
-    told = [f"Python {platform.python_version()} on {platform.system()}"]
-    with (folder / "server.log").open("w", encoding="utf-8") as log:
+def ask(url: str, body: object = None, *, method: str = "GET") -> dict[str, Any]:
+    """Ask a console for something, in JSON."""
+    request = urllib.request.Request(  # noqa: S310 - our own console
+        url,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - as above
+        return json.loads(answer.read() or b"{}")
+
+
+def wait_for_run(run: str, wanted: str) -> dict[str, Any]:
+    """Ask for a run of the console until it has something, or is over; return what there is."""
+    until_s = time.monotonic() + PATIENCE_S
+    while (found := ask(run)).get("state") in {"running", "cancelling"} and not found.get(wanted):
+        if time.monotonic() > until_s:
+            problems.append(f"a run from the console does not end: {found}")
+            break
+        time.sleep(0.1)
+    return found
+
+
+def check_console(console: str) -> None:
+    """Check each page of the console, a run from it to its end, and one that is cancelled."""
+    for path in ("", "healthz", "metrics", "api/server", "api/tasks"):
+        with urllib.request.urlopen(console + path, timeout=PATIENCE_S) as answer:
+            check(answer.status == 200 and answer.read(), f"{console}{path} is not there")
+    for is_cancelled in (False, True):
+        settings = {"count": 5, "messages": 2, "rate-per-conn": "10/s"}
+        if is_cancelled:
+            settings = {"count": 5, "duration": "10m"}
+        run = f"{console}api/runs/{ask(console + 'api/runs', settings, method='POST')['id']}"
+        if is_cancelled:
+            wait_for_run(run, "snapshot")
+            ask(run, method="DELETE")
+        report = wait_for_run(run, "schema")
+        if "schema" not in report:
+            problems.append(f"a run from the console has no report: {report}")
+            continue
+        check(report["interrupted"] == is_cancelled, f"interrupted: {report['interrupted']}")
+        check_books(report, 5)
+
+
+def check_proxy(url: str, folder: Path) -> None:
+    """Check a proxy that repeats each second reply, and what is recorded of it."""
+    flags = ("--fault", "~duplicate/2", "--record", "traffic.ndjson")
+    with serving(folder, "proxy", "--upstream", url, *flags) as found:
+        if found is None:
+            return
+        with begin(
+            "loadgen", "2", found[0], "--messages", "4", "--rate-per-conn", "20/s", "--quiet",
+            "--json", "proxied.json",
+            folder=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            _, said = process.communicate(timeout=PATIENCE_S)
+        check(process.returncode == 1, f"through a proxy loadgen exits {process.returncode}: {said}")
+    report = json.loads((folder / "proxied.json").read_text(encoding="utf-8"))
+    check_books(report, 2)
+    messages = {name: report["messages"][name] for name in ("echoed", "duplicate", "lost")}
+    check(messages == {"echoed": 8, "duplicate": 4, "lost": 0}, f"through a proxy: {messages}")
+    with begin(
+        "loadgen", "record", "traffic.ndjson",
+        folder=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        script, said = process.communicate(timeout=PATIENCE_S)
+    check(
+        process.returncode == 0 and "user.connect(" in script,
+        f"loadgen record exits with {process.returncode}: {script}{said}",
+    )
+
+
+@contextmanager
+def serving(folder: Path, name: str, *flags: str) -> Iterator[tuple[str, str] | None]:
+    """Run a server, and check that an interrupt ends it in good order.
+
+    Yields its URL and that of its console; ``None`` if it does not start, which is noted.
+    """
+    log = folder / f"{name}.log"
+    with log.open("w", encoding="utf-8") as stderr:
         server = begin(
-            "echo_trio", "--port", "0", "--console-port", "0",
-            folder=folder, stdout=subprocess.PIPE, stderr=log,
+            "echo_trio", "--port", "0", "--console-port", "0", *flags,
+            folder=folder, stdout=subprocess.PIPE, stderr=stderr,
         )  # fmt: skip
     assert server.stdout is not None
     try:
-        line = server.stdout.readline()
-        ready = re.match(r"ready ws=(\S+) console=(\S+)", line)
+        ready = re.match(r"ready ws=(\S+) console=(\S+)", server.stdout.readline())
         if ready is None:
             server.wait(PATIENCE_S)
-            said = (folder / "server.log").read_text(encoding="utf-8", errors="replace")
-            problems.append(f"the server does not start: {said}")
-            return told
-        url, console = ready.groups()
-        for path in ("", "healthz", "metrics", "api/server", "api/tasks"):
-            with urllib.request.urlopen(console + path, timeout=PATIENCE_S) as answer:
-                check(answer.status == 200 and answer.read(), f"{console}{path} is not there")
-        told.append(check_run(url, sockets, folder))
-        check_interrupted_run(url, sockets, folder)
-        if one_process:
-            check_refusals(url, folder)
-        told.append(f"plugin: {check_plugin(folder)}")
+            said = log.read_text(encoding="utf-8", errors="replace")
+            problems.append(f"the {name} does not start: {said}")
+            yield None
+            return
+        yield ready[1], ready[2]
         interrupt(server)
-        check(server.wait(PATIENCE_S) == 0, f"interrupted, the server exits with {server.poll()}")
+        check(server.wait(PATIENCE_S) == 0, f"interrupted, the {name} exits with {server.poll()}")
     finally:
         server.kill()
         server.wait()
         server.stdout.close()
-    said = (folder / "server.log").read_text(encoding="utf-8", errors="replace")
-    check("Traceback" not in said, f"the server says: {said}")
-    check("stopped" in said, f"the server does not say that it has stopped: {said}")
+    said = log.read_text(encoding="utf-8", errors="replace")
+    check("Traceback" not in said, f"the {name} says: {said}")
+    check("stopped" in said, f"the {name} does not say that it has stopped: {said}")
+
+
+def check_all(sockets: int, folder: Path, *, one_process: bool) -> list[str]:
+    """Check everything; return what was seen."""
+    told = [f"Python {platform.python_version()} on {platform.system()}"]
+    with serving(folder, "server") as found:
+        if found is None:
+            return told
+        url, console = found
+        check_console(console)
+        told.append(check_run(url, sockets, folder))
+        check_interrupted_run(url, sockets, folder)
+        check_proxy(url, folder)
+        if one_process:
+            check_refusals(url, folder)
+        told.append(f"plugin: {check_plugin(folder)}")
     return told
 
 

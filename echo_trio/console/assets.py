@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from starlette.responses import FileResponse
 
+#: Of what a build has in it. A system's own list may differ, like Windows' registry, where many a
+#: program has made text/plain of .js, which no browser runs.
+_MEDIA_TYPES: Final = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
 #: In the order of preference: the suffix beside the file, by the name of its encoding.
 _VARIANTS: Final = {"br": ".br", "gzip": ".gz"}
 #: The part of a list of encodings that is read: no browser sends a longer one.
@@ -21,7 +29,7 @@ def asset_response(file: Path, accept_encoding: str, *, cache_control: str) -> F
     :param accept_encoding: the request's header, empty if it has none.
     """
     headers = {"cache-control": cache_control, "vary": "accept-encoding"}
-    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    media_type = _MEDIA_TYPES.get(file.suffix, "application/octet-stream")
     for encoding in _taken(accept_encoding):
         compressed = file.with_name(file.name + _VARIANTS[encoding])
         if compressed.is_file():

@@ -151,7 +151,11 @@ class RunProcess:
         """Ask it to end in good order; once, for a second SIGINT would end it at once."""
         if not self._interrupted:
             self._interrupted = True
-            self._process.send_signal(_INTERRUPT)
+            try:
+                self._process.send_signal(_INTERRUPT)
+            except OSError:
+                # A service of Windows has no console, and so nothing that could be sent.
+                self.kill()
 
     def kill(self) -> None:
         """Kill the process and those that it started. Idempotent."""

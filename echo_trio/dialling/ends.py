@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import ssl
 from enum import StrEnum
 
 import msgspec
+
+from echo_trio.wire.sockets import describe_error
 
 
 class Cause(StrEnum):
@@ -129,4 +130,4 @@ def say(exc: OSError) -> str:
     """Say an error of the system in its own words."""
     if isinstance(exc, socket.gaierror):
         return exc.strerror or str(exc)
-    return os.strerror(exc.errno) if exc.errno else str(exc)
+    return describe_error(exc.errno) if exc.errno else str(exc)

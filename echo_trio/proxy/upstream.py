@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -191,4 +190,4 @@ def _reason(exc: OSError) -> str:
     if isinstance(exc, socket.gaierror):
         return exc.strerror or str(exc)
     number = _errno(exc)
-    return os.strerror(number) if number else str(exc)
+    return sockets.describe_error(number) if number else str(exc)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import pytest
 
 from echo_trio.settings import Settings
 from echo_trio.testing.serving import DEFAULTS
+
+#: What a proxy of the same test has no use for: its upstream makes the replies.
+_OF_REPLIES: Final = frozenset({"seed"})
+#: Fields of `Settings` that have no effect in a test.
+_OF_PROGRAMS: Final = ("log_format", "log_level")
 
 
 def settings_of(
@@ -20,20 +25,29 @@ def settings_of(
 
     :param markers: the test's, its class's, its module's, in this order.
     :param name: begins the message of a failure.
-    :param more: settings that come before those of every marker.
+    :param more: settings that come before those of every marker. With an upstream among them it is
+        for a proxy, for which the markers' `seed` is not meant.
     :raises pytest.fail.Exception: in one line, if a marker is not understood.
     """
     given: dict[str, Any] = more
     for marker in markers:
         if marker.args:
             _refuse(f"settings are given by name, like seed=1, not as {marker.args[0]!r}", name)
-        given = {**marker.kwargs, **given}
+        left_out = _OF_REPLIES if "upstream" in more else frozenset()
+        given = {**{k: v for k, v in marker.kwargs.items() if k not in left_out}, **given}
     known = [field.name for field in fields(Settings)]
     for key in given:
         if key not in known:
             near = get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             _refuse(f"there is no setting {key}{hint}", name)
+    for key in _OF_PROGRAMS:
+        if key in given:
+            _refuse(
+                f"{key} is for a program; here the log goes to Python's logger echo_trio, "
+                'as in caplog.set_level("DEBUG", logger="echo_trio")',
+                name,
+            )
     if given.get("workers", 1) != 1:
         _refuse(
             f"workers={given['workers']} are processes, and a test's server has one in this "

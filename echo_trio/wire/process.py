@@ -34,6 +34,9 @@ YOUNG_THRESHOLD: Final = 50_000
 MIDDLE_THRESHOLD: Final = 20
 NEVER: Final = 2**31 - 1
 
+#: As many as macOS grants for certain (OPEN_MAX of its <sys/syslimits.h>), which calls its hard
+#: limit infinite, doesn't grant that, and begins with 256.
+MACOS_FILES: Final = 10_240
 #: More files than any machine has.
 UNLIMITED_FILES: Final = 2**31
 
@@ -66,10 +69,13 @@ SWING_BYTES: Final = 64 * 2**20
 def raise_file_limit() -> int:
     """Raise the soft limit on open files to the hard one; return the limit that then holds."""
     if sys.platform != "win32" and hasattr(resource, "setrlimit"):
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # macOS calls its hard limit infinite, and doesn't grant it.
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for limit in (hard, MACOS_FILES):
+            if soft == resource.RLIM_INFINITY or (soft >= limit != resource.RLIM_INFINITY):
+                break
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+                break
     return file_limit()
 
 

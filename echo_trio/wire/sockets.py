@@ -126,11 +126,7 @@ def _listen_on(
 ) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if sys.platform == "win32":
-            # SO_REUSEADDR would let another program take the port from us there.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim_port(listener)
         if beside_others:
             _let_others_join(listener)
         if family == socket.AF_INET6:
@@ -146,6 +142,15 @@ def _listen_on(
         listener.close()
         raise
     return listener
+
+
+def claim_port(listener: socket.socket) -> None:
+    """Let a socket take a port in TIME_WAIT, and none that is listened on; to be called first."""
+    if sys.platform == "win32":
+        # There SO_REUSEADDR would share a port that another program listens on.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def _let_others_join(listener: socket.socket) -> None:
@@ -277,7 +282,7 @@ async def connect(
             await trio.lowlevel.wait_writable(sock)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            raise OSError(error, _describe(error))
+            raise OSError(error, describe_error(error))
         if first is not None:
             send_head(sock, first)
     except BaseException:
@@ -298,8 +303,11 @@ def _is_sent(sock: socket.socket, data: bytes) -> bool:
     return True
 
 
-def _describe(error: int) -> str:
-    """Describe an error of a socket; Windows has numbers for them that `strerror` doesn't know."""
+def describe_error(error: int) -> str:
+    """Describe an error of a socket; Windows has numbers for them that `strerror` doesn't know.
+
+    :param error: as in `errno`.
+    """
     texts: dict[int, str] = getattr(socket, "errorTab", {})
     return texts.get(error) or os.strerror(error)
 
@@ -385,11 +393,12 @@ def is_receive_buffer_full(sock: socket.socket) -> bool:
 def is_reset(sock: socket.socket) -> bool:
     """Return true if TCP has ended in both directions, even if there is still data to receive.
 
-    Without poll(2) the socket's pending error tells, which is taken from it: so a caller to whom
-    this says true ends the connection. Windows, which has no poll, drops what is left when the
-    reset comes, and fails to receive.
+    Elsewhere than on Linux the socket's pending error tells, which is taken from it: so a caller to
+    whom this says true ends the connection. The poll of macOS reports a hang-up only to those who
+    ask for bytes as well, and then calls the end of one half so. Windows drops what is left when
+    the reset comes, and fails to receive.
     """
-    if sys.platform != "win32" and hasattr(select, "poll"):
+    if sys.platform == "linux" and hasattr(select, "poll"):
         state = select.poll()
         state.register(sock, 0)
         return any(events & (select.POLLHUP | select.POLLERR) for _, events in state.poll(0))

@@ -52,7 +52,7 @@ def main() -> int:
             quiet=True,
             html=order.html if page else None,
             history=order.history,
-            name=order.name,
+            name=order.name if order.history is not None else None,
         ),
     )
 

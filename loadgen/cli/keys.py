@@ -165,7 +165,10 @@ class Keys:
             if is_away:
                 is_away = False
                 self._take()
-            await trio.lowlevel.wait_readable(self._terminal)
+            try:
+                await trio.lowlevel.wait_readable(self._terminal)
+            except OSError:  # kqueue does not know every terminal; a read never waits.
+                await trio.sleep(AWAY_S)
             if not self._is_ours():
                 continue
             try:

@@ -12,6 +12,7 @@ from typing import Final, NoReturn, Self
 import h11
 import trio
 
+from echo_trio.wire import sockets
 from echo_trio.wire.addresses import split_authority
 from loadgen.engine.running import Running
 from loadgen.report import prometheus
@@ -50,8 +51,7 @@ class MetricsPage:
             )[0]
             self._socket = socket.socket(family, kind, protocol)
             try:
-                # Of a port in TIME_WAIT alone; one that is listened on stays refused.
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sockets.claim_port(self._socket)
                 self._socket.bind(where)
                 self._socket.listen(MAX_CONNECTIONS)
             except OSError:

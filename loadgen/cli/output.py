@@ -41,6 +41,8 @@ _STDOUT, _STDERR = 1, 2
 _File = Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)]
 
 
+#: The flags for what has a run's name in it.
+NAMED: Final = "--history, --junit, --markdown, --metrics or --otlp"
 #: The group of these flags in the help.
 OUTPUT: Final = Parameter(group=Group("Output", sort_key=6))
 
@@ -110,18 +112,27 @@ class Output:
         return next(iter([*given, "--stream"] if self.stream else given), None)
 
     @property
+    def _shows_name(self) -> bool:
+        """True if one of the destinations has the run's name in it; GitHub's annotations have."""
+        named = (self.history, self.junit, self.markdown)
+        return any(named) or os.environ.get("GITHUB_ACTIONS") == "true"
+
+    @property
     def takes_stdout(self) -> list[str]:
         """The flags that want stdout for themselves."""
         taking = [f"{flag} -" for flag, path in self.files.items() if path == STDOUT]
         return [*taking, "--stream"] if self.stream else taking
 
-    def find_problem(self, journal: str | None = None) -> str | None:
+    def find_problem(self, journal: str | None = None, *, is_named: bool = False) -> str | None:
         """Open every destination; say what would keep a report from being written.
 
         That is better known before the run than after. Files are tried and left as they are.
 
         :param journal: the run's own file, which no report may replace.
+        :param is_named: true if the run's name goes to something else as well.
         """
+        if self.name is not None and not (is_named or self._shows_name):
+            return f"--name is for what has a run's name in it: {NAMED}"
         if len(self.takes_stdout) > 1:
             return f"{' and '.join(self.takes_stdout)} can't both have stdout"
         if self.takes_stdout and not _is_stdout_open():

@@ -48,7 +48,9 @@ def record(
         return _complain(f"can't read {file}: {exc.strerror}")
     except NoTraffic as exc:
         return _complain(f"{file}: {exc}")
-    if rows is not None:
+    if rows is not None and not secrets.columns:
+        print(printable(f"loadgen: {file} has no secrets: {rows} is not written"), file=sys.stderr)
+    elif rows is not None:
         text = StringIO(newline="")
         csv.writer(text).writerows([list(secrets.columns), list(secrets.columns.values())])
         try:

@@ -54,7 +54,10 @@ def load(plan: Plan, options: Options, output: Output) -> int:
     asks = options.console is not None
     if problem := thresholds.find_unasked(limits, plan, is_target_asked=asks):
         return flags.complain(app, f"--fail-if: {problem}")
-    if problem := options.find_problem() or output.find_problem(options.journal_file):
+    is_named = options.metrics is not None or options.otlp is not None
+    if problem := options.find_problem() or output.find_problem(
+        options.journal_file, is_named=is_named
+    ):
         return flags.complain(app, problem)
     try:
         target = TargetSeries(options.console) if options.console else None

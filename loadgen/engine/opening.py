@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 #: The only place where foreign errors become our own.
 _FAILURE_BY_ERRNO: Final = {
     errno.ECONNREFUSED: Failure.REFUSED,
+    errno.ECONNABORTED: Failure.RESET,  # So Windows calls some resets.
     errno.ECONNRESET: Failure.RESET,
     errno.EPIPE: Failure.RESET,
     errno.ETIMEDOUT: Failure.TIMEOUT,
@@ -190,5 +190,5 @@ def _book_os_error(ledger: Ledger, exc: OSError) -> None:
     failure = _FAILURE_BY_ERRNO.get(number, Failure.OTHER)
     ledger.failed[failure] += 1
     if failure is Failure.OTHER:
-        ledger.other_errors[os.strerror(number) if number else str(exc)] += 1
+        ledger.other_errors[sockets.describe_error(number) if number else str(exc)] += 1
         ledger.other_faults[_FAULT_BY_ERRNO.get(number, Fault.MACHINE)] += 1

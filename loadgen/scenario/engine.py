@@ -51,6 +51,11 @@ def prepare(plan: Plan) -> Plan:
             f"--arrive begins users who leave again, and {own} waits for the load as a whole: "
             "it has a pace of its own, or user.ready()"
         )
+    if plan.arrivals != "even" and plan.arrive is None and not script.has_pace:
+        raise BadScenario(
+            "--arrivals says when something falls due, and here nothing does: the scenario has no "
+            "pace, and without --arrive no user falls due"
+        )
     script.check_rows(plan.count_users())
     return dataclasses.replace(plan, scenario_files=script.files)
 

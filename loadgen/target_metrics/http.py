@@ -19,6 +19,7 @@ import trio
 
 from echo_trio.masks import mask_url
 from echo_trio.printable import printable
+from echo_trio.wire import sockets
 from echo_trio.wire.addresses import DEFAULT_PORTS
 
 MAX_BODY_BYTES: Final = 8 * 2**20
@@ -238,5 +239,5 @@ def _why(exc: BaseException) -> str:
     elif isinstance(cause, OSError):
         exc = cause
     if isinstance(exc, OSError) and exc.errno:
-        return os.strerror(exc.errno)
+        return sockets.describe_error(exc.errno)
     return str(exc) or type(exc).__name__

@@ -175,6 +175,14 @@ def test_a_name_as_long_as_names_may_be_can_be_written_and_replaced(tmp_path):
     assert (tmp_path / ("n" * 255)).read_bytes() == b"two"
 
 
+def test_the_name_beside_a_file_is_utf_8_however_long_that_of_the_file_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_DESCRIPTORS", "/nowhere")
+    draft = Draft(tmp_path / ("n" + "é" * 120))
+    (beside,) = os.listdir(os.fsencode(tmp_path))
+    draft.close()
+    assert beside.decode().startswith(".né")
+
+
 #: Ends itself at one of the calls by which files come to be and go, as a kill in between does.
 KILLED = """
 import os, signal, sys

@@ -48,8 +48,8 @@ CYCLOPTS = "import cyclopts.help, cyclopts.config, docstring_parser, rich.consol
 #: or a server needs is imported when there is one.
 MAY_IMPORT = {
     "echo_trio": re.compile(
-        r"echo_trio(\.(cli|completion|config_file|files|flags|help_page|masks|origins|printable"
-        r"|proxies|proxy|proxy\.address|run_history|setting_sources|settings|units"
+        r"echo_trio(\.(cli|completion|config_file|contradictions|files|flags|help_page|masks|origins"
+        r"|printable|proxies|proxy|proxy\.address|run_history|setting_sources|settings|units"
         r"|wire|wire\.addresses|wire\.limits))?"
         r"|_?heapq|difflib|gc|signal|_?string|tomllib(\._\w+)?"
     ),

@@ -25,7 +25,7 @@ SAMPLES = {
     "scenario-dir": ".",
     "tls-cert": "cert.pem",
     "trust-proxy": "10.0.0.0/8",
-    "upstream": "ws://a.example",
+    "upstream": "wss://a.example",
     "drain-timeout": "7s",
     "drain-grace": "1s",
     "workers": "2",
@@ -34,12 +34,14 @@ SAMPLES = {
 }
 #: What one setting needs another for.
 NEEDS = {
+    "dial-cert": {"run-target": "a.example:1"},
+    "dial-cacert": {"run-target": "a.example:1"},
     "tls-key": {"tls-cert": "c.pem"},
     "proxy-protocol": {"trust-proxy": "10.0.0.1"},
-    "fault": {"upstream": "ws://a.example"},
-    "upstream-cacert": {"upstream": "ws://a.example"},
-    "upstream-insecure": {"upstream": "ws://a.example"},
-    "upstream-compression": {"upstream": "ws://a.example"},
+    "fault": {"upstream": "wss://a.example"},
+    "upstream-cacert": {"upstream": "wss://a.example"},
+    "upstream-insecure": {"upstream": "wss://a.example"},
+    "upstream-compression": {"upstream": "wss://a.example"},
 }
 
 

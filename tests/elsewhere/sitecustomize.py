@@ -5,17 +5,28 @@ packages find no module and no name that Windows lacks (what macOS lacks is less
 exceptions, which the standard library does not hide behind a name: a file can be renamed while it
 is open, a child may inherit any descriptor, and /proc can be listed, though nothing in it be read.
 O_NONBLOCK and killpg stay, because there are pipes with names and groups of processes.
+
+ELSEWHERE=win32 or ELSEWHERE=darwin in the environment goes further: our packages find that name in
+`sys.platform`, and what this system has of its own, as far as Linux can play it. Then O_NONBLOCK
+and killpg are hidden as well on Windows, and macOS has back what it has.
 """
 
 from __future__ import annotations
 
 import builtins
+import errno
 import importlib
+import os
+import select
+import signal
+import socket
 import sys
 import types
 from typing import Any
 
 OURS = ("echo_trio", "loadgen")
+PLATFORM = os.environ.get("ELSEWHERE")
+
 NO_MODULES = {"fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 NO_NAMES = {
     "os": {
@@ -33,26 +44,99 @@ NO_NAMES = {
         "TCP_DEFER_ACCEPT", "TCP_INFO", "TCP_USER_TIMEOUT", "recv_fds", "send_fds",
     },
 }  # fmt: skip
+#: What these systems have beside, or do in another way.
+OWN: dict[str, dict[str, Any]] = {}
+
+
+def rename_as_windows(source: Any, target: Any) -> None:
+    """Rename, and replace nothing."""
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, "Cannot create a file when that file already exists")
+    os.rename(source, target)
+
+
+def socketpair_of_macos(*arguments: Any, **options: Any) -> Any:
+    """Make a pair, unless it is to keep messages apart."""
+    if socket.SOCK_SEQPACKET in (*arguments, *options.values()):
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+    return socket.socketpair(*arguments, **options)
+
+
+class PollOfMacos:
+    """A poll that tells a hang-up only to those who ask for bytes as well."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+
+    def register(self, file: Any, events: int) -> None:
+        if events & (select.POLLIN | select.POLLOUT):
+            self._poll.register(file, events)
+
+    def poll(self, timeout_ms: float | None = None) -> list[tuple[int, int]]:
+        return self._poll.poll(timeout_ms)
+
+
+if PLATFORM == "win32":
+    NO_NAMES["os"] |= {
+        "O_NONBLOCK", "chown", "fchown", "getpgid", "getpgrp", "killpg", "mkfifo", "pread",
+        "pwrite", "setsid", "tcgetpgrp", "tcsetpgrp", "uname", "wait4", "waitid",
+    }  # fmt: skip
+    NO_NAMES["signal"] |= {
+        "SIGCHLD", "SIGCONT", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGTSTP", "SIGUSR1", "SIGUSR2",
+        "alarm", "pause", "pidfd_send_signal", "siginterrupt",
+    }  # fmt: skip
+    OWN = {
+        # What a connect that goes on says there; here it has this name.
+        "errno": {"EWOULDBLOCK": errno.EINPROGRESS},
+        "os": {"name": "nt", "rename": rename_as_windows},
+        "signal": {"CTRL_BREAK_EVENT": signal.SIGINT},
+        # Some option without an effect here.
+        "socket": {"SO_EXCLUSIVEADDRUSE": socket.SO_KEEPALIVE},
+        "subprocess": {"CREATE_NEW_PROCESS_GROUP": 0},
+    }
+elif PLATFORM == "darwin":
+    NO_MODULES = set()
+    NO_NAMES = {
+        "os": {
+            "O_PATH", "O_TMPFILE", "eventfd", "memfd_create", "pidfd_open", "sched_getaffinity",
+            "sched_setaffinity",
+        },
+        "select": {"epoll"},
+        "signal": {"pidfd_send_signal", "sigtimedwait", "sigwaitinfo"},
+        "socket": {
+            "MSG_NOSIGNAL", "SOCK_CLOEXEC", "SOCK_NONBLOCK", "TCP_DEFER_ACCEPT", "TCP_INFO",
+            "TCP_USER_TIMEOUT",
+        },
+    }  # fmt: skip
+    OWN = {"select": {"poll": PollOfMacos}, "socket": {"socketpair": socketpair_of_macos}}
+if PLATFORM:
+    OWN["sys"] = {"platform": PLATFORM}
 
 
 class Poorer(types.ModuleType):
-    """A module without some of its names."""
+    """A module without some of its names, and with some others."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         object.__setattr__(self, "_whole", importlib.import_module(name))
+        object.__setattr__(self, "_gone", NO_NAMES.get(name, set()))
+        object.__setattr__(self, "_own", OWN.get(name, {}))
 
     def __getattribute__(self, name: str) -> Any:
-        own = object.__getattribute__(self, "__name__")
-        if name in NO_NAMES[own] or (own == "select" and name.startswith(("EPOLL", "POLL"))):
-            raise AttributeError(f"no {own}.{name} elsewhere")
+        gone = object.__getattribute__(self, "_gone")
+        own = object.__getattribute__(self, "_own")
+        if name in own:
+            return own[name]
+        of_epoll, of_poll = name.startswith("EPOLL"), name.startswith("POLL")
+        if name in gone or (of_epoll and "epoll" in gone) or (of_poll and "poll" in gone):
+            raise AttributeError(f"no {name} elsewhere")
         return getattr(object.__getattribute__(self, "_whole"), name)
 
     def __setattr__(self, name: str, value: object) -> None:
         setattr(object.__getattribute__(self, "_whole"), name, value)
 
 
-POORER = {name: Poorer(name) for name in NO_NAMES}
+POORER = {name: Poorer(name) for name in {*NO_NAMES, *OWN}}
 import_whole = builtins.__import__
 
 

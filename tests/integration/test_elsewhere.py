@@ -7,17 +7,53 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([str(ROOT / "tests/elsewhere"), str(ROOT)])
 
 
-def test_server_generator_and_plugin_work_where_all_that_windows_lacks_is_hidden() -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts/system_check.py", "--sockets", "200", "--one-process"],
+#: What is installed on demand may be missing.
+IMPORT_ALL = """if True:
+    import importlib, pkgutil, sys
+    import echo_trio, loadgen
+    for package in (echo_trio, loadgen):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if module.name.endswith(".__main__"):
+                continue
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as exc:
+                if exc.name.partition(".")[0] not in {"distributed", "opentelemetry"}:
+                    raise
+    from echo_trio.wire import poller
+    print(sys.platform, poller.AVAILABLE)
+"""
+
+
+def run_on(platform: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python where our packages find themselves on another system."""
+    return subprocess.run(
+        [sys.executable, *command],
         capture_output=True, text=True, check=False,
-        # The last is what pipes take on Windows.
-        env=os.environ | {"PYTHONPATH": PATH, "PYTHONIOENCODING": "cp1252"},
+        # cp1252 is what pipes take on Windows.
+        env=os.environ | {"PYTHONPATH": PATH, "PYTHONIOENCODING": "cp1252", "ELSEWHERE": platform},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_every_module_can_be_imported_where_a_system_lacks_what_linux_has(platform: str) -> None:
+    done = run_on(platform, "-c", IMPORT_ALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "linux False\n"
+
+
+@pytest.mark.parametrize(("platform", "more"), [("darwin", ()), ("win32", ("--one-process",))])
+def test_server_proxy_generator_and_plugin_work_there(
+    platform: str, more: tuple[str, ...]
+) -> None:
+    check = str(ROOT / "scripts/system_check.py")
+    done = run_on(platform, check, "--sockets", "100", *more)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

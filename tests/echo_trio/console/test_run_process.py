@@ -99,6 +99,20 @@ async def test_a_generator_that_dies_at_its_start_is_told_by_its_last_line() -> 
         await process.see_off()
 
 
+async def test_a_generator_that_no_signal_reaches_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The system refuses this one, as it does each where a service of Windows has no console.
+    monkeypatch.setattr(run_process, "_INTERRUPT", 9999)
+    process = await RunProcess.open(ORDER)
+    try:
+        process.interrupt()
+        await process.wait()
+    finally:
+        await process.see_off()
+    assert process.exit_code == -signal.SIGKILL
+
+
 async def test_of_its_stderr_the_end_is_kept() -> None:
     child = await trio.lowlevel.open_process(
         ["sh", "-c", "yes complaint | head -c 100000 >&2; echo last >&2"],

@@ -43,6 +43,22 @@ def test_a_system_that_does_not_raise_it_is_no_error(file_limit, monkeypatch):
     assert process.raise_file_limit() == file_limit[0]
 
 
+@pytest.mark.parametrize(("soft", "granted"), [(256, 10_240), (20_000, 20_000)])
+def test_where_the_hard_limit_is_infinite_and_not_granted_it_is_as_many_as_macos_grants(
+    monkeypatch, soft, granted
+):
+    limits = [soft, resource.RLIM_INFINITY]
+
+    def grant(_, wanted):
+        if wanted[0] == resource.RLIM_INFINITY:
+            raise ValueError("current limit exceeds maximum limit")
+        limits[:] = wanted
+
+    monkeypatch.setattr(process.resource, "getrlimit", lambda _: tuple(limits))
+    monkeypatch.setattr(process.resource, "setrlimit", grant)
+    assert process.raise_file_limit() == granted
+
+
 @pytest.mark.parametrize(
     ("setting_up", "least_faults", "most_faults"),
     [

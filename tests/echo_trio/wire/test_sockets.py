@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import struct
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -297,3 +299,39 @@ def test_a_zone_is_kept_in_the_address_that_a_listener_is_told_by():
     assert shown == f"[{host.replace('%', '%25')}]:{port}"
     target = Target.parse(f"ws://{shown}/")
     assert (target.host, target.authority) == (host, f"[{host.partition('%')[0]}]:{port}")
+
+
+class PollOfMacos:
+    """Reports nothing of a socket to those who ask for no bytes."""
+
+    def register(self, sock, events):
+        assert not events
+
+    def poll(self, _):
+        return []
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+@pytest.mark.parametrize("unread", [b"", b"unread"], ids=["nothing", "something"])
+def test_a_reset_is_seen_also_behind_what_was_not_read(listener, monkeypatch, platform, unread):
+    if platform == "darwin":
+        monkeypatch.setattr(sockets, "sys", SimpleNamespace(platform="darwin"))
+        monkeypatch.setattr(sockets, "select", SimpleNamespace(poll=PollOfMacos))
+    with socket.create_connection(listener.getsockname()) as client:
+        # The other end is there already: it has been let in.
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.setblocking(False)
+            client.sendall(unread)
+            assert not sockets.is_reset(accepted)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            # On loopback it has arrived when `close` returns.
+            assert sockets.is_reset(accepted)
+
+
+def test_an_error_is_described_that_only_windows_has_a_number_for(monkeypatch):
+    assert sockets.describe_error(errno.ECONNREFUSED) == "Connection refused"
+    monkeypatch.setattr(socket, "errorTab", {10061: "Connection refused."}, raising=False)
+    assert sockets.describe_error(10061) == "Connection refused."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import mimetypes
 import os
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from echo_trio.console.assets import asset_response
 from echo_trio.console.endpoints import PAGE
 
 Ask = Callable[..., Any]
@@ -64,6 +66,26 @@ def test_a_script_comes_in_the_best_form_that_the_client_takes_and_lasts(
     else:
         assert answer.body == (PAGE / f"{name}.br").read_bytes()
         assert len(answer.body) < len(plain) / 3
+
+
+def test_what_a_file_is_does_not_depend_on_what_the_system_says_of_its_suffix(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mimetypes.init()
+    # So it is in many a registry of Windows.
+    monkeypatch.setitem(mimetypes.types_map, ".js", "text/plain")
+    files = {each.suffix: each for each in PAGE.rglob("*.*") if each.suffix not in {".br", ".gz"}}
+    types = {
+        suffix: asset_response(file, "", cache_control="no-store").media_type
+        for suffix, file in files.items()
+    }
+    assert types == {
+        ".css": "text/css",
+        ".html": "text/html",
+        ".js": "text/javascript",
+        ".svg": "image/svg+xml",
+        ".woff2": "font/woff2",
+    }
 
 
 def test_the_first_view_weighs_at_most_120_kib_on_the_wire(console: Any, ask: Ask) -> None:

@@ -271,8 +271,8 @@ async def test_our_client_gets_its_messages_back_from_websockets_over_tls(
                 )
             )
             port = server.listeners[0].socket.getsockname()[1]
-            poller = Poller()
-            if with_poller:
+            poller = Poller() if with_poller else None
+            if poller is not None:
                 serving.start_soon(poller.run)
             sock = await tls.shake_hands(
                 await sockets.connect((socket.AF_INET, ("127.0.0.1", port))),
@@ -289,7 +289,7 @@ async def test_our_client_gets_its_messages_back_from_websockets_over_tls(
                 sock,
                 client=True,
                 limits=Limits(max_message_bytes=2**23),
-                poller=poller if with_poller else None,
+                poller=poller,
                 surplus=surplus,
             )
             assert connection.remote.is_ssl

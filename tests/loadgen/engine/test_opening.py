@@ -163,6 +163,7 @@ def os_error(number):
     [
         (os_error(errno.ECONNREFUSED), Failure.REFUSED),
         (os_error(errno.ECONNRESET), Failure.RESET),
+        (os_error(errno.ECONNABORTED), Failure.RESET),
         (os_error(errno.EPIPE), Failure.RESET),
         (os_error(errno.ETIMEDOUT), Failure.TIMEOUT),
         (os_error(errno.EMFILE), Failure.FILE_LIMIT),
@@ -203,3 +204,10 @@ def test_other_errors_have_a_culprit(number, fault):
     book_failure(ledger, OSError(number, "what") if number else OSError("what"))
     assert ledger.other_faults == Counter({fault: 1})
     assert ledger.other_errors == {os.strerror(number) if number else "what": 1}
+
+
+def test_an_error_that_only_windows_has_a_number_for_is_named(monkeypatch):
+    monkeypatch.setattr(socket, "errorTab", {10013: "Permission denied."}, raising=False)
+    ledger = Ledger(1)
+    book_failure(ledger, OSError(10013, "what"))
+    assert ledger.other_errors == {"Permission denied.": 1}
