@@ -165,7 +165,8 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 fuzz: $(VENV)/.fuzz ## Check: throw bytes at the handshake, the frames, settings, journals and reports, for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
 
-elsewhere: $(VENV)/.dev page peers ## Check: the integration tests with all hidden from our packages that Windows lacks (minutes)
+elsewhere: $(VENV)/.dev page peers ## Check: macOS played to our packages, and the integration tests with all hidden that Windows lacks (minutes)
+	ELSEWHERE=darwin PYTHONPATH=$(CURDIR)/tests/elsewhere $(BIN)/python scripts/system_check.py
 	PYTHONPATH=$(CURDIR)/tests/elsewhere $(BIN)/python -m pytest -p needs_linux -n 2 --dist worksteal \
 	  -m 'not alone and not soak and not netns and not hostile and not examples' tests/integration
 

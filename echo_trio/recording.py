@@ -22,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, Self
@@ -30,7 +31,7 @@ import msgspec
 import trio
 
 from echo_trio.behaviours.about import carries_credentials, mask
-from echo_trio.files import Draft
+from echo_trio.files import Draft, open_plain
 from echo_trio.metrics.counters import Outcome
 from echo_trio.wire.handshake import UpgradeRequest
 
@@ -58,7 +59,9 @@ class Recorder:
         self._chunks: deque[bytearray] = deque()
         self._writing = threading.Lock()
         self._left_bytes = MAX_FILE_BYTES - LAST_LINE_BYTES
+        self._whole_bytes = 0  # that are written
         self._over = False
+        self._failed = False
         self._connections = 0
         # One reading of the wall clock: all times are that and the monotonic clock's.
         self._began_s = time.monotonic()
@@ -74,7 +77,10 @@ class Recorder:
         try:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "that is a folder: name a file in it")
+            if not path.absolute().parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}")
             if os.path.lexists(path):
+                open_plain(path).close()  # If it is a device or a pipe, that is said.
                 raise FileExistsError(
                     errno.EEXIST, "there is a file of that name: give another, or remove it"
                 )
@@ -105,6 +111,18 @@ class Recorder:
             self._write()
             self._over = True
             self._draft.close()
+
+    def save_at_once(self) -> None:
+        """Write what is left, as the last thing before the process ends by force; never waits.
+
+        For a signal's handler: what another thread is writing at that moment is left to it.
+        """
+        if not self._draft.file.closed and self._writing.acquire(blocking=False):
+            try:
+                self._take_pending()
+                self._write_chunks()
+            finally:
+                self._writing.release()
 
     def accepted(self, peer: str) -> _ConnectionRecorder:
         """Begin to record a connection (see `Observer`)."""
@@ -139,22 +157,32 @@ class Recorder:
             self._write()
 
     def _take_pending(self) -> None:
-        self._chunks.append(self._pending)
-        self._pending = bytearray()
+        pending, self._pending = self._pending, bytearray()
+        self._chunks.append(pending)
 
     def _write(self) -> None:
         # Also called while the other thread writes: the lines stay whole and in their order,
         # whichever of the two has the lock first.
         with self._writing:
+            self._write_chunks()
+
+    def _write_chunks(self) -> None:
+        while self._chunks:
+            chunk = self._chunks.popleft()
+            if self._failed:
+                continue
+            rest = memoryview(chunk)
             try:
-                while self._chunks:
-                    rest = memoryview(self._chunks.popleft())
-                    while rest:
-                        rest = rest[self._draft.file.write(rest) or 0 :]
+                while rest:
+                    rest = rest[self._draft.file.write(rest) or 0 :]
+                self._whole_bytes += len(chunk)
             except OSError as exc:
-                self._over = True
-                self._chunks.clear()
+                self._over = self._failed = True
                 self._log.error("the recording ends", file=str(self._path), reason=exc.strerror)
+                # Half a line would make the file unreadable to those who read lines.
+                self._whole_bytes += chunk.rfind(b"\n", 0, len(chunk) - len(rest)) + 1
+                with suppress(OSError):
+                    os.ftruncate(self._draft.file.fileno(), self._whole_bytes)
 
 
 class _ConnectionRecorder:

@@ -315,6 +315,11 @@ class EchoServer:
             )
         return capacity
 
+    def abandon(self) -> None:
+        """Save what can be: the process is about to end by force. For a signal's handler."""
+        if self._recorder is not None:
+            self._recorder.save_at_once()
+
     def close(self) -> None:
         """Stop listening. Idempotent; for a server that has yet to `run`, `run` does it itself."""
         for listener in self._listeners:

@@ -84,7 +84,7 @@ class Server(Protocol):
         """Read certificate and key again."""
 
     def abandon(self) -> None:
-        """Leave no other process behind: this one is about to end."""
+        """Leave no other process behind, and save what can be: this one is about to end."""
 
 
 def check_machine(settings: Settings) -> None:

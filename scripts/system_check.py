@@ -112,10 +112,10 @@ def check_books(report: dict[str, Any], sockets: int) -> None:
     check(connections["opened"] == sockets, f"not every socket was opened: {connections}")
 
 
-def check_run(url: str, sockets: int, folder: Path) -> str:
+def check_run(url: str, sockets: int, duration: str, folder: Path) -> str:
     """Check a run to its end; return what it says of itself."""
     with begin(
-        "loadgen", str(sockets), url, "--duration", "5s", "--json", "report.json", "--quiet",
+        "loadgen", str(sockets), url, "--duration", duration, "--json", "report.json", "--quiet",
         folder=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         _, said = process.communicate(timeout=PATIENCE_S)
@@ -290,7 +290,7 @@ def serving(folder: Path, name: str, *flags: str) -> Iterator[tuple[str, str] | 
     check("stopped" in said, f"the {name} does not say that it has stopped: {said}")
 
 
-def check_all(sockets: int, folder: Path, *, one_process: bool) -> list[str]:
+def check_all(sockets: int, duration: str, folder: Path, *, one_process: bool) -> list[str]:
     """Check everything; return what was seen."""
     told = [f"Python {platform.python_version()} on {platform.system()}"]
     with serving(folder, "server") as found:
@@ -298,7 +298,7 @@ def check_all(sockets: int, folder: Path, *, one_process: bool) -> list[str]:
             return told
         url, console = found
         check_console(console)
-        told.append(check_run(url, sockets, folder))
+        told.append(check_run(url, sockets, duration, folder))
         check_interrupted_run(url, sockets, folder)
         check_proxy(url, folder)
         if one_process:
@@ -311,6 +311,7 @@ def main() -> int:
     """Check, and print a line for each problem."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sockets", type=int, default=200, help="200 by default")
+    parser.add_argument("--duration", default="5s", help="of the load; 5s by default")
     parser.add_argument(
         "--one-process",
         action="store_true",
@@ -325,7 +326,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(
         prefix="system-check-", ignore_cleanup_errors=os.name == "nt"
     ) as name:
-        told = check_all(arguments.sockets, Path(name), one_process=arguments.one_process)
+        told = check_all(
+            arguments.sockets, arguments.duration, Path(name), one_process=arguments.one_process
+        )
     for problem in problems:
         print(problem)
     print("; ".join(told))

@@ -146,7 +146,8 @@ class Worker:
             nursery.cancel_scope.cancel()
 
     def abandon(self) -> None:
-        """Do nothing: nothing is left when this process ends."""
+        """Save what can be: this process is about to end."""
+        self._server.abandon()
 
 
 async def serve_supervised(sock: socket.socket, listeners: list[socket.socket]) -> int:

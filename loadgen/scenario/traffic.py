@@ -120,7 +120,8 @@ def _read_lines(content: bytes) -> list[_Line] | None:
     except _NOT_JSON:
         pass
     lines: list[_Line] = []
-    for number, line in enumerate(content.splitlines(), 1):
+    *_, last = all_lines = content.splitlines() or [b""]
+    for number, line in enumerate(all_lines, 1):
         if not line.strip():
             continue
         try:
@@ -128,6 +129,9 @@ def _read_lines(content: bytes) -> list[_Line] | None:
         except _NOT_JSON as exc:
             if not lines:
                 return None
+            is_json = isinstance(exc, msgspec.ValidationError)
+            if line is last and not is_json and not content.endswith(b"\n"):
+                break  # Whoever wrote it was killed in the middle.
             raise NoTraffic(f"line {number} is not as the lines before it: {exc}") from None
     return lines
 

@@ -158,3 +158,62 @@ def test_a_disk_that_is_full_ends_the_recording_not_the_server(tmp_path, monkeyp
             assert client.recv() == "hello"
     (error,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert error.startswith("the recording ends")
+
+
+class Log:
+    """A log that is asked for what went wrong."""
+
+    def __init__(self):
+        self.errors = []
+
+    def error(self, event, **_):
+        self.errors.append(event)
+
+
+def test_where_the_disk_is_full_the_recording_ends_with_a_whole_line_and_once(tmp_path):
+    file = tmp_path / "record.ndjson"
+    recorder = recording.Recorder.open(file, log := Log())
+    recorder.start()
+    for number in range(3):
+        recorder.add("sent", 1, data=str(number))
+    recorder._take_pending()
+    recorder.add("sent", 1, data="what came while the others were written")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The third is a little shorter than the first, and does not get in whole.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (sum(map(len, recorder._chunks)) - 5, hard))
+    try:
+        recorder._write()
+        recorder._take_pending()
+        recorder._write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    recorder.add("sent", 1, data="later")
+    recorder.close()
+    assert [line["data"] for line in lines_of(file)] == ["0", "1"]
+    assert file.read_bytes().endswith(b"\n")
+    assert log.errors == ["the recording ends"]
+
+
+def test_a_process_that_ends_by_force_saves_what_it_has_and_waits_for_nobody(tmp_path):
+    file = tmp_path / "record.ndjson"
+    recorder = recording.Recorder.open(file, Log())
+    recorder.start()
+    recorder.add("sent", 1, data="saved")
+    recorder.save_at_once()
+    assert [line["data"] for line in lines_of(file)] == ["saved"]
+    recorder.add("sent", 1, data="another thread is writing")
+    with recorder._writing:
+        recorder.save_at_once()
+    assert [line["data"] for line in lines_of(file)] == ["saved"]
+    recorder.close()
+    recorder.save_at_once()
+    assert len(lines_of(file)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("/dev/full", "it is a device, not a file"), ("nowhere/x", "there is no folder .*nowhere")],
+)
+def test_what_no_recording_can_be_made_of_is_said(tmp_path, name, why):
+    with pytest.raises(OSError, match=f"--record .*{name}: {why}"):
+        recording.Recorder.open(tmp_path / name, Log())

@@ -62,6 +62,13 @@ def socketpair_of_macos(*arguments: Any, **options: Any) -> Any:
     return socket.socketpair(*arguments, **options)
 
 
+def getrusage_of_macos(who: int) -> Any:
+    """Tell what this process has used, its memory in bytes."""
+    import resource  # noqa: PLC0415 - Windows has none
+
+    return types.SimpleNamespace(ru_maxrss=resource.getrusage(who).ru_maxrss * 1024)
+
+
 class PollOfMacos:
     """A poll that tells a hang-up only to those who ask for bytes as well."""
 
@@ -108,7 +115,11 @@ elif PLATFORM == "darwin":
             "TCP_USER_TIMEOUT",
         },
     }  # fmt: skip
-    OWN = {"select": {"poll": PollOfMacos}, "socket": {"socketpair": socketpair_of_macos}}
+    OWN = {
+        "resource": {"getrusage": getrusage_of_macos},
+        "select": {"poll": PollOfMacos},
+        "socket": {"socketpair": socketpair_of_macos},
+    }
 if PLATFORM:
     OWN["sys"] = {"platform": PLATFORM}
 

@@ -48,12 +48,10 @@ def test_every_module_can_be_imported_where_a_system_lacks_what_linux_has(platfo
     assert done.stdout == "linux False\n"
 
 
-@pytest.mark.parametrize(("platform", "more"), [("darwin", ()), ("win32", ("--one-process",))])
-def test_server_proxy_generator_and_plugin_work_there(
-    platform: str, more: tuple[str, ...]
-) -> None:
+def test_server_proxy_generator_and_plugin_work_where_a_system_lacks_most() -> None:
+    """As on Windows; `make elsewhere` has the same as on macOS."""
     check = str(ROOT / "scripts/system_check.py")
-    done = run_on(platform, check, "--sockets", "100", *more)
+    done = run_on("win32", check, "--sockets", "100", "--duration", "2s", "--one-process")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

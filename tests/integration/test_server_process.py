@@ -116,14 +116,20 @@ def test_a_signal_closes_every_client_with_1001_and_exits_0(
     assert server.summary["close_codes"] == {"1001": 3}
 
 
-def test_a_second_signal_exits_1_at_once(start_server: StartServer) -> None:
+def test_a_second_signal_exits_1_at_once_and_what_was_recorded_is_there(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "record.ndjson"
     # A client that never answers our close frame holds the drain up.
-    server = start_server("--drain-timeout", "1h", "--close-timeout", "1h")
+    server = start_server(
+        "--drain-timeout", "1h", "--close-timeout", "1h", "--record", str(file)
+    )  # fmt: skip
     with _handshake_only(server) as silent:
         server.process.send_signal(signal.SIGTERM)
         assert silent.recv(64).startswith(CLOSE_1001)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=PATIENCE_S) == 1
+    assert [json.loads(line)["type"] for line in file.read_text().splitlines()] == ["opened"]
 
 
 def test_a_client_that_never_answers_is_dropped_when_the_drain_timeout_is_over(

@@ -103,6 +103,15 @@ def test_secrets_are_never_written_over_a_file(here, capsys):
     assert "is there already" in capsys.readouterr().err
 
 
+def test_where_there_are_no_secrets_there_is_no_file_of_them(here, capsys):
+    (here / "log.ndjson").write_text('{"type": "sent", "at_ms": 1, "data": "hello"}\n')
+    assert load.main(["record", "log.ndjson", "--rows", "secrets.csv"]) == 0
+    assert not (here / "secrets.csv").exists()
+    assert capsys.readouterr().err == (
+        "loadgen: log.ndjson has no secrets: secrets.csv is not written\n"
+    )
+
+
 def lines(*entries):
     return [json.dumps({"type": kind, "at_ms": at_ms, **more}) for kind, at_ms, more in entries]
 

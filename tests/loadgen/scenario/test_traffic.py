@@ -2,10 +2,11 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.scenario.traffic import read
+from loadgen.scenario.traffic import NoTraffic, read
 
 data = st.sampled_from(["", "hello", "aGk=", '{"id": 1}', "two\nlines"])
 #: The messages of a socket: sent or received, text or binary, and what they say.
@@ -59,3 +60,11 @@ def test_of_a_log_each_socket_has_the_messages_that_it_had(sockets, interleaved,
 def test_where_sockets_have_one_number_or_none_each_begins_where_it_was_opened(sockets, number):
     log = log_of(sockets, lambda _: number, interleaved=False)
     assert told_of(read("\n".join(map(json.dumps, log)).encode())) == sockets
+
+
+def test_a_last_line_that_was_cut_short_is_left_out_and_no_other():
+    whole = "\n".join(map(json.dumps, log_of([[(True, False, "hello")]], int, interleaved=False)))
+    cut = whole + '\n{"type": "sent", "at_m'
+    assert told_of(read(cut.encode())) == [[(True, False, "hello")]]
+    with pytest.raises(NoTraffic, match="line 4 is not as the lines before it"):
+        read(f"{cut}\n".encode())
