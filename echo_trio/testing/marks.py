@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import pytest
@@ -29,7 +30,7 @@ def settings_of(
         for a proxy, for which the markers' `seed` is not meant.
     :raises pytest.fail.Exception: in one line, if a marker is not understood.
     """
-    given: dict[str, Any] = more
+    given: dict[str, Any] = dict(more)
     for marker in markers:
         if marker.args:
             _refuse(f"settings are given by name, like seed=1, not as {marker.args[0]!r}", name)
@@ -54,6 +55,11 @@ def settings_of(
             "process",
             name,
         )
+    # A marker is no place for a type checker, and a text is what one writes there.
+    of_files = {field.name for field in fields(Settings) if "Path | None" in str(field.type)}
+    for key in of_files & given.keys():
+        if isinstance(given[key], str):
+            given[key] = Path(given[key])
     try:
         return replace(DEFAULTS, **({"console": False} | given))
     except (TypeError, ValueError) as exc:

@@ -246,6 +246,16 @@ def test_with_a_setting_that_is_no_tests(ws_server):
     pass
 
 
+@pytest.mark.ws_server(log_level="debug")
+def test_with_a_setting_of_programs(ws_server):
+    pass
+
+
+@pytest.mark.ws_server(history="runs.db")
+def test_with_a_setting_without_an_effect(ws_server):
+    pass
+
+
 @pytest.mark.ws_server(1)
 def test_with_a_setting_without_a_name(ws_server):
     pass
@@ -277,11 +287,14 @@ def test_a_failure_says_what_the_server_saw_and_a_bad_marker_what_to_do(tmp_path
         for why in (
             "there is no setting sed; did you mean seed?",
             "workers=2 are processes, and a test's server has one in this process",
+            "log_level is for a program; here the log goes to Python's logger echo_trio, as in "
+            'caplog.set_level("DEBUG", logger="echo_trio")',
+            "--history is the console's, and this server has none",
             "settings are given by name, like seed=1, not as 1",
         )
     ]
     counted = ET.parse(report).getroot()[0].attrib
-    assert (counted["failures"], counted["errors"], counted["tests"]) == ("2", "3", "6")
+    assert (counted["failures"], counted["errors"], counted["tests"]) == ("2", "5", "8")
     assert "  /dorp/3: refused, HTTP 404 (there is no such path), 0 in, 0 out\n" in said
     assert "    did you mean /drop/{n}?\n" in said
     # A traceback ends in the test, not in what it has called of ours.
