@@ -187,13 +187,13 @@ def check_refusals(url: str, folder: Path) -> None:
 
 def ask(url: str, body: object = None, *, method: str = "GET") -> dict[str, Any]:
     """Ask a console for something, in JSON."""
-    request = urllib.request.Request(  # noqa: S310 - our own console
+    request = urllib.request.Request(
         url,
         data=None if body is None else json.dumps(body).encode(),
         headers={"content-type": "application/json"},
         method=method,
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - as above
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return json.loads(answer.read() or b"{}")
 
 
@@ -230,7 +230,7 @@ def check_console(console: str) -> None:
 
 
 def check_proxy(url: str, folder: Path) -> None:
-    """Check a proxy that repeats each second reply, and what is recorded of it."""
+    """Check a proxy that repeats each second reply, and its recording."""
     flags = ("--fault", "~duplicate/2", "--record", "traffic.ndjson")
     with serving(folder, "proxy", "--upstream", url, *flags) as found:
         if found is None:
@@ -241,7 +241,9 @@ def check_proxy(url: str, folder: Path) -> None:
             folder=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
             _, said = process.communicate(timeout=PATIENCE_S)
-        check(process.returncode == 1, f"through a proxy loadgen exits {process.returncode}: {said}")
+        check(
+            process.returncode == 1, f"through a proxy loadgen exits {process.returncode}: {said}"
+        )
     report = json.loads((folder / "proxied.json").read_text(encoding="utf-8"))
     check_books(report, 2)
     messages = {name: report["messages"][name] for name in ("echoed", "duplicate", "lost")}

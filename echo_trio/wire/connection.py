@@ -22,6 +22,7 @@ import itertools
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 import trio
@@ -791,7 +792,8 @@ class Connection(Watched, WebSocketConnection):
         """End the connection at once with a TCP reset, dropping unsent bytes."""
         if self._sock is not None and self._sock.fileno() != -1:
             # Without this the kernel would keep trying to send what the peer doesn't read.
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # macOS refuses it where TCP has ended already.
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             trio.lowlevel.notify_closing(self._sock)  # Wakes a `flush` that waits for the kernel.
         self._lose()
         self._call_attention()

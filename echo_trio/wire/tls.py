@@ -93,8 +93,9 @@ class TlsSocket(ssl.SSLSocket):
 
         A socket with SO_LINGER of zero seconds is about to be reset, without a close_notify.
         """
-        if self.fileno() != -1 and not self.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
-            self._say_goodbye()
+        with suppress(OSError):  # Some systems tell no options where TCP has ended already.
+            if self.fileno() != -1 and not self.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+                self._say_goodbye()
         super().close()
 
     def tell_cuts(self) -> None:

@@ -52,7 +52,7 @@ def rename_as_windows(source: Any, target: Any) -> None:
     """Rename, and replace nothing."""
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "Cannot create a file when that file already exists")
-    os.rename(source, target)
+    os.rename(source, target)  # noqa: PTH104 - what it stands for
 
 
 def socketpair_of_macos(*arguments: Any, **options: Any) -> Any:

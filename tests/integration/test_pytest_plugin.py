@@ -266,6 +266,12 @@ def test_that_passes(ws_server):
 """
 
 
+LOG_LEVEL = (
+    "log_level is for a program; here the log goes to Python's logger echo_trio, as in "
+    'caplog.set_level("DEBUG", logger="echo_trio")'
+)
+
+
 @pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["here", "xdist"])
 def test_a_failure_says_what_the_server_saw_and_a_bad_marker_what_to_do(tmp_path, processes):
     (tmp_path / "test_failing.py").write_text(FAILING)
@@ -287,8 +293,7 @@ def test_a_failure_says_what_the_server_saw_and_a_bad_marker_what_to_do(tmp_path
         for why in (
             "there is no setting sed; did you mean seed?",
             "workers=2 are processes, and a test's server has one in this process",
-            "log_level is for a program; here the log goes to Python's logger echo_trio, as in "
-            'caplog.set_level("DEBUG", logger="echo_trio")',
+            LOG_LEVEL,
             "--history is the console's, and this server has none",
             "settings are given by name, like seed=1, not as 1",
         )

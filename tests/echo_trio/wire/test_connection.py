@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import random
 import select
 import socket
@@ -884,6 +886,24 @@ async def test_an_abort_ends_a_paused_connection(wire):
     wire.start(on_message)
     await wire.peer.send(wire.peer.text("one"))
     await trio.testing.wait_all_tasks_blocked(0.01)
+    wire.connection.abort()
+    await wire.end()
+
+
+class EndedOnMacos(socket.socket):
+    """Refuses options, as sockets of macOS do once TCP has ended in both directions."""
+
+    def setsockopt(self, *_):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+async def test_an_abort_ends_a_connection_whose_socket_takes_no_options_any_more(
+    make_wire, tcp_pair
+):
+    wire = make_wire(sockets=tcp_pair)
+    wire.connection._sock = ended = EndedOnMacos(fileno=wire.connection._sock.detach())
+    ended.setblocking(False)
+    wire.start()
     wire.connection.abort()
     await wire.end()
 
