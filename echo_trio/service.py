@@ -213,6 +213,8 @@ def listen_for_console(settings: Settings) -> list[socket.socket]:
         listeners = sockets.listen(settings.console_host, settings.console_port)
     addresses = [ipaddress.ip_address(listener.getsockname()[0]) for listener in listeners]
     if settings.console_token is None and not all(address.is_loopback for address in addresses):
+        for listener in listeners:
+            listener.close()
         raise CannotStart("a console that others can reach needs a token: --console-token")
     return listeners
 

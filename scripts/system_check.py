@@ -168,6 +168,20 @@ def check_plugin(folder: Path) -> str:
     return said.strip().splitlines()[-1] if said.strip() else "silent"
 
 
+def check_processes(url: str, folder: Path) -> None:
+    """Check a run that two processes share."""
+    with begin(
+        "loadgen", "20", url, "--messages", "2", "--workers", "2", "--quiet", "--json", "two.json",
+        folder=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        _, said = process.communicate(timeout=PATIENCE_S)
+    check(process.returncode in {0, 3}, f"--workers 2 exits with {process.returncode}: {said}")
+    if (folder / "two.json").exists():
+        report = json.loads((folder / "two.json").read_text(encoding="utf-8"))
+        check_books(report, 20)
+        check(report["messages"]["echoed"] == 40, f"of --workers 2: {report['messages']}")
+
+
 def check_refusals(url: str, folder: Path) -> None:
     """Check that what can't be done here is said in one line."""
     for arguments in (["echo_trio", "--workers", "2", "--port", "0"], ["loadgen", "9", url]):
@@ -305,6 +319,8 @@ def check_all(sockets: int, duration: str, folder: Path, *, one_process: bool) -
         check_proxy(url, folder)
         if one_process:
             check_refusals(url, folder)
+        else:
+            check_processes(url, folder)
         told.append(f"plugin: {check_plugin(folder)}")
     return told
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, get_args, get_type_hints
 
+import msgspec
 import pytest
 
 from echo_trio.settings import Settings
@@ -55,15 +57,35 @@ def settings_of(
             "process",
             name,
         )
-    # A marker is no place for a type checker, and a text is what one writes there.
-    of_files = {field.name for field in fields(Settings) if "Path | None" in str(field.type)}
-    for key in of_files & given.keys():
-        if isinstance(given[key], str):
-            given[key] = Path(given[key])
     try:
+        given = {key: _read(key, value) for key, value in given.items()}
         return replace(DEFAULTS, **({"console": False} | given))
     except (TypeError, ValueError) as exc:
-        _refuse(str(exc), name)
+        problem = str(exc)
+    # Behind the handler, or pytest would show both exceptions.
+    _refuse(problem, name)
+
+
+def _read(key: str, value: Any) -> Any:
+    """Check the value of a setting, as no type checker does in a marker; a file may be a text.
+
+    :raises ValueError: if it is of another kind.
+    """
+    kind = _kinds()[key]
+    if Path in get_args(kind):
+        if isinstance(value, str | Path | None):
+            return Path(value) if isinstance(value, str) else value
+        raise ValueError(f"{key} is {value!r}, and has to be the path of a file")
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as exc:
+        why = str(exc).replace("`", "").replace("null", "None")
+        raise ValueError(f"{key} is {value!r}. {why}") from None
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Settings)
 
 
 def _refuse(why: str, name: str) -> NoReturn:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from echo_trio.settings import Settings
     from echo_trio.testing.running_server import RunningServer
 
 #: Where a test keeps its servers, each with the name of its fixture, for the report if it fails.
@@ -42,12 +43,10 @@ def ws_server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """
     with _without_rewriting(request.config):
         from echo_trio.testing.marks import settings_of  # noqa: PLC0415
-        from echo_trio.testing.serving import serving_in_thread  # noqa: PLC0415
 
     settings = settings_of(request.node.iter_markers(MARKER))
-    with serving_in_thread(settings, console=settings.console) as server:
-        _keep(request.node, "ws_server", server)
-        yield server
+    with ExitStack() as running:
+        yield _start(running, request, "ws_server", settings)
 
 
 @pytest.fixture
@@ -61,22 +60,43 @@ def ws_proxy(request: pytest.FixtureRequest) -> Iterator[Callable[..., RunningSe
     """
     with _without_rewriting(request.config):
         from echo_trio.testing.marks import settings_of  # noqa: PLC0415
-        from echo_trio.testing.serving import serving_in_thread  # noqa: PLC0415
 
     with ExitStack() as running:
 
         def start(upstream: str, **settings: Any) -> RunningServer:
             markers = request.node.iter_markers(MARKER)
             made = settings_of(markers, "ws_proxy", upstream=upstream, **settings)
-            server = running.enter_context(serving_in_thread(made, console=made.console))
-            _keep(request.node, "ws_proxy", server)
-            return server
+            return _start(running, request, "ws_proxy", made)
 
         yield start
 
 
-def _keep(item: pytest.Item, name: str, server: RunningServer) -> None:
-    item.stash.setdefault(_SERVERS, []).append((name, server))
+def _start(
+    running: ExitStack, request: pytest.FixtureRequest, name: str, settings: Settings
+) -> RunningServer:
+    """Start a server of a test that ends with the stack, and keep it for the test's report.
+
+    :param name: of its fixture.
+    :raises pytest.fail.Exception: in one line, if it can't start.
+    """
+    from echo_trio.testing.serving import serving_in_thread  # noqa: PLC0415
+
+    __tracebackhide__ = True
+    try:
+        server = running.enter_context(serving_in_thread(settings, console=settings.console))
+    except OSError as exc:
+        problem = exc.strerror or str(exc)
+    except Exception as exc:
+        from echo_trio.service import CannotStart  # noqa: PLC0415 - it is imported by then
+
+        if not isinstance(exc, CannotStart | OverflowError):
+            raise
+        problem = str(exc)
+    else:
+        request.node.stash.setdefault(_SERVERS, []).append((name, server))
+        return server
+    # Behind the handlers, or pytest would show both exceptions.
+    pytest.fail(f"{name}: {problem}", pytrace=False)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ def run_pytest(folder: Path, *flags: str, code: int = 0) -> str:
         check=False,
     )
     assert run.returncode == code, run.stdout + run.stderr
+    assert "unclosed" not in run.stderr
     return run.stdout
 
 
@@ -256,6 +257,20 @@ def test_with_a_setting_without_an_effect(ws_server):
     pass
 
 
+@pytest.mark.ws_server(seed="one")
+def test_with_a_setting_of_another_kind(ws_server):
+    pass
+
+
+@pytest.mark.ws_server(console=True, console_host="0.0.0.0")
+def test_with_a_console_that_others_can_reach(ws_server):
+    pass
+
+
+def test_with_a_port_in_use(ws_server, ws_proxy):
+    ws_proxy(ws_server.url, port=int(ws_server.url.rstrip("/").rpartition(":")[2]))
+
+
 @pytest.mark.ws_server(1)
 def test_with_a_setting_without_a_name(ws_server):
     pass
@@ -295,11 +310,14 @@ def test_a_failure_says_what_the_server_saw_and_a_bad_marker_what_to_do(tmp_path
             "workers=2 are processes, and a test's server has one in this process",
             LOG_LEVEL,
             "--history is the console's, and this server has none",
+            "seed is 'one'. Expected int | None, got str",
             "settings are given by name, like seed=1, not as 1",
         )
     ]
     counted = ET.parse(report).getroot()[0].attrib
-    assert (counted["failures"], counted["errors"], counted["tests"]) == ("2", "5", "8")
+    assert (counted["failures"], counted["errors"], counted["tests"]) == ("3", "7", "11")
+    assert "\nws_server: a console that others can reach needs a token: --console-token\n" in said
+    assert re.search(r"^ws_proxy: --upstream: .* is where this proxy itself listens", said, re.M)
     assert "  /dorp/3: refused, HTTP 404 (there is no such path), 0 in, 0 out\n" in said
     assert "    did you mean /drop/{n}?\n" in said
     # A traceback ends in the test, not in what it has called of ours.
