@@ -63,7 +63,7 @@ def settings_of(
     except (TypeError, ValueError) as exc:
         problem = str(exc)
     # Behind the handler, or pytest would show both exceptions.
-    _refuse(problem, name)
+    raise pytest.fail.Exception(f"{name}: {problem}", pytrace=False)
 
 
 def _read(key: str, value: Any) -> Any:

@@ -96,7 +96,7 @@ def _start(
         request.node.stash.setdefault(_SERVERS, []).append((name, server))
         return server
     # Behind the handlers, or pytest would show both exceptions.
-    pytest.fail(f"{name}: {problem}", pytrace=False)
+    raise pytest.fail.Exception(f"{name}: {problem}", pytrace=False)
 
 
 @contextmanager
