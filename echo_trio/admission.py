@@ -11,7 +11,8 @@ from echo_trio.behaviours.parameters import BadParameter
 from echo_trio.behaviours.refusal import Refusal
 from echo_trio.behaviours.scripts import Behaviour
 from echo_trio.origins import Origin, parse_origin
-from echo_trio.wire.handshake import HandshakeRefused, NotAnUpgrade, Reason, UpgradeRequest
+from echo_trio.wire.handshake import HandshakeRefused, Reason
+from echo_trio.wire.server_handshake import NotAnUpgrade, UpgradeRequest
 
 #: When a client that was turned away should try again, in seconds.
 RETRY_AFTER_S = 5

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from echo_trio.metrics.counters import Outcome
-from echo_trio.wire.handshake import UpgradeRequest
 from echo_trio.wire.observed import MessageObserver
+from echo_trio.wire.server_handshake import UpgradeRequest
 
 
 class ConnectionObserver(MessageObserver, Protocol):

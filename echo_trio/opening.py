@@ -20,7 +20,7 @@ from echo_trio.metrics.counters import Outcome
 from echo_trio.pair_opening import open_pair
 from echo_trio.proxy.pair import Pair
 from echo_trio.proxy.proxy import Proxy
-from echo_trio.wire import deflate, handshake, proxy_protocol, sockets, tls
+from echo_trio.wire import deflate, handshake, proxy_protocol, server_handshake, sockets, tls
 from echo_trio.wire.connection import Connection
 from echo_trio.wire.observed import ObservedConnection
 
@@ -47,7 +47,7 @@ def make_room(sessions: Sessions) -> bool:
         sessions.count_refused(refused)
         if sessions.tls is None:
             with suppress(OSError):
-                sockets.send_head(caller.sock, handshake.refusal_response(refused))
+                sockets.send_head(caller.sock, server_handshake.refusal_response(refused))
     trio.lowlevel.notify_closing(caller.sock)
     caller.sock.close()
     return True
@@ -60,7 +60,7 @@ def turn_away_at_once(
     peer = sockets.peer_of(sock)
     with sock, suppress(OSError):
         if sessions.tls is None:
-            sockets.send_head(sock, handshake.refusal_response(refused))
+            sockets.send_head(sock, server_handshake.refusal_response(refused))
             # Unread bytes would turn this close into a reset, which may overtake the answer.
             sock.recv(handshake.MAX_HEAD_BYTES)
     sessions.count_refused(refused)
@@ -184,7 +184,8 @@ async def _shake_hands(
         offered = request.extensions if sessions.settings.compression else ()
         compression = deflate.accept(offered)
         sockets.send_head(
-            caller.sock, handshake.accept_response(request, subprotocol, compression=compression)
+            caller.sock,
+            server_handshake.accept_response(request, subprotocol, compression=compression),
         )
         counters.handshake.observe(time.perf_counter() - accepted_s)
     except handshake.HandshakeRefused as refused:
@@ -224,7 +225,7 @@ async def _shake_hands(
 
 
 def _about(
-    request: handshake.UpgradeRequest,
+    request: server_handshake.UpgradeRequest,
     subprotocol: str | None,
     compression: deflate.Parameters | None,
     peer: str,
@@ -241,7 +242,7 @@ def _about(
 
 async def _receive_request(
     caller: Caller, sessions: Sessions, deadline_s: float, peer: Peer
-) -> tuple[handshake.UpgradeRequest, bytes]:
+) -> tuple[server_handshake.UpgradeRequest, bytes]:
     """Read the handshake by the deadline.
 
     It mostly has arrived by now, since it follows right behind the connection: then there is
@@ -269,8 +270,8 @@ async def _receive_request(
     if caller.waits and not _let_in(caller, sessions):
         raise admission.full()
     try:
-        request = handshake.parse_request(head)
-    except handshake.NotAnUpgrade as exc:
+        request = server_handshake.parse_request(head)
+    except server_handshake.NotAnUpgrade as exc:
         if sessions.proxy is not None:
             raise
         raise admission.not_an_upgrade(exc, sessions.workers) from None
@@ -303,7 +304,7 @@ async def _refuse(caller: Caller, sessions: Sessions, refused: handshake.Handsha
     """
     caller.answered = True
     with suppress(OSError):  # It is gone already, or was sent away.
-        sockets.send_head(caller.sock, handshake.refusal_response(refused))
+        sockets.send_head(caller.sock, server_handshake.refusal_response(refused))
     await _linger(caller, sessions)
 
 

@@ -14,9 +14,10 @@ from echo_trio.proxy import decline, headers
 from echo_trio.proxy.pair import Pair
 from echo_trio.proxy.proxy import Proxy, split_target
 from echo_trio.proxy.upstream import Accepted, Declined, UpstreamFailed, too_late
-from echo_trio.wire import addresses, deflate, handshake, sockets
-from echo_trio.wire.handshake import HandshakeRefused, Reason, UpgradeRequest
+from echo_trio.wire import addresses, deflate, handshake, server_handshake, sockets
+from echo_trio.wire.handshake import HandshakeRefused, Reason
 from echo_trio.wire.relay import ObservedRelay, Relay
+from echo_trio.wire.server_handshake import UpgradeRequest
 
 
 async def open_pair(
@@ -57,7 +58,7 @@ async def open_pair(
         more = headers.end_to_end(answer.headers)
         sockets.send_head(
             caller.sock,
-            handshake.accept_response(request, answer.subprotocol, compression, more),
+            server_handshake.accept_response(request, answer.subprotocol, compression, more),
         )
     except BaseException:
         answer.sock.close()

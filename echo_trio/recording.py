@@ -33,7 +33,7 @@ import trio
 from echo_trio.behaviours.about import carries_credentials, mask
 from echo_trio.files import Draft, open_plain
 from echo_trio.metrics.counters import Outcome
-from echo_trio.wire.handshake import UpgradeRequest
+from echo_trio.wire.server_handshake import UpgradeRequest
 
 #: The size at which a recording ends; its last line says so.
 MAX_FILE_BYTES: Final = 256 * 2**20

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from echo_trio.metrics.counters import Outcome
 from echo_trio.printable import printable
-from echo_trio.wire.handshake import Reason, UpgradeRequest
+from echo_trio.wire.handshake import Reason
+from echo_trio.wire.server_handshake import UpgradeRequest
 
 #: The connections that are kept once they have ended; older ones are only counted.
 KEPT_CONNECTIONS: Final = 10_000

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from echo_trio.console import run_settings
-from echo_trio.wire import client_handshake, deflate, handshake
+from echo_trio.wire import client_handshake, deflate, server_handshake
 from echo_trio.wire.client_handshake import HandshakeFailed
 from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
 from echo_trio.wire.connection import _TURN_OVER, Connection, Limits
@@ -36,20 +36,20 @@ def check(data: bytes) -> None:
 def check_request(_: int, head: bytes) -> None:
     """An upgrade request's head."""
     try:
-        request = handshake.parse_request(head)
+        request = server_handshake.parse_request(head)
     except HandshakeRefused as exc:
         _check_refusal(exc)
         return
     assert request.path.startswith("/")
     assert not any("\r" in value or "\n" in value for _, value in request.headers)
     compression = deflate.accept(request.extensions)
-    answer = handshake.accept_response(request, compression=compression)
+    answer = server_handshake.accept_response(request, compression=compression)
     assert answer.count(b"\r\n\r\n") == 1
 
 
 def _check_refusal(refused: HandshakeRefused) -> None:
     assert refused.status in REFUSALS
-    assert handshake.refusal_response(refused).count(b"\r\n\r\n") == 1
+    assert server_handshake.refusal_response(refused).count(b"\r\n\r\n") == 1
 
 
 def check_response(_: int, head: bytes) -> None:
@@ -125,7 +125,7 @@ def hear(segments: list[bytes], client: bool, compression: deflate.Parameters | 
 
 
 _AGREED = deflate.accept(
-    handshake.parse_request(
+    server_handshake.parse_request(
         b"\r\n".join(
             [
                 b"GET / HTTP/1.1",

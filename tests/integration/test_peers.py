@@ -20,7 +20,7 @@ import websockets.asyncio.client
 import websockets.asyncio.server
 from picows import WSListener, WSMsgType
 
-from echo_trio.wire import client_handshake, handshake, sockets
+from echo_trio.wire import client_handshake, handshake, server_handshake, sockets
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.poller import Poller
 from echo_trio.wire.upstream import UpstreamConnection as Connection
@@ -178,7 +178,7 @@ async def our_server(nursery, poller):
             return sock.recv(handshake.MAX_HEAD_BYTES)
 
         head, surplus = await handshake.receive_head(receive)
-        sock.send(handshake.accept_response(handshake.parse_request(head)))
+        sock.send(server_handshake.accept_response(server_handshake.parse_request(head)))
         connection = Connection.opened(
             sock, client=False, limits=LIMITS, poller=poller, surplus=surplus
         )

@@ -8,7 +8,8 @@ from echo_trio import admission
 from echo_trio.behaviours import paths
 from echo_trio.behaviours.actions import Close, Freeze, Reply, Reset
 from echo_trio.behaviours.scripts import Faulty, Script
-from echo_trio.wire.handshake import HandshakeRefused, UpgradeRequest, refusal_response
+from echo_trio.wire.handshake import HandshakeRefused
+from echo_trio.wire.server_handshake import UpgradeRequest, refusal_response
 
 from .acting import Acting
 

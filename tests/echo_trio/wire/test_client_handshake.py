@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.wire import client_handshake, handshake
+from echo_trio.wire import client_handshake, handshake, server_handshake
 from echo_trio.wire.client_handshake import HandshakeFailed, Rejected
 
 # RFC 6455, section 1.3.
@@ -20,7 +20,7 @@ def test_our_request_is_one_that_we_would_accept():
         "/path?q", "example.org:81", key, [("X-Other", "value")], ["chat", "superchat"]
     )
     assert data.endswith(b"\r\n\r\n")
-    request = handshake.parse_request(data[:-4])
+    request = server_handshake.parse_request(data[:-4])
     assert (request.target, request.key) == ("/path?q", key)
     assert request.subprotocols == ["chat", "superchat"]
     assert {("host", "example.org:81"), ("x-other", "value")} <= set(request.headers)
@@ -133,7 +133,7 @@ values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size
 @given(st.lists(st.tuples(tokens.map("X-{}".format), values)), st.lists(tokens, unique=True))
 def test_what_we_ask_for_is_what_a_server_reads(headers, subprotocols):
     data = client_handshake.request_bytes("/x?y", "here:80", KEY, headers, subprotocols)
-    request = handshake.parse_request(data[:-4])
+    request = server_handshake.parse_request(data[:-4])
     assert request.subprotocols == subprotocols
     expected = [(name.lower(), value.strip()) for name, value in headers]
     assert [pair for pair in request.headers if pair in expected] == expected

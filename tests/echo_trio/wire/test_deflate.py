@@ -21,7 +21,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
-from echo_trio.wire import client_handshake, deflate, frames, handshake
+from echo_trio.wire import client_handshake, deflate, frames, server_handshake
 from echo_trio.wire.client_handshake import HandshakeFailed
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.deflate import Parameters
@@ -48,9 +48,11 @@ def code_of(frame) -> int:
 # -- Negotiation ------------------------------------------------------------------------------
 
 
-def request(*extensions: str) -> handshake.UpgradeRequest:
+def request(*extensions: str) -> server_handshake.UpgradeRequest:
     headers = [("Sec-WebSocket-Extensions", value) for value in extensions]
-    return handshake.parse_request(client_handshake.request_bytes("/", "here", KEY, headers)[:-4])
+    return server_handshake.parse_request(
+        client_handshake.request_bytes("/", "here", KEY, headers)[:-4]
+    )
 
 
 BOTH = "server_no_context_takeover; client_no_context_takeover"
@@ -91,7 +93,7 @@ BOTH = "server_no_context_takeover; client_no_context_takeover"
 )
 def test_an_offer_is_accepted_without_context_takeover(offer, answer):
     accepted = deflate.accept(request(offer).extensions)
-    response = handshake.accept_response(request(offer), compression=accepted)
+    response = server_handshake.accept_response(request(offer), compression=accepted)
     assert f"\r\nSec-WebSocket-Extensions: permessage-deflate; {answer}\r\n".encode() in response
 
 
@@ -132,7 +134,7 @@ def test_a_list_that_rfc_6455_does_not_know_is_refused(header):
 
 
 def answered(*headers: str, offers=(deflate.OFFER,)) -> Parameters | None:
-    accepting = handshake.accept_response(request())[:-4]
+    accepting = server_handshake.accept_response(request())[:-4]
     lines = [accepting, *(f"Sec-WebSocket-Extensions: {value}".encode() for value in headers)]
     return client_handshake.parse_response(b"\r\n".join(lines), KEY, extensions=offers).compression
 
@@ -205,7 +207,7 @@ def test_one_of_several_offers_is_enough():
 
 def test_our_offer_is_in_our_request_and_our_server_accepts_it():
     data = client_handshake.request_bytes("/", "here", KEY, extensions=[deflate.OFFER])
-    assert deflate.accept(handshake.parse_request(data[:-4]).extensions) == FRESH
+    assert deflate.accept(server_handshake.parse_request(data[:-4]).extensions) == FRESH
     with pytest.raises(ValueError, match="Extensions"):
         client_handshake.request_bytes("/", "here", KEY, extensions=["a\r\nX: y"])
 
@@ -647,10 +649,10 @@ def test_what_our_server_answers_our_client_agrees_to(offers):
         head = client_handshake.request_bytes("/", "here", KEY, extensions=offers)[:-4]
     except ValueError:
         return
-    request = handshake.parse_request(head)
+    request = server_handshake.parse_request(head)
     accepted = deflate.accept(request.extensions)
     event(f"accepted: {accepted is not None}")
-    answer = handshake.accept_response(request, compression=accepted)[:-4]
+    answer = server_handshake.accept_response(request, compression=accepted)[:-4]
     agreed = client_handshake.parse_response(answer, KEY, extensions=offers).compression
     assert agreed == accepted
 

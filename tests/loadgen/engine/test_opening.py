@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 import trio
 
-from echo_trio.wire import deflate, handshake, tls
+from echo_trio.wire import deflate, handshake, server_handshake, tls
 from echo_trio.wire.client_handshake import HandshakeFailed, Rejected
 from loadgen.engine.books import Books
 from loadgen.engine.context import Observer, RunContext
@@ -46,7 +46,7 @@ class Server:
             while b"\r\n\r\n" not in head:
                 head += await stream.receive_some()
             self.requests.append(head.decode())
-            request = handshake.parse_request(head[:-4])
+            request = server_handshake.parse_request(head[:-4])
             await stream.send_all(self.answer(request))
             with suppress(trio.BrokenResourceError):
                 while await stream.receive_some():
@@ -76,7 +76,7 @@ def serve(nursery):
 
 def accept(request):
     compression = deflate.accept(request.extensions)
-    return handshake.accept_response(request, compression=compression)
+    return server_handshake.accept_response(request, compression=compression)
 
 
 async def wait_for(holds):
@@ -101,7 +101,8 @@ async def test_an_opened_socket_has_its_rooms_resource_and_what_came_with_the_an
 
 
 @pytest.mark.parametrize(
-    ("offered", "answer"), [(True, accept), (False, accept), (True, handshake.accept_response)]
+    ("offered", "answer"),
+    [(True, accept), (False, accept), (True, server_handshake.accept_response)],
 )
 async def test_a_socket_counts_as_compressed_if_both_ends_agree(serve, offered, answer):
     server, context = await serve(answer, compression=offered)
