@@ -141,7 +141,7 @@ class Poller(trio.abc.Instrument):
         task = trio.lowlevel.current_task()
 
         def wake() -> None:
-            self._callbacks[sock.fileno()] = _not_yet
+            self.keep(sock)
             trio.lowlevel.reschedule(task)
 
         def stop_waiting(_: object) -> trio.lowlevel.Abort:
@@ -150,6 +150,13 @@ class Poller(trio.abc.Instrument):
 
         self.register(sock, wake)
         await trio.lowlevel.wait_task_rescheduled(stop_waiting)
+
+    def keep(self, sock: socket.socket) -> None:
+        """Call back to nobody for a registered socket, whose owner will `register` it once more.
+
+        That is cheaper than to `unregister` it until then, and so is what follows.
+        """
+        self._callbacks[sock.fileno()] = _not_yet
 
     def unregister(self, sock: socket.socket) -> None:
         """Stop calling back. Call it before the socket is closed; idempotent."""

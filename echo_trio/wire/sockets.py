@@ -60,6 +60,10 @@ _GOES_ON: Final = errno.EWOULDBLOCK if sys.platform == "win32" else errno.EINPRO
 #: several processes can serve it. Elsewhere SO_REUSEPORT, if it exists, gives all to one of them.
 SPREADS: Final = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
 
+#: The type of a new stream socket; where the system can make it non-blocking at once, it does.
+_STREAM: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+_BEGINS_NON_BLOCKING: Final = _STREAM != socket.SOCK_STREAM
+
 #: True where sending on a socket that is still connecting says so, or why it will not connect.
 _SENDS_AT_ONCE: Final = sys.platform == "linux"
 
@@ -263,24 +267,41 @@ async def connect(
     Cancelled: the socket is closed.
 
     :param source: the local address to connect from; by default the system chooses.
-    :param first: bytes to send as soon as it is open, as many as a fresh socket's buffer takes. To
-        a peer on this machine it is open at once, and these are then sent without waiting.
+    :param first: bytes to send as soon as it is open, as many as a fresh socket's buffer takes.
     :returns: a connected, non-blocking socket.
     :raises OSError: if that fails, also when local ports or descriptors have run out.
     """
+    sock, is_done = begin_connecting(address, source, first)
+    if not is_done:
+        await finish_connecting(sock, first)
+    return sock
+
+
+def begin_connecting(
+    address: Address, source: str | None = None, first: bytes | None = None
+) -> tuple[socket.socket, bool]:
+    """Begin to open a TCP connection, and open it if that takes no waiting.
+
+    To a peer on this machine it is open at once, and `first` is then sent here.
+
+    :param source: as of `connect`.
+    :param first: as of `connect`.
+    :returns: a non-blocking socket, and true if it is connected and `first` is sent; otherwise
+        `finish_connecting` has to do that.
+    :raises OSError: if that fails already.
+    """
     family, target = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, _STREAM)
     try:
-        prepare(sock)
+        if not _BEGINS_NON_BLOCKING:
+            sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _search_all_ports(sock)
         if source is not None:
             _bind_address(sock, source)
         error = sock.connect_ex(target)
         if error == _GOES_ON:
-            if first is not None and _SENDS_AT_ONCE and _is_sent(sock, first):
-                return sock
-            await trio.lowlevel.wait_writable(sock)
-            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            return sock, first is not None and _SENDS_AT_ONCE and _is_sent(sock, first)
         if error:
             raise OSError(error, describe_error(error))
         if first is not None:
@@ -288,7 +309,26 @@ async def connect(
     except BaseException:
         sock.close()
         raise
-    return sock
+    return sock, True
+
+
+async def finish_connecting(sock: socket.socket, first: bytes | None = None) -> None:
+    """Wait until a socket is connected that was not yet, and send `first`.
+
+    Cancelled, or failed: the socket is closed.
+
+    :raises OSError: if it does not connect.
+    """
+    try:
+        await trio.lowlevel.wait_writable(sock)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, describe_error(error))
+        if first is not None:
+            send_head(sock, first)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _is_sent(sock: socket.socket, data: bytes) -> bool:
@@ -320,8 +360,10 @@ def _search_all_ports(sock: socket.socket) -> None:
     millisecond. With a range of the socket's own, which any is, it goes on where it stopped.
     """
     if sys.platform == "linux":  # Elsewhere that number is another option's.
-        with suppress(OSError):  # before Linux 6.3
+        try:  # noqa: SIM105 - each socket that opens comes here, and `suppress` costs as much again
             sock.setsockopt(socket.IPPROTO_IP, _IP_LOCAL_PORT_RANGE, _ALL_PORTS)
+        except OSError:  # before Linux 6.3
+            pass
 
 
 def _bind_address(sock: socket.socket, source: str) -> None:

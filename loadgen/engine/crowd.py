@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Final, NoReturn
 
 import trio
 
+from echo_trio.wire.connection import Connection
 from loadgen.engine import greeting
 from loadgen.engine.context import RunContext
 from loadgen.engine.exchanges import make_session
 from loadgen.engine.observer import CrowdObserver
+from loadgen.engine.opening import Begun
 from loadgen.engine.session import Session
+from loadgen.engine.taskless_opening import TasklessOpenings
 from loadgen.results.ledger import Failure
 from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.plan import Plan
@@ -49,9 +53,11 @@ class ConnectPace:
     """The pace of connecting.
 
     :param rate_per_s: handshakes begun a second; ``None`` means no limit.
+    :ivar is_limited: true if there is a limit.
     """
 
     def __init__(self, rate_per_s: float | None) -> None:
+        self.is_limited: bool = bool(rate_per_s)
         self._interval_s = 1 / rate_per_s if rate_per_s else 0.0
         self._next = 0.0
 
@@ -119,19 +125,57 @@ class Crowd:
         :param interruption: when it is cancelled, sockets that are not open are given up.
         :param on_all_open: called at the moment when all are open.
         """
-        changes, limiter, nursery = self._changes, self._limiter, self._nursery
         if self._context.expect:
-            nursery.start_soon(greeting.sweep, self._context)
+            self._nursery.start_soon(greeting.sweep, self._context)
 
         def on_settled() -> None:
             self._look_whether_settled(on_all_open)
 
-        run = self._run_generations if changes else Session.run
-        started = 0
+        with self._beginning(on_settled) as begin:
+            started = await self._begin_all(begin, interruption)
+            self._give_up_opening()
+            if started < len(self.slots):
+                self._ledger.not_attempted += len(self.slots) - started
+                on_settled()
+            # Giving up takes a turn of Trio's loop, and nothing that could block.
+            await self._settled.wait()
+        self.slots = [session for session in self.slots if session.connection is not None]
+        self._slot_of = {session.conn: slot for slot, session in enumerate(self.slots)}
+
+    @contextmanager
+    def _beginning(self, on_settled: Callable[[], None]) -> Iterator[Callable[[Session], None]]:
+        """Return a function that begins to open a session, for which the limiter is held."""
+        nursery, limiter = self._nursery, self._limiter
+        run, serve = (
+            (self._run_generations, self._serve_generations)
+            if self._changes
+            else (Session.run, Session.serve)
+        )
+
+        def go_on(session: Session, begun: Begun | None = None) -> None:
+            nursery.start_soon(run, session, limiter, on_settled, begun, name=_SESSION)
+
+        def serve_soon(session: Session, connection: Connection) -> None:
+            nursery.start_soon(serve, session, connection, name=_SESSION)
+
+        poller = TasklessOpenings.poller_for(self._context)
+        if poller is None:
+            yield go_on
+            return
+        openings = TasklessOpenings(self._context, poller, limiter, on_settled, go_on, serve_soon)
+        with openings.watched(nursery):
+            yield openings.begin
+
+    async def _begin_all(
+        self, begin: Callable[[Session], None], interruption: trio.CancelScope
+    ) -> int:
+        """Begin to open all sessions, and wait until each is settled; return how many began."""
+        limiter, pace, started = self._limiter, self._connect_pace, 0
         with interruption:
             for session in self.slots:
-                await self._connect_pace.wait_for_turn()
-                # Taken here and not by its task: so no task begins before it has something to do.
+                if pace.is_limited:
+                    await pace.wait_for_turn()
+                # Taken here and not by a task: so no task begins before it has something to do.
                 try:
                     limiter.acquire_on_behalf_of_nowait(session)
                 except trio.WouldBlock:
@@ -139,35 +183,30 @@ class Crowd:
                 if self._gave_up:
                     limiter.release_on_behalf_of(session)
                     break
-                nursery.start_soon(run, session, limiter, on_settled, name=_SESSION)
+                begin(session)
                 started += 1
                 if started % BATCH == 0:
                     await trio.lowlevel.checkpoint()
             else:
                 await self._settled.wait()
-        self._give_up_opening()
-        if started < len(self.slots):
-            self._ledger.not_attempted += len(self.slots) - started
-            on_settled()
-        # Giving up takes a turn of Trio's loop, and nothing that could block.
-        await self._settled.wait()
-        self.slots = [session for session in self.slots if session.connection is not None]
-        self._slot_of = {session.conn: slot for slot, session in enumerate(self.slots)}
+        return started
 
     def _look_whether_settled(self, on_all_open: Callable[[], None]) -> None:
         ledger = self._ledger
-        if ledger.open == ledger.requested:
-            on_all_open()
+        if ledger.settled == ledger.requested:
+            if ledger.open == ledger.requested:
+                on_all_open()
+            self._settled.set()
         elif not ledger.opened and (
             ledger.failed[Failure.TIMEOUT] + ledger.failed[Failure.GREETING]
             == self._plan.connect_concurrency
         ):
             # A whole wave waited in vain: the others would only wait as long, wave by wave.
             self._give_up_opening()
-        if ledger.settled == ledger.requested:
-            self._settled.set()
 
     def _give_up_opening(self) -> None:
+        if self._gave_up:  # Each that is given up comes to ask again.
+            return
         self._gave_up = True
         for session in self.slots:
             session.give_up_opening()
@@ -237,10 +276,22 @@ class Crowd:
         session.close(self._nursery)
 
     async def _run_generations(
-        self, session: Session, limiter: trio.CapacityLimiter, on_settled: Callable[[], None]
+        self,
+        session: Session,
+        limiter: trio.CapacityLimiter,
+        on_settled: Callable[[], None],
+        begun: Begun | None = None,
     ) -> None:
         """Run a socket that holds the limiter, and those that take its place."""
-        await session.run(limiter, on_settled)
+        await session.run(limiter, on_settled, begun)
+        await self._run_successors(session)
+
+    async def _serve_generations(self, session: Session, connection: Connection) -> None:
+        """Serve a socket that is open, and run those that take its place."""
+        await session.serve(connection)
+        await self._run_successors(session)
+
+    async def _run_successors(self, session: Session) -> None:
         while (following := session.successor) is not None:
             self._retired.discard(session)
             await self._connect_pace.wait_for_turn()
@@ -249,7 +300,7 @@ class Crowd:
                 return
             self._ledger.requested += 1
             session = following
-            await session.run(limiter, self._on_reopening_settled, has_place=False)
+            await session.run(self._limiter, self._on_reopening_settled, has_place=False)
 
     def _on_reopening_settled(self) -> None:
         self._context.reopening -= 1

@@ -8,7 +8,7 @@ import ssl
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from echo_trio.wire import sockets, tls
 from loadgen.engine import stamps
@@ -63,6 +63,13 @@ class _Written:
         return self._write(place)
 
 
+class Pending(NamedTuple):
+    """A connection that takes time to open."""
+
+    address: sockets.Address
+    sock: socket.socket
+
+
 class Dialer:
     """A dialer of TCP connections to one target.
 
@@ -106,13 +113,49 @@ class Dialer:
         :raises OSError: if none accepts, or this machine can't connect.
         """
         counts = Counter() if counts is None else counts
+        self._list_in(counts)
+        address, sock = await self._dial_any(first)
+        return self._count(address, sock, counts)
+
+    def begin(self, counts: Counter[str], first: bytes) -> socket.socket | Pending | None:
+        """Connect to the address whose turn it is, if that takes no waiting.
+
+        :param counts: as of `dial`.
+        :param first: bytes to send as soon as it is open.
+        :returns: a socket if it is open; what `finish` takes, if that takes time; ``None`` if it
+            failed, and `dial` will try what is left.
+        :raises OSError: if it failed, and nothing is left to try.
+        """
+        self._list_in(counts)
+        accepting = self._alive or self._addresses
+        address = accepting[self._address_turn % len(accepting)]
+        self._address_turn += 1
+        sources, source = self._sources[address[0]], None
+        if sources:
+            source = sources[self._turn % len(sources)]
+            self._turn += 1
+        try:
+            sock, is_open = sockets.begin_connecting(address, source, first)
+        except OSError as exc:
+            out_of_ports = exc.errno == errno.EADDRNOTAVAIL and len(sources) > 1
+            if out_of_ports or self._tries_others(address, exc):
+                return None
+            raise
+        return self._count(address, sock, counts) if is_open else Pending(address, sock)
+
+    async def finish(self, pending: Pending, counts: Counter[str], first: bytes) -> socket.socket:
+        """Wait for a connection that `begin` has begun; if that fails, connect as `dial` does."""
+        try:
+            await sockets.finish_connecting(pending.sock, first)
+        except OSError as exc:
+            if self._tries_others(pending.address, exc):
+                return await self.dial(counts, first)
+            raise
+        return self._count(pending.address, pending.sock, counts)
+
+    def _list_in(self, counts: Counter[str]) -> None:
         if not counts:
             counts.update(dict.fromkeys(map(_host_of, self._addresses), 0))
-        address, sock = await self._dial_any(first)
-        counts[_host_of(address)] += 1
-        if self._receive_buffer_bytes is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
-        return stamps.StampedSocket.of(sock) if self._has_stamps else sock
 
     async def _dial_any(self, first: bytes | None) -> tuple[sockets.Address, socket.socket]:
         accepting = self._alive or self._addresses
@@ -125,9 +168,29 @@ class Dialer:
             except OSError as exc:
                 if exc.errno not in _UNREACHABLE:
                     raise
-                self._dead.add(address)
-                self._alive = [each for each in self._addresses if each not in self._dead]
+                self._leave_out(address)
         return last, await self._dial(last, first)
+
+    def _leave_out(self, address: sockets.Address) -> None:
+        self._dead.add(address)
+        self._alive = [each for each in self._addresses if each not in self._dead]
+
+    def _tries_others(self, address: sockets.Address, exc: OSError) -> bool:
+        """Tell whether another address may do, and leave this one out in that case."""
+        others = {*(self._alive or self._addresses)} - {address}
+        if exc.errno in _UNREACHABLE and others:
+            self._leave_out(address)
+            return True
+        return False
+
+    def _count(
+        self, address: sockets.Address, sock: socket.socket, counts: Counter[str]
+    ) -> socket.socket:
+        """Count a connection under its address, and make its socket what it is to be."""
+        counts[_host_of(address)] += 1
+        if self._receive_buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+        return stamps.StampedSocket.of(sock) if self._has_stamps else sock
 
     async def _dial(self, address: sockets.Address, first: bytes | None) -> socket.socket:
         sources = self._sources[address[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,11 +14,13 @@ import trio
 from echo_trio.wire import client_handshake, handshake, sockets, tls
 from echo_trio.wire.connection import Connection
 from loadgen.engine.context import now_us
+from loadgen.engine.dialer import Pending
 from loadgen.engine.proxy import ProxyRefused, connect_through
 from loadgen.engine.rejection import explain_rejection
 from loadgen.results.ledger import Failure, Fault, Ledger
 
 if TYPE_CHECKING:
+    from echo_trio.wire.poller import Poller
     from loadgen.engine.context import RunContext
 
 #: The only place where foreign errors become our own.
@@ -66,82 +69,145 @@ class Handshake(NamedTuple):
     subprotocols: tuple[str, ...]
 
 
-async def open_connection(context: RunContext, conn: int) -> tuple[Connection, int]:
-    """Open a socket of the plan's; see `open_with`."""
+class Begun:
+    """A handshake that has begun: its request is sent, or will be once TCP is there.
+
+    :ivar began_us: when that was.
+    :ivar dialled: the socket that the request was sent on; or the connection that is still to open;
+        or ``None`` if the target is to be dialled once more.
+    :ivar received: what was received of the answer; ``None`` if nothing was looked for.
+    """
+
+    __slots__ = ("began_us", "deadline_s", "dialled", "key", "received")
+
+    def __init__(
+        self,
+        began_us: int,
+        deadline_s: float,
+        key: str,
+        dialled: socket.socket | Pending | None,
+    ) -> None:
+        self.began_us: int = began_us
+        self.deadline_s: float = deadline_s
+        self.key: str = key
+        self.dialled = dialled
+        self.received: bytes | None = None
+
+    def abandon(self, poller: Poller | None) -> None:
+        """Close the socket, if there is one: the handshake ends here."""
+        sock = self.dialled.sock if isinstance(self.dialled, Pending) else self.dialled
+        if sock is not None:
+            if poller is not None:
+                poller.unregister(sock)
+            sock.close()
+
+
+def find_handshake(context: RunContext, conn: int) -> Handshake:
+    """Find the contents of the handshake of one of the plan's sockets."""
     room = conn % context.rooms
-    return await open_with(
-        context,
-        Handshake(context.requests[room], context.resources[room], context.subprotocols),
-    )
+    return Handshake(context.requests[room], context.resources[room], context.subprotocols)
 
 
-async def open_with(context: RunContext, asked: Handshake) -> tuple[Connection, int]:
+async def open_with(
+    context: RunContext, asked: Handshake, begun: Begun | None = None
+) -> tuple[Connection, int]:
     """Open a socket; return it, and how long TCP and the handshakes took, in microseconds.
 
     Cancelled: the socket is closed.
 
+    :param begun: what has been done already.
     :raises Exception: one of `OPENING_ERRORS`, for `book_failure`.
     """
-    ledger = context.ledger
-    began_us = now_us()
-    key = client_handshake.make_key()
-    request = asked.request(key)
-    # Without a proxy and TLS the request is the first thing that is said.
-    is_plain = context.proxy is None and context.tls is None
-    sock = await context.dialer.dial(
-        None if context.proxy else ledger.addresses, request if is_plain else None
-    )
-    if context.proxy is not None:
-        try:
-            await connect_through(sock, context.proxy, context.server_name, context.port)
-        except BaseException:
-            sock.close()
-            raise
-    ledger.tcp += 1
-    if context.tls is not None:
-        sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
-        ledger.tls += 1
+    began_us = now_us() if begun is None else begun.began_us
+    key = client_handshake.make_key() if begun is None else begun.key
+    sock = await _connect(context, asked.request(key), begun)
     # Wait with the poller, which will read its messages as well; TLS has bytes of its own first.
     poller = context.poller if context.tls is None else None
+    received = None if begun is None else begun.received
+
+    async def receive() -> bytes:
+        nonlocal received
+        if received is not None:
+            data, received = received, None
+            return data
+        while True:
+            if poller is not None:
+                await poller.wait_readable(sock)
+            else:
+                await trio.lowlevel.wait_readable(sock)
+            # The bytes may be TLS's own, such as a session ticket.
+            with suppress(BlockingIOError):
+                return sock.recv(handshake.MAX_HEAD_BYTES)
+
     try:
-        if not is_plain:
-            sockets.send_head(sock, request)
-
-        async def receive() -> bytes:
-            while True:
-                if poller is not None:
-                    await poller.wait_readable(sock)
-                else:
-                    await trio.lowlevel.wait_readable(sock)
-                # The bytes may be TLS's own, such as a session ticket.
-                with suppress(BlockingIOError):
-                    return sock.recv(handshake.MAX_HEAD_BYTES)
-
         head, surplus = await client_handshake.receive_answer(_refusing_tls(receive))
         try:
             response = context.answers_to(asked.subprotocols).read(head, key)
         except client_handshake.Rejected as rejected:
-            ledger.explain(Failure.REJECTED, await explain_rejection(rejected, surplus, receive))
+            context.ledger.explain(
+                Failure.REJECTED, await explain_rejection(rejected, surplus, receive)
+            )
             raise
     except BaseException:
         if poller is not None:
             poller.unregister(sock)
         sock.close()
         raise
-    connection = Connection.opened(
+    return make_connection(context, sock, asked.resource, response, surplus), now_us() - began_us
+
+
+async def _connect(context: RunContext, request: bytes, begun: Begun | None) -> socket.socket:
+    """Connect to the target, by its proxy and TLS if there are any, and send the request."""
+    ledger, dialled = context.ledger, None if begun is None else begun.dialled
+    # Without a proxy and TLS the request is the first thing that is said.
+    is_plain = context.proxy is None and context.tls is None
+    if isinstance(dialled, socket.socket):
+        return dialled
+    if dialled is not None:
+        sock = await context.dialer.finish(dialled, ledger.addresses, request)
+    else:
+        sock = await context.dialer.dial(
+            None if context.proxy else ledger.addresses, request if is_plain else None
+        )
+    try:
+        if context.proxy is not None:
+            await connect_through(sock, context.proxy, context.server_name, context.port)
+        ledger.tcp += 1
+        if context.tls is not None:
+            sock = await tls.shake_hands(sock, context.tls, server_name=context.server_name)
+            ledger.tls += 1
+        if not is_plain:
+            sockets.send_head(sock, request)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def make_connection(
+    context: RunContext,
+    sock: socket.socket,
+    resource: str,
+    response: client_handshake.UpgradeResponse,
+    surplus: bytes,
+) -> Connection:
+    """Make the connection of a socket whose handshake is done.
+
+    :param surplus: bytes that were received behind the answer.
+    """
+    if response.compression is not None:
+        context.ledger.compressed += 1
+    return Connection.opened(
         sock,
         client=True,
         limits=context.limits,
         poller=context.poller,
-        path=asked.resource,
+        path=resource,
         subprotocol=response.subprotocol,
         surplus=surplus,
         compression=response.compression,
         budget=context.budget,
     )
-    if response.compression is not None:
-        ledger.compressed += 1
-    return connection, now_us() - began_us
 
 
 def _refusing_tls(receive: handshake.Receive) -> handshake.Receive:

@@ -46,10 +46,13 @@ class RoomSession(Session):
         if context.copies is None:
             context.copies = Copies(context)
 
-    def _begin(self, connection: Connection, took_us: int, on_settled: Callable[[], None]) -> None:
+    def settle_open(
+        self, connection: Connection, took_us: int, on_settled: Callable[[], None]
+    ) -> None:
+        """Note that the socket is open, and in its room."""
         assert self._context.fan_out is not None
         self._context.fan_out.take(Joined(now_us(), self._room, self.conn))
-        super()._begin(connection, took_us, on_settled)
+        super().settle_open(connection, took_us, on_settled)
 
     def _book_sent(self, message: str | bytes, due_us: int, sent_us: int) -> None:
         context = self._context

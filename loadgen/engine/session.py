@@ -7,7 +7,7 @@ A `Session` matches replies by the message that they repeat; the other rules of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import trio
 
@@ -16,7 +16,13 @@ from echo_trio.wire.connection import Connection, ConnectionClosed, OnMessage
 from loadgen.engine.context import RunContext, now_us
 from loadgen.engine.endings import close_code_of, ending_of, show_code_of
 from loadgen.engine.greeting import Greeting
-from loadgen.engine.opening import OPENING_ERRORS, book_failure, open_connection
+from loadgen.engine.opening import (
+    OPENING_ERRORS,
+    Begun,
+    book_failure,
+    find_handshake,
+    open_with,
+)
 from loadgen.results.ledger import Ending, Failure
 from loadgen.results.verify import Sent, Verdict, judge
 
@@ -24,6 +30,18 @@ from loadgen.results.verify import Sent, Verdict, judge
 STILL_SENDING_BYTES: Final = 64 * 1024
 #: Shared by all sessions that have none: nearly all.
 _NO_BACKLOG: Final[list[int]] = []
+
+
+class Opening(Protocol):
+    """A handshake under way; a scope that holds it is one."""
+
+    def cancel(self) -> object:
+        """Give it up."""
+
+
+#: Shared by all sessions whose handshake has yet to begin, and by those that shall not begin it.
+_NOT_BEGUN: Final[Opening] = trio.CancelScope()
+_GIVEN_UP: Final[Opening] = trio.CancelScope()
 
 
 class Session:
@@ -58,7 +76,7 @@ class Session:
         self.successor: Session | None = None
         self._context = context
         self._backlog: list[int] = _NO_BACKLOG
-        self._opening: trio.CancelScope | None = trio.CancelScope()
+        self._opening: Opening | None = _NOT_BEGUN
         #: Messages that are owed a reply; the container depends on how replies are matched.
         self._pending: Any = self._make_pending()
         self._greeting: Greeting | None = None
@@ -75,38 +93,51 @@ class Session:
         self,
         limiter: trio.CapacityLimiter,
         on_settled: Callable[[], None],
+        begun: Begun | None = None,
         *,
         has_place: bool = True,
     ) -> None:
         """Open the socket under the limiter, serve it to its end.
 
         :param on_settled: called once it is open, or will never be.
+        :param begun: what has been done of the handshake already.
         :param has_place: true if the limiter is held for it already.
         """
-        opened = await self._open_within_timeout(limiter, has_place=has_place)
+        opened = await self._open_within_timeout(limiter, begun, has_place=has_place)
         if opened is None:
-            self._settle_opening(on_settled)
-            self.miss_backlog()
+            self.settle_failed(on_settled)
             return
-        connection, took_us = opened
+        connection, took_us, deadline_s = opened
         if self._context.expect:
-            self._await_greeting(connection, took_us, limiter, on_settled)
+            self._await_greeting(connection, took_us, deadline_s, limiter, on_settled)
         else:
             limiter.release_on_behalf_of(self)
-            self._begin(connection, took_us, on_settled)
+            self.settle_open(connection, took_us, on_settled)
+        # As in `serve`: one coroutine more would be memory for each socket.
         try:
             await connection.run(self._receiver())
         finally:
-            if self._greeting is not None:
-                self._greeting.fail(f"before it closed with {show_code_of(connection)}")
-            if self.connection is not None:
-                self._book_ending(connection)
-                self.connection = None
+            self._end(connection)
+
+    async def serve(self, connection: Connection) -> None:
+        """Serve the socket, which is open, to its end."""
+        try:
+            await connection.run(self._receiver())
+        finally:
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        if self._greeting is not None:
+            self._greeting.fail(f"before it closed with {show_code_of(connection)}")
+        if self.connection is not None:
+            self._book_ending(connection)
+            self.connection = None
 
     def _await_greeting(
         self,
         connection: Connection,
         took_us: int,
+        deadline_s: float,
         limiter: trio.CapacityLimiter,
         on_settled: Callable[[], None],
     ) -> None:
@@ -114,18 +145,31 @@ class Session:
 
         def begin() -> None:
             limiter.release_on_behalf_of(self)
-            self._begin(connection, took_us, on_settled)
+            self.settle_open(connection, took_us, on_settled)
 
         def give_up() -> None:
             limiter.release_on_behalf_of(self)
-            self._settle_opening(on_settled)
-            self.miss_backlog()
+            self.settle_failed(on_settled)
 
-        assert self._opening is not None
         self._greeting = Greeting(self._context, connection, begin, give_up)
-        self._context.greetings.append((self._opening.deadline, self._greeting))
+        self._context.greetings.append((deadline_s, self._greeting))
 
-    def _begin(self, connection: Connection, took_us: int, on_settled: Callable[[], None]) -> None:
+    def set_out(self, opening: Opening | None) -> None:
+        """Note that the handshake is under way outside of `run`; ``None`` ends that."""
+        self._opening = _NOT_BEGUN if opening is None else opening
+
+    def settle_failed(self, on_settled: Callable[[], None]) -> None:
+        """Note that the socket will not open; why has been booked."""
+        self._settle_opening(on_settled)
+        self.miss_backlog()
+
+    def settle_open(
+        self, connection: Connection, took_us: int, on_settled: Callable[[], None]
+    ) -> None:
+        """Note that the socket is open.
+
+        :param took_us: the microseconds that its handshake took.
+        """
         context = self._context
         context.books.connect.record(took_us)
         context.ledger.count_opened()
@@ -141,15 +185,24 @@ class Session:
         """Stop opening, or don't begin; do nothing if it is open. Books it as not attempted."""
         if self._greeting is not None:
             self._greeting.give_up()
+        elif self._opening is _NOT_BEGUN:
+            self._opening = _GIVEN_UP
         elif self._opening is not None:
             self._opening.cancel()
 
     async def _open_within_timeout(
-        self, limiter: trio.CapacityLimiter, *, has_place: bool
-    ) -> tuple[Connection, int] | None:
-        """Open the socket; if that succeeds, the limiter is still held."""
-        context, ledger, opening = self._context, self._context.ledger, self._opening
-        assert opening is not None
+        self, limiter: trio.CapacityLimiter, begun: Begun | None, *, has_place: bool
+    ) -> tuple[Connection, int, float] | None:
+        """Open the socket; if that succeeds, the limiter is still held.
+
+        :returns: the connection, how long its handshake took, and Trio's time by which that had to
+            be done.
+        """
+        context, ledger = self._context, self._context.ledger
+        opening = trio.CancelScope()
+        if self._opening is _GIVEN_UP:
+            opening.cancel()
+        self._opening = opening
         opened = None
         with opening:
             if not has_place:
@@ -157,16 +210,22 @@ class Session:
             try:
                 # A crowd that was given up meanwhile is not begun.
                 if opening.cancel_called:
+                    if begun is not None:
+                        begun.abandon(context.poller)
                     await trio.lowlevel.checkpoint_if_cancelled()
-                opening.deadline = trio.current_time() + context.connect_timeout_s
-                opened = await open_connection(context, self.conn)
+                opening.deadline = (
+                    trio.current_time() + context.connect_timeout_s
+                    if begun is None
+                    else begun.deadline_s
+                )
+                opened = await open_with(context, find_handshake(context, self.conn), begun)
             except OPENING_ERRORS as exc:
                 book_failure(ledger, exc)
                 return None
             finally:
                 if opened is None:
                     limiter.release_on_behalf_of(self)
-            return opened
+            return *opened, opening.deadline
         if trio.current_time() >= opening.deadline:
             ledger.failed[Failure.TIMEOUT] += 1
         else:

@@ -15,7 +15,7 @@ from echo_trio.wire.client_handshake import HandshakeFailed, Rejected
 from loadgen.engine.books import Books
 from loadgen.engine.context import Observer, RunContext
 from loadgen.engine.dialer import Dialer
-from loadgen.engine.opening import OPENING_ERRORS, book_failure, open_connection
+from loadgen.engine.opening import OPENING_ERRORS, book_failure, find_handshake, open_with
 from loadgen.results.ledger import Failure, Fault, Ledger
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
@@ -90,7 +90,7 @@ async def test_an_opened_socket_has_its_rooms_resource_and_what_came_with_the_an
         lambda request: accept(request) + b"\x81\x02hi",
         rooms=2, verify="fan-out", message="{conn} {seq}",
     )  # fmt: skip
-    connection, took_us = await open_connection(context, 3)
+    connection, took_us = await open_with(context, find_handshake(context, 3))
     assert (connection.path, context.ledger.tcp, context.ledger.compressed) == ("/chat1", 1, 0)
     assert server.requests[0].startswith("GET /chat1 HTTP/1.1\r\n")
     assert took_us > 0
@@ -106,7 +106,7 @@ async def test_an_opened_socket_has_its_rooms_resource_and_what_came_with_the_an
 )
 async def test_a_socket_counts_as_compressed_if_both_ends_agree(serve, offered, answer):
     server, context = await serve(answer, compression=offered)
-    connection, _ = await open_connection(context, 0)
+    connection, _ = await open_with(context, find_handshake(context, 0))
     assert context.ledger.compressed == int(offered and answer is accept)
     assert ("permessage-deflate" in server.requests[0]) == offered
     with trio.CancelScope() as scope:
@@ -126,7 +126,7 @@ async def test_a_socket_counts_as_compressed_if_both_ends_agree(serve, offered, 
 async def test_a_handshake_that_fails_closes_its_socket_and_says_why(serve, answer, error, said):
     server, context = await serve(lambda _: answer)
     with pytest.raises(error) as caught:
-        await open_connection(context, 0)
+        await open_with(context, find_handshake(context, 0))
     assert ("wss://" in str(caught.value)) == answer.startswith(b"\x15")
     await wait_for(lambda: server.ended)
     assert context.ledger.tcp == 1
@@ -140,7 +140,7 @@ async def test_a_server_that_is_not_there_takes_no_tcp(serve):
         bound.bind(("127.0.0.1", 0))
         context.dialer = Dialer([(socket.AF_INET, bound.getsockname())], Sources(()))
         with pytest.raises(OPENING_ERRORS):
-            await open_connection(context, 0)
+            await open_with(context, find_handshake(context, 0))
     assert context.ledger.tcp == 0
 
 
