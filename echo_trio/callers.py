@@ -77,6 +77,7 @@ class Caller:
     """A connection that was accepted, until its handshake is done.
 
     :ivar sock: the socket; once TLS begins, the one that does TLS.
+    :ivar peer: the address of the other end, as it was accepted.
     :ivar heard_s: when bytes arrived from it last; at first, `accepted_s`.
     :ivar has_place: true while it holds one of the `Places`.
     :ivar waits: true while it waits for one.
@@ -86,6 +87,7 @@ class Caller:
     """
 
     sock: socket.socket
+    peer: str
     accepted_s: float
     heard_s: float = field(init=False)
     has_place: bool = False

@@ -28,6 +28,8 @@ from echo_trio.wire.observed import ObservedConnection
 REFUSAL_LINGER_S: Final = 1.0
 #: What it may send in that time; a flood is not read for as long as it can be kept up.
 REFUSAL_LINGER_BYTES: Final = 2**20
+#: Behaviours that a player carries out; the others take each message themselves.
+_PLAYED: Final = (Script, Faulty)
 
 
 def make_room(sessions: Sessions) -> bool:
@@ -54,10 +56,9 @@ def make_room(sessions: Sessions) -> bool:
 
 
 def turn_away_at_once(
-    sock: socket.socket, sessions: Sessions, refused: handshake.HandshakeRefused
+    sock: socket.socket, peer: str, sessions: Sessions, refused: handshake.HandshakeRefused
 ) -> None:
     """Refuse an accepted connection as far as that goes without waiting, and close it."""
-    peer = sockets.peer_of(sock)
     with sock, suppress(OSError):
         if sessions.tls is None:
             sockets.send_head(sock, server_handshake.refusal_response(refused))
@@ -181,8 +182,9 @@ async def _shake_hands(
         behaviour = admission.admit(request, sessions.origins, sessions.workers)
         # The client's first choice: a browser fails a connection for which none is chosen.
         subprotocol = next(iter(request.subprotocols), None)
-        offered = request.extensions if sessions.settings.compression else ()
-        compression = deflate.accept(offered)
+        compression = None
+        if request.extensions and sessions.settings.compression:
+            compression = deflate.accept(request.extensions)
         sockets.send_head(
             caller.sock,
             server_handshake.accept_response(request, subprotocol, compression=compression),
@@ -212,7 +214,7 @@ async def _shake_hands(
         connection.observer = observer
         observer.opened(subprotocol, [str(compression)] if compression else [])
     acting = behaviour(suffixes(sessions.settings.seed))
-    if not isinstance(acting, Script | Faulty):
+    if not isinstance(acting, _PLAYED):
         return connection, acting
     return connection, ScriptPlayer(
         connection,

@@ -225,7 +225,7 @@ class EchoServer:
                         await accepting.start(
                             sockets.accept_forever,
                             listener,
-                            lambda sock: self._start_session(handling, sock),
+                            lambda sock, peer: self._start_session(handling, sock, peer),
                             self._count_accept_fault,
                             self._turn_away_excess,
                         )
@@ -246,10 +246,10 @@ class EchoServer:
         if self._poller is not None:
             self._poller.time_next()
 
-    def _start_session(self, handling: trio.Nursery, sock: socket.socket) -> None:
+    def _start_session(self, handling: trio.Nursery, sock: socket.socket, peer: str) -> None:
         sessions, places = self._sessions, self._sessions.places
         sessions.counters.accepted += 1
-        caller = Caller(sock, trio.current_time())
+        caller = Caller(sock, peer, trio.current_time())
         sessions.activity.note()
         # The kernel gives out the lowest free descriptor, so its number tells how many are in use.
         # The limit is asked for again, as it may have been changed meanwhile.
@@ -261,7 +261,7 @@ class EchoServer:
             handling.start_soon(serve_session, caller, sessions, name=_SESSION)
         else:
             refused = admission.out_of_descriptors() if short else admission.full()
-            turn_away_at_once(sock, sessions, refused)
+            turn_away_at_once(sock, peer, sessions, refused)
 
     async def _say_goodbye(self, handling: trio.Nursery) -> None:
         sessions, counters = self._sessions, self._sessions.counters
@@ -297,9 +297,9 @@ class EchoServer:
             "can't accept for now", reason=fault.strerror, error=name, open=counters.open
         )
 
-    def _turn_away_excess(self, sock: socket.socket) -> None:
+    def _turn_away_excess(self, sock: socket.socket, peer: str) -> None:
         self._sessions.counters.accepted += 1
-        turn_away_at_once(sock, self._sessions, admission.out_of_descriptors())
+        turn_away_at_once(sock, peer, self._sessions, admission.out_of_descriptors())
 
     def _find_capacity(self, max_connections: int) -> admission.PlaceCapacity:
         limit = process.file_limit()

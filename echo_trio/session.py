@@ -14,7 +14,6 @@ from echo_trio.callers import Caller, Peer, SessionEnd, Sessions
 from echo_trio.metrics.counters import Outcome
 from echo_trio.opening import REFUSAL_LINGER_S, open_connection
 from echo_trio.proxy.pair import Pair
-from echo_trio.wire import sockets
 from echo_trio.wire.connection import Connection
 
 #: The end of a session of which nothing else is known.
@@ -71,11 +70,9 @@ async def serve_session(caller: Caller, sessions: Sessions) -> None:
 
 
 def _meet(caller: Caller, sessions: Sessions) -> Peer:
-    # It can't be asked any more when the peer has reset.
-    peer = Peer(sockets.peer_of(caller.sock))
     if sessions.observer is not None:
-        caller.observer = sessions.observer.accepted(peer.name)
-    return peer
+        caller.observer = sessions.observer.accepted(caller.peer)
+    return Peer(caller.peer)
 
 
 def _run(connection: Connection, acting: OnMessage | ScriptPlayer) -> Awaitable[None]:

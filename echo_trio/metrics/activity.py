@@ -20,7 +20,8 @@ class Activity:
     def note(self) -> None:
         """Note that there is something to do now."""
         self.last_s = trio.current_time()
-        self._waiting.unpark_all()
+        if self._waiting:
+            self._waiting.unpark_all()
 
     async def wait_if_none_since(self, moment_s: float) -> None:
         """Wait for something to do, if there was nothing at this moment or later."""

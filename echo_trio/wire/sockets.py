@@ -67,6 +67,10 @@ _BEGINS_NON_BLOCKING: Final = _STREAM != socket.SOCK_STREAM
 #: True where sending on a socket that is still connecting says so, or why it will not connect.
 _SENDS_AT_ONCE: Final = sys.platform == "linux"
 
+#: True where a socket that was accepted has its listener's options.
+_INHERITS_NO_DELAY: Final = sys.platform == "linux"
+
+OnAccept = Callable[[socket.socket, str], None]
 Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
 
@@ -135,6 +139,8 @@ def _listen_on(
             _let_others_join(listener)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # For those that are accepted: a connection takes its options over before that.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
         listener.setblocking(False)
@@ -165,15 +171,17 @@ def _let_others_join(listener: socket.socket) -> None:
 
 async def accept_forever(
     listener: socket.socket,
-    on_accept: Callable[[socket.socket], None],
+    on_accept: OnAccept,
     on_fault: Callable[[OSError], None],
-    on_excess: Callable[[socket.socket], None] | None = None,
+    on_excess: OnAccept | None = None,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Accept connections, many at a time, until cancelled.
 
-    :param on_accept: takes each new socket, non-blocking and without Nagle's delay.
+    :param listener: one that `listen` or `join` has made.
+    :param on_accept: takes each new socket, non-blocking and without Nagle's delay, and the address
+        of the other end, as `authority` writes it.
     :param on_fault: called when accepting fails because the machine has run out of descriptors or
         memory, or the listener is broken; accepting goes on after a pause. A connection that ended
         before it was accepted is no fault.
@@ -188,7 +196,7 @@ async def accept_forever(
             await trio.lowlevel.wait_readable(listener)
             try:
                 for _ in range(ACCEPT_BATCH):
-                    on_accept(_accept(listener))
+                    on_accept(*_accept(listener))
             except BlockingIOError:
                 pass
             except OSError as exc:
@@ -201,16 +209,20 @@ async def accept_forever(
         reserve.close()
 
 
-def _accept(listener: socket.socket) -> socket.socket:
-    sock, _ = listener.accept()
-    prepare(sock)
-    return sock
+def _accept(listener: socket.socket) -> tuple[socket.socket, str]:
+    sock, address = listener.accept()
+    if _INHERITS_NO_DELAY:
+        sock.setblocking(False)
+    else:
+        prepare(sock)
+    # Some systems don't know the address of who has gone already.
+    return sock, authority(address[0], address[1]) if address else ""
 
 
 class _Reserve:
     """A descriptor kept in reserve for when there is none left."""
 
-    def __init__(self, on_excess: Callable[[socket.socket], None] | None) -> None:
+    def __init__(self, on_excess: OnAccept | None) -> None:
         self._on_excess = on_excess
         self._fd: int | None = None
         self._refill()
@@ -223,8 +235,9 @@ class _Reserve:
             self._refill()
         self.close()
         try:
-            with _accept(listener) as sock:
-                self._on_excess(sock)
+            sock, peer = _accept(listener)
+            with sock:
+                self._on_excess(sock, peer)
         except OSError:
             return False
         finally:
@@ -470,15 +483,6 @@ def is_readable(sock: socket.socket) -> bool:
         ready.register(sock, select.POLLIN)
         return bool(ready.poll(0))
     return bool(select.select([sock], [], [], 0)[0])
-
-
-def peer_of(sock: socket.socket) -> str:
-    """Name the address of the other end; empty if the other end has gone already."""
-    try:
-        host, port, *_ = sock.getpeername()
-    except OSError:
-        return ""
-    return authority(host, port)
 
 
 def authority(host: str, port: int) -> str:

@@ -345,7 +345,7 @@ async def test_whoever_finds_no_descriptor_left_is_counted_and_told(serve):
     ):
         accepted, _ = listener.accept()
         accepted.setblocking(False)
-        served.server._turn_away_excess(accepted)
+        served.server._turn_away_excess(accepted, "127.0.0.1:1")
         assert client.recv(1000).startswith(b"HTTP/1.1 503 ")
     now = served.server.snapshot()
     assert (now.accepted, now.outcomes) == (1, {Outcome.REFUSED: 1})

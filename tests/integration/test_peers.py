@@ -187,7 +187,7 @@ async def our_server(nursery, poller):
 
     (listener,) = sockets.listen("127.0.0.1", 0)
     nursery.start_soon(
-        sockets.accept_forever, listener, lambda sock: nursery.start_soon(serve, sock), print
+        sockets.accept_forever, listener, lambda sock, _: nursery.start_soon(serve, sock), print
     )
     yield f"ws://127.0.0.1:{listener.getsockname()[1]}/", served
     listener.close()

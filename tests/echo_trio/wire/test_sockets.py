@@ -104,13 +104,20 @@ def test_a_host_that_does_not_exist_is_named():
 
 async def accept(listener, nursery):
     accepted, faults = trio.open_memory_channel(100), []
-    nursery.start_soon(sockets.accept_forever, listener, accepted[0].send_nowait, faults.append)
+    nursery.start_soon(
+        sockets.accept_forever,
+        listener,
+        lambda sock, peer: accepted[0].send_nowait((sock, peer)),
+        faults.append,
+    )
     return accepted[1], faults
 
 
 async def receive_one(channel) -> socket.socket:
     with trio.fail_after(PATIENCE_S):
-        return await channel.receive()
+        sock, peer = await channel.receive()
+    assert peer == sockets.authority(*sock.getpeername()[:2])
+    return sock
 
 
 async def test_an_accepted_socket_does_not_block_nor_delay(listener, nursery):
@@ -162,9 +169,9 @@ async def test_who_finds_no_descriptor_left_gets_the_one_kept_for_that(
     nursery.start_soon(
         sockets.accept_forever,
         Listener(listener, [OSError(errno.EMFILE, "none left")]),
-        accepted.send_nowait,
+        lambda sock, peer: accepted.send_nowait((sock, peer)),
         faults.append,
-        lambda sock: excess.append(sock.getpeername()),
+        lambda sock, _: excess.append(sock.getpeername()),
     )
     with (
         socket.create_connection(listener.getsockname()) as first,
