@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+import trio
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from echo_trio.wire import client_handshake, handshake, server_handshake
 from echo_trio.wire.client_handshake import HandshakeFailed, Rejected
+
+from .damaged import damaged, heads
 
 # RFC 6455, section 1.3.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -222,3 +225,69 @@ def test_an_answer_that_has_the_value_twice_is_no_pattern_for_the_next():
     reader.read(twice.format(accept, accept).encode(), KEYS[0])
     with pytest.raises(HandshakeFailed):
         reader.read(twice.format(other, accept).encode(), KEYS[1])
+
+
+# -- Whatever bytes arrive --------------------------------------------------------------------
+
+RESPONSE_LINES = [
+    b"HTTP/1.1 101 Switching Protocols",
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Accept: " + ACCEPT.encode(),
+]
+
+
+@given(heads | damaged(RESPONSE_LINES), st.lists(st.text(max_size=5), max_size=3))
+@example(b"\r\n".join(RESPONSE_LINES), [])
+def test_a_response_parses_or_fails_the_handshake(head, subprotocols):
+    try:
+        accepted = client_handshake.parse_response(head, KEY, subprotocols)
+    except HandshakeFailed:
+        pass
+    else:
+        assert head.startswith(b"HTTP/1.1 101")
+        assert accepted.subprotocol is None or accepted.subprotocol in subprotocols
+
+
+def outcome_of(read, head, key):
+    try:
+        response = read(head, key)
+    except HandshakeFailed as exc:
+        return type(exc), str(exc)
+    return response.subprotocol, response.compression
+
+
+@given(
+    st.lists(
+        st.tuples(
+            damaged(RESPONSE_LINES) | damaged([*RESPONSE_LINES, b"X: " + ACCEPT.encode()]),
+            st.sampled_from(KEYS),
+            st.sampled_from(KEYS),
+        ),
+        max_size=6,
+    )
+)
+def test_no_answer_means_anything_else_because_of_those_before_it(answers):
+    reader = client_handshake.AnswerReader()
+    for head, answered, key in answers:
+        ours = head.replace(ACCEPT.encode(), accept_of(answered).encode())
+        right = answer(Sec_WebSocket_Accept=accept_of(key))
+        for each in (ours, right, ours):
+            assert outcome_of(reader.read, each, key) == outcome_of(
+                client_handshake.parse_response, each, key
+            )
+
+
+@given(
+    (heads | damaged(RESPONSE_LINES)).map(lambda head: head + b"\r\n\r\n"), st.binary(max_size=9)
+)
+def test_a_head_that_is_whole_at_once_is_the_one_that_is_received(head, behind):
+    """Else it is left to `receive_head`."""
+
+    async def receive() -> bytes:
+        return data
+
+    data = head + behind
+    whole = handshake.whole_head(data)
+    if whole is not None:
+        assert trio.run(handshake.receive_head, receive) == whole

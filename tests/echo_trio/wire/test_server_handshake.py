@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from echo_trio.wire import client_handshake, handshake, server_handshake
-from echo_trio.wire.client_handshake import HandshakeFailed
+from echo_trio.wire import handshake, server_handshake
 from echo_trio.wire.handshake import HandshakeRefused, Reason
+
+from .damaged import damaged, heads
 
 # RFC 6455, section 1.3.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -226,36 +227,6 @@ REQUEST_LINES = [
     b"Sec-WebSocket-Key: " + KEY.encode(),
     b"Sec-WebSocket-Version: 13",
 ]
-RESPONSE_LINES = [
-    b"HTTP/1.1 101 Switching Protocols",
-    b"Upgrade: websocket",
-    b"Connection: Upgrade",
-    b"Sec-WebSocket-Accept: " + ACCEPT.encode(),
-]
-
-
-@st.composite
-def damaged(draw, lines: list[bytes]) -> bytes:
-    """A good head after some bytes and lines were changed, lost, doubled or swapped."""
-    lines = list(lines)
-    for _ in range(draw(st.integers(0, 3))):
-        at = draw(st.integers(0, len(lines) - 1))
-        change = draw(st.sampled_from(["drop", "double", "swap", "insert", "overwrite"]))
-        if change == "drop" and len(lines) > 1:
-            del lines[at]
-        elif change == "double":
-            lines.append(lines[at])
-        elif change == "swap":
-            lines[0], lines[at] = lines[at], lines[0]
-        else:
-            position = draw(st.integers(0, len(lines[at])))
-            some = draw(st.binary(max_size=3))
-            rest = position + (len(some) if change == "overwrite" else 0)
-            lines[at] = lines[at][:position] + some + lines[at][rest:]
-    return b"\r\n".join(lines)
-
-
-heads = st.binary() | st.text().map(str.encode)
 
 
 @given(heads | damaged(REQUEST_LINES))
@@ -308,6 +279,18 @@ def test_a_request_like_a_known_one_means_what_it_would_mean_alone(like):
     assert server_handshake.parse_request(KNOWN) == first == server_handshake._parse_request(KNOWN)
 
 
+@given(
+    st.lists(damaged(REQUEST_LINES) | damaged([*REQUEST_LINES, b"Origin: a"]), max_size=6),
+    st.sampled_from([KEY, OTHER_KEY]),
+)
+def test_no_request_means_anything_else_because_of_those_before_it(requests, key):
+    for request in requests:
+        like = request.replace(KEY.encode(), key.encode())
+        for each in (request, like, b"\r\n".join(REQUEST_LINES), like):
+            found = outcome_of(server_handshake.parse_request, each)
+            assert found == outcome_of(server_handshake._parse_request, each)
+
+
 def test_a_request_of_a_known_shape_is_not_parsed_again(monkeypatch):
     server_handshake.parse_request(KNOWN)
     monkeypatch.setattr(handshake, "parse_headers", None)
@@ -330,18 +313,6 @@ def test_of_requests_that_may_have_a_secret_nothing_is_kept_and_of_others_not_mu
     for number in range(3 * server_handshake.MAX_SHAPES):
         server_handshake.parse_request(head(f"GET /{number} HTTP/1.1"))
         assert 0 < len(shapes) <= server_handshake.MAX_SHAPES
-
-
-@given(heads | damaged(RESPONSE_LINES), st.lists(st.text(max_size=5), max_size=3))
-@example(b"\r\n".join(RESPONSE_LINES), [])
-def test_a_response_parses_or_fails_the_handshake(head, subprotocols):
-    try:
-        accepted = client_handshake.parse_response(head, KEY, subprotocols)
-    except HandshakeFailed:
-        pass
-    else:
-        assert head.startswith(b"HTTP/1.1 101")
-        assert accepted.subprotocol is None or accepted.subprotocol in subprotocols
 
 
 def test_the_answer_to_a_head_request_has_the_length_of_a_body_and_none():
