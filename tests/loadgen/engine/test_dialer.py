@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 from collections import Counter
 from contextlib import ExitStack
 
@@ -11,7 +12,7 @@ import pytest
 import trio
 
 from echo_trio.wire import sockets
-from loadgen.engine.dialer import Dialer, reachable_from
+from loadgen.engine.dialer import Dialer, Pending, reachable_from
 from loadgen.engine.stamps import StampedSocket
 from loadgen.workload.sources import Sources
 
@@ -192,3 +193,60 @@ async def test_where_nobody_listens_at_any_address_it_is_refused(listening):
         with pytest.raises(ConnectionRefusedError):
             await dialer.dial(Counter())
     assert await dial(Dialer([alive], Sources(())), 1) == {"127.0.0.2": 1}
+
+
+# -- In two steps ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[True, False], ids=["at once", "later"])
+def opens_at_once(request, monkeypatch):
+    """As on Linux, where a connection to this machine is open at once, and as elsewhere."""
+    if request.param and sys.platform != "linux":
+        pytest.skip("it is so on Linux")
+    monkeypatch.setattr(sockets, "_SENDS_AT_ONCE", request.param)
+    return request.param
+
+
+async def step_by_step(dialer: Dialer, counts: Counter[str]) -> socket.socket | None:
+    """Begin to connect, and finish that; ``None`` if `dial` has to."""
+    begun = dialer.begin(counts, b"hello")
+    return await dialer.finish(begun, counts, b"hello") if isinstance(begun, Pending) else begun
+
+
+async def test_a_connection_in_two_steps_is_one_that_has_said_its_first_words(
+    listening, opens_at_once
+):
+    dialer = Dialer(listening("127.0.0.2", "127.0.0.3"), Sources(("127.0.0.8", "127.0.0.9")))
+    counts: Counter[str] = Counter()
+    begun = dialer.begin(counts, b"hello")
+    assert isinstance(begun, Pending) != opens_at_once
+    assert counts == ({"127.0.0.2": 1, "127.0.0.3": 0} if opens_at_once else {})
+    if isinstance(begun, Pending):
+        begun = await dialer.finish(begun, counts, b"hello")
+    assert begun is not None
+    with begun, await step_by_step(dialer, counts) as other:
+        assert counts == {"127.0.0.2": 1, "127.0.0.3": 1}
+        assert [sock.getsockname()[0] for sock in (begun, other)] == ["127.0.0.8", "127.0.0.9"]
+
+
+async def test_where_nobody_listens_the_second_step_or_dialling_finds_another(
+    listening, opens_at_once
+):
+    addresses = listening("127.0.0.2", dead=("127.0.0.4",))
+    dialer = Dialer(addresses, Sources(()))
+    counts: Counter[str] = Counter()
+    sock = await step_by_step(dialer, counts)
+    assert (sock is None) == opens_at_once
+    with sock or await dialer.dial(counts), await step_by_step(dialer, counts):
+        assert counts == {"127.0.0.4": 0, "127.0.0.2": 2}
+    for _ in range(2):
+        with pytest.raises(ConnectionRefusedError):
+            await step_by_step(Dialer(addresses[:1], Sources(())), counts)
+
+
+def test_an_address_that_cannot_be_had_is_final_if_it_is_the_only_one(listener):
+    two = Dialer([address_of(listener)], Sources((FOREIGN, "192.0.2.8")))
+    assert two.begin(Counter(), b"hello") is None
+    one = Dialer([address_of(listener)], Sources((FOREIGN,)))
+    with pytest.raises(OSError, match=NOT_TO_BE_HAD):
+        one.begin(Counter(), b"hello")
