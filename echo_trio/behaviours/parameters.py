@@ -16,6 +16,9 @@ from echo_trio.wire.close_codes import ABNORMAL_CLOSURE, MAX_REASON_BYTES, NO_ST
 
 #: The longest that a number or a duration may be written.
 _MAX_DIGITS: Final = 20
+_STRAY_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+_FOUR_DIGITS: Final = re.compile("[0-9]{4}")
+_HTTP_STATUS: Final = re.compile("[2-5][0-9]{2}")
 #: The longest name of a room, or token, in bytes.
 _MAX_NAME_BYTES: Final = 128
 
@@ -52,7 +55,7 @@ def decode(part: str) -> str:
     """
     if "%" not in part:
         return part
-    if re.search("%(?![0-9A-Fa-f]{2})", part):
+    if _STRAY_PERCENT.search(part):
         raise ValueError
     return unquote_to_bytes(part).decode()
 
@@ -79,14 +82,14 @@ def count_of(low: int, high: int, what: str) -> Parameter:
 
 
 def _read_close_code(text: str) -> int:
-    code = int(text) if re.fullmatch("[0-9]{4}", text) else 0
+    code = int(text) if _FOUR_DIGITS.fullmatch(text) else 0
     if not may_be_sent(code) and code not in {NO_STATUS, ABNORMAL_CLOSURE}:
         raise ValueError
     return code
 
 
 def _read_status(text: str) -> int:
-    if not re.fullmatch("[2-5][0-9]{2}", text):
+    if not _HTTP_STATUS.fullmatch(text):
         raise ValueError
     return int(text)
 

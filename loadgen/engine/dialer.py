@@ -130,10 +130,8 @@ class Dialer:
         accepting = self._alive or self._addresses
         address = accepting[self._address_turn % len(accepting)]
         self._address_turn += 1
-        sources, source = self._sources[address[0]], None
-        if sources:
-            source = sources[self._turn % len(sources)]
-            self._turn += 1
+        sources = self._sources[address[0]]
+        source = self._next_of(sources) if sources else None
         try:
             sock, is_open = sockets.begin_connecting(address, source, first)
         except OSError as exc:
@@ -171,6 +169,11 @@ class Dialer:
                 self._leave_out(address)
         return last, await self._dial(last, first)
 
+    def _next_of(self, sources: _Written) -> str:
+        source = sources[self._turn % len(sources)]
+        self._turn += 1
+        return source
+
     def _leave_out(self, address: sockets.Address) -> None:
         self._dead.add(address)
         self._alive = [each for each in self._addresses if each not in self._dead]
@@ -197,10 +200,8 @@ class Dialer:
         if not sources:
             return await sockets.connect(address, first=first)
         for tried in range(1, len(sources) + 1):
-            source = sources[self._turn % len(sources)]
-            self._turn += 1
             try:
-                return await sockets.connect(address, source, first)
+                return await sockets.connect(address, self._next_of(sources), first)
             except OSError as exc:
                 # Its ports are used up; the next one's may not be.
                 if exc.errno != errno.EADDRNOTAVAIL or tried == len(sources):

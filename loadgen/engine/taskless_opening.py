@@ -2,7 +2,7 @@
 
 A handshake with a server on this machine is a connection, a request that goes out with it, and one
 piece of an answer like the one before. A task for that, its cancel scope and its deadline cost more
-than the handshake (docs/decisions/0051-handshakes-without-tasks.md). So the request is sent as the
+than the handshake (docs/decisions/0054). So the request is sent as the
 socket is made, the poller calls when the answer is there, and one task watches over the deadlines
 of all.
 

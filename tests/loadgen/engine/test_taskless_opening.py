@@ -215,6 +215,13 @@ async def test_who_has_not_answered_in_time_is_closed_and_who_has_half_as_well(o
     assert run.ledger.failed == {Failure.TIMEOUT: 2}
 
 
+async def test_a_large_wave_that_waited_in_vain_is_given_up_once(opening):
+    run = await opening(600, connect_concurrency=500, connect_timeout_s=0.5)
+    await run.settle()
+    assert run.ledger.failed == {Failure.TIMEOUT: 500}
+    assert run.ledger.not_attempted == 100
+
+
 async def test_the_deadline_of_an_answer_in_pieces_stays_where_it_was(opening):
     run = await opening()
     sock, _ = await run.accept()
