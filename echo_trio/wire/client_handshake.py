@@ -5,7 +5,7 @@ The request is built here and the answer judged; what both ends have in common i
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -71,7 +71,7 @@ class UpgradeResponse:
 
 def make_key() -> str:
     """Make a new Sec-WebSocket-Key: 16 random bytes in base64 (RFC 6455, section 4.1)."""
-    return base64.b64encode(os.urandom(16)).decode("ascii")
+    return binascii.b2a_base64(os.urandom(16), newline=False).decode("ascii")
 
 
 def request_bytes(

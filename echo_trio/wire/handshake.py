@@ -6,7 +6,7 @@ are in `server_handshake` and `client_handshake`.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
@@ -149,7 +149,7 @@ def whole_head(data: bytes) -> tuple[bytes, bytes] | None:
 def accept_value(key: str) -> str:
     """Compute the Sec-WebSocket-Accept that answers a key (RFC 6455, section 4.2.2)."""
     digest = hashlib.sha1(key.encode("ascii") + _ACCEPT_GUID, usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode("ascii")
+    return binascii.b2a_base64(digest, newline=False).decode("ascii")
 
 
 def parse_headers(lines: list[str]) -> list[tuple[str, str]]:

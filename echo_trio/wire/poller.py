@@ -120,7 +120,8 @@ class Poller(trio.abc.Instrument):
         if self._epoll.closed:
             return  # `run` was cancelled just now, and the caller is about to be.
         fd = sock.fileno()
-        self._make_room(fd)
+        if fd >= len(self._callbacks):
+            self._make_room(fd)
         if self._callbacks[fd] is not _not_yet:
             self._epoll.register(fd, _READABLE if reading else _PEER_ENDED)
         elif not reading:

@@ -215,7 +215,7 @@ def _accept(listener: socket.socket) -> tuple[socket.socket, str]:
         sock.setblocking(False)
     else:
         prepare(sock)
-    # Some systems don't know the address of who has gone already.
+    # Some systems no longer know the address of a peer that has left.
     return sock, authority(address[0], address[1]) if address else ""
 
 

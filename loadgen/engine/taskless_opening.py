@@ -148,14 +148,14 @@ class _Opening(Begun):
 
     def on_readable(self) -> None:
         """Receive the answer, and open the socket if that is what it says. Called by the poller."""
-        openings, sock = self._openings, self._sock
+        openings, session, sock = self._openings, self._session, self._sock
         try:
             data = sock.recv(handshake.MAX_HEAD_BYTES)
         except BlockingIOError:
             return
         except OSError as exc:
             self.close()
-            openings.fail(self._session, exc)
+            openings.fail(session, exc)
             return
         whole = handshake.whole_head(data)
         if whole is not None:
@@ -168,8 +168,9 @@ class _Opening(Begun):
                 self._open(response, surplus)
                 return
         self._leave()
+        session.set_out(None)
         self.received = data
-        openings.go_on(self._session, self)
+        openings.go_on(session, self)
 
     def _open(self, response: client_handshake.UpgradeResponse, surplus: bytes) -> None:
         openings, session = self._openings, self._session
@@ -186,7 +187,6 @@ class _Opening(Begun):
         openings = self._openings
         del openings.under_way[self]
         openings.poller.keep(self._sock)
-        self._session.set_out(None)
 
     def cancel(self) -> None:
         """End the handshake: in vain, if its time has passed, or else before its time."""
