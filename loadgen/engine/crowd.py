@@ -14,6 +14,7 @@ from echo_trio.wire.connection import Connection
 from loadgen.engine import greeting
 from loadgen.engine.context import RunContext
 from loadgen.engine.exchanges import make_session
+from loadgen.engine.gate import Gate
 from loadgen.engine.observer import CrowdObserver
 from loadgen.engine.opening import Begun
 from loadgen.engine.session import Session
@@ -33,8 +34,6 @@ AGE_TICK_S: Final = 0.005
 LONGEST_TICK_S: Final = 0.01
 #: The share of the stop timeout for replies in flight; the rest is for closing.
 AWAIT_SHARE: Final = 0.5
-#: A generator that was held up may begin the handshakes of this much time at once, and no more.
-CONNECT_CATCH_UP_S: Final = 0.1
 
 
 async def wait_while(holds: Callable[[], bool]) -> None:
@@ -47,39 +46,6 @@ async def wait_while(holds: Callable[[], bool]) -> None:
 
 #: The name of each session's task: Trio would write one anew for each.
 _SESSION: Final = f"{Session.run.__module__}.{Session.run.__qualname__}"
-
-
-class ConnectPace:
-    """The pace of connecting.
-
-    :param rate_per_s: handshakes begun a second; ``None`` means no limit.
-    :ivar is_limited: true if there is a limit.
-    """
-
-    def __init__(self, rate_per_s: float | None) -> None:
-        self.is_limited: bool = bool(rate_per_s)
-        self._interval_s = 1 / rate_per_s if rate_per_s else 0.0
-        self._next = 0.0
-
-    async def wait_for_turn(self) -> None:
-        """Wait until the next handshake may begin; a checkpoint only if there is a limit."""
-        if not self._interval_s:
-            return
-        now = trio.current_time()
-        turn = max(self._next, now - CONNECT_CATCH_UP_S) if self._next else now
-        self._next = turn + self._interval_s
-        await trio.sleep_until(turn)
-
-
-class Gate:
-    """The limits on connecting that the sockets of all crowds share.
-
-    :ivar limiter: bounds the handshakes in flight.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.limiter: trio.CapacityLimiter = trio.CapacityLimiter(plan.connect_concurrency)
-        self.pace: ConnectPace = ConnectPace(plan.connect_rate)
 
 
 class Crowd:

@@ -21,8 +21,9 @@ from echo_trio.wire.tls import CertificateUnusable
 from loadgen.engine import load_phase
 from loadgen.engine.books import Books
 from loadgen.engine.context import RunContext
-from loadgen.engine.crowd import Crowd, Gate
+from loadgen.engine.crowd import Crowd
 from loadgen.engine.dialer import Dialer, make_tls_context, reachable_from
+from loadgen.engine.gate import Gate
 from loadgen.engine.misbehaving import RECEIVE_BUFFER_BYTES, Misbehaving, MisbehavingCrowd
 from loadgen.engine.observer import CrowdObserver
 from loadgen.engine.running import Phase, find_why_not

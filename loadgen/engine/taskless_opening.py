@@ -85,9 +85,14 @@ class TasklessOpenings:
             return
         context.ledger.tcp += 1
         opening = _Opening(began_us, deadline_s, key, dialled, session, self)
+        try:
+            self.poller.register(dialled, opening.on_readable)
+        except OSError as exc:  # This user waits for as many sockets as the system lets it.
+            dialled.close()
+            self.fail(session, exc)
+            return
         session.set_out(opening)
         self.under_way[opening] = None
-        self.poller.register(dialled, opening.on_readable)
 
     def fail(self, session: Session, exc: Exception) -> None:
         """Book why a session did not open, one of `OPENING_ERRORS`."""

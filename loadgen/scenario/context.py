@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from loadgen.engine.context import RunContext
-from loadgen.engine.crowd import Gate
+from loadgen.engine.gate import Gate
 from loadgen.results.fan_out import TakesEvents
 from loadgen.results.scenario import ScenarioBooks
 from loadgen.scenario.phases import Phases

@@ -12,9 +12,9 @@ from echo_trio.wire import sockets
 from echo_trio.wire.lag import LagWatch
 from echo_trio.wire.poller import Poller
 from loadgen.engine.context import Observer, RunContext
-from loadgen.engine.crowd import Gate
 from loadgen.engine.dialer import Dialer
 from loadgen.engine.engine import Engine
+from loadgen.engine.gate import Gate
 from loadgen.engine.running import Phase
 from loadgen.engine.usage import Usage
 from loadgen.results.result import Result

@@ -13,8 +13,9 @@ from echo_trio.settings import Settings
 from echo_trio.wire import poller
 from loadgen.engine.books import Books
 from loadgen.engine.context import RunContext
-from loadgen.engine.crowd import CONNECT_CATCH_UP_S, ConnectPace, Crowd, Gate
+from loadgen.engine.crowd import Crowd
 from loadgen.engine.dialer import Dialer
+from loadgen.engine.gate import CONNECT_CATCH_UP_S, ConnectPace, Gate
 from loadgen.engine.observer import CrowdObserver
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.workload.misbehaviour import Behave

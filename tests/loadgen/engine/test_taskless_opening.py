@@ -1,5 +1,6 @@
 """Open sockets without tasks, against listeners that the test itself plays, byte by byte."""
 
+import errno
 import socket
 import struct
 from contextlib import suppress
@@ -12,8 +13,9 @@ import trio.testing
 from echo_trio.wire import handshake, poller, server_handshake, sockets
 from loadgen.engine.books import Books
 from loadgen.engine.context import RunContext
-from loadgen.engine.crowd import Crowd, Gate
+from loadgen.engine.crowd import Crowd
 from loadgen.engine.dialer import Dialer
+from loadgen.engine.gate import Gate
 from loadgen.engine.observer import CrowdObserver
 from loadgen.engine.taskless_opening import TasklessOpenings
 from loadgen.results.ledger import Failure, Ledger
@@ -50,8 +52,9 @@ class Opened:
         self.is_open = trio.Event()
         self.accepted: list[socket.socket] = []
 
-    async def start(self):
+    async def start(self, before_opening=lambda: None):
         await self.nursery.start(self.poller.run)
+        before_opening()
         self.nursery.start_soon(self._open)
 
     async def _open(self):
@@ -202,6 +205,21 @@ async def test_who_listens_no_more_is_refused_and_no_tcp(opening, listener):
     assert run.ledger.opened <= 1  # The others were in its queue, or came later.
     assert run.ledger.failed.keys() <= {Failure.REFUSED, Failure.RESET}
     assert run.ledger.failed[Failure.REFUSED] == 3 - run.ledger.tcp
+
+
+async def test_a_socket_that_the_kernel_will_not_watch_does_not_open(
+    nursery, listener, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "max_user_watches")
+
+    run = Opened(nursery, listener)
+    await run.start(before_opening=lambda: monkeypatch.setattr(run.poller, "register", refuse))
+    sock, _ = await run.accept()
+    with sock:
+        assert await is_closed(sock)
+        await run.settle()
+    assert (run.ledger.failed, run.ledger.tcp) == ({Failure.OTHER: 1}, 1)
 
 
 async def test_who_has_not_answered_in_time_is_closed_and_who_has_half_as_well(opening):
