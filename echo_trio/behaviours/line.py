@@ -54,6 +54,13 @@ class Entry(NamedTuple):
     pushed: int = 0
 
 
+class Left(NamedTuple):
+    """The number of messages left in a line: of the client's, to be answered; and pushed ones."""
+
+    unanswered: int
+    pushed: int
+
+
 class Line:
     """A queue of entries, of which the first is being carried out, in part perhaps.
 
@@ -118,10 +125,14 @@ class Line:
         if not self._is_advancing:
             self.wait = OVER
 
-    def close(self) -> list[Entry]:
-        """Discard all entries; return those that were left."""
+    def close(self) -> Left:
+        """Discard all entries, the one that is being carried out among them, and count them."""
         self._steps.close()
-        return [_as_entry(item) for item in self._entries.clear()]
+        messages, entries = self._entries.clear()
+        return Left(
+            messages + sum(entry.answers for entry in entries),
+            sum(entry.pushed for entry in entries),
+        )
 
     def _carry_all_out(self, carry_out: Callable[[Entry], Iterator[Wait]]) -> Generator[Wait]:
         with suppress(ConnectionClosed):

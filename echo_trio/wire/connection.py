@@ -852,7 +852,7 @@ class Connection(Watched, WebSocketConnection):
     def end_turn(self) -> None:
         """Give the other connections their turn before the next message is read.
 
-        For an `on_message` to whom a message was the work of a hundred.
+        For an `on_message` that has done more work than as many echoes take.
         """
         self._halt |= _TURN_OVER
         if self._replies is None:  # Nothing is being read, at whose end that would be seen.

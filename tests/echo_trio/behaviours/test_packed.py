@@ -46,8 +46,11 @@ def test_what_is_put_comes_out_in_order_as_it_was(steps: list[Any]) -> None:
         large = sum(each for each in model if isinstance(each, int))
         assert queue.held_bytes < (large + 1) * LARGE_BYTES  # What is short takes less in all.
         assert model or queue.held_bytes == 0
-    assert list(queue.clear()) == list(model)
-    assert queue.held_bytes == 0
+    items = [each for each in model if isinstance(each, int)]
+    assert queue.clear() == (len(model) - len(items), items)
+    assert queue.held_bytes == len(queue) == 0
+    queue.put_message(1.0, "as new")
+    assert queue.first() == (1.0, "as new")
 
 
 def test_a_crowd_of_short_messages_takes_a_fifth_more_than_its_bytes_and_gives_them_back() -> None:

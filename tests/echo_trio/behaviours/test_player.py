@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import socket
 import struct
@@ -24,6 +25,7 @@ from echo_trio.behaviours.rpc import rpc
 from echo_trio.behaviours.scripts import Behaviour, Script
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.poller import Poller
 
 from .client import CLOSE, PING, PONG, TEXT, Client, close, frame
 
@@ -303,6 +305,38 @@ async def test_the_more_faults_replies_come_through_the_fewer_are_one_turns_work
             script = scripts.duplicate(1, of=script)
         ScriptPlayer(connection, script(lambda: 7))._on_message("m")
         assert connection.messages_sent == player.BATCH // 10
+
+
+class Noting(Script):
+    """A script that notes for whom it was given a message, and says nothing."""
+
+    def __init__(self, name: str, noted: list[str]) -> None:
+        self.name, self.noted = name, noted
+
+    def received(self, message: str | bytes) -> tuple[Action, ...]:
+        self.noted.append(self.name)
+        return ()
+
+
+async def test_of_messages_that_are_there_at_once_some_are_taken_in_turn_with_others(nursery):
+    poller, noted, pairs = Poller(), list[str](), []
+    for name in "ab":
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.sendall(200 * frame(TEXT, b"m"))
+        connection = Connection.opened(ours, client=False, limits=Limits(), poller=poller)
+        nursery.start_soon(ScriptPlayer(connection, Noting(name, noted)).run)
+        pairs.append((ours, theirs))
+    await trio.testing.wait_all_tasks_blocked()
+    await nursery.start(poller.run)
+    while len(noted) < 400:
+        await trio.testing.wait_all_tasks_blocked()
+    turns = [len(list(turn)) for _, turn in itertools.groupby(noted)]
+    assert max(turns) == player.TAKEN_PER_TURN
+    nursery.cancel_scope.cancel()
+    for pair in pairs:
+        for each in pair:
+            each.close()
 
 
 async def test_of_many_due_pushes_a_few_are_one_turns_work():
