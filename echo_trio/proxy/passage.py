@@ -108,8 +108,7 @@ class Passage:
 
     def close(self) -> None:
         """Forget what is in line, or held back by a fault, and count it as lost."""
-        left = self._line.close()  # The entry under way counts its own rest.
-        self.lost += sum(entry.answers for entry in left)
+        self.lost += self._line.close().unanswered  # The entry under way counts its own rest.
         self.lost += _count_replies(faults.endings(self._chain))
 
     @property
