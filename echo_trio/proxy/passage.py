@@ -108,7 +108,8 @@ class Passage:
 
     def close(self) -> None:
         """Forget what is in line, or held back by a fault, and count it as lost."""
-        self.lost += self._line.close().unanswered  # The entry under way counts its own rest.
+        left = self._line.close()  # The entry under way adds its own rest to `lost` meanwhile.
+        self.lost += left.unanswered
         self.lost += _count_replies(faults.endings(self._chain))
 
     @property
