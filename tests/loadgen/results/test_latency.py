@@ -221,3 +221,41 @@ def test_percentiles_ascend(sample):
 @pytest.mark.parametrize(("percentile", "count"), [("p50", 20), ("p99", 1000), ("p999", 10_000)])
 def test_a_percentile_takes_as_many_values_as_put_ten_beyond_it(percentile, count):
     assert least_count(percentile) == count
+
+
+@given(st.lists(st.integers(0, 2047), max_size=60), st.sets(st.integers(1, 2047), min_size=1))
+def test_up_to_each_bound_are_those_that_are_no_larger(sample, bounds):
+    ordered = sorted(bounds)
+    assert recorded(sample).cumulate(ordered) == [
+        sum(value <= bound for value in sample) for bound in ordered
+    ]
+
+
+@given(samples)
+def test_a_histogram_read_back_is_the_same_and_its_mean_is_known_to_a_tenth_of_a_microsecond(sample):
+    histogram = Histogram.of(recorded(sample).state)
+    assert histogram.summary() == recorded(sample).summary()
+    assert (histogram.count, histogram.sum_us) == (len(sample), sum(sample))
+    mean_us = math.fsum(sample) / len(sample)
+    assert histogram.summary().mean * 1000 == pytest.approx(mean_us, abs=0.051)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["value", "sort", "part", "second"]), samples), max_size=9))
+def test_each_value_is_in_one_second_and_in_the_whole_however_it_came(steps):
+    recorder, second, whole = Recorder(), [], []
+    for what, sample in steps:
+        if what == "value":
+            for value in sample:
+                recorder.record(value)
+        elif what == "part":
+            recorder.add(recorded(sample))
+        elif what == "sort":
+            recorder.sort_in()
+        if what in ("value", "part"):
+            second += sample
+            whole += sample
+        if what == "second":
+            assert recorder.end_second().state == recorded(second).state
+            second = []
+    recorder.end_second()
+    assert recorder.total.state == recorded(whole).state

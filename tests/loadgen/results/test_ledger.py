@@ -162,7 +162,7 @@ class Told:
     def __init__(self, requested: int, due: int | None) -> None:
         self.ledger = Ledger(requested, due=due)
         self.sockets = {"to open": requested, "open": 0}
-        self.peak = self.errors = self.unanswered = self.gone = self.sent = 0
+        self.peak = self.errors = self.unanswered = self.gone = self.given_up = self.sent = 0
         self.faults: Counter[Fault] = Counter()
 
     def open(self, _):
@@ -217,6 +217,12 @@ class Told:
             self.ledger.abandoned += 1
             self.gone += 1
 
+    def give_up(self, _):
+        if self.unanswered > self.gone:
+            self.ledger.given_up += 1
+            self.gone += 1
+            self.given_up += 1
+
     def agree(self):
         ledger = self.ledger
         assert ledger.open == self.sockets["open"]
@@ -238,7 +244,7 @@ class Told:
         assert self.ledger.orphaned == orphans
         assert self.ledger.orphaned_messages == (0 if interrupted else self.unanswered - self.gone)
         assert self.ledger.other_errors["it died"] == opening
-        self.errors += orphans + opening + (0 if interrupted else self.unanswered)
+        self.errors += orphans + opening + (self.given_up if interrupted else self.unanswered)
         self.faults[Fault.MACHINE] += opening
         self.sockets = {"to open": 0, "open": 0}
         self.agree()
@@ -255,7 +261,9 @@ class Told:
         self.settled(interrupted=interrupted)
 
     def settled(self, *, interrupted):
-        wanted = (0, self.unanswered) if interrupted else (self.unanswered, 0)
+        # What a timeout of its own has ended is lost, however the run ends.
+        lost = self.given_up if interrupted else self.unanswered
+        wanted = (lost, self.unanswered - lost)
         assert (self.ledger.lost, self.ledger.in_flight) == wanted
         assert self.ledger.missed == (0 if self.ledger.due is None else self.ledger.due - self.sent)
         self.ledger.check()
@@ -266,8 +274,8 @@ hows = st.tuples(
     st.sampled_from([1000, 1006, 1011]), st.booleans(), st.sampled_from(Verdict),
 )  # fmt: skip
 steps = st.lists(
-    st.tuples(st.sampled_from(["open", "open", "fail", "end", "send", "send", "reply", "abandon"]),
-              hows), max_size=60,
+    st.tuples(st.sampled_from(["open", "open", "fail", "end", "send", "send", "reply", "abandon",
+                               "give_up"]), hows), max_size=60,
 )  # fmt: skip
 
 
@@ -341,6 +349,22 @@ def test_which_replies_are_errors_and_which_settle_a_message(verdict, is_wrong):
     ledger = Ledger(1, sent=1, verdicts=Counter({Verdict(verdict): 1}))
     assert ledger.errors == is_wrong
     assert ledger.answered == (verdict in {"echoed", "reordered", "corrupt"})
+
+
+def test_of_very_many_explanations_the_first_count():
+    ledger = Ledger(requested=0)
+    for number in (*range(MAX_DETAILS + 5), 0, MAX_DETAILS - 1, MAX_DETAILS):
+        ledger.explain(Failure.PROTOCOL, f"d{number}")
+    assert len(ledger.details) == MAX_DETAILS
+    assert ledger.details.total() == MAX_DETAILS + 2
+    assert ledger.details[Failure.PROTOCOL, f"d{MAX_DETAILS - 1}"] == 2
+
+
+def test_a_peer_that_gives_no_reason_has_given_none():
+    ledger = Ledger(requested=0)
+    ledger.count_ended(Ending.BY_PEER, 4000, early=True)
+    ledger.count_ended(Ending.BY_PEER, 4000, early=True, reason="bye")
+    assert ledger.close_reasons == {(4000, "bye"): 1}
 
 
 def test_of_very_many_close_reasons_the_first_count():

@@ -1,5 +1,6 @@
 """Seconds of several processes become those of one run, by the clock on the wall."""
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -91,3 +92,40 @@ def test_each_count_is_in_exactly_one_second_whatever_the_clocks_say(parts):
     assert sum(each.received for each in merged) == 2 * total
     assert sum(each.errors for each in merged) == 3 * total
     assert len({each.t_s for each in merged}) == len(merged)
+
+
+SECONDS = st.lists(
+    st.builds(
+        lambda t, *figures: second(t, **dict(zip(FIGURES, figures, strict=True))),
+        st.sampled_from([0.2, 1.0, 1.4, 2.0, 3.1, 5.0, 5.3]),
+        *[st.integers(0, 9)] * 5,
+        *[st.none() | st.sampled_from([0.0, 1.5, 7.0])] * 3,
+    ),
+    max_size=5,
+)
+FIGURES = ("open", "opening", "sent", "received", "errors", "p50", "p99", "lag")
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), SECONDS), max_size=3))
+def test_each_second_has_what_a_slow_and_obvious_reference_gives_it(parts):
+    parts = [(began, sorted(seconds, key=lambda one: one.t_s)) for began, seconds in parts]
+    first = min((began for began, _ in parts), default=0)
+    by_second = defaultdict(list)
+    for part, (began, seconds) in enumerate(parts):
+        for one in seconds:
+            by_second[began - first + max(round(one.t_s), 1)].append((part, one))
+    expected, now = [], defaultdict(lambda: (0, 0))
+    for t_s, entries in sorted(by_second.items()):
+        for part, one in entries:
+            now[part] = one.open, one.opening
+        told = [one for _, one in entries]
+        worst = {
+            name: max((v for one in told if (v := getattr(one, name)) is not None), default=None)
+            for name in ("p50_ms", "p99_ms", "lag_ms")
+        }
+        sums = {name: sum(getattr(one, name) for one in told) for name in ("sent", "received",
+                                                                           "errors")}  # fmt: skip
+        opened, opening = (sum(each) for each in zip(*now.values(), strict=True))
+        expected.append(Second(t_s=float(t_s), open=opened, opening=opening, **sums, **worst))
+    made = [(BEGAN + timedelta(seconds=began), seconds) for began, seconds in parts]
+    assert merge_series(made) == expected

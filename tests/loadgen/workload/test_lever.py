@@ -1,10 +1,17 @@
 """What a load that goes on may be told, and what is remembered of it."""
 
+import itertools
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen.workload.lever import (
     MAX_CHANGES,
+    MAX_SHOWN,
     BadChange,
+    Change,
     Lever,
     Wanted,
     count_paused_s,
@@ -76,6 +83,71 @@ def test_a_pause_that_the_load_ends_in_counts_until_then():
     assert explain_changes(lever.changes, 8.0) == (
         "the load was changed by hand: paused 2 times, for 8.0 s in all"
     )
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["pause", "resume", "raise", "lower"]), st.integers(0, 4)),
+        max_size=12,
+    ),
+    st.integers(0, 4),
+)
+def test_a_load_was_paused_for_as_long_as_nothing_was_due(orders, rest_s):
+    """Each order some seconds after the one before; the load ends some seconds after the last."""
+    lever, now_s, paused_s, spent = Lever(Plan(2, rate=50.0)), 0, 0, Counter()
+    for what, after_s in (*orders, ("end", rest_s)):
+        paused_s += after_s if lever.speed == 0 else 0
+        now_s += after_s
+        wanted = {
+            "pause": {"paused": True}, "resume": {"paused": False},
+            "raise": {"factor": lever.factor * 2}, "lower": {"factor": lever.factor / 2},
+        }.get(what)  # fmt: skip
+        if wanted is not None:
+            before = lever.rate
+            if pull(lever, now_s, **wanted):
+                change = lever.changes[-1]
+                spent[change.what] += 1
+                assert change.load_s == now_s
+                assert {change.old, change.new} <= {before, lever.rate, 0.0}
+    assert count_paused_s(lever.changes, float(now_s)) == paused_s
+    assert spent.total() == len(lever.changes)
+    told = explain_changes(lever.changes, 1234.5)
+    for count, of in ((spent["rate"], "its rate "), (spent["pause"], "paused ")):
+        assert (of in told) == bool(count)
+        assert f"{of}{'once' if count == 1 else f'{count:,} times'}" in told or not count
+
+
+@pytest.mark.parametrize("count", [MAX_SHOWN - 1, MAX_SHOWN, MAX_SHOWN + 1, MAX_SHOWN + 1_500])
+def test_of_many_changes_as_many_are_left_out_as_are_not_told(count):
+    changes = [
+        Change(t_s=float(at), load_s=0.0, what="pause", unit=None, old=None, new=None)
+        for at in range(count)
+    ]
+    told = show_changes(changes)
+    shown = [line for line in told if line.endswith(" paused")]
+    left_out = [int(line.split()[0][1:].replace(",", "")) for line in told if line not in shown]
+    assert len(shown) + sum(left_out) == count
+    assert len(left_out) == (count > MAX_SHOWN)
+    assert shown == [f"at {at:,.1f} s paused" for at in range(count) if f"at {at:,.1f} s paused"
+                     in told]  # fmt: skip
+    assert told[0] == shown[0]
+    assert told[-1] == f"at {count - 1:,.1f} s paused"
+
+
+def test_a_load_whose_changes_are_used_up_can_still_go_on_and_nothing_else():
+    lever = Lever(Plan(2, rate=50.0))
+    factors = itertools.cycle((2.0, 1.0))
+    while len(lever.changes) < MAX_CHANGES - 2:
+        pull(lever, factor=next(factors))
+    assert pull(lever, paused=True)
+    for wanted, field in (
+        ({"paused": True}, "paused"), ({"factor": 3.0}, "factor"), ({"rate": 3.0}, "rate"),
+    ):  # fmt: skip
+        with pytest.raises(BadChange, match="1,000 times at most") as caught:
+            pull(lever, **wanted)
+        assert caught.value.field == field
+    assert pull(lever, paused=False)
+    assert (lever.speed, len(lever.changes)) == (lever.factor, MAX_CHANGES)
 
 
 def test_a_step_down_undoes_a_step_up_and_never_reaches_nothing():

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.workload.arrivals import OwnArrivals
-from loadgen.workload.pacing import Stage
+from loadgen.workload.pacing import Stage, Steady
 from loadgen.workload.plan import Plan
-from loadgen.workload.speeds import Speeds
+from loadgen.workload.speeds import Speeds, Steered
 
 PLANS = {
     "steady": Plan(6, rate=50.0, duration_s=10.0),
@@ -109,6 +109,33 @@ def test_own_time_and_elapsed_time_are_inverse(speeds, own_s):
         assert speeds.own_time(math.inf) < own_s
     else:
         assert speeds.own_time(elapsed_s) == pytest.approx(own_s)
+
+
+#: Times and factors that floats hold exactly: at the very moment of a change nothing is rounded.
+halves = st.integers(0, 12).map(lambda half: half / 2)
+exact_factors = st.sampled_from([0.0, 0.5, 1.0, 2.0])
+
+
+@given(st.lists(st.tuples(halves, exact_factors), max_size=4), st.integers(0, 20))
+def test_something_falls_due_at_the_first_moment_at_which_so_much_was_due(changes, wanted):
+    """Walk through the load in steps so small that whatever happens does so at one of them."""
+    speeds = Speeds()
+    for at_s, factor in sorted(changes, key=lambda change: change[0]):
+        speeds = speeds.then(at_s, factor)
+    step_s, done, at_s = 1 / 16, 0.0, 0.0
+    while done < wanted / 4 and at_s < 64.0:
+        # Of several changes at one moment the last holds, from that moment on.
+        factor = next((by for from_s, by in reversed(speeds.steps) if from_s <= at_s), 1.0)
+        assert speeds.at(at_s) == factor
+        done += factor * step_s
+        at_s += step_s
+    first_s = at_s if done >= wanted / 4 else math.inf
+    found_s = speeds.elapsed(wanted / 4)
+    assert found_s == first_s if first_s < math.inf else found_s > 60.0
+    pace = Steered(Steady.lasting(1.0, 1000.0), speeds)
+    assert pace.time_of(wanted / 4) == pytest.approx(found_s)
+    if first_s < math.inf:
+        assert pace.ideal_by(first_s) == speeds.own_time(first_s) == pytest.approx(wanted / 4)
 
 
 def test_a_change_that_comes_late_does_not_change_the_past():

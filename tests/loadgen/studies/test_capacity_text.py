@@ -1,0 +1,68 @@
+"""The finding of a search names its numbers, and its odds are those of as many runs as held."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from loadgen.studies.capacity import SearchOutcome, Step, resume
+from loadgen.studies.capacity_search import Forecast
+from loadgen.studies.capacity_text import show, show_forecast, show_step
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+HELD, BROKE, LIMITED = SearchOutcome.HELD, SearchOutcome.BROKE, SearchOutcome.LIMITED
+
+
+def step(rate: float, outcome: SearchOutcome = HELD, **more) -> Step:
+    figures = {"received_per_s": rate, "p50_ms": 1.5, "p99_ms": 9.25, "series": [], "reasons": []}
+    return Step(rate_per_s=rate, outcome=outcome, started_at=AT, **figures | more)
+
+
+def finding(*steps: Step, confidence: float | None = None) -> str:
+    capacity = resume({"url": "ws://h/"}, ["latency.p99>1ms"], steps, confidence)
+    return " ".join(show(capacity).split())
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_what_breaks_every_other_time_passes_so_many_runs_once_in_two_to_their_number(runs):
+    told = finding(step(100), step(200), *[step(220, BROKE)], *[step(200)] * (runs - 1))
+    assert f"200/s is the highest rate that held, in {'1 run' if runs == 1 else '3 runs'}" in told
+    odds = re.search(r"passes that once in (\d+) searches", told)
+    # A search that was not over says so, and nothing of its odds.
+    assert (odds is None) == (runs == 1)
+    if odds is not None:
+        assert float(odds[1]) == pytest.approx(1 / 0.5**runs)
+
+
+def test_each_side_of_the_edge_is_told_with_its_own_rate_and_reason():
+    told = finding(step(100), step(200, BROKE, reasons=["late", "lost"]), step(141, LIMITED))
+    assert "100/s is the highest rate that held, in 1 run of 1." in told
+    assert "141/s did not: generator-limited." in told
+    assert "That is the generator's limit" in told
+    assert "No rate held at ws://h/." in finding(step(100, BROKE, reasons=["late"]))
+
+
+def test_a_step_is_told_with_its_rate_its_latencies_and_its_first_reason():
+    shown = show_step(step(1234.5, BROKE, reasons=["late", "lost"]))
+    assert shown == "     1,234/s  broke             p50 1.5 ms, p99 9.2 ms  late"
+    assert "p50 –, p99 – " in f"{show_step(step(7.25, p50_ms=None, p99_ms=None))} "
+    assert show_step(step(7.25)).lstrip().startswith("7.25/s  held")
+
+
+@pytest.mark.parametrize(
+    ("step_s", "each", "least", "far"),
+    [(1.0, "1 s", "4 s", "10 s"), (24.9, "24.9 s", "99.6 s", "4 min"),
+     (25.0, "25 s", "2 min", "4 min"), (1500.0, "25 min", "1.7 h", "4.2 h")],
+)  # fmt: skip
+def test_a_forecast_has_the_times_of_its_steps_in_the_unit_that_people_say(
+    step_s, each, least, far
+):
+    told = " ".join(show_forecast(Forecast(step_s, 4, 10, 60, None)).split())
+    assert f"Each step takes {each} and" in told
+    assert f"4 steps find an edge below twice the first rate: {least};" in told
+    assert f"10 for 100 times, {far}." in told
+    assert "60" not in told
+    confident = " ".join(show_forecast(Forecast(step_s, 4, 10, 60, 0.95)).split())
+    assert "60 steps at most: " in confident

@@ -1,0 +1,36 @@
+"""A figure is written with as many digits as one reads, and loses none of those that count."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.studies.compare_text import show
+
+
+@given(st.floats(0.001, 1e9), st.sampled_from(["ms", "s", "/s"]))
+def test_a_figure_is_read_back_to_a_part_in_two_hundred(value: float, unit: str) -> None:
+    shown = show(value, unit)
+    number = shown.removesuffix(unit).strip()
+    assert float(number.replace(",", "")) == pytest.approx(value, rel=1 / 200, abs=0.0005)
+    assert shown == f"{number}{'' if unit == '/s' else ' '}{unit}"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.9994, "0.999 ms"), (1, "1.00 ms"), (99.99, "99.99 ms"), (100, "100.0 ms"),
+        (999.94, "999.9 ms"), (1000, "1,000 ms"), (0, "0.000 ms"),
+    ],
+)  # fmt: skip
+def test_digits_are_fewer_from_each_power_of_ten_on(value: float, shown: str) -> None:
+    assert show(value, "ms") == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [(2**20 * 1.5, "B", "1.5 MiB"), (12345.0, "", "1.234e+04"), (7, "", "7")],
+)
+def test_sizes_are_in_mib_and_counts_bare(value: float, unit: str, shown: str) -> None:
+    assert show(value, unit) == shown
