@@ -110,3 +110,29 @@ def test_a_head_is_the_same_however_it_is_split(data):
             with pytest.raises(ConnectionCut) as caught:
                 receive_head(segments)
             assert caught.value.received == len(data)
+
+
+OFFERS = {
+    "x": ("x", []),
+    "y-1; a": ("y-1", [("a", None)]),
+    'z; b=2; c="3\\4"': ("z", [("b", "2"), ("c", "34")]),
+    "": None,
+    " \t": None,
+}
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(OFFERS)), st.booleans()), min_size=1))
+def test_extensions_are_one_list_however_it_is_spread_over_headers(offers):
+    """Each may begin a header of its own; a list may have empty elements, and whole empty lines."""
+    lines = [""]
+    for written, begins in offers:
+        if begins:
+            lines.append(written)
+        else:
+            lines[-1] += f",{written}"
+    meant = [OFFERS[written] for written, _ in offers if OFFERS[written] is not None]
+    if meant:
+        assert handshake.parse_extensions(lines) == meant
+    else:
+        with pytest.raises(ValueError, match="malformed"):
+            handshake.parse_extensions(lines)

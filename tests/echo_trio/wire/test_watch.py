@@ -89,16 +89,20 @@ def test_a_peer_that_resets_is_found_although_what_it_sent_is_not_read_yet() -> 
         assert theirs.recv(100)[:2] == b"\x89\x04", "a ping"
         theirs.sendall(b"\x81\x85\0\0\0\0flood")
         assert ours in select.select([ours], [], [], 60)[0]
+        connection.look(1.9)
+        assert not select.select([theirs], [], [], 0)[0], "the ping is not an interval old"
         assert 0.0 < connection.look(2.0) <= 1.0
         assert theirs.recv(100) == b"\x8a\0", "a pong that nobody asked for"
         connection.look(2.5)
         assert not select.select([theirs], [], [], 0)[0], "once in an interval"
+        connection.look(3.0)
+        assert theirs.recv(100) == b"\x8a\0", "and once in the next"
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         theirs.close()
         ended = select.poll()
         ended.register(ours, 0)
         assert ended.poll(60_000)
-        connection.look(3.0)
+        connection.look(4.0)
         assert connection.closed is not None
         assert connection.closed.code == ABNORMAL_CLOSURE
 
