@@ -122,6 +122,31 @@ async def test_a_target_that_has_no_address_is_booked_by_why(engine, interrupted
     assert engine.ledger.failed[Failure.DNS] == (0 if interrupted else 10)
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+async def test_of_who_misbehaves_nobody_is_dialled_either(autojump_clock, interrupted):
+    engine = Engine(Plan(10, behave=(Behave.parse("half-open:30%"), Behave.parse("no-pong:20%"))))
+    engine.interrupted = interrupted
+    engine._book_unattempted()
+    for ledger in (engine.ledger, *engine.apart.values()):
+        ledger.check()
+        tried = ledger.failed[Failure.DNS], ledger.details[Failure.DNS, engine._unresolved]
+        assert (ledger.not_attempted, *tried) == (
+            (ledger.requested, 0, 0) if interrupted else (0, ledger.requested, ledger.requested)
+        )
+
+
+async def test_a_view_of_a_run_in_its_load_has_the_lag_and_the_strain_of_the_load_so_far(engine):
+    engine._enter(Phase.LOAD)
+    engine._book_look(0.030)
+    engine._sample()
+    result = engine.result_so_far()
+    assert (result.loop_lag.count, result.loop_lag.max) == (2, 30_000)
+    assert result.load_strain.wall_s == result.load_s > 0
+    engine._enter(Phase.CLOSE)
+    engine._load_s = 7.0
+    assert engine.result_so_far().load_s == 7.0
+
+
 async def test_a_run_against_a_name_that_is_none_has_a_report(autojump_clock):
     result = await Engine(Plan(3, "ws://no.such.name.invalid/", connect_timeout_s=1.0)).run()
     assert result.ledger.failed == {Failure.DNS: 3}
@@ -202,3 +227,18 @@ async def test_books_that_do_not_add_up_are_an_error_and_no_report(url):
     engine.ledger.received += 1
     with pytest.raises(Unbalanced):
         await engine.run()
+
+
+async def test_a_load_does_not_begin_without_a_socket(url):
+    """Wait with the load until the server has closed all of them."""
+    phases = []
+
+    async def gate(phase):
+        phases.append(phase)
+        if phase is Phase.LOAD:
+            await wait_for(lambda: not engine.ledger.open)
+
+    engine = Engine(Plan(2, f"{url}~drop/0/plain", duration_s=3600.0, verify="exact"), gate=gate)
+    result = await engine.run()
+    assert (phases, result.load_s) == ([Phase.OPEN, Phase.LOAD, Phase.CLOSE], 0.0)
+    assert (result.ledger.sent, result.ledger.due) == (0, None)

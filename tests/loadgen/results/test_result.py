@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from loadgen.report.build import make_report
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
-from loadgen.results.result import GeneratorFacts, Result, Strain
+from loadgen.results.result import FanOut, GeneratorFacts, Result, Strain
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
+from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -87,6 +89,45 @@ def test_each_figure_of_several_processes_is_their_sum_or_that_of_who_had_it_har
         assert (histogram.count, histogram.min, histogram.max) == (
             42 + 3 * number, 100 + number, 300 + number
         )  # fmt: skip
+
+
+def change(t_s: float, what: str = "pause") -> Change:
+    return Change(t_s=t_s, load_s=t_s - 1, what=what, unit=None, old=None, new=None)
+
+
+def test_a_change_by_hand_is_one_for_all_parts_and_all_are_in_the_order_of_time(result_of):
+    told = (change(3.0), change(2.0, "resume")), (change(2.0, "resume"),), (change(1.0),)
+    parts = [part(result_of, at, changes=changes) for at, changes in enumerate(told, 1)]
+    for one in (parts, parts[::-1]):
+        assert [each.t_s for each in Result.merge(one).changes] == [1.0, 2.0, 3.0]
+
+
+def test_times_of_copies_are_those_of_all_parts_and_clocks_differ_by_the_most(result_of):
+    def fan_out(at, error_s):
+        histograms = {name: Histogram() for name in ("first", "last", "each")}
+        for number, histogram in enumerate(histograms.values()):
+            histogram.record(100 * at + number)
+        return FanOut(**histograms, clock_error_s=error_s)
+
+    errors = (0.25, None, 0.5)
+    parts = [part(result_of, at, fan_out=fan_out(at, errors[at - 1])) for at in (1, 2, 3)]
+    merged = Result.merge([*parts, part(result_of, 4)]).fan_out
+    assert merged.clock_error_s == 0.5
+    for number, name in enumerate(("first", "last", "each")):
+        assert getattr(merged, name).state.counts == {100 * at + number: 1 for at in (1, 2, 3)}
+    assert Result.merge([parts[1], part(result_of, 4)]).fan_out.clock_error_s is None
+    assert Result.merge([part(result_of, 1), part(result_of, 2)]).fan_out is None
+
+
+def test_one_part_is_the_whole(result_of):
+    """Whatever a result has, merging it with nothing leaves it as it is."""
+    alone = part(result_of, 2, changes=(change(1.0),), interrupted=True)
+    merged = Result.merge([alone])
+    for field in dataclasses.fields(Result):
+        one, other = getattr(alone, field.name), getattr(merged, field.name)
+        if isinstance(one, Histogram):
+            one, other = one.state, other.state
+        assert one == other, field.name
 
 
 def test_without_a_whole_the_plan_is_that_of_the_first(result_of):

@@ -186,6 +186,18 @@ def test_names_and_causes_are_bounded() -> None:
     assert books.users.tracebacks["f0"] == "the first"
 
 
+def test_of_each_cause_the_traceback_that_is_shown_is_the_first_parts_that_has_one() -> None:
+    parts = [ScenarioBooks(), ScenarioBooks(), ScenarioBooks()]
+    for part, causes in zip(parts, ("a", "ab", "abc"), strict=True):
+        for cause in causes:
+            part.users.fail(cause, f"{cause} of {causes}")
+    merged = ScenarioBooks()
+    for part in parts:
+        merged.merge(part)
+    assert merged.users.tracebacks == {"a": "a of a", "b": "b of ab", "c": "c of abc"}
+    assert merged.users.failed_by == {"a": 3, "b": 2, "c": 1}
+
+
 def test_what_was_late_before_the_load_is_forgotten() -> None:
     books = keep(ScenarioBooks(), [], [("say", "request", "ok", 500)], [], [])
     books.begin_load(1.0)

@@ -249,3 +249,29 @@ def test_a_binary_reply_gets_one_verdict(reply, pending, verdict):
         newest_answered=-1,
     )
     assert judged == verdict
+
+
+def test_a_wrong_reply_is_alike_by_the_messages_own_letters_however_long_it_is():
+    """Half of its letters at their places make it a reply to that message, and a letter less not."""
+    waiting, plain = "abcdefgh", Payloads("{conn}-{seq}", sockets=10)
+    for reply, verdict in (
+        ("abcd" + "#" * 90, (Verdict.CORRUPT, 0)),
+        ("abcd", (Verdict.CORRUPT, 0)),
+        ("####efgh", (Verdict.CORRUPT, 0)),
+        ("abc" + "#" * 90, (Verdict.CORRUPT, None)),
+    ):
+        assert judged(reply, pending=[0], payloads=plain, messages={0: waiting}) == verdict
+
+
+def test_of_messages_that_are_equally_alike_the_oldest_is_answered():
+    plain = Payloads("{conn}-{seq}", sockets=10)
+    messages = {0: "####", 1: "ab##", 2: "##cd", 3: "ab##"}
+    found = judged("abcd", pending=[0, 1, 2, 3], payloads=plain, messages=messages)
+    assert found == (Verdict.CORRUPT, 1)
+
+
+def test_a_message_and_a_word_that_is_no_suffix_is_no_echo_of_it():
+    """It is a wrong reply to what is open, and not a second one to what was answered."""
+    for behind in (" x", " 1000000", " -1", ""):
+        assert judged(f"{message(4)}{behind}", pending=[5]) == (Verdict.CORRUPT, 0)
+    assert judged(f"{message(4)} 999999", pending=[5]) == (Verdict.DUPLICATE, None)

@@ -96,6 +96,8 @@ def test_each_sockets_own_arrivals_keep_their_order_and_lose_none(speeds, number
         return taken
 
     first_s = speeds.steps[0][0] if speeds.steps else 0.0
+    # However it is changed, nothing falls due behind the load's end.
+    assert all(due_s < 10.0 for due_s, _ in schedule(0.0, changed=True))
     # Changed when it happens, or known from the beginning: it comes to the same.
     assert schedule(first_s, changed=True) == schedule(0.0, changed=True)
     planned = [one for one in schedule(0.0, changed=False) if one[0] < first_s]
