@@ -16,7 +16,7 @@ from loadgen.workload.plan import Plan
 
 
 @pytest.fixture
-async def engine(autojump_clock):
+async def engine():
     made = Engine(Plan(10))
     made._began = made._phase_began = trio.current_time()
     return made
@@ -27,7 +27,9 @@ def second_of(second):
     return round(second.t_s - 0.3)
 
 
-async def test_each_second_has_what_was_counted_in_it(engine, nursery):
+async def test_each_second_has_what_was_counted_in_it(
+    engine, nursery, autojump_clock
+):
     nursery.start_soon(engine._sample_every_second)
     ledger, series = engine.ledger, engine.series
     await trio.sleep(0.5)
@@ -50,7 +52,9 @@ async def test_each_second_has_what_was_counted_in_it(engine, nursery):
     assert engine._books.intended.total.count == 2
 
 
-async def test_a_second_that_is_cut_short_is_booked_with_the_rest(engine, nursery):
+async def test_a_second_that_is_cut_short_is_booked_with_the_rest(
+    engine, nursery, autojump_clock
+):
     nursery.start_soon(engine._sample_every_second)
     await trio.sleep(2.3)
     engine.ledger.sent = 3
@@ -61,7 +65,9 @@ async def test_a_second_that_is_cut_short_is_booked_with_the_rest(engine, nurser
     assert engine.series[-1].t_s >= 2.3
 
 
-async def test_who_waits_for_a_second_is_woken_when_it_is_booked(engine, nursery):
+async def test_who_waits_for_a_second_is_woken_when_it_is_booked(
+    engine, nursery, autojump_clock
+):
     woken = []
 
     async def watch():
