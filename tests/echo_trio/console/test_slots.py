@@ -22,7 +22,9 @@ def _clock(autojump_clock: MockClock) -> MockClock:
     return autojump_clock
 
 
-async def test_of_those_who_wait_for_their_client_the_oldest_makes_room() -> None:
+async def test_of_those_who_wait_for_their_client_the_oldest_makes_room(
+    autojump_clock: MockClock,
+) -> None:
     slots = Slots(3)
     held = [take(slots) for _ in range(3)]
     with ExitStack() as waiting:
@@ -40,7 +42,9 @@ async def test_of_those_who_wait_for_their_client_the_oldest_makes_room() -> Non
     assert slots.evicted == 2
 
 
-async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more() -> None:
+async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more(
+    autojump_clock: MockClock,
+) -> None:
     slots = Slots(2)
     first, second = take(slots), take(slots)
     with first.waiting(Waiting.PEER):
@@ -52,7 +56,9 @@ async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more() -> N
     assert not first.scope.cancel_called
 
 
-async def test_a_request_leaves_its_place_only_where_nobody_idles() -> None:
+async def test_a_request_leaves_its_place_only_where_nobody_idles(
+    autojump_clock: MockClock,
+) -> None:
     slots = Slots(2)
     asking, idle = take(slots), take(slots)
     with asking.waiting(Waiting.TURN), idle.waiting(Waiting.PEER):
@@ -64,7 +70,7 @@ async def test_a_request_leaves_its_place_only_where_nobody_idles() -> None:
         assert asking.lost_while is Waiting.TURN
 
 
-async def test_who_has_the_last_answer_leaves_before_all_others() -> None:
+async def test_who_has_the_last_answer_leaves_before_all_others(autojump_clock: MockClock) -> None:
     slots = Slots(2)
     idle, answered = take(slots), take(slots)
     with idle.waiting(Waiting.PEER):
@@ -75,7 +81,7 @@ async def test_who_has_the_last_answer_leaves_before_all_others() -> None:
     assert not idle.scope.cancel_called
 
 
-async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
+async def test_who_has_only_just_come_is_not_taken_for_idle(autojump_clock: MockClock) -> None:
     slots = Slots(2)
     asking, newcomer = take(slots), take(slots)
     with asking.waiting(Waiting.TURN), newcomer.waiting(Waiting.PEER):
@@ -86,7 +92,7 @@ async def test_who_has_only_just_come_is_not_taken_for_idle() -> None:
 
 
 async def test_health_never_leaves_but_whoever_comes_waits_until_it_was_answered(
-    nursery: trio.Nursery,
+    nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     slots = Slots(3)
     health, asking, newcomer = (take(slots) for _ in range(3))
@@ -112,7 +118,9 @@ async def test_health_never_leaves_but_whoever_comes_waits_until_it_was_answered
     assert not newcomer.scope.cancel_called
 
 
-async def test_there_are_places_for_health_beyond_the_limit_and_each_is_free_again() -> None:
+async def test_there_are_places_for_health_beyond_the_limit_and_each_is_free_again(
+    autojump_clock: MockClock,
+) -> None:
     slots = Slots(1)
     take(slots)
     for _ in range(2):
@@ -124,7 +132,7 @@ async def test_there_are_places_for_health_beyond_the_limit_and_each_is_free_aga
             slot.give_up()
 
 
-async def test_a_place_that_is_given_up_is_free() -> None:
+async def test_a_place_that_is_given_up_is_free(autojump_clock: MockClock) -> None:
     slots = Slots(1)
     slot = take(slots)
     assert slots.full

@@ -59,7 +59,9 @@ async def run(plan, crowd, context, seconds=None):
         nursery.cancel_scope.cancel()
 
 
-async def test_sockets_take_turns_and_each_message_is_sent_once_when_it_is_due(make):
+async def test_sockets_take_turns_and_each_message_is_sent_once_when_it_is_due(
+    make, autojump_clock
+):
     plan = Plan(3, rate=30.0, duration_s=1.0)
     crowd, context = make(plan)
     began = trio.current_time()
@@ -74,14 +76,14 @@ async def test_sockets_take_turns_and_each_message_is_sent_once_when_it_is_due(m
     assert len(set(messages)) == 30
 
 
-async def test_a_batch_larger_than_one_turn_sends_each_message_once(make):
+async def test_a_batch_larger_than_one_turn_sends_each_message_once(make, autojump_clock):
     plan = Plan(2, rate=100_000.0, duration_s=0.01)
     crowd, context = make(plan)
     await run(plan, crowd, context)
     assert (context.ledger.sent, context.ledger.due) == (1000, 1000)
 
 
-async def test_what_is_due_is_counted_also_where_there_is_no_socket_for_it(make):
+async def test_what_is_due_is_counted_also_where_there_is_no_socket_for_it(make, autojump_clock):
     plan = Plan(2, rate_per_conn=10.0, duration_s=1.0)
     crowd, context = make(plan)
     crowd.slots[1].connection = None
@@ -89,7 +91,7 @@ async def test_what_is_due_is_counted_also_where_there_is_no_socket_for_it(make)
     assert (context.ledger.sent, context.ledger.missed, context.ledger.due) == (10, 10, 20)
 
 
-async def test_with_one_rate_for_all_the_others_send_for_one_that_is_gone(make):
+async def test_with_one_rate_for_all_the_others_send_for_one_that_is_gone(make, autojump_clock):
     plan = Plan(3, rate=30.0, duration_s=1.0)
     crowd, context = make(plan)
     gone = crowd.slots[1]
@@ -99,7 +101,7 @@ async def test_with_one_rate_for_all_the_others_send_for_one_that_is_gone(make):
     assert [len(s.connection.sent) for s in (crowd.slots[0], crowd.slots[2])] == [15, 15]
 
 
-async def test_turns_pass_by_who_is_yet_to_open_and_come_back_to_it(make):
+async def test_turns_pass_by_who_is_yet_to_open_and_come_back_to_it(make, autojump_clock):
     crowd, _ = make(Plan(3))
     turns = Turns(crowd)
     reopening = crowd.slots[1]
@@ -110,7 +112,7 @@ async def test_turns_pass_by_who_is_yet_to_open_and_come_back_to_it(make):
     assert sorted(turns.take().conn for _ in range(3)) == [0, 1, 2]
 
 
-async def test_when_all_are_gone_there_is_still_somebody_to_miss_it(make):
+async def test_when_all_are_gone_there_is_still_somebody_to_miss_it(make, autojump_clock):
     crowd, _ = make(Plan(2))
     for session in crowd.slots:
         session.connection = None
@@ -118,7 +120,7 @@ async def test_when_all_are_gone_there_is_still_somebody_to_miss_it(make):
     assert [turns.take() in crowd.slots for _ in range(5)] == [True] * 5
 
 
-async def test_stages_end_with_their_time(make):
+async def test_stages_end_with_their_time(make, autojump_clock):
     plan = Plan(2, stages=(Stage(1.0, 20.0), Stage(1.0, 0.0)))
     crowd, context = make(plan)
     began = trio.current_time()
@@ -127,7 +129,7 @@ async def test_stages_end_with_their_time(make):
     assert context.ledger.sent == context.ledger.due == 20
 
 
-async def test_with_messages_the_load_ends_when_the_last_is_answered(make, nursery):
+async def test_with_messages_the_load_ends_when_the_last_is_answered(make, nursery, autojump_clock):
     plan = Plan(2, messages=3, rate_per_conn=10.0, stop_timeout_s=60.0)
     crowd, context = make(plan)
 
@@ -144,7 +146,9 @@ async def test_with_messages_the_load_ends_when_the_last_is_answered(make, nurse
     assert trio.current_time() - began == pytest.approx(7.0, abs=0.1)
 
 
-async def test_with_messages_nobody_waits_longer_than_the_stop_timeout_for_what_never_comes(make):
+async def test_with_messages_nobody_waits_longer_than_the_stop_timeout_for_what_never_comes(
+    make, autojump_clock
+):
     plan = Plan(1, messages=1, rate_per_conn=10.0, stop_timeout_s=3.0)
     crowd, context = make(plan)
     began = trio.current_time()
@@ -152,7 +156,9 @@ async def test_with_messages_nobody_waits_longer_than_the_stop_timeout_for_what_
     assert trio.current_time() - began == pytest.approx(3.05, abs=0.1)
 
 
-async def test_in_a_closed_loop_each_reply_brings_the_next_up_to_the_number_asked_for(make):
+async def test_in_a_closed_loop_each_reply_brings_the_next_up_to_the_number_asked_for(
+    make, autojump_clock
+):
     plan = Plan(2, closed_loop=True, messages=3)
     crowd, context = make(plan)
     answered = [0, 0]
@@ -174,7 +180,7 @@ async def test_in_a_closed_loop_each_reply_brings_the_next_up_to_the_number_aske
     assert (context.ledger.sent, context.ledger.due) == (6, None)
 
 
-async def test_between_a_reply_and_the_next_message_there_is_time_to_think(make):
+async def test_between_a_reply_and_the_next_message_there_is_time_to_think(make, autojump_clock):
     plan = Plan(1, closed_loop=True, think_s=2.0, duration_s=7.0)
     crowd, context = make(plan)
     (session,) = crowd.slots

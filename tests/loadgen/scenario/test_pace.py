@@ -63,7 +63,7 @@ async def make_user(
 
 
 async def test_what_a_users_own_waiting_makes_late_is_due_all_the_same_and_no_lag_of_ours(
-    make_user: MakeUser,
+    make_user: MakeUser, autojump_clock: MockClock
 ) -> None:
     user = make_user()
     began_us, taken = user.context.phases.began_us, []
@@ -83,7 +83,7 @@ async def test_what_a_users_own_waiting_makes_late_is_due_all_the_same_and_no_la
 @pytest.mark.parametrize("arrivals", ["even", "poisson"])
 @pytest.mark.parametrize("is_interrupted", [False, True])
 async def test_what_falls_due_and_is_not_handed_out_is_missed_unless_all_is_interrupted(
-    make_user: MakeUser, arrivals: str, is_interrupted: bool
+    make_user: MakeUser, arrivals: str, is_interrupted: bool, autojump_clock: MockClock
 ) -> None:
     user = make_user(arrivals=arrivals)
     taken = 0
@@ -103,6 +103,8 @@ async def test_what_falls_due_and_is_not_handed_out_is_missed_unless_all_is_inte
     assert in_all > taken + 1
 
 
-async def test_a_search_for_capacity_multiplies_the_pace(make_user: MakeUser) -> None:
+async def test_a_search_for_capacity_multiplies_the_pace(
+    make_user: MakeUser, autojump_clock: MockClock
+) -> None:
     user = make_user(pace_factor=3.0)
     assert [due.number async for due in user.pace(RATE_PER_S)] == list(range(3 * DUE))
