@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 
@@ -41,4 +42,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("alone") and INTEGRATION not in item.path.parents:
             raise pytest.UsageError(f"{item.nodeid} is marked alone: make alone won't find it")
+        _check_clock(item)
     items.sort(key=lambda item: (item.path.name not in LONG, INTEGRATION not in item.path.parents))
+
+
+def _check_clock(item: pytest.Item) -> None:
+    """Check that a test whose fixtures ask for a virtual clock runs on it.
+
+    pytest-trio looks for a clock among the test's own arguments alone: with one that only a fixture
+    names, the test takes as long as it says, and is no surer for it.
+    """
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+        asked_for = {"autojump_clock", "mock_clock"} & set(item.fixturenames)
+        if not asked_for <= set(inspect.signature(item.function).parameters):
+            raise pytest.UsageError(
+                f"{item.nodeid} runs on the real clock: give the test itself {asked_for.pop()}"
+            )
