@@ -27,7 +27,9 @@ def encode(name: str, data: bytes) -> bytes:
     return name.encode() + b" " + data + b"\n"
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3 * BATCH_BYTES)), max_size=6))
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3 * BATCH_BYTES)), max_size=6)
+)
 def test_all_that_was_put_comes_in_order_and_what_was_taken_is_held_no_longer(events) -> None:
     holder = Peer()
     outbox, taken = Outbox(encode, holder), bytearray()

@@ -27,9 +27,7 @@ def second_of(second):
     return round(second.t_s - 0.3)
 
 
-async def test_each_second_has_what_was_counted_in_it(
-    engine, nursery, autojump_clock
-):
+async def test_each_second_has_what_was_counted_in_it(engine, nursery, autojump_clock):
     nursery.start_soon(engine._sample_every_second)
     ledger, series = engine.ledger, engine.series
     await trio.sleep(0.5)
@@ -52,9 +50,7 @@ async def test_each_second_has_what_was_counted_in_it(
     assert engine._books.intended.total.count == 2
 
 
-async def test_a_second_that_is_cut_short_is_booked_with_the_rest(
-    engine, nursery, autojump_clock
-):
+async def test_a_second_that_is_cut_short_is_booked_with_the_rest(engine, nursery, autojump_clock):
     nursery.start_soon(engine._sample_every_second)
     await trio.sleep(2.3)
     engine.ledger.sent = 3
@@ -65,9 +61,7 @@ async def test_a_second_that_is_cut_short_is_booked_with_the_rest(
     assert engine.series[-1].t_s >= 2.3
 
 
-async def test_who_waits_for_a_second_is_woken_when_it_is_booked(
-    engine, nursery, autojump_clock
-):
+async def test_who_waits_for_a_second_is_woken_when_it_is_booked(engine, nursery, autojump_clock):
     woken = []
 
     async def watch():

@@ -4,25 +4,33 @@
 """
 
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from loadgen.engine.running import Phase
+from loadgen.preflight.check import Refused
 from loadgen.processes import messages
 from loadgen.processes.coordinator import CLOCK_QUESTIONS, SILENCE_S, Coordinator
-from loadgen.processes.member import DIED
+from loadgen.processes.member import DIED, nothing_measured
 from loadgen.processes.messages import LinkLost
 from loadgen.results import record
+from loadgen.results.fan_out import Copied, Joined, Published
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import Place
 from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.series import Second
+from loadgen.results.verify import Verdict
 from loadgen.workload.lever import BadChange, NotLoading, Wanted
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
+
+
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class FakeLink:
@@ -409,3 +417,128 @@ async def test_a_change_reaches_all_shards_for_one_moment_that_is_still_to_come(
         run.coordinator.steer(Wanted(paused=False))
     for link in run.links:
         await link.die()
+
+
+# -- What is said of all, and in time ------------------------------------------------------------
+
+
+async def tell_clocks(run, journeys_s):
+    """Answer each question about the clocks after journeys of so many seconds, one a shard."""
+    for link, journey_s in zip(run.links, journeys_s, strict=True):
+        for _ in range(CLOCK_QUESTIONS):
+            asked_s = time.perf_counter() - journey_s
+            await link.say(messages.Clock(asked_s, asked_s + journey_s / 2))
+
+
+async def test_clocks_of_several_machines_differ_by_what_the_two_slowest_answers_allow(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(6, verify="fan-out", message="{conn}-{seq}"), 3)
+    run.launcher.are_clocks_shared = False
+    await run.begin()
+    await tell_clocks(run, (10.0, 40.0, 20.0))
+    for link in run.links:
+        await link.say(messages.Finished(noted(over(link.plan.count), [second(1)])))
+    assert run.result.fan_out.clock_error_s == pytest.approx((40.0 + 20.0) / 2, abs=5.0)
+
+
+async def test_an_order_waits_for_the_machine_that_is_farthest(make_run, autojump_clock):
+    run = make_run(Plan(6), 3)
+    run.launcher.are_clocks_shared = False
+    await run.begin()
+    await tell_clocks(run, (1.0, 300.0, 2.0))
+    asked_s = time.perf_counter()
+    await run.wait_for(Phase.OPEN)
+    moments = [link.orders_of(messages.Proceed)[0].at_s for link in run.links]
+    # Each by its own clock, which is half of a journey beside ours, give or take that journey.
+    assert all(moment - asked_s > 400.0 for moment in moments)
+
+
+async def test_the_first_refusal_is_told_and_ends_the_others(make_run, nursery, autojump_clock):
+    run = make_run(Plan(6), 3)
+    refused = []
+
+    async def follow():
+        try:
+            await run.coordinator.run()
+        except Refused as exc:
+            refused.append(str(exc))
+
+    nursery.start_soon(follow)
+    await wait_all_tasks_blocked()
+    for link in run.links:
+        await link.say(messages.Hello(1))
+    for link, why in zip(run.links[:2], ("no ports", "no files"), strict=True):
+        await link.say(messages.Refusal(why))
+    assert run.links[2].orders[-1] == messages.Interrupt()
+    await run.links[2].say(messages.Finished(record_of_nothing()))
+    assert refused == ["no ports"]
+
+
+def record_of_nothing():
+    return record.make("done", nothing_measured(Plan(2), STARTED, over(2), [second(1)], {}), [])
+
+
+async def test_who_has_no_plan_yet_is_told_to_stop_behind_it(make_run, nursery, autojump_clock):
+    run = make_run(Plan(4), 2)
+    nursery.start_soon(run._run)
+    await wait_all_tasks_blocked()
+    one, other = run.links
+    await one.say(messages.Hello(1))
+    run.coordinator.interrupt()
+    await wait_all_tasks_blocked()
+    assert [type(order) for order in one.orders] == [messages.Begin, messages.Interrupt]
+    assert other.orders == []
+    await other.say(messages.Hello(2))
+    assert [type(order) for order in other.orders] == [messages.Begin, messages.Interrupt]
+    for link in run.links:
+        await link.say(messages.Finished(record_of_nothing()))
+    assert run.result.interrupted
+
+
+async def test_copies_that_never_came_are_errors_of_the_last_second(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(4, verify="fan-out", message="{conn}-{seq}"), 2)
+    await run.begin()
+    for phase in (Phase.OPEN, Phase.LOAD):
+        await run.wait_for(phase)
+    one, other = run.links
+    joined = [Joined(1, 0, conn) for conn in (0, 2)], [Joined(1, 0, conn) for conn in (1, 3)]
+    # Of two messages to four sockets, one copy comes twice and three never.
+    copies = [Copied(20 + conn, 0, conn, 0, seq) for seq, conn in ((0, 0), (0, 2), (1, 0), (1, 2))]
+    await one.say(
+        messages.Happened(50, [*joined[0], Published(10, 0, 0, 0), Published(11, 0, 0, 1), *copies])
+    )
+    await other.say(
+        messages.Happened(50, [*joined[1], Copied(30, 0, 1, 0, 0), Copied(31, 0, 1, 0, 0)])
+    )
+    await run.wait_for(Phase.CLOSE)
+    for link, sent in ((one, 2), (other, 0)):
+        ledger = over(2)
+        ledger.sent = ledger.published = sent
+        ledger.received = 4 if sent else 2
+        ledger.verdicts[Verdict.COPIES] = ledger.received
+        seconds = [second(1, sent=sent, errors=5), second(2)]
+        await link.say(messages.Finished(noted(ledger, seconds)))
+    ledger = run.result.ledger
+    assert (ledger.owed, ledger.delivered, ledger.missing, ledger.extra) == (8, 5, 3, 1)
+    assert [each.errors for each in run.result.series] == [10, 3 + 1]
+    assert ledger.errors == 4
+
+
+async def test_what_a_shard_had_done_since_its_last_second_is_in_the_second_it_died_in(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(4), 2)
+    await run.begin()
+    victim, other = run.links
+    ledger = Ledger(2, opened=2, sent=9, received=7, verdicts=Counter({Verdict.ECHOED: 7}))
+    seconds = [second(1, sent=4, received=3), second(2, sent=2, received=1)]
+    await victim.say(messages.Noted(noted(ledger, seconds)))
+    await victim.die()
+    await other.say(messages.Finished(noted(over(2), [second(1)])))
+    series = run.result.series
+    assert sum(each.sent for each in series) == run.result.ledger.sent == 9
+    assert sum(each.received for each in series) == run.result.ledger.received == 7
+    assert sum(each.errors for each in series) > 0

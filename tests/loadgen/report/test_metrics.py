@@ -107,9 +107,7 @@ def test_the_shares_of_all_columns_of_a_whole_are_a_hundred_percent(report_of_co
     answered = sum(look_up(report, ("messages", each)) for each in ANSWERING)
     assert claimed + 100 * answered / report.messages.received == pytest.approx(100)
     extra = look_up(report, ("fan_out", "extra"))
-    assert share_of(report, "fan_out.extra") == pytest.approx(
-        100 * extra / report.messages.copies
-    )
+    assert share_of(report, "fan_out.extra") == pytest.approx(100 * extra / report.messages.copies)
 
 
 def test_each_count_that_may_be_a_share_is_one_of_a_number_that_there_is():

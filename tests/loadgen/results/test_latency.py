@@ -232,7 +232,9 @@ def test_up_to_each_bound_are_those_that_are_no_larger(sample, bounds):
 
 
 @given(samples)
-def test_a_histogram_read_back_is_the_same_and_its_mean_is_known_to_a_tenth_of_a_microsecond(sample):
+def test_a_histogram_read_back_is_the_same_and_its_mean_is_known_to_a_tenth_of_a_microsecond(
+    sample,
+):
     histogram = Histogram.of(recorded(sample).state)
     assert histogram.summary() == recorded(sample).summary()
     assert (histogram.count, histogram.sum_us) == (len(sample), sum(sample))
@@ -240,7 +242,9 @@ def test_a_histogram_read_back_is_the_same_and_its_mean_is_known_to_a_tenth_of_a
     assert histogram.summary().mean * 1000 == pytest.approx(mean_us, abs=0.051)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["value", "sort", "part", "second"]), samples), max_size=9))
+@given(
+    st.lists(st.tuples(st.sampled_from(["value", "sort", "part", "second"]), samples), max_size=9)
+)
 def test_each_value_is_in_one_second_and_in_the_whole_however_it_came(steps):
     recorder, second, whole = Recorder(), [], []
     for what, sample in steps:
