@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.behaviours.packed import HEAD_BYTES, LONGEST_BYTES, PackedQueue
+from echo_trio.behaviours.packed import HEAD_BYTES, LONGEST_BYTES, SLOT_BYTES, PackedQueue
 
 LARGE_BYTES = 10**6
 MESSAGES = st.one_of(
@@ -43,6 +43,11 @@ def test_what_is_put_comes_out_in_order_as_it_was(steps: list[Any]) -> None:
             HEAD_BYTES + len(each[1]) if isinstance(each, tuple) else each * LARGE_BYTES
             for each in model
         )
+        # What is not in the buffer is counted to the byte for as long as it is there, with a slot.
+        kept = [each * LARGE_BYTES for each in model if isinstance(each, int)]
+        kept += [getsizeof(each[1]) for each in model if isinstance(each, tuple)
+                 and len(each[1]) > LONGEST_BYTES]  # fmt: skip
+        assert queue._other_bytes == sum(kept) + SLOT_BYTES * len(kept)
         large = sum(each for each in model if isinstance(each, int))
         assert queue.held_bytes < (large + 1) * LARGE_BYTES  # What is short takes less in all.
         assert model or queue.held_bytes == 0

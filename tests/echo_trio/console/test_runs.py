@@ -89,3 +89,35 @@ async def test_a_run_is_done_if_it_has_reported_whatever_its_exit_code(exit_code
         run.close()
     assert (told.state, told.error) == ("done", None)
     assert (silent.state, silent.error) == ("failed", "a complaint")
+
+
+@pytest.mark.parametrize("has_report", [True, False])
+def test_who_waits_for_a_change_when_the_run_ends_is_told_that_it_is_over(has_report: bool) -> None:
+    run = make_run()
+    answers = run.answers = {1: runs.Answer(), 2: runs.Answer()}
+    run.take_line(b'{"type": "steered", "id": 1, "load": {"rate": 7}}')
+    if has_report:
+        run.take_line(b'{"schema": 1, "verdict": "valid"}')
+    run.close()
+    assert [answers[number].error for number in sorted(answers)] == ["the load is over"]
+
+
+async def test_each_change_is_answered_once_and_told_to_who_follows_if_it_was_made() -> None:
+    run, emitted = make_run(), list[bytes]()
+    first, second = runs.Answer(), runs.Answer()
+    run.answers = {1: first, 2: second}
+    run.take_line(b'{"type": "steered", "id": 2, "error": "no rate", "field": "rate", "load": {}}')
+    assert (second.error, second.at_fault, second.has_come.is_set()) == ("no rate", "rate", True)
+    assert (first.has_come.is_set(), run.changes_seen) == (False, 0)
+    for number in (1, 2, 3):  # The second time nobody waits for it.
+        run.take_line(b'{"type": "steered", "id": %d, "load": {"rate": %d}}' % (number, number))
+    assert (first.error, run.changes_seen, run.answers) == (None, 3, {})
+
+    async def emit(chunk: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        emitted.append(chunk)
+
+    run.close()
+    await run.follow(emit)
+    assert emitted[0] == b'event: load\ndata: {"rate": 3}\n\n'
+    assert b"event: failed" in emitted[-1]

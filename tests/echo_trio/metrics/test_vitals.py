@@ -58,6 +58,26 @@ async def test_what_was_long_ago_is_not_recent_though_nobody_looked_meanwhile(au
     assert durations.recent().count == 0
 
 
+@pytest.mark.parametrize(("pauses_s", "rolled"), [([0.75] * 40, 30), ([2.5, 0.25, 0.5], 3),
+                                                  ([100.0, 0.5, 0.75], 3)])  # fmt: skip
+async def test_seconds_are_counted_however_often_somebody_looks(autojump_clock, pauses_s, rolled):
+    """Each second rolls once; of a long rest two are enough to let go of all before it."""
+
+    class Counted(Durations):
+        rolled = 0
+
+        def roll(self) -> None:
+            self.rolled += 1
+
+    counted = Counted()
+    vitals = Vitals([counted])
+    vitals.roll()
+    for pause_s in pauses_s:
+        await trio.sleep(pause_s)
+        vitals.roll()
+    assert counted.rolled == rolled
+
+
 async def test_activity_wakes_who_waits_and_nobody_waits_if_there_was_some(autojump_clock):
     activity, woken = Vitals().activity, []
 
