@@ -149,6 +149,18 @@ async def test_when_a_whole_wave_waited_in_vain_the_others_are_not_tried(mute, n
     await run.close()
 
 
+async def test_when_a_whole_wave_got_no_greeting_the_others_are_not_tried(server, nursery):
+    serving, address = await server()
+    plan = Plan(7, f"{serving.url}silent", expect=("any",), connect_concurrency=2,
+                connect_timeout_s=0.05, verify="off")  # fmt: skip
+    run = Run(plan, address, nursery)
+    await run.open()
+    # On a busy machine the handshake may take the time that the greeting had.
+    assert run.ledger.failed.keys() <= {Failure.TIMEOUT, Failure.GREETING}
+    assert (run.ledger.failed.total(), run.ledger.not_attempted) == (2, 5)
+    await run.close()
+
+
 async def test_an_interruption_while_they_open_leaves_them_not_attempted(mute, nursery):
     run = Run(Plan(6, "ws://127.0.0.1/", connect_concurrency=3), mute, nursery)
     nursery.start_soon(run.open)

@@ -197,6 +197,45 @@ async def test_between_a_reply_and_the_next_message_there_is_time_to_think(make,
     assert len(sent) in {3, 4}
 
 
+async def test_who_thinks_longer_than_anybody_is_waited_for_sends_its_next_all_the_same(
+    make, nursery, autojump_clock
+):
+    plan = Plan(1, closed_loop=True, messages=2, think_s=2.0, stop_timeout_s=0.5)
+    crowd, context = make(plan)
+    (session,) = crowd.slots
+
+    @nursery.start_soon
+    async def reply():
+        while context.ledger.received < 2:
+            if session.awaits_reply:
+                session._receive(f"{session._pending[0].message} 1")
+            await trio.sleep(0.01)
+
+    await run(plan, crowd, context)
+    assert (context.ledger.sent, context.ledger.answered) == (2, 2)
+
+
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+@pytest.mark.parametrize(("late_s", "is_behind"), [(0.09, False), (2.0, True)])
+async def test_what_fell_due_a_moment_before_an_interruption_is_on_its_way(
+    make, autojump_clock, arrivals, late_s, is_behind
+):
+    """The generator is held up for some time; then the run is interrupted before it goes on."""
+    plan = Plan(1, rate_per_conn=100.0, duration_s=3600.0, arrivals=arrivals)
+    crowd, context = make(plan)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(load_phase.run, plan, crowd, context, nursery)
+        await trio.sleep(1.0)
+        autojump_clock.jump(late_s)
+        nursery.cancel_scope.cancel()
+    ledger = context.ledger
+    assert ledger.sent > 50
+    assert ledger.due == ledger.sent + ledger.missed
+    assert ledger.overdue == ledger.missed
+    # Of 200 in two seconds those of the last tenth are on their way.
+    assert (140 < ledger.overdue < 240) if is_behind else (ledger.overdue == 0)
+
+
 async def test_patience_is_as_long_as_anything_happens_and_so_long_beyond(autojump_clock):
     ledger = Ledger(1)
     patience = Patience(ledger, 2.0)

@@ -62,6 +62,25 @@ async def test_an_opened_socket_sends_what_waited_and_is_of_age_only_with_churn(
     assert session.asked == ["backlog", "backlog", "send"]
 
 
+async def test_amid_a_pause_nobody_sends_the_next_and_who_opens_waits_for_its_end_as_well(
+    autojump_clock,
+):
+    observer = CrowdObserver(Plan(2, closed_loop=True), None)
+    observer.steering.begin()
+    opened, answered, early = Noting(1), Noting(2), Noting(3)
+    with observer.looping():
+        for factor, later in ((0.0, [opened, answered]), (2.0, [])):
+            observer.steering.turn(0.0, factor)
+            observer.opened(opened)
+            assert observer.answered(answered) == (None if later else "next")
+            assert observer.held == later
+            observer.held.clear()
+    observer.steering.turn(0.0, 0.0)
+    observer.opened(early)  # before the loop begins: it waits for nothing
+    assert (opened.asked, answered.asked) == (["backlog", "backlog", "send"], ["next"])
+    assert (early.asked, observer.held) == (["backlog"], [])
+
+
 async def test_the_load_phase_ends_when_none_is_open_and_nothing_else_does(autojump_clock):
     observer = CrowdObserver(Plan(1), None)
     observer.none_open()  # while the sockets open
