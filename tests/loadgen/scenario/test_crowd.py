@@ -1,0 +1,237 @@
+"""Each user ends in the column that a plain model puts it in, and gives back what it took.
+
+On a virtual clock, without sockets: `tests/integration/loadgen/scenario` has those.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loadgen.engine.books import Books
+from loadgen.engine.crowd import Gate
+from loadgen.engine.steering import Steering
+from loadgen.results.ledger import Failure, Ledger
+from loadgen.results.scenario import ScenarioBooks
+from loadgen.scenario import crowd as crowd_module
+from loadgen.scenario import loader, pace, phases
+from loadgen.scenario.blocking import BlockingWatch
+from loadgen.scenario.crowd import UserCrowd
+from loadgen.scenario.phases import Phases
+from loadgen.scenario.timetable import Timetable
+from loadgen.workload.plan import Plan
+
+#: The unit of all times here, in seconds: whoever waits for a crowd looks each millisecond.
+UNIT_S = 1 / 8
+LOAD_S, STOP_S = 4 * UNIT_S, 2 * UNIT_S
+#: What a user does, and after how many seconds of the load.
+SCRIPT = """
+import trio
+from loadgen.scenario import scenario
+
+DOES = {does}
+
+async def fail(user):
+    raise ValueError(user)
+
+async def act(what, seconds, user):
+    await trio.sleep(seconds)
+    if what == "raise":
+        await fail(user)
+    if what == "group":
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(fail, user)
+    if what == "shielded":
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.125 / 8)
+    if what == "ever":
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(0.25 / 8)
+"""
+WAITING = """
+@scenario
+async def wait(user):
+    what, seconds = DOES[user.number]
+    if what == "early":
+        return
+    if what == "early raise":
+        await fail(user)
+    await user.ready()
+    await act(what, seconds, user)
+"""
+JOURNEY = """
+@scenario
+async def journey(user):
+    what, seconds = DOES[user.number % len(DOES)]
+    await act(what, seconds, user)
+"""
+KINDS = ["early", "early raise", "finish", "raise", "group", "shielded", "ever"]
+#: No two things happen at one moment: the load ends, and is interrupted, between what users do.
+DOES = st.tuples(st.sampled_from(KINDS), st.integers(0, 7).map(lambda unit: (unit + 0.25) * UNIT_S))
+
+
+MOMENTS = st.integers(1, 7).map(lambda unit: unit * UNIT_S)
+STAYS = DOES.filter(lambda does: not does[0].startswith("early")).map(
+    lambda does: (does[0], does[1] + UNIT_S / 16)
+)
+
+
+@pytest.fixture(autouse=True)
+def one_clock() -> Iterator[None]:
+    """Let stamps be by the virtual clock as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (crowd_module, pace, phases):
+            patch.setattr(module, "now_us", lambda: round(trio.current_time() * 1_000_000))
+        yield
+
+
+class Bench:
+    """The users of a script, led through the phases as an engine leads them."""
+
+    def __init__(self, script: str, does: Any, plan: Plan) -> None:
+        source = SCRIPT.replace("{does}", repr(does)) + script
+        self.script = loader.load("s.py", (("s.py", source.encode()),))
+        self.plan, self.books = plan, ScenarioBooks()
+        self.phases = Phases(plan.load_s, plan.stop_timeout_s)
+        self.run_books = Books(Ledger(0))
+        self.gate = Gate(plan)
+        self.waited = Counter[str]()
+
+    async def lead(self, interrupt_at_s: float | None) -> None:
+        async with trio.open_nursery() as nursery:
+            context: Any = SimpleNamespace(
+                plan=self.plan, phases=self.phases, books=self.books, gate=self.gate,
+                run=SimpleNamespace(steering=Steering(), books=self.run_books),
+                sockets=set(), events=SimpleNamespace(awaited=0), ledger=self.run_books.ledger,
+                nursery=nursery, users=self.plan.count, timetable=Timetable(),
+            )  # fmt: skip
+            self.watch = BlockingWatch()
+            crowd = self.crowd = UserCrowd(context, self.script, self.watch)
+            opening, loading = trio.CancelScope(), trio.CancelScope()
+
+            async def interrupt() -> None:
+                await trio.sleep(interrupt_at_s or 0.0)
+                crowd.interrupt()
+                for scope in (opening, loading):
+                    scope.cancel()
+
+            if interrupt_at_s is not None:
+                nursery.start_soon(interrupt)
+            await nursery.start(crowd.host)
+            await crowd.open(opening)
+            if crowd.has_load and not self.phases.is_interrupted:
+                await crowd.load(loading)
+            await crowd.close(self._wait_for_others)
+            crowd.dismiss()
+            nursery.cancel_scope.cancel()
+
+    async def _wait_for_others(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.waited["others"] += 1
+
+    def run(self, interrupt_at_s: float | None = None) -> Counter[str]:
+        """Run to the end; return how many users ended in which way."""
+        trio.run(self.lead, interrupt_at_s, clock=trio.testing.MockClock(autojump_threshold=0))
+        self.books.settle(interrupted=interrupt_at_s is not None)
+        self.books.check_identities()
+        # Whatever was taken is given back.
+        assert self.gate.limiter.borrowed_tokens == 0
+        assert (self.crowd._at_work, self.watch._users) == (0, {})
+        assert not self.phases._ends_with_load
+        assert not self.phases._changes_with_load
+        assert self.phases.waiting_for_copies == 0
+        assert self.waited["others"] == 1
+        users = self.books.users
+        names = ("requested", "finished", "failed", "interrupted", "not_started")
+        return +Counter({name: getattr(users, name) for name in names})
+
+
+def column_of(what: str, at_s: float, ends_s: float) -> str:
+    """Tell in which column a user ends whose time is up at some moment of the load."""
+    if what in ("early", "early raise"):
+        return "finished" if what == "early" else "failed"
+    if at_s > ends_s or what == "ever":
+        return "interrupted"
+    return "failed" if what in ("raise", "group") else "finished"
+
+
+FAST = settings(max_examples=30, suppress_health_check=list(HealthCheck))
+
+
+@FAST
+@given(st.lists(DOES, min_size=1, max_size=6), st.none() | MOMENTS, st.integers(1, 3))
+def test_users_of_one_load_end_as_they_do_or_when_their_time_is_up(
+    does: list[tuple[str, float]], interrupt_at_s: float | None, at_once: int
+) -> None:
+    plan = Plan(len(does), scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S,
+                connect_concurrency=at_once)  # fmt: skip
+    bench = Bench(WAITING, does, plan)
+    ends_s = LOAD_S + STOP_S
+    if interrupt_at_s is not None:
+        ends_s = min(interrupt_at_s, ends_s)
+    expected = Counter(column_of(what, at_s, ends_s) for what, at_s in does)
+    assert bench.run(interrupt_at_s) == expected + Counter(requested=len(does))
+    assert bench.phases.are_all_there
+
+
+@FAST
+@given(
+    st.lists(STAYS, min_size=3, max_size=3), st.none() | MOMENTS, st.integers(1, 4)
+)  # fmt: skip
+def test_of_users_that_arrive_each_has_a_place_for_as_long_as_it_stays_or_none(
+    does: list[tuple[str, float]], interrupt_at_s: float | None, places: int
+) -> None:
+    plan = Plan(
+        places, scenario="s.py", arrive=2.0 / UNIT_S, duration_s=LOAD_S, stop_timeout_s=STOP_S
+    )
+    bench = Bench(JOURNEY, does, plan)
+    ends_s = LOAD_S + STOP_S if interrupt_at_s is None else min(interrupt_at_s, LOAD_S + STOP_S)
+    expected, leave_s = Counter[str](), list[float]()
+    for number in range(8):
+        due_s = (number + 0.5) / 2.0 * UNIT_S
+        if due_s > ends_s:
+            break
+        expected["requested"] += 1
+        leave_s = [each for each in leave_s if each > due_s]
+        if len(leave_s) >= places:
+            expected["not_started"] += 1
+            continue
+        what, takes_s = does[number % 3]
+        # What is shielded goes on a little longer, and holds its place as long.
+        leaves_s = due_s + takes_s + (UNIT_S / 8 if what == "shielded" else 0.0)
+        leave_s.append(float("inf") if what == "ever" else leaves_s)
+        expected[column_of(what, due_s + takes_s, ends_s)] += 1
+    assert bench.run(interrupt_at_s) == expected
+
+
+def test_when_a_whole_wave_waited_in_vain_the_users_behind_it_are_not_begun() -> None:
+    """Who has a place counts as waiting in vain once so many handshakes have timed out."""
+    for timeouts, opened, is_hopeless in ((1, 0, False), (2, 0, True), (9, 1, False)):
+        plan = Plan(5, scenario="s.py", duration_s=LOAD_S, connect_concurrency=2)
+        bench = Bench(WAITING, [("finish", UNIT_S / 4)] * 5, plan)
+        bench.run_books.ledger.opened = opened
+        bench.run_books.ledger.failed[Failure.TIMEOUT] = timeouts
+        column = "not_started" if is_hopeless else "finished"
+        assert bench.run() == {"requested": 5, column: 5}
+
+
+def test_users_whose_place_never_came_did_not_start_when_all_is_interrupted() -> None:
+    plan = Plan(4, scenario="s.py", duration_s=LOAD_S, connect_concurrency=1)
+    script = WAITING.replace(
+        "    await user.ready()\n", "    await trio.sleep_forever()\n    await user.ready()\n"
+    )
+    bench = Bench(script, [("finish", UNIT_S / 4)] * 4, plan)
+    assert bench.run(2 * UNIT_S) == {"requested": 4, "interrupted": 1, "not_started": 3}
+    assert bench.phases.are_all_there
