@@ -33,6 +33,20 @@ def close(code: int) -> bytes:
     return frame(CLOSE, struct.pack("!H", code))
 
 
+class CheckedPlayer(ScriptPlayer):
+    """A player whose books are held against what it keeps, whenever something has changed."""
+
+    def _settle(self) -> None:
+        super()._settle()
+        assert self._due_bytes == sum(due.held_bytes for due in self._due)
+        lines = [self._line, *([] if self._inward is None else [self._inward])]
+        faults = (*self._incoming, *self._outgoing)
+        parts = [*lines, self._late, self._script, *faults]
+        kept = sum(part.held_bytes for part in parts) + self._due_bytes + self._reply_bytes
+        # What it has told its connection; that may have been closed for it meanwhile.
+        assert self._held_bytes == kept or self._connection.evicted or self._is_over
+
+
 class Client:
     """The raw other end of a connection that acts as a behaviour says."""
 
@@ -61,15 +75,20 @@ class Client:
         )
         acting = self._behaviour(lambda: 7)
         assert isinstance(acting, Script | Faulty)
-        self.performance = ScriptPlayer(
+        self.performance = CheckedPlayer(
             self.connection, acting, ABOUT, counters=self.counters, rooms=self._rooms
         )
 
     async def run(self) -> None:
         try:
             await self.performance.run()
+        except AssertionError:
+            raise
         except Exception as exc:  # noqa: BLE001 - for the test to look at
             self.raised = exc
+        # Whatever was held is given back at the end, and nothing is due any more.
+        assert self.connection.held_bytes == 0
+        assert not self.performance._due
 
     async def say_goodbye(self) -> None:
         """As a server that stops does."""
