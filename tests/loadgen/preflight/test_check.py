@@ -1,9 +1,12 @@
 import dataclasses
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen.preflight.check import SPARE_FILES, MachineFacts, Refused, check
-from loadgen.preflight.costs import SOCKET_BYTES
+from loadgen.preflight.costs import SOCKET_BYTES, TLS_SOCKET_BYTES
 from loadgen.workload.plan import Plan
 
 PORTS = range(32768, 61000)
@@ -157,3 +160,67 @@ def test_a_payload_is_in_memory_twice_for_each_socket():
     found = facts(available_bytes=10 * (SOCKET_BYTES + 2 * 5000))
     assert check(Plan(10, size_bytes=5000), found) == []
     assert check(Plan(10, size_bytes=5001), found) != []
+
+
+@given(st.integers(1, 50_000), st.integers(20, 4_000), st.integers(0, 30), st.integers(1, 9))
+def test_what_a_refusal_for_files_advises_just_suffices(count, limit, open_files, processes):
+    """Take each of its numbers: with that the run can work, and with one less it can not."""
+    plan, found = Plan(count), facts(
+        file_limit=limit, file_hard_limit=limit, open_files=open_files, ports_left=10**9,
+        memory_bytes=None, available_bytes=None,
+    )  # fmt: skip
+    try:
+        check(plan, found, processes=processes)
+    except Refused as exc:
+        advice = {
+            name: int(number.replace(",", ""))
+            for name, number in re.findall(r"(ulimit -Hn|--workers|or open) ([\d,]+)", str(exc))
+        }
+    else:
+        return
+    files = advice.pop("ulimit -Hn")
+    assert not refused(plan, facts(**changed(found, file_limit=files)), processes)
+    assert refused(plan, facts(**changed(found, file_limit=files - 1)), processes)
+    if advice:
+        workers, fewer = advice["--workers"], advice["or open"]
+        assert not refused(plan, found, workers)
+        assert workers == 1 or refused(plan, found, workers - 1)
+        assert not refused(Plan(fewer), found, processes)
+        assert refused(Plan(fewer + 1), found, processes)
+    else:  # Not a single socket would do.
+        assert refused(Plan(1), found, 1)
+
+
+def changed(found, **changes):
+    return dataclasses.asdict(dataclasses.replace(found, **changes)) | {"ports": found.ports}
+
+
+@given(st.integers(1, 60_000), st.integers(0, 60_000), st.integers(1, 3))
+def test_the_addresses_that_a_refusal_asks_for_just_have_ports_enough(count, left, addresses):
+    found = facts(
+        file_limit=10**9, ports_left=left, addresses=addresses, ports=range(30_000, 40_000)
+    )
+    try:
+        check(Plan(count), found)
+    except Refused as exc:
+        told = re.search(r"--source-ip 127\.0\.0\.2-127\.0\.0\.(\d+)", str(exc))
+    else:
+        return
+    assert told is not None
+    more = int(told[1]) - 1 - addresses
+    assert more > 0
+    assert left + more * 10_000 >= count > left + (more - 1) * 10_000
+
+
+@pytest.mark.parametrize("url", ["ws://h/", "wss://h/"])
+def test_as_much_memory_as_there_is_is_enough_and_a_byte_less_is_not(url):
+    each = TLS_SOCKET_BYTES if url.startswith("wss") else SOCKET_BYTES
+    for name, outcome in (("memory_bytes", "refused"), ("available_bytes", "warned")):
+        for spare, is_enough in ((0, True), (-1, False)):
+            found = facts(
+                **{"memory_bytes": None, "available_bytes": None, name: 70 * each + spare}
+            )
+            told = "refused" if refused(Plan(70, url), found) else ["", "warned"][
+                len(check(Plan(70, url), found))
+            ]  # fmt: skip
+            assert told == ("" if is_enough else outcome)

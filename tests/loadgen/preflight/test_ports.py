@@ -1,3 +1,6 @@
+import pytest
+
+from loadgen.preflight import ports, proc
 from loadgen.preflight.ports import Ports, TcpEntry, count_ports, parse_tcp
 
 ESTABLISHED, TIME_WAIT, LISTEN = 1, 6, 10
@@ -72,3 +75,26 @@ def test_a_port_that_is_used_and_in_time_wait_is_used():
         time_wait_is_reused=False,
     )  # fmt: skip
     assert (counted.left, counted.waiting) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "reserved"),
+    [
+        ("", set()),
+        ("\n", set()),
+        ("40003\n", {40_003}),
+        ("40003,40005-40007,8080", {40_003, 40_005, 40_006, 40_007, 8080}),
+        ("40005-40005", {40_005}),
+    ],
+)
+def test_what_the_system_keeps_for_others_is_read_with_both_ends(
+    monkeypatch, tmp_path, text, reserved
+):
+    folder = tmp_path / "sys/net/ipv4"
+    folder.mkdir(parents=True)
+    (folder / "ip_local_reserved_ports").write_text(text)
+    (folder / "ip_local_port_range").write_text("40000\t40009\n")
+    monkeypatch.setattr(proc, "PROC", tmp_path)
+    assert ports.local_range() == PORTS
+    left = ports.count_left(PORTS, ["127.0.0.1"], SERVER)
+    assert left == Ports(left=10 - len(reserved & set(PORTS)), waiting=0)

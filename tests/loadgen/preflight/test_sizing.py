@@ -106,3 +106,38 @@ def test_bad_usage_is_one_line(capsys, arguments, problem):
 def test_a_machine_that_has_no_room_for_a_process_is_refused():
     with pytest.raises(ValueError, match=r"more than --memory has \(1KiB\)"):
         sizing.size(1000, URL, 1000, sizing.Machine(cores=2, memory_bytes=1024, files=20_000))
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 10**7), st.floats(0, 10**6), st.integers(1, 64), st.integers(1, 64),
+    st.integers(1_000, 10**6),
+)  # fmt: skip
+def test_of_the_machines_planned_none_is_too_many_and_each_bears_its_part(
+    sockets, rate, cores, gib, files
+):
+    machine = sizing.Machine(cores=cores, memory_bytes=gib * GIB, files=files)
+    sized = sizing.size(sockets, URL, rate, machine)
+    for end, of in ((sized.server, costs.SERVER), (sized.generator, costs.GENERATOR)):
+        each = math.ceil(sockets / end.machines)
+        socket_bytes = of.socket_bytes + costs.KERNEL_BYTES
+        assert end.memory_bytes == each * socket_bytes + end.processes * costs.PROCESS_BYTES
+        busy = max(rate * of.message_us, sockets / sizing.OPEN_S * of.handshake_us) / 1e6
+        assert end.cores == pytest.approx(busy, abs=0.005)
+        # The least number of machines that their cores, their memory and their ports allow.
+        processes = max(math.ceil(sockets / (files - sizing.SPARE_FILES)),
+                        math.ceil(busy / sizing.CORE_SHARE))  # fmt: skip
+        whole_bytes = sockets * socket_bytes + processes * costs.PROCESS_BYTES
+        is_cluster = end is sized.generator and end.machines > 1
+
+        def suffice(count, whole_bytes=whole_bytes, busy=busy, is_cluster=is_cluster):
+            return (
+                busy <= count * cores * sizing.CORE_SHARE * (1 + 1e-9)
+                and whole_bytes <= count * machine.memory_bytes * sizing.MEMORY_SHARE * (1 + 1e-9)
+                and (not is_cluster or sockets <= count * sizing.PORTS_WIDENED)
+            )
+
+        assert suffice(end.machines)
+        assert end.machines == 1 or not suffice(end.machines - 1)
+        ports = sizing.PORTS_WIDENED if is_cluster else len(sizing.LOCAL_PORTS)
+        assert end.addresses * ports >= each > (end.addresses - 1) * ports
