@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import msgspec
 import pytest
@@ -14,6 +15,8 @@ from echo_trio.printable import printable
 from loadgen.report import annotations, distribution, markdown, thresholds
 from loadgen.report.scenario import CheckReport
 from loadgen.results.latency import Histogram
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.verify import Verdict
 
 RENDERER = MarkdownIt("gfm-like", {"linkify": False, "html": True}).enable("table")
 
@@ -111,3 +114,36 @@ def test_annotations_name_what_is_wrong_in_one_line_each(report_of):
     held_up = {"verdict": "generator-limited", "verdict_reasons": ["it was late"]}
     (line,) = annotations.annotate(msgspec.structs.replace(report_of(), **held_up), "nightly")
     assert line == "::warning title=nightly%3A generator-limited::it was late"
+
+
+def test_each_figure_of_the_table_is_the_one_of_its_column(report_of):
+    """No two of the report are alike, so that none can stand for another."""
+    failed = {reason: 10 + at for at, reason in enumerate(Failure)}
+    closed = {ending: 30 + at for at, ending in enumerate(Ending)}
+    verdicts = {verdict: 100 + at for at, verdict in enumerate(Verdict)}
+    ledger = Ledger(
+        2000, opened=600, peak_open=500, failed=Counter(failed), closed=Counter(closed),
+        other_faults=Counter({Fault.NETWORK: 1}), sent=7000, received=8000, lost=401, in_flight=402,
+        one_way=403, published=404, missed=405, verdicts=Counter(verdicts),
+    )  # fmt: skip
+    page = markdown.render(report_of(ledger, load_s=10.0)).decode()
+    shown = {
+        cells[0].strip(): (cells[1].strip(), cells[2].strip())
+        for line in page.splitlines()
+        if line.startswith("|") and len(cells := line.strip("|").split("|")) == 3
+    }
+    expected = {
+        "sockets requested": ("2,000", ""),
+        "sockets opened": ("600", "500 at once"),
+        "messages sent": ("7,000", "700/s"),
+        "messages received": ("8,000", "800/s"),
+        **{f"sockets failed: {name.replace('_', ' ')}": (str(n), "") for name, n in failed.items()},
+        **{f"sockets closed: {name.replace('_', ' ')}": (str(n), "") for name, n in closed.items()},
+        **{f"messages {name}": (str(n), "") for name, n in verdicts.items()},
+        "messages lost": ("401", ""), "messages in flight": ("402", ""),
+        "messages one way": ("403", ""), "messages published": ("404", ""),
+        "messages missed": ("405", ""),
+    }  # fmt: skip
+    assert expected.items() <= shown.items()
+    assert not [name for name in shown if name.startswith(("sockets", "messages"))
+                and name not in expected]  # fmt: skip

@@ -5,15 +5,26 @@ from collections import Counter
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from loadgen.report import markdown, thresholds
 from loadgen.report import text as report_text
 from loadgen.report.model import FanOutReport, TargetLag, TargetReport, TargetSecond
 from loadgen.results.latency import Histogram, Summary
-from loadgen.results.ledger import Ending, Failure, Ledger
-from loadgen.results.verify import Verdict
+from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.result import FanOut
+from loadgen.results.verify import ANSWERING, Verdict
 from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
+
+from ..conftest import histogram_of
+
+#: The fixture is a function that keeps nothing.
+PURE = settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 class Terminal(io.StringIO):
@@ -267,3 +278,82 @@ def test_a_percentile_of_too_few_values_is_marked(report_of, count, p99, p999, i
     line = next(line for line in text.splitlines() if line.strip().startswith("intended "))
     assert line.split()[4:6] == [p99, p999]
     assert ("~ not known well" in text) == is_explained
+
+
+#: The columns that may be parts of a sum, the longest names first.
+COLUMNS = sorted(
+    (str(name).replace("_", " ") for name in (
+        "opened", *Failure, "not_attempted", *Ending, *Verdict, "lost", "in_flight", "one_way",
+        "published", "delivered", "missing", "unsettled",
+    )),
+    key=len, reverse=True,
+)  # fmt: skip
+PART = rf"[\d,]+ (?:{'|'.join(COLUMNS)})"
+SUM = re.compile(rf"([\d,]+) (requested|opened|sent|received|owed) = ({PART}(?: \+ {PART})*)")
+COUNTS = st.lists(st.integers(0, 5_000), min_size=40, max_size=40)
+
+
+@PURE
+@given(counts=COUNTS)
+def test_each_sum_on_the_page_is_the_sum_of_its_parts_and_of_the_report(report_of, counts):
+    """Read the page as a person does: what stands right of an equals sign adds up to the left."""
+    left = iter(counts)
+    failed = {reason: next(left) for reason in Failure}
+    closed = {ending: next(left) for ending in Ending}
+    verdicts = {verdict: next(left) for verdict in Verdict}
+    lost, in_flight, one_way, published, not_attempted, missed = (next(left) for _ in range(6))
+    copies = {name: next(left) for name in ("delivered", "missing", "unsettled")}
+    opened, each = sum(closed.values()), histogram_of(5000)
+    ledger = Ledger(
+        opened + sum(failed.values()) + not_attempted + 1, opened=opened, peak_open=opened,
+        not_attempted=not_attempted + 1, tcp=opened, failed=Counter(failed),
+        closed=Counter(closed), close_codes=Counter({1000: opened}), lost=lost,
+        other_faults=Counter({Fault.MACHINE: failed[Failure.OTHER]}), in_flight=in_flight,
+        sent=sum(verdicts[each] for each in ANSWERING) + lost + in_flight + one_way + published,
+        received=sum(verdicts.values()), verdicts=Counter(verdicts), one_way=one_way,
+        published=published, missed=missed, owed=sum(copies.values()), **copies,
+    )  # fmt: skip
+    report = report_of(ledger, fan_out=FanOut(first=each, last=each, each=each))
+    stream = io.StringIO()
+    report_text.write(report, stream)
+    page = " ".join(stream.getvalue().split())
+    told = {}
+    for total, name, parts in SUM.findall(page):
+        numbers = re.findall(r"[\d,]+", parts)
+        assert sum(map(number_of, numbers)) == number_of(total), (name, parts)
+        told[name] = number_of(total)
+    facts = {
+        "requested": ledger.requested, "opened": opened, "sent": ledger.sent,
+        "received": ledger.received, "owed": ledger.owed,
+    }  # fmt: skip
+    assert told == {name: count for name, count in facts.items() if count}
+    assert (f"{missed:,} more were due and missed" in page) == bool(missed)
+
+
+def number_of(text):
+    return int(text.replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "shown"),
+    [(0, "0 B"), (1023, "1,023 B"), (1024, "1 KiB"), (2**20 - 1024, "1,023 KiB"), (2**20, "1 MiB"),
+     (2**30, "1.0 GiB"), (5 * 2**40, "5,120.0 GiB")],
+)  # fmt: skip
+def test_a_size_is_in_the_largest_unit_of_which_there_is_one(size_bytes, shown):
+    assert report_text._size(size_bytes) == shown
+
+
+@pytest.mark.parametrize("key", ["p50", "p90", "p95", "p99", "p999"])
+def test_a_percentile_is_known_well_from_just_as_many_values_as_it_takes(key):
+    """Ten of so many values lie beyond it; of one fewer, not quite."""
+    share = {"p50": 2, "p90": 10, "p95": 20, "p99": 100, "p999": 1000}[key]
+    for count, is_unsure in ((1, True), (10 * share - 1, True), (10 * share, False)):
+        summary = Summary(count=count, **{key: 1.5})
+        assert report_text._percentile(summary, key) == ("~" * is_unsure) + "1.50"
+    assert report_text._percentile(Summary(count=0), key) == "–"
+
+
+@pytest.mark.parametrize(("p50", "p999", "bar"), [(2.0, 8.0, "▪▪▫▫▫▫▫▫"), (8.0, 8.0, "▪" * 8),
+                                                  (0.0, 0.4, ""), (None, None, "")])  # fmt: skip
+def test_a_bar_is_as_long_as_its_tail_and_its_first_part_as_the_median(p50, p999, bar):
+    assert report_text._bar(Summary(count=9, p50=p50, p999=p999), 8.0, 8).plain == bar
