@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from types import SimpleNamespace
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.engine.running import Phase
@@ -82,6 +83,11 @@ def test_the_lag_of_the_last_second_is_told_once_there_is_one(result_of):
     result = result_of()
     assert math.isclose(read(result)["loadgen_event_loop_lag_seconds"][()], 0.0002)
     assert math.isnan(read(result, series=[])["loadgen_event_loop_lag_seconds"][()])
+    (last,) = result.series
+    later = [last, msgspec.structs.replace(last, lag_ms=70.0)]
+    assert read(result, series=later)["loadgen_event_loop_lag_seconds"][()] == 0.07
+    unknown = [*later, msgspec.structs.replace(last, lag_ms=None)]
+    assert math.isnan(read(result, series=unknown)["loadgen_event_loop_lag_seconds"][()])
 
 
 def test_one_phase_is_the_present_one_and_the_run_says_what_it_is(result_of):

@@ -2,13 +2,18 @@ import json
 from collections import Counter
 from types import SimpleNamespace
 
+import msgspec
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen.report import stream
 from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.scenario import UserBooks
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
-from loadgen.workload.lever import Lever
+from loadgen.workload.lever import Lever, Wanted
+from loadgen.workload.plan import Plan
 
 
 class FakeEngine(SimpleNamespace):
@@ -108,6 +113,30 @@ def test_a_snapshot_tells_each_figure_by_its_own_name(result_of):
         **{str(verdict): 100 + at for at, verdict in enumerate(Verdict)},
     }  # fmt: skip
     assert (snapshot["t_s"], snapshot["second"]["t_s"], snapshot["phase"]) == (2.0, 2.0, "open")
+
+
+@given(st.lists(st.integers(0, 99), min_size=5, max_size=5))
+def test_each_user_is_in_one_column_and_those_in_none_are_at_work(counts):
+    at_work, finished, failed, interrupted, not_started = counts
+    users = UserBooks(
+        requested=sum(counts), finished=finished, failed=failed, interrupted=interrupted,
+        not_started=not_started,
+    )  # fmt: skip
+    shown = msgspec.structs.asdict(stream._count_users(users))
+    assert shown == {
+        "requested": sum(counts), "at_work": at_work, "finished": finished, "failed": failed,
+        "interrupted": interrupted, "not_started": not_started,
+    }  # fmt: skip
+
+
+def test_the_load_is_shown_as_it_is_and_as_it_will_be_after_a_pause():
+    lever = Lever(Plan(2, rate=50.0))
+    lever.pull(Wanted(factor=2.0, paused=True), t_s=1.0, load_s=0.5)
+    shown = stream.show_load(lever)
+    assert (shown.unit, shown.planned, shown.rate, shown.factor) == ("rate", 50.0, 100.0, 2.0)
+    assert (shown.paused, shown.changes) == (True, list(lever.changes))
+    closed = stream.show_load(Lever(Plan(2, closed_loop=True)))
+    assert (closed.unit, closed.planned, closed.rate, closed.paused) == (None, None, None, False)
 
 
 def second_of(**figures):

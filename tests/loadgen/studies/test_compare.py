@@ -9,7 +9,7 @@ import pytest
 from loadgen.cli import load
 from loadgen.report import json as report_json
 from loadgen.results.latency import Histogram
-from loadgen.studies.compare import compare
+from loadgen.studies.compare import compare, look_up
 
 
 @pytest.fixture
@@ -318,3 +318,26 @@ def test_percentiles_of_too_few_messages_are_not_judged(run_of):
     assert "latency p99.9" in note
     assert "p99 takes 1,000, p99.9 takes 10,000" in note
     assert "latency p50" not in note
+
+
+def test_a_group_of_counts_is_their_sum_and_one_that_lacks_a_count_is_nothing():
+    report = {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": None}, "c": {"x": 1, "y": "2"}, "d": {},
+              "e": [{"name": "n", "v": 7}, 3]}  # fmt: skip
+    assert [look_up(report, (part,)) for part in "abcd"] == [3.0, None, None, 0.0]
+    assert look_up(report, ("a", "y")) == 2.0
+    assert look_up(report, ("e", "n", "v")) == 7.0
+    assert look_up(report, ("e", "m", "v")) is look_up(report, ("a", "x", "y")) is None
+
+
+def test_a_change_matters_from_just_above_a_hundredth_on_however_certain_it_is():
+    def report(sent_per_s):
+        return {"messages": {"sent_per_s": sent_per_s}}
+
+    for after, call in ((990.0, "noise"), (989.9, "worse"), (1010.0, "noise"), (1010.1, "better")):
+        before, now = (
+            {f"{side}{at}": report(value) for at in range(3)}
+            for side, value in (("a", 1000.0), ("b", after))
+        )
+        (change,) = compare(before, now).changes
+        assert (change.name, change.call, change.noise) == ("sent per second", call, 0.0)
+        assert change.change == pytest.approx(after / 1000 - 1)
