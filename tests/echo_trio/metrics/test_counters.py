@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 from types import SimpleNamespace
 
 from echo_trio.metrics.counters import Counters, Outcome
@@ -77,3 +78,18 @@ def test_each_histogram_of_a_snapshot_is_its_own() -> None:
     assert now.histograms.loop_lag_s == lag.histogram()
     assert (now.echo_ms.count, now.loop_lag_ms.count) == (1, 3)
     assert (now.echo_ms.max, now.loop_lag_ms.max) == (1.0, 3.0)
+
+
+def test_no_count_of_a_snapshot_is_anothers() -> None:
+    """Every counter has a number of its own, and each of the same name in the snapshot has it."""
+    counters = Counters()
+    for number, each in enumerate(fields(Counters), 1):
+        value = getattr(counters, each.name)
+        if isinstance(value, Counter):
+            value[f"key of {each.name}"] = number
+        elif isinstance(value, int) and not isinstance(value, bool):
+            setattr(counters, each.name, number)
+    now = counters.snapshot()
+    for each in fields(Counters):
+        if each.name not in ("echo", "handshake"):
+            assert getattr(now, each.name) == getattr(counters, each.name), each.name

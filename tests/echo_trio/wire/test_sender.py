@@ -316,3 +316,11 @@ def test_over_budget_as_many_have_to_go_as_it_takes():
     for ours, theirs in made:
         ours.close()
         theirs.close()
+
+
+async def test_what_took_too_long_first_is_what_is_told(pair, budget, autojump_clock):
+    line = Line(pair[0], budget, write_timeout_s=5.0)
+    line._write(BLOCK)
+    line.timed_out = "close"
+    await line.flush()
+    assert (line.timed_out, line.aborted) == ("close", True)

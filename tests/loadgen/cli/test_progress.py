@@ -157,3 +157,11 @@ def test_in_a_narrow_terminal_nothing_that_counts_is_cut(width):
     assert "…" not in "".join(lines)
     assert lines[0].startswith("load ")
     assert "3727 s, 150 min left" in lines[0]
+
+
+@pytest.mark.parametrize("answered", [0, 20, 50])
+def test_the_bar_of_a_number_of_messages_is_full_when_those_who_opened_have_theirs(answered):
+    ledger = Ledger(100, opened=10, sent=50)
+    ledger.verdicts[Verdict.ECHOED] = answered
+    engine = FakeEngine(plan=Plan(100, messages=5), ledger=ledger)
+    assert progress._completed(engine) == answered / 50

@@ -75,3 +75,21 @@ async def test_it_tells_the_time_and_stops_when_it_is_told_to(shard, outbox):
     assert before <= answer.clock_s <= time.perf_counter()
     shard.obey(messages.Interrupt())
     assert shard.engine.interrupted
+
+
+@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.LOAD, Phase.CLOSE])
+async def test_before_the_load_it_tells_what_it_has_measured_up_to_that_moment(
+    shard, outbox, phase, autojump_clock
+):
+    books = shard.engine.all_books[0]
+    for _ in range(3):
+        shard.engine.ledger.count_opened()
+        books.connect.record(5000)
+    shard.obey(messages.Proceed(phase, time.perf_counter()))
+    await shard._gate(phase)
+    noted = [word.record for word in outbox.words if isinstance(word, messages.Noted)]
+    assert len(noted) == (phase is Phase.LOAD)
+    for record in noted:
+        assert record.ledger["opened"] == 3
+        assert sum(record.histograms["connect"].counts.values()) == 3
+    assert isinstance(outbox.words[-1], messages.Waiting)

@@ -1,9 +1,10 @@
 import dataclasses
+import re
 from collections import Counter
 
 import pytest
 
-from loadgen.report.verdict import judge_run
+from loadgen.report.verdict import MAX_CAUSES, judge_run
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import Strain, Workers
@@ -260,3 +261,49 @@ def test_each_process_of_a_scenario_holds_up_its_own_users_alone(result_of):
     books = blocking(load_us=200_000)
     assert judge_run(result_of(scenario=books))[0] == "generator-limited"
     assert judge_run(result_of(scenario=books, workers=Workers(processes=4)))[0] == "valid"
+
+
+@pytest.mark.parametrize("causes", range(1, MAX_CAUSES + 3))
+def test_the_most_frequent_causes_and_reasons_are_named_and_that_there_are_more(result_of, causes):
+    """Of details of failures, and of what the peer said with the code that is told of."""
+    counts = range(1, causes + 1)
+    ledger = Ledger(
+        100, opened=50, failed=Counter({Failure.PROTOCOL: 50}),
+        details=Counter({(Failure.PROTOCOL, f"d{n}"): n for n in counts})
+        + Counter({(Failure.DNS, "another's"): 99}),
+        early=Counter({(Ending.BY_PEER, 1011): 40, (Ending.BY_PEER, 4000): 3}),
+        close_reasons=Counter({(1011, f"r{n}"): n for n in counts}) + Counter({(4000, "bye"): 3}),
+    )  # fmt: skip
+    _, (failed, *closed) = judge_run(result_of(ledger))
+    named = [str(n) for n in reversed(counts)][:MAX_CAUSES]
+    details = "; ".join([f"d{n}" for n in named] + ["…"] * (causes > MAX_CAUSES))
+    assert failed == f"50 of 100 sockets did not open: protocol ({details})"
+    reasons = ", ".join([f'"r{n}"' for n in named] + ["…"] * (causes > MAX_CAUSES))
+    assert closed == [
+        f"the server closed 40 sockets before the end, code 1011: {reasons}",
+        'the server closed 3 sockets before the end, code 4000: "bye"',
+    ]
+
+
+@pytest.mark.parametrize(("missed", "overdue"), [(7, 0), (7, 7), (7, 3), (1, 1), (1, 0)])
+def test_what_was_missed_is_told_once_by_why_it_was(result_of, missed, overdue):
+    ledger = Ledger(10, opened=10, sent=90, due=90 + missed, missed=missed, overdue=overdue)
+    _, reasons = judge_run(result_of(ledger))
+    told = [int(number) for reason in reasons for number in re.findall(
+        r"^(\d+) messages? fell due on|, (\d+) were not sent", reason)[0] if number]  # fmt: skip
+    assert told == [count for count in (missed - overdue, overdue) if count]
+    assert all(f"of {90 + missed} messages that fell due" in reason for reason in reasons
+               if "keep up" in reason)  # fmt: skip
+
+
+def test_who_was_not_attempted_is_told_why(result_of):
+    for opened, why in ((0, "none before had opened"), (7, "the run was over")):
+        ledger = Ledger(10, opened=opened, not_attempted=3)
+        assert judge_run(result_of(ledger))[1] == [f"3 sockets not attempted: {why}"]
+
+
+def test_sockets_that_were_cut_are_told_once_however_many_had_gone_on_sending(result_of):
+    for sending, told in ((0, [5]), (2, [2, 3]), (5, [5]), (9, [5])):
+        ledger = Ledger(9, opened=9, closed=Counter({Ending.TIMEOUT: 5}), still_sending=sending)
+        _, reasons = judge_run(result_of(ledger))
+        assert [int(reason.split()[0]) for reason in reasons] == told

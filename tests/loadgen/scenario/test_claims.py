@@ -325,3 +325,28 @@ def test_bytes_are_those_of_the_payload(bench: Bench) -> None:
         bench.claims.receive(frame)
     assert (bench.ledger.received, bench.ledger.received_bytes) == (3, 3 + 6 + 2)
     assert Verdict.UNEXPECTED not in bench.ledger.verdicts
+
+
+async def test_a_call_that_expects_no_more_is_never_lost(
+    bench: Bench, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    nursery.start_soon(bench.timetable.run)
+    at_s = trio.current_time() + 1
+    left, lost = bench.expect(at_s, n=1), bench.expect(at_s, n=2)
+    bench.claims.expect_no_more(left)
+    await trio.sleep(2)
+    assert (left.is_settled, left.is_lost, lost.is_lost, bench.step.lost) == (
+        False, False, True, 1
+    )  # fmt: skip
+    bench.claims.expect_no_more(lost)
+    assert not [entry for *_, entry in bench.timetable._entries if entry.on_time is not None]
+    nursery.cancel_scope.cancel()
+
+
+def test_each_stream_ends_with_its_socket(bench: Bench) -> None:
+    ended = list[int]()
+    for number in range(3):
+        stream: Any = SimpleNamespace(end=lambda number=number: ended.append(number))
+        bench.claims.streams.append(stream)
+    bench.claims.end((1000, ""))
+    assert ended == [0, 1, 2]

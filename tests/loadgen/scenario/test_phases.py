@@ -115,3 +115,25 @@ async def test_copies_are_awaited_after_the_load_and_by_nobody_else(
     left.end_load()
     left.is_interrupted = True
     await left.wait_for_copies()
+
+
+async def test_who_waits_for_a_change_or_the_end_is_woken_once_by_whichever_comes_first(
+    phases: Phases, autojump_clock: trio.testing.MockClock
+) -> None:
+    woken: list[str] = []
+
+    def wait(*names: str) -> None:
+        for name in names:
+            phases.change_with_load(name, lambda name=name: woken.append(name))  # type: ignore[misc]
+
+    wait("a", "b", "forgotten")
+    phases.end_with_load("end", lambda: woken.append("end"))
+    phases.forget("forgotten")
+    phases.change_load()
+    assert woken == ["a", "b"]
+    phases.change_load()
+    wait("c")
+    phases.end_load()
+    phases.change_load()
+    assert woken == ["a", "b", "end", "c"]
+    assert phases._changes_with_load == phases._ends_with_load == {}

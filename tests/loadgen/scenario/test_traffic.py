@@ -68,3 +68,10 @@ def test_a_last_line_that_was_cut_short_is_left_out_and_no_other():
     assert told_of(read(cut.encode())) == [[(True, False, "hello")]]
     with pytest.raises(NoTraffic, match="line 4 is not as the lines before it"):
         read(f"{cut}\n".encode())
+
+
+@given(st.lists(st.integers(0, 10_000_000), min_size=1, max_size=5))
+def test_each_message_came_so_many_seconds_after_the_beginning_as_the_log_has_milliseconds(times):
+    log = [line("opened", 0, 1, details={}), *(line("sent", ms, 1, data="x") for ms in times)]
+    (found,) = read(json.dumps(log).encode())
+    assert [round(each.time * 1000) for each in found.messages] == times

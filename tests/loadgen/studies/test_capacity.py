@@ -15,7 +15,7 @@ from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ledger
 from loadgen.results.result import Strain
 from loadgen.studies import capacity_text
-from loadgen.studies.capacity import SearchOutcome, Step, find, resume
+from loadgen.studies.capacity import SearchOutcome, Step, _at_rate, find, resume
 from loadgen.studies.capacity_search import REPEATS, forecast
 from loadgen.workload.plan import Plan
 
@@ -412,3 +412,25 @@ def test_the_forecast_of_a_confident_search_has_its_tests_and_its_end():
 def test_a_confidence_is_of_a_search_alone(capsys):
     assert load.main(["1", "--confidence", "95%"]) == 2
     assert "--confidence goes with --find-capacity" in capsys.readouterr().err
+
+
+def test_an_edge_is_the_targets_unless_most_runs_there_say_that_it_is_the_generators():
+    held, broke, limited = SearchOutcome.HELD, SearchOutcome.BROKE, SearchOutcome.LIMITED
+    for at_edge, whose in (
+        ([broke], "target"), ([limited], "generator"), ([broke, limited], "target"),
+        ([limited, broke, limited], "generator"),
+    ):  # fmt: skip
+        steps = [step_at(100, held), *(step_at(105, outcome) for outcome in at_edge)]
+        assert resume({"url": "ws://x/"}, [], steps).limited_by == whose
+    assert resume({"url": "ws://x/"}, [], [step_at(100, held)]).limited_by is None
+
+
+def test_a_plan_at_another_rate_has_as_much_more_due_as_the_rate_is_higher():
+    for rate in (50.0, 100.0, 300.0):
+        paced = _at_rate(Plan(5, scenario="s.py"), rate, 100.0)
+        assert paced.pace_factor == rate / 100.0
+        assert _at_rate(Plan(5, scenario="s.py"), rate, None).pace_factor == 1.0
+        arriving = _at_rate(Plan(5, scenario="s.py", arrive=7.0), rate, None)
+        assert (arriving.arrive, arriving.pace_factor) == (rate, 1.0)
+        own = _at_rate(Plan(5, rate_per_conn=3.0), rate, None)
+        assert (own.total_rate(5), own.rate_per_conn) == (rate, None)

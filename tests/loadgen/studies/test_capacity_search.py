@@ -196,3 +196,26 @@ def test_a_rate_that_broke_by_chance_is_passed_once_its_test_has_held():
         tested += 1
     assert tested == math.ceil(math.log(1 / 0.05) / math.log(0.9 / 0.5))
     assert (search.held, search.broke, search.next_rate()) == (200, None, 400)
+
+
+@given(st.floats(1.0, 1e6), st.floats(PRECISION + 1e-3, 1000.0))
+def test_a_rate_between_is_one_that_was_not_tried(held, times):
+    """Also where three digits can't tell it from one of both."""
+    search = Search(held)
+    broke = held * times
+    for rate, is_held in ((held, True), (broke, False)):
+        search.book(rate, held=is_held)
+    assert held < search.next_rate() < broke
+
+
+@pytest.mark.parametrize("edge", [(100.0, 105.0), (1000.0, 1001.0)])
+def test_of_a_narrow_edge_the_upper_side_is_tested_first(edge):
+    held, broke = edge
+    search = Search(held, 0.95)
+    search.book(held, held=True)
+    search.book(broke, held=False)
+    assert search.next_rate() == broke
+    while search.next_rate() == broke:
+        search.book(broke, held=False)
+    assert (search.is_sure_of(broke), search.is_sure_of(held)) == (True, False)
+    assert search.next_rate() == held

@@ -187,3 +187,15 @@ def test_a_size_that_a_message_does_not_fit_is_told(size_bytes, notes):
     payloads = Payloads("{conn}-{seq}", size_bytes=size_bytes)
     assert len(payloads.notes) == notes
     assert all("--size 2 is less than a message has (3 bytes)" in note for note in payloads.notes)
+
+
+def test_the_sockets_of_a_run_are_those_below_their_number():
+    payloads = Payloads("{conn}-{seq}", sockets=10)
+    assert payloads.find_key("9-4") == (9, 4)
+    assert payloads.find_key("10-4") is None
+    assert payloads.is_anothers("9-4", conn=3)
+    assert not payloads.is_anothers("10-4", conn=3)
+    assert not payloads.is_anothers("3-4", conn=3)
+    unknown = Payloads("{conn}-{seq}", sockets=None)
+    assert unknown.find_key("10-4") == (10, 4)
+    assert unknown.is_anothers("10-4", conn=3)

@@ -138,3 +138,36 @@ def test_the_report_has_no_secret_of_the_plan():
 )
 def test_the_report_says_a_rate_of_each_socket_only_where_there_is_one(settings, rate):
     assert Plan(2, **settings).settings()["rate_per_conn"] == rate
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "3-4" + "." * 29),
+        ({"size_bytes": 0}, "3-4"),
+        ({"size_bytes": 5}, "3-4.."),
+        ({"message": "{conn}"}, "3"),
+        ({"message": "{conn}", "size_bytes": 2}, "3."),
+    ],
+)
+def test_a_size_of_nothing_is_another_than_none(settings, message):
+    assert Plan(9, **settings).payloads().render(3, 4) == message
+
+
+@pytest.mark.parametrize(
+    ("rates", "sends"), [((0,), False), ((0, 0), False), ((5, 0), True), ((0, 5), True)]
+)
+def test_a_plan_sends_if_one_of_its_stages_does(rates, sends):
+    assert Plan(2, stages=tuple(Stage(1, rate) for rate in rates)).is_to_send is sends
+    assert Plan(2, rate=float(rates[0])).is_to_send is bool(rates[0])
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 5])
+def test_the_users_of_all_shards_are_those_of_the_run(shards):
+    plan = Plan(5, scenario="s.py")
+    parts = [plan.shard(index, shards) for index in range(shards)]
+    assert sum(part.count_own_users() for part in parts) == plan.count_users() == 5
+    arriving = Plan(5, scenario="s.py", arrive=3.0, duration_s=4.0)
+    parts = [arriving.shard(index, shards) for index in range(shards)]
+    assert [part.count_own_users() for part in parts] == [0] * shards
+    assert {part.count_users() for part in parts} == {arriving.count_users()} == {12}

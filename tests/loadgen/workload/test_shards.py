@@ -56,3 +56,14 @@ def test_shards_take_the_local_addresses_in_turn():
     plan = Plan(6, source_ips=("10.0.0.1-10.0.0.4",))
     dealt = [list(plan.shard(index, 2).sources()) for index in (0, 1)]
     assert dealt == [["10.0.0.1", "10.0.0.3"], ["10.0.0.2", "10.0.0.4"]]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "shards", "dealt"),
+    [(2, 3, [2, 2, 2]), (3, 3, [1, 1, 1]), (4, 3, [2, 1, 1]), (1, 2, [1, 1]), (2, 2, [1, 1])],
+)
+def test_addresses_are_shared_out_from_one_for_each_on(addresses, shards, dealt):
+    plan = Plan(6, source_ips=(f"10.0.0.1-10.0.0.{addresses}",))
+    sources = [list(plan.shard(index, shards).sources()) for index in range(shards)]
+    assert [len(each) for each in sources] == dealt
+    assert {address for each in sources for address in each} == set(plan.sources())
