@@ -1,4 +1,4 @@
-"""What is put reaches the page whole and in order, and what waits is counted for as long as it does."""
+"""What is put reaches the page whole and in order, and is counted for as long as it waits."""
 
 from __future__ import annotations
 

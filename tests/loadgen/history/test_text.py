@@ -25,8 +25,8 @@ def line_of(counted: int, others: int = 0) -> Line:
 @pytest.mark.parametrize("counted", [0, MIN_RUNS - 1, MIN_RUNS, MIN_RUNS + 1])
 def test_too_few_runs_are_told_by_those_that_count(counted, others):
     notes = explain(line_of(counted, others))
-    left_out = [f"{others} of {counted + others} runs are not counted: generator-limited or "
-                "interrupted"]  # fmt: skip
+    which = "generator-limited or interrupted"
+    left_out = [f"{others} of {counted + others} runs are not counted: {which}"]
     few = [f"changes are looked for from {MIN_RUNS} runs on: here are {counted}"]
     assert notes == left_out * bool(others) + few * (counted < MIN_RUNS)
     assert count_runs(line_of(1)) == "1 run"

@@ -29,7 +29,6 @@ from loadgen.workload.lever import BadChange, NotLoading, Wanted
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
-
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

@@ -252,7 +252,7 @@ def test_a_binary_reply_gets_one_verdict(reply, pending, verdict):
 
 
 def test_a_wrong_reply_is_alike_by_the_messages_own_letters_however_long_it_is():
-    """Half of its letters at their places make it a reply to that message, and a letter less not."""
+    """Half of its letters at their places make it a reply to that one, a letter less does not."""
     waiting, plain = "abcdefgh", Payloads("{conn}-{seq}", sockets=10)
     for reply, verdict in (
         ("abcd" + "#" * 90, (Verdict.CORRUPT, 0)),
