@@ -34,6 +34,8 @@ NEEDS_LINUX = {
         "tests/integration/test_workers.py",
         "tests/integration/test_supervisor.py",
         "tests/integration/test_memory.py::test_workers_hold_together_what_each_holds",
+        "tests/integration/deploy/test_manifests.py::test_the_unit_starts_a_server",
+        "tests/integration/deploy/test_manifests.py::test_as_nobody_on_a_read_only_system",
     ),
     "several processes of the generator, which inherit sockets and blocked signals": (
         "tests/integration/loadgen/test_dask.py",
