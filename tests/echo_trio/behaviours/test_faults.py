@@ -40,6 +40,17 @@ def test_a_fault_counts_what_it_sees_and_how_often_it_acts(written: str, acted: 
     assert fault.tally == Tally(seen=6, acted=acted)
 
 
+@pytest.mark.parametrize("written", [written for written, _ in ACTS])
+def test_nothing_that_comes_of_a_message_is_earlier_than_the_message_itself(written: str) -> None:
+    """What a fault does instead of a message that was delayed before is delayed as well."""
+    (make,) = fault_prefix.split(written.split("/"))[0].outgoing
+    fault = make()
+    list(fault.begin())
+    for text in ["ab", "ä!"] * 3:
+        for action in faults.pass_through([fault], [Reply(text, late_s=0.5)]):
+            assert action.late_s >= 0.5
+
+
 def test_every_fault_that_there_is_is_in_the_table_of_what_they_count() -> None:
     assert {written[1:].partition("/")[0] for written, _ in ACTS} == set(fault_prefix.FAULTS)
 

@@ -10,7 +10,7 @@ from trio_websocket import CloseReason, ConnectionClosed
 from loadgen.engine.books import Books
 from loadgen.engine.context import Observer, RunContext
 from loadgen.engine.dialer import Dialer
-from loadgen.engine.session import Session, now_us
+from loadgen.engine.session import STILL_SENDING_BYTES, Session, now_us
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.plan import Plan
@@ -191,6 +191,37 @@ def test_a_wrong_reply_has_no_latency():
     session._context.books.intended.end_second()
     assert (ledger.verdicts[Verdict.CORRUPT], ledger.answered) == (1, 1)
     assert session._context.books.intended.total.count == 0
+
+
+def test_a_wrong_reply_is_plain_if_it_is_the_message_itself():
+    session, ledger = opened(Plan(1))
+    for reply, plain in (("{} 1000000", 0), ("{}", 1), ("{}!", 1), ("{}", 2)):
+        session.send(now_us(), None)
+        session._receive(reply.format(session.connection.sent[-1]))
+        assert ledger.plain_echoes == plain
+    assert ledger.verdicts[Verdict.CORRUPT] == 4
+
+
+@pytest.mark.parametrize("has_unread", [False, True])
+@pytest.mark.parametrize("is_expected", [False, True])
+@pytest.mark.parametrize(("more_bytes", "is_much"), [(STILL_SENDING_BYTES, False),
+                                                     (STILL_SENDING_BYTES + 1, True)])  # fmt: skip
+def test_who_is_cut_while_it_goes_on_sending_is_told_from_who_says_nothing(
+    has_unread, is_expected, more_bytes, is_much
+):
+    session, ledger = opened(Plan(1))
+    connection = session.connection
+    connection.has_unread, connection.abort = has_unread, lambda: None
+    connection.close_nowait = lambda: True
+    connection.bytes_received = 50
+    if is_expected:
+        session.expect_end()
+        session.close(None)
+    connection.bytes_received = 50 + more_bytes if is_expected else 0
+    session.cut()
+    session._book_ending(connection)
+    assert ledger.closed == {Ending.TIMEOUT: 1}
+    assert ledger.still_sending == (is_expected and (has_unread or is_much))
 
 
 def test_payload_is_counted_in_bytes():

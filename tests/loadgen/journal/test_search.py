@@ -34,3 +34,13 @@ def test_a_search_of_the_most_steps_is_recovered_and_a_longer_one_is_none(tmp_pa
     journal.close()
     with pytest.raises(Unreadable, match="more steps than a search"):
         recover(path)
+
+
+def test_a_journal_that_has_ended_is_not_written_to(tmp_path):
+    path = tmp_path / "search.journal"
+    journal = SearchJournal(path, PLAN, [parse("messages.lost>0")])
+    journal.note(STEP)
+    before, journal.problem = path.read_bytes(), "No space left on device"
+    journal.note(STEP)
+    assert path.read_bytes() == before
+    journal.close()

@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
-from loadgen.processes.coordinator import CLOCK_QUESTIONS, SILENCE_S, Coordinator
+from loadgen.processes.coordinator import CLOCK_QUESTIONS, LATE_S, SILENCE_S, Coordinator
 from loadgen.processes.member import DIED, nothing_measured
 from loadgen.processes.messages import LinkLost
 from loadgen.results import record
@@ -238,6 +238,22 @@ async def test_a_second_is_booked_once_when_all_have_told_of_it(make_run, noted,
     assert coordinator.result_so_far().series == coordinator.series
 
 
+async def test_a_shard_that_is_late_holds_no_second_up(make_run, noted, autojump_clock):
+    run = make_run()
+    await run.begin()
+    one, other = run.links
+    for link in run.links:
+        await link.say(messages.Noted(noted(Ledger(2), [second(1, sent=1)])))
+    await trio.sleep(LATE_S - 0.5)
+    await one.say(messages.Noted(noted(Ledger(2), [second(2, sent=10)])))
+    assert [each.sent for each in run.coordinator.series] == [2]
+    await trio.sleep(1)
+    await one.say(messages.Noted(noted(Ledger(2), [second(3, sent=100)])))
+    assert [each.sent for each in run.coordinator.series] == [2, 10, 100]
+    await other.say(messages.Noted(noted(Ledger(2), [second(2, sent=5), second(3, sent=5)])))
+    assert [each.sent for each in run.coordinator.series] == [2, 10, 100]
+
+
 async def test_who_waits_for_a_second_is_woken_by_each(make_run, noted, autojump_clock, nursery):
     run = make_run(Plan(1), 1)
     await run.begin()
@@ -313,6 +329,18 @@ async def test_what_a_dead_shard_left_is_written_off_and_the_others_go_on(
     (death,) = result.deaths
     assert f"5 open sockets, {books - 5} sockets not yet open and 7 unanswered messages" in death
     assert run.warnings[-1] == death
+
+
+async def test_a_dead_shard_leaves_unanswered_what_no_end_of_a_socket_or_timeout_took_before(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(4), 2)
+    await run.begin()
+    ledger = Ledger(2, opened=2, sent=20, abandoned=4, given_up=3)
+    ledger.verdicts["echoed"] = 2
+    await run.links[0].say(messages.Noted(noted(ledger, [second(1)])))
+    await run.links[0].die()
+    assert "and 11 unanswered messages" in run.warnings[-1]
 
 
 async def test_a_shard_that_dies_after_an_interruption_has_its_messages_in_flight(

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.report.distribution import HEIGHT, MIN_COUNT, draw
+from loadgen.report.distribution import HEIGHT, MIN_COUNT, _column, draw
 from loadgen.results.latency import Histogram
 
 values = st.lists(st.integers(0, 3_600_000_000), min_size=MIN_COUNT, max_size=60)
@@ -47,3 +47,13 @@ def test_one_value_is_seen_beside_a_thousand_others():
 
 def test_a_handful_of_values_is_no_picture():
     assert draw(encoded([1000, 2000]), 60) == []
+
+
+@given(st.integers(1, 120), st.data())
+def test_a_column_has_the_values_from_its_lower_edge_to_just_below_the_next(width, data):
+    low, high = 0.5, 20_000.0
+    column = data.draw(st.integers(0, width - 1))
+    within = data.draw(st.floats(0.001, 0.999))
+    value = low * (high / low) ** ((column + within) / width)
+    assert _column(value, low, high, width) == column
+    assert (_column(low, low, high, width), _column(high, low, high, width)) == (0, width - 1)

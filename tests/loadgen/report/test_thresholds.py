@@ -11,11 +11,12 @@ from loadgen.report import json as report_json
 from loadgen.report import thresholds
 from loadgen.report.metrics import METRICS, MetricKind
 from loadgen.report.model import TargetLag, TargetReport
-from loadgen.report.thresholds import BadThreshold, explain, judge, parse
+from loadgen.report.thresholds import BadThreshold, explain, find_unasked, judge, parse
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.result import Strain
 from loadgen.results.verify import Verdict
+from loadgen.workload.plan import Plan
 
 
 @pytest.fixture
@@ -347,3 +348,24 @@ def test_what_nothing_measured_breaches_every_limit_and_is_said_to_be_unknown(re
     (judged,) = judge(idle, [parse(expr)])
     assert (judged.value, judged.breached) == (None, True)
     assert explain(judged) == f"{expr}: nothing was measured"
+
+
+RULES = ("suffix", "exact", "turn", "fan-out", "off")
+
+
+@pytest.mark.parametrize(
+    ("expr", "needs"),
+    [
+        ("fan_out.last.p99>5ms", {"fan-out", "scenario"}),
+        ("checks.failed>0", {"scenario"}),
+        ("latency.p99>5ms", {"suffix", "exact", "turn", "scenario"}),
+        ("messages.lost>0", {*RULES, "scenario"}),
+    ],
+)
+def test_a_threshold_is_refused_where_no_run_of_the_plan_measures_it(expr, needs):
+    for rule in RULES:
+        plan = Plan(2, verify=rule)
+        assert (find_unasked([parse(expr)], plan) is None) is (rule in needs), rule
+    assert (find_unasked([parse(expr)], Plan(2, scenario="talk.py")) is None) is (
+        "scenario" in needs
+    )

@@ -65,6 +65,12 @@ def test_a_run_with_nothing_wrong_is_valid_and_needs_no_reasons(result_of):
                       "early": Counter({(Ending.ABNORMAL, 1002): 1})},
                      "the server broke the protocol on 1 socket, which we failed with code 1002",
                      id="protocol"),
+        pytest.param({"closed": Counter({Ending.ABNORMAL: 1}),
+                      "early": Counter({(Ending.ABNORMAL, 1009): 1})},
+                     "the server sent more than is taken in, on 1 socket, which we failed with "
+                     "code 1009", id="too-much"),
+        pytest.param({"early": Counter({(Ending.BY_PEER, 1009): 2})},
+                     "the server closed 2 sockets before the end, code 1009", id="too-much-for-it"),
         pytest.param({"closed": Counter({Ending.CLEAN: 9, Ending.TIMEOUT: 1}),
                       "early": Counter({(Ending.TIMEOUT, 1006): 1})},
                      "1 socket had to be cut: the server did not read what we sent",

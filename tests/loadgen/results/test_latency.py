@@ -64,9 +64,11 @@ def test_values_that_are_sorted_together_fall_into_the_same_buckets(values):
     assert recorder.end_second().state == filled(*values).state
 
 
-def test_clocks_that_disagree_count_as_zero():
-    histogram = filled(-5)
-    assert (histogram.min, histogram.max, histogram.count) == (0, 0, 1)
+@pytest.mark.parametrize("value_us", [-5, -1])
+def test_clocks_that_disagree_count_as_zero(value_us):
+    for histogram in (filled(value_us), Histogram.of_values([value_us])):
+        assert (histogram.min, histogram.max, histogram.count) == (0, 0, 1)
+        assert histogram.state == filled(0).state
 
 
 def test_the_encoded_histogram_has_the_same_counts_for_an_hdr_library():

@@ -232,3 +232,9 @@ def test_nothing_counted_is_lost_or_doubled(parts):
     )
     if report.series:
         assert report.series[-1].open == sum(part.series[-1].open for part in parts if part.series)
+
+
+def test_each_version_of_a_run_that_was_merged_before_is_named_once(result_of):
+    merged = Result.merge([part(result_of, 2), part(result_of, 1)], Plan(7))
+    again = Result.merge([merged, part(result_of, 3), part(result_of, 2)], Plan(7))
+    assert (again.generator.python, again.generator.trio) == ("3.1, 3.2, 3.3", "0")

@@ -109,18 +109,19 @@ async def test_a_collection_of_garbage_is_not_the_fault_of_the_user_in_whose_tur
         if phase == "stop":
             bench.work(56)
 
-    async def work(own_ms: int) -> None:
-        bench.work(own_ms)
+    async def work(first_ms: int, then_ms: int) -> None:
+        bench.work(first_ms)
         gc.collect(0)
-        bench.work(own_ms)
+        bench.work(then_ms)
         await trio.lowlevel.checkpoint()
 
     gc.callbacks.append(take_long)
     try:
         with bench.watch.watching():
             async with trio.open_nursery() as users:
-                users.start_soon(bench.use, work(1), "quick")
-                users.start_soon(bench.use, work(10), "slow")
+                users.start_soon(bench.use, work(1, 1), "quick")
+                users.start_soon(bench.use, work(0, 2), "quick from the first moment on")
+                users.start_soon(bench.use, work(10, 10), "slow")
     finally:
         gc.callbacks.remove(take_long)
     assert bench.blamed == {"slow": (1, 20)}

@@ -219,3 +219,15 @@ def test_of_a_narrow_edge_the_upper_side_is_tested_first(edge):
         search.book(broke, held=False)
     assert (search.is_sure_of(broke), search.is_sure_of(held)) == (True, False)
     assert search.next_rate() == held
+
+
+@pytest.mark.parametrize(
+    ("plan", "step_s"),
+    [
+        (Plan(600, duration_s=60.0, connect_rate=10.0), 120.0),
+        (Plan(600, duration_s=60.0), 60.0),
+        (Plan(1, duration_s=7.5, connect_rate=2.0), 8.0),
+    ],
+)
+def test_a_step_takes_its_opening_and_its_load(plan, step_s):
+    assert forecast(plan).step_s == step_s

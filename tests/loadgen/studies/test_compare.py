@@ -115,6 +115,8 @@ def test_a_run_of_several_processes_is_the_same_experiment_and_is_noted(run_of):
     }
     comparison = compare(sides(older), {"b": document})
     assert (comparison.plan_differences, comparison.notes) == ([], [])
+    untold = {key: value for key, value in document.items() if key != "generator"}
+    assert compare(sides(untold), {"b": document}).notes == []
     comparison = compare(sides(older), {"b": several})
     assert comparison.plan_differences == []
     assert comparison.notes == [
