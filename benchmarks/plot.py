@@ -17,15 +17,27 @@ from server_catalogue import CONTESTANTS
 from server_catalogue import OURS as ECHO_TRIO
 from targets import SMALL_BYTES
 
+#: Beside the ten of matplotlib's default, as many as there are peers.
+MORE_COLORS = (
+    "navy",
+    "darkolivegreen",
+    "hotpink",
+    "darkgoldenrod",
+    "teal",
+    "indigo",
+    "orangered",
+    "slategray",
+    "maroon",
+)
+
 
 def plot(rows: Sequence[Mapping], path: Path) -> None:
     mpl.use("svg" if path.suffix == ".svg" else "agg")
     # Else every run gives other ids, and the file a diff without a change.
     mpl.rcParams["svg.hashsalt"] = "echo-trio"
     drawing, axes = plt.subplots(figsize=(9, 5.5))
-    # Three more than the ten of the default, so that each peer has its own.
-    more = ["navy", "darkolivegreen", "hotpink"]
-    axes.set_prop_cycle(color=[*mpl.colormaps["tab10"].colors, *more])
+    # More than the ten of the default, so that each peer has its own.
+    axes.set_prop_cycle(color=[*mpl.colormaps["tab10"].colors, *MORE_COLORS])
     ends = []
     for contestant in CONTESTANTS:
         points = [

@@ -6,6 +6,7 @@ a build is not to be had; its message ends up in the results beside the peer's n
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV_PYTHON = HERE / ".venv" / "bin" / "python"
 NODE_PEERS = HERE / "peers" / "node"
+GO_PEERS = HERE / "peers" / "go"
+RUST_PEERS = HERE / "peers" / "rust"
 TOOLS = HERE / ".tools"
 
 # The newest that runs on Node 20 and needs no browser.
@@ -70,18 +73,52 @@ def artillery() -> Path:
 
 
 def k6() -> Path:
-    go = _executable("go", "Go is not installed, and k6 is built from its module")
     # Not "go install", which asks the module proxy for the newest version of all and has no hashes.
     source, binary = HERE / "peers" / "k6", TOOLS / "k6" / "k6"
+    fingerprint = (source / "go.sum").read_text()
+    return _built_by_go(source, ".", binary, fingerprint, "k6 (a build of minutes)")
+
+
+def go_peer(name: str) -> Path:
+    """One of the servers in `peers/go`, as a program; the folder has its name."""
+    binary = TOOLS / "go" / name / name
+    sources = [GO_PEERS / "go.sum", *GO_PEERS.glob("contract/*.go"), *GO_PEERS.glob(f"{name}/*.go")]
+    return _built_by_go(GO_PEERS, f"./{name}", binary, _texts(sources), f"{name} (Go)")
+
+
+def _built_by_go(source: Path, package: str, binary: Path, fingerprint: str, what: str) -> Path:
+    go = _toolchain("go", "Go is not installed", Path("/usr/local/go/bin"))
     _once(
         binary.with_name("installed"),
-        (source / "go.sum").read_text(),
-        "k6 (a build of minutes)",
+        fingerprint,
+        what,
         lambda: _run(
-            [go, "build", "-C", str(source), "-o", str(binary), "."], environment={"GOFLAGS": ""}
+            [go, "build", "-C", str(source), "-buildvcs=false", "-o", str(binary), package],
+            # A Go that is too old says so, and does not fetch another one.
+            environment={"GOFLAGS": "", "GOTOOLCHAIN": "local"},
         ),
     )
     return binary
+
+
+def rust_peer(name: str) -> Path:
+    """One of the servers in `peers/rust`, as a program; the file in `src/bin` has its name."""
+    cargo = _toolchain("cargo", "Rust is not installed", Path.home() / ".cargo" / "bin")
+    target = TOOLS / "rust"
+    sources = [RUST_PEERS / "Cargo.toml", RUST_PEERS / "Cargo.lock", RUST_PEERS / "src" / "lib.rs"]
+    command = [cargo, "build", "--quiet", "--release", "--locked", "--bin", name]
+    command += ["--manifest-path", str(RUST_PEERS / "Cargo.toml"), "--target-dir", str(target)]
+    _once(
+        target / f"{name}-installed",
+        _texts([*sources, RUST_PEERS / "src" / "bin" / f"{name}.rs"]),
+        f"{name} (Rust)",
+        lambda: _run(command),
+    )
+    return target / "release" / name
+
+
+def _texts(paths: Sequence[Path]) -> str:
+    return "".join(path.read_text() for path in sorted(paths))
 
 
 def massconnect() -> tuple[str, dict[str, str]]:
@@ -140,6 +177,14 @@ def _executable(name: str, reason: str) -> str:
     return path
 
 
+def _toolchain(name: str, reason: str, place: Path) -> str:
+    """A compiler that is on the path, or where its own installer puts it."""
+    path = shutil.which(name) or shutil.which(name, path=str(place))
+    if path is None:
+        raise Missing(reason)
+    return path
+
+
 def _once(stamp: Path, fingerprint: str, what: str, install: Callable[[], None]) -> None:
     """Install unless the stamp says that exactly this is already there."""
     digest = hashlib.sha256(fingerprint.encode()).hexdigest()
@@ -171,4 +216,6 @@ def _run(
         raise Missing(f"not installed within 15 minutes: {' '.join(command[:4])}") from None
     if finished.returncode != 0:
         lines = (finished.stderr or finished.stdout).strip().splitlines() or ["no message"]
-        raise Missing(f"{Path(command[0]).name} failed: {lines[-1].strip()}")
+        # Where packages come from is this machine's own affair, and results are published.
+        reason = re.sub(r"\w+://\S+", "(a registry)", lines[-1].strip())
+        raise Missing(f"{Path(command[0]).name} failed: {reason}")

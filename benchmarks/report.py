@@ -63,6 +63,11 @@ def provenance(documents: Sequence[Mapping]) -> str:
             f"Python {versions.get('ours', {}).get('python', '?')}, "
             f"Node {versions.get('node', '?')}"
         )
+        line += "".join(
+            f", {title} {versions[key]}"
+            for key, title in (("go", "Go"), ("rustc", "Rust"))
+            if key in versions
+        )
         if not document["complete"]:
             line += ". **The run was broken off: not every figure is there.**"
         if document["mode"] == "quick":
@@ -71,13 +76,30 @@ def provenance(documents: Sequence[Mapping]) -> str:
     return "\n".join(lines)
 
 
+#: Of the Python packages of the peers, those that are peers or what these stand on.
+PYTHON_PEERS = (
+    "trio",
+    "trio-websocket",
+    "websockets",
+    "aiohttp",
+    "uvicorn",
+    "uvloop",
+    "picows",
+    "socketify",
+    "locust",
+)
+
+
 def peer_versions(documents: Sequence[Mapping]) -> str:
     found: dict[str, object] = {}
     for document in documents:
-        peers = document["versions"].get("peers", {})
-        wanted = ("trio", "trio-websocket", "websockets", "aiohttp", "uvicorn", "uvloop")
-        found |= {name: peers[name] for name in (*wanted, "picows", "socketify") if name in peers}
-        found["ws"] = document["versions"]["node_ws"]
+        versions = document["versions"]
+        peers = versions.get("peers", {})
+        found |= {name: peers[name] for name in PYTHON_PEERS if name in peers}
+        if "node_ws" in versions:  # as it was recorded until November 2026
+            found["ws"] = versions["node_ws"]
+        for kind in ("node_modules", "go_modules", "crates", "generators"):
+            found |= versions.get(kind, {})
     return "Peers: " + ", ".join(f"{name} {version}" for name, version in found.items()) + "."
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import locked
 import machine
 from provision import HERE, VENV_PYTHON
 from server_catalogue import our_python
@@ -108,9 +109,11 @@ def versions() -> dict[str, object]:
             found[title] = json.loads(output)
     if (output := _output("node", "--version")) is not None:
         found["node"] = output
-    lock = json.loads((HERE / "peers" / "node" / "package-lock.json").read_text())
-    found["node_ws"] = lock["packages"]["node_modules/ws"]["version"]
-    return found
+    # The word of their line that is the version.
+    for name, argument, at in (("go", "version", 2), ("rustc", "--version", 1)):
+        if (output := _output(name, argument)) is not None:
+            found[name] = output.split()[at].removeprefix("go")
+    return found | locked.versions()
 
 
 def _output(*command: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from machine import REPOSITORY
-from provision import HERE, Missing, kernel_floor, node_peers, python_peers
+from provision import HERE, Missing, go_peer, kernel_floor, node_peers, python_peers, rust_peer
 
 MAX_MESSAGE_SIZE = "8MiB"
 OURS = "echo_trio"
@@ -22,6 +22,8 @@ class Contestant:
     """Installs what it needs and returns the command; raises `Missing` with the reason."""
     max_bytes: int | None = None
     """The largest message that it takes; none: all that are measured."""
+    is_server: bool = True
+    """False for the floor, which checks nothing."""
 
 
 def our_python() -> str:
@@ -48,6 +50,14 @@ def _python(script: str, *flags: str) -> Callable[[], Sequence[str]]:
 
 def _node(script: str) -> Callable[[], Sequence[str]]:
     return lambda: [node_peers(), str(HERE / "peers" / "node" / script)]
+
+
+def _go(name: str) -> Callable[[], Sequence[str]]:
+    return lambda: [str(go_peer(name))]
+
+
+def _rust(name: str, *flags: str) -> Callable[[], Sequence[str]]:
+    return lambda: [str(rust_peer(name)), *flags]
 
 
 def _floor() -> Sequence[str]:
@@ -79,5 +89,21 @@ CONTESTANTS = (
     Contestant("node-ws", "Node ws", _node("ws_echo.mjs")),
     Contestant("picows", "picows + uvloop (Cython)", _python("picows_echo.py")),
     Contestant("socketify", "uWebSockets (C++), by socketify", _python("socketify_echo.py")),
-    Contestant("kernel-floor", "no server: epoll, recv, send in C", _floor, max_bytes=100),
+    Contestant("gorilla", "gorilla/websocket (Go)", _go("gorilla")),
+    Contestant("coder", "coder/websocket (Go)", _go("coder")),
+    Contestant("nbio", "nbio (Go)", _go("nbio")),
+    Contestant("tungstenite", "tokio-tungstenite (Rust)", _rust("tokio_tungstenite")),
+    Contestant(
+        "tungstenite-4KiB",
+        "tokio-tungstenite (Rust), reads of 4 KiB",
+        _rust("tokio_tungstenite", "--read-buffer", "4096"),
+    ),
+    Contestant("fastwebsockets", "fastwebsockets (Rust)", _rust("fastwebsockets")),
+    Contestant(
+        "kernel-floor",
+        "no server: epoll, recv, send in C",
+        _floor,
+        max_bytes=100,
+        is_server=False,
+    ),
 )

@@ -27,6 +27,8 @@ MAX_BYTES_IN_FLIGHT = 16 * 1024 * 1024
 FEW_SOCKETS = 50
 LARGE_BYTES = 64 * 1024
 DRIVER_LIMIT_SHARE = 0.95
+LARGEST_CHECKED_BYTES = 1024 * 1024
+CHECK_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,20 @@ def run_driver(mode: str, url: str, server_pid: int, core: int, plan: dict) -> I
             if step["step"] == "failed":
                 raise ProcessFailed(step["reason"])
             yield step
+
+
+def check_contract(contestant: Contestant, command: Sequence[str], cores: Cores) -> None:
+    """Raise `Missing` for a server that does not do what is measured of all."""
+    largest_bytes = contestant.max_bytes or LARGEST_CHECKED_BYTES
+    checker = [str(python_peers()), str(HERE / "contract_check.py")]
+    flags = [] if contestant.is_server else ["--no-server"]
+    try:
+        with pinned(command, cores.measured, directory=machine.REPOSITORY) as server:
+            url = wait_ready(server)
+            with pinned([*checker, url, str(largest_bytes), *flags], cores.driving) as check:
+                finished_output(check, CHECK_TIMEOUT_S)
+    except ProcessFailed as reason:
+        raise Missing(f"does not keep the echo contract: {reason}") from None
 
 
 def measure_exchange(
@@ -179,7 +195,9 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
     missing = {}
     for contestant in contestants:
         try:
-            commands[contestant.name] = contestant.command()
+            command = contestant.command()
+            check_contract(contestant, command, cores)
+            commands[contestant.name] = command
         except Missing as reason:
             missing[contestant.name] = str(reason)
             print(f"missing: {contestant.title}: {reason}", flush=True)

@@ -1,0 +1,150 @@
+"""Test what the benchmarks stand on, without measuring: who takes part, and that nobody cheats."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+from echo_trio import Settings, serving_in_thread
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+#: Ask each peer that is built from sources for its command, where no program is to be found.
+WITHOUT_TOOLCHAINS = """
+import json, shutil
+shutil.which = lambda *_, **__: None
+import locked, report
+from provision import Missing
+from server_catalogue import CONTESTANTS
+
+missing = {}
+for each in CONTESTANTS:
+    if each.name not in BUILT:
+        continue
+    try:
+        each.command()
+    except Missing as reason:
+        missing[each.name] = str(reason)
+row = {"figure": "exchange", "sockets": 10, "size_bytes": 16, "kind": "text"}
+figures = report.Figures([{**row, "peer": each.name} for each in CONTESTANTS], [])
+peers = report.measured_peers(figures)
+print(json.dumps({
+    "missing": missing,
+    "versions": locked.versions(),
+    "titles": [each.title for each in CONTESTANTS],
+    "tables": report.small_messages(figures, peers) + report.larger_messages(figures, peers),
+}))
+"""
+BUILT = ("gorilla", "coder", "nbio", "tungstenite", "tungstenite-4KiB", "fastwebsockets")
+
+
+@pytest.fixture(scope="module")
+def contract_check() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check", BENCHMARKS / "contract_check.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_peers_without_their_toolchain_are_missing_and_the_others_are_there() -> None:
+    script = f"BUILT = {BUILT!r}\n{WITHOUT_TOOLCHAINS}"
+    asked = subprocess.run(
+        [sys.executable, "-c", script], cwd=BENCHMARKS, capture_output=True, text=True, check=True
+    )
+    told = json.loads(asked.stdout)
+    assert told["missing"] == {
+        name: f"{'Go' if name in BUILT[:3] else 'Rust'} is not installed" for name in BUILT
+    }
+    assert set(told["versions"]["go_modules"]) == {
+        "gorilla/websocket",
+        "coder/websocket",
+        "lesismal/nbio",
+    }
+    assert {"tokio-tungstenite", "fastwebsockets"} <= set(told["versions"]["crates"])
+    assert told["versions"]["generators"]["k6"].startswith("2.")
+    for title in told["titles"]:
+        assert told["tables"].count(f"| {title} |") == 2, title
+
+
+def text_of(message: str | bytes) -> str:
+    return message if isinstance(message, str) else message.decode()
+
+
+def without_number(socket: ServerConnection) -> None:
+    for message in socket:
+        socket.send(message)
+
+
+def always_text(socket: ServerConnection) -> None:
+    for message in socket:
+        socket.send(text_of(message) + " 7")
+
+
+def another_message(socket: ServerConnection) -> None:
+    for message in socket:
+        reply = "zzz 1" if message else " 1"
+        socket.send(reply if isinstance(message, str) else reply.encode())
+
+
+def two_at_a_time(socket: ServerConnection) -> None:
+    for message in socket:
+        if message == "message 0":
+            later = socket.recv()
+            socket.send(f"{text_of(later)} 1")
+        socket.send(message + (" 1" if isinstance(message, str) else b" 1"))
+
+
+def unchecked_text(socket: ServerConnection) -> None:
+    is_text = False
+    with suppress(ConnectionClosed):
+        while True:
+            message = socket.recv(decode=False)
+            # Each text is followed by the same as binary, but for the last ones.
+            is_text = message.startswith((b"message", b"a lone")) or not is_text
+            socket.send(message + b" 1", text=is_text)
+
+
+@contextmanager
+def lying(handler: Callable[[ServerConnection], None]) -> Iterator[str]:
+    with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("handler", "told"),
+    [
+        (without_number, "with b'', not with a number"),
+        (always_text, "answered with the other kind"),
+        (another_message, "is not what comes back"),
+        (two_at_a_time, "in another order"),
+        (unchecked_text, "text that is not UTF-8 is echoed"),
+    ],
+)
+def test_a_server_that_does_less_is_caught_before_it_is_measured(
+    contract_check: ModuleType, handler: Callable[[ServerConnection], None], told: str
+) -> None:
+    with lying(handler) as url, pytest.raises(contract_check.NotKept, match=told):
+        contract_check.check(url, 16, is_server=True)
+
+
+def test_our_server_keeps_the_contract_of_the_benchmarks(contract_check: ModuleType) -> None:
+    with serving_in_thread(Settings(port=0)) as server:
+        contract_check.check(server.url, 65_536, is_server=True)
