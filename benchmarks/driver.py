@@ -5,7 +5,8 @@
 
 Prints one JSON object per line. `exchange` opens all sockets, then keeps a fixed number of
 messages in flight on each (a closed loop) for every cell in turn, and reads the server's CPU
-clock around each window itself, so that no other process has to agree with it on the time.
+clock around each window itself, so that no other process has to agree with it on the time. With
+`"compression": true` in the plan it insists on permessage-deflate.
 `drain` sends the server SIGTERM and times the goodbye.
 """
 
@@ -16,12 +17,21 @@ import os
 import signal
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import deflate
 import uvloop
+from echo_client import (
+    CompressingClient,
+    EchoClient,
+    MeasurementFailed,
+    Tally,
+    bytes_on_the_wire,
+    message_for,
+)
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from process_cost import cpu_seconds, family_cpu_seconds, family_resident_bytes
 
@@ -36,97 +46,19 @@ ROUNDS_TIMEOUT_S = 60.0
 ClientT = TypeVar("ClientT", bound=WSListener)
 
 
-class MeasurementFailed(Exception):
-    """The server broke off or answered wrongly; the message is one line for people."""
-
-
-@dataclass
-class Tally:
-    """What all sockets together have seen in the running cell."""
-
-    kind: WSMsgType = WSMsgType.TEXT
-    sending: bool = False
-    in_flight: int = 0
-    echoed: int = 0
-    wrong: int = 0
-    disconnected: int = 0
-    latencies_s: list[float] = field(default_factory=list)
-
-
-class EchoClient(WSListener):
-    """One socket: answers every reply with the next message, while there is to be sent."""
-
-    def __init__(self, index: int, tally: Tally) -> None:
-        self.index = index
-        self.tally = tally
-        self.message = b""
-        self.sent_at_s: deque[float] = deque()
-        self.fragments: list[bytes] = []
-        self.transport: WSTransport
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code())
-            return
-        payload = frame.get_payload_as_bytes()
-        kind = frame.msg_type
-        if not frame.fin or kind == WSMsgType.CONTINUATION:
-            self.fragments.append(payload)
-            if not frame.fin:
-                return
-            payload, kind = b"".join(self.fragments), self.tally.kind
-            self.fragments.clear()
-        self.on_reply(payload, kind)
-
-    def on_reply(self, payload: bytes, kind: WSMsgType) -> None:
-        tally, message, now_s = self.tally, self.message, time.perf_counter()
-        tally.echoed += 1
-        tally.in_flight -= 1
-        tally.latencies_s.append(now_s - self.sent_at_s.popleft())
-        # The message, a space, one to six digits.
-        if (
-            kind != tally.kind
-            or not payload.startswith(message)
-            or not 2 <= len(payload) - len(message) <= 7
-        ):
-            tally.wrong += 1
-        if tally.sending:
-            self.send(now_s)
-
-    def send(self, now_s: float) -> None:
-        self.sent_at_s.append(now_s)
-        self.tally.in_flight += 1
-        self.transport.send(self.tally.kind, self.message)
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.tally.disconnected += 1
-
-
-def message_for(index: int, size_bytes: int, kind: str) -> bytes:
-    """A message of exactly that size that begins with the socket's number.
-
-    The number tells a reply meant for another socket. `utf8` is text in characters of one to
-    four bytes: plain ASCII lets decoders take a short cut that real text does not.
-    """
-    head = f"{index:08d}".encode()[:size_bytes]
-    pattern = "aß水🌊".encode() if kind == "utf8" else b"0123456789abcdef"
-    room = size_bytes - len(head)
-    body = pattern * (room // len(pattern))
-    return head + body + b"." * (room - len(body))
-
-
 async def open_sockets(
-    url: str, count: int, make_client: Callable[[int], ClientT]
+    url: str, count: int, make_client: Callable[[int], ClientT], *, compression: bool = False
 ) -> list[ClientT]:
     limiter = asyncio.Semaphore(CONNECT_CONCURRENCY)
+    headers = [(deflate.HEADER, deflate.OFFER)] if compression else []
 
     async def open_one(index: int) -> ClientT:
         async with limiter:
             _transport, client = await ws_connect(
-                lambda: make_client(index), url, websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S
+                lambda: make_client(index),
+                url,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                extra_headers=headers,
             )
             return client
 
@@ -136,12 +68,18 @@ async def open_sockets(
         raise MeasurementFailed(f"opening {count} sockets: {error!r}") from error
 
 
-async def prime(url: str) -> None:
+def echo_clients(tally: Tally, plan: dict) -> Callable[[int], EchoClient]:
+    kind = CompressingClient if plan.get("compression") else EchoClient
+    return lambda index: kind(index, tally)
+
+
+async def prime(url: str, plan: dict) -> None:
     """Make the server load and allocate what it does only for its first connections."""
     tally = Tally(sending=False)
-    clients = await open_sockets(url, 10, lambda index: EchoClient(index, tally))
+    compression = plan.get("compression", False)
+    clients = await open_sockets(url, 10, echo_clients(tally, plan), compression=compression)
     for client in clients:
-        client.message = message_for(client.index, 16, "text")
+        client.prepare(message_for(client.index, 16, "text"))
         client.send(time.perf_counter())
     await all_answered(tally)
     for client in clients:
@@ -164,12 +102,13 @@ def percentile(ordered: list[float], share: float) -> float:
 
 async def exchange(url: str, server_pid: int, plan: dict) -> None:
     sockets: int = plan["sockets"]
-    await prime(url)
+    await prime(url, plan)
 
     tally = Tally()
+    compression = plan.get("compression", False)
     resident_before = family_resident_bytes(server_pid)
     cpu_before, opened_from = family_cpu_seconds(server_pid), time.perf_counter()
-    clients = await open_sockets(url, sockets, lambda index: EchoClient(index, tally))
+    clients = await open_sockets(url, sockets, echo_clients(tally, plan), compression=compression)
     open_s = time.perf_counter() - opened_from
     handshake_cpu_s = family_cpu_seconds(server_pid) - cpu_before
     await asyncio.sleep(SETTLE_S)
@@ -196,20 +135,22 @@ async def one_cell(
     tally.kind = WSMsgType.BINARY if kind == "binary" else WSMsgType.TEXT
     tally.sending, tally.wrong = True, 0
     for client in clients:
-        client.message = message_for(client.index, size_bytes, kind)
+        client.prepare(message_for(client.index, size_bytes, kind))
         for _ in range(plan["in_flight"]):
             client.send(time.perf_counter())
     await whole_rounds(tally, clients, plan, plan["warm_up_s"], at_least=1)
 
-    tally.echoed = 0
+    tally.echoed = tally.compressed = 0
     tally.latencies_s.clear()
+    sent_before, received_before = bytes_on_the_wire(clients)
     from_s, driver_from_s = time.perf_counter(), time.process_time()
     server_from_s = family_cpu_seconds(server_pid)
     await whole_rounds(tally, clients, plan, plan["window_s"], at_least=3)
-    echoed, latencies_s = tally.echoed, sorted(tally.latencies_s)
+    echoed, compressed, latencies_s = tally.echoed, tally.compressed, sorted(tally.latencies_s)
     server_cpu_s = family_cpu_seconds(server_pid) - server_from_s
     driver_cpu_s = time.process_time() - driver_from_s
     window_s = time.perf_counter() - from_s
+    sent, received = bytes_on_the_wire(clients)
 
     tally.sending = False
     if not tally.disconnected:
@@ -218,6 +159,8 @@ async def one_cell(
         raise MeasurementFailed(f"the server dropped {tally.disconnected} sockets")
     if tally.wrong:
         raise MeasurementFailed(f"{tally.wrong} wrong replies")
+    if plan.get("compression") and compressed < echoed:
+        raise MeasurementFailed(f"{echoed - compressed} of {echoed} replies are not compressed")
     return {
         "messages": echoed,
         "window_s": window_s,
@@ -228,6 +171,8 @@ async def one_cell(
         "driver_cpu_share": driver_cpu_s / window_s,
         "p50_ms": percentile(latencies_s, 0.50) * 1e3,
         "p99_ms": percentile(latencies_s, 0.99) * 1e3,
+        "wire_bytes_in_per_message": (sent - sent_before) / echoed,
+        "wire_bytes_out_per_message": (received - received_before) / echoed,
     }
 
 

@@ -146,7 +146,7 @@ def kernel_floor() -> Path:
         library.with_name("installed"),
         source.read_text(),
         "the kernel's floor",
-        lambda: _run([compiler, "-O2", "-shared", "-fPIC", str(source), "-o", str(library)]),
+        lambda: _run([compiler, "-O3", "-shared", "-fPIC", str(source), "-o", str(library)]),
     )
     return library
 

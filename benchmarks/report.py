@@ -235,10 +235,11 @@ def absences(documents: Sequence[Mapping]) -> str:
     ]
     for document in documents:
         for failure in document["failed"]:
+            where = f" at {failure['sockets']:,} sockets" if "sockets" in failure else ""
             load = f", {failure['load']}" if "load" in failure else ""
             lines.append(
-                f"- {failure['peer']} at {failure['sockets']:,} sockets{load}, "
-                f"repeat {failure['repeat']}: failed: {failure['reason']}"
+                f"- {failure['peer']}{where}{load}, repeat {failure['repeat']}: failed: "
+                f"{failure['reason']}"
             )
     return "\n".join(lines) or "Every peer was there, and no measurement failed."
 

@@ -20,10 +20,10 @@ class Contestant:
     title: str
     command: Callable[[], Sequence[str]]
     """Installs what it needs and returns the command; raises `Missing` with the reason."""
-    max_bytes: int | None = None
-    """The largest message that it takes; none: all that are measured."""
     is_server: bool = True
     """False for the floor, which checks nothing."""
+    compresses: bool = False
+    """True if it offers permessage-deflate with `--compression`."""
 
 
 def our_python() -> str:
@@ -65,7 +65,7 @@ def _floor() -> Sequence[str]:
 
 
 CONTESTANTS = (
-    Contestant(OURS, "echo-trio (ours)", _ours),
+    Contestant(OURS, "echo-trio (ours)", _ours, compresses=True),
     Contestant("trio-websocket", "stock trio-websocket", _python("trio_websocket_echo.py")),
     Contestant(
         "trio-websocket-no-gc",
@@ -73,7 +73,12 @@ CONTESTANTS = (
         _python("trio_websocket_echo.py", "--no-gc"),
     ),
     Contestant("websockets-trio", "websockets, Trio", _python("websockets_trio_echo.py")),
-    Contestant("websockets-asyncio", "websockets, asyncio", _python("websockets_asyncio_echo.py")),
+    Contestant(
+        "websockets-asyncio",
+        "websockets, asyncio",
+        _python("websockets_asyncio_echo.py"),
+        compresses=True,
+    ),
     Contestant(
         "websockets-uvloop",
         "websockets, uvloop",
@@ -86,12 +91,12 @@ CONTESTANTS = (
         "uvicorn + uvloop + websockets (sans-I/O)",
         _python("uvicorn_echo.py", "--sansio"),
     ),
-    Contestant("node-ws", "Node ws", _node("ws_echo.mjs")),
+    Contestant("node-ws", "Node ws", _node("ws_echo.mjs"), compresses=True),
     Contestant("picows", "picows + uvloop (Cython)", _python("picows_echo.py")),
     Contestant("socketify", "uWebSockets (C++), by socketify", _python("socketify_echo.py")),
-    Contestant("gorilla", "gorilla/websocket (Go)", _go("gorilla")),
-    Contestant("coder", "coder/websocket (Go)", _go("coder")),
-    Contestant("nbio", "nbio (Go)", _go("nbio")),
+    Contestant("gorilla", "gorilla/websocket (Go)", _go("gorilla"), compresses=True),
+    Contestant("coder", "coder/websocket (Go)", _go("coder"), compresses=True),
+    Contestant("nbio", "nbio (Go)", _go("nbio"), compresses=True),
     Contestant("tungstenite", "tokio-tungstenite (Rust)", _rust("tokio_tungstenite")),
     Contestant(
         "tungstenite-4KiB",
@@ -99,11 +104,5 @@ CONTESTANTS = (
         _rust("tokio_tungstenite", "--read-buffer", "4096"),
     ),
     Contestant("fastwebsockets", "fastwebsockets (Rust)", _rust("fastwebsockets")),
-    Contestant(
-        "kernel-floor",
-        "no server: epoll, recv, send in C",
-        _floor,
-        max_bytes=100,
-        is_server=False,
-    ),
+    Contestant("kernel-floor", "no server: epoll, recv, send in C", _floor, is_server=False),
 )

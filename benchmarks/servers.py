@@ -51,7 +51,7 @@ class Cell:
     kind: str
 
 
-def cells(settings: Settings, sockets: int, contestant: Contestant) -> list[Cell]:
+def cells(settings: Settings, sockets: int) -> list[Cell]:
     """What is measured of a server at that many sockets.
 
     Large sizes at few sockets, small ones at many. Text everywhere; binary at the smaller
@@ -60,8 +60,6 @@ def cells(settings: Settings, sockets: int, contestant: Contestant) -> list[Cell
     chosen = []
     for size_bytes in settings.sizes_bytes:
         if sockets * size_bytes * settings.in_flight > MAX_BYTES_IN_FLIGHT:
-            continue
-        if contestant.max_bytes is not None and size_bytes > contestant.max_bytes:
             continue
         if sockets < FEW_SOCKETS and size_bytes < LARGE_BYTES:
             continue
@@ -88,13 +86,14 @@ def run_driver(mode: str, url: str, server_pid: int, core: int, plan: dict) -> I
 
 def check_contract(contestant: Contestant, command: Sequence[str], cores: Cores) -> None:
     """Raise `Missing` for a server that does not do what is measured of all."""
-    largest_bytes = contestant.max_bytes or LARGEST_CHECKED_BYTES
     checker = [str(python_peers()), str(HERE / "contract_check.py")]
     flags = [] if contestant.is_server else ["--no-server"]
     try:
         with pinned(command, cores.measured, directory=machine.REPOSITORY) as server:
             url = wait_ready(server)
-            with pinned([*checker, url, str(largest_bytes), *flags], cores.driving) as check:
+            with pinned(
+                [*checker, url, str(LARGEST_CHECKED_BYTES), *flags], cores.driving
+            ) as check:
                 finished_output(check, CHECK_TIMEOUT_S)
     except ProcessFailed as reason:
         raise Missing(f"does not keep the echo contract: {reason}") from None
@@ -111,7 +110,7 @@ def measure_exchange(
 ) -> None:
     plan = {
         "sockets": sockets,
-        "cells": [asdict(cell) for cell in cells(settings, sockets, contestant)],
+        "cells": [asdict(cell) for cell in cells(settings, sockets)],
         "warm_up_s": settings.warm_up_s,
         "window_s": settings.window_s,
         "in_flight": settings.in_flight,
@@ -204,9 +203,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
     recording = Recording("servers", mode, asdict(settings), folder, missing)
     present = [each for each in contestants if each.name in commands]
 
-    windows = sum(
-        len(cells(settings, sockets, each)) for sockets in settings.sockets for each in present
-    )
+    windows = sum(len(cells(settings, sockets)) for sockets in settings.sockets for _ in present)
     minutes = (settings.warm_up_s + settings.window_s + 0.5) * windows
     minutes += 6 * len(settings.sockets) * len(present)
     minutes *= settings.repeats / 60
@@ -215,7 +212,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
     for repeat in range(1, settings.repeats + 1):
         for contestant in present:
             for sockets in settings.sockets:
-                if not cells(settings, sockets, contestant):
+                if not cells(settings, sockets):
                     continue
                 print(
                     f"[{repeat}/{settings.repeats}] {contestant.title}, {sockets:,} sockets",

@@ -1,4 +1,4 @@
-"""`websockets` on asyncio; `--uvloop` runs it on uvloop."""
+"""`websockets` on asyncio; `--uvloop` runs it on uvloop, `--compression` lets it compress."""
 
 import asyncio
 import sys
@@ -17,8 +17,9 @@ async def echo(connection: ServerConnection) -> None:
 
 
 async def main() -> None:
+    compression = "deflate" if "--compression" in sys.argv else None
     server = await serve(
-        echo, HOST, 0, compression=None, max_size=MAX_MESSAGE_BYTES, backlog=BACKLOG
+        echo, HOST, 0, compression=compression, max_size=MAX_MESSAGE_BYTES, backlog=BACKLOG
     )
     announce(server.sockets[0].getsockname()[1])
     await server.serve_forever()

@@ -60,6 +60,9 @@ _WHOLE_PONG: Final = FIN | PONG
 _ALL_BUT_FIN: Final = 0x7F
 _UINT16: Final = struct.Struct("!H")
 _UINT64: Final = struct.Struct("!Q")
+#: From this size on, a payload is unmasked where it was received, and not copied for that first: the
+#: view that this takes costs as much as copying this many bytes.
+_VIEWED_BYTES: Final = 4 * 1024
 #: The number of fragments that are decoded without remembering anything in between.
 _FEW: Final = range(8)
 #: Headers of unmasked text frames of 0 to 125 bytes: all that most replies need.
@@ -313,11 +316,14 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
         return None
     size = second & 0x7F
     start = at + 2
+    received: bytes | memoryview = data
     if size > 125:
         header = _read_length(data, at, masked)
         if header is None:
             return None
         size, start, mask = header
+        if size >= _VIEWED_BYTES:
+            received = memoryview(data)
     elif masked != (second >= MASKED):
         return None
     elif masked:
@@ -326,9 +332,7 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
     stop = start + size
     if stop > len(data):
         return None
-    payload = data[start:stop]
-    if masked:
-        payload = apply_mask(payload, mask)
+    payload = apply_mask(received[start:stop], mask) if masked else data[start:stop]
     if first == _WHOLE_BINARY:
         return payload, size, stop
     try:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 #: The size of one read. All its messages are answered before the next read, so this bounds the
-#: replies that a wake-up makes, not the memory of a connection.
-RECEIVE_BYTES: Final = 64 * 1024
+#: replies that a wake-up makes, not the memory of a connection. A message of 64 KiB comes in one
+#: read, and so does its echo: with 14 bytes of header, or 10 and a suffix of 7.
+RECEIVE_BYTES: Final = 64 * 1024 + 64
 #: The size of one read while a large message arrives.
 BULK_RECEIVE_BYTES: Final = 256 * 1024
 
@@ -39,6 +40,6 @@ class Limits:
     def max_held_bytes(self) -> int:
         """The bytes held for one connection above which it is not read from until they are fewer.
 
-        Enough for one message being received, one being sent, and the bytes of one read.
+        Enough for one message being received, one being sent, and about the bytes of one read.
         """
-        return 2 * self.max_message_bytes + RECEIVE_BYTES
+        return 2 * self.max_message_bytes + 64 * 1024

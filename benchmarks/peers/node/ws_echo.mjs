@@ -1,4 +1,4 @@
-// Node's `ws`.
+// Node's `ws`; `--compression` lets it compress.
 import { WebSocketServer } from "ws";
 
 const host = "127.0.0.1";
@@ -8,7 +8,7 @@ const server = new WebSocketServer({
   host,
   port: 0,
   backlog: 4096,
-  perMessageDeflate: false,
+  perMessageDeflate: process.argv.includes("--compression"),
   maxPayload: maxMessageBytes,
 });
 
