@@ -35,7 +35,7 @@ from echo_trio.wire.close_codes import (
     NORMAL_CLOSURE,
     TRY_AGAIN_LATER,
 )
-from echo_trio.wire.limits import BULK_RECEIVE_BYTES, RECEIVE_BYTES, Limits
+from echo_trio.wire.limits import BULK_RECEIVE_BYTES, LARGE_BYTES, RECEIVE_BYTES, Limits
 from echo_trio.wire.watch import Watched
 
 if TYPE_CHECKING:
@@ -472,11 +472,14 @@ class Connection(Watched, WebSocketConnection):
                         message, size, at = plain
                         if size > self._limits.max_message_bytes:
                             raise frames.too_big(self._limits.max_message_bytes)
-                        self.messages_received += 1
-                        reply = on_message(message)
-                        if reply is not None and self._close_reason is None:
-                            replies.append(encode(reply, client))
-                            self.messages_sent += 1
+                        if size >= LARGE_BYTES:
+                            self._deliver(message)
+                        else:
+                            self.messages_received += 1
+                            reply = on_message(message)
+                            if reply is not None and self._close_reason is None:
+                                replies.append(encode(reply, client))
+                                self.messages_sent += 1
                         if at == end or self._halt:
                             break
                         continue
@@ -569,7 +572,10 @@ class Connection(Watched, WebSocketConnection):
         self.messages_received += 1
         reply = self._on_message(message)
         if reply is not None and self._close_reason is None:
-            self._reply(self._encode(reply, self._client))
+            if len(reply) >= LARGE_BYTES and self._encode is frames.encode and not self._client:
+                self._write_parts(*frames.encode_parts(reply))
+            else:
+                self._reply(self._encode(reply, self._client))
             self.messages_sent += 1
 
     def _reply(self, frame: bytes) -> None:

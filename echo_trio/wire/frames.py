@@ -60,8 +60,8 @@ _WHOLE_PONG: Final = FIN | PONG
 _ALL_BUT_FIN: Final = 0x7F
 _UINT16: Final = struct.Struct("!H")
 _UINT64: Final = struct.Struct("!Q")
-#: From this size on, a payload is unmasked where it was received, and not copied for that first: the
-#: view that this takes costs as much as copying this many bytes.
+#: From this size on, a payload is unmasked where it was received, without being copied first. The
+#: view that this takes costs as much as copying this many bytes does.
 _VIEWED_BYTES: Final = 4 * 1024
 #: The number of fragments that are decoded without remembering anything in between.
 _FEW: Final = range(8)
@@ -666,14 +666,28 @@ def encode_frame(opcode: int, payload: bytes, masked: bool, fin: int = FIN) -> b
     mask_bit = MASKED if masked else 0
     if size < 126:
         header = bytes((fin | opcode, mask_bit | size))
-    elif size < 65536:
-        header = bytes((fin | opcode, mask_bit | 126)) + _UINT16.pack(size)
     else:
-        header = bytes((fin | opcode, mask_bit | 127)) + _UINT64.pack(size)
+        header = _long_header(fin | opcode, mask_bit, size)
     if not masked:
         return header + payload
     mask = _fresh_mask()
     return header + mask + apply_mask(payload, mask)
+
+
+def encode_parts(message: str | bytes) -> tuple[bytes, bytes]:
+    """Encode one message of at least 126 bytes as one frame, unmasked: its header and its payload.
+
+    For callers to whom joining the two, which copies the payload, is too much work.
+    """
+    payload = message.encode() if isinstance(message, str) else message
+    first = _WHOLE_TEXT if isinstance(message, str) else _WHOLE_BINARY
+    return _long_header(first, 0, len(payload)), payload
+
+
+def _long_header(first: int, mask_bit: int, size: int) -> bytes:
+    if size < 65536:
+        return bytes((first, mask_bit | 126)) + _UINT16.pack(size)
+    return bytes((first, mask_bit | 127)) + _UINT64.pack(size)
 
 
 class _MaskSource:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -75,21 +76,23 @@ class Sender(Holder):
                 await trio.lowlevel.wait_writable(self._sock)
                 while self._unsent:  # It may be dropped meanwhile.
                     try:
-                        self._take_out_of_line(self._sock.send(self._first_unsent()))
+                        with self._first_unsent() as some:
+                            sent = self._sock.send(some)
+                        self._take_out_of_line(sent)
                         return
                     except OSError as exc:
                         if exc.errno not in _OUT_OF_BUFFERS:
                             raise
                     await trio.sleep(OUT_OF_BUFFERS_PAUSE_S)
             elif self._unsent:
-                some = bytes(self._first_unsent())
+                data = bytes(self._first_unsent())
                 try:
-                    await self._stream.send_all(some)
+                    await self._stream.send_all(data)
                 except trio.Cancelled:
                     self.abort()
                     raise
                 if self._unsent:
-                    self._take_out_of_line(len(some))
+                    self._take_out_of_line(len(data))
         except BlockingIOError:
             pass
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -122,16 +125,49 @@ class Sender(Holder):
         self._hold_unsent(len(data) - sent)
         return False
 
+    def _write_parts(self, header: bytes, payload: bytes) -> None:
+        """Give the kernel a large frame whose two parts were not put together."""
+        if self._replies:
+            self._write_replies(self._replies)
+        if sent := self._send_parts(header, payload):
+            whole = len(header) + len(payload)
+            self.bytes_sent += whole
+            taken = sent == whole
+            if not taken:
+                self._unsent = bytearray(header[sent:])
+                self._unsent += memoryview(payload)[max(sent - len(header), 0) :]
+                self._hold_unsent(whole - sent)
+        else:
+            taken = self._write(header + payload)
+        if not taken:
+            self._replies_blocked = self._attention = True
+
+    def _send_parts(self, header: bytes, payload: bytes) -> int:
+        """Send what the kernel takes at once, in one call; 0 if it takes nothing, or not so."""
+        sock = self._sock
+        # TLS has no such call; and what waits in line comes first.
+        if type(sock) is not socket.socket or self._unsent or self._write_failed:
+            return 0
+        if sys.platform == "win32":
+            return 0
+        try:
+            return sock.sendmsg((header, payload))
+        except OSError:
+            return 0  # `_write` meets the same error, and deals with it.
+
     def _write_replies(self, replies: list[bytes]) -> None:
         data = b"".join(replies) if len(replies) > 1 else replies[0]
         replies.clear()
         if not self._write(data):
             self._replies_blocked = self._attention = True
 
-    def _first_unsent(self) -> bytearray:
-        """Return as much as is sent in one go; then other tasks get their turn."""
+    def _first_unsent(self) -> memoryview:
+        """Return as much as is sent in one go; then other tasks get their turn.
+
+        To be released before anything else happens to the line.
+        """
         assert self._unsent is not None
-        return self._unsent if len(self._unsent) <= SEND_BYTES else self._unsent[:SEND_BYTES]
+        return memoryview(self._unsent)[:SEND_BYTES]
 
     def _take_out_of_line(self, size_bytes: int) -> None:
         assert self._unsent is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +17,7 @@ from echo_trio.wire.budget import Budget
 from echo_trio.wire.limits import Limits
 from echo_trio.wire.sender import SEND_BYTES, Sender
 
-from .conftest import BINARY, CONTINUATION, TEXT, opcodes, payloads
+from .conftest import BINARY, CONTINUATION, PING, PONG, TEXT, opcodes, payloads
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,42 @@ async def test_a_message_goes_out_in_frames_of_the_size_asked_for(wire, message,
             await wire.connection.flush()
     assert await wire.peer.receive_many(len(expected)) == expected
     assert wire.connection.messages_sent == 1
+
+
+@pytest.mark.parametrize("transport", ["poller"], indirect=True)
+@pytest.mark.parametrize("role", ["server"], indirect=True)
+async def test_64_kib_are_received_by_one_call_and_answered_by_one(wire):
+    """The work is counted: with the header they are more than 64 KiB, and so is the answer."""
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    calls: Counter[str] = Counter()
+
+    def count(_frame, event, function) -> None:
+        if event == "c_call" and getattr(function, "__self__", None) is wire.connection._sock:
+            calls[function.__name__] += 1
+
+    message = "é" * 2**15
+    sys.setprofile(count)
+    try:
+        await wire.peer.send(wire.peer.text(message))
+        assert (await wire.peer.receive()).payload == message.encode()
+    finally:
+        sys.setprofile(None)
+    del calls["fileno"]
+    assert calls == {"recv": 1, "sendmsg": 1}
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "stream", "tls"], indirect=True)
+async def test_large_answers_go_out_in_their_places_among_the_others(wire, role):
+    wire.start()
+    sent = ["a" * 10, "é" * 10_000, "b" * 100_000, "", "c" * 16_383, "d" * 16_384, "e"]
+    frames = [wire.peer.text(message) for message in sent]
+    frames.insert(3, wire.peer.frame(PING, b"?"))
+    wire.nursery.start_soon(wire.peer.send, b"".join(frames))
+    got = await wire.peer.receive_many(len(frames))
+    assert got.pop(3) == (PONG, b"?", True)
+    assert payloads(got) == [message.encode() for message in sent]
+    assert wire.connection.messages_sent == len(sent)
 
 
 async def test_many_fragments_come_in_blocks_of_which_each_can_be_waited_for(wire, nursery):
@@ -251,6 +289,45 @@ async def test_replies_made_before_go_out_before(pair, budget, nursery):
     nursery.start_soon(line.flush)
     assert (await read(pair[1], len(BLOCK) + 18))[len(BLOCK) :] == b"first second third"
     assert line.bytes_sent == len(BLOCK) + 18
+
+
+def test_a_large_frame_in_parts_that_the_kernel_takes_is_sent_and_not_held(pair, budget):
+    line = Line(pair[0], budget)
+    line._replies = [b"before "]
+    line._write_parts(b"head ", b"payload")
+    assert pair[1].recv(100) == b"before head payload"
+    assert (line.bytes_sent, line.held_bytes, line._replies_blocked) == (19, 0, False)
+
+
+@pytest.mark.parametrize(("header", "payload"), [(b"head ", BLOCK), (BLOCK, b"payload")])
+async def test_the_rest_of_a_large_frame_in_parts_waits_in_line(
+    pair, budget, nursery, header, payload
+):
+    line = Line(pair[0], budget)
+    line._replies = [b"before "]
+    line._write_parts(header, payload)
+    assert line._unsent
+    assert 0 < len(line._unsent) < len(BLOCK)
+    assert line.held_bytes == budget.held_bytes == len(line._unsent)
+    assert line._replies_blocked
+    line._write_parts(b"behind ", b"it")
+    assert line.held_bytes == len(line._unsent)
+    nursery.start_soon(line.flush)
+    expected = b"before " + header + payload + b"behind it"
+    assert await read(pair[1], len(expected)) == expected
+    assert line.bytes_sent == len(expected)
+    await trio.testing.wait_all_tasks_blocked()
+    assert line.held_bytes == 0
+
+
+def test_a_large_frame_in_parts_to_a_peer_that_has_gone_is_dropped(pair, budget):
+    line = Line(pair[0], budget)
+    pair[1].close()
+    line._write_parts(b"head ", b"payload")
+    assert line._write_failed
+    assert not line._replies_blocked
+    line._write_parts(b"head ", b"payload")
+    assert line.held_bytes == 0
 
 
 async def test_a_peer_that_takes_something_now_and_then_is_waited_for(pair, budget, autojump_clock):
