@@ -257,7 +257,8 @@ CPU is the server process's user and system time. In a closed loop every socket 
 message in the server's queue, so latency is the number of sockets over the throughput: p50 and
 p99 are those at 100 sockets; rates, handshakes and memory those at 10,000. "driver" is the share
 of its core that the driver used: near 100 %, the rate is the driver's limit, not the server's;
-the CPU per message is the server's own all the same."""
+the CPU per message is the server's own all the same. A server has one core whatever it is made of:
+Go's run with GOMAXPROCS 1, Rust's on a runtime of one thread."""
 
 
 def section(documents: Sequence[Mapping], figures: Figures) -> str:

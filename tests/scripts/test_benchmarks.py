@@ -23,7 +23,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 WITHOUT_TOOLCHAINS = """
 import json, shutil
 shutil.which = lambda *_, **__: None
-import locked, report
+import deflate, locked, payload_catalogue, payloads_page, report
 from provision import Missing
 from server_catalogue import CONTESTANTS
 
@@ -38,7 +38,30 @@ for each in CONTESTANTS:
 row = {"figure": "exchange", "sockets": 10, "size_bytes": 16, "kind": "text"}
 figures = report.Figures([{**row, "peer": each.name} for each in CONTESTANTS], [])
 peers = report.measured_peers(figures)
+cpu = {"echo_trio": 0.9, "websockets-asyncio": 1.2}
+travelled = {"wire_bytes_in_per_message": 398.6, "wire_bytes_out_per_message": 412.4}
+document = {
+    "missing": {},
+    "failed": [],
+    "medians": [
+        {"figure": "large", "peer": peer, "sockets": 100, "size_bytes": 65536, "kind": kind,
+         "cpu_ns_per_byte": cpu_ns * (0.8 if kind == "binary" and peer == "echo_trio" else 1)}
+        for peer, cpu_ns in cpu.items()
+        for kind in ("text", "binary")
+    ] + [
+        {"figure": "servers", "peer": peer, "load": load, "cpu_us_per_message": cpu_us, **travelled}
+        for peer, load, cpu_us in (("echo_trio", "plain", 10.0), ("echo_trio", "compressed", 40.0),
+                                   ("node-ws", "compressed", 80.0))
+    ],
+}
+message = deflate.json_message(7, 1024)
 print(json.dumps({
+    "verdicts": payloads_page.verdicts(document),
+    "compressed": payloads_page.compressed_table(
+        document, "servers", "echo_trio", {"echo_trio": "ours", "node-ws": "ws"}, False),
+    "sizes": [len(message), len(deflate.deflated(message)),
+              len(payload_catalogue.template().replace("{conn}", "123").replace("{seq}", "4567"))],
+    "inflated": deflate.Inflater(True)(deflate.deflated(message)) == message,
     "missing": missing,
     "versions": locked.versions(),
     "titles": [each.title for each in CONTESTANTS],
@@ -58,7 +81,7 @@ def contract_check() -> ModuleType:
     return module
 
 
-def test_peers_without_their_toolchain_are_missing_and_the_others_are_there() -> None:
+def test_peers_without_their_toolchain_are_missing_and_the_tables_tell_of_the_others() -> None:
     script = f"BUILT = {BUILT!r}\n{WITHOUT_TOOLCHAINS}"
     asked = subprocess.run(
         [sys.executable, "-c", script], cwd=BENCHMARKS, capture_output=True, text=True, check=True
@@ -76,6 +99,18 @@ def test_peers_without_their_toolchain_are_missing_and_the_others_are_there() ->
     assert told["versions"]["generators"]["k6"].startswith("2.")
     for title in told["titles"]:
         assert told["tables"].count(f"| {title} |") == 2, title
+    # What `payloads.py` measures with, and what it says.
+    text, binary = told["verdicts"].splitlines()
+    assert text.endswith("**0.75** (at most 0.7: missed).")
+    assert binary.endswith("**0.60** (at most 0.7).")
+    assert told["compressed"].splitlines()[2:] == [
+        "| ours | 10.0 µs | 40.0 µs | 1.00 | 399 B | 412 B |",
+        "| ws | – | 80.0 µs | 0.50 | 399 B | 412 B |",
+    ]
+    size, deflated, templated = told["sizes"]
+    assert size == templated == 1024
+    assert deflated < 512
+    assert told["inflated"]
 
 
 def text_of(message: str | bytes) -> str:
