@@ -127,13 +127,24 @@ def echo_with_suffix(next_suffix: NextSuffix) -> OnMessage:
     """Echo each message with a random number appended."""
     if next_suffix is random_suffix:
         return _echo_with_random_suffix
-    return lambda message: append_suffix(message, next_suffix())
+    return _appending(
+        lambda message: append_suffix(message, next_suffix()), lambda: b" %d" % next_suffix()
+    )
+
+
+def _appending(on_message: OnMessage, appended: Callable[[], bytes]) -> OnMessage:
+    """Promise that all replies are the messages, with something behind (see `Connection.run`)."""
+    vars(on_message)["appended"] = appended
+    return on_message
 
 
 def _echo_with_random_suffix(message: str | bytes) -> str | bytes:
     # One function for all connections: with ten thousand, a function of each connection's own is
     # five cache lines that are cold by the time its next message comes.
     return append_suffix(message, random_suffix())
+
+
+_appending(_echo_with_random_suffix, lambda: b" %d" % random_suffix())
 
 
 def echo_exactly(_: NextSuffix) -> OnMessage:
@@ -143,6 +154,9 @@ def echo_exactly(_: NextSuffix) -> OnMessage:
 
 def _itself(message: str | bytes) -> str | bytes:
     return message
+
+
+_appending(_itself, lambda: b"")
 
 
 def silent(_: NextSuffix) -> OnMessage:

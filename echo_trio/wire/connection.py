@@ -220,6 +220,10 @@ class Connection(Watched, WebSocketConnection):
         sends nothing. It is called from the poller's task: it must not block, and must not depend
         on the current task. A peer that does not read its replies is not read from either.
 
+        If all its replies are the messages with something behind, it may say so by an attribute
+        `appended`: a function that returns what comes behind the next one, in ASCII. That is called
+        instead for a large message, which then need not be decoded, copied and encoded.
+
         Returns however the connection ended; `closed`, `clean`, `failure` and `timed_out` tell how.
         What `on_message` raises is raised here, after the peer was told (1011). Cancelled: the
         stream is closed at once, without a close frame.
@@ -467,19 +471,21 @@ class Connection(Watched, WebSocketConnection):
         try:
             for _ in _TURN:
                 if self._incoming is None:
+                    if end - at >= LARGE_BYTES and (after := self._echo_large(data, at)):
+                        at = after
+                        if at == end or self._halt:
+                            break
+                        continue
                     plain = frames.decode(data, at, not client)
                     if plain is not None:
                         message, size, at = plain
                         if size > self._limits.max_message_bytes:
                             raise frames.too_big(self._limits.max_message_bytes)
-                        if size >= LARGE_BYTES:
-                            self._deliver(message)
-                        else:
-                            self.messages_received += 1
-                            reply = on_message(message)
-                            if reply is not None and self._close_reason is None:
-                                replies.append(encode(reply, client))
-                                self.messages_sent += 1
+                        self.messages_received += 1
+                        reply = on_message(message)
+                        if reply is not None and self._close_reason is None:
+                            replies.append(encode(reply, client))
+                            self.messages_sent += 1
                         if at == end or self._halt:
                             break
                         continue
@@ -498,6 +504,40 @@ class Connection(Watched, WebSocketConnection):
         # Plain messages alone leave nothing behind: nearly every call ends with this one test.
         if not all_plain or self._halt or self._held_to_read:
             self._end_turn(data[at:])
+
+    @property
+    def _appended(self) -> Callable[[], bytes] | None:
+        """What `on_message` appends, if large messages can be answered by that alone."""
+        if self._client or self._encode is not frames.encode:
+            return None
+        appended: Callable[[], bytes] | None = getattr(self._on_message, "appended", None)
+        return appended
+
+    def _echo_large(self, data: bytes, at: int) -> int:
+        """Answer a large plain message that only gets something appended; 0 if this is none."""
+        appended = self._appended
+        if appended is None:
+            return 0
+        plain = frames.check_plain(data, at, masked=True)
+        if plain is None:
+            return 0
+        opcode, payload, after = plain
+        if len(payload) > self._limits.max_message_bytes:
+            raise frames.too_big(self._limits.max_message_bytes)
+        self._echo(opcode, payload, appended)
+        return after
+
+    def _echo(self, opcode: int, payload: bytes, appended: Callable[[], bytes]) -> None:
+        self.messages_received += 1
+        suffix = appended()
+        if self._close_reason is not None:
+            return
+        if len(payload) < LARGE_BYTES:
+            self._reply(frames.encode_frame(opcode, payload + suffix, masked=False))
+        else:
+            header = frames.long_header(opcode, len(payload) + len(suffix))
+            self._write_parts((header, payload, suffix))
+        self.messages_sent += 1
 
     def _end_turn(self, rest: bytes) -> None:
         """Keep the rest for later, and do what follows from frames that were not plain."""
@@ -532,6 +572,7 @@ class Connection(Watched, WebSocketConnection):
                 message, at = whole
                 self._deliver(message)
                 return at
+        appended = self._appended
         what, value, at = frames.read(
             data,
             at,
@@ -539,6 +580,7 @@ class Connection(Watched, WebSocketConnection):
             self._incoming,
             self._limits.max_message_bytes,
             self._get_inflater if self._compression is not None else None,
+            frames.Incoming if appended is None else frames.Encoded,
         )
         if what == frames.PARTIAL:
             assert isinstance(value, frames.Incoming)
@@ -553,7 +595,11 @@ class Connection(Watched, WebSocketConnection):
             self._incoming = None
             if self._compression is not None and len(value) > INFLATED_BYTES_PER_TURN:
                 self._halt |= _TURN_OVER
-            self._deliver(value)
+            if appended is None:
+                self._deliver(value)
+            else:
+                assert isinstance(value, bytes)
+                self._echo(what, value, appended)
         else:
             assert isinstance(value, bytes)
             self._take_control(what, value)
@@ -572,10 +618,7 @@ class Connection(Watched, WebSocketConnection):
         self.messages_received += 1
         reply = self._on_message(message)
         if reply is not None and self._close_reason is None:
-            if len(reply) >= LARGE_BYTES and self._encode is frames.encode and not self._client:
-                self._write_parts(*frames.encode_parts(reply))
-            else:
-                self._reply(self._encode(reply, self._client))
+            self._reply(self._encode(reply, self._client))
             self.messages_sent += 1
 
     def _reply(self, frame: bytes) -> None:

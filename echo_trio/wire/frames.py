@@ -60,9 +60,6 @@ _WHOLE_PONG: Final = FIN | PONG
 _ALL_BUT_FIN: Final = 0x7F
 _UINT16: Final = struct.Struct("!H")
 _UINT64: Final = struct.Struct("!Q")
-#: From this size on, a payload is unmasked where it was received, without being copied first. The
-#: view that this takes costs as much as copying this many bytes does.
-_VIEWED_BYTES: Final = 4 * 1024
 #: The number of fragments that are decoded without remembering anything in between.
 _FEW: Final = range(8)
 #: Headers of unmasked text frames of 0 to 125 bytes: all that most replies need.
@@ -267,6 +264,16 @@ class Incoming:
             self._joined = b""
 
 
+class Encoded(Incoming):
+    """A message whose text, which is checked as ever, is not decoded at the end."""
+
+    __slots__ = ()
+
+    def message(self) -> bytes:
+        """Return the payload, also of text as bytes; only once it is `complete`."""
+        return self._kept()
+
+
 class Passing(Incoming):
     """A message that is passed on in pieces while it arrives, and never kept as a whole.
 
@@ -316,14 +323,11 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
         return None
     size = second & 0x7F
     start = at + 2
-    received: bytes | memoryview = data
     if size > 125:
         header = _read_length(data, at, masked)
         if header is None:
             return None
         size, start, mask = header
-        if size >= _VIEWED_BYTES:
-            received = memoryview(data)
     elif masked != (second >= MASKED):
         return None
     elif masked:
@@ -332,13 +336,44 @@ def decode(data: bytes, at: int, masked: bool) -> tuple[str | bytes, int, int] |
     stop = start + size
     if stop > len(data):
         return None
-    payload = apply_mask(received[start:stop], mask) if masked else data[start:stop]
+    payload = data[start:stop]
+    if masked:
+        payload = apply_mask(payload, mask)
     if first == _WHOLE_BINARY:
         return payload, size, stop
     try:
         return payload.decode(), size, stop
     except UnicodeDecodeError:
         return None
+
+
+def check_plain(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
+    """Read the plain frame that starts at `at`, as `decode` does, but leave its text encoded.
+
+    Text is checked all the same. For long messages, which neither this copies nor a decoder.
+
+    :param masked: true if the peer has to mask.
+    :returns: `TEXT` or `BINARY`, the payload, and where the next frame starts; ``None`` if this is
+        a short frame, or not a plain one, or only part of one, or its text is not UTF-8.
+    :raises Violation: if its length or mask is wrong.
+    """
+    first = data[at]
+    if (first != _WHOLE_TEXT and first != _WHOLE_BINARY) or data[at + 1] & 0x7F < 126:
+        return None
+    header = _read_length(data, at, masked)
+    if header is None:
+        return None
+    size, start, mask = header
+    stop = start + size
+    if stop > len(data):
+        return None
+    payload = apply_mask(memoryview(data)[start:stop], mask) if masked else data[start:stop]
+    if first == _WHOLE_TEXT and not payload.isascii():
+        try:
+            codecs.utf_8_decode(payload, "strict", True)
+        except UnicodeDecodeError:
+            return None
+    return first & 0x0F, payload, stop
 
 
 def decode_control(data: bytes, at: int, masked: bool) -> tuple[int, bytes, int] | None:
@@ -666,28 +701,24 @@ def encode_frame(opcode: int, payload: bytes, masked: bool, fin: int = FIN) -> b
     mask_bit = MASKED if masked else 0
     if size < 126:
         header = bytes((fin | opcode, mask_bit | size))
+    elif size < 65536:
+        header = bytes((fin | opcode, mask_bit | 126)) + _UINT16.pack(size)
     else:
-        header = _long_header(fin | opcode, mask_bit, size)
+        header = bytes((fin | opcode, mask_bit | 127)) + _UINT64.pack(size)
     if not masked:
         return header + payload
     mask = _fresh_mask()
     return header + mask + apply_mask(payload, mask)
 
 
-def encode_parts(message: str | bytes) -> tuple[bytes, bytes]:
-    """Encode one message of at least 126 bytes as one frame, unmasked: its header and its payload.
+def long_header(opcode: int, size: int) -> bytes:
+    """Encode the header of a whole frame without a mask.
 
-    For callers to whom joining the two, which copies the payload, is too much work.
+    :param size: bytes of its payload, at least 126.
     """
-    payload = message.encode() if isinstance(message, str) else message
-    first = _WHOLE_TEXT if isinstance(message, str) else _WHOLE_BINARY
-    return _long_header(first, 0, len(payload)), payload
-
-
-def _long_header(first: int, mask_bit: int, size: int) -> bytes:
     if size < 65536:
-        return bytes((first, mask_bit | 126)) + _UINT16.pack(size)
-    return bytes((first, mask_bit | 127)) + _UINT64.pack(size)
+        return bytes((FIN | opcode, 126)) + _UINT16.pack(size)
+    return bytes((FIN | opcode, 127)) + _UINT64.pack(size)
 
 
 class _MaskSource:

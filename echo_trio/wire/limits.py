@@ -11,8 +11,8 @@ from typing import Final
 RECEIVE_BYTES: Final = 64 * 1024 + 64
 #: The size of one read while a large message arrives.
 BULK_RECEIVE_BYTES: Final = 256 * 1024
-#: From this size on, copying a message costs more than the system call that sends it by itself.
-LARGE_BYTES: Final = 16 * 1024
+#: From this size on, a copy of a message costs more than what it takes to do without one.
+LARGE_BYTES: Final = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)

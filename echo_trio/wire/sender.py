@@ -125,24 +125,24 @@ class Sender(Holder):
         self._hold_unsent(len(data) - sent)
         return False
 
-    def _write_parts(self, header: bytes, payload: bytes) -> None:
-        """Give the kernel a large frame whose two parts were not put together."""
+    def _write_parts(self, parts: tuple[bytes, ...]) -> None:
+        """Give the kernel a large frame that was not put together."""
         if self._replies:
             self._write_replies(self._replies)
-        if sent := self._send_parts(header, payload):
-            whole = len(header) + len(payload)
-            self.bytes_sent += whole
-            taken = sent == whole
+        if sent := self._send_parts(parts):
+            size = sum(map(len, parts))
+            self.bytes_sent += size
+            taken = sent == size
             if not taken:
-                self._unsent = bytearray(header[sent:])
-                self._unsent += memoryview(payload)[max(sent - len(header), 0) :]
-                self._hold_unsent(whole - sent)
+                self._unsent = bytearray().join(parts)
+                del self._unsent[:sent]
+                self._hold_unsent(size - sent)
         else:
-            taken = self._write(header + payload)
+            taken = self._write(b"".join(parts))
         if not taken:
             self._replies_blocked = self._attention = True
 
-    def _send_parts(self, header: bytes, payload: bytes) -> int:
+    def _send_parts(self, parts: tuple[bytes, ...]) -> int:
         """Send what the kernel takes at once, in one call; 0 if it takes nothing, or not so."""
         sock = self._sock
         # TLS has no such call; and what waits in line comes first.
@@ -151,7 +151,7 @@ class Sender(Holder):
         if sys.platform == "win32":
             return 0
         try:
-            return sock.sendmsg((header, payload))
+            return sock.sendmsg(parts)
         except OSError:
             return 0  # `_write` meets the same error, and deals with it.
 

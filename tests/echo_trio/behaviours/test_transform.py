@@ -7,6 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from echo_trio.behaviours.scripts import echo_exactly, echo_with_suffix
 from echo_trio.behaviours.transform import SUFFIX_RANGE, SeededSuffixes, append_suffix, suffixes
 
 NUMBERS = st.integers(0, SUFFIX_RANGE - 1)
@@ -37,6 +38,19 @@ def test_every_suffix_is_in_range(seed: int | None, count: int) -> None:
 def test_a_seed_always_stands_for_the_same_sequence(seed: int, count: int) -> None:
     one, other = suffixes(seed), suffixes(seed)
     assert [one() for _ in range(count)] == [other() for _ in range(count)]
+
+
+@given(st.lists(st.tuples(st.binary(), st.booleans()), max_size=10), st.integers())
+def test_what_an_echo_says_that_it_appends_is_what_it_appends(messages, seed: int) -> None:
+    """A large message is answered by that alone, a small one by the whole, in any order."""
+    echo, other = (echo_with_suffix(suffixes(seed)) for _ in range(2))
+    for message, is_large in messages:
+        reply = message + echo.appended() if is_large else echo(message)
+        assert reply == other(message)
+    plain = echo_exactly(suffixes(seed))
+    assert plain(b"x") == b"x" + plain.appended()
+    at_random = echo_with_suffix(suffixes(None))
+    assert SUFFIX.fullmatch(at_random.appended().decode())
 
 
 def test_the_sequence_is_splitmix64s() -> None:

@@ -17,7 +17,7 @@ from echo_trio.wire.budget import Budget
 from echo_trio.wire.limits import Limits
 from echo_trio.wire.sender import SEND_BYTES, Sender
 
-from .conftest import BINARY, CONTINUATION, PING, PONG, TEXT, opcodes, payloads
+from .conftest import BINARY, CONTINUATION, PING, PONG, TEXT, code_of, opcodes, payloads
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ async def test_a_message_goes_out_in_frames_of_the_size_asked_for(wire, message,
 @pytest.mark.parametrize("role", ["server"], indirect=True)
 async def test_64_kib_are_received_by_one_call_and_answered_by_one(wire):
     """The work is counted: with the header they are more than 64 KiB, and so is the answer."""
-    wire.start()
+    wire.start(appending(b" 1"))
     await trio.testing.wait_all_tasks_blocked()
     calls: Counter[str] = Counter()
 
@@ -57,24 +57,65 @@ async def test_64_kib_are_received_by_one_call_and_answered_by_one(wire):
     sys.setprofile(count)
     try:
         await wire.peer.send(wire.peer.text(message))
-        assert (await wire.peer.receive()).payload == message.encode()
+        assert (await wire.peer.receive()).payload == message.encode() + b" 1"
     finally:
         sys.setprofile(None)
     del calls["fileno"]
     assert calls == {"recv": 1, "sendmsg": 1}
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "stream", "tls"], indirect=True)
-async def test_large_answers_go_out_in_their_places_among_the_others(wire, role):
-    wire.start()
-    sent = ["a" * 10, "é" * 10_000, "b" * 100_000, "", "c" * 16_383, "d" * 16_384, "e"]
+@pytest.mark.parametrize("appends", [False, True])
+async def test_large_answers_go_out_in_their_places_among_the_others(wire, appends):
+    wire.start(appending(b"!") if appends else lambda message: message + "!")
+    sent = ["a" * 10, "é" * 10_000, "b" * 100_000, "", "c" * 4095, "d" * 4096, "f" * 2**18, "e"]
     frames = [wire.peer.text(message) for message in sent]
     frames.insert(3, wire.peer.frame(PING, b"?"))
+    frames[4] = wire.peer.frame(TEXT, fin=False) + wire.peer.frame(CONTINUATION, b"")
     wire.nursery.start_soon(wire.peer.send, b"".join(frames))
     got = await wire.peer.receive_many(len(frames))
     assert got.pop(3) == (PONG, b"?", True)
-    assert payloads(got) == [message.encode() for message in sent]
-    assert wire.connection.messages_sent == len(sent)
+    assert payloads(got) == [message.encode() + b"!" for message in sent]
+    assert wire.connection.messages_received == wire.connection.messages_sent == len(sent)
+
+
+@pytest.mark.parametrize("size", [4096, 100_000])
+async def test_large_text_that_is_only_appended_to_is_checked_all_the_same(wire, size):
+    wire.start(appending(b"!"))
+    text = b"x" * (size - 2) + b"\xc3!"
+    frames = await wire.say_and_hear_all(wire.peer.frame(TEXT, text))
+    assert [code_of(frame) for frame in frames] == [1007]
+
+
+@pytest.mark.parametrize("role", ["server"], indirect=True)
+@pytest.mark.parametrize("transport", ["poller"], indirect=True)
+async def test_large_messages_that_are_only_appended_to_are_bounded_and_end_at_a_close(
+    make_wire, transport, role
+):
+    wire = make_wire(Limits(max_message_bytes=5000))
+    wire.start(appending(b"!"))
+    frame = wire.peer.frame
+    got = await wire.say_and_hear_all(frame(BINARY, bytes(5000)) + frame(BINARY, bytes(5001)))
+    assert got[0].payload == bytes(5000) + b"!"
+    assert [code_of(each) for each in got[1:]] == [1009]
+
+    wire = make_wire()
+    wire.start(appending(b"!"))
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.close_nowait()
+    got = await wire.say_and_hear_all(wire.peer.frame(BINARY, bytes(5000)) + wire.peer.close(1000))
+    assert [code_of(each) for each in got] == [1000]
+    assert wire.connection.messages_received == 1
+    assert wire.connection.messages_sent == 0
+
+
+def appending(suffix: bytes):
+    """An `on_message` that says what it appends."""
+
+    def on_message(message):
+        return message + (suffix if isinstance(message, bytes) else suffix.decode())
+
+    on_message.appended = lambda: suffix
+    return on_message
 
 
 async def test_many_fragments_come_in_blocks_of_which_each_can_be_waited_for(wire, nursery):
@@ -294,7 +335,7 @@ async def test_replies_made_before_go_out_before(pair, budget, nursery):
 def test_a_large_frame_in_parts_that_the_kernel_takes_is_sent_and_not_held(pair, budget):
     line = Line(pair[0], budget)
     line._replies = [b"before "]
-    line._write_parts(b"head ", b"payload")
+    line._write_parts((b"head ", b"payload"))
     assert pair[1].recv(100) == b"before head payload"
     assert (line.bytes_sent, line.held_bytes, line._replies_blocked) == (19, 0, False)
 
@@ -305,12 +346,12 @@ async def test_the_rest_of_a_large_frame_in_parts_waits_in_line(
 ):
     line = Line(pair[0], budget)
     line._replies = [b"before "]
-    line._write_parts(header, payload)
+    line._write_parts((header, payload))
     assert line._unsent
     assert 0 < len(line._unsent) < len(BLOCK)
     assert line.held_bytes == budget.held_bytes == len(line._unsent)
     assert line._replies_blocked
-    line._write_parts(b"behind ", b"it")
+    line._write_parts((b"behind ", b"it"))
     assert line.held_bytes == len(line._unsent)
     nursery.start_soon(line.flush)
     expected = b"before " + header + payload + b"behind it"
@@ -323,10 +364,10 @@ async def test_the_rest_of_a_large_frame_in_parts_waits_in_line(
 def test_a_large_frame_in_parts_to_a_peer_that_has_gone_is_dropped(pair, budget):
     line = Line(pair[0], budget)
     pair[1].close()
-    line._write_parts(b"head ", b"payload")
+    line._write_parts((b"head ", b"payload"))
     assert line._write_failed
     assert not line._replies_blocked
-    line._write_parts(b"head ", b"payload")
+    line._write_parts((b"head ", b"payload"))
     assert line.held_bytes == 0
 
 
