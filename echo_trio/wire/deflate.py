@@ -41,6 +41,13 @@ _UNWRITABLE_WINDOW_BITS: Final = 8
 _LEVEL: Final = 1
 _NO_CONTEXT_TAKEOVER: Final = ("server_no_context_takeover", "client_no_context_takeover")
 _MAX_WINDOW: Final = ("server_max_window_bits", "client_max_window_bits")
+#: The smallest window that it can write.
+_MIN_BITS: Final = 9
+#: zlib's MIN_LOOKAHEAD: it doesn't search in that much of its window.
+_LOOKAHEAD_BYTES: Final = 262
+#: zlib's memory level `n` has blocks of 2 ** (n + 6) symbols; one is enough for a small message.
+_SYMBOL_BITS: Final = 6
+_MEMORY_LEVEL: Final = zlib.DEF_MEM_LEVEL
 #: The end that the sender of each message leaves off (section 7.2.1).
 _TAIL: Final = b"\x00\x00\xff\xff"
 
@@ -150,11 +157,16 @@ def _encoder(window_bits: int) -> Encode:
 
     def encode(message: str | bytes, masked: bool) -> bytes:
         payload = message.encode() if isinstance(message, str) else message
-        if len(payload) >= MIN_DEFLATED_BYTES:
-            compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -window_bits)
+        size = len(payload)
+        if size >= MIN_DEFLATED_BYTES:
+            # What zlib allocates and clears for a large message takes longer than compressing a
+            # small one. It refers back by no more than its window less 262 bytes, so this one does.
+            bits = min(max((size + _LOOKAHEAD_BYTES).bit_length(), _MIN_BITS), window_bits)
+            memory = min(max(size.bit_length() - _SYMBOL_BITS, 1), _MEMORY_LEVEL)
+            compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -bits, memory)
             deflated = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
             deflated = deflated[: -len(_TAIL)]
-            if len(deflated) < len(payload):
+            if len(deflated) < size:
                 opcode = frames.TEXT if isinstance(message, str) else frames.BINARY
                 return frames.encode_frame(frames.RSV1 | opcode, deflated, masked)
         return frames.encode(message, masked)

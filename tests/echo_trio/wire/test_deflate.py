@@ -239,6 +239,25 @@ def test_what_would_not_get_shorter_is_sent_as_it_is(message):
     assert deflate.encoder(KEEPING, client=False)(message, False) == frames.encode(message, False)
 
 
+@pytest.mark.parametrize("size", [64, 200, 249, 250, 1024, 3834, 16_000, 200_000])
+def test_a_message_takes_memory_of_its_size_and_gets_as_short_as_with_all(size):
+    """The work is counted by its memory, which zlib clears: 268 KB for any message otherwise."""
+    encode = deflate.encoder(Parameters(), client=False)
+    half = random.Random(size).randbytes(size // 2)
+    message = half + half  # so that it has to look back as far as it can
+    tracemalloc.start()
+    try:
+        frame = encode(message, False)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Python gives each call 16 KiB for its output; zlib has 6 KB beside window and tables.
+    assert peak_bytes < 48_000 + 32 * size
+    most = zlib.compressobj(1, zlib.DEFLATED, -15)
+    shortest = most.compress(message) + most.flush(zlib.Z_SYNC_FLUSH)
+    assert len(frame) <= 1.02 * min(len(shortest), size) + 10
+
+
 @pytest.mark.parametrize("client", [False, True], ids=["server", "client"])
 @pytest.mark.parametrize("bits", range(9, 16))
 def test_we_keep_within_the_window_that_was_agreed_on(client, bits):
