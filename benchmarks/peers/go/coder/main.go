@@ -31,7 +31,7 @@ func echo(options *websocket.AcceptOptions) http.HandlerFunc {
 			err = contract.Answer(message, kind == websocket.MessageText, func(reply []byte) error {
 				return connection.Write(forever, kind, reply)
 			})
-			if errors.Is(err, contract.InvalidText) {
+			if errors.Is(err, contract.ErrInvalidText) {
 				connection.Close(websocket.StatusInvalidFramePayloadData, "")
 			}
 			if err != nil {

@@ -4,6 +4,7 @@ package contract
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"runtime"
 	"strconv"
 	"sync"
@@ -42,8 +42,8 @@ func AppendSuffix(message []byte) []byte {
 // Buffers of messages: a connection has one while it answers, and none while it waits.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// InvalidText is returned for text that is not UTF-8: the connection has to be closed with 1007.
-var InvalidText = fmt.Errorf("text is not UTF-8")
+// ErrInvalidText is returned for text that is not UTF-8: the connection has to be closed with 1007.
+var ErrInvalidText = errors.New("text is not UTF-8")
 
 // Answer reads one message and writes the reply to it. The reply is only valid during write.
 func Answer(message io.Reader, isText bool, write func(reply []byte) error) error {
@@ -54,7 +54,7 @@ func Answer(message io.Reader, isText bool, write func(reply []byte) error) erro
 		return err
 	}
 	if isText && !utf8.Valid(buffer.Bytes()) {
-		return InvalidText
+		return ErrInvalidText
 	}
 	buffer.Grow(suffixBytes)
 	return write(AppendSuffix(buffer.Bytes()))
@@ -63,7 +63,6 @@ func Answer(message io.Reader, isText bool, write func(reply []byte) error) erro
 // Announce prints the line that says where this peer listens, as our own server does.
 func Announce(address net.Addr) {
 	fmt.Printf("ready ws=ws://%s/\n", address)
-	os.Stdout.Sync()
 }
 
 // Serve listens, says so, and serves until it is killed.

@@ -29,7 +29,7 @@ func echo(upgrader *websocket.Upgrader) http.HandlerFunc {
 			err = contract.Answer(message, kind == websocket.TextMessage, func(reply []byte) error {
 				return connection.WriteMessage(kind, reply)
 			})
-			if errors.Is(err, contract.InvalidText) {
+			if errors.Is(err, contract.ErrInvalidText) {
 				farewell := websocket.FormatCloseMessage(websocket.CloseInvalidFramePayloadData, "")
 				connection.WriteControl(
 					websocket.CloseMessage, farewell, time.Now().Add(time.Second))
