@@ -52,7 +52,7 @@ static long head(unsigned char first, long size) {
   return 2 + bytes;
 }
 
-// Answer one frame; return 0 at the end of the connection, or for more than is taken.
+// Answer one frame; return 0 at the end of the connection, behind a close, or for more than is taken.
 static int answer(int fd) {
   long got = recv(fd, received, sizeof received, MSG_DONTWAIT);
   if (got <= 0 || !(got = have(fd, got, 6))) return 0;
@@ -82,7 +82,7 @@ static int answer(int fd) {
     size += SUFFIX_BYTES;
   }
   put(fd, at + size);
-  return 1;
+  return !closing;
 }
 
 // Echo on all that are registered, until somebody waits at the listener.

@@ -1,4 +1,5 @@
-// lesismal/nbio: its own epoll, and no goroutine for a connection that waits. It validates text.
+// lesismal/nbio: its own epoll, and no goroutine for a connection that waits. It validates text, and
+// swallows empty messages.
 package main
 
 import (
