@@ -512,7 +512,7 @@ class Connection(Watched, WebSocketConnection):
 
     @property
     def _appended(self) -> Callable[[], bytes] | None:
-        """What `on_message` appends, if large messages can be answered by that alone."""
+        """Tell what comes behind the next message, if large ones can be answered by that alone."""
         if self._client or self._encode is not frames.encode:
             return None
         appended: Callable[[], bytes] | None = getattr(self._on_message, "appended", None)
