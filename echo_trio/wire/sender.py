@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -145,15 +146,16 @@ class Sender(Holder):
     def _send_parts(self, parts: tuple[bytes, ...]) -> int:
         """Send what the kernel takes at once, in one call; 0 if it takes nothing, or not so."""
         sock = self._sock
-        # TLS has no such call; and what waits in line comes first.
-        if type(sock) is not socket.socket or self._unsent or self._write_failed:
-            return 0
-        if sys.platform == "win32":
-            return 0
-        try:
-            return sock.sendmsg(parts)
-        except OSError:
-            return 0  # `_write` meets the same error, and deals with it.
+        # TLS has no such call, nor has Windows; and what waits in line comes first.
+        if (
+            sys.platform != "win32"
+            and type(sock) is socket.socket
+            and not (self._unsent or self._write_failed)
+        ):
+            # `_write` meets the same error, and deals with it.
+            with suppress(OSError):
+                return sock.sendmsg(parts)
+        return 0
 
     def _write_replies(self, replies: list[bytes]) -> None:
         data = b"".join(replies) if len(replies) > 1 else replies[0]
