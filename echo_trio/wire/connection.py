@@ -883,6 +883,9 @@ class Connection(Watched, WebSocketConnection):
         if self._task is not None:
             self._call_attention()
         if self._sock is not None:
+            if self._poller is not None:
+                # A client's socket is registered by its handshake, and this may have ended unslept.
+                self._poller.unregister(self._sock)
             if self._sock.fileno() != -1:
                 trio.lowlevel.notify_closing(self._sock)
             self._sock.close()

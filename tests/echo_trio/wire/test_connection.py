@@ -21,6 +21,7 @@ from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import FRAMES_PER_TURN, Connection, Limits
 from echo_trio.wire.deflate import Parameters
 from echo_trio.wire.frames import INFLATE_STEP_BYTES, MAX_EMPTY_FRAGMENTS
+from echo_trio.wire.poller import Poller
 
 from .conftest import (
     BINARY,
@@ -495,6 +496,29 @@ async def test_abort_resets(make_wire, tcp_pair, transport, during):
         await wire.peer.receive_rest()
     await wire.end()
     assert (wire.connection.closed.code, wire.connection.close_sent) == (1006, None)
+
+
+async def test_a_connection_that_never_slept_leaves_its_number_to_the_next_file(nursery):
+    """A client's socket is with the poller since its handshake, and so before `run`."""
+    poller = Poller()
+    await nursery.start(poller.run)
+    (ours, theirs), (following, its_peer) = socket.socketpair(), socket.socketpair()
+    number = ours.fileno()
+    for sock in (ours, following):
+        sock.setblocking(False)
+    theirs.send(b"the answer to the handshake")
+    with theirs, its_peer, following:
+        await poller.wait_readable(ours)
+        connection = Connection.opened(ours, client=True, limits=Limits(), poller=poller)
+        connection.abort()
+        await connection.run(lambda _: None)
+        assert ours.fileno() == -1
+        os.dup2(following.fileno(), number)
+        with socket.socket(fileno=number) as heir:
+            its_peer.send(b"x")
+            with trio.fail_after(PATIENCE_S):
+                await poller.wait_readable(heir)
+            poller.unregister(heir)
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 2000, 5000, 70_000, -1])
