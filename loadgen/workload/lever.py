@@ -111,10 +111,13 @@ class Lever:
         """
         factor = self._find_factor(wanted)
         before = len(self.changes)
-        if before + 2 > MAX_CHANGES and wanted.paused is not False:
-            field = "paused" if factor is None else "rate" if wanted.factor is None else "factor"
+        changes_rate = factor is not None and factor != self.factor
+        pauses = bool(wanted.paused) and not self.is_paused
+        # The last change of all can only be the end of a pause.
+        if (changes_rate or pauses) and before + changes_rate + pauses >= MAX_CHANGES:
+            field = "paused" if not changes_rate else "rate" if wanted.factor is None else "factor"
             raise BadChange(f"a load is changed {MAX_CHANGES:,} times at most", field)
-        if factor is not None and factor != self.factor:
+        if factor is not None and changes_rate:
             old, self.factor = self.rate, factor
             self._note("rate", old, self.rate, t_s, load_s)
         if wanted.paused is not None and wanted.paused != self.is_paused:
@@ -129,7 +132,8 @@ class Lever:
 
     def step(self, steps: int) -> Wanted:
         """Make the change by a number of steps of `STEP`, down if it is negative."""
-        return Wanted(factor=max(round(self.factor + steps * STEP, 6), STEP))
+        lowest = min(STEP, self.factor)
+        return Wanted(factor=max(round(self.factor + steps * STEP, 6), lowest))
 
     def _find_factor(self, wanted: Wanted) -> float | None:
         given = [name for name in ("rate", "factor") if getattr(wanted, name) is not None]

@@ -188,3 +188,19 @@ def test_a_load_is_changed_a_thousand_times_at_most_and_can_go_on_after_them():
     assert len(lever.changes) <= MAX_CHANGES
     assert not lever.is_paused
     assert len(show_changes(lever.changes)) == 11
+
+
+def test_the_thousand_can_not_be_passed_by_telling_a_load_to_go_on_that_does():
+    lever = Lever(Plan(2, rate=50.0))
+    while len(lever.changes) < MAX_CHANGES - 1:
+        assert pull(lever, len(lever.changes), factor=3.0 - lever.factor, paused=False)
+    with pytest.raises(BadChange) as caught:
+        pull(lever, factor=1.0, paused=False)
+    assert caught.value.field == "factor"
+    assert not pull(lever, factor=lever.factor, paused=False)  # Nothing changes, so nothing counts.
+
+
+def test_a_step_down_never_raises_a_load():
+    lever = Lever(Plan(2, rate=50.0))
+    assert pull(lever, factor=0.05)
+    assert not lever.pull(lever.step(-1), t_s=2.0, load_s=2.0)
