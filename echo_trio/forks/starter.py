@@ -93,6 +93,7 @@ class Forked:
         self.pid: int = 0
         self._status = status
         self._code: int | None = None
+        self._failure: OSError | None = None  # to fork
         self._pidfd: int | None = None
         self._is_over = False
 
@@ -115,6 +116,8 @@ class Forked:
             if self.pid or self._is_over:
                 break
             await trio.lowlevel.wait_readable(self._status)
+        if self._failure is not None:
+            raise self._failure
         return self.pid > 0
 
     def send_signal(self, number: int) -> None:
@@ -168,7 +171,7 @@ class Forked:
                 if word == server.ENDED:
                     self._code = int(number)
                 elif word == server.FAILED:
-                    raise OSError(int(number), os.strerror(int(number)))
+                    self._failure = OSError(int(number), os.strerror(int(number)))
 
     def __del__(self) -> None:
         """Let go of its descriptors."""

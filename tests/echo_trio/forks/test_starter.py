@@ -188,6 +188,17 @@ async def test_a_fork_that_fails_is_an_error_of_the_system(shared, tmp_path, mon
     starter.end()
 
 
+async def test_a_fork_that_failed_is_told_to_who_awaits_its_start_and_not_to_who_kills_it():
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    process = Forked(ours)
+    with theirs:
+        theirs.send(f"{server.FAILED} {errno.EAGAIN}".encode())
+        process.kill()
+        assert process.returncode is None
+        with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
+            await process.started()
+
+
 async def test_where_an_import_starts_a_thread_processes_are_new_programs(tmp_path, monkeypatch):
     (tmp_path / "threaded.py").write_text(
         "import sys, threading\n"
