@@ -71,7 +71,7 @@ class Coordinator:
         #: The rate of the load, and its changes by hand.
         self.lever: Lever = Lever(plan, has_pace=_has_pace(plan))
         self._interruption = trio.Event()
-        self._steer, self._steered = trio.open_memory_channel[messages.Steer](math.inf)
+        self._put_change, self._take_changes = trio.open_memory_channel[messages.Steer](math.inf)
         self._second_booked = trio.lowlevel.ParkingLot()
         self._booked_s = 0
         self._merged: Result | None = None
@@ -102,10 +102,10 @@ class Coordinator:
         load_s = self.phase_elapsed_s + head_start_s
         if self.lever.pull(wanted, t_s=self.elapsed_s + head_start_s, load_s=load_s):
             self._merged = None
-            self._steer.send_nowait(messages.Steer(load_s, self.lever.speed))
+            self._put_change.send_nowait(messages.Steer(load_s, self.lever.speed))
 
     async def _pass_on_changes(self) -> None:
-        async for order in self._steered:
+        async for order in self._take_changes:
             for member in self._members:
                 if not member.is_over:
                     await member.link.send(order)

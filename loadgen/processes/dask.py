@@ -18,23 +18,24 @@ import math
 import socket
 import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
 import trio
 from distributed import Client, Queue, get_client
 
-from echo_trio.forks.starter import Process, Starter
+from echo_trio.forks.starter import Process
 from echo_trio.process_channel import LENGTH_BYTES, frame
 from echo_trio.wire import process
 from loadgen.preflight import machine
 from loadgen.preflight.check import Refused
 from loadgen.processes import messages
-from loadgen.processes.local import SHARD, explain_exit, start_shard, wait_for_end
+from loadgen.processes.local import SHARD, explain_exit, wait_for_end
 from loadgen.processes.messages import Link, LinkLost
 from loadgen.processes.placement import Network, WorkerLimits, cut, deal
+from loadgen.processes.shared_starter import SharedStarter
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
@@ -92,33 +93,8 @@ def relay(run: str, index: int) -> None:
     sock.close()
 
 
-class _SharedStarter:
-    """The starter of all shards in one worker: they share the memory of what they import."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._starter = Starter(SHARD)
-        self._running = 0
-
-    @contextmanager
-    def start(self, title: str) -> Iterator[tuple[Process, socket.socket]]:
-        """Start a shard; at the end of the block the last one ends the fork server, too.
-
-        :returns: its process, and our end of the socket to it, which stays open.
-        """
-        with self._lock:
-            started = trio.run(start_shard, self._starter, title)
-            self._running += 1
-        try:
-            yield started
-        finally:
-            with self._lock:
-                self._running -= 1
-                if not self._running:
-                    self._starter.end()
-
-
-_STARTER: Final = _SharedStarter()
+#: The starter of all shards in one worker.
+_STARTER: Final = SharedStarter(SHARD)
 
 
 def _carry_down(down: Queue, sock: socket.socket, process: Process) -> None:
