@@ -369,10 +369,12 @@ class Runs:
             raise CannotRun("the load is over", 409)
         number = next(self._numbers)
         answer = run.answers[number] = Answer()
-        with trio.move_on_after(ANSWER_TIMEOUT_S):
-            await self._process.tell({"id": number, **change})
-            await answer.has_come.wait()
-        run.answers.pop(number, None)
+        try:
+            with trio.move_on_after(ANSWER_TIMEOUT_S):
+                await self._process.tell({"id": number, **change})
+                await answer.has_come.wait()
+        finally:
+            run.answers.pop(number, None)
         if not answer.has_come.is_set():
             raise CannotRun("the generator does not answer: see whether the change comes", 503)
         if answer.error is not None:

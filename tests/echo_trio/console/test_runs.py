@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock, memory_stream_one_way_pair
 
 from echo_trio.console import runs
-from echo_trio.console.run_process import RunAccepted
-from echo_trio.console.runs import Run
+from echo_trio.console.run_process import RunAccepted, RunProcess
+from echo_trio.console.run_target import Targets
+from echo_trio.console.runs import Run, Runs
 
 
 def make_run() -> Run:
@@ -121,3 +123,20 @@ async def test_each_change_is_answered_once_and_told_to_who_follows_if_it_was_ma
     await run.follow(emit)
     assert emitted[0] == b'event: load\ndata: {"rate": 3}\n\n'
     assert b"event: failed" in emitted[-1]
+
+
+class Silent:
+    """A generator that takes every order, and answers none."""
+
+    def __init__(self) -> None:
+        self.stdin, self.stdout = memory_stream_one_way_pair()
+        self.stderr = self.stdout
+
+
+async def test_who_gives_up_an_order_awaits_no_answer_any_more(autojump_clock: MockClock) -> None:
+    run = make_run()
+    kept = Runs(Targets.of("ws://127.0.0.1:9000/", "127.0.0.1"), 10, None, lambda *_: None)
+    kept._process = RunProcess(Silent(), {})  # type: ignore[arg-type]
+    with trio.move_on_after(runs.ANSWER_TIMEOUT_S / 2):
+        await kept.steer(run, {"paused": True})
+    assert run.answers == {}
