@@ -156,7 +156,8 @@ def _load(engine: Running, keys: Keys | None, room: int) -> tuple[Text, Text]:
         parts.append(f"{lever.factor:.0%} of the plan")
     if lever.is_paused:
         parts.insert(0, "paused")
-    rate = Text(", ".join(parts) or "closed loop", style="bold yellow" if lever.changes else "")
+    none = "closed loop" if engine.plan.closed_loop else "no rate of its own"
+    rate = Text(", ".join(parts) or none, style="bold yellow" if lever.changes else "")
     if keys is None:
         return rate, Text("")
     if keys.note:

@@ -120,6 +120,20 @@ def test_the_display_shows_the_rate_and_the_keys_that_change_it():
     assert "space goes on" in shown(engine, width=120, keys=keys)
 
 
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (Plan(100, closed_loop=True), "closed loop"),
+        (Plan(100, rate_per_conn=0.0), "no rate of its own"),
+    ],
+)
+def test_the_display_says_what_a_load_without_a_rate_is(plan, said):
+    engine = FakeEngine(plan=plan)
+    text = shown(engine, keys=Keys(-1))
+    assert said in text
+    assert "+ - rate" not in text
+
+
 def test_the_display_says_that_the_run_is_being_stopped():
     assert "stopping" in shown(FakeEngine(interrupted=True))
 
