@@ -36,13 +36,13 @@ async def serve_session(caller: Caller, sessions: Sessions) -> None:
         opened = await open_connection(caller, sessions, _deadline_of(caller, sessions), peer)
         name = peer.name
         del peer
-        if not isinstance(opened, SessionEnd):
-            sessions.places.settle(caller)
         if isinstance(opened, SessionEnd):
             end = opened
         elif isinstance(opened, Pair):
+            sessions.places.settle(caller)
             end = await _serve_pair(opened, sessions)
         else:
+            sessions.places.settle(caller)
             connection, acting = opened
             del opened
             _count_opened(connection, sessions)
