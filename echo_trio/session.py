@@ -39,7 +39,6 @@ async def serve_session(caller: Caller, sessions: Sessions) -> None:
         if isinstance(opened, SessionEnd):
             end = opened
         elif isinstance(opened, Pair):
-            sessions.places.settle(caller)
             end = await _serve_pair(opened, sessions)
         else:
             sessions.places.settle(caller)

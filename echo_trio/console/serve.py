@@ -125,18 +125,7 @@ class Console:
         self._runs = Runs(
             targets, max_run, log, self._on_failure, scenario_dir=scenario_dir, history=history
         )
-        dial_turns = Turns(DIALS_SHARE, burst_s=DIALS_BURST_S, advance_s=DIAL_S)
-        contexts = ClientContexts(named_certificates(settings.dial_cert), settings.dial_cacert)
-        contexts.check()
-        self._dialling = Dialling(
-            targets.allowed,
-            contexts,
-            limits=settings.limits,
-            open_timeout_s=settings.open_timeout_s,
-            budget=budget or Budget(settings.max_held_bytes),
-            take_turn=dial_turns.take,
-            encode=event,
-        )
+        self._dialling = _make_dialling(settings, targets, budget)
         app = make_app(sources, snapshots, self.live, self._runs, self._dialling, page)
         self.connections: Slots = Slots(MAX_CONNECTIONS)
         self._server = HttpServer(
@@ -258,6 +247,21 @@ class Console:
             await self._server.serve(sock, slot)
         except Exception as exc:  # noqa: BLE001 - an error ends this connection, no other
             self._on_failure("connection", exc)
+
+
+def _make_dialling(settings: Settings, targets: Targets, budget: Budget | None) -> Dialling:
+    turns = Turns(DIALS_SHARE, burst_s=DIALS_BURST_S, advance_s=DIAL_S)
+    contexts = ClientContexts(named_certificates(settings.dial_cert), settings.dial_cacert)
+    contexts.check()
+    return Dialling(
+        targets.allowed,
+        contexts,
+        limits=settings.limits,
+        open_timeout_s=settings.open_timeout_s,
+        budget=budget or Budget(settings.max_held_bytes),
+        take_turn=turns.take,
+        encode=event,
+    )
 
 
 def _place_of(exc: BaseException) -> list[str]:

@@ -15,7 +15,6 @@ import msgspec
 
 _SEQUENCE: Final = 0x30
 _SET: Final = 0x31
-_OID: Final = 0x06
 _UTC_TIME: Final = 0x17
 _GENERALIZED_TIME: Final = 0x18
 _VERSION: Final = 0xA0

@@ -132,6 +132,7 @@ def _serve(parent: socket.socket, entry: Entry) -> None:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        ours = parent, reading, writing
         children: dict[int, socket.socket] = {}
         poll = select.poll()
         poll.register(parent, select.POLLIN)
@@ -143,29 +144,45 @@ def _serve(parent: socket.socket, entry: Entry) -> None:
                 with suppress(BlockingIOError):
                     reading.recv(4096)
                 _reap(children)
-            if parent.fileno() not in ready:
-                continue
-            title, descriptors = _receive_order(parent)
-            if not descriptors:
-                return  # The parent has closed its end, or is gone.
-            status = socket.socket(fileno=descriptors.pop(0))
-            try:
-                pid = os.fork()
-            except OSError as exc:
-                _tell(status, f"{FAILED} {exc.errno}")
-                status.close()
-            else:
-                if not pid:
-                    signal.set_wakeup_fd(-1)
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    for mine in (parent, reading, writing, status, *children.values()):
-                        mine.close()
-                    _be_child(title.decode(), descriptors, entry)
-                children[pid] = status
-                if not _tell_pid(status, pid):
-                    os.kill(pid, signal.SIGKILL)  # Whoever wanted it has given up.
-            for descriptor in descriptors:
-                os.close(descriptor)
+            if parent.fileno() in ready:
+                title, descriptors = _receive_order(parent)
+                if not descriptors:
+                    return  # The parent has closed its end, or is gone.
+                _start_child(title.decode(), descriptors, entry, children, ours)
+
+
+def _start_child(
+    title: str,
+    descriptors: list[int],
+    entry: Entry,
+    children: dict[int, socket.socket],
+    ours: Sequence[socket.socket],
+) -> None:
+    """Fork a child, and tell the parent of it.
+
+    :param descriptors: the socket on which the parent is told, and those of the child; closed here.
+    :param children: the child is added to these.
+    :param ours: the files of this process that are not the child's.
+    """
+    status = socket.socket(fileno=descriptors.pop(0))
+    if sys.platform != "win32":
+        try:
+            pid = os.fork()
+        except OSError as exc:
+            _tell(status, f"{FAILED} {exc.errno}")
+            status.close()
+        else:
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for sock in (*ours, status, *children.values()):
+                    sock.close()
+                _be_child(title, descriptors, entry)
+            children[pid] = status
+            if not _tell_pid(status, pid):
+                os.kill(pid, signal.SIGKILL)  # Whoever wanted it has given up.
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _reap(children: dict[int, socket.socket]) -> None:

@@ -22,7 +22,6 @@ from echo_trio.wire.lag import LagWatch
 #: The interval of measuring the loop's lag while there is anything to do. A longer stall is always
 #: seen.
 TRY_INTERVAL_S: Final = 0.05
-TRIES_A_SECOND: Final = round(1 / TRY_INTERVAL_S)
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 

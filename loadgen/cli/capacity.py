@@ -46,16 +46,9 @@ def find_capacity(
     starter: Starter | None = None,
 ) -> int:
     """Search for the highest rate that holds; every step is a run of its own."""
-    if plan.closed_loop or plan.stages or plan.messages is not None:
-        problem = "--find-capacity sets the rate: no --closed-loop, --stage or --messages"
-        return flags.complain(app, problem)
-    if not plan.total_rate(plan.count):
-        return flags.complain(app, "--find-capacity needs a rate to start with")
-    if flag := output.of_one_run:
-        return flags.complain(app, f"--find-capacity makes many runs, and {flag} is of one")
     limits = or_default(limits)
-    if unasked := thresholds.find_unasked(limits, plan, is_target_asked=True):
-        return flags.complain(app, f"--find-capacity: {unasked}; --fail-if says what is to hold")
+    if problem := _find_problem(plan, limits, output):
+        return flags.complain(app, problem)
     settings = plan.settings() | {"workers": options.workers, "dask": options.dask}
     confidence = options.confidence
     make_journal = partial(SearchJournal, plan=settings, limits=limits, confidence=confidence)
@@ -106,3 +99,16 @@ def find_capacity(
         print(printable(explain_nothing_opened(unopened[0])), file=sys.stderr)
         return EXIT_NOTHING_OPENED
     return EXIT_FAILED if capacity.held_per_s is None else EXIT_OK
+
+
+def _find_problem(plan: Plan, limits: list[Threshold], output: Output) -> str | None:
+    """Say why there can't be a search with these flags; ``None`` if there can."""
+    if plan.closed_loop or plan.stages or plan.messages is not None:
+        return "--find-capacity sets the rate: no --closed-loop, --stage or --messages"
+    if not plan.total_rate(plan.count):
+        return "--find-capacity needs a rate to start with"
+    if flag := output.of_one_run:
+        return f"--find-capacity makes many runs, and {flag} is of one"
+    if unasked := thresholds.find_unasked(limits, plan, is_target_asked=True):
+        return f"--find-capacity: {unasked}; --fail-if says what is to hold"
+    return None

@@ -283,9 +283,7 @@ def _latencies(report: Report, width: int) -> Text:
     meanings = [f"{name.replace('_', ' ')}: {_LATENCIES[name]}" for name in summaries]
     text.append(" · ".join(meanings), "dim not bold")
     if any(value.startswith(_UNSURE) for row in rows.values() for value in row):
-        text.append(
-            f"\n{_UNSURE} not known well: fewer than {MIN_BEYOND} values lie beyond it", "dim"
-        )
+        text.append(f"\n{_UNSURE_LEGEND}", "dim")
     return text
 
 

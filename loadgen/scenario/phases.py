@@ -72,11 +72,6 @@ class Phases:
         if not self._awaited:
             self.on_all_there()
 
-    @property
-    def are_all_there(self) -> bool:
-        """True if no user is awaited any more."""
-        return self._awaited <= 0
-
     async def wait_for_load(self) -> None:
         """Wait until the load begins; a checkpoint in any case."""
         if self.began_s is None and not self.is_load_over:
