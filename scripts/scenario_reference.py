@@ -23,7 +23,14 @@ _FIELD = re.compile(r":(param|ivar|returns|raises)\s*([^:]*):\s*")
 
 
 def describe() -> str:
-    """Describe everything that `loadgen.scenario` exports."""
+    """Describe everything that `loadgen.scenario` exports.
+
+    :raises SystemExit: if a name of `INTERNAL` is no longer there: what it is called now would be
+        described.
+    """
+    exported = [getattr(loadgen.scenario, name) for name in loadgen.scenario.__all__]
+    if gone := INTERNAL.difference(*(vars(one) for one in exported if inspect.isclass(one))):
+        raise SystemExit(f"INTERNAL has {', '.join(gone)}, and no class does")
     parts = []
     for name in [*_FIRST, *sorted(set(loadgen.scenario.__all__) - set(_FIRST))]:
         thing = getattr(loadgen.scenario, name)
@@ -41,7 +48,7 @@ _FIRST = ("scenario", "User", "Socket", "check", "rows")
 #: What a script has no use for, though it has no underscore: for those who run it.
 INTERNAL = {
     "aclose", "arrive", "arrive_with_stream", "await_arrival", "check_open", "end",
-    "lose_all", "look_at_kept", "note_step", "serve", "take", "wait_for_end_of_load",
+    "lose_all", "look_at_kept", "serve", "take", "wait_for_end_or_change",
 }  # fmt: skip
 
 
