@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
+import trio
 from websockets.exceptions import ConnectionClosed
 
 from loadgen import api
@@ -109,6 +110,23 @@ def run(tmp_path, server):
         whole = json.loads(msgspec.json.encode(report))
         check_report(whole)
         return whole
+
+    return begin
+
+
+@pytest.fixture
+def stop_at(server, nursery):
+    """Makes an event that ends a run, set as soon as the server has counted so many of something."""
+
+    def begin(what, count):
+        stop = trio.Event()
+
+        async def wait():
+            await trio.to_thread.run_sync(server.wait_until, lambda: server.counts[what] == count)
+            stop.set()
+
+        nursery.start_soon(wait)
+        return stop
 
     return begin
 

@@ -1,7 +1,6 @@
 """Find every frame of a user where the script says, and where the server counts it."""
 
 import pytest
-import trio
 
 from .conftest import HEAD, columns
 
@@ -104,15 +103,8 @@ async def test_what_a_frame_is_depends_on_the_order_of_calls_not_on_chance(run, 
 
 
 async def test_a_frame_that_an_interrupted_user_could_not_claim_any_more_is_not_the_servers_fault(
-    run, server, nursery
+    run, stop_at
 ):
-    stop = trio.Event()
-
-    async def interrupt():
-        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["sent"] == 6)
-        stop.set()
-
-    nursery.start_soon(interrupt)
     report = await run(
         """
         @scenario
@@ -124,7 +116,7 @@ async def test_a_frame_that_an_interrupted_user_could_not_claim_any_more_is_not_
                 await trio.sleep_forever()
                 await ws.expect(n=2)
         """,
-        stop=stop,
+        stop=stop_at("sent", 6),
         duration_s=3600.0,
     )
     assert columns(report) == {

@@ -1,7 +1,6 @@
 """Interrupt users wherever they are: their code is cancelled, their sockets say goodbye."""
 
 import pytest
-import trio
 
 from .conftest import HEAD, columns
 
@@ -17,15 +16,8 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
 async def test_an_interruption_cancels_users_wherever_they_are_and_sockets_say_goodbye(
-    run, server, nursery, body
+    run, stop_at, body
 ):
-    stop, sent = trio.Event(), 4 if "request" in body else 2
-
-    async def interrupt():
-        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["received"] == sent)
-        stop.set()
-
-    nursery.start_soon(interrupt)
     report = await run(
         f"""
         @scenario
@@ -41,7 +33,7 @@ async def test_an_interruption_cancels_users_wherever_they_are_and_sockets_say_g
                 user.count("finally")
         """,
         2,
-        stop=stop,
+        stop=stop_at("received", 4 if "request" in body else 2),
         duration_s=3600.0,
     )
     assert report["interrupted"]
@@ -53,14 +45,7 @@ async def test_an_interruption_cancels_users_wherever_they_are_and_sockets_say_g
         assert columns(report)["in_flight"] == 2
 
 
-async def test_a_user_that_raises_while_it_is_cancelled_has_failed_by_that(run, server, nursery):
-    stop = trio.Event()
-
-    async def interrupt():
-        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["received"] == 2)
-        stop.set()
-
-    nursery.start_soon(interrupt)
+async def test_a_user_that_raises_while_it_is_cancelled_has_failed_by_that(run, stop_at):
     report = await run(
         """
         async def hold(user: User) -> None:
@@ -80,7 +65,7 @@ async def test_a_user_that_raises_while_it_is_cancelled_has_failed_by_that(run, 
                     await trio.sleep_forever()
         """,
         2,
-        stop=stop,
+        stop=stop_at("received", 2),
         duration_s=3600.0,
     )
     users = report["users"]
@@ -88,14 +73,7 @@ async def test_a_user_that_raises_while_it_is_cancelled_has_failed_by_that(run, 
     assert users["failed_by"] == {"LookupError at chat.py:9": 1}
 
 
-async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, server, nursery):
-    stop = trio.Event()
-
-    async def interrupt():
-        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["received"] == 2)
-        stop.set()
-
-    nursery.start_soon(interrupt)
+async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, stop_at):
     report = await run(
         """
         @scenario
@@ -106,7 +84,7 @@ async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, serve
                 await user.ready()
         """,
         5,
-        stop=stop,
+        stop=stop_at("received", 2),
         connect_concurrency=2,
     )
     users = report["users"]
@@ -114,14 +92,7 @@ async def test_users_whose_turn_to_open_has_not_come_were_not_started(run, serve
     assert report["connections"]["requested"] == report["connections"]["closed"]["clean"] == 2
 
 
-async def test_what_a_user_shields_gets_half_the_stop_timeout_and_no_more(run, server, nursery):
-    stop = trio.Event()
-
-    async def interrupt():
-        await trio.to_thread.run_sync(server.wait_until, lambda: server.counts["opened"] == 2)
-        stop.set()
-
-    nursery.start_soon(interrupt)
+async def test_what_a_user_shields_gets_half_the_stop_timeout_and_no_more(run, stop_at):
     report = await run(
         """
         @scenario
@@ -139,7 +110,7 @@ async def test_what_a_user_shields_gets_half_the_stop_timeout_and_no_more(run, s
                         user.count("through")
         """,
         2,
-        stop=stop,
+        stop=stop_at("opened", 2),
         duration_s=3600.0,
         stop_timeout_s=8.0,  # a machine that is held up for 3 s still says goodbye
     )
