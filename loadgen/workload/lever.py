@@ -113,9 +113,10 @@ class Lever:
         before = len(self.changes)
         changes_rate = factor is not None and factor != self.factor
         pauses = bool(wanted.paused) and not self.is_paused
+        goes_on = wanted.paused is False and not changes_rate
         # The last change of all can only be the end of a pause.
-        if (changes_rate or pauses) and before + changes_rate + pauses >= MAX_CHANGES:
-            field = "paused" if not changes_rate else "rate" if wanted.factor is None else "factor"
+        if before + max(changes_rate + pauses, 1) >= MAX_CHANGES and not goes_on:
+            field = "paused" if factor is None else "rate" if wanted.factor is None else "factor"
             raise BadChange(f"a load is changed {MAX_CHANGES:,} times at most", field)
         if factor is not None and changes_rate:
             old, self.factor = self.rate, factor

@@ -197,7 +197,18 @@ def test_the_thousand_can_not_be_passed_by_telling_a_load_to_go_on_that_does():
     with pytest.raises(BadChange) as caught:
         pull(lever, factor=1.0, paused=False)
     assert caught.value.field == "factor"
-    assert not pull(lever, factor=lever.factor, paused=False)  # Nothing changes, so nothing counts.
+    assert len(lever.changes) == MAX_CHANGES - 1
+
+
+def test_two_changes_at_once_leave_room_for_the_end_of_the_pause():
+    lever = Lever(Plan(2, rate=50.0))
+    while len(lever.changes) < MAX_CHANGES - 2:
+        assert pull(lever, len(lever.changes), factor=3.0 - lever.factor)
+    with pytest.raises(BadChange):
+        pull(lever, factor=3.0 - lever.factor, paused=True)
+    assert pull(lever, paused=True)
+    assert pull(lever, paused=False)
+    assert len(lever.changes) == MAX_CHANGES
 
 
 def test_a_step_down_never_raises_a_load():

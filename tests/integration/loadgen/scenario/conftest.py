@@ -116,7 +116,7 @@ def run(tmp_path, server):
 
 @pytest.fixture
 def stop_at(server, nursery):
-    """Makes an event that ends a run, set as soon as the server has counted so many of something."""
+    """Makes an event that ends a run: set once the server has counted so many of something."""
 
     def begin(what, count):
         stop = trio.Event()
