@@ -158,7 +158,7 @@ def _start_child(
     children: dict[int, socket.socket],
     ours: Sequence[socket.socket],
 ) -> None:
-    """Fork a child, and tell the parent of it.
+    """Fork a child, and tell the parent how that went.
 
     :param descriptors: the socket on which the parent is told, and those of the child; closed here.
     :param children: the child is added to these.
