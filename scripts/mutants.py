@@ -83,10 +83,19 @@ class Fault:
         return None
 
 
-def mirror_of(file: str) -> str:
-    """Name a module's tests: tests/loadgen/results/test_ledger.py for loadgen/results/ledger.py."""
+def mirrors_of(file: str) -> tuple[str, ...]:
+    """Name a module's tests: tests/loadgen/results/test_ledger.py for loadgen/results/ledger.py.
+
+    A module with much to test has several, by subject: test_connection_closing.py.
+    """
     path = Path(file)
-    return str(Path("tests") / path.parent / f"test_{path.name}")
+    folder = Path("tests") / path.parent
+    subjects = [
+        found.name
+        for found in sorted((ROOT / folder).glob(f"test_{path.stem}_*.py"))
+        if not (ROOT / path).with_name(found.name.removeprefix("test_")).exists()
+    ]
+    return tuple(str(folder / name) for name in (f"test_{path.name}", *subjects))
 
 
 def read_list(only: str = "") -> list[Fault]:
@@ -94,7 +103,7 @@ def read_list(only: str = "") -> list[Fault]:
     faults = []
     for path in sorted(LISTS.glob("*.toml")):
         for entry in tomllib.loads(path.read_text())["fault"]:
-            tests = tuple(entry.pop("tests", ())) or (mirror_of(entry["file"]),)
+            tests = tuple(entry.pop("tests", ())) or mirrors_of(entry["file"])
             faults.append(Fault(**entry, tests=tests))
     return [fault for fault in faults if re.search(only, f"{fault.file}: {fault.what}")]
 
@@ -299,7 +308,7 @@ def make_up(files: Sequence[str], count: int, seed: int, tests: Sequence[str]) -
         source = (ROOT / file).read_text()
         found = mutant_sample.find(source)
         chosen = random.Random(f"{seed} {file}").sample(found, min(count, len(found)))
-        where = tuple(tests) or (mirror_of(file),)
+        where = tuple(tests) or mirrors_of(file)
         faults += [
             Fault(file, f"line {each.line}: {each.what}", *each.apply(source), where)
             for each in sorted(chosen, key=lambda each: each.line)

@@ -284,7 +284,7 @@ def test_with_a_window_that_zlib_cannot_write_nothing_is_compressed():
 
 @pytest.fixture(params=["poller", "stream"])
 def transport(request) -> str:
-    return request.param  # What is inflated does not depend on it; test_connection.py tries all.
+    return request.param  # What is inflated does not depend on it; test_connection*.py try all.
 
 
 @pytest.fixture(params=[FRESH, KEEPING], ids=["no takeover", "takeover"])

@@ -1,0 +1,373 @@
+"""Who closes a connection, in which order, and what is known of it then."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from contextlib import suppress
+
+import pytest
+import trio
+import trio.testing
+
+from echo_trio.wire.budget import Budget
+from echo_trio.wire.connection import Connection, Limits
+from echo_trio.wire.poller import Poller
+
+from .conftest import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PATIENCE_S,
+    PING,
+    PONG,
+    TEXT,
+    close_payload,
+    code_of,
+    opcodes,
+    until,
+)
+
+# -- Closing ------------------------------------------------------------------------------------
+
+
+CODES = [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999]
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_the_peers_close_code_is_echoed(wire, code):
+    wire.start()
+    reason = "für heute".encode()
+    (close,) = await wire.say_and_hear_all(wire.peer.close(code, reason))
+    await wire.end()
+    connection = wire.connection
+    assert close.payload == close_payload(code, reason)
+    assert (connection.close_received, connection.close_sent) == (code, code)
+    assert (connection.closed.code, connection.closed.reason) == (code, "für heute")
+    assert (connection.closed_first, connection.clean) == ("peer", True)
+    assert (connection.failure, connection.timed_out) == (None, None)
+
+
+async def test_an_empty_close_frame_is_answered_by_an_empty_one(wire):
+    wire.start()
+    assert await wire.say_and_hear_all(wire.peer.frame(CLOSE)) == [(CLOSE, b"", True)]
+    await wire.end()
+    assert (wire.connection.close_received, wire.connection.close_sent) == (1005, 1005)
+    assert wire.connection.clean
+
+
+async def test_nothing_is_read_behind_a_close_frame(wire):
+    wire.start()
+    peer = wire.peer
+    segment = peer.text("last") + peer.close(1000) + peer.text("lost") + peer.frame(PING)
+    frames = await wire.say_and_hear_all(segment + peer.close(1001))
+    await wire.end()
+    assert opcodes(frames) == [TEXT, CLOSE]
+    assert (wire.connection.messages_received, wire.connection.close_received) == (1, 1000)
+
+
+async def test_we_close_first(wire):
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.connection.close_nowait(1001, "gone") is (wire.connection._sock is not None)
+    await wire.connection.flush()
+    assert await wire.peer.receive() == (CLOSE, close_payload(1001, b"gone"), True)
+    await wire.peer.send(wire.peer.close(1001, b"gone"))
+    await wire.peer.stream.aclose()
+    await wire.end()
+    connection = wire.connection
+    assert (connection.closed_first, connection.clean) == ("us", True)
+    assert (connection.close_sent, connection.close_received) == (1001, 1001)
+    assert connection.close_nowait(4000)  # idempotent
+    assert connection.close_sent == 1001
+
+
+async def test_both_close_at_once(wire):
+    wire.start()
+    await wire.peer.send(wire.peer.close(4001))
+    wire.connection.close_nowait(4000)
+    await wire.connection.flush()
+    assert code_of(await wire.peer.receive()) == 4000
+    await wire.peer.stream.aclose()
+    await wire.end()
+    connection = wire.connection
+    assert (connection.close_sent, connection.close_received) == (4000, 4001)
+    assert (connection.closed_first, connection.clean) == ("us", True)
+
+
+async def test_messages_and_pings_between_our_close_frame_and_the_peers_do_no_harm(wire):
+    seen = []
+    wire.start(lambda message: seen.append(message) or "reply")
+    wire.connection.close_nowait()
+    await wire.connection.flush()
+    peer = wire.peer
+    await peer.send(peer.text("late") + peer.frame(PING) + peer.frame(PONG))
+    fragments = peer.frame(TEXT, b"la", fin=False) + peer.frame(CONTINUATION, b"ter")
+    frames = await wire.say_and_hear_all(fragments + peer.close(1000))
+    await wire.end()
+    assert (opcodes(frames), seen) == ([CLOSE], ["late", "later"])
+    assert wire.connection.clean
+    assert wire.connection.messages_sent == 0
+
+
+async def test_a_violation_between_our_close_frame_and_the_peers_ends_it_without_another(wire):
+    wire.start()
+    wire.connection.close_nowait(4000)
+    await wire.connection.flush()
+    (close,) = await wire.say_and_hear_all(wire.peer.frame(3) + wire.peer.close(1000))
+    await wire.end()
+    connection = wire.connection
+    assert code_of(close) == connection.close_sent == connection.close_code == 4000
+    assert (connection.failure, connection.close_received) == (1002, None)
+    assert not connection.clean
+
+
+@pytest.mark.parametrize(
+    ("data", "code"), [(b"\x83\x00", 1002), (b"\x88\x02\x03\xe8", None)], ids=["ours", "answer"]
+)
+def test_a_close_frame_that_nobody_takes_is_not_recorded(data, code):
+    class Deaf:
+        def send(self, _data: bytes) -> int:
+            raise ConnectionResetError
+
+    connection = Connection.__new__(Connection)
+    connection._sock, connection._client, connection._limits = Deaf(), True, Limits()
+    connection._on_message = lambda message: message
+    connection._receive(data)
+    assert (connection.failure, connection.close_sent) == (code, None)
+    assert connection.close_code == (1006 if code else 1000)
+
+
+@pytest.mark.parametrize("role", ["server"])
+async def test_the_server_ends_tcp(wire, role):
+    wire.start()
+    await wire.peer.send(wire.peer.close(1000))
+    assert opcodes(await wire.peer.receive_rest()) == [CLOSE]
+    await wire.end()
+
+
+@pytest.mark.parametrize("role", ["client"])
+@pytest.mark.parametrize("first", ["us", "peer"])
+async def test_the_client_waits_for_the_server_to_end_tcp(wire, role, first, autojump_clock):
+    wire.start()
+    if first == "us":
+        wire.connection.close_nowait()
+        await wire.connection.flush()
+    await wire.peer.send(wire.peer.close(1000))
+    assert opcodes([await wire.peer.receive()]) == [CLOSE]
+    await trio.testing.wait_all_tasks_blocked()
+    assert not wire.ended.is_set()
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert (wire.connection.clean, wire.connection.timed_out) == (True, None)
+
+
+@pytest.mark.parametrize("amid", [b"", b"\x81"], ids=["between frames", "amid a frame"])
+async def test_the_end_of_the_stream_without_a_close_frame_is_abnormal(wire, amid):
+    wire.start()
+    await wire.peer.send(wire.peer.text("x") + amid)
+    await wire.peer.receive()
+    await wire.peer.stream.aclose()
+    await wire.end()
+    connection = wire.connection
+    assert connection.closed.code == 1006
+    assert (connection.close_sent, connection.close_received, connection.closed_first) == (
+        None,
+        None,
+        None,
+    )
+    assert (connection.clean, connection.failure, connection.timed_out) == (False, None, None)
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+async def test_a_reset_is_abnormal(make_wire, tcp_pair, transport):
+    wire = make_wire(sockets=tcp_pair)
+    wire.start()
+    await wire.peer.send(wire.peer.text("x"))
+    await wire.peer.receive()
+    wire.peer.stream.setsockopt(
+        trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert wire.connection.closed.code == 1006
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("during", ["run", "on_message"])
+async def test_abort_resets(make_wire, tcp_pair, transport, during):
+    wire = make_wire(sockets=tcp_pair)
+    wire.start(lambda _: wire.connection.abort() if during == "on_message" else "reply")
+    await wire.peer.send(wire.peer.text("x"))
+    if during == "run":
+        await wire.peer.receive()
+        wire.connection.abort()
+    with pytest.raises(trio.BrokenResourceError):
+        await wire.peer.receive_rest()
+    await wire.end()
+    assert (wire.connection.closed.code, wire.connection.close_sent) == (1006, None)
+
+
+async def test_a_connection_that_never_slept_leaves_its_number_to_the_next_file(nursery):
+    """A client's socket is with the poller since its handshake, and so before `run`."""
+    poller = Poller()
+    await nursery.start(poller.run)
+    (ours, theirs), (following, its_peer) = socket.socketpair(), socket.socketpair()
+    number = ours.fileno()
+    for sock in (ours, following):
+        sock.setblocking(False)
+    theirs.send(b"the answer to the handshake")
+    with theirs, its_peer, following:
+        await poller.wait_readable(ours)
+        connection = Connection.opened(ours, client=True, limits=Limits(), poller=poller)
+        connection.abort()
+        await connection.run(lambda _: None)
+        assert ours.fileno() == -1
+        os.dup2(following.fileno(), number)
+        with socket.socket(fileno=number) as heir:
+            its_peer.send(b"x")
+            with trio.fail_after(PATIENCE_S):
+                await poller.wait_readable(heir)
+            poller.unregister(heir)
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 2000, 5000, 70_000, -1])
+async def test_a_code_that_may_not_be_sent_is_refused_and_the_connection_stays_open(wire, code):
+    wire.start()
+    with pytest.raises(ValueError, match="close frame"):
+        wire.connection.close_nowait(code)
+    assert wire.connection.closed is None
+    (reply, close) = await wire.say_and_hear_all(wire.peer.text("hi") + wire.peer.close(1000))
+    assert (reply.payload, code_of(close)) == (b"hi", 1000)
+
+
+async def test_a_close_frame_can_be_empty_and_its_reason_is_cut_at_a_character(make_wire):
+    empty, long = make_wire(), make_wire()
+    empty.connection.close_nowait(1005)
+    long.connection.close_nowait(4000, "€" * 60)
+    for wire in (empty, long):
+        wire.start()
+        await wire.connection.flush()
+    assert await empty.peer.receive() == (CLOSE, b"", True)
+    assert await long.peer.receive() == (CLOSE, close_payload(4000, ("€" * 41).encode()), True)
+    assert empty.connection.close_sent == 1005
+
+
+async def test_a_peer_that_never_answers_our_close_frame_is_cut(make_wire, autojump_clock):
+    wire = make_wire(Limits(close_timeout_s=5))
+    wire.start()
+    wire.connection.close_nowait(1001)
+    await wire.connection.flush()
+    await wire.end()
+    assert wire.connection.timed_out == "close"
+    assert trio.current_time() == pytest.approx(5)
+    assert (wire.connection.close_sent, wire.connection.close_received) == (1001, None)
+
+
+async def test_a_peer_that_goes_silent_after_a_violation_is_cut(make_wire, autojump_clock):
+    wire = make_wire(Limits(max_message_bytes=10, close_timeout_s=5))
+    wire.start()
+    await wire.peer.send(wire.peer.text("longer than ten"))
+    assert code_of(await wire.peer.receive()) == 1009
+    await wire.end()
+    assert (wire.connection.failure, wire.connection.timed_out) == (1009, "close")
+    assert trio.current_time() == pytest.approx(5)
+
+
+async def test_a_peer_that_keeps_sending_after_our_close_frame_is_cut(make_wire, autojump_clock):
+    wire = make_wire(Limits(close_timeout_s=5))
+    seen = []
+    wire.start(seen.append)
+    wire.connection.close_nowait()
+    await wire.connection.flush()
+    while not wire.ended.is_set():
+        with suppress(trio.BrokenResourceError):
+            await wire.peer.send(wire.peer.text("more"))
+        await trio.sleep(0.5)
+    await wire.end()
+    assert wire.connection.timed_out == "close"
+    assert len(seen) > 5
+
+
+# -- Draining -----------------------------------------------------------------------------------
+
+
+async def test_after_a_drain_began_nothing_is_looked_at_but_the_peers_close_frame(make_wire):
+    budget = Budget()
+    wire = make_wire(budget=budget)
+    heard = []
+    wire.start(heard.append)
+    peer, connection = wire.peer, wire.connection
+    begun = peer.frame(BINARY, b"x" * 70_000, fin=False)
+    await peer.send(peer.text("before") + begun[:50_000])
+    await until(lambda: connection.bytes_received > 50_000)
+    connection.drain(1001, "bye")
+    await connection.flush()
+    assert budget.held_bytes == 0
+    await peer.send(begun[50_000:])
+    await peer.send(peer.frame(CONTINUATION, b"y" * 3000) + peer.frame(PING))
+    await peer.send(peer.text("no more") * 1000 + peer.close(1001, b"see you"))
+    assert [frame.opcode for frame in await peer.receive_many(1)] == [CLOSE]
+    with suppress(trio.BrokenResourceError):
+        await peer.stream.send_eof()
+    assert await peer.receive_rest() == []
+    await wire.end()
+    assert heard == ["before"]
+    assert (connection.clean, connection.close_received, connection.failure) == (True, 1001, None)
+
+
+async def test_a_drain_goes_on_with_what_was_left_for_later(make_wire):
+    wire = make_wire()
+    heard = []
+
+    def on_message(message):
+        heard.append(message)
+        wire.connection.pause_reading()
+
+    wire.start(on_message)
+    peer = wire.peer
+    close = peer.close(1000)
+    await peer.send(peer.text("one") + peer.text("two") * 500 + close[:-1])
+    await until(lambda: wire.connection.messages_received)
+    wire.connection.drain(1001, "bye")
+    await wire.connection.flush()
+    await peer.receive()
+    await peer.send(close[-1:])
+    with suppress(trio.BrokenResourceError):
+        await peer.stream.send_eof()
+    await wire.end()
+    assert (heard, wire.connection.clean) == (["one"], True)
+
+
+async def test_what_is_malformed_ends_a_drain_at_once(make_wire):
+    wire = make_wire()
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.drain(1001, "bye")
+    await wire.connection.flush()
+    await wire.peer.send(wire.peer.text("x") + wire.peer.frame(3))
+    assert [frame.opcode for frame in await wire.peer.receive_rest()] == [CLOSE]
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert (wire.connection.failure, wire.connection.close_sent) == (1002, 1001)
+
+
+async def test_the_reason_that_the_peer_gave_is_kept(wire):
+    assert wire.connection.close_reason == ""
+    wire.start()
+    await wire.say_and_hear_all(wire.peer.close(4000, "tschüß".encode()))
+    await wire.end()
+    assert wire.connection.close_reason == "tschüß"
+
+
+async def test_our_own_reason_is_not_the_peers(wire):
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.close_nowait(4000, "ours")
+    await wire.connection.flush()
+    await wire.peer.receive()
+    assert wire.connection.close_reason == ""
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert wire.connection.close_reason == ""
