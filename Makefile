@@ -1,4 +1,4 @@
-# echo-trio. On a fresh machine with Python >= 3.11, Node >= 20 and make:
+# echo-trio. On a fresh machine with Python >= 3.11, Node >= 20.19 and make:
 #   make demo   ten thousand real sockets against the real server, and the report
 #   make test   every check that CI runs
 
@@ -46,8 +46,8 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@touch $@
 
 $(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json $(CLIENT)/package.json
-	@node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' \
-	  || { echo "make: the page needs Node 20 or later" >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' \
+	  || { echo "make: the page is built with Node 20.19, 22.12 or later" >&2; exit 1; }
 	cd $(CLIENT) && npm ci --no-audit --no-fund
 	@touch $@
 
