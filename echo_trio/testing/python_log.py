@@ -24,13 +24,13 @@ class PythonLog:
         """Log an event at the level of its name, as the methods below do."""
         self._log(logging.DEBUG, event, details)
 
-    def info(self, event: str, **details: Any) -> None:  # noqa: D102
+    def info(self, event: str, **details: Any) -> None:  # noqa: D102 - as `debug`
         self._log(logging.INFO, event, details)
 
-    def warning(self, event: str, **details: Any) -> None:  # noqa: D102
+    def warning(self, event: str, **details: Any) -> None:  # noqa: D102 - as `debug`
         self._log(logging.WARNING, event, details)
 
-    def error(self, event: str, **details: Any) -> None:  # noqa: D102
+    def error(self, event: str, **details: Any) -> None:  # noqa: D102 - as `debug`
         self._log(logging.ERROR, event, details)
 
     def exception(self, event: str, **details: Any) -> None:

@@ -113,7 +113,7 @@ class Call:
 
     def make_message(self) -> None:
         """Make the message of a task to Trio's loop that it waits for this."""
-        waiting = trio.lowlevel.wait_task_rescheduled(self._forget)  # noqa: ASYNC105
+        waiting = trio.lowlevel.wait_task_rescheduled(self._forget)  # noqa: ASYNC105 - below
         self.message = waiting.send(None)
         waiting.close()
 

@@ -143,7 +143,7 @@ def _as_key(value: Any) -> Hashable | None:
     """Convert a value to a key that compares as in JSON; objects, arrays and null are none."""
     kind = value.__class__
     if kind is int or kind is str or kind is float:
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # by its class
     return (value,) if kind is bool else None
 
 
