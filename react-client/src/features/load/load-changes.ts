@@ -46,7 +46,7 @@ export function describeChange(change: LoadChange): string {
 /** The step of the buttons, as a share of the planned rate: what one does the other undoes. */
 const STEP = 0.1;
 
-/** The factor of the plan after so many steps, down if it is negative; never 0. */
+/** The factor of the plan after so many steps, down if it is negative; never 0, never up by that. */
 export function stepped(factor: number, steps: number): number {
-  return Math.max(Number((factor + steps * STEP).toFixed(6)), STEP);
+  return Math.max(Number((factor + steps * STEP).toFixed(6)), Math.min(STEP, factor));
 }
