@@ -49,6 +49,8 @@ async def planned(user: User) -> None:
     const rooms = scriptOf({ verify: 'fan-out', rooms: '4', url: 'ws://h/room/{room}?x=1' });
     expect(rooms).toContain(`user.connect(f'/room/{room}?x=1', json=False)`);
     expect(rooms).toContain('loadgen 1000 ws://h/ --duration=10s --scenario=planned.py\n');
+    const coded = scriptOf({ verify: 'fan-out', url: 'ws://h/a%2Fb/100%/{room}' });
+    expect(coded).toContain(`user.connect(f'/a%2Fb/100%/{room}', json=False)`);
   });
 
   it('sends as the plan does', () => {

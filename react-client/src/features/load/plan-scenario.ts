@@ -141,7 +141,8 @@ class Script {
   #writeConnect(): string {
     if (this.#isFanOut()) {
       const { pathname, search } = new URL(this.#url);
-      const path = decodeURIComponent(pathname) + search;
+      // The braces alone: what else is encoded means something else when it is not.
+      const path = pathname.replace(/%7B/gi, '{').replace(/%7D/gi, '}') + search;
       return `${this.#formatted(splitTemplate(path, ['room']))}, json=False`;
     }
     return this.#areFramesTexts() ? 'json=False' : '';
