@@ -47,6 +47,7 @@ class Live:
         self._snapshots = snapshots
         self._activity = activity
         self._readers = 0
+        self._is_resting = False
         self._samples: deque[_Sample] = deque(maxlen=HISTORY)
         self._taken = 0
         self._news = trio.Event()
@@ -64,7 +65,11 @@ class Live:
             if self._activity is not None and not self._readers:
                 # The last one shows the server at rest, even if it was another reader's, taken a
                 # little earlier: the next would show the same.
-                await self._activity.wait_if_none_since(taken_s - RECENT_S)
+                self._is_resting = True
+                try:
+                    await self._activity.wait_if_none_since(taken_s - RECENT_S)
+                finally:
+                    self._is_resting = False
                 due = max(due, trio.current_time())
 
     def add(self, snapshot: dict[str, Any]) -> None:
@@ -96,9 +101,12 @@ class Live:
         :raises trio.TooSlowError: if the reader doesn't take them.
         """
         self._readers += 1
+        rested, news = self._is_resting, self._news
         if self._activity is not None:
             self._activity.note()
         try:
+            if rested:  # What is in the ring may be of hours ago; with the next sample it goes.
+                await news.wait()
             await self._follow(emit, after_ms)
         finally:
             self._readers -= 1

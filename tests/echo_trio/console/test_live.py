@@ -93,6 +93,19 @@ async def test_without_readers_and_activity_no_snapshot_is_taken(
     nursery.cancel_scope.cancel()
 
 
+async def test_who_comes_after_a_long_rest_sees_nothing_of_the_time_before(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    live = make_live(Activity())
+    nursery.start_soon(live.sample_forever)
+    await trio.sleep(3600)
+    reader = Reader(live)
+    nursery.start_soon(reader.run)
+    await trio.sleep(1.5)
+    assert reader.ids == [3_600_000, 3_601_000]
+    nursery.cancel_scope.cancel()
+
+
 async def test_ten_minutes_are_kept_and_no_more(autojump_clock: MockClock) -> None:
     assert HISTORY == 600
     assert await read_all(filled(range(1000))) == list(range(400, 1000))
