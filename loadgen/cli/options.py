@@ -70,6 +70,7 @@ class Options:
     overwrite: Annotated[bool, Parameter(negative=""), RUN] = False
     """Let --journal replace the journal of an earlier run."""
 
+    # With its type --help would import it.
     orders: Annotated[Any, Parameter(parse=False)] = None
     """`lines.Lines` that change the load while it goes, for a program that runs it for others."""
 
