@@ -11,10 +11,10 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Final
 
-from loadgen.preflight import proc
+from loadgen.preflight import proc, sock_diag
 
-_TIME_WAIT: Final = 6
-_LISTEN: Final = 10
+_TIME_WAIT: Final = sock_diag.TIME_WAIT
+_LISTEN: Final = sock_diag.LISTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,25 @@ def count_left(ports: range, sources: Sequence[str], target: tuple[str | int, ..
     destination = (plain(str(target[0])), int(target[1]))
     reuse = proc.read("sys/net/ipv4/tcp_tw_reuse").strip()
     is_loopback = ipaddress.ip_address(destination[0]).is_loopback
+    # 2, the default, means: on the loopback interface.
+    time_wait_is_reused = reuse == "1" or (reuse == "2" and is_loopback)
     return count_ports(
         ports,
         _reserved_ports(),
         [plain(source) for source in sources],
         destination,
-        chain(parse_tcp(proc.lines("net/tcp")), parse_tcp(proc.lines("net/tcp6"))),
-        # 2, the default, means: on the loopback interface.
-        time_wait_is_reused=reuse == "1" or (reuse == "2" and is_loopback),
+        find_connections(destination[1], with_time_wait=not time_wait_is_reused),
+        time_wait_is_reused=time_wait_is_reused,
     )
+
+
+def find_connections(port: int, *, with_time_wait: bool) -> Iterator[TcpEntry]:
+    """Find the listeners and the connections to a port; perhaps others, and some twice."""
+    try:
+        for local, remote, state in sock_diag.find(port, with_time_wait=with_time_wait):
+            yield TcpEntry((plain(local[0]), local[1]), (plain(remote[0]), remote[1]), state)
+    except OSError:
+        yield from parse_tcp(chain(proc.lines("net/tcp"), islice(proc.lines("net/tcp6"), 1, None)))
 
 
 @dataclass(frozen=True, slots=True)
