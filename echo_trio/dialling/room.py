@@ -51,7 +51,8 @@ class ClientContexts:
 
         :raises CertificateUnusable: if one can't be used.
         """
-        for name in (None, *self._files):
+        # The system's authorities, which take 30 ms to load, are no file of the operator's.
+        for name in self._files or ([] if self._ca_file is None else [None]):
             self._make(name, True)
 
     async def get(self, certificate: str | None, *, verify: bool) -> ssl.SSLContext:
