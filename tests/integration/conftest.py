@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,11 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import httpx._transports.default as httpx_transports
 import psutil
 import pytest
 
 from . import books
 from .starter import Started, starter
+
+# Each client of httpx reads the system's authorities, for 27 ms: all may have the same context.
+httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ssl_context)
 
 # Under nohup a SIGHUP is ignored, and every program that is started here would inherit that.
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
@@ -26,6 +32,14 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
 #: How long a server may take to be gone whose clients are; a hang guard, and for who has clients.
 GOODBYE_S = 2.0
 READY = re.compile(r"ready ws=(\S+) console=(\S+)\n")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have one starter for all forks (scripts/side_by_side.py): before there are any."""
+    if getattr(session.config, "forks", 0) and "OWN_STARTERS" not in os.environ:
+        starter()
+        if any(item.path.name == "test_dask.py" for item in session.items):
+            starter("distributed")
 
 
 @dataclass

@@ -21,6 +21,8 @@ import json
 import os
 import random
 import runpy
+import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,6 +37,11 @@ from typing import IO, Any
 
 import cyclopts
 
+if __name__ == "__main__":
+    import warm_start
+else:
+    from . import warm_start
+
 #: What both programs come to import.
 IMPORTED = (
     "echo_trio.cli", "echo_trio.service", "echo_trio.console.serve", "echo_trio.workers.supervisor",
@@ -42,8 +49,11 @@ IMPORTED = (
     "loadgen.engine.engine", "loadgen.processes.local", "loadgen.target_metrics.poll",
     "loadgen.report.csv", "loadgen.report.html", "loadgen.report.json", "loadgen.report.junit",
     "loadgen.report.markdown", "loadgen.report.stream", "encodings.idna", "rich._emoji_codes",
+    "loadgen.cli.json_settings", "loadgen.cli.lines", "loadgen.cli.orders", "loadgen.cli.output",
+    "loadgen.cli.history", "loadgen.cli.recover", "loadgen.history.file", "encodings.ascii",
 )  # fmt: skip
-MAX_ORDER_BYTES = 2**18
+#: One datagram, so that orders of several processes are whole; the kernel lets it have 208 KiB.
+MAX_ORDER_BYTES = 2**17
 
 
 class Started:
@@ -134,19 +144,21 @@ class Started:
 
 
 class Starter:
-    """The process that forks.
+    """The process that forks, for this one and the forks that it has from now on.
 
     :param also: modules that it imports beside what every program does.
+    :ivar launcher: an executable that starts programs there, for who has only a command line.
     """
 
     def __init__(self, *also: str) -> None:
-        self._socket, theirs = socket.socketpair()
-        with theirs:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.launcher, listener = warm_start.make_launcher()
+        with theirs, listener:
+            passed = [theirs.fileno(), listener.fileno()]
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), *also],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, __file__, *map(str, passed), str(self.launcher), *also],
+                pass_fds=passed,
             )
-        self._lock = threading.Lock()
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -178,9 +190,7 @@ class Starter:
         with open(os.devnull) as nothing, theirs:  # noqa: PTH123
             passed = [theirs.fileno(), nothing.fileno()]
             passed += [_descriptor(stdout, 1), _descriptor(stderr, 2)]
-            with self._lock:
-                socket.send_fds(self._socket, [len(message).to_bytes(4, "big")], passed)
-                self._socket.sendall(message)
+            socket.send_fds(self._socket, [message], passed)
         if writing is not None:
             os.close(writing)
         return Started(arguments, ours, None if reading is None else os.fdopen(reading))
@@ -217,34 +227,69 @@ def run(
 # -- In the starter -----------------------------------------------------------------------------
 
 
-def serve(sock: socket.socket, also: Sequence[str]) -> None:
-    """Fork as told, until nobody is there to tell."""
+def serve(
+    sock: socket.socket | None, listener: socket.socket, launcher: Path, also: Sequence[str] = ()
+) -> None:
+    """Fork as told, until nobody is there to tell.
+
+    :param sock: where the tests tell. None for launchers alone: the end of stdin is the end.
+    :param listener: where launchers tell.
+    :param also: modules to be imported beside what every program needs.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for the tests
     sys.path[0] = str(Path.cwd())  # as `python -m` has it
-    for name in (*IMPORTED, *also):
-        importlib.import_module(name)
-    _read_flags()
-    gc.collect()
-    gc.freeze()
+    try:
+        for name in (*IMPORTED, *also):
+            importlib.import_module(name)
+        _read_flags()
+        gc.collect()
+        gc.freeze()
+        _serve(sock, launcher, listener)
+    finally:
+        shutil.rmtree(launcher.parent)
+
+
+def _serve(sock: socket.socket | None, launcher: Path, listener: socket.socket) -> None:
+    poll = select.poll()
+    tests = 0 if sock is None else sock.fileno()
+    for each in (tests, listener):
+        poll.register(each, select.POLLIN)
     while True:
-        head, descriptors, _, _ = socket.recv_fds(sock, 4, 8)
+        ready = [descriptor for descriptor, _ in poll.poll()]
         # Waited for now and then, so that what they took of the CPU is in the tests' account.
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
-        if not head:
+        if listener.fileno() in ready:
+            control, _ = listener.accept()
+            if not os.fork():
+                try:
+                    if sock is not None:
+                        sock.close()
+                    listener.close()
+                    _mind_launched(control, launcher)
+                finally:
+                    os._exit(0)
+            control.close()
+        if tests in ready and (sock is None or not _take(sock, launcher, listener)):
             return
-        size, message = int.from_bytes(head, "big"), b""
-        while len(message) < size:
-            message += sock.recv(size - len(message))
-        if not os.fork():
-            try:
-                sock.close()
-                _mind(json.loads(message), *descriptors)
-            finally:
-                os._exit(0)
-        for descriptor in descriptors:
-            os.close(descriptor)
+
+
+def _take(sock: socket.socket, launcher: Path, listener: socket.socket) -> bool:
+    """Take an order of the tests; returns false when there is none any more."""
+    message, descriptors, _, _ = socket.recv_fds(sock, MAX_ORDER_BYTES, 8)
+    if not message:
+        return False
+    if not os.fork():
+        try:
+            sock.close()
+            listener.close()
+            _mind(json.loads(message), launcher, *descriptors)
+        finally:
+            os._exit(0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return True
 
 
 def _read_flags() -> None:
@@ -252,17 +297,21 @@ def _read_flags() -> None:
 
     What it makes of them is used up by one command line, and so is each fork.
     """
-    from echo_trio import cli  # noqa: PLC0415 - in the starter alone
-    from loadgen.cli import load  # noqa: PLC0415
+    from cyclopts import field_info  # noqa: PLC0415 - in the starter alone
 
+    from echo_trio import cli  # noqa: PLC0415
+    from loadgen.cli import json_settings, load  # noqa: PLC0415
+
+    # It asks for the hints of the same few classes again whenever it makes one of them.
+    read_hints = functools.cache(field_info.get_type_hints)
+    field_info.get_type_hints = lambda of, **how: dict(read_hints(of, **how))  # type: ignore[assignment]
     load.app.parse_args(["1"], exit_on_error=False)
     cli.app.parse_args([], exit_on_error=False)
+    json_settings.settings()
     assemble = cyclopts.App.assemble_argument_collection
     # As often as one command line asks for it.
-    made = {
-        id(app): [assemble(app) for _ in range(times)]
-        for app, times in ((load.app, 1), (cli.app, 2), (cli.app.meta, 5))
-    }
+    apps = ((load.app, 1), (json_settings._app(), 1), (cli.app, 2), (cli.app.meta, 5))
+    made = {id(app): [assemble(app) for _ in range(times)] for app, times in apps}
 
     def take(app: cyclopts.App, **how: Any) -> cyclopts.ArgumentCollection:
         ready = made.get(id(app))
@@ -271,14 +320,27 @@ def _read_flags() -> None:
     cyclopts.App.assemble_argument_collection = take
 
 
-def _mind(order: dict[str, Any], control: int, *streams: int) -> None:
+def _mind(order: dict[str, Any], launcher: Path, control: int, *streams: int) -> None:
     """Start the program, and say how it ends."""
+    pid = _fork(order, launcher, control, streams)
+    os.write(control, f"{pid}\n".encode())
+    _, status = os.waitpid(pid, 0)
+    os.write(control, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _mind_launched(control: socket.socket, launcher: Path) -> None:
+    """Start the program for its launcher, pass signals on, and say how it ends."""
+    order, streams = warm_start.read_order(control)
+    warm_start.mind(_fork(order, launcher, control.fileno(), streams), control)
+
+
+def _fork(order: dict[str, Any], launcher: Path, control: int, streams: Sequence[int]) -> int:
     pid = os.fork()
     if not pid:
         os.close(control)
         code = 1
         try:
-            code = _become(order, streams)
+            code = _become(order, launcher, streams)
         except BaseException:  # noqa: BLE001 - as an interpreter does at its end
             traceback.print_exc()
         finally:
@@ -290,13 +352,14 @@ def _mind(order: dict[str, Any], control: int, *streams: int) -> None:
             os._exit(code)
     for stream in streams:
         os.close(stream)
-    os.write(control, f"{pid}\n".encode())
-    _, status = os.waitpid(pid, 0)
-    os.write(control, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    return pid
 
 
-def _become(order: dict[str, Any], streams: Sequence[int]) -> int:
-    """Be the program; returns its exit code."""
+def _become(order: dict[str, Any], launcher: Path, streams: Sequence[int]) -> int:
+    """Be the program; returns its exit code.
+
+    :param launcher: what the server starts generators with, in the place of Python.
+    """
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.closerange(3, 256)
@@ -308,6 +371,10 @@ def _become(order: dict[str, Any], streams: Sequence[int]) -> int:
     sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1)
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace")
     sys.argv = [order["module"], *order["arguments"]]
+    if order["module"] == "echo_trio" and warm_start.REAL_STARTS not in os.environ:
+        sys.executable = str(launcher)
+    if order.get("safe_path"):
+        sys.path.pop(0)
     random.seed()
     time.tzset()
     try:
@@ -320,5 +387,16 @@ def _become(order: dict[str, Any], streams: Sequence[int]) -> int:
     return 0
 
 
+def main(arguments: Sequence[str]) -> None:
+    """Serve the tests in Python, or with no arguments launchers, of which stdout tells."""
+    if arguments:
+        tests, listener = (socket.socket(fileno=int(each)) for each in arguments[:2])
+        serve(tests, listener, Path(arguments[2]), arguments[3:])
+    else:
+        launcher, listener = warm_start.make_launcher()
+        print(launcher, flush=True)
+        serve(None, listener, launcher)
+
+
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    main(sys.argv[1:])

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ..warm_start import REAL_STARTS
+
 SECONDS = 60
 
 
@@ -65,3 +67,9 @@ def _ask() -> Callable[..., Answer]:
 @pytest.fixture(name="send")
 def _send() -> Callable[..., Answer]:
     return send
+
+
+@pytest.fixture
+def real_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the console start a new Python for each generator, whose process is looked at."""
+    monkeypatch.setenv(REAL_STARTS, "1")

@@ -104,6 +104,7 @@ def test_a_run_is_started_watched_and_reported(client: httpx.Client) -> None:
         assert (page.status_code, "make page" in page.json()["error"]) == (503, True)
 
 
+@pytest.mark.usefixtures("real_starts")
 def test_a_run_is_cancelled_in_good_order_and_the_next_can_start(
     server: Any, client: httpx.Client
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_run_is_cancelled_in_good_order_and_the_next_can_start(
     assert [f"api/runs/{entry['id']}" for entry in listed] == [second, run]
 
 
+@pytest.mark.usefixtures("real_starts")
 def test_a_generator_that_dies_leaves_a_failed_run_that_says_so(
     server: Any, client: httpx.Client
 ) -> None:
@@ -140,6 +142,7 @@ def test_a_generator_that_dies_leaves_a_failed_run_that_says_so(
     assert client.get("healthz").status_code == 200
 
 
+@pytest.mark.usefixtures("real_starts")
 @pytest.mark.parametrize("server", [["--drain-timeout=1s"]], indirect=True, ids=["brief"])
 @pytest.mark.parametrize(
     ("number", "stuck"), [(signal.SIGINT, False), (signal.SIGTERM, True)], ids=["well", "stuck"]
@@ -157,6 +160,7 @@ def test_the_server_takes_its_run_with_it(
     assert not list(folder.glob("echo-trio-runs-*"))
 
 
+@pytest.mark.usefixtures("real_starts")
 @pytest.mark.parametrize(
     "server", [["--drain-timeout=2m", "--close-timeout=2m"]], indirect=True, ids=["patient"]
 )
@@ -253,6 +257,7 @@ def test_a_run_may_go_where_the_settings_allow(start_server: Callable[..., Any])
         assert client.get("api/server").json()["accepted"] == 0
 
 
+@pytest.mark.usefixtures("real_starts")
 def test_what_a_run_was_told_is_not_for_every_user_of_the_machine_to_see(
     server: Any, client: httpx.Client
 ) -> None:
