@@ -22,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench bench-page screenshots cross-check scale conformance mutants soak fuzz hostile elsewhere examples deploy-check cluster-check release-check lock clean
+.PHONY: help install demo serve test lint house docs types unit client-check browser page peers bench bench-page screenshots cross-check scale conformance mutants soak fuzz hostile elsewhere test-times examples deploy-check cluster-check release-check lock clean
 
 help: ## Use: what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## [A-Z]/ { \
@@ -82,7 +82,7 @@ test: ## Check: every check that CI runs
 
 # The tests start our programs some hundred times: compiled once they start in half the time, also
 # where the environment says that nothing be kept.
-test unit together alone browser: export PYTHONDONTWRITEBYTECODE :=
+test unit together alone browser test-times: export PYTHONDONTWRITEBYTECODE :=
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -115,10 +115,14 @@ unit: $(VENV)/.dev page peers ## Check: the tests in Python
 	@$(BIN)/python scripts/lanes.py together alone
 
 .PHONY: together alone
+TOGETHER := -m 'not alone and not soak and not netns and not hostile and not examples'
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of
 # the time. Who is done takes the next, of which the longest come first.
 together: $(VENV)/.dev page peers
-	$(BIN)/python scripts/side_by_side.py 4 -m 'not alone and not soak and not netns and not hostile and not examples'
+	$(BIN)/python scripts/side_by_side.py 8 $(TOGETHER)
+
+test-times: $(VENV)/.dev page peers ## Develop: the CPU time of each test in Python, the most first, also into test-times.jsonl
+	$(BIN)/python scripts/side_by_side.py 2 -p scripts.cpu_times $(TOGETHER)
 
 # One at a time: each of these fills a core, or ten thousand descriptors, by itself.
 alone: $(VENV)/.dev page

@@ -60,6 +60,10 @@ class SideBySide:
     forks: int
     reported: set[str] = field(default_factory=set)
 
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Let a conftest know how many forks there will be: they can share what it makes before."""
+        config.forks = self.forks
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
         """Run all tests; nothing is different where pytest itself would run none."""
@@ -246,7 +250,9 @@ class Teller:
         self._tell("start", nodeid, location)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell how a part of the test went."""
+        """Tell how a part of the test went, but nothing of a fixture that went well."""
+        if report.passed and report.when != "call" and not self._config.option.durations:
+            return
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
         self._tell("report", report.nodeid, report.location, report=data)
 

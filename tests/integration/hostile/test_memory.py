@@ -14,7 +14,7 @@ Withstands = Callable[[Attack, int], list[str]]
 TWO_FRAGMENTS = FLOODS[0]
 
 
-@pytest.mark.parametrize(("attack", "count"), cases(HOARDERS, (300,), {("delay-1h", 300)}))
+@pytest.mark.parametrize(("attack", "count"), cases(HOARDERS, (300,)))
 def test_what_is_held_for_three_hundred_is_bounded_and_given_back(
     withstands: Withstands, attack: Attack, count: int
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_handshake_that_ctrl_c_abandons_is_in_one_column_and_its_server_has_se
         while await reader.read(1000):
             if is_whole:
                 writer.write(b"\x88\x02\x03\xe8")  # Close 1000
+                break
         counts["ended"] += 1
 
     server = serve_bytes(answer_ten_whole)
