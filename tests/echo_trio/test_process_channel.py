@@ -134,3 +134,21 @@ async def test_one_that_was_cancelled_before_it_began_leaves_the_channel_open(pa
         assert await pair[1].hear() == "more"
     pair[0].close()
     pair[1].close()
+
+
+async def test_who_is_cancelled_before_a_byte_was_sent_can_go_on_and_who_is_amid_a_message_cannot():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = Channel(ours, encode=bytes, decode=bytes)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await channel.say(b"never")
+        assert scope.cancelled_caught
+        assert await channel.say(b"first")
+        theirs.settimeout(60)
+        assert theirs.recv(100) == frame(b"first")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.say, bytes(MAX_BYTES - 10))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert not await channel.say(b"after half a message")

@@ -9,6 +9,7 @@ import resource
 import stat
 
 import pytest
+import structlog
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -217,3 +218,22 @@ def test_a_process_that_ends_by_force_saves_what_it_has_and_waits_for_nobody(tmp
 def test_what_no_recording_can_be_made_of_is_said(tmp_path, name, why):
     with pytest.raises(OSError, match=f"--record .*{name}: {why}"):
         recording.Recorder.open(tmp_path / name, Log())
+
+
+class EvenEncoder:
+    """Writes every line in 100 bytes, its end included."""
+
+    def encode(self, line):
+        return f"{line['type']:99}".encode()
+
+
+def test_a_recording_is_full_at_its_limit_and_not_a_line_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "MAX_FILE_BYTES", recording.LAST_LINE_BYTES + 1000)
+    monkeypatch.setattr(recording, "_ENCODER", EvenEncoder())
+    file = tmp_path / "record.ndjson"
+    recorder = recording.Recorder.open(file, structlog.get_logger())
+    recorder.start()
+    for _ in range(12):
+        recorder.add("sent", 1)
+    recorder.close()
+    assert file.read_text().split() == ["sent"] * 10 + ["full"]

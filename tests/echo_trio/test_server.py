@@ -15,7 +15,7 @@ from structlog.testing import LogCapture
 
 from echo_trio import places
 from echo_trio.metrics.counters import Outcome
-from echo_trio.server import EchoServer
+from echo_trio.server import END_OF_EACH_S, END_S, EchoServer, patience_of
 from echo_trio.settings import Settings
 
 #: A hang guard, nothing else.
@@ -365,3 +365,17 @@ async def test_what_a_behaviour_has_answered_counts_no_longer_against_its_client
                 reply += await stream.receive_some()
             assert reply[10 : 10 + len(body)] == body
     await stream.aclose()
+
+
+@pytest.mark.parametrize("drain_timeout_s", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("connections", [0, 1, 10_000, 1_000_000])
+def test_a_drain_leaves_time_for_its_own_end_and_half_of_it_to_clients_at_least(
+    drain_timeout_s: float, connections: int
+) -> None:
+    patience_s = patience_of(drain_timeout_s, connections)
+    assert drain_timeout_s / 2 <= patience_s < drain_timeout_s
+    own_s = END_S + connections * END_OF_EACH_S
+    if patience_s > drain_timeout_s / 2:
+        assert patience_s + own_s == pytest.approx(drain_timeout_s)
+    else:
+        assert own_s >= drain_timeout_s / 2

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock, memory_stream_one_way_pair
 
 from echo_trio.console import runs
 from echo_trio.console.run_process import RunAccepted, RunProcess
+from echo_trio.console.run_settings import RunSettings
 from echo_trio.console.run_target import Targets
 from echo_trio.console.runs import Run, Runs
 
 
-def make_run() -> Run:
+def make_run(folder: Path = Path("/nowhere")) -> Run:
     accepted = RunAccepted({"count": 1}, "127.0.0.1:9000", stop_timeout_s=5.0, page=False)
-    return Run(accepted, Path("/nowhere"))
+    return Run(accepted, folder)
 
 
 def snapshot(second: int) -> bytes:
@@ -140,3 +145,54 @@ async def test_who_gives_up_an_order_awaits_no_answer_any_more(autojump_clock: M
     with trio.move_on_after(runs.ANSWER_TIMEOUT_S / 2):
         await kept.steer(run, {"paused": True})
     assert run.answers == {}
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+class Starting:
+    """What starting a run needs of the runs, where each is accepted at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._one_at_a_time = trio.Lock()
+        self._checks = SimpleNamespace(take=trio.lowlevel.checkpoint)
+        self._nursery, self._folder = object(), folder
+        self._log = SimpleNamespace(info=lambda *_, **__: None)
+        self._runs = deque[Run]()
+
+    def _check_vacancy(self) -> None: ...
+
+    async def _begin(self, *_: object) -> Run:
+        await trio.lowlevel.checkpoint()
+        run = make_run(self._folder)
+        assert run.html is not None
+        run.html.touch()
+        self._runs.appendleft(run)
+        return run
+
+
+async def test_of_so_many_runs_each_is_remembered_with_its_page_and_of_more_the_newest(
+    tmp_path: Path,
+) -> None:
+    starting: Any = Starting(tmp_path)
+    started = [await Runs.start(starting, RunSettings({}, {})) for _ in range(runs.HISTORY)]
+    assert list(starting._runs) == started[::-1]
+    started.append(await Runs.start(starting, RunSettings({}, {})))
+    assert list(starting._runs) == started[:0:-1]
+    assert names_in(tmp_path) == {f"{run.id}.html" for run in started[1:]}
+
+
+async def test_so_many_may_wait_for_a_run_and_the_next_is_sent_away(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    starting: Any = Starting(tmp_path)
+    async with trio.open_nursery() as nursery:
+        await starting._one_at_a_time.acquire()
+        for _ in range(runs.MAX_WAITING):
+            nursery.start_soon(Runs.start, starting, RunSettings({}, {}))
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(runs.CannotRun, match="too many ask"):
+            await Runs.start(starting, RunSettings({}, {}))
+        starting._one_at_a_time.release()
+    assert len(starting._runs) == min(runs.MAX_WAITING, runs.HISTORY)

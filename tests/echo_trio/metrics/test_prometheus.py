@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from echo_trio.metrics.counters import Counters, GarbageCollection, Outcome, ServerSnapshot
 from echo_trio.metrics.durations import Durations
-from echo_trio.metrics.prometheus import console_exposition, exposition
+from echo_trio.metrics.prometheus import ACCEPT_ERRORS, console_exposition, exposition
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -152,3 +152,17 @@ def test_each_figure_of_the_process_is_its_own_in_the_base_units_of_prometheus()
         assert value(now, f"{name}_total", direction="sent") == sent
     for generation, runs in enumerate((17, 18, 19)):
         assert value(now, "gc_collections_total", generation=str(generation)) == runs
+
+
+def test_each_error_of_accepting_is_told_be_it_known_before_or_not() -> None:
+    text = console_exposition(3, {"EMFILE": 2, "EWHATEVER": 1}).decode()
+    samples = [
+        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    ]
+    told = {
+        sample.labels["error"]: sample.value
+        for sample in samples
+        if sample.name == "echo_trio_console_accept_faults_total"
+    }
+    assert told == dict.fromkeys(ACCEPT_ERRORS, 0) | {"EMFILE": 2, "EWHATEVER": 1}
+    assert [s.value for s in samples if s.name == "echo_trio_console_failures_total"] == [3]

@@ -124,6 +124,57 @@ def test_a_peer_is_silent_once_all_is_read_that_was_there_though_more_comes(monk
         assert connection._has_read_what_was_there()
 
 
+def test_a_peer_whose_pong_may_be_there_unread_is_not_taken_for_silent(monkeypatch) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        limits = Limits(ping_interval_s=10.0, ping_timeout_s=2.0)
+        connection = Connection.opened(ours, client=False, limits=limits)
+        connection.look(0.0)
+        connection.look(10.0)
+        unread = (3, 50)
+        monkeypatch.setattr(connection, "_unread_bytes", lambda: unread)
+        connection.bytes_received = 100
+        connection.look(12.0)
+        assert connection.timed_out is None
+        connection.bytes_received, unread = 150, (0, 6)
+        connection.look(13.0)
+        assert connection.timed_out == "ping"
+
+
+@pytest.mark.parametrize("direction", ["messages_received", "messages_sent", None])
+def test_a_message_in_either_direction_begins_the_idle_time_anew(direction) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection.opened(ours, client=False, limits=Limits(idle_timeout_s=10.0))
+        assert connection.look(0.0) == 10.0
+        assert connection.look(6.0) == 4.0
+        if direction is not None:
+            setattr(connection, direction, 1)
+            assert connection.look(7.0) == 10.0
+            assert connection.look(16.0) == 1.0
+            assert connection.timed_out is None
+            connection.look(17.0)
+        else:
+            connection.look(10.0)
+        assert connection.timed_out == "idle"
+
+
+async def test_time_in_which_the_process_stood_still_counts_against_nobody(
+    nursery, autojump_clock
+) -> None:
+    watch, each = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0)), Watched(3.0)
+    watch.add(each)  # type: ignore[arg-type]
+    nursery.start_soon(watch.run)
+    await trio.sleep(10.5)
+    looked = each.looked
+    assert looked >= 3
+    autojump_clock.jump(1000)
+    await trio.sleep(0.01)
+    assert each.looked <= looked + 1
+    await trio.sleep(10)
+    assert looked + 3 <= each.looked <= looked + 5
+
+
 def test_who_ends_while_the_others_are_looked_at_is_watched_no_longer() -> None:
     watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))
     made = [Watched(3.0) for _ in range(4)]

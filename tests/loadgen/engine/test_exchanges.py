@@ -257,3 +257,18 @@ def test_finding_a_message_takes_as_long_however_many_are_open(verify):
     # A dictionary compares once for what it finds; a few more where hashes collide.
     assert Key.compared < 1500
     assert session._count_pending() == 1000
+
+
+def test_a_second_answer_is_a_duplicate_whatever_kind_of_key_it_has():
+    for message in TEMPLATES:
+        plan = Plan(1, verify="json:id", message=message)
+        ledger = Ledger(1, opened=1)
+        session = make_session(
+            0, RunContext(plan, Dialer([], Sources(())), None, Books(ledger), Observer())
+        )
+        session.connection = Connection()
+        session.send(0, None)
+        for frame in (session.connection.sent[0], session.connection.sent[0], '{"id": "other"}'):
+            session._receive(frame)
+        expected = {"echoed": 1, "duplicate": 1, "unexpected": 1}
+        assert {str(kind): n for kind, n in ledger.verdicts.items() if n} == expected, message

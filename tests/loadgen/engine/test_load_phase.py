@@ -326,11 +326,14 @@ async def test_a_change_that_comes_late_sends_nothing_twice_and_counts_what_was_
 async def test_a_closed_loop_waits_in_a_pause_and_thinks_on_after_it(autojump_clock, make, think_s):
     plan = Plan(2, closed_loop=True, think_s=think_s, duration_s=10.0)
     crowd, context = make(plan)
+    last_reply_s = {}
 
     async def reply():
         while True:
             for session in crowd.slots:
                 if session.awaits_reply:
+                    if trio.current_time() - began < 2.0:
+                        last_reply_s[session] = trio.current_time() - began
                     following = session._receive(f"{session._pending[0].message} 1")
                     if following is not None:
                         session.connection.send_nowait(following)
@@ -345,4 +348,9 @@ async def test_a_closed_loop_waits_in_a_pause_and_thinks_on_after_it(autojump_cl
     assert not [at for at in sent if 2.06 < at < 7.0]
     assert [at for at in sent if at < 2.0]
     assert 7.0 <= min(at for at in sent if at > 3.0) < 7.5
+    for session, replied_s in last_reply_s.items():
+        thought_s = [at - began - replied_s for at, _ in session.connection.sent]
+        assert min(after_s for after_s in thought_s if after_s > 0.01) > think_s - 0.01
+        resumed_s = min(after_s for after_s in thought_s if after_s > 7.0 - replied_s - 0.01)
+        assert resumed_s > think_s + 4.95 - 0.05 or think_s < 2.0 - replied_s
     assert len([at for at in sent if at > 7.0]) >= 2 * (3.0 - think_s) / (think_s + 0.2) / 2

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from loadgen.workload.arrivals import BLOCK, OwnArrivals
 from loadgen.workload.pacing import Stage
 from loadgen.workload.plan import Plan
+from loadgen.workload.speeds import Speeds
 
 RATE = 1000.0
 
@@ -139,3 +140,16 @@ def test_even_arrivals_flatter_a_server(arrivals, least, most):
         free = max(free, due) + 0.001
         took.append((free - due) / 0.001)
     assert least <= sorted(took)[int(len(took) * 0.99)] <= most
+
+
+@pytest.mark.parametrize("factor", [0.25, 1.0, 3.0])
+def test_a_load_ends_at_its_time_however_fast_it_goes(factor):
+    arrivals, taken = OwnArrivals(range(50), 5.0, 20.0, seed=3), []
+    arrivals.steer(Speeds().then(0.0, factor))
+    while (next_s := arrivals.next_due_s) is not None:
+        due_s, _ = arrivals.take()
+        assert due_s == next_s
+        taken.append(due_s)
+    assert taken == sorted(taken)
+    assert 19.0 < taken[-1] < 20.0
+    assert len(taken) == pytest.approx(50 * 5.0 * 20.0 * factor, rel=0.1)
