@@ -21,7 +21,9 @@ from echo_trio.console.runs import Run, Runs
 
 
 def make_run(folder: Path = Path("/nowhere")) -> Run:
-    accepted = RunAccepted({"count": 1}, "127.0.0.1:9000", stop_timeout_s=5.0, page=False)
+    accepted = RunAccepted(
+        {"count": 1, "url": "ws://there/"}, "127.0.0.1:9000", stop_timeout_s=5.0, page=False
+    )
     return Run(accepted, folder)
 
 
@@ -196,3 +198,22 @@ async def test_so_many_may_wait_for_a_run_and_the_next_is_sent_away(
             await Runs.start(starting, RunSettings({}, {}))
         starting._one_at_a_time.release()
     assert len(starting._runs) == min(runs.MAX_WAITING, runs.HISTORY)
+
+
+@pytest.mark.parametrize("name", ["nightly", ""])
+@pytest.mark.parametrize("is_kept", [False, True])
+async def test_a_run_keeps_a_name_in_the_history_also_when_its_own_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch, is_kept: bool, name: str
+) -> None:
+    run, written = make_run(), list[tuple[Any, ...]]()
+    run.kept = 7 if is_kept else None
+    monkeypatch.setattr(
+        runs.kept_runs,
+        "annotate",
+        lambda path, number, *, name, note: written.append((path, number, name, note)),
+    )
+    kept: Any = SimpleNamespace(_history=Path("/nowhere/history"))
+    await Runs.annotate(kept, run, name=name, note="n")
+    assert (run.name, run.note) == (name, "n")
+    its_name = name or "ws://there/"
+    assert written == [(kept._history, 7, its_name, "n")] * is_kept

@@ -17,6 +17,7 @@ from loadgen.studies.capacity_search import (
     REPEATS,
     RateTest,
     Search,
+    _round,
     forecast,
     longest_test,
 )
@@ -231,3 +232,19 @@ def test_of_a_narrow_edge_the_upper_side_is_tested_first(edge):
 )
 def test_a_step_takes_its_opening_and_its_load(plan, step_s):
     assert forecast(plan).step_s == step_s
+
+
+@given(st.floats(1e-3, 1e6), st.floats(1e-6, 2), st.floats(0.01, 0.99))
+def test_a_rate_is_rounded_as_long_as_it_stays_between_those_that_were_tried(low, width, at):
+    high = low * (1 + width)
+    rate = low + (high - low) * at
+    if low < rate < high:
+        rounded = _round(rate, low, high)
+        assert low < rounded < high
+        assert rounded == rate or rounded == float(f"{rate:.3g}")
+
+
+def test_a_rate_of_three_digits_that_was_tried_is_not_tried_again():
+    assert _round(100.2, 100.0, 105.0) == 100.2
+    assert _round(104.8, 100.0, 105.0) == 104.8
+    assert _round(102.4, 100.0, 105.0) == 102.0
