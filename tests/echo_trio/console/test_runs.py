@@ -186,7 +186,7 @@ async def test_of_so_many_runs_each_is_remembered_with_its_page_and_of_more_the_
 
 
 async def test_so_many_may_wait_for_a_run_and_the_next_is_sent_away(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     starting: Any = Starting(tmp_path)
     async with trio.open_nursery() as nursery:
