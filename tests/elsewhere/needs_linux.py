@@ -11,7 +11,7 @@ import pytest
 NEEDS_LINUX = {
     "SIGHUP": (
         "tests/integration/test_hang_up.py",
-        "tests/integration/loadgen/test_interrupts.py::test_interrupted_under_load_replies_are_in_flight_and_every_socket_is_closed[1-1]",
+        "tests/integration/loadgen/test_interrupts.py::test_interrupted_under_load_replies_are_in_flight_and_every_socket_is_closed[1-",
         "tests/integration/loadgen/test_interrupts.py::test_when_its_terminal_goes_away",
     ),
     "a limit on open files": (
@@ -25,6 +25,7 @@ NEEDS_LINUX = {
     "poll(2): a reader that takes nothing is not waited for": (
         "tests/integration/loadgen/test_output_files.py::test_a_reader_of_stdout_who_takes_nothing",
     ),
+    "a terminal that hands over each key": ("tests/integration/loadgen/test_keys.py",),
     "/proc tells how long a thread waited for a core; else that counts as a script's own time": (
         "tests/integration/loadgen/test_examples.py",
     ),

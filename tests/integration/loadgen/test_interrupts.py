@@ -122,8 +122,7 @@ def test_interrupted_under_load_replies_are_in_flight_and_every_socket_is_closed
     run = start_loadgen("20", server.url, "--rate-per-conn", "10/s", "--duration", "1h",
                         "--workers", workers)  # fmt: skip
     run.wait_for("load")
-    while server.counts["received"] < 40:
-        time.sleep(0.01)
+    server.wait_until(lambda: server.counts["received"] >= 40)
     run.signal(number)
     if number == signal.SIGHUP:
         run.signal(number)  # The shell and the kernel both send one.
