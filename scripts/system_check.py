@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -207,8 +208,13 @@ def ask(url: str, body: object = None, *, method: str = "GET") -> dict[str, Any]
         headers={"content-type": "application/json"},
         method=method,
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-        return json.loads(answer.read() or b"{}")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            return json.loads(answer.read() or b"{}")
+    except urllib.error.HTTPError as exc:
+        said = exc.read().decode(errors="replace")
+        problems.append(f"{method} {url} is answered with {exc.code}: {said}")
+        return {}
 
 
 def wait_for_run(run: str, wanted: str) -> dict[str, Any]:
@@ -231,7 +237,10 @@ def check_console(console: str) -> None:
         settings = {"count": 5, "messages": 2, "rate-per-conn": "10/s"}
         if is_cancelled:
             settings = {"count": 5, "duration": "10m"}
-        run = f"{console}api/runs/{ask(console + 'api/runs', settings, method='POST')['id']}"
+        order = ask(f"{console}api/runs", settings, method="POST")
+        if "id" not in order:
+            continue
+        run = f"{console}api/runs/{order['id']}"
         if is_cancelled:
             wait_for_run(run, "snapshot")
             ask(run, method="DELETE")
