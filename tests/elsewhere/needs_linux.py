@@ -59,6 +59,7 @@ NEEDS_LINUX = {
     "locks of files, for journals": (
         "tests/integration/loadgen/test_journal.py",
         "tests/integration/loadgen/test_capacity.py::test_after_sigkill_the_steps",
+        "tests/integration/loadgen/test_interrupts.py::test_the_second_signal_ends_it_at_once",
         "tests/integration/loadgen/test_output_files.py::test_a_signal_ends_the_wait_for_a_reader_who_never_comes[x.journal]",
         "tests/integration/loadgen/test_output_files.py::test_overwrite_replaces_the_journal",
     ),

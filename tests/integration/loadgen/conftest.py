@@ -297,6 +297,7 @@ class LoadgenProcess:
         while said not in self.errors and self.process.poll() is None:
             assert time.monotonic() < deadline, self.errors
             time.sleep(0.01)
+        assert self.process.poll() != 2, self.errors  # A run that was refused is never there.
 
     @property
     def errors(self) -> str:
