@@ -5,6 +5,7 @@ to earlier ones, which every sender may do without; those of the other end may, 
 agreed that they don't.
 """
 
+import functools
 import json
 import random
 import zlib
@@ -35,6 +36,10 @@ def deflated(message: bytes, bits: int = 15) -> bytes:
     return (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
 
 
+#: The same, for messages that are sent again and again.
+kept_deflated = functools.lru_cache(maxsize=1024)(deflated)
+
+
 class Inflater:
     """Inflates the messages of one sender, one after the other."""
 
@@ -48,6 +53,7 @@ class Inflater:
         return self.stream.decompress(payload + _TAIL)
 
 
+@functools.cache
 def json_message(index: int, size_bytes: int) -> bytes:
     """Something like what an API sends, of exactly that size; the same for the same number."""
     source, words = random.Random(index), _WORDS.split()

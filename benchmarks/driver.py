@@ -30,7 +30,7 @@ from echo_client import (
     MeasurementFailed,
     Tally,
     bytes_on_the_wire,
-    message_for,
+    messages_for,
 )
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from process_cost import cpu_seconds, family_cpu_seconds, family_resident_bytes
@@ -79,7 +79,7 @@ async def prime(url: str, plan: dict) -> None:
     compression = plan.get("compression", False)
     clients = await open_sockets(url, 10, echo_clients(tally, plan), compression=compression)
     for client in clients:
-        client.prepare(message_for(client.index, 16, "text"))
+        client.prepare(messages_for(client.index, 16, "text"))
         client.send(time.perf_counter())
     await all_answered(tally)
     for client in clients:
@@ -135,7 +135,7 @@ async def one_cell(
     tally.kind = WSMsgType.BINARY if kind == "binary" else WSMsgType.TEXT
     tally.sending, tally.wrong = True, 0
     for client in clients:
-        client.prepare(message_for(client.index, size_bytes, kind))
+        client.prepare(messages_for(client.index, size_bytes, kind))
         for _ in range(plan["in_flight"]):
             client.send(time.perf_counter())
     await whole_rounds(tally, clients, plan, plan["warm_up_s"], at_least=1)

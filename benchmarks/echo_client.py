@@ -1,14 +1,18 @@
 """Sockets of the driver: each answers a reply with the next message, compressed or not."""
 
+import itertools
 import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import deflate
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+#: More of 1 KiB than fit into a window of 32 KiB.
+JSON_DOCUMENTS = 64
 
 
 class MeasurementFailed(Exception):
@@ -39,6 +43,7 @@ class EchoClient(WSListener):
         self.index = index
         self.tally = tally
         self.message = self.on_the_wire = b""
+        self.turns: Iterator[tuple[bytes, bytes]] | None = None
         self.sent_at_s: deque[float] = deque()
         self.fragments: list[bytes] = []
         self.transport: WSTransport
@@ -46,9 +51,14 @@ class EchoClient(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
 
-    def prepare(self, message: bytes) -> None:
-        """Take what is to be sent from now on."""
-        self.message = self.on_the_wire = message
+    def prepare(self, messages: Sequence[bytes]) -> None:
+        """Take what is to be sent from now on, in turn; several only with one in flight."""
+        encoded = [(message, self.encoded(message)) for message in messages]
+        self.message, self.on_the_wire = encoded[0]
+        self.turns = itertools.cycle(encoded) if len(encoded) > 1 else None
+
+    def encoded(self, message: bytes) -> bytes:
+        return message
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
@@ -82,6 +92,8 @@ class EchoClient(WSListener):
     def send(self, now_s: float) -> None:
         self.sent_at_s.append(now_s)
         self.tally.in_flight += 1
+        if self.turns is not None:
+            self.message, self.on_the_wire = next(self.turns)
         self.transport.send(self.tally.kind, self.on_the_wire, rsv1=self.compresses)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -102,9 +114,8 @@ class CompressingClient(EchoClient):
         self.inflate = deflate.Inflater("server_no_context_takeover" not in answer)
         self.is_compressed = False
 
-    def prepare(self, message: bytes) -> None:
-        self.message = message
-        self.on_the_wire = deflate.deflated(message, self.window_bits)
+    def encoded(self, message: bytes) -> bytes:
+        return deflate.kept_deflated(message, self.window_bits)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type != WSMsgType.CONTINUATION:
@@ -118,20 +129,24 @@ class CompressingClient(EchoClient):
         super().on_reply(payload, kind)
 
 
-def message_for(index: int, size_bytes: int, kind: str) -> bytes:
-    """A message of exactly that size that begins with the socket's number.
+def messages_for(index: int, size_bytes: int, kind: str) -> list[bytes]:
+    """What a socket sends, in turn: messages of exactly that size.
 
-    The number tells a reply meant for another socket. `utf8` is text in characters of one to
-    four bytes: plain ASCII lets decoders take a short cut that real text does not. `json` is what
-    compression is for: a random document of its own for each socket.
+    One that begins with the socket's number, by which a reply meant for another socket is told. But
+    of `json`, which is what compression is for, there are many: the same one again and again is
+    what a compressor that remembers earlier messages makes nearly nothing of. `utf8` is text in
+    characters of one to four bytes: plain ASCII lets decoders take a short cut that real text does
+    not.
     """
     if kind == "json":
-        return deflate.json_message(index, size_bytes)
+        documents = [deflate.json_message(at, size_bytes) for at in range(JSON_DOCUMENTS)]
+        first = index % JSON_DOCUMENTS
+        return documents[first:] + documents[:first]
     head = f"{index:08d}".encode()[:size_bytes]
     pattern = "aß水🌊".encode() if kind == "utf8" else b"0123456789abcdef"
     room = size_bytes - len(head)
     body = pattern * (room // len(pattern))
-    return head + body + b"." * (room - len(body))
+    return [head + body + b"." * (room - len(body))]
 
 
 #: Where struct tcp_info (<linux/tcp.h>) has tcpi_bytes_acked and tcpi_bytes_received.

@@ -6,7 +6,7 @@
 Three parts, each beside the peers that have the same:
 
 - `large`: messages of 64 KiB and 1 MiB, echoed, not compressed; CPU per byte of message.
-- `servers`: 1 KiB of JSON, a document of its own for each socket, plain and compressed.
+- `servers`: 1 KiB of JSON, 64 documents in turn on each socket, plain and compressed.
 - `generators`: load generators with 1 KiB of JSON in a closed loop, plain and compressed.
 
 That compression is in force is shown by what travels: the kernel counts the bytes of each of the
