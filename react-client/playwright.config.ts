@@ -4,6 +4,7 @@ import { findChromium } from './e2e/chromium';
 
 export default defineConfig({
   testDir: 'e2e',
+  globalSetup: './e2e/launcher.ts',
   // Each worker has a browser, a page server and Python servers of its own: two fill two cores.
   workers: 2,
   fullyParallel: true,

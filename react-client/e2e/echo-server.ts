@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 
+import { findPython, LAUNCHER, REPOSITORY } from './launcher';
 import { withPort } from './ports';
 
-const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const READY = /^ready ws=(?<url>ws:\/\/\S+) console=(?<consoleUrl>\S+)$/m;
 
 /** The real server, as a process of its own. */
@@ -23,6 +22,8 @@ interface ServerOptions {
   readonly token?: string;
   /** Makes it a proxy before this server. */
   readonly upstream?: string;
+  /** A new Python is to start it, which takes ten times as long as the launcher. */
+  readonly isNew?: boolean;
   /** Further ones of its command line. */
   readonly flags?: readonly string[];
   /** The addresses of a server that is to be started anew where it was. */
@@ -40,12 +41,13 @@ export function startEchoServer(options: ServerOptions = {}): Promise<EchoServer
 }
 
 async function start(
-  { token, upstream, flags: more = [] }: ServerOptions,
+  { token, upstream, isNew = false, flags: more = [] }: ServerOptions,
   port: number,
   consolePort: number | null,
 ): Promise<EchoServer> {
-  const { PYTHON } = process.env;
-  const python = PYTHON === undefined || PYTHON === '' ? '.venv/bin/python' : PYTHON;
+  const python = isNew
+    ? findPython(process.env)
+    : (process.env[LAUNCHER] ?? findPython(process.env));
   const consoleFlags =
     consolePort === null ? ['--no-console'] : ['--console-port', String(consolePort)];
   const upstreamFlags = upstream === undefined ? [] : ['--upstream', upstream];

@@ -34,7 +34,8 @@ export const test = playwright.extend<TestFixtures, WorkerFixtures>({
   server: [
     // eslint-disable-next-line no-empty-pattern
     async ({}, use) => {
-      const server = await startEchoServer();
+      // One of each worker is started as anybody would start it.
+      const server = await startEchoServer({ isNew: true });
       await use(server);
       await server.stop();
     },

@@ -1,18 +1,19 @@
 import { expect, test } from './fixtures';
 
 const RATE_PER_S = 5_000;
-const REPLIES = 100_000;
+/** Six seconds; how the log drops what is above its bound is in log.spec.ts, minutes in page.bench.ts. */
+const REPLIES = 30_000;
 const BURST = 1_000;
 /** Twice what it is on a quiet machine is not far; ten times would be a leak. */
 const HEAP_BOUND_BYTES = 500_000_000;
 
 for (const isHidden of [false, true]) {
-  test(`counts 100,000 messages at 5,000 a second exactly, and stays responsive${isHidden ? ', in a tab that gets no frames' : ''}`, async ({
+  const replies = isHidden ? REPLIES / 3 : REPLIES;
+  test(`counts ${replies.toLocaleString('en')} messages at 5,000 a second exactly, and stays responsive${isHidden ? ', in a tab that gets no frames' : ''}`, async ({
     page,
     pageUrl,
     server,
   }) => {
-    const replies = isHidden ? REPLIES / 10 : REPLIES;
     // A browser gives a hidden tab no frames at all; headless, no tab is ever hidden.
     if (isHidden) await page.addInitScript('window.requestAnimationFrame = () => 0');
     await page.goto(pageUrl);
@@ -67,10 +68,6 @@ for (const isHidden of [false, true]) {
     await expect(figure('Echoed')).toHaveText(String(messages));
     for (const name of ['Waiting', 'Unexpected', 'Reordered']) {
       await expect(figure(name)).toHaveText('0');
-    }
-    if (!isHidden) {
-      // The notice of the connection and those sent are entries too.
-      await expect(page.getByText('Showing the last 100,000; 101 dropped')).toBeVisible();
     }
 
     const tasksMs = await page.evaluate(
