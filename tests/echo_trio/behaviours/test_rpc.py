@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echo_trio.behaviours.actions import Reply
-from echo_trio.behaviours.rpc import MAX_BATCH, MAX_WAIT_MS, answer_to, rpc
+from echo_trio.behaviours.rpc import MAX_BATCH, MAX_WAIT_MS, _wait_ms_of, answer_to, rpc
 
 from .acting import Acting
 
@@ -184,3 +184,15 @@ def test_text_is_answered_with_text_and_binary_with_binary():
 def test_whatever_comes_is_answered_with_json_or_with_nothing(message):
     answered = answer_to(message, NOW_MS)
     assert answered is None or json.loads(answered.text)
+
+
+@pytest.mark.parametrize(
+    ("ms", "is_wait"),
+    [
+        ("0", True), ("0.5", True), (f"{MAX_WAIT_MS}", True), (f"{MAX_WAIT_MS + 1}", False),
+        ("-1", False), ("true", False), ("null", False), ('"1"', False),
+    ],
+)  # fmt: skip
+def test_a_wait_is_from_nothing_to_the_longest(ms: str, is_wait: bool) -> None:
+    found = _wait_ms_of(b'{"ms": %b}' % ms.encode())
+    assert found == (float(ms) if is_wait else None)

@@ -69,6 +69,17 @@ def test_the_last_runs_come_first_and_those_that_nobody_named_have_no_name(runs:
     assert kept_runs.last(runs.with_name("none.db"), 9) == []
 
 
+def test_the_last_runs_are_those_that_began_last_whenever_they_were_added(
+    report_of, tmp_path: Path
+) -> None:
+    path, order = tmp_path / "runs.db", (2, 0, 3, 1, 3)
+    for second in order:
+        started = STARTED + timedelta(seconds=second)
+        file.add(str(path), report_of(started_at=started, ended_at=started))
+    assert [run.id for run in kept_runs.last(path, 9)] == [5, 3, 1, 4, 2]
+    assert [run.id for run in kept_runs.last(path, 2)] == [5, 3]
+
+
 def test_a_name_and_a_note_are_of_one_run_and_the_last_ones_count(runs: Path) -> None:
     before = kept_runs.last(runs, 9)
     for name, note in (("first", "a"), ("second", "b")):

@@ -45,6 +45,24 @@ def test_a_message_for_which_there_is_no_way_is_lost(is_over: bool, takes: bool)
     assert bool(taken) is (takes and not is_over)
 
 
+def test_a_source_ends_once_however_often_it_says_so() -> None:
+    put = list[object]()
+    passage: Any = SimpleNamespace(
+        _has_ended=False,
+        _line=SimpleNamespace(put=put.append),
+        _endings=lambda: iter(()),
+        advance=lambda: None,
+    )
+
+    async def end_twice() -> None:
+        await trio.lowlevel.checkpoint()
+        Passage.source_ended(passage)
+        Passage.source_ended(passage)
+
+    trio.run(end_twice)
+    assert (len(put), passage._has_ended) == (1, True)
+
+
 async def take(passage: Any) -> None:
     await trio.lowlevel.checkpoint()
     Passage.take(passage, "message")

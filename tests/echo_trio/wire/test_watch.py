@@ -47,15 +47,16 @@ def test_the_connections_of_a_process_are_a_set(limits) -> None:
 def test_each_is_looked_at_when_it_is_time_to_and_stays_watched() -> None:
     watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))  # a tick is a second
     soon, later, never = Watched(3.0), Watched(10.0), Watched(float("inf"))
-    for each in (soon, later, never):
+    part = Watched(2.5)  # is not looked at before, so at the next tick
+    for each in (soon, later, never, part):
         watch.add(each)  # type: ignore[arg-type]
     for _ in range(30):
         list(watch._turn())
-    assert (soon.looked, later.looked, never.looked) == (11, 4, 1)
+    assert (soon.looked, later.looked, never.looked, part.looked) == (11, 4, 1, 11)
     for _ in range(SLOTS):
         list(watch._turn())
     assert never.looked == 2
-    assert len(watch) == 3
+    assert len(watch) == 4
 
 
 async def test_who_comes_after_the_last_has_gone_is_looked_at_and_in_between_nobody_wakes(

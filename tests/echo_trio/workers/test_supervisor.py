@@ -19,6 +19,7 @@ from echo_trio.workers.supervisor import (
     FIRST_PAUSE_S,
     LONG_LIFE_S,
     LONGEST_PAUSE_S,
+    OWN_END_S,
     QUEUE_PATIENCE_S,
     Supervisor,
     _describe,
@@ -136,3 +137,14 @@ async def test_a_worker_that_is_ready_is_asked_and_one_that_is_gone_is_not(super
     await supervisor._listen_to(first, reports, served, trio.TASK_STATUS_IGNORED)
     assert served.is_set()
     assert first.channel is None
+
+
+@pytest.mark.parametrize(("drain_timeout_s", "own_s"), [(0.4, 0.1), (1000.0, OWN_END_S)])
+async def test_a_supervisor_leaves_three_quarters_of_a_drain_to_its_workers_at_least(
+    drain_timeout_s: float, own_s: float
+) -> None:
+    settings = Settings(port=0, workers=2, console=False, drain_timeout_s=drain_timeout_s)
+    made = Supervisor.listen(settings, structlog.wrap_logger(None, processors=[LogCapture()]))
+    for place in made._places:
+        place.stop_listening()
+    assert made._own_end_s == pytest.approx(own_s)

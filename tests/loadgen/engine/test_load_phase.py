@@ -354,3 +354,37 @@ async def test_a_closed_loop_waits_in_a_pause_and_thinks_on_after_it(autojump_cl
         resumed_s = min(after_s for after_s in thought_s if after_s > 7.0 - replied_s - 0.01)
         assert resumed_s > think_s + 4.95 - 0.05 or think_s < 2.0 - replied_s
     assert len([at for at in sent if at > 7.0]) >= 2 * (3.0 - think_s) / (think_s + 0.2) / 2
+
+
+@pytest.mark.parametrize(("late_s", "gives_up"), [(6.0, False), (14.0, True)])
+async def test_a_message_of_a_sockets_own_is_given_up_so_long_after_the_loads_end(
+    autojump_clock, make, late_s, gives_up
+):
+    """The generator stands still in mid-load: what fell due meanwhile is sent behind it."""
+    plan = Plan(1, rate_per_conn=20.0, duration_s=10.0, arrivals="poisson", stop_timeout_s=3.0)
+    crowd, context = make(plan)
+    connection, began = crowd.slots[0].connection, trio.current_time()
+    send = connection.send_nowait
+
+    def stall_once(message):
+        if trio.current_time() - began >= 1.0 and connection.send_nowait is stall_once:
+            connection.send_nowait = send
+            autojump_clock.jump(late_s)
+        return send(message)
+
+    connection.send_nowait = stall_once
+    await run(plan, crowd, context)
+    at_once = [at for at, _ in connection.sent if at - began >= late_s + 0.5]
+    assert bool(at_once) is True
+    planned = len(own_times(plan))
+    if gives_up:
+        assert context.ledger.sent < planned / 2
+    else:
+        assert context.ledger.sent == context.ledger.due == planned
+
+
+def own_times(plan):
+    own, times = plan.own_arrivals([0]), []
+    while own.next_due_s is not None:
+        times.append(own.take()[0])
+    return times
