@@ -110,7 +110,8 @@ class Connection(Watched, WebSocketConnection):
     _poller: Poller | None = None
     _raised: Exception | None = None  # by on_message, for the task that called run
     _skip_bytes = 0  # of a frame that isn't looked at
-    _task: trio.lowlevel.Task | None = None
+    # Asleep: the task that serves us, or the function that has one made.
+    _task: trio.lowlevel.Task | Callable[[], None] | None = None
     _waiting: trio.CancelScope | None = None
 
     _cut = False  # by us, without a close frame
@@ -228,12 +229,14 @@ class Connection(Watched, WebSocketConnection):
         What `on_message` raises is raised here, after the peer was told (1011). Cancelled: the
         stream is closed at once, without a close frame.
         """
+        begins = self._on_message is None
         self._on_message = on_message
         try:
             try:
-                if self._head:
+                if begins and self._head:
                     self.bytes_received += len(self._head)
                     self._receive(b"")
+                self._raise_its_own()  # What was raised while there was no task.
                 while self._close_reason is None:
                     await self._serve_once()
                     self._raise_its_own()
@@ -244,6 +247,29 @@ class Connection(Watched, WebSocketConnection):
             await self._serve_closing()
         finally:
             await self._close_stream()
+
+    def serve_unattended(self, on_message: OnMessage, attend: Callable[[], None]) -> None:
+        """Serve the connection without a task, as long as nothing takes patience.
+
+        When something does, perhaps at once, `attend` is called, once: it has to start a task that
+        calls `run` with the same `on_message`. For this the connection needs a poller. Who wants to
+        cancel it calls `attend` first.
+
+        :param on_message: as of `run`.
+        """
+        assert self._poller is not None
+        assert self._sock is not None
+        if self._attention or self._head or self._halt or self._over or self._unsent:
+            attend()
+            return
+        self._on_message = on_message
+        self._poller.register(self._sock, self._on_readable)
+        self._task = attend
+
+    def attend(self) -> None:
+        """Have a task made for a connection that is served unattended; nothing if it has one."""
+        if callable(self._task):
+            self._call_attention()
 
     async def _serve_closing(self) -> None:
         if self._over and not self._unsent and self.failure is None:
@@ -346,7 +372,10 @@ class Connection(Watched, WebSocketConnection):
         self._attention = True
         if task := self._task:
             self._stop_waiting()
-            trio.lowlevel.reschedule(task)
+            if isinstance(task, trio.lowlevel.Task):
+                trio.lowlevel.reschedule(task)
+            else:
+                task()
         elif self._waiting is not None:
             self._waiting.cancel()
 

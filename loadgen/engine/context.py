@@ -79,6 +79,7 @@ class RunContext:
         age.
     :ivar turns_open: in a closed loop where nothing is owed: sockets that await their next frame.
     :ivar closing: true once we close the sockets.
+    :ivar attend: starts the task that serves an open socket; the crowd sets it.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class RunContext:
         self.reopening = 0
         self.turns_open = 0
         self.closing = False
+        self.attend: Callable[[Session], None] = _attend_none
 
     def answers_to(self, subprotocols: tuple[str, ...]) -> AnswerReader:
         """Return the reader of answers to handshakes that offer these subprotocols."""
@@ -154,6 +156,10 @@ class RunContext:
         """Tell the observer if no socket is open; after one has ended, or failed to open."""
         if not self.ledger.open and not self.reopening:
             self.observer.none_open()
+
+
+def _attend_none(session: Session) -> None:
+    raise NotImplementedError("no crowd has these sessions")
 
 
 def _any_of(patterns: Sequence[Fits]) -> Fits | None:

@@ -10,7 +10,6 @@ from typing import Final, NoReturn
 
 import trio
 
-from echo_trio.wire.connection import Connection
 from loadgen.engine import greeting
 from loadgen.engine.context import RunContext
 from loadgen.engine.exchanges import make_session
@@ -117,20 +116,27 @@ class Crowd:
             if self._changes
             else (Session.run, Session.serve)
         )
+        self._context.attend = lambda session: nursery.start_soon(serve, session, name=_SESSION)
 
         def go_on(session: Session, begun: Begun | None = None) -> None:
             nursery.start_soon(run, session, limiter, on_settled, begun, name=_SESSION)
-
-        def serve_soon(session: Session, connection: Connection) -> None:
-            nursery.start_soon(serve, session, connection, name=_SESSION)
 
         poller = TasklessOpenings.poller_for(self._context)
         if poller is None:
             yield go_on
             return
-        openings = TasklessOpenings(self._context, poller, limiter, on_settled, go_on, serve_soon)
+        nursery.start_soon(self._attend_when_cancelled)
+        openings = TasklessOpenings(self._context, poller, limiter, on_settled, go_on)
         with openings.watched(nursery):
             yield openings.begin
+
+    async def _attend_when_cancelled(self) -> NoReturn:
+        """Wait to be cancelled, and have a task made for each socket, to be cancelled as well."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            for session in self._all():
+                session.attend()
 
     async def _begin_all(
         self, begin: Callable[[Session], None], interruption: trio.CancelScope
@@ -252,9 +258,9 @@ class Crowd:
         await session.run(limiter, on_settled, begun)
         await self._run_successors(session)
 
-    async def _serve_generations(self, session: Session, connection: Connection) -> None:
+    async def _serve_generations(self, session: Session) -> None:
         """Serve a socket that is open, and run those that take its place."""
-        await session.serve(connection)
+        await session.serve()
         await self._run_successors(session)
 
     async def _run_successors(self, session: Session) -> None:

@@ -119,8 +119,22 @@ class Session:
         finally:
             self._end(connection)
 
-    async def serve(self, connection: Connection) -> None:
+    def serve_unattended(self, connection: Connection) -> None:
+        """Serve the socket, which is open, with no task until it takes one: then call `serve`."""
+        connection.serve_unattended(self._receiver(), self._attend)
+
+    def _attend(self) -> None:
+        self._context.attend(self)
+
+    def attend(self) -> None:
+        """Have a task made for the socket, if it is open and has none."""
+        if self.connection is not None:
+            self.connection.attend()
+
+    async def serve(self) -> None:
         """Serve the socket, which is open, to its end."""
+        connection = self.connection
+        assert connection is not None
         try:
             await connection.run(self._receiver())
         finally:

@@ -28,7 +28,6 @@ from loadgen.results.ledger import Failure
 if TYPE_CHECKING:
     import socket
 
-    from echo_trio.wire.connection import Connection
     from echo_trio.wire.poller import Poller
     from loadgen.engine.context import RunContext
     from loadgen.engine.session import Session
@@ -41,7 +40,6 @@ class TasklessOpenings:
     :param on_settled: called once a session is open, or will never be.
     :param go_on: starts the task of a session that takes patience, which keeps the limiter; with
         what has been done of its handshake, if anything has.
-    :param serve: starts the task of a session that is open.
     """
 
     def __init__(
@@ -51,14 +49,12 @@ class TasklessOpenings:
         limiter: trio.CapacityLimiter,
         on_settled: Callable[[], None],
         go_on: Callable[[Session, Begun | None], None],
-        serve: Callable[[Session, Connection], None],
     ) -> None:
         self.context = context
         self.poller = poller
         self.limiter = limiter
         self.on_settled = on_settled
         self.go_on = go_on
-        self.serve = serve
         self.answers: client_handshake.AnswerReader = context.answers_to(context.subprotocols)
         #: The oldest first, so that of all deadlines the first one's passes first.
         self.under_way: dict[_Opening, None] = {}
@@ -185,7 +181,7 @@ class _Opening(Begun):
         connection = make_connection(context, self._sock, resource, response, surplus)
         openings.limiter.release_on_behalf_of(session)
         session.settle_open(connection, now_us() - self.began_us, openings.on_settled)
-        openings.serve(session, connection)
+        session.serve_unattended(connection)
 
     def _leave(self) -> None:
         """Hand the socket on, registered, to a task that will wait for it with the poller."""

@@ -231,17 +231,31 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
 @dataclass
 class Wire:
-    """A connection under test, and its peer."""
+    """A connection under test, and its peer.
+
+    `unattended` if it gets a task only when it needs one.
+    """
 
     connection: Connection
     peer: Peer
     nursery: trio.Nursery
+    unattended: bool = False
     raised: BaseException | None = None
     ended: trio.Event = field(default_factory=trio.Event)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     def start(self, on_message=lambda message: message) -> None:
-        self.nursery.start_soon(self._run, on_message)
+        def attend() -> None:
+            self.nursery.start_soon(self._run, on_message)
+
+        if self.unattended:
+            self.connection.serve_unattended(on_message, attend)
+        else:
+            attend()
+
+    def cancel(self) -> None:
+        self.connection.attend()
+        self.scope.cancel()
 
     async def _run(self, on_message) -> None:
         try:
@@ -274,7 +288,7 @@ def role(request) -> str:
     return request.param
 
 
-@pytest.fixture(params=["poller", "no-poller", "stream", "tls"])
+@pytest.fixture(params=["poller", "unattended", "no-poller", "stream", "tls"])
 def transport(request) -> str:
     return request.param
 
@@ -352,13 +366,14 @@ def make_wire(role, transport, poller, nursery, tls_contexts, connection_class):
             ours,
             client=role == "client",
             limits=limits or Limits(),
-            poller=poller if transport in {"poller", "tls"} else None,
+            poller=poller if transport in {"poller", "tls", "unattended"} else None,
             surplus=surplus,
             compression=compression,
             budget=budget,
         )
         made.extend((ours, theirs))
-        return Wire(connection, Peer(theirs, masks=role == "server"), nursery)
+        peer = Peer(theirs, masks=role == "server")
+        return Wire(connection, peer, nursery, unattended=transport == "unattended")
 
     yield make
     for end in made:

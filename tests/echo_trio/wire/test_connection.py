@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 import trio
@@ -24,6 +25,7 @@ from .conftest import (
     opcodes,
     payloads,
     unserved,
+    until,
 )
 
 # -- Messages -----------------------------------------------------------------------------------
@@ -290,3 +292,28 @@ def test_a_message_may_be_exactly_as_large_as_is_allowed():
             arrive(connection, encoded)
             assert connection.failure == failure
             assert connection.messages_received == (failure is None)
+
+
+@pytest.mark.parametrize("transport", ["unattended"])
+async def test_a_task_is_asked_for_once_and_only_for_what_takes_patience(wire, nursery):
+    asked = []
+    connection, peer = wire.connection, wire.peer
+    connection.serve_unattended(lambda message: message, lambda: asked.append(wire))
+    said = [peer.text("one"), peer.frame(PING, b"two"), peer.text("three"), peer.close(1000)]
+    all_said, before = b"".join(said), len(nursery.child_tasks)
+    cut = len(said[0] + said[1]) + 3  # amid the third
+    await peer.send(all_said[:cut])
+    assert payloads(await peer.receive_many(2)) == [b"one", b"two"]
+    assert (asked, len(nursery.child_tasks)) == ([], before)
+    for _ in range(2):
+        connection.attend()
+        connection.close_nowait()
+    assert asked == [wire]
+    nursery.start_soon(connection.run, lambda message: message)
+    await peer.send(all_said[cut:])
+    assert opcodes([await peer.receive()]) == [CLOSE]
+    with suppress(trio.BrokenResourceError):  # A server has closed already.
+        await peer.stream.send_eof()
+    assert await peer.receive_rest() == []
+    await until(lambda: len(nursery.child_tasks) == before)
+    assert (connection.messages_received, connection.bytes_received) == (2, len(all_said))

@@ -84,8 +84,8 @@ async def test_we_close_first(wire):
 
 
 async def test_both_close_at_once(wire):
-    wire.start()
     await wire.peer.send(wire.peer.close(4001))
+    wire.start()
     wire.connection.close_nowait(4000)
     await wire.connection.flush()
     assert code_of(await wire.peer.receive()) == 4000
@@ -180,7 +180,7 @@ async def test_the_end_of_the_stream_without_a_close_frame_is_abnormal(wire, ami
     assert (connection.clean, connection.failure, connection.timed_out) == (False, None, None)
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 async def test_a_reset_is_abnormal(make_wire, tcp_pair, transport):
     wire = make_wire(sockets=tcp_pair)
     wire.start()
@@ -194,7 +194,7 @@ async def test_a_reset_is_abnormal(make_wire, tcp_pair, transport):
     assert wire.connection.closed.code == 1006
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 @pytest.mark.parametrize("during", ["run", "on_message"])
 async def test_abort_resets(make_wire, tcp_pair, transport, during):
     wire = make_wire(sockets=tcp_pair)

@@ -147,7 +147,7 @@ async def test_an_abort_ends_a_connection_whose_socket_takes_no_options_any_more
     await wire.end()
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"], indirect=True)
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller"], indirect=True)
 @pytest.mark.parametrize("has_poll", [True, False], ids=["poll", "without poll"])
 async def test_a_reset_behind_unread_data_ends_a_paused_connection(
     make_wire, tcp_pair, has_poll, monkeypatch, autojump_clock
@@ -170,7 +170,7 @@ async def test_a_reset_behind_unread_data_ends_a_paused_connection(
     assert wire.connection.messages_received == 1
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller"], indirect=True)
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller"], indirect=True)
 async def test_the_end_of_a_peer_is_seen_while_nothing_is_read(make_wire, tcp_pair, autojump_clock):
     wire = make_wire(sockets=tcp_pair)
 

@@ -18,7 +18,7 @@ from .conftest import (
 # -- Sending ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 async def test_a_cancelled_flush_never_leaves_half_a_frame(
     wire, nursery, transport, autojump_clock
 ):
@@ -33,7 +33,7 @@ async def test_a_cancelled_flush_never_leaves_half_a_frame(
     assert payloads(frames) == [b"x" * 1_000_000, b"next"]
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 async def test_nothing_is_read_while_replies_are_blocked(wire, nursery, transport, autojump_clock):
     wire.start()
     count, message = 200, b"x" * 50_000
@@ -47,7 +47,7 @@ async def test_nothing_is_read_while_replies_are_blocked(wire, nursery, transpor
     assert payloads(frames) == [message] * count
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 async def test_a_peer_that_never_reads_is_cut(make_wire, nursery, transport, autojump_clock):
     wire = make_wire(Limits(write_timeout_s=7))
     wire.start()
@@ -64,7 +64,7 @@ async def test_a_peer_that_never_reads_is_cut(make_wire, nursery, transport, aut
     assert connection.close_sent is None
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 async def test_a_peer_that_reads_slowly_is_not(make_wire, transport, autojump_clock):
     wire = make_wire(Limits(write_timeout_s=10, max_message_bytes=2**22))
     wire.start()
@@ -93,7 +93,7 @@ async def test_a_stream_that_takes_nothing_is_cut(role, transport, nursery, auto
     assert (connection.timed_out, trio.current_time()) == ("write", pytest.approx(7))
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 async def test_a_close_frame_that_did_not_get_out_is_not_recorded(wire, transport):
     wire.connection.send_nowait(b"x" * 1_000_000)
     assert wire.connection.close_nowait(1001) is False
@@ -105,7 +105,7 @@ async def test_a_close_frame_that_did_not_get_out_is_not_recorded(wire, transpor
     assert not wire.connection.clean
 
 
-@pytest.mark.parametrize("transport", ["poller", "no-poller", "tls"])
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller", "tls"])
 async def test_the_answer_to_a_close_frame_waits_its_turn(wire, transport, autojump_clock):
     wire.start()
     wire.connection.send_nowait(b"x" * 1_000_000)
@@ -125,7 +125,7 @@ async def test_cancelled_run_closes_the_stream_at_once_and_says_nothing(wire):
     wire.start()
     await wire.peer.send(wire.peer.text("x"))
     await wire.peer.receive()
-    wire.scope.cancel()
+    wire.cancel()
     assert await wire.peer.receive_rest() == []
     await wire.end()
     assert (wire.connection.closed.code, wire.connection.close_sent) == (1006, None)
@@ -136,7 +136,7 @@ async def test_closing_is_cancelled_as_well(wire):
     wire.connection.close_nowait(1001)
     await wire.connection.flush()
     await wire.peer.receive()
-    wire.scope.cancel()
+    wire.cancel()
     assert await wire.peer.receive_rest() == []
     await wire.end()
     assert (wire.connection.close_sent, wire.connection.clean) == (1001, False)
