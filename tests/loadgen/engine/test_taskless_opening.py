@@ -292,6 +292,21 @@ async def test_a_run_that_fails_while_sockets_open_closes_them(listener):
         assert await is_closed(sock)
 
 
+async def test_open_sockets_without_tasks_are_closed_when_the_run_is_cancelled(listener):
+    async with trio.open_nursery() as nursery:
+        run = Opened(nursery, listener, 2)
+        await run.start()
+        callers = [await run.accept() for _ in range(2)]
+        for sock, request in callers:
+            sock.send(server_handshake.accept_response(request))
+        await run.settle()
+        nursery.cancel_scope.cancel()
+    for sock, _ in callers:
+        with sock:
+            assert await is_closed(sock)
+    assert (run.ledger.opened, run.ledger.open) == (2, 0)
+
+
 async def test_a_connection_that_takes_time_has_a_task_and_the_same_deadline(nursery):
     """Of a listener whose queue is full."""
     with socket.socket() as full, socket.socket() as waiting:
