@@ -119,7 +119,7 @@ TOGETHER := -m 'not alone and not soak and not netns and not hostile and not exa
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of
 # the time. Who is done takes the next, of which the longest come first.
 together: $(VENV)/.dev page peers
-	$(BIN)/python scripts/side_by_side.py 8 $(TOGETHER)
+	$(BIN)/python scripts/side_by_side.py 6 $(TOGETHER)
 
 test-times: $(VENV)/.dev page peers ## Develop: the CPU time of each test in Python, the most first, also into test-times.jsonl
 	$(BIN)/python scripts/side_by_side.py 2 -p scripts.cpu_times $(TOGETHER)
