@@ -388,3 +388,20 @@ def own_times(plan):
     while own.next_due_s is not None:
         times.append(own.take()[0])
     return times
+
+
+async def test_nobody_thinks_in_a_pause(autojump_clock, make, nursery):
+    plan = Plan(1, closed_loop=True, think_s=2.0, duration_s=12.0)
+    crowd, context = make(plan)
+    (session,) = crowd.slots
+
+    @nursery.start_soon
+    async def reply():
+        while context.ledger.received < 2:
+            if session.awaits_reply:
+                session._receive(f"{session._pending[0].message} 1")
+            await trio.sleep(0.01)
+
+    await run_changed(plan, crowd, context, (1.0, 0.0), (6.0, 1.0))
+    first_s, second_s, *_ = (at for at, _ in session.connection.sent)
+    assert second_s - first_s == pytest.approx(2.0 + 5.0, abs=0.1)

@@ -10,6 +10,7 @@ import trio
 from loadgen.journal import run
 from loadgen.report import json as report_json
 from loadgen.report.build import plan_as_run
+from loadgen.results import record
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
@@ -181,3 +182,17 @@ async def test_a_disk_that_fills_up_leaves_what_was_written_before(
         kept._append(b"x" * 100)
     kept.close()
     assert [second.t_s for second in run.recover(kept.path).series] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("at_fault", [None, "the run's", "those that misbehave"])
+def test_all_books_of_a_record_are_checked(killed, at_fault):
+    made = record.make("load", killed, [])
+    if at_fault == "the run's":
+        made = msgspec.structs.replace(made, ledger={})
+    elif at_fault is not None:
+        made = msgspec.structs.replace(made, apart={Kind.HALF_OPEN: {}})
+    if at_fault is None:
+        run._check(made)
+    else:
+        with pytest.raises(run.Malformed, match="requested"):
+            run._check(made)
