@@ -256,7 +256,7 @@ def _serve(sock: socket.socket | None, launcher: Path, listener: socket.socket) 
         poll.register(each, select.POLLIN)
     while True:
         ready = [descriptor for descriptor, _ in poll.poll()]
-        # Waited for now and then, so that what they took of the CPU is in the tests' account.
+        # Waited for now and then, so that they are no zombies until the end.
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
