@@ -247,6 +247,8 @@ async def test_where_nobody_listens_the_second_step_or_dialling_finds_another(
 def test_an_address_that_cannot_be_had_is_final_if_it_is_the_only_one(listener):
     two = Dialer([address_of(listener)], Sources((FOREIGN, "192.0.2.8")))
     assert two.begin(Counter(), b"hello") is None
-    one = Dialer([address_of(listener)], Sources((FOREIGN,)))
-    with pytest.raises(OSError, match=NOT_TO_BE_HAD):
-        one.begin(Counter(), b"hello")
+    elsewhere = (socket.AF_INET, ("127.0.0.2", 1))
+    for addresses in ([address_of(listener)], [address_of(listener), elsewhere]):
+        one = Dialer(addresses, Sources((FOREIGN,)))
+        with pytest.raises(OSError, match=NOT_TO_BE_HAD):
+            one.begin(Counter(), b"hello")
