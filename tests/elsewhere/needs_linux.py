@@ -25,6 +25,9 @@ NEEDS_LINUX = {
     "poll(2): a reader that takes nothing is not waited for": (
         "tests/integration/loadgen/test_output_files.py::test_a_reader_of_stdout_who_takes_nothing",
     ),
+    "the poller, which waits in Trio's place: a task of Trio's looks at the loop at intervals": (
+        "tests/integration/test_server_process.py::test_a_server_sleeps_when_its_clients",
+    ),
     "a terminal that hands over each key": ("tests/integration/loadgen/test_keys.py",),
     "/proc tells how long a thread waited for a core; else that counts as a script's own time": (
         "tests/integration/loadgen/test_examples.py",
