@@ -131,7 +131,8 @@ def _find_silence(result: Result) -> Gaps:
 
 def _find_some_lost(result: Result) -> Gaps:
     ledger = result.ledger
-    if not ledger.lost or not ledger.answered:
+    # If no socket lasted until we closed it, replies were awaited of none.
+    if not ledger.lost or not ledger.answered or ledger.early.total() >= ledger.opened:
         return None
     return {"timeout": show_duration(result.plan.stop_timeout_s)}
 

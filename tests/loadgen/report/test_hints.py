@@ -93,6 +93,16 @@ def run_of(result_of, ledger, url, replies=0):
     )
 
 
+@pytest.mark.parametrize(("ended_early", "is_given"), [(0, True), (9, True), (10, False)])
+def test_replies_are_awaited_only_of_sockets_that_last(result_of, ended_early, is_given):
+    early = Counter({(Ending.ABNORMAL, 1006): ended_early})
+    ledger = Ledger(
+        10, opened=10, sent=9, received=8, lost=1, verdicts=Counter(echoed=8), early=early
+    )
+    found = [hint for hint in hints.HINTS if hint.find(run_of(result_of, ledger, THERE))]
+    assert any(hint.cause == "some messages get no reply" for hint in found) is is_given
+
+
 @pytest.mark.parametrize("number", range(len(hints.HINTS)))
 def test_a_hint_is_given_where_it_helps_and_nowhere_else(result_of, number):
     assert len(CASES) == len(hints.HINTS)
