@@ -342,3 +342,20 @@ def test_an_error_is_described_that_only_windows_has_a_number_for(monkeypatch):
     assert sockets.describe_error(errno.ECONNREFUSED) == "Connection refused"
     monkeypatch.setattr(socket, "errorTab", {10061: "Connection refused."}, raising=False)
     assert sockets.describe_error(10061) == "Connection refused."
+
+
+def test_as_much_as_can_be_counted_by_looking_counts_as_full(monkeypatch):
+    monkeypatch.setattr(sockets, "fcntl", None)
+    with socket.socket() as listening, socket.socket() as client:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        client.connect(listening.getsockname())
+        accepted, _ = listening.accept()
+        with accepted:
+            accepted.setblocking(False)
+            assert 65_536 * 4 < accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            client.sendall(bytes(1000))
+            assert not sockets.is_receive_buffer_full(accepted)
+            client.sendall(bytes(70_000))
+            assert sockets.is_receive_buffer_full(accepted)
