@@ -417,7 +417,7 @@ def send_head(sock: socket.socket, data: bytes) -> None:
 
 def unread_bytes(sock: socket.socket) -> int:
     """Count bytes that have arrived and are not received, for TLS encrypted ones; 0 if unknown."""
-    if not _counts():
+    if not hasattr(fcntl, "ioctl") or not hasattr(termios, "FIONREAD"):
         try:
             # Past TLS, if there is any, at what the kernel has.
             return len(socket.socket.recv(sock, _PEEKED_BYTES, socket.MSG_PEEK))
