@@ -27,6 +27,8 @@ _SUMMARIES: Final = """
 SELECT id, started_at, json_extract(report, '$.ended_at'), verdict, name, plan,
   json_extract(report, '$.interrupted'),
   json_extract(report, '$.connections.opened'),
+  CASE json_type(report, '$.changes')
+    WHEN 'array' THEN json_extract(report, '$.changes') ELSE '[]' END,
   EXISTS (
     SELECT 1 FROM json_each(report, '$.thresholds') AS threshold
     WHERE json_extract(threshold.value, '$.breached')
@@ -40,6 +42,7 @@ class KeptRun:
 
     :ivar id: its number in the file.
     :ivar exit_code: the generator's, as its report says it.
+    :ivar changes: of its load by hand, as its report has them: a list in JSON.
     """
 
     id: int
@@ -50,6 +53,7 @@ class KeptRun:
     name: str
     note: str
     plan: dict[str, Any]
+    changes: str
 
 
 def last(path: Path, count: int) -> list[KeptRun]:
@@ -136,7 +140,9 @@ def _notes(database: sqlite3.Connection) -> dict[int, str]:
 
 
 def _kept(row: Sequence[Any], notes: Mapping[int, str]) -> KeptRun:
-    number, started_at, ended_at, verdict, name, text, interrupted, opened, breached = row
+    (
+        number, started_at, ended_at, verdict, name, text, interrupted, opened, changes, breached
+    ) = row  # fmt: skip
     plan = _plan(text)
     return KeptRun(
         id=int(number),
@@ -147,6 +153,7 @@ def _kept(row: Sequence[Any], notes: Mapping[int, str]) -> KeptRun:
         name="" if name == default_name(plan) else str(name),
         note=notes.get(int(number), ""),
         plan=plan,
+        changes=str(changes),
     )
 
 

@@ -59,6 +59,10 @@ _KEPT_NUMBER: Final = re.compile("[1-9][0-9]{0,17}")
 State = Literal["running", "cancelling", "done", "failed"]
 
 
+#: The changes by hand of a run that went as planned, as JSON.
+NO_CHANGES: Final = msgspec.Raw(b"[]")
+
+
 def _new_id() -> str:
     return secrets.token_hex(6)
 
@@ -109,6 +113,7 @@ class Run:
     :ivar series: the part of each snapshot that is about its second.
     :ivar snapshots_seen: the number of snapshots in all.
     :ivar load: the rate of its load after the last change by hand; ``None`` before the first.
+    :ivar changes: all of them, as its report has them.
     :ivar changes_seen: the number of changes that were asked for here.
     :ivar answers: those that are awaited of its generator, by number.
     """
@@ -131,6 +136,7 @@ class Run:
     series: deque[msgspec.Raw] = field(default_factory=lambda: deque(maxlen=SNAPSHOTS))
     snapshots_seen: int = 0
     load: msgspec.Raw | None = None
+    changes: msgspec.Raw = field(default_factory=lambda: NO_CHANGES)
     changes_seen: int = 0
     answers: dict[int, Answer] = field(default_factory=dict)
     stop: trio.Event = field(default_factory=trio.Event)
@@ -165,6 +171,7 @@ class Run:
             "name": self.name,
             "note": self.note,
             "kept": self.kept,
+            "changes": self.changes,
             "page": self.accepted.page,
         }
 
@@ -197,6 +204,7 @@ class Run:
                 self.wake()
             elif head.type == "steered":
                 self.load = head.load.copy()
+                self.changes = msgspec.json.decode(head.load, type=_Changed).changes.copy()
                 if head.id in self.answers:
                     self.answers.pop(head.id).give(head.error, head.field)
                 if head.error is None:
@@ -204,6 +212,7 @@ class Run:
                     self.wake()
             elif head.schema is not None:
                 self.report, self.verdict = line, head.verdict
+                self.changes = head.changes.copy()
 
     def close(self) -> None:
         """Note that its process has ended, with a report or without."""
@@ -261,7 +270,14 @@ class _Head(msgspec.Struct):
     id: int | None = None
     error: str | None = None
     field: str | None = None
-    load: msgspec.Raw = msgspec.Raw(b"null")
+    load: msgspec.Raw = msgspec.Raw(b"{}")
+    changes: msgspec.Raw = NO_CHANGES
+
+
+class _Changed(msgspec.Struct):
+    """The changes of a load by hand, so far."""
+
+    changes: msgspec.Raw = NO_CHANGES
 
 
 class _Started(msgspec.Struct):
@@ -284,6 +300,7 @@ def _run_of(path: Path, found: KeptRun) -> Run:
         name=found.name,
         note=found.note,
         kept=found.id,
+        changes=msgspec.Raw(found.changes.encode()),
         read_kept=partial(kept_runs.read_report, path, found.id),
     )
 

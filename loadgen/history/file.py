@@ -15,10 +15,11 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Meta
 
 from echo_trio import files
 from echo_trio.run_history import APPLICATION_ID, VERSION, NotAHistory, check_header
@@ -28,6 +29,7 @@ from loadgen.report.bounds import Malformed
 from loadgen.report.describe import name_of
 from loadgen.report.model import SCHEMA_VERSION, Report
 from loadgen.signals import INTERRUPTS
+from loadgen.workload.lever import MAX_CHANGES, Change
 
 #: How long another run that writes is waited for, and how long once a signal has come.
 _PATIENCE_S: Final = 30.0
@@ -53,6 +55,8 @@ class StoredReport(msgspec.Struct):
     connections: dict[str, Any]
     messages: dict[str, Any]
     interrupted: bool = False
+    changes: Annotated[list[Change], Meta(max_length=MAX_CHANGES)] = []
+    paused_s: float = 0.0
     plan: dict[str, Any] = {}
     fan_out: dict[str, Any] | None = None
     users: dict[str, Any] | None = None

@@ -11,15 +11,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.history.trends import MIN_RUNS, ChangePoint, Line, Trend
+from loadgen.history.trends import MIN_RUNS, ChangePoint, Line, ListedRun, Trend
 from loadgen.report.describe import NOTHING
 from loadgen.report.terminal import paper
 from loadgen.studies.compare_text import show
+from loadgen.workload.lever import explain_changes
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 #: The runs of a plot, and of a list; older ones are in the other forms.
 _PLOTTED: Final = 30
 _LISTED: Final = 15
+#: The runs of which is said how they were changed by hand.
+_STEERED: Final = 5
 _STYLES: Final = {"better": "bold green", "worse": "bold red"}
 
 
@@ -46,12 +49,25 @@ def explain(line: Line) -> list[str]:
     left_out = sum(not run.counted for run in line.runs)
     if left_out:
         notes.append(
-            f"{left_out} of {len(line.runs)} runs are not counted: generator-limited or interrupted"
+            f"{left_out} of {len(line.runs)} runs are not counted: generator-limited, interrupted "
+            "or changed by hand"
         )
     counted = len(line.runs) - left_out
     if counted < MIN_RUNS:
         notes.append(f"changes are looked for from {MIN_RUNS} runs on: here are {counted}")
+    steered = [run for run in line.runs if run.changes]
+    if len(steered) > _STEERED:
+        notes.append(f"{len(steered):,} runs were changed by hand, these at last:")
+    notes += [
+        f"run {run.id}: {explain_changes(run.changes, run.paused_s)}" for run in steered[-_STEERED:]
+    ]
     return notes
+
+
+def say_verdict(run: ListedRun) -> str:
+    """Say how a run ended, and whether its load was changed by hand."""
+    ending = "interrupted" if run.interrupted else run.verdict
+    return f"{ending}, changed by hand" if run.changes else ending
 
 
 def explain_change(trend: Trend, change: ChangePoint) -> str:
@@ -94,7 +110,7 @@ def _list_runs(line: Line) -> Table:
         table.add_row(
             str(run.id),
             f"{run.started_at:%Y-%m-%d %H:%M}",
-            "interrupted" if run.interrupted else run.verdict,
+            say_verdict(run),
             *(_show(trend.values[at], trend.unit) for trend in shown),
         )
     return table

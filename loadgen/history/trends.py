@@ -22,6 +22,7 @@ from loadgen.studies.compare import (
     look_up,
     noise_between,
 )
+from loadgen.workload.lever import Change
 
 #: The fewest runs in which a change can be found (see `change_points.SIGNIFICANCE`).
 MIN_RUNS: Final = 10
@@ -42,14 +43,18 @@ _UNITS: Final = {
 class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a line.
 
-    :ivar counted: false if its figures are its generator's own, or it was interrupted: changes are
-        looked for in the other runs.
+    :ivar changes: of its load by hand while it went, as the report has them.
+    :ivar paused_s: for how much of its load phase it was paused.
+    :ivar counted: false if its figures are not those of its plan: if its generator held it up, it
+        was interrupted, or its load was changed by hand. Changes are looked for in the other runs.
     """
 
     id: int
     started_at: datetime
     verdict: str
     interrupted: bool
+    changes: list[Change]
+    paused_s: float
     counted: bool
 
 
@@ -146,7 +151,9 @@ def _make_line(
             started_at=run.started_at,
             verdict=run.verdict,
             interrupted=run.report.interrupted,
-            counted=run.verdict != GENERATOR_LIMITED and not run.report.interrupted,
+            changes=run.report.changes,
+            paused_s=run.report.paused_s,
+            counted=_is_as_planned(run),
         )
         for run in runs
     ]
@@ -162,6 +169,10 @@ def _make_line(
         # What never happened is no figure to look at, unless it was asked for.
         trends=[trend for trend in trends if wanted or any(trend.values)],
     )
+
+
+def _is_as_planned(run: StoredRun) -> bool:
+    return not (run.verdict == GENERATOR_LIMITED or run.report.interrupted or run.report.changes)
 
 
 def _make_trend(

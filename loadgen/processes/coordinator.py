@@ -69,7 +69,7 @@ class Coordinator:
         self._members: list[Member] = []
         self._refusal: str | None = None
         #: The rate of the load, and its changes by hand.
-        self.lever: Lever = Lever(plan, has_pace=_has_pace(plan))
+        self.lever: Lever = _make_lever(plan)
         self._interruption = trio.Event()
         self._put_change, self._take_changes = trio.open_memory_channel[messages.Steer](math.inf)
         self._second_booked = trio.lowlevel.ParkingLot()
@@ -438,11 +438,11 @@ class Coordinator:
         self._warn(member.death)
 
 
-def _has_pace(plan: Plan) -> bool:
-    """Tell whether a factor would change what is due, as far as it is known here."""
+def _make_lever(plan: Plan) -> Lever:
+    """Make the lever of a plan, with what its script allows as far as it is known here."""
     if plan.scenario is None or not plan.scenario_files:
-        return True
-    return loader.load(plan.scenario, plan.scenario_files).has_pace
+        return Lever(plan)
+    return loader.load(plan.scenario, plan.scenario_files).make_lever(plan)
 
 
 def _place(second: Second) -> int:

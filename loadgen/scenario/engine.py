@@ -100,7 +100,7 @@ class ScenarioEngine(Engine):
         self._context: UserContext | None = None
 
     def _make_lever(self) -> Lever:
-        return Lever(self.plan, has_pace=self._script.has_pace)
+        return self._script.make_lever(self.plan)
 
     def interrupt(self) -> None:
         """Stop: cancel every user, close every open socket, and have `run` return the result."""

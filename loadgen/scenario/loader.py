@@ -24,6 +24,8 @@ from echo_trio import files
 from loadgen.scenario.definition import WEIGHT, Scenario, deal
 from loadgen.scenario.errors import BadScenario
 from loadgen.scenario.rows import LOADING, RowFiles, Rows
+from loadgen.workload.lever import Lever, OwnRows
+from loadgen.workload.plan import Plan
 
 MAX_BYTES: Final = 4 * 2**20
 #: The name that a script's module has.
@@ -63,17 +65,26 @@ class Script:
         """True if the calls of one of its scenarios fall due at a rate."""
         return any(each.has_pace for each in self.scenarios)
 
+    @property
+    def own_rows(self) -> OwnRows | None:
+        """The fewest rows of which each user has one for itself; ``None`` if there are no such."""
+        own = (OwnRows(rows.name, len(rows)) for rows in self.rows if not rows.is_shared)
+        return min(own, key=lambda each: each.rows, default=None)
+
+    def make_lever(self, plan: Plan) -> Lever:
+        """Make the lever of a plan that runs this script."""
+        return Lever(plan, has_pace=self.has_pace, rows=self.own_rows)
+
     def check_rows(self, users: int) -> None:
         """Check that there is a row for each user.
 
         :raises BadScenario: if there are too few.
         """
-        for rows in self.rows:
-            if not rows.is_shared and len(rows) < users:
-                raise BadScenario(
-                    f"{rows.name} has {len(rows):,} rows for {users:,} users: have fewer users, "
-                    "or let them take turns with rows(…, shared=True)"
-                )
+        if (own := self.own_rows) is not None and own.rows < users:
+            raise BadScenario(
+                f"{own.file} has {own.rows:,} rows for {users:,} users: have fewer users, "
+                "or let them take turns with rows(…, shared=True)"
+            )
 
 
 def split(setting: str) -> tuple[str, str | None]:

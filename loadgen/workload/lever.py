@@ -8,13 +8,15 @@ be paused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from loadgen.workload.plan import Plan
 from loadgen.workload.schedule import DEFAULT_RATE_PER_CONN
+from loadgen.workload.speeds import Speeds
 
 Unit = Literal["rate_per_conn", "rate", "arrive", "factor"]
 
@@ -27,6 +29,9 @@ MAX_FACTOR: Final = 1000.0
 MAX_CHANGES: Final = 1000
 #: Changes that a text names one by one.
 MAX_SHOWN: Final = 10
+#: Halvings by which the highest rate is found that there are rows for: from `MAX_FACTOR` times the
+#: planned rate they come as near as a millionth of the plan.
+_HALVINGS: Final = 30
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +66,17 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     paused_s: float | None = None
 
 
+class OwnRows(NamedTuple):
+    """The rows of a file of which each user has one for itself.
+
+    :ivar file: its name, as the script has it.
+    :ivar rows: the number of rows, and so of users that there can be.
+    """
+
+    file: str
+    rows: int
+
+
 class BadChange(Exception):
     """A change that this load can't take; the message says why.
 
@@ -80,12 +96,17 @@ class Lever:
     """The present rate of a load, and all of its changes.
 
     :param has_pace: false if the plan has a script without a pace, which no factor could change.
+    :param rows: those that bound the number of users; ``None`` if nothing does.
     :ivar unit: the unit of its rate; ``None`` if it can only be paused.
     :ivar planned: its planned rate, in this unit.
     :ivar factor: by which it is multiplied, also while the load is paused.
     """
 
-    def __init__(self, plan: Plan, *, has_pace: bool = True) -> None:
+    def __init__(self, plan: Plan, *, has_pace: bool = True, rows: OwnRows | None = None) -> None:
+        self._plan = plan
+        # Where users don't arrive their number is the plan's, whatever the rate.
+        self._rows = None if plan.arrive is None else rows
+        self._speeds = Speeds()
         self.unit: Unit | None
         self.planned: float
         self.unit, self.planned, self._why_not = _rate_of(plan, has_pace=has_pace)
@@ -118,6 +139,8 @@ class Lever:
         if before + max(changes_rate + pauses, 1) >= MAX_CHANGES and not goes_on:
             field = "paused" if factor is None else "rate" if wanted.factor is None else "factor"
             raise BadChange(f"a load is changed {MAX_CHANGES:,} times at most", field)
+        if factor is not None and factor > self.factor:
+            self._check_rows(factor, load_s, "rate" if wanted.factor is None else "factor")
         if factor is not None and changes_rate:
             old, self.factor = self.rate, factor
             self._note("rate", old, self.rate, t_s, load_s)
@@ -129,7 +152,10 @@ class Lever:
             else:
                 began = next(one for one in reversed(self.changes) if one.what == "pause")
                 self._note("resume", none, self.rate, t_s, load_s, load_s - began.load_s)
-        return len(self.changes) > before
+        if len(self.changes) == before:
+            return False
+        self._speeds = self._speeds.then(load_s, self.speed)
+        return True
 
     def step(self, steps: int) -> Wanted:
         """Make the change by a number of steps of `STEP`, down if it is negative."""
@@ -160,6 +186,33 @@ class Lever:
                 given[0],
             )
         return factor
+
+    def _check_rows(self, factor: float, load_s: float, field: str) -> None:
+        """Check that there are rows for the users that would arrive at another rate from now on.
+
+        A paused load is taken for one that goes on now: the later it does, the fewer users arrive.
+        """
+        if self._rows is None:
+            return
+
+        def count_users(factor: float) -> int:
+            return self._plan.count_users(self._speeds.then(load_s, factor))
+
+        file, rows = self._rows
+        if (users := count_users(factor)) <= rows:
+            return
+        fits, does_not = self.factor, factor
+        for _ in range(_HALVINGS):
+            middle = (fits + does_not) / 2
+            if count_users(middle) <= rows:
+                fits = middle
+            else:
+                does_not = middle
+        highest = _round_down(fits * self.planned)
+        advice = "the rate can't be raised"
+        if highest > self.factor * self.planned:
+            advice = f"raise it to {show_rate(highest, self.unit)} at most"
+        raise BadChange(f"{file} has {rows:,} rows for {users:,} users: {advice}", field)
 
     def _note(
         self,
@@ -266,3 +319,9 @@ def _times(count: int) -> str:
 
 def _round(value: float) -> float:
     return float(f"{value:.9g}")
+
+
+def _round_down(value: float) -> float:
+    """Round down to three digits: below what is allowed, all is allowed."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return _round(math.floor(value / step) * step)

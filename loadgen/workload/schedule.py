@@ -114,10 +114,13 @@ class Schedule:
         """The difference between the numbers of two users that arrive one after the other here."""
         return 1 if self.shard_of is None else self.shard_of.shards
 
-    def count_users(self) -> int:
-        """Count the users that there are to be in the whole run."""
+    def count_users(self, speeds: Speeds = AS_PLANNED) -> int:
+        """Count the users that there are to be in the whole run.
+
+        :param speeds: the changes of the load up to now.
+        """
         if self.arrive is not None:
-            return self._arrivals_of_users(AS_PLANNED).total
+            return self._arrivals_of_users(speeds).total
         return self.count if self.shard_of is None else self.shard_of.sockets
 
     def count_own_users(self) -> int:

@@ -18,6 +18,12 @@ from loadgen.history import file
 JSON = {"Content-Type": "application/json"}
 
 
+STEERED = [
+    {"t_s": 2.0, "load_s": 1.0, "what": "rate", "unit": "rate", "old": 1.0, "new": 2.0,
+     "paused_s": None}
+]  # fmt: skip
+
+
 def client_of(server: Any) -> httpx.Client:
     return httpx.Client(base_url=server.console, headers=JSON, timeout=60)
 
@@ -37,6 +43,7 @@ def add_nights(history: Path, report: dict[str, Any]) -> None:
         for night in range(24):
             report["started_at"] = f"2027-01-{night + 1:02}T02:00:00+00:00"
             report["messages"]["sent_per_s"] = (1_000 if night < 12 else 500) + night % 3
+            report["changes"] = STEERED if night == 23 else []
             row = (report["started_at"], "valid", "nightly", "{}", json.dumps(report))
             database.execute(
                 "INSERT INTO runs (started_at, verdict, name, plan, report) VALUES (?, ?, ?, ?, ?)",
@@ -55,6 +62,7 @@ def test_runs_their_names_and_notes_are_there_after_a_restart(
         plain = run_to_its_end(client, count=1, duration="0.1s", url=f"{server.url}status/503")
         newest, before = client.get("api/runs").json()["runs"]
         report = client.get(run).json()
+        assert (before["changes"], report["changes"]) == ([], [])
         for note in ("for a moment", "for once"):
             assert client.patch(plain, json={"note": note}).json()["note"] == note
         for wrong in ({"note": 1}, {"name": "a\nb"}, {"name": "a\0"}, {"count": 1}, []):
@@ -93,6 +101,10 @@ def test_runs_their_names_and_notes_are_there_after_a_restart(
             trend["changes"] for trend in line["trends"] if trend["name"] == "sent per second"
         )
         assert (change["run"], change["call"]) == (16, "worse")
+        # One that was changed by hand is marked, and is not counted.
+        assert client.patch("api/runs/27", json={"note": "by hand"}).json()["changes"] == STEERED
+        assert [each["changes"] for each in line["runs"][-2:]] == [[], STEERED]
+        assert [each["counted"] for each in line["runs"][-2:]] == [True, False]
         # Nothing is measured beside a process that looks for changes.
         going_on = client.post("api/runs", json={"count": 1, "duration": "1h"}).json()["id"]
         assert client.get("api/runs/27/trends").status_code == 409

@@ -296,7 +296,8 @@ def test_a_load_is_paused_and_raised_while_it_goes_and_everybody_sees_it(
         resumed = client.patch(run, json={"rate": "2/s", "paused": False, "note": "by hand"})
         assert resumed.json()["note"] == "by hand"
         load = resumed.json()["load"]
-        assert client.get(run).json()["load"] == load
+        going = client.get(run).json()
+        assert (going["load"], going["changes"]) == (load, load["changes"])
         assert (load["unit"], load["planned"], load["rate"], load["factor"], load["paused"]) == (
             "rate_per_conn", 1.0, 2.0, 2.0, False
         )  # fmt: skip
@@ -307,7 +308,8 @@ def test_a_load_is_paused_and_raised_while_it_goes_and_everybody_sees_it(
     name, report = events[-1]
     assert name == "report"
     jsonschema.validate(report, json.loads(report_json.SCHEMA_PATH.read_text()))
-    assert report["changes"] == load["changes"]
+    (listed,) = [one for one in client.get("api/runs").json()["runs"] if one["id"] in run]
+    assert report["changes"] == listed["changes"] == load["changes"]
     assert [(one["what"], one["old"], one["new"]) for one in report["changes"]] == [
         ("pause", 1.0, 0.0), ("rate", 1.0, 2.0), ("resume", 0.0, 2.0)
     ]  # fmt: skip

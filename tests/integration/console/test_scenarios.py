@@ -20,6 +20,17 @@ async def talker(user: User) -> None:
 """
 
 
+ARRIVING = """
+from loadgen.scenario import User, rows, scenario
+
+people = rows("people.csv")
+
+@scenario
+async def visitor(user: User) -> None:
+    assert people[user].name
+"""
+
+
 def test_a_run_has_the_scenario_of_the_folder_and_no_other_file(
     tmp_path: Path, start_server: Callable[..., Any]
 ) -> None:
@@ -43,6 +54,20 @@ def test_a_run_has_the_scenario_of_the_folder_and_no_other_file(
             for _ in live.iter_lines():
                 pass
         report = client.get(f"api/runs/{answer.json()['id']}").json()
+        # More users than there are rows for are refused while it goes, and the load stays as it is.
+        rows = "name\n" + "somebody\n" * 900
+        (folder / "people.csv").write_text(rows)
+        (folder / "arrive.py").write_text(ARRIVING)
+        order = {"count": 9, "scenario": "arrive.py", "arrive": "1/s", "duration": "10m"}
+        answer = client.post("api/runs", json=order)
+        assert answer.status_code == 202, answer.text
+        run = f"api/runs/{answer.json()['id']}"
+        while (refused := client.patch(run, json={"rate": "100/s"})).status_code == 409:
+            pass  # Its load has not begun.
+        assert (refused.status_code, refused.json()["field"]) == (422, "rate")
+        assert "people.csv has 900 rows" in refused.json()["error"]
+        assert client.patch(run, json={"rate": "1.01/s"}).json()["load"]["rate"] == 1.01
+        assert client.delete(run).status_code == 202
     assert report["users"]["finished"] == 3
     assert [check["failed"] for check in report["checks"]] == [0]
     assert report["plan"]["scenario"] == "talk.py"

@@ -9,6 +9,7 @@ import pytest
 from loadgen.history import html, text, trends
 from loadgen.history.file import StoredReport, StoredRun
 from loadgen.studies.compare import NEGLIGIBLE
+from loadgen.workload.lever import Change
 
 
 @pytest.fixture
@@ -91,6 +92,30 @@ def test_an_interrupted_run_is_listed_and_not_counted(run_of, counts):
     (line,) = trends.line_up(runs)
     assert [run.counted for run in line.runs] == [True] * 8 + [counts] * 7
     assert bool(p99_of(line).changes) is counts
+
+
+def test_a_run_that_was_changed_by_hand_is_marked_and_not_counted(run_of):
+    runs = [run_of(day, value) for day, value in enumerate(levels((15, 10.0), (7, 50.0)))]
+    changes = [
+        Change(t_s=2.5, load_s=2.0, what="pause", unit="rate", old=50.0, new=0.0),
+        Change(t_s=4.5, load_s=4.0, what="resume", unit="rate", old=0.0, new=50.0, paused_s=2.0),
+    ]
+    for run in runs[15:]:
+        run.report.changes, run.report.paused_s = changes, 2.0
+    (line,) = trends.line_up(runs)
+    assert p99_of(line).values[14:] == [p99_of(line).values[14], *[None] * 7]
+    assert not p99_of(line).changes
+    shown = io.StringIO()
+    text.write([line], shown)
+    assert shown.getvalue().count("valid, changed by hand") == 7
+    assert "7 of 22 runs are not counted" in shown.getvalue()
+    said = re.findall(r"run (\d+): the load was changed by hand: (.*)", shown.getvalue())
+    assert said == [(str(run), "paused once, for 2.0 s in all") for run in range(18, 23)]
+    assert "run 22: the load was changed by hand" in html.render([line]).decode()
+    # As the report has them, by the same names.
+    told = msgspec.json.decode(text.encode([line]))["lines"][0]["runs"]
+    assert told[21]["changes"] == msgspec.to_builtins(changes)
+    assert (told[21]["paused_s"], told[0]["changes"]) == (2.0, [])
 
 
 def test_each_change_is_told_with_the_levels_on_its_two_sides(run_of):

@@ -1,6 +1,7 @@
 """What a load that goes on may be told, and what is remembered of it."""
 
 import itertools
+import re
 from collections import Counter
 
 import pytest
@@ -13,6 +14,7 @@ from loadgen.workload.lever import (
     BadChange,
     Change,
     Lever,
+    OwnRows,
     Wanted,
     count_paused_s,
     explain_changes,
@@ -20,6 +22,7 @@ from loadgen.workload.lever import (
 )
 from loadgen.workload.pacing import Stage
 from loadgen.workload.plan import Plan
+from loadgen.workload.speeds import Speeds
 
 
 def pull(lever, at_s=1.0, **wanted):
@@ -215,3 +218,42 @@ def test_a_step_down_never_raises_a_load():
     lever = Lever(Plan(2, rate=50.0))
     assert pull(lever, factor=0.05)
     assert not lever.pull(lever.step(-1), t_s=2.0, load_s=2.0)
+
+
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+def test_users_are_never_raised_beyond_the_rows_that_there_are_for_them(arrivals):
+    plan = Plan(9, scenario="s.py", arrive=10.0, duration_s=10.0, arrivals=arrivals)
+    planned = plan.count_users()
+    lever = Lever(plan, has_pace=False, rows=OwnRows("people.csv", planned + 20))
+    with pytest.raises(
+        BadChange, match=rf"people\.csv has {planned + 20} rows for 1[6-9]\d"
+    ) as bad:
+        pull(lever, 2.0, rate=20.0)
+    assert bad.value.field == "rate"
+    with pytest.raises(BadChange) as bad:
+        pull(lever, 2.0, factor=2.0, paused=True)  # It would have to go on before its end.
+    assert bad.value.field == "factor"
+    assert not lever.changes
+    # The highest rate that it names can be had, and what is a little more can't.
+    found = re.search(r"raise it to ([\d.]+) users/s at most", str(bad.value))
+    assert found is not None
+    highest = float(found[1])
+    with pytest.raises(BadChange):
+        pull(lever, 2.0, rate=highest * 1.05)
+    assert pull(lever, 2.0, rate=highest)
+    assert plan.count_users(Speeds().then(2.0, highest / 10.0)) <= planned + 20
+    # A pause leaves rows over, and so does a lower rate; it may be resumed whenever it is.
+    assert pull(lever, 3.0, paused=True)
+    assert pull(lever, 5.0, rate=highest * 1.2)
+    assert pull(lever, 5.5, paused=False)
+    with pytest.raises(BadChange):
+        pull(lever, 5.5, factor=9.0)
+
+
+def test_where_all_rows_are_taken_the_rate_cannot_be_raised():
+    plan = Plan(9, scenario="s.py", arrive=10.0, duration_s=10.0)
+    lever = Lever(plan, has_pace=False, rows=OwnRows("people.csv", 100))
+    with pytest.raises(BadChange, match="100 rows for 108 users: the rate can't be raised"):
+        pull(lever, 2.0, factor=1.1)
+    # Users who are all there from the beginning are not more at a higher rate.
+    assert pull(Lever(Plan(9, scenario="s.py"), rows=OwnRows("people.csv", 9)), factor=5.0)

@@ -4,9 +4,14 @@ import textwrap
 
 import pytest
 
+from echo_trio.forks.starter import Starter
 from loadgen.cli import load
-from loadgen.scenario import loader
+from loadgen.processes.coordinator import Coordinator
+from loadgen.processes.local import SHARD, Processes
+from loadgen.scenario import engine, loader
 from loadgen.scenario.errors import BadScenario
+from loadgen.workload.lever import BadChange, Wanted
+from loadgen.workload.plan import Plan
 
 HEAD = "from loadgen.scenario import User, rows, scenario\n"
 GOOD = "@scenario\nasync def talk(user: User) -> None: pass\n"
@@ -119,6 +124,18 @@ def test_a_script_and_its_rows_are_the_same_from_the_bytes_that_were_sent(beside
         there.rows[0][2].nme  # noqa: B018
     with pytest.raises(BadScenario):
         there.check_rows(4)
+
+
+def test_the_rows_bound_the_users_of_a_load_that_is_changed_in_one_process_and_in_many(beside):
+    # The fewest count, and those that users share do not.
+    (beside / "two.csv").write_text("name,token\na,1\nb,2\n")
+    files = "a = rows('three.csv')\nb = rows('two.csv')\nc = rows('torn.jsonl', shared=True)\n"
+    (beside / "torn.jsonl").write_text('{"name": "a"}\n')
+    (beside / "chat.py").write_text(HEAD + files + GOOD)
+    plan = engine.prepare(Plan(5, scenario="chat.py", arrive=1.0, duration_s=2.0))
+    for run in (engine.make_engine(plan), Coordinator(plan, Processes(2, Starter(SHARD)))):
+        with pytest.raises(BadChange, match=r"two\.csv has 2 rows for 4 users"):
+            run.lever.pull(Wanted(factor=2.0), t_s=0.0, load_s=0.0)
 
 
 def test_a_new_scenario_is_written_once_and_loads(beside, capsys):
