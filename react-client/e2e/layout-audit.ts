@@ -41,6 +41,7 @@ export async function composerFaults(page: Page): Promise<string[]> {
 /** Runs in the page. */
 function faultsOfPage(): string[] {
   const TOLERANCE_PX = 1.5;
+  const MOST_COLUMNS_THAT_FIT = 3;
   const SMALLEST_TARGET_PX = 24 - 0.01;
   const found = new Set<string>();
   const { clientWidth } = document.documentElement;
@@ -86,8 +87,9 @@ function faultsOfPage(): string[] {
         const frame = one.getBoundingClientRect();
         const isRoot = one === document.body || one === document.documentElement;
         if (!isRoot) {
+          // A log is read downwards alone.
           const isCutX =
-            /hidden|clip/.test(overflowX) &&
+            (/hidden|clip/.test(overflowX) || one.role === 'log') &&
             (left < frame.left - TOLERANCE_PX || right > frame.right + TOLERANCE_PX);
           const isCutY =
             /hidden|clip/.test(overflowY) &&
@@ -137,6 +139,15 @@ function faultsOfPage(): string[] {
     found.add(`the page scrolls sideways by ${String(scrollWidth - clientWidth)} px`);
 
   const root = dialog ?? document.body;
+  for (const table of root.querySelectorAll('table')) {
+    const scroller = table.parentElement;
+    if (scroller === null || !isSeen(table) || table.rows[0] === undefined) continue;
+    // More columns than that may have to be scrolled to.
+    if (table.rows[0].cells.length > MOST_COLUMNS_THAT_FIT) continue;
+    if (scroller.scrollWidth > scroller.clientWidth + TOLERANCE_PX) {
+      found.add(`${nameOf(scroller)} scrolls sideways, for few columns`);
+    }
+  }
   const range = document.createRange();
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   const texts: { node: Node; parent: Element }[] = [];

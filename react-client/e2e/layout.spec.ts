@@ -232,12 +232,20 @@ test('the layout test sees what covers, cuts off or sticks out', async ({ page }
     </div>
     <p style="position: absolute; top: 200px; left: 98vw; white-space: nowrap">out of the window</p>
     <button style="position: absolute; top: 400px; padding: 0; border: 0; line-height: 1">x</button>
+    <div role="log" style="position: absolute; top: 500px; width: 40px; overflow: auto">
+      <p style="white-space: nowrap">beside the log</p>
+    </div>
+    <div style="position: absolute; top: 600px; width: 40px; overflow: auto">
+      <table><tr><td style="min-width: 90px">in three columns at most</td></tr></table>
+    </div>
     <input placeholder="no room for these words" style="position: absolute; top: 300px; width: 40px">
   `);
   const faults = (await layoutFaults(page)).join('\n');
   expect(faults).toContain('is a target of');
   expect(faults).toContain('“under” is covered by');
   expect(faults).toContain('is cut off by');
+  expect(faults).toContain('“beside the log” is cut off by');
+  expect(faults).toContain('scrolls sideways, for few columns');
   expect(faults).toContain('sticks out of the window');
   expect(faults).toContain('scrolls sideways');
   expect(faults).toContain('has no room in');

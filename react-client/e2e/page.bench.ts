@@ -115,10 +115,21 @@ function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): [string, number]
   return [...times].sort((a, b) => b[1] - a[1]);
 }
 
-async function heapMb(devtools: CDPSession): Promise<number> {
+/** What a page may have too much of after a while, once what nobody holds is gone. */
+interface Footprint {
+  readonly heapMb: number;
+  readonly nodes: number;
+  readonly listeners: number;
+}
+
+async function footprintOf(devtools: CDPSession): Promise<Footprint> {
   await devtools.send('HeapProfiler.collectGarbage');
   const { usedSize } = (await devtools.send('Runtime.getHeapUsage')) as { usedSize: number };
-  return usedSize / 1e6;
+  const { nodes, jsEventListeners } = (await devtools.send('Memory.getDOMCounters')) as {
+    nodes: number;
+    jsEventListeners: number;
+  };
+  return { heapMb: usedSize / 1e6, nodes, listeners: jsEventListeners };
 }
 
 test(`${BENCH_RATE} messages a second for ${BENCH_SECONDS} s`, async ({ chat }) => {
@@ -166,18 +177,34 @@ test(`a session of ${BENCH_MINUTES} minutes at ${String(SESSION_RATE)} messages 
   const pusher = await startPusher(SESSION_RATE);
   const devtools = await page.context().newCDPSession(page);
   await chat.connectAndOpen(pusher.url);
-  const sizes: number[] = [];
+  const beganMs = performance.now();
+  const found: Footprint[] = [];
   for (let minute = 0; minute <= minutes; minute++) {
-    if (minute > 0) await page.waitForTimeout(60_000);
-    const size = await heapMb(devtools);
-    sizes.push(size);
-    console.log(`minute ${String(minute).padStart(3)}: heap ${size.toFixed(1)} MB`);
+    // By the clock: what looking takes is no part of a minute.
+    await page.waitForTimeout(Math.max(0, beganMs + minute * 60_000 - performance.now()));
+    const footprint = await footprintOf(devtools);
+    found.push(footprint);
+    const [sent, goneS] = [pusher.sent(), (performance.now() - beganMs) / 1000];
+    const received = Number((await chat.figure('Ignored').innerText()).replace(/\D/g, ''));
+    const rows = await chat.log.getByRole('listitem').count();
+    console.log(
+      `minute ${String(minute).padStart(3)}: heap ${footprint.heapMb.toFixed(1)} MB, ` +
+        `${String(footprint.nodes)} nodes, ${String(footprint.listeners)} listeners, ` +
+        `${String(rows)} rows; ${String(received)} received of ${String(sent)} sent ` +
+        `(${(sent / Math.max(goneS, 1)).toFixed(0)}/s)`,
+    );
   }
   pusher.stop();
   // The log is full after 100 s: what grows after that is no log.
-  const settled = sizes.slice(3);
-  if (settled.length > 1) {
-    const grown = (settled.at(-1) ?? 0) - (settled[0] ?? 0);
-    console.log(`from minute 3 to the end: ${grown >= 0 ? '+' : ''}${grown.toFixed(1)} MB`);
+  const [first, last] = [found[3], found.at(-1)];
+  if (first !== undefined && last !== undefined && last !== first) {
+    const grown = (of: keyof Footprint, digits = 0) => {
+      const by = last[of] - first[of];
+      return `${by >= 0 ? '+' : ''}${by.toFixed(digits)}`;
+    };
+    console.log(
+      `from minute 3 to the end: ${grown('heapMb', 1)} MB, ${grown('nodes')} nodes, ` +
+        `${grown('listeners')} listeners`,
+    );
   }
 });

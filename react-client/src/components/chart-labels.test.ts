@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { besideLines, type Box, insideOf, withoutCollisions } from './chart-labels';
+import { besideLines, type Box, inRows, insideOf, withoutCollisions } from './chart-labels';
 
 describe('labels of a chart', () => {
   it('on its axis do not run into each other; those of the rarest stay', () => {
@@ -75,6 +75,46 @@ describe('labels of limits', () => {
           }
         }
       }),
+    );
+  });
+});
+
+describe('labels of marks', () => {
+  const room = { from: 0, to: 100 };
+
+  it('go a row down where the one before is in their way, and left of a mark near the end', () => {
+    const marks = [10, 20, 30, 35, 90].map((x) => ({ x, width: 30 }));
+    expect(inRows(marks, room, 2)).toEqual([
+      { left: 10, row: 0 },
+      { left: 20, row: 1 },
+      null,
+      null,
+      { left: 60, row: 0 },
+    ]);
+    expect(inRows(marks, room, 3)[2]).toEqual({ left: 30, row: 2 });
+  });
+
+  it('never lie over each other', () => {
+    const mark = fc.record({ x: fc.nat(100), width: fc.integer({ min: 1, max: 40 }) });
+    fc.assert(
+      fc.property(
+        fc.array(mark, { maxLength: 12 }),
+        fc.integer({ min: 1, max: 3 }),
+        (all, rows) => {
+          const marks = all.sort((a, b) => a.x - b.x);
+          const places = inRows(marks, room, rows).flatMap((place, index) =>
+            place === null ? [] : [{ ...place, right: place.left + (marks[index]?.width ?? 0) }],
+          );
+          for (const [index, one] of places.entries()) {
+            expect(one.left).toBeGreaterThanOrEqual(room.from);
+            for (const other of places.slice(index + 1)) {
+              if (one.row === other.row) {
+                expect(one.right <= other.left || other.right <= one.left).toBe(true);
+              }
+            }
+          }
+        },
+      ),
     );
   });
 });

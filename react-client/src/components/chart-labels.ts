@@ -98,3 +98,25 @@ function overlap(one: Box, other: Box): boolean {
     other.top < one.bottom
   );
 }
+
+/**
+ * Place labels beside their marks, in the first row where each has room: to the right of its mark,
+ * or to the left of one near the end. One that would lie over another in every row has no place:
+ * `null`.
+ *
+ * @param marks ascending by their place `x`.
+ */
+export function inRows(
+  marks: readonly { readonly x: number; readonly width: number }[],
+  room: { readonly from: number; readonly to: number },
+  mostRows: number,
+): ({ readonly left: number; readonly row: number } | null)[] {
+  const taken = Array.from({ length: mostRows }, () => room.from);
+  return marks.map(({ x, width }) => {
+    const left = x + width > room.to ? x - width : x;
+    const row = taken.findIndex((end) => left >= end);
+    if (row === -1) return null;
+    taken[row] = left + width;
+    return { left, row };
+  });
+}

@@ -5,6 +5,7 @@ import { between, type Cell, decimate, type TimeSeries } from '../lib/time-serie
 import type { Unit } from '../lib/units';
 import { type AxisRange, withinWhole } from '../lib/zoom-range';
 import { AXES } from './chart-axes';
+import card from './chart-card.module.css';
 import { ChartDataTable } from './chart-data-table';
 import type { ChartAxis, ChartLimit, ChartLine, ChartMark } from './chart-kinds';
 import { useZoom } from './chart-zoom';
@@ -116,8 +117,8 @@ export function LineChart(props: LineChartProps) {
 
   return (
     <figure className={styles.chart} aria-labelledby={titleId}>
-      <figcaption className={styles.caption}>
-        <span id={titleId} className={styles.title}>
+      <figcaption className={card.caption}>
+        <span id={titleId} className={card.name}>
           {title}
         </span>
         <span className={styles.moment}>

@@ -1,10 +1,13 @@
 import type UPlot from 'uplot';
 
 import type { ChartMark } from './chart-kinds';
+import { inRows } from './chart-labels';
 import type { Paints } from './plot-paints';
 
 const PADDING_PX = 3;
 const LABEL_HEIGHT_PX = 15;
+/** Rows of labels: more would hide the lines. */
+const MOST_ROWS = 3;
 
 /** Draw the marks from top to bottom of the plot, each with its label where there is room. */
 export function drawMarks(plot: UPlot, marks: readonly ChartMark[], paint: Paints): void {
@@ -21,24 +24,31 @@ export function drawMarks(plot: UPlot, marks: readonly ChartMark[], paint: Paint
   ctx.textAlign = 'left';
   ctx.textBaseline = 'middle';
   const padding = PADDING_PX * ratio;
-  let taken = bbox.left;
-  for (const { at, label } of marks.filter((mark) => from <= mark.at && mark.at <= to)) {
-    const x = Math.round(plot.valToPos(at, 'x', true)) + ratio / 2;
-    ctx.strokeStyle = paint.grey;
+  const height = LABEL_HEIGHT_PX * ratio;
+  const drawn = marks
+    .filter((mark) => from <= mark.at && mark.at <= to)
+    .map(({ at, label }) => ({
+      label,
+      x: Math.round(plot.valToPos(at, 'x', true)) + ratio / 2,
+      width: ctx.measureText(label).width + 2 * padding,
+    }));
+  ctx.strokeStyle = paint.grey;
+  for (const { x } of drawn) {
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    const width = ctx.measureText(label).width + 2 * padding;
-    // Beside its line, or on the other side of it; one that would lie over another is left out.
-    const left = x + width > right ? x - width : x;
-    if (left < taken) continue;
-    taken = left + width;
-    const height = LABEL_HEIGHT_PX * ratio;
+  }
+  // All lines before all labels: each stands on a patch of the ground, beside its own line.
+  const places = inRows(drawn, { from: bbox.left, to: right }, MOST_ROWS);
+  for (const [index, { label, width }] of drawn.entries()) {
+    const place = places[index];
+    if (place == null) continue;
+    const top = bbox.top + place.row * height;
     ctx.fillStyle = paint.surface;
-    ctx.fillRect(left + ratio, bbox.top, width - 2 * ratio, height);
+    ctx.fillRect(place.left + ratio, top, width - 2 * ratio, height);
     ctx.fillStyle = paint.grey;
-    ctx.fillText(label, left + padding, bbox.top + height / 2);
+    ctx.fillText(label, place.left + padding, top + height / 2);
   }
   ctx.restore();
 }

@@ -1,4 +1,5 @@
 import { saveFile } from '../lib/save-file';
+import aside from './aside-line.module.css';
 import button from './button.module.css';
 import { CopyButton } from './copy-button';
 import { ModalDialog } from './modal-dialog';
@@ -64,7 +65,7 @@ function Script({ fileName, script, commands, rows, notes = [] }: Scenario) {
             Save {rows.fileName}
           </button>
         )}
-        <span className={styles.copy}>
+        <span className={aside.line}>
           Copy it
           <CopyButton text={() => script} label="the script" />
         </span>

@@ -24,7 +24,10 @@ describe('readSocketUrl', () => {
     ['ftp://127.0.0.1/', 'not ftp://'],
     ['ws://', 'not a whole address'],
     ['ws://host:notaport/', 'not a whole address'],
-    ['ws://127.0.0.1:70000/', 'not a whole address'],
+    ['ws://127.0.0.1:70000/', 'There is no port 70000: they go up to 65535.'],
+    ['wss://user:1@host:999999?x=1', 'There is no port 999999'],
+    ['ws://[::1]:65536', 'There is no port 65536'],
+    ['ws://[/path:70000', 'not a whole address'],
     ['ws://127.0.0.1/#top', '#fragment'],
     ['ws://127.0.0.1/a b', 'no spaces'],
   ])('finds fault with %j: %s', (typed, problem) => {

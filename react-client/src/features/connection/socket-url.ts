@@ -1,5 +1,7 @@
 export const DEFAULT_SOCKET_URL = 'ws://127.0.0.1:8765/';
 
+const MOST_PORT = 65_535;
+
 export type SocketUrl =
   | { readonly ok: true; readonly url: string }
   /** `problem` is one line, fit to stand beside the field. */
@@ -34,7 +36,14 @@ export function readSocketUrl(typed: string, pageProtocol: string): SocketUrl {
   if (text.includes('#')) return wrong('A WebSocket address cannot have a #fragment.');
 
   const url = parse(text);
-  if (url === null) return wrong('This is not a whole address: ws://host:port/path');
+  if (url === null) {
+    const port = /^[^/]+\/\/[^/?]*:(\d+)(?:[/?]|$)/.exec(text)?.[1];
+    return wrong(
+      Number(port) > MOST_PORT
+        ? `There is no port ${port ?? ''}: they go up to ${String(MOST_PORT)}.`
+        : 'This is not a whole address: ws://host:port/path',
+    );
+  }
   if (pageProtocol === 'https:' && url.protocol === 'ws:' && !isLoopback(url.hostname)) {
     return wrong('This page came over https, from where browsers allow only wss:// addresses.');
   }

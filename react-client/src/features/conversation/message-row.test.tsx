@@ -62,6 +62,12 @@ describe('a sent message', () => {
 });
 
 describe('a reply', () => {
+  it('is told apart from its suffix in whichever direction it is written', () => {
+    showReceived({ payload: textPayload('שלום 483920') });
+    expect(screen.getByText('שלום').localName).toBe('bdi');
+    expect(screen.getByText('483920').closest('bdi')).toBeNull();
+  });
+
   it('has its suffix apart, its round-trip time and the message it answers', () => {
     const container = showReceived({});
     expect(screen.getByText('483920')).toHaveTextContent('suffix 483920');

@@ -190,10 +190,11 @@ function TextPayload({ text }: { text: string }) {
       </span>
     );
   }
-  if (text.length <= SHOWN_CHARACTERS) return text;
+  // Whichever way it runs: a suffix after Hebrew would else stand before it.
+  if (text.length <= SHOWN_CHARACTERS) return <bdi>{text}</bdi>;
   return (
     <>
-      {text.slice(0, SHOWN_CHARACTERS)}
+      <bdi>{text.slice(0, SHOWN_CHARACTERS)}</bdi>
       <Aside>
         {' '}
         … the first {formatCount(SHOWN_CHARACTERS)} of {formatCount(text.length)} characters

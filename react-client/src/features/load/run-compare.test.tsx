@@ -16,7 +16,16 @@ const run = (id: string): RunSummary => ({
   name: '',
   note: '',
   kept: null,
+  isChanged: false,
   hasPage: true,
+});
+
+it('calls a run by its name, and one without by its plan', () => {
+  const runs = [{ ...run('b'), name: 'nightly' }, run('a')];
+  render(<RunCompare runs={runs} loadReport={() => new Promise(() => undefined)} />);
+  const [named, plain] = screen.getAllByRole('option');
+  expect(named).toHaveTextContent(/ · \u2068nightly\u2069$/);
+  expect(plain).not.toHaveTextContent('\u2068');
 });
 
 it('says which report cannot be had, rather than showing nothing', async () => {

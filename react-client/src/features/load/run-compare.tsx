@@ -87,11 +87,15 @@ function Comparison({ first, second }: { first: RunReport; second: RunReport }) 
           <tbody>
             <tr>
               <th scope="row">Outcome</th>
-              {[first, second].map(outcomeOfReport).map(({ word, tone }, index) => (
-                <td key={index} data-tone={tone}>
-                  {word}
-                </td>
-              ))}
+              {[first, second].map((report, index) => {
+                const { word, tone } = outcomeOfReport(report);
+                return (
+                  <td key={index} data-tone={tone}>
+                    {word}
+                    {(report.changes ?? []).length > 0 && ', changed by hand'}
+                  </td>
+                );
+              })}
               <td />
             </tr>
             {compareRuns(first, second).map(({ name, change, tone, ...figures }) => (
@@ -140,14 +144,19 @@ function Choice({ label, runs, chosen, onChoose }: ChoiceProps) {
           onChoose(target.value);
         }}
       >
-        {runs.map(({ id, plan, startedAtMs }) => (
+        {runs.map(({ id, name, plan, startedAtMs }) => (
           <option key={id} value={id}>
-            {formatClock(startedAtMs / 1000)} · {describePlan(plan)}
+            {formatClock(startedAtMs / 1000)} · {name === '' ? describePlan(plan) : isolated(name)}
           </option>
         ))}
       </select>
     </label>
   );
+}
+
+/** A text in its own direction, where no element can say so. */
+function isolated(text: string): string {
+  return `\u2068${text}\u2069`;
 }
 
 /** `undefined` until it is here, `null` if it cannot be had. */

@@ -8,7 +8,8 @@ import type { RunSummary } from './runs-client';
 
 const RUN: RunSummary = {
   ...{ id: 'a', state: 'done', startedAtMs: 0, endedAtMs: 1, exitCode: 0, verdict: 'valid' },
-  ...{ error: null, name: 'nightly', note: 'before', kept: '7', hasPage: false },
+  ...{ error: null, name: 'nightly', note: 'before', kept: '7', isChanged: false },
+  ...{ hasPage: false },
   plan: { count: 20, url: 'ws://own/', duration_s: 5, rate: 100, headers: [] },
 };
 

@@ -1,5 +1,6 @@
 import { type SubmitEvent, useState } from 'react';
 
+import aside from '../../components/aside-line.module.css';
 import button from '../../components/button.module.css';
 import { CopyButton } from '../../components/copy-button';
 import panel from '../../components/panel.module.css';
@@ -132,7 +133,7 @@ export function RunHeader(props: RunHeaderProps) {
             </button>
           </>
         )}
-        <span className={styles.command}>
+        <span className={aside.line}>
           As a command
           <CopyButton text={() => commandOf(settings(), ownUrl)} label="the run as a command" />
         </span>

@@ -16,6 +16,7 @@ const run = (ending: Partial<RunSummary>): RunSummary => ({
   name: '',
   note: '',
   kept: null,
+  isChanged: false,
   hasPage: true,
   ...ending,
 });
@@ -36,4 +37,12 @@ it.each<[Partial<RunSummary>, string, string]>([
 ])('lists a run with %o as %s', (ending, word, tone) => {
   render(<RunHistory runs={[run(ending)]} shownId={null} onShow={() => undefined} />);
   expect(screen.getByText(word)).toHaveAttribute('data-tone', tone);
+});
+
+it('marks a run whose load was changed by hand', () => {
+  const runs = [run({ id: 'a', isChanged: true }), run({ id: 'b' })];
+  render(<RunHistory runs={runs} shownId={null} onShow={() => undefined} />);
+  const [changed, planned] = screen.getAllByRole('listitem');
+  expect(changed).toHaveTextContent('Valid · changed by hand');
+  expect(planned).not.toHaveTextContent('changed by hand');
 });

@@ -49,8 +49,9 @@ export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
 function Outcome({ run }: { run: RunSummary }) {
   const { word, tone } = standingOf(run);
   return (
-    <span className={styles.outcome} data-tone={tone}>
-      {word}
+    <span className={styles.outcome}>
+      <span data-tone={tone}>{word}</span>
+      {run.isChanged && ' · changed by hand'}
     </span>
   );
 }

@@ -61,6 +61,21 @@ it('pauses, raises, lowers and sets a load, and says why it can not', async () =
   ]);
 });
 
+it('multiplies a plan that has no rate of its own by a number, and by nothing else', async () => {
+  const asked = listen();
+  const user = userEvent.setup();
+  const load = { ...LOAD, unit: 'factor', planned: 1, rate: 1.1 };
+  render(<RunSteering runId="a" load={load} />);
+  const field = screen.getByRole('textbox', { name: 'Rate' });
+  await user.type(field, 'twice{Enter}');
+  expect(screen.getByRole('alert')).toHaveTextContent('A number by which to multiply the plan');
+  expect(field).toHaveValue('twice');
+  await user.clear(field);
+  await user.type(field, '1.5{Enter}');
+  expect(screen.queryByRole('alert')).toBeNull();
+  expect(asked).toEqual([{ factor: 1.5 }]);
+});
+
 it('has no rate for a load that can only be paused', () => {
   const load = { ...LOAD, unit: null, planned: null, rate: null, factor: 1 };
   render(<RunSteering runId="a" load={load} />);

@@ -33,8 +33,13 @@ export default function RunSteering({ runId, load, base = '' }: RunSteeringProps
   const onSubmit = (event: SubmitEvent) => {
     event.preventDefault();
     if (typed.trim() === '') return;
-    const isFactor = load.unit === 'factor';
-    void steer(isFactor ? { factor: Number(typed) } : { rate: asRate(typed) });
+    if (load.unit !== 'factor') {
+      void steer({ rate: asRate(typed) });
+      return;
+    }
+    const factor = Number(typed);
+    if (Number.isNaN(factor)) setProblem('A number by which to multiply the plan, like 1.5.');
+    else void steer({ factor });
   };
   return (
     <section className={styles.steering} aria-label="The load while it goes">
@@ -63,6 +68,7 @@ export default function RunSteering({ runId, load, base = '' }: RunSteeringProps
             placeholder={formatLoadRate(load.rate, load.unit)}
             autoComplete="off"
             spellCheck={false}
+            aria-invalid={problem !== null && typed !== ''}
             onChange={(event) => {
               setTyped(event.target.value);
             }}

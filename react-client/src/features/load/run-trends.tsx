@@ -5,6 +5,7 @@ import { writePlace } from '../../lib/place';
 import { TrendChart, titleOf } from './trend-chart';
 import styles from './run-trends.module.css';
 import {
+  describeEnding,
   FEWEST_RUNS,
   fetchTrends,
   formatTrend,
@@ -89,7 +90,7 @@ function Line({ line, shown, onShow }: LineProps) {
       <p className={styles.note}>
         <bdi className={styles.name}>{name}</bdi> {runs.length} {runs.length === 1 ? 'run' : 'runs'}
         {counted < runs.length &&
-          `, ${String(runs.length - counted)} of them not counted: interrupted, or limited by the generator`}
+          `, ${String(runs.length - counted)} of them not counted: interrupted, changed by hand, or limited by the generator`}
         {counted < FEWEST_RUNS && `. Changes are looked for from ${String(FEWEST_RUNS)} runs on`}.
         {different.length > 0 && ` With another plan: ${different.join('; ')}.`}
       </p>
@@ -118,26 +119,26 @@ function Line({ line, shown, onShow }: LineProps) {
           </thead>
           <tbody>
             {runs
-              .map(({ id, started_at, verdict, interrupted }, at) => (
-                <tr key={id}>
+              .map((listed, at) => (
+                <tr key={listed.id}>
                   <th scope="row">
                     <a
-                      href={linkTo(id)}
-                      aria-current={id === shown}
+                      href={linkTo(listed.id)}
+                      aria-current={listed.id === shown}
                       onClick={(event) => {
                         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
                         event.preventDefault();
-                        onShow(String(id));
+                        onShow(String(listed.id));
                       }}
                     >
-                      {id}
+                      {listed.id}
                     </a>
                   </th>
-                  <td>{formatWhen(started_at)}</td>
-                  <td>{interrupted ? 'interrupted' : verdict}</td>
+                  <td>{formatWhen(listed.started_at)}</td>
+                  <td>{describeEnding(listed)}</td>
                   {main.map(({ name: figure, unit, values, changes }) => {
                     const value = values[at] ?? null;
-                    const change = changes.find(({ run }) => run === id);
+                    const change = changes.find(({ run }) => run === listed.id);
                     return (
                       <td key={figure} data-call={change?.call}>
                         {value === null ? '–' : formatTrend(value, unit)}

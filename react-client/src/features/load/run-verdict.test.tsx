@@ -13,8 +13,13 @@ const generator = {
 };
 
 it.each([
-  ['target.cpu_share>0.9', null, 'is unknown – breached'],
-  ['connections.all_open_after_s>5s', null, 'never happened – breached'],
+  ['target.cpu_share>0.9', null, 'is unknown: the target did not say – breached'],
+  [
+    'connections.all_open_after_s>5s',
+    null,
+    'never happened: not all were open together – breached',
+  ],
+  ['latency.p99>5ms', null, 'was not measured – breached'],
   ['target.loop_lag.p99>50ms', 80, 'is 80.0 ms – breached'],
   ['target.cpu_share>0.9', 0.93, 'is 0.93 – breached'],
 ])('says what %s was held against: %s', (expr, value, shown) => {

@@ -62,9 +62,15 @@ export function RunVerdict({ report }: { report: RunReport }) {
 
 /** What a threshold was held against. In the report, times are in milliseconds. */
 function valueOf(expression: string, value: number | null): string {
-  const isTargets = /^\s*target\./.test(expression);
-  if (value === null) return isTargets ? 'is unknown' : 'never happened';
+  if (value === null) return whyUnmeasured(expression);
   return /^\s*(latency|target\.loop_lag)\.\S*(p\d|min|mean|max)/.test(expression)
     ? `is ${formatMilliseconds(value)}`
     : `is ${String(Number(value.toPrecision(6)))}`;
+}
+
+/** Why there is no figure: not every one that is missing is of something that never happened. */
+function whyUnmeasured(expression: string): string {
+  if (/^\s*target\./.test(expression)) return 'is unknown: the target did not say';
+  if (expression.includes('all_open_after_s')) return 'never happened: not all were open together';
+  return 'was not measured';
 }

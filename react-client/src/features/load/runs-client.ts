@@ -17,6 +17,8 @@ export interface RunSummary {
   readonly note: string;
   /** By which it is known after a restart of the server; `null` where it is not kept. */
   readonly kept: string | null;
+  /** Whether its load was changed by hand while it went. */
+  readonly isChanged: boolean;
   /** Whether its report is there as a page. */
   readonly hasPage: boolean;
 }
@@ -83,7 +85,7 @@ function readSummary(value: unknown): RunSummary | null {
   if (typeof value !== 'object' || value === null) return null;
   const fields = value as Record<string, unknown>;
   const { id, state, plan, started_at, ended_at, exit_code, verdict, error } = fields;
-  const { name, note, kept, page } = fields;
+  const { name, note, kept, changes, page } = fields;
   const known = STATES.find((one) => one === state);
   if (typeof id !== 'string' || known === undefined) return null;
   return {
@@ -98,6 +100,7 @@ function readSummary(value: unknown): RunSummary | null {
     name: typeof name === 'string' ? name : '',
     note: typeof note === 'string' ? note : '',
     kept: typeof kept === 'number' ? String(kept) : null,
+    isChanged: Array.isArray(changes) && changes.length > 0,
     // A console that does not say so makes one of each.
     hasPage: page !== false,
   };

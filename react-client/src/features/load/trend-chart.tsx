@@ -1,5 +1,6 @@
 import type { CSSProperties } from 'react';
 
+import card from '../../components/chart-card.module.css';
 import styles from './trend-chart.module.css';
 import {
   explainChange,
@@ -38,9 +39,9 @@ export function TrendChart({ trend, runs, shown, linkTo, onShow }: TrendChartPro
   const latest = points.at(-1);
   return (
     <figure className={styles.trend} aria-label={titleOf(name)}>
-      <figcaption className={styles.caption}>
-        <span className={styles.name}>{titleOf(name)}</span>
-        <span className={styles.latest}>
+      <figcaption className={card.caption}>
+        <span className={card.name}>{titleOf(name)}</span>
+        <span className={card.figure}>
           {latest === undefined ? '–' : formatTrend(latest.value, unit)}
           {noise !== null && ` ±${(noise * 100).toFixed(noise < 0.0995 ? 1 : 0)} %`}
         </span>

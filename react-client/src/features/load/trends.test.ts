@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
-import { explainChange, formatTrend, levelsOf, stretchesOf, type Trend } from './trends';
+import {
+  describeEnding,
+  explainChange,
+  formatTrend,
+  levelsOf,
+  stretchesOf,
+  type Trend,
+} from './trends';
 
 const TREND: Trend = {
   name: 'latency p99',
@@ -69,6 +76,16 @@ describe('a figure over time', () => {
     );
     expect(worse).toMatch(/^Worse since run 14 of .*: 10.0 ms → 20.0 ms \(\+100 %, noise ±2.0 %/);
     expect(better).toMatch(/^Better since run 16 .*\(−100 %, p 0.010\)$/);
+  });
+
+  it('says of a run that it was changed by hand', () => {
+    const [run] = RUNS;
+    if (run === undefined) throw new Error('there is a run');
+    expect(describeEnding(run)).toBe('valid');
+    expect(describeEnding({ ...run, changes: [] })).toBe('valid');
+    expect(describeEnding({ ...run, changes: [{}] })).toBe('valid, changed by hand');
+    const interrupted = { ...run, interrupted: true, changes: [{}] };
+    expect(describeEnding(interrupted)).toBe('interrupted, changed by hand');
   });
 
   it('is written in its unit', () => {

@@ -28,7 +28,9 @@ export interface TrendRun {
   readonly started_at: string;
   readonly verdict: string;
   readonly interrupted: boolean;
-  /** Whether changes are looked for in it: not in figures that are the generator's own. */
+  /** Of its load by hand; a history of an older version does not say. */
+  readonly changes?: readonly unknown[];
+  /** Whether changes are looked for in it: not in figures that are not those of its plan. */
   readonly counted: boolean;
 }
 
@@ -89,6 +91,12 @@ export function formatTrend(value: number, unit: string): string {
     default:
       return Number.isInteger(value) ? formatCount(value) : PLAIN.format(value);
   }
+}
+
+/** How a run ended, and whether its load was changed by hand. */
+export function describeEnding({ verdict, interrupted, changes = [] }: TrendRun): string {
+  const ending = interrupted ? 'interrupted' : verdict;
+  return changes.length > 0 ? `${ending}, changed by hand` : ending;
 }
 
 const WHEN = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' });
