@@ -53,6 +53,7 @@ class UpstreamConnection(Connection):
 
     _close_handshake: Any = None
     _inbox: deque[str | bytes | Event] | None = None
+    _on_message = None  # type: ignore[assignment]  # until `run` says
     _pings: Any = None
     _recv_channel: Any = None
     _wsproto: WSConnection | None = None  # type: ignore[assignment]  # until the handshake is done
