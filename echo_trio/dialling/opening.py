@@ -82,9 +82,9 @@ async def open_connection(
     key = client_handshake.make_key()
     request = make_request(order, target, key, extensions)
     addresses = await _resolve(target, allowed, clock, report)
-    sock = await _connect(addresses, clock, report)
+    sock, address = await _connect(addresses, clock, report)
     if target.tls:
-        sock = await _secure(sock, order, target, contexts, clock, report)
+        sock = await _secure(sock, address, order, target, contexts, clock, report)
     try:
         return await _upgrade(sock, order, request, key, extensions, clock, report)
     except BaseException:
@@ -122,7 +122,9 @@ async def _resolve(
     return permitted[:MAX_ADDRESSES]
 
 
-async def _connect(addresses: list[sockets.Address], clock: Clock, report: Report) -> socket.socket:
+async def _connect(
+    addresses: list[sockets.Address], clock: Clock, report: Report
+) -> tuple[socket.socket, sockets.Address]:
     """Connect to the first address that accepts. It is the address that was looked at before.
 
     :raises DialFailed: if none does.
@@ -151,7 +153,7 @@ async def _connect(addresses: list[sockets.Address], clock: Clock, report: Repor
                 "failed": [{"address": each, "error": why} for each, why in failed],
             },
         )
-        return sock
+        return sock, address
     raise DialFailed(
         Cause.UNREACHABLE,
         "no TCP connection: " + "; ".join(f"{host}: {why}" for host, why in failed),
@@ -160,6 +162,7 @@ async def _connect(addresses: list[sockets.Address], clock: Clock, report: Repor
 
 async def _secure(
     sock: socket.socket,
+    address: sockets.Address,
     order: DialOrder,
     target: Target,
     contexts: Contexts,
@@ -173,15 +176,13 @@ async def _secure(
 
     :raises DialFailed: if it fails.
     """
-    peer = sock.getpeername()
-    family = sock.family
     began_ms = clock.now_ms()
     problem = None
     secured = await _shake_hands(sock, order, target, contexts, verify=True)
     if isinstance(secured, _NotTrusted):
         problem = secured.problem
         try:
-            again = await sockets.connect((family, peer))
+            again = await sockets.connect(address)
         except OSError as exc:
             raise DialFailed(Cause.CERTIFICATE, f"{problem} ({say(exc)})") from None
         secured = await _shake_hands(again, order, target, contexts, verify=False)

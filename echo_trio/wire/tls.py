@@ -207,6 +207,8 @@ async def shake_hands(
     :raises OSError: if the connection breaks; `ConnectionResetError` also when it just ended.
     """
     try:
+        # Of a socket that its peer has reset, `wrap_socket` would leave the descriptor open.
+        sock.getpeername()
         tls = context.wrap_socket(
             sock,
             server_side=context.protocol == ssl.PROTOCOL_TLS_SERVER,
