@@ -15,7 +15,7 @@ AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 def line_of(counted: int, others: int = 0) -> Line:
     runs = [
         ListedRun(id=at, started_at=AT + timedelta(days=at), verdict="valid", interrupted=False,
-                  counted=at >= others)
+                  counted=at >= others, changes=0, paused_s=0.0)
         for at in range(others + counted)
     ]  # fmt: skip
     return Line(name="n", different=[], runs=runs, trends=[])
