@@ -15,7 +15,7 @@ AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 def line_of(counted: int, others: int = 0) -> Line:
     runs = [
         ListedRun(id=at, started_at=AT + timedelta(days=at), verdict="valid", interrupted=False,
-                  counted=at >= others, changes=0, paused_s=0.0)
+                  counted=at >= others, changes=[], paused_s=0.0)
         for at in range(others + counted)
     ]  # fmt: skip
     return Line(name="n", different=[], runs=runs, trends=[])
@@ -25,7 +25,7 @@ def line_of(counted: int, others: int = 0) -> Line:
 @pytest.mark.parametrize("counted", [0, MIN_RUNS - 1, MIN_RUNS, MIN_RUNS + 1])
 def test_too_few_runs_are_told_by_those_that_count(counted, others):
     notes = explain(line_of(counted, others))
-    which = "generator-limited or interrupted"
+    which = "generator-limited, interrupted or changed by hand"
     left_out = [f"{others} of {counted + others} runs are not counted: {which}"]
     few = [f"changes are looked for from {MIN_RUNS} runs on: here are {counted}"]
     assert notes == left_out * bool(others) + few * (counted < MIN_RUNS)
