@@ -218,11 +218,13 @@ def _held_against(document: dict) -> str:
     files = sizing.Machine(cores=1024, memory_bytes=2**44, files=PLANNED.files)
     sized = sizing.size(step["sockets"], "ws://127.0.0.1/", step["messages_per_s"], files)
     planned = sized.server.memory_bytes + sized.generator.memory_bytes
+    cores = sized.server.cores + sized.generator.cores
     return (
         f"Held against the largest step above: for {step['sockets']:,} sockets the plan has "
         f"{planned / 2**30:.1f} GiB for both ends together, and {step['memory_bytes'] / 2**30:.1f} "
         f"GiB were taken; it has {sized.server.processes} + {sized.generator.processes} processes, "
-        f"and {step['workers']} + {step['workers']} were used."
+        f"and {step['workers']} + {step['workers']} were used; it has {cores:.1f} cores, and "
+        f"{sum(step['cpu_s_per_s'].values()):.1f} were busy."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -25,13 +26,26 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """The costs of one end.
 
     CPU of a message is from docs/benchmarks.md; memory under load, and CPU to open a socket among
-    100,000, are from docs/scale.md, whose `make scale` says what they should be.
+    100,000, are from docs/scale.md, whose `make scale` says what they should be. Among more sockets
+    than two cores can serve, opening costs more: what they send meanwhile is counted with it.
     """
 
     socket_bytes: int
     message_us: float
     handshake_us: float
 
+    def message_us_among(self, rate_per_s: float) -> float:
+        """Return the CPU of a message in a process that has this many messages a second, in µs.
 
-SERVER: Final = Costs(socket_bytes=3_750, message_us=10.9, handshake_us=101)
-GENERATOR: Final = Costs(socket_bytes=3_550, message_us=23.6, handshake_us=154)
+        `message_us` is that of one among many. Where they are few, each wakes its process, whose
+        code and data the caches have lost meanwhile: up to 280 µs more. That is a fit to what
+        docs/scale.md has between 435 and 10,000 messages a second for a process, within 15 µs, and
+        to the generator's 306 µs at 100 a second (docs/benchmarks.md).
+        """
+        if not rate_per_s:
+            return self.message_us
+        return self.message_us + min(max(2_550 / math.sqrt(rate_per_s) - 18, 0.0), 280.0)
+
+
+SERVER: Final = Costs(socket_bytes=2_850, message_us=10.9, handshake_us=80)
+GENERATOR: Final = Costs(socket_bytes=1_400, message_us=23.6, handshake_us=80)

@@ -107,9 +107,13 @@ def _size_end(
     sockets: int, rate_per_s: float, machine: Machine, costs: Costs, ports: int | None = None
 ) -> End:
     opening_cores = sockets / OPEN_S * costs.handshake_us / 1e6
-    cores = max(rate_per_s * costs.message_us / 1e6, opening_cores)
     per_process = machine.files - SPARE_FILES
-    processes = max(math.ceil(sockets / per_process), math.ceil(cores / CORE_SHARE))
+    processes, needed = 0, math.ceil(sockets / per_process)
+    while processes < needed:  # With more processes each has fewer messages, which then cost more.
+        processes = needed
+        message_us = costs.message_us_among(rate_per_s / processes)
+        cores = max(rate_per_s * message_us / 1e6, opening_cores)
+        needed = math.ceil(cores / CORE_SHARE)
     memory = sockets * (costs.socket_bytes + KERNEL_BYTES) + processes * PROCESS_BYTES
     bounds = {
         "cores": math.ceil(cores / CORE_SHARE / machine.cores),

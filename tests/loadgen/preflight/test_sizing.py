@@ -3,7 +3,7 @@ import math
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadgen.cli import load
@@ -108,6 +108,36 @@ def test_a_machine_that_has_no_room_for_a_process_is_refused():
         sizing.size(1000, URL, 1000, sizing.Machine(cores=2, memory_bytes=1024, files=20_000))
 
 
+@pytest.mark.parametrize(
+    ("rate_per_s", "server_us", "generator_us"),
+    [
+        # Measured by `make scale` with 1, 3, 6, 12 and 23 processes for 10,000 messages a second.
+        (10_000, 17, 32),
+        (3_333, 41, 62),
+        (1_667, 52, 73),
+        (833, 74, 105),
+        (435, 113, 130),
+    ],
+)
+def test_a_message_costs_what_was_measured_where_a_process_has_few(
+    rate_per_s, server_us, generator_us
+):
+    assert costs.SERVER.message_us_among(rate_per_s) == pytest.approx(server_us, abs=15)
+    assert costs.GENERATOR.message_us_among(rate_per_s) == pytest.approx(generator_us, abs=15)
+
+
+def test_a_message_costs_as_among_many_where_there_are_more_and_its_most_where_it_is_alone():
+    assert costs.SERVER.message_us_among(30_000) == costs.SERVER.message_us
+    assert costs.SERVER.message_us_among(0) == costs.SERVER.message_us
+    assert costs.SERVER.message_us_among(1) == costs.SERVER.message_us + 280
+
+
+def busy_cores(of: costs.Costs, sockets: int, rate: float, processes: int) -> float:
+    message_us = of.message_us_among(rate / processes)
+    return max(rate * message_us, sockets / sizing.OPEN_S * of.handshake_us) / 1e6
+
+
+@example(1_000, 33_000.0, 64, 64, 10**6)  # Its cores ask for processes, and these for cores.
 @settings(deadline=None)
 @given(
     st.integers(1, 10**7), st.floats(0, 10**6), st.integers(1, 64), st.integers(1, 64),
@@ -122,11 +152,12 @@ def test_of_the_machines_planned_none_is_too_many_and_each_bears_its_part(
         each = math.ceil(sockets / end.machines)
         socket_bytes = of.socket_bytes + costs.KERNEL_BYTES
         assert end.memory_bytes == each * socket_bytes + end.processes * costs.PROCESS_BYTES
-        busy = max(rate * of.message_us, sockets / sizing.OPEN_S * of.handshake_us) / 1e6
+        # The least number of processes that their files and their cores allow.
+        processes = math.ceil(sockets / (files - sizing.SPARE_FILES))
+        while (busy := busy_cores(of, sockets, rate, processes)) > processes * sizing.CORE_SHARE:
+            processes += 1
         assert end.cores == pytest.approx(busy, abs=0.005)
         # The least number of machines that their cores, their memory and their ports allow.
-        processes = max(math.ceil(sockets / (files - sizing.SPARE_FILES)),
-                        math.ceil(busy / sizing.CORE_SHARE))  # fmt: skip
         whole_bytes = sockets * socket_bytes + processes * costs.PROCESS_BYTES
         is_cluster = end is sized.generator and end.machines > 1
 
