@@ -30,6 +30,7 @@ NEEDS_LINUX = {
     ),
     "a terminal that hands over each key": ("tests/integration/loadgen/test_keys.py",),
     "/proc tells how long a thread waited for a core; else that counts as a script's own time": (
+        "tests/integration/loadgen/test_record.py::test_what_our_server_has_recorded_becomes_a_scenario",
         "tests/integration/loadgen/test_examples.py",
     ),
     "several processes on one port": (
