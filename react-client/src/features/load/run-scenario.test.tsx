@@ -75,6 +75,8 @@ it('shows users by how they ended, and every step, check, stream and counter', (
     'ticks | 10 | 2 | 1 | 0 | – | –',
   ]);
   expect(rowsOf('Counters')).toEqual(['Counter | count', 'said | 7']);
+  const marked = document.querySelectorAll("[aria-label='Scenario'] td[data-tone='bad']");
+  expect([...marked].map((cell) => cell.textContent)).toEqual(['2', '1', '3', '2', '1']);
 });
 
 it.each([

@@ -121,7 +121,9 @@ function Figures({ name, columns, rows }: FiguresProps): ReactNode {
             <tr key={place}>
               <th scope="row">{first}</th>
               {others.map((figure, column) => (
-                <td key={column}>{figure}</td>
+                <td key={column} data-tone={isWrong(columns[column], figure) ? 'bad' : undefined}>
+                  {figure}
+                </td>
               ))}
             </tr>
           ))}
@@ -129,6 +131,13 @@ function Figures({ name, columns, rows }: FiguresProps): ReactNode {
       </table>
     </div>
   );
+}
+
+/** The columns that count what went wrong. */
+const WRONG: ReadonlySet<string> = new Set(['failed', 'lost', 'gaps', 'reordered', 'duplicate']);
+
+function isWrong(column: string | undefined, figure: string): boolean {
+  return column !== undefined && WRONG.has(column) && figure !== '0';
 }
 
 /** The median and the 99th percentile; dashes for what nothing measured. */
