@@ -27,7 +27,7 @@ CLIENT = "127.0.0.9"
 
 def open_from_client(url: str, pem: Pem) -> ClientConnection:
     options: dict[str, Any] = {"ssl": pem.client_context()} if url.startswith("wss") else {}
-    return connect(url, source_address=(CLIENT, 0), max_size=None, **options)
+    return connect(url, source_address=(CLIENT, 0), open_timeout=60, max_size=None, **options)
 
 
 def end_of(client: ClientConnection) -> int:
