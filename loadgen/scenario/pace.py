@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -59,6 +59,7 @@ class Pace(AsyncIterator[Due]):
         """Wait until the next falls due; at once if it has already.
 
         :raises StopAsyncIteration: when the load is over.
+        :raises trio.Cancelled: when the run was interrupted, whoever wakes this user first.
         """
         user = self._user
         context = user.context
@@ -66,7 +67,7 @@ class Pace(AsyncIterator[Due]):
         if phases.began_s is None:
             await user.ready()
             if phases.began_s is None:  # The run was over before it began.
-                raise StopAsyncIteration
+                await self._end()
         asked_us, steering = now_us(), context.run.steering
         while True:
             speeds = steering.speeds
@@ -74,7 +75,7 @@ class Pace(AsyncIterator[Due]):
             if due_s >= phases.load_s:
                 await user.wait_for_end_or_change()
                 if phases.is_load_over:
-                    raise StopAsyncIteration
+                    await self._end()
                 continue
             at_us = phases.began_us + int(due_s * 1_000_000)
             if at_us <= asked_us:
@@ -85,7 +86,7 @@ class Pace(AsyncIterator[Due]):
                 break  # Else a change of the load has put this off, or forward.
         if not phases.may_send_late:
             context.ledger.missed += self._count_left()
-            raise StopAsyncIteration
+            await self._end()
         # What the user's own waiting makes late is in `intended`, and is not the generator's.
         context.run.books.scheduling_lag.record(now_us() - max(at_us, asked_us))
         due = Due(self._number, at_us)
@@ -93,6 +94,16 @@ class Pace(AsyncIterator[Due]):
         if self._arrivals is not None:
             self._arrivals.take()
         return due
+
+    async def _end(self) -> NoReturn:
+        """End the pace, unless its user is cancelled.
+
+        An interruption ends the load and cancels all users in one step. Whoever was due to wake in
+        that same turn of Trio's loop wakes without having been told: without this checkpoint that
+        user would count as finished.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        raise StopAsyncIteration
 
     def _find_time(self) -> float:
         """Compute when to wake this user, by Trio's clock, now that the load has changed."""

@@ -108,3 +108,24 @@ async def test_a_search_for_capacity_multiplies_the_pace(
 ) -> None:
     user = make_user(pace_factor=3.0)
     assert [due.number async for due in user.pace(RATE_PER_S)] == list(range(3 * DUE))
+
+
+async def test_a_user_who_is_woken_just_before_the_run_is_interrupted_is_cancelled(
+    make_user: MakeUser, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    user, scope = make_user(), trio.CancelScope()
+
+    async def interrupt_as_the_load_ends() -> None:
+        await trio.sleep(LOAD_S * 0.9)
+        user.context.phases.end_load()  # This wakes the user, who then can't be told any more.
+        user.context.phases.is_interrupted = True
+        scope.cancel()
+
+    nursery.start_soon(interrupt_as_the_load_ends)
+    taken = 0
+    with scope:
+        async for _ in user.pace(RATE_PER_S / 10):
+            taken += 1
+        pytest.fail("the pace ended as if the load had run out")
+    assert scope.cancelled_caught
+    assert taken == 2
