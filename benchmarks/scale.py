@@ -1,7 +1,8 @@
 """How cost grows with the number of sockets, server and generator on this machine.
 
-    python benchmarks/scale.py [--sockets 10000 100000 200000 ...] [--rate 10000/s] [--window 10]
-    python benchmarks/scale.py --report      the newest results into docs/scale.md
+    python benchmarks/scale.py               both climbs, and docs/scale.md made of them
+    python benchmarks/scale.py --sockets 10000 200000 [--rate 10000/s] [--window 10]     one's own
+    python benchmarks/scale.py --report      the newest results of both climbs into docs/scale.md
 
 Each step has a server and a generator of its own, each of as many processes as their files take;
 the generator's sockets come from several loopback addresses. When all are open and messages flow, a
@@ -22,7 +23,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,11 +35,13 @@ from process_cost import cpu_seconds, family
 
 RESULTS = Path(__file__).parent / "results"
 READY = re.compile(r"ready ws=(\S+) console=(\S+)\n")
-STEPS = [1_000, 10_000, 50_000, 100_000, 200_000, 400_000, 600_000, 800_000, 1_000_000]
 #: Ports of one loopback address to one destination, less a few that others may have.
 PORTS_EACH = 28_000
 #: The sockets of a process, as a share of its files: the kernel deals them out by chance.
 FILES_SHARE = 0.9
+#: Handshakes in flight, for each process of the generator: with a dozen each, every process is woken
+#: for each of them, and 200,000 sockets took 24.8 s to open in place of 12.0.
+CONCURRENCY_EACH = 256
 #: Memory that may be in use, by all programs together.
 MEMORY_SHARE = 0.9
 #: The last step is a multiple of this.
@@ -51,6 +56,32 @@ SETTLE_S = 2
 STEP_TAKES_S, SOCKET_TAKES_S = 30, 0.000_27
 #: Memory of a socket at both ends with the kernel's, before any was measured: for the estimate.
 SOCKET_BYTES = 15_500
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Steps with the same load.
+
+    :ivar sockets: of each step.
+    :ivar rate: of messages, on all sockets together.
+    :ivar ping_interval: of the server, and its timeout.
+    :ivar window: seconds in which messages are measured.
+    :ivar workers: processes of each side; ``None``: as the files ask.
+    """
+
+    sockets: Sequence[int]
+    rate: str = "10000/s"
+    ping_interval: str = "20s"
+    window: float = 10
+    workers: int | None = None
+
+
+#: A flow of messages and the server's own pings, up to where they take both cores; then a trickle
+#: and rarer pings, which leave the cores to what a socket costs, as far as memory goes.
+CLIMBS = (
+    Climb((1_000, 10_000, 50_000, 100_000, 200_000, 400_000)),
+    Climb((10_000, 100_000, 200_000, 400_000, 600_000, 800_000, 1_000_000), "1000/s", "60s"),
+)
 
 
 class OutOfMemory(Exception):
@@ -179,32 +210,33 @@ def workers_for(sockets: int) -> int:
     return math.ceil(sockets / (hard * FILES_SHARE))
 
 
-def arguments(sockets: int, url: str, workers: int, given: argparse.Namespace) -> list[str]:
+def arguments(sockets: int, url: str, workers: int, climb: Climb) -> list[str]:
     """The generator's."""
     addresses = max(math.ceil(sockets / PORTS_EACH), workers)
     # With a socket a process it is their memory that is asked for, not what they can do.
-    rate = given.rate if sockets > workers else "10/s"
+    rate = climb.rate if sockets > workers else "10/s"
     stop_s = STOP_S + sockets * STOP_EACH_S
     return [
         str(sockets), url, "--workers", str(workers), "--rate", rate, "--size", "32",
         "--source-ip", f"127.0.0.2-127.0.{(addresses + 1) // 256}.{(addresses + 1) % 256}",
         "--duration", "1h", "--connect-timeout", "60s", "--stop-timeout", f"{stop_s:.0f}s",
+        "--connect-concurrency", str(CONCURRENCY_EACH * workers),
     ]  # fmt: skip
 
 
-def measure(sockets: int, workers: int, given: argparse.Namespace, folder: Path) -> dict:
+def measure(sockets: int, workers: int, climb: Climb, folder: Path) -> dict:
     """One step: open, load, one SIGINT.
 
     :raises OutOfMemory: if memory is used up before that; all has been stopped then.
     """
     before, began = kernel(), time.monotonic()
-    server = Server(workers, given.ping_interval, folder / "server.log")
+    server = Server(workers, climb.ping_interval, folder / "server.log")
     generator = None
     try:
         started = {"server": cost(server.process.pid)["cpu_s"], "generator": 0.0}
         pids = {"server": server.process.pid}
         generator = Generator(
-            arguments(sockets, server.url, workers, given), folder / "generator.log"
+            arguments(sockets, server.url, workers, climb), folder / "generator.log"
         )
         pids["generator"] = generator.process.pid
         limit_s = OPEN_LIMIT_S + sockets * OPEN_LIMIT_EACH_S
@@ -215,7 +247,7 @@ def measure(sockets: int, workers: int, given: argparse.Namespace, folder: Path)
         early = generator.last["messages"]["received"]
         first = generator.read_until(time.monotonic() + SETTLE_S)
         costs, loaded_at = {side: cost(pid) for side, pid in pids.items()}, time.monotonic()
-        last = generator.read_until(loaded_at + (given.window if sockets > workers else 2))
+        last = generator.read_until(loaded_at + (climb.window if sockets > workers else 2))
         wall_s = time.monotonic() - loaded_at
         after = {side: cost(pid) for side, pid in pids.items()}
         loaded, load_average = kernel(), os.getloadavg()
@@ -307,13 +339,14 @@ def faults(report: dict, counted: dict) -> list[str]:
     ]
 
 
-def climb(given: argparse.Namespace) -> list[tuple[int, int]]:
+def steps_of(climb: Climb) -> list[tuple[int, int]]:
     """The steps, and the processes of each."""
-    return [(sockets, given.workers or workers_for(sockets)) for sockets in given.sockets]
+    return [(sockets, climb.workers or workers_for(sockets)) for sockets in climb.sockets]
 
 
-def show_estimate(steps: list[tuple[int, int]]) -> None:
-    """Say how long the climb takes, and how much memory its largest step."""
+def show_estimate(climb: Climb) -> None:
+    """Say how long a climb takes, and how much memory its largest step."""
+    steps = steps_of(climb)
     bases = len({workers for _, workers in steps})
     seconds = sum(STEP_TAKES_S + sockets * SOCKET_TAKES_S for sockets, _ in steps) + 10 * bases
     largest = max(sockets for sockets, _ in steps)
@@ -338,7 +371,7 @@ def fitting(sockets: int, done: list[dict]) -> int:
     return sockets if room >= sockets else room // ROUND * ROUND
 
 
-def run(given: argparse.Namespace) -> Path:
+def run(climb: Climb) -> Path:
     """All steps; what is measured is kept though a later one fails."""
     folder = RESULTS / "work"
     folder.mkdir(parents=True, exist_ok=True)
@@ -351,22 +384,22 @@ def run(given: argparse.Namespace) -> Path:
         "started_at": started.isoformat(timespec="seconds"),
         "machine": machine.describe(),
         "git": machine.git_state(),
-        "settings": {key: value for key, value in vars(given).items() if key != "report"},
+        "settings": asdict(climb),
         "bases": {},
         "steps": [],
         "stopped_by": None,
     }
-    for asked in given.sockets:
+    for asked in climb.sockets:
         sockets = fitting(asked, document["steps"])
         if sockets < asked:
             document["stopped_by"] = f"memory: of {asked:,} sockets {sockets:,} would fit"
             if sockets <= document["steps"][-1]["sockets"]:
                 break
-        workers = given.workers or workers_for(sockets)
+        workers = climb.workers or workers_for(sockets)
         try:
             if str(workers) not in document["bases"]:
-                document["bases"][str(workers)] = measure(workers, workers, given, folder)
-            step = measure(sockets, workers, given, folder)
+                document["bases"][str(workers)] = measure(workers, workers, climb, folder)
+            step = measure(sockets, workers, climb, folder)
         except (RuntimeError, AssertionError, OutOfMemory) as exc:
             document["stopped_by"] = f"{sockets:,} sockets: {exc}"
         else:
@@ -380,22 +413,39 @@ def run(given: argparse.Namespace) -> Path:
     return path
 
 
+def newest(climb: Climb) -> Path | None:
+    """The newest results of a climb; ``None`` if there are none."""
+    for path in sorted(RESULTS.glob("scale-*.json"), reverse=True):
+        document = json.loads(path.read_text())
+        settings = document["settings"]
+        if (settings["rate"], settings["ping_interval"]) == (climb.rate, climb.ping_interval):
+            return path
+    return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sockets", type=int, nargs="+", default=STEPS)
-    parser.add_argument("--workers", type=int, help="of each side; by default as the files ask")
-    parser.add_argument("--rate", default="10000/s")
-    parser.add_argument("--window", type=float, default=10)
-    parser.add_argument("--ping-interval", default="20s", help="of the server, and its timeout")
+    own = parser.add_argument_group("a climb of one's own, which is not shown on the page")
+    own.add_argument("--sockets", type=int, nargs="+", help="of each step")
+    own.add_argument("--workers", type=int, help="of each side; by default as the files ask")
+    own.add_argument("--rate", default=Climb.rate)
+    own.add_argument("--window", type=float, default=Climb.window, metavar="SECONDS")
+    own.add_argument("--ping-interval", default=Climb.ping_interval, help="and timeout")
     parser.add_argument("--estimate", action="store_true", help="say how long it takes, no more")
-    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--report", action="store_true", help="measure nothing")
     given = parser.parse_args()
+    climbs: Sequence[Climb] = CLIMBS
+    if given.sockets:
+        climbs = [
+            Climb(given.sockets, given.rate, given.ping_interval, given.window, given.workers)
+        ]
     if not given.report:
-        show_estimate(climb(given))
-        if given.estimate:
-            return
-        run(given)
-    scale_page.write(max(RESULTS.glob("scale-*.json")))
+        for climb in climbs:
+            show_estimate(climb)
+            if not given.estimate:
+                run(climb)
+    if not given.estimate and not given.sockets:
+        scale_page.write([path for climb in CLIMBS if (path := newest(climb)) is not None])
 
 
 if __name__ == "__main__":

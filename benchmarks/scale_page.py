@@ -1,11 +1,12 @@
-"""The generated parts of docs/scale.md: a table, a picture of how each cost grows, and the plan.
+"""The generated parts of docs/scale.md: tables, a picture of how each cost grows, and the plan.
 
-All of it comes from one file of results, and from the costs that `loadgen plan` computes with.
+All of it comes from a file of results for each climb, and from the costs that `loadgen plan`
+computes with. The picture is of the climb that came highest.
 """
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import machine
@@ -186,8 +187,8 @@ def _short(sockets: int) -> str:
     return f"{sockets / 1e6:g} m" if sockets >= 1_000_000 else f"{sockets / 1e3:g} k"
 
 
-def plan(document: dict) -> str:
-    """Set what `loadgen plan` computes beside what the largest step took."""
+def plan(documents: Sequence[dict]) -> str:
+    """Set what `loadgen plan` computes beside what the largest step of each climb took."""
     sized = [
         sizing.size(sockets, "ws://10.0.0.1:8765/", sockets * EACH_PER_S, PLANNED)
         for sockets in PLANNED_SOCKETS
@@ -209,7 +210,7 @@ def plan(document: dict) -> str:
         ]
     rows.append(("addresses on each", lambda size: f"{size.generator.addresses:,}"))
     lines += [f"| {name} | " + " | ".join(map(show, sized)) + " |" for name, show in rows]
-    return "\n".join(["\n".join(lines), "", _held_against(document)])
+    return "\n\n".join(["\n".join(lines), *map(_held_against, documents)])
 
 
 def _held_against(document: dict) -> str:
@@ -220,7 +221,8 @@ def _held_against(document: dict) -> str:
     planned = sized.server.memory_bytes + sized.generator.memory_bytes
     cores = sized.server.cores + sized.generator.cores
     return (
-        f"Held against the largest step above: for {step['sockets']:,} sockets the plan has "
+        f"Held against the largest step at `--rate {document['settings']['rate']}`: for "
+        f"{step['sockets']:,} sockets the plan has "
         f"{planned / 2**30:.1f} GiB for both ends together, and {step['memory_bytes'] / 2**30:.1f} "
         f"GiB were taken; it has {sized.server.processes} + {sized.generator.processes} processes, "
         f"and {step['workers']} + {step['workers']} were used; it has {cores:.1f} cores, and "
@@ -252,24 +254,36 @@ def _replace(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}"
 
 
-def write(path: Path) -> None:
-    """Write the results of a file into the page."""
+def _read(path: Path) -> dict:
     document = json.loads(path.read_text())
     if document.get("version") != VERSION:
         raise SystemExit(f"{path.name} is of an earlier version: measure anew")
     if not document["steps"]:
         raise SystemExit(f"{path.name} has no step: {document['stopped_by']}")
+    return document
+
+
+def _climb(document: dict) -> str:
+    """One climb: on what, with what, and its table."""
     settings, facts = document["settings"], document["machine"]
     text = (
         f"{document['started_at']}, commit {(document['git']['commit'] or '?')[:12]}; "
         f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB, "
         f"{facts['kernel']}; generator `--rate {settings['rate']}`, windows of "
         f"{settings['window']:g} s, 32-byte messages, a ping every {settings['ping_interval']} to "
-        f"each socket.\n\n{table(document)}\n\n![How each cost grows]({PICTURE.name})"
+        f"each socket.\n\n{table(document)}"
     )
     if document["stopped_by"]:
         text += f"\n\nThe climb ended there: {document['stopped_by']}."
-    page = _replace(PAGE.read_text(), "scale", text)
-    PAGE.write_text(_replace(page, "plan", plan(document)))
-    PICTURE.write_text(picture(document))
-    print(measured_costs(document))
+    return text
+
+
+def write(paths: Sequence[Path]) -> None:
+    """Write the results of the climbs into the page, each from its file."""
+    documents = [_read(path) for path in paths]
+    highest = max(documents, key=lambda document: document["steps"][-1]["sockets"])
+    drawn = f"![How each cost grows, at `--rate {highest['settings']['rate']}`]({PICTURE.name})"
+    page = _replace(PAGE.read_text(), "scale", "\n\n".join([*map(_climb, documents), drawn]))
+    PAGE.write_text(_replace(page, "plan", plan(documents)))
+    PICTURE.write_text(picture(highest))
+    print(measured_costs(highest))

@@ -1,6 +1,7 @@
 """What the wire has to reach, and how far the newest results are from it. Pure.
 
-The thresholds are those of the issue that asked for the wire; ratios are of medians of one run.
+The thresholds are those of the issues that asked for the wire and for speed; ratios are of medians
+of one run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -93,8 +94,10 @@ def standing(target: Target, figures: Figures) -> Standing:
     return Standing(target, value, "reached" if value <= target.at_most else "missed")
 
 
-def _over(peer: str) -> Callable[[Figures], float]:
-    return lambda figures: figures.echo(ECHO_TRIO) / figures.echo(peer)
+def _over(peer: str, sockets: int = MANY) -> Callable[[Figures], float]:
+    return lambda figures: (
+        figures.echo(ECHO_TRIO, sockets=sockets) / figures.echo(peer, sockets=sockets)
+    )
 
 
 def _per_byte_over_websockets(
@@ -126,6 +129,18 @@ def _generator_cpu(figures: Figures) -> float:
         raise NotMeasured("Node and the generator were measured on different processors")
     scale = NODE_WS_REFERENCE_US / figures.echo("node-ws")
     return figures.generator(LOADGEN, "cpu_us_per_message") * scale
+
+
+def _message_over_k6(sockets: int) -> Callable[[Figures], float]:
+    """What a message of the open loop costs beside k6."""
+
+    def ratio(figures: Figures) -> float:
+        ours, theirs = (
+            figures.generator(peer, "cpu_us_per_message", sockets=sockets) for peer in (LOADGEN, K6)
+        )
+        return ours / theirs
+
+    return ratio
 
 
 def _request_over(peer: str) -> Callable[[Figures], float]:
@@ -178,20 +193,29 @@ TARGETS = (
     Target("÷ websockets on asyncio", 0.33, 0.25, "", _over("websockets-asyncio")),
     Target("÷ aiohttp", 0.38, 0.3, "", _over("aiohttp")),
     Target("÷ Node ws", 1.15, 1.0, "", _over("node-ws")),
+    Target("÷ picows (Cython)", 1.1, 1.0, "", _over("picows")),
+    Target("÷ picows (Cython), 100 sockets", 1.1, 1.0, "", _over("picows", FEW)),
     Target("CPU per message at 10,000 ÷ at 100", 1.3, 1.15, "", _growth),
     Target(
         "server memory per idle connection",
-        8,
-        5,
+        3,
+        2.5,
         "KB",
         lambda figures: figures.connection(ECHO_TRIO, "idle_kb_per_connection"),
     ),
     Target("server CPU per handshake ÷ Node ws", 1.5, 1.0, "", _handshake_over_node),
+    Target(
+        "server CPU per handshake",
+        60,
+        50,
+        "µs",
+        lambda figures: figures.connection(ECHO_TRIO, "cpu_us_per_handshake"),
+    ),
     *(
         Target(
             f"CPU per byte ÷ websockets on asyncio: {shown}, {kind}",
-            1.0,
             0.7,
+            0.5,
             "",
             _per_byte_over_websockets(sockets, size_bytes, kind),
         )
@@ -210,10 +234,27 @@ TARGETS = (
     ),
     Target(
         "generator memory per socket",
-        10,
-        6,
+        3.5,
+        2.5,
         "KB",
         lambda figures: figures.generator(LOADGEN, "kb_per_socket"),
+    ),
+    Target(
+        "generator CPU per opened socket",
+        60,
+        50,
+        "µs",
+        lambda figures: figures.generator(LOADGEN, "cpu_us_per_opened_socket"),
+    ),
+    *(
+        Target(
+            f"generator CPU per message ÷ k6 v2, 1/s a socket, {sockets:,} sockets",
+            1.0,
+            0.75,
+            "",
+            _message_over_k6(sockets),
+        )
+        for sockets in (FEW, SOME, MANY)
     ),
     Target(
         "scenario: CPU of a request ÷ a message without code, closed loop, 1,000 sockets",
