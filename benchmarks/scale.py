@@ -39,8 +39,8 @@ READY = re.compile(r"ready ws=(\S+) console=(\S+)\n")
 PORTS_EACH = 28_000
 #: The sockets of a process, as a share of its files: the kernel deals them out by chance.
 FILES_SHARE = 0.9
-#: Handshakes in flight, for each process of the generator: with a dozen each, every process is woken
-#: for each of them, and 200,000 sockets took 24.8 s to open in place of 12.0.
+#: Handshakes in flight, for each process of the generator: with a dozen each, a process is woken
+#: for nearly each of them, and 200,000 sockets took 24.8 s to open in place of 12.0.
 CONCURRENCY_EACH = 256
 #: Memory that may be in use, by all programs together.
 MEMORY_SHARE = 0.9

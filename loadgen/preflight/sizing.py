@@ -28,6 +28,9 @@ MEMORY_SHARE: Final = 0.8
 #: connects from the address that its system chooses.
 PORTS_WIDENED: Final = 60_000
 WIDER_PORTS: Final = "sysctl net.ipv4.ip_local_port_range='1024 65535'"
+#: Handshakes in flight, for each process of the generator. Processes that share one process's 256
+#: are woken for nearly each handshake, and opening takes twice as long (docs/scale.md).
+CONCURRENCY_EACH: Final = 256
 #: The time in which everything is opened.
 OPEN_S: Final = 60.0
 
@@ -149,6 +152,9 @@ def _generator_commands(
     end: End, sockets: int, url: str, rate_per_s: float, machine: Machine
 ) -> list[str]:
     run = f"python -m loadgen {sockets} {shlex.quote(mask_url(url))} --rate {rate_per_s:.15g}/s"
+    processes = end.processes * end.machines
+    if processes > 1:
+        run += f" --connect-concurrency {processes * CONCURRENCY_EACH}"
     limit = f"ulimit -n {machine.files}"
     sources = _sources(end.addresses, Target.parse(url))
     if end.machines == 1:

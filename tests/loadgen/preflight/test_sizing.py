@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from loadgen.cli import load
 from loadgen.preflight import costs, sizing
+from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 from loadgen.workload.target import Target
 
@@ -44,6 +45,8 @@ def test_on_a_cluster_ports_bound_what_a_machine_opens():
     generator = sizing.size(10_000_000, URL, 1_000_000, few_cores).generator
     assert (generator.machines, generator.bound_by) == (167, "ports")
     assert sizing.WIDER_PORTS in generator.commands[1]
+    each = Plan(1).connect_concurrency
+    assert f"--connect-concurrency {167 * generator.processes * each} " in generator.commands[2]
 
 
 @settings(deadline=None)  # on a busy machine
@@ -79,6 +82,8 @@ def test_the_commands_are_such_as_the_programs_take(capsys):
     assert bound.arguments["plan"].count == 100_000
     assert bound.arguments["plan"].total_rate(100_000) == 10_000
     assert bound.arguments["options"].workers == 6
+    # Each of the six is to have what a process alone has in flight.
+    assert bound.arguments["plan"].connect_concurrency == 6 * Plan(1).connect_concurrency
     assert len(bound.arguments["plan"].sources()) == 4
     assert "--workers 6" in shown
 
