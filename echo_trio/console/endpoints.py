@@ -24,8 +24,9 @@ from echo_trio.console.event_stream import EventStream
 from echo_trio.console.faults import FIELD, BadFaults, FaultControl, read_faults
 from echo_trio.console.guard import FAILED, error, require_change
 from echo_trio.console.live import Live
+from echo_trio.console.run import Run
 from echo_trio.console.run_settings import BadSettings, read_patch, read_settings
-from echo_trio.console.runs import CannotRun, Run, Runs
+from echo_trio.console.runs import CannotRun, Runs
 from echo_trio.console.scenarios import find_scenarios
 from echo_trio.console.security_headers import REPORT_POLICY
 from echo_trio.console.snapshots import SnapshotCache, ask

@@ -1,8 +1,7 @@
-"""What a run says, line by line."""
+"""Start runs, one at a time; remember the last of them, steer and annotate them."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,122 +13,13 @@ import trio.testing
 from trio.testing import MockClock, memory_stream_one_way_pair
 
 from echo_trio.console import runs
-from echo_trio.console.run_process import RunAccepted, RunProcess
+from echo_trio.console.run import Run
+from echo_trio.console.run_process import RunProcess
 from echo_trio.console.run_settings import RunSettings
 from echo_trio.console.run_target import Targets
-from echo_trio.console.runs import Run, Runs
+from echo_trio.console.runs import Runs
 
-
-def make_run(folder: Path = Path("/nowhere")) -> Run:
-    accepted = RunAccepted(
-        {"count": 1, "url": "ws://there/"}, "127.0.0.1:9000", stop_timeout_s=5.0, page=False
-    )
-    return Run(accepted, folder)
-
-
-def snapshot(second: int) -> bytes:
-    return json.dumps({"type": "snapshot", "t_s": second, "second": {"t_s": second}}).encode()
-
-
-def test_snapshots_and_report_are_told_apart_and_nonsense_is_nothing() -> None:
-    run = make_run()
-    for line in (
-        b"",
-        b"nonsense",
-        b"[]",
-        b'{"type": 5}',
-        b'{"other": 1}',
-        snapshot(1),
-        snapshot(2),
-    ):
-        run.take_line(line)
-    progress = json.loads(runs.msgspec.json.encode(run.progress()))
-    assert progress["snapshot"] == json.loads(snapshot(2))
-    assert progress["series"] == [{"t_s": 1}, {"t_s": 2}]
-    assert progress["plan"]["count"] == 1
-    report = b'{"schema": 1, "verdict": "valid"}'
-    run.take_line(report)
-    assert (run.report, run.verdict) == (report, "valid")
-
-
-async def test_of_a_long_run_the_last_hour_is_kept() -> None:
-    run = make_run()
-    for second in range(runs.SNAPSHOTS + 5):
-        run.take_line(snapshot(second))
-    run.report = b'{"schema": 1}'
-    run.close()
-    emitted: list[bytes] = []
-
-    async def emit(chunk: bytes) -> None:
-        await trio.lowlevel.checkpoint()
-        emitted.append(chunk)
-
-    await run.follow(emit)
-    text = b"".join(emitted)
-    assert text.count(b"event: snapshot\n") == runs.SNAPSHOTS
-    assert text.endswith(b'event: report\ndata: {"schema": 1}\n\n')
-    assert b'"t_s": 4,' not in text
-
-
-@pytest.mark.parametrize(
-    ("cancelled", "says"),
-    [(True, "cancelled before"), (False, "loadgen left no report, and ended with 1")],
-)
-async def test_a_run_without_a_report_has_failed_and_says_why(cancelled: bool, says: str) -> None:
-    run = make_run()
-    if cancelled:
-        run.cancel()
-        assert run.state == "cancelling"
-    run.exit_code = 1
-    run.close()
-    assert run.state == "failed"
-    assert run.error is not None
-    assert says in run.error
-    run.cancel()
-    assert run.state == "failed"
-
-
-@pytest.mark.parametrize("exit_code", [0, 1, 3, 130])
-async def test_a_run_is_done_if_it_has_reported_whatever_its_exit_code(exit_code: int) -> None:
-    told, silent = make_run(), make_run()
-    told.take_line(b'{"schema": 1, "verdict": "failed"}')
-    for run in (told, silent):
-        run.exit_code, run.error = exit_code, "a complaint"
-        run.close()
-    assert (told.state, told.error) == ("done", None)
-    assert (silent.state, silent.error) == ("failed", "a complaint")
-
-
-@pytest.mark.parametrize("has_report", [True, False])
-def test_who_waits_for_a_change_when_the_run_ends_is_told_that_it_is_over(has_report: bool) -> None:
-    run = make_run()
-    answers = run.answers = {1: runs.Answer(), 2: runs.Answer()}
-    run.take_line(b'{"type": "steered", "id": 1, "load": {"rate": 7}}')
-    if has_report:
-        run.take_line(b'{"schema": 1, "verdict": "valid"}')
-    run.close()
-    assert [answers[number].error for number in sorted(answers)] == ["the load is over"]
-
-
-async def test_each_change_is_answered_once_and_told_to_who_follows_if_it_was_made() -> None:
-    run, emitted = make_run(), list[bytes]()
-    first, second = runs.Answer(), runs.Answer()
-    run.answers = {1: first, 2: second}
-    run.take_line(b'{"type": "steered", "id": 2, "error": "no rate", "field": "rate", "load": {}}')
-    assert (second.error, second.at_fault, second.has_come.is_set()) == ("no rate", "rate", True)
-    assert (first.has_come.is_set(), run.changes_seen) == (False, 0)
-    for number in (1, 2, 3):  # The second time nobody waits for it.
-        run.take_line(b'{"type": "steered", "id": %d, "load": {"rate": %d}}' % (number, number))
-    assert (first.error, run.changes_seen, run.answers) == (None, 3, {})
-
-    async def emit(chunk: bytes) -> None:
-        await trio.lowlevel.checkpoint()
-        emitted.append(chunk)
-
-    run.close()
-    await run.follow(emit)
-    assert emitted[0] == b'event: load\ndata: {"rate": 3}\n\n'
-    assert b"event: failed" in emitted[-1]
+from .conftest import make_run
 
 
 class Silent:
