@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import machine
+from command import command
 from cross_check_page import FIGURES, PAGE, differences, pair, percentile_keys, write_page
 from cross_check_tools import (
     ANSWER_AFTER_MS,
@@ -42,7 +43,7 @@ from cross_check_tools import (
 )
 from generator_catalogue import Assignment, our_absence
 from generators import Target, note_failure, started_target
-from machine import Cores, UnsuitableMachine
+from machine import Cores
 from processes import Child, ProcessFailed, pinned
 from provision import Missing, python_peers
 from quantities import names
@@ -183,10 +184,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
                 recording.repeats.append(row)
                 print_row(tool, row)
             recording.save()
-    recording.complete = True
-    recording.save()
-    print(f"results: {recording.path}", flush=True)
-    return recording
+    return recording.finish()
 
 
 def absence(tool: Tool) -> str | None:
@@ -246,16 +244,10 @@ def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, argparse.Name
     return settings, "full" if settings == default else "custom", given
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     settings, mode, given = parse(arguments)
-    try:
-        recording = run(settings, mode, given.results)
-    except (UnsuitableMachine, Missing) as reason:
-        print(f"benchmarks/cross_check.py: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was measured is in the results", file=sys.stderr)
-        return 130
+    recording = run(settings, mode, given.results)
     if page := given.page or (PAGE if mode == "full" else None):
         write_page(recording.document(), page)
     return verdict(recording, settings)

@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import machine
+from command import command, overridden
 from generator_catalogue import (
     GENERATORS,
     NO_LOAD,
@@ -36,7 +37,7 @@ from generator_catalogue import (
     Generator,
     our_absence,
 )
-from machine import Cores, UnsuitableMachine
+from machine import Cores
 from process_cost import family_cpu_seconds, family_resident_bytes, roughly_resident_bytes
 from processes import Child, ProcessFailed, pinned, wait_ready
 from provision import HERE, Missing, python_peers
@@ -350,10 +351,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
                 recording.repeats.append(row)
                 print(f"  {figures}", flush=True)
             recording.save()
-    recording.complete = True
-    recording.save()
-    print(f"results: {recording.path}", flush=True)
-    return recording
+    return recording.finish()
 
 
 def absence(generator: Generator) -> str | None:
@@ -421,40 +419,23 @@ def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path]:
     parser.add_argument("--peers", type=names(known), help=f"of {', '.join(known)}")
     parser.add_argument("--sockets", type=numbers, help="e.g. 100,1000,10000")
     parser.add_argument("--repeats", type=int)
-    parser.add_argument("--warm-up", type=float, metavar="SECONDS")
-    parser.add_argument("--window", type=float, metavar="SECONDS")
+    parser.add_argument("--warm-up", type=float, dest="warm_up_s", metavar="SECONDS")
+    parser.add_argument("--window", type=float, dest="window_s", metavar="SECONDS")
     parser.add_argument("--against-ours", type=int, metavar="SOCKETS", help="0 leaves it out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
     given = parser.parse_args(arguments)
     default = quick(known) if given.quick else full(known)
 
-    def chosen(value, otherwise):
-        return otherwise if value is None else value
-
-    settings = Settings(
-        peers=chosen(given.peers, default.peers),
-        sockets=chosen(given.sockets, default.sockets),
-        repeats=chosen(given.repeats, default.repeats),
-        warm_up_s=chosen(given.warm_up, default.warm_up_s),
-        window_s=chosen(given.window, default.window_s),
-        against_ours=chosen(given.against_ours, default.against_ours),
-    )
+    settings = overridden(default, given)
     if min(settings.sockets) <= BASELINE_SOCKETS:
         parser.error(f"--sockets must be above {BASELINE_SOCKETS}, which is the baseline")
     mode = "quick" if given.quick else "full" if settings == default else "custom"
     return settings, mode, given.results
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    try:
-        run(*parse(arguments))
-    except (UnsuitableMachine, Missing) as reason:
-        print(f"benchmarks/generators.py: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was measured is in the results", file=sys.stderr)
-        return 130
-    return 0
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    run(*parse(arguments))
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ from pathlib import Path
 
 import machine
 import payloads_page
+from command import command
 from generators import Running, started_target, steady_window
-from machine import Cores, UnsuitableMachine
+from machine import Cores
 from payload_catalogue import (
     CLIENTS,
     COMPRESSED,
@@ -46,7 +47,7 @@ from payload_catalogue import (
 from processes import ProcessFailed, pinned, wait_ready
 from provision import Missing, python_peers
 from quantities import names, shown_bytes
-from results import PAGE, RESULTS, NoResults, Recording, newest
+from results import PAGE, RESULTS, Recording, newest
 from server_catalogue import CONTESTANTS, Contestant
 from servers import check_contract, run_driver
 
@@ -223,10 +224,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
                 else:
                     recording.repeats.append({"figure": GENERATORS, **row, "repeat": repeat})
                 recording.save()
-    recording.complete = True
-    recording.save()
-    print(f"results: {recording.path}", flush=True)
-    return recording
+    return recording.finish()
 
 
 def note_failure(
@@ -253,7 +251,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     settings = Settings(
         parts=given.parts,
@@ -265,18 +264,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     full = vars(parse([]))
     is_full = all(vars(given)[key] == full[key] for key in ("parts", "peers", "repeats", "window"))
     mode = "quick" if given.quick else "full" if is_full else "custom"
-    try:
-        if given.report:
-            payloads_page.write(newest("payloads", given.mode or mode, given.results), given.page)
-        else:
-            run(settings, mode, given.results)
-    except (UnsuitableMachine, Missing, NoResults) as reason:
-        print(f"benchmarks/payloads.py: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was measured is in the results", file=sys.stderr)
-        return 130
-    return 0
+    if given.report:
+        payloads_page.write(newest("payloads", given.mode or mode, given.results), given.page)
+    else:
+        run(settings, mode, given.results)
 
 
 if __name__ == "__main__":

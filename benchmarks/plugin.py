@@ -21,8 +21,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from command import command
 from processes import ProcessFailed
-from results import PAGE, RESULTS, NoResults, Recording, newest
+from results import PAGE, RESULTS, Recording, newest
 from server_catalogue import our_python
 
 #: By the clock: the first use, and each further one.
@@ -117,10 +118,7 @@ def run(given: argparse.Namespace) -> Recording:
                 flush=True,
             )
             recording.save()
-    recording.complete = True
-    recording.save()
-    print(f"results: {recording.path}", flush=True)
-    return recording
+    return recording.finish()
 
 
 def missed(document: Mapping) -> list[str]:
@@ -164,6 +162,7 @@ def write_page(document: Mapping) -> None:
     PAGE.write_text(f"{before}{BEGIN}\n\n{section(document)}\n\n{END}{after}")
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tests", type=int, default=1_000)
@@ -172,16 +171,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
     parser.add_argument("--report", action="store_true", help="only write the page")
     given = parser.parse_args(arguments)
-    try:
-        if given.report:
-            write_page(newest("plugin", "full", given.results))
-            return 0
-        document = run(given).document()
-    except (NoResults, ProcessFailed) as reason:
-        print(f"benchmarks/plugin.py: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    if given.report:
+        write_page(newest("plugin", "full", given.results))
+        return 0
+    document = run(given).document()
     for told in missed(document):
         print(f"missed: {told}", flush=True)
     return 1 if missed(document) else 0

@@ -24,10 +24,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import machine
-from machine import Cores, UnsuitableMachine
+from command import command
+from machine import Cores
 from processes import Child, ProcessFailed, pinned, wait_ready, wait_ready_with_console
 from provision import Missing, python_peers
-from results import PAGE, RESULTS, NoResults, Recording, newest
+from results import PAGE, RESULTS, Recording, newest
 from server_catalogue import our_python
 from servers import run_driver
 
@@ -200,10 +201,7 @@ def run(given: argparse.Namespace) -> Recording:
             recording.save()
     if given.pairs:
         measure_drain(given, cores, recording)
-    recording.complete = True
-    recording.save()
-    print(f"results: {recording.path}", flush=True)
-    return recording
+    return recording.finish()
 
 
 # -- The page ---------------------------------------------------------------------------------
@@ -310,19 +308,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     given = parse(arguments)
-    try:
-        if given.report:
-            write_page(newest("proxies", "full", given.results))
-            return 0
-        document = run(given).document()
-    except (UnsuitableMachine, Missing, NoResults, ProcessFailed) as reason:
-        print(f"benchmarks/proxies.py: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was measured is in the results", file=sys.stderr)
-        return 130
+    if given.report:
+        write_page(newest("proxies", "full", given.results))
+        return 0
+    document = run(given).document()
     for told in missed(document):
         print(f"missed: {told}", flush=True)
     return 1 if missed(document) else 0

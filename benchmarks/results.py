@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import locked
 import machine
@@ -63,6 +64,13 @@ class Recording:
     def save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(self.document(), indent=1) + "\n")
+
+    def finish(self) -> Self:
+        """Save it as complete, and say where."""
+        self.complete = True
+        self.save()
+        print(f"results: {self.path}", flush=True)
+        return self
 
     def document(self) -> dict[str, object]:
         return {

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import machine
-from machine import Cores, UnsuitableMachine
+from command import command, overridden
+from machine import Cores
 from processes import ProcessFailed, finished_output, pinned, wait_ready
 from provision import HERE, Missing, python_peers
 from quantities import byte_count, names, numbers, shown_bytes
@@ -237,10 +238,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
             except ProcessFailed as failure:
                 note_failure(recording, OURS, settings.drain_sockets, repeat, failure)
             recording.save()
-    recording.complete = True
-    recording.save()
-    print(f"results: {recording.path}", flush=True)
-    return recording
+    return recording.finish()
 
 
 def note_failure(
@@ -287,45 +285,30 @@ def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path]:
     parser.add_argument("--quick", action="store_true", help="one repeat, fewer cells")
     parser.add_argument("--peers", type=names(known), help=f"of {', '.join(known)}")
     parser.add_argument("--sockets", type=numbers, help="e.g. 100,1000,10000")
-    parser.add_argument("--sizes", type=lambda text: [byte_count(s) for s in text.split(",")])
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: [byte_count(s) for s in text.split(",")],
+        dest="sizes_bytes",
+        metavar="SIZES",
+    )
     parser.add_argument("--kinds", type=names(["text", "binary", "utf8"]), help="text,binary,utf8")
     parser.add_argument("--repeats", type=int)
-    parser.add_argument("--warm-up", type=float, metavar="SECONDS")
-    parser.add_argument("--window", type=float, metavar="SECONDS")
+    parser.add_argument("--warm-up", type=float, dest="warm_up_s", metavar="SECONDS")
+    parser.add_argument("--window", type=float, dest="window_s", metavar="SECONDS")
     parser.add_argument("--in-flight", type=int, help="messages in flight on each socket")
     parser.add_argument("--drain-sockets", type=int, help="0 leaves the SIGTERM out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
     given = parser.parse_args(arguments)
     default = quick(known) if given.quick else full(known)
 
-    def chosen(value, otherwise):
-        return otherwise if value is None else value
-
-    settings = Settings(
-        peers=chosen(given.peers, default.peers),
-        sockets=chosen(given.sockets, default.sockets),
-        sizes_bytes=chosen(given.sizes, default.sizes_bytes),
-        kinds=chosen(given.kinds, default.kinds),
-        repeats=chosen(given.repeats, default.repeats),
-        warm_up_s=chosen(given.warm_up, default.warm_up_s),
-        window_s=chosen(given.window, default.window_s),
-        in_flight=chosen(given.in_flight, default.in_flight),
-        drain_sockets=chosen(given.drain_sockets, default.drain_sockets),
-    )
+    settings = overridden(default, given)
     mode = "quick" if given.quick else "full" if settings == default else "custom"
     return settings, mode, given.results
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    try:
-        run(*parse(arguments))
-    except (UnsuitableMachine, Missing) as reason:
-        print(f"benchmarks/servers.py: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was measured is in the results", file=sys.stderr)
-        return 130
-    return 0
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    run(*parse(arguments))
 
 
 if __name__ == "__main__":
