@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from echo_trio import admission
 from echo_trio.admission import MAX_REFUSALS, MIN_REFUSALS, PlaceCapacity, admit, last_descriptor
 from echo_trio.origins import parse_origin
-from echo_trio.wire.handshake import HandshakeRefused
+from echo_trio.wire.handshake import HandshakeRefused, Reason
+from echo_trio.wire.server_handshake import NotAnUpgrade
 
 
 @pytest.mark.parametrize(
@@ -90,3 +92,58 @@ def test_pages_of_other_origins_may_not_connect(origin, may):
             admit(request, origins)
         assert caught.value.status == 403
     assert admit(request)
+
+
+@pytest.mark.parametrize(
+    ("limit", "first"),
+    [(1024, 992), (66, 34), (64, 32), (63, 31), (40, 20), (1_048_576, 1_048_544)],
+)
+def test_half_of_the_spare_descriptors_stay_free(limit, first):
+    assert last_descriptor(limit) == first
+
+
+@pytest.mark.parametrize(
+    ("refuse", "status", "reason", "retry"),
+    [
+        (admission.no_proxy_header, 400, Reason.PROXY_HEADER, None),
+        (admission.too_slow, 408, Reason.TIMEOUT, None),
+        (admission.draining, 503, Reason.DRAINING, "5"),
+        (admission.full, 503, Reason.CAPACITY, "5"),
+        (admission.displaced, 503, Reason.DISPLACED, "5"),
+        (admission.out_of_descriptors, 503, Reason.DESCRIPTORS, "5"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_each_refusal_has_its_status_and_says_when_to_come_back(refuse, status, reason, retry):
+    refused = refuse()
+    assert (refused.status, refused.reason) == (status, reason)
+    assert refused.headers == ({} if retry is None else {"Retry-After": retry})
+
+
+@pytest.mark.parametrize(
+    ("path", "workers", "status", "reason"),
+    [
+        ("/nowhere", 1, 404, Reason.PATH),
+        ("/delay/x", 1, 400, Reason.PARAMETER),
+        ("/room/x", 2, 501, Reason.WORKERS),
+        ("/status/418", 1, 418, Reason.ASKED_FOR),
+        ("/plain", 1, None, None),
+        ("/room/x", 1, None, None),
+    ],
+)
+def test_who_asks_for_what_is_not_there_is_told_so_whether_it_would_upgrade_or_not(
+    path, workers, status, reason
+):
+    request = SimpleNamespace(path=path, headers=[])
+    plain = NotAnUpgrade(path, "This is a WebSocket server.")
+    if status is None:
+        assert admit(request, workers=workers)
+    else:
+        with pytest.raises(HandshakeRefused) as caught:
+            admit(request, workers=workers)
+        assert (caught.value.status, caught.value.reason) == (status, reason)
+    told = admission.not_an_upgrade(plain, workers)
+    if status is None or reason is Reason.ASKED_FOR:
+        assert told is plain
+    else:
+        assert (told.status, told.reason) == (status, reason)

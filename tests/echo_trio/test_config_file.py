@@ -73,3 +73,31 @@ def test_no_text_is_a_traceback(tmp_path_factory, text):
         assert isinstance(read(path), dict)
     except Unreadable as exc:
         assert str(path) in str(exc)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("content", "fits"),
+    [
+        pytest.param("a = " + "[" * 8 + "]" * 8, True, id="as-deep-as-may-be"),
+        pytest.param("a = " + "[" * 9 + "]" * 9, False, id="deeper"),
+        pytest.param("a = [" + "[], " * 20 + "]", True, id="one-after-the-other"),
+        pytest.param("a." * 7 + "b = 1", True, id="as-many-names"),
+        pytest.param("a." * 8 + "b = 1", False, id="more-names"),
+        pytest.param("a = " + "9" * 32, True, id="as-many-digits"),
+        pytest.param("a = " + "9" * 33, False, id="more-digits"),
+        pytest.param("#" * (64 * 1024), True, id="as-long"),
+        pytest.param("#" * (64 * 1024 + 1), False, id="longer"),
+    ],
+)
+def test_a_file_may_be_as_large_as_its_bounds_and_no_larger(config, content, fits):
+    if fits:
+        assert isinstance(read(config(content)), dict)
+    else:
+        with pytest.raises(Unreadable):
+            read(config(content))
+
+
+def test_the_line_that_is_too_much_is_counted_from_one(config):
+    for before in range(3):
+        with pytest.raises(Unreadable, match=f"line {before + 1} has a key"):
+            read(config("#\n" * before + "a." * 9 + "b = 1"))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from echo_trio.help_page import MAX_WIDTH, NAME_WIDTH, HelpPage
 from loadgen.cli.app import EPILOGUE
 from loadgen.cli.load import COMMANDS
 from loadgen.report import metrics
@@ -131,3 +135,97 @@ def test_a_mistake_is_told_in_one_line_that_says_what_was_meant(
     assert not answer.stdout
     assert answer.stderr.count("\n") == 1
     assert told in answer.stderr
+
+
+class Paper:
+    """A console of Rich's, as far as a page of help needs one."""
+
+    def __init__(self, width: int, *, is_terminal: bool = False) -> None:
+        self.width, self.is_terminal = width, is_terminal
+        self.file = io.StringIO()
+        self.bold: list[str] = []
+
+    def print(self, line: str, **how: Any) -> None:
+        assert how["style"] == "bold"
+        self.bold.append(line)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.file.getvalue().split("\n")
+
+
+def entry(name: str, text: str = "", **more: Any) -> SimpleNamespace:
+    rest = {"positional_label": "", "positive_names": (name,), "positive_shorts": (),
+            "negative_names": (), "default": None, "metavar": "", "choices": (),
+            "description": text}  # fmt: skip
+    return SimpleNamespace(**rest | more)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (entry("--a", "Text."), ("--a", "Text.")),
+        (entry("--a", "Text.", metavar="SIZE", default="64KiB"),
+         ("--a SIZE", "Text. [64KiB]")),
+        (entry("--a", "Text.", positive_shorts=("-a",)), ("--a, -a", "Text.")),
+        (entry("--a", "Text.", negative_names=("--no-a",), default="True"),
+         ("--no-a", "Text.")),
+        (entry("--a", "Text.", negative_names=("--no-a",), default="False"),
+         ("--a", "Text.")),
+        (entry("--a", "Text.", choices=("x", "y"), default="x"),
+         ("--a", "Text. One of x, y. [x]")),
+        (entry("--a", "Text.", default="()"), ("--a", "Text.")),
+        (entry("x", "Two\n words.", positional_label="COUNT"),
+         ("COUNT", "Two words.")),
+        (entry("--a"), ("--a", "")),
+    ],
+)  # fmt: skip
+def test_an_entry_is_a_name_a_text_and_what_is_so_by_default(
+    given: SimpleNamespace, shown: tuple[str, str]
+) -> None:
+    paper = Paper(80)
+    HelpPage()(paper, None, SimpleNamespace(title="Group", entries=[given]))  # type: ignore[arg-type]
+    name, text = shown
+    assert paper.lines == ["Group:", f"  {name:<30}{text}".rstrip(), "", ""]
+
+
+@pytest.mark.parametrize(("length", "has_its_own_line"), [(29, False), (30, True)])
+def test_a_name_that_does_not_fit_has_a_line_of_its_own(
+    length: int, has_its_own_line: bool
+) -> None:
+    paper = Paper(80)
+    name = "--" + "a" * (length - 2)
+    HelpPage()(paper, None, SimpleNamespace(title="G", entries=[entry(name, "Text.")]))  # type: ignore[arg-type]
+    shown = [f"  {name}", " " * NAME_WIDTH + "Text."] if has_its_own_line else [f"  {name} Text."]
+    assert paper.lines[1:] == [*shown, "", ""]
+
+
+@pytest.mark.parametrize(
+    ("width", "text_width"), [(20, 30), (62, 30), (63, 31), (80, 48), (100, 68), (200, 68)]
+)
+def test_text_is_wrapped_to_the_terminal_and_no_wider_than_can_be_read(
+    width: int, text_width: int
+) -> None:
+    paper = Paper(width, is_terminal=True)
+    words = "x " * 200
+    HelpPage()(paper, None, SimpleNamespace(title="G", entries=[entry("--a", words)]))  # type: ignore[arg-type]
+    assert paper.bold == ["G:"]
+    texts = [line[NAME_WIDTH:] for line in paper.lines if line.strip()]
+    assert max(map(len, texts)) == text_width - (text_width + 1) % 2
+    assert "".join(texts).count("x") == 200
+    page = Paper(width)
+    HelpPage().render_description(page, None, words)  # type: ignore[arg-type]
+    assert max(map(len, page.lines)) == min(width, MAX_WIDTH) - (min(width, MAX_WIDTH) + 1) % 2
+
+
+def test_where_there_is_nothing_to_say_nothing_is_printed() -> None:
+    paper, page = Paper(80), HelpPage()
+    page(paper, None, SimpleNamespace(title="G", entries=[]))  # type: ignore[arg-type]
+    page.render_usage(paper, None, None)  # type: ignore[arg-type]
+    page.render_description(paper, None, None)  # type: ignore[arg-type]
+    assert paper.lines == [""]
+    page.render_usage(paper, None, SimpleNamespace(plain="Usage: loadgen COUNT "))  # type: ignore[arg-type]
+    page.render_description(  # type: ignore[arg-type]
+        paper, None, SimpleNamespace(primary_renderable=SimpleNamespace(markup="What for."))
+    )
+    assert paper.lines == ["Usage: loadgen COUNT", "", "What for.", "", ""]

@@ -82,3 +82,19 @@ def test_the_process_ends_also_if_the_last_words_fail(exits):
     with pytest.raises(Left):
         interrupts.take(signal.SIGALRM)
     assert exits == [1]
+
+
+def test_a_hang_up_counts_once_and_never_ends_the_process(listening, exits):
+    stopped = []
+    with listening.stopping(lambda: stopped.append("run")):
+        listening.take_hang_up(signal.SIGHUP)
+        listening.take_hang_up(signal.SIGHUP)
+    assert (listening.received, stopped, exits) == (signal.SIGHUP, ["run"], [])
+
+
+def test_a_fork_forgets_what_its_parent_was_told(listening, exits):
+    stopped = []
+    with listening.stopping(lambda: stopped.append("the parent's")):
+        listening.forget()
+        signal.raise_signal(signal.SIGINT)
+    assert (listening.received, stopped, exits) == (signal.SIGINT, [], [])

@@ -1,4 +1,4 @@
-"""Who has connected, as a proxy in front of us says it."""
+"""Who has connected, as a proxy in front of us says it; what it asks for; how it is refused."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
+from echo_trio import admission, opening
 from echo_trio.callers import Peer
-from echo_trio.opening import _learn_peer, _receive_request, make_room
+from echo_trio.metrics.counters import Outcome
+from echo_trio.opening import (
+    _learn_peer,
+    _receive_request,
+    _refuse,
+    make_room,
+    turn_away_at_once,
+)
+from echo_trio.proxies import parse_network
 from echo_trio.wire.handshake import HandshakeRefused
 
 
@@ -93,3 +103,182 @@ async def test_a_request_that_is_there_as_the_server_begins_to_stop_is_refused(
                 caller, sessions, trio.current_time() + 600, peer
             )
             assert (request.path, surplus) == ("/", b"")
+
+
+class Places:
+    """Notes who is told that it was refused, and lets nobody in."""
+
+    def __init__(self) -> None:
+        self.dismissed: list[Any] = []
+        self.heard: list[Any] = []
+
+    def dismiss(self, caller: Any) -> None:
+        self.dismissed.append(caller)
+
+    def hear(self, caller: Any, now_s: float) -> None:
+        self.heard.append(caller)
+
+
+class Ears:
+    """An observer that notes each call."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def accepted(self, peer: str) -> Ears:
+        self.told.append(("accepted", peer))
+        return self
+
+    def __getattr__(self, call: str) -> Any:
+        return lambda *what: self.told.append((call, *what))
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+@pytest.mark.parametrize("observed", [False, True])
+async def test_who_is_turned_away_at_once_is_answered_where_that_can_be_read_and_counted(
+    is_tls: bool, observed: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    ears, ended = Ears(), list[tuple[Any, ...]]()
+    refused = list[HandshakeRefused]()
+    sessions: Any = SimpleNamespace(
+        tls=object() if is_tls else None, observer=ears if observed else None,
+        count_refused=refused.append, count_ended=lambda *what: ended.append(what),
+    )  # fmt: skip
+    ours.setblocking(False)
+    with theirs:
+        theirs.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        turn_away_at_once(ours, "peer:1", sessions, admission.full())
+        theirs.settimeout(60)
+        answer = b"" if is_tls else theirs.recv(4096)
+        assert answer[:13] == (b"" if is_tls else b"HTTP/1.1 503 ")
+        if not is_tls:  # What it had sent was read: the answer is followed by an end, not a reset.
+            assert theirs.recv(4096) == b""
+    assert ours.fileno() == -1
+    ((end, peer, duration_s),) = ended
+    assert (end.outcome, peer, duration_s) == (Outcome.REFUSED, "peer:1", 0.0)
+    assert [each.reason.value for each in refused] == ["capacity"]
+    told = [("accepted", "peer:1"), ("ended", end.outcome, end.details)]
+    assert ears.told == (told if observed else [])
+
+
+@pytest.mark.parametrize(
+    ("sends", "ends_s"),
+    [
+        pytest.param([], 1.0, id="nothing"),
+        pytest.param([(0.25, b""), (0.5, b"never")], 0.25, id="its end"),
+        pytest.param([(0.1, b"x" * 1000)] * 5, 1.0, id="a little"),
+        pytest.param([(0.1, b"x" * 2**19)] * 2 + [(0.1, b"x")], 0.2, id="a flood"),
+        pytest.param([(0.1, b"x" * (2**20 - 1))] + [(0.1, b"x")] * 2, 0.2, id="a byte less"),
+    ],
+)
+async def test_who_was_refused_has_a_second_to_read_that_and_no_more_than_a_bound_is_read(
+    autojump_clock, monkeypatch: pytest.MonkeyPatch, sends: list[tuple[float, bytes]], ends_s: float
+) -> None:
+    left = iter(sends)
+
+    async def receive(sock: Any, size_bytes: int) -> bytes:
+        pause_s, data = next(left, (1e9, b""))
+        await trio.sleep(pause_s)
+        return data
+
+    monkeypatch.setattr(opening.sockets, "receive_some", receive)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        caller: Any = SimpleNamespace(sock=ours, answered=False)
+        sessions: Any = SimpleNamespace(places=Places())
+        began_s = trio.current_time()
+        await _refuse(caller, sessions, admission.full())
+        assert trio.current_time() - began_s == pytest.approx(ends_s)
+        assert caller.answered
+        assert sessions.places.dismissed == [caller]
+        theirs.settimeout(60)
+        said = b"".join(iter(lambda: theirs.recv(4096), b""))
+        assert said.startswith(b"HTTP/1.1 503 ")
+
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"X-Forwarded-For: 203.0.113.9, 10.0.0.2\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize("cut_at", [0, 3, len(REQUEST)])
+async def test_a_request_is_read_in_whatever_parts_it_comes_and_told_to_whoever_listens(
+    nursery: trio.Nursery, cut_at: int, trusted: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(REQUEST[:cut_at] + (b"surplus" if cut_at == len(REQUEST) else b""))
+
+        async def say_the_rest() -> None:
+            await wait_all_tasks_blocked()
+            theirs.sendall(REQUEST[cut_at:] + b"surplus")
+
+        if cut_at < len(REQUEST):
+            nursery.start_soon(say_the_rest)
+        ears = Ears()
+        caller: Any = SimpleNamespace(sock=ours, waits=False, observer=ears)
+        sessions: Any = SimpleNamespace(
+            counters=SimpleNamespace(draining=False),
+            opening=lambda deadline_s: trio.CancelScope(deadline=deadline_s),
+            places=Places(),
+            proxies=(parse_network("10.0.0.0/8"),) if trusted else (),
+            tls=None,
+        )
+        peer = Peer("10.0.0.1:5")
+        request, surplus = await _receive_request(caller, sessions, trio.current_time() + 60, peer)
+        assert (request.path, surplus) == ("/", b"surplus")
+        assert ears.told == [("requested", request)]
+        assert (peer.name, peer.hop) == ("203.0.113.9" if trusted else "10.0.0.1:5", "10.0.0.1:5")
+        # What has arrived with the connection is none that it would have to be heard of for.
+        parts = {0: 1, 3: 2, len(REQUEST): 0}[cut_at]
+        assert sessions.places.heard == [caller] * parts
+
+
+@pytest.mark.parametrize(
+    ("waits", "arrives", "has_room", "reason"),
+    [
+        (False, False, False, "timeout"),
+        (True, False, True, "capacity"),
+        (True, True, False, "capacity"),
+        (True, True, True, None),
+    ],
+)
+async def test_who_waits_at_the_door_comes_in_by_its_request_if_there_is_room(
+    autojump_clock, monkeypatch: pytest.MonkeyPatch,
+    waits: bool, arrives: bool, has_room: bool, reason: str | None,
+) -> None:  # fmt: skip
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(REQUEST if arrives else REQUEST[:-1])
+        caller: Any = SimpleNamespace(sock=ours, waits=waits, observer=None)
+        entered = list[bool]()
+
+        def enter(_: Any) -> bool:
+            entered.append(has_room and len(entered) == 1)
+            return entered[-1]
+
+        places = Places()
+        places.enter = enter  # type: ignore[attr-defined]
+        monkeypatch.setattr(opening, "make_room", lambda _: has_room)
+        sessions: Any = SimpleNamespace(
+            counters=SimpleNamespace(draining=False), places=places, proxies=(), tls=None,
+            opening=trio.move_on_at,
+        )  # fmt: skip
+        began_s = trio.current_time()
+        reading = _receive_request(caller, sessions, began_s + 7, Peer("a:1"))
+        if reason is None:
+            request, _ = await reading
+            assert request.path == "/"
+        else:
+            with pytest.raises(HandshakeRefused) as told:
+                await reading
+            assert told.value.reason.value == reason
+        assert trio.current_time() - began_s == (0 if arrives else pytest.approx(7))
+    # It is let in where there is a place, or where one is made for it.
+    assert entered == ([] if not arrives else [False, True] if has_room else [False])

@@ -14,6 +14,7 @@ import trio
 from structlog.testing import LogCapture
 
 from echo_trio import places
+from echo_trio import server as server_module
 from echo_trio.metrics.counters import Outcome
 from echo_trio.server import END_OF_EACH_S, END_S, EchoServer, patience_of
 from echo_trio.settings import Settings
@@ -379,3 +380,136 @@ def test_a_drain_leaves_time_for_its_own_end_and_half_of_it_to_clients_at_least(
         assert patience_s + own_s == pytest.approx(drain_timeout_s)
     else:
         assert own_s >= drain_timeout_s / 2
+
+
+async def test_who_comes_while_few_descriptors_are_left_takes_a_silent_ones_or_is_told_so(
+    serve, monkeypatch
+):
+    served = await serve()
+    inside = await served.open()
+    monkeypatch.setattr(server_module.process, "file_limit", lambda: 1)
+    outside = await served.connect()
+    assert (await outside.receive_some()).startswith(b"HTTP/1.1 503 ")
+    await outside.aclose()
+    await served.ended(1)
+    now = served.server.snapshot()
+    assert (now.refused_reasons, now.outcomes) == ({"descriptors": 1}, {Outcome.REFUSED: 1})
+    await inside.aclose()
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "allowed"), [(0, 1024, None), (960, 1024, None), (961, 1024, 960)]
+)
+def test_who_asks_for_more_connections_than_fit_is_warned(monkeypatch, asked, limit, allowed):
+    monkeypatch.setattr(server_module.process, "file_limit", lambda: limit)
+    logged = LogCapture()
+    log = structlog.wrap_logger(None, processors=[logged])
+
+    async def make() -> None:
+        server = EchoServer.listen(Settings(port=0, console=False, max_connections=asked), log)
+        server.close()
+        server.close()
+
+    trio.run(make)
+    warned = [(line["max_connections"], line["asked_for"], line["file_limit"])
+              for line in logged.entries]  # fmt: skip
+    assert warned == ([] if allowed is None else [(allowed, asked, limit)])
+
+
+def log_of(served: Served) -> list[str]:
+    """What the server has said."""
+    return [line["event"] for line in served.server._log._processors[0].entries]
+
+
+async def test_a_certificate_is_read_again_or_stays_as_it_was(serve, monkeypatch):
+    served = await serve()
+    served.server.reload()
+    assert served.sessions.tls is None
+    made: list[Any] = []
+
+    def read(_: Settings) -> str:
+        if made:
+            raise OSError(2, "it is gone")
+        made.append(1)
+        return "new"
+
+    monkeypatch.setattr(server_module, "tls_context_of", read)
+    served.sessions.tls = "old"
+    served.server.reload()
+    assert served.sessions.tls == "new"
+    served.server.reload()
+    assert served.sessions.tls == "new"
+    served.sessions.tls = None
+    assert log_of(served)[-3:] == [
+        "there is no certificate to read again",
+        "the certificate was read again",
+        "the certificate stays as it was",
+    ]
+
+
+async def test_only_a_proxy_has_faults_and_tells_what_they_did(serve):
+    plain = await serve()
+    assert (plain.server.faults, plain.server.snapshot().faults) == (None, None)
+    with pytest.raises(ValueError, match="this server is no proxy"):
+        plain.server.set_faults("~silent")
+    proxy = await serve(upstream="ws://127.0.0.1:1", fault="~silent")
+    proxy.server.set_faults("~status/418")
+    assert proxy.server.faults == "~status/418"
+    stream = await proxy.connect()
+    await stream.send_all(HANDSHAKE.format(path="/", more="").encode())
+    assert (await stream.receive_some()).startswith(b"HTTP/1.1 418 ")
+    await stream.aclose()
+    await proxy.ended(1)
+    tally = proxy.sessions.proxy.switch.tallies["status"]
+    tally.seen += 5
+    now = proxy.server.snapshot()
+    assert (now.upstream, now.faults) == ("ws://127.0.0.1:1", "~status/418")
+    assert (now.faults_seen, now.faults_acted) == ({"status": 6}, {"status": 1})
+
+
+async def test_a_drain_counts_from_when_it_was_asked_for_and_once(serve):
+    served = await serve(drain_timeout_s=3600.0, close_timeout_s=3600.0)
+    stream = await served.open()
+    served.server.drain(late_s=3600.0)
+    served.server.drain(late_s=0.0)
+    with trio.fail_after(PATIENCE_S):
+        await served.over.wait()
+    now = served.server.snapshot()
+    assert (now.outcomes, now.draining, now.close_codes) == (
+        {Outcome.DROPPED: 1}, True, {1001: 1},
+    )  # fmt: skip
+    await stream.aclose()
+
+
+async def test_what_a_server_is_asked_of_is_what_it_has(serve):
+    served = await serve()
+    stream = await served.open()
+    server = served.server
+    assert (server.open, server.ended, server.held_bytes) == (1, 0, 0)
+    assert server.budget is served.sessions.budget
+    assert server.activity is served.sessions.activity
+    assert server.activity.last_s > 0
+    await stream.aclose()
+    await served.ended(1)
+    assert (server.open, server.ended) == (0, 1)
+    server.abandon()
+
+
+def test_a_recording_that_cannot_be_made_leaves_no_port_taken(tmp_path, monkeypatch):
+    listened: list[socket.socket] = []
+    listen = server_module.sockets.listen
+
+    def note(*where: Any) -> list[socket.socket]:
+        listened.extend(listen(*where))
+        return listened
+
+    monkeypatch.setattr(server_module.sockets, "listen", note)
+    (tmp_path / "taken").write_text("mine")
+
+    async def make() -> None:
+        settings = Settings(port=0, console=False, record=tmp_path / "taken")
+        with pytest.raises(OSError, match="there is a file of that name"):
+            EchoServer.listen(settings, structlog.get_logger())
+
+    trio.run(make)
+    assert [each.fileno() for each in listened] == [-1]

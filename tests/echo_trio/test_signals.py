@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from trio.testing import wait_all_tasks_blocked
+
+from echo_trio import signals
 
 STUCK = """
 import sys, time, trio
@@ -55,3 +59,89 @@ def test_a_stuck_loop_is_ended_with_status_1(
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "ignored", "hang_up"),
+    [
+        ([False, False], False, "reload"),
+        ([True, True], False, "reload"),
+        ([True, False], False, "SIGHUP"),
+        ([True, False], True, "reload"),
+    ],
+    ids=["none", "there", "lost", "lost, with nohup"],
+)
+async def test_each_signal_is_what_it_means_and_its_handler_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, terminal: list[bool], ignored: bool, hang_up: str
+) -> None:
+    now_s, told = [100.0], list[object]()
+    monkeypatch.setattr(signals, "_has_terminal", lambda: terminal.pop(0) if terminal else False)
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    at_first = signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        with signals.stopping(
+            drain=lambda name, late_s: told.append((name, late_s)),
+            reload=lambda: told.append("reload"),
+            give_up=told.append,
+            budget_s=1e300,
+        ):
+            signal.raise_signal(signal.SIGHUP)
+            await wait_all_tasks_blocked()
+            assert told == ["reload" if hang_up == "reload" else ("SIGHUP", 0.0)]
+            if hang_up == "reload":
+                signal.raise_signal(signal.SIGTERM)
+                now_s[0] = 102.5
+                await wait_all_tasks_blocked()
+                assert told == ["reload", ("SIGTERM", 2.5)]
+            beat_s = signal.getitimer(signal.ITIMER_REAL)[1]
+            assert beat_s == pytest.approx(0.25)
+            del told[:]
+            signal.raise_signal(signal.SIGHUP)
+            await wait_all_tasks_blocked()
+            assert told == []
+        assert [signal.getsignal(number) for number in numbers] == before
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    finally:
+        signal.signal(signal.SIGHUP, at_first)
+
+
+def test_a_hang_up_does_not_end_a_process_that_wants_to_outlive_it() -> None:
+    at_first = signal.getsignal(signal.SIGHUP)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signals.outlive_hang_ups()
+        signal.raise_signal(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does, for its children too
+        signals.outlive_hang_ups()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, at_first)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.125, 5.0])
+def test_an_alarm_rings_when_its_time_is_up_and_is_looked_at_in_a_beat(
+    monkeypatch: pytest.MonkeyPatch, after_s: float
+) -> None:
+    now_s, rung = [100.0], list[float]()
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    alarm = signals._Alarm(lambda: rung.append(now_s[0]))
+    (handler,) = alarm.listen().values()
+    beats = list[tuple[float, float]]()
+    monkeypatch.setattr(signal, "setitimer", lambda _, *beat: beats.append(beat))
+    try:
+        alarm.set(after_s)
+        assert beats == [(min(max(after_s, 0.001), 0.25), 0.25)]
+        if after_s:
+            now_s[0] += after_s - 0.001
+            signal.raise_signal(signal.SIGALRM)
+            assert rung == []
+        now_s[0] = 100.0 + after_s
+        signal.raise_signal(signal.SIGALRM)
+        assert rung == [now_s[0]]
+        alarm.cancel()
+        assert beats[1:] == [(0,)]
+    finally:
+        signal.signal(signal.SIGALRM, handler)

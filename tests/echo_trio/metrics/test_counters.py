@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import fields
 from types import SimpleNamespace
 
-from echo_trio.metrics.counters import Counters, Outcome
-from echo_trio.metrics.durations import Durations
+from echo_trio.metrics.counters import Counters, GarbageCollection, Holdings, Outcome
+from echo_trio.metrics.durations import Durations, Spread
 
 
 def traffic(factor: int) -> SimpleNamespace:
@@ -93,3 +93,26 @@ def test_no_count_of_a_snapshot_is_anothers() -> None:
     for each in fields(Counters):
         if each.name not in ("echo", "handshake"):
             assert getattr(now, each.name) == getattr(counters, each.name), each.name
+
+
+def test_a_snapshot_says_when_it_was_taken_twice_and_has_what_it_is_given(monkeypatch) -> None:
+    monkeypatch.setattr(
+        "echo_trio.metrics.counters.time", SimpleNamespace(time=lambda: 1_767_323_045.6789)
+    )
+    holdings = Holdings(
+        tasks=1, descriptors=2, file_limit=3, rss_bytes=4, cpu_s=5.5,
+        gc=GarbageCollection((6, 7, 8), 9.5),
+    )  # fmt: skip
+    now = Counters(draining=True).snapshot(holdings=holdings, held_bytes=10)
+    assert (now.t, now.t_ms) == ("2026-01-02T03:04:05.678+00:00", 1_767_323_045_678)
+    assert (now.tasks, now.descriptors, now.file_limit, now.rss_bytes) == (1, 2, 3, 4)
+    assert (now.cpu_s, now.gc, now.held_bytes) == (5.5, holdings.gc, 10)
+    assert (now.draining, now.workers, now.upstream, now.faults) == (True, 1, None, None)
+    nothing = Counters().snapshot()
+    assert (nothing.draining, nothing.uptime_s, nothing.url, nothing.held_bytes) == (
+        False, 0.0, "", 0,
+    )  # fmt: skip
+    assert (nothing.gc, nothing.echo_ms, nothing.loop_lag_ms) == (
+        GarbageCollection((0, 0, 0), 0.0), Spread(0, 0.0, 0.0, 0.0), Spread(),
+    )  # fmt: skip
+    assert (nothing.faults_seen, nothing.faults_acted) == ({}, {})

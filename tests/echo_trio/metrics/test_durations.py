@@ -95,3 +95,33 @@ def test_a_maximum_is_told_for_the_second_it_was_in_and_the_next() -> None:
         told.append((durations.recent().count, durations.recent().max))
         durations.roll()
     assert told == [(1, 5), (2, 5), (2, 2), (1, 2), (0, 0)]
+
+
+def quantile_ms(seconds: list[float], share: float) -> float:
+    """The quantile by its definition: rank by rank, evenly spread within a bucket."""
+    edges = [0.0, *BOUNDS_S, math.inf]
+    rank = share * len(seconds)
+    for low, high in itertools.pairwise(edges):
+        inside = sum(low < each <= high or each == low == 0.0 for each in seconds)
+        if inside and rank <= inside:
+            return min(low + (high - low) * rank / inside, max(seconds)) * 1000
+        rank -= inside
+    raise AssertionError
+
+
+@given(st.lists(st.sampled_from([0.0, 1e-6, 0.0009, 0.001, 0.0045, 0.02, 3.0, 99.0, 200.0]),
+                min_size=1, max_size=120))  # fmt: skip
+def test_quantiles_are_those_of_their_definition(seconds: list[float]) -> None:
+    spread = of(*seconds).recent()
+    assert spread.p50 == pytest.approx(quantile_ms(seconds, 0.5), abs=0.0001)
+    assert spread.p99 == pytest.approx(quantile_ms(seconds, 0.99), abs=0.0001)
+
+
+@given(st.lists(SECONDS, max_size=5), st.lists(SECONDS, max_size=5))
+def test_sums_add_up_and_their_difference_is_what_came_since(
+    some: list[float], others: list[float]
+) -> None:
+    early, late = of(*some).histogram(), of(*some, *others).histogram()
+    assert late.sum_s == pytest.approx(sum(some) + sum(others))
+    assert (early + of(*others).histogram()).sum_s == pytest.approx(late.sum_s)
+    assert late.since(early).sum_s == pytest.approx(sum(others), abs=1e-9)

@@ -13,7 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from echo_trio.metrics.counters import Counters, GarbageCollection, Outcome, ServerSnapshot
 from echo_trio.metrics.durations import Durations
-from echo_trio.metrics.prometheus import ACCEPT_ERRORS, console_exposition, exposition
+from echo_trio.metrics.prometheus import (
+    ACCEPT_ERRORS,
+    CLOSE_CODES,
+    SHOWN_BOUNDS_S,
+    console_exposition,
+    exposition,
+)
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -166,3 +172,49 @@ def test_each_error_of_accepting_is_told_be_it_known_before_or_not() -> None:
     }
     assert told == dict.fromkeys(ACCEPT_ERRORS, 0) | {"EMFILE": 2, "EWHATEVER": 1}
     assert [s.value for s in samples if s.name == "echo_trio_console_failures_total"] == [3]
+
+
+def test_what_is_pushed_and_what_an_upstream_does_is_told_apart_from_the_rest() -> None:
+    now = replace(
+        Counters().snapshot(), messages_pushed=1, messages_undelivered=2,
+        close_codes={1000: 3, 2999: 4}, upstream_close_codes={1000: 5, 3000: 6, 4999: 7},
+        faults_seen={"delay": 8, "up-drop": 9}, faults_acted={"delay": 10, "up-drop": 11},
+        accept_fault_reasons={"other": 12}, refused_reasons={"path": 13, "new": 14},
+    )  # fmt: skip
+    assert value(now, "messages_pushed_total") == 1
+    assert value(now, "messages_undelivered_total") == 2
+    assert value(now, "connections_closed_total", code="1000") == 3
+    assert value(now, "connections_closed_total", code="2999") == 4
+    assert value(now, "upstream_connections_closed_total", code="1000") == 5
+    assert value(now, "upstream_connections_closed_total", code="3xxx") == 6
+    assert value(now, "upstream_connections_closed_total", code="4xxx") == 7
+    assert value(now, "fault_messages_total", fault="up-drop") == 9
+    assert value(now, "fault_actions_total", fault="up-drop") == 11
+    assert value(now, "accept_faults_total", error="other") == 12
+    assert value(now, "handshakes_refused_total", reason="new") == 14
+    assert value(now, "draining") == 0
+    (build,) = families(now)["echo_trio_build_info"].samples
+    assert (build.value, set(build.labels)) == (1, {"version"})
+
+
+def test_the_codes_that_have_a_label_of_their_own_are_the_protocols() -> None:
+    assert set(CLOSE_CODES) == {
+        "1000", "1001", "1002", "1003", "1005", "1006", "1007", "1008", "1009", "1010", "1011",
+        "1012", "1013", "1014", "3xxx", "4xxx",
+    }  # fmt: skip
+
+
+def test_the_shown_bounds_are_1_2_and_5_of_each_decade() -> None:
+    decades = [step * 10.0**decade for decade in range(-6, 2) for step in (1, 2, 5)]
+    assert pytest.approx([*decades, 100.0]) == SHOWN_BOUNDS_S
+
+
+def test_each_histogram_is_its_own() -> None:
+    counters, lag = Counters(), Durations()
+    for number, durations in enumerate((counters.echo, counters.handshake, lag), 1):
+        for _ in range(number):
+            durations.observe(0.001 * number)
+    now = counters.snapshot(loop_lag=lag)
+    for number, name in enumerate(("echo_duration", "handshake_duration", "event_loop_lag"), 1):
+        assert value(now, f"{name}_seconds_count") == number
+        assert value(now, f"{name}_seconds_sum") == pytest.approx(0.001 * number**2)

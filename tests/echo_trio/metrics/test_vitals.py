@@ -78,26 +78,6 @@ async def test_seconds_are_counted_however_often_somebody_looks(autojump_clock, 
     assert counted.rolled == rolled
 
 
-async def test_activity_wakes_who_waits_and_nobody_waits_if_there_was_some(autojump_clock):
-    activity, woken = Vitals().activity, []
-
-    async def wait(moment_s):
-        await activity.wait_if_none_since(moment_s)
-        woken.append(trio.current_time() - began)
-
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(wait, began)
-        await trio.sleep(5)
-        assert woken == []
-        activity.note()
-        await trio.sleep(1)
-        assert woken == [pytest.approx(5)]
-        await wait(began + 5)
-        assert len(woken) == 2
-    assert activity.last_s == pytest.approx(began + 5)
-
-
 async def test_the_time_that_collections_take_is_counted_while_it_runs(autojump_clock) -> None:
     vitals, callbacks = Vitals(), len(gc.callbacks)
     gc.collect()
@@ -142,3 +122,36 @@ async def test_holdings_count_what_is_open(autojump_clock) -> None:
     assert after.cpu_s > 0
     for end in ends:
         os.close(end)
+
+
+class FakeProcess:
+    """A process of which psutil tells these numbers."""
+
+    def num_fds(self) -> int:
+        return 77
+
+    def num_handles(self) -> int:
+        return 88
+
+
+@pytest.mark.parametrize(("size", "counted"), [(5, 5), (0, 77), (None, 77)])
+def test_descriptors_are_counted_by_the_folder_or_one_by_one(
+    monkeypatch, tmp_path, size: int | None, counted: int
+) -> None:
+    class Folder:
+        def stat(self) -> os.stat_result:
+            if size is None:
+                raise FileNotFoundError
+            return os.stat_result([0] * 6 + [size] + [0] * 3)
+
+    monkeypatch.setattr(vitals_module, "_DESCRIPTORS", Folder())
+    assert vitals_module._count_descriptors(FakeProcess()) == counted
+
+
+async def test_at_work_the_loop_is_looked_at_and_the_news_is_told(autojump_clock) -> None:
+    vitals = Vitals()
+    before_s = vitals.activity.last_s
+    async with running(vitals):
+        await trio.sleep(2.5 * TRY_INTERVAL_S)
+    assert vitals.activity.last_s > before_s
+    assert vitals.loop_lag.histogram().count == 2

@@ -1,17 +1,21 @@
-"""What a direction of a proxy's pair does not pass on is counted as lost, once."""
+"""Messages pass the faults of their direction in order; what is not passed on is lost, once."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from echo_trio.behaviours import fault_prefix, faults
 from echo_trio.behaviours.actions import Reply
 from echo_trio.behaviours.line import OVER
 from echo_trio.proxy.passage import Passage
+
+from .joined import CLOSE, TEXT, Joined, Peer, joined
 
 
 @pytest.mark.parametrize("messages", [0, 1, 2, 3])
@@ -66,3 +70,121 @@ def test_a_source_ends_once_however_often_it_says_so() -> None:
 async def take(passage: Any) -> None:
     await trio.lowlevel.checkpoint()
     Passage.take(passage, "message")
+
+
+async def hear(peer: Peer, seconds: float = 0.0) -> list[str]:
+    """What a peer has heard by now, or after some time."""
+    await trio.sleep(seconds)
+    await wait_all_tasks_blocked()
+    return [text.decode() for opcode, text in peer.hear() if opcode == TEXT]
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "heard"),
+    [
+        ("", "", "1 2 3 4 5 6"),
+        ("~duplicate/2", "", "1 2 2 3 4 4 5 6 6"),
+        ("", "~swallow/3", "1 2 4 5"),
+        ("~silent", "", ""),
+        ("~up-silent", "~up-swallow/1", "1 2 3 4 5 6"),
+        # The faults of all pairs come first.
+        ("~duplicate/2", "~swallow/2", "1 2 4 5 6"),
+        ("~swallow/2", "~duplicate/2", "1 3 3 5"),
+        ("~drop/2", "", "1 2"),
+        ("", "~close/4000:why", ""),
+    ],
+)
+@pytest.mark.parametrize("up", [False, True])
+async def test_messages_of_one_direction_pass_its_faults_in_their_order(
+    autojump_clock, shared: str, own: str, heard: str, up: bool
+) -> None:
+    if up:
+        shared, own = (text.replace("~", "~up-").replace("up-up-", "") for text in (shared, own))
+
+    @joined
+    async def run(made: Joined) -> None:
+        sayer, hearer = made.upstream, made.client
+        if up:
+            sayer, hearer = hearer, sayer
+        for number in range(1, 7):
+            with suppress(OSError):  # It may have been reset.
+                await sayer.say(sayer.frame(TEXT, str(number).encode()))
+        assert await hear(hearer) == heard.split()
+        closes = [payload for opcode, payload in hearer.hear() if opcode == CLOSE]
+        assert closes == ([b"\x0f\xa0why"] if "close" in own else [])
+        assert hearer.is_over is ("drop" in shared)
+
+    await run(limits={"faults": shared, "own": own})
+
+
+async def test_a_delay_is_counted_from_when_each_message_came(autojump_clock) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        await up.say(up.frame(TEXT, b"first"))
+        await trio.sleep(1)
+        await up.say(up.frame(TEXT, b"second"))
+        assert made.budget.held_bytes > 0
+        assert await hear(down, 0.99) == []
+        assert await hear(down, 0.02) == ["first"]
+        assert await hear(down, 0.97) == ["first"]
+        assert await hear(down, 0.03) == ["first", "second"]
+        assert made.budget.held_bytes == 0
+        await down.say(down.frame(TEXT, b"at once"))
+        assert await hear(up) == ["at once"]
+
+    await run(limits={"faults": "~delay/2s"})
+
+
+async def test_a_freeze_is_both_ways(autojump_clock) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        await up.say(up.frame(TEXT, b"one") + up.frame(TEXT, b"two"))
+        assert await hear(down) == ["one"]
+        await down.say(down.frame(TEXT, b"meanwhile"))
+        assert await hear(up, 4.9) == []
+        assert await hear(down) == ["one"]
+        assert (await hear(down, 0.2), await hear(up)) == (["one", "two"], ["meanwhile"])
+
+    await run(limits={"own": "~stall/2/5s"})
+
+
+async def test_faults_are_changed_for_the_messages_from_the_next_one_on(autojump_clock) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        for written, text in (("~delay/1s", b"a"), ("~duplicate/1", b"b"), ("", b"c")):
+            made.switch.set(written)
+            await up.say(up.frame(TEXT, text))
+        # What came before a change keeps its place.
+        assert await hear(down) == []
+        assert await hear(down, 1.01) == ["a", "b", "b", "c"]
+        await up.say(up.frame(TEXT, b"d"))
+        assert (await hear(down))[4:] == ["d"]
+        made.switch.set("~reorder/1")
+        await up.say(up.frame(TEXT, b"e"))
+        assert (await hear(down))[5:] == []
+        made.switch.set("")  # What the old ones have held back is let go.
+        await up.say(up.frame(TEXT, b"f"))
+        assert (await hear(down))[5:] == ["e", "f"]
+        assert made.pair.lost == 0
+
+    await run()
+
+
+async def test_what_waits_when_a_pair_ends_is_lost(autojump_clock) -> None:
+    pairs = []
+
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        await up.say(b"".join(up.frame(TEXT, text) for text in (b"a", b"b", b"c")))
+        await down.say(down.frame(TEXT, b"d"))
+        assert await hear(up) == ["d"]
+        pairs.append(made)
+
+    await run(limits={"own": "~delay/1h"})
+    (made,) = pairs
+    assert (made.pair.lost, made.budget.held_bytes) == (3, 0)
+    assert made.switch.pairs == set()

@@ -1,10 +1,46 @@
-"""A worker reports often, as long as that costs little."""
+"""A worker does what its supervisor says, and reports often, as long as that costs little."""
 
 from __future__ import annotations
 
-import pytest
+import itertools
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from echo_trio.workers.worker import interval_after
+import pytest
+import structlog
+import trio
+from structlog.testing import LogCapture
+
+from echo_trio.flags import EXIT_USAGE
+from echo_trio.metrics.counters import Outcome, ServerSnapshot
+from echo_trio.settings import Settings
+from echo_trio.wire import sockets
+from echo_trio.workers import worker as worker_module
+from echo_trio.workers.channel import (
+    Drain,
+    FaultsSet,
+    Ready,
+    Reload,
+    SetFaults,
+    ShowTasks,
+    SnapshotReport,
+    Start,
+    Tasks,
+    supervisor_end,
+)
+from echo_trio.workers.worker import Worker, _read_descriptors, interval_after, serve_supervised
+
+#: A hang guard, nothing else.
+PATIENCE_S = 60.0
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+CLOSE = b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big")
 
 
 @pytest.mark.parametrize(
@@ -13,3 +49,226 @@ from echo_trio.workers.worker import interval_after
 )
 def test_who_needs_long_for_a_report_makes_fewer_of_them(took_s, interval_s):
     assert interval_after(took_s) == pytest.approx(interval_s)
+
+
+class Left(Exception):
+    """The process has ended."""
+
+
+class Supervised:
+    """A worker in this process, and the supervisor's end of its channel."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        self.channel = supervisor_end(ours)
+        self.listeners = sockets.listen("127.0.0.1", 0)
+        self.logged = LogCapture()
+        self.status: int | None = None
+        self.exits = list[int]()
+        self.over = trio.Event()
+        self._sock = theirs
+
+    async def run(self) -> None:
+        try:
+            self.status = await serve_supervised(self._sock, self.listeners)
+        except* Left:
+            pass
+        self.over.set()
+
+    async def hear(self) -> Any:
+        with trio.fail_after(PATIENCE_S):
+            return await self.channel.hear()
+
+    async def snapshot_when(self, holds: Callable[[ServerSnapshot], bool]) -> ServerSnapshot:
+        """Wait for a report of which this holds."""
+        while True:
+            report = await self.hear()
+            assert isinstance(report, SnapshotReport)
+            if holds(report.snapshot):
+                return report.snapshot
+
+    async def begin(self, workers: int = 3, **settings: Any) -> SnapshotReport:
+        """Have it serve; return its first report."""
+        settings = {"port": 0, "console": False, "drain_timeout_s": 5.0} | settings
+        await self.channel.say(Start(2, Settings(**settings), workers))
+        first = await self.hear()
+        assert isinstance(first, SnapshotReport)
+        assert await self.hear() == Ready()
+        return first
+
+    async def end(self) -> None:
+        with trio.fail_after(PATIENCE_S):
+            await self.over.wait()
+
+
+@pytest.fixture
+async def supervised(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Supervised]:
+    made = Supervised()
+
+    def leave(code: int) -> None:
+        made.exits.append(code)
+        raise Left
+
+    def configure(_: Settings) -> Any:
+        return structlog.wrap_logger(None, processors=[made.logged])
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(worker_module.logs, "configure", configure)
+    # What a process of its own does to itself is nothing for this one.
+    monkeypatch.setattr(worker_module.process, "spare_long_lived_objects", lambda: None)
+    monkeypatch.setattr(worker_module.process, "keep_large_buffers", lambda: None)
+    nursery.start_soon(made.run)
+    yield made
+    made.channel.close()
+    await made.end()
+    for listener in made.listeners:
+        listener.close()
+
+
+async def test_a_worker_serves_reports_answers_and_drains_as_it_is_told(supervised) -> None:
+    assert (await supervised.begin()).snapshot.accepted == 0
+    host, port = supervised.listeners[0].getsockname()
+    async with await trio.open_tcp_stream(host, port) as client:
+        await client.send_all(HANDSHAKE)
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
+        now = await supervised.snapshot_when(lambda now: now.open == 1)
+        assert (now.accepted, now.url) == (1, f"ws://127.0.0.1:{port}/")
+        await supervised.channel.say(ShowTasks())
+        while not isinstance(report := await supervised.hear(), Tasks):
+            assert isinstance(report, SnapshotReport)
+        assert report.tree.name == "<init>"
+        await supervised.channel.say(Reload())
+        await supervised.channel.say(Drain(0.25))
+        assert (await client.receive_some()).startswith(b"\x88")
+        await client.send_all(CLOSE)
+        assert await client.receive_some() == b""
+    last = None
+    while (report := await supervised.hear()) is not None:
+        assert isinstance(report, SnapshotReport)
+        last = report.snapshot
+    assert last is not None
+    assert (last.accepted, last.open, last.outcomes) == (1, 0, {Outcome.CLEAN: 1})
+    await supervised.end()
+    assert (supervised.status, supervised.exits) == (0, [])
+    events = [line["event"] for line in supervised.logged.entries]
+    assert events == ["the worker serves", "there is no certificate to read again"]
+    serves = supervised.logged.entries[0]
+    assert (serves["worker"], serves["pid"]) == (2, os.getpid())
+
+
+async def test_the_time_of_a_drain_is_that_since_it_should_have_begun(supervised) -> None:
+    """An hour late, nobody has any time left to answer."""
+    await supervised.begin(drain_timeout_s=3600.0)
+    async with await trio.open_tcp_stream(*supervised.listeners[0].getsockname()) as client:
+        await client.send_all(HANDSHAKE)
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
+        await supervised.snapshot_when(lambda now: now.open == 1)
+        await supervised.channel.say(Drain(3600.0))
+        now = await supervised.snapshot_when(lambda now: not now.open)
+    assert now.outcomes == {Outcome.DROPPED: 1}
+    await supervised.end()
+
+
+@pytest.mark.parametrize("first", [None, Drain(), ShowTasks()])
+async def test_a_worker_that_is_told_nothing_to_serve_ends(supervised, first) -> None:
+    if first is None:
+        supervised.channel.close()
+    else:
+        await supervised.channel.say(first)
+    await supervised.end()
+    assert supervised.status == EXIT_USAGE
+    assert all(listener.fileno() >= 0 for listener in supervised.listeners)
+
+
+async def test_a_worker_whose_certificate_is_gone_says_so_and_ends(supervised) -> None:
+    settings = Settings(port=0, console=False, tls_cert=Path("/nowhere/cert.pem"))
+    await supervised.channel.say(Start(1, settings, 2))
+    await supervised.end()
+    assert supervised.status == EXIT_USAGE
+    (line,) = supervised.logged.entries
+    assert (line["event"], line["worker"], line["log_level"]) == ("can't serve", 1, "error")
+    assert "/nowhere/cert.pem" in line["reason"]
+
+
+async def test_a_worker_whose_supervisor_is_gone_ends_at_once_with_a_fault(supervised) -> None:
+    await supervised.begin()
+    supervised.channel.close()
+    await supervised.end()
+    assert (supervised.status, supervised.exits) == (None, [1])
+
+
+async def test_faults_are_said_to_hold_once_they_do(supervised) -> None:
+    await supervised.begin(upstream="ws://127.0.0.1:1", fault="~silent")
+    await supervised.channel.say(SetFaults("~delay/1s"))
+    while not isinstance(report := await supervised.hear(), FaultsSet):
+        assert report.snapshot.faults == "~silent"
+    assert report == FaultsSet("~delay/1s")
+    await supervised.snapshot_when(lambda now: now.faults == "~delay/1s")
+    await supervised.channel.say(Drain())
+    await supervised.end()
+
+
+async def test_rooms_are_for_those_that_are_alone(supervised) -> None:
+    await supervised.begin(workers=2)
+    async with await trio.open_tcp_stream(*supervised.listeners[0].getsockname()) as client:
+        await client.send_all(HANDSHAKE.replace(b"GET / ", b"GET /room/x "))
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 501 ")
+    await supervised.channel.say(Drain())
+    await supervised.end()
+
+
+async def test_reports_come_at_even_times_and_less_often_where_one_takes_long(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock
+) -> None:
+    seconds = itertools.count(0, 0.01)  # that a report takes
+    monkeypatch.setattr(worker_module, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    said = list[tuple[float, Any]]()
+
+    async def say(report: Any) -> None:
+        said.append((trio.current_time(), report.snapshot))
+        await trio.sleep(0.3 if len(said) == 2 else 7 if len(said) == 4 else 0)
+
+    channel: Any = SimpleNamespace(say=say)
+    worker: Any = SimpleNamespace(snapshot=lambda: len(said))
+    with trio.move_on_after(14.5):
+        await worker_module._report_forever(channel, worker)
+    times = [moment_s - said[0][0] for moment_s, _ in said]
+    # Who is slow to take one has the next at once, and none that was missed.
+    assert times == pytest.approx([0, 2, 4, 6, 13])
+    assert [snapshot for _, snapshot in said] == list(range(5))
+
+
+async def test_one_alone_is_used_like_the_server_that_it_has(monkeypatch) -> None:
+    logged = LogCapture()
+    monkeypatch.setattr(worker_module.process, "spare_long_lived_objects", lambda: None)
+    settings = Settings(port=0, console=False, upstream="ws://127.0.0.1:1", fault="~silent")
+    worker = Worker.listen(settings, structlog.wrap_logger(None, processors=[logged]))
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(worker.run)
+            assert worker.snapshot().url == worker.url
+            assert (worker.open, worker.faults, worker.budget.held_bytes) == (0, "~silent", 0)
+            await worker.set_faults("~drop/3")
+            assert worker.snapshot().faults == worker.faults == "~drop/3"
+            assert (await worker.tasks()).name == "<init>"
+            worker.activity.note()
+            worker.reload()
+            worker.abandon()
+            worker.drain()
+    assert [line["event"] for line in logged.entries] == ["there is no certificate to read again"]
+
+
+def test_only_descriptors_that_are_open_are_taken_for_inherited() -> None:
+    one, other = os.pipe()
+    try:
+        assert _read_descriptors([]) == []
+        assert _read_descriptors([str(one), str(other)]) == [one, other]
+        assert _read_descriptors([str(one), "x"]) == []
+    finally:
+        os.close(one)
+        os.close(other)
+    assert _read_descriptors([str(one)]) == []

@@ -1,14 +1,10 @@
 from collections import Counter
 
-import msgspec
 import pytest
 
 from loadgen.cli import load
-from loadgen.cli.exit_codes import exit_code
 from loadgen.cli.run import explain_nothing_opened
 from loadgen.report import html, thresholds
-from loadgen.report.model import ThresholdReport
-from loadgen.report.verdict import RunVerdict
 from loadgen.results.ledger import Failure, Ledger
 from loadgen.workload.headers import make_request
 from loadgen.workload.target import Target
@@ -82,28 +78,6 @@ def test_help_names_every_flag_with_its_default(capsys, monkeypatch):
         assert flag in text
     for default in ("256", "10s", "1/s", "{conn}-{seq}", "suffix", "5s", "ws://127.0.0.1:8765/"):
         assert default in text
-
-
-@pytest.mark.parametrize(
-    ("interrupted", "opened", "verdict", "code"),
-    [
-        pytest.param(True, 0, "failed", 130, id="interrupted-before-all"),
-        pytest.param(True, 5, "failed", 130, id="interrupted"),
-        pytest.param(False, 0, "failed", 69, id="nothing-opened"),
-        pytest.param(False, 5, "failed", 1, id="failed"),
-        pytest.param(False, 5, "generator-limited", 3, id="generator-limited"),
-        pytest.param(False, 5, "valid", 0, id="valid"),
-    ],
-)
-def test_the_exit_code_is_the_first_of_the_contracts_rows_that_holds(
-    report_of, interrupted: bool, opened: int, verdict: RunVerdict, code: int
-):
-    report = report_of(Ledger(5, opened=opened), interrupted=interrupted)
-    report = msgspec.structs.replace(report, verdict=verdict)
-    assert exit_code(report) == code
-    breached = ThresholdReport(expr="messages.sent>0", value=1, breached=True)
-    report = msgspec.structs.replace(report, thresholds=[breached])
-    assert exit_code(report) == (code or 99)
 
 
 def test_a_threshold_that_is_none_is_pointed_at(capsys):

@@ -179,3 +179,90 @@ def test_the_bar_of_a_number_of_messages_is_full_when_those_who_opened_have_thei
     ledger.verdicts[Verdict.ECHOED] = answered
     engine = FakeEngine(plan=Plan(100, messages=5), ledger=ledger)
     assert progress._completed(engine) == answered / 50
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "27 s, 25 s left"),
+        ({"phase_elapsed_s": 60.0}, "27 s, 0 s left"),
+        ({"plan": Plan(100, duration_s=124.4)}, "27 s, 99 s left"),
+        ({"plan": Plan(100, duration_s=125.0)}, "27 s, 2 min left"),
+        ({"phase": Phase.OPEN}, "27 s"),
+        ({"plan": Plan(100, messages=5)}, "27 s"),
+    ],
+    ids=str,
+)
+def test_the_time_that_is_left_is_told_of_a_load_that_has_an_end(changes, told):
+    assert progress._time(FakeEngine(**changes)) == told
+
+
+def test_pictures_are_as_high_as_their_highest_and_as_long_as_there_is_room():
+    engine = FakeEngine(series=[second(open=n) for n in (0, 1, 4, 7, 7)])
+    assert progress._spark(engine, "open", 30).plain == "▁▂▅██"
+    assert progress._spark(engine, "open", 2).plain == "██"
+    assert progress._spark(engine, "open", 0).plain == ""
+    assert progress._spark(FakeEngine(series=[second(open=0)]), "open", 9).plain == "▁"
+    assert progress._spark(FakeEngine(series=[second(p99_ms=None)]), "p99_ms", 9).plain == "▁"
+
+
+def test_what_a_key_could_not_do_stands_in_the_place_of_the_keys():
+    engine, keys = FakeEngine(), Keys(-1)
+    _, hint = progress._load(engine, keys, 31)
+    assert hint.plain == "+ - rate, space pauses, q stops"
+    assert progress._load(engine, keys, 30)[1].plain == ""
+    assert progress._load(engine, None, 99)[1].plain == ""
+    keys._note, keys._noted_s = "the load is over", 1e12
+    assert progress._load(engine, keys, 0)[1].plain == "the load is over"
+
+
+@pytest.mark.parametrize(
+    ("plan", "wanted", "told"),
+    [
+        (Plan(100), {}, "1/s per socket"),
+        (Plan(100), {"factor": 2.0}, "2/s per socket, 200% of the plan"),
+        (Plan(100, scenario="s.py"), {"factor": 2.0}, "2 × the plan"),
+        (Plan(100, closed_loop=True), {"paused": True}, "paused"),
+        (Plan(100, closed_loop=True), {}, "closed loop"),
+        (Plan(100, rate_per_conn=0.0), {}, "no rate of its own"),
+    ],
+    ids=str,
+)
+def test_the_rate_is_told_with_its_share_of_the_plan(plan, wanted, told):
+    engine = FakeEngine(plan=plan)
+    if wanted:
+        engine.lever.pull(Wanted(**wanted), t_s=1.0, load_s=1.0)
+    rate, _ = progress._load(engine, None, 99)
+    assert (rate.plain, rate.style) == (told, "bold yellow" if wanted else "")
+
+
+@pytest.mark.parametrize("failed", [0, 3])
+def test_of_a_scenario_the_users_at_work_are_told(failed):
+    users = SimpleNamespace(requested=100, settled=60, failed=failed)
+    result = SimpleNamespace(scenario=SimpleNamespace(users=users))
+    engine = FakeEngine(plan=Plan(100, scenario="s.py"), result_so_far=lambda: result)
+    text = shown(engine)
+    assert "40 at work" in text
+    assert ("3 failed" in text) is bool(failed)
+
+
+def test_before_anything_came_back_there_is_no_rate_and_no_latency():
+    text = shown(FakeEngine(series=[second(sent=0, received=0, p50_ms=None, p99_ms=None)]))
+    assert "a second" not in text
+    assert "latency" not in text
+    for changes in ({"sent": 0}, {"received": 0}):
+        assert "a second" in shown(FakeEngine(series=[second(**changes)]))
+
+
+async def test_a_line_says_that_the_load_is_paused_and_a_long_check_is_told(autojump_clock):
+    engine, lines = FakeEngine(phase=Phase.PREFLIGHT, elapsed_s=5.0), io.StringIO()
+    with trio.move_on_after(1):
+        await progress.watch_lines(engine, lines)
+    assert lines.getvalue() == ""
+    engine.elapsed_s = 5.1
+    engine.lever.pull(Wanted(paused=True), t_s=1.0, load_s=1.0)
+    with trio.move_on_after(1):
+        await progress.watch_lines(engine, lines)
+    assert lines.getvalue() == (
+        "   5.1 s  checking 10 of 100 open, 30 sent, 29 received, 0 errors, paused\n"
+    )

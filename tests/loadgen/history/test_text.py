@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
-from loadgen.history.text import _plot, count_runs, explain, explain_change
+from loadgen.history.text import _plot, count_runs, explain, explain_change, say_verdict, write
 from loadgen.history.trends import MIN_RUNS, ChangePoint, Line, ListedRun, Trend
+from loadgen.workload.lever import Change
 
 AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
@@ -63,3 +66,79 @@ def test_a_plot_begins_at_nothing_unless_all_would_look_the_same(values, blocks)
     trend = Trend(name="latency", unit="", values=values, changes=[], noise=None)
     (text,) = _plot(line_of(len(values)), trend)
     assert text.plain.split()[1] == blocks
+
+
+def trend_of(name: str, values: list[float | None], **more) -> Trend:
+    return Trend(
+        **{"name": name, "unit": "ms", "values": values, "changes": [], "noise": None} | more
+    )
+
+
+def written(line: Line) -> list[str]:
+    """The lines of the text, without what frames them."""
+    stream = io.StringIO()
+    write([line], stream)
+    return [each.strip() for each in stream.getvalue().splitlines() if each.strip()]
+
+
+@pytest.mark.parametrize(("runs", "more"), [(15, False), (16, True)])
+def test_of_many_runs_the_last_are_listed_with_their_first_figures(runs, more):
+    line = line_of(runs)
+    trends = [trend_of(f"f{at}", [float(at)] * runs) for at in range(5)]
+    shown = written(msgspec.structs.replace(line, trends=trends))
+    assert shown[0] == f"n  {runs} runs, 2026-01-02 to {AT + timedelta(days=runs - 1):%Y-%m-%d}"
+    assert shown[1].split() == ["run", "started", "(UTC)", "verdict", "f0", "f1", "f2", "f3"]
+    assert (shown[2] == "…") is more
+    rows = shown[2 + more : 2 + more + 15]
+    assert [int(row.split()[0]) for row in rows] == list(range(runs - 15, runs))
+    assert rows[0].split()[1:4] == [f"{AT + timedelta(days=runs - 15):%Y-%m-%d}", "03:04", "valid"]
+    assert rows[-1].split()[4:] == ["0.000", "ms", "1.00", "ms", "2.00", "ms", "3.00", "ms"]
+    assert shown[-1].startswith("f4 ")
+
+
+def test_a_plot_has_the_last_runs_its_range_its_noise_and_its_changes():
+    point = ChangePoint(run=33, started_at=AT, before=8.0, after=10.0, change=0.25, noise=0.03,
+                        p=0.002, call="worse")  # fmt: skip
+    values = [99.0] * 5 + [0.0] * 28 + [7.0, 3.0]
+    trend = trend_of("latency", values, changes=[point], noise=0.031)
+    text, change = _plot(line_of(35), trend)
+    assert text.plain.strip().split()[1] == "▁" * 28 + "█▄"
+    assert text.plain.endswith("  0.000 ms … 7.00 ms, ±3.1%")
+    assert change.plain == f"  {explain_change(trend, point)}"
+    styled = {text.plain[span.start : span.end] for span in text.spans if span.style == "bold red"}
+    assert styled == {"█"}
+    assert _plot(line_of(2), trend_of("latency", [None, None])) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "valid"),
+        ({"interrupted": True}, "interrupted"),
+        ({"changes": ["one"]}, "valid, changed by hand"),
+        ({"interrupted": True, "changes": ["one"]}, "interrupted, changed by hand"),
+    ],
+    ids=str,
+)
+def test_a_verdict_is_told_with_what_went_otherwise(changes, told):
+    (run,) = line_of(1).runs
+    assert say_verdict(msgspec.structs.replace(run, **changes)) == told
+
+
+@pytest.mark.parametrize("steered", [0, 5, 6])
+def test_of_the_runs_that_were_changed_by_hand_the_last_are_told(steered):
+    change = Change(t_s=1.0, load_s=1.0, what="rate", unit="rate", old=1.0, new=2.0)
+    line = line_of(12)
+    runs = [
+        msgspec.structs.replace(run, changes=[change] * (run.id < steered)) for run in line.runs
+    ]
+    notes = explain(msgspec.structs.replace(line, runs=runs))
+    many = [f"{steered} runs were changed by hand, these at last:"] if steered > 5 else []
+    told = [f"run {at}: the load was changed by hand: its rate once"
+            for at in range(max(steered - 5, 0), steered)]  # fmt: skip
+    assert notes == many + told
+
+
+def test_another_plan_is_told_by_its_settings():
+    shown = written(msgspec.structs.replace(line_of(1), different=["count: 1 → 2", "rate: 3 → 4"]))
+    assert "with another plan: count: 1 → 2; rate: 3 → 4" in shown

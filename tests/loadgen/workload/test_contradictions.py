@@ -1,5 +1,7 @@
 import pytest
 
+from loadgen.workload.matching import ANY, parse_pattern
+from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.pacing import Stage
 from loadgen.workload.plan import Plan
 
@@ -99,3 +101,80 @@ def test_messages_without_a_rate_would_never_be_sent():
         with pytest.raises(ValueError, match="--messages needs a rate"):
             Plan(1, messages=1, **nothing)
     assert Plan(1, messages=1, closed_loop=True)
+
+
+BEHAVE = (Behave.parse("no-pong"),)
+#: Settings that say what a scenario's users do as well, and a neighbour of each that doesn't.
+OF_USERS = {
+    "verify": ("exact", "suffix"),
+    "expect": ((ANY,), ()),
+    "ignore": ((parse_pattern("regex:x"),), ()),
+    "rooms": (2, 1),
+    "message": ("m", "{conn}-{seq}"),
+    "message_file": ("f", None),
+    "size_bytes": (0, None),
+    "binary": (True, False),
+    "rate": (0.0, None),
+    "rate_per_conn": (0.0, None),
+    "stages": ((Stage(1, 1),), ()),
+    "closed_loop": (True, False),
+    "messages": (1, None),
+    "lifetime_s": (1.0, None),
+    "behave": (BEHAVE, ()),
+}
+
+
+@pytest.mark.parametrize("name", OF_USERS)
+def test_only_a_scenario_says_what_its_users_do(name):
+    given, not_given = OF_USERS[name]
+    flag = name.removesuffix("_s").removesuffix("_bytes").removesuffix("s" * (name == "stages"))
+    with pytest.raises(ValueError, match=f"^--{flag.replace('_', '-')} and --scenario both say"):
+        Plan(9, scenario="s.py", **{name: given})
+    assert Plan(9, scenario="s.py", **{name: not_given})
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"arrive": 1.0}, "--arrive goes with --scenario"),
+        ({"arrive": 0.0}, "--arrive goes with --scenario"),
+        ({"arrive": 0.0, "scenario": "s.py"}, "--arrive has to be more than 0"),
+        ({"verify": "fan-out", "behave": BEHAVE}, "--behave: nobody knows"),
+        ({"key": "k.pem", "url": "wss://h/"}, "--key goes with --cert"),
+        ({"cert": "c.pem"}, "--cert goes with wss://"),
+        ({"cacert": "c.pem", "insecure": True, "url": "wss://h/"}, "--cacert says whom to trust"),
+        ({"proxy": "nonsense"}, "--proxy"),
+        ({"messages": 3, "behave": (Behave.parse("reconnect-storm"),)}, "a storm opens more"),
+        ({"rooms": 2, "verify": "fan-out", "url": "ws://h:1{room}/"}, "goes into the path"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_does_not_go_together_is_named(settings, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Plan(9, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"arrive": 0.1, "scenario": "s.py"},
+        {"verify": "off", "ignore": (ANY,)},
+        {"verify": "fan-out", "rooms": 2, "url": "ws://h/{room}"},
+        {"verify": "fan-out", "message": "{seq} of {conn}"},
+        {"arrivals": "poisson"},
+        {"cacert": "c.pem", "url": "wss://h/"},
+        {"insecure": True, "url": "wss://h/"},
+        {"cert": "c.pem", "key": "k.pem", "url": "wss://h/"},
+        {"cert": "c.pem", "insecure": True, "url": "wss://h/"},
+        {"proxy": "http://p"},
+        {"lifetime_s": 0.1, "connect_rate": 0.1, "connect_timeout_s": 0.1, "stop_timeout_s": 0.1},
+        {"messages": 3, "rate": 0.1},
+        {"messages": 3, "behave": BEHAVE},
+        {"messages": 3, "duration_s": 0.0},
+        {"stages": (Stage(0, 5), Stage(0.1, 0))},
+        {"rate": 0.0},
+    ],
+    ids=str,
+)
+def test_what_goes_together_is_no_contradiction(settings):
+    assert Plan(200, **settings)

@@ -58,3 +58,23 @@ def test_messages_without_their_key_are_refused_before_anything_is_dialled(setti
     with pytest.raises(ValueError, match=complaint) as caught:
         Plan(1, **settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("before", "found"), [(7, True), (8, False)])
+def test_of_the_numbers_in_a_key_the_first_eight_may_be_the_messages(before, found):
+    template = '{"id": "' + "99999 " * before + '{seq}"}'
+    keys = Keys(Verify.parse("json:id"), Payloads(template, sockets=10))
+    key = "99999 " * before + "41"
+    assert keys.find_sequence(key, 3, 50) == (41 if found else None)
+    assert keys.are_numbered is found
+
+
+@pytest.mark.parametrize(("length", "cut"), [(60, False), (61, True)])
+def test_a_message_without_a_key_is_shown_as_far_as_it_fits(length, cut):
+    text = "x" * length
+    with pytest.raises(ValueError, match="no key of that kind") as told:
+        Plan(1, verify="json:id", message=text)
+    shown = "x" * 57 + "…" if cut else text
+    assert str(told.value).endswith(f"such as {shown!r}")
+    with pytest.raises(ValueError, match="such as 'é'"):
+        Plan(1, verify="json:id", message="é", binary=False)

@@ -1,6 +1,6 @@
 import pytest
 
-from loadgen.workload.target import Target
+from loadgen.workload.target import Target, write_origin
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,57 @@ def test_a_refusal_says_what_to_write(url, says):
 
 def test_a_certificate_is_for_the_address_without_its_zone():
     assert Target.parse("wss://[fe80::1%25eth0]/").server_name == "fe80::1"
+
+
+@pytest.mark.parametrize(
+    ("url", "fact"),
+    [
+        ("ws://h:65535/", ("port", 65535)),
+        ("ws://h:1/", ("port", 1)),
+        ("wss://h:443/", ("authority", "h")),
+        ("wss://h:80/", ("authority", "h:80")),
+        ("ws://h/!~", ("resource", "/!~")),
+        ("wss://h/", ("tls", True)),
+        ("ws://A_b.Example/", ("host", "a_b.example")),
+    ],
+)
+def test_a_url_may_have_what_just_fits(url, fact):
+    name, value = fact
+    assert getattr(Target.parse(url), name) == value
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ws://h:65536/", "a port that is no number from 1 to 65535"),
+        ("ws://h:123456/", "a port that is no number from 1 to 65535"),
+        ("ws://a:b:c/", "write ws://[::1]:8765/"),
+        ("8765", "did you mean ws://127.0.0.1:8765/?"),
+        ("123456", "write it like ws://127.0.0.1:8765/"),
+        ("h:1/x", "begin it with ws:// or wss://, ws://h:1/x"),
+        ("ftp://h/", "write it like ws://127.0.0.1:8765/"),
+        ("ws://h/ ", None),
+        ("ws://h/\x7f", "written as %7F"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_what_would(url, says):
+    if says is None:
+        assert Target.parse(url)
+        return
+    with pytest.raises(ValueError, match=r"WebSocket|has an?") as told:
+        Target.parse(url)
+    assert says in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("origin", "written"),
+    [
+        ("https://Example.com:443", "https://Example.com:443"),
+        ("https://m\u00fcnchen.example", "https://xn--mnchen-3ya.example"),
+        ("https://m\u00fcnchen.example:8443", "https://xn--mnchen-3ya.example:8443"),
+        ("null", "null"),
+        ("m\u00fcnchen", "m\u00fcnchen"),
+    ],
+)
+def test_an_origin_is_written_as_a_browser_does(origin, written):
+    assert write_origin(origin) == written

@@ -1,0 +1,168 @@
+"""What one peer of a proxy says is what the other hears: messages, pings, and how it ends.
+
+Two peers of bytes, and between them a pair without faults.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
+
+from echo_trio.wire.relay import PIECE_BYTES
+
+from ..proxy.joined import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Joined, Peer, joined
+
+#: Messages in parts, of text or not, with pings and pongs between the parts.
+PARTS = st.lists(st.text("abé", max_size=9).map(str.encode), min_size=1, max_size=3)
+CONTROL = st.none() | st.tuples(st.sampled_from([PING, PONG]), st.binary(max_size=5))
+SAID = st.lists(st.tuples(st.sampled_from([TEXT, BINARY]), PARTS, CONTROL), max_size=6)
+PLACES = st.lists(st.integers(0, 300), max_size=6)
+
+
+def write(peer: Peer, said: Any) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """Write what is said, and list it as it is complete."""
+    data, events = b"", list[tuple[int, bytes]]()
+    for opcode, parts, control in said:
+        for at, part in enumerate(parts):
+            is_last = at == len(parts) - 1
+            if control is not None and at == len(parts) // 2:
+                data += peer.frame(*control)
+                events.append(control)
+            data += peer.frame(CONTINUATION if at else opcode, part, fin=is_last)
+        events.append((opcode, b"".join(parts)))
+    return data, events
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+@settings(max_examples=60)
+@given(forth=SAID, back=SAID, places=PLACES)
+def test_each_peer_hears_what_the_other_says_in_its_order_however_it_arrives(
+    is_whole: bool, forth: Any, back: Any, places: list[int]
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        expected = {}
+        for sayer, hearer, said in (
+            (made.client, made.upstream, forth), (made.upstream, made.client, back),
+        ):  # fmt: skip
+            data, expected[hearer] = write(sayer, said)
+            edges = [0, *sorted(min(place, len(data)) for place in places), len(data)]
+            for start, end in pairwise(edges):
+                if start < end:
+                    await sayer.say(data[start:end])
+        for hearer, events in expected.items():
+            assert hearer.hear() == events
+        pair = made.pair
+        assert (pair.client.messages_received, pair.upstream.messages_sent) == (len(forth),) * 2
+        assert (pair.upstream.messages_received, pair.client.messages_sent) == (len(back),) * 2
+        assert pair.lost == 0
+
+    trio.run(lambda: run(limits={"is_whole": is_whole}))
+
+
+async def test_of_a_long_frame_each_part_is_passed_on_once_it_is_worth_a_frame() -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        payload = bytes(range(256)) * 300
+        data = made.client.frame(BINARY, payload)
+        head = len(data) - len(payload)
+        await made.client.say(data[: head + PIECE_BYTES - 1])
+        assert (made.upstream.hear(), made.upstream.frames) == ([], [])
+        await made.client.say(data[head + PIECE_BYTES - 1 : head + PIECE_BYTES])
+        made.upstream.hear()
+        assert made.upstream.frames == [(BINARY, False, PIECE_BYTES)]
+        await made.client.say(made_rest := data[head + PIECE_BYTES :])
+        assert made.upstream.hear() == [(BINARY, payload)]
+        assert len(made_rest) == sum(size for _, _, size in made.upstream.frames[1:])
+        assert made.pair.upstream.messages_sent == 1
+
+    await run()
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
+async def test_a_close_goes_through_and_so_does_its_answer(first: str) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        one, other = made.client, made.upstream
+        if first == "upstream":
+            one, other = other, one
+        await one.say(one.frame(TEXT, b"last") + one.close_frame(4000, b"bye"))
+        assert other.hear() == [(TEXT, b"last"), (CLOSE, b"\x0f\xa0bye")]
+        assert one.hear() == []
+        # It has not answered yet: what it still says is heard.
+        await other.say(other.frame(TEXT, b"wait"))
+        assert one.hear() == [(TEXT, b"wait")]
+        await other.say(other.close_frame(4001, b"so long"))
+        assert one.hear()[1:] == [(CLOSE, b"\x0f\xa1so long")]
+        one.sock.close()
+        other.sock.close()
+        await made.ended()
+        pair = made.pair
+        relay = pair.client if first == "client" else pair.upstream
+        assert (relay.close_code, relay.closed_first, relay.clean) == (4000, "peer", True)
+        assert pair.lost == 0
+
+    await run()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"), [("mask", 1002), ("opcode", 1002), ("text", 1007), ("size", 1009)]
+)
+@pytest.mark.parametrize("who", ["client", "upstream"])
+async def test_who_breaks_a_rule_is_told_so_and_the_other_only_that_it_is_over(
+    who: str, wrong: str, code: int
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        one, other = made.client, made.upstream
+        if who == "upstream":
+            one, other = other, one
+        bad = {
+            "mask": one.frame(TEXT, b"x", masks=who == "upstream"),
+            "opcode": one.frame(3, b"x"),
+            "text": one.frame(TEXT, b"\xff"),
+            "size": one.frame(BINARY, bytes(101)),
+        }[wrong]
+        await one.say(one.frame(BINARY, bytes(100)) + bad)
+        said = other.hear()
+        assert said[0] == (BINARY, bytes(100))
+        assert [opcode for opcode, _ in said[1:]] == [CLOSE]
+        assert int.from_bytes(said[1][1][:2]) == (1001 if who == "client" else 1014)
+        await other.say(other.close_frame(1000))
+        assert [int.from_bytes(payload[:2]) for _, payload in one.hear()] == [code]
+        one.sock.close()
+        other.sock.close()
+        await made.ended()
+        relay = made.pair.client if who == "client" else made.pair.upstream
+        assert relay.failure == code
+
+    await run(limits={"max_message_bytes": 100})
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+async def test_who_leaves_without_a_word_is_gone_for_the_other(who: str) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        one, other = made.client, made.upstream
+        if who == "upstream":
+            one, other = other, one
+        await one.say(one.frame(TEXT, b"last"))
+        one.sock.close()
+        await wait_all_tasks_blocked()
+        said = other.hear()
+        assert said[0] == (TEXT, b"last")
+        if who == "client":  # It is gone as it went: without a close frame.
+            assert (said[1:], other.is_over) == ([], True)
+        else:
+            assert [(op, payload[:2]) for op, payload in said[1:]] == [(CLOSE, b"\x03\xf6")]
+        other.sock.close()
+        await made.ended()
+        assert made.pair.lost == 0
+
+    await run()
