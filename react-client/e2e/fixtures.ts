@@ -21,7 +21,7 @@ interface WorkerFixtures {
 export const test = playwright.extend<TestFixtures, WorkerFixtures>({
   pageUrl: [
     // Playwright reads from this pattern that the fixture needs no other.
-    // eslint-disable-next-line no-empty-pattern
+    // oxlint-disable-next-line no-empty-pattern
     async ({}, use) => {
       const served = await preview({ preview: { port: 0 }, logLevel: 'error' });
       const url = served.resolvedUrls?.local[0];
@@ -32,7 +32,7 @@ export const test = playwright.extend<TestFixtures, WorkerFixtures>({
     { scope: 'worker' },
   ],
   server: [
-    // eslint-disable-next-line no-empty-pattern
+    // oxlint-disable-next-line no-empty-pattern
     async ({}, use) => {
       // One of each worker is started as anybody would start it.
       const server = await startEchoServer({ isNew: true });
@@ -41,7 +41,7 @@ export const test = playwright.extend<TestFixtures, WorkerFixtures>({
     },
     { scope: 'worker' },
   ],
-  // eslint-disable-next-line no-empty-pattern
+  // oxlint-disable-next-line no-empty-pattern
   ownServer: async ({}, use) => {
     const server = await startEchoServer();
     await use(server);

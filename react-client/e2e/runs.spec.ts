@@ -87,7 +87,7 @@ function rememberDrawnTexts(): void {
   const drawn = new WeakMap<HTMLCanvasElement, Set<string>>();
   const pen = CanvasRenderingContext2D.prototype;
   // It is called with its own context.
-  // eslint-disable-next-line @typescript-eslint/unbound-method
+  // oxlint-disable-next-line @typescript-eslint/unbound-method
   pen.fillText = new Proxy(pen.fillText, {
     apply: (fillText, context: CanvasRenderingContext2D, words: [string, number, number]) => {
       const texts = drawn.get(context.canvas) ?? new Set();

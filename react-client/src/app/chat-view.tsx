@@ -19,7 +19,7 @@ export function ChatView({ chats, servedUrl }: { chats: ChatTabs; servedUrl: str
         {tabs.map((tab, index) => (
           <Activity key={tab.id} mode={areAllShown || tab === active ? 'visible' : 'hidden'}>
             {/* What one works in is in front: that is what the shortcuts are for. */}
-            {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
+            {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
             <section
               className={styles.slot}
               aria-label={`Connection ${String(index + 1)}`}

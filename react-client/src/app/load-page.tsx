@@ -30,6 +30,8 @@ export default function LoadPage(props: LoadPageProps) {
   const { place, feed, chatLatency, help } = props;
   const [session] = useState(() => {
     const clockSkewMs = () => feed.store.getSnapshot().clockSkewMs;
+    // The place outlives the view, which is to find its session there when it comes back.
+    // oxlint-disable-next-line react/immutability
     return (place.session ??= new LoadSession({ clockSkewMs }));
   });
   const { snapshots, state } = useStore(feed.store);

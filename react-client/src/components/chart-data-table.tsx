@@ -60,7 +60,7 @@ function Table(props: ChartDataTableProps) {
         <CopyButton text={() => toCsv(axis, lines, series)} label={`${title} as CSV`} />
       </p>
       {/* A region that scrolls has to be reachable by keyboard. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className={styles.scroller} role="region" aria-label={`Table of ${title}`} tabIndex={0}>
         <table className={styles.table}>
           <thead>

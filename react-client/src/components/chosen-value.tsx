@@ -45,7 +45,7 @@ export function ChosenValue({ tree, node, actions }: ChosenValueProps) {
           <dt>Value</dt>
           <dd>
             {/* A region that scrolls must be reachable by keyboard. */}
-            {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+            {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
             <code className={styles.whole} tabIndex={0} dir="auto">
               {source}
               {isCut && '…'}

@@ -44,7 +44,7 @@ function Script({ fileName, script, commands, rows, notes = [] }: Scenario) {
         {notes.map((note) => `${note} `)}
       </p>
       {/* A region that scrolls has to be reachable by keyboard. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <pre className={styles.script} role="region" aria-label="The script" tabIndex={0}>
         {script}
       </pre>

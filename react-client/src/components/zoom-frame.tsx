@@ -44,13 +44,13 @@ export function ZoomFrame({ className, title, zoom, whole, at, children }: ZoomF
   };
   return (
     // What has keys of its own is an application to those who hear the page.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
     <div
       className={className}
       data-zoomable=""
       role="application"
       aria-label={`Part of ${title}: plus and minus zoom, arrow keys move on, Escape shows all`}
-      // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+      // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
       tabIndex={0}
       onKeyDown={press}
     >

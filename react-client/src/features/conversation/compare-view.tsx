@@ -69,7 +69,7 @@ function Values({ differences }: { differences: readonly ValueDifference[] }) {
   if (differences.length === 0) return null;
   return (
     // A region that scrolls must be reachable by keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={styles.scroller} tabIndex={0} role="group" aria-label="Differences">
       <ol className={styles.list}>
         {differences.map(({ what, path, pathInSecond, first, second }) => (
@@ -112,7 +112,7 @@ function Lines({
   isHex: boolean;
 }) {
   return (
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={styles.scroller} tabIndex={0} role="group" aria-label="Lines">
       {comparison.lines.map((line, index) =>
         line.in === 'gap' ? (

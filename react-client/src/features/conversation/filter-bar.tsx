@@ -35,7 +35,7 @@ export function FilterBar(props: FilterBarProps) {
           <input
             id={textId}
             // It has just been asked for, and there is nothing else to do in it.
-            // eslint-disable-next-line jsx-a11y/no-autofocus
+            // oxlint-disable-next-line jsx-a11y/no-autofocus
             autoFocus
             type="search"
             className={`${panel.input ?? ''} ${styles.text ?? ''}`}

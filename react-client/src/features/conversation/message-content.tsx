@@ -101,7 +101,7 @@ export function PlainContent(props: { shown: Shown; name: string; isHex: boolean
         className={styles.text}
         data-form={isHex ? 'hex' : undefined}
         // A region that scrolls must be reachable by keyboard.
-        // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
         tabIndex={0}
         aria-label={name}
       >

@@ -17,7 +17,7 @@ export function LatencyTable({ figures: { latency, connectMs } }: { figures: Run
   ];
   return (
     // A region that scrolls has to be reachable by keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={styles.scroller} role="region" aria-label="Latency in figures" tabIndex={0}>
       <table className={styles.table}>
         <thead>

@@ -148,5 +148,5 @@ function useDistribution(report: RunReport | null): TimeSeries | null {
       isCurrent = false;
     };
   }, [report]);
-  return found !== null && found.of === report ? found.curve : null;
+  return found?.of === report ? found.curve : null;
 }

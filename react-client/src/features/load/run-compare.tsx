@@ -73,7 +73,7 @@ function Comparison({ first, second }: { first: RunReport; second: RunReport }) 
   return (
     <>
       {/* A region that scrolls has to be reachable by keyboard. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className={styles.scroller} role="region" aria-label="Figures compared" tabIndex={0}>
         <table className={styles.table}>
           <thead>

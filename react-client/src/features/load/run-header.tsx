@@ -174,7 +174,7 @@ function WordsForm({ words, onSave }: { words: Words; onSave: (words: Words) => 
             maxLength={200}
             autoComplete="off"
             // One has just asked for it.
-            // eslint-disable-next-line jsx-a11y/no-autofocus
+            // oxlint-disable-next-line jsx-a11y/no-autofocus
             autoFocus
             value={name}
             onChange={({ target }) => setName(target.value)}

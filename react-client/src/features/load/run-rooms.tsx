@@ -17,7 +17,7 @@ export function RunRooms({ figures: { report } }: { figures: RunFigures }) {
   return (
     <>
       {/* A region that scrolls has to be reachable by keyboard. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className={table.scroller} role="region" aria-label="Fan-out" tabIndex={0}>
         <table className={table.table}>
           <thead>

@@ -81,7 +81,7 @@ function UsersTally({ users }: { users: Users }) {
             {formatCount(count)} × {cause}
           </summary>
           {/* A region that scrolls has to be reachable by keyboard. */}
-          {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+          {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
           <pre className={styles.traceback} role="region" aria-label={cause} tabIndex={0}>
             {users.tracebacks[cause]}
           </pre>
@@ -103,7 +103,7 @@ function Figures({ name, columns, rows }: FiguresProps): ReactNode {
   if (rows.length === 0) return null;
   return (
     // As above.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={table.scroller} role="region" aria-label={`${name}s`} tabIndex={0}>
       <table className={table.table}>
         <thead>

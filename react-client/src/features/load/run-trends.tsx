@@ -102,7 +102,7 @@ function Line({ line, shown, onShow }: LineProps) {
         </details>
       )}
       {/* A region that scrolls has to be reachable by keyboard. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className={styles.scroller} role="region" aria-label={`Runs of ${name}`} tabIndex={0}>
         <table className={styles.table}>
           <thead>

@@ -88,7 +88,7 @@ export function TokenForm(props: { wasRefused: boolean; onToken: () => void }) {
           type="password"
           autoComplete="off"
           // The form has just been sent from here, and goes on here.
-          // eslint-disable-next-line jsx-a11y/no-autofocus
+          // oxlint-disable-next-line jsx-a11y/no-autofocus
           autoFocus={wasRefused}
           aria-invalid={wasRefused}
           aria-describedby={wasRefused ? problemId : undefined}

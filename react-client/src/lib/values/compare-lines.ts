@@ -26,7 +26,8 @@ const MOST_EDITS = 2_000;
 export function compareLines(first: string, second: string): LineComparison {
   const [firsts, seconds] = [first.split('\n'), second.split('\n')];
   const parts = diffArrays(firsts, seconds, { maxEditLength: MOST_EDITS }) as
-    readonly { count: number; added: boolean; removed: boolean }[] | undefined;
+    | readonly { count: number; added: boolean; removed: boolean }[]
+    | undefined;
   const all = parts ?? [
     { count: firsts.length, added: false, removed: true },
     { count: seconds.length, added: true, removed: false },

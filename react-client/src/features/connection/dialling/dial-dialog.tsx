@@ -77,7 +77,7 @@ function Steps({ steps }: { steps: readonly DialStep[] }) {
   if (rows.length === 0) return null;
   return (
     // A region that scrolls has to be reachable by keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={styles.scroll} role="region" aria-label="Steps" tabIndex={0}>
       <table className={styles.table}>
         <thead>
@@ -133,7 +133,7 @@ function Frames(props: { frames: readonly ToldFrame[]; dropped: number; offsetMs
       <h3>Frames</h3>
       {hidden > 0 && <p className={styles.note}>{formatCount(hidden)} earlier are not shown.</p>}
       {/* A region that scrolls has to be reachable by keyboard. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className={styles.scroll} role="region" aria-label="Table of frames" tabIndex={0}>
         <table className={styles.table}>
           <thead>

@@ -20,7 +20,8 @@ export function stepOf<Name extends DialStep['name']>(
   name: Name,
 ): Extract<DialStep, { name: Name }> | undefined {
   return steps.findLast((step) => step.name === name) as
-    Extract<DialStep, { name: Name }> | undefined;
+    | Extract<DialStep, { name: Name }>
+    | undefined;
 }
 
 /** What a control frame says. */

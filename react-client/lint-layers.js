@@ -44,3 +44,5 @@ export const layers = {
     };
   },
 };
+
+export default { meta: { name: 'own' }, rules: { layers } };
