@@ -2,6 +2,8 @@
 
 import socket
 from collections import Counter
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -13,43 +15,156 @@ from echo_trio.settings import Settings
 from echo_trio.wire import poller
 from loadgen.engine.books import Books
 from loadgen.engine.context import RunContext
-from loadgen.engine.crowd import Crowd
+from loadgen.engine.crowd import Crowd, wait_while
 from loadgen.engine.dialer import Dialer
-from loadgen.engine.gate import CONNECT_CATCH_UP_S, ConnectPace, Gate
+from loadgen.engine.gate import Gate
 from loadgen.engine.observer import CrowdObserver
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.workload.misbehaviour import Behave
 from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
-# -- The pace of connecting -----------------------------------------------------------------------
+# -- Waiting, batches and replacing, by the clock alone -------------------------------------------
 
 
-async def turns(pace, times):
-    began, moments = trio.current_time(), []
-    for _ in range(times):
-        await pace.wait_for_turn()
-        moments.append(round(trio.current_time() - began, 3))
-    return moments
+@pytest.mark.parametrize("waits_s", [0.0, 0.01, 0.5, 3.0, 20.0])
+async def test_who_waits_looks_often_at_first_and_then_a_hundredth_of_its_wait_later(
+    waits_s, autojump_clock
+):
+    began, looks_s = trio.current_time(), []
+
+    def holds():
+        looks_s.append(trio.current_time() - began)
+        return looks_s[-1] < waits_s
+
+    await wait_while(holds)
+    assert waits_s <= looks_s[-1] <= max(waits_s * 1.01, waits_s + 0.002) + 1e-6
+    steps = [later - before for before, later in pairwise(looks_s)]
+    for at, step in zip(looks_s, steps, strict=False):
+        assert step == pytest.approx(min(max(at / 100, 0.001), 0.01), abs=1e-6)
 
 
-async def test_handshakes_begin_at_their_rate_however_long_each_takes(autojump_clock):
-    pace = ConnectPace(10.0)
-    assert await turns(pace, 3) == pytest.approx([0.0, 0.1, 0.2], abs=0.01)
-    await trio.sleep(0.07)
-    assert await turns(pace, 3) == pytest.approx([0.03, 0.13, 0.23], abs=0.01)
+class Still(SimpleNamespace):
+    """A session that is open, and notes what is asked of it and when."""
+
+    def __init__(self, conn, answered_s=0.0):
+        super().__init__(conn=conn, successor=None, connection=object(), asked=[])
+        self.answered_s = answered_s
+
+    @property
+    def awaits_reply(self):
+        return trio.current_time() < self.answered_s
+
+    def __hash__(self):
+        return id(self)
+
+    def __eq__(self, other):
+        return self is other
+
+    def expect_end(self):
+        self.asked.append(("expected", round(trio.current_time(), 2)))
+
+    def close(self, nursery):
+        self.asked.append(("closed", round(trio.current_time(), 2)))
 
 
-async def test_a_generator_that_was_held_up_catches_up_a_tenth_of_a_second(autojump_clock):
-    pace = ConnectPace(100.0)
-    await turns(pace, 1)
-    await trio.sleep(5.0)
-    at_once = sum(moment < 0.005 for moment in await turns(pace, 100))
-    assert at_once == pytest.approx(CONNECT_CATCH_UP_S * 100, abs=2)
+@pytest.fixture
+async def still(nursery):
+    """A crowd of a plan whose sockets are still."""
+
+    def make(plan):
+        books = Books(Ledger(plan.count))
+        observer = CrowdObserver(plan, nursery)
+        context = RunContext(plan, Dialer([], Sources(())), None, books, observer)
+        crowd = Crowd(plan, context, observer, nursery, Gate(plan), plan.conns()[0])
+        crowd.slots = [Still(conn) for conn in range(plan.count)]
+        crowd._slot_of = {session.conn: slot for slot, session in enumerate(crowd.slots)}
+        return crowd, context
+
+    return make
 
 
-async def test_without_a_rate_nobody_waits(autojump_clock):
-    assert await turns(ConnectPace(None), 1000) == [0.0] * 1000
+async def test_other_tasks_have_their_turn_after_each_batch_of_sockets_begun(still, nursery):
+    crowd, _ = still(Plan(800, connect_concurrency=1000))
+    turns, begun = [], []
+
+    @nursery.start_soon
+    async def others():
+        while True:
+            turns.append(len(begun))
+            await trio.lowlevel.checkpoint()
+
+    crowd._settled.set()
+    assert await crowd._begin_all(begun.append, trio.CancelScope()) == 800
+    assert 2 <= len({count for count in turns if 0 < count < 800}) <= 4
+    assert crowd._limiter.borrowed_tokens == 800
+
+
+async def test_who_takes_a_place_has_the_next_number_and_one_that_awaits_nothing_closes_at_once(
+    still, autojump_clock
+):
+    crowd, context = still(Plan(3, lifetime_s=9.0))
+    old = crowd.slots[1]
+    crowd.retire(old)
+    new = crowd.slots[1]
+    assert (new.conn, old.successor, context.reopening) == (3, new, 1)
+    assert [what for what, _ in old.asked] == ["expected", "closed"]
+    crowd.retire(old)
+    gone = Still(7)
+    gone.connection = None
+    crowd.retire(gone)
+    assert (context.reopening, crowd._created, crowd.slots[1]) == (1, 4, new)
+
+
+@pytest.mark.parametrize(("answered_s", "closed_s"), [(1.0, 1.0), (99.0, 3.0)])
+async def test_who_awaits_a_reply_is_closed_when_it_is_in_or_after_half_of_the_stop_timeout(
+    still, autojump_clock, answered_s, closed_s
+):
+    crowd, _ = still(Plan(1, lifetime_s=9.0, stop_timeout_s=6.0))
+    began = trio.current_time()
+    (old,) = crowd.slots
+    old.answered_s = began + answered_s
+    crowd.retire(old)
+    await trio.sleep(20.0)
+    assert [what for what, _ in old.asked] == ["expected", "closed"]
+    assert [at - began for _, at in old.asked] == pytest.approx([closed_s] * 2, abs=0.03)
+
+
+async def test_sockets_are_replaced_when_they_have_reached_their_age_the_oldest_first(
+    still, autojump_clock
+):
+    crowd, _ = still(Plan(3, lifetime_s=2.0))
+    began, retired = trio.current_time(), []
+    crowd.retire = lambda session: retired.append((session.conn, trio.current_time() - began))
+    crowd.observer.ages += [
+        (began + at, session) for at, session in zip((0.0, 0.5, 3.0), crowd.slots, strict=True)
+    ]
+    with trio.move_on_after(4.0):
+        await crowd.change()
+    assert [conn for conn, _ in retired] == [0, 1]
+    assert [at for _, at in retired] == pytest.approx([2.0, 2.5], abs=0.01)
+    assert len(crowd.observer.ages) == 1
+
+
+async def test_a_storm_takes_the_same_share_of_places_at_each_interval(still, autojump_clock):
+    taken = {}
+    for seed in (0, 1):
+        behave = (Behave.parse("reconnect-storm:30%:2s"),)
+        crowd, _ = still(Plan(20, behave=behave, seed=seed))
+        began, retired = trio.current_time(), {}
+
+        def retire(session, began=began, retired=retired):
+            at = round(trio.current_time() - began, 1)
+            retired.setdefault(at, []).append(session.conn)
+
+        crowd.retire = retire
+        with trio.move_on_after(7.0):
+            await crowd.change()
+        assert list(retired) == [2.0, 4.0, 6.0]
+        taken[seed], *others = retired.values()
+        assert others == [taken[seed]] * 2
+        assert len(set(taken[seed])) == 6
+    assert taken[0] != taken[1]
 
 
 # -- A crowd and a server -------------------------------------------------------------------------
@@ -220,43 +335,6 @@ async def test_one_that_awaits_a_reply_is_closed_when_that_is_in(server, nursery
     assert old.connection is not None
     await run.until(lambda: run.ledger.opened == 2)
     assert (run.ledger.answered, run.ledger.abandoned) == (1, 0)
-    await run.close()
-
-
-async def test_only_those_of_age_are_replaced(server, nursery):
-    serving, address = await server()
-    run = Run(Plan(2, serving.url, lifetime_s=0.3), address, nursery)
-    await run.open()
-    (_, first), (at, second) = run.observer.ages
-    run.observer.ages[1] = (at + 3600.0, second)
-    with trio.CancelScope() as changing:
-
-        async def stop_when_one_has_changed():
-            await run.until(lambda: run.ledger.opened >= 3)
-            changing.cancel()
-
-        nursery.start_soon(stop_when_one_has_changed)
-        await run.crowd.change()
-    assert (first.successor is not None, second.successor) == (True, None)
-    await run.close()
-
-
-async def test_a_storm_replaces_its_share_of_the_places_each_time(server, nursery):
-    serving, address = await server()
-    behave = (Behave.parse("reconnect-storm:50%:50ms"),)
-    run = Run(Plan(6, serving.url, behave=behave), address, nursery)
-    await run.open()
-    before = list(run.crowd.slots)
-    with trio.CancelScope() as changing:
-
-        async def stop_after_two():
-            await run.until(lambda: run.ledger.opened >= 12)
-            changing.cancel()
-
-        nursery.start_soon(stop_after_two)
-        await run.crowd.change()
-    changed = [old is not new for old, new in zip(before, run.crowd.slots, strict=True)]
-    assert sum(changed) == 3
     await run.close()
 
 

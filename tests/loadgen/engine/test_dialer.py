@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import ssl
 import sys
 from collections import Counter
 from contextlib import ExitStack
@@ -10,10 +11,13 @@ from contextlib import ExitStack
 import psutil
 import pytest
 import trio
+import trustme
 
 from echo_trio.wire import sockets
-from loadgen.engine.dialer import Dialer, Pending, reachable_from
+from echo_trio.wire.tls import CertificateUnusable
+from loadgen.engine.dialer import Dialer, Pending, make_tls_context, reachable_from
 from loadgen.engine.stamps import StampedSocket
+from loadgen.workload.plan import Plan
 from loadgen.workload.sources import Sources
 
 V4, V6 = (socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET6, ("::1", 1, 0, 0))
@@ -193,6 +197,44 @@ async def test_where_nobody_listens_at_any_address_it_is_refused(listening):
         with pytest.raises(ConnectionRefusedError):
             await dialer.dial(Counter())
     assert await dial(Dialer([alive], Sources(())), 1) == {"127.0.0.2": 1}
+
+
+async def test_a_target_that_refuses_is_asked_from_one_address_alone(closed_port):
+    dialer = Dialer([closed_port], Sources(("127.0.0.2-127.0.0.4",)))
+    sources = dialer._sources[socket.AF_INET] = Counting(Sources(("127.0.0.2-127.0.0.4",)))
+    with pytest.raises(ConnectionRefusedError):
+        await dialer.dial()
+    assert sources.taken == 1
+
+
+async def test_each_address_that_cannot_be_had_is_tried_once(listener):
+    named = (FOREIGN, "192.0.2.8", "192.0.2.9")
+    dialer = Dialer([address_of(listener)], Sources(named))
+    sources = dialer._sources[socket.AF_INET] = Counting(Sources(named))
+    with pytest.raises(OSError, match=NOT_TO_BE_HAD):
+        await dialer.dial()
+    assert sources.taken == 3
+
+
+def test_a_context_of_tls_is_made_for_wss_alone_and_as_strict_as_the_plan():
+    assert make_tls_context(Plan(1, "ws://h/")) is None
+    strict, lax = (make_tls_context(Plan(1, "wss://h/", insecure=each)) for each in (False, True))
+    assert (strict.verify_mode, lax.verify_mode) == (ssl.CERT_REQUIRED, ssl.CERT_NONE)
+
+
+def test_files_of_certificates_are_those_of_the_plan(tmp_path):
+    authority = trustme.CA()
+    ours = authority.issue_cert("h")
+    files = {name: tmp_path / name for name in ("cacert", "cert", "key")}
+    authority.cert_pem.write_to_path(files["cacert"])
+    ours.cert_chain_pems[0].write_to_path(files["cert"])
+    ours.private_key_pem.write_to_path(files["key"])
+    named = {name: str(path) for name, path in files.items()}
+    context = make_tls_context(Plan(1, "wss://h/", **named))
+    assert len(context.get_ca_certs()) == 1
+    for name in files:
+        with pytest.raises(CertificateUnusable):
+            make_tls_context(Plan(1, "wss://h/", **named | {name: str(tmp_path / "none")}))
 
 
 # -- In two steps ---------------------------------------------------------------------------------

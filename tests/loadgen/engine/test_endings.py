@@ -33,3 +33,12 @@ def test_each_end_has_one_way_and_one_code() -> None:
         assert show_code_of(connection) == str(code)
         connection.closed = SimpleNamespace(reason="go\naway" if received else None)
         assert show_code_of(connection) == (f"{code}: go\\naway" if received else str(code))
+
+
+def test_of_a_long_reason_two_hundred_characters_are_shown() -> None:
+    connection: Any = SimpleNamespace(
+        evicted=False, failure=None, close_received=4000, closed=SimpleNamespace(reason="x" * 200)
+    )
+    assert show_code_of(connection) == f"4000: {'x' * 200}"
+    connection.closed.reason += "y"
+    assert show_code_of(connection) == f"4000: {'x' * 200}…"

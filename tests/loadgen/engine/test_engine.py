@@ -10,7 +10,10 @@ from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
+from loadgen.preflight.check import Refused
 from loadgen.results.ledger import Ending, Failure, Unbalanced
+from loadgen.results.result import Strain
+from loadgen.workload.lever import NotLoading, Wanted
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -242,3 +245,117 @@ async def test_a_load_does_not_begin_without_a_socket(url):
     result = await engine.run()
     assert (phases, result.load_s) == ([Phase.OPEN, Phase.LOAD, Phase.CLOSE], 0.0)
     assert (result.ledger.sent, result.ledger.due) == (0, None)
+
+
+# -- What it is made of ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_fan_out", [False, True])
+@pytest.mark.parametrize("is_one_of_several", [False, True])
+async def test_rooms_are_matched_here_or_logged_for_who_matches_those_of_all(
+    is_fan_out, is_one_of_several
+):
+    plan = Plan(4, verify="fan-out") if is_fan_out else Plan(4)
+    engine = Engine(plan, gate=trio.sleep if is_one_of_several else None)
+    assert (engine.events is not None) == (is_fan_out and is_one_of_several)
+    assert (engine._matcher is not None) == (is_fan_out and not is_one_of_several)
+
+
+async def test_a_load_is_steered_while_it_lasts_and_its_changes_are_in_the_result(autojump_clock):
+    engine = Engine(Plan(2, rate=50.0, duration_s=10.0))
+    engine._began = trio.current_time()
+    with pytest.raises(NotLoading, match="has not begun"):
+        engine.steer(Wanted(rate=100.0))
+    await trio.sleep(1.0)
+    engine._enter(Phase.LOAD)
+    await trio.sleep(2.0)
+    engine.steer(Wanted(rate=100.0))
+    engine.steer(Wanted(rate=100.0))  # It is so already: no change.
+    assert engine.steering.speeds.steps == ((pytest.approx(2.0), 2.0),)
+    (change,) = engine.result_so_far().changes
+    assert (change.t_s, change.load_s, change.new) == (
+        pytest.approx(3.0), pytest.approx(2.0), 100.0
+    )  # fmt: skip
+    await trio.sleep(8.0)
+    with pytest.raises(NotLoading, match="is over"):
+        engine.steer(Wanted(paused=True))
+
+
+async def test_a_view_shows_the_phases_that_have_been_and_when_all_were_open(
+    engine, autojump_clock
+):
+    assert (engine.result_so_far().load_s, engine.result_so_far().all_open_after_s) == (0.0, None)
+    await trio.sleep(1.5)
+    engine._on_all_open()
+    assert engine.result_so_far().all_open_after_s == pytest.approx(1.5)
+    engine._enter(Phase.OPEN)
+    await trio.sleep(2.0)
+    assert (engine.phase_elapsed_s, engine.elapsed_s) == (pytest.approx(2.0), pytest.approx(3.5))
+    assert engine.result_so_far().load_strain == Strain()
+
+
+async def test_all_crowds_are_sorted_in_and_the_observer_is_told_of_each_second(autojump_clock):
+    seconds = []
+    plan = Plan(10, behave=(Behave.parse("half-open:30%"),))
+    engine = Engine(plan, on_second=lambda: seconds.append(len(engine.series)))
+    engine._began = trio.current_time()
+    for books in engine.all_books:
+        books.service.record(7)
+    engine.sort_in()
+    assert [books.service.total.count for books in engine.all_books] == [1, 1]
+    engine._sample()
+    engine._sample()
+    assert seconds == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [(f"{'a' * 64}.example", "no name in the DNS is written so"),
+     ("no.such.name.invalid", "no.such.name.invalid: ")],
+)  # fmt: skip
+async def test_why_a_name_has_no_address_is_a_detail(host, why):
+    engine = Engine(Plan(2, f"ws://{host}/", connect_timeout_s=5.0))
+    assert await engine._resolve() == []
+    assert why in engine._unresolved
+
+
+async def test_what_this_machine_can_not_do_is_refused_before_anything_is_tried():
+    with pytest.raises(Refused, match=r"--source-ip: 127\.0\.0\.1 has no address of that family"):
+        await Engine(Plan(1, "ws://127.0.0.1:9/", source_ips=("::1",))).run()
+    with pytest.raises(Refused, match=r"wss: .*/none"):
+        await Engine(Plan(1, "wss://127.0.0.1:9/", cacert="/none")).run()
+
+
+async def test_notes_on_the_message_are_warnings(url):
+    warnings = []
+    plan = Plan(1, f"{url}plain", message="{sq}-{seq}", messages=1, verify="exact")
+    assert plan.payloads().notes
+    await Engine(plan, on_warning=warnings.append).run()
+    assert [warning for warning in warnings if warning in plan.payloads().notes]
+
+
+async def test_those_that_misbehave_have_ledgers_of_their_own_and_their_part_of_the_rate(url):
+    kinds = ("half-open:20%", "no-pong:20%", "slow-reader:10%:1MiB/s")
+    plan = Plan(
+        10, f"{url}plain", rate=100.0, duration_s=0.5, verify="exact", stop_timeout_s=30.0,
+        behave=tuple(map(Behave.parse, kinds)),
+    )  # fmt: skip
+    result = await Engine(plan).run()
+    counts = {kind: (ledger.opened, ledger.sent) for kind, ledger in result.apart.items()}
+    assert counts == {Kind.HALF_OPEN: (2, 0), Kind.NO_PONG: (2, 10), Kind.SLOW_READER: (1, 5)}
+    assert (result.ledger.opened, result.ledger.sent, result.ledger.answered) == (5, 25, 25)
+    for ledger in result.apart.values():
+        ledger.check()
+        assert ledger.closed.total() == ledger.opened
+        assert ledger.answered == ledger.sent
+
+
+async def test_a_run_of_rooms_settles_its_copies_and_has_their_times(url):
+    plan = Plan(
+        3, f"{url}plain", messages=2, rate_per_conn=100.0, verify="fan-out", stop_timeout_s=1.0
+    )
+    result = await Engine(plan).run()  # An echo: each sees its own messages alone.
+    ledger = result.ledger
+    assert (ledger.published, ledger.owed, ledger.delivered, ledger.missing) == (6, 18, 6, 12)
+    assert (result.fan_out.each.count, result.fan_out.last.count) == (6, 0)
+    assert sum(second.errors for second in result.series) == ledger.errors >= 12

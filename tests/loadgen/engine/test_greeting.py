@@ -85,3 +85,21 @@ async def test_greetings_that_have_not_come_in_time_are_given_up_the_oldest_firs
     assert (Failure.GREETING, "0 of 2 within 3 s") in context.ledger.details
     await trio.sleep(1.0)
     assert (others_told, len(context.greetings)) == (["failed"], 0)
+
+
+async def test_greetings_that_are_over_are_passed_by_and_one_that_comes_late_is_seen_in_time(
+    autojump_clock, nursery
+):
+    began = trio.current_time()
+    complete, complete_told, _, context = begin()
+    for frame in ('{"type":"hello"}', "ready"):
+        complete.claim(frame)
+    nursery.start_soon(sweep, context)
+    await trio.sleep(1.0)
+    late, late_told, connection, _ = begin()
+    context.greetings += [(began + 3600.0, complete), (began + 1.1, late)]
+    await trio.sleep(0.08)
+    assert (late_told, complete_told) == ([], ["complete"])
+    await trio.sleep(0.05)
+    assert (late_told, complete_told, connection.closed) == (["failed"], ["complete"], 1)
+    assert not context.greetings

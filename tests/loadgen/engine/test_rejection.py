@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from echo_trio.wire.client_handshake import Rejected
-from loadgen.engine.rejection import _MAX_BODY_BYTES, explain_rejection
+from loadgen.engine.rejection import explain_rejection
 
 WORDS = st.text("abc xyz0123456789", min_size=1, max_size=60).map(lambda text: f"x{text}")
 
@@ -72,7 +73,7 @@ def test_no_more_is_asked_for_than_there_is_to_come(
 
 def test_of_a_long_body_no_more_is_read_than_may_be_shown() -> None:
     told, asked = explain(rejected(500), b"", *[b"a" * 1024] * 100)
-    assert (asked, told) == (_MAX_BODY_BYTES // 1024, f"HTTP 500: {'a' * 200}…")
+    assert (asked, told) == (4, f"HTTP 500: {'a' * 200}…")
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,51 @@ def test_a_redirect_names_where_to_and_only_text_is_shown(
     said, _ = explain(rejected(status, **headers), body)
     assert said.startswith(told)
     assert "secret" not in said
+
+
+async def test_a_body_that_does_not_come_is_waited_for_half_a_second(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def receive() -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    began_s = trio.current_time()
+    told = await explain_rejection(rejected(503, content_length="9"), b"half", receive)
+    assert told == "HTTP 503: half"
+    assert 0.5 <= trio.current_time() - began_s < 0.6
+
+
+async def test_a_server_that_resets_the_connection_is_quoted_as_far_as_it_came() -> None:
+    async def receive() -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise ConnectionResetError
+
+    told = await explain_rejection(rejected(503, content_length="9"), b"half", receive)
+    assert told == "HTTP 503: half"
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "shown"),
+    [
+        (300, "/a", True),
+        (399, "/a", True),
+        (302, f"/{'a' * 199}", True),
+        (302, "/" + "a" * 200, False),
+    ],
+)
+def test_of_where_a_redirect_leads_to_two_hundred_characters_are_shown(
+    status: int, location: str, shown: bool
+) -> None:
+    told, _ = explain(rejected(status, location=location), b"")
+    assert told == f"HTTP {status} to {location if shown else location[:200] + '…'}"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [(b"3\r\nabc\r\n0\r\n\r\n", "abc"), (b"3;x=y\r\nabc\r\nA\r\n0123456789\r\n0", "abc0123456789"),
+     (b"3\r\nabc\r\n7\r\nhalf", "abchalf"), (b"3\r\nabc\r\nno size", "abc"), (b"0\r\n\r\n", "")],
+)  # fmt: skip
+def test_chunks_are_joined_as_far_as_they_came(body: bytes, told: str) -> None:
+    said, _ = explain(rejected(400, transfer_encoding="Chunked"), body)
+    assert said == f"HTTP 400: {told}".removesuffix(": ")

@@ -1,16 +1,21 @@
+import errno
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from trio_websocket import CloseReason, ConnectionClosed
 
+import loadgen.engine.session
+from echo_trio.wire.client_handshake import HandshakeFailed
 from loadgen.engine.books import Books
 from loadgen.engine.context import Observer, RunContext
 from loadgen.engine.dialer import Dialer
-from loadgen.engine.session import STILL_SENDING_BYTES, Session, now_us
+from loadgen.engine.session import Session, now_us
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.verify import Verdict
 from loadgen.workload.plan import Plan
@@ -204,8 +209,8 @@ def test_a_wrong_reply_is_plain_if_it_is_the_message_itself():
 
 @pytest.mark.parametrize("has_unread", [False, True])
 @pytest.mark.parametrize("is_expected", [False, True])
-@pytest.mark.parametrize(("more_bytes", "is_much"), [(STILL_SENDING_BYTES, False),
-                                                     (STILL_SENDING_BYTES + 1, True)])  # fmt: skip
+@pytest.mark.parametrize(("more_bytes", "is_much"), [(65_536, False),
+                                                     (65_537, True)])  # fmt: skip
 def test_who_is_cut_while_it_goes_on_sending_is_told_from_who_says_nothing(
     has_unread, is_expected, more_bytes, is_much
 ):
@@ -269,6 +274,326 @@ def test_a_reply_is_late_if_a_later_message_was_answered_at_any_time_before():
         session._receive(f"{session.connection.sent[number]} 1")
     assert ledger.verdicts[Verdict.REORDERED] == 2
     assert ledger.verdicts[Verdict.ECHOED] == 2
+
+
+# -- Opening: on a virtual clock, with handshakes that the test lets end --------------------------
+
+
+class Handshakes:
+    """Handshakes that take so long and end in this way; and what is told when they are settled."""
+
+    def __init__(self, monkeypatch, took_s=0.0, error=None, **settings):
+        self.context = RunContext(
+            Plan(1, connect_timeout_s=5.0, **settings), Dialer([], Sources(())), None,
+            Books(Ledger(1)), Observer(),
+        )  # fmt: skip
+        self.session = Session(0, self.context)
+        self.limiter = trio.CapacityLimiter(1)
+        self.settled, self.begun, self.asked = [], [], []
+        self.connection = OpenConnection()
+
+        async def open_with(context, asked, begun):
+            assert self.limiter.borrowed_tokens == 1
+            self.asked.append(asked)
+            self.begun.append(begun)
+            await trio.sleep(took_s)
+            if error is not None:
+                raise error
+            return self.connection, 1234
+
+        monkeypatch.setattr(loadgen.engine.session, "open_with", open_with)
+
+    def on_settled(self):
+        self.settled.append((round(trio.current_time(), 1), self.session.is_to_open))
+
+    async def run(self, *, begun=None, has_place=True):
+        if has_place:
+            self.limiter.acquire_on_behalf_of_nowait(self.session)
+        with trio.fail_after(1e6):
+            await self.session.run(self.limiter, self.on_settled, begun, has_place=has_place)
+        assert self.limiter.borrowed_tokens == 0
+        assert not self.session.is_to_open
+        assert len(self.settled) == 1
+
+    @property
+    def columns(self):
+        ledger = self.context.ledger
+        return {
+            "opened": ledger.opened, "not attempted": ledger.not_attempted,
+            **{str(reason): count for reason, count in ledger.failed.items()},
+        }  # fmt: skip
+
+
+class OpenConnection(FakeConnection):
+    """A connection that is open for ten seconds, then has been closed by us."""
+
+    frames = ()
+
+    async def run(self, on_message):
+        self.on_message = on_message
+        for frame in self.frames:
+            on_message(frame)
+        await trio.sleep(10.0)
+        self.closed_first, self.clean, self.close_received = "us", True, 1000
+
+    def close_nowait(self):
+        return True
+
+
+NOTHING = {"opened": 0, "not attempted": 0}
+
+
+@pytest.mark.parametrize("has_place", [True, False])
+async def test_a_socket_that_opens_gives_its_place_back_at_once_and_is_served_to_its_end(
+    monkeypatch, autojump_clock, nursery, has_place
+):
+    run = Handshakes(monkeypatch, took_s=2.0)
+    session, began_s = run.session, trio.current_time()
+    assert session.is_to_open
+    session.send(0, nursery)  # waits for it
+    if not has_place:
+        run.limiter.acquire_on_behalf_of_nowait("another")
+
+        @nursery.start_soon
+        async def make_room():
+            await trio.sleep(1.0)
+            run.limiter.release_on_behalf_of("another")
+
+    @nursery.start_soon
+    async def look():
+        await trio.sleep(5.0)
+        assert (run.columns, run.limiter.borrowed_tokens) == (NOTHING | {"opened": 1}, 0)
+        assert (session.connection, session.has_backlog) == (run.connection, True)
+        assert run.context.ledger.open == 1
+
+    await run.run(has_place=has_place)
+    took_s = 2.0 if has_place else 3.0
+    assert run.settled == [(round(began_s + took_s, 1), False)]
+    assert (session.connection, run.context.ledger.closed) == (None, {Ending.CLEAN: 1})
+    assert round(trio.current_time() - began_s, 1) == took_s + 10.0
+    run.context.books.end_second()
+    assert run.context.books.connect.total.state.counts == {1234: 1}
+    assert (run.asked[0].resource, run.begun) == ("/", [None])
+
+
+@pytest.mark.parametrize(
+    ("took_s", "error", "column"),
+    [
+        (1.0, ConnectionRefusedError(errno.ECONNREFUSED, "no"), "refused"),
+        (1.0, HandshakeFailed("no accept"), "protocol"),
+        (99.0, None, "timeout"),
+    ],
+)
+async def test_a_socket_that_does_not_open_is_in_its_column_and_misses_what_waited_for_it(
+    monkeypatch, autojump_clock, nursery, took_s, error, column
+):
+    run = Handshakes(monkeypatch, took_s, error)
+    run.session.send(0, nursery)
+    began_s = trio.current_time()
+    await run.run()
+    assert run.columns == NOTHING | {column: 1}
+    assert (run.context.ledger.missed, run.session.has_backlog) == (1, False)
+    assert round(trio.current_time() - began_s, 1) == min(took_s, 5.0)
+    run.session.send(0, nursery)
+    assert run.context.ledger.missed == 2
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "as it waits for its place"])
+async def test_a_socket_that_is_given_up_is_not_attempted(
+    monkeypatch, autojump_clock, nursery, when
+):
+    run = Handshakes(monkeypatch, took_s=4.0)
+    has_place = when != "as it waits for its place"
+    if when == "before":
+        run.session.give_up_opening()
+    else:
+        if not has_place:
+            run.limiter.acquire_on_behalf_of_nowait("another")
+
+        @nursery.start_soon
+        async def give_up():
+            await trio.sleep(1.0)
+            run.session.give_up_opening()
+            if not has_place:
+                run.limiter.release_on_behalf_of("another")
+
+    await run.run(has_place=has_place)
+    assert run.columns == NOTHING | {"not attempted": 1}
+    assert len(run.asked) == (when == "meanwhile")
+    run.session.give_up_opening()  # It is over: nothing happens.
+    assert run.columns == NOTHING | {"not attempted": 1}
+
+
+async def test_what_has_begun_goes_on_with_its_own_deadline_or_is_abandoned(
+    monkeypatch, autojump_clock
+):
+    for given_up in (False, True):
+        run, abandoned = Handshakes(monkeypatch, took_s=99.0), []
+        begun = SimpleNamespace(
+            deadline_s=trio.current_time() + 2.0, abandon=lambda poller, to=abandoned: to.append(1)
+        )
+        if given_up:
+            run.session.set_out(None)
+            run.session.give_up_opening()
+        began_s = trio.current_time()
+        await run.run(begun=begun)
+        assert round(trio.current_time() - began_s, 1) == (0.0 if given_up else 2.0)
+        assert run.columns == NOTHING | {"not attempted" if given_up else "timeout": 1}
+        assert (abandoned, run.begun) == (([1], []) if given_up else ([], [begun]))
+
+
+async def test_who_is_set_out_is_given_up_by_who_opens_it(session):
+    cancelled = []
+    opening = SimpleNamespace(cancel=lambda: cancelled.append(1))
+    session.set_out(opening)
+    session.give_up_opening()
+    assert (cancelled, session.is_to_open) == ([1], True)
+
+
+@pytest.mark.parametrize("ignore", [(), ("regex:^tick",)])
+async def test_a_socket_counts_as_open_when_its_greeting_is_complete_and_then_takes_replies(
+    monkeypatch, autojump_clock, nursery, ignore
+):
+    run = Handshakes(monkeypatch, expect=("regex:^hello",), ignore=ignore, verify="exact")
+    run.connection.frames = ("what?", "hello")
+    session, ledger = run.session, run.context.ledger
+
+    @nursery.start_soon
+    async def go_on():
+        await trio.sleep(1.0)
+        assert (ledger.open, session.connection) == (1, run.connection)
+        session.send(0, nursery)
+        for frame in (run.connection.sent[0], "tick"):
+            run.connection.on_message(frame)
+
+    await run.run()
+    assert run.columns == NOTHING | {"opened": 1}
+    assert {str(verdict): count for verdict, count in ledger.verdicts.items() if count} == {
+        "expected": 1, "unexpected": 1 + (not ignore), "echoed": 1
+    } | ({"ignored": 1} if ignore else {})  # fmt: skip
+    assert ledger.received == 4
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_a_socket_whose_greeting_does_not_come_has_not_opened(
+    monkeypatch, autojump_clock, nursery, given_up
+):
+    run = Handshakes(monkeypatch, expect=("regex:^hello", "any"))
+    run.connection.frames = ("hello",)
+    session, began_s = run.session, trio.current_time()
+
+    @nursery.start_soon
+    async def look():
+        await trio.sleep(1.0)
+        assert (run.settled, run.limiter.borrowed_tokens) == ([], 1)
+        ((deadline_s, _),) = run.context.greetings
+        assert round(deadline_s - began_s, 1) == 5.0
+        if given_up:
+            session.give_up_opening()
+            assert (len(run.settled), run.limiter.borrowed_tokens) == (1, 0)
+
+    await run.run()
+    assert run.columns == NOTHING | {"not attempted" if given_up else "greeting": 1}
+    assert run.context.ledger.closed == {}
+    if not given_up:
+        (detail,) = run.context.ledger.details
+        assert detail[1] == "1 of 2 before it closed with 1000"
+
+
+# -- Served, attended, closed ---------------------------------------------------------------------
+
+
+async def test_who_is_open_is_served_to_its_end_and_booked_once(session, ledger, autojump_clock):
+    connection = session.connection = OpenConnection()
+    session.expect_end()
+    await session.serve()
+    assert (session.connection, ledger.closed, ledger.early) == (None, {Ending.CLEAN: 1}, {})
+    assert connection.on_message == session._receive
+
+
+def test_a_task_is_made_for_who_is_open_alone(session):
+    attended = []
+    session._context.attend = attended.append
+    session.attend()
+    session.connection = SimpleNamespace(attend=lambda: attended.append("connection"))
+    session.attend()
+    assert attended == ["connection"]
+    served = []
+    session.serve_unattended(SimpleNamespace(serve_unattended=lambda *with_: served.append(with_)))
+    ((receive, attend),) = served
+    attend()
+    assert (receive, attended) == (session._receive, ["connection", session])
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+async def test_a_close_frame_that_the_kernel_does_not_take_at_once_is_flushed(
+    session, nursery, is_taken
+):
+    session.close(nursery)  # It is not open: nothing happens.
+    session.cut()
+    assert len(nursery.child_tasks) == 0
+    session.connection = FakeConnection()
+    session.connection.close_nowait = lambda: is_taken
+    session.close(nursery)
+    assert len(nursery.child_tasks) == (0 if is_taken else 1)
+    session.connection.flushed.set()
+
+
+async def test_a_socket_that_is_free_again_takes_another_task_for_what_is_not_taken_next(session):
+    connection = session.connection = FakeConnection(taken=False)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            session.send(0, nursery)
+        connection.flushed.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 0
+        connection.flushed = trio.Event()
+        session.send(0, nursery)
+        assert len(nursery.child_tasks) == 1
+        connection.flushed.set()
+
+
+def test_latencies_that_other_rules_book_are_since_due_and_since_sent(session):
+    session._book_latencies((1000, 1200), 1500)
+    books = session._context.books
+    books.end_second()
+    assert (books.intended.total.sum_us, books.service.total.sum_us) == (500, 300)
+
+
+def test_a_message_composed_in_answer_is_due_as_it_is_sent(looping):
+    session = looping
+    session.connection = FakeConnection()
+    before_us = now_us()
+    assert session.compose_next() is not None
+    (sent,) = session._pending
+    assert before_us <= sent.due_us <= sent.sent_us <= now_us()
+    session.prepare_to_close()
+
+
+@pytest.mark.parametrize(("size", "shown"), [(200, "x" * 200), (201, "x" * 200 + "…")])
+def test_of_what_a_peer_says_in_the_end_two_hundred_characters_are_kept(
+    session, ledger, size, shown
+):
+    connection = FakeConnection()
+    connection.closed_first, connection.close_received = "peer", 4000
+    connection.close_reason = "x" * size
+    session._book_ending(connection)
+    assert ledger.close_reasons == {(4000, shown): 1}
+
+
+def test_the_observer_is_told_that_the_last_has_ended_and_not_before():
+    told = []
+
+    class Noting(Observer):
+        def none_open(self):
+            told.append(1)
+
+    ledger = Ledger(2, opened=2)
+    context = RunContext(Plan(2), Dialer([], Sources(())), None, Books(ledger), Noting())
+    for conn in range(2):
+        assert told == []
+        Session(conn, context)._book_ending(FakeConnection())
+    assert told == [1]
 
 
 # -- Properties ------------------------------------------------------------------------------------
