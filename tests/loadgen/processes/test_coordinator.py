@@ -569,3 +569,113 @@ async def test_what_a_shard_had_done_since_its_last_second_is_in_the_second_it_d
     assert sum(each.sent for each in series) == run.result.ledger.sent == 9
     assert sum(each.received for each in series) == run.result.ledger.received == 7
     assert sum(each.errors for each in series) > 0
+
+
+@pytest.mark.parametrize("ends", ["all come", "in time", "interrupted"])
+async def test_copies_are_awaited_for_half_of_the_stop_timeout_before_all_close(
+    make_run, autojump_clock, ends
+):
+    run = make_run(Plan(2, verify="fan-out", stop_timeout_s=8.0), 2)
+    await run.begin()
+    for phase in (Phase.OPEN, Phase.LOAD):
+        await run.wait_for(phase)
+    one, other = run.links
+    await one.say(messages.Happened(50, [Joined(1, 0, 0), Published(10, 0, 0, 0)]))
+    await other.say(messages.Happened(50, [Joined(2, 0, 1)]))
+    await run.wait_for(Phase.CLOSE)
+    await trio.sleep(3.9)
+    await one.say(messages.Happened(60, [Copied(55, 0, 0, 0, 0)]))
+    assert run.coordinator.phase is Phase.LOAD
+    if ends == "interrupted":
+        run.coordinator.interrupt()
+    copies = [Copied(56, 0, 1, 0, 0)] if ends == "all come" else []
+    if ends == "in time":
+        await other.say(messages.Happened(60, copies))
+        assert run.coordinator.phase is Phase.LOAD
+        await trio.sleep(0.2)
+    await other.say(messages.Happened(61, copies))
+    assert run.coordinator.phase is Phase.CLOSE
+    assert one.phases == other.phases == [Phase.OPEN, Phase.LOAD, Phase.CLOSE]
+
+
+@pytest.mark.parametrize(("stop_timeout_s", "killed_s"), [(5.0, 15.0), (40.0, 40.0)])
+async def test_who_is_to_stop_and_says_nothing_is_ended_after_its_time_and_who_reports_is_not(
+    make_run, noted, autojump_clock, stop_timeout_s, killed_s
+):
+    run = make_run(Plan(4, stop_timeout_s=stop_timeout_s), 2)
+    await run.begin()
+    _, other = run.links
+    run.coordinator.interrupt()
+    began = trio.current_time()
+    while len(run.warnings) < 2 and trio.current_time() - began < 100:
+        await other.say(messages.Noted(noted(Ledger(2))))
+        await trio.sleep(0.5)
+    assert trio.current_time() - began == pytest.approx(killed_s, abs=2.0)
+    assert "it did not stop in time" in run.warnings[1]
+    await other.say(messages.Finished(noted(over(2), [second(1)])))
+    assert len(run.result.deaths) == 1
+
+
+async def test_the_sockets_of_a_dead_shard_leave_their_rooms(make_run, noted, autojump_clock):
+    run = make_run(Plan(8, "ws://h/{room}", rooms=3, verify="fan-out"), 2)
+    await run.begin()
+    one, victim = run.links
+    for link, first in ((one, 0), (victim, 1)):
+        joined = [Joined(1, conn % 3, conn) for conn in range(first, 8, 2)]
+        await link.say(messages.Happened(50, joined))
+    await one.say(messages.Happened(100, [Published(60, 1, 4, 0)]))  # to 1, 4 and 7
+    await victim.say(messages.Happened(100, []))
+    await victim.die()
+    await one.say(messages.Happened(200, [Published(150, 1, 4, 1), Published(160, 2, 2, 0)]))
+    ledger = over(4)
+    ledger.sent = ledger.published = 3
+    await one.say(messages.Finished(noted(ledger, [second(1)])))
+    whole = run.result.ledger
+    # 3 when it was said, then those of the one that is left: 4; 2.
+    assert (whole.owed, whole.unsettled, whole.missing) == (3 + 1 + 1, 2, 1 + 1 + 1)
+
+
+async def test_before_it_has_shards_a_run_has_its_sockets_and_nothing_measured(
+    make_run, autojump_clock
+):
+    plan = Plan(20, behave=(Behave.parse("half-open:10%"),))
+    coordinator = make_run(plan, 2).coordinator
+    assert (coordinator.ledger.requested, coordinator.ledger.opened) == (18, 0)
+    result = coordinator.result_so_far()
+    assert (result.ledger.requested, result.load_s, result.workers.processes) == (18, 0.0, 1)
+    assert (coordinator.phase, result.series, result.fan_out) == (Phase.PREFLIGHT, [], None)
+
+
+async def test_a_run_and_its_phases_begin_at_the_moment_that_all_were_told(
+    make_run, autojump_clock
+):
+    run = make_run()
+    await run.begin()
+    await trio.sleep(2.0)
+    await run.wait_for(Phase.OPEN)
+    assert run.coordinator.elapsed_s == run.coordinator.phase_elapsed_s == 0.0
+    await trio.sleep(1.05)
+    assert run.coordinator.elapsed_s == pytest.approx(1.0)
+    await run.wait_for(Phase.LOAD)
+    await trio.sleep(2.05)
+    assert run.coordinator.phase_elapsed_s == pytest.approx(2.0)
+    assert run.coordinator.elapsed_s == pytest.approx(3.05)
+
+
+@pytest.mark.parametrize("has_published", [False, True])
+async def test_a_scenario_has_times_of_copies_if_it_published_anything(
+    make_run, noted, autojump_clock, has_published
+):
+    run = make_run(Plan(2, scenario="talk.py"), 2)
+    await run.begin()
+    for link in run.links:
+        books = ScenarioBooks.of_users(1)
+        books.users.finished = 1
+        ledger = over(1)
+        ledger.sent = ledger.published = int(has_published)
+        await link.say(messages.Finished(noted(ledger, [second(1)], scenario=books)))
+    assert (run.result.fan_out is not None) == has_published
+
+
+def test_numbers_by_which_shards_are_given_up_are_those_of_the_manual():
+    assert (CLOCK_QUESTIONS, LATE_S, SILENCE_S) == (8, 3, 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 from loadgen.processes.member import DIED, Member, write_obituary
 from loadgen.results import record
 from loadgen.results.ledger import Ledger
+from loadgen.results.result import Strain
 from loadgen.results.scenario import ScenarioBooks
+from loadgen.results.series import Second
+from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -85,3 +89,34 @@ def test_of_a_shard_that_has_told_nothing_all_users_are_left_as_far_as_they_are_
 )
 def test_an_obituary_names_each_loss_by_its_number(left: tuple[int, int, int], cost: str) -> None:
     assert f"died after 12 s (killed){cost}" in write_obituary("killed", 12.4, *left)
+
+
+def test_of_a_shard_that_has_told_nothing_there_are_its_sockets_and_no_figures() -> None:
+    plan = Plan(20, behave=(Behave.parse("half-open:10%"),))
+    members = [Member(plan.shard(index, 2), LINK) for index in range(2)]
+    assert sum(member.ledger.requested for member in members) == 18
+    assert sum(member.apart[Kind.HALF_OPEN].requested for member in members) == 2
+    assert Member(Plan(6, scenario="talk.py"), LINK).ledger.requested == 0
+    member = members[0]
+    assert (member.ahead_s, member.fastest_s, member.clock_answers) == (0.0, math.inf, 0)
+    assert (member.has_begun, member.is_over, member.silent_s) == (False, False, 0)
+    result = member.result(STARTED)
+    assert (result.started_at, result.plan, result.interrupted) == (STARTED, member.plan, False)
+    assert (result.load_s, result.all_open_after_s, result.load_strain) == (0.0, None, Strain())
+    facts = result.generator
+    assert (facts.processes, facts.cpu_s, facts.cpu_share, facts.cpu_shares) == (1, 0.0, 0.0, [0.0])
+    assert facts.peak_rss_bytes == 0
+    assert result.scenario is None
+
+
+def test_of_what_it_tells_the_last_counts_but_all_seconds_are_kept(result_of) -> None:
+    member = Member(Plan(6).shard(0, 2), LINK)
+    seconds = [Second(**dict.fromkeys(Second.__struct_fields__, at)) for at in (1, 2, 3)]
+    for ledger, told in ((Ledger(3, opened=1), seconds[:1]), (Ledger(3, opened=2), seconds[1:])):
+        apart = {Kind.NO_PONG: Ledger(7, opened=ledger.opened)}
+        member.note(record.make("load", result_of(ledger, apart=apart), told))
+    result = member.result(STARTED)
+    assert (result.series, result.ledger.opened) == (seconds, 2)
+    assert result.apart[Kind.NO_PONG].opened == 2
+    member.ledger.opened = 5  # As it is written off: the result has that.
+    assert member.result(STARTED).ledger.opened == 5
