@@ -215,19 +215,8 @@ def inner(length, *, digits=3, highest=3_600_000_000, offset=0):
     "encoded",
     [
         pytest.param("", id="empty"),
-        pytest.param("not base64!", id="no-base64"),
-        pytest.param("AAAA", id="short"),
-        pytest.param(histogram(b""), id="nothing-in-it"),
         pytest.param(lambda: histogram(bytes(2**28)), id="a-bomb"),
-        pytest.param(histogram(b"\x02" * 4, header=inner(4, highest=2**60)), id="a-large-range"),
-        pytest.param(histogram(b"\x02" * 4, header=inner(4, digits=5)), id="five-digits"),
-        pytest.param(histogram(b"\x02" * 4, header=inner(9)), id="another-length"),
-        pytest.param(histogram(b"\x02" * 30_000, header=inner(30_000)), id="too-many-counts"),
-        pytest.param(histogram(b"\xff" * 9, header=inner(9)), id="a-negative-count"),
-        pytest.param(histogram(b"\xfe" * 9 * 3, header=inner(27)), id="counts-beyond-64-bits"),
         pytest.param(histogram(b"\x81", header=inner(1)), id="half-a-count"),
-        pytest.param(histogram(b"\x02", header=inner(1), cookie=1), id="another-cookie"),
-        pytest.param("A" * 4 * 10**6, id="megabytes"),
     ],
 )
 def test_a_histogram_that_is_none_is_one_line_and_is_not_inflated(told, report, encoded):

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from loadgen.report.build import make_report
-from loadgen.report.model import TargetReport
+from loadgen.report.build import explain_incomplete, make_report
+from loadgen.report.model import Incomplete, TargetReport
 from loadgen.report.thresholds import parse
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut, GeneratorFacts, Place, Strain, Workers
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.verify import Verdict
+from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
 from loadgen.workload.plan import Plan
 
@@ -228,3 +230,69 @@ def test_a_report_is_made_once_with_its_thresholds_and_its_target(result_of):
     assert [judged.breached for judged in report.thresholds] == [True, False]
     assert [judged.value for judged in report.thresholds] == [3, 20]
     assert report.target == target
+
+
+@pytest.mark.parametrize(
+    ("opened", "opening", "sockets"),
+    [(0, 0, ""), (1000, 0, ": 1,000 open"), (0, 2, ": 2 not yet open"),
+     (3, 4, ": 3 open and 4 not yet open")],
+)  # fmt: skip
+def test_a_run_whose_generator_was_killed_has_failed_and_says_what_is_missing(
+    result_of, opened, opening, sockets
+):
+    incomplete = Incomplete(phase="load", t_s=1234.4, opening=opening, open=opened)
+    left = f"{sockets} sockets are unaccounted for" if sockets else ""
+    told = f"after 1,234 s, in its load phase{left}"
+    for goes_on, begins in ((False, "the generator was killed"),
+                            (True, "the run has not ended: this is its state")):  # fmt: skip
+        report = make_report(
+            result_of(Ledger(9, opened=9, lost=1)), incomplete=incomplete, goes_on=goes_on
+        )
+        assert report.verdict == "failed"
+        assert report.verdict_reasons == [f"{begins} {told}", "1 message lost"]
+        assert report.incomplete == incomplete
+    assert explain_incomplete(incomplete) == f"the generator was killed {told}"
+
+
+def test_figures_are_rounded_to_a_thousandth_and_shares_of_no_load_are_none(result_of):
+    result = result_of(
+        Ledger(1, sent=1000, received=2000), load_s=7.0, load_strain=Strain(cpu_share=0.5),
+        fan_out=FanOut(**dict.fromkeys(("first", "last", "each"), histogram_of(1)),
+                       clock_error_s=0.0123456789),
+    )  # fmt: skip
+    report = make_report(result)
+    assert (report.messages.sent_per_s, report.messages.received_per_s) == (142.857, 285.714)
+    assert report.fan_out.clock_error_ms == 12.346
+    assert (report.generator.load_cpu_share, report.generator.load_waiting_share) == (None, None)
+    assert make_report(result_of(fan_out=None)).fan_out is None
+
+
+def test_of_many_reasons_the_ten_most_frequent_are_reported_whatever_their_code(result_of):
+    reasons = Counter({(1000 + n % 2, f"r{n}"): n for n in range(1, 13)})
+    ledger = Ledger(1, close_reasons=reasons + Counter({(4000, "r1"): 50}))
+    told = make_report(result_of(ledger)).connections.close_reasons
+    assert told == {"r1": 51} | {f"r{n}": n for n in range(12, 3, -1)}
+    assert next(iter(told)) == "r1"
+
+
+def test_the_plan_is_that_of_the_result_unless_another_is_given_and_a_pause_is_counted(result_of):
+    changes = (
+        Change(t_s=4.0, load_s=3.5, what="pause", unit="rate", old=50.0, new=0.0),
+        Change(t_s=6.0, load_s=5.5, what="resume", unit="rate", old=0.0, new=50.0, paused_s=2.0),
+    )
+    report = make_report(result_of(changes=changes), plan={"url": "ws://there/"})
+    assert (report.plan, report.changes, report.paused_s) == (
+        {"url": "ws://there/"}, list(changes), 2.0
+    )  # fmt: skip
+    assert make_report(result_of()).plan["count"] == 10
+
+
+def test_what_a_scenario_has_counted_is_in_its_parts(result_of):
+    books = ScenarioBooks.of_users(3)
+    books.counters["bought"] = 7
+    books.script_lag.total.record(250_000)
+    report = make_report(result_of(scenario=books))
+    assert (report.users.requested, report.counters) == (3, {"bought": 7})
+    assert report.latency.script_lag.max == 250
+    plain = make_report(result_of())
+    assert (plain.users, plain.counters, plain.latency.script_lag.count) == (None, {}, 0)

@@ -1,9 +1,13 @@
 """The picture of a distribution: every value is in it, and nothing else."""
 
+import math
+import re
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.report.distribution import HEIGHT, MIN_COUNT, _column, draw
+from loadgen.report.distribution import HEIGHT, MIN_COUNT, _column, _labels, _scale, draw
 from loadgen.results.latency import Histogram
 
 values = st.lists(st.integers(0, 3_600_000_000), min_size=MIN_COUNT, max_size=60)
@@ -57,3 +61,54 @@ def test_a_column_has_the_values_from_its_lower_edge_to_just_below_the_next(widt
     value = low * (high / low) ** ((column + within) / width)
     assert _column(value, low, high, width) == column
     assert (_column(low, low, high, width), _column(high, low, high, width)) == (0, width - 1)
+
+
+def test_each_column_is_as_high_as_its_share_of_the_highest_in_eighths_of_a_line():
+    """Three lines of eight steps: 24 for the most frequent, one at least for any that there is."""
+    low_us, width = 1000, 41
+    times = {0: 96, 10: 48, 20: 4, 30: 1, 40: 96}
+    histogram = Histogram()
+    for column, count in times.items():
+        histogram.record(round(low_us * 100 ** ((column + 0.5) / width)), count)
+    *bars, _ = draw(histogram.encode(), width)
+    blocks = " ▁▂▃▄▅▆▇█"
+    heights = [sum(blocks.index(line[at]) for line in bars) for at in range(width)]
+    tall = [height for height in heights if height]
+    assert tall == [24, 12, 1, 1, 24]
+    for at in range(width):  # Full below, empty above.
+        assert [line[at] for line in bars] == sorted((line[at] for line in bars), key=blocks.index)
+    assert (heights[0], heights[-1]) == (24, 24)
+
+
+@given(st.integers(20, 120), st.floats(1, 10**6), st.floats(1, 10**4))
+def test_labels_stand_at_their_columns_and_as_many_as_there_is_room_for(width, low, times):
+    high = low * max(times, 3.2)
+    line, free, expected = _labels(low, high, width), 0, {}
+    assert len(line) == width
+    steps = [digit * 10.0**exponent for exponent in range(-2, 12) for digit in (1, 2, 5)]
+    for value_us in steps:
+        label, start = f"{value_us / 1000:,g}", 0
+        if low <= value_us <= high:
+            start = min(int(math.log(value_us / low) / math.log(high / low) * width), width - 1)
+            if start >= free and start + len(label) <= width:
+                expected[start] = label
+                free = start + len(label) + 2
+    assert {found.start(): found[0] for found in re.finditer(r"\S+", line)} == expected
+
+
+def test_the_scale_of_values_that_are_nearly_equal_is_half_a_decade_around_them():
+    for low, high in ((100, 100), (100, 300), (100, 316), (100, 317), (100, 10_000)):
+        left, right = _scale([(low, 1), (high, 1)])
+        assert right / left == pytest.approx(max(high / low, math.sqrt(10)))
+        assert left * right == pytest.approx(low * high)
+
+
+@pytest.mark.parametrize(
+    ("count", "width"), [(MIN_COUNT, 20), (MIN_COUNT - 1, 20), (MIN_COUNT, 19)]
+)
+def test_a_picture_takes_twenty_values_and_twenty_columns(count, width):
+    assert bool(draw(encoded([1000] * count), width)) == (count >= 20 and width >= 20)
+
+
+def test_a_value_of_nothing_is_drawn_as_a_microsecond():
+    assert draw(encoded([0] * 30), 40)[:3] == draw(encoded([1] * 30), 40)[:3]

@@ -49,3 +49,7 @@ def test_a_page_that_is_not_built_says_how_to(tmp_path):
 def test_a_page_without_the_one_place_is_refused(template, page):
     template.write_text(page)
     assert "places for a report, not one" in html.find_problem(template)
+
+
+def test_a_page_that_can_not_be_read_says_why(tmp_path):
+    assert "can't read the HTML report's page" in html.find_problem(tmp_path)

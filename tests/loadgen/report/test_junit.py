@@ -128,3 +128,25 @@ def test_text_of_a_peer_is_text(report_of, where):
     assert "\\x1b[2J\\ud800\\ufffe\\u202e\\n" in written or where == "name"
     assert not re.search("[\x00\x1b\u202e\ufffe]", written)
     assert len(cases) == (2 if where == "check" else 1)
+
+
+def test_what_has_no_name_is_called_by_its_kind_and_what_has_no_reason_by_its_result(
+    report_of, monkeypatch
+):
+    monkeypatch.setattr(junit.platform, "node", lambda: "")
+    report = msgspec.structs.replace(
+        report_of(), verdict="failed", verdict_reasons=[],
+        checks=[CheckReport(name="", passed=1000, failed=2000)],
+    )  # fmt: skip
+    suite, cases = read(report)
+    assert (suite.hostname, list(cases)) == ("localhost", ["verdict", "loadgen.check"])
+    verdict, check = suite
+    assert (verdict.result[0].message, verdict.result[0].type) == ("failed", "failed")
+    assert check.result[0].message == "2,000 failed, 1,000 passed"
+    assert (verdict.time, check.time) == (11.0, 0.0)
+    many = msgspec.structs.replace(report, verdict_reasons=["one", "two"], hints=["try", "this"])
+    (verdict, _), _ = read(many)
+    assert (verdict.result[0].message, verdict.result[0].text) == ("one", "one\ntwo")
+    page = ET.fromstring(junit.render(many))
+    assert page.findtext(".//system-err") == "try\nthis"
+    assert "10 of 10 sockets opened" in page.findtext(".//system-out")

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from echo_trio.printable import printable
-from loadgen.report import annotations, distribution, markdown, thresholds
+from loadgen.report import distribution, markdown, thresholds
 from loadgen.report.scenario import CheckReport
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.verify import Verdict
 
 RENDERER = MarkdownIt("gfm-like", {"linkify": False, "html": True}).enable("table")
@@ -98,24 +99,6 @@ def test_text_of_a_peer_draws_nothing_loads_nothing_and_mentions_nobody(report_o
     assert shown.count("<details>") == plain.count("<details>")
 
 
-def test_annotations_name_what_is_wrong_in_one_line_each(report_of):
-    report = msgspec.structs.replace(
-        report_of(),
-        verdict="failed",
-        verdict_reasons=["50% lost\n::error::forged", *(f"more {n}" for n in range(20))],
-        thresholds=thresholds.judge(report_of(), [thresholds.parse("latency.p99>1ms")]),
-        checks=[CheckReport(name="price", passed=3, failed=1)],
-    )
-    lines = annotations.annotate(report, "a: b, c")
-    assert lines[0] == "::error title=a%3A b%2C c%3A failed::50%25 lost\\n\\x3a:error\\x3a:forged"
-    assert len(lines) == 11
-    assert lines[-1] == "::warning title=a%3A b%2C c%3A check::price: 1 failed"
-    assert annotations.annotate(report_of()) == []
-    held_up = {"verdict": "generator-limited", "verdict_reasons": ["it was late"]}
-    (line,) = annotations.annotate(msgspec.structs.replace(report_of(), **held_up), "nightly")
-    assert line == "::warning title=nightly%3A generator-limited::it was late"
-
-
 def test_each_figure_of_the_table_is_the_one_of_its_column(report_of):
     """No two of the report are alike, so that none can stand for another."""
     failed = {reason: 10 + at for at, reason in enumerate(Failure)}
@@ -147,3 +130,24 @@ def test_each_figure_of_the_table_is_the_one_of_its_column(report_of):
     assert expected.items() <= shown.items()
     assert not [name for name in shown if name.startswith(("sockets", "messages"))
                 and name not in expected]  # fmt: skip
+
+
+def test_users_and_steps_have_lines_of_their_own(report_of):
+    books = ScenarioBooks.of_users(5000)
+    books.users.finished = 1234
+    for cause, times in (("Lost|Reply", 2), ("KeyError", 1001)):
+        books.users.fail(cause, "")
+        books.users.failed_by[cause] = times
+    step = books.step("a|b", "request")
+    step.count = 1
+    step.service.total.record(7000)
+    page = markdown.render(report_of(scenario=books)).decode()
+    for line in (
+        "| users requested | 5,000 |  |", "| users finished | 1,234 |  |",
+        "| users failed: KeyError | 1,001 |  |", "| users failed: Lost&#124;Reply | 2 |  |",
+        "| a&#124;b, since sent (ms) | 7.00 | 7.00 | 7.00 | 7.00 | 7.00 |",
+        "| connecting (ms) | 0.90 | 1.20 | 1.20 | 1.20 | 1.20 |",
+    ):  # fmt: skip
+        assert line in page.splitlines(), line
+    assert "users" not in markdown.render(report_of()).decode()
+    assert "<details>" not in page

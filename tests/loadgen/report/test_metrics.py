@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadgen.report.metrics import METRICS, find, look_up
+from loadgen.report.metrics import METRICS, MetricKind, find, look_up, names
 from loadgen.report.thresholds import parse
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut
@@ -131,3 +131,68 @@ def test_a_run_whose_script_named_nothing_has_no_failed_step(report_of):
     report = report_of(scenario=ScenarioBooks())
     for name in ("steps.failed", "checks.failed", "streams.gaps", "counters.bought"):
         assert look_up(report, find(name).path) == 0, name
+
+
+COUNT, TIME, SIZE, RATE, SHARE = MetricKind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "scale"),
+    [
+        ("connections.opened", COUNT, 1), ("connections.all_open_after_s", TIME, 1000),
+        ("connections.connect_ms.count", COUNT, 1), ("connections.connect_ms.p50", TIME, 1),
+        ("connections.failed", COUNT, 1), ("connections.funnel.tls", COUNT, 1),
+        ("messages.sent_per_s", RATE, 1), ("messages.sent_bytes", SIZE, 1),
+        ("latency.intended.count", COUNT, 1), ("latency.scheduling_lag.max", TIME, 1),
+        ("latency.script_lag.p99", TIME, 1), ("fan_out.owed", COUNT, 1),
+        ("fan_out.first.count", COUNT, 1), ("fan_out.last.p99", TIME, 1),
+        ("fan_out.clock_error_ms", TIME, 1), ("users.failed", COUNT, 1),
+        ("generator.cpu_s", TIME, 1000), ("generator.cpu_share", SHARE, 1),
+        ("generator.loop_lag.p99", TIME, 1), ("generator.processes", COUNT, 1),
+        ("target.rss_bytes", SIZE, 1), ("target.loop_lag.max", TIME, 1),
+        ("target.open_files", COUNT, 1), ("steps.say.ok", COUNT, 1), ("steps.ok", COUNT, 1),
+        ("steps.say.service.p99", TIME, 1), ("steps.say.service.count", COUNT, 1),
+        ('steps."say it".service.max', TIME, 1), ("checks.failed", COUNT, 1),
+        ("streams.ticks.age.p50", TIME, 1), ("streams.ticks.age.count", COUNT, 1),
+        ("streams.ticks.gaps", COUNT, 1), ("counters.a.b", COUNT, 1),
+        ("connections.close_codes.1011", COUNT, 1),
+    ],
+)  # fmt: skip
+def test_a_number_has_the_unit_that_its_name_says(name, kind, scale):
+    metric = find(name)
+    assert (metric.kind, 1 / metric.scale) == (kind, scale)
+    assert metric.is_the_targets == name.startswith("target.")
+    assert (metric.whole is None) or kind is COUNT
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "latency", "steps", "steps.say.none", "steps.none", "checks.a.b.c", "counters",
+     "connections.close_codes.", "connections.close_codes.x", "connections.opened.1011",
+     "connections.close_codes.²", "target.series", "generator.cpu_shares", "zzz.a.b", "plan.count"],
+)  # fmt: skip
+def test_what_is_no_number_of_a_report_is_no_metric(name):
+    assert find(name) is None
+
+
+def test_the_names_are_those_of_all_metrics_and_latency_alone_is_since_due():
+    listed = names()
+    assert len(listed) == len(set(listed))
+    assert set(METRICS) < set(listed)
+    short = [name for name in listed if name not in METRICS]
+    keys = ("count", "min", "mean", "p50", "p90", "p95", "p99", "p999", "max")
+    assert short == [f"latency.{key}" for key in keys]
+    for name in short:
+        assert find(name) == find(name.replace("latency.", "latency.intended."))
+    assert find("counters.a.b").path == ("counters", "a.b")
+    assert find("latency.p99").name == "latency.intended.p99"
+
+
+def test_what_was_not_measured_is_none_and_a_code_that_never_came_is_not_once(report_of):
+    report = report_of()
+    assert look_up(report, ("target", "cpu_share")) is None
+    assert look_up(report, ("fan_out", "first", "p50")) is None
+    assert look_up(report, ("connections", "close_codes", "1011")) == 0
+    assert look_up(report, ("connections", "close_codes", "1000")) == 10
+    assert look_up(report, ("connections", "close_codes")) == 10
+    assert look_up(report, ("connections", "failed")) == 0

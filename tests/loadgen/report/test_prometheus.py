@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.engine.running import Phase
 from loadgen.report import prometheus
-from loadgen.results.ledger import Ending, Ledger
+from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.scenario import CheckBooks, ScenarioBooks
 from loadgen.results.verify import Verdict
 
@@ -115,3 +115,39 @@ def test_each_user_of_a_scenario_is_in_one_state(result_of):
         ("not_started",): 5,
     }
     assert seen["loadgen_checks_total"] == {("price", "passed"): 2, ("price", "failed"): 1}
+
+
+def test_each_end_of_a_step_and_each_counter_has_a_sample(result_of):
+    books = ScenarioBooks()
+    step = books.step("say", "request")
+    step.count, step.ok, step.failed, step.lost, step.in_flight = 10, 4, 3, 2, 1
+    books.counters["bought"] = 7
+    seen = read(result_of(scenario=books))
+    assert seen["loadgen_steps_total"] == {
+        ("ok", "request", "say"): 4, ("failed", "request", "say"): 3,
+        ("lost", "request", "say"): 2, ("in_flight", "request", "say"): 1,
+    }  # fmt: skip
+    assert seen["loadgen_counter_total"] == {("bought",): 7}
+    assert "loadgen_users" not in read(result_of())
+
+
+def test_what_is_awaited_and_what_failed_is_told_and_the_buckets_are_of_three_a_decade(result_of):
+    ledger = Ledger(9, opened=5, failed=Counter({Failure.DNS: 3}), sent=20, abandoned=2)
+    result = result_of(ledger)
+    seen = read(result, name="n")
+    assert seen["loadgen_messages_awaited"][()] == 18
+    failed = {
+        labels[0]: count for labels, count in seen["loadgen_connections_failed_total"].items()
+    }
+    assert failed == dict.fromkeys(map(str, Failure), 0) | {"dns": 3}
+    assert seen["loadgen_run_info"] == {next(iter(seen["loadgen_run_info"])): 1}
+    assert [bound / 100 for bound in prometheus.BOUNDS_US[:4]] == [1, 2, 5, 10]
+    assert prometheus.BOUNDS_US[-1] == 50_000_000
+    page = prometheus.exposition(SimpleNamespace(
+        plan=result.plan, ledger=ledger, phase=Phase.LOAD, series=[], result_so_far=lambda: result
+    ))  # fmt: skip
+    run = SimpleNamespace(
+        plan=result.plan, ledger=ledger, phase=Phase.LOAD, series=[], result_so_far=lambda: result
+    )
+    names = {family.name for family in text_string_to_metric_families(page.decode())}
+    assert {family.name for family in prometheus.families(run)} == names

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from loadgen.report import markdown, thresholds
 from loadgen.report import text as report_text
-from loadgen.report.model import FanOutReport, TargetLag, TargetReport, TargetSecond
+from loadgen.report.model import FanOutReport, Incomplete, TargetLag, TargetReport, TargetSecond
 from loadgen.results.latency import Histogram, Summary
 from loadgen.results.ledger import Ending, Failure, Fault, Ledger
 from loadgen.results.result import FanOut
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.verify import ANSWERING, Verdict
 from loadgen.workload.lever import Change
 from loadgen.workload.misbehaviour import Kind
@@ -357,3 +358,94 @@ def test_a_percentile_is_known_well_from_just_as_many_values_as_it_takes(key):
                                                   (0.0, 0.4, ""), (None, None, "")])  # fmt: skip
 def test_a_bar_is_as_long_as_its_tail_and_its_first_part_as_the_median(p50, p999, bar):
     assert report_text._bar(Summary(count=9, p50=p50, p999=p999), 8.0, 8).plain == bar
+
+
+def test_a_headline_says_who_goes_where_and_through_what(report_of):
+    report = report_of()
+    through = msgspec.structs.replace(report, plan=report.plan | {"proxy": "http://p:3128"})
+    assert "10 sockets to ws://127.0.0.1:8765/ through http://p:3128" in written(through)
+    books = ScenarioBooks.of_users(1000)
+    users = msgspec.structs.replace(
+        report_of(scenario=books), plan=report.plan | {"scenario": "talk.py"}
+    )
+    assert "1,000 users of talk.py to ws://127.0.0.1:8765/" in written(users)
+    assert "users      1,000 requested" in written(users)
+    assert "the script woken late by" in written(users)
+    assert "the script woken late by" not in written(report)
+
+
+def test_addresses_reasons_and_processes_are_told_where_there_is_more_than_one(report_of):
+    ledger = Ledger(
+        10, opened=10, closed=Counter({Ending.BY_PEER: 10}), close_codes=Counter({1001: 10}),
+        close_reasons=Counter({(1001, "bye"): 1000, (1001, "go"): 2}),
+        addresses=Counter({"127.0.0.1": 1006, "::1": 4}),
+    )  # fmt: skip
+    text = written(report_of(ledger))
+    assert 'the peer said 1,000 × "bye", 2 × "go"' in text
+    assert "addresses 1,006 × 127.0.0.1, 4 × ::1" in text
+    facts = report_of().generator
+    one, four = (
+        msgspec.structs.replace(
+            report_of(), generator=msgspec.structs.replace(facts, processes=processes)
+        )
+        for processes in (1, 4)
+    )
+    assert "13% of one core, 48 MiB" in written(one)
+    assert "13% of one core in 4 processes, 48 MiB" in written(four)
+    alone = Ledger(10, opened=10, addresses=Counter({"127.0.0.1": 10}))
+    assert "addresses" not in written(report_of(alone))
+
+
+@pytest.mark.parametrize(("verdict", "style"), [("valid", "30;42"), ("failed", "37;41"),
+                                                ("generator-limited", "30;43")])  # fmt: skip
+def test_a_verdict_has_its_colour(report_of, terminal, verdict, style):
+    report_text.write(msgspec.structs.replace(report_of(), verdict=verdict), terminal)
+    assert f"\x1b[1;{style}m {verdict.upper()} " in terminal.getvalue()
+
+
+def test_sockets_that_a_killed_generator_had_open_are_unaccounted_for(report_of):
+    ledger = Ledger(10, opened=10, closed=Counter({Ending.CLEAN: 4}))
+    incomplete = Incomplete(phase="load", t_s=3.0, opening=0, open=6)
+    report = msgspec.structs.replace(report_of(ledger), incomplete=incomplete)
+    assert "10 opened = 4 clean + 6 unaccounted for" in written(report)
+
+
+@pytest.mark.parametrize(
+    ("columns", "bar"), [(40, 0), (70, 9), (80, 19), (84, 23), (86, 24), (120, 24)]
+)
+def test_a_bar_has_what_room_there_is_and_24_columns_at_most_and_a_legend_if_it_fits(
+    report_of, terminal, monkeypatch, columns, bar
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    report_text.write(report_of(), terminal, color=False)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    drawn = [len(found) for found in re.findall("▪+▫*(?= *\n)", plain) if len(found) > 1]
+    assert max(drawn, default=0) == bar
+    assert ("p99.9 ▫" in plain) == (bar >= 13)
+
+
+@pytest.mark.parametrize(("columns", "width"), [(40, 38), (61, 59), (62, 60), (63, 60), (120, 60)])
+def test_a_picture_is_as_wide_as_the_page_and_60_columns_at_most(
+    report_of, terminal, monkeypatch, columns, width
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    histogram = Histogram()
+    for value_us in (1000, 1_000_000):
+        histogram.record(value_us, 20)
+    report_text.write(report_of(intended=histogram), terminal, color=False)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    (bottom, *_) = re.findall(r"█ {9,}█", plain)
+    assert len(bottom) == width
+
+
+def test_what_has_several_lines_has_its_name_once(report_of):
+    apart = {Kind.HALF_OPEN: Ledger(10, opened=8), Kind.NO_PONG: Ledger(1000, not_attempted=1000)}
+    changes = [
+        Change(t_s=at, load_s=at, what="rate", unit="rate", old=50.0, new=55.0) for at in (2.0, 3.0)
+    ]
+    report = msgspec.structs.replace(report_of(apart=apart), changes=changes)
+    text = written(report)
+    assert (text.count("on purpose"), text.count("by hand ")) == (1, 1)
+    assert "on purpose  half-open: 10 = 8 opened; closed: none" in text
+    assert "  no-pong: 1,000 = 1,000 not attempted; closed: none" in text
+    assert "at 3.0 s raised" in text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from loadgen.report import json as report_json
 from loadgen.report import thresholds
-from loadgen.report.metrics import METRICS, MetricKind
+from loadgen.report.metrics import METRICS, MetricKind, names
 from loadgen.report.model import TargetLag, TargetReport
 from loadgen.report.thresholds import BadThreshold, explain, find_unasked, judge, parse
 from loadgen.results.latency import Histogram
@@ -369,3 +369,49 @@ def test_a_threshold_is_refused_where_no_run_of_the_plan_measures_it(expr, needs
     assert (find_unasked([parse(expr)], Plan(2, scenario="talk.py")) is None) is (
         "scenario" in needs
     )
+
+
+def test_a_limit_may_have_twenty_digits_and_no_more():
+    assert parse(f"messages.lost>{'9' * 20}").limit == float("9" * 20)
+    problem = problem_of(f"messages.lost>{'9' * 21}")
+    assert (problem.at, "more digits" in problem.problem) == (14, True)
+
+
+@pytest.mark.parametrize(
+    ("expr", "example"),
+    [
+        ("messages.lost>x", "write it like 10, 5k or 1%"),
+        ("target.connections>x", "write it like 10, 5k or 1m"),
+        ("latency.p99>x", "500us, 50ms, 2s or 1m"), ("target.rss_bytes>x", "512, 64KiB or 1GiB"),
+        ("messages.sent_per_s>x", "900/s, 5k/s or 30/m"), ("target.cpu_share>x", "80% or 0.8"),
+    ],
+)  # fmt: skip
+def test_what_is_due_is_shown_by_an_example_of_its_kind(expr, example):
+    assert problem_of(expr).problem.endswith(example)
+
+
+def test_a_wrong_name_is_answered_with_three_of_its_part_or_of_any():
+    assert problem_of("zzz.a.b>1").problem.endswith(
+        "there is, say, latency.p99, messages.lost, connections.failed"
+    )
+    beside = problem_of("users.zzzzzzzzzzzzzzzzzzzzzz>1").problem.partition("there is, say, ")[2]
+    assert beside.split(", ") == [name for name in names() if name.startswith("users.")][:3]
+
+
+@pytest.mark.parametrize(
+    ("expr", "is_asked"), [("target.cpu_share>1", True), ("messages.lost>0", False)]
+)
+def test_what_the_target_says_needs_somebody_who_asks_it(expr, is_asked):
+    unasked = find_unasked([parse("messages.sent>0"), parse(expr)], Plan(1))
+    assert (unasked is not None) == is_asked
+    assert find_unasked([parse(expr)], Plan(1), is_target_asked=True) is None
+    if unasked:
+        assert unasked == f"{expr} needs --console, which asks the target"
+
+
+def test_of_copies_it_is_their_own_latency_that_is_held_against_a_limit():
+    for rule, more in (("fan-out", ": hold fan_out.last.p99 against a limit"), ("off", "")):
+        assert find_unasked([parse("latency.service.p50>1s")], Plan(1, verify=rule)) == (
+            f"latency.service.p50>1s: with --verify {rule} no reply is matched, so there is no "
+            f"such latency{more}"
+        )

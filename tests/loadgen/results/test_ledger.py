@@ -19,27 +19,6 @@ def test_open_sockets_are_those_opened_and_not_ended():
     assert ledger.close_codes == {1000: 1}
 
 
-def test_an_early_ending_is_booked_with_how_and_code():
-    ledger = Ledger(1, opened=1)
-    ledger.count_ended(Ending.BY_PEER, 1011, early=True)
-    assert ledger.early == {(Ending.BY_PEER, 1011): 1}
-    assert ledger.errors == 1
-
-
-@pytest.mark.parametrize(
-    ("interrupted", "lost", "in_flight"),
-    [pytest.param(False, 3, 0, id="at-the-end"), pytest.param(True, 0, 3, id="interrupted")],
-)
-def test_unanswered_messages_are_lost_or_were_in_flight(interrupted, lost, in_flight):
-    ledger = Ledger(1, sent=5, verdicts=Counter({Verdict.ECHOED: 1, Verdict.CORRUPT: 1}))
-    ledger.settle_unanswered(interrupted=interrupted)
-    assert (ledger.lost, ledger.in_flight) == (lost, in_flight)
-
-
-def test_replies_are_awaited_only_on_sockets_that_are_there():
-    assert Ledger(1, sent=5, abandoned=3, verdicts=Counter({Verdict.REORDERED: 1})).awaited == 1
-
-
 def test_whatever_went_wrong_counts_as_an_error_once():
     ledger = Ledger(
         9,
@@ -54,26 +33,6 @@ def test_whatever_went_wrong_counts_as_an_error_once():
     ledger.count_ended(Ending.CLEAN, 1000, early=False)
     assert ledger.errors == 8
     assert (ledger.unanswered_closes, ledger.unclean_closes) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("unbalanced", "identity"),
-    [
-        pytest.param({"not_attempted": 1}, "requested = opened", id="a-socket-too-many"),
-        pytest.param(
-            {"requested": 2, "failed": Counter({Failure.OTHER: 1}), "opened": 1},
-            "opened = closed",
-            id="a-socket-that-never-ended",
-        ),
-        pytest.param({"sent": 1}, "sent = one way", id="a-message-nowhere"),
-        pytest.param({"sent": 1, "one_way": 2}, "sent = one way", id="a-message-twice"),
-        pytest.param({"owed": 3, "delivered": 2}, "owed = delivered", id="a-copy-nowhere"),
-        pytest.param({"received": 1}, "received = echoed", id="a-reply-nowhere"),
-    ],
-)
-def test_books_that_do_not_add_up_are_an_error(unbalanced, identity):
-    with pytest.raises(Unbalanced, match=identity):
-        Ledger(**({"requested": 0} | unbalanced)).check()
 
 
 @pytest.mark.parametrize("interrupted", [False, True], ids=["to-the-end", "interrupted"])
@@ -146,6 +105,9 @@ def test_books_that_add_up_pass():
         pytest.param({"missed": 0}, "due", id="missed"),
         pytest.param({"due": 2}, "due", id="due"),
         pytest.param({"other_faults": Counter({Fault.NETWORK: 2})}, "other", id="fault-twice"),
+        pytest.param({"one_way": 1}, "sent", id="one-way"),
+        pytest.param({"owed": 3}, "owed", id="a-copy-nowhere"),
+        pytest.param({"extra": 1, "missing": 1}, "owed", id="a-copy-that-nobody-is-owed"),
     ],
 )
 def test_each_identity_is_checked_by_itself(wrong, identity):
@@ -355,7 +317,7 @@ def test_of_very_many_explanations_the_first_count():
     ledger = Ledger(requested=0)
     for number in (*range(MAX_DETAILS + 5), 0, MAX_DETAILS - 1, MAX_DETAILS):
         ledger.explain(Failure.PROTOCOL, f"d{number}")
-    assert len(ledger.details) == MAX_DETAILS
+    assert len(ledger.details) == MAX_DETAILS == 100
     assert ledger.details.total() == MAX_DETAILS + 2
     assert ledger.details[Failure.PROTOCOL, f"d{MAX_DETAILS - 1}"] == 2
 

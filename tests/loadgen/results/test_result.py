@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loadgen.report.build import make_report
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
-from loadgen.results.result import FanOut, GeneratorFacts, Result, Strain
+from loadgen.results.result import FanOut, GeneratorFacts, Result, Strain, Workers
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
 from loadgen.workload.lever import Change
@@ -238,3 +238,17 @@ def test_each_version_of_a_run_that_was_merged_before_is_named_once(result_of):
     merged = Result.merge([part(result_of, 2), part(result_of, 1)], Plan(7))
     again = Result.merge([merged, part(result_of, 3), part(result_of, 2)], Plan(7))
     assert (again.generator.python, again.generator.trio) == ("3.1, 3.2, 3.3", "0")
+
+
+def test_what_nothing_is_known_of_took_nothing_in_one_process():
+    assert Strain() == Strain(wall_s=0.0, cpu_share=0.0, waiting_share=0.0)
+    assert (Workers().processes, Workers().scheduler, Workers().places) == (1, None, [])
+
+
+@pytest.mark.parametrize("first_s", [0.0, 0.0625])
+def test_all_are_open_when_the_last_of_the_last_part_is_however_soon(result_of, first_s):
+    parts = [
+        part(result_of, 1, started_at=BEGAN, all_open_after_s=first_s),
+        part(result_of, 2, started_at=BEGAN, all_open_after_s=0.03125),
+    ]
+    assert Result.merge(parts).all_open_after_s == max(first_s, 0.03125)

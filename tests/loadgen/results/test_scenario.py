@@ -221,3 +221,21 @@ def test_what_a_step_has_recorded_comes_into_the_whole_runs_latencies_once() -> 
     service.end_second()
     assert service.total.sum_us == 100 + 200 + 500
     assert intended.end_second().sum_us == intended.total.sum_us == 100 + 300
+
+
+def test_books_of_an_older_version_lack_what_it_did_not_count() -> None:
+    books = keep(
+        ScenarioBooks(), ["failed"], [("say", "request", "failed", 500)], [("a", "gaps", 7)], []
+    )
+    document = msgspec.to_builtins(dump_scenario(books))
+    del document["opening_s"], document["steps"][0]["counts"]["blocked"]
+    del document["streams"]["a"]["counts"]["gaps"]
+    read = load_scenario(msgspec.convert(document, ScenarioState, str_keys=True))
+    step = read.steps["say", "request"]
+    assert (read.opening_s, step.blocked, step.blocked_us, step.failed) == (0, 0, 500, 1)
+    assert (read.streams["a"].gaps, read.streams["a"].received) == (0, 1)
+    assert ScenarioBooks.of_users(3).opening_s == 0
+
+
+def test_a_hundred_causes_are_told_apart() -> None:
+    assert MAX_CAUSES == 100

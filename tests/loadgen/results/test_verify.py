@@ -275,3 +275,11 @@ def test_a_message_and_a_word_that_is_no_suffix_is_no_echo_of_it():
     for behind in (" x", " 1000000", " -1", ""):
         assert judged(f"{message(4)}{behind}", pending=[5]) == (Verdict.CORRUPT, 0)
     assert judged(f"{message(4)} 999999", pending=[5]) == (Verdict.DUPLICATE, None)
+
+
+def test_a_wrong_reply_is_none_to_a_message_that_has_no_letters():
+    plain = Payloads("{conn}-{seq}", sockets=10)
+    assert judged("x", pending=[0], payloads=plain, messages={}) == (Verdict.CORRUPT, None)
+    waiting = [Sent("", 0, 0, 0)]
+    rest = {"answers": answers_with_suffix, "payloads": plain, "conn": 3, "sent": 1}
+    assert judge("x", waiting, newest_answered=-1, **rest) == (Verdict.CORRUPT, None)

@@ -248,3 +248,28 @@ def test_a_rate_of_three_digits_that_was_tried_is_not_tried_again():
     assert _round(100.2, 100.0, 105.0) == 100.2
     assert _round(104.8, 100.0, 105.0) == 104.8
     assert _round(102.4, 100.0, 105.0) == 102.0
+
+
+def test_a_search_is_as_exact_as_the_manual_says():
+    assert (PRECISION, REPEATS, FAR) == (1.1, 3, 100)
+    assert (MAX_STEPS, MAX_STEPS_CONFIDENT) == (60, 200)
+    assert (MORE_OFTEN_THAN_NOT, NEARLY_ALWAYS) == (0.5, 0.9)
+
+
+@pytest.mark.parametrize(("confidence", "errors"), [(0.95, [0.025, 0.0125]), (0.5, [0.25, 0.125])])
+def test_the_first_test_may_err_with_half_of_the_error_the_second_with_a_quarter(
+    confidence, errors
+):
+    search = Search(100, confidence)
+    search.book(100, held=True)
+    search.book(105, held=False)
+    for rate, held in ((105, False), (100, True)):
+        while search.next_rate() == rate:
+            search.book(rate, held=held)
+    assert [test.error for test in search._tests.values()] == pytest.approx(errors)
+    assert search.runs_at(100) == search.runs_at(105) == 1
+
+
+def test_a_forecast_names_the_most_steps_that_any_search_takes():
+    assert forecast(Plan(1)).most_steps == 60
+    assert (forecast(Plan(1), 0.9).most_steps, forecast(Plan(1), 0.9).confidence) == (200, 0.9)

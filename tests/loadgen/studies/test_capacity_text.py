@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
+from loadgen.report.model import TargetLag, TargetReport
 from loadgen.studies.capacity import SearchOutcome, Step, resume
 from loadgen.studies.capacity_search import Forecast
-from loadgen.studies.capacity_text import show, show_forecast, show_step
+from loadgen.studies.capacity_text import show, show_forecast, show_step, show_whole
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 HELD, BROKE, LIMITED = SearchOutcome.HELD, SearchOutcome.BROKE, SearchOutcome.LIMITED
@@ -66,3 +68,57 @@ def test_a_forecast_has_the_times_of_its_steps_in_the_unit_that_people_say(
     assert "60" not in told
     confident = " ".join(show_forecast(Forecast(step_s, 4, 10, 60, 0.95)).split())
     assert "60 steps at most: " in confident
+
+
+def test_the_side_of_the_target_is_told_by_what_it_said():
+    def told(**figures):
+        side = {"source": "http://x/", "errors": 0, "last_error": None, "series": []} | figures
+        return show_step(step(7.25, target=TargetReport(**side)))
+
+    assert " target 43% of one core, late by 1,234.5 ms" in told(
+        cpu_share=0.43, loop_lag=TargetLag(max=1234.5)
+    )
+    assert "target 43% of one core" in told(cpu_share=0.43, last_error="gone")
+    assert "gone" not in told(cpu_share=0.43, last_error="gone")
+    assert "target no answer (gone)" in told(last_error="gone")
+    assert "target says neither CPU nor lag" in told()
+    assert "target" not in show_step(step(7.25))
+
+
+@pytest.mark.parametrize(
+    ("held", "broke", "told"),
+    [(True, True, "With 95 % confidence, 100/s holds in more than half of its runs and 105/s"),
+     (True, False, "half of its runs. The search ended before it was that sure of 105/s."),
+     (False, False, "The search ended before it was that sure of 100/s or 105/s.")],
+)  # fmt: skip
+def test_of_each_side_it_is_told_whether_the_search_is_sure(held, broke, told):
+    capacity = resume({"url": "ws://h/"}, [], [step(100), step(105, BROKE)], 0.95)
+    capacity = msgspec.structs.replace(capacity, held_confirmed=held, broke_confirmed=broke)
+    assert told in " ".join(show(capacity).split())
+    assert "confidence" not in finding(step(100), step(105, BROKE))
+
+
+def test_a_search_that_was_cut_says_how_it_is_known():
+    capacity = resume({"url": "ws://h/"}, [], [step(100)])
+    assert "Recovered from its journal: the search was not over." in show(capacity)
+    interrupted = msgspec.structs.replace(capacity, incomplete=False)
+    assert "Interrupted: the search was not over." in show(interrupted)
+    assert "100/s is the highest rate that held" in show_whole(capacity)
+    assert show_whole(capacity).splitlines()[0] == show_step(step(100))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(99.9, "99.9 s"), (99.99, "100 s"), (100, "2 min"), (5999, "100 min"), (6000, "1.7 h")],
+)
+def test_a_time_is_in_the_unit_that_people_say(seconds, shown):
+    assert f"Each step takes {shown} and" in " ".join(
+        show_forecast(Forecast(seconds, 4, 10, 60, None)).split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"), [(99.94, "99.9/s"), (100, "100/s"), (1234.5, "1,234/s")]
+)
+def test_a_rate_has_three_digits_and_its_whole_ones(rate, shown):
+    assert show_step(step(rate)).split()[0] == shown

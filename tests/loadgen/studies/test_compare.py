@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import random
@@ -9,7 +10,7 @@ import pytest
 from loadgen.cli import load
 from loadgen.report import json as report_json
 from loadgen.results.latency import Histogram
-from loadgen.studies.compare import compare, look_up
+from loadgen.studies.compare import _bounds, compare, look_up, noise_between
 
 
 @pytest.fixture
@@ -234,6 +235,131 @@ def filled_with(value_us):
     histogram = Histogram()
     histogram.record(value_us, 100)
     return histogram
+
+
+#: What is compared, by name: where it is in a report, its unit, and whether more of it is better.
+COMPARED = {
+    "sent per second": ("messages.sent_per_s", "/s", True),
+    "received per second": ("messages.received_per_s", "/s", True),
+    "latency p50": ("latency.intended.p50", "ms", False),
+    "latency p90": ("latency.intended.p90", "ms", False),
+    "latency p99": ("latency.intended.p99", "ms", False),
+    "latency p99.9": ("latency.intended.p999", "ms", False),
+    "latency max": ("latency.intended.max", "ms", False),
+    "service p50": ("latency.service.p50", "ms", False),
+    "service p99": ("latency.service.p99", "ms", False),
+    "connect p50": ("connections.connect_ms.p50", "ms", False),
+    "connect p99": ("connections.connect_ms.p99", "ms", False),
+    "all open after": ("connections.all_open_after_s", "s", False),
+    "sockets failed": ("connections.failed", "", False),
+    "sockets cut": ("connections.closed.abnormal", "", False),
+    "closed by the peer": ("connections.closed.by_peer", "", False),
+    "messages lost": ("messages.lost", "", False),
+    "messages corrupt": ("messages.corrupt", "", False),
+    "messages reordered": ("messages.reordered", "", False),
+    "messages duplicate": ("messages.duplicate", "", False),
+    "messages unexpected": ("messages.unexpected", "", False),
+    "users failed": ("users.failed", "", False),
+    "generator CPU": ("generator.cpu_s", "s", False),
+    "generator memory": ("generator.peak_rss_bytes", "B", False),
+}
+OF_NAMED = {
+    "steps": {"intended.p99": "ms", "service.p50": "ms", "service.p99": "ms", "lost": "",
+              "failed": ""},
+    "checks": {"failed": ""},
+    "streams": {"gaps": "", "age.p99": "ms"},
+}  # fmt: skip
+
+
+def nest(path, value):
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+@pytest.mark.parametrize("more", [2.0, 0.5])
+def test_each_figure_is_found_where_a_report_has_it_and_is_better_or_worse_when_it_rises(more):
+    for name, (path, unit, more_is_better) in COMPARED.items():
+        before, after = nest(path, 10.0), nest(path, 10.0 * more)
+        (change,) = compare({"a": before, "b": before}, {"c": after, "d": after}).changes
+        assert (change.name, change.unit, change.change) == (name, unit, more - 1)
+        assert change.call == ("better" if (more > 1) == more_is_better else "worse")
+
+
+def test_what_a_script_names_is_compared_by_its_name_if_all_reports_have_it():
+    def report(times, *names):
+        return {
+            part: [{"other": 1}, 7] * (times > 1) + [
+                functools.reduce(merge, [nest(path, 10 * times) for path in paths], {"name": name})
+                for name in names
+            ]
+            for part, paths in OF_NAMED.items()
+        }  # fmt: skip
+
+    def merge(one, other):
+        ((key, value),) = other.items()
+        return one | {key: merge(one[key], value) if key in one else value}
+
+    before, after = report(1, "b", "a", "left"), report(2, "a", "came", "b")
+    changes = compare({"x": before, "y": before}, {"z": after, "w": after}).changes
+    assert [(each.name, each.unit, each.baseline, each.candidate) for each in changes] == [
+        (f"{name}: {path.replace('.', ' ')}", unit, 10.0, 20.0)
+        for paths in OF_NAMED.values() for name in "ab" for path, unit in paths.items()
+    ]  # fmt: skip
+
+
+def tail_of_t(t, freedom):
+    """The probability of more than this, on either side, by Simpson's rule on the density."""
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(
+        freedom * math.pi
+    )
+    steps = 2000
+    width = t / steps
+    inner = sum(
+        (1 if at in (0, steps) else 4 if at % 2 else 2)
+        * scale
+        * (1 + (at * width) ** 2 / freedom) ** (-(freedom + 1) / 2)
+        for at in range(steps + 1)
+    )
+    return 1 - 2 * inner * width / 3
+
+
+@pytest.mark.parametrize("freedom", [*range(1, 22), 30, 100])
+def test_a_change_without_cause_is_beyond_the_noise_once_in_a_hundred_times(freedom):
+    before, after = [-1.0, 1.0] + [0.0] * (freedom - 1), [0.0]
+    spread = math.sqrt(2 / freedom * (1 / len(before) + 1))
+    t = noise_between(before, after) / spread
+    if freedom > 20:
+        assert math.erfc(t / math.sqrt(2)) == pytest.approx(0.01, abs=2e-5)
+    else:
+        assert tail_of_t(t, freedom) == pytest.approx(0.01, abs=2e-5)
+    assert noise_between([1.0], [2.0]) is None
+
+
+@pytest.mark.parametrize("values", [0, 1, 5, 40, 5000])
+@pytest.mark.parametrize("percent", [50.0, 99.0, 99.9])
+def test_the_bounds_of_a_percentile_are_the_ranks_that_it_may_have_by_chance(
+    run_of, values, percent
+):
+    histogram = Histogram()
+    for value in range(values):
+        histogram.record(1000 + value)
+    report = {"histograms": {"intended": histogram.encode()}}
+    low, high = _bounds(("intended", percent), report)
+    if not values:
+        assert (low, high) == (0.0, math.inf)
+        return
+    margin = 2.576 * math.sqrt(percent / 100 * (1 - percent / 100) / values) * 100
+
+    def at(share):
+        return 1000 + max(math.ceil(share / 100 * values - 1e-6), 1) - 1
+
+    assert low == pytest.approx(at(max(percent - margin, 0)), abs=4)
+    if percent + margin >= 100:
+        assert high == math.inf
+    else:
+        assert high == pytest.approx(at(percent + margin), abs=4)
+    assert _bounds(("intended", percent), {}) == (0.0, math.inf)
 
 
 # -- The command ------------------------------------------------------------------------------
