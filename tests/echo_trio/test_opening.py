@@ -7,12 +7,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 import trio
+from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
 from echo_trio import admission, opening
-from echo_trio.callers import Peer
-from echo_trio.metrics.counters import Outcome
+from echo_trio.admission import PlaceCapacity
+from echo_trio.behaviours.player import ScriptPlayer
+from echo_trio.callers import Caller, Peer, SessionEnd, Sessions
+from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.opening import (
     _learn_peer,
     _receive_request,
@@ -20,7 +24,9 @@ from echo_trio.opening import (
     make_room,
     turn_away_at_once,
 )
+from echo_trio.places import Places
 from echo_trio.proxies import parse_network
+from echo_trio.settings import Settings
 from echo_trio.wire.handshake import HandshakeRefused
 
 
@@ -105,7 +111,7 @@ async def test_a_request_that_is_there_as_the_server_begins_to_stop_is_refused(
             assert (request.path, surplus) == ("/", b"")
 
 
-class Places:
+class Noting:
     """Notes who is told that it was refused, and lets nobody in."""
 
     def __init__(self) -> None:
@@ -186,7 +192,7 @@ async def test_who_was_refused_has_a_second_to_read_that_and_no_more_than_a_boun
     ours, theirs = socket.socketpair()
     with ours, theirs:
         caller: Any = SimpleNamespace(sock=ours, answered=False)
-        sessions: Any = SimpleNamespace(places=Places())
+        sessions: Any = SimpleNamespace(places=Noting())
         began_s = trio.current_time()
         await _refuse(caller, sessions, admission.full())
         assert trio.current_time() - began_s == pytest.approx(ends_s)
@@ -225,7 +231,7 @@ async def test_a_request_is_read_in_whatever_parts_it_comes_and_told_to_whoever_
         sessions: Any = SimpleNamespace(
             counters=SimpleNamespace(draining=False),
             opening=lambda deadline_s: trio.CancelScope(deadline=deadline_s),
-            places=Places(),
+            places=Noting(),
             proxies=(parse_network("10.0.0.0/8"),) if trusted else (),
             tls=None,
         )
@@ -263,7 +269,7 @@ async def test_who_waits_at_the_door_comes_in_by_its_request_if_there_is_room(
             entered.append(has_room and len(entered) == 1)
             return entered[-1]
 
-        places = Places()
+        places = Noting()
         places.enter = enter  # type: ignore[attr-defined]
         monkeypatch.setattr(opening, "make_room", lambda _: has_room)
         sessions: Any = SimpleNamespace(
@@ -282,3 +288,66 @@ async def test_who_waits_at_the_door_comes_in_by_its_request_if_there_is_room(
         assert trio.current_time() - began_s == (0 if arrives else pytest.approx(7))
     # It is let in where there is a place, or where one is made for it.
     assert entered == ([] if not arrives else [False, True] if has_room else [False])
+
+
+@pytest.mark.parametrize("wants", [False, True])
+@pytest.mark.parametrize("offers", [False, True])
+@pytest.mark.parametrize(("path", "is_played"), [("/plain", False), ("/delay/1s", True)])
+async def test_an_open_connection_has_what_was_asked_for_and_both_ends_can(
+    wants: bool, offers: bool, path: str, is_played: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        more = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if offers else ""
+        head = REQUEST.replace(b"GET / ", f"GET {path}?a=b ".encode())
+        theirs.sendall(head[:-2] + f"Sec-WebSocket-Protocol: one, two\r\n{more}\r\n".encode())
+        sessions = Sessions(
+            Settings(port=0, console=False, compression=wants, seed=1), None, None,
+            structlog.wrap_logger(None, processors=[LogCapture()]), Counters(),
+            Places(PlaceCapacity(1, 1)),
+        )  # fmt: skip
+        caller, ears = Caller(ours, "peer:1", trio.current_time()), Ears()
+        caller.observer = ears  # type: ignore[assignment]
+        opened = await opening._shake_hands(
+            caller, sessions, trio.current_time() + 60, Peer("peer:1")
+        )
+        assert isinstance(opened, tuple)
+        connection, acting = opened
+        compresses = wants and offers
+        said = theirs.recv(4096).decode().lower()
+        assert said.startswith("http/1.1 101 ")
+        assert ("sec-websocket-extensions: permessage-deflate" in said) is compresses
+        assert "sec-websocket-protocol: one\r\n" in said
+        assert (connection.path, connection.subprotocol) == (f"{path}?a=b", "one")
+        assert connection.is_server
+        assert isinstance(acting, ScriptPlayer) is is_played
+        (_, (call, subprotocol, extensions)) = ears.told
+        assert (call, subprotocol, len(extensions)) == ("opened", "one", int(compresses))
+        assert sessions.counters.handshake.histogram().count == 1
+
+
+@pytest.mark.parametrize(
+    ("sends", "outcome"), [(REQUEST.replace(b"GET / ", b"GET /x "), "refused"), (b"GET / H", "cut")]
+)
+async def test_one_that_does_not_open_ends_as_it_went(
+    autojump_clock, sends: bytes, outcome: str
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.setblocking(False)
+        theirs.sendall(sends)
+        if outcome == "cut":
+            theirs.close()
+        refused = list[HandshakeRefused]()
+        sessions: Any = SimpleNamespace(
+            counters=Counters(), places=Places(PlaceCapacity(1, 1)), proxies=(), proxy=None,
+            tls=None, workers=1, origins=(), count_refused=refused.append,
+            opening=trio.move_on_at,
+        )  # fmt: skip
+        caller = Caller(ours, "peer:1", trio.current_time())
+        end = await opening._shake_hands(caller, sessions, trio.current_time() + 60, Peer("peer:1"))
+        assert isinstance(end, SessionEnd)
+        assert end.outcome.value == ("refused" if outcome == "refused" else "cut_in_handshake")
+        assert [each.status for each in refused] == [404] * (outcome == "refused")
+        theirs.close()

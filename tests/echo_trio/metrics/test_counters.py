@@ -116,3 +116,5 @@ def test_a_snapshot_says_when_it_was_taken_twice_and_has_what_it_is_given(monkey
         GarbageCollection((0, 0, 0), 0.0), Spread(0, 0.0, 0.0, 0.0), Spread(),
     )  # fmt: skip
     assert (nothing.faults_seen, nothing.faults_acted) == ({}, {})
+    assert (nothing.tasks, nothing.descriptors, nothing.file_limit) == (0, 0, 0)
+    assert (nothing.rss_bytes, nothing.cpu_s) == (0, 0.0)

@@ -63,7 +63,7 @@ def test_recent_is_what_came_since_the_roll_before_the_last() -> None:
     durations.roll()
     assert (durations.recent().count, durations.recent().max) == (1, 100.0)
     durations.roll()
-    assert durations.recent() == Spread()
+    assert durations.recent() == Spread() == Spread(count=0, p50=0.0, p99=0.0, max=0.0)
     assert durations.histogram().count == 2
 
 

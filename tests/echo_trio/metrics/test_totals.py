@@ -139,4 +139,7 @@ def test_whom_a_dead_worker_had_is_counted_by_how_they_went() -> None:
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=8))
 def test_cpu_time_adds_up_to_the_millisecond(times_ms: list[int]) -> None:
     parts = [replace(totals.nothing(), cpu_s=time_ms / 1000) for time_ms in times_ms]
-    assert round(totals.add_up(parts).cpu_s * 1000, 6) == sum(times_ms)
+    assert totals.add_up(parts).cpu_s == sum(times_ms) / 1000
+    own = Holdings(cpu_s=0.1)
+    total = totals.with_holdings(totals.add_up(parts), own)
+    assert total.cpu_s == (sum(times_ms) + 100) / 1000

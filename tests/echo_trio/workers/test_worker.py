@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import trio
 from structlog.testing import LogCapture
 
 from echo_trio.flags import EXIT_USAGE
+from echo_trio.forks.server import FOR_THE_PARENT
 from echo_trio.metrics.counters import Outcome, ServerSnapshot
 from echo_trio.settings import Settings
 from echo_trio.wire import sockets
@@ -272,3 +274,26 @@ def test_only_descriptors_that_are_open_are_taken_for_inherited() -> None:
         os.close(one)
         os.close(other)
     assert _read_descriptors([str(one)]) == []
+
+
+def test_a_process_that_is_a_worker_leaves_signals_to_its_supervisor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = list[Any]()
+    monkeypatch.setattr(worker_module.os, "setpgid", lambda *who: done.append(who))
+    for name in ("signal", "pthread_sigmask"):
+        monkeypatch.setattr(worker_module.signal, name, lambda *what: done.append(what))
+
+    def run(serve: Any, channel: socket.socket, listeners: list[socket.socket]) -> int:
+        assert serve is serve_supervised
+        assert [each.getblocking() for each in (channel, *listeners)] == [False] * 3
+        assert [each.fileno() for each in (channel, *listeners)] == numbers
+        for each in (channel, *listeners):
+            each.close()
+        return 7
+
+    monkeypatch.setattr(worker_module.trio, "run", run)
+    numbers = [each.detach() for each in (*socket.socketpair(), socket.socket())]
+    assert worker_module.main(numbers) == 7
+    ignored = [(number, signal.SIG_IGN) for number in FOR_THE_PARENT]
+    assert done == [(0, 0), *ignored, (signal.SIG_UNBLOCK, FOR_THE_PARENT)]

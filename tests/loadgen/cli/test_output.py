@@ -230,3 +230,9 @@ def test_streams_that_were_closed_are_opened_before_a_socket_gets_their_numbers(
             subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code,
                             file.name], check=True, stdout=subprocess.DEVNULL)  # fmt: skip
             assert file.read() == "(True, 1, 2)", closed
+
+
+def test_a_page_that_is_not_built_keeps_those_from_running_that_want_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(html, "find_problem", lambda: "it is not built")
+    assert Output(html=str(tmp_path / "x")).find_problem() == "it is not built"
+    assert Output(json=str(tmp_path / "x")).find_problem() is None

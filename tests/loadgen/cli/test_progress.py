@@ -266,3 +266,9 @@ async def test_a_line_says_that_the_load_is_paused_and_a_long_check_is_told(auto
     assert lines.getvalue() == (
         "   5.1 s  checking 10 of 100 open, 30 sent, 29 received, 0 errors, paused\n"
     )
+
+
+@pytest.mark.parametrize(("phase_elapsed_s", "filled"), [(0.0, 0), (25.0, 12), (50.0, 24)])
+def test_the_bar_is_filled_as_far_as_the_phase_is(phase_elapsed_s, filled):
+    bar = shown(FakeEngine(phase_elapsed_s=phase_elapsed_s), width=120).splitlines()[0]
+    assert bar.count("━") == filled
