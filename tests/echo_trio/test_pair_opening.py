@@ -279,6 +279,7 @@ async def test_each_end_gets_the_others_part_of_the_handshake(
     assert ("sec-websocket-extensions: permessage-deflate" in head) is compression
     assert (pair.client.is_server, pair.upstream.is_client) == (True, True)
     assert (pair.client.subprotocol, pair.upstream.subprotocol) == ("chat", "chat")
+    assert pair.client._head == b"\x81\x80\0\0\0\0"  # what came behind the request
     assert (pair.client.path, pair.upstream.path) == ("/~silent/room?a=b", "/room?a=b")
     assert isinstance(pair.client, ObservedRelay) is observed
     assert [len(how[1]) for how in observer.opened_with] == [int(compression)] * observed

@@ -88,6 +88,29 @@ def test_a_console_that_others_can_reach_needs_a_token(
         listener.close()
 
 
+def test_a_console_that_others_can_reach_by_one_of_its_addresses_needs_a_token_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed = list[str]()
+
+    class Listener:
+        def __init__(self, address: str) -> None:
+            self._address = address
+
+        def getsockname(self) -> tuple[str, int]:
+            return self._address, 1
+
+        def close(self) -> None:
+            closed.append(self._address)
+
+    listeners = [Listener("127.0.0.1"), Listener("203.0.113.9")]
+    monkeypatch.setattr(service.sockets, "listen", lambda *_: listeners)
+    with pytest.raises(CannotStart, match="needs a token"):
+        listen_for_console(Settings())
+    assert closed == ["127.0.0.1", "203.0.113.9"]
+    assert listen_for_console(Settings(console_token="hush")) == listeners
+
+
 def test_without_a_console_it_has_no_url() -> None:
     assert url_of_console([]) == "-"
 
