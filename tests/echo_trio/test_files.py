@@ -183,10 +183,12 @@ def test_the_name_beside_a_file_is_utf_8_however_long_that_of_the_file_is(tmp_pa
     assert beside.decode().startswith(".né")
 
 
-#: Ends itself at one of the calls by which files come to be and go, as a kill in between does.
+#: Has a fork of itself write in a folder of its own, and ends it at one of the calls by which
+#: files come to be and go, as a kill in between does: at the first, at the second, until none does.
 KILLED = """
 import os, signal, sys
-left = int(sys.argv[1])
+from echo_trio import files
+folder, way, name = sys.argv[1:]
 def dying(call):
     def run(*arguments, **options):
         global left
@@ -195,36 +197,48 @@ def dying(call):
             os.kill(os.getpid(), signal.SIGKILL)
         return call(*arguments, **options)
     return run
-from echo_trio import files
-if sys.argv[2] == "beside":
-    files._DESCRIPTORS = "/nowhere"
-for name in ("open", "write", "link", "replace", "unlink", "fsync", "fchmod", "close"):
-    setattr(os, name, dying(getattr(os, name)))
-files.write_whole(sys.argv[3], b"new" * 1000)
+for step in range(100):
+    where = os.path.join(folder, str(step))
+    os.mkdir(where)
+    with open(os.path.join(where, "there"), "w") as old:
+        old.write("old")
+    if not (pid := os.fork()):
+        left = step
+        if way == "beside":
+            files._DESCRIPTORS = "/nowhere"
+        for call in ("open", "write", "link", "replace", "unlink", "fsync", "fchmod", "close"):
+            setattr(os, call, dying(getattr(os, call)))
+        files.write_whole(os.path.join(where, name), b"new" * 1000)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    print(code, flush=True)
+    if code != -signal.SIGKILL:
+        break
 """
 
 
 @pytest.mark.parametrize("name", ["there", "new"])
 @pytest.mark.parametrize("way", ["nameless", "beside"])
 def test_a_kill_at_any_step_leaves_a_file_as_it_was_or_whole(tmp_path, way, name):
-    path = tmp_path / name
-    for step in range(100):
-        (tmp_path / "there").write_text("old")
-        (tmp_path / "new").unlink(missing_ok=True)
-        done = subprocess.run([sys.executable, "-c", KILLED, str(step), way, str(path)],
-                              capture_output=True, check=False)  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), way, name],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    *killed, last = map(int, done.stdout.split())
+    assert (done.returncode, last) == (0, 0), done.stderr
+    assert set(killed) == {-9}
+    assert len(killed) >= 4
+    for step in range(len(killed) + 1):
+        folder = tmp_path / str(step)
+        path = folder / name
         old = b"old" if name == "there" else None
         left = path.read_bytes() if path.exists() else None
         assert left in {old, b"new" * 1000}
-        for other in tmp_path.iterdir():
+        for other in folder.iterdir():
             # Without files that have no name, one may be left; it says whose it is.
-            assert other.name in {"there", "new"} or (
-                other.name.startswith(f".{name}.") and other.name.endswith(".new")
+            assert (
+                other.name == "there"
+                or other.name == name
+                or (other.name.startswith(f".{name}.") and other.name.endswith(".new"))
             )
             if way == "nameless" and other.name not in {"there", "new"}:
                 assert other.read_bytes() == b"new" * 1000
-        if done.returncode == 0:
-            break
-        assert done.returncode == -9, done.stderr
-    assert step >= 4
     assert path.read_bytes() == b"new" * 1000
