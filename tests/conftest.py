@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from cyclopts import field_info
+from hypothesis import HealthCheck, Phase, given, settings, strategies
 
 # The same examples each time: `make soak` looks for others.
 settings.register_profile(
@@ -28,6 +30,10 @@ os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
 
 # There the generator writes annotations for GitHub's page; the test that wants them says so.
 os.environ.pop("GITHUB_ACTIONS", None)
+
+# cyclopts asks for the types of all flags at each command line that it reads, for half of its time:
+# they are the same each time.
+field_info.get_type_hints = functools.cache(field_info.get_type_hints)
 
 #: Files whose tests take longest each: begun first, so that nobody waits for the last of them.
 #: Then the others of INTEGRATION, which wait; the short tests come last.
@@ -58,6 +64,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} is marked alone: make alone won't find it")
         _check_clock(item)
     items.sort(key=lambda item: (item.path.name not in LONG, INTEGRATION not in item.path.parents))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have Hypothesis read our sources and its tables of characters once for all forks.
+
+    It takes the constants of all modules for examples, and reads their sources for that before its
+    first one: more than a second of each fork, on a fresh clone (scripts/side_by_side.py).
+    """
+    if getattr(session.config, "forks", 0) and not session.config.option.collectonly:
+
+        @settings(max_examples=1, database=None)
+        @given(strategies.text())
+        def draw(_: str) -> None:
+            pass
+
+        draw()
 
 
 def _check_clock(item: pytest.Item) -> None:
