@@ -188,3 +188,13 @@ async def test_what_waits_when_a_pair_ends_is_lost(autojump_clock) -> None:
     (made,) = pairs
     assert (made.pair.lost, made.budget.held_bytes) == (3, 0)
     assert made.switch.pairs == set()
+
+
+def test_a_sink_that_takes_nothing_is_flushed_once_and_its_source_not_read_meanwhile() -> None:
+    started, settled = list[object](), list[bool]()
+    passage: Any = SimpleNamespace(_is_flushing=False, _flush="flush")
+    passage._pair = SimpleNamespace(start=started.append)
+    passage.settle = lambda: settled.append(passage._is_flushing)
+    for _ in range(2):
+        Passage.block(passage)
+    assert (started, settled) == (["flush"], [True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 import trio
@@ -11,9 +12,13 @@ import trio.testing
 from echo_trio.metrics.counters import Counters, Outcome
 from echo_trio.metrics.nursery_tree import TaskNode
 from echo_trio.settings import Settings
+from echo_trio.workers import channel
 from echo_trio.workers.channel import (
     Drain,
+    FaultsSet,
     Ready,
+    Reload,
+    SetFaults,
     ShowTasks,
     SnapshotReport,
     Start,
@@ -33,10 +38,19 @@ def _figures() -> SnapshotReport:
 
 ORDERS = [
     Start(2, Settings(port=0, workers=4, seed=7, console_token="secret"), workers=4),
+    Start(1, Settings(tls_cert=Path("c.pem"), tls_key=Path("k.pem")), workers=2),
+    Drain(2.5),
+    Reload(),
+    SetFaults("~silent"),
     Drain(),
     ShowTasks(),
 ]
-REPORTS = [Ready(), _figures(), Tasks(TaskNode("<init>", 1, (TaskNode("a" * 200_000, 2),)))]
+REPORTS = [
+    Ready(),
+    FaultsSet("~silent"),
+    _figures(),
+    Tasks(TaskNode("<init>", 1, (TaskNode("a" * 200_000, 2),))),
+]
 
 
 @pytest.fixture
@@ -58,12 +72,17 @@ async def test_what_is_said_is_heard_in_order_until_the_end(pair, sayer, hearer,
     heard = []
 
     async def say_all() -> None:
-        async with sayer(pair[0]) as channel:
+        async with sayer(pair[0]) as saying:
             for one in said:
-                assert await channel.say(one)
+                assert await saying.say(one)
 
-    async with hearer(pair[1]) as channel, trio.open_nursery() as nursery:
+    async with hearer(pair[1]) as hearing, trio.open_nursery() as nursery:
         nursery.start_soon(say_all)
-        async for one in channel:
+        async for one in hearing:
             heard.append(one)  # noqa: PERF401
     assert heard == said
+
+
+def test_no_other_kind_goes_over_a_channel() -> None:
+    with pytest.raises(NotImplementedError, match="goes over a control channel"):
+        channel._decode(set, [])
