@@ -39,9 +39,13 @@ StartServer = Callable[..., ServerProcess]
 OpenSocket = Callable[[str], socket.socket]
 
 
+#: Clients as bytes take the next frame for an echo, and a test may stand still for twenty seconds.
+NO_PINGS = ("--ping-interval", "1h")
+
+
 @pytest.fixture
 def server(start_server: StartServer) -> ServerProcess:
-    return start_server("--workers", "2", console=True)
+    return start_server("--workers", "2", *NO_PINGS, console=True)
 
 
 @pytest.fixture
@@ -153,7 +157,7 @@ def test_a_killed_worker_takes_no_others_along_and_another_takes_its_place(
 def test_a_signal_turns_readiness_off_and_closes_every_client_with_1001(
     start_server: StartServer, open_socket: OpenSocket
 ) -> None:
-    server = start_server("--workers", "2", "--drain-timeout", "1h", console=True)
+    server = start_server("--workers", "2", *NO_PINGS, "--drain-timeout", "1h", console=True)
     clients = [open_socket(server.url) for _ in range(CROWD)]
     assert httpx.get(server.console + "readyz", timeout=PATIENCE_S).status_code == 200
     server.process.send_signal(signal.SIGTERM)
@@ -172,7 +176,9 @@ def test_a_signal_turns_readiness_off_and_closes_every_client_with_1001(
 def test_a_second_signal_exits_1_at_once_and_leaves_no_worker(
     start_server: StartServer, open_socket: OpenSocket
 ) -> None:
-    server = start_server("--workers", "2", "--drain-timeout", "1h", "--close-timeout", "1h")
+    server = start_server(
+        "--workers", "2", *NO_PINGS, "--drain-timeout", "1h", "--close-timeout", "1h"
+    )
     workers = workers_of(server)
     silent = open_socket(server.url)
     server.process.send_signal(signal.SIGTERM)
@@ -186,7 +192,7 @@ def test_a_second_signal_exits_1_at_once_and_leaves_no_worker(
 def test_a_terminals_ctrl_c_is_the_supervisors_alone(
     start_server: StartServer, open_socket: OpenSocket
 ) -> None:
-    server = start_server("--workers", "2", "--close-timeout", "100ms")
+    server = start_server("--workers", "2", *NO_PINGS, "--close-timeout", "100ms")
     client, workers = open_socket(server.url), workers_of(server)
     for worker in workers:
         worker.send_signal(signal.SIGINT)
