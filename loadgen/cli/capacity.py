@@ -80,7 +80,9 @@ def find_capacity(
         return make_report(result, target=msgspec.UNSET if target is None else target.report())
 
     try:
-        search = partial(find, plan, limits, run_step, tell, confidence=confidence)
+        search = partial(
+            find, plan, limits, run_step, tell, find_problem=_find_want, confidence=confidence
+        )
         capacity = trio.run(search)
     except NothingToRaise as exc:
         settle(journal, is_told=False)
@@ -111,4 +113,18 @@ def _find_problem(plan: Plan, limits: list[Threshold], output: Output) -> str | 
         return f"--find-capacity makes many runs, and {flag} is of one"
     if unasked := thresholds.find_unasked(limits, plan, is_target_asked=True):
         return f"--find-capacity: {unasked}; --fail-if says what is to hold"
+    return None
+
+
+def _find_want(step_plan: Plan) -> str | None:
+    """Say what a scenario lacks for a step, such as rows for its users; ``None`` if nothing."""
+    if step_plan.scenario is None:
+        return None
+    from loadgen.scenario.engine import prepare  # noqa: PLC0415 - few runs need it
+    from loadgen.scenario.errors import BadScenario  # noqa: PLC0415
+
+    try:
+        prepare(step_plan)
+    except BadScenario as exc:
+        return str(exc)
     return None

@@ -178,10 +178,13 @@ def _with_scenario(run: AskedRun) -> AskedRun:
     :raises BadSettings: if it can't be loaded.
     """
     from loadgen.scenario.engine import prepare  # noqa: PLC0415 - other runs don't need it
-    from loadgen.scenario.errors import BadScenario  # noqa: PLC0415
+    from loadgen.scenario.errors import BadScenario, TooFewRows  # noqa: PLC0415
 
     try:
         return replace(run, plan=prepare(run.plan))
+    except TooFewRows as exc:
+        who = "count" if run.plan.arrive is None else "arrive"
+        raise BadSettings(f"{who}: {exc}", who) from None
     except BadScenario as exc:
         raise BadSettings(str(exc), "scenario") from None
 

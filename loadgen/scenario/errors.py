@@ -26,3 +26,7 @@ class ConnectFailed(ConnectionError):
 
 class BadScenario(Exception):
     """A scenario that can't run; the message is one line that says where and why."""
+
+
+class TooFewRows(BadScenario):
+    """A script with rows of which each user has one for itself, and more users than rows."""

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from echo_trio import files
 from loadgen.scenario.definition import WEIGHT, Scenario, deal
-from loadgen.scenario.errors import BadScenario
+from loadgen.scenario.errors import BadScenario, TooFewRows
 from loadgen.scenario.rows import LOADING, RowFiles, Rows
 from loadgen.workload.lever import Lever, OwnRows
 from loadgen.workload.plan import Plan
@@ -78,10 +78,10 @@ class Script:
     def check_rows(self, users: int) -> None:
         """Check that there is a row for each user.
 
-        :raises BadScenario: if there are too few.
+        :raises TooFewRows: if there is not.
         """
         if (own := self.own_rows) is not None and own.rows < users:
-            raise BadScenario(
+            raise TooFewRows(
                 f"{own.file} has {own.rows:,} rows for {users:,} users: have fewer users, "
                 "or let them take turns with rows(…, shared=True)"
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -113,6 +113,7 @@ async def find(
     run: Callable[[Plan], Awaitable[Report]],
     on_step: Callable[[Step], None] = lambda _: None,
     *,
+    find_problem: Callable[[Plan], str | None] = lambda _: None,
     confidence: float | None = None,
 ) -> Capacity:
     """Search for the capacity of a plan's target.
@@ -124,6 +125,8 @@ async def find(
     :param limits: a rate breaks if one of these conditions holds for its report.
     :param run: runs a plan; a report that is interrupted ends the search.
     :param on_step: called with each step.
+    :param find_problem: says why this machine cannot run a plan; ``None`` if it can. Such a step is
+        not run, and limited by the generator.
     :param confidence: the probability with which both sides of the edge are to be right, between 0
         and 1; ``None`` tests neither.
     :raises NothingToRaise: if a scenario has no pace.
@@ -133,8 +136,18 @@ async def find(
     interrupted = False
     as_run = own = plan.settings()
     paced_per_s = None
+
+    def book(step: Step) -> None:
+        search.book(step.rate_per_s, held=step.outcome is SearchOutcome.HELD)
+        steps.append(step)
+        on_step(step)
+
     while (rate := search.next_rate()) is not None:
-        report = await run(_at_rate(plan, rate, paced_per_s))
+        at_rate = _at_rate(plan, rate, paced_per_s)
+        if (problem := find_problem(at_rate)) is not None:
+            book(_leave_out(rate, problem))
+            continue
+        report = await run(at_rate)
         as_run = report.plan | {key: own[key] for key in ("rate", "rate_per_conn", "arrive")}
         if interrupted := report.interrupted:
             break
@@ -145,9 +158,7 @@ async def find(
                 raise NothingToRaise("no user of the scenario has a pace, and there is no --arrive")
             search = Search(paced_per_s, confidence)
         step = _judge(rate, report, limits)
-        search.book(rate, held=step.outcome is SearchOutcome.HELD)
-        steps.append(step)
-        on_step(step)
+        book(step)
         if not report.connections.opened or (len(steps) == 1 and step.reasons == [SILENT]):
             break
     exprs = [each.expr for each in limits]
@@ -212,6 +223,20 @@ def _judge(rate: float, report: Report, limits: Sequence[Threshold]) -> Step:
         started_at=report.started_at,
         series=report.series,
         target=report.target,
+    )
+
+
+def _leave_out(rate: float, problem: str) -> Step:
+    """Make the step of a rate that cannot be run here: nothing was measured."""
+    return Step(
+        rate_per_s=rate,
+        outcome=SearchOutcome.LIMITED,
+        reasons=[problem],
+        received_per_s=None,
+        p50_ms=None,
+        p99_ms=None,
+        started_at=datetime.now(UTC),
+        series=[],
     )
 
 

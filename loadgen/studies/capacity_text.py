@@ -111,11 +111,19 @@ def show(capacity: Capacity) -> str:
     lines += _tell_confidence(capacity)
     lines += _compare_target(capacity)
     if capacity.limited_by == "generator":
-        lines.append("That is the generator's limit: the target's may be higher. See --workers.")
+        lines.append(_explain_own_limit(capacity))
     if capacity.interrupted:
         how = "Recovered from its journal:" if capacity.incomplete else "Interrupted:"
         lines.append(f"{how} the search was not over.")
     return "\n".join(map(_fill, lines))
+
+
+def _explain_own_limit(capacity: Capacity) -> str:
+    """Say that the edge is the generator's own, and what raises it, where more processes do."""
+    told = "That is the generator's limit: the target's may be higher."
+    assert capacity.broke_per_s is not None
+    has_run = bool(_step_at(capacity, capacity.broke_per_s).series)
+    return f"{told} See --workers." if has_run else told
 
 
 def _tell_confidence(capacity: Capacity) -> list[str]:

@@ -58,6 +58,14 @@ def test_a_run_has_the_scenario_of_the_folder_and_no_other_file(
         rows = "name\n" + "somebody\n" * 900
         (folder / "people.csv").write_text(rows)
         (folder / "arrive.py").write_text(ARRIVING)
+        for more, field in (
+            ({"arrive": "2/s"}, "arrive"),
+            ({"count": 901, "duration": "1s"}, "count"),
+        ):
+            order = {"count": 9, "scenario": "arrive.py", "duration": "10m"} | more
+            answer = client.post("api/runs", json=order)
+            assert (answer.status_code, answer.json()["field"]) == (422, field)
+            assert "people.csv has 900 rows" in answer.json()["error"]
         order = {"count": 9, "scenario": "arrive.py", "arrive": "1/s", "duration": "10m"}
         answer = client.post("api/runs", json=order)
         assert answer.status_code == 202, answer.text

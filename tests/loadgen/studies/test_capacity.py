@@ -434,3 +434,35 @@ def test_a_plan_at_another_rate_has_as_much_more_due_as_the_rate_is_higher():
         assert (arriving.arrive, arriving.pace_factor) == (rate, 1.0)
         own = _at_rate(Plan(5, rate_per_conn=3.0), rate, None)
         assert (own.total_rate(5), own.rate_per_conn) == (rate, None)
+
+
+@pytest.mark.parametrize("confidence", [None, 0.9])
+async def test_a_rate_that_cannot_be_run_here_is_the_generators_limit_and_is_never_run(
+    report_of, confidence
+):
+    rates = []
+
+    async def run(plan):
+        rates.append(plan.arrive)
+        return report_of(intended=make_histogram(1_000))
+
+    plan = Plan(5, scenario="s.py", arrive=20.0)
+    lacks_rows = "people.csv has 100 rows"
+    capacity = await find(
+        plan, [], run, confidence=confidence,
+        find_problem=lambda plan: lacks_rows if plan.arrive > 100 else None,
+    )  # fmt: skip
+    assert max(rates) <= 100
+    assert 100 / 1.1 <= capacity.held_per_s <= 100 < capacity.broke_per_s
+    assert capacity.held_per_s in rates
+    assert capacity.limited_by == "generator"
+    beyond = [step for step in capacity.steps if step.rate_per_s > 100]
+    assert {(step.outcome, *step.reasons, step.p99_ms, len(step.series)) for step in beyond} == {
+        (SearchOutcome.LIMITED, lacks_rows, None, 0)
+    }
+    text = " ".join(capacity_text.show(capacity).split())
+    assert f"did not: {lacks_rows}. " in text
+    # More processes have no more rows.
+    assert "the target's may be higher" in text
+    assert "--workers" not in text
+    SCHEMA.validate(json.loads(capacity_text.encode(capacity)))

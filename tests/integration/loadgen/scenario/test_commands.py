@@ -75,3 +75,34 @@ async def talker(user: User) -> None:
     )
     assert compared.plan_differences == []
     assert {"say: service p99", "say: intended p99"} <= {each.name for each in compared.changes}
+
+
+def test_a_search_sends_no_more_users_than_a_scenario_has_rows_for(tmp_path, server, start_loadgen):
+    (tmp_path / "people.csv").write_text("name\n" + "somebody\n" * 30)
+    (tmp_path / "visit.py").write_text(
+        HEAD
+        + """
+people = rows("people.csv")
+
+@scenario
+async def visit(user: User) -> None:
+    async with user.connect("/mute") as ws:
+        await ws.request({"from": people[user].name}, name="say", reply="id")
+"""
+    )
+    arguments = ("30", server.url, "--scenario", str(tmp_path / "visit.py"), "--duration", "1s")
+    search = start_loadgen(
+        *arguments, "--arrive", "20/s", "--find-capacity", "--fail-if", "users.failed>0"
+    )
+    search.process.communicate(timeout=100)
+    search._errors.close()
+    found = json.loads(search.report_path.read_text())
+    steps = found["steps"]
+    assert [step["rate_per_s"] for step in steps][:2] == [20, 40]
+    beyond = [step for step in steps if step["rate_per_s"] > 30]
+    assert {(step["outcome"], step["reasons"][0][:24]) for step in beyond} == {
+        ("generator-limited", "people.csv has 30 rows f")
+    }
+    # What ran had a row for each user: no run broke.
+    assert "broke" not in {step["outcome"] for step in steps}
+    assert found["limited_by"] == "generator"
