@@ -63,6 +63,7 @@ class StoredReport(msgspec.Struct):
     steps: list[dict[str, Any]] = []
     checks: list[dict[str, Any]] = []
     streams: list[dict[str, Any]] = []
+    thresholds: list[dict[str, Any]] = []
     counters: dict[str, int] = {}
     latency: dict[str, Any] = {}
     generator: dict[str, Any] = {}

@@ -14,6 +14,7 @@ from rich.text import Text
 from loadgen.history.trends import MIN_RUNS, ChangePoint, Line, ListedRun, Trend
 from loadgen.report.describe import NOTHING
 from loadgen.report.terminal import paper
+from loadgen.report.verdict import VALID
 from loadgen.studies.compare_text import show
 from loadgen.workload.lever import explain_changes
 
@@ -65,8 +66,14 @@ def explain(line: Line) -> list[str]:
 
 
 def say_verdict(run: ListedRun) -> str:
-    """Say how a run ended, and whether its load was changed by hand."""
-    ending = "interrupted" if run.interrupted else run.verdict
+    """Say how a run ended, by its exit code, and whether its load was changed by hand."""
+    if run.interrupted:
+        ending = "interrupted"
+    elif not run.opened:
+        ending = "nothing opened"
+    else:
+        is_breached = run.verdict == VALID and run.breached
+        ending = "threshold breached" if is_breached else run.verdict
     return f"{ending}, changed by hand" if run.changes else ending
 
 

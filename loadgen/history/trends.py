@@ -43,6 +43,8 @@ _UNITS: Final = {
 class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a line.
 
+    :ivar opened: the number of sockets that opened; with none nothing was measured.
+    :ivar breached: true if a limit that was set with --fail-if did not hold.
     :ivar changes: of its load by hand while it went, as the report has them.
     :ivar paused_s: for how much of its load phase it was paused.
     :ivar counted: false if its figures are not those of its plan: if its generator held it up, it
@@ -53,6 +55,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     verdict: str
     interrupted: bool
+    opened: int
+    breached: bool
     changes: list[Change]
     paused_s: float
     counted: bool
@@ -145,19 +149,21 @@ def line_up(runs: Iterable[StoredRun], wanted: Sequence[ComparedMetric] = ()) ->
 def _make_line(
     runs: Sequence[StoredRun], different: list[str], wanted: Sequence[ComparedMetric]
 ) -> Line:
+    reports: list[Mapping[str, Any]] = [msgspec.to_builtins(run.report) for run in runs]
     listed = [
         ListedRun(
             id=run.id,
             started_at=run.started_at,
             verdict=run.verdict,
             interrupted=run.report.interrupted,
+            opened=int(look_up(report, ("connections", "opened")) or 0),
+            breached=any(each.get("breached") for each in run.report.thresholds),
             changes=run.report.changes,
             paused_s=run.report.paused_s,
             counted=_is_as_planned(run),
         )
-        for run in runs
+        for run, report in zip(runs, reports, strict=True)
     ]
-    reports: list[Mapping[str, Any]] = [msgspec.to_builtins(run.report) for run in runs]
     trends = [
         _make_trend(metric, listed, reports)
         for metric in (wanted or [metric for metric in METRICS if metric.name in SHOWN])

@@ -18,6 +18,7 @@ AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 def line_of(counted: int, others: int = 0) -> Line:
     runs = [
         ListedRun(id=at, started_at=AT + timedelta(days=at), verdict="valid", interrupted=False,
+                  opened=1, breached=False,
                   counted=at >= others, changes=[], paused_s=0.0)
         for at in range(others + counted)
     ]  # fmt: skip
@@ -142,3 +143,26 @@ def test_of_the_runs_that_were_changed_by_hand_the_last_are_told(steered):
 def test_another_plan_is_told_by_its_settings():
     shown = written(msgspec.structs.replace(line_of(1), different=["count: 1 → 2", "rate: 3 → 4"]))
     assert "with another plan: count: 1 → 2; rate: 3 → 4" in shown
+
+
+@pytest.mark.parametrize(
+    ("verdict", "interrupted", "opened", "breached", "said"),
+    [
+        ("valid", False, 10, False, "valid"),
+        ("valid", False, 10, True, "threshold breached"),
+        ("failed", False, 10, True, "failed"),
+        ("generator-limited", False, 10, True, "generator-limited"),
+        ("failed", False, 0, True, "nothing opened"),
+        ("valid", False, 0, False, "nothing opened"),
+        ("failed", True, 0, True, "interrupted"),
+        ("valid", True, 10, True, "interrupted"),
+    ],
+)
+def test_a_run_is_called_in_the_list_what_its_exit_code_says(
+    verdict, interrupted, opened, breached, said
+):
+    run = ListedRun(
+        id=1, started_at=AT, verdict=verdict, interrupted=interrupted, opened=opened,
+        breached=breached, changes=[], paused_s=0.0, counted=True,
+    )  # fmt: skip
+    assert say_verdict(run) == said

@@ -192,3 +192,18 @@ def test_names_are_text_on_the_terminal_and_on_the_page(run_of):
     for written in (page, shown.getvalue()):
         assert not re.search("[\x1b\u202e]", written)
         assert "alert(1)" in written
+
+
+def test_a_run_with_a_breached_limit_or_without_a_socket_is_not_called_valid(run_of):
+    runs = [run_of(day, 1.0) for day in range(3)]
+    runs[1].report.thresholds = [{"breached": False}, {"breached": True}]
+    runs[2].report.connections = runs[2].report.connections | {"opened": 0}
+    (line,) = trends.line_up(runs)
+    told = msgspec.json.decode(text.encode([line]))["lines"][0]["runs"]
+    assert [(run["opened"] > 0, run["breached"]) for run in told] == [
+        (True, False), (True, True), (False, False)
+    ]  # fmt: skip
+    shown = io.StringIO()
+    text.write([line], shown)
+    found = re.findall(r"valid|threshold breached|nothing opened", shown.getvalue())
+    assert found == ["valid", "threshold breached", "nothing opened"]
