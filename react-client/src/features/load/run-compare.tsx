@@ -3,7 +3,6 @@ import { useEffect, useMemo, useState } from 'react';
 import { ZoomedCharts } from '../../components/chart-zoom';
 import { LineChart } from '../../components/line-chart';
 import type { ChartLine } from '../../components/chart-kinds';
-import { formatClock } from '../../lib/figures';
 import { onWholeSeconds, type TimeSeries } from '../../lib/time-series';
 import { COUNT, MILLISECONDS, RATE } from '../../lib/units';
 import { compareRuns, formatChange } from './comparison';
@@ -13,6 +12,7 @@ import styles from './run-compare.module.css';
 import { outcomeOfReport } from './run-outcome';
 import type { RunReport } from './run-report';
 import { runSeries } from './run-series';
+import { formatStart } from './run-start';
 import type { RunSummary } from './runs-client';
 
 interface RunCompareProps {
@@ -146,7 +146,7 @@ function Choice({ label, runs, chosen, onChoose }: ChoiceProps) {
       >
         {runs.map(({ id, name, plan, startedAtMs }) => (
           <option key={id} value={id}>
-            {formatClock(startedAtMs / 1000)} · {name === '' ? describePlan(plan) : isolated(name)}
+            {formatStart(startedAtMs)} · {name === '' ? describePlan(plan) : isolated(name)}
           </option>
         ))}
       </select>

@@ -1,7 +1,9 @@
-import { formatClock } from '../../lib/figures';
+import { useState } from 'react';
+
 import { describePlan } from './plan-text';
 import { outcomeOfExit, type RunOutcome } from './run-outcome';
 import styles from './run-history.module.css';
+import { formatStart } from './run-start';
 import type { RunSummary } from './runs-client';
 
 interface RunHistoryProps {
@@ -10,8 +12,15 @@ interface RunHistoryProps {
   onShow: (id: string) => void;
 }
 
+/** The newest, which are listed before one asks for all: they leave room for what is below. */
+const NEWEST = 5;
+
 /** The runs that the console remembers. */
 export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
+  const [isWhole, setIsWhole] = useState(false);
+  // The one that is looked at is in sight, however old.
+  const listed = isWhole ? runs : runs.filter(({ id }, at) => at < NEWEST || id === shownId);
+  const left = runs.length - listed.length;
   return (
     <section className={styles.history} aria-labelledby="history">
       <h2 id="history" className={styles.title}>
@@ -20,8 +29,8 @@ export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
       {runs.length === 0 ? (
         <p className={styles.empty}>None yet. The console remembers the last twenty.</p>
       ) : (
-        <ol className={styles.list}>
-          {runs.map((run) => (
+        <ol id="runs" className={styles.list}>
+          {listed.map((run) => (
             <li key={run.id}>
               <button
                 type="button"
@@ -31,15 +40,26 @@ export function RunHistory({ runs, shownId, onShow }: RunHistoryProps) {
                   onShow(run.id);
                 }}
               >
-                <span className={styles.when}>{formatClock(run.startedAtMs / 1000)}</span>
-                <span className={styles.what}>
+                <span className={styles.what} title={run.name || describePlan(run.plan)}>
                   {run.name === '' ? describePlan(run.plan) : <bdi>{run.name}</bdi>}
                 </span>
                 <Outcome run={run} />
+                <span className={styles.when}>{formatStart(run.startedAtMs)}</span>
               </button>
             </li>
           ))}
         </ol>
+      )}
+      {(isWhole ? runs.length > NEWEST : left > 0) && (
+        <button
+          type="button"
+          className={styles.more}
+          aria-expanded={isWhole}
+          aria-controls="runs"
+          onClick={() => setIsWhole(!isWhole)}
+        >
+          {isWhole ? 'Show fewer' : `Show ${String(left)} more`}
+        </button>
       )}
     </section>
   );

@@ -1,4 +1,4 @@
-import type { RunReport, Verdict } from './run-report';
+import type { RunReport } from './run-report';
 
 /** How a run ended: one for each exit code of the generator that leaves a report. */
 export type Ending =
@@ -56,26 +56,39 @@ const BY_EXIT_CODE: Readonly<Record<number, Ending>> = {
   99: 'threshold-breached',
 };
 
-const BY_VERDICT: Readonly<Record<Verdict, Ending>> = {
-  valid: 'valid',
-  failed: 'failed',
-  'generator-limited': 'generator-limited',
-};
-
 export function outcomeOf(ending: Ending): RunOutcome {
   return { ending, ...OUTCOMES[ending] };
 }
 
+/** What decides how a run ended. */
+interface EndingFacts {
+  readonly interrupted: boolean;
+  readonly opened: number;
+  readonly verdict: string;
+  readonly breached: boolean;
+}
+
 /** Every ending that holds for a run, in the order in which they decide its exit code. */
-export function endingsOf(report: RunReport): [Ending, ...Ending[]] {
-  const { interrupted, connections, verdict, thresholds } = report;
+export function endingsBy({
+  interrupted,
+  opened,
+  verdict,
+  breached,
+}: EndingFacts): [Ending, ...Ending[]] {
   const found: Ending[] = [];
   if (interrupted) found.push('interrupted');
-  if (connections.opened === 0) found.push('nothing-opened');
-  if (verdict !== 'valid') found.push(BY_VERDICT[verdict]);
-  if (thresholds.some(({ breached }) => breached)) found.push('threshold-breached');
+  if (opened === 0) found.push('nothing-opened');
+  if (verdict === 'failed' || verdict === 'generator-limited') found.push(verdict);
+  if (breached) found.push('threshold-breached');
   const [first = 'valid', ...rest] = found;
   return [first, ...rest];
+}
+
+/** The same from a report. */
+export function endingsOf(report: RunReport): [Ending, ...Ending[]] {
+  const { interrupted, connections, verdict, thresholds } = report;
+  const breached = thresholds.some((threshold) => threshold.breached);
+  return endingsBy({ interrupted, opened: connections.opened, verdict, breached });
 }
 
 /** How a run that left a report ended, by its exit code; `null` for one that is not known here. */

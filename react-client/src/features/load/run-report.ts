@@ -173,7 +173,7 @@ export interface RunReport {
   readonly fan_out?: FanOut | null;
 }
 
-export type Verdict = 'valid' | 'generator-limited' | 'failed';
+type Verdict = 'valid' | 'generator-limited' | 'failed';
 export type Plan = Readonly<Record<string, unknown>>;
 
 export interface Threshold {

@@ -18,7 +18,7 @@ describe('what rooms were owed', () => {
   it('is told copy by copy, with how long the last receiver waited', () => {
     const copies = { owed: 40, delivered: 38, missing: 2, unsettled: 0, in_flight: 0, extra: 0 };
     show({ published: 2, ...copies, first: TIMES, last: TIMES, each: { ...TIMES, count: 0 } });
-    expect(screen.getByRole('region', { name: 'Copies owed: 40' })).toHaveTextContent('missing2');
+    expect(screen.getByRole('region', { name: 'Copies owed: 40' })).toHaveTextContent('Missing2');
     expect(screen.getByRole('row', { name: /^last/ })).toHaveTextContent('4.0');
     expect(screen.getByRole('row', { name: /^each/ })).toHaveTextContent('–');
   });

@@ -49,11 +49,11 @@ export function RunRooms({ figures: { report } }: { figures: RunFigures }) {
       <Tally
         title={`Copies owed: ${formatCount(fanOut.owed)}`}
         rows={[
-          { name: 'delivered', count: fanOut.delivered, tone: 'good' },
-          { name: 'missing', count: fanOut.missing, tone: 'bad' },
-          { name: 'unsettled', count: fanOut.unsettled, meaning: 'their subscriber came or left' },
-          { name: 'in flight', count: fanOut.in_flight, meaning: 'when it was interrupted' },
-          { name: 'extra', count: fanOut.extra, meaning: 'not owed', tone: 'bad' },
+          { name: 'Delivered', count: fanOut.delivered, tone: 'good' },
+          { name: 'Missing', count: fanOut.missing, tone: 'bad' },
+          { name: 'Unsettled', count: fanOut.unsettled, meaning: 'their subscriber came or left' },
+          { name: 'In flight', count: fanOut.in_flight, meaning: 'when it was interrupted' },
+          { name: 'Extra', count: fanOut.extra, meaning: 'not owed', tone: 'bad' },
         ]}
       />
     </>

@@ -61,7 +61,7 @@ it('shows users by how they ended, and every step, check, stream and counter', (
     counters: { said: 7 },
   });
   const users = screen.getByRole('region', { name: 'Users: 3' });
-  expect(users).toHaveTextContent('finished1failed2interrupted0not started0');
+  expect(users).toHaveTextContent('Finished1Failed2Interrupted0Not started0');
   expect(screen.getByText('2 × LostReply at chat.py:12')).toBeInTheDocument();
   expect(screen.getByText(/^Traceback/)).toBeInTheDocument();
   expect(rowsOf('Steps')).toEqual([

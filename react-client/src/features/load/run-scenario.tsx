@@ -69,10 +69,10 @@ function UsersTally({ users }: { users: Users }) {
       <Tally
         title={`Users: ${formatCount(users.requested)}`}
         rows={[
-          { name: 'finished', count: users.finished, tone: 'good' },
-          { name: 'failed', count: users.failed, tone: 'bad' },
-          { name: 'interrupted', count: users.interrupted },
-          { name: 'not started', count: users.not_started },
+          { name: 'Finished', count: users.finished, tone: 'good' },
+          { name: 'Failed', count: users.failed, tone: 'bad' },
+          { name: 'Interrupted', count: users.interrupted },
+          { name: 'Not started', count: users.not_started },
         ]}
       />
       {Object.entries(users.failed_by).map(([cause, count]) => (

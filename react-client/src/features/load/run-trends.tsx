@@ -1,17 +1,19 @@
 import { useEffect, useState } from 'react';
 
 import { ConsoleProblem } from '../../lib/console-fetch';
+import { formatPlural } from '../../lib/figures';
 import { writePlace } from '../../lib/place';
 import { TrendChart, titleOf } from './trend-chart';
 import styles from './run-trends.module.css';
 import {
-  describeEnding,
   FEWEST_RUNS,
   fetchTrends,
   formatTrend,
   formatWhen,
+  outcomeOfListed,
   type Trend,
   type TrendLine,
+  type TrendRun,
 } from './trends';
 
 interface RunTrendsProps {
@@ -97,7 +99,10 @@ function Line({ line, shown, onShow }: LineProps) {
       <div className={styles.charts}>{[...main, ...changed].map(chart)}</div>
       {steady.length > 0 && (
         <details className={styles.more}>
-          <summary>{steady.length} more figures, in which nothing has changed</summary>
+          <summary>
+            {formatPlural(steady.length, 'more figure', 'more figures')}, in which nothing has
+            changed
+          </summary>
           <div className={styles.charts}>{steady.map(chart)}</div>
         </details>
       )}
@@ -135,7 +140,7 @@ function Line({ line, shown, onShow }: LineProps) {
                     </a>
                   </th>
                   <td>{formatWhen(listed.started_at)}</td>
-                  <td>{describeEnding(listed)}</td>
+                  <Ending run={listed} />
                   {main.map(({ name: figure, unit, values, changes }) => {
                     const value = values[at] ?? null;
                     const change = changes.find(({ run }) => run === listed.id);
@@ -153,6 +158,17 @@ function Line({ line, shown, onShow }: LineProps) {
         </table>
       </div>
     </div>
+  );
+}
+
+function Ending({ run }: { run: TrendRun }) {
+  const { word, tone } = outcomeOfListed(run);
+  const isChanged = (run.changes ?? []).length > 0;
+  return (
+    <td>
+      <span data-tone={tone}>{word}</span>
+      {isChanged && ' · changed by hand'}
+    </td>
   );
 }
 

@@ -9,6 +9,8 @@ const RUNS = Array.from({ length: 12 }, (_, at) => ({
   started_at: `2027-01-${String(at + 1).padStart(2, '0')}T02:00:00+00:00`,
   verdict: 'valid',
   interrupted: false,
+  opened: 1,
+  breached: false,
   counted: at !== 5,
 }));
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
 import {
-  describeEnding,
   explainChange,
   formatTrend,
   levelsOf,
+  outcomeOfListed,
   stretchesOf,
   type Trend,
 } from './trends';
@@ -42,6 +42,8 @@ const RUNS = [11, 12, 13, 14, 15, 16].map((id) => ({
   started_at: `2027-01-${String(id)}T02:00:00+00:00`,
   verdict: 'valid',
   interrupted: false,
+  opened: 1,
+  breached: false,
   counted: true,
 }));
 
@@ -78,14 +80,19 @@ describe('a figure over time', () => {
     expect(better).toMatch(/^Better since run 16 .*\(−100 %, p 0.010\)$/);
   });
 
-  it('says of a run that it was changed by hand', () => {
+  it('has runs that ended as their exit code says, whatever their verdict', () => {
     const [run] = RUNS;
     if (run === undefined) throw new Error('there is a run');
-    expect(describeEnding(run)).toBe('valid');
-    expect(describeEnding({ ...run, changes: [] })).toBe('valid');
-    expect(describeEnding({ ...run, changes: [{}] })).toBe('valid, changed by hand');
-    const interrupted = { ...run, interrupted: true, changes: [{}] };
-    expect(describeEnding(interrupted)).toBe('interrupted, changed by hand');
+    const called = (facts: Partial<typeof run>) => {
+      const { word, tone } = outcomeOfListed({ ...run, ...facts });
+      return [word, tone];
+    };
+    expect(called({})).toEqual(['Valid', 'good']);
+    expect(called({ breached: true })).toEqual(['Threshold breached', 'bad']);
+    expect(called({ opened: 0 })).toEqual(['Nothing opened', 'bad']);
+    expect(called({ verdict: 'failed', breached: true })).toEqual(['Failed', 'bad']);
+    expect(called({ verdict: 'generator-limited' })).toEqual(['Generator-limited', 'wary']);
+    expect(called({ interrupted: true, opened: 0 })).toEqual(['Interrupted', 'wary']);
   });
 
   it('is written in its unit', () => {

@@ -7,6 +7,7 @@ import {
   formatShare,
   formatSize,
 } from '../../lib/figures';
+import { endingsBy, outcomeOf, type RunOutcome } from './run-outcome';
 
 /*
  * How the runs of one name went over time, in the words of `loadgen history FILE --json -`, which
@@ -28,6 +29,10 @@ export interface TrendRun {
   readonly started_at: string;
   readonly verdict: string;
   readonly interrupted: boolean;
+  /** The sockets that opened. */
+  readonly opened: number;
+  /** Whether a limit that was set for it did not hold. */
+  readonly breached: boolean;
   /** Of its load by hand; a history of an older version does not say. */
   readonly changes?: readonly unknown[];
   /** Whether changes are looked for in it: not in figures that are not those of its plan. */
@@ -93,10 +98,9 @@ export function formatTrend(value: number, unit: string): string {
   }
 }
 
-/** How a run ended, and whether its load was changed by hand. */
-export function describeEnding({ verdict, interrupted, changes = [] }: TrendRun): string {
-  const ending = interrupted ? 'interrupted' : verdict;
-  return changes.length > 0 ? `${ending}, changed by hand` : ending;
+/** How a run ended, in the word and colour of its exit code. */
+export function outcomeOfListed(run: TrendRun): RunOutcome {
+  return outcomeOf(endingsBy(run)[0]);
 }
 
 const WHEN = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' });
