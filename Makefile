@@ -139,7 +139,7 @@ bench-page: $(VENV)/.run page ## Measure: the page in a flood, then over a sessi
 	$(BIN)/python benchmarks/page.py $(ARGS)
 
 screenshots: $(VENV)/.run page ## Use: pictures of every view and state of the page, at each size and in each scheme, into SHOTS
-	cd $(CLIENT) && SHOTS='$(SHOTS)' npx playwright test --project=behaviour layout.spec.ts faults.spec.ts runs.spec.ts
+	cd $(CLIENT) && SHOTS='$(SHOTS)' npx playwright test --project=behaviour layout faults runs
 	@echo "the pictures are in $(SHOTS)"
 
 cross-check: $(VENV)/.run ## Check: the load generator beside k6, Artillery, tsung and massconnect: do all count and measure the same? (minutes)

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { findPython, LAUNCHER, REPOSITORY } from './launcher';
 import { withPort } from './ports';
 
-const READY = /^ready ws=(?<url>ws:\/\/\S+) console=(?<consoleUrl>\S+)$/m;
+const READY = /^ready ws=(?<url>wss?:\/\/\S+) console=(?<consoleUrl>\S+)$/m;
 
 /** The real server, as a process of its own. */
 export interface EchoServer {

@@ -120,7 +120,9 @@ function faultsOfPage(): string[] {
       return;
     }
     const x = (Math.max(seen.left, 0) + Math.min(seen.right, innerWidth)) / 2;
-    for (const y of [seen.top + 2, (seen.top + seen.bottom) / 2, seen.bottom - 2]) {
+    // Of a part that has nearly been scrolled away, no point beside it.
+    const inset = Math.min(2, (seen.bottom - seen.top) / 2);
+    for (const y of [seen.top + inset, (seen.top + seen.bottom) / 2, seen.bottom - inset]) {
       if (y < 0 || y >= innerHeight) continue;
       const top = document.elementFromPoint(x, y);
       if (top === null || top.contains(element) || element.contains(top)) continue;
@@ -164,7 +166,9 @@ function faultsOfPage(): string[] {
   // Fingers and unsteady hands: WCAG 2.5.8. A choice is hit by its label, a link in a text is text.
   for (const control of controls) {
     const isInText = control.localName === 'a' && control.closest('p, li, dd, td') !== null;
-    if (isInText || control.matches(':disabled')) continue;
+    // What is hidden from screen readers is there once more, for them and for fingers.
+    const isTwice = control.closest('[aria-hidden=true]') !== null;
+    if (isInText || isTwice || control.matches(':disabled')) continue;
     const { width, height } = (control.closest('label') ?? control).getBoundingClientRect();
     if (width < 1 || height < 1) continue;
     if (width < SMALLEST_TARGET_PX || height < SMALLEST_TARGET_PX) {

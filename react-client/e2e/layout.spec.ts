@@ -158,7 +158,13 @@ test.describe('nothing overlaps and nothing is cut off', () => {
     await expect(page.getByText('Live', { exact: true })).toBeVisible();
     await page.getByRole('button', { name: 'Show the tasks' }).click();
     await expect(page.getByText(/\d+ tasks at /)).toBeVisible();
+    const beside = page.getByRole('figure', { name: 'Messages a second' });
+    const heightBeside = async () => (await beside.boundingBox())?.height;
+    const height = await heightBeside();
     await page.getByRole('figure', { name: 'Connections' }).getByText('Table').click();
+    await expect(page.getByRole('region', { name: 'Table of Connections' })).toBeVisible();
+    // A card whose table is open grows by itself.
+    expect(await heightBeside()).toBe(height);
     await expectOrder(page, 'server-live');
     await consoled.stop();
     await expect(page.getByText(/Trying again in \d+ s/)).toBeVisible();

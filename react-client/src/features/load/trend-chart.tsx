@@ -36,6 +36,8 @@ export function TrendChart({ trend, runs, shown, linkTo, onShow }: TrendChartPro
   const high = Math.max(0, ...points.map(({ value }) => value)) * (1 + HEADROOM) || 1;
   const x = (at: number) => (runs.length > 1 ? (at / (runs.length - 1)) * 100 : 50);
   const y = (value: number) => 100 - (value / high) * 100;
+  // What a finger needs, unless the next run is nearer; the table has links of that size for all.
+  const slot = runs.length > 1 ? `min(24px, ${String(100 / (runs.length - 1))}%)` : '24px';
   const latest = points.at(-1);
   return (
     <figure className={styles.trend} aria-label={titleOf(name)}>
@@ -78,7 +80,11 @@ export function TrendChart({ trend, runs, shown, linkTo, onShow }: TrendChartPro
           {points.map(({ at, value }) => {
             const run = runs[at];
             if (run === undefined) return null;
-            const place = { '--x': `${String(x(at))}%`, '--y': `${String(y(value))}%` };
+            const place = {
+              '--x': `${String(x(at))}%`,
+              '--y': `${String(y(value))}%`,
+              '--slot': slot,
+            };
             return (
               <a
                 key={run.id}
