@@ -115,11 +115,11 @@ test('a list of many runs is read without scrolling within what scrolls, in low 
     { width: 390, height: 420 },
   ]) {
     await page.setViewportSize(window);
-    const scrollers = await list.evaluate((region) =>
+    const scrollers = await list.evaluate((region: Element) =>
       [region, ...region.querySelectorAll('*')]
         .filter((element) => element.scrollHeight > element.clientHeight + 1)
         .filter((element) => /auto|scroll/.test(getComputedStyle(element).overflowY))
-        .map((element) => element.className),
+        .map((element) => element.getAttribute('class')),
     );
     expect(scrollers, `${String(window.width)}x${String(window.height)}`).toEqual([]);
     await runs.last().scrollIntoViewIfNeeded();
