@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal
 
 import pytest
@@ -121,3 +122,20 @@ def test_a_clients_text_is_no_command_to_a_ci_job_that_shows_the_log(
     assert "##[" not in said
     assert "::error" not in said
     assert said.count("#[") == 2
+
+
+def test_whether_a_line_could_be_written_at_once_is_known() -> None:
+    ours, theirs = os.pipe()
+    stderr = os.dup(2)
+    try:
+        os.dup2(theirs, 2)
+        assert logs.can_write()
+        os.set_blocking(theirs, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(theirs, bytes(4096))
+        assert not logs.can_write()
+    finally:
+        os.dup2(stderr, 2)
+        for each in (ours, theirs, stderr):
+            os.close(each)

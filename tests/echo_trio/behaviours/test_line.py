@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.behaviours.line import FLUSH, Entry, Left, Line
+from echo_trio.behaviours.line import FLUSH, IDLE, OVER, ROOM, Entry, Left, Line, Wait
 
 MESSAGES = st.one_of(st.text(max_size=9), st.just("x" * 5000))
 ENTRIES = st.builds(
@@ -33,3 +36,41 @@ def test_what_is_left_in_a_line_is_counted_once_as_what_it_is(
         sum(each.pushed for each in rest if isinstance(each, Entry)),
     )
     assert line.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("wait", "goes_on_at_s", "needs_flush"),
+    [
+        (Wait(5.0, reading=True), 5.0, False),
+        (Wait(5.0, reading=False), 5.0, False),
+        (ROOM, 0.0, False),  # Whoever waits for room finds out itself whether there is some.
+        (FLUSH, 0.0, True),
+    ],
+)
+def test_a_line_goes_on_when_what_its_head_waits_for_may_be_over(
+    wait: Wait, goes_on_at_s: float, needs_flush: bool
+) -> None:
+    done = list[str]()
+
+    def carry_out(entry: Entry) -> Iterator[Wait]:
+        done.append("begun")
+        yield wait
+        done.append("done")
+
+    line = Line(carry_out)
+    line.advance(9.0)
+    assert (done, line.wait) == ([], IDLE)
+    line.put(Entry(0.0, (), 10))
+    line.advance(0.0)
+    assert (done, line.wait) == (["begun"], wait)
+    if goes_on_at_s:
+        line.advance(goes_on_at_s - 0.001)
+    if needs_flush:
+        line.advance(1000.0)
+    assert done == ["begun"]
+    line.advance(goes_on_at_s, flushed=needs_flush)
+    assert (done, line.wait, line.held_bytes) == (["begun", "done"], IDLE, 0)
+    line.end()
+    line.put(Entry(0.0, (), 10))
+    line.advance(9.0, flushed=True)
+    assert (done, line.wait) == (["begun", "done"], OVER)
