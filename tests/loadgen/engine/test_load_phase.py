@@ -461,3 +461,19 @@ async def test_replies_are_waited_for_anew_after_a_pause(autojump_clock, make, n
     await run_changed(plan, crowd, context, (0.5, 0.0), (60.0, 1.0))
     assert (context.ledger.sent, context.ledger.answered) == (2, 2)
     assert trio.current_time() - began == pytest.approx(61.5, abs=0.1)
+
+
+async def test_who_is_answered_in_a_pause_thinks_after_it_and_then_sends(autojump_clock, make):
+    plan = Plan(1, closed_loop=True, think_s=2.0, duration_s=12.0)
+    crowd, context = make(plan)
+    (session,) = crowd.slots
+
+    async def reply():
+        await trio.sleep(3.0)
+        assert session._receive(f"{session._pending[0].message} 1") is None
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reply)
+        await run_changed(plan, crowd, context, (1.0, 0.0), (6.0, 1.0))
+    first_s, second_s = (at for at, _ in session.connection.sent)
+    assert second_s - first_s == pytest.approx(6.0 + 2.0, abs=0.1)

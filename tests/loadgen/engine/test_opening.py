@@ -12,7 +12,7 @@ import pytest
 import trio
 import trustme
 
-from echo_trio.wire import deflate, handshake, server_handshake, tls
+from echo_trio.wire import deflate, handshake, poller, server_handshake, tls
 from echo_trio.wire.client_handshake import HandshakeFailed, Rejected
 from loadgen.engine.books import Books
 from loadgen.engine.context import Observer, RunContext
@@ -253,6 +253,28 @@ def test_the_handshake_of_a_socket_is_its_rooms():
         asked = find_handshake(context, conn)
         assert (asked.resource, asked.subprotocols) == (f"/{conn % 3}", ("a",))
         assert asked.request("k").startswith(f"GET /{conn % 3} ".encode())
+
+
+async def test_with_the_poller_an_answer_is_waited_for_and_not_looked_for_again_and_again(
+    serve, nursery
+):
+    _, context = await serve(accept)
+    context.poller = poller.Poller()
+    await nursery.start(context.poller.run)
+    waits = []
+    wait_readable = context.poller.wait_readable
+
+    async def wait(sock):
+        waits.append(sock)
+        await wait_readable(sock)
+
+    context.poller.wait_readable = wait
+    with trio.fail_after(60):
+        connection, _ = await open_with(context, find_handshake(context, 0))
+    assert len(waits) >= 1
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await connection.run(lambda _: None)
 
 
 async def test_a_server_that_is_not_there_takes_no_tcp(serve):

@@ -188,3 +188,13 @@ def test_a_second_copy_of_a_sockets_last_message_is_one_too_many_though_all_have
     matcher.take(Copied(10**6, 0, 0, 0, REMEMBERED + 4))
     matcher.take(Copied(10**6, 0, 0, 0, 0))  # forgotten itself, and older than one that is known
     assert columns(ledger)["extra"] == 2
+
+
+def test_each_copy_that_is_judged_when_its_time_is_over_is_judged_by_its_own_socket():
+    matcher = Matcher(ledger := Ledger(0))
+    matcher.take(Joined(0, 0, 0))
+    matcher.lose(0, 7)
+    for conn, seq in ((7, 3), (5, 9)):
+        matcher.take(Copied(100, 0, 0, conn, seq))
+    matcher.take(Copied(100 + 2 * EARLY_US, 0, 0, 11, 0))
+    assert columns(ledger) == {"owed": 1, "unsettled": 1, "unexpected": 1}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.studies.compare_text import show
+from loadgen.studies.compare import Change, Comparison
+from loadgen.studies.compare_text import show, write
 
 
 @given(st.floats(0.001, 1e9), st.sampled_from(["ms", "s", "/s"]))
@@ -34,3 +37,21 @@ def test_digits_are_fewer_from_each_power_of_ten_on(value: float, shown: str) ->
 )
 def test_sizes_are_in_mib_and_counts_bare(value: float, unit: str, shown: str) -> None:
     assert show(value, unit) == shown
+
+
+def test_a_table_has_an_empty_line_above_and_below_and_stands_two_columns_in() -> None:
+    change = Change(
+        name="latency p99", unit="ms", baseline=1.0, candidate=2.0, change=1.0, noise=0.25,
+        call="worse",
+    )  # fmt: skip
+    comparison = Comparison(
+        baseline=["a", "b"], candidate=["c", "d"], noise_known=True, plan_differences=[],
+        notes=["look"], changes=[change],
+    )  # fmt: skip
+    stream = io.StringIO()
+    write(comparison, stream)
+    lines = stream.getvalue().split("\n")
+    assert (lines[0], lines[1].split()) == ("", ["before", "after", "change", "noise"])
+    told = "latency p99 1.00 ms 2.00 ms +100.0% ±25.0% worse"
+    assert lines[2].split() == told.split()
+    assert [line[:4] for line in lines[2:]] == ["  la", "", "  • ", "  Wo", "", ""]
