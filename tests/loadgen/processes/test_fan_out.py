@@ -9,7 +9,7 @@ from loadgen.results.fan_out import Copied, EventLog, Joined, Left, Published
 from ..rooms import Reference, columns, histories
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(histories(), st.integers(1, 4), st.data())
 def test_several_processes_count_as_one_however_their_tales_arrive(events, shards, data):
     """Each process tells of its own sockets, in its own pieces, by its own clock."""
