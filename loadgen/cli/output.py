@@ -141,12 +141,16 @@ class Output:
             if path.startswith("-") and path != STDOUT:
                 return f"{flag} needs a file, or - for stdout, before {path}"
         paths = [path for path in self.files.values() if path != STDOUT]
-        others = [path for path in (self.history, journal) if path is not None]
-        for path, other in combinations([*paths, *others], 2):
+        written = [(path, "a report") for path in paths]
+        written += [
+            (path, what)
+            for path, what in ((self.history, "the history"), (journal, "the journal"))
+            if path is not None
+        ]
+        for (path, what), (other, others) in combinations(written, 2):
             if is_same_file(path, other):
-                kept = {journal: "the journal", self.history: "the history"}
-                what = f"a report and {kept[other]}" if other in others else "two reports"
-                return f"{what} can't go to one file, {path}"
+                both = "two reports" if what == others else f"{what} and {others}"
+                return f"{both} can't go to one file, {path}"
         if self.history is not None and (problem := self._find_problem_of_history(self.history)):
             return problem
         if self.html is not None:

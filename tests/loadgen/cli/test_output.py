@@ -136,7 +136,7 @@ def test_who_wants_stdout_for_itself_is_named(given, taking):
         ({"json": "x"}, "./x", False, "a report and the journal can't go to one file, x"),
         ({"json": "x", "history": "x"}, None, False,
          "a report and the history can't go to one file, x"),
-        ({"history": "x"}, "x", False, "can't go to one file, x"),
+        ({"history": "x"}, "x", False, "the history and the journal can't go to one file, x"),
         ({"json": "x"}, "y", False, None),
         ({"csv": "-x"}, None, False, "--csv needs a file, or - for stdout, before -x"),
         ({"history": "--json"}, None, False, "--history needs a file before --json"),
