@@ -64,7 +64,8 @@ def search(monkeypatch, result_of):
         made.runs.append((plan, output.quiet, target is not None, page, starter))
         return result_of() if made.result is None else made.result
 
-    async def find(plan, limits, run_step, tell, *, confidence):
+    async def find(plan, limits, run_step, tell, *, find_problem, confidence):
+        assert find_problem(plan) is None  # It has no scenario.
         made.report = await run_step(plan)
         tell("a step")
         if made.raises is not None:
