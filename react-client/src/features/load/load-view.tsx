@@ -4,6 +4,7 @@ import { Absence } from '../../components/absence';
 import button from '../../components/button.module.css';
 import { ErrorBoundary } from '../../components/error-boundary';
 import { useStore } from '../../lib/frame-store';
+import { keepEndInView } from '../../lib/keep-end-in-view';
 import { lazyPart } from '../../lib/lazy-part';
 import { remember, remembered } from '../../lib/remembered';
 import { LoadForm } from './load-form';
@@ -62,7 +63,7 @@ export function LoadView(props: LoadViewProps) {
     <div className={styles.view}>
       {/* What stays in sight stays within this: it may not come over what is below. */}
       <div className={styles.track}>
-        <div className={styles.side}>
+        <div ref={keepEndInView} className={styles.side}>
           <LoadForm
             form={form}
             isBusy={isBusy}
