@@ -292,9 +292,11 @@ class Engine:
             with self._new_interruption(), observer.loading():
                 async with trio.open_nursery() as loading:
                     loading.start_soon(crowd.change)
-                    for other in others:
-                        loading.start_soon(other.run_load, nursery)
-                    await load_phase.run(plan.part(len(self._conns)), crowd, context, nursery)
+                    # All send what fell due in the load, however late this machine is.
+                    async with trio.open_nursery() as sending:
+                        for other in others:
+                            sending.start_soon(other.run_load, nursery)
+                        await load_phase.run(plan.part(len(self._conns)), crowd, context, nursery)
                     loading.cancel_scope.cancel()
             self._load_s = self.phase_elapsed_s
             self._load_strain = self._load_usage.strain(self._load_s)

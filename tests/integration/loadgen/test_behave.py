@@ -4,10 +4,12 @@ import asyncio
 import time
 
 import pytest
+import trio
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from loadgen.engine.engine import Engine
+from loadgen.engine.misbehaving import MisbehavingCrowd
 from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.plan import Plan
 
@@ -167,3 +169,21 @@ async def test_what_misbehaving_sockets_measure_is_not_kept_message_by_message(s
     for books in engine.all_books:
         # What is in the histogram is in no list any more.
         assert books.scheduling_lag.total.count == books.ledger.sent
+
+
+async def test_misbehaving_sockets_send_what_fell_due_however_late_they_are(
+    serve_websockets, monkeypatch
+):
+    run_load, done = MisbehavingCrowd.run_load, []
+
+    async def run_late(crowd, nursery):
+        await run_load(crowd, nursery)
+        await trio.sleep(0.3)  # The others are long through.
+        done.append(crowd)
+
+    monkeypatch.setattr(MisbehavingCrowd, "run_load", run_late)
+    plan = Plan(4, serve_websockets(echo).url, rate_per_conn=20.0, duration_s=0.2,
+                behave=(Behave.parse("no-pong:25%"),))  # fmt: skip
+    result = await Engine(plan).run()
+    assert len(done) == 1
+    assert result.apart[Kind.NO_PONG].sent == 4

@@ -120,7 +120,7 @@ def test_sockets_go_through_the_proxy_which_resolves_the_name(
     url, asked = proxy(handler, credentials)
     target = server.url.replace("127.0.0.1", "localhost")
     run = loadgen("4", target, *QUICK, "--proxy", url)
-    assert (run.code, run.closed) == (0, {"clean": 4})
+    assert (run.target_did_right, run.closed) == (True, {"clean": 4})
     assert asked == [(target.removeprefix("ws://").rstrip("/"), credentials or "")] * 4
     assert run.report["plan"]["proxy"] == url.replace("me:s3cret", "***")
     assert "s3cret" not in run.stdout + run.stderr

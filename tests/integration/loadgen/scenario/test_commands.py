@@ -98,9 +98,10 @@ async def visit(user: User) -> None:
     search._errors.close()
     found = json.loads(search.report_path.read_text())
     steps = found["steps"]
-    assert [step["rate_per_s"] for step in steps][:2] == [20, 40]
     beyond = [step for step in steps if step["rate_per_s"] > 30]
-    assert {(step["outcome"], step["reasons"][0][:24]) for step in beyond} == {
+    # The step after the first is beyond, unless this machine was too busy for the first.
+    assert bool(beyond) == (steps[0]["outcome"] == "held")
+    assert {(step["outcome"], step["reasons"][0][:24]) for step in beyond} <= {
         ("generator-limited", "people.csv has 30 rows f")
     }
     # What ran had a row for each user: no run broke.
