@@ -20,6 +20,7 @@ import trustme
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from . import threaded_tls
 from .conftest import READY, ServerProcess
 
 StartServer = Callable[..., ServerProcess]
@@ -33,9 +34,7 @@ def renew(folder: Path) -> ssl.SSLContext:
     issued = authority.issue_cert("127.0.0.1")
     issued.cert_chain_pems[0].write_to_path(folder / "certificate.pem")
     issued.private_key_pem.write_to_path(folder / "key.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    return threaded_tls.client_context(authority)
 
 
 def start_wss(start_server: StartServer, folder: Path, workers: str) -> ServerProcess:

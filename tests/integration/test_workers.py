@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import trustme
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from . import threaded_tls
 from .conftest import ServerProcess
 
 CROWD = 300
@@ -238,8 +238,7 @@ def test_every_worker_serves_tls_and_its_share_of_the_connections(
 ) -> None:
     authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = threaded_tls.client_context(authority)
     server = start_server(
         "--workers", "2", "--tls-cert", str(certificate), "--max-connections", "2"
     )

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+from .. import threaded_tls
+
 DEPLOY = Path(__file__).parents[3] / "docs/deploy"
 #: A hang guard, nothing else.
 PATIENCE_S = 120.0
@@ -103,9 +105,7 @@ class Pem:
         return self.folder / "echo-trio.key"
 
     def client_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        self.authority.configure_trust(context)
-        return context
+        return threaded_tls.client_context(self.authority)
 
 
 @pytest.fixture(scope="session")
