@@ -1,4 +1,4 @@
-"""What the benchmarks have in common as commands: how they end, and settings beside a default."""
+"""End the commands of this folder alike, and lay what was given over default settings."""
 
 import argparse
 import sys

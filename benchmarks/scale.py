@@ -414,7 +414,7 @@ def run(climb: Climb) -> Path:
 
 
 def newest(climb: Climb) -> Path | None:
-    """The newest results of a climb; ``None`` if there are none."""
+    """Find the newest results of a climb; ``None`` if there are none."""
     for path in sorted(RESULTS.glob("scale-*.json"), reverse=True):
         document = json.loads(path.read_text())
         settings = document["settings"]
@@ -434,11 +434,12 @@ def main() -> None:
     parser.add_argument("--estimate", action="store_true", help="say how long it takes, no more")
     parser.add_argument("--report", action="store_true", help="measure nothing")
     given = parser.parse_args()
+    load = (given.rate, given.ping_interval, given.window, given.workers)
     climbs: Sequence[Climb] = CLIMBS
     if given.sockets:
-        climbs = [
-            Climb(given.sockets, given.rate, given.ping_interval, given.window, given.workers)
-        ]
+        climbs = [Climb(given.sockets, *load)]
+    elif load != (Climb.rate, Climb.ping_interval, Climb.window, Climb.workers):
+        parser.error("this is for a climb of your own: give its --sockets, too")
     if not given.report:
         for climb in climbs:
             show_estimate(climb)

@@ -132,7 +132,7 @@ def _generator_cpu(figures: Figures) -> float:
 
 
 def _message_over_k6(sockets: int) -> Callable[[Figures], float]:
-    """What a message of the open loop costs beside k6."""
+    """Compare what a message of the open loop costs with k6."""
 
     def ratio(figures: Figures) -> float:
         ours, theirs = (

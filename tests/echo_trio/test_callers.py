@@ -1,4 +1,4 @@
-"""What sessions share: handshakes under way that can be interrupted, ends that are counted once."""
+"""Share among sessions: handshakes that can be interrupted, ends that are counted once."""
 
 from __future__ import annotations
 

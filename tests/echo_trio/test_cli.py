@@ -18,7 +18,7 @@ from echo_trio.settings import Settings
 
 
 class Program:
-    """What was served, and how."""
+    """Keep what was served, and how."""
 
     def __init__(self) -> None:
         self.logged = LogCapture()

@@ -1,4 +1,4 @@
-"""What a program is told of behaviours and faults is what a path may have."""
+"""Describe to programs the behaviours and faults that a path may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of a folder, the scenarios are listed that can be run from the console."""
+"""List the scenarios of a folder that can be run from the console."""
 
 from __future__ import annotations
 

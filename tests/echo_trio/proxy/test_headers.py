@@ -1,4 +1,4 @@
-"""Of headers, those of one hop stay and those for the other end go on; a proxy adds who asked."""
+"""Pass on the headers for the other end, keep those of one hop, and add who asked."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ async def take(passage: Any) -> None:
 
 
 async def hear(peer: Peer, seconds: float = 0.0) -> list[str]:
-    """What a peer has heard by now, or after some time."""
+    """Return what a peer has heard by now, or after some time."""
     await trio.sleep(seconds)
     await wait_all_tasks_blocked()
     return [text.decode() for opcode, text in peer.hear() if opcode == TEXT]
