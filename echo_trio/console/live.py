@@ -18,6 +18,10 @@ from echo_trio.console.snapshots import RECENT_S, SnapshotCache
 from echo_trio.metrics.activity import Activity
 
 PERIOD_S: Final = 1.0
+#: While nobody follows, snapshots take at most this share of the process's time, and are as rare as
+#: that needs, up to `LONGEST_PERIOD_S`: of ten thousand connections one takes some 4 ms.
+UNFOLLOWED_SHARE: Final = 0.001
+LONGEST_PERIOD_S: Final = 5.0
 #: Ten minutes: a chart survives a reload.
 HISTORY: Final = 600
 #: The time for a reader to take all that is there: ten minutes of snapshots are about a megabyte.
@@ -48,29 +52,42 @@ class Live:
         self._activity = activity
         self._readers = 0
         self._is_resting = False
+        self._is_followed = trio.Event()
         self._samples: deque[_Sample] = deque(maxlen=HISTORY)
         self._taken = 0
         self._news = trio.Event()
         self.over: bool = False
 
     async def sample_forever(self) -> None:
-        """Take a snapshot a second; if one takes longer, the next ones are late, not bunched."""
+        """Take a snapshot a second; if one takes longer, the next ones are late, not bunched.
+
+        While nobody follows, snapshots that take long are further apart.
+        """
         due = trio.current_time()
         while True:
+            asked_s = trio.current_time()
             # A recent snapshot of another reader will do: then scraping every second costs little.
             self.add(msgspec.to_builtins(await self._snapshots.recent(), str_keys=True))
             taken_s = trio.current_time()
             due = max(due + PERIOD_S, taken_s)
             await trio.sleep_until(due)
-            if self._activity is not None and not self._readers:
-                # The last one shows the server at rest, even if it was another reader's, taken a
-                # little earlier: the next would show the same.
-                self._is_resting = True
-                try:
-                    await self._activity.wait_if_none_since(taken_s - RECENT_S)
-                finally:
-                    self._is_resting = False
+            if not self._readers:
+                await self._wait_unfollowed(asked_s, taken_s)
                 due = max(due, trio.current_time())
+
+    async def _wait_unfollowed(self, asked_s: float, taken_s: float) -> None:
+        """Wait as long as the last snapshot is good enough, or until somebody follows."""
+        apart_s = min((taken_s - asked_s) / UNFOLLOWED_SHARE, LONGEST_PERIOD_S)
+        with trio.move_on_at(taken_s + apart_s):
+            await self._is_followed.wait()
+        if self._activity is not None and not self._readers:
+            # The last one shows the server at rest, even if it was another reader's, taken a little
+            # earlier: the next would show the same.
+            self._is_resting = True
+            try:
+                await self._activity.wait_if_none_since(taken_s - RECENT_S)
+            finally:
+                self._is_resting = False
 
     def add(self, snapshot: dict[str, Any]) -> None:
         """Take this snapshot into the ring, and wake the readers."""
@@ -101,6 +118,7 @@ class Live:
         :raises trio.TooSlowError: if the reader doesn't take them.
         """
         self._readers += 1
+        self._is_followed.set()
         rested, news = self._is_resting, self._news
         if self._activity is not None:
             self._activity.note()
@@ -110,6 +128,8 @@ class Live:
             await self._follow(emit, after_ms)
         finally:
             self._readers -= 1
+            if not self._readers:
+                self._is_followed = trio.Event()
 
     async def _follow(self, emit: Emit, after_ms: int | None) -> None:
         await emit(RETRY)

@@ -93,6 +93,27 @@ async def test_without_readers_and_activity_no_snapshot_is_taken(
     nursery.cancel_scope.cancel()
 
 
+async def test_snapshots_that_take_long_are_further_apart_until_somebody_follows(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    taken: list[float] = []
+
+    async def take() -> dict[str, Any]:
+        taken.append(trio.current_time())
+        await trio.sleep(0.004)
+        return {"t_ms": round(trio.current_time() * 1000)}
+
+    live = Live(SnapshotCache(take))
+    nursery.start_soon(live.sample_forever)
+    await trio.sleep(10)
+    assert taken == pytest.approx([0, 4.004, 8.008])
+    reader = Reader(live)
+    nursery.start_soon(reader.run)
+    await trio.sleep(2.5)
+    assert taken == pytest.approx([0, 4.004, 8.008, 10, 11, 12])
+    nursery.cancel_scope.cancel()
+
+
 async def test_who_comes_after_a_long_rest_sees_nothing_of_the_time_before(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
