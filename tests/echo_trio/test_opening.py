@@ -351,3 +351,45 @@ async def test_one_that_does_not_open_ends_as_it_went(
         assert end.outcome.value == ("refused" if outcome == "refused" else "cut_in_handshake")
         assert [each.status for each in refused] == [404] * (outcome == "refused")
         theirs.close()
+
+
+async def test_a_proxys_client_keeps_its_place_while_the_upstream_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(REQUEST)
+        places: Places[Caller] = Places(PlaceCapacity(1, 1))
+        sessions: Any = SimpleNamespace(
+            counters=Counters(), places=places, proxies=(), origins=(), opening=trio.move_on_at
+        )
+        caller, pair = Caller(ours, "peer:1", 0.0), object()
+        assert places.enter(caller)
+
+        async def ask(*_: Any) -> object:
+            assert places.longest_silent(1e9, lambda _: False) is None
+            return pair
+
+        monkeypatch.setattr(opening, "open_pair", ask)
+        proxy: Any = object()
+        until_s = trio.current_time() + 60
+        assert await opening._open_pair(caller, sessions, proxy, until_s, Peer("a:1")) is pair
+        assert places.taken == 1
+
+
+async def test_each_step_of_tls_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    sock, by_tls = object(), object()
+    caller: Any = SimpleNamespace(sock=sock)
+    sessions: Any = SimpleNamespace(places=Noting(), opening=trio.move_on_at)
+
+    async def shake_hands(sock: Any, _: Any, *, on_progress: Any) -> None:
+        assert sock is not by_tls
+        on_progress(by_tls)
+        on_progress(by_tls)
+
+    monkeypatch.setattr(opening.tls, "shake_hands", shake_hands)
+    context: Any = object()
+    assert await opening._secure(caller, sessions, context, trio.current_time() + 60) is None
+    assert caller.sock is by_tls
+    assert sessions.places.heard == [caller] * 2

@@ -51,6 +51,15 @@ def test_one_whose_bytes_have_arrived_and_were_not_read_yet_is_not_silent() -> N
     assert first.has_place
 
 
+def test_one_whose_bytes_had_arrived_was_heard_when_that_was_seen() -> None:
+    places, (guest,) = filled(1)
+    guest.unread = True
+    assert places.longest_silent(2.0, has_unread) is None
+    guest.unread = False
+    assert places.longest_silent(2.0 + SILENCE_S / 2, has_unread) is None
+    assert places.longest_silent(2.0 + SILENCE_S, has_unread) is guest
+
+
 def test_one_whose_handshake_is_done_keeps_its_place_however_silent_it_is() -> None:
     places, guests = filled(3)
     for guest in guests:

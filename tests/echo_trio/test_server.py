@@ -397,16 +397,46 @@ async def test_who_comes_while_few_descriptors_are_left_takes_a_silent_ones_or_i
     await inside.aclose()
 
 
+@pytest.mark.parametrize("spare", [0, 1])
+async def test_the_descriptors_from_the_last_on_are_for_no_connection(
+    serve, nursery, monkeypatch, spare
+):
+    served = await serve()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        accepted, _ = listener.accept()
+        accepted.setblocking(False)
+        last = accepted.fileno() + spare
+        monkeypatch.setattr(server_module.admission, "last_descriptor", lambda _: last)
+        served.server._start_session(nursery, accepted, "127.0.0.1:1")
+        assert served.sessions.places.taken == spare
+    await served.ended(1)
+    assert served.server.snapshot().refused_reasons == ({} if spare else {"descriptors": 1})
+
+
 @pytest.mark.parametrize(
-    ("asked", "limit", "allowed"), [(0, 1024, None), (960, 1024, None), (961, 1024, 960)]
+    ("upstream", "asked", "limit", "allowed"),
+    [
+        (None, 0, 1024, None),
+        (None, 960, 1024, None),
+        (None, 961, 1024, 960),
+        # A proxy's connection takes two descriptors.
+        ("ws://127.0.0.1:9/", 480, 1024, None),
+        ("ws://127.0.0.1:9/", 481, 1024, 480),
+    ],
 )
-def test_who_asks_for_more_connections_than_fit_is_warned(monkeypatch, asked, limit, allowed):
+def test_who_asks_for_more_connections_than_fit_is_warned(
+    monkeypatch, upstream, asked, limit, allowed
+):
     monkeypatch.setattr(server_module.process, "file_limit", lambda: limit)
     logged = LogCapture()
     log = structlog.wrap_logger(None, processors=[logged])
 
     async def make() -> None:
-        server = EchoServer.listen(Settings(port=0, console=False, max_connections=asked), log)
+        settings = Settings(port=0, console=False, max_connections=asked, upstream=upstream)
+        server = EchoServer.listen(settings, log)
         server.close()
         server.close()
 

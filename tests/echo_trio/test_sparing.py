@@ -32,3 +32,12 @@ def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_ba
         None,
         4,
     ]
+
+
+def test_a_second_counts_from_the_last_line_however_many_are_kept_back_meanwhile() -> None:
+    now_s, logged = 100.0, LogCapture()
+    sparing = Sparing(structlog.wrap_logger(None, processors=[logged]), clock=lambda: now_s)
+    for _ in range(5):
+        sparing.warning("trouble")
+        now_s += SPARING_INTERVAL_S / 4
+    assert [entry.get("kept_back") for entry in logged.entries] == [None, 3]

@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from math import inf
 
@@ -342,6 +343,28 @@ async def test_who_waits_behind_others_in_a_batch_is_seen_to_take_longer(make_po
         await settle()
         nursery.cancel_scope.cancel()
     assert timed == sorted(timed)
+    assert len(timed) == 10
+
+
+async def test_a_timed_batch_goes_on_behind_the_last_that_was_served(
+    make_poller, pairs, clock, nursery
+):
+    timed, served = [], []
+    poller = make_poller(timed.append)
+
+    def on_readable(number) -> None:
+        served.append(number)
+        clock.now_s += 2 * poller_module.SLICE_S  # A slice is over behind each.
+        with suppress(BlockingIOError):
+            pairs[number][0].recv(10)
+
+    for number, (ours, theirs) in enumerate(pairs[:10]):
+        poller.register(ours, partial(on_readable, number))
+        theirs.send(b"x")
+    nursery.start_soon(poller.run)
+    await settle()
+    await settle()
+    assert sorted(served) == list(range(10))
     assert len(timed) == 10
 
 
