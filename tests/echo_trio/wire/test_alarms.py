@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from echo_trio.wire.alarms import Alarms
@@ -22,6 +22,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
+@example([("set", 1.0), ("set", 5.0), ("set", 2.0), ("drop", 0)])
 def test_each_alarm_rings_once_in_the_order_of_its_moment(steps: list[tuple[str, float]]) -> None:
     """Beside a list of what is set, in the order in which it was."""
     alarms = Alarms()

@@ -191,6 +191,11 @@ def test_a_client_fails_on_parameters_that_rfc_7692_does_not_know(parameters):
             ["permessage-deflate"],
             id="the largest window",
         ),
+        pytest.param(
+            ["permessage-deflate; server_max_window_bits=15"],
+            ["permessage-deflate"],
+            id="no word of the window that was asked for",
+        ),
     ],
 )
 def test_a_client_fails_on_what_it_did_not_offer(offers, headers):
@@ -693,3 +698,18 @@ def test_a_compressed_message_may_be_exactly_as_large_as_is_allowed(size):
     arrive(connection, encoded)
     assert connection.failure == (None if size <= 1000 else 1009)
     assert connection.messages_received == (size <= 1000)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("ends", [True, False], ids=["ended", "open"])
+def test_a_message_may_have_as_many_streams_as_are_allowed_behind_its_first(more, ends):
+    deflated = b""
+    for letter in b"abcdefghijklmnopqrstuvwxyz"[: 1 + deflate.MAX_STREAM_ENDS + more]:
+        last = zlib.compressobj(wbits=-15)
+        deflated += last.compress(bytes((letter,))) + last.flush(zlib.Z_FINISH)
+    inflater = deflate.Inflater(Parameters(), client=True)
+    if more:
+        with pytest.raises(frames.Violation):
+            inflater.inflate(deflated, 100, last=ends)
+    else:
+        assert inflater.inflate(deflated, 100, last=ends) == b"abcdefghijklmnopq"

@@ -166,3 +166,32 @@ async def test_who_leaves_without_a_word_is_gone_for_the_other(who: str) -> None
         assert made.pair.lost == 0
 
     await run()
+
+
+async def test_messages_for_one_that_is_gone_are_lost_alone_or_together() -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        made.upstream.sock.close()
+        await wait_all_tasks_blocked()
+        assert [opcode for opcode, _ in made.client.hear()] == [CLOSE]
+        message = made.client.frame(TEXT, b"late")
+        await made.client.say(message)
+        assert made.pair.lost == 1
+        await made.client.say(2 * message)
+        assert made.pair.lost == 3
+        assert (made.pair.client.messages_received, made.pair.upstream.messages_sent) == (3, 0)
+
+    await run()
+
+
+async def test_who_awaits_an_answer_that_there_will_not_be_is_not_waited_for() -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        await made.upstream.say(made.upstream.close_frame(4000))
+        assert made.client.hear() == [(CLOSE, b"\x0f\xa0")]
+        made.client.sock.close()
+        await made.ended()
+        assert made.upstream.hear() == []
+        assert made.upstream.is_over
+
+    await run(limits={"close_timeout_s": 3600.0})
