@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from loadgen.cli import capacity as capacity_module
-from loadgen.cli.capacity import _find_problem, find_capacity
+from loadgen.cli.capacity import _find_problem, _find_want, find_capacity
 from loadgen.cli.options import Options
 from loadgen.cli.output import Output
 from loadgen.preflight.check import Refused
@@ -149,3 +149,31 @@ def test_what_can_be_no_search_is_one_line(search, capsys):
     assert find_capacity(Plan(10, messages=5), LIMITS, Options(), Output()) == 2
     assert "--find-capacity sets the rate" in capsys.readouterr().err
     assert (search.runs, search.journal.done) == ([], [])
+
+
+TWO_ROWS = """
+from loadgen.scenario import rows, scenario
+
+people = rows("people.csv")
+
+@scenario
+async def talker(user):
+    people[user]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arrive", "wants"),
+    [(2.0, None), (3.0, "people.csv has 2 rows for 3 users")],
+    ids=["as many rows as users", "a row too few"],
+)
+def test_a_step_wants_a_row_for_each_of_its_users(tmp_path, arrive, wants):
+    (tmp_path / "people.csv").write_text("name\nAda\nGrace\n")
+    (tmp_path / "talker.py").write_text(TWO_ROWS)
+    plan = Plan(10, arrive=arrive, duration_s=1.0, scenario=str(tmp_path / "talker.py"))
+    found = _find_want(plan)
+    assert found is None if wants is None else found.startswith(wants)
+
+
+def test_a_step_without_a_scenario_wants_nothing():
+    assert _find_want(PLAN) is None

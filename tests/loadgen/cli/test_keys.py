@@ -131,6 +131,7 @@ def test_each_key_comes_at_once_within_and_the_terminal_is_as_it_was_afterwards(
         shown.fileno = lambda: terminal[1]
         keys._go_on(signal.SIGCONT, None)  # as after Ctrl-Z and fg
         assert termios.tcgetattr(slave)[3] == mode[3]
+        keys._go_on(signal.SIGCONT, None)  # as after kill -STOP, before which nothing is given back
     assert termios.tcgetattr(slave) == before
     assert [signal.getsignal(number) for number in numbers] == handlers
     LAST_WORDS.give_back_terminal()

@@ -198,3 +198,12 @@ def test_each_copy_that_is_judged_when_its_time_is_over_is_judged_by_its_own_soc
         matcher.take(Copied(100, 0, 0, conn, seq))
     matcher.take(Copied(100 + 2 * EARLY_US, 0, 0, 11, 0))
     assert columns(ledger) == {"owed": 1, "unsettled": 1, "unexpected": 1}
+
+
+def test_a_second_copy_to_one_who_joined_just_before_its_message_is_one_too_many():
+    matcher = Matcher(ledger := Ledger(0))
+    matcher.take(Joined(10, 0, 1))
+    matcher.take(Published(10, 0, 0, 0))  # in the same microsecond, to whoever is there
+    for _ in range(2):
+        matcher.take(Copied(11, 0, 1, 0, 0))
+    assert columns(ledger) == {"owed": 1, "delivered": 1, "extra": 1}

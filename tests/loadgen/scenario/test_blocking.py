@@ -184,3 +184,14 @@ async def test_code_is_run_as_if_nobody_timed_it(bench: Bench) -> None:
     assert seen == [
         "cancelled", "finally", "no running event loop", "trio.run received unrecognized ",
     ]  # fmt: skip
+
+
+async def test_each_wait_for_a_core_is_taken_off_once(bench: Bench) -> None:
+    async def work() -> None:
+        for _ in range(3):
+            bench.work(15, waited_ms=40)
+            await trio.lowlevel.checkpoint()
+
+    with bench.watch.watching():
+        await bench.use(work(), "both")
+    assert bench.blamed == {"both": (3, 45)}

@@ -350,3 +350,11 @@ def test_each_stream_ends_with_its_socket(bench: Bench) -> None:
         bench.claims.streams.append(stream)
     bench.claims.end((1000, ""))
     assert ended == [0, 1, 2]
+
+
+def test_a_script_is_not_late_for_a_frame_that_came_before_it_asked(bench: Bench) -> None:
+    bench.receive({"type": "tick"})
+    asked_us = bench.claims.kept[0].received_us + 500
+    call = bench.expect(sent_us=asked_us, type="tick")
+    assert value_of(call) == {"type": "tick"}
+    assert call.received_us == asked_us  # from when its script lag counts

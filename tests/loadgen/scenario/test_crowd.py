@@ -108,12 +108,15 @@ class Bench:
         self.run_books = Books(Ledger(0))
         self.gate = Gate(plan)
         self.waited = Counter[str]()
+        self.steering = Steering()
+        #: When the load is changed by hand, and its factor then.
+        self.change: tuple[float, float] | None = None
 
     async def lead(self, interrupt_at_s: float | None) -> None:
         async with trio.open_nursery() as nursery:
             context: Any = SimpleNamespace(
                 plan=self.plan, phases=self.phases, books=self.books, gate=self.gate,
-                run=SimpleNamespace(steering=Steering(), books=self.run_books),
+                run=SimpleNamespace(steering=self.steering, books=self.run_books),
                 sockets=set(), events=SimpleNamespace(awaited=0), ledger=self.run_books.ledger,
                 nursery=nursery, users=self.plan.count, timetable=Timetable(),
             )  # fmt: skip
@@ -127,8 +130,14 @@ class Bench:
                 for scope in (opening, loading):
                     scope.cancel()
 
+            async def change(at_s: float, factor: float) -> None:
+                await trio.sleep(at_s)
+                self.steering.turn(at_s, factor)
+
             if interrupt_at_s is not None:
                 nursery.start_soon(interrupt)
+            if self.change is not None:
+                nursery.start_soon(change, *self.change)
             await nursery.start(crowd.host)
             await crowd.open(opening)
             if crowd.has_load and not self.phases.is_interrupted:
@@ -235,3 +244,18 @@ def test_users_whose_place_never_came_did_not_start_when_all_is_interrupted() ->
     bench = Bench(script, [("finish", UNIT_S / 4)] * 4, plan)
     assert bench.run(2 * UNIT_S) == {"requested": 4, "interrupted": 1, "not_started": 3}
     assert bench.phases._awaited <= 0
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_change_of_the_load_leaves_each_shard_its_own_users(index: int) -> None:
+    whole = Plan(30, scenario="s.py", arrive=3.0 / UNIT_S, duration_s=LOAD_S)
+    script = """
+@scenario
+async def journey(user):
+    user.count(f"{user.number}")
+"""
+    bench = Bench(script, [], whole.shard(index, 3))
+    bench.change = (LOAD_S / 2, 2.0)
+    bench.run()
+    # Six arrive until the middle of the load, and then twice as many.
+    assert set(bench.books.counters) == {str(number) for number in range(index, 18, 3)}

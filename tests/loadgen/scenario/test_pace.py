@@ -129,3 +129,21 @@ async def test_a_user_who_is_woken_just_before_the_run_is_interrupted_is_cancell
         pytest.fail("the pace ended as if the load had run out")
     assert scope.cancelled_caught
     assert taken == 2
+
+
+async def test_a_pace_that_a_pause_puts_off_beyond_the_load_ends_with_it(
+    make_user: MakeUser, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    user = make_user()
+    context = user.context
+
+    async def pause() -> None:
+        await trio.sleep(LOAD_S / 4)
+        context.run.steering.turn(LOAD_S / 4, 0.0)
+        context.timetable.retime()
+
+    nursery.start_soon(pause)
+    with trio.fail_after(2 * LOAD_S):
+        taken = [due.number async for due in user.pace(RATE_PER_S)]
+    assert taken == list(range(DUE // 4))
+    assert trio.current_time() == pytest.approx(context.phases.began_s + LOAD_S, abs=0.01)

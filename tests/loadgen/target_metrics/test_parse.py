@@ -73,3 +73,13 @@ def test_no_answer_is_a_traceback(content_type, body):
         read(content_type, body)
     except Meaningless as exc:
         assert str(exc)  # noqa: PT017
+
+
+@pytest.mark.parametrize("values", [("NaN", "1"), ("1", "NaN"), ("x", "1", "2"), ("1e19", "1")])
+def test_of_workers_one_of_which_tells_no_number_there_is_no_sum(values):
+    workers = "".join(
+        f'websocket_connections{{worker="{number}"}} {value}\n'
+        for number, value in enumerate(values)
+    )
+    found = read("text/plain", f"process_open_fds 5\n{workers}".encode())
+    assert (found.open_files, found.connections) == (5, None)

@@ -83,3 +83,11 @@ def test_each_lag_under_load_is_its_own_worst(books):
         books.book(reading, float(t_s), float(t_s), under_load=True)
     lag = books.report("http://x/").loop_lag
     assert (lag.p50, lag.p99, lag.max) == (3, 6, 8)
+
+
+def test_a_target_that_used_no_cpu_in_a_second_has_a_share_of_none_in_it(books):
+    for at_s, cpu_s in [(1, 5.0), (2, 5.0), (3, 5.4)]:
+        books.book(Reading(cpu_s=cpu_s), at_s, float(at_s), under_load=True)
+    report = books.report("http://x/")
+    assert [second.cpu_share for second in report.series] == [None, 0.0, 0.4]
+    assert report.cpu_share == 0.2
