@@ -215,6 +215,15 @@ def test_of_a_share_of_whole_numbers_nothing_is_lost_to_rounding(report_of):
         )
 
 
+def test_a_share_that_is_exactly_its_limit_reaches_it_and_is_not_above_it(report):
+    for percent in range(1, 101):  # 0.29 × 100 is 28.999999999999996.
+        target = msgspec.structs.replace(report.target, cpu_share=percent / 100)
+        at_limit = msgspec.structs.replace(report, target=target)
+        for op, breached in ((">=", True), (">", False), ("<", False), ("==", True)):
+            judged = parse(f"target.cpu_share{op}{percent}%").judge(at_limit)
+            assert (judged.value, judged.breached) == (percent, breached)
+
+
 def test_of_nothing_there_is_no_share_that_a_limit_could_be_below(report_of):
     judged = parse("messages.lost<1%").judge(report_of(Ledger(1)))
     assert not judged.value
