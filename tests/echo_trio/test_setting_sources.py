@@ -88,6 +88,12 @@ def test_a_flag_wins_over_a_variable_and_that_over_a_key() -> None:
     assert (settings.seed, settings.workers, settings.origin) == (2, 3, ("https://a.example",))
 
 
+def test_the_notes_of_a_weaker_source_come_behind_those_of_a_stronger() -> None:
+    given = variables(ECHO_TRIO_XYZZY="1")
+    given.add_weaker(variables(ECHO_TRIO_PLUGH="1"))
+    assert [note.split()[0] for note in given.notes] == ["ECHO_TRIO_XYZZY", "ECHO_TRIO_PLUGH"]
+
+
 def test_a_list_in_a_variable_has_commas_or_blanks_between() -> None:
     given = variables(ECHO_TRIO_TRUST_PROXY=" 10.0.0.1, 10.0.0.2 10.1.0.0/16,")
     assert parse([], given).trust_proxy == ("10.0.0.1", "10.0.0.2", "10.1.0.0/16")

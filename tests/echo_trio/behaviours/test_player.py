@@ -155,6 +155,21 @@ async def test_a_reply_held_back_when_the_client_is_gone_is_counted(start, autoj
     assert client.performance.unanswered == 1
 
 
+async def test_a_reply_held_back_behind_what_waits_on_its_way_in_is_not_sent(start, autojump_clock):
+    path = paths.find("/~up-delay/10s/~reorder/1/plain")
+    client = start(path)
+    await client.stream.send_all(frame(TEXT, b"1"))
+    await trio.sleep(5)
+    await client.stream.send_all(frame(TEXT, b"2"))
+    await trio.sleep(7)  # The first reply is held back until the second message is in.
+    await client.say_goodbye()
+    await trio.sleep(1)
+    assert client.opcodes == [CLOSE]
+    await client.stream.send_all(close(1001))
+    await trio.sleep(1)
+    assert client.performance.unanswered == 2
+
+
 async def test_nothing_is_said_after_the_close(start, autojump_clock):
     client = start(scripts.close(4000, "bye"))
     await client.stream.send_all(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(TEXT, b"3"))
@@ -204,6 +219,16 @@ async def test_what_waits_is_counted_by_the_memory_that_it_takes(start, autojump
     assert texts + 2 * SLOT_BYTES + 3 * HEAD_BYTES < held < texts + 1000
     await trio.sleep(30)
     assert client.budget.held_bytes == 0
+
+
+async def test_of_what_is_due_nothing_is_kept(start, autojump_clock):
+    client = start(paths.find("/ticker/10s"))
+    await trio.sleep(5)
+    held_bytes = client.budget.held_bytes
+    assert held_bytes > 0
+    await trio.sleep(100)
+    assert len(client.texts) == 11
+    assert client.budget.held_bytes == held_bytes
 
 
 async def test_a_reply_that_is_held_back_behind_the_next_is_counted(start, autojump_clock):

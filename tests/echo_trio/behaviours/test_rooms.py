@@ -102,6 +102,16 @@ def test_of_one_that_is_gone_what_nobody_has_yet_is_not_passed_on_and_what_some_
     assert {tuple(heard(member)) for member in members[2:]} == {("begun", "stays")}
 
 
+def test_of_one_that_is_gone_before_its_rooms_turn_nothing_is_passed_on():
+    house = House()
+    crowd, (one, other) = house.enter("crowd", COPIES_PER_TURN), house.enter("pair", 2)
+    say(crowd[0], "loud")  # That is all there is of this turn.
+    say(one, "quiet")
+    assert one.script.leave() == 1
+    house.take_all_turns()
+    assert (heard(crowd[1]), heard(other)) == (["loud"], [])
+
+
 def test_whoever_comes_amid_the_copies_of_a_message_gets_the_next_ones():
     house = House()
     members = house.enter(count=2 * COPIES_PER_TURN)

@@ -114,6 +114,27 @@ async def test_snapshots_that_take_long_are_further_apart_until_somebody_follows
     nursery.cancel_scope.cancel()
 
 
+async def test_snapshots_are_further_apart_again_when_the_last_follower_has_left(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    taken: list[float] = []
+
+    async def take() -> dict[str, Any]:
+        taken.append(trio.current_time())
+        await trio.sleep(0.004)
+        return {"t_ms": round(trio.current_time() * 1000)}
+
+    live = Live(SnapshotCache(take))
+    nursery.start_soon(live.sample_forever)
+    for follows_s in (1.5, 2.0):
+        with trio.move_on_after(follows_s):
+            await Reader(live).run()
+    assert taken == pytest.approx([0, 1, 2, 3])
+    await trio.sleep(10)
+    assert taken[4:] == pytest.approx([7.004, 11.008])
+    nursery.cancel_scope.cancel()
+
+
 async def test_who_comes_after_a_long_rest_sees_nothing_of_the_time_before(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

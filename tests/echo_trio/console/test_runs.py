@@ -14,7 +14,7 @@ from trio.testing import MockClock, memory_stream_one_way_pair
 
 from echo_trio.console import runs
 from echo_trio.console.run import Run
-from echo_trio.console.run_process import RunProcess
+from echo_trio.console.run_process import RunProcess, RunRefused
 from echo_trio.console.run_settings import RunSettings
 from echo_trio.console.run_target import Targets
 from echo_trio.console.runs import Runs
@@ -37,6 +37,38 @@ async def test_who_gives_up_an_order_awaits_no_answer_any_more(autojump_clock: M
     with trio.move_on_after(runs.ANSWER_TIMEOUT_S / 2):
         await kept.steer(run, {"paused": True})
     assert run.answers == {}
+
+
+async def test_settings_that_are_refused_are_charged_for_as_long_as_that_took(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    charged, seen_off = list[float](), list[str]()
+
+    class Refusing:
+        """A generator that refuses its settings, and takes its time to say so."""
+
+        @classmethod
+        async def open(cls, _: dict[str, Any]) -> Any:
+            await trio.sleep(1)
+            return cls()
+
+        async def answer(self) -> RunRefused:
+            await trio.sleep(2)
+            return RunRefused("no", "count")
+
+        async def see_off(self) -> None:
+            await trio.sleep(3)
+            seen_off.append("yes")
+
+    monkeypatch.setattr(runs, "RunProcess", Refusing)
+    targets = Targets.of("ws://127.0.0.1:9000/", "127.0.0.1")
+    kept: Any = Runs(targets, 10, None, lambda *_: None)
+    kept._nursery = kept._folder = tmp_path
+    monkeypatch.setattr(kept._checks, "charge", charged.append)
+    with pytest.raises(runs.BadSettings, match="no"):
+        await kept.start(RunSettings({}, {}))
+    assert charged == pytest.approx([3])
+    assert (seen_off, kept._process, list(kept)) == (["yes"], None, [])
 
 
 def names_in(folder: Path) -> set[str]:

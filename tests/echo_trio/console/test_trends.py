@@ -118,3 +118,19 @@ async def test_why_there_are_none_is_told_and_asked_again(
 async def test_a_file_that_is_gone_is_told(generator: Generator, tmp_path: Path) -> None:
     with pytest.raises(NoTrends, match="the history can't be read: No such file"):
         await TrendReader(tmp_path / "gone").read("a")
+
+
+async def test_an_answer_that_was_read_anew_is_forgotten_last(
+    generator: Generator, tmp_path: Path, autojump_clock
+) -> None:
+    path = tmp_path / "runs.db"
+    path.write_text("a")
+    reader = TrendReader(path)
+    for number in range(8):
+        await reader.read(str(number))
+    path.write_text("ab")
+    await reader.read("0")
+    await reader.read("8")
+    generator.asked.clear()
+    await reader.read("0")
+    assert generator.asked == []

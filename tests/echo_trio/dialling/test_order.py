@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from echo_trio.dialling.order import BadOrder, DialOrder, read_target, why_not_there
+from echo_trio.dialling.order import (
+    BadOrder,
+    DialOrder,
+    make_request,
+    read_order,
+    read_target,
+    why_not_there,
+)
 
 ALLOWED = {("chat.example", 80), ("localhost", 80), ("10.0.0.7", 80), ("127.0.0.1", 8765)}
 
@@ -66,3 +75,17 @@ def test_the_url_of_a_target(url, target):
         return
     read = read_target(DialOrder(url=url))
     assert (read.host, read.port, read.tls, read.path, read.authority) == target
+
+
+@pytest.mark.parametrize("names", [("Host",), ("Host", "host"), ("host", "HOST", "X-Host")])
+def test_there_is_one_host_however_it_is_written(names):
+    headers = [(name, "b.example") for name in names]
+    order = json.dumps({"url": "ws://a.example", "headers": headers}).encode()
+    if len(names) == 1:
+        request = make_request(read_order(order), read_target(read_order(order)), "key", [])
+        assert request.count(b"b.example") == 1
+        assert b"a.example" not in request
+        return
+    with pytest.raises(BadOrder, match="one Host only") as caught:
+        read_order(order)
+    assert (caught.value.status, caught.value.field) == (422, "headers")

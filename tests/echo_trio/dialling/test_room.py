@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from echo_trio.dialling.room import ClientContexts
+from echo_trio.dialling.order import DialOrder
+from echo_trio.dialling.room import MAX_DIALS, CannotDial, ClientContexts, Dialling
+from echo_trio.wire.budget import Budget
+from echo_trio.wire.limits import Limits
 from echo_trio.wire.tls import CertificateUnusable
 
 
@@ -18,3 +21,27 @@ def test_a_file_that_can_not_be_used_is_found_before_anybody_dials(
     with pytest.raises(CertificateUnusable):
         contexts.check()
     ClientContexts({}, None).check()
+
+
+async def test_so_many_are_dialled_at_a_time_and_none_once_the_server_stops() -> None:
+    dialling = Dialling(
+        {("a.example", 80)},
+        ClientContexts({}, None),
+        limits=Limits(),
+        open_timeout_s=10.0,
+        budget=Budget(),
+        take_turn=lambda: pytest.fail("nothing runs"),
+        encode=lambda name, data: data,
+    )
+    order = DialOrder(url="ws://a.example")
+    dials = [dialling.open(order) for _ in range(MAX_DIALS)]
+    with pytest.raises(CannotDial, match="dialled already"):
+        dialling.open(order)
+    dialling.forget(dials[0])
+    dialling.forget(dials[0])
+    assert dialling.get(dials[0].id) is None
+    assert dialling.describe()["open"] == MAX_DIALS - 1
+    dialling.stop()
+    with pytest.raises(CannotDial, match="is stopping"):
+        dialling.open(order)
+    assert dialling.describe()["open"] == MAX_DIALS - 1

@@ -15,7 +15,7 @@ from echo_trio.behaviours.actions import Reply
 from echo_trio.behaviours.line import OVER
 from echo_trio.proxy.passage import Passage
 
-from .joined import CLOSE, TEXT, Joined, Peer, joined
+from .joined import BINARY, CLOSE, TEXT, Joined, Peer, joined
 
 
 @pytest.mark.parametrize("messages", [0, 1, 2, 3])
@@ -198,3 +198,23 @@ def test_a_sink_that_takes_nothing_is_flushed_once_and_its_source_not_read_meanw
     for _ in range(2):
         Passage.block(passage)
     assert (started, settled) == (["flush"], [True])
+
+
+async def test_a_source_is_not_read_while_its_sink_takes_nothing() -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        message = made.upstream.frame(BINARY, bytes(50_000))
+        left = memoryview(message * 400)
+        refused = 0
+        while left and refused < 5:
+            try:
+                left = left[made.upstream.sock.send(left) :]
+                refused = 0
+            except BlockingIOError:
+                refused += 1
+                await wait_all_tasks_blocked()
+        # What two pairs of sockets hold, and a turn's work.
+        assert len(left) > 10_000_000
+        assert made.budget.held_bytes < 2_000_000
+
+    await run()
