@@ -176,16 +176,44 @@ function faultsOfPage(): string[] {
     }
   }
 
-  // What stays in sight while the page scrolls may cover something at one position only.
+  // What stays in sight while the page scrolls may cover something at one position only. All else is
+  // looked at where it is first wholly in view: to ask what is at a point is the dear part.
+  const staying = [...root.querySelectorAll('*')].filter((element) =>
+    /fixed|sticky/.test(styleOf(element).style.position),
+  );
+  const parts = [
+    ...texts.map(({ node, parent }) => {
+      const boxesOf = () => {
+        range.selectNodeContents(node);
+        return [...range.getClientRects()];
+      };
+      return { element: parent, boxesOf };
+    }),
+    ...controls.map((element) => ({ element, boxesOf: () => [element.getBoundingClientRect()] })),
+  ].map((part) => {
+    const stays = staying.some((one) => one.contains(part.element));
+    return { ...part, stays, wasInView: false };
+  });
   scrollTo({ top: 0, behavior: 'instant' });
   let top = -1;
   while (top !== scrollY) {
     top = scrollY;
-    for (const { node, parent } of texts) {
-      range.selectNodeContents(node);
-      for (const box of range.getClientRects()) look(parent, box);
+    const covers = staying.map((element) => element.getBoundingClientRect());
+    const isBesideCovers = (box: DOMRect) =>
+      covers.every(
+        (cover) =>
+          box.right < cover.left ||
+          box.left > cover.right ||
+          box.bottom < cover.top ||
+          box.top > cover.bottom,
+      );
+    for (const part of parts) {
+      const boxes = part.boxesOf();
+      for (const box of boxes) {
+        if (part.stays || !part.wasInView || !isBesideCovers(box)) look(part.element, box);
+      }
+      part.wasInView ||= boxes.every((box) => box.top >= 0 && box.bottom <= innerHeight);
     }
-    for (const control of controls) look(control, control.getBoundingClientRect());
     scrollBy({ top: innerHeight / 2, behavior: 'instant' });
   }
   scrollTo({ top: 0, behavior: 'instant' });
