@@ -251,3 +251,10 @@ def test_a_scenario_says_itself_what_is_sent(scenarios: Path) -> None:
     with pytest.raises(BadSettings) as refused:
         json_settings.read(order_with(scenarios, scenario="chat.py", rate="5/s"))
     assert "--scenario" in refused.value.refused.error
+
+
+def test_a_run_may_have_as_many_sockets_as_are_allowed_and_no_more() -> None:
+    assert read(count="20000").plan.count == 20_000
+    refused = refusal_of(count="20001")
+    assert (refused.field, refused.elsewhere) == ("count", False)
+    assert refused.error.endswith("allows 20000 sockets")

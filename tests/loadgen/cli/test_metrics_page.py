@@ -90,6 +90,16 @@ async def test_who_asks_for_nothing_is_let_go_and_who_asks_again_has_its_time_ag
     assert page._limiter.borrowed_tokens == 0
 
 
+async def test_who_takes_no_answer_is_let_go(page, autojump_clock):
+    ours, theirs = trio.testing.lockstep_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(page._answer, theirs, "the run")
+        await ours.send_all(get())
+        await trio.sleep(IDLE_S + 1)
+        assert page._limiter.borrowed_tokens == 0
+        nursery.cancel_scope.cancel()
+
+
 async def test_the_page_is_on_its_port_for_one_run_after_the_other(page, nursery):
     host, port = page.url.removeprefix("http://").removesuffix("/metrics").split(":")
     for _ in range(2):

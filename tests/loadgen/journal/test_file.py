@@ -169,3 +169,15 @@ def test_a_user_without_a_home_has_no_place_for_journals(monkeypatch):
 
 def no_home():
     raise RuntimeError("Could not determine home directory.")
+
+
+def test_a_line_may_be_as_long_as_is_read_at_once_and_no_longer(monkeypatch, tmp_path):
+    monkeypatch.setattr(journals, "MAX_LINE_BYTES", 4)
+    path = tmp_path / "journal"
+    path.write_bytes(b"abc\nabc\n")
+    assert [*journals.read_lines(path, at_most=8)] == [b"abc\n", b"abc\n"]
+    with pytest.raises(journals.Unreadable, match="too large"):
+        [*journals.read_lines(path, at_most=7)]
+    path.write_bytes(b"abc\nabcd\n")
+    with pytest.raises(journals.Unreadable, match="a line that is too long"):
+        [*journals.read_lines(path, at_most=99)]

@@ -2,6 +2,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
+from loadgen.preflight import proc
 from loadgen.preflight.machine import gather
 from loadgen.preflight.ports import parse_tcp
 from loadgen.workload.sources import Sources
@@ -48,3 +49,14 @@ def test_the_range_of_ports_is_as_the_kernel_has_it_with_its_last():
     low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     facts = gather([(socket.AF_INET, ("127.0.0.1", 9))], Sources(()))
     assert (facts.ports[0], facts.ports[-1]) == (int(low), int(high))
+
+
+def test_memory_is_that_of_the_machine_with_its_swap(monkeypatch, tmp_path):
+    address = (socket.AF_INET, ("127.0.0.1", 9))
+    monkeypatch.setattr(proc, "PROC", tmp_path)
+    assert gather([address], Sources(())).memory_bytes is None
+    told = "MemTotal:  8 kB\nMemFree:  1 kB\nMemAvailable:  5 kB\n"
+    for more, memory_kb in (("SwapTotal:  3 kB\nSwapFree:  2 kB\n", 11), ("", 8)):
+        (tmp_path / "meminfo").write_text(told + more)
+        facts = gather([address], Sources(()))
+        assert (facts.memory_bytes, facts.available_bytes) == (memory_kb * 1024, 5 * 1024)

@@ -31,7 +31,8 @@ def test_messages_take_cores_and_then_machines():
     assert sized.server.bound_by == sized.generator.bound_by == "cores"
     assert sized.server.cores == pytest.approx(109)
     assert sized.server.machines == 3
-    assert sized.generator.machines == 6
+    # A process has a core: 338 of them, the last machine's share as large as the others'.
+    assert (sized.generator.machines, sized.generator.processes) == (6, 57)
     assert "--dask" in sized.generator.commands[-1]
 
 
@@ -56,6 +57,7 @@ def test_what_is_planned_holds_the_sockets(sockets, rate, cores, files):
     sized = sizing.size(sockets, URL, rate, machine)
     for end in (sized.server, sized.generator):
         assert end.machines * end.processes * (files - sizing.SPARE_FILES) >= sockets
+        assert end.machines * end.processes * sizing.CORE_SHARE >= end.cores - 0.01
         fewer = end.processes - 1
         assert (
             fewer * (files - sizing.SPARE_FILES) < math.ceil(sockets / end.machines)

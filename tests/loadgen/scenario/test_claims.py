@@ -358,3 +358,19 @@ def test_a_script_is_not_late_for_a_frame_that_came_before_it_asked(bench: Bench
     call = bench.expect(sent_us=asked_us, type="tick")
     assert value_of(call) == {"type": "tick"}
     assert call.received_us == asked_us  # from when its script lag counts
+
+
+def test_when_a_function_raises_at_a_kept_frame_that_is_unexpected_and_the_next_is_kept(
+    bench: Bench,
+) -> None:
+    def fail_at_two(value: Any) -> bool:
+        if value["n"] == 2:
+            raise KeyError(value)
+        return False
+
+    bench.receive(*[{"n": n} for n in (1, 2, 3)])
+    bench.claims.ignored.append(fail_at_two)
+    with pytest.raises(KeyError):
+        bench.claims.look_at_kept()
+    assert [each.value["n"] for each in bench.claims.kept] == [1, 3]
+    assert bench.columns == {"unexpected": 1}

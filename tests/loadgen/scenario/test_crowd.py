@@ -259,3 +259,26 @@ async def journey(user):
     bench.run()
     # Six arrive until the middle of the load, and then twice as many.
     assert set(bench.books.counters) == {str(number) for number in range(index, 18, 3)}
+
+
+def test_users_who_fell_due_while_the_loop_was_held_up_to_the_end_did_not_start() -> None:
+    plan = Plan(9, scenario="s.py", arrive=2.0 / UNIT_S, duration_s=LOAD_S)
+    script = """
+@scenario
+async def journey(user):
+    trio.lowlevel.current_clock().jump(100)  # as code that blocks
+"""
+    assert Bench(script, [], plan).run() == {"requested": 8, "finished": 1, "not_started": 7}
+
+
+def test_during_a_pause_no_journey_begins_anew() -> None:
+    script = """
+@scenario
+async def journey(user):
+    user.count("turns")
+    await trio.sleep(0.125)
+"""
+    bench = Bench(script, [], Plan(2, scenario="s.py", duration_s=LOAD_S))
+    bench.change = (1.5 * UNIT_S, 0.0)
+    assert bench.run() == {"requested": 2, "finished": 2}
+    assert bench.books.counters == {"turns": 4}

@@ -19,3 +19,13 @@ def test_a_log_becomes_the_scenario_that_the_page_makes_of_it(log):
     assert script.split("\n") == log["script"]
     assert secrets.columns == log["secrets"]
     compile(script, "recorded.py", "exec")
+
+
+def test_a_pause_is_one_from_the_time_on_that_a_user_would_take():
+    line = {"connection": 1, "kind": "text", "data": "x"}
+    # From one message to the next, whatever has come between.
+    moments = (("sent", 0.0), ("received", 40.0), ("sent", 50.0), ("sent", 99.0))
+    lines = [line | {"type": what, "at_ms": at_ms} for what, at_ms in moments]
+    script, _ = convert("".join(f"{json.dumps(each)}\n" for each in lines).encode(), "log")
+    steps = [each.strip() for each in script.split("\n") if "await" in each]
+    assert steps == ["await ws.send('x')", "await user.sleep(0.05)", *["await ws.send('x')"] * 2]

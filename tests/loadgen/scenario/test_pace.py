@@ -147,3 +147,12 @@ async def test_a_pace_that_a_pause_puts_off_beyond_the_load_ends_with_it(
         taken = [due.number async for due in user.pace(RATE_PER_S)]
     assert taken == list(range(DUE // 4))
     assert trio.current_time() == pytest.approx(context.phases.began_s + LOAD_S, abs=0.01)
+
+
+async def test_users_of_all_processes_share_the_first_interval(
+    make_user: MakeUser, autojump_clock: MockClock
+) -> None:
+    user = make_user()
+    user.context.users = 8  # of which four are here
+    dues = [due.at_us - user.context.phases.began_us async for due in user.pace(RATE_PER_S)]
+    assert dues[:2] == pytest.approx([1.5 / 8 * 100_000, 9.5 / 8 * 100_000], abs=2)

@@ -113,6 +113,9 @@ async def test_copies_are_awaited_after_the_load_and_by_nobody_else(
     assert (phases.waiting_for_copies, phases.are_copies_settled) == (0, True)
     left = Phases(1.0, 1.0)
     left.end_load()
+    with trio.move_on_after(1.0) as given_up:
+        await left.wait_for_copies()
+    assert (given_up.cancelled_caught, left.waiting_for_copies) == (True, 0)
     left.is_interrupted = True
     await left.wait_for_copies()
 

@@ -150,3 +150,14 @@ async def test_a_script_that_is_too_slow_for_a_stream_is_told() -> None:
     stream.take(2, 0)
     with pytest.raises(RuntimeError, match="10,000 were waiting"):
         await anext(stream)
+
+
+async def test_a_frame_that_comes_after_its_reader_was_called_off_is_for_the_next(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stream = Socket().stream()
+    with trio.move_on_after(1.0):
+        await anext(stream)
+        pytest.fail("nothing has come")
+    stream.take("late", received_us=0)
+    assert await anext(stream) == "late"

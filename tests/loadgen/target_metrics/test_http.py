@@ -146,6 +146,9 @@ async def test_a_body_has_a_bound(monkeypatch):
     async with answering(OK + FIVE) as (connection, _):
         with pytest.raises(FetchFailed, match="too large"):
             await connection.get()
+    monkeypatch.setattr(http, "MAX_BODY_BYTES", 5)
+    async with answering(OK + FIVE) as (connection, _):
+        assert len((await connection.get())[1]) == 5
 
 
 async def test_a_request_says_whom_it_asks_and_that_no_coding_is_wanted(monkeypatch):

@@ -153,3 +153,11 @@ def test_a_load_ends_at_its_time_however_fast_it_goes(factor):
     assert taken == sorted(taken)
     assert 19.0 < taken[-1] < 20.0
     assert len(taken) == pytest.approx(50 * 5.0 * 20.0 * factor, rel=0.1)
+
+
+def test_no_more_arrive_than_there_are_messages_however_late_it_is():
+    for lasts in ({"duration_s": 20.0}, {"duration_s": None}):
+        pace = Plan(10, rate=RATE, messages=7, arrivals="poisson", **lasts).pace(10)
+        last_s = pace.due_at(69)
+        due = [pace.due_by(at_s) for at_s in (last_s - 1e-9, last_s + 1e-9, 19.0, 20.0)]
+        assert due == [69, 70, 70, 70]

@@ -43,3 +43,11 @@ def test_origin_may_be_a_header_or_a_flag_and_not_both():
 def test_what_the_handshake_sets_itself_is_nobody_elses_header(name):
     with pytest.raises(ValueError, match=f"can't set {name}"):
         check_headers([(name, "x")], None)
+
+
+def test_the_line_of_a_file_that_is_no_header_is_told_by_its_number_and_not_shown(tmp_path):
+    file = tmp_path / "headers"
+    file.write_text("X-A: 1\n\nhush\n")
+    with pytest.raises(ValueError, match="line 3 is no header like 'Name: value'") as refused:
+        parse_headers(f"@{file}")
+    assert "hush" not in str(refused.value)

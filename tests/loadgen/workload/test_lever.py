@@ -257,3 +257,13 @@ def test_where_all_rows_are_taken_the_rate_cannot_be_raised():
         pull(lever, 2.0, factor=1.1)
     # Users who are all there from the beginning are not more at a higher rate.
     assert pull(Lever(Plan(9, scenario="s.py"), rows=OwnRows("people.csv", 9)), factor=5.0)
+
+
+def test_a_load_may_be_a_thousand_times_its_plan_and_a_thousandth_of_it():
+    lever = Lever(Plan(10, rate=8.0))
+    for factor, rate in ((1000.0, 8000.0), (0.001, 0.008)):
+        assert lever.pull(Wanted(factor=factor), t_s=1.0, load_s=1.0)
+        assert lever.rate == rate
+    for factor in (1000.001, 0.000999):
+        with pytest.raises(BadChange, match="from a 1,000th of the plan to 1,000 times as much"):
+            lever.pull(Wanted(factor=factor), t_s=1.0, load_s=1.0)

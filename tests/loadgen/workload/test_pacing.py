@@ -252,3 +252,9 @@ def test_local_addresses_are_dealt_out_to_the_shards(addresses, shards, count):
     if addresses + 1 >= shards:
         assert sorted(chain.from_iterable(dealt)) == sorted(plan.sources())
     assert all(dealt)
+
+
+def test_the_ideal_of_a_schedule_ends_with_its_time():
+    for pace in (Steady.lasting(4.0, 10.0), Ramps([Stage(10.0, 8.0)])):
+        assert [pace.ideal_by(at_s) for at_s in (10.0, 10.5, math.inf)] == [40.0] * 3
+        assert pace.ideal_total == 40.0

@@ -1,6 +1,6 @@
 import pytest
 
-from loadgen.workload.misbehaviour import Behave
+from loadgen.workload.misbehaviour import Behave, Kind
 from loadgen.workload.pacing import Stage, parse_stage
 from loadgen.workload.plan import Plan
 from loadgen.workload.target import DEFAULT_URL
@@ -171,3 +171,22 @@ def test_the_users_of_all_shards_are_those_of_the_run(shards):
     parts = [arriving.shard(index, shards) for index in range(shards)]
     assert [part.count_own_users() for part in parts] == [0] * shards
     assert {part.count_users() for part in parts} == {arriving.count_users()} == {12}
+
+
+def test_each_socket_has_the_path_of_its_room():
+    plan = Plan(9, "ws://h/{room}?r={room}", rooms=3, verify="fan-out")
+    paths = [plan.target_of(conn).resource for conn in range(5)]
+    assert paths == ["/0?r=0", "/1?r=1", "/2?r=2", "/0?r=0", "/1?r=1"]
+
+
+@pytest.mark.parametrize("shards", [2, 3, 7])
+def test_uneven_shards_have_together_what_the_plan_has(shards):
+    plan = Plan(10, connect_rate=50.0, behave=(Behave.parse("half-open:40%"),), seed=5)
+    parts = [plan.shard(index, shards) for index in range(shards)]
+    assert [part.connect_rate for part in parts] == [5.0 * part.count for part in parts]
+    behaving, apart = plan.conns()
+    theirs = [part.conns() for part in parts]
+    assert sorted(conn for own, _ in theirs for conn in own) == behaving
+    assert (
+        sorted(conn for _, odd in theirs for conn in odd[Kind.HALF_OPEN]) == apart[Kind.HALF_OPEN]
+    )

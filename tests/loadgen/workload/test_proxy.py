@@ -24,3 +24,8 @@ def test_a_proxy_is_a_scheme_a_host_and_perhaps_who_asks(text, proxy):
 def test_what_is_no_proxy_is_refused_and_its_password_not_shown(text):
     with pytest.raises(ValueError, match="--proxy"):
         Proxy.parse(text)
+
+
+def test_a_user_and_a_password_may_be_as_long_as_their_length_is_a_byte():
+    longest = "x" * 255
+    assert Proxy.parse(f"socks5://{longest}:{longest}@p").credentials == (longest, longest)

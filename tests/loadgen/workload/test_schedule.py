@@ -147,3 +147,12 @@ def test_at_random_each_socket_has_arrivals_of_its_own(settings, rate, at_most):
 def test_users_are_the_sockets_of_a_plan_or_whoever_arrives(settings, users, own):
     plan = Plan(5, **settings)
     assert (plan.count_users(), plan.count_own_users(), plan.arrival_step) == (users, own, 1)
+
+
+def test_messages_of_a_shards_missing_sockets_are_due_only_if_all_share_a_rate():
+    each_own, together = (
+        Plan(5, duration_s=10.0, **rate).shard(0, 2)
+        for rate in ({"rate_per_conn": 2.0}, {"rate": 10.0})
+    )
+    assert [each_own.pace(there).total for there in (3, 2, 1)] == [60, 40, 20]
+    assert [together.pace(there).total for there in (3, 2, 1)] == [60, 60, 60]

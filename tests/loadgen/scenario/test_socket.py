@@ -1,0 +1,135 @@
+"""What a script's calls on a socket are booked as, and how long its end takes.
+
+On a virtual clock and a wire of our own: `tests/integration/loadgen/scenario` has real ones.
+"""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from loadgen.engine.context import now_us
+from loadgen.results.latency import Recorder
+from loadgen.results.ledger import Ending, Ledger
+from loadgen.results.scenario import ScenarioBooks
+from loadgen.scenario.errors import LostReply
+from loadgen.scenario.pace import Due
+from loadgen.scenario.phases import Phases
+from loadgen.scenario.socket import REPLIES_SHARE, Socket
+from loadgen.scenario.timetable import Timetable
+
+STOP_S, CONNECT_S = 4.0, 3.0
+
+
+class Wire:
+    """A connection whose server repeats every message, or is mute, and answers a close frame."""
+
+    subprotocol = closed = failure = timed_out = closed_first = close_received = None
+    evicted = clean = False
+    close_reason, _sock = "", None
+
+    def __init__(self, *, is_mute: bool) -> None:
+        self._is_mute = is_mute
+        self._said, self._comes = trio.open_memory_channel[str](math.inf)
+
+    def send_nowait(self, frame: str) -> bool:
+        if not self._is_mute:
+            self._said.send_nowait(frame)
+        return True
+
+    def close_nowait(self, _: int) -> bool:
+        self.clean, self.close_received = True, 1000
+        self._said.close()
+        return True
+
+    async def run(self, receive: Any) -> None:
+        async for frame in self._comes:
+            receive(frame)
+
+
+class Bench:
+    """One user with a socket, while its load lasts."""
+
+    def __init__(self, nursery: trio.Nursery, *, is_mute: bool) -> None:
+        self.ledger, self.books = Ledger(1, opened=1), ScenarioBooks()
+        self.phases, table = Phases(60.0, STOP_S), Timetable()
+        self.phases.begin_load()
+        context: Any = SimpleNamespace(
+            plan=SimpleNamespace(connect_timeout_s=CONNECT_S), phases=self.phases,
+            books=self.books, timetable=table, ledger=self.ledger, verdicts=self.ledger.verdicts,
+            book_service=Recorder().record, book_intended=Recorder().record, trace=None,
+            sockets=set(), wall_offset_us=0,
+        )  # fmt: skip
+        self.user: Any = SimpleNamespace(context=context, is_awaited=False, step=None)
+        wire: Any = Wire(is_mute=is_mute)
+        self.socket = Socket(self.user, wire, 0, json=False)
+        nursery.start_soon(table.run)
+        nursery.start_soon(self.socket.serve)
+
+    def end_second(self) -> None:
+        self.books.end_second(Recorder(), Recorder())
+
+
+@pytest.fixture
+async def echo(autojump_clock: MockClock, nursery: trio.Nursery) -> Bench:
+    return Bench(nursery, is_mute=False)
+
+
+@pytest.fixture
+async def mute(autojump_clock: MockClock, nursery: trio.Nursery) -> Bench:
+    return Bench(nursery, is_mute=True)
+
+
+async def test_a_request_that_was_not_due_is_not_late_by_the_one_before_it(
+    echo: Bench, autojump_clock: MockClock
+) -> None:
+    due: Any = Due(0, now_us() - 5_000_000)
+    for name, when in (("due", due), ("undue", None)):
+        assert await echo.socket.request("a", name=name, due=when) == "a"
+    echo.end_second()
+    steps = {name: step for (name, _), step in echo.books.steps.items()}
+    assert steps["due"].intended.total.min >= 5_000_000
+    assert (steps["undue"].intended.total.count, steps["undue"].service.total.count) == (0, 1)
+
+
+@pytest.mark.parametrize("is_closing", [False, True])
+async def test_what_a_script_gives_up_to_expect_has_failed_and_not_what_the_runs_end_cuts_off(
+    mute: Bench, is_closing: bool, autojump_clock: MockClock
+) -> None:
+    with trio.move_on_after(1.0):
+        if is_closing:
+            mute.phases.begin_closing()
+        await mute.socket.expect("never", name="wait")
+    step = mute.books.steps["wait", "expect"]
+    assert (step.count, step.failed, step.open) == (1, int(not is_closing), int(is_closing))
+
+
+async def test_while_the_load_waits_for_a_user_a_reply_is_awaited_as_long_as_a_handshake(
+    mute: Bench, autojump_clock: MockClock
+) -> None:
+    mute.user.is_awaited = True
+    began_s = trio.current_time()
+    with pytest.raises(LostReply):
+        await mute.socket.request("a")
+    assert trio.current_time() - began_s == pytest.approx(CONNECT_S, abs=0.01)
+    assert mute.ledger.given_up == 1
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+async def test_a_socket_that_closes_waits_for_replies_unless_all_is_interrupted(
+    mute: Bench, is_interrupted: bool, autojump_clock: MockClock
+) -> None:
+    with trio.move_on_after(1.0):
+        await mute.socket.request("a")  # which is owed its reply all the same
+    mute.phases.is_interrupted = is_interrupted
+    began_s = trio.current_time()
+    await mute.socket.aclose()
+    waited_s = 0.0 if is_interrupted else STOP_S * REPLIES_SHARE
+    assert trio.current_time() - began_s == pytest.approx(waited_s, abs=0.01)
+    assert mute.ledger.closed == {Ending.CLEAN: 1}
+    assert mute.socket.closed == (1000, "")
