@@ -8,7 +8,7 @@ from rich.console import Console
 from loadgen.cli import progress
 from loadgen.cli.keys import Keys
 from loadgen.engine.running import Phase
-from loadgen.results.ledger import Ledger
+from loadgen.results.ledger import Failure, Ledger
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
 from loadgen.workload.lever import Lever, Wanted
@@ -272,3 +272,10 @@ async def test_a_line_says_that_the_load_is_paused_and_a_long_check_is_told(auto
 def test_the_bar_is_filled_as_far_as_the_phase_is(phase_elapsed_s, filled):
     bar = shown(FakeEngine(phase_elapsed_s=phase_elapsed_s), width=120).splitlines()[0]
     assert bar.count("━") == filled
+
+
+def test_a_socket_that_did_not_open_is_done_with_in_the_bar_of_the_open_phase():
+    ledger = Ledger(100, opened=10)
+    ledger.failed[Failure.REFUSED] = 15
+    engine = FakeEngine(phase=Phase.OPEN, ledger=ledger, plan=Plan(100))
+    assert progress._completed(engine) == 0.25

@@ -181,3 +181,9 @@ def test_a_line_may_be_as_long_as_is_read_at_once_and_no_longer(monkeypatch, tmp
     path.write_bytes(b"abc\nabcd\n")
     with pytest.raises(journals.Unreadable, match="a line that is too long"):
         [*journals.read_lines(path, at_most=99)]
+
+
+def test_an_empty_journal_of_an_older_version_is_one_of_a_dead_run(folder):
+    path = folder / "20260101T000000-1.journal"
+    path.touch()
+    assert journals.find_latest() == path

@@ -374,3 +374,16 @@ def test_when_a_function_raises_at_a_kept_frame_that_is_unexpected_and_the_next_
         bench.claims.look_at_kept()
     assert [each.value["n"] for each in bench.claims.kept] == [1, 3]
     assert bench.columns == {"unexpected": 1}
+
+
+def test_a_frame_came_when_the_kernel_says_unless_that_is_to_come_or_long_ago(
+    bench: Bench,
+) -> None:
+    stamps: Any = SimpleNamespace(stamped_us=0)
+    bench.claims._stamps = stamps
+    for ago_us, is_taken in ((5_000_000, True), (70_000_000, False), (-5_000_000, False)):
+        now = now_us()
+        stamps.stamped_us = now - ago_us
+        bench.receive({})
+        came_us = bench.claims.kept[-1].received_us
+        assert came_us == now - ago_us if is_taken else now <= came_us <= now_us()

@@ -161,3 +161,21 @@ async def test_a_frame_that_comes_after_its_reader_was_called_off_is_for_the_nex
         pytest.fail("nothing has come")
     stream.take("late", received_us=0)
     assert await anext(stream) == "late"
+
+
+async def test_a_script_is_late_for_a_frame_that_it_awaited_and_for_none_that_had_to_wait(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    socket = Socket()
+    stream = socket.stream()
+    stream.take("waits", received_us=0)
+    assert await anext(stream) == "waits"
+    assert socket.books.script_lag.end_second().count == 0
+
+    async def push() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        stream.take("awaited", received_us=0)
+
+    nursery.start_soon(push)
+    assert await anext(stream) == "awaited"
+    assert socket.books.script_lag.end_second().count == 1

@@ -75,3 +75,10 @@ def test_each_message_came_so_many_seconds_after_the_beginning_as_the_log_has_mi
     log = [line("opened", 0, 1, details={}), *(line("sent", ms, 1, data="x") for ms in times)]
     (found,) = read(json.dumps(log).encode())
     assert [round(each.time * 1000) for each in found.messages] == times
+
+
+def test_a_socket_that_has_said_and_heard_nothing_is_none():
+    opened = '{"type": "opened", "at_ms": 0, "connection": %d}\n'
+    sent = '{"type": "sent", "at_ms": 1, "connection": 2, "data": "x"}\n'
+    (socket,) = read((opened % 1 + opened % 2 + sent).encode())
+    assert [message.data for message in socket.messages] == ["x"]

@@ -205,3 +205,21 @@ def test_a_urls_user_is_basic_authorization_and_in_no_other_place():
 def test_what_no_request_can_ask_for_is_refused_in_one_line(url):
     with pytest.raises(ValueError, match=r"URL|encoded"):
         Source(url)
+
+
+def test_who_gives_a_name_and_a_password_sends_no_token_beside_them(monkeypatch):
+    monkeypatch.setenv(http.TOKEN_VARIABLE, "s3cret")
+    for url, authorization in (
+        ("http://u:p@h:1/", "Basic dTpw"), ("http://h:1/", "Bearer s3cret"),
+    ):  # fmt: skip
+        sent = [value for name, value in http.Source(url).headers if name == "Authorization"]
+        assert sent == [authorization]
+
+
+@pytest.mark.parametrize("status", [299, 300, 308, 399, 400])
+async def test_a_redirection_is_said_not_to_be_followed(status):
+    answer = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
+    async with answering(answer) as (connection, _):
+        with pytest.raises(FetchFailed) as failed:
+            await connection.get()
+    assert ("redirections are not followed" in str(failed.value)) is (300 <= status < 400)

@@ -83,3 +83,9 @@ def test_of_workers_one_of_which_tells_no_number_there_is_no_sum(values):
     )
     found = read("text/plain", f"process_open_fds 5\n{workers}".encode())
     assert (found.open_files, found.connections) == (5, None)
+
+
+def test_a_number_beyond_any_count_is_none():
+    for value, connections in (("1e18", 1e18), ("-1e18", -1e18), ("1.0001e18", None)):
+        page = f"process_open_fds 5\nwebsocket_connections {value}\n"
+        assert read("text/plain", page.encode()).connections == connections

@@ -115,3 +115,9 @@ def test_a_pattern_fits_what_it_says_and_nothing_else(pattern, fitting, others):
 def test_what_is_no_pattern_is_refused(text):
     with pytest.raises(ValueError, match=r"is not a pattern: write|is no regular expression"):
         compile_pattern(text)
+
+
+def test_a_group_that_matches_nothing_is_a_key_and_one_that_takes_no_part_is_none():
+    find = Verify.parse("regex:n=([0-9]*)").find_theirs
+    assert (find("n="), find("n=7"), find("m")) == ("", "7", None)
+    assert Verify.parse("regex:n(=7)?").find_theirs("n") is None

@@ -67,3 +67,10 @@ def test_addresses_are_shared_out_from_one_for_each_on(addresses, shards, dealt)
     sources = [list(plan.shard(index, shards).sources()) for index in range(shards)]
     assert [len(each) for each in sources] == dealt
     assert {address for each in sources for address in each} == set(plan.sources())
+
+
+def test_a_shards_turn_among_addresses_is_the_one_it_has_on_its_machine():
+    alone, last = Plan(6).shard(2, 3), Plan(6).shard(1, 3)
+    addresses = ["10.0.0.1-10.0.0.3"]
+    assert list(alone.on_machine(addresses, 0, 2).sources()) == ["10.0.0.1", "10.0.0.3"]
+    assert list(last.on_machine(addresses, 2, 3).sources()) == ["10.0.0.3"]

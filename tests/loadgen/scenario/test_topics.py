@@ -1,0 +1,28 @@
+"""Copies are recognised by what they have in common with the message, in any process."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadgen.scenario.content import decode
+from loadgen.scenario.topics import Subscription, find_published_key
+
+MESSAGE = '{"id": 7, "text": "hi"}'
+
+
+def test_a_copy_is_the_whole_message_or_has_its_value_at_a_path() -> None:
+    whole = Subscription("t", None, lambda _: True)
+    assert whole.find_key(decode(MESSAGE), MESSAGE) == find_published_key(MESSAGE, None)
+    by_id = Subscription("t", "id", lambda _: True)
+    assert by_id.find_key({"id": 7, "from": 1}, "…") == find_published_key({"id": 7}, "id")
+    assert by_id.find_key({"id": "7"}, "…") != find_published_key({"id": 7}, "id")
+
+
+@pytest.mark.parametrize("value", [{}, {"id": None}, {"id": [1]}, "text", 7])
+def test_what_has_no_value_there_is_no_copy(value: object) -> None:
+    assert Subscription("t", "id", lambda _: True).find_key(value, "…") is None
+
+
+def test_a_message_without_a_value_there_cannot_be_published() -> None:
+    with pytest.raises(ValueError, match="nothing stands at copy='id'"):
+        find_published_key({"text": "hi"}, "id")
