@@ -59,7 +59,7 @@ async def test_a_script_that_never_ends_is_cut_off_and_loses_nothing_by_it(run):
             async with user.connect("/mute") as ws:
                 await user.ready()
                 while True:
-                    await ws.request({}, name="ask", reply="id")
+                    await ws.request({"wait_s": 0.02}, name="ask", reply="id")
         """,
         stop_timeout_s=6.0,  # a machine that is held up for a part of it loses no reply
     )
