@@ -350,3 +350,13 @@ def test_who_is_turned_away_reads_that_also_if_it_has_spoken() -> None:
         theirs.settimeout(60)
         assert theirs.recv(4096).startswith(b"HTTP/1.1 503 ")
         assert theirs.recv(4096) == b""
+
+
+async def test_who_is_cancelled_in_the_hall_leaves_its_place_there(autojump_clock) -> None:
+    client = Client()
+    with client.ours, client.theirs:
+        for _ in range(2 * http_connection.MAX_IN_HALL):
+            with trio.move_on_after(http_connection.GRACE_S / 2) as waiting:
+                await client.server._comes_to_ask_for_health(client.theirs)
+            # Who finds no room there is not waited for.
+            assert waiting.cancelled_caught

@@ -166,3 +166,15 @@ def test_what_was_searched_is_not_searched_again_but_for_the_half_of_an_end() ->
         buffer.data += b"x"
         assert buffer.take_head() is None
         assert buffer._searched == max(0, size - 2)
+
+
+def test_a_chunk_counts_once_in_however_many_parts_it_arrives() -> None:
+    size = MAX_CHUNKS + 1
+    reader = RequestReader(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    reader.feed(b"%x\r\n" % size)
+    for _ in range(size):
+        reader.feed(b"x")
+        assert not reader.read_body()
+    reader.feed(b"\r\n0\r\n\r\n")
+    assert reader.read_body()
+    assert len(reader.body) == size

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from echo_trio.console.run import SNAPSHOTS, Answer
 
@@ -116,3 +118,20 @@ async def test_each_change_is_answered_once_and_told_to_who_follows_if_it_was_ma
     await run.follow(emit)
     assert emitted[0] == b'event: load\ndata: {"rate": 3}\n\n'
     assert b"event: failed" in emitted[-1]
+
+
+async def test_who_follows_gets_each_snapshot_once(nursery: trio.Nursery) -> None:
+    run, emitted = make_run(), bytearray()
+
+    async def emit(chunk: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        emitted.extend(chunk)
+
+    run.take_line(snapshot(1))
+    run.take_line(snapshot(2))
+    nursery.start_soon(run.follow, emit)
+    await wait_all_tasks_blocked()
+    run.take_line(snapshot(3))
+    await wait_all_tasks_blocked()
+    assert re.findall(rb'"t_s": (\d), "second"', bytes(emitted)) == [b"1", b"2", b"3"]
+    nursery.cancel_scope.cancel()

@@ -14,7 +14,8 @@ from websockets.trio.server import serve
 
 from echo_trio.console.event_stream import event
 from echo_trio.console.turns import Turns
-from echo_trio.dialling.dial import CannotSend, Dial, DialRoom
+from echo_trio.dialling.dial import IDLE_TIMEOUT_S, CannotSend, Dial, DialRoom
+from echo_trio.dialling.ends import Cause, End
 from echo_trio.dialling.order import DialOrder, read_target
 from echo_trio.dialling.outbox import BATCH_BYTES, FULL_BYTES
 from echo_trio.dialling.room import ClientContexts
@@ -33,7 +34,7 @@ def make_dial(url: str, budget: Budget, **limits: float) -> Dial:
     room = DialRoom(
         allowed={(target.host, target.port)},
         contexts=ClientContexts({}, None),
-        limits=Limits(max_message_bytes=2**26, **limits),
+        limits=Limits(**{"max_message_bytes": 2**26} | limits),
         open_timeout_s=PATIENCE_S,
         budget=budget,
         take_turn=Turns(0.9, burst_s=0.1, advance_s=0.0001).take,
@@ -147,3 +148,67 @@ async def test_nothing_is_sent_before_the_connection_is_open():
     dial = make_dial("ws://127.0.0.1:9", Budget(2**30))
     with pytest.raises(CannotSend, match="not open yet"):
         await dial.send([Item(kind="text", text="early")])
+
+
+@pytest.fixture
+def joined():
+    """A dial whose connection is open, and the server's end of that."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+
+        def join(budget: Budget, **limits: float) -> tuple[Dial, socket.socket]:
+            dial = make_dial("ws://a.example", budget, **limits)
+            dial._sock = ours
+            return dial, theirs
+
+        yield join
+
+
+async def test_a_message_that_grows_too_large_is_held_no_longer_and_the_next_is_sent(
+    joined, nursery
+):
+    budget = Budget(2**30)
+    dial, theirs = joined(budget, max_message_bytes=10)
+    half = base64.b64encode(b"123456").decode()
+    with pytest.raises(CannotSend) as caught:
+        await dial.send([Item(kind="binary", base64=half, more=True)] * 2)
+    assert (caught.value.status, budget.held_bytes) == (413, 0)
+    nursery.start_soon(dial._write)
+    with trio.fail_after(PATIENCE_S):
+        await dial.send([Item(kind="text", text="1234567890")])
+    assert theirs.recv(100)[:2] == b"\x81\x8a"
+
+
+async def test_the_first_cause_of_an_end_is_the_one_that_is_told():
+    dial = make_dial("ws://a.example", Budget(2**30))
+    for cause in (Cause.RESET, Cause.EOF):
+        dial._end_with(End(cause, cause.value))
+    told = dial._tell_end()
+    assert (told["cause"], told["why"]) == (Cause.RESET, "reset")
+
+
+async def test_what_is_sent_keeps_a_connection_from_being_idle(joined, nursery, autojump_clock):
+    dial, _ = joined(Budget(2**30))
+    nursery.start_soon(dial._write)
+    nursery.start_soon(dial._keep_time)
+    for _ in range(2):
+        await trio.sleep(0.9 * IDLE_TIMEOUT_S)
+        await dial.send([Item(kind="ping")])
+    assert dial._end is None
+    await trio.sleep(IDLE_TIMEOUT_S + 1)  # The close timeout is longer.
+    assert dial._end is not None
+    assert dial._end.cause is Cause.IDLE
+
+
+@pytest.mark.parametrize("amid_frame", [False, True])
+async def test_a_page_that_leaves_amid_a_frame_says_nothing_behind_it(joined, amid_frame):
+    budget = Budget(2**30)
+    dial, theirs = joined(budget)
+    if amid_frame:
+        dial._send_item(Item(kind="text", text="waits"))
+    dial._leave()
+    said = theirs.recv(100)
+    assert said[:1] == (b"" if amid_frame else b"\x88")
+    assert budget.held_bytes == 0
