@@ -59,6 +59,13 @@ def git_state() -> dict[str, object]:
     return {"commit": commit, "uncommitted_changes": bool(_git("status", "--porcelain", "-uno"))}
 
 
+def is_same_code(commit: str | None) -> bool:
+    """Tell whether what is measured of ours is what it was at a commit."""
+    if commit is None:
+        return False
+    return _git("diff", "--quiet", commit, "--", "echo_trio", "loadgen") is not None
+
+
 def _git(*arguments: str) -> str | None:
     finished = subprocess.run(
         ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True

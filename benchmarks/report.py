@@ -48,6 +48,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def shown_repeats(document: Mapping) -> str:
+    """Say how many repeats a median is of; they may have been measured in several sittings."""
+    counts = [row["repeats"] for row in document["medians"]]
+    least, most = min(counts), max(counts)
+    shown = f"repeats: {least}" if least == most else f"repeats: {least} to {most}"
+    sittings = len(document.get("sittings", ()))
+    return f"{shown}, in {sittings} sittings" if sittings else shown
+
+
 def provenance(documents: Sequence[Mapping]) -> str:
     lines = []
     for document in documents:
@@ -57,7 +66,7 @@ def provenance(documents: Sequence[Mapping]) -> str:
             commit += " with uncommitted changes"
         line = (
             f"- {document['kind']}: {document['started_at']}, commit {commit}, "
-            f"{document['mode']} run, repeats: {document['settings']['repeats']}; "
+            f"{document['mode']} run, {shown_repeats(document)}; "
             f"{machine['cpu']}, {machine['cores']} cores, "
             f"{machine['memory_bytes'] / 1024**3:.0f} GiB, {machine['kernel']}; "
             f"Python {versions.get('ours', {}).get('python', '?')}, "

@@ -56,6 +56,41 @@ class Recording:
             "settings": dict(self.settings),
         }
 
+    @classmethod
+    def reopened(cls, path: Path) -> Self:
+        """Go on with the results of a run in another sitting: more repeats, of the same things.
+
+        :raises NoResults: if the file has none, or if the processor, a package or our code is
+            another now.
+        """
+        try:
+            document = json.loads(path.read_text())
+        except (OSError, ValueError) as exc:
+            raise NoResults(f"{path}: {exc}") from None
+        recording = cls(
+            document["kind"],
+            document["mode"],
+            document["settings"],
+            path.parent,
+            document["missing"],
+            document["failed"],
+            document["repeats"],
+        )
+        is_same = {
+            "processor": document["machine"]["cpu"] == recording.head["machine"]["cpu"],
+            "version of a package": document["versions"] == recording.head["versions"],
+            "code of ours": machine.is_same_code(document["git"]["commit"]),
+        }
+        if changed := [what for what, same in is_same.items() if not same]:
+            raise NoResults(f"{path}: another {', '.join(changed)} since: measure anew")
+        sittings = document.get("sittings", [document["started_at"]])
+        recording.head = {
+            **{key: document[key] for key in recording.head},
+            "sittings": [*sittings, recording.head["started_at"]],
+        }
+        recording.started_at = datetime.fromisoformat(document["started_at"])
+        return recording
+
     @property
     def path(self) -> Path:
         stamp = self.started_at.strftime("%Y%m%dT%H%M%SZ")

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import machine
@@ -185,7 +185,7 @@ def print_cell(step: dict) -> None:
     )
 
 
-def run(settings: Settings, mode: str, folder: Path) -> Recording:
+def run(settings: Settings, mode: str, folder: Path, begun: Recording | None = None) -> Recording:
     cores = machine.two_cores()
     machine.raise_file_limit(max(*settings.sockets, settings.drain_sockets))
     python_peers()  # without the driver nothing can be measured
@@ -201,7 +201,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
         except Missing as reason:
             missing[contestant.name] = str(reason)
             print(f"missing: {contestant.title}: {reason}", flush=True)
-    recording = Recording("servers", mode, asdict(settings), folder, missing)
+    recording = begun or Recording("servers", mode, asdict(settings), folder, missing)
     present = [each for each in contestants if each.name in commands]
 
     windows = sum(len(cells(settings, sockets)) for sockets in settings.sockets for _ in present)
@@ -210,13 +210,15 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
     minutes *= settings.repeats / 60
     print(f"{len(present)} servers, {windows} windows: about {minutes:.0f} minutes", flush=True)
 
-    for repeat in range(1, settings.repeats + 1):
+    before = max((int(str(row["repeat"])) for row in recording.repeats), default=0)
+    last = before + settings.repeats
+    for repeat in range(before + 1, last + 1):
         for contestant in present:
             for sockets in settings.sockets:
                 if not cells(settings, sockets):
                     continue
                 print(
-                    f"[{repeat}/{settings.repeats}] {contestant.title}, {sockets:,} sockets",
+                    f"[{repeat}/{last}] {contestant.title}, {sockets:,} sockets",
                     flush=True,
                 )
                 try:
@@ -279,7 +281,7 @@ def quick(peers: Sequence[str]) -> Settings:
     )
 
 
-def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path]:
+def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path, Recording | None]:
     known = [contestant.name for contestant in CONTESTANTS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one repeat, fewer cells")
@@ -298,12 +300,32 @@ def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path]:
     parser.add_argument("--in-flight", type=int, help="messages in flight on each socket")
     parser.add_argument("--drain-sockets", type=int, help="0 leaves the SIGTERM out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
+    parser.add_argument(
+        "--go-on",
+        type=Path,
+        metavar="FILE",
+        help="add repeats, by default one, of its servers or of --peers to these results",
+    )
     given = parser.parse_args(arguments)
+    if given.go_on is not None:
+        return go_on(given, parser)
     default = quick(known) if given.quick else full(known)
 
     settings = overridden(default, given)
     mode = "quick" if given.quick else "full" if settings == default else "custom"
-    return settings, mode, given.results
+    return settings, mode, given.results, None
+
+
+def go_on(
+    given: argparse.Namespace, parser: argparse.ArgumentParser
+) -> tuple[Settings, str, Path, Recording]:
+    """Take the settings from the results that are added to."""
+    own = {"peers", "repeats", "go_on", "results"}
+    if any(value for name, value in vars(given).items() if name not in own):
+        parser.error("--go-on has its file's settings: --peers and --repeats alone go with it")
+    begun = Recording.reopened(given.go_on)
+    settings = replace(Settings(**begun.head["settings"]), repeats=1)  # type: ignore[arg-type]
+    return overridden(settings, given), begun.mode, given.go_on.parent, begun
 
 
 @command

@@ -183,3 +183,60 @@ def test_a_server_that_does_less_is_caught_before_it_is_measured(
 def test_our_server_keeps_the_contract_of_the_benchmarks(contract_check: ModuleType) -> None:
     with serving_in_thread(Settings(port=0)) as server:
         contract_check.check(server.url, 65_536, is_server=True)
+
+
+@pytest.fixture
+def results(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The module of that name, whose folder is no package and stays out of other tests' way."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    before = set(sys.modules)
+    yield importlib.import_module("results")
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").parent == BENCHMARKS:
+            del sys.modules[name]
+
+
+def test_repeats_of_another_sitting_join_the_first_ones(
+    results: ModuleType, tmp_path: Path
+) -> None:
+    row = {"figure": "exchange", "peer": "echo_trio", "sockets": 10}
+    first = results.Recording("servers", "custom", {"repeats": 2}, tmp_path)
+    first.repeats += [{**row, "cpu_us": 19.0, "repeat": 1}, {**row, "cpu_us": 12.0, "repeat": 2}]
+    first.finish()
+    again = results.Recording.reopened(first.path)
+    again.repeats.append({**row, "cpu_us": 13.0, "repeat": 3})
+    assert again.finish().path == first.path
+    (path,) = tmp_path.iterdir()
+    document = json.loads(path.read_text())
+    assert document["medians"] == [{**row, "cpu_us": 13.0, "repeats": 3}]
+    assert document["started_at"] == document["sittings"][0] <= document["sittings"][1]
+    assert len(document["sittings"]) == 2
+    report = importlib.import_module("report")
+    assert report.shown_repeats(document) == "repeats: 3, in 2 sittings"
+    fewer = {**document, "medians": [{"repeats": 2}, *document["medians"]]}
+    assert report.shown_repeats(fewer) == "repeats: 2 to 3, in 2 sittings"
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "told"),
+    [
+        ("machine", {"cpu": "Z80"}, "another processor since"),
+        ("versions", {"node": "v0"}, "another version of a package since"),
+        ("git", {"commit": "no such"}, "another code of ours since"),
+    ],
+)
+def test_repeats_do_not_join_those_of_something_else(
+    results: ModuleType, tmp_path: Path, part: str, changed: dict[str, str], told: str
+) -> None:
+    first = results.Recording("servers", "custom", {}, tmp_path)
+    first.head[part] = first.head[part] | changed
+    first.save()
+    with pytest.raises(results.NoResults, match=told):
+        results.Recording.reopened(first.path)
+
+
+def test_what_is_no_results_file_is_one_line(results: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("{")
+    for name in ("none.json", "missing.json"):
+        with pytest.raises(results.NoResults, match=name):
+            results.Recording.reopened(tmp_path / name)

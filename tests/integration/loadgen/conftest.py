@@ -123,7 +123,11 @@ def serve_websockets(in_thread: Callable[..., Server]) -> Callable[..., Server]:
                 try:
                     await handle(connection, counts)
                 finally:
-                    await connection.wait_closed()
+                    try:
+                        await connection.wait_closed()
+                    except asyncio.CancelledError:  # the test is over before the peer has gone
+                        connection.transport.abort()
+                        raise
                     counts[f"closed {connection.close_code}"] += 1
 
             settings = {"compression": None, "ping_interval": None} | options
@@ -158,8 +162,8 @@ def serve_bytes(in_thread: Callable[..., Server]) -> Callable[..., Server]:
                     await handle(reader, writer, key, counts)
                 except (ConnectionError, asyncio.IncompleteReadError):
                     counts["gone"] += 1
-                except asyncio.CancelledError:
-                    pass
+                except asyncio.CancelledError:  # the test is over, whatever is still to be sent
+                    writer.transport.abort()
                 finally:
                     writer.close()
 

@@ -247,7 +247,9 @@ def test_the_first_runs_commands(shell, server, nobody):
     run = shell(
         block("tutorial/first-run.md", ".venv/bin/python -m loadgen 1000"),
         {".venv/bin/python": "python", "1000": f"5 {server.url}", "30s": "300ms"},
+        check=False,
     )
+    assert run.returncode in {0, 3}, run.stderr  # 3: a busy machine set the figures
     assert "5 opened" in run.stdout
     program = block("tutorial/first-run.md", "from websockets.sync")
     said = shell(f"python - <<'END'\n{program}END", {"ws://127.0.0.1:8765/": server.url}).stdout
