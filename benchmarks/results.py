@@ -57,18 +57,20 @@ class Recording:
         }
 
     @classmethod
-    def reopened(cls, path: Path) -> Self:
+    def reopened(cls, kind: str, path: Path) -> Self:
         """Go on with the results of a run in another sitting: more repeats, of the same things.
 
-        :raises NoResults: if the file has none, or if the processor, a package or our code is
-            another now.
+        :raises NoResults: if the file has none of that kind, or if the processor, a package or our
+            code is another now.
         """
         try:
             document = json.loads(path.read_text())
         except (OSError, ValueError) as exc:
             raise NoResults(f"{path}: {exc}") from None
+        if not isinstance(document, dict) or document.get("kind") != kind:
+            raise NoResults(f"{path}: these are no results of {kind}")
         recording = cls(
-            document["kind"],
+            kind,
             document["mode"],
             document["settings"],
             path.parent,

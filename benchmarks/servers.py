@@ -321,9 +321,10 @@ def go_on(
 ) -> tuple[Settings, str, Path, Recording]:
     """Take the settings from the results that are added to."""
     own = {"peers", "repeats", "go_on", "results"}
-    if any(value for name, value in vars(given).items() if name not in own):
+    others = [value for name, value in vars(given).items() if name not in own]
+    if any(value is not None and value is not False for value in others):  # 0 is a setting, too
         parser.error("--go-on has its file's settings: --peers and --repeats alone go with it")
-    begun = Recording.reopened(given.go_on)
+    begun = Recording.reopened("servers", given.go_on)
     settings = replace(Settings(**begun.head["settings"]), repeats=1)  # type: ignore[arg-type]
     return overridden(settings, given), begun.mode, given.go_on.parent, begun
 

@@ -203,7 +203,7 @@ def test_repeats_of_another_sitting_join_the_first_ones(
     first = results.Recording("servers", "custom", {"repeats": 2}, tmp_path)
     first.repeats += [{**row, "cpu_us": 19.0, "repeat": 1}, {**row, "cpu_us": 12.0, "repeat": 2}]
     first.finish()
-    again = results.Recording.reopened(first.path)
+    again = results.Recording.reopened("servers", first.path)
     again.repeats.append({**row, "cpu_us": 13.0, "repeat": 3})
     assert again.finish().path == first.path
     (path,) = tmp_path.iterdir()
@@ -232,11 +232,16 @@ def test_repeats_do_not_join_those_of_something_else(
     first.head[part] = first.head[part] | changed
     first.save()
     with pytest.raises(results.NoResults, match=told):
-        results.Recording.reopened(first.path)
+        results.Recording.reopened("servers", first.path)
 
 
 def test_what_is_no_results_file_is_one_line(results: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "none.json").write_text("{")
-    for name in ("none.json", "missing.json"):
+    for name, text in (
+        ("none.json", "{"),
+        ("list.json", "[]"),
+        ("other.json", '{"kind": "scale"}'),
+    ):
+        (tmp_path / name).write_text(text)
+    for name in ("none.json", "list.json", "other.json", "missing.json"):
         with pytest.raises(results.NoResults, match=name):
-            results.Recording.reopened(tmp_path / name)
+            results.Recording.reopened("servers", tmp_path / name)

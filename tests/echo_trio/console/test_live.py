@@ -45,6 +45,18 @@ def make_live(activity: Activity | None = None) -> Live:
     return Live(SnapshotCache(ask), activity)
 
 
+def make_slow_live() -> tuple[Live, list[float]]:
+    """Make one whose snapshots take 4 ms, and the list of when each was begun."""
+    taken: list[float] = []
+
+    async def take() -> dict[str, Any]:
+        taken.append(trio.current_time())
+        await trio.sleep(0.004)
+        return {"t_ms": round(trio.current_time() * 1000)}
+
+    return Live(SnapshotCache(take)), taken
+
+
 def filled(ids: range | list[int]) -> Live:
     live = make_live()
     for t_ms in ids:
@@ -96,14 +108,7 @@ async def test_without_readers_and_activity_no_snapshot_is_taken(
 async def test_snapshots_that_take_long_are_further_apart_until_somebody_follows(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    taken: list[float] = []
-
-    async def take() -> dict[str, Any]:
-        taken.append(trio.current_time())
-        await trio.sleep(0.004)
-        return {"t_ms": round(trio.current_time() * 1000)}
-
-    live = Live(SnapshotCache(take))
+    live, taken = make_slow_live()
     nursery.start_soon(live.sample_forever)
     await trio.sleep(10)
     assert taken == pytest.approx([0, 4.004, 8.008])
@@ -117,14 +122,7 @@ async def test_snapshots_that_take_long_are_further_apart_until_somebody_follows
 async def test_snapshots_are_further_apart_again_when_the_last_follower_has_left(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    taken: list[float] = []
-
-    async def take() -> dict[str, Any]:
-        taken.append(trio.current_time())
-        await trio.sleep(0.004)
-        return {"t_ms": round(trio.current_time() * 1000)}
-
-    live = Live(SnapshotCache(take))
+    live, taken = make_slow_live()
     nursery.start_soon(live.sample_forever)
     for follows_s in (1.5, 2.0):
         with trio.move_on_after(follows_s):

@@ -1,4 +1,4 @@
-"""The body of a refusal is read to its end, or to a bound, and it is known which."""
+"""Test that the body of a refusal is read to its end, or to a bound, and it is known which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's socket takes a place to open and gives it back; its headers go before the run's."""
+"""Test that a user's socket gives back its place to open; its headers go before the run's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cause of a user's failure is a line, and its traceback ends where it was raised."""
+"""Test that the cause of a user's failure is a line, and its traceback ends where it was raised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pong(depth):
 
 @pytest.fixture
 def failure(tmp_path: Path) -> tuple[BaseException, str]:
-    """What a script raises a hundred calls deep, and the script's file."""
+    """Return what a script raises a hundred calls deep, and the script's file."""
     file, names = tmp_path / "s.py", {}
     exec(compile(DEEP, str(file), "exec"), names)
     with pytest.raises(LookupError) as raised:

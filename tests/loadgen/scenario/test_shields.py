@@ -1,4 +1,4 @@
-"""Shields that would outlast the end are lifted, and those that end by then are left alone."""
+"""Test that shields which would outlast the end are lifted, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a script's calls on a socket are booked as, and how long its end takes.
+"""Test what a script's calls on a socket are booked as, and how long its end takes.
 
 On a virtual clock and a wire of our own: `tests/integration/loadgen/scenario` has real ones.
 """

@@ -1,4 +1,4 @@
-"""Copies are recognised by what they have in common with the message, in any process."""
+"""Test that copies are recognised by what they have in common with the message, in any process."""
 
 from __future__ import annotations
 
