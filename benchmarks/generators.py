@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import machine
+import sittings
 from command import command, overridden
 from generator_catalogue import (
     GENERATORS,
@@ -303,7 +304,7 @@ def measure_against_ours(sockets: int, cores: Cores) -> dict[str, object]:
     }
 
 
-def run(settings: Settings, mode: str, folder: Path) -> Recording:
+def run(settings: Settings, mode: str, folder: Path, begun: Recording | None = None) -> Recording:
     cores = machine.two_cores()
     machine.raise_file_limit(max(*settings.sockets, settings.against_ours))
     python_peers()  # without the target nothing can be measured
@@ -318,15 +319,16 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
                 present.append(generator)
     for name, reason in missing.items():
         print(f"missing: {name}: {reason}", flush=True)
-    recording = Recording("generators", mode, asdict(settings), folder, missing)
+    recording = begun or Recording("generators", mode, asdict(settings), folder, missing)
 
-    for repeat in range(1, settings.repeats + 1):
+    numbers_of_repeats = recording.further(settings.repeats)
+    for repeat in numbers_of_repeats:
         for generator in present:
             for sockets in settings.sockets:
                 for load in generator.loads:
                     identity = {"peer": generator.name, "sockets": sockets, "load": load}
                     print(
-                        f"[{repeat}/{settings.repeats}] {generator.title}, "
+                        f"[{repeat}/{numbers_of_repeats[-1]}] {generator.title}, "
                         f"{sockets:,} sockets, load: {load}",
                         flush=True,
                     )
@@ -340,7 +342,7 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
                         print_figures(figures)
                     recording.save()
         if settings.against_ours and any(each.name == OURS for each in present):
-            print(f"[{repeat}/{settings.repeats}] ours against ours", flush=True)
+            print(f"[{repeat}/{numbers_of_repeats[-1]}] ours against ours", flush=True)
             identity = {"peer": OURS, "sockets": settings.against_ours}
             try:
                 figures = measure_against_ours(settings.against_ours, cores)
@@ -412,7 +414,7 @@ def quick(peers: Sequence[str]) -> Settings:
     return Settings(peers, (10_000,), 1, 2.0, 3.0, against_ours=10_000)
 
 
-def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path]:
+def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path, Recording | None]:
     known = [generator.name for generator in GENERATORS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one repeat, 10,000 sockets")
@@ -423,14 +425,18 @@ def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path]:
     parser.add_argument("--window", type=float, dest="window_s", metavar="SECONDS")
     parser.add_argument("--against-ours", type=int, metavar="SOCKETS", help="0 leaves it out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
+    sittings.add_option(parser)
     given = parser.parse_args(arguments)
+    if given.go_on is not None:
+        settings, begun = sittings.continued("generators", Settings, given, parser)
+        return settings, begun.mode, begun.folder, begun
     default = quick(known) if given.quick else full(known)
 
     settings = overridden(default, given)
     if min(settings.sockets) <= BASELINE_SOCKETS:
         parser.error(f"--sockets must be above {BASELINE_SOCKETS}, which is the baseline")
     mode = "quick" if given.quick else "full" if settings == default else "custom"
-    return settings, mode, given.results
+    return settings, mode, given.results, None
 
 
 @command

@@ -1,6 +1,7 @@
 """Measure what large messages cost by the byte, and what compression costs.
 
     python benchmarks/payloads.py [--quick] [--parts large,servers,generators] [--peers echo_trio]
+    python benchmarks/payloads.py --go-on FILE
     python benchmarks/payloads.py --report
 
 Three parts, each beside the peers that have the same:
@@ -26,7 +27,8 @@ from pathlib import Path
 
 import machine
 import payloads_page
-from command import command
+import sittings
+from command import command, overridden
 from generators import Running, started_target, steady_window
 from machine import Cores
 from payload_catalogue import (
@@ -180,11 +182,11 @@ def generate(client: Client, load: str, settings: Settings, cores: Cores) -> dic
 # -- A run ------------------------------------------------------------------------------------
 
 
-def run(settings: Settings, mode: str, folder: Path) -> Recording:
+def run(settings: Settings, mode: str, folder: Path, begun: Recording | None = None) -> Recording:
     cores = machine.two_cores()
     machine.raise_file_limit(2 * JSON_SOCKETS)
     python_peers()  # without the driver nothing can be measured
-    recording = Recording("payloads", mode, asdict(settings), folder)
+    recording = begun or Recording("payloads", mode, asdict(settings), folder)
     chosen = [each for each in CONTESTANTS if each.name in settings.peers]
     commands: dict[str, Sequence[str]] = {}
     for contestant in chosen:
@@ -197,12 +199,13 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
         else:
             commands[contestant.name] = command
 
-    for repeat in range(1, settings.repeats + 1):
+    numbers_of_repeats = recording.further(settings.repeats)
+    for repeat in numbers_of_repeats:
         for part, measure in ((LARGE, large), (SERVERS, compressed)):
             for contestant in chosen:
                 takes_part = contestant.compresses if part == SERVERS else True
                 if part in settings.parts and takes_part and contestant.name in commands:
-                    title = f"[{repeat}/{settings.repeats}] {part}: {contestant.title}"
+                    title = f"[{repeat}/{numbers_of_repeats[-1]}] {part}: {contestant.title}"
                     print(title, flush=True)
                     command = commands[contestant.name]
                     try:
@@ -215,7 +218,8 @@ def run(settings: Settings, mode: str, folder: Path) -> Recording:
                         ]
                     recording.save()
         for client in CLIENTS if GENERATORS in settings.parts else ():
-            print(f"[{repeat}/{settings.repeats}] generators: {client.title}", flush=True)
+            title = f"[{repeat}/{numbers_of_repeats[-1]}] generators: {client.title}"
+            print(title, flush=True)
             for load in (PLAIN, COMPRESSED):
                 try:
                     row = generate(client, load, settings, cores)
@@ -235,35 +239,39 @@ def note_failure(
     print(f"  failed: {failure}", flush=True)
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    known = [each.name for each in CONTESTANTS if each.name in LARGE_PEERS or each.compresses]
+KNOWN = [each.name for each in CONTESTANTS if each.name in LARGE_PEERS or each.compresses]
+FULL = Settings(PARTS, KNOWN, repeats=3, warm_up_s=2.0, window_s=3.0)
+QUICK = Settings(PARTS, KNOWN, repeats=1, warm_up_s=2.0, window_s=1.0)
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one repeat, shorter windows")
-    parser.add_argument("--parts", type=names(PARTS), default=PARTS, help=", ".join(PARTS))
-    parser.add_argument("--peers", type=names(known), default=known, help=", ".join(known))
+    parser.add_argument("--parts", type=names(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--peers", type=names(KNOWN), help=", ".join(KNOWN))
     parser.add_argument("--repeats", type=int, help="3, with --quick 1")
-    parser.add_argument("--warm-up", type=float, default=2.0, metavar="SECONDS")
-    parser.add_argument("--window", type=float, metavar="SECONDS", help="3, with --quick 1")
+    parser.add_argument("--warm-up", type=float, dest="warm_up_s", metavar="SECONDS")
+    parser.add_argument(
+        "--window", type=float, dest="window_s", metavar="SECONDS", help="3, with --quick 1"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
+    sittings.add_option(parser)
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--report", action="store_true", help="only write the page")
     parser.add_argument("--mode", choices=("full", "custom", "quick"), help="of what is reported")
-    return parser.parse_args(arguments)
+    return parser
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = parse(arguments)
-    settings = Settings(
-        parts=given.parts,
-        peers=given.peers,
-        repeats=given.repeats or (1 if given.quick else 3),
-        warm_up_s=given.warm_up,
-        window_s=given.window or (1.0 if given.quick else 3.0),
-    )
-    full = vars(parse([]))
-    is_full = all(vars(given)[key] == full[key] for key in ("parts", "peers", "repeats", "window"))
-    mode = "quick" if given.quick else "full" if is_full else "custom"
+    known = parser()
+    given = known.parse_args(arguments)
+    if given.go_on is not None:
+        settings, begun = sittings.continued("payloads", Settings, given, known)
+        run(settings, begun.mode, begun.folder, begun)
+        return
+    settings = overridden(QUICK if given.quick else FULL, given)
+    mode = "quick" if given.quick else "full" if settings == FULL else "custom"
     if given.report:
         payloads_page.write(newest("payloads", given.mode or mode, given.results), given.page)
     else:

@@ -93,6 +93,11 @@ class Recording:
         recording.started_at = datetime.fromisoformat(document["started_at"])
         return recording
 
+    def further(self, repeats: int) -> Sequence[int]:
+        """The numbers of that many repeats, behind those that are there already."""
+        last = max((int(str(row["repeat"])) for row in self.repeats), default=0)
+        return range(last + 1, last + repeats + 1)
+
     @property
     def path(self) -> Path:
         stamp = self.started_at.strftime("%Y%m%dT%H%M%SZ")

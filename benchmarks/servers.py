@@ -10,10 +10,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import machine
+import sittings
 from command import command, overridden
 from machine import Cores
 from processes import ProcessFailed, finished_output, pinned, wait_ready
@@ -210,15 +211,14 @@ def run(settings: Settings, mode: str, folder: Path, begun: Recording | None = N
     minutes *= settings.repeats / 60
     print(f"{len(present)} servers, {windows} windows: about {minutes:.0f} minutes", flush=True)
 
-    before = max((int(str(row["repeat"])) for row in recording.repeats), default=0)
-    last = before + settings.repeats
-    for repeat in range(before + 1, last + 1):
+    numbers_of_repeats = recording.further(settings.repeats)
+    for repeat in numbers_of_repeats:
         for contestant in present:
             for sockets in settings.sockets:
                 if not cells(settings, sockets):
                     continue
                 print(
-                    f"[{repeat}/{last}] {contestant.title}, {sockets:,} sockets",
+                    f"[{repeat}/{numbers_of_repeats[-1]}] {contestant.title}, {sockets:,} sockets",
                     flush=True,
                 )
                 try:
@@ -300,33 +300,16 @@ def parse(arguments: Sequence[str] | None) -> tuple[Settings, str, Path, Recordi
     parser.add_argument("--in-flight", type=int, help="messages in flight on each socket")
     parser.add_argument("--drain-sockets", type=int, help="0 leaves the SIGTERM out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON")
-    parser.add_argument(
-        "--go-on",
-        type=Path,
-        metavar="FILE",
-        help="add repeats, by default one, of its servers or of --peers to these results",
-    )
+    sittings.add_option(parser)
     given = parser.parse_args(arguments)
     if given.go_on is not None:
-        return go_on(given, parser)
+        settings, begun = sittings.continued("servers", Settings, given, parser)
+        return settings, begun.mode, begun.folder, begun
     default = quick(known) if given.quick else full(known)
 
     settings = overridden(default, given)
     mode = "quick" if given.quick else "full" if settings == default else "custom"
     return settings, mode, given.results, None
-
-
-def go_on(
-    given: argparse.Namespace, parser: argparse.ArgumentParser
-) -> tuple[Settings, str, Path, Recording]:
-    """Take the settings from the results that are added to."""
-    own = {"peers", "repeats", "go_on", "results"}
-    others = [value for name, value in vars(given).items() if name not in own]
-    if any(value is not None and value is not False for value in others):  # 0 is a setting, too
-        parser.error("--go-on has its file's settings: --peers and --repeats alone go with it")
-    begun = Recording.reopened("servers", given.go_on)
-    settings = replace(Settings(**begun.head["settings"]), repeats=1)  # type: ignore[arg-type]
-    return overridden(settings, given), begun.mode, given.go_on.parent, begun
 
 
 @command
