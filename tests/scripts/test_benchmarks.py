@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -204,7 +205,9 @@ def test_repeats_of_another_sitting_join_the_first_ones(
     first.repeats += [{**row, "cpu_us": 19.0, "repeat": 1}, {**row, "cpu_us": 12.0, "repeat": 2}]
     first.finish()
     again = results.Recording.reopened("servers", first.path)
-    again.repeats.append({**row, "cpu_us": 13.0, "repeat": 3})
+    (third,) = again.further(1)
+    assert third == 3
+    again.repeats.append({**row, "cpu_us": 13.0, "repeat": third})
     assert again.finish().path == first.path
     (path,) = tmp_path.iterdir()
     document = json.loads(path.read_text())
@@ -245,3 +248,32 @@ def test_what_is_no_results_file_is_one_line(results: ModuleType, tmp_path: Path
     for name in ("none.json", "list.json", "other.json", "missing.json"):
         with pytest.raises(results.NoResults, match=name):
             results.Recording.reopened("servers", tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["servers", "generators", "payloads"])
+@pytest.mark.usefixtures("results")
+def test_repeats_are_added_with_the_settings_of_the_first_ones(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only who takes part and how often may be said anew: any other setting is refused."""
+    benchmark = importlib.import_module(kind)
+    recording = importlib.import_module("results").Recording
+    default = benchmark.FULL if kind == "payloads" else benchmark.full(["loadgen"])
+    settings = replace(default, repeats=2, warm_up_s=7.5)
+    first = recording(kind, "custom", asdict(settings), tmp_path)
+    first.repeats.append({"figure": "any", "repeat": 2})
+    first.save()
+    begun = []
+    benchmark.run = lambda *given: begun.append(given)
+
+    assert benchmark.main(["--go-on", str(first.path)]) == 0
+    ((of_file, mode, folder, again),) = begun
+    # As JSON has it: lists for tuples.
+    assert asdict(of_file) == json.loads(json.dumps(asdict(replace(settings, repeats=1))))
+    assert (mode, folder, list(again.further(2))) == ("custom", tmp_path, [3, 4])
+
+    for other in (["--window", "3"], ["--warm-up", "0"], ["--quick"]):
+        with pytest.raises(SystemExit, match="2"):
+            benchmark.main(["--go-on", str(first.path), "--repeats", "2", *other])
+        assert "--peers and --repeats alone go with it" in capsys.readouterr().err
+    assert len(begun) == 1
