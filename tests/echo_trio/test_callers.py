@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 import trio
 from structlog.testing import LogCapture
 
@@ -19,6 +18,8 @@ from echo_trio.origins import parse_origin
 from echo_trio.places import Places
 from echo_trio.settings import Settings
 from echo_trio.wire.handshake import HandshakeRefused, Reason
+
+from .conftest import log_to
 
 
 @pytest.mark.parametrize("is_draining", [False, True])
@@ -48,7 +49,7 @@ async def test_a_part_of_a_handshake_that_fails_leaves_nothing_to_interrupt() ->
 
 def sessions_of(**settings: Any) -> tuple[Sessions, LogCapture]:
     logged = LogCapture()
-    log = structlog.wrap_logger(None, processors=[logged])
+    log = log_to(logged)
     made = Sessions(
         Settings(port=0, console=False, **settings), None, None, log, Counters(),
         Places(PlaceCapacity(2, 2)),

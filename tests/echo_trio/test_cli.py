@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import trio
 from structlog.testing import LogCapture
 
 from echo_trio import cli, logs, service, signals
 from echo_trio.settings import Settings
+
+from .conftest import log_to
 
 
 class Program:
@@ -55,7 +56,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
 
     def configure(settings: Settings) -> Any:
         made.done.append(f"log {settings.log_level}")
-        return structlog.wrap_logger(None, processors=[made.logged])
+        return log_to(made.logged)
 
     monkeypatch.setattr(logs, "configure", configure)
     return made

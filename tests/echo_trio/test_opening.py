@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 import trio
 from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
@@ -28,6 +27,8 @@ from echo_trio.places import Places
 from echo_trio.proxies import parse_network
 from echo_trio.settings import Settings
 from echo_trio.wire.handshake import HandshakeRefused
+
+from .conftest import log_to
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,7 @@ async def test_an_open_connection_has_what_was_asked_for_and_both_ends_can(
         theirs.sendall(head[:-2] + f"Sec-WebSocket-Protocol: one, two\r\n{more}\r\n".encode())
         sessions = Sessions(
             Settings(port=0, console=False, compression=wants, seed=1), None, None,
-            structlog.wrap_logger(None, processors=[LogCapture()]), Counters(),
+            log_to(LogCapture()), Counters(),
             Places(PlaceCapacity(1, 1)),
         )  # fmt: skip
         caller, ears = Caller(ours, "peer:1", trio.current_time()), Ears()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 import trio
 import trio.lowlevel
 import trio.testing
@@ -29,13 +28,15 @@ from echo_trio.wire.handshake import ConnectionCut, HandshakeRefused, Reason
 from echo_trio.wire.relay import ObservedRelay
 from echo_trio.wire.server_handshake import UpgradeRequest, parse_request
 
+from .conftest import log_to
+
 #: A hang guard, by the virtual clock.
 HANGS_S = 600.0
 FAILED = HandshakeRefused(502, "Out of reach.", Reason.UPSTREAM_UNREACHABLE)
 
 
 def sessions_of(**settings: Any) -> Sessions:
-    log = structlog.wrap_logger(None, processors=[LogCapture()])
+    log = log_to(LogCapture())
     return Sessions(
         Settings(port=0, console=False, upstream="ws://upstream:9", **settings), None, None, log,
         Counters(), Places(PlaceCapacity(1, 1)),

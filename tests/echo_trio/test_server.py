@@ -19,13 +19,10 @@ from echo_trio.metrics.counters import Outcome
 from echo_trio.server import END_OF_EACH_S, END_S, EchoServer, patience_of
 from echo_trio.settings import Settings
 
+from .conftest import CLOSE, handshake, log_to
+
 #: A hang guard, nothing else.
 PATIENCE_S = 60.0
-HANDSHAKE = (
-    "GET {path} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
-)
-CLOSE = b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big")
 
 
 def message(text: bytes) -> bytes:
@@ -53,7 +50,7 @@ class Served:
     async def open(self, path: str = "/plain", more: str = "") -> trio.SocketStream:
         """Shake hands; returns when our side knows."""
         stream = await self.connect()
-        await stream.send_all(HANDSHAKE.format(path=path, more=more).encode())
+        await stream.send_all(handshake(path, more))
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += await stream.receive_some(1)
@@ -91,7 +88,7 @@ async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[
     started: list[Served] = []
 
     async def start(**settings: Any) -> Served:
-        log = structlog.wrap_logger(None, processors=[LogCapture()])
+        log = log_to(LogCapture())
         server = EchoServer.listen(Settings(port=0, console=False, **settings), log)
         started.append(Served(server))
         await nursery.start(started[-1].run)
@@ -129,7 +126,7 @@ async def leave_early(served: Served, _: int) -> None:
 
 async def ask_for_nothing(served: Served, _: int) -> None:
     stream = await served.connect()
-    await stream.send_all(HANDSHAKE.format(path="/nowhere", more="").encode())
+    await stream.send_all(handshake("/nowhere"))
     await read_to_end(stream)
     await stream.aclose()
 
@@ -208,7 +205,7 @@ async def test_one_more_than_there_are_places_is_told_so_and_counted(serve):
     served = await serve(max_connections=2)
     inside = [await served.open(), await served.open()]
     outside = await served.connect()
-    await outside.send_all(HANDSHAKE.format(path="/", more="").encode())
+    await outside.send_all(handshake())
     answer = b""
     while chunk := await outside.receive_some():
         answer += chunk
@@ -282,7 +279,7 @@ async def test_the_first_subprotocol_offered_is_chosen(serve):
     served = await serve()
     stream = await served.connect()
     more = "Sec-WebSocket-Protocol: second-best, other\r\n"
-    await stream.send_all(HANDSHAKE.format(path="/", more=more).encode())
+    await stream.send_all(handshake(more=more))
     assert b"second-best\r\n" in await stream.receive_some()
     await stream.aclose()
 
@@ -329,7 +326,7 @@ async def test_who_is_open_keeps_its_place_however_silent_it_is(serve, monkeypat
     inside = await served.open()  # It takes the place of who had not asked for anything yet.
     await served.ended(1)
     outside = await served.connect()
-    await outside.send_all(HANDSHAKE.format(path="/", more="").encode())
+    await outside.send_all(handshake())
     assert (await outside.receive_some()).startswith(b"HTTP/1.1 503 ")
     await outside.aclose()
     await served.ended(2)
@@ -432,7 +429,7 @@ def test_who_asks_for_more_connections_than_fit_is_warned(
 ):
     monkeypatch.setattr(server_module.process, "file_limit", lambda: limit)
     logged = LogCapture()
-    log = structlog.wrap_logger(None, processors=[logged])
+    log = log_to(logged)
 
     async def make() -> None:
         settings = Settings(port=0, console=False, max_connections=asked, upstream=upstream)
@@ -486,7 +483,7 @@ async def test_only_a_proxy_has_faults_and_tells_what_they_did(serve):
     proxy.server.set_faults("~status/418")
     assert proxy.server.faults == "~status/418"
     stream = await proxy.connect()
-    await stream.send_all(HANDSHAKE.format(path="/", more="").encode())
+    await stream.send_all(handshake())
     assert (await stream.receive_some()).startswith(b"HTTP/1.1 418 ")
     await stream.aclose()
     await proxy.ended(1)

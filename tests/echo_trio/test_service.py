@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import trio
 from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
@@ -33,6 +32,8 @@ from echo_trio.service import (
 )
 from echo_trio.settings import Settings
 from echo_trio.workers.supervisor import WorkerFailed
+
+from .conftest import log_to
 
 #: A hang guard, by the virtual clock.
 HANGS_S = 600.0
@@ -210,7 +211,7 @@ class Program:
                  console: FakeConsole | None = None) -> None:  # fmt: skip
         self.settings, self.server, self.console = settings, server, console
         self.logged, self.systemd = LogCapture(), list[str]()
-        self.log = structlog.wrap_logger(None, processors=[self.logged])
+        self.log = log_to(self.logged)
         self.watched = list[Any]()
         self.on: dict[str, Any] = {}
         listeners = [socket.create_server(("127.0.0.1", 0))] if console else []
@@ -379,7 +380,7 @@ def test_who_listens_on_ipv6_alone_is_told_so(
 ) -> None:
     console_listeners: list[Any] = [object()]
     logged = LogCapture()
-    log = structlog.wrap_logger(None, processors=[logged])
+    log = log_to(logged)
     monkeypatch.setattr(service.Worker, "listen", lambda *given: ("worker", *given))
     monkeypatch.setattr(service.Supervisor, "listen", lambda *given: ("supervisor", *given))
     monkeypatch.setattr(service, "listen_for_console", lambda _: console_listeners)
@@ -411,7 +412,7 @@ def test_a_ready_line_that_nobody_takes_is_logged_and_stdout_is_nobodys_any_more
     logged = LogCapture()
     with (tmp_path / "stdout").open("wb") as stdout:
         monkeypatch.setattr(sys, "stdout", Unwritable(stdout.fileno()))
-        service._announce("ready", structlog.wrap_logger(None, processors=[logged]))
+        service._announce("ready", log_to(logged))
         assert stat.S_ISCHR(os.fstat(stdout.fileno()).st_mode)
     assert logged.entries == [
         {"event": "nobody takes the ready line", "reason": "Broken pipe", "log_level": "warning"}

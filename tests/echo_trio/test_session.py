@@ -4,7 +4,6 @@ import socket
 from types import SimpleNamespace
 
 import pytest
-import structlog
 import trio
 from structlog.testing import LogCapture
 
@@ -16,6 +15,8 @@ from echo_trio.opening import REFUSAL_LINGER_S
 from echo_trio.places import Places
 from echo_trio.session import _deadline_of, _outcome, _serve_pair, serve_session
 from echo_trio.settings import Settings
+
+from .conftest import log_to
 
 
 def connection(**changes):
@@ -135,7 +136,7 @@ class Served:
         self.logged, self.observer = LogCapture(), Observing()
         self.sessions = Sessions(
             Settings(port=0, console=False, log_level="debug"), None, None,
-            structlog.wrap_logger(None, processors=[self.logged]), Counters(accepted=1),
+            log_to(self.logged), Counters(accepted=1),
             Places(PlaceCapacity(1, 1)), self.observer,
         )  # fmt: skip
         self.sessions.connections = set()

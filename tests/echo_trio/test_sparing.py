@@ -7,6 +7,8 @@ from structlog.testing import LogCapture
 
 from echo_trio.sparing import SPARING_INTERVAL_S, Sparing
 
+from .conftest import log_to
+
 
 def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_back() -> None:
     now_s, logged = 100.0, LogCapture()
@@ -36,7 +38,7 @@ def test_a_kind_has_one_line_in_a_second_and_the_next_says_how_many_were_kept_ba
 
 def test_a_second_counts_from_the_last_line_however_many_are_kept_back_meanwhile() -> None:
     now_s, logged = 100.0, LogCapture()
-    sparing = Sparing(structlog.wrap_logger(None, processors=[logged]), clock=lambda: now_s)
+    sparing = Sparing(log_to(logged), clock=lambda: now_s)
     for _ in range(5):
         sparing.warning("trouble")
         now_s += SPARING_INTERVAL_S / 4

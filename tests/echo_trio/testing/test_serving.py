@@ -23,12 +23,10 @@ from echo_trio.testing.running_server import RunningServer
 from echo_trio.testing.seen import KEPT_SIZE, Seen
 from echo_trio.testing.summary import summarize
 
+from ..conftest import handshake
+
 #: A hang guard, nothing else.
 PATIENCE_S = 60.0
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 
 
 def is_refused(url: str) -> bool:
@@ -138,7 +136,7 @@ def test_a_thread_serves_programs_without_trio_and_leaves_nothing():
 def test_a_client_that_is_left_open_and_answers_nothing_is_dropped_at_the_end():
     with serving_in_thread() as server:
         silent = socket.create_connection(("127.0.0.1", int(server.url[:-1].split(":")[2])))
-        silent.sendall(HANDSHAKE)
+        silent.sendall(handshake())
         assert silent.recv(12) == b"HTTP/1.1 101"
     with silent:
         (connection,) = server.connections
@@ -180,7 +178,7 @@ def test_what_the_body_raises_drops_clients_at_once_without_a_close_frame():
         with serving_in_thread() as server:
             address = "127.0.0.1", int(server.url[:-1].split(":")[2])
             clients.append(socket.create_connection(address, PATIENCE_S))
-            clients[0].sendall(HANDSHAKE)
+            clients[0].sendall(handshake())
             head = b""
             while not head.endswith(b"\r\n\r\n"):
                 head += clients[0].recv(4096)

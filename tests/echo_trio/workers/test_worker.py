@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 import trio
 from structlog.testing import LogCapture
 
@@ -36,13 +35,10 @@ from echo_trio.workers.channel import (
 )
 from echo_trio.workers.worker import Worker, _read_descriptors, interval_after, serve_supervised
 
+from ..conftest import CLOSE, handshake, log_to
+
 #: A hang guard, nothing else.
 PATIENCE_S = 60.0
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-CLOSE = b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +112,7 @@ async def supervised(
         raise Left
 
     def configure(_: Settings) -> Any:
-        return structlog.wrap_logger(None, processors=[made.logged])
+        return log_to(made.logged)
 
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr(worker_module.logs, "configure", configure)
@@ -135,7 +131,7 @@ async def test_a_worker_serves_reports_answers_and_drains_as_it_is_told(supervis
     assert (await supervised.begin()).snapshot.accepted == 0
     host, port = supervised.listeners[0].getsockname()
     async with await trio.open_tcp_stream(host, port) as client:
-        await client.send_all(HANDSHAKE)
+        await client.send_all(handshake())
         assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
         now = await supervised.snapshot_when(lambda now: now.open == 1)
         assert (now.accepted, now.url) == (1, f"ws://127.0.0.1:{port}/")
@@ -166,7 +162,7 @@ async def test_the_time_of_a_drain_is_that_since_it_should_have_begun(supervised
     """An hour late, nobody has any time left to answer."""
     await supervised.begin(drain_timeout_s=3600.0)
     async with await trio.open_tcp_stream(*supervised.listeners[0].getsockname()) as client:
-        await client.send_all(HANDSHAKE)
+        await client.send_all(handshake())
         assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
         await supervised.snapshot_when(lambda now: now.open == 1)
         await supervised.channel.say(Drain(3600.0))
@@ -217,7 +213,7 @@ async def test_faults_are_said_to_hold_once_they_do(supervised) -> None:
 async def test_rooms_are_for_those_that_are_alone(supervised) -> None:
     await supervised.begin(workers=2)
     async with await trio.open_tcp_stream(*supervised.listeners[0].getsockname()) as client:
-        await client.send_all(HANDSHAKE.replace(b"GET / ", b"GET /room/x "))
+        await client.send_all(handshake("/room/x"))
         assert (await client.receive_some()).startswith(b"HTTP/1.1 501 ")
     await supervised.channel.say(Drain())
     await supervised.end()
@@ -248,7 +244,7 @@ async def test_one_alone_is_used_like_the_server_that_it_has(monkeypatch) -> Non
     logged = LogCapture()
     monkeypatch.setattr(worker_module.process, "spare_long_lived_objects", lambda: None)
     settings = Settings(port=0, console=False, upstream="ws://127.0.0.1:1", fault="~silent")
-    worker = Worker.listen(settings, structlog.wrap_logger(None, processors=[logged]))
+    worker = Worker.listen(settings, log_to(logged))
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(worker.run)
