@@ -185,6 +185,22 @@ async def test_the_proxy_pings_both_ends_and_keeps_their_answers_to_itself(start
             assert received == (0x81, b"behind")
 
 
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_second_answer_to_the_proxys_ping_passes_as_any_pong(start_proxy, raw, up):
+    url, accept = raw
+    proxy = await start_proxy(url, ping_interval_s=0.2, ping_timeout_s=PATIENCE_S)
+    with trio.fail_after(PATIENCE_S):
+        ends = await open_pair(proxy, accept)
+        sender, receiver = ends if up else ends[::-1]
+        first, payload = await sender.frame()
+        assert first == 0x89
+        await sender.send(2 * frame(0x8A, payload, masked=not sender.is_masked))
+        received = await receiver.frame()
+        while received[0] == 0x89:  # the proxy's own ping
+            received = await receiver.frame()
+        assert received == (0x8A, payload)
+
+
 async def test_a_silent_upstream_is_given_up_and_its_client_is_told(start_proxy, raw):
     url, accept = raw
     proxy = await start_proxy(url, ping_interval_s=0.2, ping_timeout_s=0.5)
