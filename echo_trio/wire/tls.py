@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Four times the size of the certificates that a system trusts.
 _MAX_PEM_BYTES: Final = 2**20
 _PLACE: Final = re.compile(r"^\[[^]]*\] | \(_ssl\.c:[0-9]+\)$")
+#: The most that is in one record (RFC 8446, section 5.1).
+RECORD_BYTES: Final = 2**14
 #: The bytes that OpenSSL is given in one call. A repeated call has to give it no fewer.
 WRITE_BYTES: Final = 64 * 1024
 _PROTOCOLS: Final = ["http/1.1"]  # RFC 7301; a WebSocket begins with no other
@@ -51,19 +53,18 @@ class TlsSocket(ssl.SSLSocket):
     """A non-blocking TLS socket, after its handshake, that behaves like a plain one."""
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Return the bytes that have arrived; an empty result is the end.
+        """Return the bytes that have arrived, of one record; an empty result is the end.
 
+        :param buflen: at least `RECORD_BYTES`: the rest of a longer record would stay in OpenSSL,
+            where no poller sees it.
         :raises BlockingIOError: if nothing has arrived, or only something that is not for us, such
             as a session ticket.
         :raises OSError: if the peer does not speak TLS, or has us rekey and does not read that.
         """
         try:
-            data = super().recv(buflen, flags)
-            while 0 < len(data) < buflen and self.pending():
-                data += super().recv(buflen - len(data))
+            return super().recv(buflen, flags)
         except ssl.SSLWantReadError:
             raise BlockingIOError from None
-        return data
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """Send as much as the kernel takes; return the number of bytes.

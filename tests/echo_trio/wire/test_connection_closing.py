@@ -29,9 +29,6 @@ from .conftest import (
     until,
 )
 
-# -- Closing ------------------------------------------------------------------------------------
-
-
 CODES = [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999]
 
 
@@ -290,69 +287,6 @@ async def test_a_peer_that_keeps_sending_after_our_close_frame_is_cut(make_wire,
     assert len(seen) > 5
 
 
-# -- Draining -----------------------------------------------------------------------------------
-
-
-async def test_after_a_drain_began_nothing_is_looked_at_but_the_peers_close_frame(make_wire):
-    budget = Budget()
-    wire = make_wire(budget=budget)
-    heard = []
-    wire.start(heard.append)
-    peer, connection = wire.peer, wire.connection
-    begun = peer.frame(BINARY, b"x" * 70_000, fin=False)
-    await peer.send(peer.text("before") + begun[:50_000])
-    await until(lambda: connection.bytes_received > 50_000)
-    connection.drain(1001, "bye")
-    await connection.flush()
-    assert budget.held_bytes == 0
-    await peer.send(begun[50_000:])
-    await peer.send(peer.frame(CONTINUATION, b"y" * 3000) + peer.frame(PING))
-    await peer.send(peer.text("no more") * 1000 + peer.close(1001, b"see you"))
-    assert [frame.opcode for frame in await peer.receive_many(1)] == [CLOSE]
-    with suppress(trio.BrokenResourceError):
-        await peer.stream.send_eof()
-    assert await peer.receive_rest() == []
-    await wire.end()
-    assert heard == ["before"]
-    assert (connection.clean, connection.close_received, connection.failure) == (True, 1001, None)
-
-
-async def test_a_drain_goes_on_with_what_was_left_for_later(make_wire):
-    wire = make_wire()
-    heard = []
-
-    def on_message(message):
-        heard.append(message)
-        wire.connection.pause_reading()
-
-    wire.start(on_message)
-    peer = wire.peer
-    close = peer.close(1000)
-    await peer.send(peer.text("one") + peer.text("two") * 500 + close[:-1])
-    await until(lambda: wire.connection.messages_received)
-    wire.connection.drain(1001, "bye")
-    await wire.connection.flush()
-    await peer.receive()
-    await peer.send(close[-1:])
-    with suppress(trio.BrokenResourceError):
-        await peer.stream.send_eof()
-    await wire.end()
-    assert (heard, wire.connection.clean) == (["one"], True)
-
-
-async def test_what_is_malformed_ends_a_drain_at_once(make_wire):
-    wire = make_wire()
-    wire.start()
-    await trio.testing.wait_all_tasks_blocked()
-    wire.connection.drain(1001, "bye")
-    await wire.connection.flush()
-    await wire.peer.send(wire.peer.text("x") + wire.peer.frame(3))
-    assert [frame.opcode for frame in await wire.peer.receive_rest()] == [CLOSE]
-    await wire.peer.stream.aclose()
-    await wire.end()
-    assert (wire.connection.failure, wire.connection.close_sent) == (1002, 1001)
-
-
 async def test_the_reason_that_the_peer_gave_is_kept(wire):
     assert wire.connection.close_reason == ""
     wire.start()
@@ -371,3 +305,55 @@ async def test_our_own_reason_is_not_the_peers(wire):
     await wire.peer.stream.aclose()
     await wire.end()
     assert wire.connection.close_reason == ""
+
+
+@pytest.mark.parametrize("transport", ["poller", "no-poller"])
+async def test_an_answer_that_did_not_get_out_makes_us_not_the_first_to_close(
+    make_wire, tcp_pair, transport
+):
+    """What the peer does not read is in line before our close frame, and lost with it."""
+    wire = make_wire(sockets=tcp_pair)
+    wire.start(lambda _: b"x" * 2**24)
+    await wire.peer.send(wire.peer.text("much, please") + wire.peer.close(4000))
+    await until(lambda: wire.connection.close_sent)
+    assert wire.connection.closed_first == "peer"
+    linger = trio.socket.SO_LINGER
+    wire.peer.stream.setsockopt(trio.socket.SOL_SOCKET, linger, struct.pack("ii", 1, 0))
+    await wire.peer.stream.aclose()
+    await wire.end()
+    connection = wire.connection
+    assert (connection.close_received, connection.close_sent) == (4000, None)
+    assert (connection.closed_first, connection.close_code, connection.clean) == (
+        "peer", 4000, False,
+    )  # fmt: skip
+
+
+async def test_whoever_holds_too_much_for_a_peer_still_hears_its_answer_to_a_close(make_wire):
+    """A behaviour's late answers are held for as long as they like."""
+    limits = Limits(max_message_bytes=1000)
+    wire = make_wire(limits, budget=Budget())
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.hold(limits.max_held_bytes + 1)
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.close_nowait(1001, "bye")
+    await wire.connection.flush()
+    assert await wire.peer.receive() == (CLOSE, close_payload(1001, b"bye"), True)
+    await wire.peer.send(wire.peer.close(1001))
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert (wire.connection.clean, wire.connection.timed_out) == (True, None)
+
+
+async def test_of_a_message_whose_rest_is_not_awaited_any_more_nothing_is_held(make_wire):
+    """From then on, and not from the end of TCP, which the peer may put off."""
+    budget = Budget()
+    wire = make_wire(budget=budget)
+    wire.start()
+    await wire.peer.send(wire.peer.frame(BINARY, b"x" * 70_000, fin=False)[:50_000])
+    await until(lambda: budget.held_bytes > 49_000)
+    wire.connection.cut()
+    assert budget.held_bytes == 0
+    assert not wire.ended.is_set()
+    await wire.peer.stream.aclose()
+    await wire.end()

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from echo_trio.wire.connection import FRAMES_PER_TURN
+from echo_trio.wire.connection import FRAMES_PER_TURN, INFLATED_BYTES_PER_TURN
 from echo_trio.wire.deflate import Parameters
 from echo_trio.wire.frames import INFLATE_STEP_BYTES
 
@@ -84,6 +84,24 @@ async def test_a_message_is_inflated_in_steps_and_the_others_have_their_turn_in_
     assert len(sizes) > 8
     assert all(b - a <= 2 * INFLATE_STEP_BYTES for a, b in itertools.pairwise(sizes))
     assert heard == [whole]
+
+
+@pytest.mark.parametrize(
+    ("size", "a_turn"), [(INFLATED_BYTES_PER_TURN, 10), (INFLATED_BYTES_PER_TURN + 1, 1)]
+)
+async def test_a_compressed_message_that_was_much_work_ends_the_turn(make_wire, role, size, a_turn):
+    """However few bytes it came in: it is counted as it is after inflating."""
+    compressor = zlib.compressobj(wbits=-15)
+    data = (compressor.compress(bytes(size)) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    said = Peer(None, masks=role == "server").frame(BINARY, data, rsv=4) * 10
+    wire = make_wire(compression=FRESH, surplus=said)
+    heard = []
+    wire.start(lambda message: heard.append(len(message)))
+    counts = await in_rounds(lambda: len(heard) if len(heard) < 10 else None)
+    assert heard == [size] * 10
+    steps = [b - a for a, b in itertools.pairwise([0, *counts, 10])]
+    # The poller may run before us and after us.
+    assert max(steps) == 10 if a_turn == 10 else max(steps) <= 2
 
 
 @pytest.mark.parametrize("transport", ["poller"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
+import struct
 import threading
 from contextlib import suppress
 
@@ -13,6 +15,8 @@ import trio
 import trustme
 
 from echo_trio.wire import tls
+from echo_trio.wire.handshake import MAX_HEAD_BYTES
+from echo_trio.wire.limits import BULK_RECEIVE_BYTES, RECEIVE_BYTES
 
 PATIENCE_S = 60
 
@@ -164,11 +168,33 @@ async def test_bytes_that_are_not_tls_fail_the_handshake(pem, pair, end):
             pass  # an alert, then the end
 
 
-async def test_a_connection_that_ends_in_the_handshake_is_a_reset(pem, pair):
-    pair[1].close()
-    with trio.fail_after(PATIENCE_S), pytest.raises(OSError) as caught:  # noqa: PT011
-        await tls.shake_hands(pair[0], tls.client_context(pem / "ca"), server_name="localhost")
-    assert caught.value.errno == errno.ECONNRESET
+@pytest.mark.parametrize("end", ["client", "server"])
+@pytest.mark.parametrize(
+    ("linger", "error"),
+    [(None, {errno.ECONNRESET}), (struct.pack("ii", 1, 0), {errno.ENOTCONN, errno.EINVAL})],
+    ids=["ends", "is reset"],
+)
+async def test_a_connection_that_is_over_before_the_handshake_is_given_back(
+    pem, pair, end, linger, error
+):
+    """By its number: of a socket that does TLS, Python forgets the number of the one below."""
+    contexts = {
+        "client": tls.client_context(pem / "ca"),
+        "server": tls.server_context(pem / "both", None),
+    }
+    ours, theirs = pair
+    if linger is not None:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    theirs.close()
+    number = ours.fileno()
+    with trio.fail_after(PATIENCE_S):
+        await trio.lowlevel.wait_readable(ours)
+        name = "localhost" if end == "client" else None
+        with pytest.raises(OSError) as caught:  # noqa: PT011
+            await tls.shake_hands(ours, contexts[end], server_name=name)
+    assert caught.value.errno in error
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
 
 
 async def test_a_cancelled_handshake_closes_the_connection(pem, pair, autojump_clock):
@@ -178,3 +204,40 @@ async def test_a_cancelled_handshake_closes_the_connection(pem, pair, autojump_c
     pair[1].settimeout(PATIENCE_S)
     while pair[1].recv(4096):
         pass
+
+
+@pytest.mark.parametrize("size", [tls.RECORD_BYTES, RECEIVE_BYTES, BULK_RECEIVE_BYTES])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_what_a_read_leaves_is_with_the_kernel_where_a_poller_sees_it(pem, size, version):
+    """Of the sizes of our reads, and records of any; OpenSSL keeps nothing of them to itself."""
+    ours, theirs = socket.socketpair()
+    context = ssl.create_default_context(cafile=pem / "ca")
+    context.maximum_version = version
+    said = [os.urandom(n) for n in (1, 100, 16_383, 16_384, 16_385, 40_000)]
+
+    def say() -> None:
+        with context.wrap_socket(theirs, server_hostname="localhost") as wrapped:
+            for part in said:
+                wrapped.sendall(part)
+
+    async def listen() -> bytes:
+        ours.setblocking(False)
+        sock = await tls.shake_hands(ours, tls.server_context(pem / "both", None))
+        heard = b""
+        with sock:
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                with suppress(BlockingIOError):
+                    if not (data := sock.recv(size)):
+                        return heard
+                    heard += data
+                assert not sock.pending()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, say)
+        with trio.fail_after(PATIENCE_S):
+            assert await listen() == b"".join(said)
+
+
+def test_no_read_is_of_less_than_a_record():
+    assert min(MAX_HEAD_BYTES, RECEIVE_BYTES, BULK_RECEIVE_BYTES) >= tls.RECORD_BYTES

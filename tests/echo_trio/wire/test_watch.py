@@ -158,6 +158,8 @@ def test_a_message_in_either_direction_begins_the_idle_time_anew(direction) -> N
         else:
             connection.look(10.0)
         assert connection.timed_out == "idle"
+        why = b"there was no message for too long"
+        assert theirs.recv(100) == bytes((0x88, 2 + len(why))) + (1001).to_bytes(2, "big") + why
 
 
 async def test_time_in_which_the_process_stood_still_counts_against_nobody(

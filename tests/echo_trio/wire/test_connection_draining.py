@@ -1,0 +1,92 @@
+"""What a connection still takes once it is to be closed: messages, or a close frame alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import trio
+import trio.testing
+
+from echo_trio.wire.budget import Budget
+
+from .conftest import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload, until
+
+
+async def test_a_farewell_waits_for_the_next_reply_and_says_why(wire):
+    wire.start()
+    await wire.peer.send(wire.peer.text("before"))
+    assert (await wire.peer.receive()).payload == b"before"
+    wire.connection.close_behind_reply(1001, "für heute")
+    await trio.testing.wait_all_tasks_blocked()
+    assert wire.connection.closed is None
+    await wire.peer.send(wire.peer.text("one") + wire.peer.text("two"))
+    assert [(frame.opcode, frame.payload) for frame in await wire.peer.receive_many(3)] == [
+        (TEXT, b"one"),
+        (TEXT, b"two"),
+        (CLOSE, close_payload(1001, "für heute".encode())),
+    ]
+    await wire.peer.send(wire.peer.close(1001))
+    with suppress(trio.BrokenResourceError):
+        await wire.peer.stream.send_eof()
+    await wire.end()
+    assert (wire.connection.closed_first, wire.connection.clean) == ("us", True)
+
+
+async def test_after_a_drain_began_nothing_is_looked_at_but_the_peers_close_frame(make_wire):
+    budget = Budget()
+    wire = make_wire(budget=budget)
+    heard = []
+    wire.start(heard.append)
+    peer, connection = wire.peer, wire.connection
+    begun = peer.frame(BINARY, b"x" * 70_000, fin=False)
+    await peer.send(peer.text("before") + begun[:50_000])
+    await until(lambda: connection.bytes_received > 50_000)
+    connection.drain(1001, "bye")
+    await connection.flush()
+    assert budget.held_bytes == 0
+    await peer.send(begun[50_000:])
+    await peer.send(peer.frame(CONTINUATION, b"y" * 3000) + peer.frame(PING))
+    await peer.send(peer.text("no more") * 1000 + peer.close(1001, b"see you"))
+    assert await peer.receive() == (CLOSE, close_payload(1001, b"bye"), True)
+    with suppress(trio.BrokenResourceError):
+        await peer.stream.send_eof()
+    assert await peer.receive_rest() == []
+    await wire.end()
+    assert heard == ["before"]
+    assert (connection.clean, connection.close_received, connection.failure) == (True, 1001, None)
+
+
+async def test_a_drain_goes_on_with_what_was_left_for_later(make_wire):
+    wire = make_wire()
+    heard = []
+
+    def on_message(message):
+        heard.append(message)
+        wire.connection.pause_reading()
+
+    wire.start(on_message)
+    peer = wire.peer
+    close = peer.close(1000)
+    await peer.send(peer.text("one") + peer.text("two") * 500 + close[:-1])
+    await until(lambda: wire.connection.messages_received)
+    wire.connection.drain(1001, "bye")
+    await wire.connection.flush()
+    await peer.receive()
+    await peer.send(close[-1:])
+    with suppress(trio.BrokenResourceError):
+        await peer.stream.send_eof()
+    await wire.end()
+    assert (heard, wire.connection.clean) == (["one"], True)
+
+
+async def test_what_is_malformed_ends_a_drain_at_once(make_wire):
+    wire = make_wire()
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    wire.connection.drain(1001, "bye")
+    await wire.connection.flush()
+    await wire.peer.send(wire.peer.text("x") + wire.peer.frame(3))
+    assert [frame.opcode for frame in await wire.peer.receive_rest()] == [CLOSE]
+    await wire.peer.stream.aclose()
+    await wire.end()
+    assert (wire.connection.failure, wire.connection.close_sent) == (1002, 1001)
