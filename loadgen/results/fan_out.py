@@ -116,6 +116,7 @@ class EventLog:
 class _Publication:
     """A message on its way to a room.
 
+    :ivar number: the number of messages published before it.
     :ivar owed: the sockets whose copy has not come yet.
     :ivar late: sockets that joined while it was under way and got a copy.
     :ivar has_come: true once a copy has come.
@@ -124,6 +125,7 @@ class _Publication:
 
     room: int
     at_us: int
+    number: int
     owed: set[int]
     late: set[int] = field(default_factory=set)
     has_come: bool = False
@@ -145,8 +147,10 @@ class Matcher:
         self.last: Recorder = Recorder()
         self.each: Recorder = Recorder()
         self.awaited: int = 0
-        #: By room: when each of its sockets joined.
+        #: By room: how many messages had been published when each of its sockets joined. Times do
+        #: not tell which was first: both may happen in one microsecond.
         self._rooms: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        self._publications = 0
         #: Messages under way, by room.
         self._open: defaultdict[int, dict[Key, _Publication]] = defaultdict(dict)
         #: Messages that have come to all, the oldest first.
@@ -167,7 +171,7 @@ class Matcher:
             case Published():
                 self._publish(event)
             case Joined():
-                self._rooms[event.room][event.conn] = event.at_us
+                self._rooms[event.room][event.conn] = self._publications
             case Left():
                 self._leave(event.room, event.conn)
 
@@ -192,7 +196,8 @@ class Matcher:
 
     def _publish(self, event: Published) -> None:
         key, owed = (event.conn, event.seq), set(self._rooms[event.room])
-        publication = _Publication(event.room, event.at_us, owed)
+        publication = _Publication(event.room, event.at_us, self._publications, owed)
+        self._publications += 1
         self._open[event.room][key] = publication
         self._published[event.conn] = event.seq + 1
         self._ledger.owed += len(owed)
@@ -235,11 +240,11 @@ class Matcher:
 
     def _has_joined_since(self, copy: Copied, publication: _Publication) -> bool:
         """Tell whether a copy is the first to a socket that joined after the message was sent."""
-        joined_us = self._rooms[copy.room].get(copy.receiver, -1)
+        published_before = self._rooms[copy.room].get(copy.receiver, 0)
         return (
             copy.room == publication.room
             and copy.receiver not in publication.late
-            and joined_us > publication.at_us
+            and published_before > publication.number
         )
 
     def _leave(self, room: int, conn: int) -> None:

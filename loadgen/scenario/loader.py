@@ -201,8 +201,11 @@ def _find_scenarios(file: str, module: ModuleType, name: str | None) -> list[Sce
         raise BadScenario(
             f"{file} has no scenario: write @scenario before an async function that takes a user"
         )
-    unique = {id(value): (key, value) for key, value in reversed(marked.items())}
-    return [_make(file, key, value) for key, value in reversed(unique.values())]
+    # By its first name, at its first place: an alias is no second scenario.
+    unique: dict[int, tuple[str, Any]] = {}
+    for key, value in marked.items():
+        unique.setdefault(id(value), (key, value))
+    return [_make(file, key, value) for key, value in unique.values()]
 
 
 def _make(file: str, name: str, function: Any) -> Scenario:

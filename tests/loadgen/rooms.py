@@ -12,15 +12,16 @@ LAST_CONN = 7
 
 
 class Reference:
-    """Goes through all that has happened, for each message and each socket."""
+    """Goes through all that has happened, in this order, for each message and each socket."""
 
     def __init__(self, events):
         self.events = events
 
-    def members(self, room, moment):
+    def members(self, message):
+        """List who was in a message's room when it was published."""
         inside = set()
-        for event in self.events:
-            if event.at_us <= moment and getattr(event, "room", None) == room:
+        for event in self.events[: self.events.index(message)]:
+            if event.room == message.room:
                 if isinstance(event, Joined):
                     inside.add(event.conn)
                 elif isinstance(event, Left):
@@ -29,12 +30,16 @@ class Reference:
 
     def columns(self, *, interrupted):
         counts = Counter()
-        joined = {event.conn: event.at_us for event in self.events if isinstance(event, Joined)}
+        joined = {
+            event.conn: place
+            for place, event in enumerate(self.events)
+            if isinstance(event, Joined)
+        }
         left = {event.conn for event in self.events if isinstance(event, Left)}
         messages = {(e.conn, e.seq): e for e in self.events if isinstance(e, Published)}
         copies = Counter((e.conn, e.seq, e.receiver) for e in self.events if isinstance(e, Copied))
         for message in messages.values():
-            for receiver in self.members(message.room, message.at_us):
+            for receiver in self.members(message):
                 counts["owed"] += 1
                 if copies[message.conn, message.seq, receiver]:
                     counts["delivered"] += 1
@@ -46,9 +51,9 @@ class Reference:
             if (message := messages.get((conn, seq))) is None:
                 counts["unexpected"] += times
                 continue
-            if receiver in self.members(message.room, message.at_us):
+            if receiver in self.members(message):
                 counts["extra"] += times - 1
-            elif receiver % ROOMS == message.room and joined[receiver] > message.at_us:
+            elif receiver % ROOMS == message.room and joined[receiver] > self.events.index(message):
                 counts["owed"] += 1
                 counts["unsettled"] += 1
                 counts["extra"] += times - 1
@@ -65,7 +70,7 @@ class Reference:
         for event in self.events:
             if not isinstance(event, Published):
                 continue
-            owed = [(event.conn, event.seq, to) for to in self.members(event.room, event.at_us)]
+            owed = [(event.conn, event.seq, to) for to in self.members(event)]
             took = sorted(came[key] - event.at_us for key in owed if key in came)
             times["first"] += took[:1]
             times["each"] += took
@@ -74,12 +79,16 @@ class Reference:
 
 
 @st.composite
-def histories(draw):
-    """What may happen: sockets join once and leave once; copies come to whoever is there."""
+def histories(draw, steps_us=(1, 10)):
+    """What may happen: sockets join once and leave once; copies come to whoever is there.
+
+    :param steps_us: the times from one to the next. At one moment what comes first in the list has
+        happened first, which only one process can tell.
+    """
     events, inside, gone, sent = [], set(), set(), []
     at_us = 0
     for _ in range(draw(st.integers(0, 60))):
-        at_us += draw(st.sampled_from([1, 10]))
+        at_us += draw(st.sampled_from(steps_us))
         what = draw(st.sampled_from(["join", "leave", "publish", "publish", *["copy"] * 6]))
         if what == "join":
             conn = draw(st.integers(0, LAST_CONN))

@@ -66,8 +66,9 @@ async def test_a_line_is_printed_for_each_phase_and_now_and_then(autojump_clock)
             engine.phase = Phase.DONE
     finally:
         del type(engine).elapsed_s
-    assert [line.split()[2] for line in lines.getvalue().splitlines()] == [
-        "opening", "load", "load", "load", "closing",
+    # A look each quarter of a second; a line at once for a phase, and again just after 5 s.
+    assert [tuple(line.split()[0:3:2]) for line in lines.getvalue().splitlines()] == [
+        ("0.0", "opening"), ("1.2", "load"), ("6.2", "load"), ("11.2", "load"), ("12.2", "closing"),
     ]  # fmt: skip
     assert lines.getvalue().splitlines()[0] == (
         "   0.0 s  opening  10 of 100 open, 30 sent, 29 received, 0 errors"

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections import Counter
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from loadgen.report import json as report_json
 from loadgen.report.build import plan_as_run
 from loadgen.results import record
 from loadgen.results.ledger import Ending, Failure, Ledger
+from loadgen.results.scenario import ScenarioBooks
 from loadgen.results.verify import Verdict
 from loadgen.workload.misbehaviour import Kind
 
@@ -107,6 +109,21 @@ async def test_what_had_fallen_due_and_was_not_sent_is_missed(killed, tmp_path, 
     kept = await keep(tmp_path / "run.journal", killed)
     kept.close()
     assert run.recover(kept.path).messages.missed == told
+
+
+async def test_users_that_were_at_work_are_interrupted_and_their_calls_in_flight(killed, tmp_path):
+    books = ScenarioBooks.of_users(5)
+    books.users.finished = 2
+    step = books.step("ask", "request")
+    step.count, step.ok = 7, 4
+    kept = await keep(tmp_path / "run.journal", dataclasses.replace(killed, scenario=books))
+    kept.close()
+    report = run.recover(kept.path)
+    (asked,) = report.steps
+    assert (asked.count, asked.ok, asked.lost, asked.in_flight) == (7, 4, 0, 3)
+    users = report.users
+    assert (users.requested, users.finished, users.failed, users.interrupted) == (5, 2, 0, 3)
+    assert users.not_started == 0
 
 
 async def test_half_a_line_at_the_end_is_left_out(killed, tmp_path):

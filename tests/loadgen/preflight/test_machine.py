@@ -1,9 +1,10 @@
+import errno
 import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 from loadgen.preflight import proc
-from loadgen.preflight.machine import gather
+from loadgen.preflight.machine import gather, own_sources
 from loadgen.preflight.ports import parse_tcp
 from loadgen.workload.sources import Sources
 
@@ -35,6 +36,18 @@ def test_foreign_addresses_are_told_from_our_own():
     facts = gather([address], Sources(("127.0.0.2", "192.0.2.7")))
     assert facts.foreign == ("192.0.2.7",)
     assert facts.addresses == 2
+
+
+def test_an_address_whose_ports_are_all_taken_is_our_own_all_the_same(monkeypatch):
+    def bind(self, address):
+        taken = {"127.0.0.2": errno.EADDRINUSE, "127.0.0.3": errno.EADDRNOTAVAIL}
+        raise OSError(taken[address[0]], "as the system says")
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    sources = ("127.0.0.2", "127.0.0.3")
+    facts = gather([(socket.AF_INET, ("127.0.0.1", 9))], Sources(sources))
+    assert facts.foreign == ("127.0.0.3",)
+    assert own_sources("127.0.0.2-127.0.0.3") == ["127.0.0.2"]
 
 
 def test_a_block_of_thousands_is_not_walked_through():
