@@ -127,7 +127,7 @@ def _size_end(
     bound_by = max(bounds, key=lambda name: bounds[name])
     machines = max(bounds[bound_by], 1)
     each = math.ceil(sockets / machines)
-    here = max(math.ceil(each / per_process), math.ceil(processes / machines))
+    here = math.ceil(processes / machines)
     return End(
         machines=machines,
         bound_by=bound_by if machines > 1 else "nothing: one is enough",

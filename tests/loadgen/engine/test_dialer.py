@@ -6,7 +6,7 @@ import socket
 import ssl
 import sys
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
@@ -160,11 +160,14 @@ def listening():
     with ExitStack() as stack:
 
         def listen(*hosts: str, dead: tuple[str, ...] = ()) -> list[sockets.Address]:
-            port = 0
-            for host in hosts:
-                (listener,) = sockets.listen(host, port)
-                port = stack.enter_context(listener).getsockname()[1]
-            return [(socket.AF_INET, (host, port)) for host in (*dead, *hosts)]
+            while True:
+                port = 0
+                with ExitStack() as listeners, suppress(OSError):  # Another has it at one of them.
+                    for host in hosts:
+                        (listener,) = sockets.listen(host, port)
+                        port = listeners.enter_context(listener).getsockname()[1]
+                    stack.push(listeners.pop_all())
+                    return [(socket.AF_INET, (host, port)) for host in (*dead, *hosts)]
 
         yield listen
 

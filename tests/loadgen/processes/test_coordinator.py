@@ -426,6 +426,7 @@ async def test_a_change_reaches_all_shards_for_one_moment_that_is_still_to_come(
     await trio.sleep(3.0)
     with pytest.raises(BadChange):
         run.coordinator.steer(Wanted(rate=0.0))
+    assert run.coordinator.result_so_far().changes == ()
     run.coordinator.steer(Wanted(rate=100.0))
     run.coordinator.steer(Wanted(paused=True))
     await wait_all_tasks_blocked()

@@ -130,6 +130,21 @@ async def test_what_happens_in_rooms_is_told_while_it_waits_and_each_event_once(
     assert all(word.until_us > 0 for word in happened)
 
 
+async def test_before_its_result_it_tells_what_has_happened_in_rooms_at_last(outbox, monkeypatch):
+    shard = Shard(Plan(1, verify="fan-out"), outbox)
+    joined = Joined(7, 0, 0)
+
+    async def run():
+        await trio.lowlevel.checkpoint()
+        shard.engine.events.take(joined)
+
+    monkeypatch.setattr(shard.engine, "run", run)
+    await shard.run()
+    happened, finished = outbox.words
+    assert happened.events == [joined]
+    assert isinstance(finished, messages.Finished)
+
+
 @pytest.mark.parametrize("refusal", [None, "no ports"])
 async def test_in_the_end_it_tells_its_whole_result_or_why_there_is_none(
     shard, outbox, monkeypatch, refusal

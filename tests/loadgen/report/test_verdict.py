@@ -254,6 +254,11 @@ def test_a_dead_process_is_the_reason_and_what_it_lost_is_not_the_targets_loss(r
         ({}, {"not_attempted": 10}, True, "interrupted before a socket was open"),
         ({}, {"opened": 10}, True, "interrupted before a message was sent"),
         ({"rate": 0.0}, {"opened": 10}, False, None),
+        # What a server says by itself is no answer to a load that it never had.
+        ({"rate": 0.1}, {"opened": 10, "received": 5}, False, "none fell due in the time"),
+        ({"scenario": "s.py"}, {"opened": 10}, False, "no message was sent"),
+        ({"scenario": "s.py"}, {"opened": 10, "received": 5}, False, None),
+        ({"scenario": "s.py"}, {"opened": 10, "received": 5}, True, None),
     ],
 )
 def test_a_run_that_measured_nothing_is_not_valid(result_of, settings, ledger, interrupted, reason):

@@ -343,6 +343,15 @@ async def test_a_call_that_expects_no_more_is_never_lost(
     nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("kind", ["request", "take_turn", "expect"])
+def test_what_has_come_is_in_the_timetable_no_more(bench: Bench, kind: str) -> None:
+    call = getattr(bench, kind)(limit_s=1e9)
+    (entry,) = [entry for *_, entry in bench.timetable._entries]
+    assert entry.on_time is not None
+    bench.receive({"id": 1})
+    assert (value_of(call), call.timeout, entry.on_time) == ({"id": 1}, None, None)
+
+
 def test_each_stream_ends_with_its_socket(bench: Bench) -> None:
     ended = list[int]()
     for number in range(3):

@@ -147,6 +147,9 @@ def test_at_random_each_socket_has_arrivals_of_its_own(settings, rate, at_most):
 def test_users_are_the_sockets_of_a_plan_or_whoever_arrives(settings, users, own):
     plan = Plan(5, **settings)
     assert (plan.count_users(), plan.count_own_users(), plan.arrival_step) == (users, own, 1)
+    parts = [plan.shard(index, 2) for index in range(2)]
+    assert [part.count_users() for part in parts] == [users] * 2  # of the whole run
+    assert sum(part.count_own_users() for part in parts) == own
 
 
 def test_messages_of_a_shards_missing_sockets_are_due_only_if_all_share_a_rate():

@@ -55,6 +55,7 @@ def secretive_plan(secret):
         f"ws://h/p?room=1&token={secret}",
         headers=(("Authorization", f"Bearer {secret}"), ("X-Tenant", "a")),
         subprotocols=("chat", f"bearer.token.{secret}"),
+        proxy=f"http://user:{secret}@proxy:3128",
     )
 
 
@@ -72,6 +73,7 @@ def test_no_form_of_a_report_has_a_secret_of_the_plans_in_it(report_of, tmp_path
     assert plan["url"] == "ws://h/p?room=1&token=***"
     assert plan["headers"] == [["Authorization", "***"], ["X-Tenant", "a"]]
     assert plan["subprotocols"] == ["chat", "***"]
+    assert plan["proxy"].endswith("@proxy:3128")
 
 
 def test_no_journal_has_a_secret_of_the_plans_in_it(result_of, report_of, tmp_path):
