@@ -69,12 +69,14 @@ def test_processes_are_a_number_or_as_many_as_there_are_cores() -> None:
     assert 1 <= units.parse_processes("auto") <= (os.cpu_count() or 1)
 
 
-@pytest.mark.parametrize(("text", "share"), [("95%", 0.95), ("0.9", 0.9), ("50%", 0.5)])
+@pytest.mark.parametrize(
+    ("text", "share"), [("95%", 0.95), ("0.9", 0.9), ("50%", 0.5), ("0.9999", 0.9999)]
+)
 def test_a_confidence_is_read_as_a_share(text, share):
     assert units.parse_confidence(text) == share
 
 
-@pytest.mark.parametrize("text", ["95", "49%", "100%", "1", "-0.9", "95 %", "nan", ""])
+@pytest.mark.parametrize("text", ["95", "49%", "100%", "0.99991", "1", "-0.9", "95 %", "nan", ""])
 def test_what_is_no_confidence_says_how_to_write_one(text):
     with pytest.raises(ValueError, match="write it like 95%"):
         units.parse_confidence(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from bisect import insort
+from sys import getsizeof
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from echo_trio.behaviours import late_answers
 from echo_trio.behaviours.late_answers import LateAnswers
+from echo_trio.behaviours.packed import LONGEST_BYTES, SLOT_BYTES
 
 MESSAGES = st.one_of(
     st.text(max_size=40),
@@ -71,3 +73,17 @@ def test_what_is_held_is_what_python_says_and_little_more_than_the_text(in_order
         assert late.held_bytes == pytest.approx(left, abs=late_answers.BLOCK_BYTES / 2)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("blocks")
+def test_what_long_answers_took_is_given_back_as_they_go_and_not_with_the_last() -> None:
+    late = LateAnswers()
+    late.put(2.0, "stays")
+    for _ in range(3):  # so that the arrays have their room
+        for _ in range(100):
+            late.put(1.0, "x" * (LONGEST_BYTES + 1))
+        before_bytes = late.held_bytes
+        for _ in range(100):
+            late.pop()
+        long_bytes = getsizeof("x" * (LONGEST_BYTES + 1)) + SLOT_BYTES
+        assert before_bytes - late.held_bytes >= 100 * long_bytes

@@ -102,6 +102,20 @@ def test_of_one_that_is_gone_what_nobody_has_yet_is_not_passed_on_and_what_some_
     assert {tuple(heard(member)) for member in members[2:]} == {("begun", "stays")}
 
 
+def test_whoever_leaves_amid_the_copies_of_a_message_gets_none_any_more():
+    house = House()
+    members = house.enter(count=2 * COPIES_PER_TURN)
+    say(members[0], "a")
+    had, still_to_come = members[1], members[-1]
+    assert (heard(had), heard(still_to_come)) == (["a"], [])
+    for leaver in (had, still_to_come):
+        leaver.script.leave()
+    house.take_all_turns()
+    assert (heard(had), heard(still_to_come)) == (["a"], [])
+    assert [heard(member) for member in members[:-1]] == [["a"]] * (len(members) - 1)
+    assert members[0].stage.is_reading
+
+
 def test_of_one_that_is_gone_before_its_rooms_turn_nothing_is_passed_on():
     house = House()
     crowd, (one, other) = house.enter("crowd", COPIES_PER_TURN), house.enter("pair", 2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.datastructures import Headers
 
-from echo_trio.console.guard import Access, why_no_change, why_not_from_here
+from echo_trio.console.guard import Access, Guard, why_no_change, why_not_from_here
 from echo_trio.wire.addresses import parse_target, split_authority
 
 OURS = {"host": "console.example:8766", "content-type": "application/json"}
@@ -115,3 +117,38 @@ def test_an_address_is_known_only_where_we_listen_on_all() -> None:
 )
 def test_only_a_page_of_our_own_may_change_things(site: str, may: bool) -> None:
     assert (why_no_change(Headers({**OURS, "sec-fetch-site": site})) is None) is may
+
+
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [(0, 500), (1, 200), (2, 200)],
+    ids=["before its answer", "amid it", "behind it"],
+)
+async def test_a_request_that_fails_is_answered_once_and_its_failure_is_told(
+    parts: int, status: int
+) -> None:
+    answer = [
+        {"type": "http.response.start", "status": 200, "headers": []},
+        {"type": "http.response.body", "body": b"half", "more_body": True},
+    ][:parts]
+    sent, failures = list[Any](), list[tuple[str, str]]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for part in answer:
+            await send(part)
+        raise ZeroDivisionError("secret")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    guard = Guard(
+        app, Access(hosts=frozenset({"h"})), lambda what, exc: failures.append((what, str(exc)))
+    )
+    scope = {"type": "http", "path": "/", "method": "GET", "headers": [(b"host", b"h")]}
+    await guard(scope, None, send)  # type: ignore[arg-type]
+    assert failures == [("request", "secret")]
+    starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
+    assert starts == [status]
+    assert sent[:parts] == answer
+    assert (len(sent) > parts) is (parts == 0)
+    assert b"secret" not in b"".join(message.get("body", b"") for message in sent)

@@ -195,6 +195,30 @@ async def test_who_does_not_go_on_is_let_go(
     assert client.app.asked == []
 
 
+@pytest.mark.parametrize(
+    ("at_once", "slowly", "timeout_s"),
+    [
+        (b"", request(), HEAD_TIMEOUT_S),
+        (request("/", "POST", b"a" * 50)[:-50], b"a" * 50, BODY_TIMEOUT_S),
+    ],
+    ids=["head", "body"],
+)
+async def test_who_goes_on_byte_by_byte_has_no_more_time_for_that(
+    connect, autojump_clock, at_once: bytes, slowly: bytes, timeout_s: float
+) -> None:
+    client = connect()
+    began_s = trio.current_time()
+    await client.say(at_once)
+    for at in range(len(slowly)):
+        if client.hear():
+            break
+        await client.say(slowly[at : at + 1])
+        await trio.sleep(timeout_s / 8)
+    assert client.hear().startswith(b"HTTP/1.1 408 ")
+    assert trio.current_time() - began_s == pytest.approx(timeout_s, abs=timeout_s / 8)
+    assert client.app.asked == []
+
+
 async def test_between_two_requests_there_is_as_much_time_as_before_the_first(
     connect, autojump_clock
 ) -> None:

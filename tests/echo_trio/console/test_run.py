@@ -35,9 +35,11 @@ def test_snapshots_and_report_are_told_apart_and_nonsense_is_nothing() -> None:
     assert progress["snapshot"] == json.loads(snapshot(2))
     assert progress["series"] == [{"t_s": 1}, {"t_s": 2}]
     assert progress["plan"]["count"] == 1
-    report = b'{"schema": 1, "verdict": "valid"}'
+    assert bytes(run.changes) == b"[]"
+    report = b'{"schema": 1, "verdict": "valid", "changes": [{"at_s": 3.5}]}'
     run.take_line(report)
     assert (run.report, run.verdict) == (report, "valid")
+    assert bytes(run.changes) == b'[{"at_s": 3.5}]'
 
 
 async def test_of_a_long_run_the_last_hour_is_kept() -> None:

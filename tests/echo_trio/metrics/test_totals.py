@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from echo_trio.metrics import totals
 from echo_trio.metrics.counters import (
-    Counters,
     GarbageCollection,
     Histograms,
     Holdings,
@@ -95,10 +94,17 @@ def test_each_field_of_a_snapshot_is_summed_or_set_by_whoever_sums() -> None:
 
 
 def test_what_the_supervisor_holds_comes_on_top_but_for_descriptors() -> None:
-    own = Holdings(tasks=3, descriptors=5, file_limit=100, rss_bytes=1000, cpu_s=0.5)
-    total = totals.with_holdings(totals.add_up([Counters().snapshot()]), own)
-    assert (total.tasks, total.rss_bytes, total.cpu_s) == (3, 1000, 0.5)
-    assert (total.descriptors, total.file_limit) == (0, 0)
+    own = Holdings(
+        tasks=3, descriptors=5, file_limit=100, rss_bytes=1000, cpu_s=0.5,
+        gc=GarbageCollection((7, 1, 1), 2.5),
+    )  # fmt: skip
+    workers = totals.add_up([distinct(1), distinct(10)])
+    total = totals.with_holdings(workers, own)
+    for name in ("tasks", "rss_bytes", "cpu_s"):
+        assert getattr(total, name) == getattr(workers, name) + getattr(own, name), name
+    assert total.gc == GarbageCollection((11 + 7, 5, 7), 3.5)
+    for name in ("descriptors", "file_limit"):
+        assert getattr(total, name) == getattr(workers, name), name
 
 
 def distinct(factor: int) -> ServerSnapshot:

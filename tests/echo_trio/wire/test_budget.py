@@ -61,6 +61,18 @@ def test_who_holds_most_goes_first():
     assert (budget.held_bytes, budget.evicted, large.dropped) == (500, 1, True)
 
 
+@pytest.mark.parametrize("most", [0, 7, 29])
+def test_among_those_who_hold_nearly_the_same_the_one_with_most_goes_first(most):
+    """All of these are within an eighth, and have one place in the budget's order."""
+    sizes = [1000 + (number == most) for number in range(30)]
+    budget = Budget(sum(sizes))
+    owners = [Owner(budget) for _ in sizes]
+    for owner, size in zip(owners, sizes, strict=True):
+        owner.hold(size)
+    Owner(budget).hold(1)
+    assert [number for number, owner in enumerate(owners) if owner.evicted] == [most]
+
+
 def test_who_asks_for_more_than_there_is_goes_itself():
     budget = Budget(1000)
     small, large = Owner(budget), Owner(budget)

@@ -22,12 +22,13 @@ from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
 from echo_trio.wire import client_handshake, deflate, frames, server_handshake
+from echo_trio.wire.budget import Budget
 from echo_trio.wire.client_handshake import HandshakeFailed
 from echo_trio.wire.connection import Limits
 from echo_trio.wire.deflate import Parameters
 from echo_trio.wire.handshake import HandshakeRefused
 
-from .conftest import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, arrive, unserved
+from .conftest import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, arrive, frame_bytes, unserved
 
 RSV1 = 4
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -203,6 +204,13 @@ def test_a_client_fails_on_what_it_did_not_offer(offers, headers):
         answered(*headers, offers=offers)
 
 
+@pytest.mark.parametrize("bits", [8, 9, 10])
+def test_a_server_may_keep_to_the_window_that_it_was_asked_for_or_less(bits):
+    offers = ["permessage-deflate; server_max_window_bits=10"]
+    agreed = answered(f"permessage-deflate; server_max_window_bits={bits}", offers=offers)
+    assert agreed == Parameters(server_max_window_bits=bits)
+
+
 def test_one_of_several_offers_is_enough():
     offers = ["permessage-deflate; server_no_context_takeover", deflate.OFFER]
     assert answered("permessage-deflate; client_max_window_bits=12", offers=offers) == Parameters(
@@ -242,6 +250,21 @@ def test_each_message_is_compressed_by_itself(client):
 )
 def test_what_would_not_get_shorter_is_sent_as_it_is(message):
     assert deflate.encoder(KEEPING, client=False)(message, False) == frames.encode(message, False)
+
+
+def test_what_would_be_as_long_as_it_is_comes_as_it_is():
+    """Of messages with ever less to leave out: one of them gets neither shorter nor longer."""
+    encode = deflate.encoder(KEEPING, client=False)
+    noise, lengths = random.Random(1).randbytes(100), set()
+    for size in range(100):
+        message = noise[:size] + bytes(100 - size)
+        frame = encode(message, False)
+        if frame[0] & RSV1 << 4:
+            lengths.add(len(frame) - 2)
+        else:
+            assert frame == frames.encode(message, False)
+    assert {10, 50, 99} <= lengths
+    assert max(lengths) == 99
 
 
 @pytest.mark.parametrize("size", [64, 200, 249, 250, 1024, 3834, 16_000, 200_000])
@@ -370,6 +393,17 @@ async def test_a_peer_that_refers_to_earlier_messages_though_it_agreed_not_to_is
         stream += wire.peer.frame(BINARY, data, rsv=RSV1)
     (close,) = await wire.say_and_hear_all(stream)
     assert code_of(close) == 1007
+
+
+def test_what_waits_to_be_inflated_is_counted_as_held():
+    whole = bytes(100_000) + random.Random(1).randbytes(20_000)
+    connection, _ = unserved(lambda _: None, client=False, limits=Limits(), compression=FRESH)
+    connection._budget = budget = Budget()
+    connection._take_arrived(frame_bytes(BINARY, deflated(whole), fin=True, rsv=RSV1, masked=True))
+    assert connection._incoming.is_inflating
+    assert budget.held_bytes > frames.INFLATE_STEP_BYTES + frames.INFLATING_BYTES + 20_000
+    arrive(connection, b"")
+    assert (connection.messages_received, budget.held_bytes) == (1, 0)
 
 
 async def test_between_messages_nothing_of_zlib_is_kept(make_wire):

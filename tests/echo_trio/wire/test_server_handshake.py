@@ -291,6 +291,16 @@ def test_no_request_means_anything_else_because_of_those_before_it(requests, key
             assert found == outcome_of(server_handshake._parse_request, each)
 
 
+def test_a_request_keeps_its_own_key_when_one_like_it_comes():
+    """Whoever asked first may look at its headers long after."""
+    requests = [
+        server_handshake.parse_request(head("GET /kept HTTP/1.1", Sec_WebSocket_Key=key))
+        for key in (KEY, OTHER_KEY, KEY)
+    ]
+    keys = [dict(request.headers)["sec-websocket-key"] for request in requests]
+    assert keys == [request.key for request in requests] == [KEY, OTHER_KEY, KEY]
+
+
 def test_a_request_of_a_known_shape_is_not_parsed_again(monkeypatch):
     server_handshake.parse_request(KNOWN)
     monkeypatch.setattr(handshake, "parse_headers", None)

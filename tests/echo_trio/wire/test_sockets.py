@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import socket
 import struct
 import sys
@@ -359,3 +360,29 @@ def test_as_much_as_can_be_counted_by_looking_counts_as_full(monkeypatch):
             assert not sockets.is_receive_buffer_full(accepted)
             client.sendall(bytes(70_000))
             assert sockets.is_receive_buffer_full(accepted)
+
+
+def test_the_descriptor_in_reserve_is_taken_back_behind_each_client_that_is_turned_away():
+    """Else whoever comes next has it, and nobody is turned away any more."""
+    resource = pytest.importorskip("resource")
+    turned_away = []
+    (listener,) = sockets.listen("127.0.0.1", 0)
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+    names = [sockets.authority(*client.getsockname()) for client in clients]
+    reserve = sockets._Reserve(lambda _, peer: turned_away.append(peer))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    try:
+        for _ in clients:
+            assert reserve.spend(listener)
+            with pytest.raises(OSError, match="Too many open files"):
+                os.dup(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        reserve.close()
+        listener.close()
+        for client in clients:
+            client.close()
+    assert turned_away == names

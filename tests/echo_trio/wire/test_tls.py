@@ -206,6 +206,31 @@ async def test_a_cancelled_handshake_closes_the_connection(pem, pair, autojump_c
         pass
 
 
+@pytest.mark.parametrize("how", ["half-closed", "closed"])
+async def test_an_end_is_told_in_tls_before_tcp_ends(pem, pair, how):
+    ours, theirs = pair
+    context = ssl.create_default_context(cafile=pem / "ca")
+    ended = []
+
+    def listen() -> None:
+        with context.wrap_socket(
+            theirs, server_hostname="localhost", suppress_ragged_eofs=False
+        ) as wrapped:
+            wrapped.settimeout(PATIENCE_S)
+            ended.append(wrapped.recv(100))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, listen)
+        with trio.fail_after(PATIENCE_S):
+            sock = await tls.shake_hands(ours, tls.server_context(pem / "both", None))
+            if how == "half-closed":
+                sock.shutdown(socket.SHUT_WR)
+                while not ended:
+                    await trio.sleep(0.001)
+            sock.close()
+    assert ended == [b""]
+
+
 @pytest.mark.parametrize("size", [tls.RECORD_BYTES, RECEIVE_BYTES, BULK_RECEIVE_BYTES])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_what_a_read_leaves_is_with_the_kernel_where_a_poller_sees_it(pem, size, version):

@@ -142,6 +142,23 @@ def test_a_peer_whose_pong_may_be_there_unread_is_not_taken_for_silent(monkeypat
         assert connection.timed_out == "ping"
 
 
+def test_a_peer_that_stops_amid_a_header_is_as_silent_as_any_other() -> None:
+    """What has arrived of it waits for the peer, and not for us."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        limits = Limits(ping_interval_s=10.0, ping_timeout_s=2.0)
+        connection = Connection.opened(ours, client=False, limits=limits)
+        connection._on_message = lambda _: None
+        connection.look(0.0)
+        connection.look(10.0)
+        connection._take_arrived(b"\x81")
+        assert not connection.has_unread
+        connection.look(11.9)
+        assert connection.timed_out is None
+        connection.look(12.0)
+        assert connection.timed_out == "ping"
+
+
 @pytest.mark.parametrize("direction", ["messages_received", "messages_sent", None])
 def test_a_message_in_either_direction_begins_the_idle_time_anew(direction) -> None:
     ours, theirs = socket.socketpair()
