@@ -138,11 +138,16 @@ class EchoServer:
         """The number of connections that have ended."""
         return self._sessions.counters.ended
 
-    def snapshot(self) -> ServerSnapshot:
-        """Return the server's counts and measurements as they are now. Call it in a Trio task."""
+    def snapshot(self, known: ServerSnapshot | None = None) -> ServerSnapshot:
+        """Return the server's counts and measurements as they are now. Call it in a Trio task.
+
+        :param known: an earlier snapshot: its messages and bytes are repeated, so that the traffic
+            of the open connections has not to be added up.
+        """
         self._vitals.roll()
         snapshot = self._sessions.counters.snapshot(
             live=self._sessions.connections,
+            known=known,
             url=self.url,
             uptime_s=time.monotonic() - self._started_s,
             holdings=self._vitals.holdings(),

@@ -53,7 +53,10 @@ class Server(Protocol):
         """The number of open connections."""
 
     def snapshot(self) -> ServerSnapshot:
-        """Return the server's counts and measurements as they are now."""
+        """Return the server's counts and measurements, as far as they are known at once."""
+
+    async def ask(self) -> ServerSnapshot:
+        """Return them as they are now, of all processes."""
 
     async def tasks(self) -> object:
         """Return the nursery tree, for the console."""
@@ -244,7 +247,8 @@ def _make_console(
             settings,
             listeners,
             url=server.url,
-            snapshot=server.snapshot,
+            snapshot=server.ask,
+            known=server.snapshot,
             tasks=server.tasks,
             faults=faults,
             budget=server.budget,

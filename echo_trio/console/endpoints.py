@@ -159,7 +159,7 @@ class _Endpoints:
         return PlainTextResponse("alive\n")
 
     async def readyz(self, _: Request | None = None) -> Response:
-        snapshot = await self._snapshots.recent()
+        snapshot = await self._snapshots.known()
         if self._live.over or snapshot.draining:
             return PlainTextResponse("draining\n", 503)
         if not snapshot.workers:

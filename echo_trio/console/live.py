@@ -67,7 +67,10 @@ class Live:
         while True:
             asked_s = trio.current_time()
             # A recent snapshot of another reader will do: then scraping every second costs little.
-            self.add(msgspec.to_builtins(await self._snapshots.recent(), str_keys=True))
+            # Without a reader nobody is asked for one.
+            snapshots = self._snapshots
+            snapshot = await (snapshots.recent() if self._readers else snapshots.known())
+            self.add(msgspec.to_builtins(snapshot, str_keys=True))
             taken_s = trio.current_time()
             due = max(due + PERIOD_S, taken_s)
             await trio.sleep_until(due)

@@ -84,6 +84,7 @@ class Console:
         *,
         url: str,
         snapshot: Callable[[], Any],
+        known: Callable[[], Any] | None = None,
         tasks: Callable[[], Any] = current_tasks,
         faults: FaultControl | None = None,
         budget: Budget | None = None,
@@ -96,6 +97,8 @@ class Console:
         :param url: the URL where the echo listens.
         :param snapshot: returns the server's snapshot. May be async, as `tasks` may: a supervisor
             asks its workers.
+        :param known: returns the snapshot that can be had without asking anybody, for those that
+            nobody is shown; by default as `snapshot`.
         :param faults: of a proxy; ``None`` for a server that is none.
         :param budget: counts what is held for connections that are dialled for the page; by default
             one of its own, of the same size as the server's.
@@ -115,7 +118,7 @@ class Console:
             metrics=lambda: prometheus.console_exposition(self.failures, self.accept_faults),
             faults=faults,
         )
-        snapshots = SnapshotCache(snapshot)
+        snapshots = SnapshotCache(snapshot, known)
         self.live: Live = Live(snapshots, activity)
         targets = Targets.of(url, settings.host, settings.run_target)
         max_run = process.file_limit(hard=True)

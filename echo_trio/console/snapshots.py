@@ -24,15 +24,19 @@ async def ask(what: Callable[[], Any]) -> Any:
 
 
 class SnapshotCache:
-    """The latest snapshot of the server, and the way to take a new one.
+    """The latest snapshot of the server, and the ways to take a new one.
 
     :param take: returns a snapshot; may be async.
+    :param known: returns the one that can be had without asking anybody; by default as `take`.
     """
 
-    def __init__(self, take: Callable[[], Any]) -> None:
+    def __init__(self, take: Callable[[], Any], known: Callable[[], Any] | None = None) -> None:
         self._take = take
+        self._known = known
         self._latest: Any = None
         self._taken_at = -math.inf
+        self._latest_known: Any = None
+        self._known_at = -math.inf
 
     async def now(self) -> Any:
         """Take a new snapshot."""
@@ -53,3 +57,12 @@ class SnapshotCache:
         if trio.current_time() - self._taken_at > RECENT_S:
             return await self.now()
         return self._latest
+
+    async def known(self) -> Any:
+        """Return a recent snapshot, or what is known without asking anybody."""
+        if self._known is None or trio.current_time() - self._taken_at <= RECENT_S:
+            return await self.recent()
+        if trio.current_time() - self._known_at > RECENT_S:
+            self._known_at = trio.current_time()
+            self._latest_known = await ask(self._known)
+        return self._latest_known

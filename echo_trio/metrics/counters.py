@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import Final, NamedTuple, Protocol, Self
 
 from echo_trio.metrics.durations import DurationHistogram, Durations, Spread
@@ -207,6 +207,7 @@ class Counters:
         self,
         live: Iterable[Traffic] = (),
         *,
+        known: ServerSnapshot | None = None,
         url: str = "",
         uptime_s: float = 0.0,
         holdings: Holdings = Holdings(),
@@ -216,11 +217,13 @@ class Counters:
         """Copy the counters as they are now, with the traffic of the connections still open.
 
         :param live: the open connections.
+        :param known: an earlier snapshot whose traffic is repeated: the connections are not looked
+            at.
         :param uptime_s: seconds since the server started.
         :param loop_lag: ``None`` stands for no observation.
         """
         now_s = time.time()
-        open_now = _Sums.of(live)
+        traffic = self._traffic(live) if known is None else _Sums(*_traffic_of(known))
         loop_lag = loop_lag or Durations()
         return ServerSnapshot(
             t=datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds"),
@@ -239,13 +242,13 @@ class Counters:
             refused_reasons=dict(self.refused_reasons),
             close_codes=dict(self.close_codes),
             upstream_close_codes=dict(self.upstream_close_codes),
-            messages_received=self.messages_received + open_now.messages_received,
-            messages_sent=self.messages_sent + open_now.messages_sent,
+            messages_received=traffic.messages_received,
+            messages_sent=traffic.messages_sent,
             messages_unanswered=self.messages_unanswered,
             messages_pushed=self.messages_pushed,
             messages_undelivered=self.messages_undelivered,
-            bytes_received=self.bytes_received + open_now.bytes_received,
-            bytes_sent=self.bytes_sent + open_now.bytes_sent,
+            bytes_received=traffic.bytes_received,
+            bytes_sent=traffic.bytes_sent,
             held_bytes=held_bytes,
             echo_ms=self.echo.recent(),
             loop_lag_ms=loop_lag.recent(),
@@ -256,6 +259,11 @@ class Counters:
             ),
             **{name: getattr(holdings, name) for name in Holdings.__slots__},
         )
+
+    def _traffic(self, live: Iterable[Traffic]) -> _Sums:
+        """Add up what connections have received and sent, those that have ended included."""
+        ended, open_now = _traffic_of(self), _Sums.of(live)
+        return _Sums(*map(add, ended, open_now))
 
 
 _TRAFFIC: Final = ("messages_received", "messages_sent", "bytes_received", "bytes_sent")

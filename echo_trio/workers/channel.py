@@ -49,14 +49,27 @@ class ShowTasks(msgspec.Struct, tag=True, frozen=True):
     """The order to report the tasks."""
 
 
+class AskReport(msgspec.Struct, tag=True, frozen=True):
+    """The order to report now, because somebody is shown the figures.
+
+    :ivar number: of the question; the report that answers it has the same.
+    """
+
+    number: int
+
+
 class Ready(msgspec.Struct, tag=True, frozen=True):
     """The report that the worker accepts connections."""
 
 
 class SnapshotReport(msgspec.Struct, tag=True, frozen=True):
-    """The report of the worker's snapshot: once a second, and at its end."""
+    """The report of the worker's snapshot: once a second, when it is asked, and at its end.
+
+    :ivar answers: the number of the question; 0 if there was none.
+    """
 
     snapshot: ServerSnapshot
+    answers: int = 0
 
 
 class FaultsSet(msgspec.Struct, tag=True, frozen=True):
@@ -71,7 +84,7 @@ class Tasks(msgspec.Struct, tag=True, frozen=True):
     tree: TaskNode
 
 
-Order = Start | Drain | Reload | SetFaults | ShowTasks
+Order = Start | Drain | Reload | SetFaults | ShowTasks | AskReport
 Report = Ready | SnapshotReport | FaultsSet | Tasks
 
 

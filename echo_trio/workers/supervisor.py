@@ -30,6 +30,7 @@ from echo_trio.settings import Settings
 from echo_trio.wire import sockets
 from echo_trio.wire.close_codes import GOING_AWAY
 from echo_trio.workers.channel import (
+    AskReport,
     Drain,
     FaultsSet,
     Order,
@@ -76,6 +77,7 @@ class _Place:
 
     :ivar channel: to the worker, while there is one that serves.
     :ivar now: the worker's last report; ``None`` while there is none that serves.
+    :ivar answered: the number of the last question that a report has answered.
     :ivar past: the counts of its predecessors.
     :ivar tree: its tasks, when it was asked for them.
     :ivar faults: those of its pairs, of a proxy.
@@ -87,6 +89,7 @@ class _Place:
     process: Process | None = None
     channel: Channel[Order, Report] | None = None
     now: ServerSnapshot | None = None
+    answered: int = 0
     past: ServerSnapshot = field(default_factory=totals.nothing)
     tree: TaskNode | None = None
     told_tree: trio.Event = field(default_factory=trio.Event)
@@ -128,6 +131,9 @@ class Supervisor:
         self._vitals = Vitals()
         self._started_s = time.monotonic()
         self._asking = trio.Lock()
+        self._asked = 0
+        self._ask = trio.Event()
+        self._told = trio.Event()
         self._faults = settings.fault
         self._faults_changed = trio.Event()
         self._faults_set = trio.Event()
@@ -151,8 +157,27 @@ class Supervisor:
         """The number of open connections."""
         return sum(place.now.open for place in self._places if place.now)
 
+    async def ask(self) -> ServerSnapshot:
+        """Add up all workers as they are now.
+
+        One that doesn't answer within `ANSWER_S` is in it as it was at most a second ago.
+        """
+        self._asked += 1
+        number = self._asked
+        self._ask.set()
+        self._ask = trio.Event()
+        with trio.move_on_after(ANSWER_S):
+            while any(
+                place.channel is not None and place.answered < number for place in self._places
+            ):
+                await self._told.wait()
+        return self.snapshot()
+
     def snapshot(self) -> ServerSnapshot:
-        """Add up all workers as they were at most a second ago. Call it in a Trio task."""
+        """Add up all workers as they were at most a second ago. Call it in a Trio task.
+
+        The messages and bytes of a worker with very many connections may be older, see `Reports`.
+        """
         total = self._total()
         living = [place.now for place in self._places if place.now]
         lags = [now.loop_lag_ms.max for now in living]
@@ -340,6 +365,7 @@ class Supervisor:
                     nursery.start_soon(self._pass_drain_on, channel)
                     nursery.start_soon(self._pass_reloads_on, channel)
                     nursery.start_soon(self._pass_faults_on, channel, place.faults)
+                    nursery.start_soon(self._pass_questions_on, channel, place)
                     await self._listen_to(place, channel, served, task_status)
                     nursery.cancel_scope.cancel()
                 with trio.move_on_after(REAP_S):
@@ -363,6 +389,9 @@ class Supervisor:
             if isinstance(report, SnapshotReport):
                 place.now = report.snapshot
                 self._peak_open = max(self._peak_open, self.open)
+                if report.answers:
+                    place.answered = report.answers
+                    self._note_told()
             elif isinstance(report, Tasks):
                 place.tree = report.tree
                 place.told_tree.set()
@@ -372,10 +401,16 @@ class Supervisor:
                 self._faults_set = trio.Event()
             elif isinstance(report, Ready):
                 place.channel = channel
+                place.answered = self._asked  # by the report that came before this
                 if not served.is_set():
                     served.set()
                     task_status.started()
         place.channel = None
+        self._note_told()
+
+    def _note_told(self) -> None:
+        self._told.set()
+        self._told = trio.Event()
 
     def _retire(self, place: _Place, *how: Any) -> int:
         """Take a dead worker's counts over; return how many connections are gone with it."""
@@ -405,6 +440,15 @@ class Supervisor:
                 await self._faults_changed.wait()
             passed_on = self._faults
             await channel.say(SetFaults(passed_on))
+
+    async def _pass_questions_on(self, channel: Channel[Order, Report], place: _Place) -> NoReturn:
+        passed_on = self._asked
+        while True:
+            if passed_on == self._asked:
+                await self._ask.wait()
+            passed_on = self._asked
+            if place.channel is not None:  # Before that, its first report is still to come.
+                await channel.say(AskReport(passed_on))
 
     async def _roll_forever(self) -> None:
         while True:

@@ -31,6 +31,7 @@ from echo_trio.settings import Settings
 from echo_trio.wire import process, sockets
 from echo_trio.wire.budget import Budget
 from echo_trio.workers.channel import (
+    AskReport,
     Drain,
     FaultsSet,
     Order,
@@ -46,10 +47,15 @@ from echo_trio.workers.channel import (
 )
 
 REPORT_INTERVAL_S: Final = 1.0
-#: The share of a core that reporting may take. It looks at each connection: once a second, six
-#: workers with 17,000 each took a tenth of a core for it.
-REPORT_SHARE: Final = 0.005
-LONGEST_INTERVAL_S: Final = 5.0
+#: The share of a core that adding up the traffic of the connections may take, for it looks at each,
+#: and the longest time for which it is put off: while somebody asks for the figures, and otherwise.
+#: Once a second, six workers with 17,000 each took a tenth of a core for it.
+ASKED_SHARE: Final = 0.005
+ASKED_LONGEST_S: Final = 5.0
+UNASKED_SHARE: Final = 0.001
+UNASKED_LONGEST_S: Final = 30.0
+#: What takes less is done for each report: once a second that is the smaller of the two shares.
+CHEAP_S: Final = 0.001
 #: The time for the last report, if the supervisor is slow to read.
 FAREWELL_S: Final = 1.0
 
@@ -82,7 +88,7 @@ class Worker:
         self.url: str = self._server.url
         self.drain: Callable[..., None] = self._server.drain
         self.reload: Callable[[], None] = self._server.reload
-        self.snapshot: Callable[[], ServerSnapshot] = self._server.snapshot
+        self.snapshot: Callable[..., ServerSnapshot] = self._server.snapshot
 
     @classmethod
     def listen(cls, settings: Settings, log: Any) -> Self:
@@ -120,6 +126,10 @@ class Worker:
         :raises ValueError: if they can't be read.
         """
         self._server.set_faults(text)
+
+    async def ask(self) -> ServerSnapshot:
+        """Return the counts and measurements as they are now."""
+        return self.snapshot()
 
     async def tasks(self) -> TaskNode:
         """Return the nursery tree."""
@@ -164,21 +174,22 @@ async def serve_supervised(sock: socket.socket, listeners: list[socket.socket]) 
             return EXIT_USAGE
         worker = Worker(start.settings, listeners, log, tls_context, start.workers, proxy)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey, channel, worker)
+            reports = Reports(channel, worker.snapshot)
+            nursery.start_soon(_obey, channel, worker, reports)
             async with trio.open_nursery() as serving:
                 await serving.start(worker.run)
                 # A snapshot first: the supervisor shows one of every worker that is ready.
-                await channel.say(SnapshotReport(worker.snapshot()))
+                await reports.report()
                 await channel.say(Ready())
                 log.debug("the worker serves", pid=os.getpid())
-                nursery.start_soon(_report_forever, channel, worker)
+                nursery.start_soon(reports.report_forever)
             nursery.cancel_scope.cancel()
         with trio.move_on_after(FAREWELL_S):
             await channel.say(SnapshotReport(worker.snapshot()))
     return 0
 
 
-async def _obey(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
+async def _obey(channel: Channel[Report, Order], worker: Worker, reports: Reports) -> NoReturn:
     async for order in channel:
         if isinstance(order, Drain):
             worker.drain(order.late_s)
@@ -189,24 +200,69 @@ async def _obey(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
             await channel.say(FaultsSet(order.text))
         elif isinstance(order, ShowTasks):
             await channel.say(Tasks(await worker.tasks()))
+        elif isinstance(order, AskReport):
+            await reports.report(order.number)
     os._exit(1)  # The supervisor is gone: an unsupervised worker must not go on.
 
 
-def interval_after(took_s: float) -> float:
-    """Choose the seconds from one report to the next, by how long the one took to make."""
-    return min(max(REPORT_INTERVAL_S, took_s / REPORT_SHARE), LONGEST_INTERVAL_S)
+class Reports:
+    """The reports of a worker to its supervisor: once a second, and whenever it is asked.
+
+    All that has a counter of its own is in each report as it is then. The traffic of the open
+    connections has to be added up; where that takes long, some reports repeat what was found the
+    last time: while nobody asks for the figures, nobody is shown that they are older.
+
+    :param take: takes a snapshot; given an earlier one, with the traffic of that.
+    """
+
+    def __init__(
+        self, channel: Channel[Report, Order], take: Callable[..., ServerSnapshot]
+    ) -> None:
+        self._channel = channel
+        self._take = take
+        self._added_up: ServerSnapshot | None = None
+        self._added_up_at_s = 0.0
+        self._took_s = 0.0
+
+    async def report(self, number: int = 0) -> None:
+        """Report once.
+
+        :param number: of the question that this answers; 0 if nobody has asked.
+        """
+        await self._channel.say(SnapshotReport(self._snapshot(asked=bool(number)), number))
+
+    async def report_forever(self) -> NoReturn:
+        """Report once a second, after the first second."""
+        due = trio.current_time()
+        while True:
+            due = max(due + REPORT_INTERVAL_S, trio.current_time())
+            await trio.sleep_until(due)
+            await self.report()
+
+    def _snapshot(self, *, asked: bool) -> ServerSnapshot:
+        now_s = trio.current_time()
+        good_for_s = good_for(self._took_s, asked=asked)
+        if self._added_up is not None and now_s < self._added_up_at_s + good_for_s:
+            return self._take(self._added_up)
+        # Of the CPU: by the clock it would be long on a busy machine, however few they are.
+        began_s = time.thread_time()
+        self._added_up = self._take()
+        self._took_s = time.thread_time() - began_s
+        self._added_up_at_s = now_s
+        return self._added_up
 
 
-async def _report_forever(channel: Channel[Report, Order], worker: Worker) -> NoReturn:
-    """Report once a second, or less often where looking at the connections takes long."""
-    due = trio.current_time()
-    while True:
-        began_s = time.perf_counter()
-        snapshot = worker.snapshot()
-        took_s = time.perf_counter() - began_s
-        await channel.say(SnapshotReport(snapshot))
-        due = max(due + interval_after(took_s), trio.current_time())
-        await trio.sleep_until(due)
+def good_for(took_s: float, *, asked: bool) -> float:
+    """Choose for how many seconds the traffic that was added up is good enough.
+
+    :param took_s: the CPU time of adding it up, in seconds.
+    :param asked: true if somebody asks for the figures.
+    """
+    if took_s <= CHEAP_S:
+        return 0.0
+    if asked:
+        return min(took_s / ASKED_SHARE, ASKED_LONGEST_S)
+    return min(took_s / UNASKED_SHARE, UNASKED_LONGEST_S)
 
 
 def main(descriptors: Sequence[int]) -> int:

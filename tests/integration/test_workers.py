@@ -128,6 +128,17 @@ def test_workers_share_the_port_and_their_counts_are_one_sum(
     assert server.summary["outcomes"] == {"clean": CROWD}
 
 
+def test_who_asks_for_the_figures_of_workers_gets_those_of_this_moment(
+    server: ServerProcess, crowd: list[socket.socket]
+) -> None:
+    for echoed in range(CROWD, CROWD + 20):
+        page = httpx.get(server.console + "metrics", timeout=PATIENCE_S).text
+        assert f'\necho_trio_messages_total{{direction="sent"}} {echoed}.0\n' in page
+        assert echoes(crowd[echoed - CROWD])
+        now = counts(server)
+        assert (now["messages_received"], now["messages_sent"]) == (echoed + 1, echoed + 1)
+
+
 def test_a_killed_worker_takes_no_others_along_and_another_takes_its_place(
     server: ServerProcess, crowd: list[socket.socket], open_socket: OpenSocket
 ) -> None:

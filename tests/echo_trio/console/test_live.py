@@ -86,6 +86,32 @@ async def test_a_snapshot_is_taken_each_second_and_every_reader_gets_it(
     nursery.cancel_scope.cancel()
 
 
+async def test_without_readers_nobody_is_asked(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    asked = list[float]()
+
+    def known() -> dict[str, Any]:
+        return {"t_ms": round(trio.current_time() * 1000), "open": 1}
+
+    def ask() -> dict[str, Any]:
+        asked.append(trio.current_time())
+        return known()
+
+    live = Live(SnapshotCache(ask, known))
+    nursery.start_soon(live.sample_forever)
+    await trio.sleep(10.5)
+    assert asked == []
+    reader = Reader(live)
+    with trio.move_on_after(3):
+        await reader.run()
+    assert asked == pytest.approx([11, 12, 13])
+    assert reader.ids == [1000 * second for second in range(14)]
+    await trio.sleep(10)
+    assert len(asked) == 3
+    nursery.cancel_scope.cancel()
+
+
 async def test_without_readers_and_activity_no_snapshot_is_taken(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

@@ -47,5 +47,23 @@ async def test_who_asks_for_one_since_a_moment_never_gets_an_older_one(autojump_
     assert await cache.since(trio.current_time()) == 2
 
 
+async def test_what_is_known_is_shown_to_nobody_who_asks_and_shared_by_those_who_do_not(
+    autojump_clock,
+):
+    asked, known = Taken(), Taken()
+    cache = SnapshotCache(asked, known)
+    assert [await cache.known(), await cache.known()] == [1, 1]
+    assert (asked.count, known.count) == (0, 1)
+    assert await cache.recent() == 1
+    assert asked.count == 1
+    await cache.recent()
+    await cache.now()
+    # One that somebody has asked for is good enough, and better.
+    assert [await cache.known(), known.count, asked.count] == [2, 1, 2]
+    await trio.sleep(RECENT_S + 0.01)
+    assert [await cache.known(), known.count, asked.count] == [2, 2, 2]
+    assert await SnapshotCache(Taken()).known() == 1
+
+
 async def test_what_takes_it_need_not_be_async():
     assert await SnapshotCache(lambda: 7).now() == 7

@@ -14,8 +14,10 @@ from echo_trio.metrics.nursery_tree import TaskNode
 from echo_trio.settings import Settings
 from echo_trio.workers import supervisor as supervisor_module
 from echo_trio.workers.channel import (
+    AskReport,
     Drain,
     FaultsSet,
+    Ready,
     Reload,
     SetFaults,
     ShowTasks,
@@ -239,3 +241,96 @@ async def test_the_tasks_are_those_of_the_workers_that_answer_in_time(
     await answer(workers[1], TaskNode("last", 4))
     await wait_all_tasks_blocked()
     assert (len(trees), trio.current_time()) == (3, began_s)
+
+
+async def test_who_asks_is_shown_what_workers_answer_and_not_what_they_had_reported(
+    supervise, autojump_clock, nursery
+) -> None:
+    served = supervise()
+    first, second = await served.both()
+    for each in (first, second):
+        await each.serve(worker(1, 0))
+    shown = list[int]()
+
+    async def ask() -> None:
+        shown.append((await served.it.ask()).accepted)
+
+    async def answer(each: FakeWorker, accepted: int) -> None:
+        question = await each.hear()
+        assert isinstance(question, AskReport)
+        await each.channel.say(SnapshotReport(worker(accepted, 0), question.number))
+        await wait_all_tasks_blocked()
+
+    began_s = trio.current_time()
+    nursery.start_soon(ask)
+    await answer(first, 10)
+    assert shown == []
+    for each, accepted in ((first, 10), (second, 50)):  # This answers nothing, and undoes nothing.
+        await each.channel.say(SnapshotReport(worker(accepted, 0)))
+    await wait_all_tasks_blocked()
+    assert shown == []
+    await answer(second, 100)
+    assert (shown, trio.current_time()) == ([110], began_s)
+
+    # Who asks while another waits is not served by the answer to that.
+    nursery.start_soon(ask)
+    earlier = await first.hear()
+    await answer(second, 200)
+    nursery.start_soon(ask)
+    await wait_all_tasks_blocked()
+    await first.channel.say(SnapshotReport(worker(20, 0), earlier.number))
+    await wait_all_tasks_blocked()
+    assert shown == [110, 220]
+    await answer(second, 300)
+    assert shown == [110, 220]
+    await answer(first, 30)
+    assert shown == [110, 220, 330]
+
+    # One that doesn't answer in time is shown as it was, and one that dies is not waited for.
+    nursery.start_soon(ask)
+    await answer(second, 400)
+    await trio.sleep(ANSWER_S + 0.01)
+    assert shown[3:] == [430]
+    nursery.start_soon(ask)
+    await answer(second, 500)
+    began_s = trio.current_time()
+    first.process.kill()
+    await wait_all_tasks_blocked()
+    assert (shown[4:], trio.current_time()) == ([530], began_s)
+    # Who takes its place has reported when it serves, and is asked from then on.
+    successor = await served.next()
+    nursery.start_soon(ask)
+    await successor.serve(worker(7, 0))
+    await answer(second, 600)
+    assert shown[5:] == [637]
+    nursery.start_soon(ask)
+    await answer(second, 700)
+    await answer(successor, 8)
+    assert shown[6:] == [738]
+
+
+async def test_who_does_not_serve_yet_is_not_asked(supervise, autojump_clock, nursery) -> None:
+    served = supervise()
+    first, second = await served.both()
+    await first.serve(worker(3, 0))
+    assert isinstance(await second.hear(), Start)
+    shown = list[int]()
+
+    async def ask() -> None:
+        shown.append((await served.it.ask()).accepted)
+
+    nursery.start_soon(ask)
+    question = await first.hear()
+    await first.channel.say(SnapshotReport(worker(4, 0), question.number))
+    await wait_all_tasks_blocked()
+    assert shown == [4]
+    await second.channel.say(SnapshotReport(worker(10, 0)))
+    await second.channel.say(Ready())
+    await wait_all_tasks_blocked()
+    nursery.start_soon(ask)
+    for each, accepted in ((first, 5), (second, 11)):
+        question = await each.hear()
+        assert question == AskReport(2)
+        await each.channel.say(SnapshotReport(worker(accepted, 0), question.number))
+        await wait_all_tasks_blocked()
+    assert shown == [4, 16]

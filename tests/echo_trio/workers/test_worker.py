@@ -22,6 +22,7 @@ from echo_trio.settings import Settings
 from echo_trio.wire import sockets
 from echo_trio.workers import worker as worker_module
 from echo_trio.workers.channel import (
+    AskReport,
     Drain,
     FaultsSet,
     Ready,
@@ -33,7 +34,13 @@ from echo_trio.workers.channel import (
     Tasks,
     supervisor_end,
 )
-from echo_trio.workers.worker import Worker, _read_descriptors, interval_after, serve_supervised
+from echo_trio.workers.worker import (
+    Reports,
+    Worker,
+    _read_descriptors,
+    good_for,
+    serve_supervised,
+)
 
 from ..conftest import CLOSE, handshake, log_to
 
@@ -42,11 +49,21 @@ PATIENCE_S = 60.0
 
 
 @pytest.mark.parametrize(
-    ("took_s", "interval_s"),
-    [(0.0, 1.0), (0.004, 1.0), (0.010, 2.0), (0.020, 4.0), (0.5, 5.0)],
+    ("took_s", "asked_s", "unasked_s"),
+    [
+        (0.0, 0.0, 0.0),
+        (0.001, 0.0, 0.0),
+        (0.002, 0.4, 2.0),
+        (0.020, 4.0, 20.0),
+        (0.029, 5.0, 29.0),
+        (0.5, 5.0, 30.0),
+    ],
 )
-def test_who_needs_long_for_a_report_makes_fewer_of_them(took_s, interval_s):
-    assert interval_after(took_s) == pytest.approx(interval_s)
+def test_who_needs_long_to_add_traffic_up_does_it_rarely_and_most_rarely_for_nobody(
+    took_s: float, asked_s: float, unasked_s: float
+) -> None:
+    assert good_for(took_s, asked=True) == pytest.approx(asked_s)
+    assert good_for(took_s, asked=False) == pytest.approx(unasked_s)
 
 
 class Left(Exception):
@@ -219,25 +236,74 @@ async def test_rooms_are_for_those_that_are_alone(supervised) -> None:
     await supervised.end()
 
 
-async def test_reports_come_at_even_times_and_less_often_where_one_takes_long(
+class Adding:
+    """The snapshots of a worker that needs this long to add traffic up, and what was reported."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, takes_s: float) -> None:
+        self.said = list[tuple[float, Any]]()
+        self.slow_s = dict[int, float]()  # what it takes to say these
+        self._added_up = itertools.count(1)
+        self._began_s = trio.current_time()
+        seconds = itertools.count(0, takes_s)
+        monkeypatch.setattr(
+            worker_module, "time", SimpleNamespace(thread_time=lambda: next(seconds))
+        )
+        channel: Any = SimpleNamespace(say=self._say)
+        self.reports = Reports(channel, self._take)
+
+    def _take(self, known: Any = None) -> Any:
+        return next(self._added_up) if known is None else f"{known} again"
+
+    async def _say(self, report: Any) -> None:
+        moment_s = trio.current_time() - self._began_s
+        self.said.append((round(moment_s, 3), report.snapshot))
+        await trio.sleep(self.slow_s.get(len(self.said), 0))
+
+
+async def test_reports_come_once_a_second_and_none_that_a_slow_reader_has_missed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock
 ) -> None:
-    seconds = itertools.count(0, 0.01)  # that a report takes
-    monkeypatch.setattr(worker_module, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
-    said = list[tuple[float, Any]]()
+    adding = Adding(monkeypatch, takes_s=0.0005)
+    adding.slow_s = {2: 0.3, 4: 7}
+    with trio.move_on_after(12.5):
+        await adding.reports.report_forever()
+    assert [moment_s for moment_s, _ in adding.said] == [1, 2, 3, 4, 11, 12]
+    # Who has few connections adds up their traffic each time.
+    assert [snapshot for _, snapshot in adding.said] == [1, 2, 3, 4, 5, 6]
 
-    async def say(report: Any) -> None:
-        said.append((trio.current_time(), report.snapshot))
-        await trio.sleep(0.3 if len(said) == 2 else 7 if len(said) == 4 else 0)
 
-    channel: Any = SimpleNamespace(say=say)
-    worker: Any = SimpleNamespace(snapshot=lambda: len(said))
-    with trio.move_on_after(14.5):
-        await worker_module._report_forever(channel, worker)
-    times = [moment_s - said[0][0] for moment_s, _ in said]
-    # Who is slow to take one has the next at once, and none that was missed.
-    assert times == pytest.approx([0, 2, 4, 6, 13])
-    assert [snapshot for _, snapshot in said] == list(range(5))
+async def test_traffic_that_takes_long_to_add_up_is_repeated_until_it_is_old_or_asked_for(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock
+) -> None:
+    adding = Adding(monkeypatch, takes_s=0.0029)
+    with trio.move_on_after(7.5):
+        await adding.reports.report_forever()
+    assert [snapshot for _, snapshot in adding.said] == [
+        1, "1 again", "1 again", 2, "2 again", "2 again", 3,
+    ]  # fmt: skip
+    adding.said.clear()
+    for number in range(1, 4):  # At 7.5: half a second later; for who asks that is too old at 0.6.
+        await adding.reports.report(number)
+        await trio.sleep(0.2)
+    assert [snapshot for _, snapshot in adding.said] == ["3 again", 4, "4 again"]
+
+
+async def test_who_is_asked_answers_at_once_with_what_open_connections_have_sent(
+    supervised,
+) -> None:
+    await supervised.begin()
+    async with await trio.open_tcp_stream(*supervised.listeners[0].getsockname()) as client:
+        await client.send_all(HANDSHAKE)
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
+        for number in range(1, 6):
+            await client.send_all(b"\x81\x81" + bytes(4) + b"x")
+            assert (await client.receive_some()).startswith(b"\x81")
+            await supervised.channel.say(AskReport(number))
+            while not (report := await supervised.hear()).answers:
+                assert isinstance(report, SnapshotReport)
+            assert (report.answers, report.snapshot.messages_received) == (number, number)
+    await supervised.channel.say(Drain())
+    await supervised.end()
 
 
 async def test_one_alone_is_used_like_the_server_that_it_has(monkeypatch) -> None:
