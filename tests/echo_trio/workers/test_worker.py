@@ -293,7 +293,7 @@ async def test_who_is_asked_answers_at_once_with_what_open_connections_have_sent
 ) -> None:
     await supervised.begin()
     async with await trio.open_tcp_stream(*supervised.listeners[0].getsockname()) as client:
-        await client.send_all(HANDSHAKE)
+        await client.send_all(handshake())
         assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
         for number in range(1, 6):
             await client.send_all(b"\x81\x81" + bytes(4) + b"x")
