@@ -10,6 +10,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from echo_trio import process_channel
 from echo_trio.process_channel import LENGTH_BYTES, MAX_BYTES, Channel, Inbox, Outbox, frame
 
 
@@ -59,6 +60,13 @@ async def test_half_a_message_and_one_that_claims_too_much_are_the_end():
     stream = Pieces([too_long, b"never asked for"])
     assert await Inbox(stream.receive_some).read() is None
     assert stream.reads == 1
+
+
+@pytest.mark.parametrize("size", [9, 10, 11])
+async def test_a_message_may_be_exactly_as_long_as_is_allowed(monkeypatch, size):
+    monkeypatch.setattr(process_channel, "MAX_BYTES", 10)
+    heard = await Inbox(Pieces([frame(b"x" * size)]).receive_some).read()
+    assert heard == (b"x" * size if size <= 10 else None)
 
 
 async def test_what_is_put_is_sent_in_order_and_counted_while_it_waits(nursery):

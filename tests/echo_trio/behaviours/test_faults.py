@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from echo_trio.behaviours import fault_prefix, faults
-from echo_trio.behaviours.actions import Reply
+from echo_trio.behaviours.actions import Action, Reply
 from echo_trio.behaviours.description import describe
 from echo_trio.behaviours.fault_prefix import BadFault, UnknownFault
 from echo_trio.behaviours.faults import Tally
@@ -38,6 +40,47 @@ def test_a_fault_counts_what_it_sees_and_how_often_it_acts(written: str, acted: 
     for text in ["ab", "ä!"] * 3:
         list(faults.pass_through([fault], [Reply(text)]))
     assert fault.tally == Tally(seen=6, acted=acted)
+
+
+def told(actions: Iterable[Action]) -> list[str]:
+    """Messages by their text, what is no message by its kind."""
+    return [
+        str(action.message) if isinstance(action, Reply) else type(action).__name__
+        for action in actions
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "comes", "held"),
+    [
+        ("~delay/1ms", "1 2 3 4 5 6", ""),
+        ("~stall/4/1s", "1 2 3 Freeze 4 5 6", ""),
+        ("~silent", "", ""),
+        ("~drop/5", "1 2 3 4 5 Reset 6", ""),
+        ("~drop/0", "Reset 1 2 3 4 5 6", ""),
+        ("~close/4000", "Close Close Close Close Close Close", ""),
+        ("~duplicate/1", "1 1 2 2 3 3 4 4 5 5 6 6", ""),
+        ("~duplicate/2", "1 2 2 3 4 4 5 6 6", ""),
+        ("~corrupt/4", "1 2 3 t 5 6", ""),
+        ("~reorder/1", "2 1 4 3 6 5", ""),
+        ("~reorder/2", "1 3 2 5 4", "6"),
+        ("~reorder/3", "1 2 4 3 5", "6"),
+        ("~swallow/3", "1 2 4 5", ""),
+        ("~fragment/1", "1 2 3 4 5 6", ""),
+    ],
+)
+def test_of_six_messages_these_come_and_what_is_held_back_comes_once_at_the_end(
+    written: str, comes: str, held: str
+) -> None:
+    (make,) = fault_prefix.split(written.split("/"))[0].outgoing
+    fault = make()
+    came = told(fault.begin())
+    for text in "123456":
+        came += told(faults.pass_through([fault], [Reply(text)]))
+    assert " ".join(came) == comes
+    assert (fault.held_bytes > 0) is bool(held)
+    assert [told(faults.endings([fault])) for _ in range(2)] == [held.split(), []]
+    assert fault.held_bytes == 0
 
 
 @pytest.mark.parametrize("written", [written for written, _ in ACTS])

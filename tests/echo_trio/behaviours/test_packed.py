@@ -56,6 +56,7 @@ def test_what_is_put_comes_out_in_order_as_it_was(steps: list[Any]) -> None:
     assert queue.held_bytes == len(queue) == 0
     queue.put_message(1.0, "as new")
     assert queue.first() == (1.0, "as new")
+    assert queue._other_bytes == 0
 
 
 def test_a_crowd_of_short_messages_takes_a_fifth_more_than_its_bytes_and_gives_them_back() -> None:

@@ -68,11 +68,14 @@ async def test_it_is_ready_while_somebody_serves(
 
 
 async def test_figures_are_as_new_as_the_request(console: Console) -> None:
-    answer = await console.ask("GET", "/api/server")
-    assert answer.json["accepted"] == 0
-    assert answer.headers["content-type"] == "application/json"
-    answer = await console.ask("GET", "/metrics")
-    assert b"echo_trio_connections_open 0.0\n" in answer.body
+    for accepted in range(3):
+        console.now = replace(console.now, accepted=accepted)
+        answer = await console.ask("GET", "/api/server")
+        assert answer.json["accepted"] == accepted
+        assert answer.headers["content-type"] == "application/json"
+        console.now = replace(console.now, open=accepted)
+        answer = await console.ask("GET", "/metrics")
+        assert b"echo_trio_connections_open %d.0\n" % accepted in answer.body
     assert answer.body.endswith(b"own 1\n")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
 

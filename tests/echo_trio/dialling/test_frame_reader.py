@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -38,13 +40,16 @@ def test_every_frame_and_message_is_seen_as_it_was_written(stream, compressed, r
     parameters = Parameters(True, True) if compressed else None
     extension = PerMessageDeflate(True, True, 15, 15)
     extensions = [extension] if compressed else []
-    data = b"".join(frame.serialize(mask=False, extensions=extensions) for frame in written)
+    encoded = [frame.serialize(mask=False, extensions=extensions) for frame in written]
+    data, begins = b"".join(encoded), [0, *accumulate(map(len, encoded))]
     reader = FrameReader(parameters, MAX)
     seen: list[Frame | str | bytes] = []
-    while data:
+    at = 0
+    while at < len(data):
         size = random.choice([1, 2, 3, 7, 100, len(data)])
-        seen += reader.feed(data[:size])
-        data = data[size:]
+        seen += reader.feed(data[at : at + size])
+        at = min(at + size, len(data))
+        assert reader.held_bytes >= at - max(begin for begin in begins if begin <= at)
     assert reader.held_bytes == 0
     assert [one for one in seen if not isinstance(one, Frame)] == messages
     frames = [one for one in seen if isinstance(one, Frame)]

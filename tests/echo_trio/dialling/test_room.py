@@ -1,3 +1,4 @@
+import ssl
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def test_a_file_that_can_not_be_used_is_found_before_anybody_dials(
     with pytest.raises(CertificateUnusable):
         contexts.check()
     ClientContexts({}, None).check()
+
+
+async def test_whether_a_server_has_to_be_trusted_is_for_each_dial_to_say() -> None:
+    contexts = ClientContexts({}, None)
+    for _ in range(2):
+        modes = [(await contexts.get(None, verify=verify)).verify_mode for verify in (True, False)]
+        assert modes == [ssl.CERT_REQUIRED, ssl.CERT_NONE]
+    assert await contexts.get(None, verify=False) is await contexts.get(None, verify=False)
 
 
 async def test_so_many_are_dialled_at_a_time_and_none_once_the_server_stops() -> None:

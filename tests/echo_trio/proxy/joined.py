@@ -15,6 +15,7 @@ from echo_trio.behaviours import fault_prefix
 from echo_trio.proxy.pair import Pair
 from echo_trio.proxy.switch import FaultSwitch
 from echo_trio.wire.budget import Budget
+from echo_trio.wire.deflate import Parameters
 from echo_trio.wire.limits import Limits
 from echo_trio.wire.relay import Relay
 
@@ -114,8 +115,10 @@ class Joined:
     """A pair, its two peers, and what it holds."""
 
     def __init__(
-        self, *, is_whole: bool = False, faults: str = "", own: str = "", **limits: Any
-    ) -> None:
+        self, *, is_whole: bool = False, faults: str = "", own: str = "",
+        compression: Parameters | None = None, **limits: Any,
+    ) -> None:  # fmt: skip
+        """Join them, with compression between the client and us if there are parameters."""
         client, to_client = socket.socketpair()
         upstream, to_upstream = socket.socketpair()
         self.client, self.upstream = Peer(client, masks=True), Peer(upstream, masks=False)
@@ -123,9 +126,14 @@ class Joined:
         for sock in (to_client, to_upstream):
             sock.setblocking(False)
         of_client, of_upstream = (
-            Relay.opened(sock, client=is_client, limits=Limits(**limits), budget=self.budget)
-            for sock, is_client in ((to_client, False), (to_upstream, True))
-        )
+            Relay.opened(
+                sock, client=is_client, limits=Limits(**limits), budget=self.budget,
+                compression=agreed,
+            )
+            for sock, is_client, agreed in (
+                (to_client, False, compression), (to_upstream, True, None),
+            )
+        )  # fmt: skip
         self.switch = FaultSwitch(faults)
         prefix, _ = fault_prefix.split([part for part in own.split("/") if part])
         self.pair = Pair(of_client, of_upstream, prefix, self.switch, is_observed=is_whole)

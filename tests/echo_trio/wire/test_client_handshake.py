@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from echo_trio.wire import client_handshake, handshake, server_handshake
-from echo_trio.wire.client_handshake import HandshakeFailed, Rejected
+from echo_trio.wire.client_handshake import MAX_INTERIM, HandshakeFailed, Rejected
 
 from .damaged import damaged, heads
 
@@ -167,6 +167,22 @@ async def test_interim_answers_are_passed_over_however_the_bytes_are_cut(size):
     head, behind = await client_handshake.receive_answer(receive)
     assert head == final
     assert behind + b"".join(pieces) == b"\x81\x02hi"
+
+
+@pytest.mark.parametrize("count", [MAX_INTERIM, MAX_INTERIM + 1])
+async def test_as_many_interim_answers_are_passed_over_as_are_allowed(count):
+    final = b"HTTP/1.1 101 Switching Protocols"
+    stream = b"HTTP/1.1 102 Processing\r\n\r\n" * count + final + b"\r\n\r\n"
+    pieces = [stream]
+
+    async def receive():
+        return pieces.pop(0)
+
+    if count > MAX_INTERIM:
+        with pytest.raises(HandshakeFailed, match=f"more than {MAX_INTERIM} interim answers"):
+            await client_handshake.receive_answer(receive)
+    else:
+        assert await client_handshake.receive_answer(receive) == (final, b"")
 
 
 # -- Many handshakes with one server ----------------------------------------------------------

@@ -5,6 +5,7 @@ Two peers of bytes, and between them a pair without faults.
 
 from __future__ import annotations
 
+import zlib
 from itertools import pairwise
 from typing import Any
 
@@ -14,9 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
+from echo_trio.wire.connection import INFLATED_BYTES_PER_TURN
+from echo_trio.wire.deflate import Parameters
 from echo_trio.wire.relay import PIECE_BYTES
 
-from ..proxy.joined import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Joined, Peer, joined
+from ..proxy.joined import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PATIENCE_S,
+    PING,
+    PONG,
+    TEXT,
+    Joined,
+    Peer,
+    joined,
+)
 
 #: Messages in parts, of text or not, with pings and pongs between the parts.
 PARTS = st.lists(st.text("abé", max_size=9).map(str.encode), min_size=1, max_size=3)
@@ -195,3 +209,28 @@ async def test_who_awaits_an_answer_that_there_will_not_be_is_not_waited_for() -
         assert made.upstream.is_over
 
     await run(limits={"close_timeout_s": 3600.0})
+
+
+@pytest.mark.parametrize(
+    ("size", "a_turn"), [(INFLATED_BYTES_PER_TURN, 10), (INFLATED_BYTES_PER_TURN + 1, 1)]
+)
+async def test_a_message_that_was_much_to_inflate_ends_the_turn(size: int, a_turn: int) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        compressor = zlib.compressobj(wbits=-15)
+        deflated = compressor.compress(bytes(size)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        frame = made.client.frame(BINARY, deflated[:-4])
+        made.client.sock.send((bytes((frame[0] | 0x40,)) + frame[1:]) * 10)
+        counts = [0]
+        with trio.fail_after(PATIENCE_S):
+            while counts[-1] < 10:
+                await trio.lowlevel.checkpoint()
+                counts.append(made.pair.upstream.messages_sent)
+        steps = [after - before for before, after in pairwise(counts)]
+        # The other tasks of the pair may have their turn before us and after us.
+        assert max(steps) == 10 if a_turn == 10 else max(steps) <= 2
+        await wait_all_tasks_blocked()
+        assert made.upstream.hear() == [(BINARY, bytes(size))] * 10
+
+    agreed = Parameters(server_no_context_takeover=True, client_no_context_takeover=True)
+    await run(limits={"compression": agreed})
