@@ -1,13 +1,15 @@
 """Run lanes of make's targets side by side: in order within a lane, each output in one piece.
 
-    python scripts/lanes.py "lint types" unit
+    python scripts/lanes.py "alone browser" unit --spare "lint types"
 
-The first target that fails ends the others, and what it wrote comes last. Exit code 0 when all have
-passed, 1 when one has failed, 130 when interrupted.
+A spare lane has what the others leave of the processors, and a tenth of a share where they leave
+nothing: for what no clock looks at. The first target that fails ends the others, and what it wrote
+comes last. Exit code 0 when all have passed, 1 when one has failed, 130 when interrupted.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -17,10 +19,13 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 #: How long what was asked to end may take to do so, in seconds.
 GOODBYE_S = 10.0
+#: Of a spare lane: a tenth of the weight of the others, so that it is late for no hang guard.
+SPARE_NICENESS = 10
 
 
 class Lanes:
@@ -32,12 +37,12 @@ class Lanes:
         self.failed: tuple[str, str] | None = None
         self.is_over = False
 
-    def run(self, targets: Sequence[str]) -> None:
+    def run(self, targets: Sequence[str], niceness: int = 0) -> None:
         """Make the targets one after the other, until one fails here or elsewhere."""
         for target in targets:
             began_s = time.monotonic()
             with tempfile.TemporaryFile() as output:
-                process = self._start(target, output)
+                process = self._start(target, output, niceness)
                 if process is None:
                     return
                 code = process.wait()
@@ -57,18 +62,23 @@ class Lanes:
                 self.end()
                 return
 
-    def _start(self, target: str, output: IO[bytes]) -> subprocess.Popen[bytes] | None:
+    def _start(
+        self, target: str, output: IO[bytes], niceness: int
+    ) -> subprocess.Popen[bytes] | None:
         with self._lock:
             if self.is_over:
                 return None
             print(f"── {target} ──", flush=True)
             process = subprocess.Popen(
-                ["make", "--no-print-directory", target],
+                ["nice", "-n", str(niceness), "make", "--no-print-directory", target],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that what it started ends with it
             )
+            # Linux shares the processors among sessions first, of which each has a niceness.
+            with suppress(OSError):
+                Path(f"/proc/{process.pid}/autogroup").write_text(str(niceness))
             self._running[target] = process
             return process
 
@@ -87,10 +97,16 @@ class Lanes:
                 return
 
 
-def main(lanes: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the lanes, each a list of targets with spaces between them; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Run lanes of make's targets side by side.")
+    parser.add_argument("lanes", nargs="+", metavar="LANE")
+    parser.add_argument("--spare", action="append", default=[], metavar="LANE")
+    asked = parser.parse_args(arguments)
     all_of_them = Lanes()
-    threads = [threading.Thread(target=all_of_them.run, args=(lane.split(),)) for lane in lanes]
+    lanes = [(lane.split(), 0) for lane in asked.lanes]
+    lanes += [(lane.split(), SPARE_NICENESS) for lane in asked.spare]
+    threads = [threading.Thread(target=all_of_them.run, args=lane) for lane in lanes]
     for thread in threads:
         thread.start()
     try:

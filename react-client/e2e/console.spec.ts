@@ -69,46 +69,50 @@ test('a console with a token asks for it once, and then shows all views', async 
   }
 });
 
-test('once its server has gone, the page still shows and exports what it holds, and comes back', async ({
-  page,
-  consoled,
-}) => {
-  const chat = new ChatPage(page);
-  await chat.connectAndOpen(consoled.url);
-  await chat.say('precious');
-  await expect(chat.figure('Echoed')).toHaveText('1');
-  // What the first view does without comes by itself soon after.
-  await page.waitForFunction(
-    (mark) => performance.getEntriesByName(mark).length > 0,
-    PARTS_FETCHED,
-  );
+test.describe('of which all parts have come', () => {
+  test.use({ savesData: false });
 
-  await consoled.stop();
-  await expect(chat.log).toContainText('The server closed the connection');
-  await page.getByRole('button', { name: 'More for the log' }).click();
-  const download = page.waitForEvent('download');
-  await page.getByRole('button', { name: /^Export as NDJSON/ }).click();
-  expect(await readFile(await (await download).path(), 'utf8')).toContain('precious');
-  const sent = chat.log.getByRole('listitem').filter({ hasText: 'Sent:' });
-  await sent.hover();
-  await sent.getByRole('button', { name: 'Details of message 1' }).click();
-  await expect(page.getByRole('dialog', { name: 'Message 1, sent' })).toContainText('precious');
-  await page.keyboard.press('Escape');
-  await page.getByRole('tab', { name: 'Load' }).click();
-  await expect(page.getByRole('region', { name: 'No console to start a run' })).toBeVisible();
-  await page.getByRole('tab', { name: 'Chat' }).click();
+  test('once its server has gone, the page still shows and exports what it holds, and comes back', async ({
+    page,
+    consoled,
+  }) => {
+    const chat = new ChatPage(page);
+    await chat.connectAndOpen(consoled.url);
+    await chat.say('precious');
+    await expect(chat.figure('Echoed')).toHaveText('1');
+    // What the first view does without comes by itself soon after.
+    await page.waitForFunction(
+      (mark) => performance.getEntriesByName(mark).length > 0,
+      PARTS_FETCHED,
+    );
 
-  const again = await startEchoServer({ console: true, at: consoled });
-  try {
-    // It may have come by itself already.
-    await page
-      .getByRole('button', { name: 'Reconnect now' })
-      .click({ timeout: 2_000 })
-      .catch(() => undefined);
-    await expect(chat.status).toContainText('Connected since');
-    await chat.say('still here');
-    await expect(chat.figure('Echoed')).toHaveText('2');
-  } finally {
-    await again.stop();
-  }
+    await consoled.stop();
+    await expect(chat.log).toContainText('The server closed the connection');
+    await page.getByRole('button', { name: 'More for the log' }).click();
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: /^Export as NDJSON/ }).click();
+    expect(await readFile(await (await download).path(), 'utf8')).toContain('precious');
+    const sent = chat.log.getByRole('listitem').filter({ hasText: 'Sent:' });
+    await sent.hover();
+    await sent.getByRole('button', { name: 'Details of message 1' }).click();
+    await expect(page.getByRole('dialog', { name: 'Message 1, sent' })).toContainText('precious');
+    await page.keyboard.press('Escape');
+    await page.getByRole('tab', { name: 'Load' }).click();
+    await expect(page.getByRole('region', { name: 'No console to start a run' })).toBeVisible();
+    await page.getByRole('tab', { name: 'Chat' }).click();
+
+    const again = await startEchoServer({ console: true, at: consoled });
+    try {
+      // It may have come by itself already.
+      await page
+        .getByRole('button', { name: 'Reconnect now' })
+        .click({ timeout: 2_000 })
+        .catch(() => undefined);
+      await expect(chat.status).toContainText('Connected since');
+      await chat.say('still here');
+      await expect(chat.figure('Echoed')).toHaveText('2');
+    } finally {
+      await again.stop();
+    }
+  });
 });

@@ -3,6 +3,14 @@ import { preview } from 'vite';
 
 import { type EchoServer, startEchoServer } from './echo-server';
 
+interface TestOptions {
+  /**
+   * Whether the page fetches a part when it is opened, not all of them once the first view is there:
+   * eighty files, which take more of the CPU than the first view.
+   */
+  savesData: boolean;
+}
+
 interface TestFixtures {
   /** A server for this test alone, which may stop it. */
   ownServer: EchoServer;
@@ -18,7 +26,16 @@ interface WorkerFixtures {
   server: Pick<EchoServer, 'url'>;
 }
 
-export const test = playwright.extend<TestFixtures, WorkerFixtures>({
+export const test = playwright.extend<TestFixtures & TestOptions, WorkerFixtures>({
+  savesData: [true, { option: true }],
+  context: async ({ context, savesData }, use) => {
+    if (savesData) {
+      await context.addInitScript(() => {
+        Object.defineProperty(navigator, 'connection', { value: { saveData: true } });
+      });
+    }
+    await use(context);
+  },
   pageUrl: [
     // Playwright reads from this pattern that the fixture needs no other.
     // oxlint-disable-next-line no-empty-pattern

@@ -9,16 +9,16 @@ import { expect, test } from './fixtures';
 import { findPython, REPOSITORY } from './launcher';
 import { expectOrder, ROOMY } from './layout-states';
 
-/** Adds sixty nights to a history that has one run: their figures change twice, and they end so, now so. */
+/** Adds thirty nights to a history that has one run: their figures change twice, and they end so, now so. */
 const NIGHTS = `
 import datetime, json, sqlite3, sys
 database = sqlite3.connect(sys.argv[1])
 plan, text = database.execute("SELECT plan, report FROM runs").fetchone()
-first = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=61)
-for night in range(60):
+first = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=31)
+for night in range(30):
     report = json.loads(text)
     started = (first + datetime.timedelta(days=night)).isoformat()
-    slower = 1.0 if night < 20 else 1.6 if night < 45 else 1.2
+    slower = 1.0 if night < 10 else 1.6 if night < 22 else 1.2
     report["started_at"] = started
     report["ended_at"] = started
     report["verdict"] = "valid"
@@ -27,18 +27,18 @@ for night in range(60):
     for latency in ("intended", "service"):
         for name in ("p50", "p99"):
             report["latency"][latency][name] = (8 if name == "p99" else 2) * slower + night % 5 / 50
-    if night % 15 == 14:
+    if night % 7 == 6:
         report["thresholds"] = [{"expr": "latency.p99>10ms", "value": 12.8, "breached": True}]
-    if night == 31:
+    if night == 17:
         report["interrupted"] = True
-    if night == 50:
+    if night == 23:
         report["verdict"] = "generator-limited"
-    if night == 52:
+    if night == 24:
         report["verdict"], report["verdict_reasons"] = "failed", ["1 message lost"]
-    if night == 55:
+    if night == 25:
         report["connections"]["opened"] = 0
         report["verdict"] = "failed"
-    if night == 57:
+    if night == 26:
         report["changes"] = [{"t_s": 0.5, "load_s": 0.2, "what": "rate", "unit": "rate_per_conn",
                               "old": 1.0, "new": 2.0, "paused_s": None}]
     row = (started, report["verdict"], "nightly", plan, json.dumps(report))
@@ -132,11 +132,11 @@ test('a list of many runs is read without scrolling within what scrolls, in low 
 
 test('many runs over time are told as they ended, with what has changed', async ({ page }) => {
   test.slow();
-  await page.goto(`${server.consoleUrl}#/load?run=61`);
+  await page.goto(`${server.consoleUrl}#/load?run=31`);
   await page.getByRole('button', { name: 'Show all runs of this name' }).click();
   const trend = page.getByRole('region', { name: 'Over time' });
   await expect(trend).toContainText(/nightly \d+ runs/);
-  await expect(trend.getByText(/^Worse since run 22 of /).first()).toBeVisible();
+  await expect(trend.getByText(/^Worse since run 12 of /).first()).toBeVisible();
   const table = trend.getByRole('region', { name: /^Runs of nightly/ });
   await expect(table.getByText('Threshold breached')).toHaveCount(4);
   await expect(table.getByText('Nothing opened')).toHaveAttribute('data-tone', 'bad');

@@ -12,7 +12,7 @@ import { applyRememberedTheme } from './app/theme';
 import { ErrorBoundary } from './components/error-boundary';
 import { findServedSocketUrl } from './features/connection/served-socket-url';
 import { DEFAULT_SOCKET_URL } from './features/connection/socket-url';
-import { fetchLazyParts } from './lib/lazy-part';
+import { fetchLazyParts, savesData } from './lib/lazy-part';
 
 applyRememberedTheme();
 
@@ -57,5 +57,6 @@ setTimeout(() => {
   // meanwhile, and the page then does with the face that it has.
   import('@fontsource-variable/geist-mono').catch(() => undefined);
   import('./app/forced-colors.css').catch(() => undefined);
-  void fetchLazyParts();
+  // Who has the browser save data gets each part on opening it.
+  if (!savesData()) void fetchLazyParts();
 }, FETCH_REST_AFTER_MS);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ long:
 > @echo $$$$ > pid; exec sleep 600
 never:
 > @echo never >> order
+share share-of-others:
+> @echo niceness $$(nice) $$(cat /proc/self/autogroup 2>/dev/null | sed 's/.* nice /group /')
 """
 
 
@@ -50,3 +53,16 @@ def test_the_first_failure_ends_every_lane_and_is_shown_last(tmp_path):
     assert (tmp_path / "order").read_text() == "first\n"
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_spare_lane_is_nicer_to_the_others_than_they_to_each_other(tmp_path):
+    done = run_lanes(tmp_path, "share-of-others first", "--spare", "share second")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = {target: said for said, target in re.findall(r"niceness (.+)\n── (.+):", done.stdout)}
+    assert told.keys() == {"share-of-others", "share"}
+    assert told["share"].split()[0] == str(min(os.nice(0) + 10, 19)) != "0"
+    assert told["share-of-others"].split()[0] == str(os.nice(0))
+    # Where the kernel shares among sessions first, those of the lane are as nice.
+    if Path("/proc/self/autogroup").exists():
+        assert told["share"].endswith(" group 10")
+        assert told["share-of-others"].endswith(" group 0")

@@ -37,3 +37,13 @@ test('a part that does not come keeps none of the others away, and all are not s
   expect(other).toHaveBeenCalledOnce();
   expect(areAllHere()).toBe(false);
 });
+
+test('a browser that saves data is known by what it says, and one that says nothing does not', () => {
+  vi.stubGlobal('navigator', {});
+  expect(lazyParts.savesData()).toBe(false);
+  vi.stubGlobal('navigator', { connection: { saveData: false } });
+  expect(lazyParts.savesData()).toBe(false);
+  vi.stubGlobal('navigator', { connection: { saveData: true } });
+  expect(lazyParts.savesData()).toBe(true);
+  vi.unstubAllGlobals();
+});

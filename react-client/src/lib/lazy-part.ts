@@ -38,3 +38,9 @@ export async function fetchLazyParts(): Promise<void> {
   }
   if (haveAllCome) performance.mark(PARTS_FETCHED);
 }
+
+/** Whether the browser was told to save data (the Network Information API; not every browser has it). */
+export function savesData(): boolean {
+  const { connection } = navigator as { connection?: { saveData?: boolean } };
+  return connection?.saveData === true;
+}

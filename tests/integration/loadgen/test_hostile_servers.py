@@ -73,7 +73,7 @@ def serve():
     @functools.cache
     def start(name):
         server = subprocess.Popen(
-            [sys.executable, str(SCRIPT), name],
+            [sys.executable, "-IS", str(SCRIPT), name],  # it needs no package: half of a start
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         started.append(server)
