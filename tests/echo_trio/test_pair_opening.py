@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -212,14 +212,19 @@ async def test_an_upstreams_refusal_is_passed_on_or_told_in_our_words(
 
 
 class Dialled:
-    """An upstream whose answer the test gives, and what it was asked for."""
+    """An upstream whose answer the test gives, and what it was asked for.
+
+    :ivar meanwhile: is called while the upstream is asked.
+    """
 
     def __init__(self, answer: Accepted | Declined) -> None:
         self.asked = list[tuple[Any, ...]]()
+        self.meanwhile: Callable[[], Any] = lambda: None
         self._answer = answer
 
     async def open(self, *asked: Any) -> Accepted | Declined:
-        await trio.lowlevel.checkpoint()
+        self.meanwhile()
+        await trio.testing.wait_all_tasks_blocked()
         self.asked.append(asked)
         return self._answer
 
@@ -255,6 +260,7 @@ async def test_each_end_gets_the_others_part_of_the_handshake(
     if observed:
         caller.observer = observer  # type: ignore[assignment]
     upstream: Any = Dialled(accepted(to_upstream, "chat"))
+    upstream.meanwhile = lambda: client.send(b"\x82\x80\0\0\0\0")
     proxy = Proxy(
         upstream, Proxy.of("ws://u:9", "", None, insecure=False, compression=False).switch
     )
@@ -280,7 +286,8 @@ async def test_each_end_gets_the_others_part_of_the_handshake(
     assert ("sec-websocket-extensions: permessage-deflate" in head) is compression
     assert (pair.client.is_server, pair.upstream.is_client) == (True, True)
     assert (pair.client.subprotocol, pair.upstream.subprotocol) == ("chat", "chat")
-    assert pair.client._head == b"\x81\x80\0\0\0\0"  # what came behind the request
+    # What came behind the request, and what came while the upstream was asked.
+    assert pair.client._head == b"\x81\x80\0\0\0\0" + b"\x82\x80\0\0\0\0"
     assert (pair.client.path, pair.upstream.path) == ("/~silent/room?a=b", "/room?a=b")
     assert isinstance(pair.client, ObservedRelay) is observed
     assert [len(how[1]) for how in observer.opened_with] == [int(compression)] * observed

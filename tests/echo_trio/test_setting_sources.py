@@ -83,7 +83,9 @@ def test_a_setting_is_the_same_as_flag_variable_and_key(name: str) -> None:
 
 def test_a_flag_wins_over_a_variable_and_that_over_a_key() -> None:
     given = variables(ECHO_TRIO_SEED="2", ECHO_TRIO_ORIGIN="https://b.example")
-    given.add_weaker(read_keys(TABLE, {"seed": 3, "workers": 3, "origin": ["https://c.d"]}, "f"))
+    origins = ["https://c.d", "https://e.f"]
+    given.add_weaker(read_keys(TABLE, {"seed": 3, "workers": 3, "origin": origins}, "f"))
+    assert parse([], given).origin == ("https://b.example",)
     settings = parse(["--origin", "https://a.example"], given)
     assert (settings.seed, settings.workers, settings.origin) == (2, 3, ("https://a.example",))
 

@@ -125,6 +125,20 @@ async def test_an_answer_that_is_none_is_told_and_its_connection_closed(
         await server.gone.wait()
 
 
+async def test_a_dial_that_nobody_wants_any_more_leaves_no_connection(
+    nursery: trio.Nursery,
+) -> None:
+    """Amid the handshake: the server has the request, and takes its time to answer."""
+    server = Server(lambda _: b"")
+    with trio.fail_after(60):
+        async with trio.open_nursery() as dialling:
+            dialling.start_soon(opened, server, nursery)
+            while not server.request.endswith(b"\r\n\r\n"):
+                await trio.lowlevel.checkpoint()
+            dialling.cancel_scope.cancel()
+        await server.gone.wait()
+
+
 @pytest.mark.parametrize(
     ("breaks", "says"),
     [

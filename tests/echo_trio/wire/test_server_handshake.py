@@ -143,6 +143,7 @@ REFUSALS = [
     pytest.param(head("GET / HTTP/1.1", ": no name"), 400, id="no name"),
     pytest.param(head("GET / HTTP/1.1", *["X: y"] * 124), 431, id="129 headers"),
     pytest.param(head(Content_Length="1"), 400, id="a body"),
+    pytest.param(head(Content_Length="00"), 400, id="a length that others may read otherwise"),
     pytest.param(head(Transfer_Encoding="chunked"), 400, id="a chunked body"),
     pytest.param(head(Upgrade=None), 426, id="no Upgrade"),
     pytest.param(head(Upgrade="h2c"), 426, id="another upgrade"),
