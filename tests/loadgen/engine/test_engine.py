@@ -276,6 +276,8 @@ async def test_a_load_is_steered_while_it_lasts_and_its_changes_are_in_the_resul
     assert (change.t_s, change.load_s, change.new) == (
         pytest.approx(3.0), pytest.approx(2.0), 100.0
     )  # fmt: skip
+    engine.steer(Wanted(paused=True))
+    assert engine.steering.speeds.steps[1:] == ((pytest.approx(2.0), 0.0),)
     await trio.sleep(8.0)
     with pytest.raises(NotLoading, match="is over"):
         engine.steer(Wanted(paused=True))

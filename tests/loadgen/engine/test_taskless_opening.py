@@ -54,8 +54,14 @@ class Opened:
 
     async def start(self, before_opening=lambda: None):
         await self.nursery.start(self.poller.run)
+        self.watched_before = self.watched
         before_opening()
         self.nursery.start_soon(self._open)
+
+    @property
+    def watched(self):
+        """Count the descriptors that the poller waits for, its own included."""
+        return sum(callback is not None for callback in self.poller._callbacks)
 
     async def _open(self):
         await self.crowd.open(self.interruption)
@@ -131,6 +137,7 @@ async def test_an_answer_in_pieces_opens_the_socket_with_what_came_behind_it(ope
     run = await opening(verify="exact", message="hi")
     sock, request = await run.accept()
     answer = server_handshake.accept_response(request)
+    await trio.sleep(0.1)
     sock.send(answer[:30])
     await trio.testing.wait_all_tasks_blocked()
     assert not run.is_open.is_set()
@@ -140,6 +147,8 @@ async def test_an_answer_in_pieces_opens_the_socket_with_what_came_behind_it(ope
         while not run.ledger.received:
             await trio.sleep(0.001)
     assert run.ledger.open == 1
+    # It counts from the request on, whoever waits for the answer.
+    assert run.books.connect.end_second().min >= 100_000
 
 
 async def test_the_first_frame_may_come_with_the_answer(opening):
@@ -192,6 +201,7 @@ async def test_any_other_answer_is_booked_in_its_column(opening, end, failure):
     await run.settle()
     assert run.ledger.failed == {failure: 1}
     assert run.ledger.tcp == 1
+    assert run.watched == run.watched_before  # Its number may be the next socket's.
     if failure is Failure.REJECTED:
         assert run.ledger.details == {(failure, "HTTP 503: full"): 1}
 

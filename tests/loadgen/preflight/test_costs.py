@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from loadgen.preflight import costs as measured
 from loadgen.preflight.costs import GENERATOR, SERVER, Costs
 
 COSTS = Costs(socket_bytes=1, message_us=20.0, handshake_us=1)
@@ -33,3 +34,15 @@ def test_more_messages_never_cost_less_in_all():
         assert each == sorted(each, reverse=True)
         whole = [rate * us for rate, us in zip(rates, each, strict=True)]
         assert whole == sorted(whole)
+
+
+def test_memory_is_what_was_measured():
+    """As docs/benchmarks.md and docs/scale.md have it: others compute with these."""
+    assert (SERVER.socket_bytes, GENERATOR.socket_bytes) == (2_850, 1_400)
+    assert (measured.KERNEL_BYTES, measured.PROCESS_BYTES) == (5_100, 14 * 2**20)
+    assert (measured.SOCKET_BYTES, measured.TLS_SOCKET_BYTES) == (10_240, 49_152)
+
+
+def test_processor_time_is_what_was_measured():
+    assert (SERVER.message_us, GENERATOR.message_us) == (10.9, 23.6)
+    assert (SERVER.handshake_us, GENERATOR.handshake_us) == (80, 80)

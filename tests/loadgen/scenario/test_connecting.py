@@ -57,6 +57,26 @@ async def test_the_place_of_a_socket_that_opens_or_does_not_is_given_back(
         assert limiter.borrowed_tokens == 0
 
 
+async def test_the_place_of_a_socket_that_is_called_off_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """While it waits for a place, for its turn to connect, and for the answer."""
+
+    async def open_never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    user, handshake = make_user(connect_rate=0.1), SimpleNamespace()
+    gate = user.context.gate
+    monkeypatch.setattr(Connecting, "_open", open_never)
+    for waits_for in ("answer", "turn", "place"):
+        if waits_for == "place":
+            gate.limiter.acquire_on_behalf_of_nowait(object())
+        with trio.move_on_after(1.0):
+            await connect(user)._open_in_time(handshake)
+        assert gate.limiter.borrowed_tokens == (waits_for == "place")
+    assert user.context.ledger.failed.total() == 0
+
+
 async def test_the_time_to_open_counts_from_when_a_place_was_had(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

@@ -261,6 +261,19 @@ async def journey(user):
     assert set(bench.books.counters) == {str(number) for number in range(index, 18, 3)}
 
 
+def test_the_load_lasts_while_users_are_at_work_that_came_after_all_others_had_left() -> None:
+    plan = Plan(9, scenario="s.py", arrive=0.5 / UNIT_S, duration_s=LOAD_S)
+    script = """
+@scenario
+async def journey(user):
+    await trio.sleep(0.125 / 2)
+    user.count("in load", user.in_load)
+"""
+    bench = Bench(script, [], plan)
+    assert bench.run() == {"requested": 2, "finished": 2}
+    assert bench.books.counters == {"in load": 2}
+
+
 def test_users_who_fell_due_while_the_loop_was_held_up_to_the_end_did_not_start() -> None:
     plan = Plan(9, scenario="s.py", arrive=2.0 / UNIT_S, duration_s=LOAD_S)
     script = """

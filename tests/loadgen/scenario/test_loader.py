@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def test_an_error_is_one_line_with_the_place_in_the_script(body: str, problem: s
     ("body", "name", "problem"),
     [
         (CHAT, "chatt", "s.py has no scenario 'chatt': there is chat"),
+        (CHAT + CHAT.replace("chat", "chats"), "chatz", "there is chat"),
         (CHAT + CHAT.replace("chat", "buy"), "zzzz", "'zzzz': there is chat, buy"),
         ("", "chat", "s.py has no scenario 'chat'"),
         ("value = 7\n", "value", "s.py: value is no function"),
@@ -173,6 +175,23 @@ def test_of_a_name_that_is_none_the_nearest_are_told(body: str, name: str, probl
     with pytest.raises(BadScenario) as caught:
         load(body, name)
     assert str(caught.value).endswith(problem)
+
+
+def test_an_error_in_what_a_script_imports_is_told_with_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "its_helper.py").write_text("\n\nx = (\n")
+    script = tmp_path / "s.py"
+    script.write_text(HEAD + "import its_helper\n" + CHAT)
+    with pytest.raises(BadScenario, match=r"^its_helper\.py:3: "):
+        loader.load(str(script))
+    script.write_text(HEAD + "x = (\n")
+    with pytest.raises(BadScenario, match=rf"^{script}:2: "):
+        loader.load(str(script))
+
+
+def test_the_lines_of_a_script_without_a_file_are_known_to_tracebacks() -> None:
+    load(CHAT)
+    shown = [linecache.getline(str(Path("s.py").absolute()), number) for number in (1, 2, 4)]
+    assert shown == [HEAD, "@scenario\n", ""]
 
 
 def test_what_wraps_a_scenario_is_told_by_the_line_of_what_it_wraps() -> None:

@@ -14,6 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from loadgen.engine.context import now_us
+from loadgen.results.fan_out import Joined, Left
 from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.scenario import ScenarioBooks
@@ -22,6 +23,7 @@ from loadgen.scenario.pace import Due
 from loadgen.scenario.phases import Phases
 from loadgen.scenario.socket import REPLIES_SHARE, Socket
 from loadgen.scenario.timetable import Timetable
+from loadgen.scenario.topics import number_of
 
 STOP_S, CONNECT_S = 4.0, 3.0
 
@@ -57,17 +59,19 @@ class Bench:
 
     def __init__(self, nursery: trio.Nursery, *, is_mute: bool) -> None:
         self.ledger, self.books = Ledger(1, opened=1), ScenarioBooks()
+        self.events: list[Any] = []
         self.phases, table = Phases(60.0, STOP_S), Timetable()
         self.phases.begin_load()
         context: Any = SimpleNamespace(
             plan=SimpleNamespace(connect_timeout_s=CONNECT_S), phases=self.phases,
             books=self.books, timetable=table, ledger=self.ledger, verdicts=self.ledger.verdicts,
             book_service=Recorder().record, book_intended=Recorder().record, trace=None,
-            sockets=set(), wall_offset_us=0,
+            sockets=set(), wall_offset_us=0, events=SimpleNamespace(take=self.events.append),
         )  # fmt: skip
         self.user: Any = SimpleNamespace(context=context, is_awaited=False, step=None)
         wire: Any = Wire(is_mute=is_mute)
-        self.socket = Socket(self.user, wire, 0, json=False)
+        self.wire = wire
+        self.socket = Socket(self.user, wire, 7, json=False)
         nursery.start_soon(table.run)
         nursery.start_soon(self.socket.serve)
 
@@ -133,3 +137,66 @@ async def test_a_socket_that_closes_waits_for_replies_unless_all_is_interrupted(
     assert trio.current_time() - began_s == pytest.approx(waited_s, abs=0.01)
     assert mute.ledger.closed == {Ending.CLEAN: 1}
     assert mute.socket.closed == (1000, "")
+
+
+async def test_what_needs_no_reply_is_late_by_what_it_was_due_before_it_was_sent(
+    echo: Bench, autojump_clock: MockClock
+) -> None:
+    due: Any = Due(0, now_us() - 5_000_000)
+    await echo.socket.send("a", name="tell", due=due)
+    await echo.socket.send("b", name="tell")
+    await echo.socket.publish("c", topic="t", name="spread", due=due)
+    echo.end_second()
+    tell, spread = echo.books.steps["tell", "send"], echo.books.steps["spread", "publish"]
+    for step, times in ((tell, 2), (spread, 1)):
+        assert (step.count, step.ok, step.open) == (times, times, 0)
+        assert (step.intended.total.count, step.service.total.count) == (1, 0)
+        assert step.intended.total.min >= 5_000_000
+    ledger = echo.ledger
+    assert (ledger.sent, ledger.one_way, ledger.published, ledger.sent_bytes) == (3, 2, 1, 3)
+
+
+async def test_what_had_come_when_its_call_was_cancelled_has_come(
+    mute: Bench, autojump_clock: MockClock
+) -> None:
+    mute.socket._claims.receive("hi")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await mute.socket.expect("hi", name="wait")
+    step = mute.books.steps["wait", "expect"]
+    assert (step.count, step.ok, step.failed, step.open) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("are_settled", [False, True])
+async def test_a_socket_leaves_each_of_its_rooms_unless_no_copy_is_awaited_any_more(
+    echo: Bench, are_settled: bool, autojump_clock: MockClock
+) -> None:
+    for topic in ("a", "b"):
+        echo.socket.subscribe(topic)
+    rooms = [number_of("a"), number_of("b")]
+    assert [(type(each), each.room, each.conn) for each in echo.events] == [
+        (Joined, room, 7) for room in rooms
+    ]
+    echo.events.clear()
+    if are_settled:
+        echo.phases.settle_copies()
+    await echo.socket.aclose()
+    assert [(type(each), each.room, each.conn) for each in echo.events] == (
+        [] if are_settled else [(Left, room, 7) for room in rooms]
+    )
+
+
+@pytest.mark.parametrize("by_peer", [False, True])
+async def test_an_end_is_early_if_it_had_begun_before_the_script_closed_the_socket(
+    echo: Bench, by_peer: bool, autojump_clock: MockClock
+) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    assert echo.socket.context.sockets == {echo.socket}
+    if by_peer:  # Its close frame has come, and the socket has not ended yet.
+        echo.wire.closed, echo.wire.closed_first = (1000, ""), "peer"
+    await echo.socket.aclose()
+    await echo.socket.aclose()
+    ending = Ending.BY_PEER if by_peer else Ending.CLEAN
+    assert echo.ledger.closed == {ending: 1}
+    assert echo.ledger.early == ({(ending, 1000): 1} if by_peer else {})
+    assert echo.socket.context.sockets == set()

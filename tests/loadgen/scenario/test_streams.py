@@ -106,6 +106,7 @@ async def test_frames_are_handed_out_in_order_until_the_load_ends(nursery: trio.
     stream.take(3, 0)
     await trio.testing.wait_all_tasks_blocked()
     assert seen == [1, 2, 3]
+    assert len(socket.context.phases._ends_with_load) == 1
     socket.context.phases.end_load()
     await trio.testing.wait_all_tasks_blocked()
     assert seen == [1, 2, 3, "over"]
@@ -155,10 +156,13 @@ async def test_a_script_that_is_too_slow_for_a_stream_is_told() -> None:
 async def test_a_frame_that_comes_after_its_reader_was_called_off_is_for_the_next(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    stream = Socket().stream()
+    socket = Socket()
+    stream = socket.stream()
     with trio.move_on_after(1.0):
         await anext(stream)
         pytest.fail("nothing has come")
+    # A user that has left, and all that it had, would be held until the load ends.
+    assert not socket.context.phases._ends_with_load
     stream.take("late", received_us=0)
     assert await anext(stream) == "late"
 

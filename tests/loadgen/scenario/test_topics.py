@@ -16,6 +16,10 @@ def test_a_copy_is_the_whole_message_or_has_its_value_at_a_path() -> None:
     by_id = Subscription("t", "id", lambda _: True)
     assert by_id.find_key({"id": 7, "from": 1}, "…") == find_published_key({"id": 7}, "id")
     assert by_id.find_key({"id": "7"}, "…") != find_published_key({"id": 7}, "id")
+    elsewhere = Subscription("t", "id=data.id", lambda _: True)
+    assert elsewhere.find_key({"id": 8, "data": {"id": 7}}, "…") == (
+        find_published_key({"id": 7}, "id=data.id")
+    )
 
 
 @pytest.mark.parametrize("value", [{}, {"id": None}, {"id": [1]}, "text", 7])
