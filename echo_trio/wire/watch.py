@@ -26,13 +26,21 @@ if TYPE_CHECKING:
     from echo_trio.wire.connection import Connection
     from echo_trio.wire.limits import Limits
 
-#: Ticks in the shortest of the intervals and timeouts: a ping or an end is a tick late at most.
-#: With 10,000 connections and the default of 20 s, some 160 are pinged in a tick: 2 ms of work.
+#: Ticks in the shortest of the intervals and timeouts: a ping or an end is so late at most, or four
+#: ticks in a crowd. With 4,000 connections and the default of 20 s, 64 are pinged in a tick.
 TICKS: Final = 64
+#: Connections for each tick that is taken together with others, and the most of these. The more
+#: pings go out at once, the fewer wake-ups they cost: of six processes at either end, with 100,000
+#: connections on two cores, both took a seventh less with four ticks together.
+CROWD: Final = 4096
+MOST_TOGETHER: Final = 4
 #: No timer is finer than this.
 MIN_TICK_S: Final = 0.01
 #: Ticks in a turn of the wheel. A connection that is due later is looked at in vain once a turn.
 SLOTS: Final = 256
+#: As far ahead as a connection is put. A turn takes those ticks together, and perhaps one that was
+#: missed; who is looked at in it must not be put where it goes on.
+FARTHEST: Final = SLOTS - MOST_TOGETHER - 1
 #: Connections looked at between two looks at Trio's other tasks: if all of them are pinged, that is
 #: a millisecond of work. The pongs then come in batches as well, which makes them cheap to read.
 LOOKS_PER_SLICE: Final = 64
@@ -213,7 +221,7 @@ class Watch(Collection["Connection"]):
     def add(self, connection: Connection) -> None:
         """Begin to watch a connection."""
         delay_s = connection.look(self._now_s) if self._on else 0.0
-        ticks = max(ceil(min(delay_s / self._tick_s, SLOTS - 1)), 1)
+        ticks = max(ceil(min(delay_s / self._tick_s, FARTHEST)), 1)
         connection.slot = (self._at + ticks) % SLOTS
         self._slots[connection.slot].add(connection)
         if not self._is_new.is_set():
@@ -243,27 +251,29 @@ class Watch(Collection["Connection"]):
         tick_s = self._tick_s
         passed_s, counted_at_s = 0.0, trio.current_time()
         while True:
-            if not self:
+            if not (count := len(self)):
                 # Nobody is due, and nobody is woken to find that.
                 self._is_new = trio.Event()
                 await self._is_new.wait()
                 passed_s, counted_at_s = 0.0, trio.current_time()
-            await trio.sleep(tick_s - passed_s)
+            together = min(1 + count // CROWD, MOST_TOGETHER)
+            await trio.sleep(together * tick_s - passed_s)
             now_s = trio.current_time()
-            passed_s += min(now_s - counted_at_s, 2 * tick_s)
+            passed_s += min(now_s - counted_at_s, (together + 1) * tick_s)
             counted_at_s = now_s
-            while passed_s >= tick_s:
-                passed_s -= tick_s
-                for number, _ in enumerate(self._turn(), 1):
-                    if number % LOOKS_PER_SLICE == 0:
-                        await trio.lowlevel.checkpoint()
+            ticks = int(passed_s / tick_s)
+            passed_s -= ticks * tick_s
+            for number, _ in enumerate(self._turn(ticks), 1):
+                if number % LOOKS_PER_SLICE == 0:
+                    await trio.lowlevel.checkpoint()
 
-    def _turn(self) -> Iterator[None]:
-        """Look at the connections that are due in the next tick, one with each step."""
-        self._now_s += self._tick_s
-        self._at = (self._at + 1) % SLOTS
-        # They leave the slot one by one: who ends between two steps is still found in it.
-        due = self._slots[self._at]
-        while due:
-            self.add(due.pop())
-            yield
+    def _turn(self, ticks: int = 1) -> Iterator[None]:
+        """Look at the connections that are due in the next ticks, one with each step."""
+        self._now_s += ticks * self._tick_s
+        first, self._at = self._at + 1, (self._at + ticks) % SLOTS
+        # They leave their slot one by one: who ends between two steps is still found in it.
+        for at in range(first, first + ticks):
+            due = self._slots[at % SLOTS]
+            while due:
+                self.add(due.pop())
+                yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import select
 import socket
 import struct
@@ -9,10 +10,11 @@ import struct
 import pytest
 import trio
 
+from echo_trio.wire import watch as watch_module
 from echo_trio.wire.close_codes import ABNORMAL_CLOSURE
 from echo_trio.wire.connection import Connection
 from echo_trio.wire.limits import Limits
-from echo_trio.wire.watch import SLOTS, Watch
+from echo_trio.wire.watch import MOST_TOGETHER, SLOTS, Watch
 
 
 class Watched:
@@ -26,6 +28,21 @@ class Watched:
     def look(self, _: float) -> float:
         self.looked += 1
         return self.in_s
+
+
+class Noting:
+    """Notes when it is looked at: by Trio's clock, and by the watch's."""
+
+    slot = 0
+
+    def __init__(self, first_in_s: float, then_in_s: float) -> None:
+        self.looks = list[tuple[float, float]]()
+        self._first_in_s, self._then_in_s = first_in_s, then_in_s
+
+    def look(self, now_s: float) -> float:
+        self.looks.append((trio.current_time(), now_s))
+        assert len(self.looks) < 100, "it would be looked at without end"
+        return self._first_in_s if len(self.looks) == 1 else self._then_in_s
 
 
 @pytest.mark.parametrize("limits", [Limits(), Limits(ping_interval_s=1.0, ping_timeout_s=2.0)])
@@ -177,6 +194,50 @@ def test_a_message_in_either_direction_begins_the_idle_time_anew(direction) -> N
         assert connection.timed_out == "idle"
         why = b"there was no message for too long"
         assert theirs.recv(100) == bytes((0x88, 2 + len(why))) + (1001).to_bytes(2, "big") + why
+
+
+@pytest.mark.parametrize(
+    ("count", "together"),
+    [(99, 1), (100, 2), (299, 3), (300, 4), (1000, MOST_TOGETHER)],
+)
+async def test_a_crowd_is_looked_at_in_a_few_ticks_together_never_early_and_so_late_at_most(
+    nursery, autojump_clock, monkeypatch, count: int, together: int
+) -> None:
+    monkeypatch.setattr(watch_module, "CROWD", 100)
+    watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))  # a tick is a second
+    crowd = [Noting(1 + number % 59, 61.0) for number in range(count)]
+    for each in crowd:
+        watch.add(each)  # type: ignore[arg-type]
+    began_s = trio.current_time()
+    nursery.start_soon(watch.run)
+    await trio.sleep(250.5)
+    wakes = {round(at_s - began_s, 3) for each in crowd for at_s, _ in each.looks[1:]}
+    assert wakes <= set(range(together, 251, together))
+    for number, each in enumerate(crowd):
+        dues_s = itertools.chain([1 + number % 59], itertools.repeat(61))
+        assert len(each.looks) > 3
+        for (at_s, now_s), (next_s, next_now_s), due_s in zip(
+            each.looks, each.looks[1:], dues_s, strict=False
+        ):
+            assert due_s - 1e-6 <= next_s - at_s < due_s + together
+            # A ping that is noted for a moment is sent then, so its answer has the whole time.
+            assert next_now_s - now_s == pytest.approx(next_s - at_s)
+
+
+async def test_who_is_due_in_an_hour_is_not_put_where_the_same_turn_goes_on(
+    nursery, autojump_clock, monkeypatch
+) -> None:
+    monkeypatch.setattr(watch_module, "CROWD", 10)
+    watch = Watch(Limits(ping_interval_s=64.0, ping_timeout_s=64.0))
+    crowd = [Noting(1.0 + number, 3600.0) for number in range(40)]
+    for each in crowd:
+        watch.add(each)  # type: ignore[arg-type]
+    nursery.start_soon(watch.run)
+    await trio.sleep(0.01)
+    for _ in range(3 * SLOTS // (MOST_TOGETHER + 1)):
+        autojump_clock.jump(MOST_TOGETHER + 1.5)  # The longest turn: a tick was missed.
+        await trio.sleep(0.01)
+    assert {len(each.looks) for each in crowd} <= {4, 5}
 
 
 async def test_time_in_which_the_process_stood_still_counts_against_nobody(
