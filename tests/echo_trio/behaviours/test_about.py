@@ -44,6 +44,7 @@ ORIGIN = ("origin", "http://127.0.0.1:3000")
 )  # fmt: skip
 def test_a_page_is_shown_of_a_credential_its_name_and_its_length_alone(name):
     assert headers_shown(ORIGIN, (name, "hunter2"))[name] == "(masked, 7 bytes)"
+    assert headers_shown(ORIGIN, (name, "jäger"))[name] == "(masked, 6 bytes)"
     assert headers_shown((name, "hunter2"))[name] == "hunter2"
 
 

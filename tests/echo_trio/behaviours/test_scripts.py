@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from echo_trio.behaviours import faults, scripts
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
-from echo_trio.behaviours.scripts import Behaviour
+from echo_trio.behaviours.scripts import Behaviour, Script
+from echo_trio.behaviours.transform import random_suffix
 
 from .acting import ABOUT, Acting
 
@@ -166,6 +167,29 @@ def test_the_example_of_the_documentation_holds():
         Reply("c", late_s=0.2),
         Reply("d", late_s=0.2),
     ]
+
+
+def test_a_message_passes_the_faults_before_a_path_outside_in_and_its_reply_inside_out():
+    incoming = scripts.faulty(
+        scripts.drop(2, of=scripts.echo_exactly), incoming=[lambda: faults.Swallow(2)]
+    )
+    outgoing = scripts.faulty(
+        scripts.duplicate(2, of=scripts.echo_exactly), outgoing=[lambda: faults.Swallow(2)]
+    )
+    made = [behaviour(random_suffix) for behaviour in (incoming, outgoing)]
+    assert [type(fault) for fault in made[0].incoming] == [faults.Swallow, faults.Drop]
+    assert [type(fault) for fault in made[1].outgoing] == [faults.Duplicate, faults.Swallow]
+    # Of a, b, c and d two get to the script, and behind the second of them it is over.
+    actions = [faults.pass_through(made[0].incoming, [Reply(text)]) for text in "abcd"]
+    assert [[type(each) for each in some] for some in actions] == [[Reply], [], [Reply, Reset], []]
+
+
+@pytest.mark.parametrize("around", [scripts.info, lambda of: scripts.burst(2, of=of)])
+def test_what_a_script_holds_is_held_whatever_is_around_it(around):
+    class Keeper(Script):
+        held_bytes = 1234
+
+    assert around(of=lambda _: Keeper())(random_suffix).script.held_bytes == 1234
 
 
 def test_two_connections_of_one_behaviour_count_apart():

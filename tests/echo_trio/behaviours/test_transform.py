@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,11 @@ def test_the_sequence_is_splitmix64s() -> None:
     first = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
     sequence = SeededSuffixes(0)
     assert [sequence() for _ in first] == [(x * SUFFIX_RANGE) >> 64 for x in first]
+
+
+def test_a_seed_below_zero_is_one_of_its_own() -> None:
+    sequences = {tuple(islice(iter(SeededSuffixes(seed), -1), 5)) for seed in (-2, -1, 0, 1, 2)}
+    assert len(sequences) == 5
 
 
 def test_seeded_suffixes_are_spread_evenly() -> None:

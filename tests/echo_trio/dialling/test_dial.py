@@ -14,8 +14,15 @@ from websockets.trio.server import serve
 
 from echo_trio.console.event_stream import event
 from echo_trio.console.turns import Turns
-from echo_trio.dialling.dial import IDLE_TIMEOUT_S, CannotSend, Dial, DialRoom
+from echo_trio.dialling.dial import (
+    IDLE_TIMEOUT_S,
+    PONG_LINE_BYTES,
+    CannotSend,
+    Dial,
+    DialRoom,
+)
 from echo_trio.dialling.ends import Cause, End
+from echo_trio.dialling.opening import Opened
 from echo_trio.dialling.order import DialOrder, read_target
 from echo_trio.dialling.outbox import BATCH_BYTES, FULL_BYTES
 from echo_trio.dialling.room import ClientContexts
@@ -150,6 +157,17 @@ async def test_nothing_is_sent_before_the_connection_is_open():
         await dial.send([Item(kind="text", text="early")])
 
 
+#: A handshake that is done, with nothing behind it.
+OPENED = Opened(None, None, b"")  # type: ignore[arg-type]
+
+
+async def heard_by(theirs: socket.socket) -> bytes:
+    """What has arrived, once there is anything."""
+    with trio.fail_after(PATIENCE_S):
+        await trio.lowlevel.wait_readable(theirs)
+    return theirs.recv(2**20)
+
+
 @pytest.fixture
 def joined():
     """A dial whose connection is open, and the server's end of that."""
@@ -181,6 +199,71 @@ async def test_a_message_that_grows_too_large_is_held_no_longer_and_the_next_is_
     assert theirs.recv(100)[:2] == b"\x81\x8a"
 
 
+async def test_pings_are_answered_however_much_was_sent_before(joined, nursery):
+    """What is out is not in line any more."""
+    dial, theirs = joined(Budget(2**30))
+    nursery.start_soon(dial._write)
+    half = base64.b64encode(bytes(PONG_LINE_BYTES // 2)).decode()
+    for _ in range(3):
+        await dial.send([Item(kind="binary", base64=half)])
+        await heard_by(theirs)
+    nursery.start_soon(dial._read, OPENED)
+    theirs.send(b"\x89\x01p")
+    await trio.testing.wait_all_tasks_blocked()
+    assert theirs.recv(100)[:2] == b"\x8a\x81"
+
+
+async def test_whoever_gives_up_sending_leaves_it_to_the_next(joined, nursery):
+    dial, theirs = joined(Budget(2**30))
+    async with trio.open_nursery() as requests:
+        requests.start_soon(dial.send, [Item(kind="ping")])
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(CannotSend, match="one at a time"):
+            await dial.send([Item(kind="ping")])
+        requests.cancel_scope.cancel()
+    nursery.start_soon(dial._write)
+    with trio.fail_after(PATIENCE_S):
+        await dial.send([Item(kind="text", text="x")])
+    assert (await heard_by(theirs)).count(b"\x89\x80") == 1
+
+
+@pytest.mark.parametrize("and_then", ["the server closes", "the console stops", "we fail"])
+async def test_there_is_one_close_frame_of_ours_whoever_else_wants_to_close(
+    joined, nursery, and_then
+):
+    """The first stands in line as long as the server does not read."""
+    dial, theirs = joined(Budget(2**30), close_timeout_s=PATIENCE_S)
+    dial._send_item(Item(kind="close", code=4000, text="a"))
+    if and_then == "the console stops":
+        dial.stop()
+    else:
+        theirs.send(b"\x88\x02\x0f\xa1" if and_then == "the server closes" else b"\x83\x00")
+        nursery.start_soon(dial._read, OPENED)
+        await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(dial._write)
+    said = b""
+    while len(said) < 9:
+        said += await heard_by(theirs)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (said[:2], len(said)) == (b"\x88\x83", 9)
+    told = dial._tell_end()
+    assert (told["closed_first"], told["sent"]) == ("us", {"code": 4000, "reason": "a"})
+    nursery.cancel_scope.cancel()
+
+
+async def test_whoever_breaks_the_protocol_is_told_so_by_us_first(joined, nursery):
+    dial, theirs = joined(Budget(2**30))
+    nursery.start_soon(dial._write)
+    nursery.start_soon(dial._read, OPENED)
+    theirs.send(b"\x83\x00")
+    assert (await heard_by(theirs))[:2] == b"\x88\x82"
+    await trio.testing.wait_all_tasks_blocked()
+    told = dial._tell_end()
+    assert (told["cause"], told["closed_first"]) == (Cause.VIOLATION, "us")
+    assert (told["sent"], told["received"]) == ({"code": 1002, "reason": ""}, None)
+    nursery.cancel_scope.cancel()
+
+
 async def test_the_first_cause_of_an_end_is_the_one_that_is_told():
     dial = make_dial("ws://a.example", Budget(2**30))
     for cause in (Cause.RESET, Cause.EOF):
@@ -189,15 +272,21 @@ async def test_the_first_cause_of_an_end_is_the_one_that_is_told():
     assert (told["cause"], told["why"]) == (Cause.RESET, "reset")
 
 
-async def test_what_is_sent_keeps_a_connection_from_being_idle(joined, nursery, autojump_clock):
-    dial, _ = joined(Budget(2**30))
-    nursery.start_soon(dial._write)
-    nursery.start_soon(dial._keep_time)
+@pytest.mark.parametrize("who", ["us", "server"])
+async def test_what_either_end_says_keeps_a_connection_from_being_idle(
+    joined, nursery, autojump_clock, who
+):
+    dial, theirs = joined(Budget(2**30), close_timeout_s=10 * IDLE_TIMEOUT_S)
+    for serve_it in (dial._write, dial._keep_time, partial(dial._read, OPENED)):
+        nursery.start_soon(serve_it)
     for _ in range(2):
         await trio.sleep(0.9 * IDLE_TIMEOUT_S)
-        await dial.send([Item(kind="ping")])
+        if who == "us":
+            await dial.send([Item(kind="ping")])
+        else:
+            theirs.send(b"\x8a\x00")
     assert dial._end is None
-    await trio.sleep(IDLE_TIMEOUT_S + 1)  # The close timeout is longer.
+    await trio.sleep(IDLE_TIMEOUT_S + 1)
     assert dial._end is not None
     assert dial._end.cause is Cause.IDLE
 

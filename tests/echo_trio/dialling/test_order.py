@@ -7,6 +7,7 @@ import json
 import pytest
 
 from echo_trio.dialling.order import (
+    MAX_HEADERS,
     BadOrder,
     DialOrder,
     make_request,
@@ -89,3 +90,13 @@ def test_there_is_one_host_however_it_is_written(names):
     with pytest.raises(BadOrder, match="one Host only") as caught:
         read_order(order)
     assert (caught.value.status, caught.value.field) == (422, "headers")
+
+
+@pytest.mark.parametrize("count", [MAX_HEADERS, MAX_HEADERS + 1])
+def test_as_many_headers_are_sent_as_are_allowed(count):
+    body = json.dumps({"url": "ws://a", "headers": [["x", str(n)] for n in range(count)]}).encode()
+    if count > MAX_HEADERS:
+        with pytest.raises(BadOrder, match=f"at most {MAX_HEADERS}"):
+            read_order(body)
+    else:
+        assert len(read_order(body).headers) == MAX_HEADERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -60,3 +61,23 @@ async def test_what_is_received_and_what_is_replied_is_told_in_order(nursery: tr
             send("too late")
     assert len(ears.told) == 5
     assert connection._on_message is answer
+
+
+async def test_a_reply_behind_our_close_frame_is_not_told_as_it_is_not_sent(
+    nursery: trio.Nursery,
+) -> None:
+    ours, raw = socket.socketpair()
+    ours.setblocking(False)
+    theirs = trio.SocketStream(trio.socket.from_stdlib_socket(raw))
+    connection = ObservedConnection.opened(ours, client=False, limits=Limits())
+    ears = connection.observer = Ears()
+
+    def close_and_answer(_: str | bytes) -> str:
+        connection.close_nowait(4000)
+        return "too late"
+
+    nursery.start_soon(connection.run, close_and_answer)
+    await theirs.send_all(frame(b"last"))
+    assert await theirs.receive_some() == b"\x88\x02\x0f\xa0"
+    assert (ears.told, connection.messages_sent) == ([("received", "last")], 0)
+    await theirs.aclose()
