@@ -13,12 +13,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from echo_trio.wire.connection import ConnectionClosed
 from loadgen.engine.context import now_us
-from loadgen.results.fan_out import Joined, Left
+from loadgen.results.fan_out import Joined, Left, Published
 from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Ending, Ledger
 from loadgen.results.scenario import ScenarioBooks
-from loadgen.scenario.errors import LostReply
+from loadgen.results.verify import Verdict
+from loadgen.scenario.errors import LostReply, SocketClosed
 from loadgen.scenario.pace import Due
 from loadgen.scenario.phases import Phases
 from loadgen.scenario.socket import REPLIES_SHARE, Socket
@@ -29,25 +31,49 @@ STOP_S, CONNECT_S = 4.0, 3.0
 
 
 class Wire:
-    """A connection whose server repeats every message, or is mute, and answers a close frame."""
+    """A connection whose server repeats every message, or is mute, and answers a close frame.
+
+    :ivar takes: false if what is sent has to wait for the kernel.
+    :ivar is_gone: true once nothing can be sent any more.
+    :ivar handed_over_us: when the last message was.
+    """
 
     subprotocol = closed = failure = timed_out = closed_first = close_received = None
     evicted = clean = False
     close_reason, _sock = "", None
 
+    takes, is_gone, answers_close, flushed, handed_over_us = True, False, True, 0, 0
+
     def __init__(self, *, is_mute: bool) -> None:
-        self._is_mute = is_mute
+        self.is_mute = is_mute
         self._said, self._comes = trio.open_memory_channel[str](math.inf)
 
     def send_nowait(self, frame: str) -> bool:
-        if not self._is_mute:
+        if self.is_gone:
+            raise ConnectionClosed(1001)
+        self.handed_over_us = now_us()
+        while now_us() == self.handed_over_us:
+            pass
+        if not self.is_mute:
             self._said.send_nowait(frame)
-        return True
+        return self.takes
+
+    async def flush(self) -> None:
+        self.flushed += 1
+        await trio.lowlevel.checkpoint()
+
+    def say(self, frame: str) -> None:
+        """Say something that nobody asked for."""
+        self._said.send_nowait(frame)
 
     def close_nowait(self, _: int) -> bool:
-        self.clean, self.close_received = True, 1000
+        if self.answers_close:
+            self.clean, self.close_received = True, 1000
+            self._said.close()
+        return self.takes
+
+    def abort(self) -> None:
         self._said.close()
-        return True
 
     async def run(self, receive: Any) -> None:
         async for frame in self._comes:
@@ -57,7 +83,7 @@ class Wire:
 class Bench:
     """One user with a socket, while its load lasts."""
 
-    def __init__(self, nursery: trio.Nursery, *, is_mute: bool) -> None:
+    def __init__(self, nursery: trio.Nursery, *, is_mute: bool, json: bool = False) -> None:
         self.ledger, self.books = Ledger(1, opened=1), ScenarioBooks()
         self.events: list[Any] = []
         self.phases, table = Phases(60.0, STOP_S), Timetable()
@@ -66,12 +92,13 @@ class Bench:
             plan=SimpleNamespace(connect_timeout_s=CONNECT_S), phases=self.phases,
             books=self.books, timetable=table, ledger=self.ledger, verdicts=self.ledger.verdicts,
             book_service=Recorder().record, book_intended=Recorder().record, trace=None,
-            sockets=set(), wall_offset_us=0, events=SimpleNamespace(take=self.events.append),
+            sockets=set(), wall_offset_us=0,
+            events=SimpleNamespace(take=self.events.append, take_copy=lambda *_: None),
         )  # fmt: skip
         self.user: Any = SimpleNamespace(context=context, is_awaited=False, step=None)
         wire: Any = Wire(is_mute=is_mute)
         self.wire = wire
-        self.socket = Socket(self.user, wire, 7, json=False)
+        self.socket = Socket(self.user, wire, 7, json=json)
         nursery.start_soon(table.run)
         nursery.start_soon(self.socket.serve)
 
@@ -200,3 +227,162 @@ async def test_an_end_is_early_if_it_had_begun_before_the_script_closed_the_sock
     assert echo.ledger.closed == {ending: 1}
     assert echo.ledger.early == ({(ending, 1000): 1} if by_peer else {})
     assert echo.socket.context.sockets == set()
+
+
+# -- Requests, whose path stands in one piece -----------------------------------------------------
+
+
+@pytest.fixture
+async def rpc(autojump_clock: MockClock, nursery: trio.Nursery) -> Bench:
+    """A server that repeats JSON."""
+    return Bench(nursery, is_mute=False, json=True)
+
+
+def columns(bench: Bench) -> dict[str, int]:
+    return {str(verdict): n for verdict, n in bench.ledger.verdicts.items() if n}
+
+
+@pytest.mark.parametrize("call", ["request", "send", "publish"])
+async def test_what_can_not_be_sent_any_more_has_failed_and_is_nowhere_else(
+    rpc: Bench, call: str, autojump_clock: MockClock
+) -> None:
+    """The connection is closed, and the socket has not been told yet."""
+    await trio.testing.wait_all_tasks_blocked()
+    rpc.wire.is_gone, rpc.wire.close_received, rpc.wire.close_reason = True, 1001, "away"
+    more: dict[str, Any] = {"topic": "t"} if call == "publish" else {}
+    with pytest.raises(SocketClosed, match="code 1001: away"):
+        await getattr(rpc.socket, call)("a", name="ask", **more)
+    (step,) = rpc.books.steps.values()
+    assert (step.count, step.failed, step.open) == (1, 1, 0)
+    ledger = rpc.ledger
+    assert (ledger.sent, ledger.sent_bytes, ledger.one_way, ledger.published) == (0, 0, 0, 0)
+    assert rpc.events == []
+    assert not rpc.socket._claims.awaits_reply
+    await rpc.socket.aclose()
+    with pytest.raises(SocketClosed):  # Now it has, and the call does not begin.
+        await getattr(rpc.socket, call)("a", name="ask", **more)
+    assert (step.count, step.failed) == (1, 1)
+
+
+@pytest.mark.parametrize("call", ["request", "send", "publish"])
+async def test_what_is_sent_is_counted_with_its_bytes_and_waited_for_if_it_is_not_taken(
+    rpc: Bench, call: str, autojump_clock: MockClock
+) -> None:
+    more: dict[str, Any] = {"topic": "t"} if call == "publish" else {}
+    for takes, flushed in ((True, 0), (False, 1)):
+        rpc.wire.takes = takes
+        await getattr(rpc.socket, call)("aäb", name="ask", **more)
+        assert rpc.wire.flushed == flushed
+        assert rpc.user.step == ("ask", call)
+    await getattr(rpc.socket, call)(b"\x00\xff", **more)
+    assert (rpc.ledger.sent, rpc.ledger.sent_bytes) == (3, 4 + 4 + 2)
+    owed = {"request": (0, 0), "send": (3, 0), "publish": (0, 3)}[call]
+    assert (rpc.ledger.one_way, rpc.ledger.published) == owed
+    (step,) = rpc.books.steps.values()
+    assert (step.kind, step.count, step.ok) == (call, 2, 2)
+
+
+async def test_a_message_was_published_before_its_copies_can_come(
+    mute: Bench, autojump_clock: MockClock
+) -> None:
+    await mute.socket.publish("a", topic="t")
+    (published,) = mute.events
+    assert (type(published), published.room) == (Published, number_of("t"))
+    assert published.at_us <= mute.wire.handed_over_us
+
+
+async def test_requests_of_one_user_are_each_its_own_though_they_share_what_is_spare(
+    rpc: Bench, autojump_clock: MockClock
+) -> None:
+    for frame in ("text", b"\x00", "more", b"\x01", "last"):
+        assert await rpc.socket.request(frame, name="ask") == frame
+    for by, message in (("id", {"a": 1}), (lambda got: got == "x", "x"), ("id", {"id": "k"})):
+        got = await rpc.socket.request(message, name="by", reply=by)
+        assert got == message or got == {**message, "id": 1}
+    steps = {name: step for (name, _), step in rpc.books.steps.items()}
+    assert (steps["ask"].ok, steps["by"].ok, columns(rpc)) == (5, 3, {"echoed": 8})
+
+
+@pytest.mark.parametrize("reply", ["id", lambda got: isinstance(got, dict), None])
+async def test_a_request_is_lost_after_its_own_time_and_the_next_is_another(
+    rpc: Bench, reply: Any, autojump_clock: MockClock
+) -> None:
+    rpc.wire.is_mute, began_s = True, trio.current_time()
+    for timeout in (0.5, "250ms"):
+        with trio.fail_after(60), pytest.raises(LostReply):
+            await rpc.socket.request({"a": 1}, name="ask", reply=reply, timeout=timeout)
+    assert trio.current_time() - began_s == pytest.approx(0.75, abs=0.02)
+    assert (rpc.ledger.given_up, rpc.books.steps["ask", "request"].lost) == (2, 2)
+    rpc.wire.is_mute = False
+    for late in range(2 if reply is None else 0):  # They still have their places in the line.
+        rpc.wire.say(f"late {late}")
+    await trio.testing.wait_all_tasks_blocked()
+    for _ in range(2):
+        got = await rpc.socket.request({"a": 2}, name="ask", reply=reply)
+        assert got["a"] == 2
+    assert rpc.books.steps["ask", "request"].ok == 2
+    late = {"unexpected": 2} if reply is None else {}
+    assert columns(rpc) == {"echoed": 2, **late}
+
+
+async def test_without_a_time_of_its_own_a_request_waits_as_long_as_it_takes(
+    rpc: Bench, autojump_clock: MockClock
+) -> None:
+    rpc.wire.is_mute = True
+    with trio.move_on_after(1e6) as waited:
+        await rpc.socket.request({}, reply="id")
+    assert waited.cancelled_caught
+    assert (rpc.ledger.given_up, rpc.socket._claims.awaits_reply) == (0, True)
+
+
+@pytest.mark.parametrize("call", ["request", "send", "publish", "ignore", "look_at_kept"])
+async def test_with_each_call_frames_are_judged_that_the_script_has_passed(
+    rpc: Bench, call: str, autojump_clock: MockClock
+) -> None:
+    rpc.wire.say('{"n": 1}')
+    await trio.testing.wait_all_tasks_blocked()
+    assert await rpc.socket.request("a") == "a"  # It comes later, so the other was passed by.
+    assert (len(rpc.socket._claims.kept), columns(rpc)) == (1, {"echoed": 1})
+    rpc.wire.is_mute = call != "request"
+    if call == "ignore":
+        rpc.socket.ignore("something else")
+    elif call == "look_at_kept":
+        rpc.socket.look_at_kept()
+    else:
+        more: dict[str, Any] = {"topic": "t"} if call == "publish" else {}
+        await getattr(rpc.socket, call)("b", **more)
+    assert rpc.socket._claims.kept == []
+    assert rpc.ledger.verdicts[Verdict.UNEXPECTED] == 1
+
+
+@pytest.mark.parametrize("call", ["subscribe", "ignore", "stream", "expect"])
+async def test_what_had_come_before_is_whose_call_comes_next(
+    rpc: Bench, call: str, autojump_clock: MockClock
+) -> None:
+    rpc.user.arrive_with_stream = lambda: None
+    rpc.wire.say('{"n": 1}')
+    await trio.testing.wait_all_tasks_blocked()
+    got = getattr(rpc.socket, call)(*(["t"] if call in ("subscribe", "stream") else []), n=1)
+    if call == "expect":
+        assert await got == {"n": 1}
+    claimed = {"subscribe": "copies", "ignore": "ignored", "stream": "streamed"}
+    assert columns(rpc) == {claimed.get(call, "expected"): 1}
+    assert rpc.socket._claims.kept == []
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_a_socket_whose_server_does_not_answer_a_close_frame_is_cut_in_time(
+    mute: Bench, is_told: bool, autojump_clock: MockClock
+) -> None:
+    """Within the stop timeout, or by the end of the run if that is known and earlier."""
+    mute.wire.answers_close, ends_s = False, STOP_S
+    if is_told:
+        mute.phases.sockets_end_s = trio.current_time() + 1.0
+        ends_s = 1.0
+    began_s = trio.current_time()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await mute.socket.aclose()
+    assert trio.current_time() - began_s == pytest.approx(ends_s, abs=0.01)
+    assert mute.ledger.closed == {Ending.TIMEOUT: 1}
+    assert (mute.ledger.early, mute.ledger.unanswered_closes) == ({}, 1)
