@@ -5,6 +5,7 @@ import os
 import threading
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from loadgen.cli import destinations
@@ -103,6 +104,18 @@ def test_a_pipe_whose_reader_has_left_is_told(tmp_path):
             write_patiently(theirs, b"x")
     finally:
         os.close(theirs)
+
+
+def test_a_named_pipe_whose_reader_has_left_is_told_and_closed(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    destination = open_destination(str(path))
+    os.close(reader)
+    before = psutil.Process().num_fds()
+    with pytest.raises(BrokenPipeError):
+        destination.write(b"x")
+    assert before - psutil.Process().num_fds() == 1
 
 
 def test_nobody_is_waited_for_who_does_not_come_once_the_end_was_asked_for(tmp_path, asked_to_end):

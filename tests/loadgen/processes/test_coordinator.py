@@ -238,6 +238,24 @@ async def test_a_second_is_booked_once_when_all_have_told_of_it(make_run, noted,
     assert coordinator.result_so_far().series == coordinator.series
 
 
+async def test_a_shard_that_has_finished_holds_no_second_up_and_gets_no_order(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(5, rate=50.0, duration_s=30.0))
+    await run.begin()
+    one, other = run.links
+    for phase in (Phase.OPEN, Phase.LOAD):
+        await run.wait_for(phase)
+    await trio.sleep(1.0)
+    await one.say(messages.Noted(noted(over(3), [second(1, sent=1)])))
+    await other.say(messages.Finished(noted(over(2), [second(1, sent=10)])))
+    await one.say(messages.Noted(noted(over(3), [second(2, sent=2)])))
+    assert [each.sent for each in run.coordinator.series] == [11, 2]
+    run.coordinator.steer(Wanted(paused=True))
+    await wait_all_tasks_blocked()
+    assert [len(link.orders_of(messages.Steer)) for link in run.links] == [1, 0]
+
+
 async def test_a_shard_that_is_late_holds_no_second_up(make_run, noted, autojump_clock):
     run = make_run()
     await run.begin()

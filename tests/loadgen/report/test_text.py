@@ -92,6 +92,10 @@ def test_copies_are_counted_and_timed_and_the_clocks_error_is_said_where_there_a
         "each after p50 2.0 ms, p99 3.5 ms",
         "give or take 0.12 ms: the machines' clocks may differ by that",
     ]
+    cut_off = msgspec.structs.replace(fan_out, unsettled=0, in_flight=2)
+    assert "= 1,990 delivered + 8 missing + 2 in flight" in (
+        written(msgspec.structs.replace(report_of(), fan_out=cut_off))
+    )
     alone = msgspec.structs.replace(fan_out, clock_error_ms=None)
     assert "clocks" not in written(msgspec.structs.replace(report_of(), fan_out=alone))
 

@@ -29,3 +29,18 @@ def test_a_pause_is_one_from_the_time_on_that_a_user_would_take():
     script, _ = convert("".join(f"{json.dumps(each)}\n" for each in lines).encode(), "log")
     steps = [each.strip() for each in script.split("\n") if "await" in each]
     assert steps == ["await ws.send('x')", "await user.sleep(0.05)", *["await ws.send('x')"] * 2]
+
+
+def test_a_message_has_one_reply_and_what_repeats_its_id_again_is_pushed():
+    line = {"connection": 1, "kind": "text", "data": '{"id": 7}'}
+    for whats, is_pushed in ((["received"], False), (["received"] * 2, True)):
+        lines = [
+            line | {"type": what, "at_ms": 1.0 * at} for at, what in enumerate(["sent", *whats])
+        ]
+        script, _ = convert("".join(f"{json.dumps(each)}\n" for each in lines).encode(), "log")
+        assert "reply='id'" in script
+        assert ("ws.stream" in script) is is_pushed
+    # Two messages of one id, each with its reply.
+    lines = [line | {"type": what, "at_ms": 1.0} for what in ("sent", "received") * 2]
+    script, _ = convert("".join(f"{json.dumps(each)}\n" for each in lines).encode(), "log")
+    assert (script.count("reply='id'"), "ws.stream" in script) == (2, False)

@@ -117,7 +117,8 @@ async def test_copies_are_awaited_after_the_load_and_by_nobody_else(
         await left.wait_for_copies()
     assert (given_up.cancelled_caught, left.waiting_for_copies) == (True, 0)
     left.is_interrupted = True
-    await left.wait_for_copies()
+    with trio.fail_after(1.0):
+        await left.wait_for_copies()
 
 
 async def test_who_waits_for_a_change_or_the_end_is_woken_once_by_whichever_comes_first(

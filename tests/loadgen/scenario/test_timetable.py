@@ -17,6 +17,7 @@ async def test_entries_are_called_once_in_their_order_and_not_before_their_time(
     called: list[tuple[str, float]] = []
     table = Timetable()
     began_s = trio.current_time()
+    first = table.add(began_s, lambda: None)
 
     def note(name: str) -> None:
         called.append((name, round(trio.current_time() - began_s, 3)))
@@ -31,6 +32,9 @@ async def test_entries_are_called_once_in_their_order_and_not_before_their_time(
         ("late", 0.0), ("a", 1.0), ("added while it sleeps", 1.75), ("b", 2.0), ("b again", 2.0),
         ("c", 3.0),
     ]  # fmt: skip
+    assert first.on_time is None  # Whom it called is held no longer,
+    table.call_off(first)
+    assert table._dead == 0  # and there is nothing left to call off.
     nursery.cancel_scope.cancel()
 
 

@@ -436,6 +436,26 @@ def test_a_plan_at_another_rate_has_as_much_more_due_as_the_rate_is_higher():
         assert (own.total_rate(5), own.rate_per_conn) == (rate, None)
 
 
+async def test_a_scenario_is_searched_from_the_rate_that_its_paces_come_to(report_of):
+    factors = []
+
+    async def run(plan):
+        """Run users whose paces come to 40 calls a second, against a target that does 160."""
+        factors.append(plan.pace_factor)
+        due = Histogram()
+        due.record(100, round(40 * plan.pace_factor * plan.load_s))
+        slow = plan.pace_factor > 4
+        return report_of(
+            scheduling_lag=due, intended=make_histogram(1_000_000 if slow else 1_000), plan=plan
+        )
+
+    capacity = await find(Plan(5, scenario="s.py", duration_s=10.0), [], run)
+    assert factors[:4] == [1.0, 2.0, 4.0, 8.0]
+    rates = [step.rate_per_s for step in capacity.steps]
+    assert rates == pytest.approx([40 * factor for factor in factors])
+    assert capacity.held_per_s <= 160 < capacity.broke_per_s <= 1.1 * capacity.held_per_s
+
+
 @pytest.mark.parametrize("confidence", [None, 0.9])
 async def test_a_rate_that_cannot_be_run_here_is_the_generators_limit_and_is_never_run(
     report_of, confidence

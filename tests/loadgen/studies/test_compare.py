@@ -448,6 +448,23 @@ def test_percentiles_of_too_few_messages_are_not_judged(run_of):
     assert "latency p50" not in note
 
 
+@pytest.mark.parametrize(("before", "after"), [(999, 1000), (1000, 999), (1000, 1000)])
+def test_one_run_of_too_few_messages_on_either_side_is_enough_for_that(before, after):
+    def report(count, p99):
+        return {"latency": {"intended": {"count": count, "p99": p99}}}
+
+    counts = {"a": (before, after), "b": (1000, 1000)}
+    sides_of = [
+        {name: report(of_side[side], 10.0 * (side + 1)) for name, of_side in counts.items()}
+        for side in (0, 1)
+    ]
+    found = compare(*({f"{name}{at}": one for name, one in side.items()}
+                      for at, side in enumerate(sides_of)))  # fmt: skip
+    (change,) = found.changes
+    is_enough = before == after
+    assert (change.name, change.call) == ("latency p99", "worse" if is_enough else "unclear")
+
+
 def test_a_group_of_counts_is_their_sum_and_one_that_lacks_a_count_is_nothing():
     report = {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": None}, "c": {"x": 1, "y": "2"}, "d": {},
               "e": [{"name": "n", "v": 7}, 3]}  # fmt: skip

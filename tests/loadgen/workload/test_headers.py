@@ -12,8 +12,9 @@ def test_a_header_is_a_name_and_a_value():
             parse_header(text)
 
 
-def test_the_handshake_has_the_headers_in_order_and_a_host_of_the_users():
-    plan = Plan(1, "ws://h:9/p", headers=(("X-A", "1"), ("Host", "other"), ("X-A", "2")),
+@pytest.mark.parametrize("name", ["Host", "host", "HOST"])
+def test_the_handshake_has_the_headers_in_order_and_a_host_of_the_users(name):
+    plan = Plan(1, "ws://h:9/p", headers=(("X-A", "1"), (name, "other"), ("X-A", "2")),
                 origin="https://o", subprotocols=("b", "a"))  # fmt: skip
     lines = plan.request(plan.target)("KEY").decode().split("\r\n")
     assert lines[:2] == ["GET /p HTTP/1.1", "Host: other"]
