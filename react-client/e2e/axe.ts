@@ -1,5 +1,6 @@
-import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
+import type { RunOptions } from 'axe-core';
+import axe from 'axe-core';
 
 import { expect } from './fixtures';
 
@@ -34,11 +35,18 @@ export async function expectNoViolation(page: Page, windows = [ROOMY, PHONE]): P
 /** For a fault to pass; where there is none, nobody waits. */
 const PATIENCE_MS = 30_000;
 
-async function violationsOf(page: Page, colorScheme: 'light' | 'dark') {
-  // The page has no frames: axe need not put its findings together in a page of its own.
-  const axe = new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode();
-  if (colorScheme === 'dark') axe.withRules('color-contrast');
-  return (await axe.analyze()).violations;
+/** What axe finds. It comes into the page once, not for each look. */
+export async function violationsOf(page: Page, colorScheme: 'light' | 'dark') {
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe.source);
+  const options: RunOptions = { resultTypes: ['violations'] };
+  if (colorScheme === 'dark') options.runOnly = { type: 'rule', values: ['color-contrast'] };
+  return page.evaluate(async (asked) => {
+    const { violations } = await (globalThis as unknown as { axe: typeof axe }).axe.run(
+      document,
+      asked,
+    );
+    return violations;
+  }, options);
 }
 
 /** By how much one can scroll the page sideways comes to nothing. */

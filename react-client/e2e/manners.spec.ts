@@ -1,6 +1,6 @@
 import type { Locator } from '@playwright/test';
 
-import { expectNothingSideways, expectNoViolation, PHONE, ROOMY } from './axe';
+import { expectNothingSideways, expectNoViolation, PHONE, ROOMY, violationsOf } from './axe';
 import { ChatPage, expect, test } from './fixtures';
 
 test('axe finds nothing wrong, from the first view to the close', async ({
@@ -106,4 +106,15 @@ test('what only a colour tells is told in a high-contrast theme, too', async ({
     entries.map((entry) => getComputedStyle(entry, '::before').borderTopColor),
   );
   expect(new Set(colours).size).toBeGreaterThan(2);
+});
+
+test('axe sees what is wrong, of the dark theme its colours alone', async ({ page }) => {
+  await page.setContent(
+    '<!doctype html><html lang="en"><title>A page</title>' +
+      '<main><h1>Words</h1><p style="color: #ccc; background: #fff">faint</p><button></button></main>',
+  );
+  const found = async (scheme: 'light' | 'dark') =>
+    (await violationsOf(page, scheme)).map(({ id }) => id);
+  expect(await found('light')).toEqual(['button-name', 'color-contrast']);
+  expect(await found('dark')).toEqual(['color-contrast']);
 });
