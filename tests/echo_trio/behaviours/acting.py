@@ -23,6 +23,7 @@ class Empty:
         self.time_s = 1000.0
         self.put_here: list[Action] = []
         self.due: list[tuple[float, Callable[[], Sequence[Action]]]] = []
+        self.due_bytes = 0
         self.is_reading = True
         self.turns_ended = 0
 
@@ -39,6 +40,7 @@ class Empty:
         self, due_s: float, make: Callable[[], Sequence[Action]], *, held_bytes: int
     ) -> None:
         self.due.append((due_s, make))
+        self.due_bytes += held_bytes
 
     def answer_at(self, due_s: float, answer: str | bytes) -> None:
         self.due.append((due_s, lambda: (Reply(answer),)))

@@ -285,6 +285,34 @@ async def test_a_client_that_does_not_read_its_burst_is_not_read_from_either(nur
     nursery.cancel_scope.cancel()
 
 
+async def test_what_a_script_has_left_unanswered_counts_with_what_waits(start, autojump_clock):
+    class Owing(Script):
+        def received(self, message: str | bytes) -> Iterator[Action]:
+            yield Reply(message, late_s=3600)
+
+        def leave(self) -> int:
+            return 5
+
+    client = start(lambda _: Owing())
+    await client.stream.send_all(frame(TEXT, b"m") + close(1000))
+    await trio.sleep(1)
+    assert client.performance.unanswered == 6
+
+
+@pytest.mark.parametrize("way", ["~", "~up-"])
+async def test_a_message_that_a_fault_holds_back_is_counted_on_either_way(
+    start, autojump_clock, way: str
+):
+    budget = Budget()
+    client = start(paths.find(f"/{way}reorder/1/plain"), budget=budget)
+    await client.stream.send_all(frame(TEXT, b"x" * 100))
+    await trio.sleep(1)
+    assert budget.held_bytes >= 100
+    await client.stream.send_all(frame(TEXT, b"y"))
+    await trio.sleep(1)
+    assert (client.texts, budget.held_bytes) == ([(1, "y"), (1, "x" * 100)], 0)
+
+
 async def test_what_is_owed_to_who_does_not_listen_any_more_is_counted(start, autojump_clock):
     client = start(scripts.delay(10), listening=False)
     client.stream.receive_stream.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from sys import getsizeof
 
 from echo_trio.behaviours.ticker import ticker
 
@@ -18,6 +19,7 @@ def test_the_nth_tick_is_n_intervals_after_the_beginning_however_late_others_wer
         ((due_s, tick),) = acting.stage.due
         acting.stage.due.clear()
         assert due_s == 1000.0 + 2.5 * len(ticks)
+        assert acting.stage.due_bytes >= getsizeof(tick) * len(ticks)
         acting.stage.time_s = due_s + late_s
         ticks += tick()
     told = [json.loads(each.message) for each in ticks]

@@ -306,6 +306,23 @@ async def test_a_client_that_leaves_is_told_to_who_works_for_it(
     await client.end()
 
 
+async def test_who_reads_slowly_has_all_of_a_long_answer(connect, autojump_clock) -> None:
+    """Each piece has its own time, however long all of them take."""
+    body = bytes(2**21)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    client = connect(app)
+    await client.say(request())
+    while b"\0" * len(body) not in client.hear() and not client.over.is_set():
+        await trio.sleep(http_connection.WRITE_TIMEOUT_S / 2)
+    assert b"\0" * len(body) in client.hear()
+    assert trio.current_time() > 2 * http_connection.WRITE_TIMEOUT_S
+    client.ours.close()
+
+
 async def test_who_reads_nothing_is_let_go_and_its_request_with_it(
     connect, autojump_clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

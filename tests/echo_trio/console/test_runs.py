@@ -107,6 +107,20 @@ async def test_of_so_many_runs_each_is_remembered_with_its_page_and_of_more_the_
     assert names_in(tmp_path) == {f"{run.id}.html" for run in started[1:]}
 
 
+async def test_with_the_console_the_files_of_its_runs_are_gone(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    kept: Any = Runs(Targets.of("ws://127.0.0.1:9000/", "127.0.0.1"), 10, None, lambda *_: None)
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "run.html").touch()
+    async with trio.open_nursery() as serving:
+        await serving.start(kept.serve)
+        kept._folder = folder
+        serving.cancel_scope.cancel()
+    assert not folder.exists()
+
+
 async def test_so_many_may_wait_for_a_run_and_the_next_is_sent_away(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

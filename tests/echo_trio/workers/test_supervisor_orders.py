@@ -198,6 +198,34 @@ async def test_faults_hold_once_every_worker_has_said_so_or_has_had_its_time(
     assert isinstance(await successor.hear(), Drain)
 
 
+async def test_who_changes_faults_does_not_wait_for_what_another_has_changed_since(
+    supervise, autojump_clock, nursery
+) -> None:
+    served = supervise(upstream="ws://127.0.0.1:1")
+    workers = await served.both()
+    for each in workers:
+        await each.serve(worker(1, 0))
+    began_s, held = trio.current_time(), dict[str, float]()
+
+    async def change(text: str) -> None:
+        await served.it.set_faults(text)
+        held[text] = trio.current_time() - began_s
+
+    for text in ("~drop/3", "~silent"):
+        nursery.start_soon(change, text)
+        for each in workers:
+            assert await each.hear() == SetFaults(text)
+        await wait_all_tasks_blocked()
+    for each in workers:
+        await each.channel.say(FaultsSet("~silent"))
+    await trio.sleep(CHANGE_S + 1)
+    assert held == {"~drop/3": pytest.approx(0), "~silent": pytest.approx(0)}
+    assert served.lines("a worker has not yet said that the faults hold") == []
+    served.it.drain()
+    for each in workers:
+        assert isinstance(await each.hear(), Drain)
+
+
 async def test_the_tasks_are_those_of_the_workers_that_answer_in_time(
     supervise, autojump_clock, nursery
 ) -> None:
