@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from echo_trio.behaviours import fault_prefix, faults
-from echo_trio.behaviours.actions import Reply
+from echo_trio.behaviours.actions import Close, Reply
 from echo_trio.behaviours.line import OVER
 from echo_trio.proxy.passage import Passage
 
@@ -65,6 +65,18 @@ def test_a_source_ends_once_however_often_it_says_so() -> None:
 
     trio.run(end_twice)
     assert (len(put), passage._has_ended) == (1, True)
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_a_close_frame_that_the_kernel_does_not_take_is_waited_for(is_taken: bool) -> None:
+    blocked = list[None]()
+    passage: Any = SimpleNamespace(
+        stop=lambda: None,
+        _sink=SimpleNamespace(pass_close=lambda *_: is_taken),
+        block=lambda: blocked.append(None),
+    )
+    assert list(Passage._do(passage, Close(4000, "why"))) == []
+    assert len(blocked) == (0 if is_taken else 1)
 
 
 async def take(passage: Any) -> None:

@@ -106,6 +106,24 @@ async def test_an_upstream_that_goes_while_it_is_not_read_leaves_nothing_behind(
         assert [await ours.frame() for _ in messages] == messages
 
 
+@pytest.mark.parametrize("up", [True, False])
+async def test_a_message_alone_and_whole_passes_up_to_the_limit_and_no_further(
+    start_proxy, raw, up
+):
+    url, accept = raw
+    proxy = await start_proxy(url, max_message_bytes=1_000)
+    with trio.fail_after(PATIENCE_S):
+        ends = await open_pair(proxy, accept)
+        sender, receiver = ends if up else ends[::-1]
+        await sender.send(frame(0x81, b"x" * 1_000, masked=not sender.is_masked))
+        assert await receiver.frame() == (0x81, b"x" * 1_000)
+        await sender.send(frame(0x81, b"x" * 1_001, masked=not sender.is_masked))
+        first, payload = await sender.frame()
+        assert (first, payload[:2]) == (0x88, b"\x03\xf1")
+        first, _ = await receiver.frame()
+        assert first == 0x88
+
+
 async def test_a_peer_that_takes_nothing_for_the_write_timeout_ends_the_pair(start_proxy, raw):
     url, accept = raw
     proxy = await start_proxy(url, write_timeout_s=0.5, close_timeout_s=0.5)
