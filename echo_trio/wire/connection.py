@@ -523,6 +523,17 @@ class Connection(Watched, WebSocketConnection):
                         if at == end or self._halt:
                             break
                         continue
+                if (
+                    self._incoming is None
+                    and at < end
+                    and (control := frames.decode_control(data, at, not client))
+                ):
+                    # A ping or a pong leaves nothing behind either.
+                    opcode, payload, at = control
+                    self._take_control(opcode, payload)
+                    if at == end or self._halt:
+                        break
+                    continue
                 all_plain = False
                 at = self._receive_rare(data, at)
                 if at == end or self._halt:
@@ -595,13 +606,9 @@ class Connection(Watched, WebSocketConnection):
     def _receive_rare(self, data: bytes, at: int) -> int:
         """Take some bytes that are not a whole plain frame; return where to go on."""
         if self._incoming is None and at < len(data):
-            masked = not self._client
-            control = frames.decode_control(data, at, masked)
-            if control is not None:
-                opcode, payload, at = control
-                self._take_control(opcode, payload)
-                return at
-            whole = frames.decode_fragments(data, at, masked, self._limits.max_message_bytes)
+            whole = frames.decode_fragments(
+                data, at, not self._client, self._limits.max_message_bytes
+            )
             if whole is not None:
                 message, at = whole
                 self._deliver(message)

@@ -67,7 +67,8 @@ _SHORT_TEXT_HEADERS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(
 
 #: The longest payload of a control frame (RFC 6455, section 5.5).
 MAX_CONTROL_BYTES: Final = 125
-#: Headers of unmasked pongs of 0 to 125 bytes.
+#: Headers of unmasked pings, and of pongs, of 0 to 125 bytes.
+_PING_HEADERS: Final = tuple(bytes((_WHOLE_PING, size)) for size in range(126))
 _PONG_HEADERS: Final = tuple(bytes((_WHOLE_PONG, size)) for size in range(126))
 #: A peer may send this many fragments without a byte in them, in one message.
 MAX_EMPTY_FRAGMENTS: Final = 1024
@@ -660,6 +661,13 @@ def encode_fragments(message: str | bytes, size_bytes: int, masked: bool) -> Ite
         if len(block) >= _FRAGMENT_BLOCK_BYTES or fin:
             yield bytes(block)
             block.clear()
+
+
+def encode_ping(payload: bytes, masked: bool) -> bytes:
+    """Encode a ping, whose payload has at most 125 bytes."""
+    if masked:
+        return encode_frame(PING, payload, masked)
+    return _PING_HEADERS[len(payload)] + payload
 
 
 def encode_pong(payload: bytes, masked: bool) -> bytes:

@@ -123,7 +123,7 @@ class Watched(Sender):
     def _ping(self, now_s: float) -> None:
         self._pinged_at_s = now_s
         self._awaited_pong = payload = struct.pack("!I", getrandbits(32))
-        if not self._write(frames.encode_control(frames.PING, payload, self._client)):
+        if not self._write(frames.encode_ping(payload, self._client)):
             self._flush_in_run()
 
     def _probe(self, now_s: float, interval_s: float) -> None:

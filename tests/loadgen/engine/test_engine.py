@@ -106,6 +106,26 @@ async def test_a_stop_is_as_many_looks_as_fell_due_meanwhile(engine):
     assert sum(value > 1000 for value in looks(engine)) == 5
 
 
+@pytest.mark.parametrize(
+    ("shards", "in_a_second", "of_a_stop"), [(1, 50, 6), (2, 25, 3), (3, 20, 3), (10, 20, 3)]
+)
+async def test_several_processes_look_together_as_often_as_one_would(
+    nursery, autojump_clock, shards, in_a_second, of_a_stop
+):
+    engine = Engine(Plan(10) if shards == 1 else Plan(10).shard(0, shards))
+    engine.phase = Phase.LOAD
+    await engine._start_poller(nursery)
+    await trio.sleep(10.01)
+    engine._load_lag.end_second()
+    assert engine._load_lag.total.count == pytest.approx(10 * in_a_second, abs=2)
+    nursery.cancel_scope.cancel()
+    engine = Engine(engine.plan)
+    engine.phase = Phase.LOAD
+    engine._book_look(0.1000001)
+    engine._load_lag.end_second()
+    assert len(looks(engine)) == of_a_stop
+
+
 async def test_only_the_lag_of_the_load_phase_is_the_runs(engine):
     counts = []
     for phase in (Phase.OPEN, Phase.LOAD, Phase.CLOSE):
