@@ -285,6 +285,19 @@ def test_only_the_pong_to_the_ping_that_is_awaited_ends_the_wait():
     assert connection._awaited_pong is None
 
 
+@pytest.mark.parametrize("size", [200, 5000, 60_000])
+def test_the_rest_of_a_frame_is_no_ping_whatever_it_begins_with(size):
+    message = bytes(size // 2) + b"\x89\x80\0\0\0\0\x8a\x80\0\0\0\0" + bytes(size // 2)
+    head = b"\x82\xfe" + len(message).to_bytes(2, "big")
+    messages = []
+    connection, sent = unserved(messages.append, client=False, limits=Limits())
+    data = head + bytes(4) + message  # The mask is nought: on the wire as in the message.
+    at = len(data) - len(message) + size // 2
+    arrive(connection, data[:at])
+    arrive(connection, data[at:])
+    assert (messages, bytes(sent.sent)) == ([message], b"")
+
+
 def test_a_message_may_be_exactly_as_large_as_is_allowed():
     for size, failure in ((10, None), (11, 1009)):
         for encoded in (frames.encode(b"x" * size, True), frames.encode("x" * size, True)):
