@@ -55,6 +55,17 @@ def test_the_plan_is_shown_as_a_report_has_it() -> None:
     assert json.loads(json.dumps(shown))["headers"] == [["Authorization", "***"]]
 
 
+def test_a_run_is_shared_by_as_many_processes_as_it_asks_for_up_to_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(units, "_cores", lambda: 3)
+    for workers in ("2", "3", "auto"):
+        run = read(count="10", workers=workers, fail_if=["messages.lost>0"])
+        assert run.workers == run.shown_plan["workers"] == (2 if workers == "2" else 3)
+        assert run.fail_if == ("messages.lost>0",)
+    assert "3 cores" in refusal_of(count="10", workers="4").error
+
+
 @pytest.mark.parametrize(
     "url",
     [

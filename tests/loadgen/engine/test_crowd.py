@@ -116,6 +116,21 @@ async def test_who_takes_a_place_has_the_next_number_and_one_that_awaits_nothing
     assert (context.reopening, crowd._created, crowd.slots[1]) == (1, 4, new)
 
 
+async def test_what_waits_for_a_place_that_is_not_taken_again_is_missed_when_the_crowd_ends(
+    still, nursery
+):
+    crowd, context = still(Plan(2, lifetime_s=9.0))
+    crowd.retire(crowd.slots[1])
+    for due_us in (1, 2):
+        crowd.slots[1].send(due_us, nursery)
+    assert (crowd.slots[1].has_backlog, context.ledger.missed) == (True, 0)
+    context.ledger.opened = context.ledger.requested  # None is opening any more.
+    crowd.slots = crowd.slots[1:]
+    await crowd._settle()
+    assert context.closing
+    assert (crowd.slots[0].has_backlog, context.ledger.missed) == (False, 2)
+
+
 @pytest.mark.parametrize(("answered_s", "closed_s"), [(1.0, 1.0), (99.0, 3.0)])
 async def test_who_awaits_a_reply_is_closed_when_it_is_in_or_after_half_of_the_stop_timeout(
     still, autojump_clock, answered_s, closed_s

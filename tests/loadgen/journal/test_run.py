@@ -148,6 +148,17 @@ async def test_a_long_journal_is_replaced_by_a_short_one_that_knows_as_much(
     assert [path.name for path in tmp_path.iterdir()] == ["run.journal"]
 
 
+async def test_of_a_very_long_run_the_last_seconds_are_kept(killed, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "MAX_BYTES", 0)  # Each record replaces the file.
+    monkeypatch.setattr(run, "MAX_SECONDS", 4)
+    kept = await keep(tmp_path / "run.journal", killed, seconds=9)
+    kept.close()
+    report = run.recover(kept.path)
+    assert [second.t_s for second in report.series] == [7, 8, 9, 10]
+    assert report.incomplete.t_s == 10
+    assert report.messages.sent == 20  # Sums are of the whole run.
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

@@ -117,6 +117,9 @@ def test_a_run_with_nothing_wrong_is_valid_and_needs_no_reasons(result_of):
 def test_whatever_the_target_did_wrong_makes_a_run_failed(result_of, wrong, reason):
     ledger = Ledger(**({"requested": 10, "opened": 10} | wrong))
     assert judge_run(result_of(ledger)) == ("failed", [reason])
+    # An interruption excuses what did not begin, and nothing that went wrong before it.
+    excused = "not_attempted" in wrong
+    assert (judge_run(result_of(ledger, interrupted=True))[0] == "failed") is not excused
 
 
 @pytest.mark.parametrize(

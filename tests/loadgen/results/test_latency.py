@@ -6,6 +6,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.report.prometheus import BOUNDS_US
 from loadgen.results.latency import (
     HIGHEST_US,
     SIGNIFICANT_DIGITS,
@@ -282,3 +283,10 @@ def test_an_hour_is_the_most_that_an_encoded_histogram_holds():
     assert HIGHEST_US == 3600 * 1_000_000
     assert SIGNIFICANT_DIGITS == 3
     assert Histogram().state.min == HIGHEST_US
+
+
+def test_a_value_of_just_a_bound_is_within_it_whatever_its_bucket():
+    for bound_us in BOUNDS_US:
+        histogram = Histogram()
+        histogram.record(bound_us)
+        assert histogram.cumulate(BOUNDS_US) == [int(each >= bound_us) for each in BOUNDS_US]

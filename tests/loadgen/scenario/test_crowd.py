@@ -108,7 +108,7 @@ class Bench:
         self.run_books = Books(Ledger(0))
         self.gate = Gate(plan)
         self.waited = Counter[str]()
-        self.steering = Steering()
+        self.steering, self.sockets = Steering(), set[Any]()
         #: When the load is changed by hand, and its factor then.
         self.change: tuple[float, float] | None = None
 
@@ -117,8 +117,9 @@ class Bench:
             context: Any = SimpleNamespace(
                 plan=self.plan, phases=self.phases, books=self.books, gate=self.gate,
                 run=SimpleNamespace(steering=self.steering, books=self.run_books),
-                sockets=set(), events=SimpleNamespace(awaited=0), ledger=self.run_books.ledger,
-                nursery=nursery, users=self.plan.count, timetable=Timetable(),
+                sockets=self.sockets, events=SimpleNamespace(awaited=0),
+                ledger=self.run_books.ledger, nursery=nursery, users=self.plan.count,
+                timetable=Timetable(),
             )  # fmt: skip
             self.watch = BlockingWatch()
             crowd = self.crowd = UserCrowd(context, self.script, self.watch)
@@ -142,7 +143,8 @@ class Bench:
             await crowd.open(opening)
             if crowd.has_load and not self.phases.is_interrupted:
                 await crowd.load(loading)
-            await crowd.close(self._wait_for_others)
+            with trio.fail_after(1000 * UNIT_S):
+                await crowd.close(self._wait_for_others)
             crowd.dismiss()
             nursery.cancel_scope.cancel()
 
@@ -272,6 +274,28 @@ async def journey(user):
     bench = Bench(script, [], plan)
     assert bench.run() == {"requested": 2, "finished": 2}
     assert bench.books.counters == {"in load": 2}
+
+
+@pytest.mark.parametrize("interrupt_at_s", [None, UNIT_S])
+def test_a_socket_that_its_user_does_not_close_is_closed_for_it(
+    interrupt_at_s: float | None,
+) -> None:
+    """Code that shields what it does lasts longer than its user's time, but not than the run."""
+    closed: list[float] = []
+
+    class Socket:
+        def lose_all(self, since_us: int) -> None: ...
+
+        async def aclose(self) -> None:
+            closed.append(trio.current_time())
+            await trio.sleep(UNIT_S / 2)
+            bench.sockets.discard(self)
+
+    plan = Plan(1, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
+    bench = Bench(WAITING, [("finish", UNIT_S / 4)], plan)
+    bench.sockets.add(Socket())
+    bench.run(interrupt_at_s)
+    assert (len(closed), bench.sockets) == (1, set())
 
 
 def test_users_who_fell_due_while_the_loop_was_held_up_to_the_end_did_not_start() -> None:

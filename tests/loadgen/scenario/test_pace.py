@@ -103,6 +103,20 @@ async def test_what_falls_due_and_is_not_handed_out_is_missed_unless_all_is_inte
     assert in_all > taken + 1
 
 
+async def test_what_would_fall_due_in_the_moment_in_which_the_load_ends_is_not_due(
+    make_user: MakeUser, autojump_clock: MockClock
+) -> None:
+    for is_late in (False, True):
+        user, taken = make_user(), 0
+        # The second of four: three and three eighths of an interval are the whole load.
+        async for _ in user.pace(3.375 / LOAD_S):
+            taken += 1
+            if is_late:
+                await trio.sleep(TOO_LONG_S)
+        assert taken + user.context.ledger.missed == 3
+        assert taken == (1 if is_late else 3)
+
+
 async def test_a_search_for_capacity_multiplies_the_pace(
     make_user: MakeUser, autojump_clock: MockClock
 ) -> None:
