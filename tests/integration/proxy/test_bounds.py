@@ -118,10 +118,15 @@ async def test_a_message_alone_and_whole_passes_up_to_the_limit_and_no_further(
         await sender.send(frame(0x81, b"x" * 1_000, masked=not sender.is_masked))
         assert await receiver.frame() == (0x81, b"x" * 1_000)
         await sender.send(frame(0x81, b"x" * 1_001, masked=not sender.is_masked))
-        first, payload = await sender.frame()
-        assert (first, payload[:2]) == (0x88, b"\x03\xf1")
-        first, _ = await receiver.frame()
-        assert first == 0x88
+        # The other end is told first, and its answer is awaited.
+        for end in (receiver, sender):
+            first, payload = await end.frame()
+            assert first == 0x88
+            await end.send(frame(0x88, payload, masked=not end.is_masked))
+        assert payload[:2] == b"\x03\xf1"
+        for end in ends:
+            await end.stream.aclose()
+        await proxy.until_ended()
 
 
 async def test_a_peer_that_takes_nothing_for_the_write_timeout_ends_the_pair(start_proxy, raw):
