@@ -109,9 +109,9 @@ class ShortWriter:
 def test_a_disk_that_takes_lines_in_parts_gets_them_whole(tmp_path):
     recorder = recording.Recorder.open(tmp_path / "record.ndjson", log=None)
     recorder._draft.file, whole = (short := ShortWriter()), recorder._draft.file
-    for number in range(3):
+    for number in range(3):  # as if the disk had been busy meanwhile
         recorder.add("sent", 1, data=str(number))
-    recorder._take_pending()
+        recorder._take_pending()
     recorder._write()
     recorder._draft.file = whole
     recorder.close()

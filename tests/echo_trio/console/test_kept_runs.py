@@ -99,3 +99,13 @@ def test_a_run_is_found_by_when_it_began_and_its_report_is_read_as_it_was(runs: 
         assert kept_runs.find(runs, json.loads(report)["started_at"]) == run.id
     assert kept_runs.find(runs, "2026-01-02T03:04:04Z") is None
     assert kept_runs.read_report(runs, 4) is None
+
+
+def test_of_runs_that_began_in_one_moment_the_last_is_found(runs: Path) -> None:
+    first = kept_runs.read_report(runs, 1)
+    assert first is not None
+    with closing(sqlite3.connect(runs)) as database, database:
+        columns = "started_at, verdict, name, plan, report"
+        database.execute(f"INSERT INTO runs ({columns}) SELECT {columns} FROM runs WHERE id = 1")
+        (last,) = database.execute("SELECT max(id) FROM runs").fetchone()
+    assert kept_runs.find(runs, json.loads(first)["started_at"]) == last

@@ -690,6 +690,14 @@ def test_a_length_takes_as_few_bytes_as_it_can(size):
     assert read_all(frames.encode(b"x" * size, False), max_bytes=size) == [b"x" * size]
 
 
+@pytest.mark.parametrize("step", [1, 100, 20_000])
+def test_fragments_come_in_blocks_of_bounded_work(step):
+    blocks = list(frames.encode_fragments(bytes(50_000), step, False))
+    assert read_all(*blocks, max_bytes=50_000) == [bytes(50_000)]
+    assert max(map(len, blocks)) < 16 * 1024 + step + 10
+    assert min(map(len, blocks[:-1])) >= 16 * 1024
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
 def test_a_message_in_fragments_has_as_many_as_it_needs_and_the_last_says_so(size, step):

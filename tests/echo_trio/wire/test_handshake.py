@@ -47,6 +47,13 @@ async def test_one_empty_line_in_front_is_passed_over(parts):
     assert await handshake.receive_head(chunks(*parts)) == (HEAD, b"")
 
 
+@pytest.mark.parametrize("lines", [[b"\r\n", b"\r\n"], [b"\r\n", b"\r", b"\n"], [b"\r\n\r", b"\n"]])
+async def test_two_empty_lines_in_front_are_none_s_habit_however_they_come(lines):
+    with pytest.raises(HandshakeRefused) as caught:
+        await handshake.receive_head(chunks(*lines, REQUEST))
+    assert caught.value.reason is Reason.NOT_HTTP
+
+
 @pytest.mark.parametrize("received", [b"", b"GET", REQUEST[:-1]], ids=["nothing", "some", "most"])
 async def test_a_stream_that_ends_first_is_told_apart(received):
     with pytest.raises(ConnectionCut) as caught:

@@ -386,3 +386,13 @@ def test_the_descriptor_in_reserve_is_taken_back_behind_each_client_that_is_turn
         for client in clients:
             client.close()
     assert turned_away == names
+
+
+def test_all_addresses_of_a_host_are_listened_on_at_one_port(monkeypatch):
+    addresses = [(socket.AF_INET, (f"127.0.0.{n}", 0)) for n in (1, 2, 3)]
+    monkeypatch.setattr(sockets, "_resolve_own", lambda *_: addresses)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(each) for each in sockets.listen("a.example", 0)]
+        hosts, ports = zip(*(each.getsockname() for each in listeners), strict=True)
+    assert hosts == ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    assert len(set(ports)) == 1

@@ -45,8 +45,13 @@ def pem(tmp_path_factory):
 
 
 def test_a_certificate_and_its_key_serve_from_two_files_or_from_one(pem):
-    tls.server_context(pem / "certificate", pem / "key")
-    tls.server_context(pem / "both", None)
+    for context in (
+        tls.server_context(pem / "certificate", pem / "key"),
+        tls.server_context(pem / "both", None),
+    ):
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+        # A client could have us do its handshakes again and again.
+        assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
 @pytest.mark.parametrize(
