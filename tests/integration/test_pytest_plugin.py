@@ -232,6 +232,9 @@ def test_that_fails(ws_server):
 
 
 def test_that_asks_for_a_misspelt_path(ws_server):
+    with connect(ws_server.url) as client:
+        client.send("y" * 100)
+        client.send("z" * 101)
     with pytest.raises(Exception, match="404"), connect(ws_server.path("/dorp/3")):
         pass
     ws_server.assert_all_clean()
@@ -291,7 +294,8 @@ LOG_LEVEL = (
 def test_a_failure_says_what_the_server_saw_and_a_bad_marker_what_to_do(tmp_path, processes):
     (tmp_path / "test_failing.py").write_text(FAILING)
     report = tmp_path / "junit.xml"
-    said = run_pytest(tmp_path, f"--junitxml={report}", *processes, code=1)
+    said = run_pytest(tmp_path, "-rP", f"--junitxml={report}", *processes, code=1)
+    assert said.count("- ws_server -") == 3  # of tests that have failed, alone
     _, _, section = said.partition("- ws_server -")
     lines = section.splitlines()
     assert re.fullmatch(r"ws://127\.0\.0\.1:\d+/ saw 2 connections", lines[1])
@@ -322,6 +326,8 @@ def test_a_failure_says_what_the_server_saw_and_a_bad_marker_what_to_do(tmp_path
     )
     assert "  /dorp/3: refused, HTTP 404 (there is no such path), 0 in, 0 out\n" in said
     assert "    did you mean /drop/{n}?\n" in said
+    assert "    → " + "y" * 100 + "\n" in said
+    assert "    → " + "z" * 100 + "… (101 characters)\n" in said
     # A traceback ends in the test, not in what it has called of ours.
     assert not re.findall(r"^\S*echo_trio/testing/.*", said, re.MULTILINE)
 
