@@ -17,7 +17,7 @@ from loadgen.results.latency import Recorder
 from loadgen.results.ledger import Ledger
 from loadgen.results.scenario import ScenarioBooks, StepBooks
 from loadgen.results.verify import Verdict
-from loadgen.scenario.calls import Call
+from loadgen.scenario.calls import MAX_ANSWERED, Call
 from loadgen.scenario.claims import MAX_KEPT, Claims
 from loadgen.scenario.content import decode, fits
 from loadgen.scenario.errors import LostReply, SocketClosed
@@ -396,3 +396,23 @@ def test_a_frame_came_when_the_kernel_says_unless_that_is_to_come_or_long_ago(
         bench.receive({})
         came_us = bench.claims.kept[-1].received_us
         assert came_us == now - ago_us if is_taken else now <= came_us <= now_us()
+
+
+def test_what_is_ignored_is_no_copy(bench: Bench) -> None:
+    bench.claims.subscriptions.append(Subscription("news", None, fits(None, {"t": 1})))
+    bench.claims.ignored.append(fits(None, {"t": 1}))
+    bench.receive({"t": 1})
+    assert (bench.columns, bench.copies) == ({"ignored": 1}, [])
+
+
+def test_keys_of_ours_take_no_room_from_those_of_the_script_that_were_answered(
+    bench: Bench,
+) -> None:
+    bench.request({"id": "x"})
+    bench.receive({"id": "x"})
+    for _ in range(MAX_ANSWERED):
+        bench.request()
+        bench.receive({"id": bench.claims._numbered})
+    bench.receive({"id": "x"}, {"id": 1})
+    bench.claims.end((1000, ""))
+    assert bench.columns == {"echoed": MAX_ANSWERED + 1, "duplicate": 2}

@@ -9,8 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from loadgen.engine.books import Books
 from loadgen.engine.gate import Gate
+from loadgen.engine.proxy import ProxyRefused
 from loadgen.results.ledger import Failure, Ledger
+from loadgen.scenario import connecting
 from loadgen.scenario.connecting import Connecting
 from loadgen.scenario.errors import ConnectFailed
 from loadgen.workload.plan import Plan
@@ -23,13 +26,17 @@ def make_user(**settings: Any) -> Any:
                 connect_timeout_s=TIMEOUT_S, **settings)  # fmt: skip
     context = SimpleNamespace(
         plan=plan, gate=Gate(plan), ledger=Ledger(0),
-        run=SimpleNamespace(subprotocols=plan.subprotocols, extensions=()),
+        run=SimpleNamespace(subprotocols=plan.subprotocols, extensions=(), requests=[plan.request],
+                            resources=["/"], books=Books(Ledger(0))),
     )  # fmt: skip
+    context.ledger = context.run.ledger = context.run.books.ledger
     return SimpleNamespace(context=context, is_awaited=False)
 
 
-def connect(user: Any, headers: Any = ()) -> Connecting:
-    return Connecting(user, "", headers, (), json=True)
+def connect(
+    user: Any, headers: Any = (), url: str = "", subprotocols: tuple[str, ...] = ()
+) -> Connecting:
+    return Connecting(user, url, headers, subprotocols, json=True)
 
 
 @pytest.mark.parametrize("is_awaited", [False, True])
@@ -108,3 +115,77 @@ def test_a_scripts_own_header_takes_the_place_of_the_runs() -> None:
     assert "x-token: own" in request
     assert "X-Other: kept" in request
     assert "runs" not in request
+
+
+@pytest.mark.parametrize(
+    ("url", "resource"),
+    [("", "/"), ("/chat?a=1", "/chat?a=1"), ("room", "/room"), ("ws://h:9/x", "/x"),
+     ("ws://H:9/x", "/x")],
+)  # fmt: skip
+def test_a_socket_may_go_to_any_path_of_the_runs_target(url: str, resource: str) -> None:
+    user = make_user(subprotocols=("runs",))
+    asked = connect(user, {"X": "1"}, url)._shape_handshake()
+    assert (asked.resource, asked.subprotocols) == (resource, ("runs",))
+    assert asked.request("KEY").decode().startswith(f"GET {resource} HTTP/1.1\r\nHost: h:9\r\n")
+
+
+@pytest.mark.parametrize("url", ["ws://h:8/", "ws://h/", "wss://h:9/", "ws://other:9/"])
+def test_a_socket_goes_to_no_other_host_port_or_scheme(url: str) -> None:
+    with pytest.raises(ValueError, match="a run has one host, h"):
+        connect(make_user(), (), url)._shape_handshake()
+
+
+def test_a_sockets_own_subprotocols_are_offered_instead_of_the_runs() -> None:
+    asked = connect(make_user(subprotocols=("runs",)), (), "", ("b", "a"))._shape_handshake()
+    assert asked.subprotocols == ("b", "a")
+    lines = asked.request("KEY").decode().split("\r\n")
+    assert [line for line in lines if "Protocol" in line] == ["Sec-WebSocket-Protocol: b, a"]
+
+
+async def test_a_socket_that_opens_is_counted_with_the_time_that_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def open_with(*_: object) -> tuple[str, int]:
+        return "connection", 1234
+
+    monkeypatch.setattr(connecting, "open_with", open_with)
+    user, handshake = make_user(), SimpleNamespace()
+    opened: Any = await connect(user)._open(handshake)
+    books = user.context.run.books
+    assert (opened, books.ledger.opened, books.ledger.peak_open) == ("connection", 1, 1)
+    assert books.connect.end_second().sum_us == 1234
+
+
+async def test_why_a_socket_did_not_open_is_said_whatever_has_failed_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def open_with(*_: object) -> None:
+        raise failures.pop(0)
+
+    failures = [ConnectionRefusedError(111, "no"), ProxyRefused("HTTP 407"), OSError(98, "used")]
+    monkeypatch.setattr(connecting, "open_with", open_with)
+    user, said = make_user(), []
+    handshake: Any = SimpleNamespace()
+    for _ in range(3):
+        with pytest.raises(ConnectFailed) as caught:
+            await connect(user)._open(handshake)
+        said.append(str(caught.value).partition(":")[0])
+    assert said == ["refused", "rejected", "address in use"]
+    assert user.context.ledger.failed == {
+        Failure.REFUSED: 1, Failure.REJECTED: 1, Failure.ADDRESS_IN_USE: 1
+    }  # fmt: skip
+
+
+async def test_a_socket_whose_opening_is_cancelled_was_not_attempted(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def open_never(*_: object) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Connecting, "_open", open_never)
+    user = make_user()
+    with trio.move_on_after(1.0):
+        async with connect(user):
+            pytest.fail("it never opens")
+    ledger = user.context.ledger
+    assert (ledger.requested, ledger.not_attempted, ledger.settled) == (1, 1, 1)

@@ -109,6 +109,7 @@ class Bench:
         self.gate = Gate(plan)
         self.waited = Counter[str]()
         self.steering, self.sockets = Steering(), set[Any]()
+        self.copies_awaited, self.asked_others_s = 0, 0.0
         #: When the load is changed by hand, and its factor then.
         self.change: tuple[float, float] | None = None
 
@@ -117,7 +118,7 @@ class Bench:
             context: Any = SimpleNamespace(
                 plan=self.plan, phases=self.phases, books=self.books, gate=self.gate,
                 run=SimpleNamespace(steering=self.steering, books=self.run_books),
-                sockets=self.sockets, events=SimpleNamespace(awaited=0),
+                sockets=self.sockets, events=SimpleNamespace(awaited=self.copies_awaited),
                 ledger=self.run_books.ledger, nursery=nursery, users=self.plan.count,
                 timetable=Timetable(),
             )  # fmt: skip
@@ -151,6 +152,7 @@ class Bench:
     async def _wait_for_others(self) -> None:
         await trio.lowlevel.checkpoint()
         self.waited["others"] += 1
+        self.asked_others_s = trio.current_time() - (self.phases.began_s or 0.0)
 
     def run(self, interrupt_at_s: float | None = None) -> Counter[str]:
         """Run to the end; return how many users ended in which way."""
@@ -225,6 +227,9 @@ def test_of_users_that_arrive_each_has_a_place_for_as_long_as_it_stays_or_none(
         leave_s.append(float("inf") if what == "ever" else leaves_s)
         expected[column_of(what, due_s + takes_s, ends_s)] += 1
     assert bench.run(interrupt_at_s) == expected
+    # Each that began has been late by something.
+    begun = expected["requested"] - expected["not_started"]
+    assert bench.run_books.scheduling_lag.end_second().count == begun
 
 
 def test_when_a_whole_wave_waited_in_vain_the_users_behind_it_are_not_begun() -> None:
@@ -276,15 +281,16 @@ async def journey(user):
     assert bench.books.counters == {"in load": 2}
 
 
-@pytest.mark.parametrize("interrupt_at_s", [None, UNIT_S])
+@pytest.mark.parametrize(("what", "interrupt_at_s"), [("finish", None), ("ever", UNIT_S)])
 def test_a_socket_that_its_user_does_not_close_is_closed_for_it(
-    interrupt_at_s: float | None,
+    what: str, interrupt_at_s: float | None
 ) -> None:
     """Code that shields what it does lasts longer than its user's time, but not than the run."""
-    closed: list[float] = []
+    closed, patience_s = list[float](), list[float]()
 
     class Socket:
-        def lose_all(self, since_us: int) -> None: ...
+        def lose_all(self, since_us: int) -> None:
+            patience_s.append(trio.current_time() - since_us / 1_000_000)
 
         async def aclose(self) -> None:
             closed.append(trio.current_time())
@@ -292,10 +298,42 @@ def test_a_socket_that_its_user_does_not_close_is_closed_for_it(
             bench.sockets.discard(self)
 
     plan = Plan(1, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
-    bench = Bench(WAITING, [("finish", UNIT_S / 4)], plan)
+    bench = Bench(WAITING, [(what, UNIT_S / 4)], plan)
     bench.sockets.add(Socket())
     bench.run(interrupt_at_s)
     assert (len(closed), bench.sockets) == (1, set())
+    # What was asked for half of the stop timeout before has had its time.
+    assert patience_s == ([pytest.approx(STOP_S / 2)] if interrupt_at_s is None else [])
+
+
+@pytest.mark.parametrize(("what", "others_s"), [("finish", 1 + 1), ("ever", 4 + 2)])
+def test_copies_are_awaited_for_half_of_the_stop_timeout_and_not_beyond_the_users_time(
+    what: str, others_s: float
+) -> None:
+    plan = Plan(1, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
+    bench = Bench(WAITING, [(what, UNIT_S)], plan)
+    bench.copies_awaited = 1
+    bench.run()
+    assert bench.asked_others_s == pytest.approx(others_s * UNIT_S, abs=UNIT_S / 16)
+
+
+def test_a_user_that_failed_as_it_was_cancelled_has_failed() -> None:
+    script = """
+async def fail_at_the_end(user):
+    try:
+        await trio.sleep_forever()
+    finally:
+        await fail(user)
+
+@scenario
+async def both(user):
+    await user.ready()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        nursery.start_soon(fail_at_the_end, user)
+"""
+    plan = Plan(2, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
+    assert Bench(script, [], plan).run() == {"requested": 2, "failed": 2}
 
 
 def test_users_who_fell_due_while_the_loop_was_held_up_to_the_end_did_not_start() -> None:

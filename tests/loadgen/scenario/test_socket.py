@@ -386,3 +386,58 @@ async def test_a_socket_whose_server_does_not_answer_a_close_frame_is_cut_in_tim
     assert trio.current_time() - began_s == pytest.approx(ends_s, abs=0.01)
     assert mute.ledger.closed == {Ending.TIMEOUT: 1}
     assert (mute.ledger.early, mute.ledger.unanswered_closes) == ({}, 1)
+
+
+async def test_calls_of_several_kinds_under_one_name_are_several_steps(
+    rpc: Bench, autojump_clock: MockClock
+) -> None:
+    for _ in range(2):
+        await rpc.socket.send("a", name="x")
+        await rpc.socket.expect("a", name="x")
+        await rpc.socket.publish("b", topic="t", name="x")
+        await rpc.socket.expect("b", name="x")
+        await rpc.socket.request("c", name="x")
+    counts = {key: (step.count, step.ok) for key, step in rpc.books.steps.items()}
+    assert counts == {
+        ("x", "send"): (2, 2), ("x", "expect"): (4, 4), ("x", "publish"): (2, 2),
+        ("x", "request"): (2, 2),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "call", ["request", "send", "publish", "expect", "subscribe", "ignore", "look_at_kept"]
+)
+@pytest.mark.parametrize("name", [None, "step"])
+async def test_what_a_function_of_the_script_has_raised_the_next_call_raises_and_no_other(
+    rpc: Bench, call: str, name: str | None, autojump_clock: MockClock
+) -> None:
+    # A step of this name has begun before, so that a request would take its short way.
+    await rpc.socket.request("a", name=name)
+    rpc.socket._claims.problem = KeyError("of the script")
+    counted = [step.count for step in rpc.books.steps.values()]
+    given: list[str] = [] if call == "look_at_kept" else ["a"]
+    more: dict[str, Any] = {"topic": "t"} if call == "publish" else {}
+    if call in ("request", "send", "publish", "expect"):
+        more["name"] = name
+
+    async def make_call() -> None:
+        await getattr(rpc.socket, call)(*given, **more)
+
+    with pytest.raises(KeyError, match="of the script"):
+        await make_call()
+    assert [step.count for step in rpc.books.steps.values()] == counted
+    assert rpc.ledger.sent == 1
+    await rpc.socket.send("b")
+
+
+async def test_a_socket_in_a_room_stays_until_all_copies_have_come_once_the_load_is_over(
+    echo: Bench, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    echo.socket.subscribe("t")
+    echo.phases.end_load()
+    nursery.start_soon(echo.socket.aclose)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (echo.ledger.closed, echo.phases.waiting_for_copies) == ({}, 1)
+    echo.phases.settle_copies()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (echo.ledger.closed, echo.phases.waiting_for_copies) == ({Ending.CLEAN: 1}, 0)
