@@ -6,6 +6,7 @@ import errno
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from structlog.testing import LogCapture
 from echo_trio import places
 from echo_trio import server as server_module
 from echo_trio.metrics.counters import Outcome
-from echo_trio.server import END_OF_EACH_S, END_S, EchoServer, patience_of
+from echo_trio.server import ANSWERING_SHARE, END_OF_EACH_S, END_S, EchoServer, patience_of
 from echo_trio.settings import Settings
 
 from .conftest import CLOSE, handshake, log_to
@@ -540,3 +541,39 @@ def test_a_recording_that_cannot_be_made_leaves_no_port_taken(tmp_path, monkeypa
 
     trio.run(make)
     assert [each.fileno() for each in listened] == [-1]
+
+
+async def test_what_had_arrived_is_answered_before_a_goodbye_for_a_share_of_the_drain(
+    autojump_clock,
+) -> None:
+    """The second connection takes longer to answer than all of them may."""
+    done = list[tuple[int, str]]()
+
+    class Noting:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def answer_what_arrived(self) -> None:
+            done.append((self.number, "answered"))
+            if self.number == 1:
+                autojump_clock.jump(ANSWERING_SHARE * 100 + 1)
+
+        def drain(self, code: int, _: str) -> bool:
+            done.append((self.number, f"closed with {code}"))
+            return True
+
+    settings = Settings(port=0, console=False, drain_timeout_s=100.0, drain_grace_s=0.0)
+    server = EchoServer.listen(settings, log_to(LogCapture()))
+    server.close()
+    gone = trio.Event()
+    gone.set()
+    server._sessions = SimpleNamespace(  # type: ignore[assignment]
+        counters=SimpleNamespace(ended=0, accepted=3), openings=(), all_gone=gone,
+        connections=[Noting(0), Noting(1)], upstreams=[Noting(2)],
+    )  # fmt: skip
+    async with trio.open_nursery() as nursery:
+        await server._say_goodbye(nursery)
+    assert done == [
+        (0, "answered"), (0, "closed with 1001"), (1, "answered"), (1, "closed with 1001"),
+        (2, "closed with 1001"),
+    ]  # fmt: skip
