@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from echo_trio.console import run as run_module
 from echo_trio.console.run import SNAPSHOTS, Answer
 
 from .conftest import make_run
@@ -137,3 +141,23 @@ async def test_who_follows_gets_each_snapshot_once(nursery: trio.Nursery) -> Non
     await wait_all_tasks_blocked()
     assert re.findall(rb'"t_s": (\d), "second"', bytes(emitted)) == [b"1", b"2", b"3"]
     nursery.cancel_scope.cancel()
+
+
+async def test_a_run_that_is_asked_to_end_has_its_own_time_and_some_more(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    done = list[tuple[str, float]]()
+
+    def note(what: str) -> Callable[[], None]:
+        return lambda: done.append((what, trio.current_time()))
+
+    run = make_run()
+    process: Any = SimpleNamespace(interrupt=note("interrupted"), kill=note("killed"))
+    nursery.start_soon(run_module._stop_when_asked, run, process)
+    await trio.sleep(1000)
+    assert done == []
+    run.cancel()
+    asked_s = trio.current_time()
+    await trio.sleep(1000)
+    limit_s = run.accepted.stop_timeout_s + run_module.STOP_GRACE_S
+    assert done == [("interrupted", asked_s), ("killed", pytest.approx(asked_s + limit_s))]

@@ -93,3 +93,26 @@ async def test_a_stream_in_which_nothing_happens_says_so(nursery, autojump_clock
         (ALIVE_S, b": alive\n\n"), (ALIVE_S * 1.5, b"said 1\n"), (ALIVE_S * 2.5, b": alive\n\n")
     ]  # fmt: skip
     nursery.cancel_scope.cancel()
+
+
+async def test_there_is_room_as_soon_as_less_waits_than_makes_it_full(nursery) -> None:
+    holder, has_room = Peer(), trio.Event()
+    outbox = Outbox(lambda _, data: data, holder)
+    taken = trio.Semaphore(0)
+
+    async def emit(batch: bytes) -> None:
+        await taken.acquire()
+
+    async def add() -> None:
+        await outbox.room()
+        has_room.set()
+
+    outbox.put("a", "x" * (FULL_BYTES + BATCH_BYTES))
+    nursery.start_soon(outbox.drain, emit)
+    nursery.start_soon(add)
+    while not has_room.is_set():
+        assert holder.held_bytes >= FULL_BYTES
+        taken.release()
+        await trio.testing.wait_all_tasks_blocked()
+    assert holder.held_bytes >= FULL_BYTES - BATCH_BYTES
+    nursery.cancel_scope.cancel()

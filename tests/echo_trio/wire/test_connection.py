@@ -330,3 +330,27 @@ async def test_a_task_is_asked_for_once_and_only_for_what_takes_patience(wire, n
     assert await peer.receive_rest() == []
     await until(lambda: len(nursery.child_tasks) == before)
     assert (connection.messages_received, connection.bytes_received) == (2, len(all_said))
+
+
+@pytest.mark.parametrize("transport", ["poller", "unattended", "no-poller"])
+@pytest.mark.parametrize("is_closing", [False, True])
+async def test_half_a_frame_is_no_message_and_a_reset_follows(
+    make_wire, tcp_pair, transport, is_closing
+):
+    wire = make_wire(sockets=tcp_pair)
+    wire.start()
+    await trio.testing.wait_all_tasks_blocked()
+    if is_closing:
+        wire.connection.close_nowait(1000)
+    before_bytes = wire.connection.bytes_sent
+    wire.connection.drop_in_frame("x" * 100)
+    half_bytes = 0 if is_closing else (102 + 4 * wire.connection.is_client) // 2
+    assert wire.connection.bytes_sent == before_bytes + half_bytes
+    assert wire.connection.messages_sent == 0
+    if not is_closing:
+        with pytest.raises(trio.BrokenResourceError):
+            await wire.peer.receive_rest()
+    else:
+        await wire.peer.stream.aclose()
+    await wire.end()
+    assert wire.connection.close_code == (1000 if is_closing else 1006)

@@ -163,6 +163,14 @@ async def test_the_old_are_collected_after_crowds(
         pytest.param([(0, 2**20), (0, 0), (0, 0)], 0, id="nobody ends, and lets go of little"),
         pytest.param([(1, 99 * 2**20), (1, 0), (1, 0)], 1, id="some go on ending, one held much"),
         pytest.param([(1, 40 * 2**20), (1, 0), (1, 0)], 0, id="some go on ending, one held some"),
+        pytest.param(
+            [(1, process.SWING_BYTES), (1, 0)], 1, id="some go on ending, it just suffices"
+        ),
+        pytest.param(
+            [(1, process.SWING_BYTES - 1), (1, 0)], 0, id="some go on ending, a byte less"
+        ),
+        pytest.param([(0, process.KEPT_BYTES), (0, 0)], 1, id="nobody ends, it just suffices"),
+        pytest.param([(0, process.KEPT_BYTES - 1), (0, 0)], 0, id="nobody ends, a byte less"),
     ],
 )
 async def test_what_a_few_leave_goes_back_to_the_system_once_no_more_of_them_go(

@@ -234,3 +234,32 @@ async def test_a_message_that_was_much_to_inflate_ends_the_turn(size: int, a_tur
 
     agreed = Parameters(server_no_context_takeover=True, client_no_context_takeover=True)
     await run(limits={"compression": agreed})
+
+
+async def test_the_answer_to_a_ping_of_our_own_is_for_us_alone() -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        made.pair.client._ping(0.0)
+        ((opcode, payload),) = made.client.hear()
+        assert opcode == PING
+        pong = made.client.frame(PONG, payload)
+        await made.client.say(pong)
+        assert made.upstream.hear() == []
+        await made.client.say(pong)  # Nobody has asked for this one: it goes through.
+        assert made.upstream.hear() == [(PONG, payload)]
+
+    await run()
+
+
+@pytest.mark.parametrize("opcode", [PING, TEXT])
+async def test_nothing_comes_behind_our_close_frame_whatever_the_other_still_says(
+    opcode: int,
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        made.pair.client.close_nowait(1001, "bye")
+        await made.upstream.say(made.upstream.frame(opcode, b"late"))
+        assert made.client.hear() == [(CLOSE, b"\x03\xe9bye")]
+        assert made.pair.lost == (opcode == TEXT)
+
+    await run()
