@@ -37,6 +37,11 @@ def test_a_search_is_of_a_plan_whose_rate_can_be_raised(plan, output, problem):
     assert found is None if problem is None else found.startswith(problem)
 
 
+def test_a_search_may_be_held_against_what_the_target_says_of_itself():
+    limits = [thresholds.parse("target.cpu_share>80%")]
+    assert _find_problem(PLAN, limits, Output()) is None
+
+
 class FakeJournal:
     """A journal that notes what becomes of it."""
 

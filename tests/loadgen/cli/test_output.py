@@ -10,6 +10,7 @@ import tempfile
 import msgspec
 import pytest
 
+from loadgen.cli import output
 from loadgen.cli.output import Output, warn
 from loadgen.report import html, text
 from loadgen.results.ledger import Ledger
@@ -236,3 +237,15 @@ def test_a_page_that_is_not_built_keeps_those_from_running_that_want_one(monkeyp
     monkeypatch.setattr(html, "find_problem", lambda: "it is not built")
     assert Output(html=str(tmp_path / "x")).find_problem() == "it is not built"
     assert Output(json=str(tmp_path / "x")).find_problem() is None
+
+
+def test_only_a_reader_of_stdout_may_leave_before_all_is_written(monkeypatch, capsys):
+    def fail():
+        raise BrokenPipeError(errno.EPIPE, "gone")
+
+    discarded = []
+    monkeypatch.setattr(output, "discard_stdout", lambda: discarded.append(True))
+    assert (output._attempt(fail, "-"), discarded) == (True, [True])
+    assert capsys.readouterr().err == ""
+    assert (output._attempt(fail, "/a/pipe"), discarded) == (False, [True])
+    assert "can't write the report to /a/pipe: gone" in capsys.readouterr().err

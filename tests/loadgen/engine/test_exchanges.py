@@ -272,3 +272,21 @@ def test_a_second_answer_is_a_duplicate_whatever_kind_of_key_it_has():
             session._receive(frame)
         expected = {"echoed": 1, "duplicate": 1, "unexpected": 1}
         assert {str(kind): n for kind, n in ledger.verdicts.items() if n} == expected, message
+
+
+@pytest.mark.parametrize(("message", "remembers"), [('{"id": "{seq}"}', 0), ('{"id": true}', 1)])
+def test_a_corrupt_reply_is_no_latency_and_keys_that_tell_their_number_are_not_remembered(
+    message, remembers
+):
+    plan = Plan(1, verify="json:id", message=message)
+    books = Books(Ledger(1))
+    session = make_session(0, RunContext(plan, Dialer([], Sources(())), None, books, Observer()))
+    session.connection = Connection()
+    for number, is_binary in enumerate((True, False)):
+        session.send(now_us(), None)
+        sent = session.connection.sent[number]
+        session._receive(sent.encode() if is_binary else sent)
+    books.end_second()
+    assert books.ledger.verdicts == {"corrupt": 1, "echoed": 1}
+    assert (books.intended.total.count, books.service.total.count) == (1, 1)
+    assert len(session._answered) == remembers

@@ -103,3 +103,12 @@ async def test_greetings_that_are_over_are_passed_by_and_one_that_comes_late_is_
     await trio.sleep(0.05)
     assert (late_told, complete_told, connection.closed) == (["failed"], ["complete"], 1)
     assert not context.greetings
+
+
+def test_a_frame_that_comes_before_its_turn_is_none_of_the_greeting():
+    greeting, told, _, _ = begin()
+    said = ["ready", '{"type":"hello"}', "ready"]
+    assert [greeting.claim(frame) for frame in said] == [
+        Verdict.UNEXPECTED, Verdict.EXPECTED, Verdict.EXPECTED
+    ]  # fmt: skip
+    assert told == ["complete"]

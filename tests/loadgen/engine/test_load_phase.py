@@ -477,3 +477,17 @@ async def test_who_is_answered_in_a_pause_thinks_after_it_and_then_sends(autojum
         await run_changed(plan, crowd, context, (1.0, 0.0), (6.0, 1.0))
     first_s, second_s = (at for at, _ in session.connection.sent)
     assert second_s - first_s == pytest.approx(6.0 + 2.0, abs=0.1)
+
+
+async def test_a_message_after_thinking_is_late_by_how_long_the_loop_was_held_up(
+    make, nursery, autojump_clock
+):
+    plan = Plan(1, closed_loop=True, think_s=1.0, duration_s=5.0)
+    crowd, context = make(plan)
+    (session,) = crowd.slots
+    crowd.observer.thinking.append((trio.current_time() - 3.0, session.conn, session))
+    with trio.move_on_after(0.5), crowd.observer.looping():
+        await load_phase._send_after_thinking(plan, context, crowd.observer, nursery)
+    lag = context.books.scheduling_lag.end_second()
+    assert (lag.count, len(session.connection.sent)) == (1, 1)
+    assert lag.min >= 3_000_000

@@ -381,3 +381,24 @@ def test_dask_logs_nothing_and_others_as_before():
     assert not loud.isEnabledFor(logging.CRITICAL)
     assert not logging.getLogger("distributed").isEnabledFor(logging.CRITICAL)
     assert other.level == before
+
+
+async def test_a_worker_hears_from_us_ten_times_in_the_time_that_it_waits(monkeypatch):
+    class Enough(Exception):
+        pass
+
+    class Down(list):
+        async def put(self, message):
+            self.append(message)
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) > 3:
+            raise Enough
+
+    slept, downs = [], [Down(), Down()]
+    monkeypatch.setattr(dask.asyncio, "sleep", sleep)
+    with pytest.raises(Enough):
+        await dask._DaskThread._hold(None, downs)
+    assert [len(down) for down in downs] == [3, 3]
+    assert max(slept) <= dask.HOLD_TIMEOUT_S / 10

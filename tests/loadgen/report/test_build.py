@@ -296,3 +296,12 @@ def test_what_a_scenario_has_counted_is_in_its_parts(result_of):
     assert report.latency.script_lag.max == 250
     plain = make_report(result_of())
     assert (plain.users, plain.counters, plain.latency.script_lag.count) == (None, {}, 0)
+
+
+def test_a_run_whose_generator_was_killed_has_failed_however_well_it_went(result_of):
+    assert make_report(result_of()).verdict == "valid"
+    killed = Incomplete(phase="load", t_s=3.0, opening=0, open=0)
+    for goes_on in (False, True):
+        report = make_report(result_of(), incomplete=killed, goes_on=goes_on)
+        assert report.verdict == "failed"
+        assert report.verdict_reasons == [explain_incomplete(killed, goes_on=goes_on)]

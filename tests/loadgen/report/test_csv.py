@@ -20,3 +20,9 @@ def test_a_second_without_replies_has_no_latency(report_of):
     )  # fmt: skip
     (_, row) = report_csv.render(report_of(series=[second])).decode().splitlines()
     assert row == "1.0,10,0,3,0,0,,,0.2"
+
+
+def test_lines_end_as_the_standard_has_it(report_of):
+    lines = report_csv.render(report_of()).split(b"\r\n")
+    assert (len(lines), lines[-1]) == (3, b"")
+    assert b"\n" not in b"".join(lines)
