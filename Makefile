@@ -79,7 +79,7 @@ serve: install ## Use: the server with its console
 # ends all, and is shown last.
 test: ## Check: every check that CI runs
 	@$(MAKE) --no-print-directory -j 3 $(VENV)/.dev page peers
-	@$(BIN)/python scripts/lanes.py "alone browser" together --spare "lint types docs client-check"
+	@$(BIN)/python scripts/lanes.py "alone client-check browser" together --spare "lint types docs"
 
 # The tests start our programs some hundred times: compiled once they start in half the time, also
 # where the environment says that nothing be kept.
