@@ -13,7 +13,7 @@ import { expect, test } from './fixtures';
 const { BENCH_MINUTES = '30', BENCH_RATE = '5000', BENCH_SECONDS = '20' } = process.env;
 const SESSION_RATE = 1_000;
 
-test.use({ trace: 'off', screenshot: 'off' });
+test.use({ trace: 'off', screenshot: 'off', savesData: false });
 
 /** Pushes so many messages a second to whoever connects, each with its number. */
 async function startPusher(
