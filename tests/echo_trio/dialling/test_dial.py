@@ -14,6 +14,7 @@ from websockets.trio.server import serve
 
 from echo_trio.console.event_stream import event
 from echo_trio.console.turns import Turns
+from echo_trio.dialling import dial as dial_module
 from echo_trio.dialling.dial import (
     IDLE_TIMEOUT_S,
     PONG_LINE_BYTES,
@@ -289,6 +290,26 @@ async def test_what_either_end_says_keeps_a_connection_from_being_idle(
     await trio.sleep(IDLE_TIMEOUT_S + 1)
     assert dial._end is not None
     assert dial._end.cause is Cause.IDLE
+
+
+async def test_idleness_begins_once_the_connection_is_open(
+    joined, nursery, monkeypatch, autojump_clock
+):
+    dial, _ = joined(Budget(2**30), close_timeout_s=10 * IDLE_TIMEOUT_S)
+    ours = dial._sock
+
+    async def open_connection(*_, **__):
+        await trio.sleep(PATIENCE_S / 2)
+        return Opened(ours, None, b"")
+
+    monkeypatch.setattr(dial_module, "open_connection", open_connection)
+    nursery.start_soon(dial._serve)
+    await trio.sleep(PATIENCE_S / 2 + IDLE_TIMEOUT_S - 1)
+    assert dial._end is None
+    await trio.sleep(2)
+    assert dial._end is not None
+    assert dial._end.cause is Cause.IDLE
+    nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("amid_frame", [False, True])
