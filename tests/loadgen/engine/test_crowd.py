@@ -96,7 +96,8 @@ async def test_other_tasks_have_their_turn_after_each_batch_of_sockets_begun(sti
 
     crowd._settled.set()
     assert await crowd._begin_all(begun.append, trio.CancelScope()) == 800
-    assert 2 <= len({count for count in turns if 0 < count < 800}) <= 4
+    # Three batches and a rest; who comes first in a turn of Trio's loop is chance.
+    assert 2 <= len([count for count in turns if 0 < count < 800]) <= 4
     assert crowd._limiter.borrowed_tokens == 800
 
 

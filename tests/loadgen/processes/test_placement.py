@@ -20,6 +20,7 @@ def test_every_thread_gets_a_shard():
 def test_there_are_no_more_shards_than_sockets_or_than_wanted():
     workers = {"a": WorkerLimits(4, 0, 20_000), "b": WorkerLimits(4, 0, 20_000)}
     assert len(deal(3, workers)) == 3
+    assert len(deal(3, workers, 4)) == 3
     assert Counter(deal(1_000, workers, 4)) == {"a": 2, "b": 2}
 
 

@@ -221,11 +221,14 @@ async def test_an_end_is_early_if_it_had_begun_before_the_script_closed_the_sock
     assert echo.socket.context.sockets == {echo.socket}
     if by_peer:  # Its close frame has come, and the socket has not ended yet.
         echo.wire.closed, echo.wire.closed_first = (1000, ""), "peer"
+        echo.wire.close_reason = "e" * 300
     await echo.socket.aclose()
     await echo.socket.aclose()
     ending = Ending.BY_PEER if by_peer else Ending.CLEAN
     assert echo.ledger.closed == {ending: 1}
     assert echo.ledger.early == ({(ending, 1000): 1} if by_peer else {})
+    ((_, reason),) = echo.ledger.close_reasons or ((1000, ""),)
+    assert reason == ("e" * 200 + "…" if by_peer else "")
     assert echo.socket.context.sockets == set()
 
 
