@@ -6,6 +6,7 @@ import gc
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -192,3 +193,9 @@ async def test_what_a_few_leave_goes_back_to_the_system_once_no_more_of_them_go(
 async def test_a_library_without_malloc_trim_is_no_error(monkeypatch):
     monkeypatch.setattr(process, "_c_library", object)
     process.return_free_memory()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_peak_of_memory_is_in_bytes_and_no_less_than_what_there_is_now():
+    resident_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    assert process.peak_rss_bytes() >= resident_pages * resource.getpagesize()

@@ -121,6 +121,18 @@ async def test_when_all_are_gone_there_is_still_somebody_to_miss_it(make, autoju
     assert [turns.take() in crowd.slots for _ in range(5)] == [True] * 5
 
 
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+@pytest.mark.parametrize("rate", [{"rate": 2.0}, {"rate_per_conn": 1.0}])
+async def test_a_load_lasts_as_long_as_asked_for_also_behind_its_last_message(
+    make, autojump_clock, rate, arrivals
+):
+    plan = Plan(2, duration_s=3.7, arrivals=arrivals, **rate)
+    crowd, context = make(plan)
+    began = trio.current_time()
+    await run(plan, crowd, context)
+    assert trio.current_time() - began == pytest.approx(3.7, abs=0.05)
+
+
 async def test_stages_end_with_their_time(make, autojump_clock):
     plan = Plan(2, stages=(Stage(1.0, 20.0), Stage(1.0, 0.0)))
     crowd, context = make(plan)
