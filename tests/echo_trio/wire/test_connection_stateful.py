@@ -679,6 +679,7 @@ def test_a_message_that_was_under_way_at_a_pause_is_answered_after_it(
         life.all_that_came_was_taken()
     life.the_peer_sends(5, parts=1)
     life.we_pause_or_resume_reading(pause=False)
+    life.all_that_came_was_taken()
     life.the_peer_reads_all()
     assert [payload for _, payload in life.peer.frames()[0]] == [b"e0", b"e1", b"e2", b"e3   "]
 
