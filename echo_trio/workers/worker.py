@@ -244,7 +244,7 @@ class Reports:
         good_for_s = good_for(self._took_s, asked=asked)
         if self._added_up is not None and now_s < self._added_up_at_s + good_for_s:
             return self._take(self._added_up)
-        # Of the CPU: by the clock it would be long on a busy machine, however few they are.
+        # CPU time: by the clock a busy machine would make few connections look like many.
         began_s = time.thread_time()
         self._added_up = self._take()
         self._took_s = time.thread_time() - began_s

@@ -163,7 +163,7 @@ OPENED = Opened(None, None, b"")  # type: ignore[arg-type]
 
 
 async def heard_by(theirs: socket.socket) -> bytes:
-    """What has arrived, once there is anything."""
+    """Return what has arrived, once there is anything."""
     with trio.fail_after(PATIENCE_S):
         await trio.lowlevel.wait_readable(theirs)
     return theirs.recv(2**20)
@@ -201,7 +201,7 @@ async def test_a_message_that_grows_too_large_is_held_no_longer_and_the_next_is_
 
 
 async def test_pings_are_answered_however_much_was_sent_before(joined, nursery):
-    """What is out is not in line any more."""
+    """Answer pings: what is out is not in line any more."""
     dial, theirs = joined(Budget(2**30))
     nursery.start_soon(dial._write)
     half = base64.b64encode(bytes(PONG_LINE_BYTES // 2)).decode()

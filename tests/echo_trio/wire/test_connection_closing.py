@@ -311,7 +311,7 @@ async def test_our_own_reason_is_not_the_peers(wire):
 async def test_an_answer_that_did_not_get_out_makes_us_not_the_first_to_close(
     make_wire, tcp_pair, transport
 ):
-    """What the peer does not read is in line before our close frame, and lost with it."""
+    """Put before our close frame what the peer does not read: it is lost with that frame."""
     wire = make_wire(sockets=tcp_pair)
     wire.start(lambda _: b"x" * 2**24)
     await wire.peer.send(wire.peer.text("much, please") + wire.peer.close(4000))

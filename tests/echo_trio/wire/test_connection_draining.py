@@ -1,4 +1,4 @@
-"""What a connection still takes once it is to be closed: messages, or a close frame alone."""
+"""Test what a connection takes once it is to be closed: messages, or a close frame alone."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ def test_what_would_not_get_shorter_is_sent_as_it_is(message):
 
 
 def test_what_would_be_as_long_as_it_is_comes_as_it_is():
-    """Of messages with ever less to leave out: one of them gets neither shorter nor longer."""
+    """Compress messages with ever less to leave out: one gets neither shorter nor longer."""
     encode = deflate.encoder(KEEPING, client=False)
     noise, lengths = random.Random(1).randbytes(100), set()
     for size in range(100):

@@ -239,7 +239,7 @@ async def test_an_end_is_told_in_tls_before_tcp_ends(pem, pair, how):
 @pytest.mark.parametrize("size", [tls.RECORD_BYTES, RECEIVE_BYTES, BULK_RECEIVE_BYTES])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_what_a_read_leaves_is_with_the_kernel_where_a_poller_sees_it(pem, size, version):
-    """Of the sizes of our reads, and records of any; OpenSSL keeps nothing of them to itself."""
+    """Read records of any size, with our sizes of reads: OpenSSL keeps nothing back."""
     ours, theirs = socket.socketpair()
     context = ssl.create_default_context(cafile=pem / "ca")
     context.maximum_version = version

@@ -160,7 +160,7 @@ def test_a_peer_whose_pong_may_be_there_unread_is_not_taken_for_silent(monkeypat
 
 
 def test_a_peer_that_stops_amid_a_header_is_as_silent_as_any_other() -> None:
-    """What has arrived of it waits for the peer, and not for us."""
+    """Let part of a message arrive: it waits for the peer, and not for us."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         limits = Limits(ping_interval_s=10.0, ping_timeout_s=2.0)

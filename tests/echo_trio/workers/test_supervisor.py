@@ -1,4 +1,4 @@
-"""What a supervisor decides, and what becomes of its workers."""
+"""Test what a supervisor decides, and what becomes of its workers."""
 
 from __future__ import annotations
 

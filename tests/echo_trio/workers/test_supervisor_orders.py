@@ -1,4 +1,4 @@
-"""What a supervisor passes on to its workers: drains, certificates, faults, questions."""
+"""Test what a supervisor passes on to its workers: drains, certificates, faults, questions."""
 
 from __future__ import annotations
 
