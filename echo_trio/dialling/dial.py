@@ -476,9 +476,8 @@ class Dial(Holder):
 
     def _expect_end(self) -> None:
         """Give the server its time to answer our close frame, and to end TCP."""
-        if self._close_by_s == inf:
-            self._close_by_s = trio.current_time() + self._room.limits.close_timeout_s
-            self._times_changed.set()
+        self._close_by_s = trio.current_time() + self._room.limits.close_timeout_s
+        self._times_changed.set()
 
     async def _keep_time(self) -> None:
         while True:

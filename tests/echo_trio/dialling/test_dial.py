@@ -12,43 +12,20 @@ import trio.testing
 from websockets.exceptions import ConnectionClosed
 from websockets.trio.server import serve
 
-from echo_trio.console.event_stream import event
-from echo_trio.console.turns import Turns
 from echo_trio.dialling import dial as dial_module
-from echo_trio.dialling.dial import (
-    IDLE_TIMEOUT_S,
-    PONG_LINE_BYTES,
-    CannotSend,
-    Dial,
-    DialRoom,
-)
+from echo_trio.dialling.dial import IDLE_TIMEOUT_S, PONG_LINE_BYTES, CannotSend
 from echo_trio.dialling.ends import Cause, End
+from echo_trio.dialling.frame_reader import Frame
 from echo_trio.dialling.opening import Opened
-from echo_trio.dialling.order import DialOrder, read_target
 from echo_trio.dialling.outbox import BATCH_BYTES, FULL_BYTES
-from echo_trio.dialling.room import ClientContexts
 from echo_trio.dialling.sending import Item
 from echo_trio.wire.budget import Budget
-from echo_trio.wire.limits import RECEIVE_BYTES, Limits
+from echo_trio.wire.limits import RECEIVE_BYTES
 
-PATIENCE_S = 120.0
+from .conftest import OPENED, PATIENCE_S, heard_by, make_dial
+
 MESSAGE = b"x" * 30_000
 MESSAGES = 400
-
-
-def make_dial(url: str, budget: Budget, **limits: float) -> Dial:
-    order = DialOrder(url=url, compression=False)
-    target = read_target(order)
-    room = DialRoom(
-        allowed={(target.host, target.port)},
-        contexts=ClientContexts({}, None),
-        limits=Limits(**{"max_message_bytes": 2**26} | limits),
-        open_timeout_s=PATIENCE_S,
-        budget=budget,
-        take_turn=Turns(0.9, burst_s=0.1, advance_s=0.0001).take,
-        encode=event,
-    )
-    return Dial("id", order, target, room)
 
 
 @pytest.fixture
@@ -156,33 +133,6 @@ async def test_nothing_is_sent_before_the_connection_is_open():
     dial = make_dial("ws://127.0.0.1:9", Budget(2**30))
     with pytest.raises(CannotSend, match="not open yet"):
         await dial.send([Item(kind="text", text="early")])
-
-
-#: A handshake that is done, with nothing behind it.
-OPENED = Opened(None, None, b"")  # type: ignore[arg-type]
-
-
-async def heard_by(theirs: socket.socket) -> bytes:
-    """Return what has arrived, once there is anything."""
-    with trio.fail_after(PATIENCE_S):
-        await trio.lowlevel.wait_readable(theirs)
-    return theirs.recv(2**20)
-
-
-@pytest.fixture
-def joined():
-    """A dial whose connection is open, and the server's end of that."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        theirs.setblocking(False)
-
-        def join(budget: Budget, **limits: float) -> tuple[Dial, socket.socket]:
-            dial = make_dial("ws://a.example", budget, **limits)
-            dial._sock = ours
-            return dial, theirs
-
-        yield join
 
 
 async def test_a_message_that_grows_too_large_is_held_no_longer_and_the_next_is_sent(
@@ -322,3 +272,21 @@ async def test_a_page_that_leaves_amid_a_frame_says_nothing_behind_it(joined, am
     said = theirs.recv(100)
     assert said[:1] == (b"" if amid_frame else b"\x88")
     assert budget.held_bytes == 0
+
+
+@pytest.mark.parametrize("size", [PONG_LINE_BYTES - 1, PONG_LINE_BYTES])
+async def test_pings_are_answered_while_less_than_so_much_is_in_line_and_we_have_not_closed(
+    joined, size
+):
+    dial, _ = joined(Budget(2**30))
+    ping = Frame(9, True, False, False, 1, 1, b"p")
+    dial._stand_in_line(bytes(size), ping, None)
+    assert dial._take_control(ping)
+    answers = [one.frame for one in list(dial._line)[1:]]
+    expected = [Frame(10, True, False, True, 1, 1, b"p")]
+    assert answers == (expected if size < PONG_LINE_BYTES else [])
+    dial._line.clear()
+    dial._line_bytes = 0
+    dial._close_sent = 1000, ""
+    assert dial._take_control(ping)
+    assert not dial._line

@@ -10,11 +10,13 @@ from echo_trio.dialling.order import (
     MAX_HEADERS,
     BadOrder,
     DialOrder,
+    check_target,
     make_request,
     read_order,
     read_target,
     why_not_there,
 )
+from echo_trio.wire.handshake import MAX_HEAD_BYTES
 
 ALLOWED = {("chat.example", 80), ("localhost", 80), ("10.0.0.7", 80), ("127.0.0.1", 8765)}
 
@@ -100,3 +102,104 @@ def test_as_many_headers_are_sent_as_are_allowed(count):
             read_order(body)
     else:
         assert len(read_order(body).headers) == MAX_HEADERS
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_request_is_sent_up_to_the_size_that_servers_take(over):
+    target = read_target(DialOrder(url="ws://a.example"))
+    fixed = len(make_request(DialOrder(url="", headers=[("x", "")]), target, "key", []))
+    order = DialOrder(url="", headers=[("x", "v" * (MAX_HEAD_BYTES - fixed + over))])
+    if not over:
+        assert len(make_request(order, target, "key", [])) == MAX_HEAD_BYTES
+        return
+    with pytest.raises(BadOrder, match=f"at most {MAX_HEAD_BYTES} bytes") as caught:
+        make_request(order, target, "key", [])
+    assert (caught.value.status, caught.value.field) == (422, "headers")
+
+
+def test_a_request_has_the_order_of_its_page():
+    order = DialOrder(
+        url="ws://a.example:81/x",
+        headers=[("X-B", "1"), ("Host", "b.example"), ("X-A", "2"), ("x-b", "3")],
+        subprotocols=["b", "a"],
+    )
+    assert make_request(order, read_target(order), "key", ["one", "other"]) == (
+        b"GET /x HTTP/1.1\r\nHost: b.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: key\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: b, a\r\nSec-WebSocket-Extensions: one, other\r\n"
+        b"X-B: 1\r\nX-A: 2\r\nx-b: 3\r\n\r\n"
+    )
+
+
+OURS = (
+    *("Connection", "content-length", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"),
+    *("Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "TE", "Trailer"),
+    *("Transfer-Encoding", "UPGRADE"),
+)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_page_sets_no_header_of_the_handshake_and_none_that_announces_a_body(name):
+    body = json.dumps({"url": "ws://a", "headers": [["x", "y"], [name, "v"]]}).encode()
+    with pytest.raises(BadOrder, match=f"headers: {name} is the handshake's own") as caught:
+        read_order(body)
+    assert (caught.value.status, caught.value.field) == (422, "headers")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field", "says"),
+    [
+        (b"{", 400, None, "the body is not JSON"),
+        (b"[]", 422, None, "the body: "),
+        (b"{}", 422, "url", "url: Object missing required field `url`"),
+        (b'{"url": 1}', 422, "url", "url: Expected `str`, got `int`"),
+        (b'{"url": "", "headers": [["a"]]}', 422, "headers", "headers: "),
+        (b'{"url": "", "x": 1}', 422, "x", "x: Object contains unknown field `x`"),
+        (b'{"url": "", "%b": 1}' % (b"x" * 65), 422, "x" * 64, "x" * 64 + ": "),
+    ],
+)
+def test_a_body_that_is_no_order_is_told_by_its_field(body, status, field, says):
+    with pytest.raises(BadOrder) as caught:
+        read_order(body)
+    assert (caught.value.status, caught.value.field) == (status, field)
+    assert str(caught.value).startswith(says)
+    assert " - at " not in str(caught.value)
+
+
+def test_an_order_has_its_defaults_and_what_the_page_says_instead():
+    assert read_order(b'{"url": "ws://a"}') == DialOrder(
+        url="ws://a", headers=[], subprotocols=[], compression=True, certificate=None,
+        insecure=False,
+    )  # fmt: skip
+    told = {
+        "url": "ws://a", "headers": [["a", "b"]], "subprotocols": ["c"], "compression": False,
+        "certificate": "d", "insecure": True,
+    }  # fmt: skip
+    assert read_order(json.dumps(told).encode()) == DialOrder(
+        url="ws://a", headers=[("a", "b")], subprotocols=["c"], compression=False,
+        certificate="d", insecure=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("ws://chat.example", None),
+        ("ws://CHAT.example:80/x", None),
+        ("ws://chat.example:81", "chat.example:81"),
+        ("wss://chat.example", "chat.example:443"),
+        ("ws://www.chat.example", "www.chat.example:80"),
+        ("ws://[fe80::1]:8765", "[fe80::1]:8765"),
+    ],
+)
+def test_a_host_is_dialled_at_the_port_that_is_allowed(url, where):
+    target = read_target(DialOrder(url=url))
+    if where is None:
+        check_target(target, ALLOWED)
+        return
+    with pytest.raises(BadOrder) as caught:
+        check_target(target, ALLOWED)
+    assert (caught.value.status, caught.value.field) == (403, "url")
+    assert str(caught.value) == (
+        f"this console does not dial {where}: start the server with --run-target {where}"
+    )
