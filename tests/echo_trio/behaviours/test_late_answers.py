@@ -87,3 +87,11 @@ def test_what_long_answers_took_is_given_back_as_they_go_and_not_with_the_last()
             late.pop()
         long_bytes = getsizeof("x" * (LONGEST_BYTES + 1)) + SLOT_BYTES
         assert before_bytes - late.held_bytes >= 100 * long_bytes
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_answers_up_to_the_longest_are_packed_and_longer_ones_kept_as_they_are(over: int) -> None:
+    late = LateAnswers()
+    for _ in range(10):
+        late.put(1.0, "x" * (LONGEST_BYTES + over))
+    assert len(late._long) == 10 * over

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trio_websocket import CloseReason, ConnectionClosed
 
 from echo_trio.behaviours.line import FLUSH, IDLE, OVER, ROOM, Entry, Left, Line, Wait
 
@@ -74,3 +75,58 @@ def test_a_line_goes_on_when_what_its_head_waits_for_may_be_over(
     line.put(Entry(0.0, (), 10))
     line.advance(9.0, flushed=True)
     assert (done, line.wait) == (["begun", "done"], OVER)
+
+
+def test_a_line_whose_entry_raises_is_over_and_does_nothing_more() -> None:
+    begun = list[object]()
+
+    def carry_out(entry: Entry) -> Iterator[Wait]:
+        begun.append(entry.what)
+        raise ZeroDivisionError
+        yield
+
+    line = Line(carry_out)
+    line.put_message(3.0, "m")
+    line.put(Entry(0.0, (), 10, pushed=2))
+    with pytest.raises(ZeroDivisionError):
+        line.advance(5.0)
+    line.advance(9.0, flushed=True)
+    assert (begun, line.wait) == (["m"], OVER)
+    assert line.close() == Left(1, 2)
+
+
+def test_a_line_that_is_closed_below_is_over_and_keeps_what_it_was_about() -> None:
+    def carry_out(entry: Entry) -> Iterator[Wait]:
+        raise ConnectionClosed(CloseReason(1006, None))
+        yield
+
+    line = Line(carry_out)
+    line.put_message(3.0, "m")
+    line.advance(5.0)
+    assert line.wait is OVER
+    assert line.close() == Left(1, 0)
+
+
+def test_a_line_gives_out_what_was_put_as_it_was_one_at_a_time() -> None:
+    seen, waits = list[Entry](), list[Wait]()
+
+    def carry_out(entry: Entry) -> Iterator[Wait]:
+        seen.append(entry)
+        if entry.pushed:
+            line.put_message(9.0, "from within")
+            line.advance(9.0)  # It is under way: nothing happens.
+            waits.append(line.wait)
+        yield Wait(entry.since_s + 1, reading=True)
+
+    line = Line(carry_out)
+    pushed = Entry(2.0, (), 10, pushed=1)
+    line.put_message(1.0, b"m")
+    line.put(pushed)
+    line.advance(1.5)
+    assert (len(seen), line.wait) == (1, Wait(2.0, reading=True))
+    line.advance(3.0)  # What is over already is not waited for.
+    assert seen == [Entry(1.0, b"m", 0, answers=True), pushed, Entry(9.0, "from within", 0, True)]
+    assert waits == [OVER]
+    assert line.wait == Wait(10.0, reading=True)
+    line.end()
+    assert line.wait is OVER

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import getsizeof
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,3 +170,41 @@ def test_all_members_hear_the_same_in_the_same_order_from_when_they_came(count, 
         assert member.stage.is_reading
         assert member.script.held_bytes == 0
     assert [int(message) for message in longest] == sorted(map(int, longest))
+
+
+def test_turns_in_which_nobody_said_anything_add_nothing_to_the_next():
+    house = House()
+    members = house.enter(count=3 * COPIES_PER_TURN)
+    for _ in range(3):
+        assert not house.rooms.take_turn()
+    say(members[0], "a")
+    assert sum(len(heard(member)) for member in members) == COPIES_PER_TURN
+    assert [house.rooms.take_turn() for _ in range(3)] == [True, False, False]
+    assert (house.turns_wanted, len(heard(members[-1]))) == (3, 1)
+
+
+def test_copies_of_all_rooms_together_are_one_turns_work():
+    house = House()
+    half = COPIES_PER_TURN // 2
+    rooms = [house.enter(str(number), half + 1) for number in range(3)]
+    for members in rooms:
+        say(members[0], "a")
+    copies = [sum(len(heard(member)) for member in members) for members in rooms]
+    assert copies == [half + 1, half - 1, 0]
+    house.rooms.take_turn()
+    assert [sum(len(heard(member)) for member in members) for members in rooms] == [half + 1] * 3
+
+
+def test_whoever_has_said_several_things_is_read_once_the_last_is_passed_on():
+    house = House()
+    members = house.enter(count=COPIES_PER_TURN)
+    for text in ("a", "bb", "c"):
+        say(members[0], text)
+    stage, script = members[0].stage, members[0].script
+    held = getsizeof("bb") + getsizeof("c")
+    assert (stage.is_reading, script.held_bytes) == (False, held)
+    house.rooms.take_turn()
+    assert (stage.is_reading, script.held_bytes) == (False, getsizeof("c"))
+    house.rooms.take_turn()
+    assert (stage.is_reading, script.held_bytes) == (True, 0)
+    assert [heard(member) for member in members] == [["a", "bb", "c"]] * COPIES_PER_TURN

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from echo_trio.behaviours import faults, scripts
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
-from echo_trio.behaviours.scripts import Behaviour, Script
+from echo_trio.behaviours.scripts import Behaviour, Faulty, Script
 from echo_trio.behaviours.transform import random_suffix
 
 from .acting import ABOUT, Acting
@@ -190,6 +190,43 @@ def test_what_a_script_holds_is_held_whatever_is_around_it(around):
         held_bytes = 1234
 
     assert around(of=lambda _: Keeper())(random_suffix).script.held_bytes == 1234
+
+
+@pytest.mark.parametrize("around", [scripts.info, lambda of: scripts.burst(2, of=of)])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_script_around_another_does_all_that_it_does_not_change_as_the_other(
+    around, at_once: bool
+) -> None:
+    called = list[object]()
+
+    class Inner(Script):
+        def enter(self, stage):
+            called.append(stage)
+
+        def received(self, message):
+            return (Reply(message),)
+
+        def opened(self, about):
+            return (Reply("opened"),)
+
+        def ended(self):
+            return (Reply("ended"),)
+
+        def leave(self):
+            return 3
+
+    Inner.at_once = at_once
+    made = around(of=lambda _: Faulty(Inner(), (faults.Drop(1),), (faults.Drop(2),)))(random_suffix)
+    script = made.script
+    assert (made.incoming, made.outgoing) == ((faults.Drop(1),), (faults.Drop(2),))
+    assert script.at_once is at_once
+    script.enter("stage")
+    assert called == ["stage"]
+    opened = list(script.opened(ABOUT))
+    assert opened == [*([Reply(ABOUT.to_json())] if around is scripts.info else []),
+                      Reply("opened")]  # fmt: skip
+    assert list(script.received("m")) == [Reply("m")] * (1 if around is scripts.info else 2)
+    assert (list(script.ended()), script.leave()) == ([Reply("ended")], 3)
 
 
 def test_two_connections_of_one_behaviour_count_apart():
