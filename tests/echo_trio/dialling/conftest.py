@@ -12,11 +12,14 @@ import pytest
 import trio
 
 from echo_trio.console.event_stream import event
-from echo_trio.dialling.dial import Dial, DialRoom
+from echo_trio.dialling import dial as dial_module
+from echo_trio.dialling.dial import IDLE_TIMEOUT_S, Dial, DialRoom
+from echo_trio.dialling.ends import Cause
 from echo_trio.dialling.opening import Opened
 from echo_trio.dialling.order import DialOrder, read_target
 from echo_trio.dialling.room import ClientContexts
 from echo_trio.wire.budget import Budget
+from echo_trio.wire.deflate import Parameters
 from echo_trio.wire.limits import Limits
 
 #: A hang guard, nothing else.
@@ -107,3 +110,68 @@ def joined() -> Iterator[Join]:
             return dial, theirs
 
         yield join
+
+
+class Dialled:
+    """A dial that runs, the server's end of it, its page, and what is held."""
+
+    def __init__(self, joined: Join, **limits: float) -> None:
+        self.budget, self.page, self.turns = Budget(), Page(), Turns()
+        self.dial, self.server = joined(self.budget, self.turns, **limits)
+        self.ours, self.dial._sock = self.dial._sock, None
+        self.over = trio.Event()
+
+    async def run(self) -> None:
+        await self.dial.run(self.page.emit)
+        self.over.set()
+
+    async def end(self) -> dict[str, Any]:
+        """Wait for the end; return how the page was told of it."""
+        with trio.fail_after(10 * IDLE_TIMEOUT_S):
+            await self.over.wait()
+        assert self.budget.held_bytes == 0
+        assert self.ours is None or self.ours.fileno() == -1
+        return self.page.closed
+
+
+@pytest.fixture
+def dialled(joined: Join, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch):
+    def start(
+        surplus: bytes = b"", *, compression: Parameters | None = None, opens_after_s: float = 0.25,
+        **limits: float,
+    ) -> Dialled:  # fmt: skip
+        made = Dialled(joined, **limits)
+
+        async def open_connection(order: Any, target: Any, **given: Any) -> Opened:
+            await trio.sleep(opens_after_s)
+            assert (order, target) == (made.dial._order, made.dial.target)
+            given["report"]("opened", {"t": given["clock"].now_ms()})
+            assert made.ours is not None
+            return Opened(made.ours, compression, surplus)
+
+        monkeypatch.setattr(dial_module, "open_connection", open_connection)
+        nursery.start_soon(made.run)
+        return made
+
+    return start
+
+
+def frame(way: str, t: float, opcode: int, size: int, **more: Any) -> dict[str, Any]:
+    """A record of a whole frame without compression."""
+    return {
+        "type": "frame", "way": way, "t": t, "opcode": opcode, "fin": True, "rsv1": False,
+        "masked": way == "out", "wire": size, "plain": size, **more,
+    }  # fmt: skip
+
+
+def text(t: float, said: str) -> dict[str, Any]:
+    return {"type": "message", "t": t, "text": said}
+
+
+def closed(t: float, cause: Cause, why: str, **more: Any) -> dict[str, Any]:
+    rest = {"opened": True, "closed_first": None, "received": None, "sent": None}
+    return {"t": t, "cause": cause, "why": why, **rest, **more}
+
+
+def close_frame(code: int, reason: bytes = b"") -> bytes:
+    return bytes((0x88, 2 + len(reason))) + code.to_bytes(2) + reason
