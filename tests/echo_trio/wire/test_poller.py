@@ -450,6 +450,38 @@ async def test_tasks_go_on_behind_more_ready_sockets_than_a_batch(poller, pairs)
         await trio.lowlevel.wait_readable(waited_for)
 
 
+class Asked:
+    """An epoll of which one can tell for how many sockets it was asked at a time."""
+
+    def __init__(self, epoll) -> None:
+        self._epoll = epoll
+        self.at_most = set[int]()
+
+    def poll(self, timeout_s, at_most):
+        self.at_most.add(at_most)
+        return self._epoll.poll(timeout_s, at_most)
+
+    def __getattr__(self, name: str):
+        return getattr(self._epoll, name)
+
+
+async def test_a_batch_of_sockets_is_asked_for_wherever_the_poller_waits(
+    make_poller, pairs, nursery
+):
+    poller, served = make_poller(), trio.Event()
+    poller._epoll = asked = Asked(poller._epoll)
+    await nursery.start(poller.run)
+    ours, theirs = pairs[0]
+    poller.register(ours, lambda: (ours.recv(10), served.set()))
+    await settle()  # beside tasks that run
+    if poller.is_inside:
+        assert asked.at_most == {poller_module.BATCH}
+    theirs.send(b"x")
+    with trio.fail_after(60):
+        await served.wait()  # in the place of Trio, which has nothing else to do
+    assert asked.at_most == {poller_module.BATCH}
+
+
 async def test_a_deadline_that_a_callback_has_set_passes_in_time(poller, pairs):
     ours, theirs = pairs[0]
 
