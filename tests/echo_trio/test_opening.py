@@ -377,6 +377,7 @@ async def test_a_proxys_client_keeps_its_place_while_the_upstream_is_asked(
         until_s = trio.current_time() + 60
         assert await opening._open_pair(caller, sessions, proxy, until_s, Peer("a:1")) is pair
         assert places.taken == 1
+        assert sessions.counters.handshake.histogram().count == 1
 
 
 async def test_each_step_of_tls_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,12 @@ class AnyOrder(RuleBasedStateMachine):
     def arrive(self, passed_s: float, unread: bool) -> None:
         self.now_s += passed_s
         guest = Guest(heard_s=self.now_s, unread=unread)
-        if self.places.enter(guest) or self.places.wait(guest):
+        inside = sum(other.has_place for other in self.guests)
+        outside = sum(other.waits for other in self.guests)
+        assert self.places.enter(guest) is guest.has_place is (inside < 3)
+        if not guest.has_place:
+            assert self.places.wait(guest) is guest.waits is (outside < 2)
+        if guest.has_place or guest.waits:
             self.guests.append(guest)
 
     @precondition(lambda self: self.guests)

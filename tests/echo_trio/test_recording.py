@@ -58,6 +58,7 @@ def test_a_recording_has_each_connection_whole_and_no_secret(tmp_path):
     assert (first[1]["kind"], first[1]["data"], first[1]["size_bytes"]) == ("text", "héllo", 6)
     assert first[2]["data"] == "héllo 566561"
     assert (first[4]["kind"], base64.b64decode(first[4]["data"])) == ("binary", b"\xff\x00")
+    assert first[4]["size_bytes"] == 2
     assert first[-1]["details"]["outcome"] == "clean"
     assert (first[-1]["details"]["code"], first[-1]["details"]["messages_sent"]) == (1000, 4)
     (refused,) = [line for line in lines if line["connection"] == 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
@@ -510,9 +511,15 @@ async def test_a_drain_counts_from_when_it_was_asked_for_and_once(serve):
 
 
 async def test_what_a_server_is_asked_of_is_what_it_has(serve):
+    before_s = time.monotonic()
     served = await serve()
+    after_s = time.monotonic()
     stream = await served.open()
     server = served.server
+    at_least_s = time.monotonic() - after_s
+    snapshot = server.snapshot()
+    assert at_least_s - 0.001 <= snapshot.uptime_s <= time.monotonic() - before_s + 0.001
+    assert (snapshot.url, snapshot.workers) == (server.url, 1)
     assert (server.open, server.ended, server.held_bytes) == (1, 0, 0)
     assert server.budget is served.sessions.budget
     assert server.activity is served.sessions.activity

@@ -177,6 +177,13 @@ async def test_ten_minutes_are_kept_and_no_more(autojump_clock: MockClock) -> No
     assert await read_all(filled(range(1000))) == list(range(400, 1000))
 
 
+@pytest.mark.parametrize(("newest_ms", "kept"), [(600_000, [0, 1]), (600_001, [1])])
+async def test_what_is_older_than_ten_minutes_goes_however_few_there_are(
+    newest_ms: int, kept: list[int]
+) -> None:
+    assert await read_all(filled([0, 1, newest_ms])) == [*kept, newest_ms]
+
+
 async def test_a_reader_that_comes_back_gets_what_it_has_missed() -> None:
     assert await read_all(filled([10, 20, 30]), after_ms=10) == [20, 30]
     assert await read_all(filled([10, 20, 30]), after_ms=25) == [30]

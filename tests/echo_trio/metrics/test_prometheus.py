@@ -20,6 +20,7 @@ from echo_trio.metrics.prometheus import (
     console_exposition,
     exposition,
 )
+from echo_trio.wire.handshake import Reason
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -46,6 +47,10 @@ def test_every_outcome_and_close_code_is_there_before_it_happens() -> None:
     for code in ("1000", "1001", "1005", "1006", "1009", "1011", "3xxx", "4xxx"):
         assert value(nothing, "connections_closed_total", code=code) == 0
         assert value(nothing, "upstream_connections_closed_total", code=code) == 0
+    for reason in Reason:
+        assert value(nothing, "handshakes_refused_total", reason=reason.value) == 0
+    for error in ACCEPT_ERRORS:
+        assert value(nothing, "accept_faults_total", error=error) == 0
 
 
 def test_codes_that_clients_choose_share_a_label() -> None:

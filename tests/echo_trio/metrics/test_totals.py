@@ -128,6 +128,17 @@ def test_every_count_of_several_workers_is_added_up() -> None:
     assert total.gc == GarbageCollection((111, 6, 9), 1.5)
 
 
+def test_of_a_dead_worker_all_stays_but_what_it_held() -> None:
+    last = distinct(1)
+    held = ("open", "handshaking", "held_bytes", "tasks", "descriptors", "file_limit", "rss_bytes")
+    assert totals.retire(last) == replace(
+        last,
+        outcomes=last.outcomes | {Outcome.LOST_WITH_WORKER: last.open + last.handshaking},
+        close_codes=last.close_codes | {1006: last.open},
+        **dict.fromkeys(held, 0),
+    )
+
+
 def test_whom_a_dead_worker_had_is_counted_by_how_they_went() -> None:
     last = replace(
         totals.nothing(), accepted=9, open=3, handshaking=2, outcomes={Outcome.CLEAN: 4},
