@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,3 +107,62 @@ def test_each_limit_of_a_connection_is_its_own_setting():
 def test_a_host_to_listen_on_has_no_port_and_no_brackets(flag, host):
     with pytest.raises(ValueError, match="the port apart"):
         Settings(**{flag: host})
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"console_token": "two words"}, "--console-token has to be printable ASCII"),
+        ({"console_token": ""}, "--console-token has to be printable ASCII"),
+        ({"console_allow_host": ("a.example", "http://b")}, "--console-allow-host: 'http://b'"),
+        ({"run_target": ("a.example:80", "b")}, "'b'"),
+        ({"dial_cert": (Path("a/one.pem"), Path("b/one.pem")), "run_target": ("a:1",)},
+         "--dial-cert: two files have the name 'one'"),
+        ({"scenario_dir": "/nowhere"}, "--scenario-dir: '/nowhere' is no folder"),
+        ({"history": Path("/nowhere/runs.db")}, "--history: there is no folder '/nowhere'"),
+        ({"history": Path("/")}, "--history: /: "),
+        ({"history": Path(__file__)}, "--history: .*test_settings.py.*; it is left as it is"),
+        ({"origin": ("https://a.example", "a.example")}, "--origin: 'a.example' is not an origin"),
+        ({"trust_proxy": ("10.0.0.0/8", "a.example")}, "--trust-proxy: 'a.example' is neither"),
+        ({"upstream": "http://a.example"}, "--upstream: "),
+        ({"upstream": "ws://a.example:1", "fault": "~what/1"}, "--fault: "),
+        ({"record": Path("r.ndjson"), "workers": 2}, "--record needs --workers 1"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_by_the_name_of_its_flag(
+    settings: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{complaint}"):
+        Settings(**settings)
+
+
+def test_what_makes_sense_is_taken(tmp_path: Path) -> None:
+    Settings(
+        console_token="a~!", console_allow_host=("a.example",), run_target=("a.example:80",),
+        dial_cert=(Path("a/one.pem"), Path("a/two.pem")), scenario_dir=str(tmp_path),
+        history=tmp_path / "runs.db", origin=("https://a.example",),
+        trust_proxy=("10.0.0.0/8", "::1"), record=Path("r.ndjson"), workers=1,
+    )  # fmt: skip
+    Settings(upstream="ws://a.example:1", fault="~delay/1s")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "upstream", "is_itself"),
+    [
+        ("127.0.0.1", 9000, "ws://127.0.0.1:9000/", True),
+        ("127.0.0.1", 9000, "ws://localhost:9000/", True),
+        ("0.0.0.0", 9000, "ws://[::1]:9000/", True),
+        ("a.example", 9000, "ws://a.example:9000/", True),
+        ("127.0.0.1", 9000, "ws://127.0.0.1:9001/", False),
+        ("127.0.0.1", 9000, "ws://a.example:9000/", False),
+        ("a.example", 9000, "ws://127.0.0.1:9000/", False),
+    ],
+)
+def test_a_proxy_does_not_stand_before_itself(
+    host: str, port: int, upstream: str, is_itself: bool
+) -> None:
+    if is_itself:
+        with pytest.raises(ValueError, match="is where this proxy itself listens"):
+            Settings(host=host, port=port, upstream=upstream)
+    else:
+        Settings(host=host, port=port, upstream=upstream)

@@ -69,6 +69,16 @@ def test_processes_are_a_number_or_as_many_as_there_are_cores() -> None:
     assert 1 <= units.parse_processes("auto") <= (os.cpu_count() or 1)
 
 
+def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 9)
+    assert units.parse_processes("auto") == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert units.parse_processes("auto") == 9
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert units.parse_processes("auto") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "share"), [("95%", 0.95), ("0.9", 0.9), ("50%", 0.5), ("0.9999", 0.9999)]
 )

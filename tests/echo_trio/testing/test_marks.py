@@ -11,6 +11,11 @@ import pytest
 from echo_trio.testing.marks import settings_of
 from echo_trio.testing.serving import DEFAULTS
 
+#: What is said of a setting that is for programs.
+LOGS = (
+    "log_level is for a program; here the log goes to Python's logger echo_trio, as in "
+    'caplog.set_level("DEBUG", logger="echo_trio")'
+)
 PLAIN = replace(DEFAULTS, console=False)
 
 
@@ -54,8 +59,7 @@ def test_a_file_may_be_a_text_and_a_marker_may_ask_for_a_console(path: Any) -> N
         (mark(tls_cert=1), "tls_cert is 1, and has to be the path of a file"),
         (
             mark(log_level="debug"),
-            "log_level is for a program; here the log goes to Python's logger echo_trio, as in"
-            + ' caplog.set_level("DEBUG", logger="echo_trio")',
+            LOGS,
         ),
         (mark(tls_key="key.pem"), "--tls-key needs --tls-cert"),
     ],
