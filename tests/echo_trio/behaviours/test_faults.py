@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from sys import getsizeof
 
 import pytest
 
 from echo_trio.behaviours import fault_prefix, faults
-from echo_trio.behaviours.actions import Action, Reply
+from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.description import describe
 from echo_trio.behaviours.fault_prefix import BadFault, UnknownFault
 from echo_trio.behaviours.faults import Tally
@@ -143,3 +144,76 @@ def test_the_limits_of_the_description_are_those_that_hold() -> None:
                 texts[at] = show[parameter["kind"]](beyond)
                 with pytest.raises(BadFault):
                     fault_prefix.split([f"~{fault['name']}", *texts])
+
+
+A, B, C = Reply("ab", 1.0), Reply(b"cd", 3.0), Reply("e", 5.0)
+FREEZE, CLOSE = Freeze(9, 2.0), Close(4001, "x", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "begins", "instead", "ends"),
+    [
+        (
+            "~delay/2s",
+            [],
+            [Reply("ab", 3.0), Freeze(9, 4.0), Reply(b"cd", 5.0), Close(4001, "x", 6.0),
+             Reply("e", 7.0)],
+            [],
+        ),
+        ("~stall/2/7s", [], [A, FREEZE, Freeze(7, 3.0), B, CLOSE, C], []),
+        ("~silent", [], [FREEZE, CLOSE], []),
+        ("~drop/2", [], [A, FREEZE, B, Reset(3.0), CLOSE, C], []),
+        ("~drop/0", [Reset()], [A, FREEZE, B, CLOSE, C], []),
+        (
+            "~close/4000:why",
+            [],
+            [Close(4000, "why", 1.0), FREEZE, Close(4000, "why", 3.0), CLOSE,
+             Close(4000, "why", 5.0)],
+            [],
+        ),
+        ("~duplicate/2", [], [A, FREEZE, B, B, CLOSE, C], []),
+        ("~corrupt/2", [], [A, FREEZE, Reply(b"#d", 3.0), CLOSE, C], []),
+        ("~corrupt/1", [], [Reply("!b", 1.0), FREEZE, Reply(b"#d", 3.0), CLOSE,
+                            Reply("%", 5.0)], []),
+        ("~reorder/1", [], [FREEZE, B, A, CLOSE], [C]),
+        ("~reorder/3", [], [A, FREEZE, B, CLOSE], [C]),
+        ("~reorder/4", [], [A, FREEZE, B, CLOSE, C], []),
+        ("~swallow/2", [], [A, FREEZE, CLOSE, C], []),
+        (
+            "~fragment/1",
+            [],
+            [Reply("ab", 1.0, 1), FREEZE, Reply(b"cd", 3.0, 1), CLOSE, Reply("e", 5.0, 1)],
+            [],
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_fault_changes_messages_as_it_says_and_nothing_else(
+    written: str, begins: list[Action], instead: list[Action], ends: list[Action]
+) -> None:
+    (make,) = fault_prefix.split(written.split("/"))[0].outgoing
+    fault = make()
+    assert list(faults.beginnings([fault])) == begins
+    assert list(faults.pass_through([fault], [A, FREEZE, B, CLOSE, C])) == instead
+    held = [reply for reply in ends if isinstance(reply, Reply)]
+    assert fault.held_bytes == sum(getsizeof(reply.message) for reply in held)
+    assert list(faults.endings([fault])) == ends
+    assert (list(faults.endings([fault])), fault.held_bytes) == ([], 0)
+
+
+def test_what_a_fault_does_at_its_beginning_and_end_passes_those_behind_it() -> None:
+    chain = [make() for make in fault_prefix.split(
+        ["~delay", "1s", "~drop", "0", "~reorder", "1", "~delay", "2s", "~duplicate", "1"]
+    )[0].outgoing]  # fmt: skip
+    assert list(faults.beginnings(chain)) == [Reset(2.0)]
+    assert list(faults.pass_through(chain, [A])) == []
+    assert list(faults.endings(chain)) == [Reply("ab", 4.0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("message", "altered"), [("", "\0"), (b"", b"\0"), ("abc", "!bc"), (b"abc", b"!bc")]
+)
+def test_the_first_of_what_is_altered_is_another(
+    message: str | bytes, altered: str | bytes
+) -> None:
+    assert faults.altered(message) == altered

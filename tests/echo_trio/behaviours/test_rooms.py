@@ -208,3 +208,16 @@ def test_whoever_has_said_several_things_is_read_once_the_last_is_passed_on():
     house.rooms.take_turn()
     assert (stage.is_reading, script.held_bytes) == (True, 0)
     assert [heard(member) for member in members] == [["a", "bb", "c"]] * COPIES_PER_TURN
+
+
+def test_rooms_that_have_much_to_copy_take_turns():
+    house = House()
+    rooms = [house.enter(name, 3 * COPIES_PER_TURN) for name in ("den", "attic")]
+    copies = []
+    for members in rooms:
+        say(members[0], "a")
+    for _ in range(6):
+        copies.append([sum(len(heard(each)) for each in members) for members in rooms])
+        house.rooms.take_turn()
+    turns = [[copied // COPIES_PER_TURN for copied in both] for both in copies]
+    assert turns == [[1, 0], [2, 0], [2, 1], [3, 1], [3, 2], [3, 3]]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.behaviours import faults, scripts
+from echo_trio.behaviours import faults, scripts, transform
 from echo_trio.behaviours.actions import Action, Close, Freeze, Reply, Reset
 from echo_trio.behaviours.scripts import Behaviour, Faulty, Script
 from echo_trio.behaviours.transform import random_suffix
@@ -227,6 +227,47 @@ def test_a_script_around_another_does_all_that_it_does_not_change_as_the_other(
                       Reply("opened")]  # fmt: skip
     assert list(script.received("m")) == [Reply("m")] * (1 if around is scripts.info else 2)
     assert (list(script.ended()), script.leave()) == ([Reply("ended")], 3)
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+@given(message=st.text() | st.binary(), size=st.integers(0, 3))
+def test_a_reply_that_only_gets_something_appended_is_what_it_says(seeded, message, size) -> None:
+    """Whoever takes that instead of the reply uses up the same numbers."""
+    if seeded:
+        numbers = count(10**size)
+        behaviours = [
+            scripts.echo_with_suffix(numbers.__next__),
+            scripts.echo_exactly(random_suffix),
+        ]
+    else:
+        behaviours = [scripts.echo_with_suffix(random_suffix), scripts.echo_exactly(random_suffix)]
+    of_numbers, exact = behaviours
+    assert (exact(message), exact.appended()) == (message, b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transform, "random", lambda: 0.123456)
+        reply, appended = of_numbers(message), of_numbers.appended()
+    expected = (10**size, 10**size + 1) if seeded else (123456, 123456)
+    as_bytes = message.encode() if isinstance(message, str) else message
+    assert reply == (
+        f"{message} {expected[0]}"
+        if isinstance(message, str)
+        else b"%b %d" % (message, expected[0])
+    )
+    assert as_bytes + appended == b"%b %d" % (as_bytes, expected[1])
+
+
+def test_nothing_is_appended_to_what_is_not_answered_with_the_message() -> None:
+    assert not hasattr(scripts.silent(random_suffix), "appended")
+    assert scripts.silent(random_suffix)("m") is None
+    assert scripts.echo_with_suffix(random_suffix) is scripts.echo_with_suffix(random_suffix)
+
+
+def test_a_script_does_nothing_but_what_it_says() -> None:
+    script = Script()
+    assert (script.at_once, script.held_bytes, script.leave()) == (False, 0, 0)
+    assert (list(script.opened(ABOUT)), list(script.ended())) == ([], [])
+    with pytest.raises(NotImplementedError):
+        script.received("m")
 
 
 def test_two_connections_of_one_behaviour_count_apart():

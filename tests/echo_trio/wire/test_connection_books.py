@@ -295,6 +295,36 @@ def test_behind_a_close_frame_nothing_is_sent_and_nothing_is_counted(client: boo
     assert end.connection.bytes_sent == len(sent)
 
 
+@pytest.mark.parametrize("size", [1, 4095, 4096, 70_000])
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_message_that_only_gets_something_appended_is_answered_and_counted_up_to_our_close(
+    size: int, pieces: int, is_closed: bool
+) -> None:
+    """However it is answered: large ones are neither decoded nor copied."""
+
+    def reply(message: bytes) -> bytes:
+        return message + b" 1"
+
+    reply.appended = lambda: b" 1"  # type: ignore[attr-defined]
+    end = End(client=False, reply=reply)
+    if is_closed:
+        end.close(4001)
+    before = len(end.kernel.sent)
+    part = size // pieces
+    for number in range(pieces):
+        data = bytes(size - part * number if number == pieces - 1 else part)
+        end.hear(CONTINUATION if number else BINARY, data, fin=number == pieces - 1)
+    expected = b"" if is_closed else frame_bytes(
+        BINARY, bytes(size) + b" 1", fin=True, rsv=0, masked=False
+    )  # fmt: skip
+    assert bytes(end.kernel.sent[before:]) == expected
+    counts = {"messages_received": 1, "messages_sent": 0 if is_closed else 1}
+    assert {name: getattr(end.connection, name) for name in counts} == counts
+    assert end.connection.bytes_sent == len(end.kernel.sent)
+    assert end.budget.held_bytes == 0
+
+
 @pytest.mark.parametrize("client", [False, True])
 def test_what_the_kernel_did_not_take_is_held_to_the_byte_and_given_back(client: bool) -> None:
     end = End(client=client)
