@@ -22,6 +22,7 @@ def acting() -> Acting:
 def test_the_right_token_is_welcome_and_echoed_from_then_on(form) -> None:
     door = acting()
     assert list(door.opened()) == [Reply(HELLO)]
+    assert door.script.at_once
     assert list(door.received(form(RIGHT))) == [Reply(form(WELCOME))]
     for _ in range(2):
         assert list(door.received("m")) == [Reply("m 7")]

@@ -31,7 +31,7 @@ def test_a_quota_is_a_bucket_that_is_filled_at_the_rate(pauses: list[int], per_s
         (action,) = acting.received("m")
         if tokens < 1:
             assert isinstance(action, Close)
-            assert action.code == TOO_MANY
+            assert action.code == TOO_MANY == 4429
             return
         tokens -= 1
         assert action == Reply("m 7")
@@ -40,6 +40,7 @@ def test_a_quota_is_a_bucket_that_is_filled_at_the_rate(pauses: list[int], per_s
 @pytest.mark.parametrize(("per_s", "says"), [(1.0, "1 message a"), (0.5, "0.5 messages a")])
 def test_who_is_over_it_is_told_how_many_it_may_send(per_s: float, says: str) -> None:
     acting = Acting(quota(per_s)(lambda: 7))
+    assert acting.script.at_once
     actions = [*acting.received("m"), *acting.received("m")]
     assert isinstance(actions[-1], Close)
     assert says in actions[-1].reason

@@ -51,6 +51,7 @@ def test_every_message_goes_to_everybody_in_the_room_and_to_nobody_else():
     for message, member in zip(["a", b"\x00", "c"], here, strict=True):
         say(member, message)
     say(elsewhere[0], "x")
+    assert all(member.script.at_once for member in here)
     assert [heard(member) for member in here] == [["a", b"\x00", "c"]] * 3
     assert [heard(member) for member in elsewhere] == [["x"]] * 2
 

@@ -196,3 +196,67 @@ def test_whatever_comes_is_answered_with_json_or_with_nothing(message):
 def test_a_wait_is_from_nothing_to_the_longest(ms: str, is_wait: bool) -> None:
     found = _wait_ms_of(b'{"ms": %b}' % ms.encode())
     assert found == (float(ms) if is_wait else None)
+
+
+def failure(code: int, message: str, why: str | None, id_: Any) -> dict[str, Any]:
+    data = {} if why is None else {"data": why}
+    return {"jsonrpc": "2.0", "error": {"code": code, "message": message, **data}, "id": id_}
+
+
+INVALID_REQUEST = (INVALID, "Invalid Request")
+
+
+@pytest.mark.parametrize(
+    ("message", "answered"),
+    [
+        ("{", failure(PARSE, "Parse error", None, None)),
+        ("[]", failure(*INVALID_REQUEST, "a batch has from 1 to 100 calls", None)),
+        ("1", failure(*INVALID_REQUEST, "a call is an object", None)),
+        (
+            json.dumps(call("echo", id=[])),
+            failure(*INVALID_REQUEST, "an id is a string, a number or null", None),
+        ),
+        ('{"id": 1}', failure(*INVALID_REQUEST, 'jsonrpc has to be "2.0"', 1)),
+        (
+            '{"jsonrpc": "2.0", "id": 1}',
+            failure(*INVALID_REQUEST, "method has to be a string", 1),
+        ),
+        (
+            json.dumps(call("echo", params=1)),
+            failure(*INVALID_REQUEST, "params are an array or an object", None),
+        ),
+        (
+            json.dumps(call("x", id=1)),
+            failure(NOT_FOUND, "Method not found", "there are echo, wait, time and fail", 1),
+        ),
+        (
+            json.dumps(call("wait", id=1)),
+            failure(PARAMS, "Invalid params", 'wait takes {"ms": n}, n from 0 to 3600000', 1),
+        ),
+        (
+            json.dumps(call("fail", id=1)),
+            failure(FAILED, "Server error", "it was asked to fail", 1),
+        ),
+    ],
+)
+def test_an_error_says_what_is_wrong(message: str, answered: dict[str, Any]) -> None:
+    assert answer(message) == answered
+
+
+@pytest.mark.parametrize("size", [1024, 1025])
+def test_a_message_above_a_kilobyte_ends_the_turn_whatever_is_in_it(size: int) -> None:
+    acting = Acting(rpc(lambda: 0))
+    for number, pad in enumerate(
+        (" " * (size - 2) + "{}", json.dumps(call("echo")).ljust(size)), 1
+    ):
+        list(acting.received(pad))
+        assert acting.stage.turns_ended == (number if size > 1024 else 0)
+    assert acting.script.at_once
+
+
+def test_a_batch_of_notifications_and_waits_is_answered_when_the_longest_is_over() -> None:
+    acting = Acting(rpc(lambda: 0))
+    waits = [call("wait", params={"ms": 5000}), call("wait", params={"ms": 300}, id=1)]
+    list(acting.received(json.dumps(waits)))
+    ((due_s, _),) = acting.stage.due  # Nobody waits for what is not answered.
+    assert due_s == 1000.3

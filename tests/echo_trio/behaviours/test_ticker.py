@@ -13,6 +13,7 @@ from .acting import Acting
 def test_the_nth_tick_is_n_intervals_after_the_beginning_however_late_others_were() -> None:
     acting = Acting(ticker(2.5)(lambda: 7))
     (first,) = acting.opened()
+    assert acting.script.at_once
     ticks = [first]
     for late_s in (0.0, 1.0, 4.0, 0.0):
         assert list(acting.received("m")) == []

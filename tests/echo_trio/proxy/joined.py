@@ -172,3 +172,32 @@ def joined(test: Callable[..., Awaitable[None]]) -> Any:
             made.let_go()
 
     return run
+
+
+#: The times at which the peers are listened to: messages come between two of them.
+STEP_S = 0.5
+Said = list[tuple[float, str]]
+
+
+def heard(peer: Peer) -> list[str]:
+    return [
+        payload.decode() if opcode != CLOSE else str(int.from_bytes(payload[:2]))
+        for opcode, payload in peer.hear()
+    ]
+
+
+async def follow(made: Joined, forth: Said, back: Said, until_s: float) -> tuple[Said, Said]:
+    """Have the client and the upstream say these; return what the upstream and the client hear."""
+    ways = [(made.client, forth, made.upstream), (made.upstream, back, made.client)]
+    at: tuple[Said, Said] = [], []
+    began_s = trio.current_time()
+    for step in range(int(until_s / STEP_S) + 1):
+        await trio.sleep_until(began_s + step * STEP_S)
+        for sayer, said, _ in ways:
+            for due_s, text in said:
+                if due_s == step * STEP_S:
+                    await sayer.say(sayer.frame(TEXT, text.encode()))
+        await trio.sleep(STEP_S / 4)  # Whatever is due at this step is done.
+        for (_, _, hearer), noted in zip(ways, at, strict=True):
+            noted += [(step * STEP_S, text) for text in heard(hearer)[len(noted) :]]
+    return at

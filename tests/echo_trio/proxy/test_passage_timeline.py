@@ -1,133 +1,14 @@
-"""What the two peers of a pair hear and when, each way, and what is left of it in the books."""
+"""What one direction does in its turns, at a change of faults, and with what comes in pieces."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import trio
 from trio.testing import wait_all_tasks_blocked
 
 from echo_trio.behaviours.faults import Tally
 from echo_trio.proxy import passage
 
-from .joined import BINARY, CLOSE, TEXT, Joined, Peer, joined
-
-#: The times at which the peers are listened to: messages come between two of them.
-STEP_S = 0.5
-Said = list[tuple[float, str]]
-
-
-def heard(peer: Peer) -> list[str]:
-    return [
-        payload.decode() if opcode != CLOSE else str(int.from_bytes(payload[:2]))
-        for opcode, payload in peer.hear()
-    ]
-
-
-async def follow(made: Joined, forth: Said, back: Said, until_s: float) -> tuple[Said, Said]:
-    """Have the client and the upstream say these; return what the upstream and the client hear."""
-    ways = [(made.client, forth, made.upstream), (made.upstream, back, made.client)]
-    at: tuple[Said, Said] = [], []
-    began_s = trio.current_time()
-    for step in range(int(until_s / STEP_S) + 1):
-        await trio.sleep_until(began_s + step * STEP_S)
-        for sayer, said, _ in ways:
-            for due_s, text in said:
-                if due_s == step * STEP_S:
-                    await sayer.say(sayer.frame(TEXT, text.encode()))
-        await trio.sleep(STEP_S / 4)  # Whatever is due at this step is done.
-        for (_, _, hearer), noted in zip(ways, at, strict=True):
-            noted += [(step * STEP_S, text) for text in heard(hearer)[len(noted) :]]
-    return at
-
-
-@pytest.mark.parametrize(
-    ("shared", "own", "forth", "back", "tallies"),
-    [
-        ("", "", [(0, "a"), (1.5, "b")], [(0, "c"), (1, "d")], {}),
-        (
-            "~delay/2s",
-            "~up-delay/3s",
-            [(3, "a"), (4.5, "b")],
-            [(2, "c"), (3, "d")],
-            {"delay": Tally(2, 2), "up-delay": Tally(2, 2)},
-        ),
-        # Those of all pairs come first, and late is counted from when a message came.
-        (
-            "~up-delay/1s/~up-duplicate/2",
-            "~up-delay/2s",
-            [(3, "a"), (4.5, "b"), (4.5, "b")],
-            [(0, "c"), (1, "d")],
-            {"up-delay": Tally(5, 5), "up-duplicate": Tally(2, 1)},
-        ),
-        # A freeze is both ways, and ends once.
-        (
-            "~stall/2/3s",
-            "",
-            [(0, "a"), (4, "b")],
-            [(0, "c"), (4, "d")],
-            {"stall": Tally(2, 1)},
-        ),
-        (
-            "~up-stall/2/3s",
-            "",
-            [(0, "a"), (4.5, "b")],
-            [(0, "c"), (1, "d")],
-            {"up-stall": Tally(2, 1)},
-        ),
-        (
-            "~reorder/1",
-            "~delay/1s/~up-reorder/2",
-            [(0, "a")],
-            [(2, "d"), (2, "c")],
-            {"reorder": Tally(2, 1), "delay": Tally(2, 2), "up-reorder": Tally(2, 1)},
-        ),
-        (
-            "~swallow/2",
-            "~up-silent",
-            [],
-            [(0, "c")],
-            {"swallow": Tally(2, 1), "up-silent": Tally(2, 2)},
-        ),
-    ],
-)
-async def test_each_peer_hears_each_thing_at_its_moment_whatever_goes_the_other_way(
-    autojump_clock, shared: str, own: str, forth: Said, back: Said, tallies: dict[str, Tally]
-) -> None:
-    @joined
-    async def run(made: Joined) -> None:
-        said = [(0.0, "a"), (1.5, "b")], [(0.0, "c"), (1.0, "d")]
-        assert await follow(made, *said, until_s=8) == (forth, back)
-        assert made.switch.tallies == tallies
-        pair = made.pair
-        received = (pair.client.messages_received, pair.upstream.messages_received)
-        assert received == (2, 2)
-        assert (pair.upstream.messages_sent, pair.client.messages_sent) == (len(forth), len(back))
-        assert pair.lost == 0
-        held = "reorder" in own
-        assert (made.budget.held_bytes > 0) is held
-
-    await run(limits={"faults": shared, "own": own})
-
-
-@pytest.mark.parametrize("up", [False, True])
-async def test_what_does_not_get_through_either_way_is_lost(autojump_clock, up: bool) -> None:
-    pairs = list[Any]()
-    way = "~up-" if up else "~"
-
-    @joined
-    async def run(made: Joined) -> None:
-        sayer = made.client if up else made.upstream
-        await sayer.say(b"".join(sayer.frame(TEXT, text) for text in (b"a", b"b", b"c")))
-        other = made.upstream if up else made.client
-        await other.say(other.frame(TEXT, b"other way"))
-        pairs.append(made.pair)
-
-    await run(limits={"own": f"{way}delay/1h"})
-    (pair,) = pairs
-    forth, back = (3, 0) if up else (0, 3)
-    assert (pair._forth.lost, pair._back.lost, pair.lost) == (forth, back, 3)
+from .joined import BINARY, TEXT, Joined, heard, joined
 
 
 async def test_of_what_comes_at_once_so_much_is_done_before_others_have_a_turn(
@@ -154,25 +35,6 @@ async def test_of_what_comes_at_once_so_much_is_done_before_others_have_a_turn(
     await run(limits={"own": "~duplicate/100"})
 
 
-async def test_an_upstream_that_closes_is_answered_by_the_client_behind_what_was_held_back(
-    autojump_clock,
-) -> None:
-    @joined
-    async def run(made: Joined) -> None:
-        up, down = made.upstream, made.client
-        await up.say(up.frame(TEXT, b"a") + up.close_frame(4000, b"bye"))
-        assert heard(down) == ["a", "4000"]
-        await down.say(down.frame(TEXT, b"last") + down.close_frame(4000))
-        assert heard(up) == ["last", "4000"]
-        up.sock.close()
-        await made.ended()
-        assert (made.pair.lost, made.pair.client.closed_first) == (0, "us")
-        assert made.pair.upstream.closed_first == "peer"
-        assert made.pair.upstream.close_code == 4000
-
-    await run(limits={"own": "~reorder/1"})
-
-
 @pytest.mark.parametrize("size", [1, 100, 20_000])
 async def test_a_message_is_counted_once_at_either_end_however_it_is_passed_on(
     autojump_clock, size: int
@@ -197,3 +59,37 @@ async def test_a_message_is_counted_once_at_either_end_however_it_is_passed_on(
         assert (pair.lost, made.budget.held_bytes) == (0, 0)
 
     await run()
+
+
+async def test_a_change_replaces_the_faults_of_all_pairs_and_leaves_a_pair_its_own(
+    autojump_clock,
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        await up.say(up.frame(TEXT, b"a"))
+        assert heard(down) == []
+        held_bytes = made.budget.held_bytes
+        assert held_bytes > 0
+        # Its own fault holds that back, and goes on to.
+        made.switch.set("~duplicate/1")
+        await wait_all_tasks_blocked()
+        assert (heard(down), made.budget.held_bytes) == ([], held_bytes)
+        await up.say(up.frame(TEXT, b"b"))
+        # The first of the two comes before what was held back, the second is held back in turn.
+        assert heard(down) == ["b", "a"]
+        await up.say(up.frame(TEXT, b"c"))
+        assert heard(down) == ["b", "a", "c", "b"]
+        # A fault that begins with something has its place before those of the pair.
+        made.switch.set("~drop/0")
+        await wait_all_tasks_blocked()
+        heard(down)
+        assert down.is_over
+        assert up.is_over is False
+        up.hear()
+        assert up.is_over
+        assert made.switch.tallies == {
+            "reorder": Tally(5, 3), "duplicate": Tally(2, 2), "drop": Tally(0, 1)
+        }  # fmt: skip
+
+    await run(limits={"own": "~reorder/1"})

@@ -1,0 +1,118 @@
+"""What the two peers of a pair hear and when, each way, and what is left of it in the books."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from echo_trio.behaviours.faults import Tally
+
+from .joined import TEXT, Joined, Said, follow, heard, joined
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "forth", "back", "tallies"),
+    [
+        ("", "", [(0, "a"), (1.5, "b")], [(0, "c"), (1, "d")], {}),
+        (
+            "~delay/2s",
+            "~up-delay/3s",
+            [(3, "a"), (4.5, "b")],
+            [(2, "c"), (3, "d")],
+            {"delay": Tally(2, 2), "up-delay": Tally(2, 2)},
+        ),
+        # Those of all pairs come first, and late is counted from when a message came.
+        (
+            "~up-delay/1s/~up-duplicate/2",
+            "~up-delay/2s",
+            [(3, "a"), (4.5, "b"), (4.5, "b")],
+            [(0, "c"), (1, "d")],
+            {"up-delay": Tally(5, 5), "up-duplicate": Tally(2, 1)},
+        ),
+        # A freeze is both ways, and ends once.
+        (
+            "~stall/2/3s",
+            "",
+            [(0, "a"), (4, "b")],
+            [(0, "c"), (4, "d")],
+            {"stall": Tally(2, 1)},
+        ),
+        (
+            "~up-stall/2/3s",
+            "",
+            [(0, "a"), (4.5, "b")],
+            [(0, "c"), (1, "d")],
+            {"up-stall": Tally(2, 1)},
+        ),
+        (
+            "~reorder/1",
+            "~delay/1s/~up-reorder/2",
+            [(0, "a")],
+            [(2, "d"), (2, "c")],
+            {"reorder": Tally(2, 1), "delay": Tally(2, 2), "up-reorder": Tally(2, 1)},
+        ),
+        (
+            "~swallow/2",
+            "~up-silent",
+            [],
+            [(0, "c")],
+            {"swallow": Tally(2, 1), "up-silent": Tally(2, 2)},
+        ),
+    ],
+)
+async def test_each_peer_hears_each_thing_at_its_moment_whatever_goes_the_other_way(
+    autojump_clock, shared: str, own: str, forth: Said, back: Said, tallies: dict[str, Tally]
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        said = [(0.0, "a"), (1.5, "b")], [(0.0, "c"), (1.0, "d")]
+        assert await follow(made, *said, until_s=8) == (forth, back)
+        assert made.switch.tallies == tallies
+        pair = made.pair
+        received = (pair.client.messages_received, pair.upstream.messages_received)
+        assert received == (2, 2)
+        assert (pair.upstream.messages_sent, pair.client.messages_sent) == (len(forth), len(back))
+        assert pair.lost == 0
+        held = "reorder" in own
+        assert (made.budget.held_bytes > 0) is held
+
+    await run(limits={"faults": shared, "own": own})
+
+
+@pytest.mark.parametrize("up", [False, True])
+async def test_what_does_not_get_through_either_way_is_lost(autojump_clock, up: bool) -> None:
+    pairs = list[Any]()
+    way = "~up-" if up else "~"
+
+    @joined
+    async def run(made: Joined) -> None:
+        sayer = made.client if up else made.upstream
+        await sayer.say(b"".join(sayer.frame(TEXT, text) for text in (b"a", b"b", b"c")))
+        other = made.upstream if up else made.client
+        await other.say(other.frame(TEXT, b"other way"))
+        pairs.append(made.pair)
+
+    await run(limits={"own": f"{way}delay/1h"})
+    (pair,) = pairs
+    forth, back = (3, 0) if up else (0, 3)
+    assert (pair._forth.lost, pair._back.lost, pair.lost) == (forth, back, 3)
+
+
+async def test_an_upstream_that_closes_is_answered_by_the_client_behind_what_was_held_back(
+    autojump_clock,
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        await up.say(up.frame(TEXT, b"a") + up.close_frame(4000, b"bye"))
+        assert heard(down) == ["a", "4000"]
+        await down.say(down.frame(TEXT, b"last") + down.close_frame(4000))
+        assert heard(up) == ["last", "4000"]
+        up.sock.close()
+        await made.ended()
+        assert (made.pair.lost, made.pair.client.closed_first) == (0, "us")
+        assert made.pair.upstream.closed_first == "peer"
+        assert made.pair.upstream.close_code == 4000
+
+    await run(limits={"own": "~reorder/1"})
