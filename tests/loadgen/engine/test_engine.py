@@ -1,5 +1,9 @@
 """What an engine books by the clock: seconds, lag, phases; on a clock that nothing holds up."""
 
+import dataclasses
+import time
+from datetime import timedelta
+
 import pytest
 import structlog
 import trio
@@ -9,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from echo_trio.server import EchoServer
 from echo_trio.settings import Settings
 from loadgen.engine.engine import Engine
+from loadgen.engine.gate import Gate
 from loadgen.engine.running import Phase
 from loadgen.preflight.check import Refused
 from loadgen.results.ledger import Ending, Failure, Unbalanced
@@ -267,6 +272,33 @@ async def test_a_load_does_not_begin_without_a_socket(url):
     assert (result.ledger.sent, result.ledger.due) == (0, None)
 
 
+async def test_a_run_of_one_of_several_processes_begins_when_all_are_ready(url):
+    """Hold it up before it opens, and before its load, which has a strain of its own."""
+    began, waited = {}, []
+
+    async def gate(phase):
+        await trio.sleep(0.05)
+        began[phase] = trio.current_time()
+        if phase is Phase.LOAD:
+            waited.append((engine.elapsed_s, engine._started_at))
+            burn(0.2)
+
+    engine = Engine(Plan(1, f"{url}plain", messages=1, verify="exact"), gate=gate)
+    made_at = engine._started_at
+    result = await engine.run()
+    ((elapsed_s, started_at),) = waited
+    assert elapsed_s <= began[Phase.LOAD] - began[Phase.OPEN]
+    assert result.started_at == started_at >= made_at + timedelta(seconds=0.05)
+    assert result.generator.cpu_s > 0.2
+    assert result.load_strain.cpu_share * result.load_strain.wall_s < 0.15
+
+
+def burn(cpu_s):
+    ends_s = time.process_time() + cpu_s
+    while time.process_time() < ends_s:
+        pass
+
+
 # -- What it is made of ------------------------------------------------------------------------
 
 
@@ -354,6 +386,20 @@ async def test_notes_on_the_message_are_warnings(url):
     assert plan.payloads().notes
     await Engine(plan, on_warning=warnings.append).run()
     assert [warning for warning in warnings if warning in plan.payloads().notes]
+
+
+async def test_those_that_misbehave_know_the_messages_of_all_and_have_their_part_of_the_rest():
+    plan = Plan(10, rate=100.0, behave=(Behave.parse("no-pong:20%"),), lifetime_s=5.0)
+    engine = Engine(plan)
+    (behave,) = plan.behave
+    crowd = engine._make_apart(behave, [], None, None, Gate(plan))
+    assert (crowd.plan.count, crowd.plan.rate, crowd.plan.lifetime_s) == (2, 20.0, None)
+    assert crowd.context.payloads.sockets == plan.payloads().sockets
+    assert crowd.context.ledger is engine.apart[Kind.NO_PONG]
+    assert [session.conn for session in crowd.crowd.slots] == plan.conns()[1][Kind.NO_PONG]
+    plan = dataclasses.replace(plan, lifetime_s=None)
+    crowd = Engine(plan)._make_apart(behave, [], None, None, Gate(plan))
+    assert crowd.context.payloads.sockets == 10
 
 
 async def test_those_that_misbehave_have_ledgers_of_their_own_and_their_part_of_the_rate(url):

@@ -243,6 +243,12 @@ async def test_who_has_not_answered_in_time_is_closed_and_who_has_half_as_well(o
     assert run.ledger.failed == {Failure.TIMEOUT: 2}
 
 
+async def test_who_is_ended_in_the_moment_of_its_deadline_has_timed_out(opening, autojump_clock):
+    run = await opening(2, connect_timeout_s=0.3)
+    await run.settle()
+    assert (run.ledger.failed, run.ledger.not_attempted) == ({Failure.TIMEOUT: 2}, 0)
+
+
 async def test_a_large_wave_that_waited_in_vain_is_given_up_once(opening):
     run = await opening(600, connect_concurrency=500, connect_timeout_s=0.5)
     await run.settle()

@@ -35,6 +35,10 @@ def test_the_servers_end_of_a_connection_takes_none():
 def test_listeners_and_what_is_reserved_take_a_port_from_all():
     listener = TcpEntry(("0.0.0.0", 40_003), ("0.0.0.0", 0), LISTEN)
     assert counted(listener, reserved=[40_004, 50_000]).left == 8
+    # Once, also if a connection has such a port: before it was reserved, or from another address.
+    entries = [ours(40_003), ours(40_004), ours(40_005, TIME_WAIT), ours(40_004, TIME_WAIT)]
+    assert counted(listener, *entries, reserved=[40_004]) == Ports(left=7, waiting=1)
+    assert counted(listener, ours(40_003, TIME_WAIT)) == Ports(left=9, waiting=0)
 
 
 def test_a_port_in_time_wait_is_only_waiting():

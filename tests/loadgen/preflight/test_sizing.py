@@ -50,6 +50,17 @@ def test_on_a_cluster_ports_bound_what_a_machine_opens():
     assert f"--connect-concurrency {167 * generator.processes * each} " in generator.commands[2]
 
 
+@pytest.mark.parametrize("machines", [2, 3])
+@pytest.mark.parametrize("more", [0, 1])
+def test_ports_are_widened_where_a_machine_has_more_sockets_than_ports(machines, more):
+    small = sizing.Machine(cores=1, memory_bytes=64 * GIB, files=10**6)
+    sockets = (len(sizing.LOCAL_PORTS) + more) * machines
+    rate = machines * sizing.CORE_SHARE * 1e6 / costs.GENERATOR.message_us_among(20_000) * 0.9
+    sized = sizing.size(sockets, URL, rate, small)
+    assert sized.generator.machines == machines
+    assert (sizing.WIDER_PORTS in sized.generator.commands[1]) == more
+
+
 @settings(deadline=None)  # on a busy machine
 @given(st.integers(1, 10**8), st.floats(0, 10**7), st.integers(1, 256), st.integers(100, 10**6))
 def test_what_is_planned_holds_the_sockets(sockets, rate, cores, files):

@@ -98,6 +98,23 @@ def test_what_its_limit_ends_is_lost_and_nothing_else(bench: Bench, kind: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_for_what_is_lost_nobody_waits_any_more(bench: Bench, kind: str) -> None:
+    bench.begin(kind)
+    assert bench.awaited.awaits_reply is KINDS[kind]
+    bench.time_out()
+    assert not bench.awaited.awaits_reply
+    assert bench.awaited._expected == bench.awaited._matched == []
+
+
+def test_what_is_expected_no_more_claims_nothing_and_the_others_do(bench: Bench) -> None:
+    calls = [bench.begin("expected") for _ in range(3)]
+    bench.awaited.expect_no_more(calls[1])
+    bench.awaited.expect_no_more(calls[1])
+    assert bench.awaited._expected == [calls[0], calls[2]]
+    assert not any(call.is_settled for call in calls)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", ["the socket", "the run", "the call"])
 def test_whatever_ends_a_call_takes_it_out_of_the_timetable(
     bench: Bench, kind: str, end: str

@@ -67,6 +67,16 @@ async def test_what_never_comes_is_raised_and_a_cancelled_task_is_not_woken(
     assert await call.wait(waiter.lag) == "at last"
 
 
+def test_a_steps_lag_is_the_longest_of_its_calls_whatever_their_order() -> None:
+    step, lag = StepBooks("request"), Recorder()
+    for late_us in (5_000_000, 70_000_000, 1_000_000):
+        call = Call(step, 0)
+        call.settle("value", now_us() - late_us)
+        assert call.finish(lag) == "value"
+    assert 70_000_000 <= step.longest_lag_us < 80_000_000
+    assert lag.end_second().count == 3
+
+
 def reply(key: object) -> dict[str, object]:
     return {"id": key}
 

@@ -292,6 +292,20 @@ def test_what_a_function_of_the_script_raises_ends_its_calls_and_is_raised_once(
     assert bench.step.failed == 1
 
 
+def test_of_what_functions_raise_the_first_is_told_and_what_they_claim_next_is_theirs(
+    bench: Bench,
+) -> None:
+    def fail(value: Any) -> bool:
+        raise KeyError(value["n"])
+
+    bench.claims.ignored.append(fail)
+    bench.receive({"n": 1}, {"n": 2})
+    with pytest.raises(KeyError, match="1"):
+        bench.claims.raise_problem()
+    bench.claims.raise_problem()
+    assert bench.columns == {"unexpected": 2}
+
+
 async def test_whoever_waits_for_replies_goes_on_with_the_last_or_the_end(
     bench: Bench, nursery: trio.Nursery
 ) -> None:
@@ -403,6 +417,16 @@ def test_what_is_ignored_is_no_copy(bench: Bench) -> None:
     bench.claims.ignored.append(fits(None, {"t": 1}))
     bench.receive({"t": 1})
     assert (bench.columns, bench.copies) == ({"ignored": 1}, [])
+
+
+def test_a_frame_is_a_copy_for_the_first_subscription_in_which_it_has_a_key(bench: Bench) -> None:
+    topics = [("a", "n"), ("b", "m"), ("c", "m")]
+    subscriptions = [Subscription(topic, copy, fits(None, {"t": 1})) for topic, copy in topics]
+    bench.claims.subscriptions += subscriptions
+    bench.receive({"t": 1, "m": 5}, {"t": 1, "n": 5, "m": 6}, {"t": 2, "n": 5}, {"t": 1})
+    rooms = [room for _, room, *_ in bench.copies]
+    assert rooms == [subscriptions[1].room, subscriptions[0].room]
+    assert bench.columns == {"copies": 2}
 
 
 def test_keys_of_ours_take_no_room_from_those_of_the_script_that_were_answered(

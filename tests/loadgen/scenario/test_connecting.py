@@ -105,7 +105,25 @@ async def test_the_time_to_open_counts_from_when_a_place_was_had(
             while len(ended_s) < 2:
                 await trio.sleep(TIMEOUT_S / 8)
     assert ended_s == pytest.approx([TIMEOUT_S, 2 * TIMEOUT_S], abs=0.01)
-    assert user.context.ledger.failed == {Failure.TIMEOUT: 2}
+    ledger = user.context.ledger
+    assert (ledger.failed, ledger.settled) == ({Failure.TIMEOUT: 2}, 2)
+
+
+async def test_the_time_to_open_counts_from_when_it_is_its_turn_to_connect(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def open_late(*_: object) -> str:
+        await trio.sleep(TIMEOUT_S * 0.75)
+        return "connection"
+
+    monkeypatch.setattr(Connecting, "_open", open_late)
+    user, handshake = make_user(connect_rate=0.5 / TIMEOUT_S), SimpleNamespace()
+    began_s = trio.current_time()
+    for _ in range(3):
+        opened: Any = await connect(user)._open_in_time(handshake)
+        assert opened == "connection"
+    assert trio.current_time() - began_s == pytest.approx(4.75 * TIMEOUT_S, abs=0.01)
+    assert user.context.ledger.settled == 0
 
 
 def test_a_scripts_own_header_takes_the_place_of_the_runs() -> None:
@@ -174,6 +192,42 @@ async def test_why_a_socket_did_not_open_is_said_whatever_has_failed_before(
     assert user.context.ledger.failed == {
         Failure.REFUSED: 1, Failure.REJECTED: 1, Failure.ADDRESS_IN_USE: 1
     }  # fmt: skip
+
+
+async def test_a_block_has_its_own_socket_which_is_served_and_closed_with_it(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    class Recorded(SimpleNamespace):
+        def __init__(self, user: Any, connection: Any, conn: int, *, json: bool) -> None:
+            super().__init__(made_of=(user, connection, conn, json), did=list[str]())
+
+        async def serve(self) -> None:
+            self.did.append("served")
+
+        async def aclose(self) -> None:
+            self.did.append("closed")
+
+    async def open_with(_: object, handshake: Any) -> tuple[Any, int]:
+        return handshake, 1
+
+    monkeypatch.setattr(connecting, "open_with", open_with)
+    monkeypatch.setattr(connecting, "Socket", Recorded)
+    user, numbers = make_user(subprotocols=("runs",)), iter([4, 7])
+    user.context.nursery, user.context.number_socket = nursery, numbers.__next__
+    for conn, json in ((4, True), (7, False)):
+        async with Connecting(user, "", (), (), json=json) as made:
+            socket: Any = made
+            await trio.testing.wait_all_tasks_blocked()
+            assert socket.did == ["served"]
+            # It asks for nothing of its own: what it says is the run's, and is made once.
+            run = user.context.run
+            assert socket.made_of == (
+                user, (run.requests[0], run.resources[0], ("runs",)), conn, json
+            )  # fmt: skip
+        assert socket.did == ["served", "closed"]
+    ledger = user.context.ledger
+    assert (ledger.requested, ledger.opened, ledger.settled) == (2, 2, 2)
+    assert user.context.gate.limiter.borrowed_tokens == 0
 
 
 async def test_a_socket_whose_opening_is_cancelled_was_not_attempted(

@@ -279,6 +279,9 @@ async def journey(user):
     bench = Bench(script, [], plan)
     assert bench.run() == {"requested": 2, "finished": 2}
     assert bench.books.counters == {"in load": 2}
+    # The last came after three units, stayed for half of one, and nobody was to come any more.
+    load_s = bench.phases._ended_s - (bench.phases.began_s or 0.0)
+    assert load_s == pytest.approx(3.5 * UNIT_S, abs=UNIT_S / 16)
 
 
 @pytest.mark.parametrize(("what", "interrupt_at_s"), [("finish", None), ("ever", UNIT_S)])
@@ -346,6 +349,23 @@ async def journey(user):
     assert Bench(script, [], plan).run() == {"requested": 8, "finished": 1, "not_started": 7}
 
 
+def test_code_that_a_user_shields_has_half_of_the_stop_timeout_and_no_more() -> None:
+    script = """
+@scenario
+async def stay(user):
+    await user.ready()
+    for seconds in (0.0625, 1e6):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.5 + 0.25 + seconds)
+            user.count(f"shielded {seconds}")
+"""
+    plan = Plan(1, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
+    for script_s, lasts in (("0.0625", 1), ("0.1875", 0)):
+        bench = Bench(script.replace("0.0625", script_s), [], plan)
+        assert bench.run() == {"requested": 1, "interrupted": 1}
+        assert bench.books.counters == ({f"shielded {script_s}": 1} if lasts else {})
+
+
 def test_during_a_pause_no_journey_begins_anew() -> None:
     script = """
 @scenario
@@ -357,3 +377,32 @@ async def journey(user):
     bench.change = (1.5 * UNIT_S, 0.0)
     assert bench.run() == {"requested": 2, "finished": 2}
     assert bench.books.counters == {"turns": 4}
+
+
+COUNTS = """
+@scenario
+async def journey(user):
+    user.count(f"{user.number}")
+    await trio.sleep(10.0)
+"""
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_users_that_begin_with_the_load_are_each_shards_own(index: int) -> None:
+    whole = Plan(7, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
+    bench = Bench(COUNTS, [], whole.shard(index, 3))
+    own = range(index, 7, 3)
+    assert bench.run() == {"requested": len(own), "interrupted": len(own)}
+    assert bench.books.counters == {str(number): 1 for number in own}
+
+
+@pytest.mark.parametrize(("users", "has_load"), [(1, False), (2, True)])
+def test_without_a_user_there_or_to_come_the_load_does_not_begin(
+    users: int, has_load: bool
+) -> None:
+    """The first user ends before the load, and of two each has a scenario of its own."""
+    plan = Plan(users, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
+    bench = Bench(WAITING + COUNTS, [("early", 0.0)], plan)
+    ended = {"interrupted": 1} if has_load else {}
+    assert bench.run() == {"requested": users, "finished": 1, **ended}
+    assert (bench.phases.began_s is not None) is has_load

@@ -5,6 +5,7 @@ Few sockets are opened here: `tests/integration/loadgen/scenario` has those.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -186,6 +187,32 @@ def test_a_load_that_nobody_is_there_for_is_left_out() -> None:
     )
     assert users_of(result) == {"requested": 3, "failed": 3}
     assert (result.load_s, result.load_strain.wall_s) == (0.0, 0.0)
+
+
+def test_each_phase_has_its_own_time_and_waiting_for_other_processes_is_none_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = READY.replace(
+        "    await user.ready()", "    await trio.sleep(0.3)\n    await user.ready()"
+    )
+
+    async def wait_for_others(_: Phase) -> None:
+        await trio.sleep(2)
+
+    async def resolve(_: Engine) -> list[Any]:
+        return [(socket.AF_INET, ("127.0.0.1", 9))]
+
+    # A thread that looks it up would lose against a clock that jumps.
+    monkeypatch.setattr(Engine, "_resolve", resolve)
+
+    async def main() -> Result:
+        stays = slow + "    await trio.sleep(0.7)\n"
+        return await make_engine(plan_of(stays, 1, duration_s=0.9), gate=wait_for_others).run()
+
+    result = trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert result.scenario is not None
+    assert result.scenario.opening_s == pytest.approx(0.3, abs=0.1)
+    assert result.load_s == result.load_strain.wall_s == pytest.approx(0.7, abs=0.1)
 
 
 def test_what_opening_took_of_the_processor_is_no_strain_of_the_load() -> None:

@@ -34,11 +34,11 @@ MakeUser = Callable[..., User]
 async def make_user(
     autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> MakeUser:
-    """Make user 1 of 4; its load begins at once."""
+    """Make user 1 of 4, or another; its load begins at once."""
     for module in (pace, phases):
         monkeypatch.setattr(module, "now_us", lambda: round(trio.current_time() * 1_000_000))
 
-    def make(**settings: Any) -> User:
+    def make(number: int = 1, **settings: Any) -> User:
         books, table = Books(Ledger(1)), Timetable()
         context: Any = SimpleNamespace(
             plan=Plan(4, duration_s=LOAD_S, seed=SEED, **settings),
@@ -57,7 +57,7 @@ async def make_user(
         nursery.start_soon(table.run)
         nursery.start_soon(end_load)
         scenario: Any = SimpleNamespace(name="talker", is_journey=False)
-        return User(1, scenario, context)
+        return User(number, scenario, context)
 
     return make
 
@@ -122,6 +122,13 @@ async def test_a_search_for_capacity_multiplies_the_pace(
 ) -> None:
     user = make_user(pace_factor=3.0)
     assert [due.number async for due in user.pace(RATE_PER_S)] == list(range(3 * DUE))
+    user, own = make_user(pace_factor=3.0, arrivals="poisson"), []
+    arrivals = OwnArrivals([user.number], 3 * RATE_PER_S, LOAD_S, SEED)
+    while arrivals.next_due_s is not None:
+        own.append(arrivals.take()[0] * 1_000_000)
+    began_us = user.context.phases.began_us
+    dues = [due.at_us - began_us async for due in user.pace(RATE_PER_S)]
+    assert dues == pytest.approx(own, abs=2)
 
 
 async def test_a_user_who_is_woken_just_before_the_run_is_interrupted_is_cancelled(
@@ -170,3 +177,12 @@ async def test_users_of_all_processes_share_the_first_interval(
     user.context.users = 8  # of which four are here
     dues = [due.at_us - user.context.phases.began_us async for due in user.pace(RATE_PER_S)]
     assert dues[:2] == pytest.approx([1.5 / 8 * 100_000, 9.5 / 8 * 100_000], abs=2)
+
+
+async def test_of_users_beyond_the_planned_number_each_has_the_place_of_another(
+    make_user: MakeUser, autojump_clock: MockClock
+) -> None:
+    for number in (1, 5, 9):
+        user = make_user(number)
+        due = await anext(user.pace(RATE_PER_S))
+        assert due.at_us - user.context.phases.began_us == pytest.approx(37_500, abs=2)

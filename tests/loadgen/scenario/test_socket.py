@@ -362,7 +362,8 @@ async def test_with_each_call_frames_are_judged_that_the_script_has_passed(
 async def test_what_had_come_before_is_whose_call_comes_next(
     rpc: Bench, call: str, autojump_clock: MockClock
 ) -> None:
-    rpc.user.arrive_with_stream = lambda: None
+    arrived = []
+    rpc.user.arrive_with_stream = lambda: arrived.append(call)
     rpc.wire.say('{"n": 1}')
     await trio.testing.wait_all_tasks_blocked()
     got = getattr(rpc.socket, call)(*(["t"] if call in ("subscribe", "stream") else []), n=1)
@@ -371,6 +372,7 @@ async def test_what_had_come_before_is_whose_call_comes_next(
     claimed = {"subscribe": "copies", "ignore": "ignored", "stream": "streamed"}
     assert columns(rpc) == {claimed.get(call, "expected"): 1}
     assert rpc.socket._claims.kept == []
+    assert arrived == (["stream"] if call == "stream" else [])  # It lasts as long as the load.
 
 
 @pytest.mark.parametrize("is_told", [False, True])
@@ -405,6 +407,40 @@ async def test_calls_of_several_kinds_under_one_name_are_several_steps(
         ("x", "send"): (2, 2), ("x", "expect"): (4, 4), ("x", "publish"): (2, 2),
         ("x", "request"): (2, 2),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ["request", "send"])
+async def test_the_step_of_a_user_is_that_of_its_last_call_on_whichever_socket(
+    rpc: Bench, call: str, autojump_clock: MockClock
+) -> None:
+    for _ in range(2):
+        rpc.user.step = ("of", "another socket")
+        await getattr(rpc.socket, call)("a", name="x")
+        assert rpc.user.step == ("x", call)
+    await getattr(rpc.socket, call)("a")
+    assert rpc.user.step == ("x", call)
+
+
+async def test_each_message_and_each_frame_is_traced_once_with_what_it_is(
+    rpc: Bench, autojump_clock: MockClock
+) -> None:
+    traced = list[tuple[Any, ...]]()
+    rpc.socket.context.trace = SimpleNamespace(  # type: ignore[assignment]
+        sent=lambda *what: traced.append(("→", *what)),
+        received=lambda what, value, _: traced.append(("←", what, value)),
+    )
+    assert await rpc.socket.request({"id": 7}, name="ask", reply="id") == {"id": 7}
+    assert await rpc.socket.request("b") == "b"
+    await rpc.socket.send("c", name="tell")
+    await rpc.socket.expect("c")
+    await rpc.socket.publish("d", topic="t")
+    await rpc.socket.expect("d")
+    assert traced == [
+        ("→", "request ask", '{"id":7}'), ("←", "echoed", {"id": 7}),
+        ("→", "request", "b"), ("←", "echoed", "b"),
+        ("→", "send tell", "c"), ("←", "expected", "c"),
+        ("→", "publish t", "d"), ("←", "expected", "d"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

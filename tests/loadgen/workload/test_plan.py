@@ -184,6 +184,7 @@ def test_uneven_shards_have_together_what_the_plan_has(shards):
     plan = Plan(10, connect_rate=50.0, behave=(Behave.parse("half-open:40%"),), seed=5)
     parts = [plan.shard(index, shards) for index in range(shards)]
     assert [part.connect_rate for part in parts] == [5.0 * part.count for part in parts]
+    assert sum(part.connect_concurrency for part in parts) == plan.connect_concurrency == 256
     behaving, apart = plan.conns()
     theirs = [part.conns() for part in parts]
     assert sorted(conn for own, _ in theirs for conn in own) == behaving
