@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from echo_trio.interrupts import Interrupts
+from echo_trio.interrupts import HANG_UPS, REQUESTS_TO_STOP, Interrupts
 
 
 class Left(Exception):
@@ -98,3 +98,9 @@ def test_a_fork_forgets_what_its_parent_was_told(listening, exits):
         listening.forget()
         signal.raise_signal(signal.SIGINT)
     assert (listening.received, stopped, exits) == (signal.SIGINT, [], [])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has other signals")
+def test_what_asks_to_stop_and_what_hangs_up_are_known_by_their_signals():
+    assert REQUESTS_TO_STOP == (signal.SIGINT, signal.SIGTERM)
+    assert HANG_UPS == (signal.SIGHUP,)

@@ -55,13 +55,16 @@ class Connection:
 
 
 class Engine:
-    """A run whose seconds end on the clock; the load begins with the second one."""
+    """A run whose seconds end on the clock; the load begins with the second one, or at a moment."""
 
-    def __init__(self):
+    def __init__(self, load_at_s=None):
         self.series = []
+        self._load_at_s = load_at_s
 
     @property
     def phase(self):
+        if self._load_at_s is not None:
+            return Phase.LOAD if trio.current_time() >= self._load_at_s else Phase.OPEN
         return Phase.LOAD if len(self.series) > 1 else Phase.OPEN
 
     async def wait_for_second(self):
@@ -69,7 +72,7 @@ class Engine:
         self.series.append(SimpleNamespace(t_s=float(len(self.series) + 1)))
 
 
-async def report_of(monkeypatch, answers):
+async def report_of(monkeypatch, answers, load_at_s=None):
     """Have a target asked until it has given these answers; return it and the report."""
     target, given = Target(answers), []
 
@@ -89,7 +92,7 @@ async def report_of(monkeypatch, answers):
     monkeypatch.setattr(poll_module.trio.to_thread, "run_sync", run_sync)
     series = TargetSeries("http://h:1/metrics?token=s3cret")
     with trio.move_on_after(len(answers) - 0.05):
-        await series.keep(Engine())
+        await series.keep(Engine(load_at_s))
     assert target.answers == []
     report = series.report()
     assert report.source == "http://h:1/metrics?token=***"
@@ -123,3 +126,10 @@ async def test_one_that_fails_is_counted_and_the_next_second_asked_anew(
     assert (report.errors, report.last_error) == (0 if error is None else 1, error)
     assert len(report.series) == 2 - report.errors
     assert (target.opened, target.closed) == (opened, opened)
+
+
+async def test_an_answer_is_of_the_phase_in_which_it_was_asked_for(monkeypatch, autojump_clock):
+    _, report = await report_of(monkeypatch, ["a", "just in time"], load_at_s=1.5)
+    (second,) = report.series
+    assert (second.t_s, second.cpu_share) == (1.0, round(0.5 / (1 + TIMEOUT_S - 0.01), 4))
+    assert (report.cpu_share, report.loop_lag.max) == (None, None)  # None was under load.
