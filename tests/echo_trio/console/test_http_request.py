@@ -121,6 +121,19 @@ def test_what_comes_behind_a_body_is_left_for_the_next_request() -> None:
     assert reader.read_body()
     assert bytes(reader.body) == b"ok"
     assert reader.connection.trailing_data[0] == b"GET / HTTP/1.1\r\n"
+    buffer = HeadBuffer()
+    buffer.data += b"Host: h\r\n\r\nnext"
+    buffer.put_back(reader.connection.trailing_data[0])
+    assert buffer.take_head() == b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    assert bytes(buffer.data) == b"next"
+
+
+def test_what_is_put_back_is_searched_anew() -> None:
+    buffer = HeadBuffer()
+    buffer.data += b"GET /first HTTP/1.1\r\nHost: first\r\n"
+    assert buffer.take_head() is None
+    buffer.put_back(b"GET / HTTP/1.1\r\n\r\n")
+    assert buffer.take_head() == b"GET / HTTP/1.1\r\n\r\n"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from echo_trio.console.run_settings import (
     MAX_CHARACTERS,
+    MAX_DIGITS,
     MAX_FIELDS,
+    MAX_NAME_CHARACTERS,
+    MAX_UNIT_CHARACTERS,
     MAX_VALUES,
     UNITS,
     BadSettings,
@@ -128,6 +131,11 @@ def test_more_than_there_can_be_is_refused_and_the_field_named(
 
 def test_what_is_within_the_bounds_is_read() -> None:
     read(count=1, header=["a: b"] * MAX_VALUES, message="x" * 60_000, origin="x" * MAX_CHARACTERS)
+    others: Any = {f"n{number}": 1 for number in range(MAX_FIELDS - 1)}
+    assert len(read(count=1, **others).values) == MAX_FIELDS
+    others = {"n" * MAX_NAME_CHARACTERS: 1, "duration": "1".zfill(MAX_UNIT_CHARACTERS - 1) + "s"}
+    assert read(count=1, **others).values["duration"].endswith("01s")
+    assert read(count=1, seed=int("9" * MAX_DIGITS)).values["seed"] == "9" * MAX_DIGITS
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ from echo_trio.console.serve import (
 )
 from echo_trio.metrics import totals
 from echo_trio.settings import Settings
+from echo_trio.wire import process
+from echo_trio.wire.budget import Budget
 
 #: A hang guard, nothing else.
 PATIENCE_S = 60.0
@@ -49,13 +51,16 @@ def ports_given_back() -> Iterator[None]:
             listener.close()
 
 
-def make(page: Path, **settings: Any) -> tuple[Console, LogCapture]:
+def make(
+    page: Path, *, budget: Budget | None = None, **settings: Any
+) -> tuple[Console, LogCapture]:
     logged = LogCapture()
     console = Console(
         settings_of(**settings),
         [socket.create_server(("127.0.0.1", 0))],
         url="ws://127.0.0.1:9/",
         snapshot=totals.nothing,
+        budget=budget,
         log=structlog.wrap_logger(None, processors=[logged]),
         page=page,
     )
@@ -91,6 +96,61 @@ async def test_it_serves_and_drains_and_gives_its_port_back(tmp_path: Path) -> N
     assert [listener.fileno() for listener in console._listeners] == [-1]
     assert (console.failures, logged.entries) == (0, [])
     console.abandon()
+
+
+async def test_what_the_settings_say_is_handed_on_to_runs_and_dials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenarios").mkdir()
+    made = dict[str, Any]()
+
+    class Parts:
+        """The runs and the dials of the console, which note what they are given."""
+
+        def __init__(self, *args: Any, **more: Any) -> None:
+            made[self._name] = [*args, more]
+
+        def drain(self) -> None:
+            made["told"] = [*made.get("told", ()), self._name]
+
+        stop = abandon = drain
+
+    for name in ("Runs", "Dialling"):
+        monkeypatch.setattr(serve_module, name, type(name, (Parts,), {"_name": name}))
+    settings = {
+        "host": "localhost", "run_target": ("a.example:1",), "scenario_dir": "scenarios",
+        "history": Path("runs.db"), "open_timeout_s": 7.0, "max_held_bytes": 77,
+        "max_message_bytes": 5,
+    }  # fmt: skip
+    console, _ = make(tmp_path, **settings)
+    targets, max_run, log, on_failure, more = made["Runs"]
+    own = {("127.0.0.1", 9), ("localhost", 9), ("::1", 9)}
+    assert (targets.own_url, targets.allowed) == ("ws://127.0.0.1:9/", own | {("a.example", 1)})
+    assert (max_run, on_failure) == (process.file_limit(hard=True), console._on_failure)
+    assert more == {
+        "scenario_dir": str(tmp_path / "scenarios"), "history": tmp_path / "runs.db",
+    }  # fmt: skip
+    allowed, contexts, more = made["Dialling"]
+    assert (allowed, contexts.names) == (targets.allowed, [])
+    assert more["limits"] == settings_of(**settings).limits
+    assert (more["open_timeout_s"], more["budget"].max_bytes) == (7.0, 77)
+    assert log is not None
+    console.drain()
+    console.abandon()
+    assert (console.live.over, made["told"]) == (True, ["Runs", "Dialling", "Runs"])
+
+
+async def test_dials_count_against_the_servers_own_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[Any]()
+    monkeypatch.setattr(serve_module, "Dialling", lambda *_, **more: given.append(more["budget"]))
+    budget = Budget(1)
+    make(tmp_path, budget=budget)
+    make(tmp_path)
+    assert given[0] is budget
+    assert given[1] is not budget
 
 
 def failing(times: list[float], then: Callable[[], Any], lasts_s: float = 0.0) -> Any:

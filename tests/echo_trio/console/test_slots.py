@@ -118,6 +118,26 @@ async def test_health_never_leaves_but_whoever_comes_waits_until_it_was_answered
     assert not newcomer.scope.cancel_called
 
 
+async def test_who_waits_for_health_looks_again_as_soon_as_a_slot_is_given_up(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    slots, looked = Slots(2), list[float]()
+    health, other = take(slots), take(slots)
+
+    async def wait() -> None:
+        assert await slots.wait_for_health()
+        looked.append(trio.current_time())
+
+    with health.waiting(Waiting.HEALTH):
+        for gone in (other, slots.take_for_health()):
+            assert gone is not None
+            nursery.start_soon(wait)
+            await trio.sleep(1)
+            gone.give_up()
+            await trio.sleep(1)
+    assert looked == [1, 3]
+
+
 async def test_there_are_places_for_health_beyond_the_limit_and_each_is_free_again(
     autojump_clock: MockClock,
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from loadgen.cli import output
 from loadgen.cli.output import Output, warn
+from loadgen.history import file
 from loadgen.report import html, text
 from loadgen.results.ledger import Ledger
 
@@ -86,8 +87,22 @@ def test_each_form_goes_to_its_own_file(report_of, tmp_path, page, capsys):
         assert text.lstrip().startswith(begins[form]), (form, text[:40], path)
     for form in ("junit", "markdown"):
         assert "nightly" in (tmp_path / form).read_text()
-    assert (tmp_path / "runs.db").exists()
+    (kept,) = file.read(tmp_path / "runs.db", last=2)
+    assert (kept.name, kept.verdict) == ("nightly", "valid")
     assert "VALID" in capsys.readouterr().out
+
+
+def test_what_was_opened_before_the_run_is_what_is_written_to(report_of, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    output = Output(csv=str(pipe))
+    assert output.find_problem() is None
+    pipe.rename(tmp_path / "elsewhere")  # Who opens its name now finds another file.
+    assert output.write(report_of())
+    assert os.read(reader, 6) == b"t_s,op"
+    os.close(reader)
+    assert not pipe.exists()
 
 
 @pytest.mark.parametrize(

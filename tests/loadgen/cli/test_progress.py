@@ -75,6 +75,13 @@ async def test_a_line_is_printed_for_each_phase_and_now_and_then(autojump_clock)
     )
 
 
+@pytest.mark.parametrize(("lost", "style"), [(0, "dim"), (3, "red")])
+def test_errors_are_red_once_there_are_any(lost, style):
+    _, facts = progress._display(FakeEngine(ledger=Ledger(100, lost=lost)), 80, None).renderables
+    shown = [*facts.columns[1].cells][-1]
+    assert (shown.plain, shown.style) == (str(lost), style)
+
+
 async def test_the_live_display_is_gone_when_the_run_is_done(autojump_clock):
     engine = FakeEngine()
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
@@ -143,6 +150,10 @@ def test_the_display_says_that_the_run_is_being_stopped():
     ("changes", "completed"),
     [
         pytest.param({"phase": Phase.OPEN}, 0.1, id="opening"),
+        pytest.param({"phase": Phase.OPEN, "plan": Plan(200)}, 0.1, id="part-of-several"),
+        pytest.param(
+            {"phase": Phase.OPEN, "plan": Plan(200, scenario="s.py")}, 0.05, id="users-that-come"
+        ),
         pytest.param({}, 0.5, id="load"),
         pytest.param({"plan": Plan(100, messages=5)}, 0.58, id="messages"),
         pytest.param({"plan": Plan(100, duration_s=0.0)}, 1.0, id="no-duration"),

@@ -76,6 +76,15 @@ def test_a_script_that_is_late_itself_is_told_with_the_step_that_was_latest(bloc
     )
 
 
+@pytest.mark.parametrize(("late", "is_told"), [(1, False), (2, True)])
+def test_a_script_may_be_late_for_one_of_a_hundred(blocked, late, is_told):
+    result = blocked(("a", 0, 0))
+    for number in range(100):
+        result.scenario.script_lag.record(200_000 if number < late else 0)
+    result.scenario.script_lag.end_second()
+    assert bool(explain_blocking(result)) is is_told
+
+
 @pytest.mark.parametrize("causes", range(1, 5))
 def test_failed_users_are_told_with_their_most_frequent_causes(result_of, causes):
     books = ScenarioBooks()

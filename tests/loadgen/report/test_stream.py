@@ -3,6 +3,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import msgspec
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +70,24 @@ async def test_each_second_booked_becomes_a_line(result_of):
         nursery.cancel_scope.cancel()
     assert {json.loads(line)["type"] for line in lines} == {"snapshot"}
     assert json.loads(lines[0])["load"]["paused"] is False
+
+
+async def test_a_line_waits_for_its_second_and_is_of_that(result_of, autojump_clock):
+    engine, lines = FakeEngine(result_of(series=[])), []
+
+    async def wait_for_second():
+        await trio.sleep(1)
+        engine.result.series.append(second_of(t_s=trio.current_time()))
+
+    async def run_sync(write, line):
+        await trio.lowlevel.checkpoint()
+        write(line)
+
+    engine.wait_for_second = wait_for_second
+    with pytest.MonkeyPatch.context() as patch, trio.move_on_after(3.5):
+        patch.setattr(stream.trio.to_thread, "run_sync", run_sync)
+        await stream.stream(engine, lines.append)
+    assert [json.loads(line)["t_s"] for line in lines] == [1.0, 2.0, 3.0]
 
 
 async def test_a_reader_that_has_gone_ends_the_run_in_good_order(result_of):
