@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from loadgen.cli import capacity as capacity_module
 from loadgen.cli.capacity import _find_problem, _find_want, find_capacity
 from loadgen.cli.options import Options
 from loadgen.cli.output import Output
+from loadgen.journal.search import SearchJournal
 from loadgen.preflight.check import Refused
 from loadgen.report import thresholds
 from loadgen.results.ledger import Ledger
@@ -64,6 +66,11 @@ class FakeJournal:
 def search(monkeypatch, result_of):
     """A search of which the test says what it finds."""
     made = SimpleNamespace(journal=FakeJournal(), runs=[], found={}, raises=None, result=None)
+    made.journals, made.searched = [], []
+
+    def open_journal(make, path, *, overwrite):
+        made.journals.append((make.func, make.keywords, path, overwrite))
+        return made.journal
 
     async def run(plan, options, output, *, target, page, starter):
         made.runs.append((plan, output.quiet, target is not None, page, starter))
@@ -71,6 +78,7 @@ def search(monkeypatch, result_of):
 
     async def find(plan, limits, run_step, tell, *, find_problem, confidence):
         assert find_problem(plan) is None  # It has no scenario.
+        made.searched.append((plan, [limit.expr for limit in limits], confidence))
         made.report = await run_step(plan)
         tell("a step")
         if made.raises is not None:
@@ -85,7 +93,7 @@ def search(monkeypatch, result_of):
         ("show_step", lambda step: f"shown: {step}"), ("show_forecast", lambda _: "the forecast"),
     ):  # fmt: skip
         monkeypatch.setattr(text, name, value)
-    monkeypatch.setattr(capacity_module, "open_journal", lambda *_, **__: made.journal)
+    monkeypatch.setattr(capacity_module, "open_journal", open_journal)
     monkeypatch.setattr(capacity_module, "run", run)
     monkeypatch.setattr(capacity_module, "find", find)
     return made
@@ -120,6 +128,32 @@ def test_who_wants_quiet_has_the_summary_alone_and_its_runs_show_nothing(search,
     assert capsys.readouterr() == ("the summary\n", "")
     assert search.runs == [(PLAN, True, True, "page", "starter")]
     assert search.report.connections.opened == 10
+    assert search.report.target.source == "http://h:1/"
+
+
+def test_a_search_and_its_journal_have_the_same_limits_and_confidence(search, capsys):
+    options = Options(confidence=0.9, journal="j", overwrite=True, workers=2)
+    assert find_capacity(PLAN, LIMITS, options, Output()) == 0
+    assert find_capacity(PLAN, [], Options(dask="h:1"), Output()) == 0
+    assert search.report.target is msgspec.UNSET
+    assert search.searched == [
+        (PLAN, ["latency.p99>1s"], 0.9), (PLAN, ["latency.p99>100ms"], None)
+    ]  # fmt: skip
+    settings = PLAN.settings()
+    default = [thresholds.parse("latency.p99>100ms")]
+    assert search.journals == [
+        (
+            SearchJournal,
+            {"plan": settings | {"workers": 2, "dask": None}, "limits": LIMITS, "confidence": 0.9},
+            "j", True,
+        ),
+        (
+            SearchJournal,
+            {"plan": settings | {"workers": None, "dask": "h:1"}, "limits": default,
+             "confidence": None},
+            None, False,
+        ),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

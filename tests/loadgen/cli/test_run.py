@@ -14,6 +14,7 @@ from loadgen.cli import run as run_module
 from loadgen.cli.options import Options
 from loadgen.cli.output import Output
 from loadgen.engine.engine import Engine
+from loadgen.journal.run import Journal
 from loadgen.preflight.check import Refused
 from loadgen.processes.coordinator import Coordinator
 from loadgen.results.ledger import Failure, Ledger
@@ -125,6 +126,7 @@ async def test_a_run_is_in_one_process_or_several_as_one(options, kind):
     made = run_module._make_run(PLAN, options, None)
     assert type(made) is kind
     assert made.plan == PLAN
+    assert made._on_warning is run_module.warn
 
 
 @pytest.mark.parametrize(
@@ -315,6 +317,33 @@ def test_a_report_is_written_and_its_journal_kept_only_if_it_was_not(
     assert bool(told) is bool(says)
     if written:
         assert written[0].target is msgspec.UNSET
+
+
+@pytest.mark.parametrize(("limit", "code"), [("messages.sent>0", 99), ("messages.sent>20", 0)])
+def test_all_that_was_asked_for_is_handed_on_to_the_run_and_its_report(
+    monkeypatch, result_of, limit, code
+):
+    began, written, journals = [], [], []
+    monkeypatch.setattr(
+        run_module,
+        "open_journal",
+        lambda make, path, *, overwrite: journals.append((make, path, overwrite)) or None,
+    )
+    monkeypatch.setattr(run_module.trio, "run", lambda call: began.append(call) or result_of())
+    monkeypatch.setattr(Output, "write", lambda _, report: written.append(report) or True)
+    options = Options(
+        fail_if=(limit,), console="http://h:1/", journal="j", overwrite=True, workers=2
+    )
+    output = Output(quiet=True)
+    assert run_module.load(PLAN, options, output) == code
+    (call,), (report,), ((make, path, overwrite),) = began, written, journals
+    assert call.func is run_module.run
+    plan, had, put, journal, target, page, starter = call.args
+    assert (plan, had, put, journal, page) == (PLAN, options, output, None, None)
+    assert isinstance(starter, Starter)
+    assert (make.func, make.keywords, path, overwrite) == (Journal, {"plan": PLAN}, "j", True)
+    assert [(each.expr, each.breached) for each in report.thresholds] == [(limit, code == 99)]
+    assert report.target == target.report()
 
 
 def test_what_kept_all_sockets_from_opening_is_told_by_number_with_a_proxy_if_there_is_one(

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,15 +91,22 @@ async def test_a_line_waits_for_its_second_and_is_of_that(result_of, autojump_cl
     assert [json.loads(line)["t_s"] for line in lines] == [1.0, 2.0, 3.0]
 
 
-async def test_a_reader_that_has_gone_ends_the_run_in_good_order(result_of):
-    def write(_):
+async def test_a_reader_that_has_gone_ends_the_run_in_good_order_and_is_sent_nothing_more(
+    result_of,
+):
+    tried = []
+
+    def write(line):
+        tried.append(line)
         raise BrokenPipeError
 
     engine = FakeEngine(result_of())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stream.stream, engine, write)
         await engine.interrupted.wait()
+        await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+    assert len(tried) == 1
 
 
 def test_a_snapshot_tells_each_figure_by_its_own_name(result_of):

@@ -155,6 +155,27 @@ def test_each_operator_holds_where_it_should_and_at_the_limit(
 
 
 @pytest.mark.parametrize(
+    ("metric", "limits"),
+    [
+        ("messages.lost", {"": 2, "k": 2_000, "m": 2_000_000}),
+        ("latency.p50", {"us": 0.002, "µs": 0.002, "\u03bcs": 0.002, "ms": 2, "s": 2_000,
+                         "m": 120_000, "h": 7_200_000}),
+        ("generator.cpu_s", {"ms": 0.002, "s": 2, "m": 120}),
+        ("messages.sent_bytes", {"": 2, "B": 2, "KiB": 2048, "MiB": 2**21, "GiB": 2**31}),
+        ("messages.sent_per_s", {"": 2, "/s": 2, "/m": 2 / 60, "/h": 2 / 3600, "k/s": 2_000,
+                                 "m/h": 2_000_000 / 3600}),
+        ("generator.cpu_share", {"": 2}),
+    ],
+)  # fmt: skip
+def test_a_limit_is_in_the_reports_own_unit(metric, limits):
+    found = {unit: parse(f"{metric} > 2{unit}") for unit in limits}
+    assert {unit: threshold.limit for unit, threshold in found.items()} == limits
+    assert not any(threshold.percent for threshold in found.values())
+    if "k" in limits or metric.endswith("share"):
+        assert (parse(f"{metric}>2%").limit, parse(f"{metric}>2%").percent) == (2, True)
+
+
+@pytest.mark.parametrize(
     ("unit", "ms"),
     [("us", 0.001), ("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)],
 )
