@@ -96,6 +96,19 @@ def test_the_reader_of_a_pipe_gets_all_of_it_whenever_it_comes(tmp_path, comes):
     assert read == [CONTENT]
 
 
+def test_a_pipe_ends_with_each_writing_and_is_there_for_the_next_reader(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    destination = open_destination(str(path))
+    before = psutil.Process().num_fds()
+    for content in (b"one", b"two"):
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        destination.write(content)
+        assert [os.read(reader, 99), os.read(reader, 99)] == [content, b""]
+        os.close(reader)
+    assert psutil.Process().num_fds() == before
+
+
 def test_a_pipe_whose_reader_has_left_is_told(tmp_path):
     ours, theirs = os.pipe()
     os.close(ours)

@@ -1,6 +1,7 @@
 import os
 import stat
 
+import psutil
 import pytest
 
 from echo_trio.files import WrongKind
@@ -82,6 +83,23 @@ def test_the_journal_of_another_run_is_written_over_only_if_that_was_said(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("write", [Journal._append, Journal._restart])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_once_a_record_is_written_the_journal_before_is_let_go_of(tmp_path, write, is_there):
+    path = tmp_path / "x"
+    if is_there:
+        leave_journal(path)
+    before = psutil.Process().num_fds()
+    journal = Journal(path, PLAN, overwrite=True)
+    assert (journal.has_records, psutil.Process().num_fds() - before) == (False, 1 + is_there)
+    for number in range(3):
+        write(journal, b"record %d\n" % number)
+        assert (journal.has_records, psutil.Process().num_fds() - before) == (True, 1)
+    journal.close()
+    assert path.read_bytes().endswith(b"record 2\n")
+    assert psutil.Process().num_fds() == before
+
+
 @pytest.mark.parametrize("end", [Journal.remove, Journal.close])
 def test_a_run_that_is_refused_leaves_the_journal_that_it_was_to_replace(tmp_path, end):
     path = tmp_path / "x"
@@ -111,6 +129,7 @@ def test_a_file_that_came_in_the_place_of_a_journal_is_neither_replaced_nor_remo
     path.write_text("my notes")
     with pytest.raises(FileExistsError):
         journal._restart(b"longer\n")
+    journal._append(b"it goes on in the file that it had\n")
     journal.remove()
     assert path.read_text() == "my notes"
 

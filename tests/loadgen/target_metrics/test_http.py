@@ -194,6 +194,20 @@ def test_a_urls_authority_becomes_host(url, host, path):
     assert (dict(source.headers)["Host"], source.path) == (host, path)
 
 
+@pytest.mark.parametrize(
+    ("url", "scheme", "host", "port"),
+    [
+        ("http://h/m", "http", "h", 80),
+        ("https://h/m", "https", "h", 443),
+        ("https://H:80/m", "https", "h", 80),
+        ("http://[::1]:443/m", "http", "::1", 443),
+    ],
+)
+def test_where_to_connect_follows_from_the_scheme_or_is_said(url, scheme, host, port):
+    source = Source(url)
+    assert (source.scheme, source.host, source.port) == (scheme, host, port)
+
+
 def test_a_urls_user_is_basic_authorization_and_in_no_other_place():
     """RFC 7617: without %-codes, in base64."""
     source = Source("http://us%40er:p@h/m")

@@ -35,6 +35,21 @@ def test_the_well_known_metrics_of_a_prometheus_page_are_read_and_its_workers_ad
     )
 
 
+def test_of_two_names_for_one_thing_the_better_known_counts_in_whatever_order_they_come():
+    lines = [
+        "echo_trio_connections_open 1", "nginx_connections_active 2", "process_cpu_seconds_total 3",
+        "echo_trio_cpu_seconds_total 4", "process_resident_memory_bytes 5",
+        "echo_trio_resident_memory_bytes 6", "process_open_fds 7", "echo_trio_open_fds 8",
+        "nodejs_eventloop_lag_max_seconds 9", "nodejs_eventloop_lag_seconds 10",
+        "nodejs_eventloop_lag_p50_seconds 11", "nodejs_eventloop_lag_p99_seconds 12",
+    ]  # fmt: skip
+    for page in (lines, lines[::-1]):
+        assert read("text/plain", ("\n".join(page) + "\n").encode()) == Reading(
+            connections=1, cpu_s=3, rss_bytes=5, open_files=7, lag_ms=9_000, lag_p50_ms=11_000,
+            lag_p99_ms=12_000,
+        )  # fmt: skip
+
+
 def test_a_snapshot_of_the_console_is_read():
     snapshot = {"open": 7, "cpu_s": 1.5, "rss_bytes": 1000, "descriptors": 20,
                 "loop_lag_ms": {"p50": 1, "p99": 2, "max": 3.5}}  # fmt: skip
