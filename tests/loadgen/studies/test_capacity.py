@@ -64,6 +64,26 @@ async def test_the_highest_rate_that_held_is_found_with_its_confidence(target):
     assert json.loads(capacity_text.encode(capacity))["held_per_s"] == capacity.held_per_s
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(10, rate=5.0),
+        Plan(10, rate_per_conn=2.0),
+        Plan(10, arrive=5.0, duration_s=1.0, scenario="s.py"),
+    ],
+    ids=["together", "each", "arriving"],
+)
+async def test_the_plan_is_that_of_the_first_step_as_it_was_run(report_of, plan):
+    async def run(step):
+        report = report_of(intended=make_histogram(1_000 if len(steps) < 3 else 1_000_000))
+        return msgspec.structs.replace(report, plan=step.settings() | {"workers": 3, "dask": None})
+
+    steps = []
+    capacity = await find(plan, [], run, steps.append)
+    assert len(steps) > 3
+    assert capacity.plan == plan.settings() | {"workers": 3, "dask": None}
+
+
 async def test_with_a_confidence_target_the_finding_says_of_both_sides_how_sure_it_is(
     target, tmp_path
 ):

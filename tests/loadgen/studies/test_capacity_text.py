@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from loadgen.report.model import TargetLag, TargetReport
+from loadgen.results.series import Second
 from loadgen.studies.capacity import SearchOutcome, Step, resume
 from loadgen.studies.capacity_search import Forecast
 from loadgen.studies.capacity_text import show, show_forecast, show_step, show_whole
@@ -44,6 +45,23 @@ def test_each_side_of_the_edge_is_told_with_its_own_rate_and_reason():
     assert "141/s did not: generator-limited." in told
     assert "That is the generator's limit" in told
     assert "No rate held at ws://h/." in finding(step(100, BROKE, reasons=["late"]))
+
+
+def test_more_processes_are_advised_only_where_the_generator_has_run():
+    second = Second(
+        t_s=1.0, open=1, opening=0, sent=1, received=1, errors=0, p50_ms=1.0, p99_ms=1.0, lag_ms=1.0
+    )
+    for series, advised in (([second], True), ([], False)):
+        told = finding(step(100), step(141, LIMITED, series=series, reasons=["too few rows"]))
+        assert "141/s did not: too few rows. That is the generator's limit" in told
+        assert ("--workers" in told) is advised
+
+
+def test_at_a_rate_that_did_not_always_hold_it_is_told_how_often_it_did():
+    runs = [step(100), step(105, BROKE), step(100), step(100, BROKE), step(100)]
+    capacity = resume({"url": "ws://h/"}, [], runs, 0.95)
+    capacity = msgspec.structs.replace(capacity, held_per_s=100.0, broke_per_s=105.0, held_runs=3)
+    assert "100/s is the highest rate that held, in 3 runs of 4." in show(capacity)
 
 
 def test_a_step_is_told_with_its_rate_its_latencies_and_its_first_reason():
