@@ -19,13 +19,15 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 #: How long what was asked to end may take to do so, in seconds.
 GOODBYE_S = 10.0
 #: Of a spare lane: a tenth of the weight of the others, so that it is late for no hang guard.
 SPARE_NICENESS = 10
+#: Runs a command at a niceness. Linux shares the processors among sessions first, each of which has
+#: a niceness, too, where the kernel has such.
+NICELY = '{ echo "$0" >/proc/self/autogroup; } 2>/dev/null; exec nice -n "$0" "$@"'
 
 
 class Lanes:
@@ -70,15 +72,12 @@ class Lanes:
                 return None
             print(f"── {target} ──", flush=True)
             process = subprocess.Popen(
-                ["nice", "-n", str(niceness), "make", "--no-print-directory", target],
+                ["sh", "-c", NICELY, str(niceness), "make", "--no-print-directory", target],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that what it started ends with it
             )
-            # Linux shares the processors among sessions first, of which each has a niceness.
-            with suppress(OSError):
-                Path(f"/proc/{process.pid}/autogroup").write_text(str(niceness))
             self._running[target] = process
             return process
 
