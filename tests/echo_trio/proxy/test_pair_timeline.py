@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from echo_trio.behaviours.faults import Tally
 
@@ -97,6 +99,7 @@ async def test_what_does_not_get_through_either_way_is_lost(autojump_clock, up: 
     (pair,) = pairs
     forth, back = (3, 0) if up else (0, 3)
     assert (pair._forth.lost, pair._back.lost, pair.lost) == (forth, back, 3)
+    assert pair._switch.pairs == set()
 
 
 async def test_an_upstream_that_closes_is_answered_by_the_client_behind_what_was_held_back(
@@ -116,3 +119,40 @@ async def test_an_upstream_that_closes_is_answered_by_the_client_behind_what_was
         assert made.pair.upstream.close_code == 4000
 
     await run(limits={"own": "~reorder/1"})
+
+
+async def test_a_change_of_faults_holds_both_ways_and_is_that_of_every_pair_to_come(
+    autojump_clock,
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        made.switch.set("~duplicate/1/~up-delay/2s")
+        await wait_all_tasks_blocked()
+        forth, back = await follow(made, [(0.0, "a"), (1.0, "b")], [(0.0, "c")], until_s=4)
+        assert (forth, back) == ([(2, "a"), (3, "b")], [(0, "c"), (0, "c")])
+        made.switch.set("")
+        forth, back = await follow(made, [(0.0, "d")], [(0.0, "e")], until_s=1)
+        assert (forth, back) == ([(0, "a"), (0, "b"), (0, "d")], [(0, "c"), (0, "c"), (0, "e")])
+
+    await run()
+
+
+async def test_a_later_freeze_lasts_from_when_it_began(autojump_clock) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        pair, began_s = made.pair, trio.current_time()
+        assert not pair.is_frozen
+        pair.freeze(2)
+        await trio.sleep(1)
+        pair.freeze(3)
+        for end in (pair.client, pair.upstream):
+            assert end._paused
+        assert [wait.until_s - began_s for wait in [next(pair.thaw())]] == [4]
+        await made.client.say(made.client.frame(TEXT, b"a"))
+        await trio.sleep(2.75)
+        assert (pair.is_frozen, heard(made.upstream)) == (True, [])
+        await trio.sleep(0.5)
+        assert (pair.is_frozen, heard(made.upstream)) == (False, ["a"])
+        assert list(pair.thaw()) == []
+
+    await run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import hashlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +24,10 @@ from echo_trio.proxy.upstream import (
     send_all,
     too_late,
 )
-from echo_trio.wire import tls
+from echo_trio.wire import deflate, tls
 from echo_trio.wire.handshake import Reason
 
+HINT = "--upstream-cacert names an authority to trust, --upstream-insecure trusts all"
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -228,3 +230,72 @@ def test_one_that_answers_too_late_is_told_with_how_long_it_had() -> None:
     refused = too_late(2.5)
     assert (refused.status, refused.reason) == (504, Reason.UPSTREAM_TIMEOUT)
     assert refused.why == "The upstream did not answer within 2.5 s."
+
+
+async def test_compression_is_asked_for_if_it_is_to_be_offered(nursery: trio.Nursery) -> None:
+    chosen = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
+    server = Server(lambda accept: consent(accept, chosen))
+    port = await nursery.start(server.serve)
+    upstream = Upstream(parse_upstream(f"ws://127.0.0.1:{port}"), None, (deflate.OFFER,))
+    with trio.fail_after(60):
+        answer = await upstream.open("/", [], ())
+    assert isinstance(answer, Accepted)
+    assert answer.compression == deflate.Parameters(server_no_context_takeover=True)
+    assert f"Sec-WebSocket-Extensions: {deflate.OFFER}\r\n".encode() in server.request
+    assert f"Host: 127.0.0.1:{port}\r\n".encode() in server.request
+    assert answer.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert not answer.sock.getblocking()
+    answer.sock.close()
+    await server.gone.wait()
+
+
+@pytest.mark.parametrize(
+    ("raises", "says"),
+    [
+        (None, ""),
+        (
+            tls.CertificateRefused("self-signed"),
+            f"self-signed ({HINT})",
+        ),
+        (tls.TlsFailed("no"), "no"),
+        (
+            ConnectionResetError(errno.ECONNRESET, "x"),
+            f"{os.strerror(errno.ECONNRESET)}; is it a wss server?",
+        ),
+    ],
+    ids=["trusted", "not trusted", "TLS", "TCP"],
+)
+async def test_tls_is_for_the_name_of_the_upstream_and_why_it_fails_is_told(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery, raises: Exception | None, says: str
+) -> None:
+    shaken = list[Any]()
+
+    async def shake_hands(sock: socket.socket, context: Any, *, server_name: str) -> Any:
+        await trio.lowlevel.checkpoint()
+        shaken.append((context, server_name))
+        if raises is not None:
+            sock.close()
+            raise raises
+        return sock
+
+    monkeypatch.setattr(upstream_module.tls, "shake_hands", shake_hands)
+    context: Any = object()
+    if raises is None:
+        server = Server(consent)
+        port = await nursery.start(server.serve)
+        answer = await Upstream(parse_upstream(f"wss://127.0.0.1:{port}"), context).open(
+            "/", [], ()
+        )
+        answer.sock.close()
+        await server.gone.wait()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            upstream = Upstream(
+                parse_upstream(f"wss://127.0.0.1:{listener.getsockname()[1]}"), context
+            )
+            assert "object" not in repr(upstream)
+            with pytest.raises(UpstreamFailed) as told:
+                await upstream.open("/", [], ())
+        assert told.value.refused.status == 502
+        assert told.value.refused.why == f"The upstream is out of reach: TLS failed: {says}"
+    assert shaken == [(context, "127.0.0.1")]

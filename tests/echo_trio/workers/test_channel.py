@@ -14,6 +14,7 @@ from echo_trio.metrics.nursery_tree import TaskNode
 from echo_trio.settings import Settings
 from echo_trio.workers import channel
 from echo_trio.workers.channel import (
+    AskReport,
     Drain,
     FaultsSet,
     Ready,
@@ -44,11 +45,13 @@ ORDERS = [
     SetFaults("~silent"),
     Drain(),
     ShowTasks(),
+    AskReport(7),
 ]
 REPORTS = [
     Ready(),
     FaultsSet("~silent"),
     _figures(),
+    SnapshotReport(_figures().snapshot, 7),
     Tasks(TaskNode("<init>", 1, (TaskNode("a" * 200_000, 2),))),
 ]
 
@@ -86,3 +89,8 @@ async def test_what_is_said_is_heard_in_order_until_the_end(pair, sayer, hearer,
 def test_no_other_kind_goes_over_a_channel() -> None:
     with pytest.raises(NotImplementedError, match="goes over a control channel"):
         channel._decode(set, [])
+
+
+def test_a_drain_is_not_late_and_a_report_answers_nothing_unless_they_say_so() -> None:
+    assert Drain().late_s == 0
+    assert _figures().answers == 0
