@@ -66,13 +66,16 @@ async def heard_by(theirs: socket.socket) -> bytes:
 
 
 class Page:
-    """A page that reads at once: what it was told, taken apart."""
+    """A page that reads at once, unless a test says when: what it was told, taken apart."""
 
     def __init__(self) -> None:
         self.said = bytearray()
+        self.reads = trio.Event()
+        self.reads.set()
 
     async def emit(self, chunk: bytes) -> None:
         await trio.lowlevel.checkpoint()
+        await self.reads.wait()
         self.said += chunk
 
     @property

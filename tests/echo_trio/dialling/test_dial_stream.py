@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +19,7 @@ from echo_trio.dialling.dial import (
 )
 from echo_trio.dialling.ends import Cause, End
 from echo_trio.dialling.order import BadOrder
+from echo_trio.dialling.outbox import FULL_BYTES
 from echo_trio.dialling.sending import Item
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.deflate import Parameters
@@ -101,6 +103,25 @@ async def test_what_is_compressed_is_told_with_both_its_sizes(dialled, autojump_
     assert sent[0] == 0xC1
     assert out == frame("out", 1000.0, 1, 1000) | {"rsv1": True, "wire": len(sent) - 6}
     assert len(sent) < 100
+
+
+async def test_of_what_inflates_to_much_no_more_is_passed_on_than_the_page_takes(
+    dialled, autojump_clock
+) -> None:
+    """All of it came at once, in a few kilobytes."""
+    size = EVENT_BYTES // 2
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = compressor.compress(bytes(size)) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    it = dialled(100 * (bytes((0xC2, len(data))) + data), compression=Parameters(True, True))
+    it.page.reads = trio.Event()
+    await trio.sleep(1)
+    # In base64, and an event more than makes it full.
+    assert FULL_BYTES <= it.budget.held_bytes < FULL_BYTES + 2 * EVENT_BYTES
+    it.page.reads.set()
+    await trio.sleep(1)
+    messages = [each for records in it.page.records for each in records if "base64" in each]
+    assert [len(each["base64"]) for each in messages] == [-(-size // 3) * 4] * 100
+    assert it.budget.held_bytes == 0
 
 
 @pytest.mark.parametrize("pongs", [0, 1, RECORDS_PER_EVENT, 2 * RECORDS_PER_EVENT + 1])
