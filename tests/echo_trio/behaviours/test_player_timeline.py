@@ -65,6 +65,7 @@ def heard(client: Client) -> Heard:
             [(2, "a"), (6, "b"), (6, "c")],
             0,
         ),
+        ("/~up-stall/2/5s/~delay/2s/plain", [(0, "a"), (1, "b")], [(6, "a"), (8, "b")], 0),
         ("/~stall/2/3s/~delay/1s/plain", [(0, "a"), (0.5, "b")], [(1, "a"), (4.5, "b")], 0),
         ("/~up-stall/1/3s/~stall/1/2s/plain", [(0, "a"), (9, "b")], [(5, "a"), (14, "b")], 0),
         # The one that a fault holds back is as late as the one before which it comes.
@@ -162,6 +163,43 @@ async def test_in_the_books_is_left_what_did_not_get_out_each_as_what_it_was(
     await trio.sleep(1)
     assert client.performance.unanswered == 4 + 2
     assert client.counters.messages_pushed == client.counters.messages_undelivered == 3
+
+
+@pytest.mark.parametrize("path", ["/~reorder/1/plain", "/~up-reorder/1/plain"])
+async def test_what_a_fault_holds_back_for_one_that_is_gone_is_unanswered_either_way(
+    start, autojump_clock, path: str
+) -> None:
+    client = start(path)
+    await client.stream.send_all(3 * frame(TEXT, b"a"))
+    await trio.sleep(1)
+    await client.stream.send_eof()
+    await trio.sleep(20)
+    assert [text for _, text in heard(client)] == ["a", "a"]
+    assert client.performance.unanswered == 1
+
+
+@pytest.mark.parametrize("incoming", [[], [Delay(1)]])
+@pytest.mark.parametrize("how", ["by others", "by the clock"])
+async def test_one_that_is_owed_more_than_may_be_held_is_closed_and_all_of_it_undelivered(
+    start, autojump_clock, incoming: list[Fault], how: str
+) -> None:
+    limits, held = Limits(max_message_bytes=100), list[int]()
+    client = start(behind(Delay(3600), incoming=incoming), limits=limits)
+    await trio.sleep(1)
+    while not client.connection.evicted:
+        held.append(client.budget.held_bytes)
+        if how == "by others":
+            client.performance.put((Reply("x" * 1000),))
+        else:
+            now_s = trio.current_time()
+            client.performance.put_at(now_s, lambda: (Reply("x" * 1000),), held_bytes=1)
+            await trio.sleep(1)
+    assert held[-1] <= limits.max_held_bytes < held[-1] + 2000
+    await trio.sleep(1)
+    assert heard(client)[-1][1] == "1013"
+    counters = client.counters
+    assert counters.messages_pushed == counters.messages_undelivered == len(held)
+    assert client.budget.held_bytes == 0
 
 
 @pytest.mark.parametrize("end_it", ["a raise", "a close"])

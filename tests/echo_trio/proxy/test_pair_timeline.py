@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from echo_trio.behaviours.faults import Tally
 
-from .joined import TEXT, Joined, Said, follow, heard, joined
+from .joined import BINARY, PATIENCE_S, TEXT, Joined, Said, follow, heard, joined
 
 
 @pytest.mark.parametrize(
@@ -156,3 +156,60 @@ async def test_a_later_freeze_lasts_from_when_it_began(autojump_clock) -> None:
         assert list(pair.thaw()) == []
 
     await run()
+
+
+async def test_a_pair_is_over_once_both_ends_are_though_somebody_had_to_keep_time(
+    autojump_clock,
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        began_s = trio.current_time()
+        await up.say(up.frame(TEXT, b"a"))
+        await trio.sleep(2)
+        await up.say(up.close_frame(4000))
+        await trio.sleep(2)
+        assert heard(down) == ["a", "4000"]
+        await down.say(down.close_frame(4000))
+        up.sock.close()
+        await made.ended()
+        assert trio.current_time() - began_s < 5
+
+    await run(limits={"own": "~delay/1s"})
+
+
+async def test_what_waits_is_held_for_as_long_as_it_waits_however_long_the_one_before_was(
+    autojump_clock,
+) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        held = list[int]()
+        for text in (b"x" * 2000, b"b"):
+            await up.say(up.frame(TEXT, text))
+            await trio.sleep(1)
+            held.append(made.budget.held_bytes)
+        await trio.sleep(0.5)
+        held.append(made.budget.held_bytes)
+        assert heard(down) == ["x" * 2000]
+        assert 2000 < held[0] <= held[1]
+        assert 1 < held[2] < held[1] - 2000
+        await trio.sleep(1)
+        assert made.budget.held_bytes == 0
+
+    await run(limits={"own": "~delay/2s"})
+
+
+async def test_what_the_client_is_slow_to_take_reaches_it_all_the_same() -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(up.say, 100 * up.frame(BINARY, bytes(50_000)))
+            with trio.fail_after(PATIENCE_S):
+                while len(down.hear()) < 100:
+                    await trio.lowlevel.wait_readable(down.sock)
+        assert {len(payload) for _, payload in down.hear()} == {50_000}
+        assert (made.pair.lost, made.budget.held_bytes) == (0, 0)
+
+    await run(limits={"own": "~duplicate/1000"})
