@@ -67,6 +67,16 @@ async def test_what_never_comes_is_raised_and_a_cancelled_task_is_not_woken(
     assert await call.wait(waiter.lag) == "at last"
 
 
+def test_a_call_begins_as_it_is_made_and_has_nothing_yet() -> None:
+    call, step = Call(None, 7), StepBooks("request")
+    assert (call.step, call.sent_us, call.due_us, call.is_binary, call.fits) == (
+        None, 7, None, False, None
+    )  # fmt: skip
+    assert (call.is_settled, call.is_lost, call.timeout, call.task) == (False, False, None, None)
+    due = Call(step, 7, 5, True, bool)
+    assert (due.step, due.sent_us, due.due_us, due.is_binary, due.fits) == (step, 7, 5, True, bool)
+
+
 def test_a_steps_lag_is_the_longest_of_its_calls_whatever_their_order() -> None:
     step, lag = StepBooks("request"), Recorder()
     for late_us in (5_000_000, 70_000_000, 1_000_000):

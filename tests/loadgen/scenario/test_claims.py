@@ -383,6 +383,22 @@ def test_a_script_is_not_late_for_a_frame_that_came_before_it_asked(bench: Bench
     assert call.received_us == asked_us  # from when its script lag counts
 
 
+def test_how_long_an_expected_frame_took_is_the_steps_and_no_reply_of_the_run(bench: Bench) -> None:
+    sent_us = now_us() - 7_000_000
+    waited = bench.expect(sent_us=sent_us, n=1)
+    bench.receive({"n": 1}, {"n": 2})
+    assert value_of(waited) == {"n": 1}
+    bench.expect(sent_us=now_us() + 9_000_000, n=2)  # It was there before.
+    bench.step.kind = "expect"
+    ScenarioBooks(steps={("wait", "expect"): bench.step}).end_second(bench.service, bench.intended)
+    service = bench.step.service.total
+    assert (service.count, service.min, bench.step.ok) == (2, 0, 2)
+    assert 7_000_000 <= service.max <= now_us() - sent_us
+    for recorder in (bench.service, bench.intended, bench.step.intended):
+        recorder.end_second()
+        assert recorder.total.count == 0
+
+
 def test_when_a_function_raises_at_a_kept_frame_that_is_unexpected_and_the_next_is_kept(
     bench: Bench,
 ) -> None:

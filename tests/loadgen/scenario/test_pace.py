@@ -38,7 +38,7 @@ async def make_user(
     for module in (pace, phases):
         monkeypatch.setattr(module, "now_us", lambda: round(trio.current_time() * 1_000_000))
 
-    def make(number: int = 1, **settings: Any) -> User:
+    def make(number: int = 1, *, begins: bool = True, **settings: Any) -> User:
         books, table = Books(Ledger(1)), Timetable()
         context: Any = SimpleNamespace(
             plan=Plan(4, duration_s=LOAD_S, seed=SEED, **settings),
@@ -53,9 +53,10 @@ async def make_user(
             await trio.sleep(LOAD_S)
             context.phases.end_load()
 
-        context.phases.begin_load()
         nursery.start_soon(table.run)
-        nursery.start_soon(end_load)
+        if begins:
+            context.phases.begin_load()
+            nursery.start_soon(end_load)
         scenario: Any = SimpleNamespace(name="talker", is_journey=False)
         return User(number, scenario, context)
 
@@ -186,3 +187,27 @@ async def test_of_users_beyond_the_planned_number_each_has_the_place_of_another(
         user = make_user(number)
         due = await anext(user.pace(RATE_PER_S))
         assert due.at_us - user.context.phases.began_us == pytest.approx(37_500, abs=2)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+async def test_a_pace_waits_for_the_load_and_ends_at_once_if_that_never_begins(
+    make_user: MakeUser, nursery: trio.Nursery, autojump_clock: MockClock, begins: bool
+) -> None:
+    user, taken = make_user(begins=False), list[float]()
+    phases = user.context.phases
+
+    async def pace() -> None:
+        taken.extend([due.at_us async for due in user.pace(RATE_PER_S)])
+        taken.append(trio.current_time())
+
+    nursery.start_soon(pace)
+    await trio.sleep(3.0)
+    assert taken == []
+    if begins:
+        phases.begin_load()
+        await trio.sleep(LOAD_S)
+    phases.end_load()
+    ended_s = trio.current_time()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (len(taken), taken[-1]) == (DUE + 1 if begins else 1, ended_s)
+    assert user.context.ledger.missed == 0

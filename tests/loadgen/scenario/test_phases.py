@@ -44,12 +44,14 @@ async def test_whoever_waits_for_the_load_goes_on_when_it_begins_or_will_not(
     await wait()
     await trio.testing.wait_all_tasks_blocked()
     assert gone_on == [trio.current_time()] * 2
-    never_began = Phases(1.0, 1.0)
-    nursery.start_soon(never_began.wait_for_load)
+    never_began = phases = Phases(1.0, 1.0)
+    nursery.start_soon(wait)
     await trio.testing.wait_all_tasks_blocked()
+    assert len(gone_on) == 2
     never_began.end_load()
     await never_began.wait_for_load()
-    assert never_began.began_s is None
+    await trio.testing.wait_all_tasks_blocked()
+    assert gone_on[2:] == [None] == [never_began.began_s]
 
 
 async def test_what_ends_with_the_load_is_ended_once_unless_it_was_forgotten(
@@ -78,7 +80,7 @@ async def test_half_the_stop_timeout_is_for_due_messages_and_the_rest_for_their_
     phases.end_load()
     await trio.sleep(1.9)
     assert phases.may_send_late
-    await trio.sleep(0.2)
+    await trio.sleep_until(phases.users_end_s - 2.0)
     assert not phases.may_send_late
     interrupted = Phases(10.0, 4.0)
     interrupted.is_interrupted = True
