@@ -59,8 +59,8 @@ class Stream(AsyncIterator[Any]):
     """
 
     __slots__ = (
-        "_behind", "_books", "_dropped", "_find_number", "_find_sent", "_is_over", "_order",
-        "_socket", "_task", "fits",
+        "_behind", "_books", "_dropped", "_find_number", "_find_sent", "_order", "_socket", "_task",
+        "fits",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +76,6 @@ class Stream(AsyncIterator[Any]):
         self._books = books
         self._behind: deque[Any] = deque()
         self._dropped = False
-        self._is_over = False
         self._task: trio.lowlevel.Task | None = None
         self._find_number = find_value(order) if isinstance(order, str) else order
         self._find_sent = find_value(sent_at) if isinstance(sent_at, str) else sent_at
@@ -104,8 +103,7 @@ class Stream(AsyncIterator[Any]):
             self._dropped = True
 
     def end(self) -> None:
-        """End the iteration. Called when the load ends or the socket does."""
-        self._is_over = True
+        """Wake whoever waits for a frame. Called when the load ends or the socket does."""
         if (task := self._task) is not None:
             self._task = None
             trio.lowlevel.reschedule(task, outcome.Value(None))
@@ -117,7 +115,7 @@ class Stream(AsyncIterator[Any]):
         """Wait for the next frame.
 
         :raises StopAsyncIteration: when the load has ended.
-        :raises SocketClosed: when the socket is closed.
+        :raises SocketClosed: when the socket is closed, and every frame was handed out.
         :raises RuntimeError: if the script is too far behind to be shown every frame.
         """
         socket = self._socket
@@ -128,7 +126,7 @@ class Stream(AsyncIterator[Any]):
                 "the script takes the frames of a stream more slowly than they come: "
                 f"{MAX_BEHIND:,} were waiting"
             )
-        if self._is_over or phases.is_load_over:
+        if phases.is_load_over:
             await trio.lowlevel.checkpoint()
             raise StopAsyncIteration
         if self._behind:

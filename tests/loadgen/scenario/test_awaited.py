@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from loadgen.results.ledger import Ledger
 from loadgen.results.scenario import StepBooks
@@ -146,6 +148,31 @@ def test_at_the_runs_end_requests_may_still_be_answered_and_what_was_expected_is
     assert [call._exc for call in early.values()] == first
     bench.awaited._end_calls((1000, ""))
     assert (bench.ledger.abandoned, bench.step.failed) == (6, 1)
+
+
+def test_requests_of_each_path_end_with_the_run_and_with_the_socket(bench: Bench) -> None:
+    calls = []
+    for path in ("id", "ref", "p.id"):
+        _, keyed, key = bench.awaited.find_key({}, path)
+        calls.append(Call(bench.step, 5))
+        bench.awaited.await_key(calls[-1], keyed, key, LIMIT_S)
+    bench.awaited.lose_all(since_us=5)
+    assert all(isinstance(exception_of(call), LostReply) for call in calls)
+    assert (bench.due, bench.awaited.awaits_reply) == ([], True)
+    bench.awaited._end_calls((1000, ""))
+    assert (bench.ledger.abandoned, bench.awaited.awaits_reply) == (3, False)
+
+
+async def test_who_waits_for_replies_goes_on_at_once_if_none_is_owed(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    bench.begin("expected")
+    with trio.fail_after(1):
+        await bench.awaited.wait_for_replies()
+    bench.begin("keyed", NEVER)
+    with trio.move_on_after(1) as waiting:
+        await bench.awaited.wait_for_replies()
+    assert waiting.cancelled_caught
 
 
 def test_keys_of_ours_are_of_the_socket_and_none_that_the_script_uses(bench: Bench) -> None:

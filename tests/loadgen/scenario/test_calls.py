@@ -65,6 +65,16 @@ async def test_what_never_comes_is_raised_and_a_cancelled_task_is_not_woken(
         assert call.task is None
     call.settle("at last", now_us())
     assert await call.wait(waiter.lag) == "at last"
+    later = Call(None, 0)
+
+    async def settle_later() -> None:
+        await trio.sleep(1)
+        later.settle("later", now_us())
+
+    nursery.start_soon(settle_later)
+    with trio.fail_after(2):
+        assert await later.wait(waiter.lag) == "later"
+    assert (later.task, later.value) == (None, None)
 
 
 def test_a_call_begins_as_it_is_made_and_has_nothing_yet() -> None:

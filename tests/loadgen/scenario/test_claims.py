@@ -195,6 +195,32 @@ def test_a_frame_waits_for_a_call_and_is_judged_when_the_script_has_passed_it(
     assert (bench.step.ok, bench.claims.kept) == (2, [])
 
 
+@pytest.mark.parametrize("kind", ["request", "take_turn", "expect"])
+def test_whatever_a_script_goes_on_from_it_has_passed_by_what_came_before(
+    bench: Bench, kind: str
+) -> None:
+    bench.receive({"n": 1})
+    more = {"fits": fits(None, {"id": 1})} if kind == "take_turn" else {}
+    call = getattr(bench, kind)(**({"id": 1} if kind == "expect" else more))
+    assert not bench.claims.kept[0].is_passed
+    bench.receive({"id": 1}, {"n": 2})
+    assert value_of(call) == {"id": 1}
+    assert [each.is_passed for each in bench.claims.kept] == [True, False]
+    bench.claims.look_at_kept()
+    assert [each.value for each in bench.claims.kept] == [{"n": 2}]
+    assert bench.ledger.verdicts[Verdict.UNEXPECTED] == 1
+
+
+def test_a_second_answer_is_one_by_whichever_path_the_first_was_found(bench: Bench) -> None:
+    for path, message in (("id", {"id": "x"}), ("ref", {"ref": "y"})):
+        _, keyed, key = bench.claims.find_key(message, path)
+        bench.claims.await_key(bench.call(), keyed, key, NEVER)
+    replies = [{"id": "x"}, {"ref": "y"}]
+    bench.receive(*replies, *replies, {"id": "y"}, {"ref": "x"})
+    bench.claims.end((1000, ""))
+    assert bench.columns == {"echoed": 2, "duplicate": 2, "unexpected": 2}
+
+
 def test_of_frames_that_nobody_claims_the_newest_are_kept(bench: Bench) -> None:
     bench.receive(*range(MAX_KEPT + 3))
     assert len(bench.claims.kept) == MAX_KEPT

@@ -153,6 +153,12 @@ def test_a_socket_goes_to_no_other_host_port_or_scheme(url: str) -> None:
         connect(make_user(), (), url)._shape_handshake()
 
 
+@pytest.mark.parametrize("name", ["Connection", "sec-websocket-key", "Content-Length"])
+def test_a_script_sets_no_header_that_makes_the_handshake_one(name: str) -> None:
+    with pytest.raises(ValueError, match=f"can't set {name}"):
+        connect(make_user(), {name: "x"})._shape_handshake()
+
+
 def test_a_sockets_own_subprotocols_are_offered_instead_of_the_runs() -> None:
     asked = connect(make_user(subprotocols=("runs",)), (), "", ("b", "a"))._shape_handshake()
     assert asked.subprotocols == ("b", "a")

@@ -111,7 +111,7 @@ class Bench:
         self.steering, self.sockets = Steering(), set[Any]()
         self.copies_awaited, self.asked_others_s = 0, 0.0
         #: When the load is changed by hand, and its factor then.
-        self.change: tuple[float, float] | None = None
+        self.changes: list[tuple[float, float]] = []
 
     async def lead(self, interrupt_at_s: float | None) -> None:
         async with trio.open_nursery() as nursery:
@@ -129,6 +129,10 @@ class Bench:
             async def interrupt() -> None:
                 await trio.sleep(interrupt_at_s or 0.0)
                 crowd.interrupt()
+                # All ends in this moment: the load, what awaits copies, and the sockets' time runs.
+                assert self.phases.is_load_over
+                assert self.phases.are_copies_settled
+                assert self.phases.sockets_end_s <= trio.current_time() + self.plan.stop_timeout_s
                 for scope in (opening, loading):
                     scope.cancel()
 
@@ -138,8 +142,8 @@ class Bench:
 
             if interrupt_at_s is not None:
                 nursery.start_soon(interrupt)
-            if self.change is not None:
-                nursery.start_soon(change, *self.change)
+            for each in self.changes:
+                nursery.start_soon(change, *each)
             await nursery.start(crowd.host)
             await crowd.open(opening)
             if crowd.has_load and not self.phases.is_interrupted:
@@ -262,10 +266,41 @@ async def journey(user):
     user.count(f"{user.number}")
 """
     bench = Bench(script, [], whole.shard(index, 3))
-    bench.change = (LOAD_S / 2, 2.0)
+    bench.changes = [(LOAD_S / 2, 2.0)]
     bench.run()
     # Six arrive until the middle of the load, and then twice as many.
-    assert set(bench.books.counters) == {str(number) for number in range(index, 18, 3)}
+    assert bench.books.counters == {str(number): 1 for number in range(index, 18, 3)}
+
+
+def test_a_raise_after_the_last_user_of_the_plan_still_brings_some() -> None:
+    plan = Plan(9, scenario="s.py", arrive=0.5 / UNIT_S, duration_s=LOAD_S)
+    script = """
+@scenario
+async def journey(user):
+    user.count(f"{user.number}")
+"""
+    bench = Bench(script, [], plan)
+    # Two arrive as planned, the second after three units; then there is room for four more.
+    bench.changes = [(0.5 * UNIT_S, 1.0), (3.5 * UNIT_S, 16.0)]
+    assert bench.run() == {"requested": 6, "finished": 6}
+    assert bench.books.counters == {str(number): 1 for number in range(6)}
+
+
+def test_users_that_only_wait_for_copies_are_not_at_work() -> None:
+    script = """
+@scenario
+async def wait(user):
+    await user.ready()
+    while user.in_load:
+        await trio.sleep(0.125 / 8)
+    await user.context.phases.wait_for_copies()
+    user.count("came")
+"""
+    plan = Plan(3, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
+    bench = Bench(script, [], plan)
+    assert bench.run() == {"requested": 3, "finished": 3}
+    assert bench.books.counters == {"came": 3}
+    assert bench.asked_others_s == pytest.approx(LOAD_S, abs=UNIT_S / 4)
 
 
 def test_the_load_lasts_while_users_are_at_work_that_came_after_all_others_had_left() -> None:
@@ -374,7 +409,7 @@ async def journey(user):
     await trio.sleep(0.125)
 """
     bench = Bench(script, [], Plan(2, scenario="s.py", duration_s=LOAD_S))
-    bench.change = (1.5 * UNIT_S, 0.0)
+    bench.changes = [(1.5 * UNIT_S, 0.0)]
     assert bench.run() == {"requested": 2, "finished": 2}
     assert bench.books.counters == {"turns": 4}
 

@@ -18,7 +18,7 @@ from websockets.sync.server import serve
 
 from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
-from loadgen.results.ledger import Failure
+from loadgen.results.ledger import Failure, Unbalanced
 from loadgen.results.result import Result
 from loadgen.scenario.context import BOOKS
 from loadgen.scenario.engine import ScenarioEngine, make_engine, prepare
@@ -298,6 +298,26 @@ def test_an_interruption_cancels_the_users_that_are_at_work_whatever_the_phase(
     assert result.interrupted
 
 
+def test_users_of_a_run_that_is_interrupted_before_they_begin_are_not_waited_for() -> None:
+    async def interrupt(phase: Phase) -> None:
+        await trio.lowlevel.checkpoint()
+        if phase is Phase.OPEN:
+            engine.interrupt()
+
+    async def main() -> Result:
+        nonlocal engine
+        engine = make_engine(plan_of(STAYS, stop_timeout_s=1e9), gate=interrupt)
+        with trio.fail_after(60):
+            return await engine.run()
+
+    engine: Any = None
+    result = trio.run(main)
+    ended = users_of(result)
+    assert ended.pop("requested") == sum(ended.values()) == 3
+    assert ended.keys() <= {"interrupted", "not_started"}
+    assert (result.interrupted, result.load_s) == (True, 0.0)
+
+
 def test_a_run_that_is_interrupted_before_it_begins_has_asked_for_no_socket() -> None:
     async def main() -> Result:
         engine = make_engine(plan_of(READY))
@@ -338,6 +358,14 @@ def test_calls_that_never_end_are_lost_or_in_flight_as_the_run_ended() -> None:
 
         step, not_started = trio.run(main)
         assert (getattr(step, column), step.open, not_started) == (3, 0, 2)
+
+
+async def test_users_in_no_column_are_an_error_and_no_report() -> None:
+    engine = make_engine(plan_of(READY))
+    assert isinstance(engine, ScenarioEngine)
+    engine._scenario.users.failed = 1
+    with pytest.raises(Unbalanced):
+        engine._settle()
 
 
 # -- Seconds, and a load that is changed ----------------------------------------------------

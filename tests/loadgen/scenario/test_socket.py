@@ -93,7 +93,9 @@ class Bench:
             books=self.books, timetable=table, ledger=self.ledger, verdicts=self.ledger.verdicts,
             book_service=Recorder().record, book_intended=Recorder().record, trace=None,
             sockets=set(), wall_offset_us=0,
-            events=SimpleNamespace(take=self.events.append, take_copy=lambda *_: None),
+            events=SimpleNamespace(
+                take=self.events.append, take_copy=lambda *what: self.events.append(what)
+            ),
         )  # fmt: skip
         self.user: Any = SimpleNamespace(context=context, is_awaited=False, step=None)
         wire: Any = Wire(is_mute=is_mute)
@@ -373,6 +375,9 @@ async def test_what_had_come_before_is_whose_call_comes_next(
     assert columns(rpc) == {claimed.get(call, "expected"): 1}
     assert rpc.socket._claims.kept == []
     assert arrived == (["stream"] if call == "stream" else [])  # It lasts as long as the load.
+    if call == "subscribe":  # It had joined before it got its copy.
+        joined, copy = rpc.events
+        assert (type(joined), copy[1:3]) == (Joined, (number_of("t"), 7))
 
 
 @pytest.mark.parametrize("is_told", [False, True])
@@ -444,7 +449,8 @@ async def test_each_message_and_each_frame_is_traced_once_with_what_it_is(
 
 
 @pytest.mark.parametrize(
-    "call", ["request", "send", "publish", "expect", "subscribe", "ignore", "look_at_kept"]
+    "call",
+    ["request", "send", "publish", "expect", "subscribe", "stream", "ignore", "look_at_kept"],
 )
 @pytest.mark.parametrize("name", [None, "step"])
 async def test_what_a_function_of_the_script_has_raised_the_next_call_raises_and_no_other(
@@ -452,6 +458,7 @@ async def test_what_a_function_of_the_script_has_raised_the_next_call_raises_and
 ) -> None:
     # A step of this name has begun before, so that a request would take its short way.
     await rpc.socket.request("a", name=name)
+    rpc.user.arrive_with_stream = lambda: None
     rpc.socket._claims.problem = KeyError("of the script")
     counted = [step.count for step in rpc.books.steps.values()]
     given: list[str] = [] if call == "look_at_kept" else ["a"]
@@ -467,6 +474,33 @@ async def test_what_a_function_of_the_script_has_raised_the_next_call_raises_and
     assert [step.count for step in rpc.books.steps.values()] == counted
     assert rpc.ledger.sent == 1
     await rpc.socket.send("b")
+
+
+@pytest.mark.parametrize("call", ["expect", "subscribe", "stream"])
+async def test_on_a_closed_socket_nothing_begins(
+    rpc: Bench, call: str, autojump_clock: MockClock
+) -> None:
+    async def begin() -> None:
+        begun = getattr(rpc.socket, call)("a")
+        if call == "expect":
+            await begun
+
+    await rpc.socket.aclose()
+    with pytest.raises(SocketClosed, match="code 1000"):
+        await begin()
+    assert (rpc.events, rpc.books.streams, rpc.socket._claims.subscriptions) == ([], {}, [])
+
+
+async def test_all_who_close_a_socket_at_once_go_on_when_it_has_ended(
+    echo: Bench, autojump_clock: MockClock
+) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    began_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(echo.socket.aclose)
+    assert trio.current_time() == began_s
+    assert (echo.ledger.closed, echo.ledger.early) == ({Ending.CLEAN: 1}, {})
 
 
 async def test_a_socket_in_a_room_stays_until_all_copies_have_come_once_the_load_is_over(

@@ -56,12 +56,14 @@ class Socket:
 
     def __init__(self) -> None:
         self.closed: tuple[int, str] | None = None
+        self.looked = 0
         self.books = ScenarioBooks()
         self.context = SimpleNamespace(
             phases=Phases(1.0, 1.0), books=self.books, wall_offset_us=1_000_000
         )
 
-    def look_at_kept(self) -> None: ...
+    def look_at_kept(self) -> None:
+        self.looked += 1
 
     def check_open(self) -> None:
         if self.closed is not None:
@@ -99,6 +101,7 @@ async def test_frames_are_handed_out_in_order_until_the_load_ends(nursery: trio.
     async def watch() -> None:
         async for value in stream:
             seen.append(value)
+            assert socket.looked == len(seen)  # Each is a call, which passes frames by.
         seen.append("over")
 
     nursery.start_soon(watch)
@@ -140,6 +143,25 @@ async def test_a_socket_that_ends_amid_the_load_is_told(
     if not load_is_over:
         with pytest.raises(SocketClosed):
             await anext(socket.stream())
+
+
+async def test_a_script_that_is_busy_as_its_socket_ends_has_the_frames_before_it_and_is_told() -> (
+    None
+):
+    socket = Socket()
+    stream = socket.stream()
+    for number in range(3):
+        stream.take(number, 0)
+    assert await anext(stream) == 0
+    socket.closed = (4000, "enough")
+    stream.end()
+    assert [await anext(stream) for _ in range(2)] == [1, 2]
+    for _ in range(2):
+        with pytest.raises(SocketClosed, match="code 4000: enough"):
+            await anext(stream)
+    socket.context.phases.end_load()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
 
 
 async def test_a_script_that_is_too_slow_for_a_stream_is_told() -> None:
