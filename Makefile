@@ -78,8 +78,8 @@ serve: install ## Use: the server with its console
 # What runs on two cores comes last in each, so that neither core waits at the end. The first failure
 # ends all, and is shown last.
 test: ## Check: every check that CI runs
-	@$(MAKE) --no-print-directory -j 3 $(VENV)/.dev page peers
-	@$(BIN)/python scripts/lanes.py "alone client-check browser" together --spare "lint types docs"
+	@$(MAKE) --no-print-directory -j 3 $(VENV)/.dev page peers client-check
+	@$(BIN)/python scripts/lanes.py "alone browser" together --spare "lint types docs"
 
 # The tests start our programs some hundred times: compiled once they start in half the time, also
 # where the environment says that nothing be kept.
@@ -120,7 +120,7 @@ TOGETHER := -m 'not alone and not soak and not netns and not hostile and not exa
 # Most tests wait for processes to start and timeouts to pass: several side by side take a third of
 # the time. Who is done takes the next, of which the longest come first.
 together: $(VENV)/.dev page peers
-	$(BIN)/python scripts/side_by_side.py 6 $(TOGETHER)
+	$(BIN)/python scripts/side_by_side.py 6-9 $(TOGETHER)
 
 test-times: $(VENV)/.dev page peers ## Develop: the CPU time of each test in Python, the most first, also into test-times.jsonl
 	$(BIN)/python scripts/side_by_side.py 2 -p scripts.cpu_times $(TOGETHER)

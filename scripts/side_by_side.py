@@ -1,8 +1,10 @@
 """Run tests in several forks of one pytest that has collected them.
 
     python scripts/side_by_side.py 4 -m 'not alone' tests/loadgen
+    python scripts/side_by_side.py 4-6 -m 'not alone' tests/loadgen
 
-All arguments but the first, the number of forks, are pytest's. Workers that each import and collect
+All arguments but the first, the number of forks, are pytest's. Of a range of numbers, the first are
+begun at once, the others while the processors have nothing to do. Workers that import and collect
 all tests for themselves, as pytest-xdist's do, take 10 s of CPU apiece on a fresh clone, 5 s later.
 A fork has all that from its parent. Each takes the next few tests from a pipe when it has run the
 last, so all are busy until there is none left, and sends reports to the parent, which shows them.
@@ -12,7 +14,9 @@ Exit codes are pytest's. A fork that dies fails the test that it ran, and those 
 
 from __future__ import annotations
 
+import array
 import atexit
+import fcntl
 import gc
 import json
 import os
@@ -20,13 +24,16 @@ import random
 import selectors
 import struct
 import sys
+import termios
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 
 #: Most tests that a fork takes at once. They share what is made once a module. Of those that start
@@ -37,6 +44,10 @@ SLOW: Final = Path("tests", "integration").parts
 #: How a share is told to a fork, in one write and one read that nobody else can come between.
 SHARE: Final = struct.Struct("II")
 READ_BYTES: Final = 65536
+#: How often the processors are looked at, and what share of their time without work is another
+#: fork's.
+LOOK_S: Final = 3.0
+IDLE_PERCENT: Final = 15.0
 
 
 @dataclass
@@ -54,10 +65,13 @@ class Fork:
 class SideBySide:
     """The plugin that runs the tests that pytest has collected.
 
+    :ivar forks: how many begin at once.
+    :ivar most: how many there may come to be.
     :ivar reported: the tests that have been run to their end.
     """
 
     forks: int
+    most: int
     reported: set[str] = field(default_factory=set)
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -109,11 +123,19 @@ class SideBySide:
             os._exit(code)
 
     def _listen(self, session: pytest.Session, children: Sequence[Fork], taking: int) -> None:
+        find_idle_percent()  # Each looks at the time since the one before.
+        looked_s, count = time.monotonic(), len(children)
         with selectors.DefaultSelector() as selector:
             for child in children:
                 selector.register(child.reports, selectors.EVENT_READ, child)
             while selector.get_map():
-                for key, _ in selector.select():
+                if count < self.most and time.monotonic() - looked_s >= LOOK_S:
+                    looked_s = time.monotonic()
+                    if find_idle_percent() > IDLE_PERCENT and is_anything_in(taking):
+                        child = self._fork(session, count, taking)
+                        selector.register(child.reports, selectors.EVENT_READ, child)
+                        count += 1
+                for key, _ in selector.select(LOOK_S):
                     child = key.data
                     if received := os.read(child.reports, READ_BYTES):
                         *lines, child.unread = (child.unread + received).split(b"\n")
@@ -169,6 +191,18 @@ class SideBySide:
             nodeid, (nodeid.partition("::")[0], None, nodeid), {}, "failed", why, "call"
         )
         session.config.hook.pytest_runtest_logreport(report=report)
+
+
+def find_idle_percent() -> float:
+    """Find what share of the processors' time nobody has used since this was asked last."""
+    return float(psutil.cpu_times_percent().idle)
+
+
+def is_anything_in(pipe: int) -> bool:
+    """Tell whether there is anything to be read from a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0] > 0
 
 
 def divide(items: Sequence[pytest.Item]) -> Iterator[tuple[int, int]]:
@@ -264,7 +298,9 @@ class Teller:
 def main(arguments: Sequence[str]) -> int:
     """Run pytest with the plugin; return its exit code."""
     sys.path[0] = str(Path.cwd())  # as `python -m pytest` has it
-    return int(pytest.main(list(arguments[1:]), plugins=[SideBySide(int(arguments[0]))]))
+    least, _, most = arguments[0].partition("-")
+    plugin = SideBySide(int(least), int(most or least))
+    return int(pytest.main(list(arguments[1:]), plugins=[plugin]))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "side_by_side.py"
 #: Each fork has one module's tests at a time, and two run at once: each of the first waits for the
 #: other to be in another process.
@@ -54,16 +56,42 @@ def test_never_begins():
     pass
 """
 
+#: The script, where the processors have as much to do as the test says.
+WITH_IDLE = """
+import sys
 
-def run(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
+sys.path.insert(0, {folder!r})
+import side_by_side
+
+side_by_side.find_idle_percent = lambda: {idle_percent}
+side_by_side.LOOK_S = 0.05
+sys.exit(side_by_side.main(sys.argv[1:]))
+"""
+#: Waits for as many processes as there are to be, and for some looks at the processors.
+SLOW = """
+import os, time
+
+def test_notes():
+    with open({pids!r}, "a") as pids:
+        pids.write(f"{{os.getpid()}}\\n")
+    time.sleep(0.3)
+    while len(set(open({pids!r}).read().split())) < {forks}:
+        time.sleep(0.01)
+"""
+
+
+def run(
+    folder: Path, *arguments: str, forks: str = "2", idle_percent: float = 0.0, **files: str
+) -> subprocess.CompletedProcess[str]:
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
     # None of the installed plugins is needed, and to import them takes longer than all else.
     environment = os.environ | {
         "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "100",
     }  # fmt: skip
+    script = WITH_IDLE.format(folder=str(SCRIPT.parent), idle_percent=idle_percent)
     return subprocess.run(
-        [sys.executable, str(SCRIPT), "2", "-ra", *arguments, str(folder)],
+        [sys.executable, "-c", script, forks, "-ra", *arguments, str(folder)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -82,6 +110,19 @@ def test_every_test_runs_once_in_one_of_the_forks_and_its_failure_is_shown(tmp_p
     assert "SKIPPED [1] test_failing.py" in done.stdout
     assert "said by" in done.stdout  # what was captured
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("idle_percent", "forks"), [(16.0, 4), (15.0, 2)])
+def test_more_are_begun_up_to_the_most_while_the_processors_have_time(
+    tmp_path, idle_percent, forks
+):
+    pids = tmp_path / "pids"
+    tests = {f"slow_{number}": SLOW.format(pids=str(pids), forks=forks) for number in range(12)}
+    done = run(tmp_path, forks="2-4", idle_percent=idle_percent, **tests)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "12 passed" in done.stdout
+    ran = pids.read_text().split()
+    assert (len(ran), len(set(ran))) == (12, forks)
 
 
 def test_all_that_a_fork_had_taken_fails_when_it_dies(tmp_path):
