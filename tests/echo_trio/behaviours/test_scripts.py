@@ -184,6 +184,20 @@ def test_a_message_passes_the_faults_before_a_path_outside_in_and_its_reply_insi
     assert [[type(each) for each in some] for some in actions] == [[Reply], [], [Reply, Reset], []]
 
 
+def test_each_connection_has_faults_of_its_own_all_of_them_in_their_order() -> None:
+    kinds = [faults.Drop, faults.Swallow, faults.Duplicate, faults.Corrupt]
+    makes = [lambda kind=kind, n=n: kind(n) for n, kind in enumerate(kinds * 2)]
+    inner = scripts.faulty(scripts.echo_exactly, makes[:2], makes[2:4])
+    behaviour = scripts.faulty(inner, makes[4:6], makes[6:])
+    made = [behaviour(random_suffix) for _ in range(2)]
+    for each in made:
+        assert each.incoming == tuple(makes[n]() for n in (4, 5, 0, 1))
+        assert each.outgoing == tuple(makes[n]() for n in (2, 3, 6, 7))
+    pairs = zip(*((*each.incoming, *each.outgoing) for each in made), strict=True)
+    assert all(one is not other for one, other in pairs)
+    assert made[0].script is not made[1].script
+
+
 @pytest.mark.parametrize("around", [scripts.info, lambda of: scripts.burst(2, of=of)])
 def test_what_a_script_holds_is_held_whatever_is_around_it(around):
     class Keeper(Script):

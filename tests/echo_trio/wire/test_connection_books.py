@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import trio
 
-from echo_trio.wire.budget import Budget
 from echo_trio.wire.connection import Connection, ConnectionClosed
 from echo_trio.wire.limits import Limits
 
@@ -19,76 +18,10 @@ from .conftest import (
     PING,
     PONG,
     TEXT,
-    Recorder,
-    arrive,
     close_payload,
     frame_bytes,
-    unserved,
 )
-
-
-class Kernel(Recorder):
-    """Takes what it is told to, or breaks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.takes: int | None = None  # at most so much from now on
-        self.is_broken = False
-
-    def send(self, data: bytes) -> int:
-        if self.is_broken:
-            raise BrokenPipeError
-        if self.takes is not None:
-            data = data[: self.takes]
-            self.takes -= len(data)
-            if not data:
-                raise BlockingIOError
-        return super().send(data)
-
-    def fileno(self) -> int:
-        return -1
-
-
-class End:
-    """One end that nobody serves, and what its peer says."""
-
-    def __init__(self, *, client: bool, limits: Limits | None = None, reply: Any = None) -> None:
-        on_message = (lambda message: message) if reply is None else reply
-        self.connection, _ = unserved(on_message, client=client, limits=limits or Limits())
-        self.connection._sock = self.kernel = Kernel()
-        self.connection._budget = self.budget = Budget()
-        self.client = client
-        self.said = 0
-        self.taken = True
-
-    def hear(self, opcode: int, payload: bytes = b"", *, fin: bool = True, part: int = 0) -> None:
-        """Have it hear a frame of its peer, or less of it by so many bytes."""
-        data = frame_bytes(opcode, payload, fin=fin, rsv=0, masked=not self.client)
-        self.hear_bytes(data[: len(data) - part])
-
-    def hear_bytes(self, data: bytes) -> None:
-        self.said += len(data)
-        arrive(self.connection, data)
-
-    def close(self, code: int, reason: str | None = None) -> None:
-        self.taken = self.connection.close_nowait(code, reason)
-
-    @property
-    def mask_bytes(self) -> int:
-        return 4 if self.client else 0
-
-    def books(self) -> dict[str, Any]:
-        """All that is known, but what is as it was in the beginning."""
-        known = {name: getattr(self.connection, name) for name in FRESH}
-        return {name: value for name, value in known.items() if value != FRESH[name]}
-
-
-FRESH: dict[str, Any] = {
-    "close_sent": None, "close_received": None, "closed_first": None, "close_code": 1006,
-    "close_reason": "", "failure": None, "timed_out": None, "clean": False,
-    "messages_received": 0, "messages_sent": 0, "held_bytes": 0, "evicted": False,
-    "_over": False, "_write_failed": False, "_cut": False,
-}  # fmt: skip
+from .ends import End
 
 
 def echoes(end: End) -> None:
@@ -296,6 +229,22 @@ def test_behind_a_close_frame_nothing_is_sent_and_nothing_is_counted(client: boo
     assert end.connection.bytes_sent == len(sent)
 
 
+@pytest.mark.parametrize("client", [False, True])
+def test_what_comes_while_nothing_is_read_is_counted_once_and_held_until_it_is(
+    client: bool,
+) -> None:
+    end = End(client=client)
+    end.connection.pause_reading()
+    for number in range(3):
+        end.hear(TEXT, b"%d" % number)
+        assert end.connection.bytes_received == end.connection.held_bytes == end.said
+    assert end.connection.owes_too_much is False
+    end.connection.resume_reading()
+    end.hear(PING)
+    known = {"messages_received": 3, "messages_sent": 3}
+    assert (end.books(), end.connection.bytes_received) == (known, end.said)
+
+
 @pytest.mark.parametrize("size", [1, 4095, 4096, 70_000])
 @pytest.mark.parametrize("pieces", [1, 2])
 @pytest.mark.parametrize("is_closed", [False, True])
@@ -404,12 +353,16 @@ def test_an_end_is_what_it_was_opened_as(is_client: bool) -> None:
 
 @pytest.mark.parametrize("transport", ["stream", "no-poller"], indirect=True)
 @pytest.mark.parametrize("role", ["client"], indirect=True)
-@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize(
+    ("answers", "before", "timed_out"),
+    [(True, None, None), (False, None, "close"), (True, "idle", "idle"), (False, "idle", "idle")],
+)
 async def test_a_server_that_does_not_end_tcp_has_timed_out_if_it_has_not_answered_either(
-    make_wire, autojump_clock, answers: bool
+    make_wire, autojump_clock, answers: bool, before: str | None, timed_out: str | None
 ) -> None:
-    """One deadline for all: what it says meanwhile does not move that."""
+    """One deadline for all: what it says meanwhile does not move that. The first cause stays."""
     wire = make_wire(Limits(close_timeout_s=5.0, write_timeout_s=50.0))
+    wire.connection.timed_out = before
     wire.start()
     await trio.sleep(1)
     if not wire.connection.close_nowait(4001):
@@ -421,8 +374,5 @@ async def test_a_server_that_does_not_end_tcp_has_timed_out_if_it_has_not_answer
         await wire.peer.send(wire.peer.close(4001))
     await wire.end()
     assert trio.current_time() == pytest.approx(6)
-    assert (wire.connection.clean, wire.connection.timed_out) == (
-        answers,
-        None if answers else "close",
-    )
+    assert (wire.connection.clean, wire.connection.timed_out) == (answers, timed_out)
     assert wire.connection.closed_first == "us"
