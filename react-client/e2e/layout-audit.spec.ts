@@ -30,6 +30,21 @@ for (const { what, html, faults } of [
     ],
   },
   {
+    what: 'what a text covers that sticks out of its element',
+    html:
+      '<p style="margin: 0">Under</p>' +
+      '<div style="position: relative; top: -18px; height: 0">All over it</div>' +
+      FILLER,
+    faults: ['<p > “Under” is covered by <div > “All over it”'],
+  },
+  {
+    what: 'what a style sheet lays over something from afar',
+    html:
+      '<style>.far::after { position: absolute; top: 0; left: 0; width: 90px; height: 18px; content: "!" }</style>' +
+      `<p style="margin: 0">Text</p>${FILLER}<p class="far">Far</p>`,
+    faults: ['<p > “Text” is covered by <p far> “Far”'],
+  },
+  {
     what: 'a text that is cut off at the end of a long page',
     html: `${FILLER}<p style="width: 40px; overflow: hidden; white-space: nowrap">A long sentence</p>`,
     faults: ['<p > “A long sentence” is cut off by <p > “A long sentence”'],

@@ -1,5 +1,7 @@
 import type { Page } from '@playwright/test';
 
+import { reachesOfPage } from './layout-reach';
+
 /** The window sizes that every view and state is looked at in. */
 export const WINDOWS = [
   { width: 320, height: 640 },
@@ -18,7 +20,7 @@ export const WINDOWS = [
  * ellipsis may be short if its whole is one hover or one screen reader away.
  */
 export function layoutFaults(page: Page): Promise<string[]> {
-  return page.evaluate(faultsOfPage);
+  return page.evaluate(`(${faultsOfPage.toString()})(${reachesOfPage.toString()})`);
 }
 
 /** Of a chat: whether one has to scroll the page to come to where one writes. */
@@ -39,7 +41,7 @@ export async function composerFaults(page: Page): Promise<string[]> {
 }
 
 /** Runs in the page. */
-function faultsOfPage(): string[] {
+function faultsOfPage(reachesOf: typeof reachesOfPage): string[] {
   const TOLERANCE_PX = 1.5;
   const MOST_COLUMNS_THAT_FIT = 3;
   const SMALLEST_TARGET_PX = 24 - 0.01;
@@ -107,6 +109,9 @@ function faultsOfPage(): string[] {
     return { left, top, right, bottom, cutBy };
   };
 
+  const elements = [...document.querySelectorAll('*')];
+  const reaches = reachesOf(elements);
+
   const look = (element: Element, box: DOMRect) => {
     if (box.width < 1 || box.height < 1 || box.bottom < 0 || box.top > innerHeight) return;
     const seen = clip(element, box);
@@ -123,7 +128,7 @@ function faultsOfPage(): string[] {
     // Of a part that has nearly been scrolled away, no point beside it.
     const inset = Math.min(2, (seen.bottom - seen.top) / 2);
     for (const y of [seen.top + inset, (seen.top + seen.bottom) / 2, seen.bottom - inset]) {
-      if (y < 0 || y >= innerHeight) continue;
+      if (y < 0 || y >= innerHeight || !reaches.mayBeCovered(element, x, y)) continue;
       const top = document.elementFromPoint(x, y);
       if (top === null || top.contains(element) || element.contains(top)) continue;
       // Whoever is at both has the other beside it: a field and its label, a chart and its cursor.
@@ -199,11 +204,26 @@ function faultsOfPage(): string[] {
     const boxes = part.boxesOf();
     const top = Math.min(...boxes.map((box) => box.top));
     const bottom = Math.max(...boxes.map((box) => box.bottom));
+    // A text may stick out of the element that it is in.
+    if (!stays) for (const box of boxes) reaches.note(part.element, box);
     return { ...part, stays, top, bottom, wasInView: false };
   });
+  // What is behind a dialog may stay or not.
+  const scrolls = (element: Element) =>
+    root.contains(element) && !staying.some((one) => one.contains(element));
+  for (const element of elements.filter(scrolls)) {
+    reaches.note(element, element.getBoundingClientRect());
+  }
+  const lasting = elements.filter((element) => !scrolls(element));
   let top = -1;
   while (top !== scrollY) {
     top = scrollY;
+    reaches.noteLasting([
+      ...lasting.map((element) => [element, element.getBoundingClientRect()] as const),
+      ...placed
+        .filter(({ stays }) => stays)
+        .flatMap(({ element, boxesOf }) => boxesOf().map((box) => [element, box] as const)),
+    ]);
     const covers = staying.map((element) => element.getBoundingClientRect());
     const isBesideCovers = (box: DOMRect) =>
       covers.every(
