@@ -1,4 +1,5 @@
 import { expect, test } from './fixtures';
+import { withoutFrameEvents } from './frame-events';
 
 const RATE_PER_S = 5_000;
 /** Six seconds; how the log drops what is above its bound is in log.spec.ts, minutes in page.bench.ts. */
@@ -17,6 +18,7 @@ for (const isHidden of [false, true]) {
     // A browser gives a hidden tab no frames at all; headless, no tab is ever hidden.
     if (isHidden) await page.addInitScript('window.requestAnimationFrame = () => 0');
     await page.goto(pageUrl);
+    withoutFrameEvents(page);
     await page.evaluate(() => {
       const tasks: number[] = [];
       new PerformanceObserver((list) => {

@@ -6,6 +6,7 @@ import { type WebSocket as Peer, WebSocketServer } from 'ws';
 
 import { onText, startServer } from '../src/testing/web-socket-server';
 import { expect, test } from './fixtures';
+import { withoutFrameEvents } from './frame-events';
 
 /** Sends so many numbered messages of all lengths to whoever connects, and more when told. */
 async function startFlood(count: number) {
@@ -101,6 +102,7 @@ test('keeps the last of a flood, says how much it dropped, and holds the readerâ
 }) => {
   let sent = 102_000;
   const flood = await startFlood(sent);
+  withoutFrameEvents(chat.page);
   await chat.connectAndOpen(flood.url);
   await expect(chat.figure('Ignored')).toHaveText('102,000', { timeout: 120_000 });
   // One entry is the notice of the connection.
