@@ -31,7 +31,7 @@ const page: ViteUserConfig = {
   // Relative addresses: the page works under whatever path it is served from.
   base: './',
   server: { host: '127.0.0.1', port: 5173, strictPort: true },
-  // The tests' page server has no console behind it.
+  // To look at the built page, which then has no console behind it.
   preview: { host: '127.0.0.1', proxy: {} },
   build: {
     outDir: PAGE_INSIDE_PYTHON_PACKAGE,

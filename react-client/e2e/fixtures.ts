@@ -1,7 +1,7 @@
 import { expect, type Locator, type Page, test as playwright } from '@playwright/test';
-import { preview } from 'vite';
 
 import { type EchoServer, startEchoServer } from './echo-server';
+import { servePage } from './page-server';
 
 interface TestOptions {
   /**
@@ -40,11 +40,9 @@ export const test = playwright.extend<TestFixtures & TestOptions, WorkerFixtures
     // Playwright reads from this pattern that the fixture needs no other.
     // oxlint-disable-next-line no-empty-pattern
     async ({}, use) => {
-      const served = await preview({ preview: { port: 0 }, logLevel: 'error' });
-      const url = served.resolvedUrls?.local[0];
-      if (url === undefined) throw new Error('vite preview names no address');
-      await use(url);
-      await served.close();
+      const served = await servePage();
+      await use(served.url);
+      await served.stop();
     },
     { scope: 'worker' },
   ],
