@@ -117,6 +117,14 @@ async def test_who_takes_a_place_has_the_next_number_and_one_that_awaits_nothing
     assert (context.reopening, crowd._created, crowd.slots[1]) == (1, 4, new)
 
 
+async def test_who_takes_a_place_in_a_shard_has_the_next_number_that_is_the_shards(still):
+    crowd, context = still(Plan(7, lifetime_s=9.0).shard(1, 3))  # 1 and 4
+    for place in (1, 0):
+        crowd.retire(crowd.slots[place])
+    assert ([session.conn for session in crowd.slots], context.reopening) == ([10, 7], 2)
+    assert crowd._slot_of == {7: 1, 10: 0}
+
+
 async def test_what_waits_for_a_place_that_is_not_taken_again_is_missed_when_the_crowd_ends(
     still, nursery
 ):

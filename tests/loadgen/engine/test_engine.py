@@ -95,6 +95,19 @@ async def test_books_of_all_crowds_are_sorted_into_buckets_each_second(autojump_
         assert (books.intended.total.count, books.connect.total.count) == (1, 1)
 
 
+async def test_each_second_has_the_longest_lag_in_it_whatever_the_phase(engine):
+    for phase, *lags_s in (
+        (Phase.OPEN, 0.03, 0.01), (Phase.LOAD, 0.005, 0.009), (Phase.LOAD,), (Phase.CLOSE, 0.001),
+    ):  # fmt: skip
+        engine.phase = phase
+        for late_s in lags_s:
+            engine._book_look(late_s)
+        engine._sample()
+    assert [second.lag_ms and round(second.lag_ms, 1) for second in engine.series] == [
+        30.0, 9.0, None, 1.0
+    ]  # fmt: skip
+
+
 def looks(engine):
     counts = engine._load_lag.total.state.counts
     return sorted(value for value, n in counts.items() for _ in range(n))

@@ -113,6 +113,23 @@ async def test_turns_pass_by_who_is_yet_to_open_and_come_back_to_it(make, autoju
     assert sorted(turns.take().conn for _ in range(3)) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("open_place", [0, 1, 2])
+async def test_the_one_socket_that_is_open_has_every_turn(make, autojump_clock, open_place):
+    crowd, _ = make(Plan(3))
+    for place, session in enumerate(crowd.slots):
+        if place != open_place:
+            session.connection, session._opening = None, object()
+    turns = Turns(crowd)
+    assert [turns.take().conn for _ in range(7)] == [open_place] * 7
+
+
+@pytest.mark.parametrize(("due", "whole"), [(None, 4), (0, 4), (7, 11)])
+def test_what_is_overdue_was_due_and_is_missed(due, whole):
+    ledger = Ledger(1, due=due, missed=2, overdue=1)
+    load_phase._book_overdue(ledger, 4)
+    assert (ledger.due, ledger.missed, ledger.overdue) == (whole, 6, 5)
+
+
 async def test_when_all_are_gone_there_is_still_somebody_to_miss_it(make, autojump_clock):
     crowd, _ = make(Plan(2))
     for session in crowd.slots:

@@ -3,9 +3,9 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from loadgen.preflight import proc
-from loadgen.preflight.machine import gather, own_sources
-from loadgen.preflight.ports import parse_tcp
+from loadgen.preflight import machine, proc
+from loadgen.preflight.machine import gather, network, own_sources
+from loadgen.preflight.ports import Ports, parse_tcp
 from loadgen.workload.sources import Sources
 
 
@@ -56,6 +56,40 @@ def test_a_block_of_thousands_is_not_walked_through():
     assert (facts.foreign, facts.addresses) == ((), 2**24 - 2)
     assert facts.ports_left > 1_000_000
     assert gather([address], Sources(())).open_files == facts.open_files
+
+
+def test_without_sources_ports_are_those_of_the_address_that_the_system_would_choose(monkeypatch):
+    asked = []
+
+    def count_left(range_, sources, target):
+        asked.append((list(sources), target))
+        return Ports(left=5, waiting=7)
+
+    monkeypatch.setattr(machine.ports, "count_left", count_left)
+    for host, sources, chosen in (
+        ("127.0.0.1", (), ["127.0.0.1"]),
+        ("127.0.0.1", ("127.0.0.2-127.0.0.3",), ["127.0.0.2", "127.0.0.3"]),
+    ):
+        target = (host, 9)
+        facts = gather([(socket.AF_INET, target), (socket.AF_INET, ("10.0.0.1", 9))],
+                       Sources(sources))  # fmt: skip
+        assert asked.pop() == (chosen, target)
+        assert (facts.ports_left, facts.ports_waiting, facts.loopback) == (5, 7, True)
+        assert facts.addresses == len(chosen)
+
+
+def test_one_network_has_one_name(monkeypatch, tmp_path):
+    for boot in ("one", "two"):
+        folder = tmp_path / boot / "sys/kernel/random"
+        folder.mkdir(parents=True)
+        (folder / "boot_id").write_text(f"{boot}\n")
+        (tmp_path / boot / "self/ns").mkdir(parents=True)
+        (tmp_path / boot / "self/ns/net").touch()
+        monkeypatch.setattr(proc, "PROC", tmp_path / boot)
+        inode = (tmp_path / boot / "self/ns/net").stat().st_ino
+        assert network() == f"{boot} {inode}"
+    monkeypatch.setattr(proc, "PROC", tmp_path / "none")
+    assert network() == socket.gethostname()
 
 
 def test_the_range_of_ports_is_as_the_kernel_has_it_with_its_last():

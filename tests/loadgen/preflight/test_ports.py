@@ -102,3 +102,31 @@ def test_what_the_system_keeps_for_others_is_read_with_both_ends(
     assert ports.local_range() == PORTS
     left = ports.count_left(PORTS, ["127.0.0.1"], SERVER)
     assert left == Ports(left=10 - len(reserved & set(PORTS)), waiting=0)
+
+
+@pytest.mark.parametrize(
+    ("reuse", "target", "is_reused"),
+    [
+        ("0", "127.0.0.1", False), ("1", "127.0.0.1", True), ("2", "127.0.0.1", True),
+        ("0", "10.0.0.9", False), ("1", "10.0.0.9", True), ("2", "10.0.0.9", False),
+        ("2", "::1", True), ("2", "::ffff:127.0.0.5", True), ("", "127.0.0.1", False),
+    ],
+)  # fmt: skip
+def test_ports_in_time_wait_are_asked_for_where_the_system_does_not_reuse_them(
+    monkeypatch, tmp_path, reuse, target, is_reused
+):
+    folder = tmp_path / "sys/net/ipv4"
+    folder.mkdir(parents=True)
+    (folder / "tcp_tw_reuse").write_text(f"{reuse}\n")
+    monkeypatch.setattr(proc, "PROC", tmp_path)
+    asked = []
+
+    def find(port, *, with_time_wait):
+        asked.append((port, with_time_wait))
+        remote = (ports.plain(target), port)
+        return iter([(("10.0.0.1", 40_000), remote, TIME_WAIT)])
+
+    monkeypatch.setattr(ports.sock_diag, "find", find)
+    left = ports.count_left(PORTS, ["10.0.0.1"], (target, 8765))
+    assert asked == [(8765, not is_reused)]
+    assert left == (Ports(left=10, waiting=0) if is_reused else Ports(left=9, waiting=1))

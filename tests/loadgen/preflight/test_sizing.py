@@ -2,6 +2,7 @@ import json
 import math
 import shlex
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -119,6 +120,23 @@ def test_bad_usage_is_one_line(capsys, arguments, problem):
     error = capsys.readouterr().err
     assert problem in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_machine_has_room_for_a_process_from_the_first_byte_that_suffices_on():
+    least = math.ceil(costs.PROCESS_BYTES / sizing.MEMORY_SHARE)
+    machine = sizing.Machine(cores=2, memory_bytes=least, files=20_000)
+    assert sizing.size(1, URL, 0, machine).server.machines >= 1
+    with pytest.raises(ValueError, match="a process alone takes 18 MiB"):
+        sizing.size(1, URL, 0, msgspec.structs.replace(machine, memory_bytes=least - 1))
+
+
+@pytest.mark.parametrize(("rate", "processes"), [(1_000, 1), (10_000, 1), (30_000, 2)])
+def test_what_several_processes_have_in_flight_is_asked_for_and_one_has_it_anyway(rate, processes):
+    generator = sizing.size(1_000, URL, rate, LARGE).generator
+    assert generator.processes == processes
+    asked = f"--connect-concurrency {processes * sizing.CONCURRENCY_EACH}"
+    assert (asked in generator.commands[-1]) == (processes > 1)
+    assert (f"--workers {processes}" in generator.commands[-1]) == (processes > 1)
 
 
 def test_a_machine_that_has_no_room_for_a_process_is_refused():

@@ -681,6 +681,48 @@ async def test_the_sockets_of_a_dead_shard_leave_their_rooms(make_run, noted, au
     assert (whole.owed, whole.unsettled, whole.missing) == (3 + 1 + 1, 2, 1 + 1 + 1)
 
 
+async def test_the_sockets_of_a_dead_shards_users_leave_their_rooms(
+    make_run, noted, autojump_clock
+):
+    """A user has as many sockets as it likes, in any rooms."""
+    run = make_run(Plan(2, scenario="talk.py"), 2)
+    await run.begin()
+    one, victim = run.links
+    await one.say(messages.Happened(50, [Joined(1, 77, 0), Joined(2, 77, 2)]))
+    await victim.say(messages.Happened(50, [Joined(3, 77, 1), Joined(4, 77, 3), Joined(5, 99, 5)]))
+    await victim.die()
+    await one.say(messages.Happened(100, [Published(60, 77, 9, 0), Published(70, 99, 8, 0)]))
+    assert run.coordinator.ledger.owed == 2
+    # Whoever has sent this is not known: perhaps the dead one, in its last second.
+    await one.say(messages.Happened(110, [Copied(105, 77, 0, 5, 0)]))
+    books = ScenarioBooks.of_users(1)
+    books.users.finished = 1
+    ledger = over(2)
+    ledger.sent = ledger.published = 2
+    ledger.received, ledger.lost = 1, 0
+    ledger.verdicts[Verdict.COPIES] = 1
+    await one.say(messages.Finished(noted(ledger, [second(1)], scenario=books)))
+    whole = run.result.ledger
+    assert (whole.owed, whole.missing, whole.unsettled) == (3, 2, 1)
+    assert whole.verdicts[Verdict.UNEXPECTED] == 0
+
+
+async def test_rooms_are_matched_on_when_a_shard_has_finished_and_by_one_clock_as_it_is(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(2, verify="fan-out"), 2)
+    await run.begin()
+    one, other = run.links
+    # As if its clock were ahead: where clocks are shared that is nothing.
+    run.coordinator._members[0].ahead_s = 5.0
+    await one.say(messages.Happened(50, [Joined(1, 0, 0)]))
+    await other.say(messages.Happened(50, [Joined(2, 0, 1), Published(20, 0, 1, 0)]))
+    assert run.coordinator.ledger.owed == 2
+    await one.say(messages.Finished(noted(over(1), [second(1)])))
+    await other.say(messages.Happened(900, [Published(800, 0, 1, 1)]))
+    assert run.coordinator.ledger.owed == 4
+
+
 async def test_before_it_has_shards_a_run_has_its_sockets_and_nothing_measured(
     make_run, autojump_clock
 ):

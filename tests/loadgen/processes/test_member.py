@@ -118,5 +118,7 @@ def test_of_what_it_tells_the_last_counts_but_all_seconds_are_kept(result_of) ->
     result = member.result(STARTED)
     assert (result.series, result.ledger.opened) == (seconds, 2)
     assert result.apart[Kind.NO_PONG].opened == 2
-    member.ledger.opened = 5  # As it is written off: the result has that.
-    assert member.result(STARTED).ledger.opened == 5
+    member.ledger.opened = 5  # As they are written off: the result has that.
+    member.apart[Kind.NO_PONG].opened = 6
+    result = member.result(STARTED)
+    assert (result.ledger.opened, result.apart[Kind.NO_PONG].opened) == (5, 6)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.scenario.definition import Scenario, deal
+from loadgen.scenario.definition import WEIGHT, Scenario, deal, scenario
 from loadgen.scenario.user import User
 
 
@@ -132,3 +133,19 @@ def test_each_gets_its_share_of_any_number_of_users_give_or_take_one_of_each_oth
         for name, weight in zip(names, weights, strict=True):
             share = count * weight / sum(weights)
             assert abs(turns[:count].count(name) - share) < len(weights)
+
+
+@pytest.mark.parametrize("weight", [0, -1, 10_001, True, 1.0, "2", None])
+def test_a_weight_is_a_whole_number_within_bounds(weight: Any) -> None:
+    with pytest.raises(ValueError, match="a weight is a whole number from 1 to 10,000"):
+        scenario(weight=weight)
+
+
+@pytest.mark.parametrize("weight", [1, 2, 10_000])
+def test_a_marked_function_stays_what_it_is_and_has_its_weight(weight: int) -> None:
+    async def mine(user: User) -> None: ...
+
+    assert scenario(weight=weight)(mine) is mine
+    assert getattr(mine, WEIGHT) == weight
+    assert scenario(mine) is mine
+    assert getattr(mine, WEIGHT) == 1

@@ -307,7 +307,7 @@ def test_users_of_a_run_that_is_interrupted_before_they_begin_are_not_waited_for
     async def main() -> Result:
         nonlocal engine
         engine = make_engine(plan_of(STAYS, stop_timeout_s=1e9), gate=interrupt)
-        with trio.fail_after(60):
+        with trio.fail_after(20):
             return await engine.run()
 
     engine: Any = None

@@ -37,6 +37,22 @@ def test_of_a_long_traceback_the_last_lines_are_kept(failure: tuple[BaseExceptio
     assert lines[-1] == "LookupError: here"
 
 
+def test_a_traceback_has_the_scripts_own_lines_and_ours_only_where_there_are_no_others(
+    tmp_path: Path,
+) -> None:
+    file, names = tmp_path / "s.py", {"find_cause": find_cause}
+    exec(compile("def f():\n    find_cause(ValueError(), None)\n", str(file), "exec"), names)
+    with pytest.raises(TypeError) as raised:
+        names["f"]()
+    cause, text = find_cause(raised.value, str(file))
+    assert cause == "TypeError at s.py:2"
+    assert [line for line in text.splitlines() if line.startswith("  File")] == [
+        f'  File "{file}", line 2, in f'
+    ]
+    _, text = find_cause(raised.value, "another.py")
+    assert "failures.py" in text
+
+
 def test_of_several_exceptions_the_first_is_the_cause(failure: tuple[BaseException, str]) -> None:
     exc, file = failure
     group = BaseExceptionGroup("", [BaseExceptionGroup("", [exc]), ValueError()])

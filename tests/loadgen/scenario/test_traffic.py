@@ -82,3 +82,30 @@ def test_a_socket_that_has_said_and_heard_nothing_is_none():
     sent = '{"type": "sent", "at_ms": 1, "connection": 2, "data": "x"}\n'
     (socket,) = read((opened % 1 + opened % 2 + sent).encode())
     assert [message.data for message in socket.messages] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("details", "url", "is_masked"),
+    [
+        ({"url": "wss://h/a?token=t", "path": "/b"}, "wss://h/a?token=t", False),
+        ({"path": "/a", "query": "token=***"}, "/a?token=***", True),
+        ({"path": "/a", "query": ""}, "/a", True),
+        ({"path": "//h"}, "//h", True),
+        ({"path": "no path"}, "/", True),
+        ({"query": "a=1"}, "/?a=1", True),
+        ({"path": 7, "query": 7, "url": 7}, "/", True),
+        ({}, "/", True),
+    ],
+)
+def test_a_url_is_what_was_told_and_only_the_servers_has_masked_values(details, url, is_masked):
+    log = [line("opened", 0, 1, details=details), line("sent", 1, 1, data="x")]
+    (found,) = read(json.dumps(log).encode())
+    assert (found.url, found.is_masked) == (url, is_masked)
+
+
+def test_lines_before_any_was_opened_are_of_a_socket_of_their_own():
+    log = [line("sent", 1, number, data=f"of {number}") for number in (None, 3, None, 0)]
+    found = read(json.dumps(log).encode())
+    assert [[each.data for each in one.messages] for one in found] == [
+        ["of None", "of None", "of 0"], ["of 3"]
+    ]  # fmt: skip
