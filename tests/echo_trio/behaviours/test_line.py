@@ -130,3 +130,11 @@ def test_a_line_gives_out_what_was_put_as_it_was_one_at_a_time() -> None:
     assert line.wait == Wait(10.0, reading=True)
     line.end()
     assert line.wait is OVER
+
+
+def test_while_somebody_waits_for_the_kernel_or_for_room_nothing_is_read() -> None:
+    never, at_once = float("inf"), float("-inf")
+    waits = {each: tuple(each) for each in (FLUSH, ROOM)}
+    assert waits == {FLUSH: (at_once, False), ROOM: (never, False)}
+    assert tuple(IDLE) == tuple(OVER) == (never, True)
+    assert IDLE is not OVER

@@ -222,3 +222,21 @@ def test_rooms_that_have_much_to_copy_take_turns():
         house.rooms.take_turn()
     turns = [[copied // COPIES_PER_TURN for copied in both] for both in copies]
     assert turns == [[1, 0], [2, 0], [2, 1], [3, 1], [3, 2], [3, 3]]
+
+
+def test_a_room_in_which_much_is_said_has_one_turn_like_the_others():
+    house = House()
+    most = 6 * COPIES_PER_TURN // 10
+    crowd, den, attic = (
+        house.enter(name, count)
+        for name, count in (("crowd", COPIES_PER_TURN), ("den", most), ("attic", most))
+    )
+    say(crowd[0], "all there is of this turn")
+    for member in den[:3]:
+        say(member, "a")
+    say(attic[0], "b")
+    assert house.rooms.take_turn()
+    copies = [sum(len(heard(each)) for each in members) for members in (den, attic)]
+    assert copies == [most, COPIES_PER_TURN - most]
+    house.take_all_turns()
+    assert [len(heard(each)) for each in (*den, *attic)] == [3] * most + [1] * most

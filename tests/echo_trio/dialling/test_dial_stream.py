@@ -40,7 +40,8 @@ async def test_a_page_is_told_all_from_the_dial_to_the_end(dialled, autojump_clo
         ]
     )
     await trio.sleep(1)
-    assert it.budget.held_bytes == 0  # All is out, and the page has been told.
+    # All is out, and the page has been told.
+    assert it.budget.held_bytes == it.dial._line_bytes == 0
     it.server.send(b"\x89\x01q\x82\x02\xff\0")
     await trio.sleep(1)
     it.server.send(close_frame(4000, b"bye"))
