@@ -9,13 +9,15 @@ import pytest
 from echo_trio.behaviours.actions import Close, Reply
 from echo_trio.behaviours.login import HELLO, NO_ENTRY, TOO_LATE, WELCOME, login
 
-from .acting import Acting
+from .acting import Acting, Empty
 
 RIGHT = '{"type": "login", "token": "me", "more": 1}'
 
 
 def acting() -> Acting:
-    return Acting(login("me")(lambda: 7))
+    stage = Empty()
+    stage.open_timeout_s = 2.5
+    return Acting(login("me")(lambda: 7), stage)
 
 
 @pytest.mark.parametrize("form", [str, str.encode])
@@ -28,7 +30,7 @@ def test_the_right_token_is_welcome_and_echoed_from_then_on(form) -> None:
         assert list(door.received("m")) == [Reply("m 7")]
         assert list(door.received(RIGHT)) == [Reply(f"{RIGHT} 7")]
     ((due_s, look),) = door.stage.due
-    assert (due_s, look()) == (1000.0 + 10.0, ())
+    assert (due_s, look()) == (1000.0 + 2.5, ())
     assert json.loads(HELLO) == {"type": "hello"}
     assert json.loads(WELCOME) == {"type": "welcome"}
 

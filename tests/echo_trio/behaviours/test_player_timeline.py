@@ -188,6 +188,7 @@ async def test_one_that_is_owed_more_than_may_be_held_is_closed_and_all_of_it_un
     await trio.sleep(1)
     while not client.connection.evicted:
         held.append(client.budget.held_bytes)
+        assert len(held) < 1000
         if how == "by others":
             client.performance.put((Reply("x" * 1000),))
         else:
@@ -259,6 +260,23 @@ async def test_a_script_that_does_not_want_to_read_has_the_client_wait_and_nobod
     await client.stream.send_all(frame(TEXT, b"b"))
     await trio.sleep(4)
     assert heard(client)[2:] == [(10, "b")]
+
+
+async def test_what_comes_to_one_that_is_owed_too_much_waits_on_its_way_in(
+    start, autojump_clock
+) -> None:
+    client = start("/~up-delay/5s/plain")
+    await client.stream.send_all(frame(TEXT, b"a") + frame(TEXT, b"b"))
+    await trio.sleep(1)
+    much = Limits().max_held_bytes + 1
+    client.connection.hold(much)
+    assert client.connection.owes_too_much
+    await trio.sleep(7)
+    assert heard(client) == []
+    client.connection.release(much)
+    client.performance.go_on_reading()
+    await trio.sleep(1)
+    assert heard(client) == [(8, "a"), (8, "b")]
 
 
 async def test_a_freeze_lasts_whatever_the_script_wants_to_read(start, autojump_clock) -> None:

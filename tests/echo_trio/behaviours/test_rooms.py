@@ -103,6 +103,8 @@ def test_of_one_that_is_gone_what_nobody_has_yet_is_not_passed_on_and_what_some_
     assert members[1].script.leave() == 1
     house.take_all_turns()
     assert {tuple(heard(member)) for member in members[2:]} == {("begun", "stays")}
+    # Of those that are gone, nobody is told that all have it.
+    assert [member.stage.is_reading for member in members[:3]] == [False, False, True]
 
 
 def test_whoever_leaves_amid_the_copies_of_a_message_gets_none_any_more():

@@ -99,6 +99,19 @@ async def test_a_server_that_reads_at_times_is_waited_for_and_one_that_does_not_
     assert ended == closed(9500.0, Cause.WRITE_TIMEOUT, why)
 
 
+async def test_one_that_is_idle_since_its_server_does_not_read_ends_when_writing_takes_too_long(
+    dialled, autojump_clock, nursery
+) -> None:
+    """Our close frame stands in line behind what is not read."""
+    it = dialled(write_timeout_s=2 * IDLE_TIMEOUT_S)
+    await trio.sleep(1)
+    nursery.start_soon(fail_to_send, it.dial, bytes(2**22))
+    ended = await it.end()
+    at_ms = 1000 * (1 + 2 * IDLE_TIMEOUT_S)
+    why = "there was no frame for 10 minutes"
+    assert ended == closed(at_ms, Cause.IDLE, why, closed_first="us")
+
+
 @pytest.mark.parametrize("says_why", [True, False])
 async def test_what_a_server_said_before_it_broke_the_connection_is_heard_for_a_second(
     dialled, autojump_clock, nursery, says_why: bool

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 
 import pytest
+import trio
 
-from echo_trio.dialling.refusal import MAX_BODY_BYTES, read_body
+from echo_trio.dialling.refusal import BODY_TIMEOUT_S, MAX_BODY_BYTES, read_body
 
 
 def chunked(body: bytes) -> bytes:
@@ -44,3 +45,23 @@ async def test_what_has_arrived_of_a_body_that_breaks_off_is_not_whole() -> None
         theirs.close()
         read = await read_body(ours, b"HTTP/1.1 403 No\r\nContent-Length: 9", b"\xffabc")
     assert (read.text, read.whole) == ("\N{REPLACEMENT CHARACTER}abc", False)
+
+
+async def test_a_body_that_goes_on_and_on_is_read_for_a_time_in_all(
+    nursery, autojump_clock
+) -> None:
+    ours, theirs = socket.socketpair()
+
+    async def say_on() -> None:
+        for number in range(10):
+            theirs.send(b"%d" % number)
+            await trio.sleep(0.75)
+
+    with ours, theirs:
+        ours.setblocking(False)
+        began_s = trio.current_time()
+        nursery.start_soon(say_on)
+        read = await read_body(ours, b"HTTP/1.1 403 No\r\nContent-Length: 100", b"x")
+        assert trio.current_time() - began_s == pytest.approx(BODY_TIMEOUT_S)
+        nursery.cancel_scope.cancel()
+    assert (read.text, read.whole) == ("x012", False)

@@ -187,9 +187,9 @@ async def test_what_waits_is_held_for_as_long_as_it_waits_however_long_the_one_b
         held = list[int]()
         for text in (b"x" * 2000, b"b"):
             await up.say(up.frame(TEXT, text))
-            await trio.sleep(1)
+            await trio.sleep(0.75)
             held.append(made.budget.held_bytes)
-        await trio.sleep(0.5)
+        await trio.sleep(0.75)  # The first is out at 2 s, the second at 2.75 s.
         held.append(made.budget.held_bytes)
         assert heard(down) == ["x" * 2000]
         assert 2000 < held[0] <= held[1]
