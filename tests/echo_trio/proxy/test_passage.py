@@ -125,6 +125,8 @@ async def test_messages_of_one_direction_pass_its_faults_in_their_order(
         closes = [payload for opcode, payload in hearer.hear() if opcode == CLOSE]
         assert closes == ([b"\x0f\xa0why"] if "close" in own else [])
         assert hearer.is_over is ("drop" in shared)
+        sayer.hear()
+        assert sayer.is_over is hearer.is_over
 
     await run(limits={"faults": shared, "own": own})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 import trio
 
 from echo_trio.wire.connection import Connection, ConnectionClosed
+from echo_trio.wire.deflate import Parameters
+from echo_trio.wire.frames import INFLATING_BYTES
 from echo_trio.wire.limits import Limits
 
 from .conftest import (
@@ -376,3 +379,21 @@ async def test_a_server_that_does_not_end_tcp_has_timed_out_if_it_has_not_answer
     assert trio.current_time() == pytest.approx(6)
     assert (wire.connection.clean, wire.connection.timed_out) == (answers, timed_out)
     assert wire.connection.closed_first == "us"
+
+
+@pytest.mark.parametrize("client", [False, True])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_between_two_messages_a_window_is_held_only_if_the_peer_may_refer_to_it(
+    client: bool, keeps: bool
+) -> None:
+    end = End(client=client)
+    end.connection._compression = Parameters(not keeps, not keeps)
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    for number in range(2):
+        if not keeps:
+            compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+        data = compressor.compress(b"ab" * 500) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        end.hear_bytes(frame_bytes(TEXT, data[:-4], fin=True, rsv=4, masked=not client))
+        assert end.connection.messages_received == number + 1
+        assert (end.connection._inflater is not None) is keeps
+        assert end.budget.held_bytes == (INFLATING_BYTES if keeps else 0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import pytest
 import trio
 import trio.testing
 
 from echo_trio.wire.budget import Budget
 
-from .conftest import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload, until
+from .conftest import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload, frame_bytes, until
+from .ends import End
 
 
 async def test_a_farewell_waits_for_the_next_reply_and_says_why(wire):
@@ -90,3 +92,37 @@ async def test_what_is_malformed_ends_a_drain_at_once(make_wire):
     await wire.peer.stream.aclose()
     await wire.end()
     assert (wire.connection.failure, wire.connection.close_sent) == (1002, 1001)
+
+
+@pytest.mark.parametrize("client", [False, True])
+@pytest.mark.parametrize("amid", [0, 1])
+def test_what_a_turn_left_is_looked_at_for_a_close_frame_in_a_turn_of_its_own(
+    client: bool, amid: int
+) -> None:
+    """Though nothing more arrives: the rest of a frame is skipped over as well."""
+    end = End(client=client)
+    frames = [frame_bytes(TEXT, b"a", fin=True, rsv=0, masked=not client)] * 300
+    close = frame_bytes(CLOSE, b"\x0f\xa0", fin=True, rsv=0, masked=not client)
+    data = b"".join(frames) + close
+    first = len(data) - len(close) - amid
+    end.connection._take_arrived(data[:first])
+    assert end.connection.messages_received == 128
+    end.connection.drain(4001, "why")
+    end.hear_bytes(b"")
+    end.connection._take_arrived(data[first:])
+    end.hear_bytes(b"")
+    assert (end.connection.messages_received, end.connection.close_received) == (128, 4000)
+    assert (end.connection.close_sent, end.connection.closed_first) == (4001, "us")
+    assert (end.connection.bytes_received, end.budget.held_bytes) == (len(data), 0)
+
+
+@pytest.mark.parametrize("client", [False, True])
+def test_a_drain_finds_a_close_frame_among_what_a_turn_left(client: bool) -> None:
+    end = End(client=client)
+    frames = [frame_bytes(TEXT, b"a", fin=True, rsv=0, masked=not client)] * 200
+    close = frame_bytes(CLOSE, b"\x0f\xa0", fin=True, rsv=0, masked=not client)
+    end.connection._take_arrived(b"".join([*frames, close]))
+    end.connection.drain(4001, "why")
+    end.hear_bytes(b"")
+    assert (end.connection.messages_received, end.connection.close_received) == (128, 4000)
+    assert end.budget.held_bytes == 0

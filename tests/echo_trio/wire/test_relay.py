@@ -263,3 +263,19 @@ async def test_nothing_comes_behind_our_close_frame_whatever_the_other_still_say
         assert made.pair.lost == (opcode == TEXT)
 
     await run()
+
+
+@pytest.mark.parametrize("idle", ["client", "upstream"])
+async def test_one_that_is_closed_for_idleness_takes_the_other_with_it(idle: str) -> None:
+    @joined
+    async def run(made: Joined) -> None:
+        end: Any = getattr(made.pair, idle)
+        end.timed_out = "idle"
+        why = "there was no message for too long"
+        end._close_now(1001, why)
+        await wait_all_tasks_blocked()
+        for peer in (made.client, made.upstream):
+            assert peer.hear() == [(CLOSE, b"\x03\xe9" + why.encode())]
+        assert (end.closed_first, end.other.closed_first) == ("us", "us")
+
+    await run()

@@ -17,7 +17,19 @@ from echo_trio.wire.budget import Budget
 from echo_trio.wire.limits import Limits
 from echo_trio.wire.sender import SEND_BYTES, Sender
 
-from .conftest import BINARY, CONTINUATION, PING, PONG, TEXT, code_of, opcodes, payloads
+from .conftest import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    code_of,
+    frame_bytes,
+    opcodes,
+    payloads,
+    xor,
+)
+from .ends import End
 
 
 @pytest.mark.parametrize(
@@ -445,3 +457,24 @@ async def test_what_took_too_long_first_is_what_is_told(pair, budget, autojump_c
     line.timed_out = "close"
     await line.flush()
     assert (line.timed_out, line.aborted) == ("close", True)
+
+
+@pytest.mark.parametrize("client", [False, True])
+def test_what_is_sent_while_messages_are_answered_has_its_place_among_the_replies(
+    client: bool,
+) -> None:
+    def reply(message: str) -> str:
+        if message == "b":
+            end.connection.send_nowait("by itself")
+        return message
+
+    end = End(client=client, reply=reply)
+    data = [frame_bytes(TEXT, text, fin=True, rsv=0, masked=not client) for text in (b"a", b"b")]
+    end.hear_bytes(b"".join(data))
+    sent, texts = bytes(end.kernel.sent), list[bytes]()
+    while sent:
+        size, start = sent[1] & 0x7F, 2 + end.mask_bytes
+        texts.append(xor(sent[start : start + size], sent[2:start] or bytes(4)))
+        sent = sent[start + size :]
+    assert texts == [b"a", b"by itself", b"b"]
+    assert end.connection.bytes_sent == len(end.kernel.sent)

@@ -26,6 +26,7 @@ from echo_trio.workers.supervisor import (
     LONGEST_PAUSE_S,
     OWN_END_S,
     QUEUE_PATIENCE_S,
+    REAP_S,
     WORKER,
     Supervisor,
     _describe,
@@ -295,3 +296,21 @@ async def test_durations_are_recent_for_two_seconds_and_the_longest_is_that_of_a
 async def test_without_a_worker_there_are_no_durations(supervisor) -> None:
     now = supervisor.snapshot()
     assert (now.echo_ms, now.loop_lag_ms, now.workers) == (Spread(), Spread(), 0)
+
+
+@pytest.mark.parametrize(
+    ("ends_after_s", "how"), [(REAP_S - 0.5, "exit status 3"), (REAP_S + 0.5, "killed by SIGKILL")]
+)
+async def test_a_worker_that_has_hung_up_has_its_time_to_end_by_itself(
+    supervise, autojump_clock, nursery, ends_after_s: float, how: str
+) -> None:
+    served = supervise()
+    hangs_up, other = await served.both()
+    for each in (hangs_up, other):
+        await each.serve(worker(1, 0))
+    hangs_up.channel.close()
+    await trio.sleep(ends_after_s)
+    hangs_up.process.end(3)
+    await served.next()
+    (line,) = served.lines("a worker died, another takes its place")
+    assert line["how"] == how
