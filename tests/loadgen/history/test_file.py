@@ -1,8 +1,10 @@
 import json
+import math
 import multiprocessing
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -118,3 +120,35 @@ def test_runs_that_end_at_the_same_time_are_all_there(report_of, tmp_path):
     runs = file.read(path, last=100)
     assert sorted(run.id for run in runs) == list(range(1, 31))
     assert sorted(run.name for run in runs) == sorted("abc" * 10)
+
+
+@pytest.mark.parametrize(("is_to_end", "patience_s"), [(False, 30.0), (True, 1.0)])
+def test_another_that_writes_is_waited_for_and_not_long_once_a_signal_has_come(
+    monkeypatch, is_to_end, patience_s
+):
+    now = [100.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(file, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(file, "INTERRUPTS", SimpleNamespace(received=int(is_to_end)))
+    tried = []
+
+    def execute(until_s=math.inf, code=sqlite3.SQLITE_BUSY):
+        tried.append(now[0] - 100.0)
+        if tried[-1] < until_s:
+            error = sqlite3.OperationalError("of the test")
+            error.sqlite_errorcode = code
+            raise error
+
+    with pytest.raises(sqlite3.OperationalError):
+        file._wait_for(execute)
+    assert patience_s < tried[-1] <= patience_s + 0.06
+    now[0], tried[:] = 100.0, []
+    file._wait_for(lambda: execute(patience_s - 0.03))
+    assert tried[-1] == pytest.approx(patience_s, abs=0.04)
+    now[0], tried[:] = 100.0, []
+    with pytest.raises(sqlite3.OperationalError):
+        file._wait_for(lambda: execute(code=sqlite3.SQLITE_FULL))
+    assert tried == [0.0]
