@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from echo_trio.console import run as run_module
+from echo_trio.console.kept_runs import KeptRun
 from echo_trio.console.run import SNAPSHOTS, Answer
 
 from .conftest import make_run
@@ -44,6 +46,46 @@ def test_snapshots_and_report_are_told_apart_and_nonsense_is_nothing() -> None:
     run.take_line(report)
     assert (run.report, run.verdict) == (report, "valid")
     assert bytes(run.changes) == b'[{"at_s": 3.5}]'
+
+
+def test_a_run_is_told_with_all_that_is_known_of_it() -> None:
+    run = make_run()
+    told = {
+        "id": run.id, "state": "running", "plan": run.accepted.plan, "started_at": run.started_at,
+        "ended_at": None, "exit_code": None, "verdict": None, "error": None, "name": "",
+        "note": "", "kept": None, "changes": [], "page": False,
+    }  # fmt: skip
+    sofar = {"snapshot": None, "series": [], "load": None}
+    assert json.loads(msgspec.json.encode(run.summary())) == told
+    assert json.loads(msgspec.json.encode(run.progress())) == told | sofar
+    run.name, run.note, run.kept = "nightly", "why", 7
+    load = {"rate": 5, "changes": [{"t_s": 1}]}
+    run.take_line(snapshot(1))
+    run.take_line(json.dumps({"type": "steered", "id": 1, "load": load}).encode())
+    told |= {"name": "nightly", "note": "why", "kept": 7, "changes": load["changes"]}
+    sofar = {"snapshot": json.loads(snapshot(1)), "series": [{"t_s": 1}], "load": load}
+    assert json.loads(msgspec.json.encode(run.progress())) == told | sofar
+
+
+async def test_a_run_of_the_history_has_ended_and_reads_its_report_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history, plan = Path("/nowhere/runs.db"), {"count": 3, "url": "ws://x/"}
+    monkeypatch.setattr(
+        run_module.kept_runs, "read_report", lambda *asked: asked == (history, 7) and b"report"
+    )
+    kept = KeptRun(
+        id=7, started_at="then", ended_at="later", verdict="failed", exit_code=1, name="nightly",
+        note="why", plan=plan, changes='[{"t_s":1}]',
+    )  # fmt: skip
+    run = run_module.run_of_history(history, kept)
+    assert json.loads(msgspec.json.encode(run.summary())) == {
+        "id": "7", "state": "done", "plan": plan, "started_at": "then", "ended_at": "later",
+        "exit_code": 1, "verdict": "failed", "error": None, "name": "nightly", "note": "why",
+        "kept": 7, "changes": [{"t_s": 1}], "page": False,
+    }  # fmt: skip
+    assert (run.over, run.number, run.html, run.report) == (True, "7", None, None)
+    assert await run.find_report() == b"report"
 
 
 async def test_of_a_long_run_the_last_hour_is_kept() -> None:
@@ -123,7 +165,8 @@ async def test_each_change_is_answered_once_and_told_to_who_follows_if_it_was_ma
     run.close()
     await run.follow(emit)
     assert emitted[0] == b'event: load\ndata: {"rate": 3}\n\n'
-    assert b"event: failed" in emitted[-1]
+    assert b"event: failed" in emitted[1]
+    assert len(emitted) == 2
 
 
 async def test_who_follows_gets_each_snapshot_once(nursery: trio.Nursery) -> None:

@@ -15,11 +15,13 @@ from structlog.testing import LogCapture
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from echo_trio.console import runs
+from echo_trio.console.kept_runs import KeptRun
 from echo_trio.console.run_process import NoAnswer, RunAccepted, RunRefused
 from echo_trio.console.run_settings import BadSettings, RunSettings
 from echo_trio.console.run_target import Targets
 from echo_trio.console.runs import ANSWER_TIMEOUT_S, CannotRun, Runs
 from echo_trio.console.trends import NoTrends
+from echo_trio.run_history import NotAHistory
 
 from ..conftest import log_to
 
@@ -361,6 +363,68 @@ async def test_a_run_is_found_in_the_history_and_its_note_put_there(
     ]  # fmt: skip
 
 
+async def test_the_runs_of_earlier_servers_are_there_the_newest_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = [
+        KeptRun(
+            id=number, started_at="then", ended_at=None, verdict="valid", exit_code=0, name="",
+            note="", plan=PLAN, changes="[]",
+        )
+        for number in (9, 8, 7)
+    ]  # fmt: skip
+    asked = list[Any]()
+    monkeypatch.setattr(runs.kept_runs, "last", lambda *what: asked.append(what) or kept)
+    console = Console(monkeypatch, tmp_path, history=tmp_path / "runs.db")
+    async with trio.open_nursery() as serving:
+        await serving.start(console.runs.serve)
+        assert asked == [(tmp_path / "runs.db", runs.HISTORY)]
+        assert [run.number for run in console.runs] == ["9", "8", "7"]
+        run = await console.start()
+        assert [each.id for each in console.runs] == [run.id, "9", "8", "7"]
+        serving.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("why", [NotAHistory("it is none"), OSError("it is damaged")])
+async def test_a_history_that_cannot_be_read_is_told_and_the_console_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, why: Exception
+) -> None:
+    def fail(*_: Any) -> None:
+        raise why
+
+    for name in ("last", "read_run"):
+        monkeypatch.setattr(runs.kept_runs, name, fail)
+    console = Console(monkeypatch, tmp_path, history=tmp_path / "runs.db")
+    async with trio.open_nursery() as serving:
+        await serving.start(console.runs.serve)
+        assert [*console.runs] == []
+        assert await console.runs.find("7") is None
+        serving.cancel_scope.cancel()
+    told = [(line["event"], line["log_level"], line["reason"]) for line in console.log()]
+    assert told == [
+        ("the runs before can't be read", "warning", str(why)),
+        ("a run before can't be read", "warning", str(why)),
+    ]
+
+
+async def test_an_error_of_ours_ends_its_run_alone_and_is_counted(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        raise KeyError("of the test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "conduct", fail)
+        run = await console.start()
+        await console.over()
+    assert run.state == "failed"
+    ((part, error),) = console.failures
+    assert (part, type(error.exceptions[0])) == ("run", KeyError)
+    console.failures.clear()
+    await console.start()
+
+
 async def test_trends_are_those_of_the_runs_own_name_or_of_its_default(
     console: Console,
 ) -> None:
@@ -393,6 +457,8 @@ async def test_trends_are_those_of_the_runs_own_name_or_of_its_default(
     fails.append(NoTrends("why"))
     assert await refused() == ("why", 503)
     assert asked == [PLAN["url"], "nightly", "nightly"]
+    await console.start()
+    assert await refused() == ("a run goes on: ask again at its end", 409)
 
 
 async def test_a_name_that_cannot_be_written_is_not_taken(

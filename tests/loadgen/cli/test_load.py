@@ -132,6 +132,16 @@ def test_what_strangers_type_is_answered_with_what_to_type(capsys, arguments, co
     assert complaint in line
 
 
+@pytest.mark.parametrize(
+    "flag", [["--header", "X-Token:", "s3cret"], ["--header=X-Token", "s3cret"]]
+)
+def test_a_word_that_may_be_a_headers_secret_is_not_quoted(capsys, flag):
+    assert load.main(["1", *flag]) == 2
+    told = capsys.readouterr()
+    assert "--header: write it like 'Name: value', with the quotes" in told.err
+    assert "s3cret" not in told.out + told.err
+
+
 def test_a_microsecond_has_either_letter():
     micro, greek = (thresholds.parse(f"latency.p99>500{letter}s") for letter in "\u00b5\u03bc")
     assert micro.limit == greek.limit == 0.5

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from loadgen.cli import metrics_page as page_module
-from loadgen.cli.metrics_page import IDLE_S, BadAddress, MetricsPage, _parse
+from loadgen.cli.metrics_page import IDLE_S, MAX_CONNECTIONS, BadAddress, MetricsPage, _parse
 
 BODY = b"loadgen_sent_total 7\n"
 
@@ -98,6 +98,22 @@ async def test_who_takes_no_answer_is_let_go(page, autojump_clock):
         await trio.sleep(IDLE_S + 1)
         assert page._limiter.borrowed_tokens == 0
         nursery.cancel_scope.cancel()
+
+
+async def test_so_many_are_answered_at_once_and_the_next_when_one_has_left(page, nursery):
+    streams = []
+    for _ in range(MAX_CONNECTIONS + 1):
+        ours, theirs = trio.testing.memory_stream_pair()
+        streams.append(ours)
+        nursery.start_soon(page._answer, theirs, "the run")
+    await trio.testing.wait_all_tasks_blocked()
+    assert page._limiter.borrowed_tokens == MAX_CONNECTIONS == 16
+    statistics = page._limiter.statistics()
+    assert statistics.tasks_waiting == 1
+    for stream in streams:
+        await stream.send_eof()
+    await trio.testing.wait_all_tasks_blocked()
+    assert page._limiter.borrowed_tokens == 0
 
 
 async def test_the_page_is_on_its_port_for_one_run_after_the_other(page, nursery):

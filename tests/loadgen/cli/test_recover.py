@@ -7,10 +7,12 @@ import pytest
 from loadgen.cli import recover as recover_module
 from loadgen.cli.output import Output
 from loadgen.cli.recover import recover
+from loadgen.journal import search
 from loadgen.journal.run import _encode, _make_head
 from loadgen.journal.search import SearchJournal
 from loadgen.report import thresholds
 from loadgen.results import record
+from loadgen.studies import capacity_text
 from loadgen.studies.capacity import _judge
 from loadgen.workload.plan import Plan
 
@@ -54,7 +56,11 @@ def test_a_run_is_told_with_where_it_was_kept(
 
 def test_a_search_is_told_as_its_steps(search_journal, tmp_path, capsys):
     assert recover(search_journal, output=Output(json=str(tmp_path / "s.json"))) == 0
-    assert "recovered from" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert told.err == f"recovered from {search_journal}\n"
+    found = search.recover(search_journal)
+    assert told.out == capacity_text.show_whole(found) + "\n"
+    assert "1/s is the highest rate that held, in 1 run of 1." in told.out
     assert len(json.loads((tmp_path / "s.json").read_text())["steps"]) == 1
     assert recover(search_journal, output=Output(csv=str(tmp_path / "s.csv"))) == 2
     assert "is of a search, which made many runs, and --csv is of one" in capsys.readouterr().err

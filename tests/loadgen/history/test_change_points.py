@@ -33,6 +33,13 @@ def test_few_runs_whose_order_chance_may_have_made_are_no_change(side):
     assert find_changes([1.0] * side + [9.0] * side) == []
 
 
+@pytest.mark.parametrize("is_turned", [True, False])
+def test_a_change_may_be_as_near_to_either_end_as_a_side_is_short(is_turned):
+    values = [*noisy(MIN_SIDE, 1, 1, 0.01), *noisy(20, 5, 2, 0.01)]
+    (found,) = find_changes(values[::-1] if is_turned else values)
+    assert found.at == (20 if is_turned else MIN_SIDE)
+
+
 @pytest.mark.parametrize("at_the_end", [True, False])
 def test_an_outlier_at_either_end_hides_no_change(at_the_end):
     steps = [*noisy(12, 10, 4), *noisy(12, 12, 7)]

@@ -172,7 +172,14 @@ def test_few_runs_say_that_they_are_too_few(run_of):
 
 def test_a_figure_that_there_is_not_is_refused(run_of):
     assert trends.parse_metric("latency.p99").path == ("latency", "intended", "p99")
-    assert trends.parse_metric("connections.all_open_after_s").unit == "s"
+    for name, unit, more_is_better in (
+        ("latency.p99", "ms", False), ("connections.all_open_after_s", "s", False),
+        ("messages.lost", "", False), ("messages.sent_bytes", "B", False),
+        ("messages.received_per_s", "/s", True), ("generator.cpu_share", "", False),
+        ("sent per second", "/s", True), ("generator memory", "B", False),
+    ):  # fmt: skip
+        found = trends.parse_metric(name)
+        assert (found.unit, found.more_is_better) == (unit, more_is_better), name
     with pytest.raises(ValueError, match=r"no figure 'latency\.p98'"):
         trends.parse_metric("latency.p98")
 

@@ -453,3 +453,14 @@ def test_what_has_several_lines_has_its_name_once(report_of):
     assert "on purpose  half-open: 10 = 8 opened; closed: none" in text
     assert "  no-pong: 1,000 = 1,000 not attempted; closed: none" in text
     assert "at 3.0 s raised" in text
+
+
+@pytest.mark.parametrize("measured", ["scheduling_lag", "service", "intended"])
+def test_latencies_are_shown_as_soon_as_anything_was_sent_or_answered(report_of, measured):
+    nothing = dict.fromkeys(("scheduling_lag", "service", "intended"), Histogram())
+    one = Histogram()
+    one.record(1500)
+    assert ("latency in ms" in written(report_of(**nothing | {measured: one}))) is (
+        measured != "intended"
+    )
+    assert "latency in ms" not in written(report_of(**nothing))

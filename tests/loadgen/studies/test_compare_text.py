@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.studies.compare import Change, Comparison
-from loadgen.studies.compare_text import show, write
+from loadgen.studies.compare_text import conclude, encode, show, write
 
 
 @given(st.floats(0.001, 1e9), st.sampled_from(["ms", "s", "/s"]))
@@ -55,3 +56,35 @@ def test_a_table_has_an_empty_line_above_and_below_and_stands_two_columns_in() -
     told = "latency p99 1.00 ms 2.00 ms +100.0% ±25.0% worse"
     assert lines[2].split() == told.split()
     assert [line[:4] for line in lines[2:]] == ["  la", "", "  • ", "  Wo", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("calls", "lines"),
+    [
+        (
+            ["worse", "better", "worse"],
+            ["Worse by more than noise: a, c", "Better by more than noise: b"],
+        ),
+        (["better"], ["Better by more than noise: a"]),
+        (["noise", "same", "unclear"], ["Nothing changed by more than noise"]),
+    ],
+)
+def test_what_changed_is_named_and_that_nothing_did_is_said(
+    calls: list[str], lines: list[str]
+) -> None:
+    changes = [
+        Change(
+            name=name, unit="ms", baseline=1.0, candidate=2.0, change=None, noise=None, call=call
+        )
+        for name, call in zip("abc", calls, strict=False)
+    ]  # fmt: skip
+    found = Comparison(
+        baseline=["1", "2"], candidate=["3"], noise_known=True, plan_differences=["x"],
+        notes=["a note"], changes=changes,
+    )  # fmt: skip
+    sides = " (2 runs before, 1 after)."
+    assert conclude(found) == ["• a note", *(line + sides for line in lines)]
+    encoded = encode(found)
+    assert encoded.endswith(b"}\n")
+    assert encoded.startswith(b'{\n  "baseline": [')
+    assert json.loads(encoded)["changes"][0]["call"] == calls[0]
