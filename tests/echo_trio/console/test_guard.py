@@ -152,3 +152,45 @@ async def test_a_request_that_fails_is_answered_once_and_its_failure_is_told(
     assert sent[:parts] == answer
     assert (len(sent) > parts) is (parts == 0)
     assert b"secret" not in b"".join(message.get("body", b"") for message in sent)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/", {}, 200),
+        ("/healthz", {}, 200),
+        ("/assets/a.js", {"sec-fetch-site": "cross-site"}, 200),
+        ("/api/server", {}, 401),
+        ("/metrics", {}, 401),
+        ("/api/server", {"authorization": "Bearer hush"}, 200),
+        ("/metrics", {"authorization": "bearer  hush "}, 200),
+        ("/api/server", {"authorization": "Basic hush"}, 401),
+        ("/api/server", {"authorization": "Bearer hus"}, 401),
+        ("/api/server", {"authorization": "Bearer hush", "sec-fetch-site": "cross-site"}, 403),
+        ("/", {"upgrade": "WebSocket"}, 403),
+        ("/", {"host": "other"}, 403),
+        ("/api/server", {"host": "other", "authorization": "Bearer hush"}, 403),
+    ],
+)
+async def test_what_is_guarded_needs_the_token_and_all_needs_the_host(
+    path: str, headers: dict[str, str], status: int
+) -> None:
+    sent = list[Any]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    failed = list[Any]()
+    access = Access(hosts=frozenset({"h"}), token="hush")
+    guard = Guard(app, access, lambda *why: failed.append(why))
+    said = [(name.encode(), value.encode()) for name, value in ({"host": "h"} | headers).items()]
+    scope = {"type": "http", "path": path, "method": "GET", "headers": said}
+    await guard(scope, None, send)  # type: ignore[arg-type]
+    assert (sent[0]["status"], failed) == (status, [])
+    names = {name for name, _ in sent[0]["headers"]}
+    assert b"content-security-policy" in names
+    assert (b"www-authenticate" in names) is (status == 401)

@@ -109,3 +109,12 @@ def test_of_runs_that_began_in_one_moment_the_last_is_found(runs: Path) -> None:
         database.execute(f"INSERT INTO runs ({columns}) SELECT {columns} FROM runs WHERE id = 1")
         (last,) = database.execute("SELECT max(id) FROM runs").fetchone()
     assert kept_runs.find(runs, json.loads(first)["started_at"]) == last
+
+
+@pytest.mark.parametrize("plan", ["nonsense", "[1]", ""])
+def test_a_plan_that_is_none_is_as_good_as_empty(runs: Path, plan: str) -> None:
+    with closing(sqlite3.connect(runs)) as database, database:
+        database.execute("UPDATE runs SET plan = ? WHERE id = 1", (plan,))
+    run = kept_runs.read_run(runs, 1)
+    assert run is not None
+    assert (run.plan, kept_runs.default_name(run.plan)) == ({}, "")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -170,3 +171,91 @@ def test_a_run_is_asked_to_end_once_however_often_somebody_asks() -> None:
     for _ in range(3):
         process.interrupt()
     assert signals == [signal.SIGINT]
+
+
+class Child:
+    """A process that ends so long after it was interrupted."""
+
+    def __init__(self, ends_s: float | None) -> None:
+        self.pid, self.returncode = 4711, None if ends_s else 0
+        self.done: list[tuple[str, float]] = []
+        self.stdin, self.stdout = memory_stream_one_way_pair()
+        self.closed, self.stderr = memory_stream_one_way_pair()
+        self._ends_s = ends_s
+        self._interrupted = trio.Event()
+
+    def note(self, what: str) -> None:
+        self.done.append((what, trio.current_time()))
+
+    def send_signal(self, _: int) -> None:
+        self.note("interrupt")
+        self._interrupted.set()
+
+    async def wait(self) -> None:
+        if self.returncode is None:
+            await self._interrupted.wait()
+            await trio.sleep(self._ends_s or 0)
+            self.returncode = 1
+        self.note("over")
+
+
+@pytest.mark.parametrize(
+    ("ends_s", "done"),
+    [
+        (None, [("kill", 0), ("over", 0)]),
+        (0.5, [("interrupt", 0), ("over", 0.5), ("kill", 0.5), ("over", 0.5)]),
+        (3.0, [("interrupt", 0), ("kill", 1), ("over", 1)]),
+    ],
+)
+async def test_it_is_seen_off_within_its_grace_with_all_that_it_has_started(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock, ends_s: float | None, done: list[Any]
+) -> None:
+    child = Child(ends_s)
+
+    def kill(pid: int, number: int) -> None:
+        assert (pid, number) == (4711, signal.SIGKILL)
+        child.note("kill")
+        child.returncode = -9
+
+    monkeypatch.setattr(run_process.os, "killpg", kill)
+    process = RunProcess(child, {})  # type: ignore[arg-type]
+    with trio.CancelScope() as scope:
+        scope.cancel()  # It has to wait.
+        await process.see_off()
+    assert child.done == done
+    with pytest.raises(trio.ClosedResourceError):
+        await child.stdin.send_all(b"x")
+    for stream in (child.stdout, child.stderr):
+        with pytest.raises(trio.ClosedResourceError):
+            await stream.receive_some(1)
+
+
+class Stuck:
+    """A stream that takes one line, and half of the next."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+        self.is_closed = False
+
+    async def send_all(self, data: bytes) -> None:
+        if self.is_closed:
+            raise trio.ClosedResourceError
+        self.taken.append(data)
+        if len(self.taken) == 2:
+            await trio.sleep_forever()
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_line_that_was_cut_half_way_is_the_last(autojump_clock) -> None:
+    child, stream = Child(None), Stuck()
+    child.stdin = stream  # type: ignore[assignment]
+    process = RunProcess(child, {})  # type: ignore[arg-type]
+    await process.tell({"id": 1})
+    with trio.move_on_after(1) as waiting:
+        await process.tell({"id": 2})
+    assert waiting.cancelled_caught
+    await process.tell({"id": 3})
+    assert (stream.taken, stream.is_closed) == ([b'{"id":1}\n', b'{"id":2}\n'], True)

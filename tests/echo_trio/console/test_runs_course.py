@@ -382,6 +382,14 @@ async def test_the_runs_of_earlier_servers_are_there_the_newest_first(
         assert [run.number for run in console.runs] == ["9", "8", "7"]
         run = await console.start()
         assert [each.id for each in console.runs] == [run.id, "9", "8", "7"]
+        monkeypatch.setattr(
+            runs.kept_runs, "read_run", lambda path, number: kept[0] if number == 6 else None
+        )
+        found = await console.runs.find("6")
+        assert found is not None
+        assert (found.id, found.kept, found.over) == ("9", 9, True)
+        assert await console.runs.find("5") is None
+        assert await console.runs.find("8") is console.runs.get("8")
         serving.cancel_scope.cancel()
 
 

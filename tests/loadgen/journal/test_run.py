@@ -224,3 +224,12 @@ def test_all_books_of_a_record_are_checked(killed, at_fault):
     else:
         with pytest.raises(run.Malformed, match="requested"):
             run._check(made)
+
+
+async def test_a_journal_whose_books_cannot_be_is_said_to_be_damaged(killed, tmp_path):
+    path = tmp_path / "run.journal"
+    (await keep(path, killed)).close()
+    run.recover(path)
+    path.write_bytes(path.read_bytes().replace(b'"requested"', b'"requester"'))
+    with pytest.raises(run.Unreadable, match="damaged: its books don't say how many sockets"):
+        run.recover(path)

@@ -66,7 +66,7 @@ def test_all_that_a_search_had_found_is_in_its_journal(tmp_path):
     assert (found.url, found.interrupted, found.incomplete) == (PLAN["url"], True, True)
     assert (found.held_per_s, found.broke_per_s, found.limited_by) == (10.0, 15.0, "generator")
     with path.open("ab") as file:
-        file.write(b'{"rate_per_s": 12')
+        file.write(b'{"rate_per_s": 12\n' + msgspec.json.encode(steps[0]) + b"\n")
     assert recover(path) == found
     journal.close()
 

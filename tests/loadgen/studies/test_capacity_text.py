@@ -10,9 +10,9 @@ import pytest
 
 from loadgen.report.model import TargetLag, TargetReport
 from loadgen.results.series import Second
-from loadgen.studies.capacity import SearchOutcome, Step, resume
+from loadgen.studies.capacity import Capacity, SearchOutcome, Step, resume
 from loadgen.studies.capacity_search import Forecast
-from loadgen.studies.capacity_text import show, show_forecast, show_step, show_whole
+from loadgen.studies.capacity_text import encode, show, show_forecast, show_step, show_whole
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 HELD, BROKE, LIMITED = SearchOutcome.HELD, SearchOutcome.BROKE, SearchOutcome.LIMITED
@@ -114,6 +114,14 @@ def test_of_each_side_it_is_told_whether_the_search_is_sure(held, broke, told):
     capacity = msgspec.structs.replace(capacity, held_confirmed=held, broke_confirmed=broke)
     assert told in " ".join(show(capacity).split())
     assert "confidence" not in finding(step(100), step(105, BROKE))
+
+
+def test_for_a_program_it_is_json_that_people_can_read():
+    capacity = resume({"url": "ws://h/"}, [], [step(100)])
+    encoded = encode(capacity)
+    assert encoded.startswith(b'{\n  "capacity": 1,\n')
+    assert encoded.endswith(b"}\n")
+    assert msgspec.json.decode(encoded, type=Capacity) == capacity
 
 
 def test_a_search_that_was_cut_says_how_it_is_known():

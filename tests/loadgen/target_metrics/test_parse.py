@@ -65,19 +65,21 @@ def test_a_snapshot_of_the_console_is_read():
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body"),
+    ("content_type", "body", "says"),
     [
-        pytest.param("text/html", b"<html>hello</html>", id="a-page"),
-        pytest.param("text/plain", b"", id="nothing"),
-        pytest.param("text/plain", b"unknown_total 5\n", id="unknown"),
-        pytest.param("text/plain", b"\xff\xfe", id="bytes"),
-        pytest.param("application/json", b"{", id="broken-json"),
-        pytest.param("application/json", b"[1]", id="no-object"),
-        pytest.param("application/json", b'{"open": "many"}', id="no-number"),
+        pytest.param("text/html", b"<html>hello</html>", "neither a snapshot", id="a-page"),
+        pytest.param("text/plain", b"", "neither a snapshot", id="nothing"),
+        pytest.param("text/plain", b"unknown_total 5\n", "no metric in it is known", id="unknown"),
+        pytest.param("text/plain", b"\xff\xfe", "neither a snapshot", id="bytes"),
+        pytest.param("application/json", b"{", "it is no JSON", id="broken-json"),
+        pytest.param("application/json", b"[1]", "no snapshot of a server", id="no-object"),
+        pytest.param(
+            "application/json", b'{"open": "many"}', "no metric in it is known", id="no-number"
+        ),
     ],
 )
-def test_what_means_nothing_is_said_to(content_type, body):
-    with pytest.raises(Meaningless):
+def test_what_means_nothing_is_said_to(content_type, body, says):
+    with pytest.raises(Meaningless, match=says):
         read(content_type, body)
 
 
