@@ -93,3 +93,19 @@ async def test_a_change_replaces_the_faults_of_all_pairs_and_leaves_a_pair_its_o
         }  # fmt: skip
 
     await run(limits={"own": "~reorder/1"})
+
+
+async def test_what_was_held_back_and_does_not_get_out_behind_the_end_is_lost() -> None:
+    pairs = []
+
+    @joined
+    async def run(made: Joined) -> None:
+        up = made.upstream
+        await up.say(up.frame(TEXT, b"held back"))
+        await up.say(up.close_frame(4000))
+        await wait_all_tasks_blocked()
+        assert made.pair.lost == 0
+        pairs.append(made.pair)
+
+    await run(limits={"own": "~reorder/1/~delay/1h"})
+    assert [pair.lost for pair in pairs] == [1]

@@ -143,3 +143,70 @@ def test_extensions_are_one_list_however_it_is_spread_over_headers(offers):
     else:
         with pytest.raises(ValueError, match="malformed"):
             handshake.parse_extensions(lines)
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (REQUEST, (HEAD, b"")),
+        (REQUEST + SURPLUS, (HEAD, SURPLUS)),
+        (REQUEST[:-1], None),
+        (b"\r\n" + REQUEST, None),
+        (b"\x16\x03\r\n\r\n", None),
+        (b"", None),
+        (b"G" * handshake.MAX_HEAD_BYTES + b"\r\n\r\nx", (b"G" * handshake.MAX_HEAD_BYTES, b"x")),
+        (b"G" * (handshake.MAX_HEAD_BYTES + 1) + b"\r\n\r\n", None),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_head_that_is_all_there_is_taken_as_it_would_be_received(data, whole):
+    assert handshake.whole_head(data) == whole
+    if whole is not None:
+        assert trio.run(handshake.receive_head, chunks(data)) == whole
+
+
+def test_headers_are_read_in_their_order_with_their_values_as_they_were():
+    lines = ["Host: a", "X-A:\t1 \t", "x-a:", "X-B:b:c", "X-C: d  e"]
+    assert handshake.parse_headers(lines) == [
+        ("host", "a"), ("x-a", "1"), ("x-a", ""), ("x-b", "b:c"), ("x-c", "d  e"),
+    ]  # fmt: skip
+    assert handshake.parse_headers([]) == []
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_so_many_headers_are_read_and_no_more(over):
+    lines = ["a: b"] * (handshake.MAX_HEADERS + over)
+    if not over:
+        assert handshake.parse_headers(lines) == [("a", "b")] * handshake.MAX_HEADERS
+        return
+    with pytest.raises(HandshakeRefused) as caught:
+        handshake.parse_headers(lines)
+    assert (caught.value.status, caught.value.reason) == (431, Reason.HEAD_TOO_LARGE)
+    assert caught.value.why == f"There are more than {handshake.MAX_HEADERS} headers."
+
+
+@pytest.mark.parametrize("line", ["", "a", "a b: c", "a : c", ": c", " a: b", "a: b\x00", "ä: b"])
+def test_a_header_that_could_smuggle_another_is_refused(line):
+    with pytest.raises(HandshakeRefused) as caught:
+        handshake.parse_headers(["x: y", line])
+    assert (caught.value.status, caught.value.reason) == (400, Reason.HEADER)
+
+
+def test_a_refusal_and_a_cut_keep_what_they_were_told():
+    refused = HandshakeRefused(405, "why", Reason.METHOD, Allow="GET", Sec_WebSocket_Version="13")
+    assert (refused.status, refused.why, refused.reason) == (405, "why", Reason.METHOD)
+    assert refused.headers == {"Allow": "GET", "Sec-WebSocket-Version": "13"}
+    assert refused.is_of_head is False
+    assert (ConnectionCut(7).received, "after 7 bytes" in str(ConnectionCut(7))) == (7, True)
+
+
+def test_what_stands_in_a_header_is_found_wherever_and_however_it_is_written():
+    headers = [("a", "B, c"), ("b", "x"), ("a", ""), ("a", "c ,\tD,,")]
+    assert handshake.values(headers, "a") == ["B, c", "", "c ,\tD,,"]
+    assert handshake.list_elements(headers, "a") == ["B", "c", "c", "D"]
+    assert handshake.tokens(headers, "a") == {"b", "c", "d"}
+    assert handshake.values(headers, "c") == handshake.list_elements(headers, "c") == []
+
+
+def test_a_key_is_answered_as_in_the_standards_example():
+    assert handshake.accept_value("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -36,6 +36,30 @@ def test_the_file_limit_is_raised_to_the_hard_one(file_limit):
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 
 
+def test_a_limit_that_is_as_high_as_it_may_be_is_left_alone(file_limit, monkeypatch):
+    _, hard = file_limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asked = []
+    monkeypatch.setattr(process.resource, "setrlimit", lambda *what: asked.append(what))
+    assert (process.raise_file_limit(), asked) == (hard, [])
+    assert (process.file_limit(), process.file_limit(hard=True)) == (hard, hard)
+
+
+def test_the_soft_and_the_hard_limit_are_told_apart(file_limit, monkeypatch):
+    limits = [(200, 4000), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)]
+    told = []
+    for each in limits:
+        monkeypatch.setattr(process.resource, "getrlimit", lambda _, each=each: each)
+        told.append((process.file_limit(), process.file_limit(hard=True)))
+    assert told == [(200, 4000), (process.UNLIMITED_FILES, process.UNLIMITED_FILES)]
+
+
+def test_the_memory_of_the_machine_is_what_the_system_tells(monkeypatch):
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
+    monkeypatch.setattr(process.os, "sysconf", sizes.__getitem__)
+    assert process.machine_memory_bytes() == 4_096_000
+
+
 def test_a_system_that_does_not_raise_it_is_no_error(file_limit, monkeypatch):
     def refuse(*_):
         raise ValueError("no")
