@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -83,25 +81,3 @@ async def test_a_snapshot_may_repeat_the_traffic_of_one_before_and_counts_the_re
     assert (served.server.snapshot(before).open, again.open) == (2, 1)
     await stream.aclose()
     await other.aclose()
-
-
-async def test_a_recording_has_its_name_as_soon_as_the_server_runs_and_all_at_its_end(
-    serve, tmp_path
-):
-    file = tmp_path / "record.ndjson"
-    served = await serve(record=file)
-    names = [path.name for path in tmp_path.iterdir()]
-    assert names == ["record.ndjson"]
-    stream = await served.open()
-    await served.echo(stream)
-    await stream.send_all(CLOSE)
-    await served.ended(1)
-    served.server.drain()
-    with trio.fail_after(PATIENCE_S):
-        await served.over.wait()
-    kinds = [json.loads(line)["type"] for line in lines_of(file)]
-    assert kinds == ["opened", "sent", "received", "closed"]
-
-
-def lines_of(file):
-    return file.read_text().splitlines()

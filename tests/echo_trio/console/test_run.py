@@ -204,3 +204,44 @@ async def test_a_run_that_is_asked_to_end_has_its_own_time_and_some_more(
     await trio.sleep(1000)
     limit_s = run.accepted.stop_timeout_s + run_module.STOP_GRACE_S
     assert done == [("interrupted", asked_s), ("killed", pytest.approx(asked_s + limit_s))]
+
+
+class Process:
+    """A process that ends at once, and whose output comes a little later, or never ends."""
+
+    def __init__(self, says_after_s: float) -> None:
+        self.says_after_s = says_after_s
+        self.exit_code: int | None = None
+        self.complaint = bytearray()
+        self.lines = self._say()
+
+    async def _say(self) -> Any:
+        await trio.sleep(self.says_after_s)
+        yield b'{"schema": 1, "verdict": "valid"}'
+        await trio.sleep_forever()
+
+    async def read_complaint(self) -> None:
+        self.complaint += b"first\nlast\n"
+        await trio.sleep_forever()
+
+    async def wait(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def see_off(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.exit_code = 99
+
+    def interrupt(self) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(("says_after_s", "is_heard"), [(0.0, True), (1.9, True), (2.1, False)])
+async def test_what_a_process_has_left_to_say_is_awaited_for_a_while(
+    autojump_clock: MockClock, says_after_s: float, is_heard: bool
+) -> None:
+    run, process = make_run(), Process(says_after_s)
+    began_s = trio.current_time()
+    await run_module.conduct(run, process)  # type: ignore[arg-type]
+    assert trio.current_time() - began_s == pytest.approx(run_module.LAST_WORDS_S) == 2
+    assert ((run.report is not None), run.verdict) == (is_heard, "valid" if is_heard else None)
+    assert (run.exit_code, run.error) == (99, "last")

@@ -12,6 +12,8 @@ from echo_trio import Settings, serving
 from echo_trio.server import EchoServer
 from echo_trio.service import CannotStart
 
+from ..conftest import handshake
+
 #: A hang guard, nothing else.
 PATIENCE_S = 60.0
 
@@ -110,3 +112,27 @@ async def test_a_server_with_an_upstream_stands_before_that() -> None:
             assert {reply.split()[0] for reply in replies} == {"again"}
         with pytest.raises(ValueError, match="is no proxy"):
             behind.faults("~drop/1")
+
+
+class OddError(Exception):
+    pass
+
+
+async def test_what_the_body_raises_drops_clients_at_once_without_a_close_frame() -> None:
+    streams: list[trio.SocketStream] = []
+
+    async def fail() -> None:
+        async with serving() as server:
+            port = int(server.url.rpartition(":")[2].rstrip("/"))
+            streams.append(await trio.open_tcp_stream("127.0.0.1", port))
+            await streams[0].send_all(handshake())
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += await streams[0].receive_some()
+            raise OddError
+
+    with trio.fail_after(PATIENCE_S):
+        with pytest.raises(OddError):
+            await fail()
+        assert await streams[0].receive_some() == b""
+    await streams[0].aclose()

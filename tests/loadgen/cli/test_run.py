@@ -250,6 +250,21 @@ async def test_who_watches_a_run_does_so_from_its_beginning_to_its_end(
         assert each.times == (times if name in others or name in watches.split() else [])
 
 
+async def test_lines_of_the_stream_and_answers_to_orders_go_out_one_at_a_time(
+    monkeypatch, autojump_clock, engine
+):
+    written = []
+
+    async def note(*args):
+        written.append(args[-1])
+
+    monkeypatch.setattr(run_module, "_one_at_a_time", lambda write: ("one at a time", write))
+    monkeypatch.setattr(run_module, "stream", note)
+    monkeypatch.setattr("loadgen.cli.orders.obey", note)
+    await run_module.run(PLAN, Options(orders="lines"), Output(stream=True, quiet=True))
+    assert written == [("one at a time", run_module.write_stdout)] * 2
+
+
 async def test_a_run_that_is_refused_says_so(autojump_clock, engine):
     engine.outcome = Refused("too few files")
     assert await run_module.run(PLAN, Options(), Output(quiet=True)) is engine.outcome

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 from collections import Counter
 from types import SimpleNamespace
 
@@ -233,3 +234,20 @@ async def test_a_journal_whose_books_cannot_be_is_said_to_be_damaged(killed, tmp
     path.write_bytes(path.read_bytes().replace(b'"requested"', b'"requester"'))
     with pytest.raises(run.Unreadable, match="damaged: its books don't say how many sockets"):
         run.recover(path)
+
+
+@pytest.mark.parametrize("max_bytes", [8 * 2**20, 0])
+async def test_its_head_tells_of_the_run_also_when_it_was_begun_anew(
+    killed, tmp_path, monkeypatch, max_bytes
+):
+    monkeypatch.setattr(run, "MAX_BYTES", max_bytes)
+    path = tmp_path / "run.journal"
+    (await keep(path, killed)).close()
+    head = msgspec.json.decode(path.read_bytes().partition(b"\n")[0], type=run.Head)
+    assert head == run.Head(
+        pid=os.getpid(),
+        started_at=killed.started_at,
+        url=killed.plan.shown_url,
+        count=10,
+        plan=msgspec.json.decode(msgspec.json.encode(run.plan_as_run(killed))),
+    )
