@@ -52,8 +52,8 @@ async def serve(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable[
 
     yield start
     for served in started:
+        for stream in served.streams:
+            await stream.aclose()
         await served.ended(served.sessions.counters.accepted)
         served.assert_given_back()
         served.server.drain()
-        for stream in served.streams:
-            await stream.aclose()
