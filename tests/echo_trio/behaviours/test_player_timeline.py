@@ -342,3 +342,39 @@ async def test_a_connection_that_is_over_is_put_nothing_and_counts_nothing(
     await wait_all_tasks_blocked()
     assert client.opcodes == [CLOSE]
     assert (client.counters.messages_pushed, client.budget.held_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("faults_on_the_way", [1, 4])
+async def test_of_many_that_are_due_on_their_way_in_so_many_are_one_turns_work(
+    autojump_clock, faults_on_the_way: int
+) -> None:
+    taken = list[str | bytes]()
+
+    class Taking(Script):
+        at_once = True
+
+        def received(self, message: str | bytes) -> tuple[Action, ...]:
+            taken.append(message)
+            return ()
+
+    connection = Connection.opened(None, client=False, limits=Limits())  # type: ignore[arg-type]
+    playing = ScriptPlayer(
+        connection, faulty(lambda _: Taking(), [lambda: Delay(0)] * faults_on_the_way)(lambda: 7)
+    )
+    assert playing._inward is not None
+    for number in range(200):
+        playing._inward.put_message(trio.current_time(), str(number))
+    playing._advance()
+    at_once = player.BATCH // (1 + faults_on_the_way)
+    assert taken == [str(number) for number in range(at_once)]
+    playing._advance(flushed=True)
+    assert len(taken) == 2 * at_once
+
+
+async def test_all_that_was_put_together_is_held_together(start, autojump_clock) -> None:
+    client = start(behind(Delay(5)))
+    await trio.sleep(1)
+    client.performance.put((Reply("x" * 3000), Freeze(0), Reply(b"y" * 4000)))
+    assert 7000 < client.budget.held_bytes < 8000
+    await trio.sleep(10)
+    assert client.budget.held_bytes == 0

@@ -260,3 +260,10 @@ def test_a_batch_of_notifications_and_waits_is_answered_when_the_longest_is_over
     list(acting.received(json.dumps(waits)))
     ((due_s, _),) = acting.stage.due  # Nobody waits for what is not answered.
     assert due_s == 1000.3
+
+
+@pytest.mark.parametrize(("ms", "wait_s"), [(0.5, 0.0005), (999, 0.999), (3_600_000, 3600)])
+def test_a_wait_is_as_long_as_it_was_asked_for(ms: float, wait_s: float) -> None:
+    answered = answer_to(json.dumps(call("wait", params={"ms": ms}, id=1)), NOW_MS)
+    assert answered is not None
+    assert answered.wait_s == wait_s

@@ -243,3 +243,25 @@ async def test_a_server_is_told_that_the_page_has_left_once_and_if_nothing_else_
     dial._leave()
     said = theirs.recv(100)
     assert (said[:2], len(said)) == ((b"\x88\x82", 8) if how == "leaves" else (b"", 0))
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_page_that_leaves_without_having_read_anything_leaves_nothing(
+    joined, monkeypatch, autojump_clock, is_open: bool
+) -> None:
+    it = Dialled(joined)
+    it.page.reads = trio.Event()
+    ours = it.ours
+    assert ours is not None
+
+    async def open_connection(*_: Any, **__: Any) -> Opened:
+        await trio.sleep(1)
+        return Opened(ours, None, b"\x81\x02hi")
+
+    monkeypatch.setattr(dial_module, "open_connection", open_connection)
+    with trio.move_on_after(2 if is_open else 0.5) as visit:
+        await it.run()
+    assert visit.cancelled_caught
+    assert (it.budget.held_bytes, ours.fileno() == -1) == (0, is_open)
+    if is_open:
+        assert it.server.recv(100)[:1] == b"\x88"

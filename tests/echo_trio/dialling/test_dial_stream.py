@@ -36,7 +36,7 @@ async def test_a_page_is_told_all_from_the_dial_to_the_end(dialled, autojump_clo
             Item(kind="text", text="ä", ticket=1),
             Item(kind="binary", base64=half, more=True, ticket=2),
             Item(kind="binary", base64=half, ticket=3),
-            Item(kind="ping", text="p"),
+            Item(kind="ping", text="p", ticket=4),
         ]
     )
     await trio.sleep(1)
@@ -59,7 +59,7 @@ async def test_a_page_is_told_all_from_the_dial_to_the_end(dialled, autojump_clo
         ("records", [frame("in", 250.0, 1, 2), text(250.0, "hi")]),
         ("records", [frame("out", 1250.0, 1, 2, ticket=1)]),
         ("records", [frame("out", 1250.0, 2, 4, ticket=3)]),
-        ("records", [frame("out", 1250.0, 9, 1, **pong)]),
+        ("records", [frame("out", 1250.0, 9, 1, **pong, ticket=4)]),
         (
             "records",
             [

@@ -223,3 +223,84 @@ def test_open_files_are_those_that_are_open(pair) -> None:
     found = server._open_files()
     assert {0, 1, 2, pair[0].fileno(), pair[1].fileno()} <= set(found)
     assert all(map(is_open, found))
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """What is done to signals is undone."""
+    handler = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_it_forks_for_each_order_and_looks_who_has_ended_until_the_parent_is_gone(
+    pair, monkeypatch
+) -> None:
+    ours, theirs = pair
+    done, frozen, files = list[Any](), list[None](), list[Any]()
+
+    def start_child(title: str, descriptors: list[int], *what: Any) -> None:
+        entry, children, own = what
+        done.append((title, len(descriptors), entry))
+        files[:] = own
+        for descriptor in descriptors:
+            os.close(descriptor)
+        children[len(done)] = theirs
+        os.kill(os.getpid(), signal.SIGCHLD)
+
+    monkeypatch.setattr(server, "_start_child", start_child)
+    monkeypatch.setattr(server, "_reap", lambda children: done.append(sorted(children)))
+    monkeypatch.setattr(server.gc, "freeze", lambda: frozen.append(None))
+    for title in (b"one", b"other"):
+        socket.send_fds(ours, [title], [0, 1])
+    ours.shutdown(socket.SHUT_WR)
+    server._serve(theirs, "entry")  # type: ignore[arg-type]
+    signal.set_wakeup_fd(-1)
+    assert files.pop(0) is theirs
+    for file in files:
+        file.close()
+    assert done[0] == ("one", 2, "entry")
+    # Who has ended is looked at before the next order, or with it.
+    assert [each for each in done if each != []] == [
+        ("one", 2, "entry"), [1], ("other", 2, "entry"), [1, 3],
+    ]  # fmt: skip
+    assert (ours.recv(100), frozen) == (server.READY, [None])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_fork_of_the_parent_has_nothing_of_it_and_ends_when_its_work_is_done(
+    pair, monkeypatch, capsys, fails: bool
+) -> None:
+    done = list[Any]()
+
+    def leave(code: int) -> None:
+        done.append(code)
+        raise Ended
+
+    def run(parent: socket.socket, module: str) -> None:
+        done.append((parent, module))
+        if fails:
+            raise ZeroDivisionError("of the test")
+
+    handlers = {1: lambda *_: None, 2: signal.SIG_DFL, 3: signal.SIG_IGN, 4: print}
+    reset = list[Any]()
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "set_title", done.append)
+        patch.setattr(server.atexit, "_clear", lambda: done.append("atexit"))
+        patch.setattr(server, "_let_go", lambda *, except_for: done.append(except_for))
+        patch.setattr(server.signal, "valid_signals", lambda: handlers)
+        patch.setattr(server.signal, "getsignal", handlers.__getitem__)
+        patch.setattr(server.signal, "signal", lambda *what: reset.append(what))
+        patch.setattr(server, "run", run)
+        patch.setattr(server.os, "_exit", leave)
+        with pytest.raises(Ended):
+            server.become(pair[1], "a.module")
+    work = (pair[1], "a.module")
+    assert done == [server.TITLE, "atexit", pair[1].fileno(), work, int(fails)]
+    assert [(number, how) for number, how in reset if number in (1, 4)] == [
+        (1, signal.SIG_DFL), (4, signal.SIG_DFL)
+    ]  # fmt: skip
+    assert len([number for number, _ in reset if number in (2, 3)]) == 0
+    assert ("ZeroDivisionError: of the test" in capsys.readouterr().err) is fails

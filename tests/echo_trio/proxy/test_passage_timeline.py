@@ -109,3 +109,27 @@ async def test_what_was_held_back_and_does_not_get_out_behind_the_end_is_lost() 
 
     await run(limits={"own": "~reorder/1/~delay/1h"})
     assert [pair.lost for pair in pairs] == [1]
+
+
+@pytest.mark.parametrize(("size", "turns"), [(100, 0), (10_000, 1), (20_000, 3)])
+async def test_between_two_blocks_of_fragments_others_have_a_turn(size: int, turns: int) -> None:
+    """A frame of one byte takes three, and a block has some 16 KiB."""
+
+    @joined
+    async def run(made: Joined) -> None:
+        up, down = made.upstream, made.client
+        flushed = list[None]()
+        flush = made.pair.client.flush
+
+        async def note() -> None:
+            flushed.append(None)
+            await flush()
+
+        made.pair.client.flush = note  # type: ignore[method-assign]
+        await up.say(up.frame(BINARY, bytes(size)))
+        await wait_all_tasks_blocked()
+        assert down.hear() == [(BINARY, bytes(size))]
+        assert len(down.frames) == size
+        assert len(flushed) == turns
+
+    await run(limits={"own": "~fragment/1"})

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import trio
 
 from echo_trio.wire.connection import Connection, ConnectionClosed
 from echo_trio.wire.deflate import Parameters
@@ -114,6 +113,12 @@ def we_are_short_of_memory_amid_a_reply(end: End) -> None:
     end.connection.evict()
 
 
+def we_cut_and_are_short_of_memory(end: End) -> None:
+    we_cut(end)
+    end.connection.evict()
+    assert end.kernel.sent == b""
+
+
 OURS = {"close_sent": 4001, "close_code": 4001, "closed_first": "us"}
 THEIRS = {"close_received": 4000, "close_code": 4000, "closed_first": "peer"}
 ABNORMAL = {"_over": True, "_write_failed": True}
@@ -176,6 +181,7 @@ ABNORMAL = {"_over": True, "_write_failed": True}
             True,
         ),
         (we_cut, {"_cut": True}, False),
+        (we_cut_and_are_short_of_memory, {**ABNORMAL, "_cut": True, "evicted": True}, False),
         (
             we_are_short_of_memory,
             {"close_sent": 1013, "close_code": 1013, "closed_first": "us", "evicted": True,
@@ -352,33 +358,6 @@ def test_an_end_is_what_it_was_opened_as(is_client: bool) -> None:
     assert (made.is_client, made.is_server) == (is_client, not is_client)
     assert (made.path, made.subprotocol) == ("/x?y", "z")
     assert End(client=is_client).books() == {}
-
-
-@pytest.mark.parametrize("transport", ["stream", "no-poller"], indirect=True)
-@pytest.mark.parametrize("role", ["client"], indirect=True)
-@pytest.mark.parametrize(
-    ("answers", "before", "timed_out"),
-    [(True, None, None), (False, None, "close"), (True, "idle", "idle"), (False, "idle", "idle")],
-)
-async def test_a_server_that_does_not_end_tcp_has_timed_out_if_it_has_not_answered_either(
-    make_wire, autojump_clock, answers: bool, before: str | None, timed_out: str | None
-) -> None:
-    """One deadline for all: what it says meanwhile does not move that. The first cause stays."""
-    wire = make_wire(Limits(close_timeout_s=5.0, write_timeout_s=50.0))
-    wire.connection.timed_out = before
-    wire.start()
-    await trio.sleep(1)
-    if not wire.connection.close_nowait(4001):
-        await wire.connection.flush()
-    for _ in range(2):
-        await trio.sleep(2)
-        await wire.peer.send(wire.peer.text("crosses it"))
-    if answers:
-        await wire.peer.send(wire.peer.close(4001))
-    await wire.end()
-    assert trio.current_time() == pytest.approx(6)
-    assert (wire.connection.clean, wire.connection.timed_out) == (answers, timed_out)
-    assert wire.connection.closed_first == "us"
 
 
 @pytest.mark.parametrize("client", [False, True])

@@ -357,3 +357,30 @@ async def test_of_a_message_whose_rest_is_not_awaited_any_more_nothing_is_held(m
     assert not wire.ended.is_set()
     await wire.peer.stream.aclose()
     await wire.end()
+
+
+@pytest.mark.parametrize("transport", ["stream", "no-poller"], indirect=True)
+@pytest.mark.parametrize("role", ["client"], indirect=True)
+@pytest.mark.parametrize(
+    ("answers", "before", "timed_out"),
+    [(True, None, None), (False, None, "close"), (True, "idle", "idle"), (False, "idle", "idle")],
+)
+async def test_a_server_that_does_not_end_tcp_has_timed_out_if_it_has_not_answered_either(
+    make_wire, autojump_clock, answers: bool, before: str | None, timed_out: str | None
+) -> None:
+    """One deadline for all: what it says meanwhile does not move that. The first cause stays."""
+    wire = make_wire(Limits(close_timeout_s=5.0, write_timeout_s=50.0))
+    wire.connection.timed_out = before
+    wire.start()
+    await trio.sleep(1)
+    if not wire.connection.close_nowait(4001):
+        await wire.connection.flush()
+    for _ in range(2):
+        await trio.sleep(2)
+        await wire.peer.send(wire.peer.text("crosses it"))
+    if answers:
+        await wire.peer.send(wire.peer.close(4001))
+    await wire.end()
+    assert trio.current_time() == pytest.approx(6)
+    assert (wire.connection.clean, wire.connection.timed_out) == (answers, timed_out)
+    assert wire.connection.closed_first == "us"
