@@ -119,6 +119,11 @@ def test_nothing_is_under_way_at_the_beginning_and_what_is_given_is_kept():
     assert (context.reopening, context.turns_open, context.closing) == (0, 0, False)
     assert (context.fan_out, context.copies, len(context.greetings)) == (None, None, 0)
     assert (context.steering, context.tls, context.connect_timeout_s) == (steering, tls, 3.5)
+    books, observer, poller, dialer = Books(Ledger(1)), Noting(), object(), Dialer([], Sources(()))
+    other: Any = RunContext(plan, dialer, poller, books, observer)
+    assert (other.books, other.ledger, other.observer) == (books, books.ledger, observer)
+    assert (other.poller, other.dialer, other.tls) == (poller, dialer, None)
+    assert other.steering is not steering
     assert (context.proxy.host, context.proxy.port) == ("p", 9)
     assert [fits("y") for fits in context.expect] == [True, False]
     assert context_of(Plan(1)).proxy is None

@@ -290,3 +290,25 @@ def test_a_corrupt_reply_is_no_latency_and_keys_that_tell_their_number_are_not_r
     assert books.ledger.verdicts == {"corrupt": 1, "echoed": 1}
     assert (books.intended.total.count, books.service.total.count) == (1, 1)
     assert len(session._answered) == remembers
+
+
+@pytest.mark.parametrize("verify", ["suffix", "exact", "json:id", "regex:([0-9]+)", "turn", "off"])
+@pytest.mark.parametrize("closed_loop", [False, True])
+def test_whatever_is_owed_each_message_is_counted_with_its_bytes_and_how_late_it_was(
+    verify, closed_loop
+):
+    plan = Plan(1, verify=verify, message='{"id": {seq}}', closed_loop=closed_loop)
+    books = Books(Ledger(1))
+    session = make_session(0, RunContext(plan, Dialer([], Sources(())), None, books, Observer()))
+    session.connection = Connection()
+    late_us = (5_000_000, 70_000_000, 0)
+    for late in late_us:
+        session.send(now_us() - late, None)
+    ledger = books.ledger
+    assert (session.sent, ledger.sent, ledger.sent_bytes, ledger.missed) == (3, 3, 27, 0)
+    assert ledger.one_way == (3 if verify == "off" else 0)
+    assert session._context.turns_open == (verify == "off" and closed_loop)
+    assert ledger.awaited == (0 if verify == "off" else 3)
+    lag = books.scheduling_lag.end_second()
+    assert lag.count == 3
+    assert sum(late_us) <= lag.sum_us < sum(late_us) + 1_000_000

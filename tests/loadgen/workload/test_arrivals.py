@@ -161,3 +161,9 @@ def test_no_more_arrive_than_there_are_messages_however_late_it_is():
         last_s = pace.due_at(69)
         due = [pace.due_by(at_s) for at_s in (last_s - 1e-9, last_s + 1e-9, 19.0, 20.0)]
         assert due == [69, 70, 70, 70]
+
+
+@pytest.mark.parametrize(("rate", "at_most"), [(0.0, math.inf), (0.0, 3), (5.0, 0)])
+def test_without_a_rate_or_messages_nothing_ever_arrives(rate, at_most):
+    arrivals = OwnArrivals(range(3), rate, 100.0, 0, at_most)
+    assert (arrivals.next_due_s, arrivals.is_exhausted) == (None, True)

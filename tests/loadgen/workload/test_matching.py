@@ -1,7 +1,7 @@
 import pytest
 
 from loadgen.workload.json_values import find_json
-from loadgen.workload.matching import Rule, Verify, compile_pattern
+from loadgen.workload.matching import Rule, Verify, compile_pattern, parse_pattern
 
 
 @pytest.mark.parametrize("text", ["suffix", "exact", "turn", "fan-out", "off"])
@@ -121,3 +121,14 @@ def test_a_group_that_matches_nothing_is_a_key_and_one_that_takes_no_part_is_non
     find = Verify.parse("regex:n=([0-9]*)").find_theirs
     assert (find("n="), find("n=7"), find("m")) == ("", "7", None)
     assert Verify.parse("regex:n(=7)?").find_theirs("n") is None
+
+
+@pytest.mark.parametrize("text", ["any", "json:a.b=1", "json:a=", "regex:^a", "regex:a=b:c"])
+def test_a_pattern_is_checked_as_it_is_read_and_stays_as_it_was_written(text):
+    assert parse_pattern(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "anything", "json:a", "json:=1", "regex:", "regex:(", "a=b"])
+def test_what_is_no_pattern_is_refused_as_it_is_read(text):
+    with pytest.raises(ValueError, match=r"is not a pattern: write|is no regular expression"):
+        parse_pattern(text)

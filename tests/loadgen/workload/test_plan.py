@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from loadgen.workload.misbehaviour import Behave, Kind
@@ -14,6 +16,48 @@ def test_a_plan_has_the_contracts_defaults():
     assert (plan.connect_rate, plan.lifetime_s, plan.stages) == (None, None, ())
     assert (plan.closed_loop, plan.think_s) == (False, 0.0)
     assert (plan.verify, plan.stop_timeout_s, plan.seed) == ("suffix", 5.0, 0)
+
+
+def test_the_report_has_each_setting_with_its_default_and_nothing_of_a_shard():
+    off = ("binary", "closed_loop", "compression", "insecure")
+    none = (
+        "arrive", "cacert", "cert", "connect_rate", "key", "lifetime_s", "message_file", "messages",
+        "origin", "proxy", "rate", "scenario", "size_bytes",
+    )  # fmt: skip
+    several = ("behave", "expect", "headers", "ignore", "source_ips", "stages", "subprotocols")
+    expected = {
+        "count": 7, "url": DEFAULT_URL, "arrivals": "even", "connect_concurrency": 256,
+        "connect_timeout_s": 10.0, "duration_s": 10.0, "message": "{conn}-{seq}", "rooms": 1,
+        "rate_per_conn": 1.0, "seed": 0, "stop_timeout_s": 5.0, "think_s": 0.0, "verify": "suffix",
+        **dict.fromkeys(off, False), **dict.fromkeys(none), **dict.fromkeys(several, ()),
+    }  # fmt: skip
+    assert Plan(7).settings() == expected
+    part = dataclasses.replace(Plan(14).shard(1, 2), connect_concurrency=256)
+    assert part.settings() == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "by_scenario", "has_rooms"),
+    [
+        ({}, False, False), ({"verify": "fan-out"}, False, True),
+        ({"scenario": "s.py"}, True, True), ({"scenario": "s.py", "arrive": 1.0}, False, True),
+    ],
+)  # fmt: skip
+def test_who_says_how_often_something_is_due_and_whether_there_are_rooms(
+    settings, by_scenario, has_rooms
+):
+    plan = Plan(2, **settings)
+    assert (plan.is_paced_by_scenario, plan.has_rooms) == (by_scenario, has_rooms)
+
+
+def test_each_number_is_that_of_a_socket_of_one_shard():
+    whole = Plan(7)
+    parts = [whole.shard(index, 3) for index in range(3)]
+    for conn in range(7):
+        assert [part.has_conn(conn) for part in parts] == [conn % 3 == index for index in range(3)]
+        assert whole.has_conn(conn)
+    for part in parts:
+        assert all(map(part.has_conn, part.conns()[0]))
 
 
 def test_the_default_message_is_padded_to_32_bytes():
