@@ -117,6 +117,17 @@ async def test_who_takes_a_place_has_the_next_number_and_one_that_awaits_nothing
     assert (context.reopening, crowd._created, crowd.slots[1]) == (1, 4, new)
 
 
+async def test_who_was_replaced_and_still_awaits_a_reply_ends_with_the_crowd(still, autojump_clock):
+    crowd, _ = still(Plan(2, lifetime_s=9.0))
+    old = crowd.slots[0]
+    old.answered_s = trio.current_time() + 99.0
+    crowd.retire(old)
+    assert (old.asked, old in crowd.slots) == ([], False)
+    assert crowd._all() == [*crowd.slots, old]
+    crowd._expect_ends()
+    assert [what for what, _ in old.asked] == ["expected"]
+
+
 async def test_who_takes_a_place_in_a_shard_has_the_next_number_that_is_the_shards(still):
     crowd, context = still(Plan(7, lifetime_s=9.0).shard(1, 3))  # 1 and 4
     for place in (1, 0):

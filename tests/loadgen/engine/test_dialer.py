@@ -289,6 +289,24 @@ async def test_where_nobody_listens_the_second_step_or_dialling_finds_another(
             await step_by_step(Dialer(addresses[:1], Sources(())), counts)
 
 
+async def test_the_last_address_that_is_left_is_not_left_out_for_one_that_is_dead(opens_at_once):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.2", 0))
+        port = unused.getsockname()[1]
+    addresses = [(socket.AF_INET, (f"127.0.0.{host}", port)) for host in (2, 3)]
+    dialer, refused = Dialer(addresses, Sources(())), 0
+    for _ in range(2):
+        with suppress(ConnectionRefusedError):
+            await step_by_step(dialer, Counter())
+            refused -= 1  # Where both are open at once, another look is left to `dial`.
+        refused += 1
+    assert refused == 2 - opens_at_once
+    assert len(dialer._alive) == 1
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            await step_by_step(dialer, Counter())
+
+
 def test_an_address_that_cannot_be_had_is_final_if_it_is_the_only_one(listener):
     two = Dialer([address_of(listener)], Sources((FOREIGN, "192.0.2.8")))
     assert two.begin(Counter(), b"hello") is None

@@ -210,6 +210,16 @@ async def test_in_a_closed_loop_each_reply_brings_the_next_up_to_the_number_aske
     assert (context.ledger.sent, context.ledger.due) == (6, None)
 
 
+async def test_in_a_closed_loop_who_is_being_replaced_sends_nothing_more(make, autojump_clock):
+    plan = Plan(3, closed_loop=True, duration_s=1.0)
+    crowd, context = make(plan)
+    crowd.slots[1].successor = crowd.slots[2]
+    crowd.slots[0].connection = None
+    await run(plan, crowd, context)
+    assert [session.sent for session in crowd.slots] == [0, 0, 1]
+    assert (context.ledger.sent, context.ledger.missed) == (1, 0)
+
+
 async def test_between_a_reply_and_the_next_message_there_is_time_to_think(make, autojump_clock):
     plan = Plan(1, closed_loop=True, think_s=2.0, duration_s=7.0)
     crowd, context = make(plan)

@@ -338,7 +338,10 @@ def test_each_reason_not_to_open_is_in_its_column_alone(exc, failure):
     ("number", "fault"),
     [
         (errno.EHOSTUNREACH, Fault.NETWORK),
+        (errno.EHOSTDOWN, Fault.NETWORK),
+        (errno.ENETUNREACH, Fault.NETWORK),
         (errno.ENETDOWN, Fault.NETWORK),
+        (errno.ENETRESET, Fault.NETWORK),
         (errno.ENOBUFS, Fault.MACHINE),
         (0, Fault.MACHINE),
     ],

@@ -471,7 +471,8 @@ async def test_a_socket_counts_as_open_when_its_greeting_is_complete_and_then_ta
     assert {str(verdict): count for verdict, count in ledger.verdicts.items() if count} == {
         "expected": 1, "unexpected": 1 + (not ignore), "echoed": 1
     } | ({"ignored": 1} if ignore else {})  # fmt: skip
-    assert ledger.received == 4
+    echo = len(run.connection.sent[0])
+    assert (ledger.received, ledger.received_bytes) == (4, len("what?") + len("hello") + echo + 4)
 
 
 @pytest.mark.parametrize("given_up", [False, True])

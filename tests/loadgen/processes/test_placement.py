@@ -24,6 +24,12 @@ def test_there_are_no_more_shards_than_sockets_or_than_wanted():
     assert Counter(deal(1_000, workers, 4)) == {"a": 2, "b": 2}
 
 
+def test_of_fewer_shards_than_threads_each_worker_has_its_share():
+    workers = {"a": WorkerLimits(4, 0, 20_000), "b": WorkerLimits(2, 0, 20_000)}
+    assert deal(1_000, workers, 3) == ["a", "b", "a"]
+    assert Counter(deal(1_000, workers, 5)) == {"a": 3, "b": 2}
+
+
 def test_memory_bounds_the_shards_of_a_worker():
     workers = {"a": WorkerLimits(8, 1 * GIB, 10**6), "b": WorkerLimits(8, 16 * GIB, 10**6)}
     dealt = Counter(deal(240_000, workers))

@@ -217,6 +217,11 @@ def test_the_users_of_all_shards_are_those_of_the_run(shards):
     assert {part.count_users() for part in parts} == {arriving.count_users()} == {12}
 
 
+def test_a_shard_has_a_handshake_in_flight_however_few_all_may_have():
+    parts = [Plan(7, connect_concurrency=2).shard(index, 7) for index in range(7)]
+    assert [part.connect_concurrency for part in parts] == [1] * 7
+
+
 def test_each_socket_has_the_path_of_its_room():
     plan = Plan(9, "ws://h/{room}?r={room}", rooms=3, verify="fan-out")
     paths = [plan.target_of(conn).resource for conn in range(5)]
