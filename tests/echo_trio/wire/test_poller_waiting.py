@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -242,3 +243,16 @@ def test_the_first_batch_is_timed_and_every_so_many_th_from_then_on(
         poller._begin_batch([])  # One with nothing in it is none.
     assert len(samples) == timed
     poller._epoll.close()
+
+
+def test_who_asks_for_another_turn_twice_keeps_its_place_and_its_first_wish() -> None:
+    waiting, done = Waiting(has_lag=False), list[str]()
+    poller = waiting.poller
+    poller._callbacks = [lambda: done.append("readable")] * 3
+    socks: Any = [SimpleNamespace(fileno=lambda number=number: number) for number in range(3)]
+    for which, wish in ((1, "one"), (0, "zero"), (1, "one again")):
+        poller.postpone(socks[which], lambda wish=wish: done.append(wish))
+    assert (list(poller._line), poller._callbacks[:2]) == ([1, 0], [None, None])
+    poller._serve_line()
+    assert done == ["one", "zero"]
+    assert (list(poller._line), None in poller._callbacks) == ([], False)

@@ -60,6 +60,23 @@ async def test_a_drain_is_passed_on_and_who_has_not_ended_shortly_before_its_end
     assert served.lines("a worker died, another takes its place") == []
 
 
+@pytest.mark.parametrize(("drain_timeout_s", "own_s"), [(0.4, 0.1), (2.4, 0.6), (100.0, 0.6)])
+async def test_workers_are_told_to_end_as_long_before_the_drains_end_as_they_are_killed(
+    supervise, autojump_clock, drain_timeout_s: float, own_s: float
+) -> None:
+    served = supervise(drain_timeout_s=drain_timeout_s)
+    workers = await served.both()
+    for each in workers:
+        await each.serve(worker(10, 1))
+    began_s = trio.current_time()
+    served.it.drain()
+    for each in workers:
+        assert await each.hear() == Drain(pytest.approx(own_s))
+    await served.end()
+    assert trio.current_time() - began_s == pytest.approx(drain_timeout_s - own_s)
+    assert [each.process.returncode for each in workers] == [-9, -9]
+
+
 async def test_a_drain_ends_with_the_last_worker_and_nobody_is_awaited_who_is_not_there(
     supervise, autojump_clock
 ) -> None:
