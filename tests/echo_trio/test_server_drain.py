@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from echo_trio import server as server_module
 from echo_trio.metrics.counters import Outcome
 
 from .conftest import CLOSE
@@ -81,3 +82,22 @@ async def test_a_snapshot_may_repeat_the_traffic_of_one_before_and_counts_the_re
     assert (served.server.snapshot(before).open, again.open) == (2, 1)
     await stream.aclose()
     await other.aclose()
+
+
+async def test_who_comes_amid_a_drain_finds_nobody_and_patience_is_for_those_who_are_there(
+    serve, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(server_module, "patience_of", lambda *of: asked.append(of) or NEVER_S)
+    served = await serve(drain_timeout_s=NEVER_S, close_timeout_s=NEVER_S)
+    first, second, gone = [await served.open() for _ in range(3)]
+    await gone.aclose()
+    await served.ended(1)
+    served.server.drain()
+    await wait_all_tasks_blocked()
+    assert [listener.fileno() for listener in served.server._listeners] == [-1]
+    assert (asked, served.over.is_set()) == ([(NEVER_S, 2)], False)
+    for stream in (first, second):
+        await stream.send_all(CLOSE)
+    with trio.fail_after(PATIENCE_S):
+        await served.over.wait()

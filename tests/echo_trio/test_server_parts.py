@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,3 +63,11 @@ async def test_a_recording_has_its_name_as_soon_as_the_server_runs_and_all_at_it
 
 def lines_of(file):
     return file.read_text().splitlines()
+
+
+async def test_a_server_that_never_ran_gives_all_of_its_ports_back() -> None:
+    server = EchoServer.listen(Settings(port=0, console=False), log_to(LogCapture()))
+    server._listeners.append(socket.create_server(("127.0.0.1", 0)))
+    server.close()
+    server.close()
+    assert [listener.fileno() for listener in server._listeners] == [-1, -1]

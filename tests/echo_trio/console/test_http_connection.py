@@ -401,3 +401,19 @@ async def test_who_is_cancelled_in_the_hall_leaves_its_place_there(autojump_cloc
                 await client.server._comes_to_ask_for_health(client.theirs)
             # Who finds no room there is not waited for.
             assert waiting.cancelled_caught
+
+
+async def test_an_answer_that_its_app_leaves_half_way_ends_the_connection_at_once(
+    connect, autojump_clock
+) -> None:
+    async def half(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    client = connect(half)
+    await client.say(request())
+    began_s = trio.current_time()
+    assert await client.end() == began_s
+    assert b"half" in client.hear()
+    assert not client.said.endswith(b"0\r\n\r\n")

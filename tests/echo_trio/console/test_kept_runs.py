@@ -118,3 +118,12 @@ def test_a_plan_that_is_none_is_as_good_as_empty(runs: Path, plan: str) -> None:
     run = kept_runs.read_run(runs, 1)
     assert run is not None
     assert (run.plan, kept_runs.default_name(run.plan)) == ({}, "")
+
+
+def test_a_report_that_is_larger_than_any_is_not_read(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(kept_runs.read_report(runs, 1) or b"")
+    monkeypatch.setattr(kept_runs, "MAX_REPORT_BYTES", size - 1)
+    with pytest.raises(OSError, match="too big"):
+        kept_runs.read_report(runs, 1)

@@ -261,3 +261,22 @@ async def test_a_reader_that_was_busy_when_it_ended_gets_what_came_meanwhile(
         live.add({"t_ms": 3})
         live.end()
     assert reader.ids == [1, 2, 3]
+
+
+async def test_a_sampler_that_was_late_once_does_not_make_up_for_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    lasts_s = [3.5]
+
+    async def take() -> dict[str, Any]:
+        await trio.sleep(lasts_s.pop() if lasts_s else 0)
+        return {"t_ms": round(trio.current_time() * 1000)}
+
+    live = Live(SnapshotCache(take))
+    nursery.start_soon(live.sample_forever)
+    reader = Reader(live)
+    nursery.start_soon(reader.run)
+    await trio.sleep(6.2)
+    # The second is due at once; then one each second.
+    assert reader.ids == [3500, 3500, 4500, 5500]
+    nursery.cancel_scope.cancel()

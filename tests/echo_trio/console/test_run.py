@@ -245,3 +245,21 @@ async def test_what_a_process_has_left_to_say_is_awaited_for_a_while(
     assert trio.current_time() - began_s == pytest.approx(run_module.LAST_WORDS_S) == 2
     assert ((run.report is not None), run.verdict) == (is_heard, "valid" if is_heard else None)
     assert (run.exit_code, run.error) == (99, "last")
+
+
+async def test_the_report_is_the_last_that_who_follows_gets(nursery: trio.Nursery) -> None:
+    run, emitted = make_run(), list[bytes]()
+
+    async def emit(chunk: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        emitted.append(chunk)
+
+    nursery.start_soon(run.follow, emit)
+    run.take_line(b'{"schema": 1, "verdict": "valid"}')
+    run.wake()
+    await wait_all_tasks_blocked()
+    assert emitted == []
+    run.take_line(snapshot(1))
+    run.close()
+    await wait_all_tasks_blocked()
+    assert [chunk.split(b"\n")[0] for chunk in emitted] == [b"event: snapshot", b"event: report"]

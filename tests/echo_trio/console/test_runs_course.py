@@ -19,7 +19,13 @@ from echo_trio.console.kept_runs import KeptRun
 from echo_trio.console.run_process import NoAnswer, RunAccepted, RunRefused
 from echo_trio.console.run_settings import BadSettings, RunSettings
 from echo_trio.console.run_target import Targets
-from echo_trio.console.runs import ANSWER_TIMEOUT_S, CannotRun, Runs
+from echo_trio.console.runs import (
+    ANSWER_TIMEOUT_S,
+    CHECKS_BURST_S,
+    CHECKS_SHARE,
+    CannotRun,
+    Runs,
+)
 from echo_trio.console.trends import NoTrends
 from echo_trio.run_history import NotAHistory
 
@@ -485,3 +491,21 @@ async def test_a_name_that_cannot_be_written_is_not_taken(
     run.kept = None
     await console.runs.annotate(run, name="after", note="it is")
     assert (run.name, run.note) == ("after", "it is")
+
+
+async def test_who_has_used_up_the_time_for_checks_waits_for_more(
+    console: Console, autojump_clock: MockClock
+) -> None:
+    console.runs._checks.charge(CHECKS_BURST_S + 1)
+    began_s = trio.current_time()
+    await console.start()
+    assert trio.current_time() - began_s == pytest.approx(1 / CHECKS_SHARE)
+
+
+@pytest.mark.parametrize("run_id", ["0", "07", "9" * 19, "-1", "1e3", ""])
+async def test_what_can_be_no_number_in_the_history_is_not_looked_for_there(
+    console: Console, monkeypatch: pytest.MonkeyPatch, run_id: str
+) -> None:
+    console.runs._history = Path("/nowhere")
+    monkeypatch.setattr(runs.kept_runs, "read_run", lambda *_: pytest.fail("it is looked for"))
+    assert await console.runs.find(run_id) is None

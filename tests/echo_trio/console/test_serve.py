@@ -85,6 +85,7 @@ async def test_it_serves_and_drains_and_gives_its_port_back(tmp_path: Path) -> N
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(console.run)
+            assert console._runs._nursery is not None  # A run may begin from now on.
             assert (await ask("/")).endswith(b"\r\n\r\nthe page")
             assert (await ask("/readyz")).startswith(b"HTTP/1.1 200 ")
             assert b'"accepted":0' in await ask("/api/server")

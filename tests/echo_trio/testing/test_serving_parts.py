@@ -8,7 +8,7 @@ import pytest
 import trio
 from websockets.trio.client import connect
 
-from echo_trio import Settings, serving
+from echo_trio import Settings, serving, serving_in_thread
 from echo_trio.server import EchoServer
 from echo_trio.service import CannotStart
 
@@ -136,3 +136,15 @@ async def test_what_the_body_raises_drops_clients_at_once_without_a_close_frame(
             await fail()
         assert await streams[0].receive_some() == b""
     await streams[0].aclose()
+
+
+def test_a_server_that_fails_meanwhile_is_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(server: EchoServer, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        server.close()
+        raise OddError
+
+    monkeypatch.setattr(EchoServer, "run", fail)
+    with pytest.raises(BaseException) as told, serving_in_thread():  # noqa: PT011
+        pass
+    assert isinstance(told.value, OddError) or "OddError" in repr(told.value)

@@ -264,3 +264,10 @@ def test_only_a_reader_of_stdout_may_leave_before_all_is_written(monkeypatch, ca
     assert capsys.readouterr().err == ""
     assert (output._attempt(fail, "/a/pipe"), discarded) == (False, [True])
     assert "can't write the report to /a/pipe: gone" in capsys.readouterr().err
+
+
+def test_stdout_that_is_closed_is_not_written_to(monkeypatch, report_of, capsys):
+    for is_open in (False, True):
+        monkeypatch.setattr(output, "_is_stdout_open", lambda is_open=is_open: is_open)
+        assert Output().write(report_of())
+        assert bool(capsys.readouterr().out) is is_open

@@ -129,6 +129,20 @@ async def test_a_run_is_in_one_process_or_several_as_one(options, kind):
     assert made._on_warning is run_module.warn
 
 
+async def test_what_starts_processes_is_handed_on_and_what_exports_figures_has_the_runs_name(
+    monkeypatch, autojump_clock
+):
+    starter, given, otlp = object(), [], Watching()
+    monkeypatch.setattr(run_module, "Processes", lambda *args: given.append(args) or "processes")
+    made = run_module._make_run(PLAN, Options(workers=2), starter)
+    assert (made._launcher, given) == ("processes", [(2, starter)])
+    monkeypatch.setattr(run_module, "_make_run", lambda *_: FakeEngine("the result"))
+    monkeypatch.setattr("loadgen.cli.otlp.Otlp", lambda *args: given.append(args) or otlp)
+    output = Output(quiet=True, name="nightly")
+    await run_module.run(PLAN, Options(otlp="http://h/"), output)
+    assert (given[1:], len(otlp.times)) == ([("http://h/", "nightly")], 1)
+
+
 @pytest.mark.parametrize(
     ("metrics", "quiet", "says"),
     [("0", True, True), ("127.0.0.1:0", True, True), ("0", False, True), (None, False, False)],
@@ -145,7 +159,12 @@ def test_where_the_figures_are_is_said_if_only_we_know_it(capsys, metrics, quiet
 
 def test_a_port_that_was_chosen_is_not_told_to_who_wants_quiet(monkeypatch, capsys):
     made = SimpleNamespace(url="http://h:9100/metrics")
-    monkeypatch.setattr("loadgen.cli.metrics_page.MetricsPage", lambda *_: made)
+    given = []
+    monkeypatch.setattr(
+        "loadgen.cli.metrics_page.MetricsPage", lambda *args: given.append(args) or made
+    )
+    assert run_module.open_page(Options(metrics="9100"), Output(quiet=True, name="nightly")) is made
+    assert given == [("9100", "nightly")]
     for quiet, told in ((True, ""), (False, "loadgen: metrics are at http://h:9100/metrics\n")):
         assert run_module.open_page(Options(metrics="9100"), Output(quiet=quiet)) is made
         assert capsys.readouterr().err == told

@@ -1,6 +1,7 @@
 """The poller's HTTP, clause by clause: against bytes that a server of this file sends."""
 
 import contextlib
+import errno
 
 import pytest
 import trio
@@ -115,6 +116,9 @@ async def test_without_a_length_the_answer_is_all_until_the_end():
         pytest.param(b"HTTP/2.0 200 OK\r\n\r\n", "does not speak HTTP", id="version-2"),
         pytest.param(
             OK + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", "coding 'gzip'", id="gzip"
+        ),
+        pytest.param(
+            OK + b"Content-Encoding: BR\r\nContent-Length: 1\r\n\r\nx", "coding 'br'", id="br"
         ),
         pytest.param(
             b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
@@ -237,3 +241,13 @@ async def test_a_redirection_is_said_not_to_be_followed(status):
         with pytest.raises(FetchFailed) as failed:
             await connection.get()
     assert ("redirections are not followed" in str(failed.value)) is (300 <= status < 400)
+
+
+def test_of_several_attempts_the_last_ones_error_is_told():
+    failed = OSError("all attempts failed")
+    causes = [OSError(errno.ENETUNREACH, "x"), OSError(errno.ECONNREFUSED, "x")]
+    failed.__cause__ = ExceptionGroup("of the test", causes)
+    refused = http._why(failed)
+    assert refused == http._why(OSError(errno.ECONNREFUSED, "x"))
+    assert refused != http._why(causes[0])
+    assert (http._why(ValueError("said")), http._why(ValueError())) == ("said", "ValueError")
