@@ -138,3 +138,21 @@ def test_while_somebody_waits_for_the_kernel_or_for_room_nothing_is_read() -> No
     assert waits == {FLUSH: (at_once, False), ROOM: (never, False)}
     assert tuple(IDLE) == tuple(OVER) == (never, True)
     assert IDLE is not OVER
+
+
+def test_a_line_that_is_ended_by_what_it_carries_out_does_nothing_behind_that() -> None:
+    begun = list[object]()
+
+    def carry_out(entry: Entry) -> Iterator[Wait]:
+        begun.append(entry.what)
+        line.end()
+        yield Wait(3.0, reading=True)
+
+    line = Line(carry_out)
+    for text in "ab":
+        line.put_message(0.0, text)
+    line.advance(1.0)
+    assert (begun, line.wait) == (["a"], Wait(3.0, reading=True))  # That is still done to its end.
+    line.advance(3.0)
+    assert (begun, line.wait) == (["a"], OVER)
+    assert line.close() == Left(1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -378,3 +379,14 @@ async def test_all_that_was_put_together_is_held_together(start, autojump_clock)
     assert 7000 < client.budget.held_bytes < 8000
     await trio.sleep(10)
     assert client.budget.held_bytes == 0
+
+
+async def test_after_two_blocks_of_fragments_the_other_connections_have_their_turn() -> None:
+    """A frame of one byte takes three."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        connection = Connection.opened(ours, client=False, limits=Limits())
+        made = scripts.fragment(1, of=scripts.echo_exactly)(lambda: 7)
+        ScriptPlayer(connection, made)._on_message("x" * 20_000)
+        assert 2 * 16_384 <= connection.bytes_sent < 3 * 16_384

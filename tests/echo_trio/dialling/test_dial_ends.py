@@ -85,6 +85,8 @@ async def test_a_server_that_reads_at_times_is_waited_for_and_one_that_does_not_
     await trio.sleep(1)
     nursery.start_soon(fail_to_send, it.dial, bytes(2**22))
     await wait_all_tasks_blocked()
+    # A frame is told with the moment before the kernel gets it.
+    assert [record["t"] for record in it.page.records[0]] == [1000.0]
     for _ in range(3):
         await trio.sleep(2)
         while it.server.fileno() != -1:

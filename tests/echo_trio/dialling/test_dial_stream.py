@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from echo_trio.dialling.dial import (
     EVENT_BYTES,
     RECORDS_PER_EVENT,
+    WRITE_PIECE_BYTES,
     CannotSend,
     Dial,
 )
@@ -24,7 +25,7 @@ from echo_trio.dialling.sending import Item
 from echo_trio.wire.budget import Budget
 from echo_trio.wire.deflate import Parameters
 
-from .conftest import close_frame, closed, frame, text
+from .conftest import close_frame, closed, frame, make_dial, text
 
 
 async def test_a_page_is_told_all_from_the_dial_to_the_end(dialled, autojump_clock) -> None:
@@ -220,3 +221,34 @@ async def test_nothing_is_sent_behind_the_end(
     with pytest.raises(CannotSend, match=says) as caught:
         await dial.send([Item(kind="text", text="late")])
     assert (caught.value.status, len(dial._line)) == (409, in_line)
+
+
+async def test_nothing_is_sent_that_the_page_could_not_be_told_of(
+    dialled, autojump_clock, nursery
+) -> None:
+    message = b"\x82\x7f" + FULL_BYTES.to_bytes(8) + bytes(FULL_BYTES)
+    it = dialled(message)
+    it.page.reads = trio.Event()
+    await trio.sleep(1)
+    assert it.budget.held_bytes >= FULL_BYTES
+    nursery.start_soon(it.dial.send, [Item(kind="text", text="x")])
+    await trio.sleep(1)
+    with pytest.raises(BlockingIOError):
+        it.server.recv(100)
+    it.page.reads.set()
+    await trio.sleep(1)
+    assert it.server.recv(100)[:2] == b"\x81\x81"
+    assert it.page.records[-1] == [frame("out", 2000.0, 1, 1)]
+
+
+async def test_the_kernel_is_given_a_piece_at_a_time() -> None:
+    dial, pieces = make_dial("ws://a.example", Budget()), list[int]()
+
+    class Kernel:
+        def send(self, data: memoryview) -> int:
+            pieces.append(len(data))
+            return max(len(data) - 1, 1)
+
+    dial._sock = Kernel()  # type: ignore[assignment]
+    assert await dial._send_all(bytes(WRITE_PIECE_BYTES + 10))
+    assert pieces == [WRITE_PIECE_BYTES, 11, 1]

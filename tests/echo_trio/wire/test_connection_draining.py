@@ -126,3 +126,38 @@ def test_a_drain_finds_a_close_frame_among_what_a_turn_left(client: bool) -> Non
     end.hear_bytes(b"")
     assert (end.connection.messages_received, end.connection.close_received) == (128, 4000)
     assert end.budget.held_bytes == 0
+
+
+@pytest.mark.parametrize("client", [False, True])
+def test_a_drain_ends_with_the_first_close_frame_whatever_comes_with_it(client: bool) -> None:
+    end = End(client=client)
+    end.connection.drain(4001, "why")
+    closes = [
+        frame_bytes(CLOSE, code.to_bytes(2), fin=True, rsv=0, masked=not client)
+        for code in (4000, 4002)
+    ]
+    end.hear_bytes(b"".join(closes))
+    assert (end.connection.close_received, end.connection.failure) == (4000, None)
+    assert end.budget.held_bytes == 0
+
+
+@pytest.mark.parametrize("client", [False, True])
+@pytest.mark.parametrize("part", ["a header", "a frame", "a fragment"])
+def test_a_farewell_is_said_behind_the_first_reply_behind_which_nothing_has_begun(
+    client: bool, part: str
+) -> None:
+    end = End(client=client)
+    end.connection.close_behind_reply(4001, "why")
+
+    def frame(payload: bytes, *, fin: bool = True, opcode: int = TEXT) -> bytes:
+        return frame_bytes(opcode, payload, fin=fin, rsv=0, masked=not client)
+
+    whole, at = frame(b"bb"), 1 if part == "a header" else -1
+    begun, rest = whole[:at], whole[at:]
+    if part == "a fragment":
+        begun, rest = frame(b"b", fin=False), frame(b"b", opcode=CONTINUATION)
+    end.hear_bytes(frame(b"a") + begun)
+    assert (end.connection.messages_sent, end.connection.close_sent) == (1, None)
+    end.hear_bytes(rest)
+    assert (end.connection.messages_sent, end.connection.close_sent) == (2, 4001)
+    assert (end.connection.closed_first, end.budget.held_bytes) == ("us", 0)
