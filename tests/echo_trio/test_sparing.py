@@ -43,3 +43,16 @@ def test_a_second_counts_from_the_last_line_however_many_are_kept_back_meanwhile
         sparing.warning("trouble")
         now_s += SPARING_INTERVAL_S / 4
     assert [entry.get("kept_back") for entry in logged.entries] == [None, 3]
+
+
+def test_an_exception_has_one_line_in_a_second_too_with_its_traceback() -> None:
+    logged = LogCapture()
+    sparing = Sparing(log_to(logged), clock=lambda: 1.0)
+    for _ in range(2):
+        try:
+            raise ValueError("of the test")
+        except ValueError:
+            sparing.exception("session failed", peer="a")
+    assert logged.entries == [
+        {"event": "session failed", "log_level": "error", "peer": "a", "exc_info": True}
+    ]

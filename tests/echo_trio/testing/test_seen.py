@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import fields
 from typing import Any
 
@@ -126,11 +127,19 @@ def test_who_waits_is_let_go_by_as_many_ends_as_it_waits_for() -> None:
     seen.wait_ended(1, 0)
     with pytest.raises(TimeoutError, match=r"^1 of 2 connections had closed within 0 s; 1 open$"):
         seen.wait_ended(2, 0)
-    thread = threading.Thread(target=second.ended, args=(Outcome.ABNORMAL, {}))
-    thread.start()
-    seen.wait_ended(2, PATIENCE_S)
-    thread.join()
-    seen.wait_all_ended(0)
+    threads = [
+        threading.Thread(target=seen.wait_ended, args=(2, 1e4), daemon=True),
+        threading.Thread(target=seen.wait_all_ended, args=(1e4,), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    until_s = time.monotonic() + PATIENCE_S
+    while len(seen._changed._waiters) < 2 and time.monotonic() < until_s:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    second.ended(Outcome.ABNORMAL, {})
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_waiting_for_all_gives_up_without_a_complaint() -> None:
