@@ -1,6 +1,7 @@
 """What an engine books by the clock: seconds, lag, phases; on a clock that nothing holds up."""
 
 import dataclasses
+import socket
 import time
 from datetime import timedelta
 
@@ -56,6 +57,37 @@ async def test_each_second_has_what_was_counted_in_it(engine, nursery, autojump_
     assert [s.p50_ms and round(s.p50_ms) for s in series] == [None, 4, None]
     assert [s.p99_ms and round(s.p99_ms) for s in series] == [None, 8, None]
     assert engine._books.intended.total.count == 2
+
+
+async def test_a_second_ends_when_it_is_over_however_late_the_one_before_was(
+    nursery, autojump_clock
+):
+    engine = Engine(Plan(1), on_second=lambda: autojump_clock.jump(0.4))
+    engine._began = trio.current_time()
+    nursery.start_soon(engine._sample_every_second)
+    await trio.sleep(4.5)
+    assert [second.t_s for second in engine.series] == pytest.approx([1, 2, 3, 4], abs=0.05)
+
+
+async def test_only_addresses_of_a_family_to_connect_from_are_dialled(monkeypatch):
+    addresses = [(socket.AF_INET6, ("::1", 9)), (socket.AF_INET, ("127.0.0.1", 9))]
+    looked_at = []
+
+    async def resolve(_):
+        await trio.lowlevel.checkpoint()
+        return addresses
+
+    def gather(reachable, _):
+        looked_at.append(reachable)
+
+    monkeypatch.setattr(Engine, "_resolve", resolve)
+    monkeypatch.setattr("loadgen.engine.engine.machine.gather", gather)
+    monkeypatch.setattr("loadgen.engine.engine.check.check", lambda *_: [])
+    for sources, expected in (
+        ((), addresses), (("127.0.0.2",), addresses[1:]), (("::2",), addresses[:1])
+    ):  # fmt: skip
+        assert await Engine(Plan(1, source_ips=sources))._check_machine() == expected
+        assert looked_at.pop() == expected
 
 
 async def test_a_second_that_is_cut_short_is_booked_with_the_rest(engine, nursery, autojump_clock):
@@ -195,11 +227,12 @@ async def test_a_run_against_a_name_that_is_none_has_a_report(autojump_clock):
 
 
 async def test_an_interruption_reaches_scopes_that_are_made_later_too(engine):
-    before = engine._new_interruption()
+    scopes = [engine._new_interruption() for _ in range(3)]
+    assert not any(scope.cancel_called for scope in scopes)
     engine.interrupt()
-    after = engine._new_interruption()
+    scopes += [engine._new_interruption() for _ in range(2)]
     await wait_all_tasks_blocked()
-    assert (before.cancel_called, after.cancel_called) == (True, True)
+    assert all(scope.cancel_called for scope in scopes)
 
 
 # -- Whole runs, against a server in this process ----------------------------------------------

@@ -36,7 +36,7 @@ class FakeLink:
     """A shard that says what it is told to, and remembers its orders."""
 
     def __init__(self, plan, worker=None):
-        self.plan, self.worker, self.orders = plan, worker, []
+        self.plan, self.worker, self.orders, self.killed = plan, worker, [], []
         self._words, self._heard = trio.open_memory_channel(100)
 
     async def send(self, order):
@@ -50,6 +50,7 @@ class FakeLink:
         return word
 
     def kill(self, why):
+        self.killed.append(why)
         self._words.send_nowait(LinkLost(why))
 
     async def say(self, *words):
@@ -609,9 +610,11 @@ async def test_what_a_shard_had_done_since_its_last_second_is_in_the_second_it_d
     ledger = Ledger(2, opened=2, sent=9, received=7, verdicts=Counter({Verdict.ECHOED: 7}))
     seconds = [second(1, sent=4, received=3), second(2, sent=2, received=1)]
     await victim.say(messages.Noted(noted(ledger, seconds)))
+    await trio.sleep(7.0)
     await victim.die()
     await other.say(messages.Finished(noted(over(2), [second(1)])))
     series = run.result.series
+    assert [each.t_s for each in series] == [1.0, 2.0, 7.0]
     assert sum(each.sent for each in series) == run.result.ledger.sent == 9
     assert sum(each.received for each in series) == run.result.ledger.received == 7
     assert sum(each.errors for each in series) > 0
@@ -660,6 +663,21 @@ async def test_who_is_to_stop_and_says_nothing_is_ended_after_its_time_and_who_r
     assert "it did not stop in time" in run.warnings[1]
     await other.say(messages.Finished(noted(over(2), [second(1)])))
     assert len(run.result.deaths) == 1
+
+
+async def test_who_has_ended_as_it_was_told_is_not_killed_while_others_take_their_time(
+    make_run, noted, autojump_clock
+):
+    run = make_run(Plan(4, stop_timeout_s=5.0), 2)
+    await run.begin()
+    one, other = run.links
+    run.coordinator.interrupt()
+    await one.say(messages.Finished(noted(over(2), [second(1)])))
+    for _ in range(30):
+        await other.say(messages.Noted(noted(Ledger(2))))
+        await trio.sleep(1.0)
+    await other.say(messages.Finished(noted(over(2), [second(1)])))
+    assert (one.killed, other.killed, run.result.deaths) == ([], [], ())
 
 
 async def test_the_sockets_of_a_dead_shard_leave_their_rooms(make_run, noted, autojump_clock):

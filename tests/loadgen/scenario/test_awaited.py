@@ -150,6 +150,20 @@ def test_at_the_runs_end_requests_may_still_be_answered_and_what_was_expected_is
     assert (bench.ledger.abandoned, bench.step.failed) == (6, 1)
 
 
+def test_of_requests_by_a_function_the_oldest_is_first(bench: Bench) -> None:
+    calls = [bench.begin("matched", NEVER) for _ in range(3)]
+    assert bench.awaited._matched == calls
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_lost_counts_for_the_run_also_without_a_name(bench: Bench, kind: str) -> None:
+    call = bench.begin(kind)
+    call.step = None
+    bench.time_out()
+    assert (call.is_lost, bench.step.lost) == (True, 0)
+    assert bench.ledger.given_up == KINDS[kind]
+
+
 def test_requests_of_each_path_end_with_the_run_and_with_the_socket(bench: Bench) -> None:
     calls = []
     for path in ("id", "ref", "p.id"):

@@ -173,6 +173,36 @@ def test_what_claims_a_frame_first(bench: Bench) -> None:
     }  # fmt: skip
 
 
+def test_a_stream_is_before_what_is_ignored_and_each_frame_has_one_that_takes_it_as_it_came(
+    bench: Bench,
+) -> None:
+    taken: list[tuple[str, Any, int]] = []
+    bench.receive({"t": 1})
+    came_us = bench.claims.kept[0].received_us
+    for name in ("first", "second"):
+        stream: Any = SimpleNamespace(
+            fits=fits(None, {"t": 1}), take=lambda *what, name=name: taken.append((name, *what))
+        )
+        bench.claims.streams.append(stream)
+    bench.claims.ignored.append(fits(None, {"t": 1}))
+    while now_us() == came_us:
+        pass
+    bench.claims.look_at_kept()
+    assert taken == [("first", {"t": 1}, came_us)]
+    bench.receive({"t": 1})
+    assert ([name for name, *_ in taken], bench.columns) == (["first"] * 2, {"streamed": 2})
+
+
+def test_of_calls_that_a_frame_fits_the_oldest_has_it(bench: Bench) -> None:
+    calls = [bench.take_turn(fits=fits(None, {"t": 1})) for _ in range(2)]
+    expected = [bench.expect(t=1) for _ in range(2)]
+    turns = [bench.take_turn() for _ in range(2)]
+    for call in (*calls, *expected, *turns):
+        assert not call.is_settled
+        bench.receive({"t": 1})
+        assert call.is_settled
+
+
 def test_a_duplicate_is_nobodys_turn(bench: Bench) -> None:
     bench.request({"id": "x"})
     turn = bench.take_turn()
@@ -306,9 +336,9 @@ def test_what_a_function_of_the_script_raises_ends_its_calls_and_is_raised_once(
     def fail(value: Any) -> bool:
         raise KeyError(value)
 
-    matched, expected = bench.take_turn(fits=fail), bench.expect(n=1)
+    matched, turn, expected = bench.take_turn(fits=fail), bench.take_turn(), bench.expect(n=1)
     bench.receive({"n": 2})
-    for call in (matched, expected):
+    for call in (matched, turn, expected):
         with pytest.raises(KeyError):
             value_of(call)
     with pytest.raises(KeyError):

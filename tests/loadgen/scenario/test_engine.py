@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from websockets.sync.server import serve
 
+from loadgen.engine import stamps
 from loadgen.engine.engine import Engine
 from loadgen.engine.running import Phase
 from loadgen.results.ledger import Failure, Unbalanced
@@ -166,6 +167,18 @@ def test_users_are_booked_checks_and_counters_are_this_runs_and_sockets_none() -
     assert 0 < result.load_s == result.load_strain.wall_s
     assert books.opening_s > 0
     assert books.opening_s + result.load_s < result.series[-1].t_s + 0.001  # as it is rounded
+
+
+def test_users_have_stamps_and_a_trace_and_replies_wake_their_own_tasks() -> None:
+    trace: Any = object()
+    engine, _ = run(plan_of(READY), trace=trace)
+    context = engine._context
+    assert context is not None
+    assert context.trace is trace
+    assert context.run.dialer._has_stamps is stamps.AVAILABLE
+    assert context.run.poller is None or context.run.poller._through_trio
+    assert context.run.steering is engine.steering
+    assert (context.run.ledger, context.books) == (engine.ledger, engine._scenario)
 
 
 def test_of_a_shard_users_know_how_many_there_are_in_all_and_phases_begin_in_their_order() -> None:

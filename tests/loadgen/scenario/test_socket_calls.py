@@ -75,8 +75,11 @@ async def test_requests_of_one_user_are_each_its_own_though_they_share_what_is_s
     for by, message in (("id", {"a": 1}), (lambda got: got == "x", "x"), ("id", {"id": "k"})):
         got = await rpc.socket.request(message, name="by", reply=by)
         assert got == message or got == {**message, "id": 1}
+    for message in ("y", {"id": 9}):  # How the last was recognised is of no matter to the next.
+        with trio.fail_after(60):
+            assert await rpc.socket.request(message, name="by") == message
     steps = {name: step for (name, _), step in rpc.books.steps.items()}
-    assert (steps["ask"].ok, steps["by"].ok, columns(rpc)) == (5, 3, {"echoed": 8})
+    assert (steps["ask"].ok, steps["by"].ok, columns(rpc)) == (5, 5, {"echoed": 10})
 
 
 @pytest.mark.parametrize("reply", ["id", lambda got: isinstance(got, dict), None])
@@ -183,6 +186,19 @@ async def test_calls_of_several_kinds_under_one_name_are_several_steps(
         ("x", "send"): (2, 2), ("x", "expect"): (4, 4), ("x", "publish"): (2, 2),
         ("x", "request"): (2, 2),
     }  # fmt: skip
+
+
+async def test_what_a_script_no_longer_expects_is_whose_call_comes_next(
+    rpc: Bench, autojump_clock: MockClock
+) -> None:
+    with trio.move_on_after(1.0):
+        await rpc.socket.expect("late", name="given up")
+    rpc.wire.say("late")
+    await trio.testing.wait_all_tasks_blocked()
+    assert (columns(rpc), len(rpc.socket._claims.kept)) == ({}, 1)
+    assert await rpc.socket.expect("late", name="again") == "late"
+    steps = {name: (step.ok, step.failed) for (name, _), step in rpc.books.steps.items()}
+    assert steps == {"given up": (0, 1), "again": (1, 0)}
 
 
 @pytest.mark.parametrize("call", ["request", "send"])
