@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import socket
 import zlib
 from collections.abc import Callable
@@ -252,3 +253,20 @@ async def test_the_kernel_is_given_a_piece_at_a_time() -> None:
     dial._sock = Kernel()  # type: ignore[assignment]
     assert await dial._send_all(bytes(WRITE_PIECE_BYTES + 10))
     assert pieces == [WRITE_PIECE_BYTES, 11, 1]
+
+
+async def test_what_is_compressed_refers_no_further_back_than_the_server_allows(
+    dialled, autojump_clock
+) -> None:
+    """The server's own window is another."""
+    it = dialled(compression=Parameters(True, True, 15, 9))
+    await trio.sleep(1)
+    message = 2 * random.Random(1).randbytes(1000)
+    item = Item(kind="binary", base64=base64.b64encode(message + bytes(5000)).decode())
+    await it.dial.send([item])
+    sent = it.server.recv(10_000)
+    assert sent[:2] == b"\xc2\xfe"
+    mask = sent[4:8]
+    payload = bytes(byte ^ mask[at % 4] for at, byte in enumerate(sent[8:]))
+    inflated = zlib.decompressobj(-9).decompress(payload + b"\0\0\xff\xff")
+    assert inflated == message + bytes(5000)
