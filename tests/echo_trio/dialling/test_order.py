@@ -203,3 +203,14 @@ def test_a_host_is_dialled_at_the_port_that_is_allowed(url, where):
     assert str(caught.value) == (
         f"this console does not dial {where}: start the server with --run-target {where}"
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [({"headers": [("X", "a\nb")]}, "headers"), ({"subprotocols": ["a b"]}, "subprotocols")],
+)
+def test_what_can_not_be_sent_is_told_by_its_field(more, field):
+    order = DialOrder(url="ws://a", **more)
+    with pytest.raises(BadOrder, match=f"^{field}: ") as caught:
+        make_request(order, read_target(order), "key", [])
+    assert (caught.value.status, caught.value.field) == (422, field)

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echo_trio.dialling.x509 import MAX_NAMES, read_certificate
+from echo_trio.dialling.x509 import MAX_NAMES, _show_name, read_certificate
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -89,3 +89,45 @@ def test_anything_else_is_a_value_error_or_read(data):
 def test_a_certificate_that_is_cut_off_is_a_value_error(at):
     with pytest.raises(ValueError, match=r"."):
         read_certificate(CERTIFICATE[:at])
+
+
+def element(tag: int, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    size = len(content)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2)
+    return bytes([tag]) + length + content
+
+
+def name_of(oid: bytes, tag: int, value: bytes) -> bytes:
+    """A name with one attribute."""
+    return element(0x31, element(0x30, element(0x06, oid), element(tag, value)))
+
+
+@pytest.mark.parametrize(
+    ("oid", "shown"),
+    [
+        (b"\x55\x04\x03", "CN"), (b"\x55\x04\x05", "serialNumber"), (b"\x55\x04\x06", "C"),
+        (b"\x55\x04\x07", "L"), (b"\x55\x04\x08", "ST"), (b"\x55\x04\x09", "STREET"),
+        (b"\x55\x04\x0a", "O"), (b"\x55\x04\x0b", "OU"),
+        (b"\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x01", "UID"),
+        (b"\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x19", "DC"),
+        (b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01", "emailAddress"),
+        (b"\x27\x00", "0.39.0"), (b"\x28\x7f", "1.0.127"), (b"\x50\x81\x00", "2.0.128"),
+        (b"\x88\x37\x81\x80\x00", "2.999.16384"),
+    ],
+)  # fmt: skip
+def test_an_attribute_is_shown_by_its_name_or_its_number(oid: bytes, shown: str) -> None:
+    assert _show_name(name_of(oid, 0x0C, b"x")) == f"{shown}=x"
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "shown"),
+    [
+        (0x0C, "é".encode(), "é"), (0x13, b"e", "e"), (0x14, b"\xe9", "é"), (0x16, b"e", "e"),
+        (0x1C, "é世".encode("utf-32-be"), "é世"), (0x1E, "é世".encode("utf-16-be"), "é世"),
+        (0x03, b"\x00\xff", "#00ff"), (0x0C, b"x" * 300, "x" * 300),
+    ],
+)  # fmt: skip
+def test_a_value_is_shown_as_its_encoding_has_it(tag: int, value: bytes, shown: str) -> None:
+    names = name_of(b"\x55\x04\x03", tag, value) + name_of(b"\x55\x04\x06", 0x13, b"DE")
+    assert _show_name(names) == f"CN={shown}, C=DE"
