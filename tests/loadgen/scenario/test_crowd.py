@@ -161,6 +161,7 @@ class Bench:
     def run(self, interrupt_at_s: float | None = None) -> Counter[str]:
         """Run to the end; return how many users ended in which way."""
         trio.run(self.lead, interrupt_at_s, clock=trio.testing.MockClock(autojump_threshold=0))
+        self.unsettled = self.books.users.requested - self.books.users.settled
         self.books.settle(interrupted=interrupt_at_s is not None)
         self.books.check_identities()
         # Whatever was taken is given back.
@@ -390,7 +391,9 @@ def test_users_who_fell_due_while_the_loop_was_held_up_to_the_end_did_not_start(
 async def journey(user):
     trio.lowlevel.current_clock().jump(100)  # as code that blocks
 """
-    assert Bench(script, [], plan).run() == {"requested": 8, "finished": 1, "not_started": 7}
+    bench = Bench(script, [], plan)
+    assert bench.run() == {"requested": 8, "finished": 1, "not_started": 7}
+    assert bench.unsettled == 0  # Whoever looks at the run has it so before it is over.
 
 
 def test_code_that_a_user_shields_has_half_of_the_stop_timeout_and_no_more() -> None:
