@@ -191,14 +191,17 @@ class Job:
             sys.stdout.flush()
             os._exit(int(code))
         ended = time.monotonic() + timeout_s
-        while (status := os.waitpid(pid, os.WNOHANG)) == (0, 0):
-            if time.monotonic() > ended:
+        status = (0, 0)
+        try:
+            while status == (0, 0) and time.monotonic() <= ended:
+                time.sleep(0.02)
+                status = os.waitpid(pid, os.WNOHANG)
+        finally:  # what hangs, what a failed test has left, and all at a Ctrl-C
+            with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                return HUNG
-            time.sleep(0.02)
-        with suppress(ProcessLookupError):  # what a failed test has left
-            os.killpg(pid, signal.SIGKILL)
+        if status == (0, 0):
+            os.waitpid(pid, 0)
+            return HUNG
         return "passed" if status[1] == 0 else CAUGHT
 
 
