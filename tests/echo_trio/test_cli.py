@@ -123,6 +123,23 @@ def test_what_a_source_has_that_is_no_setting_is_one_line(
     assert (program.done, cli.app.config) == ([], ())
 
 
+def test_a_contradiction_is_told_by_the_names_that_were_used(
+    program: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    path = tmp_path / "e.toml"
+    path.write_text("tls-key = 'k.pem'")
+    says = "echo_trio: {} needs --tls-cert (see echo_trio --help)\n"
+    assert cli.main(["--tls-key", "k.pem"]) == 2
+    assert capsys.readouterr().err == says.format("--tls-key")
+    assert cli.main(["--config", str(path)]) == 2
+    assert capsys.readouterr().err == says.format(f"tls-key in {path}")
+    monkeypatch.setenv("ECHO_TRIO_TLS_KEY", "k.pem")
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err == says.format("ECHO_TRIO_TLS_KEY")
+    assert program.done == []
+
+
 def test_its_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == cli.read_version() != ""

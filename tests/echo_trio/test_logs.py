@@ -83,6 +83,20 @@ def test_lines_that_stderr_does_not_take_are_lost_and_the_next_one_says_how_many
     assert "lost_lines" not in fourth
 
 
+def test_a_line_that_stderr_takes_in_parts_is_whole(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logs.configure(Settings(log_format="json"))
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+        log.info("first", path="/x")
+        log.info("second")
+    first, second = (json.loads(line) for line in capfd.readouterr().err.splitlines())
+    assert (first["event"], first["path"], second["event"]) == ("first", "/x", "second")
+    assert "lost_lines" not in second
+
+
 def test_without_stderr_nothing_is_written_to_whatever_has_its_number(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

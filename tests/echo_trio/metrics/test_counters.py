@@ -67,6 +67,21 @@ def test_a_snapshot_has_each_count_and_the_traffic_of_ended_and_open_ones_togeth
     assert (now.messages_unanswered, now.url, now.uptime_s) == (9, "ws://x/", 1.234)
 
 
+def test_a_snapshot_may_repeat_the_traffic_of_an_earlier_one_and_nothing_else() -> None:
+    counters = Counters(accepted=3, open=2)
+    counters.add_traffic(Live(100))
+    live = [Live(1), Live(10)]
+    before = counters.snapshot(live)
+    counters.accepted, counters.open = 5, 3
+    counters.outcomes[Outcome.CLEAN] += 1
+    counters.add_traffic(Live(1000))
+    now = counters.snapshot([*live, Live(10_000)], known=before)
+    assert (now.messages_received, now.messages_sent) == (3 * 111, 5 * 111)
+    assert (now.bytes_received, now.bytes_sent) == (7 * 111, 11 * 111)
+    assert (now.accepted, now.open, now.outcomes) == (5, 3, {Outcome.CLEAN: 1})
+    assert counters.snapshot(live).messages_received == 3 * 1111
+
+
 def test_each_histogram_of_a_snapshot_is_its_own() -> None:
     counters, lag = Counters(), Durations()
     for times, durations in ((1, counters.echo), (2, counters.handshake), (3, lag)):

@@ -142,6 +142,40 @@ def test_who_waits_is_let_go_by_as_many_ends_as_it_waits_for() -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
+class Slow(threading.Condition):
+    """A condition with a clock of its own: each wait takes three seconds, and sees one end."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__()
+        self.now_s = 100.0
+        self.waited_s = list[float | None]()
+        self._open = [seen.accepted(str(number)) for number in range(9)]
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited_s.append(timeout)
+        self.now_s += 3
+        self._open.pop().ended(Outcome.CLEAN, {})
+        return True
+
+
+@pytest.mark.parametrize("wait_for_all", [False, True])
+def test_the_ends_of_some_give_no_more_time_to_who_waits_for_more(
+    monkeypatch: pytest.MonkeyPatch, wait_for_all: bool
+) -> None:
+    seen = Seen()
+    seen._changed = slow = Slow(seen)
+    monkeypatch.setattr("echo_trio.testing.seen.time", slow)
+    if wait_for_all:
+        seen.wait_all_ended(10)
+    else:
+        with pytest.raises(TimeoutError, match=r"^4 of 9 connections .* 10 s; 5 open$"):
+            seen.wait_ended(9, 10)
+    assert slow.waited_s == [10, 7, 4, 1]
+
+
 def test_waiting_for_all_gives_up_without_a_complaint() -> None:
     seen = Seen()
     seen.accepted("1")

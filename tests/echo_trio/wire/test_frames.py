@@ -10,8 +10,10 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import random
 import struct
 import sys
+import zlib
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -27,6 +29,7 @@ from wsproto.frame_protocol import FrameProtocol
 from echo_trio.wire import frames
 from echo_trio.wire.close_codes import NO_STATUS, may_be_sent
 from echo_trio.wire.connection import Limits
+from echo_trio.wire.deflate import Inflater, Parameters
 
 from .conftest import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, arrive, unserved
 
@@ -709,6 +712,46 @@ def test_a_message_in_fragments_has_as_many_as_it_needs_and_the_last_says_so(siz
     at = 2 * (count - 1) + step * (count - 1)
     assert data[at] & frames.FIN
     assert not count > 1 or not data[0] & frames.FIN
+
+
+def inflating(payload: bytes, incoming=None, *, limit: int = 100, last: bool = False):
+    """Read a fragment of a compressed message, as a client."""
+    opcode = CONTINUATION if incoming else BINARY | frames.RSV1
+    data = part(opcode, payload, last=last)
+    inflater = Inflater(Parameters(), client=True)
+    return frames.read(data, 0, False, incoming, limit, lambda: inflater)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_what_inflates_to_nothing_is_bounded_by_message_however_it_is_cut(over):
+    nothing = b"\x00\x00\x00\xff\xff" * 245  # empty blocks: RFC 1951, section 3.2.4
+    at_most = 2 * 100 + 1024
+    what, message, _ = inflating(nothing[:1000])
+    assert (what, message.size) == (frames.PARTIAL, 0)
+    what, message, _ = inflating(nothing[1000:1220], message)
+    assert (what, message.size) == (frames.PARTIAL, 0)
+    rest = nothing[1220 : at_most + over]
+    if over:
+        with pytest.raises(frames.Violation) as caught:
+            inflating(rest, message)
+        assert caught.value.code == 1009
+    else:
+        assert inflating(rest, message)[:2] == (frames.PARTIAL, message)
+
+
+def test_a_message_that_is_inflated_in_steps_holds_its_input_until_it_is_used():
+    body = random.Random(1).randbytes(3 * frames.INFLATE_STEP_BYTES)
+    compressor = zlib.compressobj(wbits=-15)
+    data = compressor.compress(body) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    what, message, _ = inflating(data, limit=len(body))
+    held = []
+    for step in range(1, 4):
+        assert (what, message.size) == (frames.PARTIAL, step * frames.INFLATE_STEP_BYTES)
+        held.append(message.held_bytes - frames.INFLATING_BYTES)
+        assert held[-1] > len(body)  # what has come out, and what is still to go in
+        what, message, _ = frames.read(b"", 0, False, message, len(body), None)
+    assert not message.is_inflating
+    assert (message.size, max(held) < len(body) + 60_000) == (len(body), True)
 
 
 def test_what_an_unfinished_message_holds_grows_with_what_it_has():

@@ -306,6 +306,32 @@ async def test_who_is_asked_answers_at_once_with_what_open_connections_have_sent
     await supervised.end()
 
 
+async def test_the_last_report_repeats_nothing_however_long_adding_up_takes(
+    supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()  # A second each time: good enough for half a minute.
+    monkeypatch.setattr(worker_module, "time", SimpleNamespace(thread_time=lambda: next(seconds)))
+    await supervised.begin()
+    async with await trio.open_tcp_stream(*supervised.listeners[0].getsockname()) as client:
+        await client.send_all(handshake())
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 101 ")
+        await client.send_all(b"\x81\x81" + bytes(4) + b"x")
+        assert (await client.receive_some()).startswith(b"\x81")
+        await client.send_all(CLOSE)
+        assert (await client.receive_some()).startswith(b"\x88")
+    await supervised.channel.say(AskReport(1))
+    now = await supervised.snapshot_when(lambda now: now.accepted == 1)
+    assert now.messages_received == 0  # as when it began to serve
+    await supervised.channel.say(Drain())
+    last = now
+    while (report := await supervised.hear()) is not None:
+        last = report.snapshot
+    assert (last.messages_received, last.messages_sent, last.outcomes) == (
+        1, 1, {Outcome.CLEAN: 1},
+    )  # fmt: skip
+    await supervised.end()
+
+
 async def test_one_alone_is_used_like_the_server_that_it_has(monkeypatch) -> None:
     logged = LogCapture()
     monkeypatch.setattr(worker_module.process, "spare_long_lived_objects", lambda: None)
