@@ -13,13 +13,14 @@ import trio
 import trustme
 
 from echo_trio.wire import deflate, handshake, poller, server_handshake, tls
-from echo_trio.wire.client_handshake import HandshakeFailed, Rejected
+from echo_trio.wire.client_handshake import HandshakeFailed, Rejected, make_key
 from loadgen.engine.books import Books
-from loadgen.engine.context import Observer, RunContext
+from loadgen.engine.context import Observer, RunContext, now_us
 from loadgen.engine.dialer import Dialer, Pending
 from loadgen.engine.opening import (
     OPENING_ERRORS,
     Begun,
+    Handshake,
     book_failure,
     find_handshake,
     open_with,
@@ -126,6 +127,37 @@ async def test_an_opened_socket_has_its_rooms_resource_and_what_came_with_the_an
     with trio.move_on_after(60) as scope:
         await connection.run(lambda frame: got.append(frame) or scope.cancel())
     assert got == ["hi"]
+
+
+async def test_a_handshake_that_has_begun_goes_on_with_its_key_and_took_time_since_then(serve):
+    server, context = await serve(accept)
+    begun = Begun(now_us() - 3_000_000_000, trio.current_time() + 60, make_key(), None)
+    connection, took_us = await open_with(context, find_handshake(context, 0), begun)
+    assert took_us >= 3_000_000_000
+    assert f"\r\nSec-WebSocket-Key: {begun.key}\r\n" in server.requests[0]
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await connection.run(lambda _: None)
+
+
+@pytest.mark.parametrize(("offered", "is_ours"), [(("b", "chat"), True), (("b",), False)])
+async def test_a_subprotocol_is_one_that_this_handshake_offers_whatever_the_run_does(
+    serve, offered, is_ours
+):
+    _, context = await serve(
+        lambda request: server_handshake.accept_response(request, subprotocol="chat"),
+        subprotocols=() if is_ours else ("chat",),
+    )
+    asked = Handshake(context.requests[0], "/chat0", offered)
+    if not is_ours:
+        with pytest.raises(HandshakeFailed):
+            await open_with(context, asked)
+        return
+    connection, _ = await open_with(context, asked)
+    assert connection.subprotocol == "chat"
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await connection.run(lambda _: None)
 
 
 @pytest.mark.parametrize(

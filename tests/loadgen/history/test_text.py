@@ -10,6 +10,7 @@ import pytest
 
 from loadgen.history.text import _plot, count_runs, explain, explain_change, say_verdict, write
 from loadgen.history.trends import MIN_RUNS, ChangePoint, Line, ListedRun, Trend
+from loadgen.report.describe import NOTHING
 from loadgen.workload.lever import Change
 
 AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -85,7 +86,8 @@ def written(line: Line) -> list[str]:
 @pytest.mark.parametrize(("runs", "more"), [(15, False), (16, True)])
 def test_of_many_runs_the_last_are_listed_with_their_first_figures(runs, more):
     line = line_of(runs)
-    trends = [trend_of(f"f{at}", [float(at)] * runs) for at in range(5)]
+    trends = [trend_of(f"f{at}", [1 + run + at / 4 for run in range(runs)]) for at in range(5)]
+    trends[3].values[-1] = None
     shown = written(msgspec.structs.replace(line, trends=trends))
     assert shown[0] == f"n  {runs} runs, 2026-01-02 to {AT + timedelta(days=runs - 1):%Y-%m-%d}"
     assert shown[1].split() == ["run", "started", "(UTC)", "verdict", "f0", "f1", "f2", "f3"]
@@ -93,7 +95,9 @@ def test_of_many_runs_the_last_are_listed_with_their_first_figures(runs, more):
     rows = shown[2 + more : 2 + more + 15]
     assert [int(row.split()[0]) for row in rows] == list(range(runs - 15, runs))
     assert rows[0].split()[1:4] == [f"{AT + timedelta(days=runs - 15):%Y-%m-%d}", "03:04", "valid"]
-    assert rows[-1].split()[4:] == ["0.000", "ms", "1.00", "ms", "2.00", "ms", "3.00", "ms"]
+    figures = [[f"{1 + run + at / 4:.2f} ms" for at in range(4)] for run in range(runs - 15, runs)]
+    figures[-1][3] = NOTHING
+    assert [" ".join(row.split()[4:]) for row in rows] == [" ".join(each) for each in figures]
     assert shown[-1].startswith("f4 ")
 
 

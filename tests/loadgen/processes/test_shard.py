@@ -47,12 +47,12 @@ def second(t_s):
 
 
 async def test_each_second_is_told_of_once(shard, outbox):
-    for t_s in (1.0, 2.0, 3.0):
+    for t_s in (1.0, 2.0, 3.0, 4.0, 5.0):
         shard.engine.series.append(second(t_s))
         if t_s != 2.0:
             shard._note()
     assert [[each.t_s for each in word.record.seconds] for word in outbox.words] == [
-        [1.0], [2.0, 3.0]
+        [1.0], [2.0, 3.0], [4.0], [5.0]
     ]  # fmt: skip
 
 

@@ -119,6 +119,8 @@ def test_a_hint_is_given_where_it_helps_and_nowhere_else(result_of, number):
 BOUNDARIES = [
     ("one-way messages", Ledger(10, opened=10, sent=9, one_way=4, lost=5), {}, "--verify off",
      True),
+    ("published messages", Ledger(10, opened=10, sent=9, published=4, one_way=2, lost=3), {},
+     "--verify off", True),
     ("999 replies", Ledger(10, opened=10), {"replies": 999}, "are few for p99", True),
     ("1,000 replies", Ledger(10, opened=10), {"replies": 1000}, "are few for p99", False),
     ("a proxy to here", failed(Failure.REFUSED), {"url": HERE, "proxy": PROXY}, "echo_trio", False),

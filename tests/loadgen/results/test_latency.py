@@ -104,6 +104,16 @@ def test_what_was_sorted_in_before_its_second_is_over_belongs_to_that_second():
     assert recorder.end_second().count == 0
 
 
+def test_parts_that_were_sorted_before_belong_to_their_second_all_of_them():
+    recorder = Recorder()
+    for parts in ([[], [10], [20, 30]], [[40], [], [50]]):
+        recorder.record(60)
+        for values_us in parts:
+            recorder.add(filled(*values_us))
+        assert recorder.end_second().state == filled(*sum(parts, [60])).state
+    assert recorder.total.state == filled(10, 20, 30, 40, 50, 60, 60).state
+
+
 def test_each_percentile_of_a_summary_is_its_own():
     summary = filled(*range(1, 1001)).summary()
     assert (summary.p50, summary.p90, summary.p95, summary.p99, summary.p999) == (

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.report.build import make_report
+from loadgen.results import record
 from loadgen.results.latency import Histogram
 from loadgen.results.ledger import Ending, Failure, Ledger
 from loadgen.results.result import FanOut, GeneratorFacts, Result, Strain, Workers
+from loadgen.results.scenario import CheckBooks, ScenarioBooks
 from loadgen.results.series import Second
 from loadgen.results.verify import Verdict
 from loadgen.workload.lever import Change
@@ -117,6 +119,33 @@ def test_times_of_copies_are_those_of_all_parts_and_clocks_differ_by_the_most(re
         assert getattr(merged, name).state.counts == {100 * at + number: 1 for at in (1, 2, 3)}
     assert Result.merge([parts[1], part(result_of, 4)]).fan_out.clock_error_s is None
     assert Result.merge([part(result_of, 1), part(result_of, 2)]).fan_out is None
+
+
+def test_merging_leaves_the_parts_as_they_were_so_that_merging_again_makes_the_same(result_of):
+    parts = []
+    for at in (1, 2, 3):
+        books = ScenarioBooks.of_users(10 * at)
+        books.users.fail("KeyError at a.py:2", f"traceback {at}")
+        books.step("say", "request").count = at
+        books.check("price", at == 2)
+        books.stream("ticks").received = 7 * at
+        books.count("bids", 100 * at)
+        copies = FanOut(first=Histogram(), last=Histogram(), each=Histogram())
+        copies.each.record(1000 * at, at)
+        parts.append(part(result_of, at, scenario=books, fan_out=copies))
+
+    def written(result):
+        return msgspec.to_builtins(record.make("done", result, []))
+
+    before = [written(each) for each in parts]
+    merged = Result.merge(parts)
+    users, (step,) = merged.scenario.users, merged.scenario.steps.values()
+    assert (users.requested, users.failed_by) == (60, {"KeyError at a.py:2": 3})
+    assert (step.count, merged.scenario.streams["ticks"].received) == (6, 42)
+    assert merged.scenario.checks["price"] == CheckBooks(passed=1, failed=2)
+    assert merged.scenario.counters == {"bids": 600}
+    assert written(Result.merge(parts)) == written(merged)
+    assert [written(each) for each in parts] == before
 
 
 def test_one_part_is_the_whole(result_of):

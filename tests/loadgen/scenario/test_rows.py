@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,6 +66,23 @@ def test_json_lines_keep_their_types_and_any_order_of_names() -> None:
 def test_a_damaged_file_is_told_with_its_line(name: str, content: bytes, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         read(name, content)
+
+
+def test_a_file_is_found_beside_the_script_and_goes_with_it_as_it_was_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x.csv").write_bytes(b"a\n1\n")
+    script: dict[str, Any] = {"__file__": str(tmp_path / "talk.py"), "rows": rows}
+    loading = RowFiles({})
+    token = LOADING.set(loading)
+    exec("first = rows('x.csv')", script)
+    (tmp_path / "x.csv").write_bytes(b"a\n2\n")
+    exec("again = rows('x.csv', shared=True)", script)
+    LOADING.reset(token)
+    exec("last = rows('x.csv')", script)  # nothing is loading now
+    assert loading.contents == {"x.csv": b"a\n1\n"}
+    assert loading.opened == [script["first"], script["again"]]
+    assert [script[name][0].a for name in ("first", "again", "last")] == ["1", "1", "2"]
 
 
 def test_what_a_script_has_read_goes_with_it() -> None:
