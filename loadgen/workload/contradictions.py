@@ -76,7 +76,6 @@ def check_scenario(plan: Plan) -> None:
         "--rate-per-conn": plan.rate_per_conn is not None,
         "--stage": bool(plan.stages),
         "--closed-loop": plan.closed_loop,
-        "--think": bool(plan.think_s),
         "--messages": plan.messages is not None,
         "--lifetime": plan.lifetime_s is not None,
         "--behave": bool(plan.behave),
