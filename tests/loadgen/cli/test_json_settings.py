@@ -113,6 +113,7 @@ def test_a_run_goes_nowhere_else(url: str) -> None:
         ({"closed_loop": "yes"}, "closed-loop"),
         ({"verify": "sometimes"}, "verify"),
         ({"rate": "5/s", "stage": ["1s:5/s"]}, "rate"),
+        ({"rate": "5/s", "rate_per_conn": "1/s"}, "rate-per-conn"),
         ({"header": "X: a\r\nY: b"}, "header"),
         ({"header": "none"}, "header"),
         ({"source_ip": "nowhere"}, "source-ip"),

@@ -118,6 +118,7 @@ def test_wss_to_what_does_not_speak_tls_is_told_to_try_ws(result_of):
     ("arguments", "complaint"),
     [
         (["ws://h:1/"], "COUNT is missing: write loadgen 1000 ws://h:1/"),
+        (["WSS://h/"], "COUNT is missing: write loadgen 1000 WSS://h/"),
         (["10", "h.example:8765/x"], "begin it with ws:// or wss://, ws://h.example:8765/x"),
         (["10", "localhost"], "ws://localhost"),
         (["10", "9000"], "did you mean ws://127.0.0.1:9000/?"),
@@ -140,6 +141,14 @@ def test_a_word_that_may_be_a_headers_secret_is_not_quoted(capsys, flag):
     told = capsys.readouterr()
     assert "--header: write it like 'Name: value', with the quotes" in told.err
     assert "s3cret" not in told.out + told.err
+
+
+@pytest.mark.parametrize("flag", [["--header", "X-Token: x"], ["--header=X-Token: x"]])
+def test_a_header_that_is_whole_is_not_blamed_for_another_mistake(capsys, flag):
+    assert load.main(["1", *flag, "--duration", "10"]) == 2
+    told = capsys.readouterr().err
+    assert "write it like 250ms" in told
+    assert "--header" not in told
 
 
 def test_a_microsecond_has_either_letter():

@@ -6,6 +6,8 @@ import msgspec
 
 from loadgen.report import json as report_json
 from loadgen.report.model import Report
+from loadgen.results.latency import Histogram
+from loadgen.results.result import Strain
 
 LATER = {
     (): ("hints", "users", "steps", "checks", "streams", "counters", "changes", "paused_s"),
@@ -35,3 +37,23 @@ def test_what_an_older_report_does_not_have_it_has_none_of(report_of):
     assert set(script_lag.values()) == {None}
     # Of what only some runs have there is not even the key.
     assert not {"misbehaving", "target", "incomplete"} & set(read)
+    assert "places" not in read["generator"]
+
+
+def test_what_a_run_could_not_measure_is_null_and_is_read_as_that(report_of):
+    """A run that was interrupted before its load has no rate, no latency and no lag."""
+    nothing = dict.fromkeys(
+        ("connect", "intended", "service", "scheduling_lag", "loop_lag"), Histogram()
+    )
+    report = report_of(load_s=0.0, all_open_after_s=None, load_strain=Strain(), **nothing)
+    document = msgspec.json.decode(report_json.encode(report))
+    assert msgspec.to_builtins(msgspec.convert(document, Report)) == document
+    figures = {
+        "connections": ("all_open_after_s",),
+        "messages": ("sent_per_s", "received_per_s"),
+        "generator": ("load_cpu_share", "load_waiting_share"),
+    }
+    for part, names in figures.items():
+        assert {document[part][name] for name in names} == {None}, part
+    assert document["generator"]["loop_lag"] == {"p50": None, "p99": None, "max": None}
+    assert document["connections"]["funnel"]["tls"] is document["fan_out"] is None

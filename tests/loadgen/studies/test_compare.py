@@ -70,6 +70,18 @@ def test_with_one_run_on_each_side_nothing_is_called_worse(run_of):
     assert not comparison.is_worse
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_a_second_run_on_either_side_is_enough_to_know_the_noise(before, after):
+    comparison = compare(
+        {f"a{at}": told(messages_sent_per_s=100.0) for at in range(before)},
+        {f"b{at}": told(messages_sent_per_s=50.0) for at in range(after)},
+    )
+    (change,) = comparison.changes
+    is_enough = before + after > 2
+    assert comparison.noise_known == (change.noise is not None) == is_enough
+    assert comparison.is_worse == is_enough
+
+
 def test_what_so_few_messages_cannot_tell_apart_is_noise_even_then(run_of):
     comparison = compare(sides(run_of(10, messages=50, spread=0)),
                          {"b": run_of(10, seed=1, messages=50, spread=0)})  # fmt: skip

@@ -34,6 +34,12 @@ from loadgen.workload.target import Target, write_origin
         pytest.param(
             "ws://[fe80::1%25eth0]/", ("fe80::1%eth0", 80, "[fe80::1]", "/"), id="zone-25"
         ),
+        # On some systems the name of an interface has capitals, and they count.
+        pytest.param(
+            "ws://[FE80::1%Ethernet_2]/",
+            ("fe80::1%Ethernet_2", 80, "[fe80::1]", "/"),
+            id="zone-in-capitals",
+        ),
         pytest.param("ws://h:/", ("h", 80, "h", "/"), id="port-left-empty"),
         pytest.param("WS://h/", ("h", 80, "h", "/"), id="scheme-in-capitals"),
     ],
