@@ -274,7 +274,7 @@ def test_each_value_is_in_one_second_and_in_the_whole_however_it_came(steps):
         if what == "second":
             assert recorder.end_second().state == recorded(second).state
             second = []
-    recorder.end_second()
+    assert recorder.end_second().state == recorded(second).state
     assert recorder.total.state == recorded(whole).state
 
 
