@@ -59,6 +59,13 @@ def test_help_shows_a_duration_as_one_would_type_it(text: str) -> None:
     assert units.show_duration(10.0) == "10s"
 
 
+@pytest.mark.parametrize(
+    "text", ["0s", "1ms", "999ms", "1s", "59s", "1m", "61s", "59m", "1h", "2h"]
+)
+def test_a_duration_is_shown_in_the_largest_unit_of_which_it_is_a_whole_number(text: str) -> None:
+    assert units.show_duration(units.parse_duration(text)) == text
+
+
 @pytest.mark.parametrize("text", ["0", "512", "64KiB", "1MiB", "3GiB"])
 def test_help_shows_a_size_as_one_would_type_it(text: str) -> None:
     assert units.show_size(units.parse_size(text)) == text

@@ -22,7 +22,7 @@ from echo_trio.console.http_connection import (
     turn_away,
 )
 from echo_trio.console.http_request import RequestRefused
-from echo_trio.console.slots import Slots
+from echo_trio.console.slots import GRACE_S, Slots, Waiting
 from echo_trio.console.turns import Turns
 
 #: A hang guard, by the virtual clock.
@@ -321,6 +321,39 @@ async def test_who_reads_slowly_has_all_of_a_long_answer(connect, autojump_clock
     assert b"\0" * len(body) in client.hear()
     assert trio.current_time() > 2 * http_connection.WRITE_TIMEOUT_S
     client.ours.close()
+
+
+async def test_who_reads_nothing_makes_room_before_those_who_wait_for_their_turn(
+    connect, autojump_clock
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(2**22)})
+
+    slots = Slots(2)
+    reads_nothing = connect(app, slots)
+    await reads_nothing.say(request())
+    waits = connect(None, slots)
+    waits.server._turns.charge(1e9 + 100.0)
+    await waits.say(request())
+    assert [len(slots.waiting[what]) for what in Waiting] == [0, 1, 1, 0]
+    await trio.sleep(GRACE_S)
+    assert slots.take() is not None
+    assert await reads_nothing.end() == trio.current_time()
+    assert [len(slots.waiting[what]) for what in Waiting] == [0, 0, 1, 0]
+    waits.ours.close()
+
+
+async def test_a_request_has_arrived_before_it_waits_for_its_turn(connect, autojump_clock) -> None:
+    client = connect()
+    client.server._turns.charge(1e9 + 5.0)
+    arrived_s = trio.current_time()
+    await client.say(request())
+    assert client.app.asked == []
+    await trio.sleep(6.0)
+    assert (client.app.asked, client.app.states) == ([("GET", "/", b"")], [arrived_s])
+    client.ours.close()
+    await client.end()
 
 
 async def test_who_reads_nothing_is_let_go_and_its_request_with_it(

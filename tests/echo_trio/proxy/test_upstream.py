@@ -174,12 +174,21 @@ async def test_a_connection_that_breaks_meanwhile_is_told(
     assert ours.fileno() == -1
 
 
+def all_failed(number: int) -> OSError:
+    """The error of Trio when none of several addresses can be connected to."""
+    error = OSError("all attempts to connect to a:80 failed")
+    error.__cause__ = ExceptionGroup("", [OSError(number, "x"), OSError(number, "x")])
+    return error
+
+
 @pytest.mark.parametrize(
     ("raises", "status", "reason", "says"),
     [
         (OSError(errno.EMFILE, "x"), 503, Reason.DESCRIPTORS, "too many files open"),
         (OSError(errno.ENFILE, "x"), 503, Reason.DESCRIPTORS, "too many files open"),
+        (all_failed(errno.EMFILE), 503, Reason.DESCRIPTORS, "too many files open"),
         (OSError(errno.ECONNREFUSED, "x"), 502, Reason.UPSTREAM_UNREACHABLE, "out of reach: "),
+        (all_failed(errno.ECONNREFUSED), 502, Reason.UPSTREAM_UNREACHABLE, "out of reach: "),
         (OSError("in words"), 502, Reason.UPSTREAM_UNREACHABLE, "out of reach: in words"),
         (
             socket.gaierror(-2, "Name or service not known"), 502, Reason.UPSTREAM_UNREACHABLE,

@@ -747,3 +747,13 @@ def test_a_message_may_have_as_many_streams_as_are_allowed_behind_its_first(more
             inflater.inflate(deflated, 100, last=ends)
     else:
         assert inflater.inflate(deflated, 100, last=ends) == b"abcdefghijklmnopq"
+
+
+def test_each_message_may_have_as_many_streams_though_the_context_is_kept():
+    inflater = deflate.Inflater(KEEPING, client=True)
+    seen = []
+    for number in range(2 * deflate.MAX_STREAM_ENDS):
+        ended = zlib.compressobj(wbits=-15)
+        data = ended.compress(bytes((number,))) + ended.flush(zlib.Z_FINISH) + b"\x00"
+        seen.append(inflater.inflate(data, 100, last=True))
+    assert b"".join(seen) == bytes(range(2 * deflate.MAX_STREAM_ENDS))
