@@ -46,8 +46,12 @@ class Slot:
 
     @contextmanager
     def waiting(self, what: Waiting) -> Iterator[None]:
-        """Allow the slot to be given to another while this lasts, unless it is one for health."""
-        if self.of_health:
+        """Allow the slot to be given to another while this lasts, unless it is one for health.
+
+        A slot that was lost has nothing more to give, though its connection may go on for a few
+        steps until it is cancelled.
+        """
+        if self.of_health or self.lost_while is not None:
             yield
             return
         line = self._slots.waiting[what]

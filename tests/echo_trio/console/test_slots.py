@@ -42,6 +42,22 @@ async def test_of_those_who_wait_for_their_client_the_oldest_makes_room(
     assert slots.evicted == 2
 
 
+@pytest.mark.parametrize("waits", list(Waiting))
+async def test_a_slot_that_was_lost_is_not_given_away_again(
+    autojump_clock: MockClock, waits: Waiting
+) -> None:
+    """Its connection may wait once more before Trio cancels it: a checkpoint yields first."""
+    slots = Slots(1)
+    lost = take(slots)
+    with lost.waiting(Waiting.TURN):
+        newcomer = take(slots)
+    with lost.waiting(waits):
+        await trio.sleep(GRACE_S)
+        assert slots.take() is None
+        assert [len(line) for line in slots.waiting.values()] == [0, 0, 0, 0]
+    assert (slots.held, slots.evicted, lost.lost_while) == ({newcomer}, 1, Waiting.TURN)
+
+
 async def test_whoever_has_begun_to_wait_again_is_not_the_oldest_any_more(
     autojump_clock: MockClock,
 ) -> None:
