@@ -99,7 +99,7 @@ _STARTER: Final = SharedStarter(SHARD)
 
 def _carry_down(down: Queue, sock: socket.socket, process: Process) -> None:
     """Carry orders to the shard, as long as a message comes at least every `HOLD_TIMEOUT_S`."""
-    with suppress(OSError, TimeoutError):
+    with suppress(OSError):  # A `TimeoutError` is one.
         while (message := down.get(timeout=HOLD_TIMEOUT_S))[0] != _DONE:
             if message[0] == _KILL:
                 process.kill()
@@ -215,7 +215,7 @@ class _DaskThread:
         self._loop = asyncio.get_running_loop()
         try:
             client = await Client(self._address, asynchronous=True, timeout=CONNECT_TIMEOUT_S)
-        except (OSError, ValueError, TimeoutError):
+        except (OSError, ValueError):
             raise Refused(
                 f"--dask {self._address}: no scheduler answers there; start one: dask scheduler"
             ) from None
