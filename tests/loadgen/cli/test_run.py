@@ -1,5 +1,6 @@
 """A run begins if all that was asked for can be had, and whatever watches it ends with it."""
 
+import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -127,6 +128,14 @@ async def test_a_run_is_in_one_process_or_several_as_one(options, kind):
     assert type(made) is kind
     assert made.plan == PLAN
     assert made._on_warning is run_module.warn
+
+
+@pytest.mark.parametrize("workers", [None, 1, 5])
+async def test_a_cluster_is_asked_for_as_many_shards_as_are_wanted(monkeypatch, workers):
+    dask = SimpleNamespace(Cluster=lambda *args: args)
+    monkeypatch.setitem(sys.modules, "loadgen.processes.dask", dask)
+    made = run_module._make_run(PLAN, Options(dask="h:1", workers=workers), None)
+    assert (type(made), made._launcher) == (Coordinator, ("h:1", workers))
 
 
 async def test_what_starts_processes_is_handed_on_and_what_exports_figures_has_the_runs_name(

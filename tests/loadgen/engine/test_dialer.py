@@ -193,6 +193,41 @@ async def test_an_address_that_nobody_listens_at_is_left_out_and_stays_in_the_co
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("number", "passes"),
+    [(errno.ECONNREFUSED, True), (errno.EHOSTUNREACH, True), (errno.ENETUNREACH, True),
+     (errno.EMFILE, False)],
+)  # fmt: skip
+async def test_an_address_is_left_out_only_if_it_can_not_be_reached(
+    listening, monkeypatch, number, passes
+):
+    addresses = listening("127.0.0.2", "127.0.0.3")
+    connect, begin_connecting = sockets.connect, sockets.begin_connecting
+
+    async def connect_to_others(address, *args, **options):
+        if address == addresses[0]:
+            raise OSError(number, os.strerror(number))
+        return await connect(address, *args, **options)
+
+    def begin_with_others(address, *args):
+        if address == addresses[0]:
+            raise OSError(number, os.strerror(number))
+        return begin_connecting(address, *args)
+
+    monkeypatch.setattr(sockets, "connect", connect_to_others)
+    monkeypatch.setattr(sockets, "begin_connecting", begin_with_others)
+    at_once, in_steps = (Dialer(addresses, Sources(())) for _ in range(2))
+    if passes:
+        assert await dial(at_once, 2) == {"127.0.0.2": 0, "127.0.0.3": 2}
+        assert in_steps.begin(Counter(), b"hello") is None
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            await dial(at_once, 1)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            in_steps.begin(Counter(), b"hello")
+    assert at_once._alive == in_steps._alive == addresses[passes:]
+
+
 async def test_where_nobody_listens_at_any_address_it_is_refused(listening):
     (dead, alive) = listening("127.0.0.2", dead=("127.0.0.4",))
     dialer = Dialer([dead], Sources(()))

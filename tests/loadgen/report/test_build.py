@@ -1,5 +1,6 @@
 """Each figure of a report is the one that was measured: no two of the result here are alike."""
 
+import dataclasses
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -263,6 +264,10 @@ def test_figures_are_rounded_to_a_thousandth_and_shares_of_no_load_are_none(resu
     report = make_report(result)
     assert (report.messages.sent_per_s, report.messages.received_per_s) == (142.857, 285.714)
     assert report.fan_out.clock_error_ms == 12.346
+    for error_s in (0.0, None):  # Clocks that agree, and clocks of which nobody knows.
+        fan_out = dataclasses.replace(result.fan_out, clock_error_s=error_s)
+        report = make_report(dataclasses.replace(result, fan_out=fan_out))
+        assert report.fan_out.clock_error_ms == error_s
     assert (report.generator.load_cpu_share, report.generator.load_waiting_share) == (None, None)
     assert make_report(result_of(fan_out=None)).fan_out is None
 

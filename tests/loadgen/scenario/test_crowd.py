@@ -396,20 +396,26 @@ async def journey(user):
     assert bench.unsettled == 0  # Whoever looks at the run has it so before it is over.
 
 
-def test_code_that_a_user_shields_has_half_of_the_stop_timeout_and_no_more() -> None:
+@pytest.mark.parametrize(
+    ("interrupt_at_s", "ends_s"), [(None, LOAD_S + STOP_S), (2 * UNIT_S, 2 * UNIT_S)]
+)
+def test_code_that_a_user_shields_has_half_of_the_stop_timeout_and_no_more(
+    interrupt_at_s: float | None, ends_s: float
+) -> None:
     script = """
 @scenario
 async def stay(user):
     await user.ready()
     for seconds in (0.0625, 1e6):
         with trio.CancelScope(shield=True):
-            await trio.sleep(0.5 + 0.25 + seconds)
+            await trio.sleep(ENDS_S + seconds)
             user.count(f"shielded {seconds}")
 """
     plan = Plan(1, scenario="s.py", duration_s=LOAD_S, stop_timeout_s=STOP_S)
     for script_s, lasts in (("0.0625", 1), ("0.1875", 0)):
-        bench = Bench(script.replace("0.0625", script_s), [], plan)
-        assert bench.run() == {"requested": 1, "interrupted": 1}
+        its_script = script.replace("0.0625", script_s).replace("ENDS_S", str(ends_s))
+        bench = Bench(its_script, [], plan)
+        assert bench.run(interrupt_at_s) == {"requested": 1, "interrupted": 1}
         assert bench.books.counters == ({f"shielded {script_s}": 1} if lasts else {})
 
 
