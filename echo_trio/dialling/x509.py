@@ -79,7 +79,7 @@ def read_certificate(der: bytes) -> Certificate:
 
 def _read(der: bytes) -> Certificate:
     certificate = _only(der, _SEQUENCE)
-    fields = list(_elements(next(_elements(certificate))[1]))
+    fields = list(_elements(_only(certificate, _SEQUENCE)))
     if fields[0][0] == _VERSION:
         del fields[0]
     # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo, and the rest

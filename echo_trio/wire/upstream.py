@@ -271,7 +271,7 @@ class UpstreamConnection(Connection):
                 if not data:
                     self._abandon_handshake()
                     return False
-                if self._open_handshake.is_set():  # Accepted meanwhile: these are frames.
+                if wsproto.state is ConnectionState.OPEN:  # Accepted meanwhile: these are frames.
                     self._head = data
                     break
                 if wsproto.state is not ConnectionState.CLOSED:

@@ -96,7 +96,8 @@ def test_what_is_no_json_is_a_parse_error_without_id(message):
         ({"jsonrpc": 2.0, "method": "echo", "id": 2}, 2),
         ({"method": "echo", "id": "3"}, "3"),
         ({"jsonrpc": "2.0", "id": 4}, 4),
-        (call("echo", id=[1]), None), (call("echo", id={}), None), (call("echo", id=True), None),
+        (call("echo", id=[1]), None), (call("echo", id={}), None),
+        (call("echo", id=True), None), (call("echo", id=False), None),
     ],
 )  # fmt: skip
 def test_what_is_no_call_is_an_invalid_request(message, id_):

@@ -42,6 +42,8 @@ ALLOWED = {("chat.example", 80), ("localhost", 80), ("10.0.0.7", 80), ("127.0.0.
         ("localhost", 80, "127.0.0.1", None),
         ("api.localhost", 80, "::1", None),
         ("localhost.example", 80, "127.0.0.1", "this machine"),
+        ("evillocalhost", 80, "127.0.0.1", "this machine"),
+        ("a.evillocalhost", 80, "::1", "this machine"),
         ("localhost", 80, "169.254.169.254", "link-local"),
         ("10.0.0.7", 80, "10.0.0.7", None),
         ("169.254.1.1", 80, "169.254.1.1", None),  # The operator has written it so.

@@ -19,7 +19,7 @@ from echo_trio.dialling.x509 import MAX_NAMES, _show_name, read_certificate
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
-def make(names: list[x509.GeneralName], *, year: int = 2030) -> bytes:
+def make(names: list[x509.GeneralName], *, since: int = 1999, year: int = 2030) -> bytes:
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "DE"),
@@ -35,7 +35,7 @@ def make(names: list[x509.GeneralName], *, year: int = 2030) -> bytes:
         .issuer_name(issuer)
         .public_key(KEY.public_key())
         .serial_number(2**100)
-        .not_valid_before(datetime(1999, 1, 2, 3, 4, 5, tzinfo=UTC))
+        .not_valid_before(datetime(since, 1, 2, 3, 4, 5, tzinfo=UTC))
         .not_valid_after(datetime(year, 6, 7, 8, 9, 10, tzinfo=UTC))
     )
     if names:
@@ -61,6 +61,15 @@ def test_the_facts_of_a_certificate():
     assert read_certificate(make([])).names == []
     many = make([x509.DNSName(f"{number}.example") for number in range(MAX_NAMES + 1)])
     assert len(read_certificate(many).names) == MAX_NAMES
+
+
+@pytest.mark.parametrize(("since", "until"), [(1950, 1999), (2000, 2049), (2049, 2050)])
+def test_a_year_of_two_digits_is_one_from_1950_to_2049(since: int, until: int) -> None:
+    read = read_certificate(make([], since=since, year=until))
+    assert (read.not_before, read.not_after) == (
+        f"{since}-01-02T03:04:05Z",
+        f"{until}-06-07T08:09:10Z",
+    )
 
 
 CERTIFICATE = make([x509.DNSName("a.example")])
@@ -89,6 +98,14 @@ def test_anything_else_is_a_value_error_or_read(data):
 def test_a_certificate_that_is_cut_off_is_a_value_error(at):
     with pytest.raises(ValueError, match=r"."):
         read_certificate(CERTIFICATE[:at])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x30", b"\x30\x00", b"\x30\x02\x30\x00", b"\x30\x02\x31\x00"]
+)
+def test_a_certificate_with_nothing_in_it_is_a_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_certificate(data)
 
 
 def element(tag: int, *contents: bytes) -> bytes:

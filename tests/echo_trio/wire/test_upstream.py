@@ -419,5 +419,24 @@ async def test_it_works_above_tls(role, nursery):
     assert client.close_sent == client.close_received == 1000
 
 
+async def test_a_frame_that_comes_while_the_101_is_being_sent_is_a_message(nursery):
+    ours, theirs = trio.testing.memory_stream_pair()
+    connection = UpstreamConnection(ours, WSConnection(ConnectionType.SERVER))
+    nursery.start_soon(connection._reader_task)
+    await theirs.send_all(WSConnection(ConnectionType.CLIENT).send(Request("here", "/")))
+    request = await connection._get_request()
+    at_once, later = (b"\x81\x81\x00\x00\x00\x00" + text for text in (b"1", b"2"))
+
+    async def send_at_once() -> None:
+        ours.send_stream.send_all_hook = None
+        await theirs.send_all(at_once)
+        await trio.testing.wait_all_tasks_blocked()
+
+    ours.send_stream.send_all_hook = send_at_once
+    await request.accept()
+    await theirs.send_all(later)
+    assert [await connection.get_message() for _ in range(2)] == ["1", "2"]
+
+
 def test_who_is_served_is_upstreams_connection_as_well():
     assert issubclass(Connection, WebSocketConnection)
