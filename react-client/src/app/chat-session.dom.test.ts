@@ -452,14 +452,17 @@ describe('what one asks for by a view that is a frame behind', () => {
     expect(session.connection).not.toHaveProperty('retry');
   });
 
-  it('comes before what the page is trying by itself', async () => {
+  it.each([
+    ['at another address', 'ws://127.0.0.2/'],
+    ['at the same address', 'ws://127.0.0.1/'],
+  ])('comes before what the page is trying by itself, %s', async (_, url) => {
     const { open, report, session } = sessionWithoutThread();
     await open();
     report(closedByServer(1001));
     session.tryNow();
     expect(session.connection).toMatchObject({ phase: 'connecting', attempt: 1 });
-    const connecting = session.connect('ws://127.0.0.2/');
-    expect(session.connection).toEqual({ phase: 'connecting', url: 'ws://127.0.0.2/' });
+    const connecting = session.connect(url);
+    expect(session.connection).toEqual({ phase: 'connecting', url });
     report(OPENED);
     expect(await connecting).toEqual({ ok: true });
   });

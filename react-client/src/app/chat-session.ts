@@ -141,13 +141,13 @@ export class ChatSession {
   connect(typedUrl: string, options: ConnectOptions = {}): Promise<Outcome> {
     const address = readSocketUrl(typedUrl, location.protocol);
     if (this.#thread !== undefined) {
-      // Pressed twice before the first press was to be seen: that is asked for once.
       const { connection } = this;
-      const isTheSame =
-        connection.phase === 'connecting' && address.ok && connection.url === address.url;
-      if (isTheSame && this.#opening !== undefined) return this.#opening;
-      // What one asks for comes before what the page tries by itself.
-      const isByItself = connection.phase === 'connecting' && connection.attempt !== undefined;
+      const isConnecting = connection.phase === 'connecting';
+      const isByItself = isConnecting && connection.attempt !== undefined;
+      const isTheSame = isConnecting && address.ok && connection.url === address.url;
+      // Pressed twice before the first press was to be seen: that is asked for once.
+      if (isTheSame && !isByItself && this.#opening !== undefined) return this.#opening;
+      // What one asks for comes before what the page tries by itself, even at the same address.
       if (isByItself && address.ok) this.#abandon();
     }
     if (this.#thread !== undefined) {
