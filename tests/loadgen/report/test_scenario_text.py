@@ -113,6 +113,14 @@ def test_a_stream_has_each_of_its_counts_in_its_own_column(report):
     assert row == ["ticks", "1,001", "2", "3", "4", "1.50", "2,345.25"]
 
 
+def test_a_figure_of_nothing_was_measured_and_one_that_is_missing_was_not(report):
+    ages = [Summary(count=1, **P | {"p50": 0.0}), Summary(count=0, **dict.fromkeys(P)), None]
+    streams = [StreamReport(name="s", received=1, gaps=0, reordered=0, duplicate=0, age=age)
+               for age in ages]  # fmt: skip
+    _, *rows = drawn(show_streams(report(streams=streams)))
+    assert [row[-2:] for row in rows] == [["0.00", "2,345.25"], ["–", "–"], ["–", "–"]]
+
+
 def test_a_check_is_marked_by_whether_it_ever_failed_and_counters_stand_in_one_line(report):
     checks = [CheckReport(name="price", passed=3000, failed=1000),
               CheckReport(name="id", passed=4, failed=0)]  # fmt: skip

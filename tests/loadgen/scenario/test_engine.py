@@ -404,6 +404,16 @@ async def test_replies_of_steps_are_in_the_runs_seconds_once_also_when_sorted_in
     assert engine.series[-1].p50_ms == pytest.approx(2, rel=0.01)
 
 
+async def test_what_was_published_has_its_times_in_the_result_also_if_no_copy_has_come() -> None:
+    engine = make_engine(plan_of(READY))
+    engine._began = trio.current_time()
+    assert engine.result_so_far().fan_out is None
+    engine.ledger.published = 1
+    fan_out = engine.result_so_far().fan_out
+    assert fan_out is not None
+    assert (fan_out.first.count, fan_out.last.count, fan_out.each.count) == (0, 0, 0)
+
+
 async def test_each_second_the_clocks_are_compared_once_there_are_users() -> None:
     engine = make_engine(plan_of(READY))
     assert isinstance(engine, ScenarioEngine)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from loadgen.workload.pacing import Ramps, Share, Stage, Steady
 from loadgen.workload.plan import Plan
+from loadgen.workload.speeds import Speeds, Steered
 
 
 @pytest.mark.parametrize(
@@ -258,3 +259,11 @@ def test_the_ideal_of_a_schedule_ends_with_its_time():
     for pace in (Steady.lasting(4.0, 10.0), Ramps([Stage(10.0, 8.0)])):
         assert [pace.ideal_by(at_s) for at_s in (10.0, 10.5, math.inf)] == [40.0] * 3
         assert pace.ideal_total == 40.0
+
+
+def test_the_ideal_goes_on_behind_the_last_message_so_that_a_slower_run_sends_as_many():
+    pace = Steady.lasting(20.0, 5.0, 30)
+    assert (pace.total, pace.ideal_total) == (30, 100.0)
+    assert [pace.ideal_by(at_s) for at_s in (1.0, 2.0, 5.0, 6.0)] == [20.0, 40.0, 100.0, 100.0]
+    slower = Steered(pace, Speeds().then(1.0, 0.5), 30)
+    assert (slower.total, slower.due_by(1.0), slower.due_by(2.0)) == (30, 20, 30)

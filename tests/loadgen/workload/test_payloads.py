@@ -38,6 +38,7 @@ def test_a_word_in_braces_that_is_no_placeholder_is_sent_as_it_is_with_a_note():
         pytest.param('{{"a": {{"b": {seq}}}}}', '{"a": {"b": 5}}', id="doubled-and-nested"),
         pytest.param("{{{seq}}}", "{5}", id="literal-braces-around-a-placeholder"),
         pytest.param("a }} b", "a }} b", id="closing-nothing"),
+        pytest.param('{{1}} {"a": {"b": {seq}}}', '{1} {"a": {"b": 5}}', id="closing-once"),
         pytest.param("{ } {} {1} {Seq}", "{ } {} {1} {Seq}", id="other-braces"),
     ],
 )
