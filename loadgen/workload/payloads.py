@@ -21,8 +21,9 @@ _KNOWN: Final = ("conn", "seq", "now", "random", "room")
 _PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(_KNOWN)})\}}")
 #: A literal brace, written twice, or a placeholder.
 _BRACES: Final = re.compile(rf"\{{\{{|\}}\}}|{_PLACEHOLDER.pattern}")
-#: Braces around a lower-case word, as in GraphQL, or a placeholder that is misspelt.
-_LIKE_A_PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
+#: Braces around a lower-case word, as in GraphQL, or a placeholder that is misspelt; and before
+#: these a brace that is written twice, whose word is none.
+_LIKE_A_PLACEHOLDER: Final = re.compile(r"\{\{|\{([a-z]+)\}")
 #: No number in a message is longer; a reply may bring one of a million digits.
 _NUMBER: Final = "0|[1-9][0-9]{0,18}"
 #: Odd constants that spread (seed, socket, sequence number) over 32 bits.
@@ -80,7 +81,7 @@ class Payloads:
         # Even parts are text, odd ones are placeholders.
         parts = _PLACEHOLDER.split(text) if isinstance(template, bytes) else _split(text)
         names = parts[1::2]
-        self.notes = () if isinstance(template, bytes) else _find_odd_names(parts[0::2])
+        self.notes = () if isinstance(template, bytes) else _find_odd_names(text)
         self.names: frozenset[str] = frozenset(names)
         self._rooms = rooms
         self.is_binary = binary
@@ -232,9 +233,9 @@ def _split(text: str) -> list[str]:
 _DEFAULT_PARTS: Final = _split(DEFAULT_TEMPLATE)
 
 
-def _find_odd_names(texts: list[str]) -> tuple[str, ...]:
-    """List texts that look like placeholders and are none; they are sent unchanged."""
-    names = dict.fromkeys(name for text in texts for name in _LIKE_A_PLACEHOLDER.findall(text))
+def _find_odd_names(text: str) -> tuple[str, ...]:
+    """List what looks like a placeholder and is none, unless its brace was doubled for that."""
+    names = dict.fromkeys(filter(None, _LIKE_A_PLACEHOLDER.findall(text)))
     known = ", ".join(f"{{{name}}}" for name in _KNOWN)
     return tuple(
         f"{{{name}}} is no placeholder and is sent as it is; there are {known}"

@@ -29,6 +29,13 @@ def test_a_word_in_braces_that_is_no_placeholder_is_sent_as_it_is_with_a_note():
     )
 
 
+def test_a_word_whose_braces_are_doubled_is_sent_as_it_was_meant_without_a_note():
+    payloads = Payloads("{{user}} {seq} {{{ticks}")
+    assert payloads.render(0, 7) == "{user} 7 {{ticks}"
+    (note,) = payloads.notes
+    assert note.startswith("{ticks} is no placeholder")
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
