@@ -397,8 +397,7 @@ class Supervisor:
                 place.told_tree.set()
             elif isinstance(report, FaultsSet):
                 place.faults = report.text
-                self._faults_set.set()
-                self._faults_set = trio.Event()
+                self._note_faults_set()
             elif isinstance(report, Ready):
                 place.channel = channel
                 place.answered = self._asked  # by the report that came before this
@@ -407,10 +406,15 @@ class Supervisor:
                     task_status.started()
         place.channel = None
         self._note_told()
+        self._note_faults_set()  # Who waits for this worker waits in vain.
 
     def _note_told(self) -> None:
         self._told.set()
         self._told = trio.Event()
+
+    def _note_faults_set(self) -> None:
+        self._faults_set.set()
+        self._faults_set = trio.Event()
 
     def _retire(self, place: _Place, *how: Any) -> int:
         """Take a dead worker's counts over; return how many connections are gone with it."""

@@ -243,6 +243,35 @@ async def test_who_changes_faults_does_not_wait_for_what_another_has_changed_sin
         assert isinstance(await each.hear(), Drain)
 
 
+async def test_who_changes_faults_does_not_wait_for_a_worker_that_has_died_meanwhile(
+    supervise, autojump_clock, nursery
+) -> None:
+    served = supervise(upstream="ws://127.0.0.1:1")
+    workers = await served.both()
+    for each in workers:
+        await each.serve(worker(1, 0))
+    began_s, held = trio.current_time(), list[float]()
+
+    async def change() -> None:
+        await served.it.set_faults("~silent")
+        held.append(trio.current_time() - began_s)
+
+    nursery.start_soon(change)
+    for each in workers:
+        assert await each.hear() == SetFaults("~silent")
+    await workers[0].channel.say(FaultsSet("~silent"))
+    await wait_all_tasks_blocked()
+    workers[1].process.kill()
+    successor = await served.next()
+    assert (await successor.serve(worker(1, 0))).settings.fault == "~silent"
+    await trio.sleep(CHANGE_S + 1)
+    assert held == [pytest.approx(0)]
+    assert served.lines("a worker has not yet said that the faults hold") == []
+    served.it.drain()
+    for each in (workers[0], successor):
+        assert isinstance(await each.hear(), Drain)
+
+
 async def test_the_tasks_are_those_of_the_workers_that_answer_in_time(
     supervise, autojump_clock, nursery
 ) -> None:
