@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from bisect import insort
-from sys import getsizeof
+from sys import getrefcount, getsizeof
 from typing import Any
 
 import pytest
@@ -95,3 +95,14 @@ def test_answers_up_to_the_longest_are_packed_and_longer_ones_kept_as_they_are(o
     for _ in range(10):
         late.put(1.0, "x" * (LONGEST_BYTES + over))
     assert len(late._long) == 10 * over
+
+
+def test_a_long_answer_is_kept_no_longer_than_until_it_is_out() -> None:
+    late = LateAnswers()
+    late.put(2.0, "stays")
+    for answer in ("x" * (LONGEST_BYTES + 1), b"x" * (LONGEST_BYTES + 1)):
+        before = getrefcount(answer)
+        late.put(1.0, answer)
+        assert getrefcount(answer) > before
+        assert late.pop() == (1.0, answer)
+        assert getrefcount(answer) == before

@@ -65,6 +65,7 @@ def test_what_is_no_target_is_said(text: str) -> None:
         ("http://console.example:80", "console.example", True),
         ("http://[::1]:8766", "[::1]:8766", True),
         ("http://console.example", "console.example:8766", False),
+        ("http://console.example:8766", "console.example", False),
         ("https://console.example:8767", "console.example:8766", False),
         ("http://console.example.evil.example:8766", "console.example:8766", False),
         ("http://a@console.example:8766", "console.example:8766", False),
@@ -117,6 +118,27 @@ def test_an_address_is_known_only_where_we_listen_on_all() -> None:
 )
 def test_only_a_page_of_our_own_may_change_things(site: str, may: bool) -> None:
     assert (why_no_change(Headers({**OURS, "sec-fetch-site": site})) is None) is may
+
+
+@pytest.mark.parametrize(
+    ("said", "may"),
+    [
+        (("same-origin", "cors", "empty"), True),
+        (("none", "navigate", "document"), True),
+        (("same-site", "cors", "empty"), False),
+        (("cross-site", "no-cors", "image"), False),
+        (("same-site", "navigate", "document"), True),
+        (("cross-site", "navigate", "document"), True),
+        (("same-site", "navigate", "iframe"), False),
+        (("cross-site", "navigate", "iframe"), False),
+        (("cross-site", "no-cors", "document"), False),
+    ],
+)
+def test_a_page_elsewhere_may_link_to_us_and_neither_ask_nor_frame_us(
+    said: tuple[str, str, str], may: bool
+) -> None:
+    names = ("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
+    assert (why_not_from_here(Headers(dict(zip(names, said, strict=True)))) is None) is may
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,14 @@ def test_a_head_has_so_many_headers_and_bytes_and_no_more(step: int) -> None:
         assert refused.value.status == 431
 
 
+def test_lines_behind_a_head_are_none_of_its_headers() -> None:
+    head = HEAD + b"Content-Length: 1000\r\n\r\n"
+    buffer = HeadBuffer()
+    buffer.data += head + b"\n" * 1000
+    assert buffer.take_head() == head
+    assert buffer.data == b"\n" * 1000
+
+
 @pytest.mark.parametrize("nonsense", [b"\x16\x03\x01", b"\r\n\r\n", b"\0", b" GET / HTTP/1.1"])
 def test_what_can_be_no_head_is_refused_at_its_first_byte(nonsense: bytes) -> None:
     with pytest.raises(RequestRefused) as refused:

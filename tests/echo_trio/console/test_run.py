@@ -15,6 +15,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from echo_trio.console import run as run_module
+from echo_trio.console.event_stream import event
 from echo_trio.console.kept_runs import KeptRun
 from echo_trio.console.run import SNAPSHOTS, Answer
 
@@ -263,3 +264,24 @@ async def test_the_report_is_the_last_that_who_follows_gets(nursery: trio.Nurser
     run.close()
     await wait_all_tasks_blocked()
     assert [chunk.split(b"\n")[0] for chunk in emitted] == [b"event: snapshot", b"event: report"]
+
+
+async def test_what_comes_while_a_slow_reader_takes_the_rest_reaches_it_as_well() -> None:
+    run, emitted = make_run(), list[bytes]()
+    report = b'{"schema": 1, "verdict": "valid"}'
+
+    async def emit(text: bytes) -> None:
+        if not emitted:
+            for line in (snapshot(3), snapshot(4), report):
+                run.take_line(line)
+            run.close()
+        emitted.append(text)
+
+    for second in (1, 2):
+        run.take_line(snapshot(second))
+    await run.follow(emit)
+    assert emitted == [
+        event("snapshot", snapshot(1)) + event("snapshot", snapshot(2)),
+        event("snapshot", snapshot(3)) + event("snapshot", snapshot(4)),
+        event("report", report),
+    ]
