@@ -115,8 +115,9 @@ def read_text(path: str | os.PathLike[str], *, at_most: int) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        line = content.count(b"\n", 0, exc.start) + 1
-        byte = content[exc.start]
+        # Its places are those behind a byte order mark.
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        byte = exc.object[exc.start]
         raise WrongKind(f"line {line} has a byte, 0x{byte:02x}, that is not UTF-8") from None
 
 

@@ -80,6 +80,9 @@ def test_a_text_is_read_as_any_editor_saves_it(tmp_path, content, text):
         pytest.param("a".encode("utf-16"), "it is UTF-16 text; save it as UTF-8", id="utf-16"),
         pytest.param("a".encode("utf-32"), "it is UTF-32 text", id="utf-32"),
         pytest.param(b"a\nb\xe9", "line 2 has a byte, 0xe9, that is not UTF-8", id="latin-1"),
+        pytest.param(
+            b"\xef\xbb\xbfa\nb\xe9\nc", "line 2 has a byte, 0xe9, that is not", id="behind-a-mark"
+        ),
     ],
 )
 def test_what_is_no_utf_8_is_said_to_be_none(tmp_path, content, says):
@@ -113,6 +116,31 @@ def test_a_file_is_there_all_at_once_and_keeps_its_permissions(tmp_path):
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.usefixtures("drafting")
+def test_a_draft_has_the_permissions_that_were_asked_for_whatever_it_replaces(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("old")
+    path.chmod(0o644)
+    draft = Draft(path, mode=0o600)
+    draft.publish()
+    draft.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_is_taken_in_parts_is_written_whole(monkeypatch):
+    taken = []
+
+    def write(descriptor, content):
+        part = bytes(content[:3])
+        taken.append((descriptor, part))
+        return len(part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "write", write)
+        files.write_all(7, b"abcdefg")
+    assert taken == [(7, b"abc"), (7, b"def"), (7, b"g")]
 
 
 @pytest.mark.usefixtures("drafting")

@@ -117,6 +117,19 @@ async def test_a_channel_carries_what_is_said_whole_and_in_order_until_an_end_is
     assert heard == said
 
 
+async def test_what_several_say_at_once_is_heard_whole_and_in_their_order(pair):
+    said = [letter * 3_000_000 for letter in "abc"]  # each is more than the kernel takes at once
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for each in said:
+                nursery.start_soon(pair[0].say, each)
+                await trio.testing.wait_all_tasks_blocked()
+            heard = [await pair[1].hear() for _ in said]
+    assert heard == said
+    pair[0].close()
+    pair[1].close()
+
+
 async def test_who_talks_to_somebody_that_is_gone_is_told(pair):
     pair[1].close()
     with trio.fail_after(60):

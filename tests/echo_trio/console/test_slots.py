@@ -97,6 +97,20 @@ async def test_who_has_the_last_answer_leaves_before_all_others(autojump_clock: 
     assert not idle.scope.cancel_called
 
 
+async def test_of_those_who_have_the_last_answer_the_first_leaves_first(
+    autojump_clock: MockClock,
+) -> None:
+    slots = Slots(3)
+    ending = [take(slots) for _ in range(3)]
+    with ExitStack() as waiting:
+        for slot in (ending[1], ending[2], ending[0]):
+            waiting.enter_context(slot.waiting(Waiting.END))
+        for lost in ([1], [1, 2], [0, 1, 2]):
+            take(slots)
+            assert [n for n, slot in enumerate(ending) if slot.scope.cancel_called] == lost
+    assert slots.evicted == 3
+
+
 async def test_who_has_only_just_come_is_not_taken_for_idle(autojump_clock: MockClock) -> None:
     slots = Slots(2)
     asking, newcomer = take(slots), take(slots)

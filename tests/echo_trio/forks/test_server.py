@@ -185,6 +185,35 @@ def test_a_child_ends_with_the_code_of_what_it_ran_and_writes_what_it_has_to_say
     assert bool(told) is bool(says)
 
 
+def test_a_child_has_its_own_files_and_none_of_the_fork_servers(pair, monkeypatch) -> None:
+    """Not its siblings' sockets either: the parent would not see the end of those."""
+    ours, theirs = pair
+    (sibling, kept), (own, also_kept) = socket.socketpair(), socket.socketpair()
+    for end in (kept, also_kept):
+        end.setblocking(False)
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    done = list[Any]()
+
+    def be_child(*what: Any) -> None:
+        done.append(what)
+        raise Ended
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.os, "fork", lambda: 0)
+        patch.setattr(server.signal, "set_wakeup_fd", done.append)
+        patch.setattr(server.signal, "signal", lambda *what: done.append(what))
+        patch.setattr(server, "_be_child", be_child)
+        given: Any = ("title", [theirs.detach(), descriptor], "entry", {4241: sibling}, [own])
+        with pytest.raises(Ended):
+            server._start_child(*given)
+    assert done == [-1, (signal.SIGCHLD, signal.SIG_DFL), ("title", [descriptor], "entry")]
+    assert [ours.recv(1), kept.recv(1), also_kept.recv(1)] == [b"", b"", b""]
+    assert is_open(descriptor)
+    os.close(descriptor)
+    for end in (kept, also_kept):
+        end.close()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_fork_server_is_ready_if_what_it_imports_has_started_no_thread(
     pair, monkeypatch, threads: int

@@ -193,7 +193,10 @@ async def test_messages_for_one_that_is_gone_are_lost_alone_or_together() -> Non
         assert made.pair.lost == 1
         await made.client.say(2 * message)
         assert made.pair.lost == 3
-        assert (made.pair.client.messages_received, made.pair.upstream.messages_sent) == (3, 0)
+        frame = made.client.frame
+        await made.client.say(frame(TEXT, b"in ", fin=False) + frame(CONTINUATION, b"parts"))
+        assert made.pair.lost == 4
+        assert (made.pair.client.messages_received, made.pair.upstream.messages_sent) == (4, 0)
 
     await run()
 

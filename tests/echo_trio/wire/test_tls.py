@@ -81,6 +81,17 @@ def test_what_is_wrong_with_a_ca_file_is_one_line(pem, ca, says):
         tls.client_context(pem / ca)
 
 
+def test_who_names_authorities_trusts_no_others(pem, monkeypatch):
+    defaults = []
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: defaults.append("loaded"))
+    context = tls.client_context(pem / "ca")
+    assert (defaults, len(context.get_ca_certs())) == ([], 1)
+    tls.client_context(verify=False)
+    assert defaults == []
+    context = tls.client_context()
+    assert (defaults, context.get_ca_certs()) == (["loaded"], [])
+
+
 @pytest.fixture
 def pair():
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -267,6 +278,36 @@ async def test_what_a_read_leaves_is_with_the_kernel_where_a_poller_sees_it(pem,
         nursery.start_soon(trio.to_thread.run_sync, say)
         with trio.fail_after(PATIENCE_S):
             assert await listen() == b"".join(said)
+
+
+async def test_of_more_than_the_kernel_takes_each_byte_is_sent_once(pem, pair):
+    ours, theirs = pair
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+    context = ssl.create_default_context(cafile=pem / "ca")
+    may_read, heard = threading.Event(), bytearray()
+
+    def listen() -> None:
+        with context.wrap_socket(theirs, server_hostname="localhost") as wrapped:
+            assert may_read.wait(PATIENCE_S)
+            while data := wrapped.recv(tls.RECORD_BYTES):
+                heard.extend(data)
+
+    said = os.urandom(2**23)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, listen)
+        with trio.fail_after(PATIENCE_S):
+            sock = await tls.shake_hands(ours, tls.server_context(pem / "both", None))
+            with sock:
+                try:
+                    sent = sock.send(said)
+                finally:
+                    may_read.set()
+                assert 0 < sent < len(said)
+                while sent < len(said):
+                    await trio.lowlevel.wait_writable(sock)
+                    with suppress(BlockingIOError):
+                        sent += sock.send(said[sent:])
+    assert heard == said
 
 
 def test_no_read_is_of_less_than_a_record():
