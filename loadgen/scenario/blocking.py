@@ -138,7 +138,9 @@ class BlockingWatch(trio.abc.Instrument):
 
     def blame(self, user: User, began_ns: int, now_ns: int) -> None:
         """Blame a user's step for a turn, if the turn was long by its own doing."""
-        collected_ns = sum(took for began, took in self._collections if began >= began_ns)
+        # Of a copy: another collection may come while this goes through them.
+        collections = list(self._collections)
+        collected_ns = sum(took for began, took in collections if began >= began_ns)
         took_us = (now_ns - began_ns - collected_ns) // 1000
         # If other work uses the cores, code seems slow that only waited for a core.
         waited_before_s, self._waited_s = self._waited_s, self._read_waited_s()

@@ -28,9 +28,9 @@ class Run:
 
 
 def families(run, name):
-    """A family of each kind."""
+    """A family of each kind, and the name that they were asked for with."""
     gauge = GaugeMetricFamily("loadgen_open", "Open.", labels=["of"])
-    gauge.add_metric(["a"], 3)
+    gauge.add_metric([str(name)], 3)
     gauge.add_metric(["b"], math.nan)
     counter = CounterMetricFamily("loadgen_sent", "Sent.", 7)
     bounds = [f"{bound_us / 1e6:g}" for bound_us in otlp.prometheus.BOUNDS_US]
@@ -74,7 +74,7 @@ def test_each_family_is_of_its_kind_with_the_time_that_it_covers(exported):
         "Open.",
         otel.Gauge,
     )
-    assert (point.value, dict(point.attributes)) == (3, {"of": "a"})
+    assert (point.value, dict(point.attributes)) == (3, {"of": "nightly"})
     (point,) = counter.data.data_points
     assert (point.value, counter.data.is_monotonic) == (7, True)
     times = (STARTED_S * 10**9, STARTED_S * 10**9 + 2_500_000_000)
@@ -107,6 +107,8 @@ async def test_an_export_comes_at_an_interval_and_at_the_end(
     assert of_resource.resource.attributes["service.name"] == "loadgen"
     (of_scope,) = of_resource.scope_metrics
     assert (of_scope.scope.name, len(of_scope.metrics)) == ("loadgen", 3)
+    (point,) = of_scope.metrics[0].data.data_points
+    assert point.attributes == {"of": "nightly"}
 
 
 async def test_a_collector_that_takes_nothing_is_told_once_and_not_asked_at_the_end(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.history import change_points
-from loadgen.history.change_points import MIN_SIDE, find_changes
+from loadgen.history.change_points import MIN_SIDE, Split, find_changes
 
 
 def noisy(count, mean, seed, spread=0.03):
@@ -47,6 +47,16 @@ def test_an_outlier_at_either_end_hides_no_change(at_the_end):
     assert [split.at for split in find_changes(values)] == [12 if at_the_end else 13]
 
 
+def test_an_outlier_after_a_change_hides_no_other_change():
+    steps = [*noisy(20, 10, 1, 0.01), *noisy(12, 20, 2, 0.01), *noisy(12, 23, 3, 0.01)]
+    assert [split.at for split in find_changes([*steps, 60.0])] == [20, 32]
+
+
+def test_the_figures_in_their_own_order_are_among_the_shuffles_of_which_p_is_a_share():
+    # No other order of twenty that is tried has just these sides.
+    assert find_changes([1.0] * 10 + [9.0] * 10) == [Split(10, 1 / 500)]
+
+
 def test_two_slow_runs_at_the_end_are_no_change_yet():
     assert find_changes([10.0, 10.1] * 20 + [30.0, 30.1]) == []
     assert [split.at for split in find_changes([10.0, 10.1] * 20 + [30.0, 30.1, 30.0])] == [40]
@@ -68,8 +78,9 @@ def test_too_little_or_the_same_is_no_change(values):
     assert find_changes(values) == []
 
 
+@pytest.mark.parametrize("least", [1, MIN_SIDE])
 @given(st.lists(st.floats(0, 100), min_size=2 * MIN_SIDE, max_size=12), st.randoms())
-def test_the_best_split_is_the_one_of_the_papers_formula(values, chance):
+def test_the_best_split_is_the_one_of_the_papers_formula(least, values, chance):
     order = list(range(len(values)))
     chance.shuffle(order)
     placed = [values[index] for index in order]
@@ -80,13 +91,14 @@ def test_the_best_split_is_the_one_of_the_papers_formula(values, chance):
         between = sum(abs(x - y) for x in left for y in right) * 2 / (m * n)
         within = sum(
             sum(abs(x - y) for x, y in combinations(side, 2)) / (len(side) * (len(side) - 1) / 2)
-            for side in (left, right)
+            # One figure alone is judged by the spread of the others.
+            for side in (left if m > 1 else right, right if n > 1 else left)
         )
         return m * n / (m + n) * (between - within)
 
     distances = [[abs(x - y) for y in values] for x in values]
-    best, at = change_points._find_best(distances, order)
-    energies = {at: energy(at) for at in range(MIN_SIDE, len(values) - MIN_SIDE + 1)}
+    best, at = change_points._find_best(distances, order, least)
+    energies = {at: energy(at) for at in range(least, len(values) - least + 1)}
     assert best == pytest.approx(max(energies.values()), abs=1e-6)
     assert energies[at] == pytest.approx(best, abs=1e-6)
 

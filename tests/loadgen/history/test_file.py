@@ -122,6 +122,22 @@ def test_runs_that_end_at_the_same_time_are_all_there(report_of, tmp_path):
     assert sorted(run.name for run in runs) == sorted("abc" * 10)
 
 
+def test_a_reader_at_the_moment_of_the_commit_is_waited_for(report_of, tmp_path, monkeypatch):
+    path = str(tmp_path / "runs.db")
+    file.add(path, report_of(), "first")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+        def sleep(_):
+            reader.execute("ROLLBACK")
+
+        monkeypatch.setattr(file, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=sleep))
+        file.add(path, report_of(), "second")
+        assert not reader.in_transaction
+    assert [run.name for run in file.read(path, last=10)] == ["first", "second"]
+
+
 @pytest.mark.parametrize(("is_to_end", "patience_s"), [(False, 30.0), (True, 1.0)])
 def test_another_that_writes_is_waited_for_and_not_long_once_a_signal_has_come(
     monkeypatch, is_to_end, patience_s

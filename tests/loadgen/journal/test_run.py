@@ -138,6 +138,17 @@ async def test_half_a_line_at_the_end_is_left_out(killed, tmp_path):
         )  # fmt: skip
 
 
+async def test_what_comes_after_a_line_that_is_damaged_is_left_out(killed, tmp_path):
+    kept = await keep(tmp_path / "run.journal", killed)
+    kept.close()
+    head, first, second, third = kept.path.read_bytes().splitlines(keepends=True)
+    kept.path.write_bytes(head + first + second[: len(second) // 2] + b"\n" + third)
+    report = run.recover(kept.path)
+    # With a second missing in its middle it would pass for a whole run.
+    assert [second.t_s for second in report.series] == [1, 2]
+    assert report.incomplete.t_s == 2
+
+
 async def test_a_long_journal_is_replaced_by_a_short_one_that_knows_as_much(
     killed, tmp_path, monkeypatch
 ):

@@ -86,6 +86,19 @@ def test_what_the_target_did_wrong_is_a_failure_and_a_generator_held_up_an_error
         assert read(report)[1] == {"verdict": result}
 
 
+def test_an_error_says_what_kept_the_run_from_judging_its_target(report_of):
+    limited = {"verdict": "generator-limited", "verdict_reasons": ["it was late"]}
+    interrupted = {"interrupted": True}
+    for changes, told in (
+        (limited, ("generator-limited", "it was late")),
+        (limited | interrupted, ("generator-limited", "it was late")),
+        (interrupted, ("interrupted", "the run was interrupted before its end")),
+    ):
+        suite, _ = read(msgspec.structs.replace(report_of(), **changes))
+        (case,) = suite
+        assert [(one.type, one.message) for one in case.result] == [told]
+
+
 def test_each_threshold_and_each_check_is_a_case(report_of):
     held, breached = "messages.lost>0", "latency.p99>1ms"
     report = msgspec.structs.replace(

@@ -86,6 +86,8 @@ def test_the_lag_of_the_last_second_is_told_once_there_is_one(result_of):
     (last,) = result.series
     later = [last, msgspec.structs.replace(last, lag_ms=70.0)]
     assert read(result, series=later)["loadgen_event_loop_lag_seconds"][()] == 0.07
+    none = [*later, msgspec.structs.replace(last, lag_ms=0.0)]
+    assert read(result, series=none)["loadgen_event_loop_lag_seconds"][()] == 0.0
     unknown = [*later, msgspec.structs.replace(last, lag_ms=None)]
     assert math.isnan(read(result, series=unknown)["loadgen_event_loop_lag_seconds"][()])
 
@@ -124,12 +126,13 @@ def test_each_end_of_a_step_and_each_counter_has_a_sample(result_of):
     step = books.step("say", "request")
     step.count, step.ok, step.failed, step.lost, step.in_flight = 10, 4, 3, 2, 1
     books.counters["bought"] = 7
+    books.counters["cut\ud800\n"] = 2
     seen = read(result_of(scenario=books))
     assert seen["loadgen_steps_total"] == {
         ("ok", "request", "say"): 4, ("failed", "request", "say"): 3,
         ("lost", "request", "say"): 2, ("in_flight", "request", "say"): 1,
     }  # fmt: skip
-    assert seen["loadgen_counter_total"] == {("bought",): 7}
+    assert seen["loadgen_counter_total"] == {("bought",): 7, ("cut\\ud800\\n",): 2}
     assert "loadgen_users" not in read(result_of())
 
 

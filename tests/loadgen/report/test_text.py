@@ -205,6 +205,8 @@ def test_sockets_lost_on_their_way_show_where_and_whose_fault_it_was(report_of):
         closed=Counter({Ending.CLEAN: 6}),
     )
     assert "8 TCP → 6 upgraded; fault: 4 the target's" in written(report_of(ledger))
+    none = Ledger(10, tcp=8, failed=Counter({Failure.REJECTED: 10}))
+    assert "8 TCP → 0 upgraded" in written(report_of(none))
 
 
 def test_thresholds_are_marked_held_or_breached(report_of):

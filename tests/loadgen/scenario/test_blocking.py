@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,9 +97,34 @@ async def test_tasks_that_a_user_starts_are_its_own_and_blamed_once(bench: Bench
             users.start_soon(bench.use, work(30), "other")
         await work(500)  # no user's turn
     assert bench.blamed == {"nested": (3, 46), "other": (1, 30)}
+    with pytest.raises(KeyError):  # Trio does not have it any more.
+        trio.lowlevel.remove_instrument(bench.watch._turns)
     await bench.use(work(1), "after")
     await trio.lowlevel.checkpoint()
     assert "after" not in bench.blamed
+
+
+async def test_what_the_loop_waits_is_in_nobodys_turn(bench: Bench) -> None:
+    class Waiting(trio.abc.Instrument):
+        def after_io_wait(self, _: float) -> None:
+            bench.work(500)
+
+    async def work() -> None:
+        bench.work(20)
+        await trio.lowlevel.checkpoint()
+
+    async def start_another() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work)
+
+    waiting = Waiting()
+    with bench.watch.watching():
+        trio.lowlevel.add_instrument(waiting)
+        try:
+            await bench.use(start_another(), "nested")
+        finally:
+            trio.lowlevel.remove_instrument(waiting)
+    assert bench.blamed == {"nested": (1, 20)}
 
 
 async def test_a_collection_of_garbage_is_not_the_fault_of_the_user_in_whose_turn_it_falls(
@@ -126,6 +151,28 @@ async def test_a_collection_of_garbage_is_not_the_fault_of_the_user_in_whose_tur
         gc.callbacks.remove(take_long)
     assert bench.blamed == {"slow": (1, 20)}
     assert bench.watch._note_collection not in gc.callbacks
+
+
+async def test_a_collection_while_a_user_is_being_blamed_does_not_end_its_code(
+    bench: Bench,
+) -> None:
+    class Collecting(tuple[int, int]):
+        """A collection that is remembered: whoever looks at it makes another happen."""
+
+        __slots__ = ()
+
+        def __iter__(self) -> Iterator[int]:
+            gc.collect(0)
+            return super().__iter__()
+
+    async def work() -> None:
+        bench.work(20)
+        await trio.lowlevel.checkpoint()
+
+    with bench.watch.watching():
+        bench.watch._collections.append(Collecting((0, 5)))
+        await bench.use(work(), "slow")
+    assert bench.blamed == {"slow": (1, 20)}
 
 
 async def test_a_turn_is_not_blamed_for_the_time_in_which_it_waited_for_a_core(

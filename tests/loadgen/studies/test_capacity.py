@@ -456,7 +456,8 @@ def test_a_plan_at_another_rate_has_as_much_more_due_as_the_rate_is_higher():
         assert (own.total_rate(5), own.rate_per_conn) == (rate, None)
 
 
-async def test_a_scenario_is_searched_from_the_rate_that_its_paces_come_to(report_of):
+@pytest.mark.parametrize("confidence", [None, 0.95])
+async def test_a_scenario_is_searched_from_the_rate_that_its_paces_come_to(report_of, confidence):
     factors = []
 
     async def run(plan):
@@ -469,11 +470,13 @@ async def test_a_scenario_is_searched_from_the_rate_that_its_paces_come_to(repor
             scheduling_lag=due, intended=make_histogram(1_000_000 if slow else 1_000), plan=plan
         )
 
-    capacity = await find(Plan(5, scenario="s.py", duration_s=10.0), [], run)
+    capacity = await find(Plan(5, scenario="s.py", duration_s=10.0), [], run, confidence=confidence)
     assert factors[:4] == [1.0, 2.0, 4.0, 8.0]
     rates = [step.rate_per_s for step in capacity.steps]
     assert rates == pytest.approx([40 * factor for factor in factors])
     assert capacity.held_per_s <= 160 < capacity.broke_per_s <= 1.1 * capacity.held_per_s
+    sure = capacity.held_confirmed, capacity.broke_confirmed
+    assert sure == (confidence is not None,) * 2
 
 
 @pytest.mark.parametrize("confidence", [None, 0.9])
