@@ -1,4 +1,4 @@
-"""What a server hands on to its parts: its recording, its observer, its URL."""
+"""Check what a server hands on to its parts: its recording, its observer, its URL."""
 
 from __future__ import annotations
 

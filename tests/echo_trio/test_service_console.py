@@ -1,4 +1,4 @@
-"""What a program hands on to its console."""
+"""Check what a program hands on to its console."""
 
 from __future__ import annotations
 

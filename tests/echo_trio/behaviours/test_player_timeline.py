@@ -1,4 +1,4 @@
-"""What a client hears and when, to the last frame, and what is left of it in the books."""
+"""Check what a client hears and when, to the last frame, and what is left of it in the books."""
 
 from __future__ import annotations
 

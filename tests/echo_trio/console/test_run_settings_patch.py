@@ -1,4 +1,4 @@
-"""What of a run may be changed: its words at any time, its load while that goes on."""
+"""Check what of a run may be changed: its words at any time, its load while that goes on."""
 
 from __future__ import annotations
 

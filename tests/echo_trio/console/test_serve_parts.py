@@ -1,4 +1,4 @@
-"""What a console is made of: its figures, its lines of waiting, its dials, its slots."""
+"""Check what a console is made of: its figures, its lines of waiting, its dials, its slots."""
 
 from __future__ import annotations
 

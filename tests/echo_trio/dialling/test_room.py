@@ -1,4 +1,4 @@
-"""What all dials of a console share: their number, where they may go, and as whom."""
+"""Check what all dials of a console share: their number, where they may go, and as whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fork server does for each order and each end, without a fork."""
+"""Check what a fork server does for each order and each end, without a fork."""
 
 from __future__ import annotations
 

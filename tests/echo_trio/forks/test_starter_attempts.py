@@ -1,4 +1,4 @@
-"""How often a fork server is asked, and what becomes of an order that comes to nothing."""
+"""Check how often a fork server is asked, and what becomes of an order that comes to nothing."""
 
 from __future__ import annotations
 

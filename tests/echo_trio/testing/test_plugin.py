@@ -1,4 +1,4 @@
-"""What the plugin does to pytest's imports, and what it adds to a report."""
+"""Check what the plugin does to pytest's imports, and what it adds to a report."""
 
 from __future__ import annotations
 

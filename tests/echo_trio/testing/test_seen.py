@@ -1,4 +1,4 @@
-"""What a test sees of the connections of its server, while they go on and after their end."""
+"""Check what a test sees of the connections of its server, while they go on and after their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report of a failed test says of its server's connections."""
+"""Check what the report of a failed test says of its server's connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a poller waits in Trio's place, and what it does then, to the moment."""
+"""Check how long a poller waits in Trio's place, and what it does then, to the moment."""
 
 from __future__ import annotations
 
